@@ -1,0 +1,1 @@
+"""The llm plugin: from a checkpoint to text. The hooks live in `llm_nanogpt.plugin`."""
