@@ -1,0 +1,239 @@
+"""The GPT as torch modules: training on every device, sampling on mps and cuda.
+
+Attributes are named so that `state_dict()` is the Hugging Face checkpoint, key for key. Shapes in the
+comments: B batch, T tokens, E n_embd, H heads, D head size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checkpoint import GPTConfig
+
+Cache = list[tuple[Tensor, Tensor]]  # per layer: keys and values so far, each (B, H, T, D)
+
+
+def build(config: GPTConfig, dropout: float = 0.0) -> GPT:
+    """A freshly initialised model on the CPU, in float32."""
+    return (GPT2 if config.arch == "gpt2" else Qwen3)(config, dropout)
+
+
+class GPT(nn.Module):
+    """What both architectures share: from token ids to logits or loss."""
+
+    def __init__(self, config: GPTConfig, dropout: float):
+        super().__init__()
+        self.config = config
+        self.dropout = dropout
+
+    def hidden(self, ids: Tensor, cache: Cache | None) -> Tensor:
+        """(B, T) ids -> (B, T, E), the last layer's normalised output."""
+        raise NotImplementedError
+
+    @property
+    def output(self) -> Tensor:
+        """The (V, E) matrix that turns hidden states into logits."""
+        raise NotImplementedError
+
+    def forward(self, ids: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+        """Cross-entropy in nats of `targets` (B, T) after `ids` (B, T); targets of -100 do not count."""
+        logits = F.linear(self.hidden(ids, None), self.output)
+        return F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction=reduction
+        )
+
+    @torch.inference_mode()
+    def logits(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T) ids -> (B, V) float32 logits of the next token. `cache` (start with []) grows in place."""
+        return F.linear(self.hidden(ids, cache)[:, -1], self.output).float()
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None) -> Tensor:
+        """Causal attention of q (B, H, T, D) over k and v (B, H', T, D), and over the cache before them."""
+        past = 0
+        if cache is not None:
+            if layer < len(cache):
+                past = cache[layer][0].shape[2]
+                k, v = (torch.cat(pair, dim=2) for pair in zip(cache[layer], (k, v), strict=True))
+                cache[layer] = (k, v)
+            else:
+                cache.append((k, v))
+        mask = None
+        if past and q.shape[2] > 1:
+            mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(past)
+        return F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=past == 0 and q.shape[2] > 1,
+            enable_gqa=k.shape[1] != q.shape[1],
+        )
+
+    def drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+# ---- Qwen3: RMSNorm before each block, rotary positions, normalised queries and keys, SwiGLU, no biases
+
+
+class Qwen3Layer(nn.Module):
+    def __init__(self, c: GPTConfig):
+        super().__init__()
+        q, kv = c.n_head * c.head_dim, c.n_kv_head * c.head_dim
+        self.input_layernorm = nn.RMSNorm(c.n_embd, c.norm_eps)
+        self.self_attn = nn.ModuleDict(
+            {
+                "q_proj": nn.Linear(c.n_embd, q, bias=False),
+                "k_proj": nn.Linear(c.n_embd, kv, bias=False),
+                "v_proj": nn.Linear(c.n_embd, kv, bias=False),
+                "o_proj": nn.Linear(q, c.n_embd, bias=False),
+                "q_norm": nn.RMSNorm(c.head_dim, c.norm_eps),
+                "k_norm": nn.RMSNorm(c.head_dim, c.norm_eps),
+            }
+        )
+        self.post_attention_layernorm = nn.RMSNorm(c.n_embd, c.norm_eps)
+        self.mlp = nn.ModuleDict(
+            {
+                "gate_proj": nn.Linear(c.n_embd, c.n_inner, bias=False),
+                "up_proj": nn.Linear(c.n_embd, c.n_inner, bias=False),
+                "down_proj": nn.Linear(c.n_inner, c.n_embd, bias=False),
+            }
+        )
+
+
+class Qwen3(GPT):
+    def __init__(self, config: GPTConfig, dropout: float = 0.0):
+        super().__init__(config, dropout)
+        c = config
+        self.model = nn.ModuleDict(
+            {
+                "embed_tokens": nn.Embedding(c.vocab_size, c.n_embd),
+                "layers": nn.ModuleList(Qwen3Layer(c) for _ in range(c.n_layer)),
+                "norm": nn.RMSNorm(c.n_embd, c.norm_eps),
+            }
+        )
+        if not c.tied:
+            self.lm_head = nn.Linear(c.n_embd, c.vocab_size, bias=False)
+        frequency = c.rope_theta ** (-torch.arange(0, c.head_dim, 2) / c.head_dim)
+        angle = torch.arange(c.block_size)[:, None] * torch.cat([frequency, frequency])  # (T, D)
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Variance-keeping layers, output projections zero: each block starts as the identity."""
+        for name, p in self.named_parameters():
+            if p.ndim == 1:
+                nn.init.ones_(p)
+            elif name.endswith(("o_proj.weight", "down_proj.weight")):
+                nn.init.zeros_(p)
+            elif name.endswith(("embed_tokens.weight", "lm_head.weight")):
+                # Small, so that the first predictions are nearly even.
+                nn.init.normal_(p, std=0.02)
+            else:
+                nn.init.normal_(p, std=1 / math.sqrt(p.shape[1]))
+
+    @property
+    def output(self) -> Tensor:
+        return self.model.embed_tokens.weight if self.config.tied else self.lm_head.weight
+
+    def hidden(self, ids: Tensor, cache: Cache | None) -> Tensor:
+        past = cache[0][0].shape[2] if cache else 0
+        cos, sin = (t[past : past + ids.shape[1]] for t in (self.cos, self.sin))
+        x = self.drop(self.model.embed_tokens(ids))
+        for i, layer in enumerate(self.model.layers):
+            a, m = layer.self_attn, layer.mlp
+            y = layer.input_layernorm(x)
+            q, k, v = (p(y).unflatten(-1, (-1, self.config.head_dim)) for p in (a.q_proj, a.k_proj, a.v_proj))
+            q, k = (rotate(n(t).transpose(1, 2), cos, sin) for n, t in ((a.q_norm, q), (a.k_norm, k)))
+            y = self.attend(i, q, k, v.transpose(1, 2), cache)
+            x = x + self.drop(a.o_proj(y.transpose(1, 2).flatten(2)))
+            y = layer.post_attention_layernorm(x)
+            x = x + self.drop(m.down_proj(F.silu(m.gate_proj(y)) * m.up_proj(y)))
+        return self.model.norm(x)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn x (B, H, T, D) by its positions; Hugging Face pairs component i with i + D/2."""
+    a, b = x.chunk(2, dim=-1)
+    return (x * cos + torch.cat([-b, a], dim=-1) * sin).type_as(x)
+
+
+# ---- GPT-2, as nanoGPT has it
+
+
+class Conv1D(nn.Module):
+    """GPT-2's linear layer, whose weight is (in, out)."""
+
+    def __init__(self, n_in: int, n_out: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.t(), self.bias)
+
+
+class GPT2Layer(nn.Module):
+    def __init__(self, c: GPTConfig):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(c.n_embd, c.norm_eps)
+        self.attn = nn.ModuleDict(
+            {"c_attn": Conv1D(c.n_embd, 3 * c.n_embd), "c_proj": Conv1D(c.n_embd, c.n_embd)}
+        )
+        self.ln_2 = nn.LayerNorm(c.n_embd, c.norm_eps)
+        self.mlp = nn.ModuleDict({"c_fc": Conv1D(c.n_embd, c.n_inner), "c_proj": Conv1D(c.n_inner, c.n_embd)})
+
+
+class GPT2(GPT):
+    def __init__(self, config: GPTConfig, dropout: float = 0.0):
+        super().__init__(config, dropout)
+        c = config
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": nn.Embedding(c.vocab_size, c.n_embd),
+                "wpe": nn.Embedding(c.block_size, c.n_embd),
+                "h": nn.ModuleList(GPT2Layer(c) for _ in range(c.n_layer)),
+                "ln_f": nn.LayerNorm(c.n_embd, c.norm_eps),
+            }
+        )
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """nanoGPT's: normal(0, 0.02), residual projections / sqrt(2 x layers), biases zero.
+
+        nanoGPT trains without biases (`bias = False` in its train.py), the Hugging Face format has them:
+        here they are zeros that do not learn.
+        """
+        for name, p in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(p)
+                p.requires_grad_(False)
+            elif p.ndim == 1:
+                nn.init.ones_(p)
+            else:
+                scale = math.sqrt(2 * self.config.n_layer) if name.endswith("c_proj.weight") else 1
+                nn.init.normal_(p, std=0.02 / scale)
+
+    @property
+    def output(self) -> Tensor:
+        return self.transformer.wte.weight
+
+    def hidden(self, ids: Tensor, cache: Cache | None) -> Tensor:
+        past = cache[0][0].shape[2] if cache else 0
+        positions = torch.arange(past, past + ids.shape[1], device=ids.device)
+        x = self.drop(self.transformer.wte(ids) + self.transformer.wpe(positions))
+        approximate = "tanh" if self.config.activation == "gelu_new" else "none"
+        for i, layer in enumerate(self.transformer.h):
+            qkv = layer.attn.c_attn(layer.ln_1(x)).unflatten(-1, (3, self.config.n_head, -1))
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+            y = self.attend(i, q, k, v, cache)
+            x = x + self.drop(layer.attn.c_proj(y.transpose(1, 2).flatten(2)))
+            y = F.gelu(layer.mlp.c_fc(layer.ln_2(x)), approximate=approximate)
+            x = x + self.drop(layer.mlp.c_proj(y))
+        return self.transformer.ln_f(x)

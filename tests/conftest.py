@@ -1,0 +1,64 @@
+"""Fixtures: a home of its own for every test, and tiny random models that cost milliseconds."""
+
+import numpy as np
+import pytest
+
+from llm_nanogpt.checkpoint import GPTConfig, write_model_files, write_weights
+from llm_nanogpt.tokenizer import train_bpe
+
+TEXTS = [
+    f"Row {i}: quick brown fox {i * 37 % 101} jumps over {'a lazy dog' if i % 3 else 'Zoë’s café ☕'}.\n"
+    for i in range(300)
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An empty home for models; llm's own folder is moved too, so that no test sees the user's files."""
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path / "llm"))
+    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="session")
+def bpe():
+    return train_bpe(TEXTS, 400)
+
+
+def tiny_config(arch: str = "qwen3", **changes) -> GPTConfig:
+    shape = {"vocab_size": 400, "block_size": 32, "n_layer": 2, "n_head": 4, "n_embd": 32}
+    if arch == "qwen3":
+        shape |= {"n_kv_head": 2, "head_dim": 16, "n_inner": 48}
+    return GPTConfig(arch=arch, **(shape | changes))
+
+
+def random_tensors(config: GPTConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random weights of every tensor, biases and gains among them, big enough to tell mistakes."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (
+            rng.normal(size=shape) * (0.3 if len(shape) == 2 else 0.1) + (name.endswith("norm.weight"))
+        ).astype(np.float32)
+        for name, shape in config.tensors().items()
+    }
+
+
+@pytest.fixture
+def make_model(home, bpe):
+    """make_model("nanogpt-x", arch="gpt2") writes a whole random model folder and returns its path."""
+
+    def make(name: str = "nanogpt-tiny", arch: str = "qwen3", tokenizer=None, seed: int = 0, **changes):
+        tokenizer = tokenizer or bpe
+        config = tiny_config(arch, **({"vocab_size": tokenizer.n_vocab} | changes))
+        folder = home / name
+        folder.mkdir(parents=True)
+        write_model_files(folder, config, tokenizer.eot, {"name": name}, f"# {name}\n")
+        tokenizer.save(folder, config.block_size)
+        write_weights(
+            folder / "model.safetensors",
+            random_tensors(config, seed),
+            {"step": "0", "val_bpb": "8.0"},
+        )
+        return folder
+
+    return make

@@ -1,0 +1,139 @@
+"""The model folder, judged by transformers, and what is said of a damaged one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEXTS, tiny_config
+
+from llm_nanogpt.checkpoint import (
+    GPTConfig,
+    checkpoints,
+    nanogpt_home,
+    publish,
+    read_checkpoint,
+    read_weights,
+    recover,
+)
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.gpt_torch import build
+from llm_nanogpt.tokenizer import Tokenizer
+
+SHAPES = [
+    ("qwen3", {}),
+    ("qwen3", {"tied": False, "n_kv_head": 4}),
+    ("gpt2", {}),
+    ("gpt2", {"activation": "gelu"}),
+]
+
+
+def load_torch(folder):
+    checkpoint = read_checkpoint(folder)
+    model = build(checkpoint.config).eval()
+    model.load_state_dict({k: torch.from_numpy(v) for k, v in read_weights(checkpoint).items()})
+    return model
+
+
+@pytest.mark.parametrize(("arch", "changes"), SHAPES)
+def test_transformers_reads_our_folder(make_model, arch, changes):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = make_model(arch=arch, **changes)
+    theirs = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ours = Tokenizer.load(folder)
+    for text in TEXTS[:20]:
+        assert tokenizer(text)["input_ids"] == ours.encode(text)
+        assert tokenizer.decode(ours.encode(text)) == text
+    assert tokenizer.eos_token_id == ours.eot
+    ids = torch.tensor([ours.encode("".join(TEXTS))[:32]])
+    with torch.inference_mode():
+        expected = theirs(ids).logits[:, -1]
+    assert torch.allclose(load_torch(folder).logits(ids), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("arch", "changes"), SHAPES)
+def test_cached_decoding_is_uncached_decoding(make_model, arch, changes):
+    model = load_torch(make_model(arch=arch, **changes))
+    ids = torch.randint(0, 400, (1, 30))
+    cache = []
+    for start, end in ((0, 7), (7, 8), (8, 20), (20, 30)):
+        cached = model.logits(ids[:, start:end], cache)
+        assert torch.allclose(cached, model.logits(ids[:, :end]), atol=1e-4)
+
+
+def test_config_names_what_is_wrong():
+    with pytest.raises(NanogptError, match="multiple of --n-head"):
+        tiny_config("gpt2", n_embd=30)
+    with pytest.raises(NanogptError, match="qwen3 or gpt2"):
+        tiny_config("llama")
+    with pytest.raises(NanogptError, match="'llama' model"):
+        GPTConfig.from_hf({"model_type": "llama"})
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+def test_config_survives_the_round_trip(arch):
+    config = tiny_config(arch)
+    assert GPTConfig.from_hf(json.loads(json.dumps(config.to_hf(0)))) == config
+    assert config.parameters == sum(p.numel() for p in build(config).parameters())
+
+
+def damage_newer(folder):
+    (folder / "nanogpt.json").write_text('{"format": 99}')
+
+
+def damage_truncated(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+def damage_shape(folder):
+    hf = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(hf | {"intermediate_size": 64}))
+
+
+DAMAGE = {
+    "is newer than this version": damage_newer,
+    r"it has [\d,]+ bytes of": damage_truncated,
+    "not F32": damage_shape,
+    "config.json is missing": lambda folder: (folder / "config.json").unlink(),
+    "tokenizer.json is missing": lambda folder: (folder / "tokenizer.json").unlink(),
+    "model.safetensors is missing": lambda folder: (folder / "model.safetensors").unlink(),
+    "nanogpt.json cannot be read": lambda folder: (folder / "nanogpt.json").write_text("{"),
+    "does not start as": lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 100),
+    "lacks 24 tensors": lambda folder: (folder / "model.safetensors").write_bytes(
+        b"\x02" + b"\0" * 7 + b"{}"
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_a_damaged_folder_says_why_and_spares_the_others(make_model, home, reason):
+    make_model("fine")
+    DAMAGE[reason](make_model("hurt"))
+    with pytest.raises(NanogptError, match=reason):
+        read_checkpoint(home / "hurt")
+    found = dict(checkpoints(home))
+    assert found["fine"].config.n_layer == 2
+    assert isinstance(found["hurt"], NanogptError)
+
+
+def test_home(monkeypatch, tmp_path):
+    monkeypatch.delenv("NANOGPT_HOME")
+    assert nanogpt_home() == tmp_path / "llm" / "nanogpt"
+    monkeypatch.delenv("LLM_USER_PATH")
+    assert nanogpt_home().parts[-2:] == ("io.datasette.llm", "nanogpt")
+    assert list(checkpoints(tmp_path / "nowhere")) == []
+
+
+def test_publish_replaces_and_recovers(make_model, home):
+    old, new = make_model("m", seed=1), make_model("new", seed=2)
+    wanted = (new / "model.safetensors").read_bytes()
+    publish(new, old)
+    assert (old / "model.safetensors").read_bytes() == wanted
+    assert [p.name for p in home.iterdir()] == ["m"]
+    # As if the process had died between the two renames.
+    old.rename(home / ".m.old")
+    recover(old)
+    assert np.array_equal(read_weights(read_checkpoint(old))["model.norm.weight"].shape, (32,))
