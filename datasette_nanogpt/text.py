@@ -1,0 +1,197 @@
+"""HTML to text; title and bodies to a document."""
+
+import re
+from collections.abc import Iterable
+from html import unescape
+
+# What is not named here is inline.
+_PARAGRAPHS = """
+article aside blockquote details dl fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr listing
+main menu nav ol p plaintext pre section table ul xmp
+"""
+_LINES = """
+address caption center dd dialog dir div dt figcaption legend li optgroup option search select
+summary textarea tr
+"""
+# noscript repeats what a script would show; svg, canvas and object hold labels, not prose.
+_UNREAD = """
+annotation audio canvas head iframe noscript object rp rt script style svg template title video
+"""
+# Newlines around an element: 2 leave a blank line.
+_GAP = {**dict.fromkeys(_PARAGRAPHS.split(), 2), **dict.fromkeys(_LINES.split(), 1)}
+_DROPPED = frozenset(_UNREAD.split())
+_LISTS = frozenset(["ul", "ol", "menu", "dir"])
+_VERBATIM = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
+
+_ANY_TAG = re.compile(r"<[a-zA-Z/!?]")
+_BLOCK_TAG = r"</?(?:{})(?:\s[^<>]*)?/?>".format("|".join([*_GAP, "br", "html", "body", "td", "th"]))
+# Only tags that touch other text or a line's edge: "the <p> tag" is prose about HTML.
+_USED_TAG = re.compile(rf"(?<![ \t`'\"(]){_BLOCK_TAG}|{_BLOCK_TAG}(?![ \t`'\",.;:)])", re.IGNORECASE)
+_CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_MARKDOWN = re.compile(
+    r"^ {0,3}(?:```|~~~|#{1,6} |[-*+] |\d+[.)] |> |\|)|\]\(|\*\*\w|`[^`\n]+`", re.MULTILINE
+)
+# NUL and its kin, the byte order mark and halves of surrogate pairs: nothing a model should write.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
+
+
+def looks_like_html(text: str) -> bool:
+    """Whether `text` is HTML, by its first 20,000 characters.
+
+    Block tags decide. Plain text with a stray `<` or an inline tag is not HTML, nor is markdown
+    with some HTML in it or a block of HTML code.
+    """
+    text = text[:20_000]
+    if "<" not in text:
+        return False
+    tags = len(_USED_TAG.findall(_CODE.sub("", text)))
+    return tags > len(_MARKDOWN.findall(text))
+
+
+def html_to_text(html: str) -> str:
+    """The readable text of `html`: blocks on their own lines, `<pre>` exactly as it is.
+
+    Links keep their text, images their alt text; list items get `-` or their number, table
+    cells are parted by ` | `. Text without any tag keeps its lines; only entities are decoded.
+    Never fails: every string has a parse as HTML.
+    """
+    if not _ANY_TAG.search(html):
+        return unescape(html).replace("\xa0", " ").strip()
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(html.encode("utf-8", "replace"))
+    writer = _Writer()
+    node = tree.body or tree.root
+    above = []  # the elements we are in; a loop, not recursion, as nesting may be of any depth
+    while True:
+        tag = node.tag
+        child = None
+        if tag == "-text":
+            writer.text(node.text_content)
+        elif tag and tag[0] != "-" and tag not in _DROPPED and writer.enter(tag, node):
+            child = node.first_child
+            if child is None:
+                writer.leave(tag)
+        if child is not None:
+            above.append((tag, node))
+            node = child
+            continue
+        while above and (sibling := node.next) is None:
+            tag, node = above.pop()
+            writer.leave(tag)
+        if not above:
+            return writer.result()
+        node = sibling
+
+
+def document(title: str | None, bodies: Iterable[str]) -> str:
+    """Title, blank line, bodies parted by blank lines; "" where there is no text at all.
+
+    Line ends become `\\n` and control characters go. The first line keeps its indent.
+    """
+    bodies = (_clean(body).strip("\n").rstrip() for body in bodies)
+    return "\n\n".join(part for part in (" ".join(_clean(title or "").split()), *bodies) if part)
+
+
+def _clean(text: str) -> str:
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("", text)
+
+
+class _Writer:
+    """Collects text. A gap, a space or a marker is written once text follows it, never before."""
+
+    def __init__(self):
+        self.parts: list[str] = []
+        self.gap = 0  # newlines due
+        self.space = False  # a space due, unless at the start of a line
+        self.marker: str | None = None  # bullet or cell border due; voids gaps until its text
+        self.lists: list[int | None] = []  # the lists we are in: next number, None if bulleted
+        self.cells: list[int] = []  # the table cells we are in: where their parts begin
+        self.row_start = False
+        self.verbatim = 0  # depth of <pre>
+
+    def result(self) -> str:
+        return "".join(self.parts).strip("\n").rstrip()
+
+    def text(self, text: str):
+        if self.verbatim:
+            self._start()
+            self.parts.append(text)
+            return
+        words = text.split()
+        self.space |= text[:1].isspace()
+        if words:
+            self._start()
+            self.parts.append(" ".join(words))
+            self.space = text[-1].isspace()
+
+    def _start(self):
+        line_start = self.gap or not self.parts
+        if self.gap and self.parts:
+            self.parts.append("\n" * self.gap)
+        if line_start and self.lists and not self.verbatim:
+            self.parts.append("  " * (len(self.lists) - (self.marker is not None)))
+        if self.marker:
+            self.parts.append(self.marker)
+        elif self.space and not line_start:
+            self.parts.append(" ")
+        self.gap, self.space, self.marker = 0, False, None
+
+    def _break(self, newlines: int):
+        self.space = False
+        if self.marker is None:
+            self.gap = max(self.gap, newlines)
+
+    def enter(self, tag: str, node) -> bool:
+        """Start an element; False where its children are not wanted."""
+        if newlines := _GAP.get(tag):
+            self._break(1 if self.lists and tag in _LISTS else newlines)
+        if tag in _VERBATIM:
+            self.verbatim += 1
+        elif tag in _LISTS:
+            start = node.attributes.get("start") or "1"
+            self.lists.append((int(start) if start.isdecimal() else 1) if tag == "ol" else None)
+        elif tag == "li":
+            self.marker = "- "
+            if self.lists and (number := self.lists[-1]) is not None:
+                self.marker = f"{number}. "
+                self.lists[-1] = number + 1
+        elif tag == "tr":
+            self.row_start = True
+        elif tag in ("td", "th"):
+            if not self.row_start and not self.gap:
+                self.marker = (self.marker or "") + " | "
+            elif self.row_start:
+                self.marker = ""
+            self.row_start = False
+            self.space = False
+            self.cells.append(len(self.parts))
+        elif tag == "br":
+            if self.verbatim:
+                self.text("\n")
+            else:
+                self._break(min(self.gap + 1, 2))
+        elif tag == "img":
+            self.text(node.attributes.get("alt") or "")
+        elif tag == "sup" and (number := node.text().strip()).isdigit():
+            # A footnote's mark or a power would read as one with the word or number before it.
+            footnote = node.parent.tag == "a" or node.css_first("a")
+            self.text(f"[{number}]" if footnote else f"^{number}")
+            return False
+        return True
+
+    def leave(self, tag: str):
+        if tag in _VERBATIM:
+            self.verbatim -= 1
+            while self.parts and self.parts[-1].endswith("\n"):
+                self.parts[-1] = self.parts[-1].rstrip("\n")
+        elif tag in _LISTS:
+            self.lists.pop()
+        elif tag in ("li", "tr"):
+            self.marker = None  # an empty item, the empty cells at the end of a row
+        elif tag in ("td", "th") and not any("\n" in p for p in self.parts[self.cells.pop() + 1 :]):
+            self.gap = 0  # a cell of one line keeps its row on one line, whatever is in it
+        if newlines := _GAP.get(tag):
+            self._break(1 if self.lists and tag in _LISTS else newlines)
