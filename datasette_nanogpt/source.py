@@ -1,0 +1,338 @@
+"""Documents out of a SQLite file, one row at a time."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+
+from llm_nanogpt.errors import NanogptError
+
+from .hookspecs import document_hook
+from .text import document, html_to_text, looks_like_html
+
+TITLES = ("title", "name", "headline", "subject")
+# Only names that always mean the text itself. A `description` is chosen when it is the longest:
+# beside a `readme` or a `transcript` it is the blurb.
+BODIES = ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message")
+BUSY_SECONDS = 5  # how long to wait for a writer to let go
+SAMPLE_ROWS, SAMPLE_CHARS = 100, 5_000  # what is read to choose columns and to tell HTML
+
+
+@dataclass
+class Source:
+    """The rows of one table that will be trained on, and how they are read.
+
+    `skipped` counts rows by the reason why `documents()` left them out: after a whole pass,
+    documents + skipped == rows.
+    """
+
+    database: Path  # absolute
+    table: str
+    columns: tuple[str, ...]  # all of the table's
+    title: str | None
+    body: tuple[str, ...]
+    is_html: frozenset[str]  # the columns of `body` that hold HTML
+    where: str | None
+    row_count: int
+    order_by: str  # SQL, "" for the order in which SQLite yields them
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def documents(self) -> Iterator[str]:
+        """Stream one document per row that has text, always in the same order.
+
+        Raises NanogptError when the database cannot be read to the end, or a plugin's
+        `nanogpt_document` returns something that is not text.
+        """
+        self.skipped.clear()
+        hook = document_hook()
+        used = [*([self.title] if self.title else []), *self.body]
+        columns = list(self.columns) if hook else used
+        with connect(self.database) as db:
+            for values in db.execute(self._select(columns)):
+                row = dict(zip(columns, values, strict=True))
+                text = self._ask(hook, row) if hook else None
+                if text is None:
+                    text = self._document([row[column] for column in used])
+                if text:
+                    yield text
+
+    def _select(self, columns: Sequence[str]) -> str:
+        listed = ", ".join(map(_quote, columns)) or "null"
+        return f"select {listed} from {_from(self.table, self.where)} {self.order_by}"
+
+    def _ask(self, hook, row: dict) -> str | None:
+        """The plugin's text for a row, "" if it is left out, None if the plugin has no opinion."""
+        answer = hook(database=self.database.stem, table=self.table, row=row)
+        if answer is False:
+            self.skipped["left out by a plugin"] += 1
+            return ""
+        if answer is None:
+            return None
+        if not isinstance(answer, str):
+            raise NanogptError(
+                "A plugin's nanogpt_document() must return a str, False or None, "
+                f"not {type(answer).__name__}."
+            )
+        return self._counted(document(None, [answer]))
+
+    def _document(self, values: list) -> str:
+        unreadable = next((value for value in values if isinstance(value, bytes)), None)
+        if unreadable is not None:
+            # Half a row would teach titles without texts.
+            self.skipped["not UTF-8" if isinstance(unreadable, NotUTF8) else "BLOB"] += 1
+            return ""
+        texts = ["" if value is None else str(value) for value in values]
+        title = texts.pop(0) if self.title else None
+        if title and self.is_html:
+            title = unescape(title)
+        bodies = [
+            html_to_text(text) if column in self.is_html else text
+            for column, text in zip(self.body, texts, strict=True)
+        ]
+        return self._counted(document(title, bodies))
+
+    def _counted(self, text: str) -> str:
+        if not text:
+            self.skipped["no text"] += 1
+        return text
+
+
+def open_source(
+    database: str,
+    table: str,
+    *,
+    title: str | None = None,
+    body: Sequence[str] = (),
+    where: str | None = None,
+) -> Source:
+    """Find a table's rows and the columns to read; reads a bounded sample, and counts the rows.
+
+    `title` and `body` name columns, otherwise they are found; `title=""` means no title. `where`
+    is an SQL condition. Raises NanogptError for whatever makes the table unfit to train on.
+    """
+    path = Path(database).expanduser().absolute()
+    if not path.exists():
+        raise NanogptError(f"There is no file {database}: check the path of the database.")
+    if path.is_dir():
+        raise NanogptError(f"{database} is a folder: name the SQLite file in it.")
+    with connect(path) as db:
+        table = _find_table(db, database, table)
+        columns = _columns(db, table)
+        row_count = _count(db, table, where, columns)
+        title, body = _choose(db, table, columns, title, body, where)
+        is_html = frozenset(column for column in body if _is_html(db, table, column, where))
+        order_by = _order_by(db, table)
+    return Source(path, table, columns, title, body, is_html, where, row_count, order_by)
+
+
+class NotUTF8(bytes):
+    """TEXT whose bytes are not UTF-8; plain bytes are a BLOB."""
+
+
+def _decode(raw: bytes) -> str | NotUTF8:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return NotUTF8(raw)
+
+
+@contextmanager
+def connect(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database for reading alone; SQLite's errors become NanogptErrors."""
+    db = None
+    try:
+        # The rows may be asked for by another thread than the one that opened the database.
+        uri = path.as_uri() + "?mode=ro"
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        db.text_factory = _decode
+        yield db
+    except sqlite3.Error as error:
+        raise NanogptError(_explain(path, str(error))) from error
+    finally:
+        if db is not None:
+            db.close()
+
+
+def _explain(path: Path, error: str) -> str:
+    if "not a database" in error:
+        return (
+            f"{path} is not an SQLite database, or it is encrypted. "
+            f"To make one: sqlite-utils insert new.db TABLE {path.name} (--csv, --json, --text)."
+        )
+    if "locked" in error or "busy" in error:
+        return f"{path} is locked by another program: try again when that is done, or close it."
+    if "malformed" in error:
+        return f"{path} is damaged. To save what is left: sqlite3 {path.name} .recover | sqlite3 new.db"
+    return f"Cannot read {path}: {error}."
+
+
+def _quote(name: str) -> str:
+    from sqlite_utils.db import quote_identifier
+
+    return quote_identifier(name)
+
+
+def _from(table: str, where: str | None) -> str:
+    # The line break ends a comment in `where`.
+    return f"{_quote(table)} where ({where}\n)" if where else _quote(table)
+
+
+def _names(names: Sequence[str], most: int = 40) -> str:
+    """Names for a message of one line."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _find(name: str, names: Sequence[str]) -> str | None:
+    """`name` among `names`, in SQLite's way: the case of letters does not matter."""
+    if name in names:
+        return name
+    return next((other for other in names if other.lower() == name.lower()), None)
+
+
+def _tables(db: sqlite3.Connection):
+    from sqlite_utils import Database
+
+    return Database(db, execute_plugins=False, recursive_triggers=False)
+
+
+def _find_table(db: sqlite3.Connection, database: str, table: str) -> str:
+    tables = _tables(db)
+    names = tables.table_names() + tables.view_names()
+    if found := _find(table, names):
+        return found
+    hidden = tuple(f"{fts}_" for fts in tables.table_names(fts4=True) + tables.table_names(fts5=True))
+    names = [name for name in names if not name.startswith(("sqlite_", *hidden))]
+    if not names:
+        raise NanogptError(f"{database} has no tables: fill it with `sqlite-utils insert` first.")
+    raise NanogptError(f"{database} has no table {table!r}. It has: {_names(names)}.")
+
+
+def _columns(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    """All columns but hidden ones: unlike `pragma table_info`, this has the generated ones too."""
+    return tuple(column[0] for column in db.execute(f"select * from {_quote(table)} limit 0").description)
+
+
+def _count(db: sqlite3.Connection, table: str, where: str | None, columns: Sequence[str]) -> int:
+    try:
+        (count,) = db.execute(f"select count(*) from {_from(table, where)}").fetchone()
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        if not where or "locked" in str(error) or "malformed" in str(error):
+            raise
+        raise NanogptError(
+            f"--where {where!r} does not work: {error}. The columns are: {_names(columns)}."
+        ) from error
+    if not count:
+        raise NanogptError(
+            f"No row of {table!r} matches --where {where!r}: try another condition."
+            if where
+            else f"Table {table!r} is empty: fill it first, or choose another table."
+        )
+    return count
+
+
+def _choose(
+    db: sqlite3.Connection,
+    table: str,
+    columns: Sequence[str],
+    title: str | None,
+    body: Sequence[str],
+    where: str | None,
+) -> tuple[str | None, tuple[str, ...]]:
+    """The title column and the body columns: those asked for, else those found."""
+    asked = [*([title] if title else []), *body]
+    if missing := [name for name in asked if not _find(name, columns)]:
+        raise NanogptError(f"Table {table!r} has no column {_names(missing)}. It has: {_names(columns)}.")
+    body = tuple(dict.fromkeys(_find(name, columns) for name in body))
+    title = _find(title, columns) if title else title
+    if body and title is not None:
+        return title or None, body
+
+    lengths = _text_lengths(db, table, columns, where)
+    find_title = title is None
+    if find_title:
+        title = _first(TITLES, [name for name in lengths if name not in body])
+    if not body:
+        others = {name: length for name, length in lengths.items() if name != title}
+        longest = max(others, key=others.get, default=None)
+        chosen = _first(BODIES, others) or (longest if others.get(longest) else None)
+        if not chosen and find_title:
+            chosen, title = title, None  # a title is all the text there is
+        if not chosen and document_hook() is None:
+            raise NanogptError(
+                f"Table {table!r} has no column of text. It has: {_names(columns)}. "
+                "Choose another table, or name a column with --body."
+            )
+        body = (chosen,) if chosen else ()
+    if find_title and not title:
+        title = _label(db, table, [name for name in lengths if name not in body])
+    return title or None, body
+
+
+def _first(wanted: Sequence[str], columns: Iterable[str]) -> str | None:
+    columns = list(columns)
+    return next((found for name in wanted if (found := _find(name, columns))), None)
+
+
+def _text_lengths(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], where: str | None
+) -> dict[str, float]:
+    """Characters of prose a row, for each column that may hold text, in a sample.
+
+    Addresses and JSON count as 0, however long they are, and so does a column without values.
+    """
+    start = ", ".join(
+        f"case when typeof({name}) = 'text' then substr({name}, 1, {SAMPLE_CHARS}) else {name} end"
+        for name in map(_quote, columns)
+    )
+    rows = db.execute(f"select {start} from {_from(table, where)} limit {SAMPLE_ROWS}").fetchall()
+    lengths = {}
+    for name, *values in zip(columns, *rows, strict=True):
+        values = [value for value in values if value is not None]
+        texts = [value for value in values if isinstance(value, str)]
+        if texts or not values:
+            prose = (t for t in texts if not t.startswith(("http://", "https://", "{", "[")))
+            lengths[name] = sum(map(len, prose)) / len(rows)
+    return lengths
+
+
+def _label(db: sqlite3.Connection, table: str, columns: Sequence[str]) -> str | None:
+    """The column that Datasette would label a row with: the only unique one of text."""
+    indexes = getattr(_tables(db)[table], "indexes", [])  # a view has none
+    unique = {index.columns[0] for index in indexes if index.unique and len(index.columns) == 1}
+    found = [name for name in columns if name in unique]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_html(db: sqlite3.Connection, table: str, column: str, where: str | None) -> bool:
+    """Whether most of a column's values with a `<` in them look like HTML, in a sample.
+
+    The column decides, not the row: in HTML a short row may have only inline tags or entities,
+    and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
+    """
+    name = _quote(column)
+    values = db.execute(
+        f"select substr({name}, 1, {SAMPLE_CHARS}) from "
+        f"(select {name} from {_from(table, where)}) where typeof({name}) = 'text' "
+        f"limit {SAMPLE_ROWS}"
+    )
+    votes = [looks_like_html(text) for (text,) in values if isinstance(text, str) and "<" in text]
+    return sum(votes) * 2 > len(votes)
+
+
+def _order_by(db: sqlite3.Connection, table: str) -> str:
+    """SQL that fixes the order of rows; without it an index could change it."""
+    tables = _tables(db)
+    if table in tables.view_names():
+        return ""
+    names = {name.lower() for name in _columns(db, table)}
+    for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
+        with suppress(sqlite3.OperationalError):
+            db.execute(f"select {rowid} from {_quote(table)} limit 0")
+            return f"order by {rowid}"
+    keys = [column for column in tables[table].columns if column.is_pk]  # WITHOUT ROWID
+    keys.sort(key=lambda column: column.is_pk)
+    return "order by " + ", ".join(_quote(column.name) for column in keys) if keys else ""
