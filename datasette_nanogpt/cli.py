@@ -1,5 +1,135 @@
-"""The click commands."""
+"""The click commands. `datasette nanogpt-train` and its kin; the work is done by plain modules."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import contextmanager
+
+import click
+
+from llm_nanogpt.errors import NanogptError
+
+
+class OneLine(click.ClickException):
+    """A NanogptError on the command line: `Error:` before each of its lines, exit code 1."""
+
+    def show(self, file=None):
+        for line in self.message.splitlines():
+            click.echo(f"Error: {line}", err=True)
+
+
+@contextmanager
+def errors_in_one_line():
+    try:
+        yield
+    except NanogptError as ex:
+        raise OneLine(str(ex)) from ex
+
+
+@click.command("nanogpt-train")
+@click.argument("database")
+@click.argument("table")
+@click.option("--title", help="Column of titles  [default: found by name]")
+@click.option("--body", multiple=True, help="Column of text; may be repeated  [default: found by name]")
+@click.option("--where", help="SQL condition: which rows to train on")
+@click.option("--name", help="Name of the model  [default: nanogpt-DATABASE]")
+@click.option("--minutes", type=float, help="How long to train  [default: 10]")
+@click.option("--force", is_flag=True, help="Replace the model of that name, whatever it is")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped or killed")
+@click.option("--max-iters", type=int, help="Stop after so many steps")
+@click.option(
+    "--arch", type=click.Choice(["qwen3", "gpt2"]), help="gpt2 is nanoGPT's recipe  [default: qwen3]"
+)
+@click.option(
+    "--tokenizer",
+    type=click.Choice(["bpe", "gpt2", "char"]),
+    help="bpe is trained on the table  [default: bpe]",
+)
+@click.option("--vocab-size", type=int, help="Tokens of the bpe")
+@click.option("--n-layer", type=int, help="Layers")
+@click.option("--n-head", type=int, help="Attention heads")
+@click.option("--n-embd", type=int, help="Width")
+@click.option("--block-size", type=int, help="Context, in tokens")
+@click.option("--batch-size", type=int, help="Windows of --block-size tokens a step")
+@click.option("--learning-rate", type=float, help="Highest rate  [default: 0.02; with --arch gpt2: 6e-4]")
+@click.option("--dropout", type=float, help="Share of activations dropped  [default: 0]")
+@click.option("--eval-interval", type=int, help="Steps between scores  [default: by time]")
+@click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
+@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: on cuda]")
+@click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
+def train_command(as_json, **options):
+    """Train a GPT on the text of a TABLE in a SQLite DATABASE.
+
+    Finds the title and body columns, reads HTML as text, picks a model for the size of the table and
+    for the minutes, and saves it for `llm -m NAME`. Ctrl+C stops early and keeps what was learnt;
+    pressed twice, at once.
+
+    \b
+    Examples:
+      datasette nanogpt-train blog.db blog_entry
+      datasette nanogpt-train blog.db blog_entry --minutes 3 --where "created > '2020'"
+      datasette nanogpt-train blog.db blog_entry --resume --minutes 20
+    """
+    from .display import display
+    from .pipeline import Options, Prepared, train_table
+    from .schedule import Stop
+
+    stop, show = Stop(), display(as_json)
+    with errors_in_one_line(), show, stop_on_signals(stop) as training:
+        try:
+            for event in train_table(Options(**options), stop):
+                if isinstance(event, Prepared):
+                    training()
+                show.event(event)
+        except KeyboardInterrupt:
+            click.echo("Stopped before training began: nothing was changed.", err=True)
+            sys.exit(130)
+
+
+@contextmanager
+def stop_on_signals(stop):
+    """Ctrl+C anneals, twice stops at once, SIGTERM stops at once. Yields what to call when training begins:
+    until then Ctrl+C is an ordinary KeyboardInterrupt."""
+    kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def anneal(*_):
+        stop.request()
+
+    def at_once(*_):
+        stop.request()
+        stop.request()
+
+    def training():
+        signal.signal(signal.SIGINT, anneal)
+        signal.signal(signal.SIGTERM, at_once)
+
+    try:
+        yield training
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@click.command("nanogpt-demo-db")
+@click.argument("path", type=click.Path(dir_okay=False))
+def demo_command(path):
+    """Build a database to try things on: Python's own documentation, in the table python_docs.
+
+    \b
+    Example:
+      datasette nanogpt-demo-db demo.db
+      datasette nanogpt-train demo.db python_docs --minutes 1
+    """
+    from .demo import build_demo_db
+
+    with errors_in_one_line():
+        rows = build_demo_db(path)
+    click.echo(f"{path}: {rows:,} rows in python_docs. Next: datasette nanogpt-train {path} python_docs")
 
 
 def register(cli):
     """Add our commands to Datasette's command group."""
+    cli.add_command(train_command)
+    cli.add_command(demo_command)

@@ -1,0 +1,46 @@
+"""The model card: README.md of a model folder, written from its nanogpt.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_card(meta: dict[str, Any]) -> str:
+    """Markdown for people who meet the folder without having trained it."""
+    source, corpus, score, training = (meta[k] for k in ("source", "corpus", "score", "training"))
+    columns = " + ".join([*([source["title"]] if source["title"] else []), *source["body"]])
+    rows = f"{corpus['documents']:,} of {source['rows']:,} rows"
+    where = f" where {source['where']}" if source["where"] else ""
+    database = source["database"].rsplit("/", 1)[-1]
+    return f"""\
+---
+library_name: transformers
+pipeline_tag: text-generation
+---
+
+# {meta["name"]}
+
+A GPT of {meta["parameters"]:,} parameters, trained from scratch by datasette-nanogpt on the table
+`{source["table"]}` of `{database}`: {rows}{where}, columns {columns}, {corpus["bytes"]:,} bytes of text.
+
+It continues text in the manner of that table. It does not answer questions, it knows nothing else, and
+it may repeat passages of its rows word for word: share it as you would share the rows.
+
+| | |
+|---|---|
+| bits per byte on held-out rows | {score["val_bpb"]:.4f} |
+| loss on held-out rows, nats a token | {score["val_loss"]:.4f} |
+| held out | {corpus["val_documents"]:,} documents, {corpus["val_bytes"]:,} bytes |
+| vocabulary | {corpus["vocab_size"]:,} tokens ({meta["tokenizer"]}) |
+| best step | {score["step"]:,} |
+| steps trained | {training["step"]:,} in {training["seconds"]:,.0f} seconds |
+
+    llm -m {meta["name"]} "Once"
+
+```python
+from transformers import pipeline
+
+write = pipeline("text-generation", "path/to/{meta["name"]}")
+print(write("Once", max_new_tokens=100)[0]["generated_text"])
+```
+"""

@@ -1,0 +1,153 @@
+"""How a run is shown: live on a terminal, a plain line per score in a pipe, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+
+import click
+
+from .pipeline import Finished, Prepared
+from .trainer import Evaluation, Note, Step
+
+
+def display(as_json: bool):
+    if as_json:
+        return JsonDisplay()
+    return TerminalDisplay() if sys.stderr.isatty() and sys.stdout.isatty() else PlainDisplay()
+
+
+class JsonDisplay:
+    """One object a line, `event` telling its kind."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def event(self, event) -> None:
+        click.echo(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}))
+
+
+class PlainDisplay(JsonDisplay):
+    """One line per score, with the last training figures beside it."""
+
+    def __init__(self):
+        self.last: Step | None = None
+
+    def event(self, event) -> None:
+        match event:
+            case Prepared():
+                for line in plan_lines(event):
+                    click.echo(line)
+            case Step():
+                self.last = event
+            case Evaluation():
+                click.echo(self.score(event))
+            case Note():
+                click.echo(event.text)
+            case Finished():
+                for line in closing_lines(event):
+                    click.echo(line)
+
+    def score(self, e: Evaluation) -> str:
+        speed = f", {self.last.tokens_per_second:,.0f} tokens/s" if self.last else ""
+        left = f", {duration(self.last.eta)} left" if self.last and self.last.eta >= 1 else ""
+        return (
+            f"step {e.step:,}: {e.val_bpb:.3f} bits per byte on held-out text, "
+            f"loss {e.val_loss:.3f} (train {e.train_loss:.3f}), {duration(e.seconds)}{speed}{left}"
+        )
+
+
+class TerminalDisplay(PlainDisplay):
+    """A progress bar, with each score and its sample printed above it."""
+
+    bar = None
+
+    def __exit__(self, *_):
+        if self.bar is not None:
+            self.bar.close()
+
+    def event(self, event) -> None:
+        from tqdm import tqdm
+
+        if isinstance(event, Step):
+            self.last = event
+            if self.bar is None:
+                self.bar = tqdm(
+                    total=100,
+                    dynamic_ncols=True,
+                    leave=False,
+                    bar_format="{percentage:3.0f}% {bar} {desc}",
+                )
+            self.bar.n = 100 * event.progress
+            self.bar.set_description_str(
+                f"step {event.step:,}  loss {event.train_loss:.3f}  {event.tokens_per_second:,.0f} tokens/s  "
+                f"{duration(event.eta)} left"
+            )
+            return
+        if self.bar is not None:
+            self.bar.clear()
+        if isinstance(event, Finished) and self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        super().event(event)
+        if isinstance(event, Evaluation) and event.sample:
+            click.secho(excerpt(event.sample), dim=True)
+        if self.bar is not None:
+            self.bar.refresh()
+
+
+def plan_lines(p: Prepared) -> list[str]:
+    """What is about to happen: the text, the model, the time."""
+    s, c, m = p.source, p.corpus, p.config
+    columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
+    notes = [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
+    notes += [f"{c['duplicates']:,} duplicates dropped"] if c["duplicates"] else []
+    notes += ["HTML read as text"] if s["html"] else []
+    held = (
+        "the end of each document held out"
+        if c["cut"]
+        else f"{c['val_documents']:,} of {c['documents']:,} documents held out"
+    )
+    limits = [f"about {duration(p.settings.minutes * 60)}"] if p.settings.minutes else []
+    limits += [f"{p.settings.max_iters:,} steps"] if p.settings.max_iters else []
+    resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
+    return [
+        f"Text:  {s['rows']:,} rows of {s['table']} ({columns}), {c['bytes'] / 1e6:.2f} MB"
+        + (f" ({', '.join(notes)})" if notes else ""),
+        f"       {c['train_tokens'] + c['val_tokens']:,} tokens of {m.vocab_size:,} kinds "
+        f"({p.tokenizer} tokenizer), {held}",
+        f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.n_layer} layers, {m.n_head} heads, "
+        f"width {m.n_embd}, context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
+        f"{' or '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
+    ]
+
+
+def closing_lines(f: Finished) -> list[str]:
+    prompt = " ".join(f.sample.split()[:2]) or "Once"
+    best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
+    return [
+        "",
+        excerpt(f.sample),
+        "",
+        f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
+        f"after {f.step:,} steps in {duration(f.seconds)}.",
+        f"Saved in {f.folder}",
+        f"Write with it:  llm -m {f.name} {shlex.quote(prompt)}",
+    ]
+
+
+def excerpt(sample: str, most: int = 400) -> str:
+    """A sample as indented lines."""
+    lines = sample.strip()[:most].splitlines() or ["(an empty sample)"]
+    return "\n".join("    " + line for line in lines)
+
+
+def duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"

@@ -1,0 +1,126 @@
+"""Parameter groups and optimizers.
+
+Ours: Muon for the matrices inside the layers, AdamW for embeddings, output and gains. nanoGPT's, for
+`--arch gpt2`: AdamW for everything, weight decay on matrices alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from llm_nanogpt.gpt_torch import GPT
+
+# Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
+EMBEDDING_RATE = 1.5
+GAIN_RATE = 0.5
+MOMENTUM = 0.95
+# Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values
+# into about 0.7 to 1.2 in five steps.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+
+
+class Muon(Optimizer):
+    """Momentum whose update, for each matrix, is replaced by the nearest orthogonal one.
+
+    torch.optim.Muon steps one matrix at a time in bfloat16; this one stacks matrices of one shape and
+    uses their own precision on the CPU. Measured in benchmarks/LOG.md.
+    """
+
+    def __init__(self, params, lr: float, weight_decay: float = 0.0, momentum: float = MOMENTUM):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            stacks: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    stacks[p.shape].append(p)
+            for shape, params in stacks.items():
+                buffers = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
+                grads = [p.grad for p in params]
+                torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
+                updates = torch._foreach_lerp(grads, buffers, group["momentum"])  # Nesterov's look ahead
+                # Tall matrices get longer steps, so that every output moves alike.
+                scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
+                if group["weight_decay"]:
+                    torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(params, list(orthogonalize(torch.stack(updates)).unbind()), alpha=-scale)
+
+
+def orthogonalize(m: Tensor) -> Tensor:
+    """(n, rows, columns) matrices -> about the nearest (semi-)orthogonal ones, by Newton-Schulz."""
+    dtype = m.dtype
+    x = m.bfloat16() if m.is_cuda else m
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.mT
+    x = x / x.flatten(1).norm(dim=1).clamp(min=1e-7)[:, None, None]
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).to(dtype)
+
+
+def make_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> list[Optimizer]:
+    """The optimizers for a model; each group keeps its full rate as `peak_lr` for the schedule to scale."""
+    fused = next(model.parameters()).is_cuda
+    optimizers: list[Optimizer]
+    if model.config.arch == "gpt2":  # nanoGPT's configure_optimizers
+        params = [p for p in model.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizers = [AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), fused=fused)]
+    else:
+        matrices, embeddings, gains = [], [], []
+        for name, p in model.named_parameters():
+            kind = gains if p.ndim < 2 else matrices if ".layers." in name else embeddings
+            kind.append(p)
+        groups = [
+            {"params": embeddings, "lr": learning_rate * EMBEDDING_RATE, "weight_decay": 0.0},
+            {"params": gains, "lr": learning_rate * GAIN_RATE, "weight_decay": 0.0},
+        ]
+        optimizers = [
+            Muon(matrices, learning_rate, weight_decay),
+            AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=1e-10, fused=fused),
+        ]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return optimizers
+
+
+def set_rate(optimizers: list[Optimizer], share: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * share
+
+
+def state_tensors(optimizers: list[Optimizer]) -> dict[str, Tensor]:
+    """All state as named tensors, so that it can be kept without pickle."""
+    return {
+        f"optim.{i}.{p}.{key}": value
+        for i, optimizer in enumerate(optimizers)
+        for p, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+    }
+
+
+def load_state_tensors(optimizers: list[Optimizer], tensors: dict[str, Tensor]) -> None:
+    states: list[dict] = [defaultdict(dict) for _ in optimizers]
+    for name, value in tensors.items():
+        if name.startswith("optim."):
+            _, i, p, key = name.split(".")
+            states[int(i)][int(p)][key] = value
+    for optimizer, state in zip(optimizers, states, strict=True):
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
