@@ -23,7 +23,7 @@ _DROPPED = frozenset(_UNREAD.split())
 _LISTS = frozenset(["ul", "ol", "menu", "dir"])
 _VERBATIM = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 
-_ANY_TAG = re.compile(r"<[a-zA-Z/!?]")
+_ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
 _BLOCK_TAG = r"</?(?:{})(?:\s[^<>]*)?/?>".format("|".join([*_GAP, "br", "html", "body", "td", "th"]))
 # Only tags that touch other text or a line's edge: "the <p> tag" is prose about HTML.
 _USED_TAG = re.compile(rf"(?<![ \t`'\"(]){_BLOCK_TAG}|{_BLOCK_TAG}(?![ \t`'\",.;:)])", re.IGNORECASE)
@@ -161,12 +161,11 @@ class _Writer:
         elif tag == "tr":
             self.row_start = True
         elif tag in ("td", "th"):
-            if not self.row_start and not self.gap:
+            if self.row_start:
+                self.marker = self.marker or ""
+            elif self.marker is not None or not self.gap:
                 self.marker = (self.marker or "") + " | "
-            elif self.row_start:
-                self.marker = ""
-            self.row_start = False
-            self.space = False
+            self.row_start = self.space = False
             self.cells.append(len(self.parts))
         elif tag == "br":
             if self.verbatim:
@@ -191,7 +190,9 @@ class _Writer:
             self.lists.pop()
         elif tag in ("li", "tr"):
             self.marker = None  # an empty item, the empty cells at the end of a row
-        elif tag in ("td", "th") and not any("\n" in p for p in self.parts[self.cells.pop() + 1 :]):
-            self.gap = 0  # a cell of one line keeps its row on one line, whatever is in it
+        elif tag in ("td", "th"):
+            cell = self.parts[self.cells.pop() :]
+            if cell and not any("\n" in part for part in cell[1:]):
+                self.gap = 0  # a cell of one line keeps its row on one line, whatever is in it
         if newlines := _GAP.get(tag):
             self._break(1 if self.lists and tag in _LISTS else newlines)

@@ -1,0 +1,300 @@
+import sqlite3
+import threading
+from collections import Counter
+
+import pytest
+from datasette import hookimpl
+from datasette.plugins import pm
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datasette_nanogpt import source
+from datasette_nanogpt.source import open_source
+from llm_nanogpt.errors import NanogptError
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make("sql", …, rows=…) writes a database whose table is `t`, and returns its path."""
+
+    def write(*statements, rows=(), name="some blog.db"):
+        path = tmp_path / name
+        db = sqlite3.connect(path)
+        with db:
+            for sql in statements or ["create table t (id integer primary key, title text, body text)"]:
+                db.execute(sql)
+            for row in rows:
+                db.execute(f"insert into t values ({','.join('?' * len(row))})", row)
+        db.close()
+        return str(path)
+
+    return write
+
+
+def read(*args, **options):
+    return list(open_source(*args, **options).documents())
+
+
+def test_title_and_body(make):
+    path = make(rows=[(2, "Second", "two"), (1, "First", "one\r\nline"), (3, None, "three"), (4, "4", "")])
+    found = open_source(path, "T")
+    assert (found.table, found.title, found.body, found.row_count) == ("t", "title", ("body",), 4)
+    assert found.database.is_absolute()
+    assert not found.is_html
+    assert list(found.documents()) == ["First\n\none\nline", "Second\n\ntwo", "three", "4"]
+    assert list(found.documents()) == read(path, "t")
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "title", "body"),
+    [
+        ("Headline, BODY, text", ("h", "b", "t" * 99), "Headline", "BODY"),
+        ("name, notes, lang", ("n", "some words", "en"), "name", "notes"),
+        ("name", ("n",), None, "name"),
+        ("id integer primary key, line", (1, "words"), None, "line"),
+        ("url, data, description", ("http://x.org/" * 9, '{"a": 1}' * 9, "words"), None, "description"),
+        ("word text unique, meaning", ("w", "long meaning"), "word", "meaning"),
+        ("a text unique, b text unique, c", ("a", "b", "long"), None, "c"),
+        ("name, content, readme", ("n", b"\0\1", "words"), "name", "readme"),
+        ("title, body", ("t", 12), "title", None),
+    ],
+)
+def test_columns_are_found(make, columns, row, title, body):
+    path = make(f"create table t ({columns})", rows=[row])
+    if body is None:  # a title and numbers: the title is all the text there is
+        title, body = None, "title"
+    found = open_source(path, "t")
+    assert (found.title, found.body) == (title, (body,))
+
+
+def test_columns_are_named(make):
+    path = make("create table t (a, b, title, n)", rows=[("a", "b", "t", 1.5)])
+    assert read(path, "t", title="B", body=["n", "a"]) == ["b\n\n1.5\n\na"]
+    assert read(path, "t", body=["a"]) == ["t\n\na"]
+    assert read(path, "t", title="", body=["a"]) == ["a"]
+    assert open_source(path, "t", body=["title"]).title is None
+    assert open_source(path, "t", title="a").body == ("b",)
+
+
+def test_where(make):
+    path = make(rows=[(i, f"t{i}", f"b{i}") for i in range(9)])
+    assert read(path, "t", where="id > 6 -- late ones") == ["t7\n\nb7", "t8\n\nb8"]
+    assert open_source(path, "t", where="id > 6").row_count == 2
+
+
+def test_html_is_told_by_the_column(make):
+    html = [(i, f"Q&amp;A {i}", f"<p>Fish &amp; <b>chips</b> {i}</p>") for i in range(3)]
+    short = [(3, "x", "Only <i>inline</i> &lt;"), (4, "y", "two\nlines")]
+    path = make(rows=html + short)
+    assert open_source(path, "t").is_html == {"body"}
+    assert read(path, "t")[2:] == ["Q&A 2\n\nFish & chips 2", "x\n\nOnly inline <", "y\n\ntwo\nlines"]
+    plain = make(rows=[(1, "&amp;", "a < b"), (2, "x", "# Use\n\n`<p>` and <b>")], name="plain.db")
+    assert read(plain, "t") == ["&amp;\n\na < b", "x\n\n# Use\n\n`<p>` and <b>"]
+
+
+def test_what_is_not_text_is_counted(make):
+    rows = [(1, None, None), (2, "t", b"\0\xff"), (3, "3", 42), (4, "t", " \n"), (5, None, "\x00")]
+    path = make(rows=rows)
+    with sqlite3.connect(path) as db:
+        db.execute("insert into t values (6, 'caf\u00e9', cast(x'636166e9' as text))")
+    found = open_source(path, "t", body=["body"])
+    assert list(found.documents()) == ["3\n\n42", "t"]
+    assert found.skipped == {"no text": 2, "BLOB": 1, "not UTF-8": 1}
+    list(found.documents())
+    assert found.skipped.total() == 4  # a second pass counts anew
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.lists(
+            st.none()
+            | st.integers(-(2**63), 2**63 - 1)
+            | st.floats()
+            | st.text(st.characters(codec="utf-8"))
+            | st.binary(),
+            min_size=2,
+            max_size=2,
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_every_row_is_a_document_or_counted(tmp_path, rows):
+    path = str(tmp_path / "any.db")
+    db = sqlite3.connect(path)
+    db.executescript("drop table if exists t; create table t (title, body)")
+    with db:
+        db.executemany("insert into t values (?, ?)", rows)
+    db.close()
+    found = open_source(path, "t", title="title", body=["body"])
+    documents = list(found.documents())
+    assert all(documents)
+    assert len(documents) + found.skipped.total() == found.row_count == len(rows)
+
+
+ODD = ["two words", 'quo"ted', "brack[et]s", "it's", "select", "täbelle", "表", "🦊", "a.b", "a;--", "%41?#"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names(make, name):
+    quoted = '"{}"'.format(name.replace('"', '""'))
+    path = make(
+        f"create table {quoted} ({quoted} text, body text)",
+        f"insert into {quoted} values ('title', 'words')",
+        name=f"{name}.db",
+    )
+    assert read(path, name, title=name) == ["title\n\nwords"]
+
+
+@pytest.mark.parametrize(
+    ("table", "order"),
+    [
+        ("create table t (title text, body text)", ["b", "a", "c"]),
+        ("create table t (rowid text, oid text, title text, body text)", ["b", "a", "c"]),
+        ("create table t (title text primary key, body text) without rowid", ["a", "b", "c"]),
+        ("create table t (body text, title text, primary key (title, body)) without rowid", ["a", "b", "c"]),
+        ("create virtual table t using fts5(title, body)", ["b", "a", "c"]),
+        ("create virtual table t using fts4(title, body)", ["b", "a", "c"]),
+    ],
+)
+def test_order_is_that_of_the_table(make, table, order):
+    path = make(table, *(f"insert into t (title, body) values ('{x}', 'words')" for x in "bac"))
+    if "virtual" not in table:
+        with sqlite3.connect(path) as db:  # an index that holds all that is read
+            db.execute("create index i on t (title desc, body)")
+    assert read(path, "t") == [f"{title}\n\nwords" for title in order]
+
+
+def test_views_and_generated_columns(make):
+    path = make(
+        "create table p (title text, body text, shout text generated always as (upper(body)))",
+        "insert into p (title, body) values ('t', 'words')",
+        "create view t as select title as headline, body || '!' as body from p",
+    )
+    assert read(path, "t") == ["t\n\nwords!"]
+    assert read(path, "p", body=["shout"]) == ["t\n\nWORDS"]
+
+
+def test_memory_does_not_grow(make):
+    import tracemalloc
+
+    path = make()
+    with sqlite3.connect(path) as db:
+        numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000)"
+        db.execute(f"insert into t {numbers} select i, 'title', printf('%.*c', 10000, 'x') from n")
+    found = open_source(path, "t")
+    documents = found.documents()
+    next(documents)
+    tracemalloc.start()
+    assert sum(1 for _ in documents) == 1999  # 20 MB
+    assert tracemalloc.get_traced_memory()[1] < 500_000
+    tracemalloc.stop()
+
+
+def test_documents_may_be_read_by_another_thread(make):
+    documents = open_source(make(rows=[(1, "a", "b"), (2, "c", "d")]), "t").documents()
+    next(documents)
+    rest = []
+    thread = threading.Thread(target=lambda: rest.extend(documents))
+    thread.start()
+    thread.join()
+    assert rest == ["c\n\nd"]
+
+
+def fails(*args, **options):
+    with pytest.raises(NanogptError) as error:
+        read(*args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_errors(make, tmp_path):
+    path = make(rows=[(1, "a", "b")])
+    assert "no file" in fails(str(tmp_path / "no.db"), "t")
+    assert not (tmp_path / "no.db").exists()
+    assert "folder" in fails(str(tmp_path), "t")
+    (tmp_path / "notes.csv").write_text("a,b\n" * 999)
+    assert "not an SQLite database" in fails(str(tmp_path / "notes.csv"), "t")
+    (tmp_path / "empty.db").touch()
+    assert "no tables" in fails(str(tmp_path / "empty.db"), "t")
+    assert "has no column x, y. It has: id, title, body." in fails(path, "t", title="x", body=["y", "body"])
+    assert "no such column: z. The columns are: id, title, body." in fails(path, "t", where="z = 1")
+    assert "syntax error" in fails(path, "t", where="id = 1; drop table t")
+    assert "does not work" in fails(path, "t", where="id = ?")
+    assert "No row" in fails(path, "t", where="id > 1")
+    assert "empty" in fails(make(name="0.db"), "t")
+    numbers = make("create table t (id integer, n real)", rows=[(1, 2.5)], name="n.db")
+    assert "no column of text. It has: id, n." in fails(numbers, "t")
+    assert read(numbers, "t", body=["n"]) == ["2.5"]
+
+
+def test_tables_are_listed(make):
+    path = make(
+        "create table blog_entry (id integer primary key autoincrement, body text)",
+        "create view recent as select * from blog_entry",
+        "create virtual table search using fts5(body)",
+    )
+    assert fails(path, "blog").endswith("no table 'blog'. It has: blog_entry, search, recent.")
+    many = make(*(f'create table "{i}\n" (id)' for i in range(50)), name="many.db")
+    assert fails(many, "t").endswith(r"'39\n' and 10 more.")
+
+
+def test_locked(make, monkeypatch):
+    monkeypatch.setattr(source, "BUSY_SECONDS", 0.1)
+    path = make(rows=[(1, "a", "b")])
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("begin exclusive")
+    assert "locked by another program" in fails(path, "t")
+    writer.execute("rollback")
+    assert read(path, "t") == ["a\n\nb"]
+    writer.execute("pragma journal_mode=wal")
+    writer.execute("begin immediate")
+    writer.execute("insert into t values (2, 'c', 'd')")
+    assert read(path, "t") == ["a\n\nb"]
+    writer.close()
+
+
+def test_damaged(make):
+    path = make(rows=[(i, "a", "b" * 999) for i in range(99)])
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 60_000)
+    assert "damaged" in fails(path, "t")
+
+
+class Plugin:
+    answers: dict = {}
+    calls: list = []
+
+    @hookimpl
+    def nanogpt_document(self, database, table, row):
+        self.calls.append((database, table, row))
+        return self.answers.get(row["id"])
+
+
+@pytest.fixture
+def plugin():
+    plugin = Plugin()
+    plugin.calls = []
+    pm.register(plugin)
+    yield plugin
+    pm.unregister(plugin)
+
+
+def test_plugins_write_documents(make, plugin):
+    plugin.answers = {1: "mine\r\n", 2: False, 4: "", 5: "caf\u00e9"}
+    path = make(rows=[(1, "a", "b"), (2, "a", "b"), (3, "a", "b"), (4, "a", "b"), (5, "a", b"caf\xe9")])
+    found = open_source(path, "t")
+    assert list(found.documents()) == ["mine", "a\n\nb", "café"]
+    assert found.skipped == Counter({"left out by a plugin": 1, "no text": 1})
+    assert plugin.calls[-1] == ("some blog", "t", {"id": 5, "title": "a", "body": b"caf\xe9"})
+    plugin.answers = {1: 5}
+    assert "must return a str, False or None, not int" in fails(path, "t")
+
+
+def test_plugins_write_documents_of_tables_without_text(make, plugin):
+    plugin.answers = {7: "seven"}
+    found = open_source(make("create table t (id integer)", rows=[(7,), (8,)]), "t")
+    assert list(found.documents()) == ["seven"]
+    assert found.skipped == {"no text": 1}

@@ -1,0 +1,118 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasette_nanogpt.text import document, html_to_text, looks_like_html
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>Fish &amp; chips &#8211; &lt;b&gt;</p>", "Fish & chips – <b>"),
+        (
+            "<h1>One</h1>\n<p>Two\n  three<br>four</p><div>a</div><div>b</div>",
+            "One\n\nTwo three\nfour\n\na\nb",
+        ),
+        ('<p>See <a href="/x">this <b>page</b></a>, <i>now</i>.</p>', "See this page, now."),
+        ('<p><img src="c.png" alt="A cat"> sat</p>', "A cat sat"),
+        ("<p>a</p><script>b()</script><style>c</style><!-- d --><noscript>e</noscript>f", "a\n\nf"),
+        ("a&nbsp;&nbsp;b<b> c </b>d", "a b c d"),
+        ("<p>x<br><br><br><br>y</p><p></p><p> </p>", "x\n\ny"),
+        ("E = mc<sup>2</sup>, 1<sup>st</sup>", "E = mc^2, 1st"),
+        ('So it is<sup><a href="#fn1">1</a></sup>.', "So it is[1]."),
+    ],
+)
+def test_reads(html, text):
+    assert html_to_text(html) == text
+
+
+def test_pre_is_verbatim():
+    code = "def f():\n\n\treturn  1   # <&>\n\n    \n  x"
+    marked = code.replace("&", "&amp;").replace("<", "&lt;").replace("return", "<b>return</b>")
+    html = f"<ul><li>See<pre><code>{marked}\n</code></pre>then</li></ul><pre>  a<br> b</pre>"
+    assert html_to_text(html) == f"- See\n\n{code}\n\n  then\n\n  a\n b"
+
+
+def test_lists():
+    html = """
+    <ul><li>a<ul>
+        <li>b</li><li></li><li><p>c</p><p>d</p></li>
+    </ul></li><li>e</li></ul>
+    <ol start="9"><li>f<li>g</ol>"""
+    assert html_to_text(html) == "- a\n  - b\n  - c\n\n    d\n\n- e\n\n9. f\n10. g"
+
+
+def test_tables():
+    html = """
+    <table><thead><tr><th>A</th> <th>B</th> <th>C</th></tr></thead>
+    <tr><td></td><td><p>1</p></td><td> <code>2</code> </td></tr>
+    <tr><td>3</td><td></td><td></td></tr>
+    <tr><td>4</td><td></td><td>5</td></tr></table>after"""
+    assert html_to_text(html) == "A | B | C\n | 1 | 2\n3\n4 |  | 5\n\nafter"
+
+
+def test_text_without_tags_keeps_its_lines():
+    assert html_to_text("Fish &amp; chips:\n\n  1 < 2\n") == "Fish & chips:\n\n  1 < 2"
+
+
+@pytest.mark.parametrize("tag", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "</p>", "<pre>", "< "])
+def test_deep_nesting(tag):
+    assert html_to_text(f"<p>a{tag * 5_000}b").replace("<", "").split()[-1].endswith("b")
+
+
+PIECES = "<p> <li> <ul> </ul> <pre> </pre> <td> <tr> </table> <br> a & &lt;"
+
+
+@given(st.lists(st.sampled_from([*PIECES.split(), "\n"])))
+def test_any_html_has_a_text(pieces):
+    text = html_to_text("".join(pieces))
+    assert text.count("a") == pieces.count("a")
+    assert not re.search("</?(p|li|ul|pre|td|tr|table|br)>", text)
+    assert text == text.rstrip()
+
+
+@given(st.text())
+def test_any_string_is_a_document(text):
+    for made in (document(text, [text]), html_to_text(text)):
+        made.encode()
+        assert made == made.rstrip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p>Hello",
+        "First words<p>HTML of Hacker News&#x27;s kind<p>has bare paragraphs",
+        "<!doctype html><html><body>x</body></html>",
+        "one<br>two<br/>three",
+        '<div class="x">\n<pre># not markdown\n- really</pre>\n</div>',
+        "<h2>T</h2>\n<ul>\n<li>a</li>\n</ul>",
+    ],
+)
+def test_html_is_seen(text):
+    assert looks_like_html(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "if a < b and c > d: pass",
+        "I <b>really</b> mean it, see <a href='x'>this</a>",
+        "Write to <me@example.com> or <https://example.com>",
+        "The <p> tag, and a <div>, are block tags; so is `<ul>`.",
+        "# Title\n\n```html\n<div>\n<p>x</p>\n</div>\n```\n",
+        '# Title\n\n<p align="center"><img src="x"></p>\n\n- one\n- two\n- [three](x)\n',
+    ],
+)
+def test_text_and_markdown_are_left_alone(text):
+    assert not looks_like_html(text)
+
+
+def test_document():
+    body = "\r\n    indented\rlines\r\n\x00\x07\ufeff\ud800end  \n\n"
+    assert document(" A\n title ", [body, " \n", "more"]) == "A title\n\n    indented\nlines\nend\n\nmore"
+    assert document(None, ["x"]) == document("x", []) == "x"
+    assert document("", ["\x00", "\n"]) == ""
