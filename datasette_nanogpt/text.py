@@ -132,7 +132,8 @@ class _Writer:
         if self.gap and self.parts:
             self.parts.append("\n" * self.gap)
         if line_start and self.lists and not self.verbatim:
-            self.parts.append("  " * (len(self.lists) - (self.marker is not None)))
+            depth = min(len(self.lists), 20)  # broken HTML nests by thousands
+            self.parts.append("  " * (depth - (self.marker is not None)))
         if self.marker:
             self.parts.append(self.marker)
         elif self.space and not line_start:
@@ -151,8 +152,8 @@ class _Writer:
         if tag in _VERBATIM:
             self.verbatim += 1
         elif tag in _LISTS:
-            start = node.attributes.get("start") or "1"
-            self.lists.append((int(start) if start.isdecimal() else 1) if tag == "ol" else None)
+            start = node.attributes.get("start") or "1" if tag == "ol" else ""
+            self.lists.append(int(start) if re.fullmatch("[0-9]{1,9}", start) else None)
         elif tag == "li":
             self.marker = "- "
             if self.lists and (number := self.lists[-1]) is not None:
