@@ -8,6 +8,7 @@ which gives the same ids 3.5 times faster; characters are looked up in a table.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +73,9 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`. `<|endoftext|>` in it is plain text; unknown characters (char only) are left out."""
-        return self.encode_batch([text])[0].tolist()
+        if self.is_char:
+            return self.encode_batch([text])[0].tolist()
+        return self._tiktoken.encode_ordinary(text)
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids of each text as a uint32 array, on all cores."""
@@ -91,6 +94,30 @@ class Tokenizer:
     def token_bytes(self, token: int) -> bytes:
         """The bytes that one id stands for; none for `<|endoftext|>` and for unused ids."""
         return self._bytes.get(token, b"")
+
+    def split_last_word(self, text: str) -> tuple[str, str]:
+        """Cut `text` before the last piece of it that BPE sees on its own; ("text", "") for characters."""
+        if self.is_char or not text:
+            return text, ""
+        import regex
+
+        split = self.spec["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+        word = regex.findall(split, text[-200:])[-1]
+        return text[: -len(word)], word
+
+    def longer_than(self, prefix: bytes) -> list[int]:
+        """Ids of the tokens that start with `prefix` and go on after it."""
+        found = []
+        for at in range(bisect_right(self._sorted, (prefix, self.n_vocab)), len(self._sorted)):
+            token, i = self._sorted[at]
+            if not token.startswith(prefix):
+                break
+            found.append(i)
+        return found
+
+    @cached_property
+    def _sorted(self) -> list[tuple[bytes, int]]:
+        return sorted((token, i) for i, token in self._bytes.items())
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`. A cut through a character can leave bytes that are not UTF-8: U+FFFD."""

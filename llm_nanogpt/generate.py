@@ -1,0 +1,194 @@
+"""From a model and a prompt to text, piece by piece.
+
+A model here is anything with `config`, `device`, `new_cache()` and `logits(ids, cache, past)`, as in
+`gpt_numpy.GPT`; `TorchModel` gives a torch module that shape.
+"""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .checkpoint import Checkpoint, read_weights
+from .errors import NanogptError
+from .sampler import Sampler, log_softmax
+
+if TYPE_CHECKING:
+    from .gpt_torch import GPT
+    from .tokenizer import Tokenizer
+
+LONGEST_LAST_WORD = 40  # characters: what may be encoded anew at the prompt's end, each costing a short pass
+
+
+def load_model(checkpoint: Checkpoint, device: str | None = None) -> tuple[Any, str]:
+    """The model of a checkpoint, ready to sample, and why it runs where it runs.
+
+    Numpy on the CPU unless another device is asked for: torch alone takes longer to import than a small
+    model needs to write a page.
+    """
+    weights = read_weights(checkpoint)
+    if device in (None, "cpu"):
+        from . import gpt_numpy
+
+        return gpt_numpy.build(checkpoint.config, weights), "numpy, as asked" if device else "numpy"
+    from .device import choose_device
+
+    device, reason = choose_device(device)
+    import torch
+
+    from .gpt_torch import build
+
+    module = build(checkpoint.config)
+    module.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    return TorchModel(module.eval().to(device)), reason
+
+
+class TorchModel:
+    """A torch module as `generate` wants it. Call `module.eval()` first, or dropout samples with it."""
+
+    def __init__(self, module: GPT):
+        self.module = module
+        self.config = module.config
+
+    @property
+    def device(self) -> str:
+        return str(next(self.module.parameters()).device)
+
+    def new_cache(self) -> list:
+        return []
+
+    def logits(self, ids: Sequence[int], cache: list, past: int = 0) -> np.ndarray:
+        """(V,) logits of the token after `ids` at positions `past` and up: see `gpt_numpy.GPT.logits`."""
+        import torch
+
+        cache[:] = [(k[:, :, :past], v[:, :, :past]) for k, v in cache] if past else []
+        return self.module.logits(torch.tensor([list(ids)], device=self.device), cache)[0].cpu().numpy()
+
+
+def generate(
+    model: Any,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    *,
+    max_tokens: int = 500,
+    sampler: Sampler | None = None,
+    go_on: bool = False,
+) -> Generation:
+    """Text that continues `prompt`, as an iterator of pieces: `"".join(generate(model, tokenizer, "Once"))`.
+
+    An empty prompt writes a document from its start. With `go_on` the text is not allowed to end at once.
+    """
+    return Generation(model, tokenizer, prompt, max_tokens, sampler or Sampler(), go_on)
+
+
+class Generation:
+    """One continuation on its way: iterate over it once, read the figures at any time.
+
+    prompt_tokens, dropped_tokens   of the prompt, and how many of them, at its start, did not fit
+    new_tokens                      sampled so far, <|endoftext|> not among them
+    finish_reason                   "stop" after <|endoftext|>, "length" after max_tokens, None before
+    seconds                         from the first step to the last piece
+    """
+
+    def __init__(self, model, tokenizer, prompt: str, max_tokens: int, sampler: Sampler, go_on: bool):
+        if max_tokens < 1:
+            raise NanogptError("max_tokens must be 1 or more")
+        self.model, self.tokenizer, self.prompt = model, tokenizer, prompt
+        self.max_tokens, self.sampler, self.go_on = max_tokens, sampler, go_on
+        self.prompt_tokens = self.dropped_tokens = self.new_tokens = 0
+        self.finish_reason: str | None = None
+        self.seconds = 0.0
+        self._pieces = self._run()
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Stop here. Nothing runs between two pieces."""
+        self._pieces.close()
+
+    def _run(self) -> Iterator[str]:
+        start = time.perf_counter()
+        # Bytes that never become a character are left out; what is cut off at the end is, too.
+        decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+        for piece in self._tokens():
+            self.seconds = time.perf_counter() - start
+            if text := decoder.decode(piece):
+                yield text
+
+    def _tokens(self) -> Iterator[bytes]:
+        """The new bytes, token by token."""
+        model, block_size = self.model, self.model.config.block_size
+        cache = model.new_cache()
+        context, token, given = self._first(cache)
+        while token != self.tokenizer.eot:
+            context.append(token)
+            self.new_tokens += 1
+            yield self.tokenizer.token_bytes(token)[given:]
+            given = 0
+            if self.new_tokens == self.max_tokens:
+                self.finish_reason = "length"
+                return
+            if len(context) > block_size:
+                # Full: go on from the later half, read anew in one pass. So each new token costs one more in
+                # such a pass, where it is about ten times cheaper.
+                context = context[-max(1, block_size // 2) :]
+                logits = model.logits(context, cache)
+            else:
+                logits = model.logits(context[-1:], cache, len(context) - 1)
+            token = self.sampler.choose(self._allowed(logits))
+        self.finish_reason = "stop"
+
+    def _first(self, cache: Any) -> tuple[list[int], int, int]:
+        """Read the prompt. Returns the ids so far, the next one, and how many of its bytes the prompt has.
+
+        A prompt that ends in half a word, or in the space before one, ends in tokens that the model never
+        saw there: in training that word was one token. So the last word's ids are chosen anew. Every way
+        to spell its beginning and run past its end in one token is weighed by its probability, and so is
+        every token after the word as it stands.
+        """
+        model, tokenizer, block_size = self.model, self.tokenizer, self.model.config.block_size
+        self.prompt_tokens = len(tokenizer.encode(self.prompt))
+        # Leave room for what is to come, but half of the context at least is the prompt's.
+        room = block_size - min(self.max_tokens, block_size // 2)
+        stable, word = tokenizer.split_last_word(self.prompt)
+        spelled = tokenizer.encode(word)
+        if len(word) > LONGEST_LAST_WORD or len(spelled) >= room:
+            stable, word, spelled = self.prompt, "", []
+        context = [tokenizer.eot, *tokenizer.encode(stable)]
+        over = max(0, len(context) + len(spelled) - room)
+        context = context[over:]
+        self.dropped_tokens = max(0, over - 1)  # <|endoftext|> is not the prompt's
+        logits = model.logits(context, cache)
+
+        ways, odds = [], []  # (ids of the word's beginning, token, bytes given), and log probabilities
+        for cut in range(len(word) + 1):
+            rest = word[cut:].encode()
+            ids = tokenizer.encode(word[:cut])
+            tokens = tokenizer.longer_than(rest) if rest else range(tokenizer.n_vocab)
+            if not tokens or len(context) + len(ids) > block_size:
+                continue
+            likelihood, after = 0.0, logits
+            for i, token in enumerate(ids):
+                likelihood += log_softmax(after)[token]
+                after = model.logits([token], cache, len(context) + i)
+            ways += [(ids, token, len(rest)) for token in tokens]
+            odds.append(likelihood + log_softmax(self._allowed(after))[tokens])
+        ids, token, given = ways[self.sampler.choose(np.concatenate(odds))]
+        if ids:
+            model.logits(ids, cache, len(context))
+        return context + ids, token, given
+
+    def _allowed(self, logits: np.ndarray) -> np.ndarray:
+        """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""
+        logits = logits[: self.tokenizer.n_vocab]
+        if self.go_on and not self.new_tokens:
+            logits[self.tokenizer.eot] = -np.inf
+        return logits

@@ -1,0 +1,206 @@
+"""The GPT in float32 numpy with a key-value cache: sampling on the CPU without torch.
+
+A token costs about 35 numpy calls a layer of about 1 µs each, plus reading every weight once. To get
+there, what can be multiplied out beforehand is: the gain of each norm goes into the matrix after it, q/k/v
+and gate/up are one matrix each, and the two halves that rotary positions pair become neighbours, so that
+turning them is one product of complex numbers. Shapes in the comments: T tokens fed now, P tokens in the
+cache before them, S = P + T, E n_embd, H heads, K key heads, G = H / K, D head size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache
+
+import numpy as np
+
+from .checkpoint import GPTConfig
+
+
+# Up to here BLAS is held to one thread: a second one saves a third of a step at best, on an idle machine,
+# and on a busy one (training in the next terminal, say) waiting for it makes a step 3 to 20 times slower.
+ONE_THREAD = 20_000_000  # parameters
+
+
+def build(config: GPTConfig, weights: dict[str, np.ndarray]) -> GPT:
+    """A model from the tensors of model.safetensors, float32 under their Hugging Face names."""
+    return (GPT2 if config.arch == "gpt2" else Qwen3)(config, weights)
+
+
+class GPT:
+    """What both architectures share. Weights are never changed, so threads may share a model, not a cache."""
+
+    device = "cpu"
+    output: np.ndarray  # (V, E)
+
+    def __init__(self, config: GPTConfig):
+        self.config = config
+        self.threads = one_thread if config.parameters < ONE_THREAD else nullcontext
+
+    def new_cache(self) -> np.ndarray:
+        """Keys and values of every layer and position: (layers, 2K, block size, D), not yet filled."""
+        c = self.config
+        return np.empty((c.n_layer, 2 * c.n_kv_head, c.block_size, c.head_dim), np.float32)
+
+    def logits(self, ids: Sequence[int], cache: np.ndarray, past: int = 0) -> np.ndarray:
+        """(V,) logits of the token after `ids`, which stand at positions `past` and up.
+
+        `cache` must hold the `past` tokens before them, and takes these in. What it held from `past` on is
+        forgotten, so a smaller `past` goes back in the text.
+        """
+        with self.threads():
+            return self.output @ self.hidden(ids, cache, past)[-1]
+
+    def hidden(self, ids: Sequence[int], cache: np.ndarray, past: int = 0) -> np.ndarray:
+        """(T, E): the normalised output of the last layer at each of `ids`."""
+        if past + len(ids) > self.config.block_size:
+            raise ValueError(f"{past + len(ids)} tokens do not fit a context of {self.config.block_size}")
+        with np.errstate(over="ignore"):  # exp() of a far negative gate is inf, and 1 / inf the right 0
+            return self._hidden(np.asarray(ids), cache, past)
+
+    def _hidden(self, ids: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def attend(self, heads: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
+        """(T, H + 2K, D) queries (scaled), keys and values, and one layer's cache -> (T, H * D)."""
+        k, d = self.config.n_kv_head, self.config.head_dim
+        n_head, n, end = self.config.n_head, len(heads), past + len(heads)
+        cache[:, past:end] = heads[:, n_head:].swapaxes(0, 1)
+        q = heads[:, :n_head].reshape(n, k, -1, d).swapaxes(0, 1).reshape(k, -1, d)  # (K, T * G, D)
+        scores = q @ cache[:k, :end].swapaxes(1, 2)  # (K, T * G, S)
+        if n > 1:
+            future = np.arange(end) > np.arange(past, end)[:, None]  # (T, S)
+            scores.reshape(k, n, -1, end)[:] += np.where(future, np.float32(-np.inf), np.float32(0))[:, None]
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        y = scores @ cache[k:, :end]  # (K, T * G, D)
+        y /= scores.sum(axis=-1, keepdims=True)
+        return y.reshape(k, n, -1, d).swapaxes(0, 1).reshape(n, -1)
+
+
+class Qwen3(GPT):
+    def __init__(self, config: GPTConfig, w: dict[str, np.ndarray]):
+        super().__init__(config)
+        c, d = config, config.head_dim
+        pairs = np.arange(d).reshape(2, -1).T.ravel()  # 0, D/2, 1, D/2 + 1, ...
+        self.embed = w["model.embed_tokens.weight"]
+        self.layers = []
+        for i in range(c.n_layer):
+            layer, a = f"model.layers.{i}.", f"model.layers.{i}.self_attn."
+            q, k = (
+                w[f"{a}{p}_proj.weight"].reshape(-1, d, c.n_embd)[:, pairs].reshape(-1, c.n_embd)
+                for p in "qk"
+            )
+            qkv = np.concatenate([q, k, w[f"{a}v_proj.weight"]])
+            qkv *= w[f"{layer}input_layernorm.weight"]
+            up = np.concatenate([w[f"{layer}mlp.{p}_proj.weight"] for p in ("gate", "up")])
+            up *= w[f"{layer}post_attention_layernorm.weight"]
+            # (H + K, D): gains of queries and keys. The norm divides by the root of a sum, not of a mean,
+            # hence sqrt(D); attention wants queries / sqrt(D), which cancels it for them.
+            gain = np.repeat(
+                [w[f"{a}q_norm.weight"][pairs], w[f"{a}k_norm.weight"][pairs] * np.float32(math.sqrt(d))],
+                [c.n_head, c.n_kv_head],
+                axis=0,
+            )
+            self.layers.append(
+                (qkv.T, gain, w[f"{a}o_proj.weight"].T, up.T, w[f"{layer}mlp.down_proj.weight"].T)
+            )
+        self.norm = w["model.norm.weight"]
+        self.output = self.embed if c.tied else w["lm_head.weight"]
+        angle = np.outer(np.arange(c.block_size), c.rope_theta ** (-np.arange(0, d, 2) / d))
+        self.turns = np.exp(1j * angle).astype(np.complex64)[:, None]  # (block size, 1, D / 2)
+
+    def rms(self, x: np.ndarray) -> np.ndarray:
+        """(T, E) -> (T, 1): what to divide by."""
+        return np.sqrt(np.vecdot(x, x) / self.config.n_embd + self.config.norm_eps)[:, None]
+
+    def _hidden(self, ids: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
+        c, n = self.config, len(ids)
+        turns, qk_heads, eps = self.turns[past : past + n], c.n_head + c.n_kv_head, c.norm_eps * c.head_dim
+        x = self.embed[ids]
+        for (qkv, gain, o, up, down), layer_cache in zip(self.layers, cache, strict=True):
+            heads = (x @ qkv / self.rms(x)).reshape(n, -1, c.head_dim)  # (T, H + 2K, D)
+            qk = heads[:, :qk_heads]
+            qk *= gain / np.sqrt(np.vecdot(qk, qk) + eps)[..., None]
+            qk.view(np.complex64)[:] *= turns
+            x += self.attend(heads, layer_cache, past) @ o
+            gate, value = np.split(x @ up / self.rms(x), 2, axis=1)  # (T, n_inner) each
+            x += (gate * value / (1 + np.exp(-gate))) @ down
+        return x / self.rms(x) * self.norm
+
+
+class GPT2(GPT):
+    def __init__(self, config: GPTConfig, w: dict[str, np.ndarray]):
+        super().__init__(config)
+        self.embed = self.output = w["transformer.wte.weight"]
+        self.positions = w["transformer.wpe.weight"]
+        self.layers = []
+        for i in range(config.n_layer):
+            h = f"transformer.h.{i}."
+            layer = []
+            for norm, matrix in (("ln_1", "attn.c_attn"), ("ln_2", "mlp.c_fc")):
+                # (E, out): the norm's gain goes into the matrix, its bias into the matrix's bias.
+                weight, bias = w[f"{h}{matrix}.weight"], w[f"{h}{matrix}.bias"]
+                bias = bias + w[f"{h}{norm}.bias"] @ weight
+                weight = weight * w[f"{h}{norm}.weight"][:, None]
+                if matrix == "attn.c_attn":  # attention wants queries / sqrt(D)
+                    weight[:, : config.n_embd] /= math.sqrt(config.head_dim)
+                    bias[: config.n_embd] /= math.sqrt(config.head_dim)
+                out = "attn.c_proj" if norm == "ln_1" else "mlp.c_proj"
+                layer += [weight, bias, w[f"{h}{out}.weight"], w[f"{h}{out}.bias"]]
+            self.layers.append(layer)
+        self.ln_f = w["transformer.ln_f.weight"], w["transformer.ln_f.bias"]
+        self.activation = gelu_tanh if config.activation == "gelu_new" else gelu
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        """LayerNorm without gain and bias."""
+        n = self.config.n_embd
+        x = x - np.add.reduce(x, axis=1, keepdims=True) / n
+        x /= np.sqrt(np.vecdot(x, x) / n + self.config.norm_eps)[:, None]
+        return x
+
+    def _hidden(self, ids: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
+        n, d = len(ids), self.config.head_dim
+        x = self.embed[ids] + self.positions[past : past + n]
+        for (qkv, qkv_b, o, o_b, up, up_b, down, down_b), layer_cache in zip(self.layers, cache, strict=True):
+            heads = (self.normalised(x) @ qkv + qkv_b).reshape(n, -1, d)
+            x += self.attend(heads, layer_cache, past) @ o + o_b
+            x += self.activation(self.normalised(x) @ up + up_b) @ down + down_b
+        gain, bias = self.ln_f
+        return self.normalised(x) * gain + bias
+
+
+def gelu_tanh(x: np.ndarray) -> np.ndarray:
+    """GPT-2's approximation of GELU: x/2 (1 + tanh u) is x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)."""
+    return x / (1 + np.exp(x * (-1.5957691216 - 0.0713548162726 * x * x)))
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """Exact GELU. numpy has no erf: Abramowitz and Stegun's formula 7.1.26, right to 1.5e-7."""
+    z = np.abs(x) * math.sqrt(0.5)
+    t = 1 / (1 + 0.3275911 * z)
+    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    tail = 0.5 * poly * np.exp(-z * z)  # the chance of a normal number beyond |x|
+    return x * np.where(x > 0, 1 - tail, tail)
+
+
+@cache
+def blas_threads() -> list:
+    """numpy's BLAS libraries, and how many threads each had before anything here changed that."""
+    from threadpoolctl import ThreadpoolController
+
+    return [(lib, lib.num_threads) for lib in ThreadpoolController().select(user_api="blas").lib_controllers]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, process-wide, and give it back. About 2 µs; threads may overlap in it."""
+    for lib, _ in blas_threads():
+        lib.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for lib, threads in blas_threads():
+            lib.set_num_threads(threads)

@@ -1,0 +1,66 @@
+"""From logits to the next token."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import NanogptError
+
+
+@dataclass
+class Sampler:
+    """How to choose among logits. Equal settings and an equal `seed` choose the same tokens.
+
+    temperature  0 takes the likeliest token; below 1 favours likely ones, above 1 evens them out
+    top_k        keep the k likeliest tokens; 0 keeps all
+    top_p        keep the likeliest tokens that together have this share of the probability; 1 keeps all
+    seed         any integer; None draws one, which the attribute then tells
+
+    Raises NanogptError that names everything wrong with the settings.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 200
+    top_p: float = 1.0
+    seed: int | None = None
+    _random: random.Random = field(init=False, repr=False)
+
+    def __post_init__(self):
+        rules = {
+            "temperature must be 0 or more": 0 <= self.temperature < float("inf"),
+            "top_k must be 0 (all tokens) or more": self.top_k >= 0,
+            "top_p must be above 0 and at most 1": 0 < self.top_p <= 1,
+        }
+        if wrong := [rule for rule, kept in rules.items() if not kept]:
+            raise NanogptError("; ".join(wrong))
+        if self.seed is None:
+            self.seed = random.SystemRandom().getrandbits(32)
+        self._random = random.Random(self.seed)
+
+    def choose(self, logits: np.ndarray) -> int:
+        """Index of the chosen one of `logits` (V,), which may hold -inf for what must not be chosen."""
+        if self.temperature == 0:
+            return int(logits.argmax())
+        kept = np.arange(len(logits))
+        if 0 < self.top_k < len(logits):
+            kept = np.argpartition(logits, -self.top_k)[-self.top_k :]
+            logits = logits[kept]
+        p = np.exp((logits - logits.max()).astype(np.float64) / self.temperature)
+        if self.top_p < 1:
+            order = np.argsort(-p, kind="stable")
+            p, kept = p[order], kept[order]
+            n = int(np.searchsorted(p.cumsum(), self.top_p * p.sum())) + 1
+            p, kept = p[:n], kept[:n]
+        total = p.cumsum()
+        # side="right", and random() < 1: a token of probability 0 is never chosen.
+        return int(kept[np.searchsorted(total, self._random.random() * total[-1], side="right")])
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Natural log of the probabilities, along the last axis, in float64."""
+    logits = logits.astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))

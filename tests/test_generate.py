@@ -1,0 +1,221 @@
+"""From a prompt to text: the same on numpy and torch, whole characters, any prompt, any length."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEXTS, random_tensors, tiny_config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_nanogpt import gpt_torch
+from llm_nanogpt.checkpoint import read_checkpoint, read_weights
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.generate import TorchModel, generate, load_model
+from llm_nanogpt.gpt_numpy import build
+from llm_nanogpt.sampler import Sampler
+from llm_nanogpt.tokenizer import Tokenizer, train_char
+
+
+class Scripted:
+    """A model whose next token depends on the ids before it alone: `script` maps them to logits (V,)."""
+
+    device = "cpu"
+
+    def __init__(self, script, block_size=32):
+        self.script, self.config, self.fed = script, tiny_config(block_size=block_size), []
+
+    def new_cache(self):
+        return []
+
+    def logits(self, ids, cache, past=0):
+        assert past <= len(cache)
+        assert past + len(ids) <= self.config.block_size
+        cache[past:] = ids
+        self.fed.append(len(ids))
+        return self.script(list(cache)).astype(np.float32)
+
+
+def always(*texts):
+    """A script that says the tokens `texts` in a row, for ever."""
+
+    def script(ids):
+        logits = np.zeros(400)
+        logits[texts[len(ids) % len(texts)]] = 100
+        return logits
+
+    return script
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+def test_numpy_and_torch_write_the_same(make_model, arch):
+    checkpoint = read_checkpoint(make_model(arch=arch))
+    module = gpt_torch.build(checkpoint.config).eval()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in read_weights(checkpoint).items()})
+    texts = [
+        "".join(generate(model, Tokenizer.load(checkpoint.path), "Row 12: qui", sampler=Sampler(seed=0)))
+        for model in (load_model(checkpoint)[0], TorchModel(module))
+    ]
+    assert texts[0] == texts[1] != ""
+
+
+def test_figures(make_model):
+    folder = make_model()
+    model, reason = load_model(read_checkpoint(folder))
+    assert "numpy" in reason
+    tokenizer = Tokenizer.load(folder)
+    run = generate(model, tokenizer, "Row 12", max_tokens=5, sampler=Sampler(seed=1))
+    assert run.finish_reason is None
+    pieces = list(run)
+    assert len(pieces) <= 5
+    assert (run.prompt_tokens, run.dropped_tokens) == (len(tokenizer.encode("Row 12")), 0)
+    assert (run.new_tokens, run.finish_reason) == (5, "length")
+    assert run.seconds > 0
+
+
+def test_it_stops_at_the_end_of_the_text(bpe):
+    a = bpe.encode("a")[0]
+    run = generate(Scripted(always(a, a, a, bpe.eot)), bpe, "")
+    assert "".join(run) == "aa"
+    assert (run.finish_reason, run.new_tokens) == ("stop", 2)
+
+
+def test_go_on_does_not_end_at_once(bpe):
+    a = bpe.encode("a")[0]
+
+    def script(ids):
+        logits = np.zeros(400)
+        logits[[bpe.eot, a]] = 100, 50
+        return logits
+
+    greedy = Sampler(temperature=0)
+    assert "".join(generate(Scripted(script), bpe, "Row", sampler=greedy)) == ""
+    assert "".join(generate(Scripted(script), bpe, "Row", sampler=greedy, go_on=True)) == "a"
+
+
+def test_an_empty_prompt_starts_a_document(bpe):
+    seen = []
+
+    def script(ids):
+        seen.append(ids)
+        return always(65)(ids)
+
+    list(generate(Scripted(script), bpe, "", max_tokens=1))
+    assert seen == [[bpe.eot]]
+
+
+def test_a_long_prompt_keeps_its_end(bpe):
+    seen = []
+
+    def script(ids):
+        seen.append(ids)
+        return always(*bpe.encode("a"))(ids)
+
+    prompt = "".join(TEXTS)
+    ids = bpe.encode(prompt)
+    run = generate(Scripted(script), bpe, prompt, max_tokens=3)
+    assert "".join(run) == "aaa"
+    assert run.prompt_tokens == len(ids)
+    assert seen[-3][-5:] == ids[-5:]
+    assert run.prompt_tokens - run.dropped_tokens == 32 - 3
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 3, 8, 32])
+def test_past_the_context_it_goes_on_at_no_quadratic_cost(bpe, block_size):
+    a, b, c = (bpe.encode(x)[0] for x in "abc")
+    follows = {a: b, b: c, c: a, bpe.eot: a}
+
+    def script(ids):
+        logits = np.zeros(400)
+        logits[follows[ids[-1]]] = 100
+        return logits
+
+    model = Scripted(script, block_size)
+    text = "".join(generate(model, bpe, "", max_tokens=300))
+    assert text == "abc" * 100
+    assert sum(model.fed) <= 2 * 300 + block_size
+
+
+def test_whole_characters_only(bpe):
+    id_of = {bpe.token_bytes(i): i for i in range(bpe.n_vocab)}
+    tokens = [id_of[bytes([b])] for b in "☕".encode()]
+    # <|endoftext|> stands where the first byte would: the last two come, then a whole cup, then half of one.
+    assert list(generate(Scripted(always(*tokens)), bpe, "", max_tokens=7)) == ["☕"]
+
+
+def test_closing_stops_the_work(bpe):
+    model = Scripted(always(*bpe.encode("a")))
+    run = generate(model, bpe, "", max_tokens=10_000)
+    assert list(itertools.islice(run, 3)) == ["a"] * 3
+    run.close()
+    assert list(run) == []
+    assert sum(model.fed) == 3
+
+
+def test_settings_are_checked(bpe):
+    with pytest.raises(NanogptError, match="max_tokens"):
+        generate(Scripted(always(1)), bpe, "", max_tokens=0)
+
+
+# ---- the end of the prompt
+
+
+def bigram_model(bpe, documents, block_size=64):
+    """A model that knows which token follows which in `documents`, as training on them would teach it."""
+    counts = np.full((bpe.n_vocab, bpe.n_vocab), 1e-6)
+    for document in documents:
+        ids = [bpe.eot, *bpe.encode(document), bpe.eot]
+        np.add.at(counts, (ids[:-1], ids[1:]), 1)
+    logits = np.log(counts)
+    return Scripted(lambda ids: logits[ids[-1]], block_size)
+
+
+@pytest.mark.parametrize("cut", range(len("Row 1: quick brown fox jumps")))
+def test_a_prompt_may_end_anywhere(bpe, cut):
+    """Whatever letter or space the prompt ends at, the text goes on as the documents do."""
+    document = "Row 1: quick brown fox jumps over a lazy dog."
+    model = bigram_model(bpe, [document])
+    run = generate(model, bpe, document[:cut], sampler=Sampler(temperature=0))
+    assert document[:cut] + "".join(run) == document
+
+
+def test_the_ways_to_go_on_are_weighed_rightly(bpe):
+    """Against the text's own shares: three of four rows with "quick brown", one with "quick bread"."""
+    documents = ["quick brown"] * 3 + ["quick bread"]
+    model = bigram_model(bpe, documents)
+    sampler = Sampler(temperature=1, top_k=0, seed=0)
+    ends = ["".join(generate(model, bpe, "quick br", sampler=sampler)) for _ in range(400)]
+    assert set(ends) == {"own", "ead"}
+    assert abs(ends.count("own") / 400 - 0.75) < 0.07
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=80), st.integers(1, 40), st.integers(1, 64))
+def test_any_prompt_goes(bpe, prompt, max_tokens, block_size):
+    config = tiny_config(block_size=block_size, n_layer=1, vocab_size=bpe.n_vocab)
+    run = generate(build(config, random_tensors(config)), bpe, prompt, max_tokens=max_tokens)
+    text = "".join(run)
+    assert run.new_tokens <= max_tokens
+    assert "\ufffd" not in text
+    assert 0 <= run.dropped_tokens <= run.prompt_tokens
+
+
+def test_characters():
+    tokenizer = train_char(TEXTS)
+    config = tiny_config(vocab_size=tokenizer.n_vocab)
+    run = generate(
+        build(config, random_tensors(config)), tokenizer, "Row \N{SNOWMAN}", max_tokens=9, go_on=True
+    )
+    assert set("".join(run)) <= set("".join(TEXTS))
+    assert run.prompt_tokens == 4
+
+
+def test_a_padded_vocabulary_is_never_chosen_from(bpe):
+    def script(ids):
+        logits = np.zeros(450)
+        logits[bpe.n_vocab :] = 100
+        return logits
+
+    run = generate(Scripted(script), bpe, "Row 1", max_tokens=20)
+    assert 0 < len("".join(run))

@@ -1,0 +1,70 @@
+"""Choosing the next token."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.sampler import Sampler, log_softmax
+
+P = np.array([0.5, 0.25, 0.15, 0.1])
+LOGITS = np.log(P).astype(np.float32)
+
+
+def shares(sampler: Sampler, n: int = 20_000) -> np.ndarray:
+    return np.bincount([sampler.choose(LOGITS) for _ in range(n)], minlength=4) / n
+
+
+def expected(*kept: float) -> np.ndarray:
+    return np.array([*kept, 0, 0, 0, 0])[:4] / sum(kept)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"temperature": 1}, P),
+        ({"temperature": 0.5}, P**2 / (P**2).sum()),
+        ({"temperature": 2}, P**0.5 / (P**0.5).sum()),
+        ({"temperature": 1, "top_k": 2}, expected(0.5, 0.25)),
+        ({"temperature": 1, "top_k": 0}, P),
+        ({"temperature": 1, "top_p": 0.7}, expected(0.5, 0.25)),
+        ({"temperature": 1, "top_p": 0.76}, expected(0.5, 0.25, 0.15)),
+        ({"temperature": 1, "top_p": 0.01}, expected(1)),
+        ({"temperature": 1, "top_k": 3, "top_p": 0.8}, expected(0.5, 0.25)),
+        ({"temperature": 0}, expected(1)),
+    ],
+    ids=str,
+)
+def test_shares(settings, wanted):
+    assert np.abs(shares(Sampler(seed=0, **settings)) - wanted).max() < 0.015
+
+
+def test_seed():
+    def run(seed):
+        sampler = Sampler(temperature=1, seed=seed)
+        return [sampler.choose(LOGITS) for _ in range(50)], sampler.seed
+
+    assert run(0) == run(0) != run(1)
+    assert run(0)[1] == 0
+    drawn, seed = run(None)
+    assert run(seed)[0] == drawn != run(None)[0]
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1), st.floats(0.01, 3), st.integers(0, 9), st.integers())
+def test_what_is_ruled_out_is_never_chosen(logits, temperature, top_k, seed):
+    logits = np.array([*logits, -np.inf, -np.inf], np.float32)
+    sampler = Sampler(temperature=temperature, top_k=top_k, seed=seed)
+    assert all(sampler.choose(logits) < len(logits) - 2 for _ in range(5))
+
+
+def test_everything_wrong_is_told_at_once():
+    with pytest.raises(NanogptError, match="temperature must.*; top_k must.*; top_p must"):
+        Sampler(temperature=-1, top_k=-1, top_p=0)
+    with pytest.raises(NanogptError, match="temperature"):
+        Sampler(temperature=float("nan"))
+
+
+def test_log_softmax():
+    assert np.abs(log_softmax(LOGITS + 100) - np.log(P)).max() < 1e-5
+    assert np.isneginf(log_softmax(np.array([0, -np.inf], np.float32))[1])
