@@ -14,8 +14,8 @@ demo: .venv/installed
 	$(BIN)/datasette nanogpt-demo-db demo.db
 	$(BIN)/datasette nanogpt-train demo.db python_docs --minutes 1
 	@for prompt in "Return the" "class " "A module"; do \
-		printf '\n--- %s\n' "$$prompt"; \
-		$(BIN)/llm -m nanogpt-demo "$$prompt" -o max_tokens 80 -o echo 1 --no-log || exit 1; \
+		printf "\n--- %s" "$$prompt"; \
+		$(BIN)/llm -m nanogpt-demo "$$prompt" -o max_tokens 80 --no-log || exit 1; \
 	done
 	@printf '\n\nSee the table and the run in Datasette:\n'
 	@printf '    $(BIN)/datasette demo.db %s/nanogpt.db\n' "$$NANOGPT_HOME"

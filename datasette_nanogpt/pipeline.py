@@ -339,7 +339,7 @@ def _train(
         started = utc_now()
         last_step = last_evaluation = None
         events = trainer.train(
-            model, tokens, settings, lambda: path, stop, sampler(tokenizer, device, settings.seed), state
+            model, tokens, settings, lambda: path, stop, sampler(tokenizer, settings.seed), state
         )
         for event in events:
             if isinstance(event, trainer.Step):
@@ -490,11 +490,13 @@ def _write_meta(path: Path, config: GPTConfig, tokenizer: Tokenizer, meta: dict[
         write_model_files(path, config, tokenizer.eot, meta, model_card(meta))
 
 
-def sampler(tokenizer: Tokenizer, device: str, seed: int) -> Callable[[GPT], str]:
+def sampler(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
     """What writes the sample beside each score: from nothing, always with the same seed."""
     from llm_nanogpt.generate import TorchModel, generate
+    from llm_nanogpt.sampler import Sampler
 
     def sample(model: GPT) -> str:
-        return "".join(generate(TorchModel(model), tokenizer, "", max_tokens=SAMPLE_TOKENS, seed=seed))
+        new = Sampler(seed=seed)
+        return "".join(generate(TorchModel(model), tokenizer, "", max_tokens=SAMPLE_TOKENS, sampler=new))
 
     return sample

@@ -1,0 +1,110 @@
+"""Documents to token files: nothing lost, nothing on both sides, memory bounded."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import TEXTS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasette_nanogpt.dataset import VALIDATION_BYTES, Windows, open_tokens, spool, write_tokens
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.tokenizer import train_char
+
+
+def test_split_is_by_document_and_seeded(tmp_path):
+    first = spool(TEXTS, tmp_path / "a", seed=1)
+    train, val = (list(first.texts(spans)) for spans in (first.train, first.val))
+    assert len(val) == 30
+    assert sorted(train + val) == sorted(TEXTS)
+    again, other = spool(TEXTS, tmp_path / "b", seed=1), spool(TEXTS, tmp_path / "c", seed=2)
+    assert list(again.texts(again.val)) == val
+    assert list(other.texts(other.val)) != val
+    assert first.val_bytes == sum(len(text.encode()) for text in val)
+    assert first.sha256 == other.sha256
+
+
+def test_duplicates_are_dropped_and_counted(tmp_path):
+    found = spool(TEXTS + TEXTS[:50], tmp_path / "a", seed=0)
+    assert (found.documents, found.duplicates) == (300, 50)
+
+
+def test_few_documents_are_cut_in_two(tmp_path):
+    texts = ["é☕" * 1000, "second"]
+    found = spool(texts, tmp_path / "a", seed=0)
+    assert found.cut
+    heads, tails = list(found.texts(found.train)), list(found.texts(found.val))
+    assert sorted(h + t for h, t in zip(heads, tails, strict=True)) == sorted(texts)
+    assert 0.08 < found.val_bytes / (found.train_bytes + found.val_bytes) < 0.12
+
+
+def test_a_big_table_holds_out_no_more_than_it_needs(tmp_path):
+    texts = (f"{i} " + "x" * 100_000 for i in range(300))
+    found = spool(texts, tmp_path / "a", seed=0)
+    assert VALIDATION_BYTES - 100_010 < found.val_bytes <= VALIDATION_BYTES
+
+
+def test_no_text_at_all(tmp_path):
+    with pytest.raises(NanogptError, match="--body"):
+        spool([], tmp_path / "a", seed=0)
+
+
+def test_token_files_hold_every_document_between_end_tokens(tmp_path, bpe):
+    count = write_tokens(iter(TEXTS), bpe, tmp_path / "t.bin")
+    ids = open_tokens(tmp_path / "t.bin", bpe.n_vocab)
+    assert ids.dtype == np.uint16 and len(ids) == count
+    ends = np.flatnonzero(ids == bpe.eot)
+    assert ends[0] == 0 and ends[-1] == count - 1
+    found = [bpe.decode(ids[a + 1 : b]) for a, b in zip(ends, ends[1:], strict=False)]
+    assert found == TEXTS
+
+
+def test_more_than_65536_ids_take_four_bytes(tmp_path):
+    letters = "".join(map(chr, [*range(0x20, 0xD800), *range(0x10000, 0x10000 + 12_000)]))
+    tokenizer = train_char([letters])
+    assert tokenizer.n_vocab > 2**16
+    write_tokens([letters], tokenizer, tmp_path / "t.bin")
+    ids = open_tokens(tmp_path / "t.bin", tokenizer.n_vocab)
+    assert ids.dtype == np.uint32 and tokenizer.decode(ids) == letters
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path, bpe):
+    def peak(rows: int) -> int:
+        texts = (f"{i} {'lorem ipsum dolor ' * 500}" for i in range(rows))
+        tracemalloc.start()
+        found = spool(texts, tmp_path / "a", seed=0)
+        write_tokens(found.texts(found.train), bpe, tmp_path / "t.bin")
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return result
+
+    assert peak(3000) < 1.3 * peak(1000)  # 27 MB of text against 9
+
+
+@given(n=st.integers(40, 400), block=st.integers(1, 12), take=st.integers(1, 9), seed=st.integers(0, 5))
+def test_an_epoch_is_every_window_once(n, block, take, seed):
+    tokens = np.arange(n, dtype=np.uint16)
+    if (n - 1) // block - 1 < 1:
+        return
+    windows = Windows(tokens, block, seed)
+    starts = [int(w[0]) for _ in range(windows.per_epoch) for w in windows.take(1)]
+    assert len(set(starts)) == windows.per_epoch
+    assert all((start - starts[0]) % block == 0 for start in starts)
+    # Taking several at a time, or going on from a position, gives the same windows.
+    batches = Windows(tokens, block, seed).take(take)
+    later = Windows(tokens, block, seed, position=take).take(take)
+    both = Windows(tokens, block, seed).take(2 * take)
+    assert np.array_equal(np.concatenate([batches, later]), both)
+    assert (np.diff(both, axis=1) == 1).all()
+
+
+def test_random_windows_reach_both_ends():
+    windows = Windows(np.arange(20), 5, seed=0, replacement=True)
+    seen = windows.take(500)
+    assert seen.min() == 0 and seen.max() == 19
+
+
+def test_too_little_text_for_a_window():
+    with pytest.raises(NanogptError, match="--block-size"):
+        Windows(np.arange(10), 8, seed=0)

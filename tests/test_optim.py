@@ -1,0 +1,94 @@
+import math
+
+import pytest
+import torch
+from conftest import tiny_config
+
+from datasette_nanogpt.optim import (
+    Muon,
+    load_state_tensors,
+    make_optimizers,
+    orthogonalize,
+    state_tensors,
+)
+from llm_nanogpt.gpt_torch import build
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 40, 16), (2, 16, 40)])
+def test_newton_schulz_brings_singular_values_to_about_one(shape):
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+    assert 0.6 < values.min() and values.max() < 1.3
+
+
+def test_muon_steps_as_torch_muon_does():
+    """The same direction as the library's, which rounds to bfloat16 on its way."""
+    weights = [torch.randn(24, 12), torch.randn(24, 12), torch.randn(8, 8)]
+    ours, theirs = ([torch.nn.Parameter(w.clone()) for w in weights] for _ in range(2))
+    a = Muon(ours, lr=0.1, weight_decay=0.1)
+    b = torch.optim.Muon(theirs, lr=0.1, weight_decay=0.1, momentum=0.95)
+    for _ in range(3):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        a.step()
+        b.step()
+    for p, q, w in zip(ours, theirs, weights, strict=True):
+        a, b = (p - w).detach().flatten(), (q - w).detach().flatten()
+        assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.999
+        assert a.norm().item() == pytest.approx(b.norm().item(), rel=0.02)
+
+
+def test_nanogpt_starts_at_the_log_of_its_vocabulary():
+    torch.manual_seed(0)
+    config = tiny_config("gpt2", vocab_size=50257, n_layer=4, n_embd=64, block_size=64)
+    model = build(config)
+    ids = torch.randint(0, 50257, (8, 65))
+    assert model(ids[:, :-1], ids[:, 1:]).item() == pytest.approx(math.log(50257), abs=0.1)
+    stds = {name: p.std().item() for name, p in model.named_parameters() if p.ndim == 2}
+    for name, std in stds.items():
+        expected = 0.02 / math.sqrt(8) if name.endswith("c_proj.weight") else 0.02
+        assert std == pytest.approx(expected, rel=0.05), name
+
+
+def test_nanogpt_optimizer_is_nanogpts():
+    model = build(tiny_config("gpt2"))
+    (adamw,) = make_optimizers(model, learning_rate=6e-4, weight_decay=0.1)
+    decayed, plain = adamw.param_groups
+    assert decayed["betas"] == (0.9, 0.95) and decayed["lr"] == 6e-4
+    assert decayed["weight_decay"] == 0.1 and all(p.ndim == 2 for p in decayed["params"])
+    assert plain["weight_decay"] == 0.0 and all(p.ndim == 1 for p in plain["params"])
+    names = {id(p): name for name, p in model.named_parameters()}
+    trained = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
+    # bias = False in nanoGPT's train.py: the biases that the format asks for stay zero.
+    assert trained == {name for name in names.values() if not name.endswith("bias")}
+
+
+def test_every_parameter_has_one_optimizer():
+    for tied in (True, False):
+        model = build(tiny_config(tied=tied))
+        held = [p for o in make_optimizers(model, 0.02, 0.0) for g in o.param_groups for p in g["params"]]
+        assert len(held) == len(set(map(id, held))) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+def test_optimizer_state_survives_as_plain_tensors(arch):
+    def steps(model, optimizers, n):
+        for i in range(n):
+            torch.manual_seed(i)
+            ids = torch.randint(0, 400, (2, 33))
+            model(ids[:, :-1], ids[:, 1:]).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+
+    model = build(tiny_config(arch))
+    optimizers = make_optimizers(model, 0.01, 0.1)
+    steps(model, optimizers, 3)
+    twin = build(tiny_config(arch))
+    twin.load_state_dict(model.state_dict())
+    twins = make_optimizers(twin, 0.01, 0.1)
+    load_state_tensors(twins, {k: v.clone() for k, v in state_tensors(optimizers).items()})
+    steps(model, optimizers, 2)
+    steps(twin, twins, 2)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(p, q)
