@@ -12,6 +12,7 @@ its metadata, so weights and score cannot disagree, whatever moment a process di
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -324,10 +325,13 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 
 def write_weights(file: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write tensors as safetensors, atomically. `format: pt` is what transformers asks for."""
+    """Write tensors and their hash as safetensors, atomically. transformers asks for `format: pt`."""
     from safetensors.numpy import save
 
-    write_bytes(file, save(dict(tensors), {"format": "pt", **metadata}))
+    sha256 = hashlib.sha256()
+    for name in sorted(tensors):
+        sha256.update(tensors[name].tobytes())
+    write_bytes(file, save(dict(tensors), {"format": "pt", "hash": sha256.hexdigest()[:12], **metadata}))
 
 
 def write_json(file: Path, value: Any) -> None:

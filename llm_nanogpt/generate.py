@@ -9,17 +9,20 @@ from __future__ import annotations
 import codecs
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checkpoint import Checkpoint, read_weights
+from .checkpoint import Checkpoint, read_checkpoint, read_weights
 from .errors import NanogptError
 from .sampler import Sampler, log_softmax
+from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from .gpt_torch import GPT
-    from .tokenizer import Tokenizer
 
 LONGEST_LAST_WORD = 40  # characters: what may be encoded anew at the prompt's end, each costing a short pass
 
@@ -45,6 +48,41 @@ def load_model(checkpoint: Checkpoint, device: str | None = None) -> tuple[Any, 
     module = build(checkpoint.config)
     module.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     return TorchModel(module.eval().to(device)), reason
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model folder that is ready to write."""
+
+    checkpoint: Checkpoint
+    model: Any
+    reason: str  # why it runs where it runs
+    tokenizer: Tokenizer
+
+    @property
+    def version(self) -> str:
+        """Which weights exactly, as in nanogpt-blog@step500-1a2b3c4d5e6f."""
+        weights = self.checkpoint.weights
+        parts = (f"step{weights['step']}" if "step" in weights else "", weights.get("hash", ""))
+        return "@".join(filter(None, (self.checkpoint.name, "-".join(filter(None, parts)))))
+
+
+def open_model(folder: Path, device: str | None = None) -> Opened:
+    """Read a model folder, or return what was read before if its weights are still the same.
+
+    Raises NanogptError that says what is broken, or why the device cannot be had.
+    """
+    try:
+        stat = (folder / "model.safetensors").stat()
+    except OSError:
+        stat = None  # read_checkpoint knows what to say
+    return _open(folder, device, stat and (stat.st_mtime_ns, stat.st_ino, stat.st_size))
+
+
+@lru_cache(maxsize=4)
+def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> Opened:
+    checkpoint = read_checkpoint(folder)
+    return Opened(checkpoint, *load_model(checkpoint, device), Tokenizer.load(folder))
 
 
 class TorchModel:

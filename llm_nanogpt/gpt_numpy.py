@@ -18,7 +18,6 @@ import numpy as np
 
 from .checkpoint import GPTConfig
 
-
 # Up to here BLAS is held to one thread: a second one saves a third of a step at best, on an idle machine,
 # and on a busy one (training in the next terminal, say) waiting for it makes a step 3 to 20 times slower.
 ONE_THREAD = 20_000_000  # parameters
@@ -173,7 +172,7 @@ class GPT2(GPT):
 
 
 def gelu_tanh(x: np.ndarray) -> np.ndarray:
-    """GPT-2's approximation of GELU: x/2 (1 + tanh u) is x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)."""
+    """GPT-2's GELU: x/2 (1 + tanh u) is x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)."""
     return x / (1 + np.exp(x * (-1.5957691216 - 0.0713548162726 * x * x)))
 
 

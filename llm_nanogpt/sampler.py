@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -39,6 +39,10 @@ class Sampler:
         if self.seed is None:
             self.seed = random.SystemRandom().getrandbits(32)
         self._random = random.Random(self.seed)
+
+    def settings(self) -> dict[str, float | int | None]:
+        """What was set, the seed that was drawn among it."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
 
     def choose(self, logits: np.ndarray) -> int:
         """Index of the chosen one of `logits` (V,), which may hold -inf for what must not be chosen."""

@@ -265,7 +265,7 @@ def _spec(vocab: dict[str, int], merges: list, eot: int, split: str | None) -> d
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": False,
-            "vocab": vocab,
+            "vocab": {EOT: eot, **vocab},  # else the tokenizers library gives <|endoftext|> the next free id
             "merges": merges,
         },
     }

@@ -1,0 +1,261 @@
+"""llm's own command line and Python API, with real model folders."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import llm
+import pytest
+from conftest import TEXTS
+
+from llm_nanogpt.checkpoint import nanogpt_home
+
+LLM = [sys.executable, "-m", "llm"]
+
+
+def run(*arguments, input="", **kwargs):
+    return subprocess.run(
+        [*map(str, arguments)],
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        encoding="utf-8",
+        **kwargs,
+    )
+
+
+def ask(prompt="", name="nanogpt-tiny", **options):
+    return llm.get_model(name).prompt(prompt, **{"max_tokens": 20, "seed": 1} | options)
+
+
+def test_the_command_line(make_model, bpe):
+    make_model()
+    command = [*LLM, "-m", "nanogpt-tiny", "Row 12", "-o", "max_tokens", 30, "-o", "seed", 0]
+    first, again = run(*command), run(*command, "--async")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    assert len(first.stdout) > 10
+    assert not first.stdout.startswith("Row 12")
+    assert again.stdout == first.stdout
+    more = run(*LLM, "-c", "", "-o", "max_tokens", 5)
+    assert more.returncode == 0, more.stderr
+    logged = json.loads(run(*LLM, "logs", "--json").stdout)
+    assert [row["model"] for row in logged] == ["nanogpt-tiny"] * 3
+    assert logged[0]["response"] == first.stdout[:-1]
+    assert logged[0]["resolved_model"].startswith("nanogpt-tiny@step0-")
+    assert logged[0]["output_tokens"] == 30
+    assert logged[0]["response_json"]["finish_reason"] == "length"
+    assert logged[0]["response_json"]["options"]["seed"] == 0
+    so_far = "Row 12" + logged[1]["response"]
+    assert logged[2]["input_tokens"] == len(bpe.encode(so_far))
+
+
+def test_a_model_that_is_gone_is_one_line(make_model):
+    (make_model() / "config.json").unlink()
+    broken = run(*LLM, "-m", "nanogpt-tiny", "hi")
+    assert broken.returncode == 1
+    assert broken.stderr.startswith("Error: Model 'nanogpt-tiny' is broken: config.json is missing")
+    assert broken.stderr.count("\n") == 1
+    assert broken.stdout == ""
+
+
+def test_sync_and_async_write_the_same(make_model):
+    make_model()
+
+    async def write():
+        response = llm.get_async_model("nanogpt-tiny").prompt("Row 12", max_tokens=50, seed=1)
+        text = await response.text()
+        return text, response.response_json, await response.usage()
+
+    text, told, usage = asyncio.run(write())
+    response = ask("Row 12", max_tokens=50)
+    assert response.text() == text != ""
+    del told["tokens_per_second"]
+    assert response.response_json.items() >= told.items()
+    assert (usage.input, usage.output) == (response.usage().input, response.usage().output) == (3, 50)
+
+
+def test_it_streams(make_model):
+    make_model()
+    assert len(list(ask("Row 12"))) > 5
+
+
+def test_options_reach_the_sampler_and_the_log(make_model):
+    make_model()
+    response = ask("Row", temperature=0, top_k=3, top_p=0.5, seed=0, max_tokens=4)
+    response.text()
+    wanted = {"temperature": 0, "top_k": 3, "top_p": 0.5, "seed": 0, "max_tokens": 4}
+    assert response.response_json["options"].items() >= wanted.items()
+    drawn = ask("Row", seed=None)
+    text = drawn.text()
+    assert ask("Row", seed=drawn.response_json["options"]["seed"]).text() == text
+
+
+def test_a_set_default_is_kept(make_model):
+    make_model()
+    run(*LLM, "models", "options", "set", "nanogpt-tiny", "max_tokens", "3")
+    answer = run(*LLM, "-m", "nanogpt-tiny", "Row", "-u")
+    assert "3 output" in answer.stderr
+
+
+def test_each_option_tells_its_default():
+    from llm_nanogpt.plugin import Options
+
+    for name, field in Options.model_fields.items():
+        assert field.default is None, name
+        assert "Default: " in field.description.rsplit(". ", 1)[-1], name
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "reason"),
+    [({"top_p": 3}, "top_p must be above 0"), ({"max_tokens": 0}, "max_tokens must be 1 or more")],
+)
+def test_wrong_options_are_model_errors(make_model, kwargs, reason):
+    make_model()
+    with pytest.raises(llm.ModelError, match=reason):
+        ask("Row", **kwargs).text()
+
+
+def test_a_system_prompt_is_refused(make_model):
+    make_model()
+    with pytest.raises(llm.ModelError, match="never taught to follow instructions"):
+        llm.get_model("nanogpt-tiny").prompt("Row", system="Be brief").text()
+    with pytest.raises(llm.ModelError, match="never taught to follow instructions"):
+        llm.get_model("nanogpt-tiny").prompt(messages=[llm.system("Be brief"), llm.user("Row")]).text()
+
+
+def test_what_it_cannot_do_is_refused_by_llm(make_model):
+    make_model()
+    model = llm.get_model("nanogpt-tiny")
+    for kwargs in (
+        {"schema": {"type": "object"}},
+        {"tools": [len]},
+        {"attachments": [llm.Attachment(url="x")]},
+    ):
+        with pytest.raises(ValueError, match="does not support"):
+            model.prompt("Row", **kwargs)
+
+
+def test_a_conversation_is_one_document(make_model):
+    make_model()
+    conversation = llm.get_model("nanogpt-tiny").conversation()
+    first = conversation.prompt("Row 12", max_tokens=6, seed=1)
+    written = "Row 12" + first.text()
+    second = conversation.prompt("", max_tokens=6, seed=1)
+    assert second.text() == ask(written, max_tokens=6).text()
+    third = conversation.prompt("Row 13", max_tokens=6, seed=1)
+    assert third.text() == ask(f"{written}{second.text()}\nRow 13", max_tokens=6).text()
+
+
+def test_retraining_is_noticed(make_model, home):
+    make_model(seed=1)
+    before = ask("Row").text()
+    assert ask("Row").text() == before
+    make_model("other", seed=2)
+    os.replace(home / "other" / "model.safetensors", home / "nanogpt-tiny" / "model.safetensors")
+    assert ask("Row").text() != before
+
+
+def test_async_leaves_the_loop_free_and_stops_when_closed(make_model):
+    make_model(block_size=512, n_layer=8, n_embd=128)
+
+    async def write():
+        ticks = []
+
+        async def tick():
+            while True:
+                ticks.append(time.monotonic())
+                await asyncio.sleep(0.005)
+
+        ticker = asyncio.create_task(tick())
+        response = llm.get_async_model("nanogpt-tiny").prompt("Row", max_tokens=100_000, seed=1)
+        stream = response.astream_events()
+        async for _ in stream:
+            if len(ticks) > 40:
+                break
+        await stream.aclose()
+        ticker.cancel()
+        return ticks, response.output_tokens
+
+    ticks, written = asyncio.run(write())
+    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 1
+    assert 0 < written < 50_000
+
+
+def test_many_at_once(make_model):
+    make_model()
+    alone = [ask("Row", seed=seed).text() for seed in range(4)]
+
+    async def write():
+        model = llm.get_async_model("nanogpt-tiny")
+        responses = [model.prompt("Row", max_tokens=20, seed=seed) for seed in range(4)]
+        return await asyncio.gather(*(response.text() for response in responses))
+
+    assert asyncio.run(write()) == alone
+
+
+# numpy is not among these: sqlite-utils, and so llm, imports it where it is installed.
+PROBE = """
+import sys
+import llm.cli
+try:
+    llm.cli.cli(sys.argv[1:], standalone_mode=False)
+finally:
+    print([m for m in ("torch", "tiktoken", "tokenizers") if m in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], []),
+        (["models"], []),
+        (["-m", "nanogpt-tiny", "hi", "-o", "max_tokens", "3"], ["tiktoken"]),
+    ],
+)
+def test_nothing_heavy_is_imported(make_model, arguments, allowed):
+    make_model()
+    assert run(sys.executable, "-c", PROBE, *arguments).stderr.splitlines()[-1] == str(allowed)
+
+
+def test_importing_the_plugin_is_quick():
+    """Under 20 ms on top of llm; the best of three, as a busy machine only ever adds."""
+
+    def once():
+        log = run(sys.executable, "-X", "importtime", "-c", "import llm, llm_nanogpt.plugin").stderr
+        line = next(line for line in log.splitlines() if line.endswith("llm_nanogpt.plugin"))
+        return int(line.split("|")[1]) / 1000
+
+    assert min(once() for _ in range(3)) < 20
+
+
+def test_two_hundred_models_are_listed_without_being_opened(home):
+    from llm_nanogpt.plugin import register_models
+
+    for i in range(200):
+        (home / f"nanogpt-{i:03}").mkdir(parents=True)
+    found = []
+
+    def once():
+        start = time.perf_counter()
+        register_models(lambda *models: found.append(models))
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(5)) < 0.03
+    assert found[7][0].model_id == found[7][1].model_id == "nanogpt-007"
+    assert len(llm.get_models()) >= 200
+
+
+def test_home_that_is_not_there_hurts_nobody():
+    assert not nanogpt_home().exists()
+    assert llm.get_models()
+
+
+def test_text_of_every_kind_as_prompt(make_model):
+    make_model()
+    for prompt in ("", " ", "\n\n", "Zoë’s café ☕ ", "".join(TEXTS), "<|endoftext|>", "\0"):
+        assert ask(prompt).text() is not None
