@@ -1,7 +1,8 @@
 """HTML to text; title and bodies to a document."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from html import unescape
 
 # What is not named here is inline.
@@ -20,10 +21,16 @@ annotation audio canvas head iframe noscript object rp rt script style svg templ
 # Newlines around an element: 2 leave a blank line.
 _GAP = {**dict.fromkeys(_PARAGRAPHS.split(), 2), **dict.fromkeys(_LINES.split(), 1)}
 _DROPPED = frozenset(_UNREAD.split())
+_FLAT = frozenset(_NEST_NOT.split())
 _LISTS = frozenset(["ul", "ol", "menu", "dir"])
 _VERBATIM = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 
+# Elements whose end tag may be left out, or that have none: these do not nest in themselves.
+_NEST_NOT = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
+DEEPEST = 500  # elements open at once; the time to parse, and to write, grows with the square of this
+
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 _BLOCK_TAG = r"</?(?:{})(?:\s[^<>]*)?/?>".format("|".join([*_GAP, "br", "html", "body", "td", "th"]))
 # Only tags that touch other text or a line's edge: "the <p> tag" is prose about HTML.
 _USED_TAG = re.compile(rf"(?<![ \t`'\"(]){_BLOCK_TAG}|{_BLOCK_TAG}(?![ \t`'\",.;:)])", re.IGNORECASE)
@@ -57,6 +64,31 @@ def html_to_text(html: str) -> str:
     """
     if not _ANY_TAG.search(html):
         return unescape(html).replace("\xa0", " ").strip()
+    return "\n".join(filter(None, map(_parse, _pieces(html))))
+
+
+def _pieces(html: str) -> Iterator[str]:
+    """`html`, cut wherever more than DEEPEST elements would be open: only broken HTML is."""
+    start = 0
+    if html.count("<") > DEEPEST:
+        is_open: Counter[str] = Counter()
+        depth = 0
+        for tag in _TAG.finditer(html):
+            end, name = tag.groups()
+            name = name.lower()
+            if name in _FLAT or (end and not is_open[name]):
+                continue
+            change = -1 if end else 1
+            is_open[name] += change
+            depth += change
+            if depth > DEEPEST:
+                yield html[start : tag.start()]
+                start, depth = tag.start(), 1
+                is_open = Counter([name])
+    yield html[start:]
+
+
+def _parse(html: str) -> str:
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(html.encode("utf-8", "replace"))

@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -119,3 +120,17 @@ def test_document():
     assert document(" A\n title ", [body, " \n", "more"]) == "A title\n\n    indented\nlines\nend\n\nmore"
     assert document(None, ["x"]) == document("x", []) == "x"
     assert document("", ["\x00", "\n"]) == ""
+
+
+@pytest.mark.parametrize("unit", ["<div>a", "<ul><li>a", "<sup>a", "<table><tr><td>a", "<b><font>a<p>"])
+def test_elements_that_never_end(unit):
+    html = unit * 20_000  # took up to 40 s while the whole was parsed at once
+    started = time.perf_counter()
+    text = html_to_text(html)
+    assert time.perf_counter() - started < 5
+    assert text.count("a") == 20_000
+
+
+def test_many_elements_that_end_are_not_cut():
+    items = "".join(f"<li><div>{i}</div>" for i in range(2000))
+    assert html_to_text(f"<ol>{items}</ol>").endswith("\n2000. 1999")
