@@ -18,15 +18,15 @@ summary textarea tr
 _UNREAD = """
 annotation audio canvas head iframe noscript object rp rt script style svg template title video
 """
+# Elements without an end tag, or whose end tag may be left out: they do not nest in themselves.
+_UNCLOSED = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
 # Newlines around an element: 2 leave a blank line.
 _GAP = {**dict.fromkeys(_PARAGRAPHS.split(), 2), **dict.fromkeys(_LINES.split(), 1)}
 _DROPPED = frozenset(_UNREAD.split())
-_FLAT = frozenset(_NEST_NOT.split())
+_FLAT = frozenset(_UNCLOSED.split())
 _LISTS = frozenset(["ul", "ol", "menu", "dir"])
 _VERBATIM = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 
-# Elements whose end tag may be left out, or that have none: these do not nest in themselves.
-_NEST_NOT = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
 DEEPEST = 500  # elements open at once; the time to parse, and to write, grows with the square of this
 
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
