@@ -1,5 +1,9 @@
 """Documents out of a SQLite file, one row at a time."""
 
+from __future__ import annotations
+
+import hashlib
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
@@ -17,13 +22,14 @@ TITLES = ("title", "name", "headline", "subject")
 # Only names that always mean the text itself. A `description` is chosen when it is the longest:
 # beside a `readme` or a `transcript` it is the blurb.
 BODIES = ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message")
+QUERY = "query"  # what stands for a table's name with --sql
 BUSY_SECONDS = 5  # how long to wait for a writer to let go
 SAMPLE_ROWS, SAMPLE_CHARS = 100, 5_000  # what is read to choose columns and to tell HTML
 
 
 @dataclass
 class Source:
-    """The rows of one table that will be trained on, and how they are read.
+    """The rows of one table or query that will be trained on, and how they are read.
 
     `skipped` counts rows by the reason why `documents()` left them out: after a whole pass,
     documents + skipped == rows.
@@ -35,10 +41,15 @@ class Source:
     title: str | None
     body: tuple[str, ...]
     is_html: frozenset[str]  # the columns of `body` that hold HTML
-    where: str | None
     row_count: int
+    rows: str  # SQL: what stands after `from`
     order_by: str  # SQL, "" for the order in which SQLite yields them
     skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def used(self) -> list[str]:
+        """The columns that become text."""
+        return [*([self.title] if self.title else []), *self.body]
 
     def documents(self) -> Iterator[str]:
         """Stream one document per row that has text, always in the same order.
@@ -48,7 +59,7 @@ class Source:
         """
         self.skipped.clear()
         hook = document_hook()
-        used = [*([self.title] if self.title else []), *self.body]
+        used = self.used
         columns = list(self.columns) if hook else used
         with connect(self.database) as db:
             for values in db.execute(self._select(columns)):
@@ -59,9 +70,23 @@ class Source:
                 if text:
                     yield text
 
+    def digest(self) -> tuple[bytes, int]:
+        """A hash of all values that `documents()` reads, in order, and how many bytes they have."""
+        blake, size = hashlib.blake2b(digest_size=16), 0
+        with connect(self.database) as db:
+            db.text_factory = bytearray  # undecoded, yet told from a BLOB
+            for values in db.execute(self._select(self.used)):
+                for value in values:
+                    if isinstance(value, bytes | bytearray):
+                        size += len(value)
+                        blake.update(b"%c%d:" % (type(value).__name__[4:5].encode() or b"s", len(value)))
+                        blake.update(value)
+                    else:
+                        blake.update(repr(value).encode() + b";")
+        return blake.digest(), size
+
     def _select(self, columns: Sequence[str]) -> str:
-        listed = ", ".join(map(_quote, columns)) or "null"
-        return f"select {listed} from {_from(self.table, self.where)} {self.order_by}"
+        return f"select {', '.join(map(_quote, columns)) or 'null'} from {self.rows} {self.order_by}"
 
     def _ask(self, hook, row: dict) -> str | None:
         """The plugin's text for a row, "" if it is left out, None if the plugin has no opinion."""
@@ -73,8 +98,7 @@ class Source:
             return None
         if not isinstance(answer, str):
             raise NanogptError(
-                "A plugin's nanogpt_document() must return a str, False or None, "
-                f"not {type(answer).__name__}."
+                f"A plugin's nanogpt_document() must return a str, False or None, not {type(answer).__name__}."
             )
         return self._counted(document(None, [answer]))
 
@@ -100,6 +124,150 @@ class Source:
         return text
 
 
+@dataclass
+class Corpus:
+    """All that one model is trained on: one or several tables of a database, or a query."""
+
+    database: str  # absolute path, or URL
+    sources: list[Source]
+    where: str | None = None
+    sql: str | None = None
+    fetched: str | None = None  # when a remote database was copied: UTC, ISO 8601
+
+    @property
+    def name(self) -> str:
+        """The table, or the tables, or the query."""
+        return self.sql or ", ".join(source.table for source in self.sources)
+
+    @property
+    def row_count(self) -> int:
+        return sum(source.row_count for source in self.sources)
+
+    def load(self) -> Iterator[Progress]:
+        """Bring the rows here, if they are elsewhere."""
+        yield from ()
+
+    def documents(self) -> Iterator[str]:
+        """The documents of every table, one table after the other. See `Source.documents`."""
+        for source in self.sources:
+            yield from source.documents()
+
+    def digest(self) -> tuple[str, int]:
+        """A hash of all that is read and of how, in hexadecimal, and the bytes of text read."""
+        blake, total = hashlib.blake2b(digest_size=16), 0
+        for source in self.sources:
+            values, size = source.digest()
+            blake.update(values + repr((source.used, sorted(source.is_html), bool(source.title))).encode())
+            total += size
+        return blake.hexdigest(), total
+
+    def describe(self) -> dict[str, Any]:
+        """What nanogpt.json keeps. `table` is for people; the names are in `tables`."""
+        return {
+            "database": self.database,
+            "table": self.name,
+            "where": self.where,
+            "sql": self.sql,
+            "fetched": self.fetched,
+            "rows": self.row_count,
+            "tables": [
+                {
+                    "table": source.table,
+                    "title": source.title,
+                    "body": list(source.body),
+                    "html": sorted(source.is_html),
+                    "rows": source.row_count,
+                    "skipped": dict(source.skipped),
+                }
+                for source in self.sources
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work before training is. `total` is 0 where nobody knows."""
+
+    what: str
+    done: int
+    total: int
+    unit: str  # rows or bytes
+
+
+def is_url(database: str) -> bool:
+    return database.startswith(("http://", "https://"))
+
+
+def location(database: str) -> str:
+    """The one way of writing where a database is: what nanogpt.json keeps, to tell it again."""
+    return database.rstrip("/") if is_url(database) else str(Path(database).expanduser().absolute())
+
+
+def open_corpus(
+    database: str,
+    tables: Sequence[str] = (),
+    *,
+    title: str | None = None,
+    body: Sequence[str] = (),
+    where: str | None = None,
+    sql: str | None = None,
+    token: str | None = None,
+    refresh: bool = False,
+) -> Corpus:
+    """Open `tables`, or the rows of the query `sql`, of a SQLite file or of a Datasette's URL.
+
+    `title` and `body` name columns and `where` is a condition, as in `open_source`; of several tables
+    each uses the named columns that it has. `token` and `refresh` are for URLs. Raises NanogptError
+    with everything that is wrong, a line each.
+    """
+    tables = list(dict.fromkeys(tables))
+    if bool(tables) == (sql is not None):
+        raise NanogptError("Name the table to train on, or give a query with --sql: one of the two.")
+    if is_url(database):
+        from .remote import open_remote
+
+        return open_remote(location(database), tables, title, body, where, sql, token, refresh)
+    if token or refresh:
+        raise NanogptError("--token and --refresh are for a Datasette's URL: leave them out for a file.")
+    return Corpus(location(database), open_sources(database, tables, title, body, where, sql), where, sql)
+
+
+def open_sources(
+    database: str,
+    tables: Sequence[str],
+    title: str | None = None,
+    body: Sequence[str] = (),
+    where: str | None = None,
+    sql: str | None = None,
+) -> list[Source]:
+    """A Source for each of `tables`, or the one of `sql`. See `open_corpus`."""
+    if len(tables) < 2:
+        table = tables[0] if tables else QUERY
+        return [open_source(database, table, title=title, body=body, where=where, sql=sql)]
+    sources, problems = [], []
+    with connect(_database(database)) as db:
+        have = {}
+        for table in tables:
+            try:
+                have[table] = _columns(db, _quote(_find_table(db, database, table)))
+            except NanogptError as error:
+                problems.append(str(error))
+    asked = [*([title] if title else []), *body]
+    missing = [name for name in asked if not any(_find(name, columns) for columns in have.values())]
+    if missing and not problems:
+        problems.append(f"None of the tables has a column {_names(missing)}.")
+    for table, columns in have.items() if not missing else ():
+        own_title = title if not title or _find(title, columns) else None
+        own_body = [name for name in body if _find(name, columns)]
+        try:
+            sources.append(open_source(database, table, title=own_title, body=own_body, where=where))
+        except NanogptError as error:
+            problems.append(str(error))
+    if problems:
+        raise NanogptError("\n".join(problems))
+    return sources
+
+
 def open_source(
     database: str,
     table: str,
@@ -107,25 +275,38 @@ def open_source(
     title: str | None = None,
     body: Sequence[str] = (),
     where: str | None = None,
+    sql: str | None = None,
 ) -> Source:
     """Find a table's rows and the columns to read; reads a bounded sample, and counts the rows.
 
     `title` and `body` name columns, otherwise they are found; `title=""` means no title. `where`
-    is an SQL condition. Raises NanogptError for whatever makes the table unfit to train on.
+    is an SQL condition. With `sql`, a select, its rows are the table, and `table` is only what it is
+    called. Raises NanogptError for whatever makes the table unfit to train on.
     """
+    path = _database(database)
+    with connect(path) as db:
+        if sql is None:
+            table = _find_table(db, database, table)
+        else:
+            sql = sql.strip().rstrip(";")
+        # The line breaks end comments in `sql` and `where`.
+        relation = _quote(table) if sql is None else f"({sql}\n)"
+        columns = _columns(db, relation, sql)
+        rows = f"{relation} where ({where}\n)" if where else relation
+        row_count = _count(db, table, rows, where, columns, sql)
+        title, body = _choose(db, table, columns, title, body, rows)
+        is_html = frozenset(column for column in body if _is_html(db, column, rows))
+        order_by = "" if sql else _order_by(db, table)
+    return Source(path, table, columns, title, body, is_html, row_count, rows, order_by)
+
+
+def _database(database: str) -> Path:
     path = Path(database).expanduser().absolute()
     if not path.exists():
         raise NanogptError(f"There is no file {database}: check the path of the database.")
     if path.is_dir():
         raise NanogptError(f"{database} is a folder: name the SQLite file in it.")
-    with connect(path) as db:
-        table = _find_table(db, database, table)
-        columns = _columns(db, table)
-        row_count = _count(db, table, where, columns)
-        title, body = _choose(db, table, columns, title, body, where)
-        is_html = frozenset(column for column in body if _is_html(db, table, column, where))
-        order_by = _order_by(db, table)
-    return Source(path, table, columns, title, body, is_html, where, row_count, order_by)
+    return path
 
 
 class NotUTF8(bytes):
@@ -144,16 +325,35 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database for reading alone; SQLite's errors become NanogptErrors."""
     db = None
     try:
-        # The rows may be asked for by another thread than the one that opened the database.
-        uri = path.as_uri() + "?mode=ro"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
-        db.text_factory = _decode
+        db = _open(path, "mode=ro")
+        try:
+            db.execute("select 1 from sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            # In WAL mode even a reader writes beside the file, which read-only media refuse.
+            if str(error) != "unable to open database file" or not os.access(path, os.R_OK):
+                raise
+            wal = path.with_name(f"{path.name}-wal")
+            if wal.exists() and wal.stat().st_size:
+                raise NanogptError(
+                    f"{path} has changes in {wal.name} that cannot be read where nothing may be written: "
+                    "copy both files to a folder that you own, and name the copy."
+                ) from error
+            db.close()
+            db = _open(path, "immutable=1")
         yield db
     except sqlite3.Error as error:
         raise NanogptError(_explain(path, str(error))) from error
     finally:
         if db is not None:
             db.close()
+
+
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    # The rows may be asked for by another thread than the one that opened the database.
+    uri = f"{path.as_uri()}?{how}"
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    db.text_factory = _decode
+    return db
 
 
 def _explain(path: Path, error: str) -> str:
@@ -166,6 +366,13 @@ def _explain(path: Path, error: str) -> str:
         return f"{path} is locked by another program: try again when that is done, or close it."
     if "malformed" in error:
         return f"{path} is damaged. To save what is left: sqlite3 {path.name} .recover | sqlite3 new.db"
+    if not os.access(path, os.R_OK):
+        return f"You may not read {path}: ask for the right to, or copy it."
+    if "readonly database" in error:
+        return (
+            f"{path} was left in the middle of a change, and nothing may be written there to undo it: "
+            f"copy it and {path.name}-journal to a folder that you own, and name the copy."
+        )
     return f"Cannot read {path}: {error}."
 
 
@@ -173,11 +380,6 @@ def _quote(name: str) -> str:
     from sqlite_utils.db import quote_identifier
 
     return quote_identifier(name)
-
-
-def _from(table: str, where: str | None) -> str:
-    # The line break ends a comment in `where`.
-    return f"{_quote(table)} where ({where}\n)" if where else _quote(table)
 
 
 def _names(names: Sequence[str], most: int = 40) -> str:
@@ -211,27 +413,35 @@ def _find_table(db: sqlite3.Connection, database: str, table: str) -> str:
     raise NanogptError(f"{database} has no table {table!r}. It has: {_names(names)}.")
 
 
-def _columns(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
+def _columns(db: sqlite3.Connection, relation: str, sql: str | None = None) -> tuple[str, ...]:
     """All columns but hidden ones: unlike `pragma table_info`, this has the generated ones too."""
-    return tuple(column[0] for column in db.execute(f"select * from {_quote(table)} limit 0").description)
+    with _blaming("--sql", sql):
+        return tuple(column[0] for column in db.execute(f"select * from {relation} limit 0").description)
 
 
-def _count(db: sqlite3.Connection, table: str, where: str | None, columns: Sequence[str]) -> int:
+def _count(
+    db: sqlite3.Connection, table: str, rows: str, where: str | None, columns: Sequence[str], sql: str | None
+) -> int:
+    with _blaming("--where", where, f" The columns are: {_names(columns)}."), _blaming("--sql", sql):
+        (count,) = db.execute(f"select count(*) from {rows}").fetchone()
+    if count:
+        return count
+    if where:
+        raise NanogptError(f"No row of {table!r} matches --where {where!r}: try another condition.")
+    if sql:
+        raise NanogptError("The query of --sql yields no rows: try another.")
+    raise NanogptError(f"Table {table!r} is empty: fill it first, or choose another table.")
+
+
+@contextmanager
+def _blaming(option: str, value: str | None, advice: str = "") -> Iterator[None]:
+    """Put SQLite's errors down to what was written by hand, if anything was."""
     try:
-        (count,) = db.execute(f"select count(*) from {_from(table, where)}").fetchone()
+        yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        if not where or "locked" in str(error) or "malformed" in str(error):
+        if not value or "locked" in str(error) or "malformed" in str(error):
             raise
-        raise NanogptError(
-            f"--where {where!r} does not work: {error}. The columns are: {_names(columns)}."
-        ) from error
-    if not count:
-        raise NanogptError(
-            f"No row of {table!r} matches --where {where!r}: try another condition."
-            if where
-            else f"Table {table!r} is empty: fill it first, or choose another table."
-        )
-    return count
+        raise NanogptError(f"{option} {' '.join(value.split())!r} does not work: {error}.{advice}") from error
 
 
 def _choose(
@@ -240,7 +450,7 @@ def _choose(
     columns: Sequence[str],
     title: str | None,
     body: Sequence[str],
-    where: str | None,
+    rows: str,
 ) -> tuple[str | None, tuple[str, ...]]:
     """The title column and the body columns: those asked for, else those found."""
     asked = [*([title] if title else []), *body]
@@ -251,7 +461,7 @@ def _choose(
     if body and title is not None:
         return title or None, body
 
-    lengths = _text_lengths(db, table, columns, where)
+    lengths = _text_lengths(db, columns, rows)
     find_title = title is None
     if find_title:
         title = _first(TITLES, [name for name in lengths if name not in body])
@@ -277,9 +487,7 @@ def _first(wanted: Sequence[str], columns: Iterable[str]) -> str | None:
     return next((found for name in wanted if (found := _find(name, columns))), None)
 
 
-def _text_lengths(
-    db: sqlite3.Connection, table: str, columns: Sequence[str], where: str | None
-) -> dict[str, float]:
+def _text_lengths(db: sqlite3.Connection, columns: Sequence[str], rows: str) -> dict[str, float]:
     """Characters of prose a row, for each column that may hold text, in a sample.
 
     Addresses and JSON count as 0, however long they are, and so does a column without values.
@@ -288,14 +496,14 @@ def _text_lengths(
         f"case when typeof({name}) = 'text' then substr({name}, 1, {SAMPLE_CHARS}) else {name} end"
         for name in map(_quote, columns)
     )
-    rows = db.execute(f"select {start} from {_from(table, where)} limit {SAMPLE_ROWS}").fetchall()
+    sample = db.execute(f"select {start} from {rows} limit {SAMPLE_ROWS}").fetchall()
     lengths = {}
-    for name, *values in zip(columns, *rows, strict=True):
+    for name, *values in zip(columns, *sample, strict=True):
         values = [value for value in values if value is not None]
         texts = [value for value in values if isinstance(value, str)]
         if texts or not values:
             prose = (t for t in texts if not t.startswith(("http://", "https://", "{", "[")))
-            lengths[name] = sum(map(len, prose)) / len(rows)
+            lengths[name] = sum(map(len, prose)) / len(sample)
     return lengths
 
 
@@ -307,7 +515,7 @@ def _label(db: sqlite3.Connection, table: str, columns: Sequence[str]) -> str | 
     return found[0] if len(found) == 1 else None
 
 
-def _is_html(db: sqlite3.Connection, table: str, column: str, where: str | None) -> bool:
+def _is_html(db: sqlite3.Connection, column: str, rows: str) -> bool:
     """Whether most of a column's values with a `<` in them look like HTML, in a sample.
 
     The column decides, not the row: in HTML a short row may have only inline tags or entities,
@@ -316,7 +524,7 @@ def _is_html(db: sqlite3.Connection, table: str, column: str, where: str | None)
     name = _quote(column)
     values = db.execute(
         f"select substr({name}, 1, {SAMPLE_CHARS}) from "
-        f"(select {name} from {_from(table, where)}) where typeof({name}) = 'text' "
+        f"(select {name} from {rows}) where typeof({name}) = 'text' "
         f"limit {SAMPLE_ROWS}"
     )
     votes = [looks_like_html(text) for (text,) in values if isinstance(text, str) and "<" in text]
@@ -328,7 +536,7 @@ def _order_by(db: sqlite3.Connection, table: str) -> str:
     tables = _tables(db)
     if table in tables.view_names():
         return ""
-    names = {name.lower() for name in _columns(db, table)}
+    names = {name.lower() for name in _columns(db, _quote(table))}
     for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
         with suppress(sqlite3.OperationalError):
             db.execute(f"select {rowid} from {_quote(table)} limit 0")
