@@ -1,5 +1,9 @@
 """Fixtures: a home of its own for every test, and tiny random models that cost milliseconds."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as trainer.py does, before anything loads torch
+
 import numpy as np
 import pytest
 

@@ -1,0 +1,154 @@
+"""The commands as processes: real signals, real kills, real pipes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+
+from llm_nanogpt.checkpoint import read_checkpoint
+
+BIN = Path(sys.executable).parent
+TINY = ["--n-layer", "1", "--n-head", "2", "--n-embd", "32", "--block-size", "32", "--batch-size", "2"]
+TINY += ["--vocab-size", "400", "--device", "cpu"]
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "blog.db"
+    sqlite_utils.Database(path)["entry"].insert_all(
+        {"title": f"T{i}", "body": t} for i, t in enumerate(TEXTS)
+    )
+    return path
+
+
+def command(*args) -> list[str]:
+    return [BIN / "datasette", "nanogpt-train", *map(str, args)]
+
+
+def run(*args, **kwargs):
+    return subprocess.run(args, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def start(*args):
+    """A run that has begun to train, and the lines it printed."""
+    process = subprocess.Popen(
+        [*command(*args), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if json.loads(line)["event"] == "step":
+            return process
+    raise AssertionError(process.stderr.read())
+
+
+def test_piped_output_is_plain_lines(database, home):
+    done = run(*command(database, "entry", *TINY, "--max-iters", 20, "--eval-interval", 10))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Text:  300 rows of entry (title + body), 0.02 MB")
+    assert "30 of 300 documents held out" in lines[1] and "20 steps" in lines[2]
+    assert lines[3].startswith("step 10: ") and "bits per byte" in lines[3]
+    assert lines[-1].startswith("Write with it:  llm -m nanogpt-blog ")
+    assert "\x1b" not in done.stdout and "Traceback" not in done.stderr
+    name = lines[-1].split()[5]
+    written = run(BIN / "llm", "-m", name, "Row", "-o", "max_tokens", "5", "--no-log")
+    assert written.returncode == 0 and written.stdout.strip()
+
+
+def test_json_is_an_object_a_line(database):
+    done = run(*command(database, "entry", *TINY, "--max-iters", 4, "--eval-interval", 2, "--json"))
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["event"] for e in events if e["event"] != "step"] == [
+        "prepared",
+        "evaluation",
+        "evaluation",
+        "finished",
+    ]
+    assert events[-1]["val_bpb"] == min(e["val_bpb"] for e in events if e["event"] == "evaluation")
+
+
+def test_errors_are_one_line_and_exit_code_1(database, home):
+    done = run(*command(database, "nope"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1 and "entry" in done.stderr
+    done = run(*command(database, "entry", "--minutes", 0, "--n-layer", 0))
+    assert (done.returncode, done.stderr.count("Error: ")) == (1, 2)
+    assert not home.exists()
+
+
+def test_ctrl_c_anneals_and_keeps_the_model(database, home):
+    process = start(database, "entry", *TINY, "--minutes", 5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    *_, note, evaluation, finished = (e for e in map(json.loads, out.splitlines()) if e["event"] != "step")
+    assert process.returncode == 0 and "Traceback" not in err
+    assert "annealing" in note["text"] and finished["status"] == "stopped"
+    assert read_checkpoint(home / "nanogpt-blog").meta["training"]["status"] == "stopped"
+    resumed = run(
+        *command(database, "entry", "--resume", "--max-iters", finished["step"] + 10, "--minutes", 1)
+    )
+    assert resumed.returncode == 0, resumed.stderr
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT] * 2, [signal.SIGTERM]])
+def test_ctrl_c_twice_or_sigterm_saves_at_once(database, home, signals):
+    process = start(database, "entry", *TINY, "--minutes", 5)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.2)
+    began = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and time.monotonic() - began < 10
+    assert read_checkpoint(home / "nanogpt-blog")
+
+
+def test_ctrl_c_before_training_changes_nothing(database, home):
+    process = subprocess.Popen(command(database, "entry", *TINY), stderr=subprocess.PIPE, text=True)
+    while not (home / "nanogpt.db").exists() and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    if process.returncode == 130:
+        assert "nothing was changed" in err and not (home / "nanogpt-blog").exists()
+    else:  # the signal came when training had begun
+        assert process.returncode == 0
+    assert "Traceback" not in err
+    assert not [p for p in home.iterdir() if p.name.endswith(".new")]
+
+
+@pytest.mark.long
+def test_a_kill_at_any_moment_leaves_a_model_that_loads(database, home):
+    """Ten SIGKILLs at random moments of one run, resumed each time; then it ends like one never killed."""
+    options = [*TINY, "--max-iters", 1500, "--eval-interval", 20]
+    assert run(*command(database, "entry", *options, "--name", "whole")).returncode == 0
+    whole = read_checkpoint(home / "whole").meta
+    rng, kills, steps = random.Random(0), 0, []
+    while kills < 10:
+        resume = ["--resume"] if (home / "nanogpt-blog").exists() else options
+        process = subprocess.Popen(command(database, "entry", *resume), stdout=subprocess.PIPE, text=True)
+        if kills > 2:  # the first kills come while preparing, the others after a few scores
+            for _ in range(rng.randrange(4, 12)):
+                process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.5))
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+        if (home / "nanogpt-blog").exists():
+            steps.append(read_checkpoint(home / "nanogpt-blog").meta["training"]["step"])
+            written = run(BIN / "llm", "-m", "nanogpt-blog", "Row", "-o", "max_tokens", "3", "--no-log")
+            assert written.returncode == 0, written.stderr
+    assert kills == 10 and len(steps) >= 5 and steps == sorted(steps)
+    done = run(*command(database, "entry", "--resume"))
+    assert done.returncode == 0, done.stderr
+    ours = read_checkpoint(home / "nanogpt-blog").meta
+    assert ours["training"]["step"] == whole["training"]["step"] == 1500
+    assert ours["score"]["val_bpb"] == pytest.approx(whole["score"]["val_bpb"], rel=0.01)

@@ -1,0 +1,232 @@
+"""From a real SQLite file to a model folder, through the Python twin of the command."""
+
+import json
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+
+from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
+from datasette_nanogpt.trainer import Evaluation
+from llm_nanogpt.checkpoint import read_checkpoint, read_weights
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.tokenizer import Tokenizer
+
+TINY = {
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 16,
+    "block_size": 16,
+    "batch_size": 2,
+    "vocab_size": 300,
+    "max_iters": 8,
+    "eval_interval": 4,
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "blog.db"
+    db = sqlite_utils.Database(path)
+    db["entry"].insert_all({"id": i, "title": f"T{i}", "body": t} for i, t in enumerate(TEXTS))
+    db["note"].insert_all({"id": i, "body": t.upper()} for i, t in enumerate(TEXTS))
+    db["number"].insert_all({"id": i, "size": i * 2} for i in range(10))
+    db["tiny"].insert({"id": 1, "body": "too little"})
+    db["empty"].create({"id": int, "body": str})
+    return path
+
+
+@pytest.fixture
+def options(database):
+    return Options(str(database), "entry", **TINY)
+
+
+def run(options):
+    return list(train_table(options))
+
+
+def assert_same_weights(a, b):
+    a, b = (read_weights(read_checkpoint(folder)) for folder in (a, b))
+    assert all(np.array_equal(a[name], b[name]) for name in a | b)
+
+
+def test_a_table_becomes_a_model(options, home):
+    first, *_, last = run(options)
+    assert isinstance(first, Prepared) and first.corpus["documents"] == 300
+    assert isinstance(last, Finished) and last.status == "finished" and last.step == 8
+    checkpoint = read_checkpoint(home / "nanogpt-blog")
+    meta = checkpoint.meta
+    assert meta["source"]["title"] == "title" and meta["source"]["body"] == ["body"]
+    assert (
+        meta["score"]["val_bpb"]
+        == last.val_bpb
+        == pytest.approx(float(checkpoint.weights["val_bpb"]), abs=1e-4)
+    )
+    assert meta["corpus"]["train_documents"] == 270 and meta["training"]["step"] == 8
+    assert Tokenizer.load(checkpoint.path).n_vocab == checkpoint.config.vocab_size == 300
+    assert "nanogpt-blog" in (checkpoint.path / "README.md").read_text()
+    leftovers = {p.name for p in home.iterdir()} - {
+        "nanogpt-blog",
+        "nanogpt.db",
+        "nanogpt.db-wal",
+        "nanogpt.db-shm",
+    }
+    assert leftovers <= {".nanogpt-blog.lock"}
+
+
+def test_the_registry_tells_how_a_run_went(options, home):
+    events = run(options)
+    db = sqlite_utils.Database(home / "nanogpt.db")
+    (row,) = db["runs"].rows
+    assert (row["status"], row["name"], row["table"], row["step"]) == ("finished", "nanogpt-blog", "entry", 8)
+    assert json.loads(row["plan"])["corpus"]["documents"] == 300
+    scores = [(e.step, e.val_bpb) for e in events if isinstance(e, Evaluation)]
+    found = db.query("select step, val_bpb from metrics where val_bpb is not null order by id")
+    assert [tuple(r.values()) for r in found] == scores
+    assert [r["text"] for r in db["samples"].rows] == [e.sample for e in events if isinstance(e, Evaluation)]
+
+
+def test_anyone_may_stop_a_run_through_the_registry(options, home):
+    endless = replace(options, max_iters=10**7, eval_interval=10**6)
+    events = train_table(endless)
+    assert isinstance(next(events), Prepared)
+    next(events)
+    with sqlite3.connect(home / "nanogpt.db") as db:
+        db.execute("update runs set stop_requested = 1")
+    *_, last = events
+    assert (
+        last.status == "stopped"
+        and read_checkpoint(home / "nanogpt-blog").meta["training"]["status"] == "stopped"
+    )
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char"])
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+def test_every_tokenizer_and_architecture(options, home, arch, tokenizer):
+    size = {} if tokenizer == "bpe" else {"vocab_size": None}
+    run(replace(options, arch=arch, tokenizer=tokenizer, **size))
+    assert read_checkpoint(home / "nanogpt-blog").config.arch == arch
+
+
+def test_same_options_same_model(options, home):
+    for name in ("a", "b"):
+        run(replace(options, name=name))
+    assert_same_weights(home / "a", home / "b")
+
+
+def test_resume_ends_where_the_uninterrupted_run_does(options, home):
+    *_, expected = run(replace(options, name="whole", max_iters=16))
+    for event in train_table(replace(options, name="part", max_iters=16)):
+        if isinstance(event, Evaluation) and event.step == 8:
+            break
+    *_, found = run(Options(options.database, "entry", name="part", resume=True))
+    assert (found.step, found.val_bpb) == (16, expected.val_bpb)
+    assert_same_weights(home / "part", home / "whole")
+
+
+def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
+    run(options)
+    resume = Options(options.database, "entry", resume=True)
+    with pytest.raises(NanogptError, match="larger --minutes or --max-iters"):
+        run(resume)
+    *_, last = run(replace(resume, max_iters=12))
+    assert last.step == 12
+    with pytest.raises(NanogptError, match="leave out --n-layer, --where"):
+        run(replace(resume, n_layer=3, where="1", max_iters=20))
+    with pytest.raises(NanogptError, match="no model"):
+        run(replace(resume, name="other"))
+    with pytest.raises(NanogptError, match="is of entry in"):
+        run(replace(resume, table="note", max_iters=20))
+
+
+def test_a_name_is_not_taken_over(options, home, make_model):
+    run(options)
+    before = (home / "nanogpt-blog/model.safetensors").read_bytes()
+    with pytest.raises(NanogptError, match="taken by entry of .*--name.*--force"):
+        run(replace(options, table="note"))
+    assert (home / "nanogpt-blog/model.safetensors").read_bytes() == before
+    run(replace(options, seed=1))  # the same table may be trained again
+    assert (home / "nanogpt-blog/model.safetensors").read_bytes() != before
+    run(replace(options, table="note", force=True))
+    assert read_checkpoint(home / "nanogpt-blog").meta["source"]["table"] == "note"
+    make_model("imported")
+    with pytest.raises(NanogptError, match="taken by an imported model"):
+        run(replace(options, name="imported"))
+
+
+def test_two_runs_do_not_write_one_model(options):
+    events = train_table(options)
+    next(events)
+    with pytest.raises(NanogptError, match="being trained by another process"):
+        next(train_table(options))
+    events.close()
+    run(options)
+
+
+def test_everything_wrong_is_told_at_once(options, home):
+    wrong = replace(
+        options,
+        table="nope",
+        name="a/b",
+        n_layer=0,
+        dropout=1.0,
+        minutes=-1.0,
+        device="gpu",
+        force=True,
+        resume=False,
+    )
+    with pytest.raises(NanogptError) as ex:
+        run(wrong)
+    lines = str(ex.value).splitlines()
+    assert len(lines) == 6
+    for word, line in zip(
+        ("--name", "--n-layer", "--minutes", "--dropout", "gpu", "nope"), lines, strict=True
+    ):
+        assert word in line
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"table": "tiny"}, "too few"),
+        ({"table": "empty"}, "empty"),
+        ({"table": "number"}, "no column of text"),
+        ({"table": "missing"}, "entry, note"),
+        ({"body": ("nope",)}, "It has: id, title, body"),
+        ({"where": "id <"}, "--where"),
+        ({"database": "nowhere.db"}, "no file"),
+        ({"arch": "gpt2", "n_embd": 15}, "multiple of --n-head"),
+        ({"n_embd": 18, "n_head": 6}, "even head size"),
+        ({"tokenizer": "char"}, "--vocab-size goes with"),
+        ({"force": True, "resume": True}, "give one of them"),
+        ({"device": "tpu"}, "cpu, cuda, mps"),
+    ],
+)
+def test_each_mistake_is_one_line_and_leaves_nothing(options, home, changes, message):
+    with pytest.raises(NanogptError, match=message) as ex:
+        run(replace(options, **changes))
+    assert "\n" not in str(ex.value)
+    left = {p.name for p in home.iterdir()} if home.exists() else set()
+    assert left <= {"nanogpt.db", "nanogpt.db-wal", "nanogpt.db-shm", ".nanogpt-blog.lock"}
+
+
+def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "file" / "models"))
+    with pytest.raises(NanogptError, match="NANOGPT_HOME"):
+        run(options)
+
+
+def test_a_failed_run_is_recorded_and_leaves_the_old_model(options, home):
+    run(options)
+    before = (home / "nanogpt-blog/model.safetensors").read_bytes()
+    with pytest.raises(NanogptError, match="too few"):
+        run(replace(options, block_size=10_000))
+    assert (home / "nanogpt-blog/model.safetensors").read_bytes() == before
+    rows = list(sqlite_utils.Database(home / "nanogpt.db")["runs"].rows)
+    assert [r["status"] for r in rows] == ["finished", "failed"] and "too few" in rows[1]["error"]

@@ -1,0 +1,151 @@
+"""The loop, on a tiny model that learns in milliseconds."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEXTS, tiny_config
+
+from datasette_nanogpt.dataset import open_tokens, write_tokens
+from datasette_nanogpt.schedule import Stop
+from datasette_nanogpt.trainer import (
+    Evaluation,
+    Note,
+    Settings,
+    Tokens,
+    bits_per_byte,
+    evaluate,
+    read_state,
+    train,
+)
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.gpt_torch import build
+
+SETTINGS = Settings(
+    batch_size=4,
+    learning_rate=0.02,
+    weight_decay=0.0,
+    warmup_steps=2,
+    decay_share=0.5,
+    dropout=0.0,
+    seed=0,
+    device="cpu",
+    compile=False,
+    bf16=False,
+    max_iters=40,
+    eval_interval=10,
+)
+
+
+@pytest.fixture
+def tokens(tmp_path, bpe):
+    split = TEXTS[:-30], TEXTS[-30:]
+    for name, texts in zip("tv", split, strict=True):
+        write_tokens(texts, bpe, tmp_path / name)
+    return Tokens(
+        *(open_tokens(tmp_path / name, bpe.n_vocab) for name in "tv"),
+        *(sum(len(text.encode()) for text in texts) for texts in split),
+    )
+
+
+def new_model(arch="qwen3"):
+    torch.manual_seed(0)
+    return build(tiny_config(arch))
+
+
+def run(tokens, folder, settings=SETTINGS, model=None, stop=None, **kwargs):
+    return train(model or new_model(), tokens, settings, lambda: folder, stop or Stop(), **kwargs)
+
+
+def test_validation_is_the_whole_split_in_order(tokens):
+    """Against a plain sum over every token, one window at a time."""
+    model = new_model()
+    ids = torch.from_numpy(tokens.val.astype(np.int64))
+    nats, block = 0.0, model.config.block_size
+    for start in range(0, len(ids) - 1, block):
+        window = ids[start : start + block + 1]
+        for i in range(1, len(window)):
+            nats -= torch.log_softmax(model.logits(window[None, :i]), -1)[0, window[i]].item()
+    assert evaluate(model, tokens.val, "cpu") == pytest.approx(nats, rel=1e-5)
+    assert bits_per_byte(math.log(2) * 8, 1) == pytest.approx(8)
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+def test_it_learns_and_keeps_the_best(tokens, tmp_path, arch):
+    settings = SETTINGS if arch == "qwen3" else replace(SETTINGS, learning_rate=1e-2)
+    scores = [e for e in run(tokens, tmp_path, settings, new_model(arch)) if isinstance(e, Evaluation)]
+    assert [e.step for e in scores] == [10, 20, 30, 40]
+    assert scores[-1].val_bpb < 0.7 * scores[0].val_bpb
+    assert scores[0].best
+    _, at = read_state(tmp_path)
+    assert at["step"] == 40 and at["best"] == min(e.val_bpb for e in scores)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(tokens, tmp_path):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    whole.mkdir()
+    part.mkdir()
+    # Dropout uses the random state, which has to survive too.
+    uninterrupted = build(tiny_config(), dropout=0.2)
+    twin = build(tiny_config(), dropout=0.2)
+    twin.load_state_dict(uninterrupted.state_dict())
+    torch.manual_seed(1)
+    *_, expected = run(tokens, whole, model=uninterrupted)
+    torch.manual_seed(1)
+    for event in run(tokens, part, model=twin):
+        if isinstance(event, Evaluation) and event.step == 20:
+            break  # as if killed
+    torch.manual_seed(99)
+    resumed = build(tiny_config(), dropout=0.2)
+    *_, found = run(tokens, part, model=resumed, state=read_state(part))
+    assert (found.step, found.val_bpb) == (expected.step, expected.val_bpb)
+    for p, q in zip(uninterrupted.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_the_first_stop_anneals(tokens, tmp_path):
+    stop, seen = Stop(), []
+    settings = replace(SETTINGS, max_iters=10**6, eval_interval=None, minutes=10)
+    for event in run(tokens, tmp_path, settings, stop=stop):
+        if not seen:
+            stop.request()
+        seen.append(event)
+    kinds = [type(e) for e in seen]
+    assert Note in kinds and kinds[-1] is Evaluation
+    assert (tmp_path / "model.safetensors").exists()
+    assert seen[-2].learning_rate < 0.5 * settings.learning_rate
+    # A resume goes on from before the anneal.
+    assert read_state(tmp_path)[1]["step"] < seen[-1].step
+
+
+def test_the_second_stop_ends_at_once(tokens, tmp_path):
+    stop, steps = Stop(), []
+    settings = replace(SETTINGS, max_iters=10**6)
+    for event in run(tokens, tmp_path, settings, stop=stop):
+        steps.append(event.step)
+        stop.requests = 2
+    assert len(set(steps)) == 1 and read_state(tmp_path)[1]["step"] == steps[0]
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_time_limits_a_run(tokens, tmp_path):
+    settings = replace(SETTINGS, minutes=0.05, max_iters=None, eval_interval=None)
+    *_, last = run(tokens, tmp_path, settings)
+    assert 3 <= last.seconds < 6
+
+
+def test_a_loss_that_is_no_number_is_told(tokens, tmp_path):
+    settings = replace(SETTINGS, learning_rate=1e30, grad_clip=1e30, minutes=1, max_iters=None)
+    with pytest.raises(NanogptError, match="--learning-rate"):
+        list(run(tokens, tmp_path, settings, new_model("gpt2")))
+
+
+def test_a_damaged_state_is_told(tmp_path):
+    with pytest.raises(NanogptError, match="--force"):
+        read_state(tmp_path)
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "state.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(NanogptError, match="--force"):
+        read_state(tmp_path)
