@@ -41,6 +41,17 @@ def nanogpt_home() -> Path:
     return Path(click.get_app_dir("io.datasette.llm")) / "nanogpt"
 
 
+def cache_folder(home: Path) -> Path:
+    """Tokenized corpora and copies of remote tables. Safe to delete: all of it can be made again."""
+    return home / ".cache"
+
+
+def cache_bytes(home: Path) -> int:
+    """How much of the disk would be free again without the cache: files that a model shares do not count."""
+    found = [file.stat() for file in cache_folder(home).rglob("*") if file.is_file()]
+    return sum(stat.st_size for stat in found if stat.st_nlink == 1)
+
+
 def model_names(home: Path) -> list[str]:
     """Names of the model folders in `home`, broken ones too, sorted. Looks at no file inside them."""
     try:
@@ -151,7 +162,11 @@ class GPTConfig:
         return sum(math.prod(shape) for shape in self.tensors().values())
 
     def to_hf(self, eot: int) -> dict[str, Any]:
-        """config.json as transformers, mlx-lm and vLLM read it. `eot` is the id of <|endoftext|>."""
+        """config.json as transformers, mlx-lm and vLLM read it.
+
+        `eot` is the id of <|endoftext|>; beyond the vocabulary it means that the model has none.
+        """
+        eot = eot if eot < self.vocab_size else None
         common = {
             "vocab_size": self.vocab_size,
             "bos_token_id": eot,
@@ -356,8 +371,8 @@ def write_model_files(path: Path, config: GPTConfig, eot: int, meta: Mapping[str
     write_json(
         path / "generation_config.json",
         {
-            "bos_token_id": eot,
-            "eos_token_id": eot,
+            "bos_token_id": hf["bos_token_id"],
+            "eos_token_id": hf["eos_token_id"],
             "do_sample": True,
             "max_length": config.block_size,
         },

@@ -81,8 +81,10 @@ def open_model(folder: Path, device: str | None = None) -> Opened:
 
 @lru_cache(maxsize=4)
 def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> Opened:
-    checkpoint = read_checkpoint(folder)
-    return Opened(checkpoint, *load_model(checkpoint, device), Tokenizer.load(folder))
+    checkpoint, tokenizer = read_checkpoint(folder), Tokenizer.load(folder)
+    if tokenizer.n_letters > checkpoint.config.vocab_size:
+        raise NanogptError(f"Model {folder.name!r} is broken: its tokenizer has more tokens than the model")
+    return Opened(checkpoint, *load_model(checkpoint, device), tokenizer)
 
 
 class TorchModel:
@@ -114,13 +116,17 @@ def generate(
     *,
     max_tokens: int = 500,
     sampler: Sampler | None = None,
+    stop: Sequence[str] = (),
+    logprobs: int | None = None,
     go_on: bool = False,
 ) -> Generation:
     """Text that continues `prompt`, as an iterator of pieces: `"".join(generate(model, tokenizer, "Once"))`.
 
-    An empty prompt writes a document from its start. With `go_on` the text is not allowed to end at once.
+    An empty prompt writes a document from its start. The text ends before the first of the strings `stop`.
+    With `logprobs` the log probability of each token is kept, and those of so many likeliest ones beside
+    it. With `go_on` the text is not allowed to end at once. Raises NanogptError for wrong arguments.
     """
-    return Generation(model, tokenizer, prompt, max_tokens, sampler or Sampler(), go_on)
+    return Generation(model, tokenizer, prompt, max_tokens, sampler or Sampler(), stop, logprobs, go_on)
 
 
 class Generation:
@@ -128,18 +134,26 @@ class Generation:
 
     prompt_tokens, dropped_tokens   of the prompt, and how many of them, at its start, did not fit
     new_tokens                      sampled so far, <|endoftext|> not among them
-    finish_reason                   "stop" after <|endoftext|>, "length" after max_tokens, None before
+    finish_reason                   "stop" after <|endoftext|> or a stop string, "length" after max_tokens
     seconds                         from the first step to the last piece
+    logprobs                        per token {"token", "logprob", "top": [[token, logprob], ...]}, natural
+                                    logarithms, before temperature and the rest; None if not asked for
     """
 
-    def __init__(self, model, tokenizer, prompt: str, max_tokens: int, sampler: Sampler, go_on: bool):
-        if max_tokens < 1:
-            raise NanogptError("max_tokens must be 1 or more")
-        self.model, self.tokenizer, self.prompt = model, tokenizer, prompt
-        self.max_tokens, self.sampler, self.go_on = max_tokens, sampler, go_on
+    def __init__(self, model, tokenizer, prompt, max_tokens, sampler, stop, logprobs, go_on):
+        rules = {
+            "max_tokens must be 1 or more": max_tokens >= 1,
+            "logprobs must be 0 (the token itself) or more": logprobs is None or logprobs >= 0,
+            "a stop string must not be empty": all(stop),
+        }
+        if wrong := [rule for rule, kept in rules.items() if not kept]:
+            raise NanogptError("; ".join(wrong))
+        self.model, self.tokenizer, self.prompt, self.max_tokens = model, tokenizer, prompt, max_tokens
+        self.sampler, self.stop, self.n_top, self.go_on = sampler, stop, logprobs, go_on
         self.prompt_tokens = self.dropped_tokens = self.new_tokens = 0
         self.finish_reason: str | None = None
         self.seconds = 0.0
+        self.logprobs: list[dict] | None = None if logprobs is None else []
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -156,10 +170,20 @@ class Generation:
         start = time.perf_counter()
         # Bytes that never become a character are left out; what is cut off at the end is, too.
         decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+        held = ""  # may be the beginning of a stop string
         for piece in self._tokens():
             self.seconds = time.perf_counter() - start
-            if text := decoder.decode(piece):
-                yield text
+            held += decoder.decode(piece)
+            if found := [at for s in self.stop if (at := held.find(s)) >= 0]:
+                held = held[: min(found)]
+                self.finish_reason = "stop"
+                break
+            safe = len(held) - max((overlap(held, s) for s in self.stop), default=0)
+            if safe:
+                yield held[:safe]
+                held = held[safe:]
+        if held:
+            yield held
 
     def _tokens(self) -> Iterator[bytes]:
         """The new bytes, token by token."""
@@ -181,7 +205,10 @@ class Generation:
                 logits = model.logits(context, cache)
             else:
                 logits = model.logits(context[-1:], cache, len(context) - 1)
-            token = self.sampler.choose(self._allowed(logits))
+            logits = self._allowed(logits)
+            token = self.sampler.choose(self.sampler.penalised(logits, context))
+            if self.n_top is not None and token != self.tokenizer.eot:
+                self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
 
     def _first(self, cache: Any) -> tuple[list[int], int, int]:
@@ -200,33 +227,53 @@ class Generation:
         spelled = tokenizer.encode(word)
         if len(word) > LONGEST_LAST_WORD or len(spelled) >= room:
             stable, word, spelled = self.prompt, "", []
-        context = [tokenizer.eot, *tokenizer.encode(stable)]
+        context = [*tokenizer.start(model.config.vocab_size), *tokenizer.encode(stable)]
         over = max(0, len(context) + len(spelled) - room)
         context = context[over:]
-        self.dropped_tokens = max(0, over - 1)  # <|endoftext|> is not the prompt's
+        self.dropped_tokens = max(0, over - 1)  # what it starts from is not the prompt's
         logits = model.logits(context, cache)
 
-        ways, odds = [], []  # (ids of the word's beginning, token, bytes given), and log probabilities
+        n_vocab = len(self._allowed(logits))
+        ways = []  # (ids of the word's beginning, token, bytes of it given)
+        odds, penalised = [], []  # their log probabilities, and the same after the repetition penalty
         for cut in range(len(word) + 1):
             rest = word[cut:].encode()
             ids = tokenizer.encode(word[:cut])
-            tokens = tokenizer.longer_than(rest) if rest else range(tokenizer.n_vocab)
+            tokens = tokenizer.longer_than(rest) if rest else range(n_vocab)
             if not tokens or len(context) + len(ids) > block_size:
                 continue
             likelihood, after = 0.0, logits
             for i, token in enumerate(ids):
                 likelihood += log_softmax(after)[token]
                 after = model.logits([token], cache, len(context) + i)
+            after = self._allowed(after)
             ways += [(ids, token, len(rest)) for token in tokens]
-            odds.append(likelihood + log_softmax(self._allowed(after))[tokens])
-        ids, token, given = ways[self.sampler.choose(np.concatenate(odds))]
+            odds.append(likelihood + log_softmax(after)[tokens])
+            penalised.append(likelihood + log_softmax(self.sampler.penalised(after, context + ids))[tokens])
+        odds, penalised = np.concatenate(odds), np.concatenate(penalised)
+        way = self.sampler.choose(penalised)
+        ids, token, given = ways[way]
+        if self.n_top is not None and token != tokenizer.eot:
+            self._keep_logprobs(odds, way, [token for _, token, _ in ways])
         if ids:
             model.logits(ids, cache, len(context))
         return context + ids, token, given
 
     def _allowed(self, logits: np.ndarray) -> np.ndarray:
         """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""
-        logits = logits[: self.tokenizer.n_vocab]
-        if self.go_on and not self.new_tokens:
-            logits[self.tokenizer.eot] = -np.inf
+        logits, eot = logits[: self.tokenizer.n_vocab], self.tokenizer.eot
+        if self.go_on and not self.new_tokens and eot < len(logits):
+            logits[eot] = -np.inf
         return logits
+
+    def _keep_logprobs(self, logits: np.ndarray, chosen: int, tokens: Sequence[int]) -> None:
+        """Note `chosen`, an index into `logits`, whose entries stand for `tokens`."""
+        odds = log_softmax(logits)
+        best = np.argsort(-odds, kind="stable")[: self.n_top]
+        pairs = [[self.tokenizer.decode([tokens[i]]), round(float(odds[i]), 4)] for i in (chosen, *best)]
+        self.logprobs.append({"token": pairs[0][0], "logprob": pairs[0][1], "top": pairs[1:]})
+
+
+def overlap(text: str, stop: str) -> int:
+    """How many characters at the end of `text` are the beginning of `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

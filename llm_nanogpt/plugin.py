@@ -1,15 +1,16 @@
-"""llm hooks: every model folder is a model. What writes the text is in `llm_nanogpt.generate`."""
+"""llm hooks: every model folder is a model, and `llm nanogpt`. `llm_nanogpt.generate` writes the text."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
 from typing import Any
 
 import llm
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .checkpoint import model_names, nanogpt_home
 from .errors import NanogptError
@@ -17,11 +18,20 @@ from .errors import NanogptError
 # Pieces of text are fetched from the writing thread as many at a time as come in this many seconds.
 ASYNC_SLICE = 0.02
 
+ECHO = {"nanogpt": {"echo": True}}  # marks the part of an answer that is the prompt, said again
+
 
 @llm.hookimpl
 def register_models(register):
     for name in model_names(nanogpt_home()):
         register(NanoGPT(name), AsyncNanoGPT(name))
+
+
+@llm.hookimpl
+def register_commands(cli):
+    from .commands import nanogpt
+
+    cli.add_command(nanogpt)
 
 
 class Options(llm.Options):
@@ -37,12 +47,38 @@ class Options(llm.Options):
     )
     top_p: float | None = Field(
         None,
-        description="Choose among the likeliest tokens that share this much probability. Default: 1 (all)",
+        description="Choose among the likeliest tokens that hold this share of odds. Default: 1 (all)",
+    )
+    min_p: float | None = Field(
+        None,
+        description="Choose among tokens at least this times as likely as the likeliest. Default: 0 (all)",
+    )
+    repetition_penalty: float | None = Field(
+        None, description="Above 1 makes words that the text already has less likely. Default: 1 (off)"
     )
     seed: int | None = Field(
-        None,
-        description="Same seed, prompt and options: same text. Default: a new one every time",
+        None, description="Same seed, prompt and options: same text. Default: a new one every time"
     )
+    stop: str | list[str] | None = Field(
+        None,
+        description='End before this text, or before any of a JSON list: ["\\n", "."]. Default: no such text',
+    )
+    logprobs: int | None = Field(
+        None,
+        description="Log the probability of each token, and of so many likeliest ones. Default: not logged",
+    )
+    device: str | None = Field(
+        None, description="cpu, mps or cuda. Default: cpu, where small models are the fastest"
+    )
+    echo: bool | None = Field(None, description="Begin the answer with the prompt. Default: false")
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _list_from_json(cls, value):
+        if isinstance(value, str) and value.startswith("["):
+            with suppress(ValueError):
+                return json.loads(value)
+        return value
 
 
 class _Shared:
@@ -54,22 +90,26 @@ class _Shared:
     def __init__(self, name: str):
         self.model_id = name
 
-    def write(self, prompt: llm.Prompt, response: Any) -> Generator[str]:
+    def write(self, prompt: llm.Prompt, response: Any) -> Generator[Any]:
         """The text in pieces. Once done, or closed, `response` has the figures."""
         from .generate import generate, open_model
         from .sampler import Sampler
 
         try:
             text, go_on = document(prompt)
-            options = {k: v for k, v in dict(prompt.options).items() if v is not None}
-            max_tokens = options.pop("max_tokens", 500)
-            sampler = Sampler(**options)
-            opened = open_model(nanogpt_home() / self.model_id)
-            run = generate(
-                opened.model, opened.tokenizer, text, max_tokens=max_tokens, sampler=sampler, go_on=go_on
-            )
+            given = {name: value for name, value in dict(prompt.options).items() if value is not None}
+            device, echo = given.pop("device", None), given.pop("echo", False)
+            stop = [stop] if isinstance(stop := given.pop("stop", []), str) else stop
+            how = {"max_tokens": given.pop("max_tokens", 500), "stop": stop}
+            how["logprobs"] = given.pop("logprobs", None)
+            sampler = Sampler(**given)
+            opened = open_model(nanogpt_home() / self.model_id, device)
+            run = generate(opened.model, opened.tokenizer, text, sampler=sampler, go_on=go_on, **how)
+            if echo and text:
+                yield llm.parts.StreamEvent("text", text, part_index=0, provider_metadata=ECHO)
             try:
-                yield from run
+                for piece in run:
+                    yield llm.parts.StreamEvent("text", piece, part_index=1)
             finally:
                 response.set_resolved_model(opened.version)
                 response.set_usage(input=run.prompt_tokens, output=run.new_tokens)
@@ -79,22 +119,24 @@ class _Shared:
                     "tokens_per_second": round(run.new_tokens / run.seconds, 1) if run.seconds else None,
                     "device": opened.model.device,
                     "why_this_device": opened.reason,
-                    "options": {"max_tokens": max_tokens, **sampler.settings()},
+                    "options": {**how, **sampler.settings(), "echo": echo},
                 }
+                if run.logprobs is not None:
+                    response.response_json["logprobs"] = run.logprobs
         except NanogptError as ex:
             raise llm.ModelError(str(ex)) from ex
 
 
 class NanoGPT(_Shared, llm.Model):
-    def execute(self, prompt, stream, response, conversation=None) -> Iterator[str]:
+    def execute(self, prompt, stream, response, conversation=None) -> Iterator[Any]:
         return self.write(prompt, response)
 
 
 class AsyncNanoGPT(_Shared, llm.AsyncModel):
-    async def execute(self, prompt, stream, response, conversation=None) -> AsyncIterator[str]:
+    async def execute(self, prompt, stream, response, conversation=None) -> AsyncIterator[Any]:
         pieces = self.write(prompt, response)
 
-        def fetch() -> list[str]:
+        def fetch() -> list[Any]:
             """What comes within one slice of time, the first piece however long it takes; [] at the end."""
             found, end = [], None
             for piece in pieces:
@@ -128,7 +170,9 @@ def document(prompt: llm.Prompt) -> tuple[str, bool]:
     for message in prompt.messages:
         role = message.role
         for part in message.parts:
-            added = getattr(part, "text", "")
+            # An answer that echoed its prompt has it as a part of its own.
+            echo = (getattr(part, "provider_metadata", None) or {}).items() >= ECHO.items()
+            added = "" if echo else getattr(part, "text", "")
             if role == "user" and text and added and not (text[-1].isspace() or added[0].isspace()):
                 text += "\n"
             text += added

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -14,10 +15,12 @@ from .errors import NanogptError
 class Sampler:
     """How to choose among logits. Equal settings and an equal `seed` choose the same tokens.
 
-    temperature  0 takes the likeliest token; below 1 favours likely ones, above 1 evens them out
-    top_k        keep the k likeliest tokens; 0 keeps all
-    top_p        keep the likeliest tokens that together have this share of the probability; 1 keeps all
-    seed         any integer; None draws one, which the attribute then tells
+    temperature         0 takes the likeliest token; below 1 favours likely ones, above 1 evens them out
+    top_k               keep the k likeliest tokens; 0 keeps all
+    top_p               keep the likeliest tokens that together have this share of the probability; 1: all
+    min_p               keep the tokens that are at least this times as likely as the likeliest; 0: all
+    repetition_penalty  above 1, tokens that the text already has become less likely; 1 changes nothing
+    seed                any integer; None draws one, which the attribute then tells
 
     Raises NanogptError that names everything wrong with the settings.
     """
@@ -25,6 +28,8 @@ class Sampler:
     temperature: float = 0.8
     top_k: int = 200
     top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
     seed: int | None = None
     _random: random.Random = field(init=False, repr=False)
 
@@ -33,6 +38,8 @@ class Sampler:
             "temperature must be 0 or more": 0 <= self.temperature < float("inf"),
             "top_k must be 0 (all tokens) or more": self.top_k >= 0,
             "top_p must be above 0 and at most 1": 0 < self.top_p <= 1,
+            "min_p must be at least 0 and at most 1": 0 <= self.min_p <= 1,
+            "repetition_penalty must be above 0": 0 < self.repetition_penalty < float("inf"),
         }
         if wrong := [rule for rule, kept in rules.items() if not kept]:
             raise NanogptError("; ".join(wrong))
@@ -44,6 +51,15 @@ class Sampler:
         """What was set, the seed that was drawn among it."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
 
+    def penalised(self, logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
+        """`logits` (V,) after the repetition penalty for `ids`, each counted once: CTRL's (1909.05858)."""
+        if self.repetition_penalty == 1:
+            return logits
+        logits, seen = logits.copy(), np.unique(ids)
+        # The paper divides; below 0 that would be a reward, so there it is a product, as everywhere else.
+        logits[seen] *= np.where(logits[seen] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
+        return logits
+
     def choose(self, logits: np.ndarray) -> int:
         """Index of the chosen one of `logits` (V,), which may hold -inf for what must not be chosen."""
         if self.temperature == 0:
@@ -53,6 +69,9 @@ class Sampler:
             kept = np.argpartition(logits, -self.top_k)[-self.top_k :]
             logits = logits[kept]
         p = np.exp((logits - logits.max()).astype(np.float64) / self.temperature)
+        if self.min_p:
+            likely = p >= self.min_p * p.max()
+            p, kept = p[likely], kept[likely]
         if self.top_p < 1:
             order = np.argsort(-p, kind="stable")
             p, kept = p[order], kept[order]

@@ -8,9 +8,10 @@ which gives the same ids 3.5 times faster; characters are looked up in a table.
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,26 @@ LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LONGEST = 100_000  # characters tiktoken is given at once: a million spaces overflow its stack
 TRAINING_SAMPLE = 10_000_000  # characters a BPE is trained on: training holds every distinct word in memory
 
 
+@cache
 def _byte_letters() -> dict[str, int]:
     """GPT-2's spelling of the 256 bytes as printable letters, which byte-level tokenizer.json uses."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in set(printable)]
     return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+
+
+@cache
+def _letters_of_bytes() -> dict[int, str]:
+    return {b: c for c, b in _byte_letters().items()}
+
+
+def spell(token: bytes) -> str:
+    """A token as byte-level tokenizer.json and GGUF write it: a letter a byte."""
+    return "".join(_letters_of_bytes()[b] for b in token)
 
 
 class Tokenizer:
@@ -47,8 +60,13 @@ class Tokenizer:
         self.eot: int = special[EOT]
         # GPT-2's own tokenizer.json, and so ours, may list the special token among the others.
         letters = {token: i for token, i in vocab.items() if token not in special}
-        self.n_vocab: int = max(max(letters.values()), self.eot) + 1
+        self.n_letters: int = max(letters.values()) + 1  # ids that stand for text are below this
+        self.n_vocab: int = max(self.n_letters, self.eot + 1)
         self.is_char: bool = spec["pre_tokenizer"] is None
+        # The regex that cuts text into the words that BPE sees.
+        self.split: str | None = None
+        if not self.is_char:
+            self.split = spec["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
         if self.is_char:
             self._bytes = {i: token.encode() for token, i in letters.items()}
         else:
@@ -59,9 +77,10 @@ class Tokenizer:
     def _tiktoken(self):
         import tiktoken
 
-        split = self.spec["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
         ranks = {token: i for i, token in self._bytes.items()}
-        return tiktoken.Encoding("nanogpt", pat_str=split, mergeable_ranks=ranks, special_tokens={})
+        # `_ids` never asks for the special token; without one tiktoken looks for it at every character.
+        special = {EOT: self.eot}
+        return tiktoken.Encoding("nanogpt", pat_str=self.split, mergeable_ranks=ranks, special_tokens=special)
 
     @cached_property
     def _letters(self) -> tuple[np.ndarray, np.ndarray]:
@@ -73,12 +92,10 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`. `<|endoftext|>` in it is plain text; unknown characters (char only) are left out."""
-        if self.is_char:
-            return self.encode_batch([text])[0].tolist()
-        return self._tiktoken.encode_ordinary(text)
+        return self.encode_batch([text])[0].tolist()
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of each text as a uint32 array, on all cores."""
+        """Ids of each text as a uint32 array. Other threads run meanwhile."""
         import numpy as np
 
         if self.is_char:
@@ -89,11 +106,25 @@ class Tokenizer:
                 at = np.searchsorted(points, wanted).clip(max=len(points) - 1)
                 found.append(ids[at][points[at] == wanted].astype(np.uint32))
             return found
-        return [np.array(ids, dtype=np.uint32) for ids in self._tiktoken.encode_ordinary_batch(list(texts))]
+        return [
+            self._ids(text) if len(text) <= LONGEST else np.concatenate([*map(self._ids, _cut(text))])
+            for text in texts
+        ]
+
+    def _ids(self, text: str) -> np.ndarray:
+        return self._tiktoken.encode_to_numpy(text, disallowed_special=())
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that one id stands for; none for `<|endoftext|>` and for unused ids."""
         return self._bytes.get(token, b"")
+
+    def start(self, vocab_size: int) -> list[int]:
+        """The ids that a document is written after: `<|endoftext|>`.
+
+        A model of `vocab_size` tokens that was imported with its characters has none. It starts from a
+        line break, as nanoGPT does.
+        """
+        return [self.eot] if self.eot < vocab_size else self.encode("\n") or [0]
 
     def split_last_word(self, text: str) -> tuple[str, str]:
         """Cut `text` before the last piece of it that BPE sees on its own; ("text", "") for characters."""
@@ -101,8 +132,7 @@ class Tokenizer:
             return text, ""
         import regex
 
-        split = self.spec["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
-        word = regex.findall(split, text[-200:])[-1]
+        word = regex.findall(self.split, text[-200:])[-1]
         return text[: -len(word)], word
 
     def longer_than(self, prefix: bytes) -> list[int]:
@@ -178,7 +208,12 @@ def train_char(texts: Iterable[str]) -> Tokenizer:
     seen: set[str] = set()
     for text in texts:
         seen.update(text)
-    return Tokenizer(_spec({c: i for i, c in enumerate(sorted(seen), 1)}, [], 0, split=None))
+    return characters({c: i for i, c in enumerate(sorted(seen), 1)}, eot=0)
+
+
+def characters(ids: dict[str, int], eot: int) -> Tokenizer:
+    """A character-level tokenizer of given ids."""
+    return Tokenizer(_spec(ids, [], eot, split=None))
 
 
 def gpt2() -> Tokenizer:
@@ -193,11 +228,6 @@ def gpt2() -> Tokenizer:
             "to a folder that has it, or leave --tokenizer out to train one on your table"
         ) from ex
     ranks = encoding._mergeable_ranks
-    letter_of = {b: c for c, b in _byte_letters().items()}
-
-    def spell(token: bytes) -> str:
-        return "".join(letter_of[b] for b in token)
-
     vocab = {spell(token): rank for token, rank in ranks.items()}
     merges = [
         [spell(part) for part in _merge_of(token, rank, ranks)]
@@ -269,6 +299,18 @@ def _spec(vocab: dict[str, int], merges: list, eot: int, split: str | None) -> d
             "merges": merges,
         },
     }
+
+
+def _cut(text: str) -> Iterator[str]:
+    """`text` in parts of at most LONGEST characters, cut before a space after a word, as the split does."""
+    start = 0
+    while len(text) - start > LONGEST:
+        end = start + LONGEST
+        if space := re.search(r" \S", text[start:end][::-1]):
+            end -= space.start() + 1
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 def _at_most(texts: Iterable[str], characters: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.generate import TorchModel, generate, load_model
 from llm_nanogpt.gpt_numpy import build
-from llm_nanogpt.sampler import Sampler
+from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.tokenizer import Tokenizer, train_char
 
 
@@ -154,8 +154,75 @@ def test_closing_stops_the_work(bpe):
 
 
 def test_settings_are_checked(bpe):
-    with pytest.raises(NanogptError, match="max_tokens"):
-        generate(Scripted(always(1)), bpe, "", max_tokens=0)
+    with pytest.raises(NanogptError, match="max_tokens must.*; logprobs must.*; a stop string must"):
+        generate(Scripted(always(1)), bpe, "", max_tokens=0, logprobs=-1, stop=[""])
+
+
+@pytest.mark.parametrize(
+    ("stop", "wanted"),
+    [
+        (["d"], "abc"),
+        (["cd"], "ab"),
+        (["dea", "cde"], "ab"),
+        (["x", "eab"], "abcd"),
+        (["abcdef"], "abcde" * 4),  # never comes, and what was held back for it is not lost
+        (["a"], ""),
+    ],
+)
+def test_stop_strings(bpe, stop, wanted):
+    tokens = [bpe.encode(letter)[0] for letter in "eabcd"]
+    run = generate(Scripted(always(*tokens)), bpe, "", max_tokens=20, stop=stop)
+    pieces = list(run)
+    assert "".join(pieces) == wanted
+    assert run.finish_reason == ("length" if len(wanted) == 20 else "stop")
+    assert all(pieces)
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=4), max_size=3), st.text("ab", max_size=30))
+@settings(deadline=None)
+def test_no_half_stop_string_is_ever_shown(bpe, stop, text):
+    tokens = [bpe.eot, *(bpe.encode(letter)[0] for letter in text), bpe.eot]
+    said = ""
+    for piece in generate(Scripted(always(*tokens)), bpe, "", stop=stop):
+        said += piece
+        assert not any(s in said for s in stop)
+    # The first stop string to be complete ends the text; of two at once, the one that starts earlier.
+    found = ([text[:end].find(s) for s in stop if s in text[:end]] for end in range(len(text) + 1))
+    assert said == text[: min(next(filter(None, found), [len(text)]))]
+
+
+@pytest.mark.parametrize("prompt", ["", "Row 12: qu", "Row "])
+def test_logprobs_are_the_model_s_own(bpe, prompt):
+    config = tiny_config(vocab_size=bpe.n_vocab, block_size=64)
+    model = build(config, random_tensors(config))
+    sampler = Sampler(seed=3, top_k=5, temperature=2, repetition_penalty=1.5)
+    run = generate(model, bpe, prompt, max_tokens=20, sampler=sampler, logprobs=3)
+    list(run)
+    assert len(run.logprobs) == run.new_tokens == 20
+    for told in run.logprobs:
+        assert len(told["top"]) == 3
+        assert [p for _, p in told["top"]] == sorted((p for _, p in told["top"]), reverse=True)
+        assert told["logprob"] <= told["top"][0][1]
+    if not prompt:
+        expected = log_softmax(model.logits([bpe.eot], model.new_cache()))
+        assert run.logprobs[0]["top"][0][1] == pytest.approx(expected.max(), abs=1e-3)
+    assert generate(model, bpe, prompt).logprobs is None
+
+
+def test_a_repetition_penalty_changes_the_words(bpe):
+    a, b = (bpe.encode(x)[0] for x in "ab")
+
+    def script(ids):
+        logits = np.zeros(400)
+        logits[[a, b]] = 10, 9
+        return logits
+
+    def said(**settings):
+        sampler = Sampler(temperature=0, **settings)
+        return "".join(generate(Scripted(script), bpe, "", max_tokens=4, sampler=sampler))
+
+    assert said() == "aaaa"
+    assert said(repetition_penalty=1.2) == "abaa"
 
 
 # ---- the end of the prompt

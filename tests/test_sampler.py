@@ -33,6 +33,9 @@ def expected(*kept: float) -> np.ndarray:
         ({"temperature": 1, "top_p": 0.01}, expected(1)),
         ({"temperature": 1, "top_k": 3, "top_p": 0.8}, expected(0.5, 0.25)),
         ({"temperature": 0}, expected(1)),
+        ({"temperature": 1, "min_p": 0.25}, expected(0.5, 0.25, 0.15)),
+        ({"temperature": 1, "min_p": 1}, expected(1)),
+        ({"temperature": 1, "min_p": 0.25, "top_p": 0.6}, expected(0.5, 0.25)),
     ],
     ids=str,
 )
@@ -59,8 +62,8 @@ def test_what_is_ruled_out_is_never_chosen(logits, temperature, top_k, seed):
 
 
 def test_everything_wrong_is_told_at_once():
-    with pytest.raises(NanogptError, match="temperature must.*; top_k must.*; top_p must"):
-        Sampler(temperature=-1, top_k=-1, top_p=0)
+    with pytest.raises(NanogptError, match="temperature must.*; top_k.*; top_p.*; min_p.*; repetition_"):
+        Sampler(temperature=-1, top_k=-1, top_p=0, min_p=2, repetition_penalty=0)
     with pytest.raises(NanogptError, match="temperature"):
         Sampler(temperature=float("nan"))
 
@@ -68,3 +71,11 @@ def test_everything_wrong_is_told_at_once():
 def test_log_softmax():
     assert np.abs(log_softmax(LOGITS + 100) - np.log(P)).max() < 1e-5
     assert np.isneginf(log_softmax(np.array([0, -np.inf], np.float32))[1])
+
+
+def test_repetition_penalty():
+    logits = np.array([2.0, -2.0, 4.0, 0.0], np.float32)
+    sampler = Sampler(repetition_penalty=2, seed=0)
+    assert sampler.penalised(logits, [0, 1, 1, 0, 3]).tolist() == [1, -4, 4, 0]
+    assert logits.tolist() == [2, -2, 4, 0]
+    assert Sampler(seed=0).penalised(logits, [0, 1]).tolist() == logits.tolist()

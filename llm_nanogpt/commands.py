@@ -1,0 +1,443 @@
+"""`llm nanogpt …`: look after models, judge texts with them, move them in and out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .checkpoint import Checkpoint, checkpoints, model_names, nanogpt_home, read_checkpoint, valid_name
+from .errors import NanogptError
+
+
+class Group(click.Group):
+    """A group whose commands raise NanogptError, and that has the `train` command of the Datasette side."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except NanogptError as ex:
+            raise click.ClickException(str(ex)) from ex
+
+    def list_commands(self, ctx):
+        return [*super().list_commands(ctx), "train"]
+
+    def get_command(self, ctx, name):
+        if name != "train":
+            return super().get_command(ctx, name)
+        # Only now: it imports datasette, which takes longer than all of llm.
+        from datasette_nanogpt.cli import train_command
+
+        return train_command
+
+
+@click.group(cls=Group)
+def nanogpt():
+    """Small GPTs that were trained on your own tables.
+
+    \b
+    Example:
+      llm nanogpt train blog.db blog_entry
+      llm nanogpt models
+      llm -m nanogpt-blog "Once"
+    """
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a model, by its name or by its alias in llm. It may be broken."""
+    home = nanogpt_home()
+    names = model_names(home)
+    if name not in names:
+        name = _aliases().get(name, name)
+    if name not in names:
+        have = f"you have {', '.join(names)}" if names else "train one with `llm nanogpt train`"
+        raise NanogptError(f"There is no model {name!r} in {home}: {have}")
+    return home / name
+
+
+def _aliases() -> dict[str, str]:
+    """llm's aliases: alias -> model. None where its file does not read."""
+    import llm
+
+    try:
+        found = json.loads((llm.user_dir() / "aliases.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+# ---- What there is
+
+
+def facts(name: str, found: Checkpoint | NanogptError) -> dict[str, Any]:
+    """One model as `llm nanogpt models --json` tells it; a broken one has its name, size and reason."""
+    folder = nanogpt_home() / name
+    told = {"name": name, "state": "ready", "bytes_on_disk": size_on_disk(folder), "path": str(folder)}
+    if isinstance(found, NanogptError):
+        return told | {"state": "broken", "reason": str(found)}
+    source, training, score = (found.meta.get(k) or {} for k in ("source", "training", "score"))
+    if training.get("status") == "running":
+        told["state"] = "training" if is_training(folder) else "interrupted"
+    return told | {
+        "database": source.get("database"),
+        "table": source.get("table"),
+        "rows": source.get("rows"),
+        "architecture": found.config.arch,
+        "parameters": found.config.parameters,
+        "context": found.config.block_size,
+        "vocabulary": found.config.vocab_size,
+        "bits_per_byte": score.get("val_bpb"),
+        "step": score.get("step"),
+        "trained": training.get("updated"),
+        "seconds": training.get("seconds"),
+        "imported": (found.meta.get("imported") or {}).get("from"),
+    }
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all files; those that vanish meanwhile are not counted."""
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            try:
+                total += os.lstat(os.path.join(parent, file)).st_size
+            except OSError:
+                continue
+    return total
+
+
+def is_training(folder: Path) -> bool:
+    """Whether a process holds the lock of this model."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+@nanogpt.command()
+@click.option("as_json", "--json", is_flag=True, help="As JSON")
+def models(as_json):
+    """List the models, broken ones with their reason.
+
+    \b
+    Example:
+      llm nanogpt models
+    """
+    found = [facts(*pair) for pair in checkpoints(nanogpt_home())]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif not found:
+        click.echo(f"No models in {nanogpt_home()}: train one with `llm nanogpt train`", err=True)
+    else:
+        head = ("name", "table", "rows", "parameters", "bits/byte", "trained", "on disk", "state")
+        for line in aligned([head, *map(_row, found)]):
+            click.echo(line)
+
+
+def _row(told: dict[str, Any]) -> tuple[str, ...]:
+    if told["state"] == "broken":
+        return (told["name"], *[""] * 5, megabytes(told["bytes_on_disk"]), told["reason"])
+    return (
+        told["name"],
+        told["table"] or ("imported" if told["imported"] else ""),
+        "" if told["rows"] is None else f"{told['rows']:,}",
+        f"{told['parameters'] / 1e6:.2f}M",
+        "" if told["bits_per_byte"] is None else f"{told['bits_per_byte']:.3f}",
+        (told["trained"] or "")[:16].replace("T", " "),
+        megabytes(told["bytes_on_disk"]),
+        told["state"],
+    )
+
+
+def megabytes(n: int) -> str:
+    return f"{n / 1e6:,.1f} MB"
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Lines in which the cells of a column start below each other."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+@nanogpt.command()
+@click.argument("name")
+@click.option("as_json", "--json", is_flag=True, help="As JSON, with all of nanogpt.json")
+def info(name, as_json):
+    """Tell all about one model: what it was trained on, how, and how well it did.
+
+    \b
+    Example:
+      llm nanogpt info nanogpt-blog
+    """
+    folder = folder_of(name)
+    checkpoint = read_checkpoint(folder)
+    told = facts(folder.name, checkpoint)
+    if as_json:
+        click.echo(json.dumps(told | {"nanogpt": checkpoint.meta}, indent=2))
+        return
+    known = {key: value for key, value in told.items() if value is not None}
+    for line in aligned((key.replace("_", " "), _shown(value)) for key, value in known.items()):
+        click.echo(line)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}" if value > 10 else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@nanogpt.command()
+@click.argument("name")
+def path(name):
+    """Print the folder of a model. It is a standard Hugging Face model.
+
+    \b
+    Example:
+      ls $(llm nanogpt path nanogpt-blog)
+    """
+    click.echo(folder_of(name))
+
+
+# ---- Text out of a model, and into it
+
+
+@nanogpt.command()
+@click.argument("name")
+@click.argument("prompt", default="")
+@click.option("-n", "--number", default=5, show_default=True, help="How many samples")
+@click.option(
+    "-f", "--file", type=click.File(encoding="utf-8"), help="Read the prompt from a file (-: stdin)"
+)
+@click.option("-o", "--option", "options", type=(str, str), multiple=True, help="As of llm -m NAME")
+def sample(name, prompt, number, file, options):
+    """Write several texts, with a line of --- between them.
+
+    Without a prompt each is a document from its start. With a seed they differ, and are the same each time.
+
+    \b
+    Example:
+      llm nanogpt sample nanogpt-blog "Datasette is" -n 3 -o max_tokens 100 -o seed 1
+    """
+    import llm
+    from pydantic import ValidationError
+
+    if file:
+        if prompt:
+            raise NanogptError("Give a prompt or a file, not both")
+        prompt = file.read()
+    model = llm.get_model(folder_of(name).name)
+    try:
+        settings = {k: v for k, v in model.Options(**dict(options)) if v is not None}
+    except ValidationError as ex:
+        raise NanogptError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
+    for i in range(number):
+        if i:
+            click.echo("---")
+        seed = {"seed": settings["seed"] + i} if "seed" in settings else {}
+        try:
+            for piece in model.prompt(prompt, **(settings | seed)):
+                click.echo(piece, nl=False)
+        except llm.ModelError as ex:
+            raise NanogptError(str(ex)) from ex
+        click.echo()
+
+
+@nanogpt.command()
+@click.argument("name")
+@click.argument("file", required=False, type=click.File(encoding="utf-8"))
+@click.option("--db", help="Score the rows of a table instead: the SQLite file")
+@click.option("--table", help="... the table, and")
+@click.option("--where", help="... an SQL condition on its rows")
+@click.option("--title", help="Column of titles  [default: as in training]")
+@click.option("--body", multiple=True, help="Column of text, may be repeated  [default: as in training]")
+@click.option("--tokens", is_flag=True, help="Tell the bits of each token too")
+@click.option("--jsonl", is_flag=True, help="One JSON object per document")
+@click.option("--save-table", help="Write the scores to this table of the database")
+def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
+    """Tell how well a model predicts texts that exist: fewer bits per byte is better.
+
+    FILE is one document, - is standard input. With --db and --table every row is one, read as in training.
+    What surprises the model has many bits: rows that are unlike the others, words that are out of place.
+
+    \b
+    Example:
+      llm nanogpt score nanogpt-blog draft.txt --tokens
+      llm nanogpt score nanogpt-blog --db blog.db --table blog_entry --save-table scores
+    """
+    if bool(file) == bool(db) or bool(db) != bool(table):
+        raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
+    if (where or title or body or save_table) and not db:
+        raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
+    from .generate import open_model
+    from .score import ScoreTable, open_rows
+    from .score import score as score_text
+
+    opened = open_model(folder_of(name))
+    source = db and open_rows(opened.checkpoint, db, table, title=title, body=body, where=where)
+    target = save_table and ScoreTable(source, save_table)
+    rows, bits, size = [], 0.0, 0
+    for keys, text in source.keyed_documents() if db else [({}, file.read())]:
+        found = score_text(opened, text)
+        bits, size = bits + found.bits.sum(), size + found.bytes
+        told = {**keys, **found.told()}
+        if target:
+            rows.append({**told, "model": opened.version})
+        pairs = found.pairs(opened.tokenizer) if tokens else []
+        if jsonl:
+            click.echo(json.dumps(told | ({"token_bits": pairs} if tokens else {}), ensure_ascii=False))
+        else:
+            _show_score(told, keys, text, pairs)
+    if target:
+        target.save(rows)
+    if db and not jsonl:
+        click.echo(f"{bits / max(1, size):7.3f}  bits per byte over {size:,} bytes", err=True)
+
+
+def _show_score(
+    told: dict[str, Any], keys: dict[str, Any], text: str, pairs: list[tuple[str, float]]
+) -> None:
+    if told["bits_per_byte"] is not None:
+        start = " ".join(text.split())[:60]
+        click.echo("  ".join([f"{told['bits_per_byte']:7.3f}", *map(str, keys.values()), start]))
+    for token, bits in pairs:
+        click.echo(f"{bits:7.2f}  {token!r}")
+
+
+# ---- Looking after models
+
+
+@contextmanager
+def unused(folder: Path) -> Iterator[None]:
+    """Hold a model that nobody trains just now."""
+    from filelock import FileLock, Timeout
+
+    file = folder.with_name(f".{folder.name}.lock")
+    try:
+        with FileLock(file, timeout=0):
+            yield
+            file.unlink(missing_ok=True)
+    except Timeout:
+        raise NanogptError(f"{folder.name} is being trained: stop that first") from None
+
+
+@nanogpt.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask")
+def remove(name, yes):
+    """Delete a model, its training data and its aliases.
+
+    \b
+    Example:
+      llm nanogpt remove nanogpt-blog
+    """
+    import llm
+
+    folder = folder_of(name)
+    if not yes:
+        click.confirm(f"Delete {folder} ({megabytes(size_on_disk(folder))})?", abort=True)
+    gone = folder.with_name(f".{folder.name}.removed")
+    with unused(folder):
+        shutil.rmtree(gone, ignore_errors=True)
+        os.rename(folder, gone)  # in one step: never half a model
+    shutil.rmtree(gone, ignore_errors=True)
+    for alias in [alias for alias, model in _aliases().items() if model == folder.name]:
+        llm.remove_alias(alias)
+        click.echo(f"Removed its alias {alias}", err=True)
+
+
+@nanogpt.command()
+@click.argument("name")
+@click.argument("new_name")
+def rename(name, new_name):
+    """Give a model another name. Its aliases and its runs go with it.
+
+    \b
+    Example:
+      llm nanogpt rename nanogpt-blog simon
+    """
+    import sqlite3
+
+    import llm
+
+    from .checkpoint import write_bytes, write_json
+
+    folder = folder_of(name)
+    new = folder.with_name(new_name)
+    if not valid_name(new_name):
+        raise NanogptError(f"{new_name!r} is no name for a model: letters, digits and .-_ make one")
+    if new.exists():
+        raise NanogptError(f"There is a model {new_name!r} already")
+    with unused(folder):
+        os.rename(folder, new)
+    try:
+        meta = json.loads((new / "nanogpt.json").read_text("utf-8"))
+        write_json(new / "nanogpt.json", meta | {"name": new_name})
+        card = (new / "README.md").read_text("utf-8")
+        write_bytes(new / "README.md", card.replace(folder.name, new_name).encode())
+    except (OSError, ValueError, TypeError):
+        pass  # a broken model keeps what it says of itself
+    for alias in [alias for alias, model in _aliases().items() if model == folder.name]:
+        llm.set_alias(alias, new_name)
+    if (registry := folder.with_name("nanogpt.db")).exists():
+        with sqlite3.connect(registry, timeout=30) as db:
+            db.execute("update runs set name = ? where name = ?", [new_name, folder.name])
+
+
+# ---- In and out
+
+
+@nanogpt.command("import")
+@click.argument("ckpt", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the model  [default: from the file's]")
+@click.option("--meta", type=click.Path(path_type=Path), help="The meta.pkl of a character-level model")
+def import_(ckpt, name, meta):
+    """Make a model of a checkpoint that nanoGPT's train.py wrote.
+
+    Without --meta its text is GPT-2's BPE. Nothing in either file is run: whatever is not plain data is
+    refused.
+
+    \b
+    Example:
+      llm nanogpt import out-shakespeare-char/ckpt.pt --meta data/shakespeare_char/meta.pkl
+    """
+    from .interop import import_nanogpt
+
+    stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
+    name = name or "nanogpt-" + stem.removeprefix("out-")
+    checkpoint = import_nanogpt(ckpt, nanogpt_home() / name, meta)
+    click.echo(f"Saved in {checkpoint.path}", err=True)
+    click.echo(f"llm -m {checkpoint.name} 'Once'")
+
+
+@nanogpt.command()
+@click.argument("name")
+@click.option(
+    "--gguf", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write"
+)
+@click.option("--dtype", type=click.Choice(["f32", "f16", "bf16"]), default="f32", show_default=True)
+def export(name, gguf, dtype):
+    """Write a model as GGUF, for llama.cpp, Ollama and LM Studio.
+
+    transformers, mlx-lm and vLLM need no export: they read the folder that `llm nanogpt path` prints.
+
+    \b
+    Example:
+      llm nanogpt export nanogpt-blog --gguf blog.gguf --dtype f16
+    """
+    from .interop import export_gguf
+
+    out = export_gguf(read_checkpoint(folder_of(name)), gguf, dtype)
+    click.echo(f"Wrote {out} ({megabytes(out.stat().st_size)})", err=True)
