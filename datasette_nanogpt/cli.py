@@ -29,10 +29,14 @@ def errors_in_one_line():
 
 @click.command("nanogpt-train")
 @click.argument("database")
-@click.argument("table")
+@click.argument("table", nargs=-1)
 @click.option("--title", help="Column of titles  [default: found by name]")
 @click.option("--body", multiple=True, help="Column of text; may be repeated  [default: found by name]")
 @click.option("--where", help="SQL condition: which rows to train on")
+@click.option("--sql", help="A select whose rows to train on, in place of a TABLE")
+@click.option("--token", envvar="DATASETTE_TOKEN", help="API token, where DATABASE is a URL")
+@click.option("--refresh", is_flag=True, help="Fetch the rows of a URL anew, not from the copy kept")
+@click.option("--no-cache", is_flag=True, help="Tokenize anew, and keep no tokens for the next run")
 @click.option("--name", help="Name of the model  [default: nanogpt-DATABASE]")
 @click.option("--minutes", type=float, help="How long to train  [default: 10]")
 @click.option("--force", is_flag=True, help="Replace the model of that name, whatever it is")
@@ -60,7 +64,9 @@ def errors_in_one_line():
 @click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
 def train_command(as_json, **options):
-    """Train a GPT on the text of a TABLE in a SQLite DATABASE.
+    """Train a GPT on the text of a TABLE, or of several, in a DATABASE.
+
+    DATABASE is a SQLite file, or a Datasette's database: https://HOST/DATABASE.
 
     Finds the title and body columns, reads HTML as text, picks a model for the size of the table and
     for the minutes, and saves it for `llm -m NAME`. Ctrl+C stops early and keeps what was learnt;
@@ -71,6 +77,8 @@ def train_command(as_json, **options):
       datasette nanogpt-train blog.db blog_entry
       datasette nanogpt-train blog.db blog_entry --minutes 3 --where "created > '2020'"
       datasette nanogpt-train blog.db blog_entry --resume --minutes 20
+      datasette nanogpt-train blog.db blog_entry blog_note --name nanogpt-both
+      datasette nanogpt-train blog.db --sql "select name, text from comment join ..."
     """
     from .display import display
     from .pipeline import Options, Prepared, train_table

@@ -8,22 +8,29 @@ or uint32 past 65,536 of them, and read through a memory map.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+import os
+from array import array
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from llm_nanogpt.errors import NanogptError
 
+from .likeness import Likeness
+
 if TYPE_CHECKING:
     from llm_nanogpt.tokenizer import Tokenizer
 
+T = TypeVar("T")
 VALIDATION_SHARE = 0.1  # of the documents
 VALIDATION_BYTES = 2_000_000  # at most: more would make each score slower, not truer
 FEW = 10  # documents; with fewer, the end of each is held out instead of whole ones
-BATCH_BYTES = 4_000_000  # of text tokenized at a time
+BATCH_BYTES, ENCODE_BYTES = 4_000_000, 500_000  # of text read, and tokenized by one thread, at a time
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Spool:
     val: np.ndarray
     documents: int
     duplicates: int  # exact ones, dropped, so that none stands on both sides
+    alike: int  # documents that are nearly the same as another: these stand on one side of the split,
+    divided: bool  # unless there is hardly any other text
     cut: bool  # whether documents were cut in two, for want of enough of them
     sha256: str  # of all documents, in the order read
 
@@ -50,44 +59,72 @@ class Spool:
         return _length(self.val)
 
     def texts(self, spans: np.ndarray) -> Iterator[str]:
-        with open(self.file, "rb") as fp:
-            for start, end in spans.tolist():
-                fp.seek(start)
-                yield fp.read(end - start).decode()
+        with open(self.file, "rb", buffering=0) as fp:
+            for some in np.array_split(spans, len(spans) // 10_000 + 1):
+                for start, end in some.tolist():
+                    fp.seek(start)
+                    yield fp.read(end - start).decode()
 
 
-def spool(documents: Iterable[str], file: Path, seed: int) -> Spool:
+def spool(documents: Iterable[str], file: Path, seed: int) -> Generator[int, None, Spool]:
     """Write documents to `file` and decide, from `seed`, their order and which are held out.
 
-    Raises NanogptError when there is no text.
+    Yields the documents read after each batch. Raises NanogptError when there is no text.
     """
-    seen: set[bytes] = set()
-    spans: list[tuple[int, int]] = []
-    sha256, duplicates, position = hashlib.sha256(), 0, 0
-    with open(file, "wb") as fp:
-        for document in documents:
-            data = document.encode()
-            digest = hashlib.blake2b(data, digest_size=12).digest()
-            if digest in seen:
-                duplicates += 1
-                continue
-            seen.add(digest)
-            sha256.update(digest)
-            fp.write(data)
-            spans.append((position, position := position + len(data)))
-    if not spans:
-        raise NanogptError("None of the rows has any text: choose other columns with --title and --body")
-    order = np.array(spans, dtype=np.int64)
-    np.random.default_rng(seed).shuffle(order)
-    cut = len(order) < FEW
+    sizes, digests, sha256 = array("q"), array("Q"), hashlib.sha256()
+    with open(file, "wb") as fp, Likeness(file.parent) as likeness:
+        for batch in _batches(documents, BATCH_BYTES):
+            data = [document.encode() for document in batch]
+            fp.writelines(data)
+            found = [hashlib.blake2b(document, digest_size=8).digest() for document in data]
+            sha256.update(b"".join(found))
+            found = np.frombuffer(b"".join(found), dtype=np.uint64)
+            likeness.add(data, found)
+            sizes.extend(map(len, data))
+            digests.frombytes(found.tobytes())
+            yield len(sizes)
+        if not sizes:
+            raise NanogptError("None of the rows has any text: choose other columns with --title and --body")
+        _, unique = np.unique(np.frombuffer(digests, dtype=np.uint64), return_index=True)
+        unique.sort()
+        group = likeness.groups(unique)
+    ends = np.cumsum(np.frombuffer(sizes, dtype=np.int64))
+    spans = np.stack([ends - sizes, ends], axis=1)[unique]
+    order = np.random.default_rng(seed).permutation(len(spans))
+    alike = int((np.bincount(group)[group] > 1).sum())
+    cut, divided = len(spans) < FEW, False
     if cut:
-        train, val = _cut_in_two(file, order)
+        train, val = _cut_in_two(file, spans[order])
     else:
-        held_out = max(1, round(len(order) * VALIDATION_SHARE))
-        sizes = np.cumsum(order[:held_out, 1] - order[:held_out, 0])
-        held_out = max(1, int((sizes <= VALIDATION_BYTES).sum()))
-        val, train = order[:held_out], order[held_out:]
-    return Spool(file, train, val, len(spans), duplicates, cut, sha256.hexdigest())
+        held_out = _hold_out(order, group, _lengths(spans))
+        if held_out is None:
+            divided, held_out = True, _hold_out(order, np.arange(len(spans)), _lengths(spans))
+        train, val = spans[order[~held_out[order]]], spans[order[held_out[order]]]
+    return Spool(
+        file, train, val, len(spans), len(sizes) - len(spans), alike, divided, cut, sha256.hexdigest()
+    )
+
+
+def _hold_out(order: np.ndarray, group: np.ndarray, sizes: np.ndarray) -> np.ndarray | None:
+    """Which documents are held out, as a mask: whole groups, in `order`, until there are enough.
+
+    Groups too big for the validation split are trained on. None where that leaves next to nothing.
+    """
+    share = max(1, round(len(order) * VALIDATION_SHARE))
+    members, weight = np.bincount(group), np.bincount(group, weights=sizes)
+    chosen, documents, size = [], 0, 0
+    decided = np.zeros(len(group), dtype=bool)
+    for g in group[order]:
+        if decided[g]:
+            continue
+        decided[g] = True
+        fits = documents + members[g] <= share and size + weight[g] <= VALIDATION_BYTES
+        if fits or (not chosen and members[g] == 1):
+            chosen.append(g)
+            documents, size = documents + members[g], size + weight[g]
+        elif members[g] == 1:  # going on to ever shorter ones would choose by length
+            break
+    return np.isin(group, chosen) if documents * 4 > share or size * 2 > VALIDATION_BYTES else None
 
 
 def _cut_in_two(file: Path, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,38 +142,54 @@ def _cut_in_two(file: Path, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(train), np.array(val)
 
 
+def _lengths(spans: np.ndarray) -> np.ndarray:
+    return spans[:, 1] - spans[:, 0]
+
+
 def _length(spans: np.ndarray) -> int:
-    return int((spans[:, 1] - spans[:, 0]).sum())
+    return int(_lengths(spans).sum())
 
 
-def write_tokens(
-    texts: Iterable[str], tokenizer: Tokenizer, file: Path, progress: Callable[[int], object] | None = None
-) -> int:
-    """Tokenize `texts` into a token file, a few megabytes at a time; returns the number of ids.
+def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Generator[int, None, int]:
+    """Tokenize `texts` into a token file, on all cores; returns the number of ids.
 
-    `progress` is told the bytes done after each batch.
+    Yields the documents done after each batch. Holds a few batches at a time.
     """
     dtype = np.uint16 if tokenizer.n_vocab <= 2**16 else np.uint32
     eot = np.array([tokenizer.eot], dtype=dtype)
-    count = 1
-    with open(file, "wb") as fp:
-        fp.write(eot.tobytes())
-        for batch in _batches(texts):
-            for ids in tokenizer.encode_batch(batch):
-                fp.write(ids.astype(dtype).tobytes())
-                fp.write(eot.tobytes())
-                count += len(ids) + 1
-            if progress:
-                progress(sum(len(text.encode()) for text in batch))
-    return count
+    cores = os.cpu_count() or 1
+    documents, count = 0, 1
+    pending: deque[Future[list[np.ndarray]]] = deque()
+    with open(file, "wb") as fp, ThreadPoolExecutor(cores) as threads:
+        fp.write(eot)
+        batches = _batches(texts, ENCODE_BYTES)
+        while True:
+            while len(pending) <= 2 * cores and (batch := next(batches, None)):
+                pending.append(threads.submit(tokenizer.encode_batch, batch))
+            if not pending:
+                return count
+            encoded = pending.popleft().result()
+            ids = np.concatenate([part for found in encoded for part in (found.astype(dtype), eot)])
+            fp.write(ids)
+            documents, count = documents + len(encoded), count + len(ids)
+            yield documents
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def finish(steps: Generator[Any, None, T]) -> T:
+    """Run a generator to its end, for what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def _batches(texts: Iterable[str], most: int) -> Iterator[list[str]]:
     batch, size = [], 0
     for text in texts:
         batch.append(text)
         size += len(text)
-        if size >= BATCH_BYTES:
+        if size >= most:
             yield batch
             batch, size = [], 0
     if batch:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from dataclasses import asdict
 
 import click
 
 from .pipeline import Finished, Prepared
+from .source import Progress
 from .trainer import Evaluation, Note, Step
+
+WAIT_SECONDS = 10  # between lines about the work before training
 
 
 def display(as_json: bool):
@@ -37,9 +41,14 @@ class PlainDisplay(JsonDisplay):
 
     def __init__(self):
         self.last: Step | None = None
+        self.told = time.monotonic()
 
     def event(self, event) -> None:
         match event:
+            case Progress():
+                if time.monotonic() - self.told > WAIT_SECONDS:
+                    self.told = time.monotonic()
+                    click.echo(progress_line(event))
             case Prepared():
                 for line in plan_lines(event):
                     click.echo(line)
@@ -74,15 +83,19 @@ class TerminalDisplay(PlainDisplay):
     def event(self, event) -> None:
         from tqdm import tqdm
 
+        if isinstance(event, Progress | Step) and self.bar is None:
+            self.bar = tqdm(
+                total=100,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format="{percentage:3.0f}% {bar} {desc}",
+            )
+        if isinstance(event, Progress):
+            self.bar.n = min(100.0, 100 * event.done / event.total) if event.total else 0
+            self.bar.set_description_str(progress_line(event))
+            return
         if isinstance(event, Step):
             self.last = event
-            if self.bar is None:
-                self.bar = tqdm(
-                    total=100,
-                    dynamic_ncols=True,
-                    leave=False,
-                    bar_format="{percentage:3.0f}% {bar} {desc}",
-                )
             self.bar.n = 100 * event.progress
             self.bar.set_description_str(
                 f"step {event.step:,}  loss {event.train_loss:.3f}  {event.tokens_per_second:,.0f} tokens/s  "
@@ -101,13 +114,26 @@ class TerminalDisplay(PlainDisplay):
             self.bar.refresh()
 
 
+def progress_line(p: Progress) -> str:
+    of = f" of {p.total:,}" if p.total else ""
+    return f"{p.what}: {p.done:,}{of} {p.unit}"
+
+
 def plan_lines(p: Prepared) -> list[str]:
     """What is about to happen: the text, the model, the time."""
     s, c, m = p.source, p.corpus, p.config
     columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
     notes = [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
     notes += [f"{c['duplicates']:,} duplicates dropped"] if c["duplicates"] else []
+    if alike := c.get("near_duplicates"):
+        split = (
+            "on both sides of the split: the score flatters"
+            if c["near_duplicates_divided"]
+            else "kept together"
+        )
+        notes += [f"{alike:,} near-duplicates {split}"]
     notes += ["HTML read as text"] if s["html"] else []
+    notes += [f"fetched {s['fetched']}"] if s.get("fetched") else []
     held = (
         "the end of each document held out"
         if c["cut"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -26,14 +27,15 @@ from llm_nanogpt.checkpoint import (
     write_model_files,
 )
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.tokenizer import Tokenizer, gpt2, train_bpe, train_char
+from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
-from .plan import DEFAULT_MINUTES, choose_plan, choose_vocab_size
+from .plan import DEFAULT_MINUTES, choose_plan
+from .prepare import prepare
 from .runs import Run, utc_now
 from .schedule import Stop
-from .source import Source, open_source
+from .source import Corpus, Progress, location, open_corpus
 
 if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
@@ -45,11 +47,15 @@ SAMPLE_TOKENS = 80
 class Options:
     """What can be asked for; None is "choose for me". Names and meanings are those of the command line."""
 
-    database: str
-    table: str
+    database: str  # path or URL
+    table: str | tuple[str, ...] = ()  # one or several; none with `sql`
     title: str | None = None
     body: tuple[str, ...] = ()
     where: str | None = None
+    sql: str | None = None
+    token: str | None = None
+    refresh: bool = False
+    no_cache: bool = False
     name: str | None = None
     force: bool = False
     resume: bool = False
@@ -74,9 +80,13 @@ class Options:
     def model_name(self) -> str:
         return self.name or "nanogpt-" + Path(self.database).stem
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (self.table,) if isinstance(self.table, str) else tuple(self.table)
+
     def given(self) -> dict[str, Any]:
-        """The options that are not left to us."""
-        return {k: v for k, v in asdict(self).items() if v not in (None, (), False)}
+        """The options that are not left to us, but for the token: this is written to disk."""
+        return {k: v for k, v in asdict(self).items() if v not in (None, (), False) and k != "token"}
 
 
 @dataclass(frozen=True)
@@ -109,11 +119,11 @@ class Finished:
     sample: str
 
 
-Event = Prepared | trainer.Event | Finished
+Event = Progress | Prepared | trainer.Event | Finished
 
 
 def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
-    """Train a GPT on a table. Yields Prepared once, then the trainer's events, then Finished.
+    """Train a GPT on a table. Yields Progress, Prepared once, the trainer's events, then Finished.
 
     Everything that can be wrong with the options is found before any work starts, and told at once in
     one NanogptError, a line each. A run that fails or is killed leaves a model folder that loads, or none.
@@ -123,7 +133,8 @@ def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
     home, name = nanogpt_home(), options.model_name
     with _lock(home, name):
         recover(home / name)
-        run = Run(home, name, options.database, options.table, options.given())
+        tables = options.sql or ", ".join(options.tables)
+        run = Run(home, name, location(options.database), tables, options.given())
         try:
             status = yield from _train(options, source, settings, home / name, run, stop)
         except BaseException as ex:
@@ -133,7 +144,7 @@ def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
         run.end(status)
 
 
-def check(options: Options) -> tuple[Source | None, dict[str, Any]]:
+def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
     """The opened source (None for a resume) and what the folder of a resume says (else empty).
 
     Raises one NanogptError with everything that is wrong, a line each.
@@ -181,14 +192,24 @@ def check(options: Options) -> tuple[Source | None, dict[str, Any]]:
     if o.tokenizer == "gpt2":
         attempt(gpt2)
     source, meta = None, {}
-    if o.resume:
+    if o.resume and not o.force:
         recover(folder)
         meta = (attempt(_check_resume, o, folder)) or {}
-    else:
+    elif not o.resume:
         if o.n_embd or o.n_head:  # the shapes that cannot be; the sizes themselves do not matter here
             heads = o.n_head or 1
             attempt(GPTConfig, 257, 2, 1, heads, o.n_embd or 128 * heads, arch=o.arch or "qwen3")
-        source = attempt(open_source, o.database, o.table, title=o.title, body=o.body, where=o.where)
+        source = attempt(
+            open_corpus,
+            o.database,
+            o.tables,
+            title=o.title,
+            body=o.body,
+            where=o.where,
+            sql=o.sql,
+            token=o.token,
+            refresh=o.refresh,
+        )
         if source and folder.exists() and not o.force:
             attempt(_check_same_table, source, folder)
     if problems:
@@ -202,7 +223,7 @@ def _check_home(home: Path) -> None:
         raise NanogptError(f"Cannot write in {home}: set NANOGPT_HOME to a folder that you own")
 
 
-def _check_same_table(source: Source, folder: Path) -> None:
+def _check_same_table(source: Corpus, folder: Path) -> None:
     """A new run replaces a model of the same table, and nothing else."""
     ways_out = f"choose another with --name, or replace it with --force ({folder})"
     try:
@@ -211,7 +232,7 @@ def _check_same_table(source: Source, folder: Path) -> None:
         raise NanogptError(
             f"The name {folder.name} is taken by a folder that does not load: {ways_out}"
         ) from None
-    if (theirs.get("database"), theirs.get("table")) != (str(source.database), source.table):
+    if (theirs.get("database"), theirs.get("table")) != (source.database, source.name):
         of = f"{theirs['table']} of {theirs['database']}" if theirs else "an imported model"
         raise NanogptError(f"The name {folder.name} is taken by {of}: {ways_out}")
 
@@ -223,6 +244,9 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
     free = {
         "database",
         "table",
+        "sql",
+        "refresh",
+        "no_cache",
         "name",
         "resume",
         "minutes",
@@ -235,7 +259,8 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
         flags = ", ".join("--" + o.replace("_", "-") for o in sorted(fixed))
         raise NanogptError(f"A resumed run keeps its settings: leave out {flags}, or start anew with --force")
     theirs = meta["source"]
-    if (theirs["database"], theirs["table"]) != (str(Path(options.database).resolve()), options.table):
+    named = options.sql or ", ".join(options.tables)
+    if theirs["database"] != location(options.database) or theirs["table"].lower() != named.lower():
         raise NanogptError(
             f"{folder.name} is of {theirs['table']} in {theirs['database']}: name that, or --name"
         )
@@ -268,7 +293,7 @@ def _lock(home: Path, name: str) -> Iterator[None]:
 
 
 def _train(
-    options: Options, source: Source | None, old: dict[str, Any], final: Path, run: Run, stop: Stop
+    options: Options, source: Corpus | None, old: dict[str, Any], final: Path, run: Run, stop: Stop
 ) -> Iterator[Event]:
     import torch
 
@@ -290,19 +315,19 @@ def _train(
             meta = old
         else:
             (staging / "training").mkdir(parents=True)
-            tokenizer, corpus = _prepare(options, source, staging / "training")
+            steps = prepare(
+                source,
+                staging / "training",
+                tokenizer=options.tokenizer or "bpe",
+                vocab_size=options.vocab_size,
+                seed=options.seed or 0,
+                home=None if options.no_cache else final.parent,
+            )
+            tokenizer, corpus = yield from _heard(steps, run)
             config, settings = _resolve(options, corpus["bytes"], tokenizer.n_vocab, device)
             meta = {
                 "name": final.name,
-                "source": {
-                    "database": str(source.database),
-                    "table": source.table,
-                    "title": source.title,
-                    "body": list(source.body),
-                    "html": sorted(source.is_html),
-                    "where": source.where,
-                    "rows": source.row_count,
-                },
+                "source": source.describe(),
                 "corpus": corpus,
                 "tokenizer": options.tokenizer or "bpe",
                 "parameters": config.parameters,
@@ -404,36 +429,19 @@ def _train(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _prepare(options: Options, source: Source, folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
-    """Read the table into token files in `folder`; returns what reads them and what was found."""
-    spool = dataset.spool(source.documents(), folder / "documents", options.seed or 0)
-    kind = options.tokenizer or "bpe"
-    if kind == "gpt2":
-        tokenizer = gpt2()
-    elif kind == "char":
-        tokenizer = train_char(spool.texts(spool.train))
-    else:
-        size = options.vocab_size or choose_vocab_size(spool.train_bytes)
-        tokenizer = train_bpe(spool.texts(spool.train), size)
-    counts = {
-        f"{split}_tokens": dataset.write_tokens(spool.texts(spans), tokenizer, folder / f"{split}.bin")
-        for split, spans in (("train", spool.train), ("val", spool.val))
-    }
-    spool.file.unlink()
-    return tokenizer, {
-        "documents": spool.documents,
-        "skipped": dict(source.skipped),
-        "duplicates": spool.duplicates,
-        "cut": spool.cut,
-        "train_documents": len(spool.train),
-        "val_documents": len(spool.val),
-        "bytes": spool.train_bytes + spool.val_bytes,
-        "train_bytes": spool.train_bytes,
-        "val_bytes": spool.val_bytes,
-        "vocab_size": tokenizer.n_vocab,
-        "sha256": spool.sha256,
-        **counts,
-    }
+def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progress, None, Any]:
+    """The work before training, told about as often as training is; it may be told to stop meanwhile."""
+    told = time.monotonic()
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            return end.value
+        if run.beat():
+            raise KeyboardInterrupt
+        if time.monotonic() - told >= trainer.REPORT_SECONDS:
+            told = time.monotonic()
+            yield progress
 
 
 def _resolve(

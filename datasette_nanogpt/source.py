@@ -44,6 +44,7 @@ class Source:
     row_count: int
     rows: str  # SQL: what stands after `from`
     order_by: str  # SQL, "" for the order in which SQLite yields them
+    keys: tuple[str, ...]  # the columns of the primary key, or rowid; none in a view or query
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -57,18 +58,25 @@ class Source:
         Raises NanogptError when the database cannot be read to the end, or a plugin's
         `nanogpt_document` returns something that is not text.
         """
+        return (text for _, text in self._read(()))
+
+    def keyed_documents(self) -> Iterator[tuple[dict[str, Any], str]]:
+        """`documents()`, each with the primary key of its row: column -> value, or rowid; {} in a view."""
+        return ((dict(zip(self.keys, values, strict=True)), text) for values, text in self._read(self.keys))
+
+    def _read(self, keys: Sequence[str]) -> Iterator[tuple[Sequence[Any], str]]:
         self.skipped.clear()
         hook = document_hook()
         used = self.used
         columns = list(self.columns) if hook else used
         with connect(self.database) as db:
-            for values in db.execute(self._select(columns)):
-                row = dict(zip(columns, values, strict=True))
+            for values in db.execute(self._select([*keys, *columns])):
+                row = dict(zip(columns, values[len(keys) :], strict=True))
                 text = self._ask(hook, row) if hook else None
                 if text is None:
                     text = self._document([row[column] for column in used])
                 if text:
-                    yield text
+                    yield values[: len(keys)], text
 
     def digest(self) -> tuple[bytes, int]:
         """A hash of all values that `documents()` reads, in order, and how many bytes they have."""
@@ -79,7 +87,8 @@ class Source:
                 for value in values:
                     if isinstance(value, bytes | bytearray):
                         size += len(value)
-                        blake.update(b"%c%d:" % (type(value).__name__[4:5].encode() or b"s", len(value)))
+                        kind = b"text" if isinstance(value, bytearray) else b"blob"
+                        blake.update(b"%s%d:" % (kind, len(value)))
                         blake.update(value)
                     else:
                         blake.update(repr(value).encode() + b";")
@@ -98,7 +107,8 @@ class Source:
             return None
         if not isinstance(answer, str):
             raise NanogptError(
-                f"A plugin's nanogpt_document() must return a str, False or None, not {type(answer).__name__}."
+                "A plugin's nanogpt_document() must return a str, False or None, "
+                f"not {type(answer).__name__}."
             )
         return self._counted(document(None, [answer]))
 
@@ -162,10 +172,13 @@ class Corpus:
         return blake.hexdigest(), total
 
     def describe(self) -> dict[str, Any]:
-        """What nanogpt.json keeps. `table` is for people; the names are in `tables`."""
+        """What nanogpt.json keeps. `table` is for people; each table's own facts are in `tables`."""
         return {
             "database": self.database,
             "table": self.name,
+            "title": next((source.title for source in self.sources if source.title), None),
+            "body": list(dict.fromkeys(column for source in self.sources for column in source.body)),
+            "html": sorted({column for source in self.sources for column in source.is_html}),
             "where": self.where,
             "sql": self.sql,
             "fetched": self.fetched,
@@ -296,8 +309,8 @@ def open_source(
         row_count = _count(db, table, rows, where, columns, sql)
         title, body = _choose(db, table, columns, title, body, rows)
         is_html = frozenset(column for column in body if _is_html(db, column, rows))
-        order_by = "" if sql else _order_by(db, table)
-    return Source(path, table, columns, title, body, is_html, row_count, rows, order_by)
+        order_by, keys = ("", ()) if sql else (_order_by(db, table), _keys(db, table))
+    return Source(path, table, columns, title, body, is_html, row_count, rows, order_by, keys)
 
 
 def _database(database: str) -> Path:
@@ -544,3 +557,8 @@ def _order_by(db: sqlite3.Connection, table: str) -> str:
     keys = [column for column in tables[table].columns if column.is_pk]  # WITHOUT ROWID
     keys.sort(key=lambda column: column.is_pk)
     return "order by " + ", ".join(_quote(column.name) for column in keys) if keys else ""
+
+
+def _keys(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    tables = _tables(db)
+    return () if table in tables.view_names() else tuple(tables[table].pks)

@@ -8,17 +8,17 @@ from conftest import TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.dataset import VALIDATION_BYTES, Windows, open_tokens, spool, write_tokens
+from datasette_nanogpt.dataset import VALIDATION_BYTES, Windows, finish, open_tokens, spool, write_tokens
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import train_char
 
 
 def test_split_is_by_document_and_seeded(tmp_path):
-    first = spool(TEXTS, tmp_path / "a", seed=1)
+    first = finish(spool(TEXTS, tmp_path / "a", seed=1))
     train, val = (list(first.texts(spans)) for spans in (first.train, first.val))
     assert len(val) == 30
     assert sorted(train + val) == sorted(TEXTS)
-    again, other = spool(TEXTS, tmp_path / "b", seed=1), spool(TEXTS, tmp_path / "c", seed=2)
+    again, other = finish(spool(TEXTS, tmp_path / "b", seed=1)), finish(spool(TEXTS, tmp_path / "c", seed=2))
     assert list(again.texts(again.val)) == val
     assert list(other.texts(other.val)) != val
     assert first.val_bytes == sum(len(text.encode()) for text in val)
@@ -26,13 +26,13 @@ def test_split_is_by_document_and_seeded(tmp_path):
 
 
 def test_duplicates_are_dropped_and_counted(tmp_path):
-    found = spool(TEXTS + TEXTS[:50], tmp_path / "a", seed=0)
+    found = finish(spool(TEXTS + TEXTS[:50], tmp_path / "a", seed=0))
     assert (found.documents, found.duplicates) == (300, 50)
 
 
 def test_few_documents_are_cut_in_two(tmp_path):
     texts = ["é☕" * 1000, "second"]
-    found = spool(texts, tmp_path / "a", seed=0)
+    found = finish(spool(texts, tmp_path / "a", seed=0))
     assert found.cut
     heads, tails = list(found.texts(found.train)), list(found.texts(found.val))
     assert sorted(h + t for h, t in zip(heads, tails, strict=True)) == sorted(texts)
@@ -41,17 +41,17 @@ def test_few_documents_are_cut_in_two(tmp_path):
 
 def test_a_big_table_holds_out_no_more_than_it_needs(tmp_path):
     texts = (f"{i} " + "x" * 100_000 for i in range(300))
-    found = spool(texts, tmp_path / "a", seed=0)
+    found = finish(spool(texts, tmp_path / "a", seed=0))
     assert VALIDATION_BYTES - 100_010 < found.val_bytes <= VALIDATION_BYTES
 
 
 def test_no_text_at_all(tmp_path):
     with pytest.raises(NanogptError, match="--body"):
-        spool([], tmp_path / "a", seed=0)
+        finish(spool([], tmp_path / "a", seed=0))
 
 
 def test_token_files_hold_every_document_between_end_tokens(tmp_path, bpe):
-    count = write_tokens(iter(TEXTS), bpe, tmp_path / "t.bin")
+    count = finish(write_tokens(iter(TEXTS), bpe, tmp_path / "t.bin"))
     ids = open_tokens(tmp_path / "t.bin", bpe.n_vocab)
     assert ids.dtype == np.uint16 and len(ids) == count
     ends = np.flatnonzero(ids == bpe.eot)
@@ -64,7 +64,7 @@ def test_more_than_65536_ids_take_four_bytes(tmp_path):
     letters = "".join(map(chr, [*range(0x20, 0xD800), *range(0x10000, 0x10000 + 12_000)]))
     tokenizer = train_char([letters])
     assert tokenizer.n_vocab > 2**16
-    write_tokens([letters], tokenizer, tmp_path / "t.bin")
+    finish(write_tokens([letters], tokenizer, tmp_path / "t.bin"))
     ids = open_tokens(tmp_path / "t.bin", tokenizer.n_vocab)
     assert ids.dtype == np.uint32 and tokenizer.decode(ids) == letters
 
@@ -73,8 +73,8 @@ def test_memory_does_not_grow_with_the_table(tmp_path, bpe):
     def peak(rows: int) -> int:
         texts = (f"{i} {'lorem ipsum dolor ' * 500}" for i in range(rows))
         tracemalloc.start()
-        found = spool(texts, tmp_path / "a", seed=0)
-        write_tokens(found.texts(found.train), bpe, tmp_path / "t.bin")
+        found = finish(spool(texts, tmp_path / "a", seed=0))
+        finish(write_tokens(found.texts(found.train), bpe, tmp_path / "t.bin"))
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return result

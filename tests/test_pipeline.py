@@ -75,7 +75,7 @@ def test_a_table_becomes_a_model(options, home):
         "nanogpt.db-wal",
         "nanogpt.db-shm",
     }
-    assert leftovers <= {".nanogpt-blog.lock"}
+    assert leftovers <= {".nanogpt-blog.lock", ".cache"}
 
 
 def test_the_registry_tells_how_a_run_went(options, home):
@@ -212,7 +212,7 @@ def test_each_mistake_is_one_line_and_leaves_nothing(options, home, changes, mes
         run(replace(options, **changes))
     assert "\n" not in str(ex.value)
     left = {p.name for p in home.iterdir()} if home.exists() else set()
-    assert left <= {"nanogpt.db", "nanogpt.db-wal", "nanogpt.db-shm", ".nanogpt-blog.lock"}
+    assert left <= {"nanogpt.db", "nanogpt.db-wal", "nanogpt.db-shm", ".nanogpt-blog.lock", ".cache"}
 
 
 def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch):
