@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -96,21 +97,19 @@ def _load_pickle(ckpt: Path) -> dict[str, Any]:
     import torch
 
     try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(ckpt)
-    except Exception:  # an old format without a list of contents; torch.load judges it all the same
-        foreign = []
-    if foreign:
-        raise NanogptError(
-            f"{ckpt.name} is refused: it wants to run {', '.join(sorted(foreign))}. "
-            "A checkpoint of nanoGPT's train.py has tensors, numbers and text alone"
-        )
-    try:
-        saved = torch.load(ckpt, map_location="cpu", weights_only=True)
+        fp = open(ckpt, "rb")
     except OSError as ex:
-        raise NanogptError(f"Cannot read {ckpt}: {ex.strerror or ex}") from ex
-    except Exception as ex:  # torch raises whatever its readers do
-        reason = str(ex).strip().splitlines()[0] if str(ex).strip() else type(ex).__name__
-        raise NanogptError(f"{ckpt.name} is not a checkpoint that torch can read safely: {reason}") from ex
+        raise NanogptError(f"Cannot read {ckpt}: {ex.strerror}") from ex
+    try:
+        with fp:
+            saved = torch.load(fp, map_location="cpu", weights_only=True)
+    except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
+        foreign = re.search(r"GLOBAL (\S+)", str(ex))
+        raise NanogptError(
+            f"{ckpt.name} is refused: it wants to run {foreign[1]}. nanoGPT's own have data alone"
+            if foreign
+            else f"{ckpt.name} is not a checkpoint that torch can read: {type(ex).__name__}"
+        ) from ex
     if not isinstance(saved, dict) or not {"model", "model_args"} <= saved.keys():
         raise NanogptError(f"{ckpt.name} is not of nanoGPT's train.py: it has no model and model_args")
     args, state = saved["model_args"], saved["model"]

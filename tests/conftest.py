@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llm_nanogpt.checkpoint import GPTConfig, write_model_files, write_weights
-from llm_nanogpt.tokenizer import train_bpe
+from llm_nanogpt.tokenizer import EOT, train_bpe
 
 TEXTS = [
     f"Row {i}: quick brown fox {i * 37 % 101} jumps over {'a lazy dog' if i % 3 else 'Zoë’s café ☕'}.\n"
@@ -66,3 +66,21 @@ def make_model(home, bpe):
         return folder
 
     return make
+
+
+# GPT-2's way of cutting text into words, as tiktoken spells it.
+GPT2_SPLIT = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+
+
+@pytest.fixture
+def gpt2_ranks(monkeypatch, bpe):
+    """A stand-in for GPT-2's vocabulary: its own split and order of ids, <|endoftext|> last, fewer merges."""
+    import tiktoken.registry
+
+    tokens = [bpe.token_bytes(i) for i in range(bpe.n_vocab) if i != bpe.eot]
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    encoding = tiktoken.Encoding(
+        "gpt2", pat_str=GPT2_SPLIT, mergeable_ranks=ranks, special_tokens={EOT: len(ranks)}
+    )
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "gpt2", encoding)
+    return ranks
