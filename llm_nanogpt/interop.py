@@ -8,7 +8,7 @@ import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -97,19 +97,10 @@ def _load_pickle(ckpt: Path) -> dict[str, Any]:
     import torch
 
     try:
-        fp = open(ckpt, "rb")
+        with open(ckpt, "rb") as fp:
+            saved = _load_data(fp, ckpt.name)
     except OSError as ex:
         raise NanogptError(f"Cannot read {ckpt}: {ex.strerror}") from ex
-    try:
-        with fp:
-            saved = torch.load(fp, map_location="cpu", weights_only=True)
-    except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
-        foreign = re.search(r"GLOBAL (\S+)", str(ex))
-        raise NanogptError(
-            f"{ckpt.name} is refused: it wants to run {foreign[1]}. nanoGPT's own have data alone"
-            if foreign
-            else f"{ckpt.name} is not a checkpoint that torch can read: {type(ex).__name__}"
-        ) from ex
     if not isinstance(saved, dict) or not {"model", "model_args"} <= saved.keys():
         raise NanogptError(f"{ckpt.name} is not of nanoGPT's train.py: it has no model and model_args")
     args, state = saved["model_args"], saved["model"]
@@ -120,6 +111,20 @@ def _load_pickle(ckpt: Path) -> dict[str, Any]:
         if not (isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided):
             raise NanogptError(f"{ckpt.name} is refused: {name!r} is not a tensor")
     return saved
+
+
+def _load_data(fp: BinaryIO, name: str) -> Any:
+    import torch
+
+    try:
+        return torch.load(fp, map_location="cpu", weights_only=True)
+    except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
+        foreign = re.search(r"GLOBAL (\S+)", str(ex))
+        raise NanogptError(
+            f"{name} is refused: it wants to run {foreign[1]}. nanoGPT's own have data alone"
+            if foreign
+            else f"{name} is not a checkpoint that torch can read: {type(ex).__name__}"
+        ) from ex
 
 
 def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> dict[str, np.ndarray]:
