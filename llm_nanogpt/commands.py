@@ -375,9 +375,9 @@ def rename(name, new_name):
     from .checkpoint import write_bytes, write_json
 
     folder = folder_of(name)
-    new = folder.with_name(new_name)
     if not valid_name(new_name):
         raise NanogptError(f"{new_name!r} is no name for a model: letters, digits and .-_ make one")
+    new = folder.with_name(new_name)
     if new.exists():
         raise NanogptError(f"There is a model {new_name!r} already")
     with unused(folder):

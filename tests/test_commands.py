@@ -1,0 +1,340 @@
+"""`llm nanogpt …` on real folders and real tables."""
+
+import json
+import math
+from ast import literal_eval
+
+import llm
+import llm.cli
+import numpy as np
+import pytest
+import sqlite_utils
+from click.testing import CliRunner
+from conftest import TEXTS, random_tensors, tiny_config
+
+from llm_nanogpt.checkpoint import read_checkpoint, write_meta
+from llm_nanogpt.generate import open_model
+from llm_nanogpt.gpt_numpy import build
+from llm_nanogpt.sampler import log_softmax
+from llm_nanogpt.score import score
+from llm_nanogpt.tokenizer import train_char
+
+
+def nanogpt(*arguments, input=None, exit_code=0):
+    result = CliRunner().invoke(llm.cli.cli, ["nanogpt", *map(str, arguments)], input=input)
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def refused(*arguments, input=None):
+    """What a command that fails says: one line."""
+    result = nanogpt(*arguments, input=input, exit_code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+@pytest.fixture
+def blog(tmp_path):
+    """A database of posts, of which one is about something else."""
+    path = tmp_path / "blog.db"
+    db = sqlite_utils.Database(path)
+    rows = [{"id": i, "title": f"Row {i}", "body": text} for i, text in enumerate(TEXTS[:12])]
+    rows[7]["body"] = "Zxqj wvkp ßðæ 9#9#9 qqzz"
+    db["posts"].insert_all(rows, pk="id")
+    db.create_view("view", "select * from posts")
+    db["other"].insert({"a": 1})
+    return path
+
+
+@pytest.fixture
+def trained(make_model, blog, home):
+    """A model with the nanogpt.json of a training run."""
+
+    def make(name="nanogpt-blog", status="finished"):
+        folder = make_model(name)
+        meta = {
+            "name": name,
+            "source": {
+                "database": str(blog),
+                "table": "posts",
+                "rows": 12,
+                "tables": [{"table": "posts", "title": "title", "body": ["body"], "rows": 12}],
+            },
+            "score": {"val_bpb": 2.125, "val_loss": 4.0, "step": 100},
+            "training": {"status": status, "updated": "2026-01-02T03:04:05.678+00:00", "step": 120},
+        }
+        write_meta(folder, meta, f"# {name}\n\nllm -m {name}\n")
+        return folder
+
+    return make
+
+
+def test_models(trained, make_model, home):
+    trained()
+    trained("running", status="running")
+    make_model("plain")
+    (make_model("hurt") / "config.json").unlink()
+    lines = nanogpt("models").stdout.splitlines()
+    assert lines[0].split() == [
+        "name",
+        "table",
+        "rows",
+        "parameters",
+        "bits/byte",
+        "trained",
+        "on",
+        "disk",
+        "state",
+    ]
+    row = next(line for line in lines if line.startswith("nanogpt-blog"))
+    assert row.split()[:7] == ["nanogpt-blog", "posts", "12", "0.03M", "2.125", "2026-01-02", "03:04"]
+    assert row.split()[-2:] == ["MB", "ready"]
+    hurt = next(line for line in lines if line.startswith("hurt"))
+    assert hurt.endswith(f"config.json is missing ({home / 'hurt'})")
+    assert next(line for line in lines if line.startswith("running")).endswith("interrupted")
+    told = {model["name"]: model for model in json.loads(nanogpt("models", "--json").stdout)}
+    assert told["nanogpt-blog"]["bits_per_byte"] == 2.125
+    assert told["nanogpt-blog"]["parameters"] == tiny_config().parameters
+    assert told["nanogpt-blog"]["bytes_on_disk"] > 100_000
+    assert told["hurt"]["state"] == "broken"
+    assert told["plain"]["rows"] is None
+
+
+def test_a_running_training_is_told(trained, home):
+    from filelock import FileLock
+
+    trained(status="running")
+    with FileLock(home / ".nanogpt-blog.lock"):
+        assert json.loads(nanogpt("models", "--json").stdout)[0]["state"] == "training"
+        assert "is being trained: stop that first" in refused("remove", "nanogpt-blog", "-y")
+        assert "is being trained: stop that first" in refused("rename", "nanogpt-blog", "other")
+    assert (home / "nanogpt-blog" / "config.json").exists()
+
+
+def test_no_models():
+    result = nanogpt("models")
+    assert result.stdout == ""
+    assert "train one with `llm nanogpt train`" in result.stderr
+    assert json.loads(nanogpt("models", "--json").stdout) == []
+
+
+def test_info_and_path(trained, home):
+    trained()
+    assert "bits per byte  2.1250" in nanogpt("info", "nanogpt-blog").stdout
+    told = json.loads(nanogpt("info", "nanogpt-blog", "--json").stdout)
+    assert told["nanogpt"]["source"]["table"] == "posts"
+    assert nanogpt("path", "nanogpt-blog").stdout == f"{home / 'nanogpt-blog'}\n"
+
+
+def test_a_name_that_is_not_there(trained):
+    assert "train one with" in refused("path", "nowhere")
+    trained()
+    for command in ("info", "path", "sample", "remove NAME -y", "score NAME -", "export NAME --gguf x"):
+        for name in ("nowhere", "../nanogpt-blog"):
+            verb, *rest = command.replace(" NAME", "").split()
+            assert f"There is no model '{name}'" in refused(verb, name, *rest)
+    assert "you have nanogpt-blog" in refused("path", "nowhere")
+
+
+def test_aliases(trained, home):
+    trained()
+    llm.set_alias("blog", "nanogpt-blog")
+    assert nanogpt("path", "blog").stdout == f"{home / 'nanogpt-blog'}\n"
+    nanogpt("rename", "blog", "simon")
+    assert llm.get_model("blog").model_id == "simon"
+    assert nanogpt("path", "blog").stdout == f"{home / 'simon'}\n"
+    assert "Removed its alias blog" in nanogpt("remove", "blog", "-y").stderr
+    assert "There is no model 'blog'" in refused("path", "blog")
+
+
+def test_remove(trained, home):
+    trained()
+    trained("other")
+    assert nanogpt("remove", "other", input="n\n", exit_code=1)
+    assert (home / "other").exists()
+    nanogpt("remove", "other", input="y\n")
+    (home / "nanogpt-blog" / "config.json").unlink()  # a broken one can be removed too
+    nanogpt("remove", "nanogpt-blog", "-y")
+    assert list(home.iterdir()) == []
+
+
+def test_rename(trained, home):
+    trained()
+    trained("other")
+    db = sqlite_utils.Database(home / "nanogpt.db")
+    db["runs"].insert_all([{"name": "nanogpt-blog"}, {"name": "other"}])
+    before = llm.get_model("nanogpt-blog").prompt("Row", seed=1, max_tokens=5).text()
+    assert "There is a model 'other' already" in refused("rename", "nanogpt-blog", "other")
+    assert "no name for a model" in refused("rename", "nanogpt-blog", "a/b")
+    nanogpt("rename", "nanogpt-blog", "simon")
+    assert llm.get_model("simon").prompt("Row", seed=1, max_tokens=5).text() == before
+    assert read_checkpoint(home / "simon").meta["name"] == "simon"
+    assert "llm -m simon" in (home / "simon" / "README.md").read_text()
+    assert [row["name"] for row in db["runs"].rows] == ["simon", "other"]
+    assert "There is no model" in refused("path", "nanogpt-blog")
+
+
+# ---- sample
+
+
+def test_sample(trained, tmp_path):
+    trained()
+    text = nanogpt("sample", "nanogpt-blog", "Row 12", "-n", 3, "-o", "seed", 1, "-o", "max_tokens", 5).stdout
+    samples = text.split("\n---\n")
+    assert len(set(samples)) == 3
+    (tmp_path / "prompt").write_text("Row 12")
+    again = nanogpt(
+        "sample", "nanogpt-blog", "-f", tmp_path / "prompt", "-n", 3, "-o", "seed", 1, "-o", "max_tokens", 5
+    )
+    assert again.stdout == text
+    piped = nanogpt(
+        "sample", "nanogpt-blog", "-f", "-", "-n", 1, "-o", "seed", 1, "-o", "max_tokens", 5, input="Row 12"
+    )
+    assert piped.stdout.rstrip("\n") == samples[0].rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-o", "top_p", 3], "top_p must be above 0"),
+        (["-o", "nonsense", 3], "nonsense: Extra inputs are not permitted"),
+        (["-o", "max_tokens", "many"], "max_tokens: Input should be a valid integer"),
+    ],
+)
+def test_sample_refuses_wrong_options(trained, arguments, reason):
+    trained()
+    assert reason in refused("sample", "nanogpt-blog", *arguments)
+
+
+def test_sample_takes_one_prompt(trained, tmp_path):
+    trained()
+    (tmp_path / "prompt").write_text("Row 12")
+    said = refused("sample", "nanogpt-blog", "Row", "-f", tmp_path / "prompt")
+    assert "a prompt or a file, not both" in said
+
+
+# ---- score
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 31, 32, 33, 100])
+def test_a_score_is_what_the_logits_say(bpe, make_model, length):
+    """Against one pass of the whole text per token, where it fits; else against half a context or more."""
+    opened = open_model(make_model())
+    text = bpe.decode(bpe.encode("".join(TEXTS))[:length])
+    found = score(opened, text)
+    ids = [bpe.eot, *bpe.encode(text), bpe.eot]
+    assert found.tokens == ids[1:]
+    assert found.bytes == len(text.encode())
+    for i in range(min(len(ids) - 1, 32)):
+        odds = log_softmax(opened.model.logits(ids[: i + 1], opened.model.new_cache()))
+        assert found.bits[i] == pytest.approx(-odds[ids[i + 1]] / math.log(2), abs=1e-3)
+    if length == 0:
+        assert found.bits_per_byte is None
+    else:
+        assert found.bits_per_byte == pytest.approx(found.bits.sum() / found.bytes)
+
+
+def test_an_even_model_scores_the_size_of_its_vocabulary(bpe, make_model):
+    from llm_nanogpt.generate import Opened
+
+    tensors = {name: np.zeros_like(t) for name, t in random_tensors(tiny_config()).items()}
+    opened = Opened(read_checkpoint(make_model()), build(tiny_config(), tensors), "", bpe)
+    found = score(opened, "".join(TEXTS[:3]))
+    assert np.allclose(found.bits, math.log2(400))
+
+
+def test_a_char_model_without_an_end_scores_too(make_model):
+    tokenizer = train_char(TEXTS)
+    opened = open_model(make_model(tokenizer=tokenizer))
+    assert len(score(opened, "Row 1").bits) == 6
+
+
+def test_score_a_file(trained, tmp_path, home):
+    trained()
+    (tmp_path / "draft.txt").write_text(TEXTS[0])
+    line = nanogpt("score", "nanogpt-blog", tmp_path / "draft.txt").stdout
+    expected = score(open_model(home / "nanogpt-blog"), TEXTS[0]).bits_per_byte
+    assert float(line.split()[0]) == pytest.approx(expected, abs=1e-3)
+    assert nanogpt("score", "nanogpt-blog", "-", input=TEXTS[0]).stdout == line
+    lines = nanogpt("score", "nanogpt-blog", "-", "--tokens", input=TEXTS[0]).stdout.splitlines()
+    assert lines[0] == line.rstrip("\n")
+    assert (
+        "".join(literal_eval(part.split(maxsplit=1)[1]) for part in lines[1:]) == TEXTS[0] + "<|endoftext|>"
+    )
+    told = json.loads(nanogpt("score", "nanogpt-blog", "-", "--jsonl", "--tokens", input=TEXTS[0]).stdout)
+    assert sum(bits for _, bits in told["token_bits"]) == pytest.approx(
+        told["bits_per_byte"] * told["bytes"], rel=1e-3
+    )
+
+
+def test_score_a_table(trained, blog):
+    trained()
+    result = nanogpt("score", "nanogpt-blog", "--db", blog, "--table", "posts", "--jsonl")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["id"] for row in told] == list(range(12))
+    texts = [f"Row {i}\n\n{text}" for i, text in enumerate(TEXTS[:7])]
+    sizes = [len(text.strip().encode()) for text in texts]
+    assert [row["bytes"] for row in told[:7]] == sizes
+    plain = nanogpt("score", "nanogpt-blog", "--db", blog, "--table", "posts", "--where", "id < 3")
+    assert len(plain.stdout.splitlines()) == 3
+    assert "bits per byte over" in plain.stderr
+
+
+def test_scores_are_saved_beside_the_rows(trained, blog):
+    trained()
+    command = ["score", "nanogpt-blog", "--db", blog, "--table", "posts", "--save-table", "scores"]
+    nanogpt(*command, "--where", "id < 3")
+    db = sqlite_utils.Database(blog)
+    assert db["scores"].count == 3
+    nanogpt(*command)
+    rows = list(db["scores"].rows)
+    assert [row["id"] for row in rows] == list(range(12))
+    assert rows[0]["model"].startswith("nanogpt-blog@step0-")
+    assert [(f.column, f.other_table) for f in db["scores"].foreign_keys] == [("id", "posts")]
+    assert db["scores"].pks == ["id"]
+
+
+def test_score_refusals(trained, blog):
+    trained()
+    name = "nanogpt-blog"
+    assert "Give a FILE" in refused("score", name)
+    assert "Give a FILE" in refused("score", name, "--db", blog)
+    assert "Give a FILE" in refused("score", name, "-", "--db", blog, "--table", "posts", input="x")
+    assert "go with --db and --table" in refused("score", name, "-", "--save-table", "s", input="x")
+    assert "no table 'nowhere'" in refused("score", name, "--db", blog, "--table", "nowhere")
+    table = ["score", name, "--db", blog, "--table"]
+    assert "of something else" in refused(*table, "posts", "--save-table", "other")
+    assert "of something else" in refused(*table, "posts", "--save-table", "posts")
+    assert "is a view" in refused(*table, "view", "--save-table", "scores")
+    assert "scores" not in sqlite_utils.Database(blog).table_names()
+
+
+# ---- help, in, out
+
+
+def test_every_command_has_an_example():
+    names = llm.cli.cli.commands["nanogpt"].list_commands(None)
+    assert set(names) == set(
+        ["models", "info", "path", "sample", "remove", "rename", "score", "import", "export", "train"]
+    )
+    for name in names:
+        assert "Example" in nanogpt(name, "--help").stdout, name
+
+
+def test_import_and_export(tmp_path, home):
+    from test_interop import save_ckpt, save_meta
+
+    save_ckpt(tmp_path / "out-letters" / "ckpt.pt")
+    meta = save_meta(tmp_path / "meta.pkl")
+    result = nanogpt("import", tmp_path / "out-letters" / "ckpt.pt", "--meta", meta)
+    assert result.stdout == "llm -m nanogpt-letters 'Once'\n"
+    assert json.loads(nanogpt("models", "--json").stdout)[0]["imported"].endswith("ckpt.pt")
+    assert "imported" in nanogpt("models").stdout
+    out = tmp_path / "m.gguf"
+    assert "Wrote" in nanogpt("export", "nanogpt-letters", "--gguf", out, "--dtype", "f16").stderr
+    assert out.read_bytes()[:4] == b"GGUF"
+    assert "There is a model 'nanogpt-letters' already" in refused(
+        "import", tmp_path / "out-letters" / "ckpt.pt", "--meta", meta
+    )
