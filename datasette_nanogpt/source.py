@@ -95,7 +95,7 @@ class Source:
         return blake.digest(), size
 
     def _select(self, columns: Sequence[str]) -> str:
-        return f"select {', '.join(map(_quote, columns)) or 'null'} from {self.rows} {self.order_by}"
+        return f"select {', '.join(map(quote, columns)) or 'null'} from {self.rows} {self.order_by}"
 
     def _ask(self, hook, row: dict) -> str | None:
         """The plugin's text for a row, "" if it is left out, None if the plugin has no opinion."""
@@ -262,7 +262,7 @@ def open_sources(
         have = {}
         for table in tables:
             try:
-                have[table] = _columns(db, _quote(_find_table(db, database, table)))
+                have[table] = _columns(db, quote(_find_table(db, database, table)))
             except NanogptError as error:
                 problems.append(str(error))
     asked = [*([title] if title else []), *body]
@@ -303,7 +303,7 @@ def open_source(
         else:
             sql = sql.strip().rstrip(";")
         # The line breaks end comments in `sql` and `where`.
-        relation = _quote(table) if sql is None else f"({sql}\n)"
+        relation = quote(table) if sql is None else f"({sql}\n)"
         columns = _columns(db, relation, sql)
         rows = f"{relation} where ({where}\n)" if where else relation
         row_count = _count(db, table, rows, where, columns, sql)
@@ -389,7 +389,7 @@ def _explain(path: Path, error: str) -> str:
     return f"Cannot read {path}: {error}."
 
 
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
     from sqlite_utils.db import quote_identifier
 
     return quote_identifier(name)
@@ -507,7 +507,7 @@ def _text_lengths(db: sqlite3.Connection, columns: Sequence[str], rows: str) -> 
     """
     start = ", ".join(
         f"case when typeof({name}) = 'text' then substr({name}, 1, {SAMPLE_CHARS}) else {name} end"
-        for name in map(_quote, columns)
+        for name in map(quote, columns)
     )
     sample = db.execute(f"select {start} from {rows} limit {SAMPLE_ROWS}").fetchall()
     lengths = {}
@@ -534,7 +534,7 @@ def _is_html(db: sqlite3.Connection, column: str, rows: str) -> bool:
     The column decides, not the row: in HTML a short row may have only inline tags or entities,
     and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
     """
-    name = _quote(column)
+    name = quote(column)
     values = db.execute(
         f"select substr({name}, 1, {SAMPLE_CHARS}) from "
         f"(select {name} from {rows}) where typeof({name}) = 'text' "
@@ -549,14 +549,14 @@ def _order_by(db: sqlite3.Connection, table: str) -> str:
     tables = _tables(db)
     if table in tables.view_names():
         return ""
-    names = {name.lower() for name in _columns(db, _quote(table))}
+    names = {name.lower() for name in _columns(db, quote(table))}
     for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
         with suppress(sqlite3.OperationalError):
-            db.execute(f"select {rowid} from {_quote(table)} limit 0")
+            db.execute(f"select {rowid} from {quote(table)} limit 0")
             return f"order by {rowid}"
     keys = [column for column in tables[table].columns if column.is_pk]  # WITHOUT ROWID
     keys.sort(key=lambda column: column.is_pk)
-    return "order by " + ", ".join(_quote(column.name) for column in keys) if keys else ""
+    return "order by " + ", ".join(quote(column.name) for column in keys) if keys else ""
 
 
 def _keys(db: sqlite3.Connection, table: str) -> tuple[str, ...]:

@@ -1,0 +1,246 @@
+"""Reading a real Datasette on loopback, through a proxy that fails on purpose."""
+
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import venv
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
+
+import httpx2
+import pytest
+
+from datasette_nanogpt import remote
+from datasette_nanogpt.dataset import finish
+from datasette_nanogpt.source import open_corpus
+from llm_nanogpt.checkpoint import cache_folder, nanogpt_home
+from llm_nanogpt.errors import NanogptError
+
+ROWS = 2345  # three pages of a table, three of a query
+TOKEN = "a secret word"
+PLUGIN = f"""
+from datasette import hookimpl
+
+@hookimpl
+def actor_from_request(request):
+    if request.headers.get("authorization") == "Bearer {TOKEN}":
+        return {{"id": "reader"}}
+"""
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "tokens.py").write_text(PLUGIN)
+    (folder / "datasette.json").write_text(
+        json.dumps({"databases": {"private": {"allow": {"id": "reader"}}}})
+    )
+    for name in ("my blog", "private"):
+        db = sqlite3.connect(folder / f"{name}.db")
+        db.executescript(
+            """
+            create table entry (id integer primary key, title text, body text, cover blob, stars integer);
+            create table "odd name/x" (k1 text, k2 text, body text, primary key (k1, k2));
+            create table bare (body text);
+            create view good as select title, body from entry where stars > 3;
+            """
+        )
+        rows = ((i, f"t{i}", f"body {i} ☕\n\n" * 5, b"\0\xff", i % 5) for i in range(ROWS))
+        db.executemany("insert into entry values (?, ?, ?, ?, ?)", rows)
+        db.executemany(
+            'insert into "odd name/x" values (?, ?, ?)', ((i % 7, i, f"text {i}") for i in range(99))
+        )
+        db.executemany("insert into bare values (?)", [("one",), (None,), (b"\0\xff",), ("two",)])
+        db.commit()
+        db.close()
+    return folder / "my blog.db"
+
+
+@pytest.fixture(
+    scope="session",
+    params=["this", pytest.param("0.65.5", marks=pytest.mark.long)],
+    ids="datasette-{}".format,
+)
+def datasette(request, database, tmp_path_factory):
+    """The address of a server: of the Datasette installed here, or of an older one in its own environment."""
+    python = sys.executable
+    if request.param != "this":
+        folder = tmp_path_factory.mktemp("old")
+        venv.create(folder, with_pip=True)
+        python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        install = [python, "-m", "pip", "install", "-q", f"datasette=={request.param}"]
+        subprocess.run(install, check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = database.parent
+    options = ["--plugins-dir", folder / "plugins", "--port", str(port), "--host", "127.0.0.1"]
+    options += ["-c" if request.param == "this" else "-m", folder / "datasette.json"]
+    server = subprocess.Popen([python, "-m", "datasette", "serve", *sorted(folder.glob("*.db")), *options])
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(200):
+        try:
+            httpx2.get(f"{address}/-/versions.json")
+            break
+        except httpx2.TransportError:
+            assert server.poll() is None
+            time.sleep(0.1)
+    yield address
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def proxy(datasette, monkeypatch):
+    """A proxy before the server; `failures` says what becomes of each request: None to let it through."""
+    monkeypatch.setattr(remote, "FIRST_WAIT", 0.01)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            requests.append(self.path)
+            failure = next(proxy.failures)
+            if failure == "drop":
+                self.close_connection = True
+                return self.connection.shutdown(socket.SHUT_RDWR)
+            if isinstance(failure, int):
+                self.send_response(failure)
+                self.send_header("Retry-After", "0")
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
+            found = httpx2.get(
+                datasette + self.path, headers={"Authorization": self.headers["Authorization"] or ""}
+            )
+            body = found.content
+            self.send_response(found.status_code)
+            for name in ("content-type", "location"):
+                if name in found.headers:
+                    self.send_header(name, found.headers[name])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if failure == "cut":
+                self.close_connection = True
+                body = body[: len(body) // 2]
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    requests: list[str] = []
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.daemon_threads = True
+    proxy.failures, proxy.requests = repeat(None), requests
+    proxy.url = f"http://127.0.0.1:{proxy.server_port}/my~20blog"
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    yield proxy
+    proxy.shutdown()
+    proxy.server_close()
+
+
+def fetch(*args, **options):
+    corpus = open_corpus(*args, **options)
+    finish(corpus.load())
+    return corpus
+
+
+def same_as_here(corpus, database, *tables, **options):
+    here = open_corpus(str(database), tables, **options)
+    assert sorted(corpus.documents()) == sorted(here.documents())  # Datasette sorts by primary key
+    assert [s.skipped for s in corpus.sources] == [s.skipped for s in here.sources]
+    assert corpus.row_count == here.row_count
+
+
+def test_a_remote_table_reads_like_the_file(proxy, database):
+    corpus = fetch(proxy.url, ["entry"])
+    same_as_here(corpus, database, "entry")
+    assert corpus.database == proxy.url and corpus.fetched
+    assert corpus.sources[0].database.stem == "my blog"
+    pages = [path for path in proxy.requests if "_size=max" in path]
+    assert len(pages) == 3 and all("_col=title&_col=body&" in path for path in pages)
+    with sqlite3.connect(corpus.sources[0].database) as copy:  # what is not read is not fetched
+        assert copy.execute("select count(cover) from entry").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("failures", [[429, "drop", 503], ["cut", "cut", 500], ["drop"] * 3])
+def test_failures_are_tried_again(proxy, database, failures):
+    proxy.failures = chain.from_iterable(repeat([*failures, None]))
+    same_as_here(fetch(proxy.url, ["entry"]), database, "entry")
+
+
+@pytest.mark.parametrize(
+    ("tables", "options"),
+    [
+        (["odd name/x"], {}),
+        (["bare"], {}),
+        (["good"], {}),
+        (["entry", "bare"], {"title": ""}),
+        (["entry"], {"where": "stars > 2 and id < 1900 -- late"}),
+        (["entry"], {"title": "body", "body": ["stars", "cover"]}),
+        ([], {"sql": "select title || '!' as title, body from entry where id > 50; "}),
+    ],
+)
+def test_every_kind(proxy, database, tables, options):
+    same_as_here(fetch(proxy.url, tables, **options), database, *tables, **options)
+
+
+def test_a_fetch_that_was_cut_off_goes_on(proxy, database, monkeypatch):
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    proxy.failures = chain([None] * 3, repeat("drop"))  # the sample and two pages
+    with pytest.raises(NanogptError, match="does not answer .*what was fetched is kept"):
+        fetch(proxy.url, ["entry"])
+    proxy.failures = repeat(None)
+    proxy.requests.clear()
+    corpus = fetch(proxy.url, ["entry"])
+    same_as_here(corpus, database, "entry")
+    assert len([path for path in proxy.requests if "_size=max" in path]) == 1
+    assert not list(corpus.sources[0].database.parent.glob("*.part"))
+
+
+def test_the_copy_is_used_until_it_is_refreshed(proxy):
+    first = fetch(proxy.url, ["bare"])
+    proxy.requests.clear()
+    proxy.failures = repeat("drop")
+    assert fetch(proxy.url + "/", ["bare"]).fetched == first.fetched
+    assert not proxy.requests
+    proxy.failures = repeat(None)
+    assert fetch(proxy.url, ["bare"], refresh=True).fetched > first.fetched
+    assert proxy.requests
+    assert list(fetch(proxy.url, ["bare"]).documents()) == ["one", "two"]
+
+
+def test_tokens(proxy):
+    private = proxy.url.replace("my~20blog", "private")
+    with pytest.raises(NanogptError, match="--token"):
+        open_corpus(private, ["bare"])
+    with pytest.raises(NanogptError, match="--token"):
+        open_corpus(private, ["bare"], token="wrong")
+    assert list(fetch(private, ["bare"], token=TOKEN).documents()) == ["one", "two"]
+    kept = [path.read_bytes() for path in cache_folder(nanogpt_home()).rglob("*") if path.is_file()]
+    assert kept and not any(TOKEN.encode() in data for data in kept)
+
+
+def test_mistakes_are_one_line(proxy, monkeypatch):
+    def fails(*args, **options):
+        with pytest.raises(NanogptError) as error:
+            open_corpus(*args, **options)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "has no table 'nope'. It has: bare, entry, odd name/x" in fails(proxy.url, ["nope"])
+    assert "Datasette" in fails(proxy.url.replace("my~20blog", "nope"), [], sql="select 1")
+    assert "https://HOST/DATABASE" in fails("http://127.0.0.1", ["t"])
+    assert "no such column: nope" in fails(proxy.url, ["entry"], where="nope")
+    assert "syntax error" in fails(proxy.url, [], sql="select nope nope nope")
+    assert "has no column y" in fails(proxy.url, ["entry"], body=["y"])
+    assert "no such rows" in fails(proxy.url, ["entry"], where="id < 0")
+    monkeypatch.setattr(remote, "FIRST_ATTEMPTS", 2)
+    proxy.failures = repeat(502)
+    assert "does not answer (status 502)" in fails(proxy.url, ["entry"])
+    proxy.failures = repeat("drop")
+    assert "does not answer" in fails(proxy.url, ["entry"])
