@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt.dataset import open_tokens, write_tokens
+from datasette_nanogpt.dataset import finish, open_tokens, write_tokens
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.trainer import (
     Evaluation,
@@ -43,7 +43,7 @@ SETTINGS = Settings(
 def tokens(tmp_path, bpe):
     split = TEXTS[:-30], TEXTS[-30:]
     for name, texts in zip("tv", split, strict=True):
-        write_tokens(texts, bpe, tmp_path / name)
+        finish(write_tokens(texts, bpe, tmp_path / name))
     return Tokens(
         *(open_tokens(tmp_path / name, bpe.n_vocab) for name in "tv"),
         *(sum(len(text.encode()) for text in texts) for texts in split),
