@@ -49,17 +49,18 @@ class GPT:
         `cache` must hold the `past` tokens before them, and takes these in. What it held from `past` on is
         forgotten, so a smaller `past` goes back in the text.
         """
-        with self.threads():
-            return self.output @ self.hidden(ids, cache, past)[-1]
+        return self.all_logits(ids, cache, past, len(ids) - 1)[0]
 
-    def hidden(self, ids: Sequence[int], cache: np.ndarray, past: int = 0) -> np.ndarray:
-        """(T, E): the normalised output of the last layer at each of `ids`."""
+    def all_logits(self, ids: Sequence[int], cache: np.ndarray, past: int = 0, first: int = 0) -> np.ndarray:
+        """(T - first, V): the logits after each of `ids`, but for the `first` of them."""
         if past + len(ids) > self.config.block_size:
             raise ValueError(f"{past + len(ids)} tokens do not fit a context of {self.config.block_size}")
-        with np.errstate(over="ignore"):  # exp() of a far negative gate is inf, and 1 / inf the right 0
-            return self._hidden(np.asarray(ids), cache, past)
+        # exp() of a far negative gate is inf, and 1 / inf the right 0.
+        with self.threads(), np.errstate(over="ignore"):
+            return self._hidden(np.asarray(ids), cache, past)[first:] @ self.output.T
 
     def _hidden(self, ids: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
+        """(T, E): the normalised output of the last layer at each of `ids`."""
         raise NotImplementedError
 
     def attend(self, heads: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:

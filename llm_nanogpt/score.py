@@ -47,7 +47,7 @@ def score(opened: Opened, text: str) -> Score:
     """Score a document, which starts after <|endoftext|> and ends in one, as in training.
 
     A token of a document longer than the context is predicted from at least half a context before it.
-    Opened on the CPU: this takes the hidden states of `gpt_numpy`.
+    Opened on the CPU: this takes `gpt_numpy`.
     """
     model, tokenizer = opened.model, opened.tokenizer
     block, cache = model.config.block_size, model.new_cache()
@@ -59,8 +59,7 @@ def score(opened: Opened, text: str) -> Score:
     while done < len(bits):
         begin = max(0, done - block // 2)
         end = min(len(bits), begin + block)
-        hidden = model.hidden(ids[begin:end], cache)[done - begin :]  # (T, E)
-        odds = log_softmax(hidden @ model.output.T)  # (T, V)
+        odds = log_softmax(model.all_logits(ids[begin:end], cache, 0, done - begin))  # (T, V)
         bits[done:end] = -odds[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
         done = end
     return Score(ids[1:], bits, len(text.encode("utf-8", "surrogatepass")))

@@ -37,8 +37,9 @@ def test_logits_are_those_of_torch(models, length):
 def test_every_position_is_that_of_torch(models):
     ours, theirs = models
     with torch.inference_mode():
-        expected = theirs.hidden(torch.tensor([IDS]), None)[0].numpy()
-    assert np.abs(ours.hidden(IDS, ours.new_cache()) - expected).max() < 1e-4
+        expected = (theirs.hidden(torch.tensor([IDS]), None)[0] @ theirs.output.T).numpy()
+    assert np.abs(ours.all_logits(IDS, ours.new_cache()) - expected).max() < 1e-4
+    assert np.abs(ours.all_logits(IDS, ours.new_cache(), 0, 5) - expected[5:]).max() < 1e-4
 
 
 def test_cached_decoding_is_uncached_decoding(models):
