@@ -31,7 +31,7 @@ T = TypeVar("T")
 VALIDATION_SHARE = 0.1  # of the documents
 VALIDATION_BYTES = 2_000_000  # at most: more would make each score slower, not truer
 FEW = 10  # documents; with fewer, the end of each is held out instead of whole ones
-BATCH_BYTES, ENCODE_BYTES = 4_000_000, 500_000  # of text read, and tokenized by one thread, at a time
+BATCH_BYTES, ENCODE_BYTES = 1_000_000, 500_000  # of text read, and tokenized by one thread, at a time
 
 
 @dataclass(frozen=True)
@@ -90,24 +90,31 @@ def spool(documents: Iterable[str], file: Path, seed: int) -> Generator[int, Non
         added.result()
         if not sizes:
             raise NanogptError("None of the rows has any text: choose other columns with --title and --body")
-        _, unique = np.unique(np.frombuffer(digests, dtype=np.uint64), return_index=True)
+        unique = np.unique(np.frombuffer(digests, dtype=np.uint64), return_index=True)[1]
         unique.sort()
+        del digests
         group = likeness.groups(unique)
-    ends = np.cumsum(np.frombuffer(sizes, dtype=np.int64))
-    spans = np.stack([ends - sizes, ends], axis=1)[unique]
-    order = np.random.default_rng(seed).permutation(len(spans))
+    ends = np.cumsum(sizes)[unique]
+    lengths = np.frombuffer(sizes, dtype=np.int64)[unique]
+    duplicates = len(sizes) - len(unique)
+    del sizes, unique
+    order = np.random.default_rng(seed).permutation(np.arange(len(ends), dtype=np.int32))
     alike = int((np.bincount(group)[group] > 1).sum())
-    cut, divided = len(spans) < FEW, False
-    if cut:
-        train, val = _cut_in_two(file, spans[order])
-    else:
-        held_out = _hold_out(order, group, _lengths(spans))
+    cut, divided = len(ends) < FEW, False
+    if not cut:
+        held_out = _hold_out(order, group, lengths)
         if held_out is None:
-            divided, held_out = True, _hold_out(order, np.arange(len(spans)), _lengths(spans))
-        train, val = spans[order[~held_out[order]]], spans[order[held_out[order]]]
-    return Spool(
-        file, train, val, len(spans), len(sizes) - len(spans), alike, divided, cut, sha256.hexdigest()
-    )
+            divided, held_out = True, _hold_out(order, np.arange(len(ends)), lengths)
+    del group
+
+    def spans(chosen: np.ndarray) -> np.ndarray:
+        return np.stack([ends[chosen] - lengths[chosen], ends[chosen]], axis=1)
+
+    if cut:
+        train, val = _cut_in_two(file, spans(order))
+    else:
+        train, val = (spans(order[held_out[order] == side]) for side in (False, True))
+    return Spool(file, train, val, len(ends), duplicates, alike, divided, cut, sha256.hexdigest())
 
 
 def _hold_out(order: np.ndarray, group: np.ndarray, sizes: np.ndarray) -> np.ndarray | None:
@@ -147,12 +154,8 @@ def _cut_in_two(file: Path, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(train), np.array(val)
 
 
-def _lengths(spans: np.ndarray) -> np.ndarray:
-    return spans[:, 1] - spans[:, 0]
-
-
 def _length(spans: np.ndarray) -> int:
-    return int(_lengths(spans).sum())
+    return int((spans[:, 1] - spans[:, 0]).sum())
 
 
 def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Generator[int, None, int]:
@@ -161,29 +164,28 @@ def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Gene
     Yields the documents done after each batch. Holds a few batches at a time.
     """
     dtype = np.uint16 if tokenizer.n_vocab <= 2**16 else np.uint32
-    eot = np.array([tokenizer.eot], dtype=dtype)
-    cores = os.cpu_count() or 1
     # Threads that share one tokenizer wait for each other inside it: 31 MB/s on 2 cores, 41 with one each.
     own = threading.local()
 
-    def encode(batch: list[str]) -> list[np.ndarray]:
+    def encode(batch: list[str]) -> tuple[int, np.ndarray]:
         if not hasattr(own, "tokenizer"):
             own.tokenizer = type(tokenizer)(tokenizer.spec)
-        return [part for found in own.tokenizer.encode_batch(batch) for part in (found.astype(dtype), eot)]
+        return len(batch), own.tokenizer.encode_documents(batch).astype(dtype)
 
+    cores = os.cpu_count() or 1
     documents, count = 0, 1
-    pending: deque[Future[list[np.ndarray]]] = deque()
+    pending: deque[Future[tuple[int, np.ndarray]]] = deque()
     with open(file, "wb") as fp, ThreadPoolExecutor(cores) as threads:
-        fp.write(eot)
+        fp.write(np.array([tokenizer.eot], dtype=dtype))
         batches = _batches(texts, ENCODE_BYTES)
         while True:
             while len(pending) <= 2 * cores and (batch := next(batches, None)):
                 pending.append(threads.submit(encode, batch))
             if not pending:
                 return count
-            encoded = pending.popleft().result()
-            fp.write(ids := np.concatenate(encoded))
-            documents, count = documents + len(encoded) // 2, count + len(ids)
+            done, ids = pending.popleft().result()
+            fp.write(ids)
+            documents, count = documents + done, count + len(ids)
             yield documents
 
 

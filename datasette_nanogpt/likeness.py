@@ -54,15 +54,27 @@ class Likeness:
 
         Likeness carries over: if a is like b and b like c, all three form a group.
         """
-        label = np.arange(len(chosen))
+        label = np.arange(len(chosen), dtype=np.int32)
         for file in self._bands:
             file.seek(0)
-            keys = np.frombuffer(file.read(), dtype=np.uint64)[chosen]
-            order = np.argsort(keys, kind="stable")
-            keys = keys[order]
-            same = np.flatnonzero(keys[1:] == keys[:-1])
-            _join(label, order[same], order[same + 1])
+            keys = np.fromfile(file, dtype=np.uint64)
+            if len(chosen) < len(keys):
+                keys = keys[chosen]
+            shared = np.sort(keys)
+            shared = np.unique(shared[1:][shared[1:] == shared[:-1]])
+            if not len(shared):
+                continue
+            parts = np.array_split(np.arange(len(keys), dtype=np.int32), len(keys) // AT_ONCE + 1)
+            alike = np.concatenate([part[_among(keys[part], shared)] for part in parts])
+            alike = alike[np.argsort(keys[alike], kind="stable")]
+            same = keys[alike[1:]] == keys[alike[:-1]]
+            _join(label, alike[:-1][same], alike[1:][same])
         return label
+
+
+def _among(values: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Which of `values` are among `some`, which are sorted."""
+    return some[np.searchsorted(some, values).clip(max=len(some) - 1)] == values
 
 
 def _pieces(documents: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
