@@ -59,8 +59,12 @@ class PlainDisplay(JsonDisplay):
             case Note():
                 click.echo(event.text)
             case Finished():
-                for line in closing_lines(event):
-                    click.echo(line)
+                self.finish(event)
+
+    def finish(self, event: Finished) -> None:
+        click.echo("\n" + excerpt(event.sample))
+        for line in closing_lines(event):
+            click.echo(line)
 
     def score(self, e: Evaluation) -> str:
         speed = f", {self.last.tokens_per_second:,.0f} tokens/s" if self.last else ""
@@ -75,6 +79,7 @@ class TerminalDisplay(PlainDisplay):
     """A progress bar, with each score and its sample printed above it."""
 
     bar = None
+    val = ""
 
     def __exit__(self, *_):
         if self.bar is not None:
@@ -98,20 +103,24 @@ class TerminalDisplay(PlainDisplay):
             self.last = event
             self.bar.n = 100 * event.progress
             self.bar.set_description_str(
-                f"step {event.step:,}  loss {event.train_loss:.3f}  {event.tokens_per_second:,.0f} tokens/s  "
-                f"{duration(event.eta)} left"
+                f"step {event.step:,}  loss {event.train_loss:.3f}{self.val}  "
+                f"{event.tokens_per_second:,.0f} tokens/s  {duration(event.eta)} left"
             )
             return
         if self.bar is not None:
             self.bar.clear()
-        if isinstance(event, Finished) and self.bar is not None:
-            self.bar.close()
-            self.bar = None
         super().event(event)
-        if isinstance(event, Evaluation) and event.sample:
+        if isinstance(event, Evaluation):
+            self.val = f"  {event.val_bpb:.3f} bits per byte"
             click.secho(excerpt(event.sample), dim=True)
         if self.bar is not None:
             self.bar.refresh()
+
+    def finish(self, event: Finished) -> None:
+        self.bar.close()
+        self.bar = None
+        for line in closing_lines(event):
+            click.echo(line)
 
 
 def progress_line(p: Progress) -> str:
@@ -157,8 +166,6 @@ def closing_lines(f: Finished) -> list[str]:
     prompt = " ".join(f.sample.split()[:2]) or "Once"
     best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
     return [
-        "",
-        excerpt(f.sample),
         "",
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
         f"after {f.step:,} steps in {duration(f.seconds)}.",
