@@ -84,6 +84,7 @@ class TerminalDisplay(PlainDisplay):
     def __exit__(self, *_):
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
 
     def event(self, event) -> None:
         from tqdm import tqdm
@@ -117,8 +118,7 @@ class TerminalDisplay(PlainDisplay):
             self.bar.refresh()
 
     def finish(self, event: Finished) -> None:
-        self.bar.close()
-        self.bar = None
+        self.__exit__()
         for line in closing_lines(event):
             click.echo(line)
 
