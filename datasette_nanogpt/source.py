@@ -309,7 +309,7 @@ def open_source(
         row_count = _count(db, table, rows, where, columns, sql)
         title, body = _choose(db, table, columns, title, body, rows)
         is_html = frozenset(column for column in body if _is_html(db, column, rows))
-        order_by, keys = ("", ()) if sql else (_order_by(db, table), _keys(db, table))
+        order_by, keys = ("", ()) if sql is not None else (_order_by(db, table), _keys(db, table))
     return Source(path, table, columns, title, body, is_html, row_count, rows, order_by, keys)
 
 
@@ -452,7 +452,7 @@ def _blaming(option: str, value: str | None, advice: str = "") -> Iterator[None]
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        if not value or "locked" in str(error) or "malformed" in str(error):
+        if value is None or "locked" in str(error) or "malformed" in str(error):
             raise
         raise NanogptError(f"{option} {' '.join(value.split())!r} does not work: {error}.{advice}") from error
 

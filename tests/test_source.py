@@ -1,6 +1,11 @@
+import os
 import sqlite3
+import sys
+import tempfile
 import threading
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from datasette import hookimpl
@@ -9,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasette_nanogpt import source
-from datasette_nanogpt.source import open_source
+from datasette_nanogpt.source import open_corpus, open_source
 from llm_nanogpt.errors import NanogptError
 
 
@@ -298,3 +303,238 @@ def test_plugins_write_documents_of_tables_without_text(make, plugin):
     found = open_source(make("create table t (id integer)", rows=[(7,), (8,)]), "t")
     assert list(found.documents()) == ["seven"]
     assert found.skipped == {"no text": 1}
+
+
+def test_a_query_is_a_table(make):
+    path = make(rows=[(i, f"t{i}", f"b{i}") for i in range(9)])
+    sql = (
+        "with late as (select * from t where id > 6)\n select id, upper(title) title, body from late; -- late"
+    )
+    corpus = open_corpus(path, sql=sql.replace("; -- late", ";"))
+    assert list(corpus.documents()) == ["T7\n\nb7", "T8\n\nb8"]
+    assert (corpus.name, corpus.row_count) == (sql.replace("; -- late", ";"), 2)
+    assert read(path, "query", sql="select title, body from t -- all", where="title = 't3'") == ["t3\n\nb3"]
+    two = "select a.body, b.body from t a join t b on b.id = a.id + 1 where a.id = 1"
+    assert read(path, "query", sql=two, body=["body", "body:1"]) == ["b1\n\nb2"]
+
+
+def test_mistakes_in_a_query(make):
+    path = make(rows=[(1, "a", "b")])
+    assert "--sql 'select x from t' does not work: no such column: x." in fails(
+        path, "q", sql="select\nx from t"
+    )
+    for sql in ("delete from t", "select 1; drop table t", "", "select * from t) -- "):
+        assert "--sql" in fails(path, "q", sql=sql), sql
+    assert "--sql yields no rows" in fails(path, "q", sql="select * from t where 0")
+    assert read(path, "t") == ["a\n\nb"]
+    for tables, sql in ([["t"], "select 1"], [[], None]):
+        with pytest.raises(NanogptError, match="--sql: one of the two"):
+            open_corpus(path, tables, sql=sql)
+    with pytest.raises(NanogptError, match="URL"):
+        open_corpus(path, ["t"], token="x")
+
+
+def test_several_tables_are_one_corpus(make):
+    path = make(
+        "create table t (title text, body text)",
+        "create table n (subject text, notes text, markdown text)",
+        "create view e as select '' as body",
+        rows=[("a", "b"), (None, None)],
+    )
+    with sqlite3.connect(path) as db:
+        db.execute("insert into n values ('s', 'some longer notes', 'm')")
+    corpus = open_corpus(path, ["t", "N", "e", "t"])
+    assert list(corpus.documents()) == ["a\n\nb", "s\n\nm"]
+    told = corpus.describe()
+    assert (told["table"], told["rows"], told["title"], told["body"]) == (
+        "t, n, e",
+        4,
+        "title",
+        ["body", "markdown"],
+    )
+    assert [(t["table"], t["rows"], t["skipped"]) for t in told["tables"]] == [
+        ("t", 2, {"no text": 1}),
+        ("n", 1, {}),
+        ("e", 1, {"no text": 1}),
+    ]
+    corpus = open_corpus(path, ["t", "n"], title="", body=["notes", "body"])  # of each what it has
+    assert list(corpus.documents()) == ["b", "some longer notes"]
+    with pytest.raises(NanogptError) as error:
+        open_corpus(path, ["t", "x", "y"])
+    assert len(str(error.value).splitlines()) == 2
+    with pytest.raises(NanogptError, match="None of the tables has a column z."):
+        open_corpus(path, ["t", "n"], body=["z"])
+
+
+def test_rows_come_with_their_keys(make):
+    path = make(
+        "create table t (body text)",
+        "create table c (b text, a text, body text, primary key (a, b)) without rowid",
+        "create table i (id integer primary key, body text)",
+        "create view v as select * from i",
+        rows=[("x",)],
+    )
+    with sqlite3.connect(path) as db:
+        db.execute("insert into c values ('b', 'a', 'y')")
+        db.execute("insert into i values (7, 'z')")
+    for table, keys in (("t", {"rowid": 1}), ("c", {"a": "a", "b": "b"}), ("i", {"id": 7}), ("v", {})):
+        assert [key for key, _ in open_source(path, table).keyed_documents()] == [keys]
+
+
+def test_the_digest_tells_what_is_read(make):
+    path = make("create table t (title, body, n)", rows=[("a", "b", 1), (None, "é", 2)])
+    digest, size = open_corpus(path, ["t"]).digest()
+    assert size == 4
+    assert open_corpus(path, ["t"]).digest()[0] == digest
+    others = [open_corpus(path, ["t"], body=["title"]), open_corpus(path, ["t"], where="title is null")]
+    with sqlite3.connect(path) as db:
+        db.execute("update t set n = 3")  # not read
+    assert open_corpus(path, ["t"]).digest()[0] == digest
+    changes = ["body = cast('b' as blob)", "body = 'c'", "title = 'ab', body = ''", "body = null"]
+    for change in changes:
+        other = make("create table t (title, body)", rows=[("a", "b"), (None, "é")], name=f"{len(others)}.db")
+        with sqlite3.connect(other) as db:
+            db.execute(f"update t set {change} where title = 'a'")
+        others.append(open_corpus(other, ["t"], title="title", body=["body"]))
+    digests = {digest, *(corpus.digest()[0] for corpus in others)}
+    assert len(digests) == 1 + len(others)
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).filter(
+    lambda name: not name.lower().startswith("sqlite_")
+)
+VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text() | st.binary()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.data(), NAMES, st.lists(NAMES, min_size=1, max_size=5, unique_by=str.lower))
+def test_any_table_is_read_or_refused_in_a_line(tmp_path, data, table, columns):
+    path = tmp_path / "any.db"
+    path.unlink(missing_ok=True)
+    quoted = ['"{}"'.format(name.replace('"', '""')) for name in [table, *columns]]
+    types = data.draw(st.lists(st.sampled_from(["", "text", "integer", "blob"]), min_size=5, max_size=5))
+    key = data.draw(st.integers(0, len(columns)))
+    ending = f", primary key ({', '.join(quoted[1 : key + 1])})" if key else ""
+    ending += ") without rowid" if key and data.draw(st.booleans()) else ")"
+    db = sqlite3.connect(path)
+    specs = [f"{name} {kind}" for name, kind in zip(quoted[1:], types, strict=False)]
+    db.execute(f"create table {quoted[0]} ({', '.join(specs)}{ending}")
+    for row in data.draw(st.lists(st.tuples(*[VALUES] * len(columns)), max_size=8)):
+        row = [v.encode("utf-8", "surrogatepass") if isinstance(v, str) else v for v in row]
+        marks = ", ".join("cast(? as text)" if data.draw(st.booleans()) else "?" for _ in columns)
+        with suppress(sqlite3.IntegrityError):  # text in an integer primary key
+            db.execute(f"insert or ignore into {quoted[0]} values ({marks})", row)
+    db.commit()
+    db.close()
+    try:
+        corpus = open_corpus(str(path), [table])
+    except NanogptError as error:
+        assert "\n" not in str(error)
+        return
+    documents = list(corpus.documents())
+    for text in documents:
+        assert text.encode() and "\0" not in text
+    assert len(documents) + sum(s.skipped.total() for s in corpus.sources) == corpus.row_count
+    assert len(corpus.digest()[0]) == 32
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<p></p><br><div><img src=x></div>", None),  # tags alone
+        ("<p>שלום <b>עולם</b></p>", "שלום עולם"),
+        ("<p>吾輩は猫である。</p><p>名前はまだ無い。</p>", "吾輩は猫である。\n\n名前はまだ無い。"),
+        ("<p>👩‍👩‍👧 e\u0301</p>", "👩‍👩‍👧 e\u0301"),
+    ],
+)
+def test_texts_of_the_world(make, body, text):
+    found = open_source(make("create table t (body text)", rows=[(body,)]), "t")
+    assert list(found.documents()) == ([text] if text else [])
+    assert found.skipped == ({} if text else {"no text": 1})
+
+
+def test_utf16(make):
+    path = make("pragma encoding = 'UTF-16'", "create table t (body text)", rows=[("naïve ☕",)])
+    with sqlite3.connect(path) as db:
+        db.execute("insert into t values (cast(x'41d8' as text))")
+    assert read(path, "t")[0] == "naïve ☕"
+
+
+def test_a_row_of_50_megabytes(make):
+    line = "<p>" + "word " * 2000 + "</p>\n"
+    path = make("create table t (body text)", rows=[(line * 5000,), ("<p>x</p>",)])
+    first, second = read(path, "t")
+    assert (len(first), second) == (5000 * 10_001 - 2, "x")
+
+
+def test_wal(make):
+    path = make(rows=[(1, "a", "b")])
+    writer = sqlite3.connect(path)
+    writer.execute("pragma journal_mode=wal")
+    writer.execute("insert into t values (2, 'c', 'd')")
+    writer.commit()  # in the WAL alone, which goes when the writer does
+    assert read(path, "t") == ["a\n\nb", "c\n\nd"]
+    writer.close()
+    assert read(path, "t") == ["a\n\nb", "c\n\nd"]
+
+
+def as_nobody(read_it):
+    """What `read_it` returns, or its NanogptError, in a process that owns nothing."""
+    answer, question = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            if os.getuid() == 0:
+                os.setuid(65534)
+            told = repr(read_it())
+        except NanogptError as error:
+            told = str(error)
+        except BaseException as error:
+            told = f"bug: {error!r}"
+        os.write(question, told.encode())
+        os._exit(0)
+    os.close(question)
+    os.waitpid(child, 0)
+    with os.fdopen(answer) as told:
+        return told.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of another kind")
+def test_read_only_media():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "some blog.db"
+        writer = sqlite3.connect(path)
+        writer.execute("pragma journal_mode=wal")
+        writer.executescript("create table t (body text); insert into t values ('x');")
+        writer.close()
+        assert read(str(path), "t") == ["x"]  # and all modules are loaded
+
+        def read_there(mode):
+            os.chmod(path, mode)
+            os.chmod(folder, 0o555)
+            try:
+                return as_nobody(lambda: read(str(path), "t"))
+            finally:
+                os.chmod(folder, 0o755)
+
+        assert read_there(0o444) == "['x']"
+        assert "You may not read" in read_there(0o000)
+        os.chmod(path, 0o644)
+        writer = sqlite3.connect(path)
+        writer.execute("insert into t values ('y')")
+        writer.commit()
+        assert read_there(0o444) == "['x', 'y']"
+        os.chmod(f"{path}-wal", 0)
+        assert "copy both files" in read_there(0o444)
+        writer.close()
+
+
+def test_truncated_and_encrypted(make):
+    path = Path(make(rows=[(i, "a", "b" * 999) for i in range(99)]))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert "damaged" in fails(str(path), "t")
+    path.write_bytes(data[:4000])
+    assert "damaged" in fails(str(path), "t")
+    path.write_bytes(os.urandom(8192))
+    assert "encrypted" in fails(str(path), "t")
