@@ -56,9 +56,16 @@ def model_names(home: Path) -> list[str]:
     """Names of the model folders in `home`, broken ones too, sorted. Looks at no file inside them."""
     try:
         with os.scandir(home) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+            return sorted(e.name for e in entries if not e.name.startswith(".") and _is_folder(e))
     except OSError:
         return []
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def valid_name(name: str) -> bool:

@@ -43,18 +43,18 @@ class Options(llm.Options):
         description="0 takes the likeliest token, 1 keeps to the model's odds, more is wilder. Default: 0.8",
     )
     top_k: int | None = Field(
-        None, description="Choose among this many of the likeliest tokens, 0 for all. Default: 200"
+        None, description="Choose among this many of the likeliest tokens, 0 for all. Default: 0"
     )
     top_p: float | None = Field(
         None,
-        description="Choose among the likeliest tokens that hold this share of odds. Default: 1 (all)",
+        description="Choose among the likeliest tokens that hold this share of odds, 1 for all. Default: 0.9",
     )
     min_p: float | None = Field(
         None,
-        description="Choose among tokens at least this times as likely as the likeliest. Default: 0 (all)",
+        description="Choose among tokens at least this times as likely as the likeliest. Default: 0",
     )
     repetition_penalty: float | None = Field(
-        None, description="Above 1 makes words that the text already has less likely. Default: 1 (off)"
+        None, description="Above 1 makes words that the text already has less likely. Default: 1"
     )
     seed: int | None = Field(
         None, description="Same seed, prompt and options: same text. Default: a new one every time"

@@ -25,9 +25,12 @@ class Sampler:
     Raises NanogptError that names everything wrong with the settings.
     """
 
+    # Small models spread some of their odds over thousands of tokens that are all wrong. Of 16 samples by a
+    # model of 2.2 bits per byte, these defaults made 93% of the words real ones, nanoGPT's (0.8, top_k 200)
+    # 88%, with the variety of the table's own text; stricter ones (min_p 0.05: 96%) began to repeat phrases.
     temperature: float = 0.8
-    top_k: int = 200
-    top_p: float = 1.0
+    top_k: int = 0
+    top_p: float = 0.9
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None

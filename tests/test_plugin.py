@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,8 +12,10 @@ import time
 import llm
 import pytest
 from conftest import TEXTS
+from test_checkpoint import DAMAGE
 
 from llm_nanogpt.checkpoint import nanogpt_home
+from llm_nanogpt.tokenizer import train_char
 
 LLM = [sys.executable, "-m", "llm"]
 
@@ -104,10 +108,13 @@ def test_a_set_default_is_kept(make_model):
 
 def test_each_option_tells_its_default():
     from llm_nanogpt.plugin import Options
+    from llm_nanogpt.sampler import Sampler
 
     for name, field in Options.model_fields.items():
         assert field.default is None, name
-        assert "Default: " in field.description.rsplit(". ", 1)[-1], name
+        told = field.description.rsplit("Default: ", 1)[1]
+        if hasattr(Sampler, name) and name != "seed":
+            assert float(told) == getattr(Sampler, name), name
 
 
 @pytest.mark.parametrize(
@@ -259,3 +266,137 @@ def test_text_of_every_kind_as_prompt(make_model):
     make_model()
     for prompt in ("", " ", "\n\n", "Zoë’s café ☕ ", "".join(TEXTS), "<|endoftext|>", "\0"):
         assert ask(prompt).text() is not None
+
+
+# ---- Broken models
+
+
+def damage_gone(folder):
+    shutil.rmtree(folder)
+
+
+def damage_folder_for_file(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+
+
+def damage_other_tokenizer(folder):
+    train_char([chr(i) for i in range(1000, 2000)]).save(folder, 32)
+
+
+MORE_DAMAGE = DAMAGE | {
+    "There is no model": damage_gone,
+    "model.safetensors is missing": damage_folder_for_file,
+    "its tokenizer has more tokens": damage_other_tokenizer,
+    "tokenizer.json, ": lambda folder: (folder / "tokenizer.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("reason", MORE_DAMAGE)
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_broken_model_says_why_and_leaves_the_others_working(make_model, reason, used_before):
+    make_model("fine")
+    folder = make_model("hurt")
+    hurt = llm.get_model("hurt")
+    if used_before:
+        assert ask("Row", "hurt").text()
+    before = [model.model_id for model in llm.get_models()]
+    MORE_DAMAGE[reason](folder)
+    # A loaded model is read again only when its weights have changed.
+    if not used_before or not (folder / "model.safetensors").is_file():
+        with pytest.raises(llm.ModelError, match=reason) as caught:
+            hurt.prompt("Row").text()
+        assert "\n" not in str(caught.value)
+    after = [model.model_id for model in llm.get_models()]
+    assert after == [name for name in before if folder.exists() or name != "hurt"]
+    assert ask("Row", "fine").text()
+
+
+def test_other_things_in_the_home_are_no_models(make_model, home):
+    make_model()
+    (home / "notes.txt").write_text("hello")
+    (home / ".hidden").mkdir()
+    (home / "loop").symlink_to(home / "loop")
+    assert [m.model_id for m in llm.get_models() if type(m).__name__ == "NanoGPT"] == ["nanogpt-tiny"]
+
+
+# ---- The other options
+
+
+def test_stop(make_model):
+    make_model()
+    text = ask("Row 12", max_tokens=100).text()
+    middle = text[len(text) // 2 :][:2]
+    wanted = text[: text.index(middle)]
+    assert ask("Row 12", max_tokens=100, stop=middle).text() == wanted
+    assert ask("Row 12", max_tokens=100, stop=["never comes", middle]).text() == wanted
+    as_json = json.dumps(["never comes", middle])
+    response = ask("Row 12", max_tokens=100, stop=as_json)
+    assert response.text() == wanted
+    assert response.response_json["finish_reason"] == "stop"
+    assert response.response_json["options"]["stop"] == ["never comes", middle]
+    assert ask("Row 12", stop="[").text() is not None  # no JSON: the letter itself
+
+
+def test_logprobs_are_logged(make_model):
+    make_model()
+    response = ask("Row", logprobs=2)
+    response.text()
+    told = response.response_json["logprobs"]
+    assert len(told) == 20
+    assert len(told[0]["top"]) == 2
+    quiet = ask("Row")
+    quiet.text()
+    assert "logprobs" not in quiet.response_json
+
+
+def test_echo_does_not_enter_the_document_twice(make_model):
+    make_model()
+    conversation = llm.get_model("nanogpt-tiny").conversation()
+    first = conversation.prompt("Row 12", echo=True, max_tokens=6, seed=1)
+    plain = ask("Row 12", max_tokens=6).text()
+    assert first.text() == "Row 12" + plain
+    second = conversation.prompt("", max_tokens=6, seed=1)
+    assert second.text() == ask("Row 12" + plain, max_tokens=6).text()
+
+
+def test_device(make_model):
+    make_model()
+    response = ask("Row", device="cpu")
+    assert response.text() == ask("Row").text()
+    assert response.response_json["device"] == "cpu"
+    with pytest.raises(llm.ModelError, match="Unknown device 'tpu'"):
+        ask("Row", device="tpu").text()
+
+
+def test_a_dropped_beginning_is_told(make_model):
+    make_model()
+    response = ask("".join(TEXTS))
+    response.text()
+    told = response.response_json["dropped_prompt_tokens"]
+    assert response.input_tokens - 32 < told < response.input_tokens
+
+
+def test_chat_is_one_document_and_reads_the_model_once(make_model, bpe):
+    make_model(block_size=256)
+    options = ["-m", "nanogpt-tiny", "-o", "seed", 1, "-o", "max_tokens", 9]
+    chat = run(*LLM, "chat", *options, input="Row 12\nRow 13\nquit\n")
+    assert "Traceback" not in chat.stderr
+    rows = json.loads(run(*LLM, "logs", "--json").stdout)
+    assert rows[1]["input_tokens"] == len(bpe.encode(f"Row 12{rows[0]['response']}\nRow 13"))
+
+
+@pytest.mark.parametrize("kind", [[], ["--async"]])
+def test_ctrl_c_leaves_no_traceback(make_model, kind):
+    make_model()
+    process = subprocess.Popen(
+        [*LLM, "-m", "nanogpt-tiny", "Row", "-o", "max_tokens", "10000000", *kind],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.read(10)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert b"Traceback" not in errors
