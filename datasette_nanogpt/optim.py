@@ -16,7 +16,8 @@ from torch.optim import AdamW, Optimizer
 from llm_nanogpt.gpt_torch import GPT
 
 # Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
-EMBEDDING_RATE = 1.5
+EMBEDDING_RATE = 5.0  # of an embedding whose elements are about 1
+OUTPUT_RATE = 0.5  # of an output matrix whose elements are about 0.2
 GAIN_RATE = 0.5
 MOMENTUM = 0.95
 # Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values
@@ -81,13 +82,15 @@ def make_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> li
         ]
         optimizers = [AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), fused=fused)]
     else:
-        matrices, embeddings, gains = [], [], []
-        for name, p in model.named_parameters():
-            kind = gains if p.ndim < 2 else matrices if ".layers." in name else embeddings
-            kind.append(p)
+        named = dict(model.named_parameters())
+        matrices = [p for name, p in named.items() if ".layers." in name and p.ndim == 2]
+        embedding = model.model.embed_tokens.weight
+        gains = [p for p in named.values() if p.ndim < 2]
+        rates = [(EMBEDDING_RATE, [embedding]), (GAIN_RATE, gains)]
+        if not model.config.tied:
+            rates.append((OUTPUT_RATE, [model.output]))
         groups = [
-            {"params": embeddings, "lr": learning_rate * EMBEDDING_RATE, "weight_decay": 0.0},
-            {"params": gains, "lr": learning_rate * GAIN_RATE, "weight_decay": 0.0},
+            {"params": params, "lr": learning_rate * rate, "weight_decay": 0.0} for rate, params in rates
         ]
         optimizers = [
             Muon(matrices, learning_rate, weight_decay),

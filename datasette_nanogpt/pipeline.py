@@ -300,6 +300,8 @@ def _train(
     from llm_nanogpt.device import choose_device
     from llm_nanogpt.gpt_torch import build
 
+    from .word_pairs import start_from_word_pairs
+
     device, device_reason = choose_device(options.device)
     staging = final.with_name(f".{final.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
@@ -347,6 +349,8 @@ def _train(
         meta["settings"] = asdict(settings)
         torch.manual_seed(settings.seed)
         model = build(config, settings.dropout)
+        if config.arch == "qwen3" and not state:
+            start_from_word_pairs(model, tokens.train)
         prepared = Prepared(
             final.name,
             str(final),
@@ -470,6 +474,7 @@ def _resolve(
         n_head=o.n_head or (plan.n_head if n_embd == plan.n_embd else max(1, n_embd // 64)),
         n_embd=n_embd,
         arch=o.arch or "qwen3",
+        tied=o.arch == "gpt2",
         norm_eps=1e-5 if o.arch == "gpt2" else 1e-6,
     )
     if o.learning_rate:

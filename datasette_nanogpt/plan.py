@@ -20,9 +20,9 @@ class Plan:
 
 
 def choose_vocab_size(corpus_bytes: int) -> int:
-    """A bigger vocabulary needs more text to learn each token: about 600 bytes of it, up to 4,096 tokens."""
+    """A bigger vocabulary needs more text to learn each token: about 250 bytes of it, up to 4,096 tokens."""
     for size in (4096, 2048, 1024):
-        if corpus_bytes >= size * 600:
+        if corpus_bytes >= size * 250:
             return size
     return 512
 
