@@ -292,6 +292,18 @@ def _lock(home: Path, name: str) -> Iterator[None]:
         ) from None
 
 
+@dataclass
+class _Work:
+    """A run under way: where its files are, and what is known of it."""
+
+    path: Path  # of the model folder: a hidden one beside its place until it has its first weights
+    config: GPTConfig
+    settings: trainer.Settings
+    tokenizer: Tokenizer
+    meta: dict[str, Any]  # nanogpt.json to be
+    state: tuple[dict[str, Any], dict[str, Any]] | None = None  # to go on from
+
+
 def _train(
     options: Options, source: Corpus | None, old: dict[str, Any], final: Path, run: Run, stop: Stop
 ) -> Iterator[Event]:
@@ -305,132 +317,125 @@ def _train(
     device, device_reason = choose_device(options.device)
     staging = final.with_name(f".{final.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
-    path, state = (final, trainer.read_state(final)) if options.resume else (staging, None)
     try:
         if options.resume:
-            tokenizer = Tokenizer.load(final)
-            config = read_checkpoint(final).config
-            changes = {k: v for k in ("minutes", "max_iters", "eval_interval") if (v := getattr(options, k))}
-            settings = replace(
-                trainer.Settings(**old["settings"]), device=device, compile=bool(options.compile), **changes
-            )
-            meta = old
+            work = _reopen(options, old, final, device)
         else:
-            (staging / "training").mkdir(parents=True)
-            steps = prepare(
-                source,
-                staging / "training",
-                tokenizer=options.tokenizer or "bpe",
-                vocab_size=options.vocab_size,
-                seed=options.seed or 0,
-                home=None if options.no_cache else final.parent,
-            )
-            tokenizer, corpus = yield from _heard(steps, run)
-            config, settings = _resolve(options, corpus["bytes"], tokenizer.n_vocab, device)
-            meta = {
-                "name": final.name,
-                "source": source.describe(),
-                "corpus": corpus,
-                "tokenizer": options.tokenizer or "bpe",
-                "parameters": config.parameters,
-                "options": options.given(),
-                "settings": asdict(settings),
-            }
-            tokenizer.save(staging, config.block_size)
+            work = yield from _prepare(options, source, final, staging, device, run)
+        config, settings, meta = work.config, work.settings, work.meta
         corpus = meta["corpus"]
+        splits = (work.path / "training" / f"{split}.bin" for split in ("train", "val"))
         tokens = trainer.Tokens(
-            *(
-                dataset.open_tokens(path / "training" / f"{split}.bin", tokenizer.n_vocab)
-                for split in ("train", "val")
-            ),
+            *(dataset.open_tokens(file, config.vocab_size) for file in splits),
             corpus["train_bytes"],
             corpus["val_bytes"],
         )
-        meta["settings"] = asdict(settings)
         torch.manual_seed(settings.seed)
         model = build(config, settings.dropout)
-        if config.arch == "qwen3" and not state:
+        if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
         prepared = Prepared(
-            final.name,
-            str(final),
-            meta["source"],
-            corpus,
-            config,
-            settings,
-            meta["tokenizer"],
-            device_reason,
-            state[1]["step"] if state else None,
+            name=final.name,
+            folder=str(final),
+            source=meta["source"],
+            corpus=corpus,
+            config=config,
+            settings=settings,
+            tokenizer=meta["tokenizer"],
+            device_reason=device_reason,
+            resumed_from=work.state[1]["step"] if work.state else None,
         )
         run.update(status="running", plan=json.dumps(asdict(prepared)))
         yield prepared
 
-        started = utc_now()
-        last_step = last_evaluation = None
-        events = trainer.train(
-            model, tokens, settings, lambda: path, stop, sampler(tokenizer, settings.seed), state
-        )
-        for event in events:
+        sample = ""
+        write = sampler(work.tokenizer, settings.seed)
+        for event in trainer.train(model, tokens, settings, lambda: work.path, stop, write, work.state):
             if isinstance(event, trainer.Step):
-                last_step = event
-                run.metric(
-                    step=event.step,
-                    seconds=event.seconds,
-                    train_loss=event.train_loss,
-                    train_bpb=event.train_bpb,
-                    learning_rate=event.learning_rate,
-                    tokens_per_second=event.tokens_per_second,
-                )
+                run.step(event)
+                stop.requests = max(stop.requests, run.stop_requested())
             elif isinstance(event, trainer.Evaluation):
-                last_evaluation = event
-                run.metric(
-                    step=event.step, seconds=event.seconds, val_loss=event.val_loss, val_bpb=event.val_bpb
-                )
-                run.sample(step=event.step, val_bpb=event.val_bpb, text=event.sample)
-                if event.best:
-                    meta["score"] = {"val_bpb": event.val_bpb, "val_loss": event.val_loss, "step": event.step}
-                meta["training"] = {
-                    "status": "running",
-                    "started": started,
-                    "updated": utc_now(),
-                    "step": event.step,
-                    "seconds": round(event.seconds, 1),
-                    "tokens_per_second": last_step and round(last_step.tokens_per_second),
-                }
-                _write_meta(path, config, tokenizer, meta)
-                if path is staging:
+                run.evaluation(event)
+                sample = event.sample
+                _note_score(meta, event)
+                _write_meta(work)
+                if work.path is staging:
                     publish(staging, final)
-                    path = final
-            if last_step:
-                asked = run.beat(
-                    step=last_step.step,
-                    progress=last_step.progress,
-                    eta=last_step.eta,
-                    tokens_per_second=last_step.tokens_per_second,
-                    val_bpb=meta.get("score", {}).get("val_bpb"),
-                )
-                stop.requests = max(stop.requests, asked)
+                    work.path = final
             yield event
 
-        status = "stopped" if stop.requests else "finished"
-        meta["training"]["status"] = status
-        _write_meta(path, config, tokenizer, meta)
-        run.update(step=last_evaluation.step, val_bpb=meta["score"]["val_bpb"], progress=1.0, eta=0.0)
-        best = meta["score"]
+        status = meta["training"]["status"] = "stopped" if stop.requests else "finished"
+        _write_meta(work)
+        run.update(progress=1.0, eta=0.0)
         yield Finished(
-            status,
-            final.name,
-            str(final),
-            meta["training"]["step"],
-            meta["training"]["seconds"],
-            best["val_bpb"],
-            best["val_loss"],
-            best["step"],
-            last_evaluation.sample,
+            status=status,
+            name=final.name,
+            folder=str(final),
+            step=meta["training"]["step"],
+            seconds=meta["training"]["seconds"],
+            val_bpb=meta["score"]["val_bpb"],
+            val_loss=meta["score"]["val_loss"],
+            best_step=meta["score"]["step"],
+            sample=sample,
         )
         return status
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _prepare(
+    options: Options, source: Corpus, final: Path, staging: Path, device: str, run: Run
+) -> Generator[Progress, None, _Work]:
+    """Read and tokenize the table, and settle what was left to us."""
+    kind = options.tokenizer or "bpe"
+    (staging / "training").mkdir(parents=True)
+    steps = prepare(
+        source,
+        staging / "training",
+        tokenizer=kind,
+        vocab_size=options.vocab_size,
+        seed=options.seed or 0,
+        home=None if options.no_cache else final.parent,
+    )
+    tokenizer, corpus = yield from _heard(steps, run)
+    config, settings = _resolve(options, corpus["bytes"], tokenizer.n_vocab, device)
+    tokenizer.save(staging, config.block_size)
+    meta = {
+        "name": final.name,
+        "source": source.describe(),
+        "corpus": corpus,
+        "tokenizer": kind,
+        "parameters": config.parameters,
+        "options": options.given(),
+        "settings": asdict(settings),
+    }
+    return _Work(staging, config, settings, tokenizer, meta)
+
+
+def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -> _Work:
+    """A run to go on with. Its limits and its device may change, its model and its data do not."""
+    checkpoint = read_checkpoint(folder)
+    limits = {k: v for k in ("minutes", "max_iters", "eval_interval") if (v := getattr(options, k))}
+    settings = replace(trainer.Settings(**meta["settings"]), **_on_device(device, options.compile), **limits)
+    tensors, at = trainer.read_state(folder)
+    # A kill may have come after the weights were written and before anything else was.
+    best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
+    at["best"] = min(at["best"], best["val_bpb"])
+    meta = meta | {"settings": asdict(settings), "score": best}
+    return _Work(folder, checkpoint.config, settings, Tokenizer.load(folder), meta, (tensors, at))
+
+
+def _note_score(meta: dict[str, Any], event: trainer.Evaluation) -> None:
+    if event.best:
+        meta["score"] = {"val_bpb": event.val_bpb, "val_loss": event.val_loss, "step": event.step}
+    started = meta.get("training", {}).get("started") or utc_now()
+    meta["training"] = {
+        "status": "running",
+        "started": started,
+        "updated": utc_now(),
+        "step": event.step,
+        "seconds": round(event.seconds, 1),
+    }
 
 
 def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progress, None, Any]:
@@ -441,7 +446,7 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
             progress = next(steps)
         except StopIteration as end:
             return end.value
-        if run.beat():
+        if run.stop_requested():
             raise KeyboardInterrupt
         if time.monotonic() - told >= trainer.REPORT_SECONDS:
             told = time.monotonic()
@@ -483,24 +488,28 @@ def _resolve(
         batch_size=o.batch_size or plan.batch_size,
         dropout=o.dropout or 0.0,
         seed=o.seed or 0,
-        device=device,
-        compile=o.compile if o.compile is not None else device.startswith("cuda"),
-        bf16=device.startswith("cuda"),
         minutes=minutes,
         max_iters=o.max_iters,
         eval_interval=o.eval_interval,
+        **_on_device(device, o.compile),
         **recipe,
     )
     return config, settings
 
 
-def _write_meta(path: Path, config: GPTConfig, tokenizer: Tokenizer, meta: dict[str, Any]) -> None:
+def _on_device(device: str, compiled: bool | None) -> dict[str, Any]:
+    """What the device decides: compiling and bfloat16 pay on CUDA, and cost more than they give elsewhere."""
+    cuda = device.startswith("cuda")
+    return {"device": device, "compile": cuda if compiled is None else compiled, "bf16": cuda}
+
+
+def _write_meta(work: _Work) -> None:
     names = ("datasette-nanogpt", "torch", "tokenizers", "tiktoken", "numpy")
-    meta["versions"] = {name: version(name) for name in names}
-    if (path / "config.json").exists():
-        write_meta(path, meta, model_card(meta))
+    meta = work.meta | {"versions": {name: version(name) for name in names}}
+    if (work.path / "config.json").exists():
+        write_meta(work.path, meta, model_card(meta))
     else:
-        write_model_files(path, config, tokenizer.eot, meta, model_card(meta))
+        write_model_files(work.path, work.config, work.tokenizer.eot, meta, model_card(meta))
 
 
 def sampler(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:

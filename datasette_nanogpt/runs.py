@@ -19,6 +19,8 @@ from llm_nanogpt.errors import NanogptError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from .trainer import Evaluation, Step
+
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
 
 
@@ -56,7 +58,7 @@ def _migrations():
                 "name": str,  # of the model
                 "database": str,  # absolute path
                 "table": str,
-                "status": str,  # preparing, running, finished, stopped, failed
+                "status": str,  # preparing, running, finished, stopped, failed, interrupted
                 "started": str,  # UTC, ISO 8601
                 "ended": str,
                 "heartbeat": float,  # Unix time of the last sign of life
@@ -92,7 +94,7 @@ def _migrations():
         )
         db["metrics"].create_index(["run", "step"])
         db["samples"].create(
-            {"id": int, "run": int, "step": int, "val_bpb": float, "text": str},
+            {"id": int, "run": int, "step": int, "val_bpb": float, "sample": str},
             pk="id",
             foreign_keys=[("run", "runs", "id")],
         )
@@ -106,6 +108,11 @@ class Run:
 
     def __init__(self, home: Path, name: str, database: str, table: str, settings: dict[str, Any]):
         self.db = open_registry(home)
+        # Whoever starts a run holds the lock on its model, so others that seem to be running are dead.
+        self.db.execute(
+            "update runs set status = 'interrupted' where name = ? and status in ('preparing', 'running')",
+            [name],
+        )
         row = {
             "name": name,
             "database": database,
@@ -120,21 +127,32 @@ class Run:
         self._beat = 0.0
 
     def update(self, **values: Any) -> None:
+        self._beat = time.monotonic()
         self.db["runs"].update(self.id, {**values, "heartbeat": time.time()})
 
-    def beat(self, **values: Any) -> int:
-        """Note progress, at most every HEARTBEAT_SECONDS; returns `stop_requested`."""
+    def stop_requested(self) -> int:
+        """What was asked of the run by others. Gives a sign of life, too."""
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
-            self._beat = time.monotonic()
-            self.update(**values)
+            self.update()
         return self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()[0]
 
-    def metric(self, **values: Any) -> None:
-        self.db["metrics"].insert({"run": self.id, **values})
+    def step(self, event: Step) -> None:
+        self._insert("metrics", event, "step seconds train_loss train_bpb learning_rate tokens_per_second")
+        if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
+            self.update(**_fields(event, "step progress eta tokens_per_second"))
 
-    def sample(self, **values: Any) -> None:
-        self.db["samples"].insert({"run": self.id, **values})
+    def evaluation(self, event: Evaluation) -> None:
+        self._insert("metrics", event, "step seconds val_loss val_bpb")
+        self._insert("samples", event, "step val_bpb sample")
+        self.update(step=event.step, **({"val_bpb": event.val_bpb} if event.best else {}))
+
+    def _insert(self, table: str, event: Any, names: str) -> None:
+        self.db[table].insert({"run": self.id, **_fields(event, names)})
 
     def end(self, status: str, error: str | None = None) -> None:
         self.update(status=status, ended=utc_now(), error=error)
         self.db.close()
+
+
+def _fields(event: Any, names: str) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in names.split()}

@@ -190,14 +190,13 @@ def train(
         nonlocal best, next_evaluation, last_evaluated
         began = seconds()
         nats = evaluate(model, tokens.val, device, settings.bf16)
-        val_bpb = bits_per_byte(nats, tokens.val_bytes)
+        val_bpb, val_loss = bits_per_byte(nats, tokens.val_bytes), nats / (len(tokens.val) - 1)
         is_best = val_bpb < best
         if is_best:
             best = val_bpb
             weights = {k: v.float().cpu().numpy() for k, v in model.state_dict().items()}
-            write_weights(
-                folder() / "model.safetensors", weights, {"step": str(step), "val_bpb": f"{val_bpb:.4f}"}
-            )
+            score = {"step": str(step), "val_bpb": repr(val_bpb), "val_loss": repr(val_loss)}
+            write_weights(folder() / "model.safetensors", weights, score)
         if schedule.stop_at is None:  # a resume goes on from before the early decay, not after it
             save_state()
         model.eval()
