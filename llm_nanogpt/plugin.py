@@ -68,7 +68,7 @@ class Options(llm.Options):
         description="Log the probability of each token, and of so many likeliest ones. Default: not logged",
     )
     device: str | None = Field(
-        None, description="cpu, mps or cuda. Default: cpu, where small models are the fastest"
+        None, description="cpu, mps or cuda. Default: cpu; for models above 50M parameters a GPU, if any"
     )
     echo: bool | None = Field(None, description="Begin the answer with the prompt. Default: false")
 

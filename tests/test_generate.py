@@ -1,6 +1,7 @@
 """From a prompt to text: the same on numpy and torch, whole characters, any prompt, any length."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_numpy_and_torch_write_the_same(make_model, arch):
 def test_figures(make_model):
     folder = make_model()
     model, reason = load_model(read_checkpoint(folder))
-    assert "numpy" in reason
+    assert (model.device, reason) == ("cpu", "the fastest for a model of this size")
     tokenizer = Tokenizer.load(folder)
     run = generate(model, tokenizer, "Row 12", max_tokens=5, sampler=Sampler(seed=1))
     assert run.finish_reason is None
@@ -223,6 +224,23 @@ def test_a_repetition_penalty_changes_the_words(bpe):
 
     assert said() == "aaaa"
     assert said(repetition_penalty=1.2) == "abaa"
+
+
+@pytest.mark.parametrize("gpu", ["cuda", "cpu"])
+def test_a_large_model_looks_for_a_gpu(make_model, monkeypatch, gpu):
+    """Where one may be; torch decides. Both parts of the machine that are not here are told to it."""
+    from llm_nanogpt import device, generate
+
+    checkpoint = read_checkpoint(make_model())
+    monkeypatch.setattr(generate, "SMALL", 0)
+    monkeypatch.setattr(generate.shutil, "which", lambda name: None)
+    assert load_model(checkpoint)[1] == "no GPU found" or sys.platform == "darwin"
+    monkeypatch.setattr(generate.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(device, "choose_device", lambda asked: (asked or gpu, f"torch finds {gpu}"))
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: self)
+    model, reason = load_model(checkpoint)
+    assert reason == f"torch finds {gpu}"
+    assert isinstance(model, TorchModel) == (gpu == "cuda")
 
 
 # ---- the end of the prompt
