@@ -60,7 +60,7 @@ def measure(path: Path, home: Path) -> dict:
         folder.mkdir()
         corpus = open_corpus(str(path), ["t"])
         started = time.perf_counter()
-        tokenizer, counts = finish(prepare(corpus, folder, home=home))
+        tokenizer, counts = finish(prepare(corpus, folder, home))
         seconds.append(time.perf_counter() - started)
         # kB on Linux, bytes on macOS
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

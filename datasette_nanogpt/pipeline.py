@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
 
 SAMPLE_TOKENS = 80
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,13 @@ def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
         run = Run(home, name, location(options.database), tables, options.given())
         try:
             status = yield from _train(options, source, settings, home / name, run, stop)
+        except (OSError, sqlite3.OperationalError) as ex:
+            if getattr(ex, "errno", None) not in DISK_FULL and "full" not in str(ex):
+                raise
+            told = f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+            with suppress(sqlite3.OperationalError):
+                run.end("failed", told)
+            raise NanogptError(told) from ex
         except BaseException as ex:
             asked = isinstance(ex, (KeyboardInterrupt, GeneratorExit))
             run.end("stopped" if asked else "failed", None if asked else str(ex))
@@ -392,10 +402,11 @@ def _prepare(
     steps = prepare(
         source,
         staging / "training",
+        final.parent,
         tokenizer=kind,
         vocab_size=options.vocab_size,
         seed=options.seed or 0,
-        home=None if options.no_cache else final.parent,
+        cache=not options.no_cache,
     )
     tokenizer, corpus = yield from _heard(steps, run)
     config, settings = _resolve(options, corpus["bytes"], tokenizer.n_vocab, device)

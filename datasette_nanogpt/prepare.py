@@ -38,32 +38,33 @@ Made = tuple[Tokenizer, dict[str, Any]]
 def prepare(
     corpus: Corpus,
     folder: Path,
+    home: Path,
     *,
     tokenizer: str = "bpe",
     vocab_size: int | None = None,
     seed: int = 0,
-    home: Path | None = None,
+    cache: bool = True,
 ) -> Generator[Progress, None, Made]:
     """Write train.bin and val.bin into `folder`, which exists.
 
-    `tokenizer` is bpe, gpt2 or char; `vocab_size` is for bpe. With `home` the token files are kept there,
-    and found again. Returns the tokenizer and what nanogpt.json keeps of the corpus. Raises NanogptError
-    where rows cannot be read, have no text, or the disk is too small.
+    `tokenizer` is bpe, gpt2 or char; `vocab_size` is for bpe. With `cache` the token files are kept in
+    `home`, and found there again. Returns the tokenizer and what nanogpt.json keeps of the corpus. Raises
+    NanogptError where rows cannot be read, have no text, or the disk is too small.
     """
     yield from corpus.load()
     digest, size = corpus.digest()
     kept = None
-    if home and document_hook() is None:  # what a plugin would write now, no key can tell
+    if cache and document_hook() is None:  # what a plugin would write now, no key can tell
         settings = [FORMAT, digest, tokenizer, vocab_size, seed, version("tiktoken"), version("tokenizers")]
         kept = cache_folder(home) / "tokens" / hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
         if found := _take(kept, corpus, folder):
             return found
-    _check_disk(folder, size, tokenizer)
+    _check_disk(home, folder, size, tokenizer)
     try:
         made = yield from _make(corpus, folder, tokenizer, vocab_size, seed)
     except OSError as error:
         raise NanogptError(
-            f"Cannot write in {folder.parent}: {error.strerror}. Make room there, or set NANOGPT_HOME."
+            f"Cannot write in {home}: {error.strerror}. Make room there, or set NANOGPT_HOME."
         ) from error
     if kept:
         with suppress(OSError):  # the run does not need it
@@ -114,14 +115,14 @@ def _report(what: str, steps: Generator[int, None, dataset.T], total: int) -> Ge
             return end.value
 
 
-def _check_disk(folder: Path, size: int, tokenizer: str) -> None:
+def _check_disk(home: Path, folder: Path, size: int, tokenizer: str) -> None:
     """Documents and tokens lie on the disk together: 2 bytes a token, which is at most a byte of text
     for each character, and with BPE hardly ever more than half of that."""
     need = size * (3 if tokenizer == "char" else 2) + SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if need > free:
         raise NanogptError(
-            f"This needs up to {need / 1e9:,.1f} GB of disk in {folder.parent}, and {free / 1e9:,.1f} GB are "
+            f"This needs up to {need / 1e9:,.1f} GB of disk in {home}, and {free / 1e9:,.1f} GB are "
             "free: make room there, set NANOGPT_HOME to another place, or choose fewer rows with --where."
         )
 

@@ -40,7 +40,7 @@ def blog(tmp_path):
 def prepared(path, folder, home, **options):
     folder.mkdir(parents=True)
     corpus = open_corpus(str(path), ["t"])
-    tokenizer, counts = finish(prepare_corpus(corpus, folder, vocab_size=400, home=home, **options))
+    tokenizer, counts = finish(prepare_corpus(corpus, folder, home, vocab_size=400, **options))
     return corpus, tokenizer, counts
 
 
@@ -65,14 +65,14 @@ def test_anything_that_matters_makes_anew(blog, home, tmp_path, monkeypatch):
         made = []
         monkeypatch.setattr(prepare, "_make", lambda *args: made.append(args) or (yield from make(*args)))
         folder = tmp_path / str(random.random())
-        prepared(blog, folder, options.pop("home", home), **options)
+        prepared(blog, folder, home, **options)
         monkeypatch.setattr(prepare, "_make", make)
         return bool(made)
 
     make = prepare._make
     assert runs() and not runs()
     assert runs(seed=1) and runs(tokenizer="char")
-    assert not runs() and runs(home=None)
+    assert not runs() and runs(cache=False)
     for train in cache_folder(home).rglob("train.bin"):
         os.truncate(train, train.stat().st_size - 2)
     assert runs() and not runs()
@@ -117,7 +117,7 @@ from llm_nanogpt.errors import NanogptError
 path, folder, home, tokenizer, limit = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 try:
-    finish(prepare(open_corpus(path, ["t"]), Path(folder), tokenizer=tokenizer, home=Path(home)))
+    finish(prepare(open_corpus(path, ["t"]), Path(folder), Path(home), tokenizer=tokenizer))
 except NanogptError as error:
     print(error)
 """
