@@ -108,3 +108,33 @@ def test_random_windows_reach_both_ends():
 def test_too_little_text_for_a_window():
     with pytest.raises(NanogptError, match="--block-size"):
         Windows(np.arange(10), 8, seed=0)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_odd_documents_come_back_from_the_token_file(tmp_path, bpe, kind):
+    texts = [
+        "a <|endoftext|> b",
+        "<|endoftext|>",
+        "x",
+        " " * 2_000_000 + "y",
+        "\n" * 150_000,
+        "日本" * 60_000,
+    ]
+    tokenizer = bpe if kind == "bpe" else train_char(texts)
+    for batch in (texts, texts[:3], texts[2:3]):
+        finish(write_tokens(iter(batch), tokenizer, tmp_path / "t.bin"))
+        ids = open_tokens(tmp_path / "t.bin", tokenizer.n_vocab)
+        ends = np.flatnonzero(ids == tokenizer.eot)
+        assert [tokenizer.decode(ids[a + 1 : b]) for a, b in zip(ends, ends[1:], strict=False)] == batch
+
+
+def test_documents_encoded_together_or_apart_are_the_same(bpe):
+    apart = [token for text in TEXTS for token in [*bpe.encode(text), bpe.eot]]
+    assert bpe.encode_documents(TEXTS).tolist() == apart
+
+
+def test_a_long_document_is_cut_where_words_are(bpe, monkeypatch):
+    text = "".join(TEXTS)
+    whole = bpe.encode(text)
+    monkeypatch.setattr("llm_nanogpt.tokenizer.LONGEST", 100)
+    assert bpe.encode(text) == whole
