@@ -8,23 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from llm_nanogpt.errors import NanogptError
-
-
-class OneLine(click.ClickException):
-    """A NanogptError on the command line: `Error:` before each of its lines, exit code 1."""
-
-    def show(self, file=None):
-        for line in self.message.splitlines():
-            click.echo(f"Error: {line}", err=True)
-
-
-@contextmanager
-def errors_in_one_line():
-    try:
-        yield
-    except NanogptError as ex:
-        raise OneLine(str(ex)) from ex
+from llm_nanogpt.errors import told_by_click
 
 
 @click.command("nanogpt-train")
@@ -85,7 +69,7 @@ def train_command(as_json, **options):
     from .schedule import Stop
 
     stop, show = Stop(), display(as_json)
-    with errors_in_one_line(), show, stop_on_signals(stop) as training:
+    with told_by_click(), show, stop_on_signals(stop) as training:
         try:
             for event in train_table(Options(**options), stop):
                 if isinstance(event, Prepared):
@@ -132,7 +116,7 @@ def demo_command(path):
     """
     from .demo import build_demo_db
 
-    with errors_in_one_line():
+    with told_by_click():
         rows = build_demo_db(path)
     click.echo(f"{path}: {rows:,} rows in python_docs. Next: datasette nanogpt-train {path} python_docs")
 

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.checkpoint import (
     GPTConfig,
+    hold,
     nanogpt_home,
     publish,
     read_checkpoint,
@@ -134,7 +135,8 @@ def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
     stop = stop or Stop()
     source, settings = check(options)
     home, name = nanogpt_home(), options.model_name
-    with _lock(home, name):
+    home.mkdir(parents=True, exist_ok=True)
+    with hold(home / name):
         recover(home / name)
         tables = options.sql or ", ".join(options.tables)
         run = Run(home, name, location(options.database), tables, options.given())
@@ -284,22 +286,6 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
             "give a larger --minutes or --max-iters to go on"
         )
     return meta
-
-
-@contextmanager
-def _lock(home: Path, name: str) -> Iterator[None]:
-    """One run a model. The system drops the lock when the process dies, however it dies."""
-    from filelock import FileLock, Timeout
-
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home / f".{name}.lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout:
-        raise NanogptError(
-            f"{name} is being trained by another process: wait for it, or set --name"
-        ) from None
 
 
 @dataclass

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -405,6 +406,28 @@ def publish(staging: Path, final: Path) -> None:
     os.rename(staging, final)
     _sync_folder(final.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep everyone else from training, renaming or removing a model. Not needed to read it.
+
+    The system drops the lock when the process dies, however it dies. Raises NanogptError if it is taken.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise NanogptError(
+            f"{folder.name} is being trained by another process: wait for it, stop it, or choose another name"
+        ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def recover(final: Path) -> None:

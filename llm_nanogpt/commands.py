@@ -6,24 +6,21 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .checkpoint import Checkpoint, checkpoints, model_names, nanogpt_home, read_checkpoint, valid_name
-from .errors import NanogptError
+from .checkpoint import Checkpoint, checkpoints, hold, model_names, nanogpt_home, read_checkpoint, valid_name
+from .errors import NanogptError, told_by_click
 
 
 class Group(click.Group):
     """A group whose commands raise NanogptError, and that has the `train` command of the Datasette side."""
 
     def invoke(self, ctx):
-        try:
+        with told_by_click():
             return super().invoke(ctx)
-        except NanogptError as ex:
-            raise click.ClickException(str(ex)) from ex
 
     def list_commands(self, ctx):
         return [*super().list_commands(ctx), "train"]
@@ -319,20 +316,6 @@ def _show_score(
 # ---- Looking after models
 
 
-@contextmanager
-def unused(folder: Path) -> Iterator[None]:
-    """Hold a model that nobody trains just now."""
-    from filelock import FileLock, Timeout
-
-    file = folder.with_name(f".{folder.name}.lock")
-    try:
-        with FileLock(file, timeout=0):
-            yield
-            file.unlink(missing_ok=True)
-    except Timeout:
-        raise NanogptError(f"{folder.name} is being trained: stop that first") from None
-
-
 @nanogpt.command()
 @click.argument("name")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask")
@@ -349,7 +332,7 @@ def remove(name, yes):
     if not yes:
         click.confirm(f"Delete {folder} ({megabytes(size_on_disk(folder))})?", abort=True)
     gone = folder.with_name(f".{folder.name}.removed")
-    with unused(folder):
+    with hold(folder):
         shutil.rmtree(gone, ignore_errors=True)
         os.rename(folder, gone)  # in one step: never half a model
     shutil.rmtree(gone, ignore_errors=True)
@@ -380,7 +363,7 @@ def rename(name, new_name):
     new = folder.with_name(new_name)
     if new.exists():
         raise NanogptError(f"There is a model {new_name!r} already")
-    with unused(folder):
+    with hold(folder):
         os.rename(folder, new)
     try:
         meta = json.loads((new / "nanogpt.json").read_text("utf-8"))

@@ -108,8 +108,8 @@ def test_a_running_training_is_told(trained, home):
     trained(status="running")
     with FileLock(home / ".nanogpt-blog.lock"):
         assert json.loads(nanogpt("models", "--json").stdout)[0]["state"] == "training"
-        assert "is being trained: stop that first" in refused("remove", "nanogpt-blog", "-y")
-        assert "is being trained: stop that first" in refused("rename", "nanogpt-blog", "other")
+        assert "is being trained by another process" in refused("remove", "nanogpt-blog", "-y")
+        assert "is being trained by another process" in refused("rename", "nanogpt-blog", "other")
     assert (home / "nanogpt-blog" / "config.json").exists()
 
 
