@@ -244,3 +244,9 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "does not answer (status 502)" in fails(proxy.url, ["entry"])
     proxy.failures = repeat("drop")
     assert "does not answer" in fails(proxy.url, ["entry"])
+
+
+def test_a_token_is_not_written_to_the_registry():
+    from datasette_nanogpt.pipeline import Options
+
+    assert TOKEN not in str(Options("https://host/blog", "entry", token=TOKEN).given())
