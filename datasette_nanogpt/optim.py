@@ -94,7 +94,7 @@ def make_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> li
         ]
         optimizers = [
             Muon(matrices, learning_rate, weight_decay),
-            AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=1e-10, fused=fused),
+            AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), eps=1e-10, fused=fused),
         ]
     for optimizer in optimizers:
         for group in optimizer.param_groups:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-# Threads that wait must sleep: by default they spin, and with any other program at work on the same
-# cores a step then takes 8 times as long (measured on 2 cores). Read once, when torch loads OpenMP.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads that wait must soon sleep: by default they spin, and with any other program at work on the same
+# cores a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import torch  # noqa: E402
 
 from llm_nanogpt.checkpoint import write_bytes, write_weights
