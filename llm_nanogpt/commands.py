@@ -11,7 +11,17 @@ from typing import Any
 
 import click
 
-from .checkpoint import Checkpoint, checkpoints, hold, model_names, nanogpt_home, read_checkpoint, valid_name
+from .checkpoint import (
+    Checkpoint,
+    cache_bytes,
+    cache_folder,
+    checkpoints,
+    hold,
+    model_names,
+    nanogpt_home,
+    read_checkpoint,
+    valid_name,
+)
 from .errors import NanogptError, told_by_click
 
 
@@ -131,15 +141,18 @@ def models(as_json):
     Example:
       llm nanogpt models
     """
-    found = [facts(*pair) for pair in checkpoints(nanogpt_home())]
+    home = nanogpt_home()
+    found = [facts(*pair) for pair in checkpoints(home)]
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif not found:
-        click.echo(f"No models in {nanogpt_home()}: train one with `llm nanogpt train`", err=True)
+        click.echo(f"No models in {home}: train one with `llm nanogpt train`", err=True)
     else:
         head = ("name", "table", "rows", "parameters", "bits/byte", "trained", "on disk", "state")
         for line in aligned([head, *map(_row, found)]):
             click.echo(line)
+        if cached := cache_bytes(home):
+            click.echo(f"Beside them {megabytes(cached)} in {cache_folder(home)}, safe to delete", err=True)
 
 
 def _row(told: dict[str, Any]) -> tuple[str, ...]:

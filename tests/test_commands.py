@@ -76,7 +76,12 @@ def test_models(trained, make_model, home):
     trained("running", status="running")
     make_model("plain")
     (make_model("hurt") / "config.json").unlink()
-    lines = nanogpt("models").stdout.splitlines()
+    cached = home / ".cache" / "tokens" / "file"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"x" * 3_000_000)
+    found = nanogpt("models")
+    assert "Beside them 3.0 MB in" in found.stderr
+    lines = found.stdout.splitlines()
     assert lines[0].split() == [
         "name",
         "table",
