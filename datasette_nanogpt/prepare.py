@@ -55,7 +55,8 @@ def prepare(
     digest, size = corpus.digest()
     kept = None
     if cache and document_hook() is None:  # what a plugin would write now, no key can tell
-        settings = [FORMAT, digest, tokenizer, vocab_size, seed, version("tiktoken"), version("tokenizers")]
+        versions = [version(name) for name in ("datasette-nanogpt", "tiktoken", "tokenizers")]
+        settings = [FORMAT, digest, tokenizer, vocab_size, seed, *versions]
         kept = cache_folder(home) / "tokens" / hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
         if found := _take(kept, corpus, folder):
             return found
