@@ -41,7 +41,11 @@ from llm_nanogpt.errors import told_by_click
 @click.option("--block-size", type=int, help="Context, in tokens")
 @click.option("--batch-size", type=int, help="Windows of --block-size tokens a step")
 @click.option("--learning-rate", type=float, help="Highest rate  [default: 0.02; with --arch gpt2: 6e-4]")
-@click.option("--dropout", type=float, help="Share of activations dropped  [default: 0]")
+@click.option(
+    "--dropout",
+    type=float,
+    help="Share of activations dropped  [default: by how often each row will be seen]",
+)
 @click.option("--eval-interval", type=int, help="Steps between scores  [default: by time]")
 @click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
 @click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: on cuda]")

@@ -395,7 +395,7 @@ def _prepare(
         cache=not options.no_cache,
     )
     tokenizer, corpus = yield from _heard(steps, run)
-    config, settings = _resolve(options, corpus["bytes"], tokenizer.n_vocab, device)
+    config, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
     tokenizer.save(staging, config.block_size)
     meta = {
         "name": final.name,
@@ -451,7 +451,7 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
 
 
 def _resolve(
-    o: Options, corpus_bytes: int, vocab_size: int, device: str
+    o: Options, train_tokens: int, vocab_size: int, device: str
 ) -> tuple[GPTConfig, trainer.Settings]:
     """Fill in what was left to us. `--arch gpt2` brings nanoGPT's own recipe with it."""
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
@@ -462,12 +462,13 @@ def _resolve(
             "warmup_steps": 2000,
             "decay_share": 0.0,
             "replacement": True,
+            "dropout": 0.0,
         }
         if o.arch == "gpt2"
         else {"learning_rate": 0.02, "weight_decay": 0.0, "warmup_steps": 20, "decay_share": 0.5}
     )
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
-    plan = choose_plan(corpus_bytes, minutes or DEFAULT_MINUTES)
+    plan = choose_plan(train_tokens, minutes or DEFAULT_MINUTES)
     n_embd = o.n_embd or (plan.n_embd if not o.n_head else 64 * o.n_head)
     config = GPTConfig(
         vocab_size=vocab_size,
@@ -479,11 +480,10 @@ def _resolve(
         tied=o.arch == "gpt2",
         norm_eps=1e-5 if o.arch == "gpt2" else 1e-6,
     )
-    if o.learning_rate:
-        recipe["learning_rate"] = o.learning_rate
+    recipe = {"dropout": plan.dropout} | recipe
+    recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     settings = trainer.Settings(
         batch_size=o.batch_size or plan.batch_size,
-        dropout=o.dropout or 0.0,
         seed=o.seed or 0,
         minutes=minutes,
         max_iters=o.max_iters,

@@ -1,22 +1,26 @@
-"""From the size of a corpus and the minutes at hand to a vocabulary, a model and a batch."""
+"""From the size of a corpus and the minutes at hand to a vocabulary, a model and a batch.
+
+Rules of thumb from the measurements in benchmarks/LOG.md, on two CPU cores.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 DEFAULT_MINUTES = 10.0
+TOKENS_PER_SECOND = 12_000  # of the smallest model on two cores
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is not set by hand."""
 
-    vocab_size: int
     n_layer: int
     n_head: int
     n_embd: int
     block_size: int
     batch_size: int
+    dropout: float
 
 
 def choose_vocab_size(corpus_bytes: int) -> int:
@@ -27,14 +31,17 @@ def choose_vocab_size(corpus_bytes: int) -> int:
     return 512
 
 
-def choose_plan(corpus_bytes: int, minutes: float) -> Plan:
-    """Small and fast first: at these budgets more steps beat a bigger model."""
-    big = minutes >= 8 and corpus_bytes > 500_000
+def choose_plan(tokens: int, minutes: float) -> Plan:
+    """Small and fast first: at these budgets more steps beat a bigger model. `tokens` are those to train on.
+
+    Text that is seen again and again is learnt by heart, so dropout grows with the epochs to expect.
+    """
+    epochs = minutes * 60 * TOKENS_PER_SECOND / tokens
     return Plan(
-        vocab_size=choose_vocab_size(corpus_bytes),
-        n_layer=4 if big else 2,
-        n_head=4 if big else 2,
-        n_embd=192 if big else 128,
-        block_size=256 if corpus_bytes > 100_000 else 64,
+        n_layer=4 if minutes >= 8 else 2,
+        n_head=2,
+        n_embd=128,
+        block_size=256 if tokens > 30_000 else 64,
         batch_size=4,
+        dropout=0.0 if epochs < 1.5 else 0.1 if epochs < 5 else 0.2,
     )
