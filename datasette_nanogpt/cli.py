@@ -68,20 +68,20 @@ def train_command(as_json, **options):
       datasette nanogpt-train blog.db blog_entry blog_note --name nanogpt-both
       datasette nanogpt-train blog.db --sql "select name, text from comment join ..."
     """
-    from .display import display
-    from .pipeline import Options, Prepared, train_table
-    from .schedule import Stop
+    try:
+        from .display import display
+        from .pipeline import Options, Prepared, train_table
+        from .schedule import Stop
 
-    stop, show = Stop(), display(as_json)
-    with told_by_click(), show, stop_on_signals(stop) as training:
-        try:
+        stop, show = Stop(), display(as_json)
+        with told_by_click(), show, stop_on_signals(stop) as training:
             for event in train_table(Options(**options), stop):
                 if isinstance(event, Prepared):
                     training()
                 show.event(event)
-        except KeyboardInterrupt:
-            click.echo("Stopped before training began: nothing was changed.", err=True)
-            sys.exit(130)
+    except KeyboardInterrupt:
+        click.echo("Stopped before training began: nothing was changed.", err=True)
+        sys.exit(130)
 
 
 @contextmanager

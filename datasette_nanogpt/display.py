@@ -108,6 +108,8 @@ class TerminalDisplay(PlainDisplay):
                 f"{event.tokens_per_second:,.0f} tokens/s  {duration(event.eta)} left"
             )
             return
+        if isinstance(event, Prepared):
+            self.__exit__()
         if self.bar is not None:
             self.bar.clear()
         super().event(event)
@@ -163,14 +165,14 @@ def plan_lines(p: Prepared) -> list[str]:
 
 
 def closing_lines(f: Finished) -> list[str]:
-    prompt = " ".join(f.sample.split()[:2]) or "Once"
     best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
     return [
         "",
+        *(["Stopped early."] if f.status == "stopped" else []),
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
         f"after {f.step:,} steps in {duration(f.seconds)}.",
         f"Saved in {f.folder}",
-        f"Write with it:  llm -m {f.name} {shlex.quote(prompt)}",
+        f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}",
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -121,6 +122,7 @@ class Finished:
     val_loss: float
     best_step: int
     sample: str
+    prompt: str  # something to begin with, from the text itself
 
 
 Event = Progress | Prepared | trainer.Event | Finished
@@ -175,7 +177,10 @@ def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
             problems.append(why)
 
     o, folder = options, nanogpt_home() / options.model_name
-    refuse(not valid_name(o.model_name), f"{o.model_name!r} is no name for a model: set one with --name")
+    refuse(
+        not valid_name(o.model_name),
+        f"{o.model_name!r} is no name for a model: letters, digits and .-_ make one, set it with --name",
+    )
     for option, least in (
         ("n_layer", 1),
         ("n_head", 1),
@@ -200,6 +205,10 @@ def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
     from llm_nanogpt.device import choose_device
 
     attempt(choose_device, o.device)
+    if o.name and not o.resume:
+        from llm_nanogpt.plugin import check_free
+
+        attempt(check_free, o.name)
     attempt(_check_home, folder.parent)
     if o.tokenizer == "gpt2":
         attempt(gpt2)
@@ -373,6 +382,7 @@ def _train(
             val_loss=meta["score"]["val_loss"],
             best_step=meta["score"]["step"],
             sample=sample,
+            prompt=_first_words(work.tokenizer.decode(tokens.val[1:30])),
         )
         return status
     finally:
@@ -420,6 +430,11 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -
     at["best"] = min(at["best"], best["val_bpb"])
     meta = meta | {"settings": asdict(settings), "score": best}
     return _Work(folder, checkpoint.config, settings, Tokenizer.load(folder), meta, (tensors, at))
+
+
+def _first_words(text: str) -> str:
+    """Two plain words that a held-out document begins with, to type after `llm -m`."""
+    return " ".join(re.findall(r"[^\W\d_]+", text)[:2])[:40] or "The"
 
 
 def _note_score(meta: dict[str, Any], event: trainer.Evaluation) -> None:

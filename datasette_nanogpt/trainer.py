@@ -187,8 +187,10 @@ def train(
         )
 
     def evaluation() -> Evaluation:
-        nonlocal best, next_evaluation, last_evaluated
+        nonlocal best, next_evaluation, last_evaluated, train_loss
         began = seconds()
+        if summed:
+            train_loss = total.item() / summed
         nats = evaluate(model, tokens.val, device, settings.bf16)
         val_bpb, val_loss = bits_per_byte(nats, tokens.val_bytes), nats / (len(tokens.val) - 1)
         is_best = val_bpb < best
@@ -223,8 +225,9 @@ def train(
     total = torch.zeros((), device=device)
     summed, train_loss = 0, math.nan
     last_report = last_state = seconds()
-    # The first score comes early, so that little is lost if the run dies; after that by its cost.
-    next_evaluation = seconds() + min(limit_seconds / EVALUATIONS, 10.0)
+    # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
+    # of less than a minute has no time for one.
+    next_evaluation = seconds() + (10.0 if limit_seconds >= 60 else math.inf)
     model.train()
 
     while not schedule.done(now()) and seconds() < limit_seconds:
@@ -237,7 +240,10 @@ def train(
             step_seconds = (seconds() - spent) / max(step - first_step, 1)
             schedule.anneal(step, now(), anneal_seconds if by_time else anneal_seconds / step_seconds)
             left = expected_seconds() - seconds()
-            yield Note(f"Stopping: annealing for {left:.0f} s more. Once more to stop at once.")
+            yield Note(
+                f"Stopping: {left:.0f} s more while the learning rate runs down, then a last score. "
+                "Ask once more to stop at once."
+            )
 
         share = schedule.share(step, now())
         set_rate(optimizers, share)
@@ -282,8 +288,6 @@ def train(
             save_state()
             last_state = seconds()
 
-    if summed:
-        train_loss = total.item() / summed
     if stop.requests >= 2 and best < math.inf:
         save_state()
     elif last_evaluated != step:

@@ -382,7 +382,7 @@ def write_model_files(path: Path, config: GPTConfig, eot: int, meta: Mapping[str
             "bos_token_id": hf["bos_token_id"],
             "eos_token_id": hf["eos_token_id"],
             "do_sample": True,
-            "max_length": config.block_size,
+            "max_new_tokens": config.block_size // 2,
         },
     )
     write_meta(path, meta, card)

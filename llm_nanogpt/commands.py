@@ -160,7 +160,7 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
         return (told["name"], *[""] * 5, megabytes(told["bytes_on_disk"]), told["reason"])
     return (
         told["name"],
-        told["table"] or ("imported" if told["imported"] else ""),
+        shortened(told["table"] or ("imported" if told["imported"] else ""), 30),
         "" if told["rows"] is None else f"{told['rows']:,}",
         f"{told['parameters'] / 1e6:.2f}M",
         "" if told["bits_per_byte"] is None else f"{told['bits_per_byte']:.3f}",
@@ -168,6 +168,10 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
         megabytes(told["bytes_on_disk"]),
         told["state"],
     )
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def megabytes(n: int) -> str:
@@ -210,15 +214,16 @@ def _shown(value: Any) -> str:
 
 
 @nanogpt.command()
-@click.argument("name")
+@click.argument("name", required=False)
 def path(name):
-    """Print the folder of a model. It is a standard Hugging Face model.
+    """Print the folder of a model, a standard Hugging Face model, or the folder of all of them.
 
     \b
     Example:
       ls $(llm nanogpt path nanogpt-blog)
+      datasette "$(llm nanogpt path)/nanogpt.db"
     """
-    click.echo(folder_of(name))
+    click.echo(folder_of(name) if name else nanogpt_home())
 
 
 # ---- Text out of a model, and into it
@@ -306,12 +311,15 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
         if target:
             rows.append({**told, "model": opened.version})
         pairs = found.pairs(opened.tokenizer) if tokens else []
+        if target and not jsonl:
+            continue
         if jsonl:
             click.echo(json.dumps(told | ({"token_bits": pairs} if tokens else {}), ensure_ascii=False))
         else:
             _show_score(told, keys, text, pairs)
     if target:
         target.save(rows)
+        click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
     if db and not jsonl:
         click.echo(f"{bits / max(1, size):7.3f}  bits per byte over {size:,} bytes", err=True)
 
@@ -373,6 +381,9 @@ def rename(name, new_name):
     folder = folder_of(name)
     if not valid_name(new_name):
         raise NanogptError(f"{new_name!r} is no name for a model: letters, digits and .-_ make one")
+    from .plugin import check_free
+
+    check_free(new_name)
     new = folder.with_name(new_name)
     if new.exists():
         raise NanogptError(f"There is a model {new_name!r} already")

@@ -25,7 +25,7 @@ def choose_device(requested: str | None = None) -> tuple[str, str]:
         raise NanogptError(f"Unknown device {requested!r}: use one of {', '.join(DEVICES)}")
     if lacks.get(kind):
         raise NanogptError(
-            f"No {requested} on this machine ({lacks[kind]}): use --device cpu, or leave it out"
+            f"No {requested} on this machine ({lacks[kind]}): use cpu, or leave the device out"
         )
     if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
         raise NanogptError(f"No {requested}: this machine has {torch.cuda.device_count()} CUDA devices")

@@ -127,6 +127,13 @@ class _Shared:
             raise llm.ModelError(str(ex)) from ex
 
 
+def check_free(name: str) -> None:
+    """Raise NanogptError where `name` is that of another plugin's model, which ours would hide."""
+    for known in llm.get_models_with_aliases():
+        if not isinstance(known.model, NanoGPT) and name in (known.model.model_id, *known.aliases):
+            raise NanogptError(f"llm has a model {name!r} already: choose another name")
+
+
 class NanoGPT(_Shared, llm.Model):
     def execute(self, prompt, stream, response, conversation=None) -> Iterator[Any]:
         return self.write(prompt, response)

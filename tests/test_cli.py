@@ -89,7 +89,7 @@ def test_ctrl_c_anneals_and_keeps_the_model(database, home):
     out, err = process.communicate(timeout=60)
     *_, note, evaluation, finished = (e for e in map(json.loads, out.splitlines()) if e["event"] != "step")
     assert process.returncode == 0 and "Traceback" not in err
-    assert "annealing" in note["text"] and finished["status"] == "stopped"
+    assert "Stopping" in note["text"] and finished["status"] == "stopped"
     assert read_checkpoint(home / "nanogpt-blog").meta["training"]["status"] == "stopped"
     resumed = run(
         *command(database, "entry", "--resume", "--max-iters", finished["step"] + 10, "--minutes", 1)

@@ -187,6 +187,11 @@ def test_a_name_is_not_taken_over(options, home, make_model):
         run(replace(options, name="imported"))
 
 
+def test_a_name_of_another_plugins_model_is_refused(options):
+    with pytest.raises(NanogptError, match="llm has a model 'gpt-4o' already"):
+        run(replace(options, name="gpt-4o"))
+
+
 def test_two_runs_do_not_write_one_model(options):
     events = train_table(options)
     next(events)

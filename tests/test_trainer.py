@@ -130,6 +130,13 @@ def test_the_second_stop_ends_at_once(tokens, tmp_path):
     assert (tmp_path / "model.safetensors").exists()
 
 
+def test_a_score_after_the_first_step_has_a_training_loss(tokens, tmp_path):
+    first = next(
+        e for e in run(tokens, tmp_path, replace(SETTINGS, eval_interval=1)) if type(e) is Evaluation
+    )
+    assert first.step == 1 and math.isfinite(first.train_loss)
+
+
 def test_time_limits_a_run(tokens, tmp_path):
     settings = replace(SETTINGS, minutes=0.05, max_iters=None, eval_interval=None)
     *_, last = run(tokens, tmp_path, settings)
