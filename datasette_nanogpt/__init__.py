@@ -44,3 +44,43 @@ def shutdown(datasette):
             await worker.close()
 
     return inner
+
+
+@hookimpl
+def register_routes():
+    from . import views
+
+    table = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
+    return [
+        (r"^/-/nanogpt(?:\.(?P<format>json))?$", views.index_page),
+        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})(?:\.(?P<format>json|csv))?$", views.run_page),
+        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})/(?P<change>stop|stop-now|resume|delete)$", views.run_change),
+        (r"^/-/nanogpt/models/(?P<model>[^/]+?)(?:\.(?P<format>json))?$", views.model_page),
+        (table + r"(?:\.(?P<format>json))?$", views.table_page),
+    ]
+
+
+@hookimpl
+def menu_links(datasette, actor):
+    async def inner():
+        from .access import may_anywhere
+
+        if await may_anywhere(datasette, actor):
+            return [{"href": datasette.urls.path("/-/nanogpt"), "label": "GPTs"}]
+
+    return inner
+
+
+@hookimpl
+def table_actions(datasette, actor, database, table, request):
+    async def inner():
+        from .start import action_links
+
+        return await action_links(datasette, actor, database, table, request)
+
+    return inner
+
+
+@hookimpl
+def view_actions(datasette, actor, database, view, request):
+    return table_actions(datasette, actor, database, view, request)

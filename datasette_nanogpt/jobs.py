@@ -1,4 +1,4 @@
-"""Runs that are asked for in the browser: a queue in the registry, a worker in each server, a child for a run.
+"""Runs that are asked for in the browser: a queue in the registry, a worker a server, a child a run.
 
 One run at a time on one home, whoever started it: two would only slow each other. Which server trains a
 queued run is settled by one transaction, so two servers on one home never train it twice.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -65,11 +66,11 @@ def enqueue(home: Path, database: str, settings: dict[str, Any], actor: Any, mos
 
     Raises NanogptError where `most` are waiting already, or one with this name.
     """
-    tables = settings["table"]
+    tables = settings.get("table", ())
     row = {
         "name": settings["name"],
         "database": database,
-        "table": tables if isinstance(tables, str) else ", ".join(tables),
+        "table": settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables)),
         "status": "queued",
         "started": utc_now(),
         "heartbeat": time.time(),
@@ -141,6 +142,42 @@ def forget(home: Path, run: int) -> None:
             db.execute(f"delete from {table} where run = ?", [run])
 
 
+def resumable(home: Path, run: dict[str, Any]) -> float | None:
+    """How many minutes to offer for going on with a run: what is left, or 3. None where it cannot."""
+    latest = runs(home, "name = ?", run["name"])
+    state = home / run["name"] / "training" / "state.safetensors"
+    if run["status"] not in OVER or latest[0]["id"] != run["id"] or not state.exists():
+        return None
+    given = json.loads(run["settings"]).get("minutes") or 0
+    left = given - _seconds(home, run["id"]) / 60
+    return round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0
+
+
+def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: float) -> dict[str, Any]:
+    """The settings of a run that goes on with another one for so many minutes more."""
+    offered = resumable(home, run)
+    if offered is None:
+        raise NanogptError(
+            "This run cannot be resumed: it is not the last one of its model, or nothing was saved"
+        )
+    try:
+        more = float(minutes or offered)
+    except ValueError:
+        more = 0.0
+    if not 0 < more <= most:
+        raise NanogptError(f"Minutes must be more than 0 and at most {most:g}")
+    old = json.loads(run["settings"])
+    settings = {key: old[key] for key in ("database", "table", "sql") if key in old}
+    total = math.ceil((_seconds(home, run["id"]) / 60 + more) * 10) / 10
+    return {**settings, "name": run["name"], "resume": True, "minutes": total}
+
+
+def _seconds(home: Path, run: int) -> float:
+    """How long a run has trained, with all that it went on from."""
+    with registry(home) as db:
+        return db.execute("select max(seconds) from metrics where run = ?", [run]).fetchone()[0] or 0.0
+
+
 # ---- The worker of a server
 
 
@@ -153,6 +190,7 @@ class Worker:
         self.closing = self.interrupting = False
         self.child: asyncio.subprocess.Process | None = None
         self.run_id: int | None = None
+        self.writing = 0  # texts that are being written in this server
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -250,6 +288,7 @@ def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
         from .source import Progress
         from .trainer import Note
 
+        _check_name(home, row)
         settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
         for event in train_table(Options(**settings), stop, run):
             match event:
@@ -266,6 +305,14 @@ def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
         end(home, run, "stopped")
     except NanogptError as ex:
         end(home, run, "failed", str(ex))
+
+
+def _check_name(home: Path, row: dict[str, Any]) -> None:
+    """Say it in words that tell nothing of the other model, which may be of a private table."""
+    from .start import taken
+
+    if taken(home, row["name"], row["database"], row["table"]):
+        raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")
 
 
 def _note(home: Path, run: int, text: str | None) -> None:

@@ -37,7 +37,10 @@ def open_registry(home: Path) -> Database:
         # A run writes a few rows a second and waits for another writer rather than fail.
         db = Database(sqlite3.connect(home / "nanogpt.db", timeout=30, check_same_thread=False))
         db.enable_wal()
+        # A server and its pages, or two commands, may meet here on a home that is new.
+        db.execute("begin immediate")
         _migrations().apply(db)
+        db.conn.commit()
     except (OSError, sqlite3.Error) as ex:
         raise NanogptError(
             f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"

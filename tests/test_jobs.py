@@ -176,3 +176,13 @@ def test_the_queue_has_an_end(home, enqueue, database):
 
 def test_a_home_without_runs_stays_as_it_is(home):
     assert jobs.runs(home) == [] and jobs.claim(home) is None and not home.exists()
+
+
+def test_many_may_open_a_new_registry_at_once(home):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from datasette_nanogpt.runs import open_registry
+
+    with ThreadPoolExecutor(12) as pool:
+        for db in pool.map(lambda _: open_registry(home), range(12)):
+            assert "note" in db["runs"].columns_dict
