@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import functools
 import io
 import json
 import re
@@ -29,6 +30,23 @@ RUN_FIELDS = (
 
 def home_of(datasette):
     return datasette._nanogpt.home
+
+
+def page(view):
+    """A view whose NotFound is answered here. Raised on, it would cost Datasette a second where rich is
+    installed, for a traceback with all locals."""
+
+    @functools.wraps(view)
+    async def answered(datasette, request):
+        try:
+            return await view(datasette, request)
+        except NotFound as ex:
+            if wants_json(request) or said_json(request):
+                return Response.error(str(ex), 404)
+            context = {"title": "Not found", "error": str(ex), "ok": False, "status": 404}
+            return await render(datasette, request, "error.html", context, 404)
+
+    return answered
 
 
 def wants_json(request) -> bool:
@@ -112,6 +130,7 @@ def _sparklines(home, ids) -> dict[int, str]:
 # ---- The page of a table: what was trained on it, and the form that starts a run
 
 
+@page
 async def table_page(datasette, request):
     database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
     db = next((db for db in datasette.databases.values() if db.route == database), None)
@@ -230,6 +249,7 @@ async def run_of(datasette, request, action="view-table") -> tuple[dict[str, Any
     return found[0]
 
 
+@page
 async def run_page(datasette, request):
     run, origin = await run_of(datasette, request)
     home, told = home_of(datasette), told_run(run, origin)
@@ -289,6 +309,7 @@ def command_line(run: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
+@page
 async def run_change(datasette, request):
     """POST: stop, stop-now, resume, delete."""
     if request.method != "POST":
@@ -323,6 +344,7 @@ async def run_change(datasette, request):
 # ---- Writing with a model
 
 
+@page
 async def model_page(datasette, request):
     """GET: the playground. POST: text as it comes, a JSON object a line."""
     home, name, limits = (
