@@ -16,11 +16,12 @@ from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
 from .plan import choose_plan
-from .source import Source, location, open_source
+from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
 SAMPLED_ROWS = 200  # read to estimate how much text there is
+MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
 EXCERPT = 600  # characters shown of a row
 FORM_DEFAULTS = {"minutes": "3"}
 # Least values are those of the command line.
@@ -96,8 +97,9 @@ def offer(
     texts = list(islice(source.documents(), SAMPLED_ROWS))
     if not texts:
         raise NanogptError(f"The first rows of {table} have no text")
-    mean = sum(len(text.encode()) for text in texts) / len(texts)
-    size = round(mean * source.row_count * len(texts) / (len(texts) + sum(source.skipped.values())))
+    # Rows differ in length, and the first ones may be the longest: all are measured, as they are stored.
+    stored, share = _stored_bytes(source), _stored_bytes(source, SAMPLED_ROWS + sum(source.skipped.values()))
+    size = round(stored * sum(len(text.encode()) for text in texts) / max(share, 1))
     choices = [minutes for minutes in MINUTES if minutes <= limits.max_minutes] or [limits.max_minutes]
     return {
         "rows": source.row_count,
@@ -110,6 +112,15 @@ def offer(
         "name": default_name(home, location(str(path)), table),
         "minutes": {minutes: estimate(size, minutes) for minutes in choices},
     }
+
+
+def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
+    """Bytes in the columns that are read, of the first `rows` rows; by default those of all rows."""
+    lengths = " + ".join(f"ifnull(length(cast({quote(column)} as blob)), 0)" for column in source.used) or "0"
+    with connect(source.database) as db:
+        select = f"select sum({lengths}) from (select * from {source.rows} {source.order_by} limit ?)"
+        size = db.execute(select, [rows]).fetchone()[0] or 0
+    return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size
 
 
 def estimate(size: int, minutes: float) -> str:

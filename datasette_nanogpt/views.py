@@ -405,6 +405,7 @@ async def write(datasette, request, checkpoint, origin, limits):
         if worker.writing >= limits.max_generations:
             return await tell({"error": busy})
         texts: list[str] = []
+        seed = None
         gone = asyncio.create_task(until_gone(request))
         worker.writing += 1
         events = play.in_slices(play.pieces(checkpoint.path, settings))
@@ -415,6 +416,7 @@ async def write(datasette, request, checkpoint, origin, limits):
                 for event in some:
                     if "sample" in event:
                         texts.append("")
+                        seed = event["seed"] if seed is None else seed
                     else:
                         texts[-1] += event["text"]
                     await tell(event)
@@ -422,7 +424,9 @@ async def write(datasette, request, checkpoint, origin, limits):
             found, looked, all_of_them = await asyncio.to_thread(play.find_recited, checkpoint, texts)
             for i, one in enumerate(found):
                 await tell({"recited": i, **play.told_recited(one, datasette, origin.database)})
-            await tell({"done": True, "rows": looked, "all_rows": all_of_them})
+            same = (checkpoint.name, settings | {"seed": seed})
+            lines = {"llm": play.llm_line(*same), "python": play.python_lines(*same)}
+            await tell({"done": True, "rows": looked, "all_rows": all_of_them, **lines})
         except NanogptError as ex:
             await tell({"error": str(ex)})
         finally:

@@ -16,7 +16,10 @@ from datasette_nanogpt.demo import build_demo_db
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+]
 QUIET = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
 QUIET += "--disable-background-networking --disable-component-update"
 SHOTS = os.environ.get("NANOGPT_SCREENSHOTS")  # a folder to write them to
@@ -94,7 +97,7 @@ def page(browser, server):
 
 def shot(page, name):
     if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
 def test_the_whole_way(page, server):
@@ -102,7 +105,7 @@ def test_the_whole_way(page, server):
     page.locator("summary", has_text="Table actions").click()
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
     assert page.get_by_text("the title from").is_visible()
-    page.get_by_label("1 minute").check()
+    page.get_by_label("3 minutes").check()
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")
@@ -125,7 +128,7 @@ def test_the_whole_way(page, server):
     page.context.set_offline(False)
     page.get_by_text("The connection is lost").wait_for(state="hidden", timeout=30_000)
     page.reload()
-    page.wait_for_function("document.querySelectorAll('#samples article').length >= 2", timeout=60_000)
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
     shot(page, "run")
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Resume").wait_for(timeout=60_000)
@@ -147,13 +150,6 @@ def test_the_whole_way(page, server):
     text = page.locator("#texts .text").inner_text()
     assert len(text) > 20 and "of its words recited" in page.locator("#texts .hint").inner_text()
     shot(page, "playground")
-    passage = page.locator("a.recited").first
-    if passage.count():
-        words = passage.inner_text().split()
-        passage.click()
-        page.wait_for_url("**/demo/python_docs/*")
-        assert " ".join(words[:4]) in " ".join(page.locator("table").inner_text().split())
-        page.go_back()
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() == 2
     shot(page, "index")
@@ -180,7 +176,7 @@ def write_source(folder, database):
 
 def test_odd_names_and_scripts_in_rows(page, server):
     page.goto(server.url + "/demo")
-    page.get_by_role("link", name=re.compile(r"^a b/c")).first.click()
+    page.get_by_role("link", name=re.compile(r"^a b.c")).first.click()
     page.locator("summary", has_text="Table actions").click()
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
     page.get_by_label("1 minute").check()
@@ -192,6 +188,18 @@ def test_odd_names_and_scripts_in_rows(page, server):
     assert page.evaluate("document.documentElement.scrollWidth <= 360")
     page.get_by_role("button", name="Stop now").click()
     page.get_by_role("button", name="Resume").wait_for(timeout=60_000)
+
+    # Rows that are nearly the same are soon known by heart.
+    page.goto(server.url + "/-/nanogpt/models/odd")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.get_by_label("Temperature").fill("0.1")
+    page.get_by_label("Samples").fill("3")
+    page.get_by_role("button", name="Write").click()
+    page.get_by_text("Done.").wait_for(timeout=60_000)
+    assert page.locator("#texts img, #texts script").count() == 0
+    page.locator("a.recited").first.click()
+    page.wait_for_url(re.compile(r"/under/demo/a\+b~2Fc[^?]*/\d+$"))
+    assert "one two three four five six seven" in page.locator("table.rows-and-columns").inner_text()
 
 
 def test_a_server_goes_and_comes_again(page, server, database):

@@ -85,6 +85,13 @@ async def test_the_table_page_has_the_action_and_carries_filters(datasette, home
     assert json.loads(jobs.runs(home)[0]["settings"])["where"] == '"id" > 100'
 
 
+def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
+    rows = [{"body": "<p>long</p>" * 100 if i < 200 else "<p>short</p>"} for i in range(2000)]
+    sqlite_utils.Database(database)["mixed"].insert_all(rows)
+    found = start.offer(home, start.Limits(), str(database), False, "mixed", None)
+    assert 100_000 < found["bytes"] < 140_000  # 200 x 598 + 1800 x 5, by another share of tags
+
+
 def test_values_in_a_condition_stay_values():
     params = {"p0": "x' or 1 --", "p1": 5}
     assert start.with_values('":p0" = :p0 and a > :p1', params) == "\":p0\" = 'x'' or 1 --' and a > 5"
@@ -187,7 +194,8 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     page = await datasette.client.get("/-/nanogpt/models/nanogpt-blog?prompt=Row&seed=7", actor=ROOT)
     assert ">Row</textarea>" in page.text and "llm -m nanogpt-blog Row" in page.text
     one, two = [await lines_of(datasette, prompt="Row", seed=7, samples=2, max_tokens=20) for _ in "ab"]
-    assert one == two and one[-1] == {"done": True, "rows": 300, "all_rows": True}
+    assert one == two and (one[-1]["rows"], one[-1]["all_rows"]) == (300, True)
+    assert "-o seed 7" in one[-1]["llm"] and "seed=7" in one[-1]["python"]
     assert [line["seed"] for line in one if "seed" in line] == [7, 8]
     assert [line["recited"] for line in one if "recited" in line] == [0, 1]
     response = await datasette.client.post(

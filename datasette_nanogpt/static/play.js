@@ -7,7 +7,9 @@
   let control = null;
 
   function sample(number, seed, values) {
-    const article = make("article", ""), body = make("p", "", { className: "text" });
+    const article = make("article", ""), all = make("p", "", { className: "text" });
+    const body = make("span", "");
+    all.append(make("strong", values.prompt), body);
     const facts = make("p", `Seed ${seed}`, { className: "hint" });
     const own = { ...values, seed, samples: 1 };
     const copy = make("button", "Copy", { type: "button", className: "core" });
@@ -20,7 +22,7 @@
     const share = make("a", "Link to this text", { href: "?" + new URLSearchParams(own) });
     const buttons = make("p", "");
     buttons.append(copy, " ", on, " ", share);
-    article.append(make("h2", `Text ${number + 1}`), body, facts, buttons);
+    article.append(make("h2", `Text ${number + 1}`), all, facts, buttons);
     byId("texts").append(article);
     return { body, facts };
   }
@@ -77,6 +79,7 @@
         else if ("recited" in told) underline(shown[told.recited], told);
         else if ("error" in told) throw new Error(told.error);
         else if (told.done) {
+          for (const id of ["llm", "python"]) byId(id).textContent = told[id];
           state.textContent = told.all_rows ? "Done." : `Done. Compared with the first ${told.rows} rows alone.`;
         }
       }
