@@ -281,7 +281,7 @@ def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
     """Train the queued run number `run`, and note in the registry what becomes of it."""
     home = nanogpt_home()
     if hasattr(os, "nice"):
-        os.nice(5)  # the server shares these cores, and people wait for it
+        os.nice(10)  # the server shares these cores, and people wait for it
     (row,) = runs(home, "id = ?", run)
     try:
         from .pipeline import Options, Prepared, train_table

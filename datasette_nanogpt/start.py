@@ -22,7 +22,7 @@ PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
 SAMPLED_ROWS = 200  # read to estimate how much text there is
 MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
-EXCERPT = 600  # characters shown of a row
+EXCERPT = 300  # characters shown of a row
 FORM_DEFAULTS = {"minutes": "3"}
 # Least values are those of the command line.
 NUMBERS = {
