@@ -19,7 +19,9 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 36
 def metrics(home: Path, run: int, after: int = 0, points: int | None = None) -> list[list[Any]]:
     """[id, step, seconds, train_bpb, val_bpb] of a run after metric number `after`; every score among them,
     and of the rest no more than about `points`."""
-    select = "select id, step, seconds, train_bpb, val_bpb from metrics where run = ? and id > ? order by id"
+    # 9e999 is infinity, which JSON does not know.
+    select = "select id, step, seconds, nullif(train_bpb, 9e999), nullif(val_bpb, 9e999) from metrics"
+    select += " where run = ? and id > ? order by id"
     with registry(home) as db:
         rows = [list(row) for row in db.execute(select, [run, after])]
     every = max(1, math.ceil(len(rows) / points)) if points else 1
@@ -28,7 +30,8 @@ def metrics(home: Path, run: int, after: int = 0, points: int | None = None) -> 
 
 def samples(home: Path, run: int, after: int = 0) -> list[dict[str, Any]]:
     with registry(home) as db:
-        select = "select id, step, val_bpb, sample from samples where run = ? and id > ? order by id"
+        select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
+        select += " where run = ? and id > ? order by id"
         return [dict(row) for row in db.execute(select, [run, after])]
 
 

@@ -167,7 +167,7 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
     if not 0 < more <= most:
         raise NanogptError(f"Minutes must be more than 0 and at most {most:g}")
     old = json.loads(run["settings"])
-    settings = {key: old[key] for key in ("database", "table", "sql") if key in old}
+    settings = {"database": run["database"]} | {key: old[key] for key in ("table", "sql") if key in old}
     total = math.ceil((_seconds(home, run["id"]) / 60 + more) * 10) / 10
     return {**settings, "name": run["name"], "resume": True, "minutes": total}
 
@@ -223,6 +223,8 @@ class Worker:
                 why = f"killed by signal {-code}" if code < 0 else "".join(last) or f"exit code {code}"
                 told = f"The training process ended unexpectedly: {why}"
                 await asyncio.to_thread(end, self.home, run, "interrupted" if code < 0 else "failed", told)
+        except OSError as ex:  # no memory or no process to be had
+            await asyncio.to_thread(end, self.home, run, "failed", f"Training could not be started: {ex}")
         finally:
             self.child = self.run_id = None
             self.idle.set()
@@ -252,6 +254,7 @@ class Worker:
         """The server goes, so the run was interrupted, not stopped; one that had not begun waits again."""
         with registry(self.home) as db:
             change = "update runs set status = case when step is null then 'queued' else 'interrupted' end"
+            change += ", ended = case when step is null then null else ended end"
             change += ", stop_requested = 0, note = null where id = ? and status in ('stopped', ?, ?)"
             db.execute(change, [run, *UNDER_WAY])
 

@@ -147,38 +147,28 @@ async def table_page(datasette, request):
     here = Origin(database, (table,))
     home, limits = home_of(datasette), start.Limits.of(datasette)
     columns = await db.table_columns(table)
-    offer, error, status, fields = None, None, 200, dict(start.FORM_DEFAULTS)
+    offer, error, status, where, carried = None, None, 200, None, ""
+    fields = dict(start.FORM_DEFAULTS)
+    posting = request.method == "POST"
+    if posting and not may_train:
+        raise Forbidden("Training on this table needs the permission nanogpt-train")
     if may_train:
         try:
             where, carried = rows_to_train_on(request, table, columns, may_sql)
-            if request.method == "POST":
+            if posting:
                 fields |= await posted(request)
-                if fields.get("where"):
-                    if not may_sql:
-                        raise Forbidden("An SQL condition needs the permission execute-sql")
-                    where = fields["where"]
-                settings = await asyncio.to_thread(
-                    start.settings_from_form, home, limits, db.path, db.is_memory, table, fields, where
-                )
-                path = settings["database"]
-                run = await asyncio.to_thread(
-                    jobs.enqueue, home, path, settings, request.actor, limits.max_queued
-                )
-                datasette._nanogpt.woken.set()
-                return done(datasette, request, f"/-/nanogpt/runs/{run}", {"run": run})
-            offer = await asyncio.to_thread(start.offer, home, limits, db.path, db.is_memory, table, where)
-            offer["carried"] = carried
+                if fields.get("where") and not may_sql:
+                    raise Forbidden("An SQL condition needs the permission execute-sql")
+                of = (home, limits, db.path, db.is_memory, table, fields, fields.get("where") or where)
+                settings = await asyncio.to_thread(start.settings_from_form, *of)
+                return await enqueue(datasette, request, settings, limits)
         except NanogptError as ex:
-            error, status = str(ex), 400 if request.method == "POST" else 200
-            if request.method == "POST" and not said_json(request):
-                try:
-                    offer = await asyncio.to_thread(
-                        start.offer, home, limits, db.path, db.is_memory, table, where
-                    ) | {"carried": carried}
-                except NanogptError:
-                    offer = None
-    elif request.method == "POST":
-        raise Forbidden("Training on this table needs the permission nanogpt-train")
+            error, status = str(ex), 400
+        try:
+            of = (home, limits, db.path, db.is_memory, table, where)
+            offer = await asyncio.to_thread(start.offer, *of) | {"carried": carried}
+        except NanogptError as ex:
+            error = error or str(ex)
     found = await visible_runs(datasette, request, '"table" = ?', table)
     runs = [told_run(run, origin) for run, origin in found if origin == here]
     context = {"runs": runs, "models": await visible_models(datasette, request, here), "error": error}
@@ -189,6 +179,14 @@ async def table_page(datasette, request):
     context |= {"searched": any(key.startswith("_search") for key in request.args)}
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)
+
+
+async def enqueue(datasette, request, settings, limits):
+    """Queue a run, and go to its page."""
+    of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued)
+    run = await asyncio.to_thread(jobs.enqueue, *of)
+    datasette._nanogpt.woken.set()
+    return done(datasette, request, f"/-/nanogpt/runs/{run}", {"run": run})
 
 
 def said_json(request) -> bool:
@@ -329,11 +327,7 @@ async def run_change(datasette, request):
             settings = await asyncio.to_thread(
                 jobs.settings_to_resume, home, run, str(minutes), limits.max_minutes
             )
-            id = await asyncio.to_thread(
-                jobs.enqueue, home, run["database"], settings, request.actor, limits.max_queued
-            )
-            datasette._nanogpt.woken.set()
-            path = f"/-/nanogpt/runs/{id}"
+            return await enqueue(datasette, request, settings, limits)
     except NanogptError as ex:
         if said_json(request):
             return Response.json({"ok": False, "error": str(ex)}, status=400)

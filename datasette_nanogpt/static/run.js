@@ -65,7 +65,7 @@
     for (const end of ["x1", "x2"]) cursor?.setAttribute(end, across(near[0]));
     cursor?.setAttribute("visibility", "visible");
     const unit = byId("time").checked ? "s" : "steps";
-    const value = near[2] !== null ? `validation ${near[2].toFixed(3)}` : `training ${near[1].toFixed(3)}`;
+    const value = near[2] !== null ? `validation ${near[2].toFixed(3)}` : `training ${near[1]?.toFixed(3) ?? "?"}`;
     byId("reading").textContent = `${Math.round(near[0]).toLocaleString()} ${unit}: ${value}`;
   });
   for (const id of ["log", "time"]) byId(id).addEventListener("change", draw);
@@ -86,7 +86,7 @@
     byId("progress").value = run.progress ?? 0;
     for (const { step, val_bpb, sample } of answer.samples) {
       const article = document.createElement("article"), head = document.createElement("h3");
-      head.textContent = `Step ${step.toLocaleString()}, ${val_bpb.toFixed(3)}`;
+      head.textContent = `Step ${step.toLocaleString()}, ${val_bpb?.toFixed(3) ?? ""}`;
       const text = document.createElement("p");
       text.className = "text";
       text.textContent = sample;
