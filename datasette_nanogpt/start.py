@@ -15,7 +15,7 @@ from typing import Any
 from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from .plan import choose_plan
+from .plan import choose_plan, choose_vocab_size
 from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
@@ -23,6 +23,7 @@ MINUTES = (1, 3, 10, 30)
 SAMPLED_ROWS = 200  # read to estimate how much text there is
 MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
 EXCERPT = 300  # characters shown of a row
+BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
 FORM_DEFAULTS = {"minutes": "3"}
 # Least values are those of the command line.
 NUMBERS = {
@@ -124,8 +125,8 @@ def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
 
 
 def estimate(size: int, minutes: float) -> str:
-    plan = choose_plan(size, minutes)
-    shape = (plan.vocab_size, plan.block_size, plan.n_layer, plan.n_head, plan.n_embd)
+    plan = choose_plan(max(1, size // BYTES_PER_TOKEN), minutes)
+    shape = (choose_vocab_size(size), plan.block_size, plan.n_layer, plan.n_head, plan.n_embd)
     millions = GPTConfig(*shape, tied=False).parameters / 1e6
     return f"{plan.n_layer} layers, width {plan.n_embd}, about {millions:.1f}M parameters"
 
@@ -213,7 +214,7 @@ def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> list[str]:
     plan = choose_plan(10**7, settings["minutes"])
     n_head = settings.get("n_head") or plan.n_head
     n_embd = settings.get("n_embd") or (64 * n_head if "n_head" in settings else plan.n_embd)
-    vocab, block = (settings.get(key) or getattr(plan, key) for key in ("vocab_size", "block_size"))
+    vocab, block = settings.get("vocab_size") or 4096, settings.get("block_size") or plan.block_size
     n_layer, arch = settings.get("n_layer") or plan.n_layer, settings.get("arch") or "qwen3"
     if "n_head" not in settings and "n_embd" in settings:
         n_head = max(1, n_embd // 64)
