@@ -8,3 +8,79 @@ def register_commands(cli):
     from .cli import register
 
     register(cli)
+
+
+@hookimpl
+def register_actions(datasette):
+    from datasette.permissions import Action
+    from datasette.resources import TableResource
+
+    return [
+        Action(name=name, description=what, resource_class=TableResource, also_requires="view-table")
+        for name, what in (
+            ("nanogpt-train", "Train a GPT on a table"),
+            ("nanogpt-generate", "Write with the GPT of a table"),
+        )
+    ]
+
+
+@hookimpl
+def startup(datasette):
+    async def inner():
+        from llm_nanogpt.checkpoint import nanogpt_home
+
+        from .jobs import Worker
+
+        datasette._nanogpt = Worker(nanogpt_home())
+        datasette.add_background_task(datasette._nanogpt.work, name="nanogpt")
+
+    return inner
+
+
+@hookimpl
+def shutdown(datasette):
+    async def inner():
+        if worker := getattr(datasette, "_nanogpt", None):
+            await worker.close()
+
+    return inner
+
+
+@hookimpl
+def register_routes():
+    from . import views
+
+    table = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
+    return [
+        (r"^/-/nanogpt(?:\.(?P<format>json))?$", views.index_page),
+        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})(?:\.(?P<format>json|csv))?$", views.run_page),
+        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})/(?P<change>stop|stop-now|resume|delete)$", views.run_change),
+        (r"^/-/nanogpt/models/(?P<model>[^/]+?)(?:\.(?P<format>json))?$", views.model_page),
+        (table + r"(?:\.(?P<format>json))?$", views.table_page),
+    ]
+
+
+@hookimpl
+def menu_links(datasette, actor):
+    async def inner():
+        from .access import may_anywhere
+
+        if await may_anywhere(datasette, actor):
+            return [{"href": datasette.urls.path("/-/nanogpt"), "label": "GPTs"}]
+
+    return inner
+
+
+@hookimpl
+def table_actions(datasette, actor, database, table, request):
+    async def inner():
+        from .start import action_links
+
+        return await action_links(datasette, actor, database, table, request)
+
+    return inner
+
+
+@hookimpl
+def view_actions(datasette, actor, database, view, request):
+    return table_actions(datasette, actor, database, view, request)

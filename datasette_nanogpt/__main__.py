@@ -2,7 +2,7 @@
 
 import click
 
-from .cli import demo_command, train_command
+from .cli import demo_command, queued_command, train_command
 
 
 @click.group()
@@ -12,6 +12,7 @@ def main():
 
 main.add_command(train_command, "train")
 main.add_command(demo_command, "demo-db")
+main.add_command(queued_command, "queued")
 
 if __name__ == "__main__":
     main()

@@ -84,6 +84,18 @@ def train_command(as_json, **options):
         sys.exit(130)
 
 
+@click.command("queued", hidden=True)
+@click.argument("run", type=int)
+def queued_command(run):
+    """Train what was queued in the browser as RUN."""
+    from .jobs import train_queued
+    from .schedule import Stop
+
+    stop = Stop()
+    with told_by_click(), stop_on_signals(stop) as training:
+        train_queued(run, stop, training)
+
+
 @contextmanager
 def stop_on_signals(stop):
     """Ctrl+C anneals, twice stops at once, SIGTERM stops at once. Yields what to call when training begins:

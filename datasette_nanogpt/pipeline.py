@@ -128,8 +128,10 @@ class Finished:
 Event = Progress | Prepared | trainer.Event | Finished
 
 
-def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
+def train_table(options: Options, stop: Stop | None = None, queued: int | None = None) -> Iterator[Event]:
     """Train a GPT on a table. Yields Progress, Prepared once, the trainer's events, then Finished.
+
+    `queued` is the id of a run that stands in the registry already.
 
     Everything that can be wrong with the options is found before any work starts, and told at once in
     one NanogptError, a line each. A run that fails or is killed leaves a model folder that loads, or none.
@@ -141,7 +143,7 @@ def train_table(options: Options, stop: Stop | None = None) -> Iterator[Event]:
     with hold(home / name):
         recover(home / name)
         tables = options.sql or ", ".join(options.tables)
-        run = Run(home, name, location(options.database), tables, options.given())
+        run = Run(home, name, location(options.database), tables, options.given(), queued)
         try:
             status = yield from _train(options, source, settings, home / name, run, stop)
         except (OSError, sqlite3.OperationalError) as ex:
@@ -358,7 +360,6 @@ def _train(
         for event in trainer.train(model, tokens, settings, lambda: work.path, stop, write, work.state):
             if isinstance(event, trainer.Step):
                 run.step(event)
-                stop.requests = max(stop.requests, run.stop_requested())
             elif isinstance(event, trainer.Evaluation):
                 run.evaluation(event)
                 sample = event.sample
@@ -367,6 +368,7 @@ def _train(
                 if work.path is staging:
                     publish(staging, final)
                     work.path = final
+            stop.requests = max(stop.requests, run.stop_requested())  # scores may leave no time for a Step
             yield event
 
         status = meta["training"]["status"] = "stopped" if stop.requests else "finished"

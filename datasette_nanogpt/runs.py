@@ -37,7 +37,10 @@ def open_registry(home: Path) -> Database:
         # A run writes a few rows a second and waits for another writer rather than fail.
         db = Database(sqlite3.connect(home / "nanogpt.db", timeout=30, check_same_thread=False))
         db.enable_wal()
+        # A server and its pages, or two commands, may meet here on a home that is new.
+        db.execute("begin immediate")
         _migrations().apply(db)
+        db.conn.commit()
     except (OSError, sqlite3.Error) as ex:
         raise NanogptError(
             f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
@@ -58,7 +61,7 @@ def _migrations():
                 "name": str,  # of the model
                 "database": str,  # absolute path
                 "table": str,
-                "status": str,  # preparing, running, finished, stopped, failed, interrupted
+                "status": str,  # queued, preparing, running, finished, stopped, failed, interrupted
                 "started": str,  # UTC, ISO 8601
                 "ended": str,
                 "heartbeat": float,  # Unix time of the last sign of life
@@ -100,18 +103,33 @@ def _migrations():
         )
         db["samples"].create_index(["run", "step"])
 
+    @migrations()
+    def m002_queue(db):
+        db["runs"].add_column("actor", str)  # JSON: who asked for it in the browser
+        db["runs"].add_column("note", str)  # what it is at just now, for people
+
     return migrations
 
 
 class Run:
     """One run's rows. Written by the training process alone, but for `stop_requested`."""
 
-    def __init__(self, home: Path, name: str, database: str, table: str, settings: dict[str, Any]):
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        database: str,
+        table: str,
+        settings: dict[str, Any],
+        queued: int | None = None,
+    ):
+        """A new run, or the one that stands in the queue as number `queued`."""
         self.db = open_registry(home)
         # Whoever starts a run holds the lock on its model, so others that seem to be running are dead.
         self.db.execute(
-            "update runs set status = 'interrupted' where name = ? and status in ('preparing', 'running')",
-            [name],
+            "update runs set status = 'interrupted' where name = ? and status in ('preparing', 'running')"
+            " and id is not ?",
+            [name, queued],
         )
         row = {
             "name": name,
@@ -123,7 +141,9 @@ class Run:
             "pid": os.getpid(),
             "settings": json.dumps(settings),
         }
-        self.id: int = self.db["runs"].insert(row).last_pk
+        self.id: int = queued or self.db["runs"].insert(row).last_pk
+        if queued:
+            self.db["runs"].update(queued, row)
         self._beat = 0.0
 
     def update(self, **values: Any) -> None:

@@ -1,0 +1,323 @@
+"""Runs that are asked for in the browser: a queue in the registry, a worker a server, a child a run.
+
+One run at a time on one home, whoever started it: two would only slow each other. Which server trains a
+queued run is settled by one transaction, so two servers on one home never train it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.checkpoint import nanogpt_home
+from llm_nanogpt.errors import NanogptError
+
+from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
+
+POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
+SILENT_SECONDS = 15.0  # without a sign of life and without its model's lock, a run is dead
+SHUTDOWN_SECONDS = 8.0  # for the child to save what it has, of the 10 that a shutdown may take
+UNDER_WAY = ("preparing", "running")
+OVER = ("finished", "stopped", "failed", "interrupted")
+
+
+# ---- The registry, as the server uses it
+
+_ready: dict[Path, int] = {}  # home -> inode of its registry, once migrated
+
+
+@contextmanager
+def registry(home: Path, create: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection of one's own, committed at the end. Raises NanogptError where there is none to be had."""
+    file = home / "nanogpt.db"
+    if not create and not file.exists():
+        raise NanogptError(f"Nothing was trained yet in {home}")
+    if not file.exists() or _ready.get(home) != file.stat().st_ino:
+        open_registry(home).close()
+        _ready[home] = file.stat().st_ino
+    with closing(sqlite3.connect(file, timeout=30)) as db, db:
+        db.row_factory = sqlite3.Row
+        yield db
+
+
+def runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
+    """Runs as dicts, the newest first."""
+    try:
+        with registry(home) as db:
+            return [
+                dict(row) for row in db.execute(f"select * from runs where {where} order by id desc", values)
+            ]
+    except NanogptError:
+        return []
+
+
+def enqueue(home: Path, database: str, settings: dict[str, Any], actor: Any, most: int) -> int:
+    """Put a run at the end of the queue; its id. `settings` are those of `Options.given()`.
+
+    Raises NanogptError where `most` are waiting already, or one with this name.
+    """
+    tables = settings.get("table", ())
+    row = {
+        "name": settings["name"],
+        "database": database,
+        "table": settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables)),
+        "status": "queued",
+        "started": utc_now(),
+        "heartbeat": time.time(),
+        "stop_requested": 0,
+        "settings": json.dumps(settings),
+        "actor": json.dumps(actor),
+    }
+    with registry(home, create=True) as db:
+        db.execute("begin immediate")
+        waiting = [name for (name,) in db.execute("select name from runs where status = 'queued'")]
+        if len(waiting) >= most:
+            raise NanogptError(f"{len(waiting)} runs are waiting already: stop one of them, or try later")
+        if row["name"] in waiting:
+            raise NanogptError(f"A run with the name {row['name']} is waiting already: choose another name")
+        names = ", ".join(f'"{name}"' for name in row)
+        marks = ", ".join("?" * len(row))
+        return db.execute(f"insert into runs ({names}) values ({marks})", list(row.values())).lastrowid
+
+
+def claim(home: Path) -> int | None:
+    """The next run to train, now ours; None while there is none, or while another one is under way."""
+    if not runs(home, "status = 'queued'"):
+        return None
+    mark_dead(home)
+    with registry(home) as db:
+        db.execute("begin immediate")
+        if db.execute("select 1 from runs where status in (?, ?)", UNDER_WAY).fetchone():
+            return None
+        found = db.execute("select min(id) from runs where status = 'queued'").fetchone()[0]
+        change = "update runs set status = 'preparing', started = ?, heartbeat = ?, pid = null where id = ?"
+        db.execute(change, [utc_now(), time.time(), found])
+        return found
+
+
+def mark_dead(home: Path) -> None:
+    """Mark as interrupted what seems to be under way, but shows no sign of life."""
+    from llm_nanogpt.commands import is_training
+
+    for run in runs(home, "status in (?, ?) and heartbeat < ?", *UNDER_WAY, time.time() - SILENT_SECONDS):
+        if not is_training(home / run["name"]):
+            end(home, run["id"], "interrupted")
+
+
+def end(home: Path, run: int, status: str, error: str | None = None) -> None:
+    """Note how a run ended, unless it did that itself."""
+    with registry(home) as db:
+        change = (
+            "update runs set status = ?, error = ?, ended = ? where id = ? and status in ('queued', ?, ?)"
+        )
+        db.execute(change, [status, error, utc_now(), run, *UNDER_WAY])
+
+
+def ask_to_stop(home: Path, run: int, how: int) -> None:
+    """Ask a run to stop: 1 anneals, 2 saves at once. One that waits is taken out of the queue."""
+    with registry(home) as db:
+        db.execute("update runs set stop_requested = max(stop_requested, ?) where id = ?", [how, run])
+        change = "update runs set status = 'stopped', ended = ? where id = ? and status = 'queued'"
+        db.execute(change, [utc_now(), run])
+
+
+def forget(home: Path, run: int) -> None:
+    """Delete what is known of a run. Its model stays."""
+    with registry(home) as db:
+        if not db.execute(
+            "delete from runs where id = ? and status not in (?, ?)", [run, *UNDER_WAY]
+        ).rowcount:
+            raise NanogptError("A run that is under way cannot be deleted: stop it first")
+        for table in ("metrics", "samples"):
+            db.execute(f"delete from {table} where run = ?", [run])
+
+
+def resumable(home: Path, run: dict[str, Any]) -> float | None:
+    """How many minutes to offer for going on with a run: what is left, or 3. None where it cannot."""
+    latest = runs(home, "name = ?", run["name"])
+    state = home / run["name"] / "training" / "state.safetensors"
+    if run["status"] not in OVER or latest[0]["id"] != run["id"] or not state.exists():
+        return None
+    given = json.loads(run["settings"]).get("minutes") or 0
+    left = given - _seconds(home, run["id"]) / 60
+    return round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0
+
+
+def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: float) -> dict[str, Any]:
+    """The settings of a run that goes on with another one for so many minutes more."""
+    offered = resumable(home, run)
+    if offered is None:
+        raise NanogptError(
+            "This run cannot be resumed: it is not the last one of its model, or nothing was saved"
+        )
+    try:
+        more = float(minutes or offered)
+    except ValueError:
+        more = 0.0
+    if not 0 < more <= most:
+        raise NanogptError(f"Minutes must be more than 0 and at most {most:g}")
+    old = json.loads(run["settings"])
+    settings = {"database": run["database"]} | {key: old[key] for key in ("table", "sql") if key in old}
+    total = math.ceil((_seconds(home, run["id"]) / 60 + more) * 10) / 10
+    return {**settings, "name": run["name"], "resume": True, "minutes": total}
+
+
+def _seconds(home: Path, run: int) -> float:
+    """How long a run has trained, with all that it went on from."""
+    with registry(home) as db:
+        return db.execute("select max(seconds) from metrics where run = ?", [run]).fetchone()[0] or 0.0
+
+
+# ---- The worker of a server
+
+
+class Worker:
+    """Trains queued runs, one after the other, each in a child process of its own."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.woken = asyncio.Event()
+        self.closing = self.interrupting = False
+        self.child: asyncio.subprocess.Process | None = None
+        self.run_id: int | None = None
+        self.writing = 0  # texts that are being written in this server
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    async def work(self, datasette: Any) -> None:
+        """The background task."""
+        with suppress(sqlite3.Error, NanogptError):
+            await asyncio.to_thread(mark_dead, self.home)
+        while not self.closing:
+            run = None
+            with suppress(sqlite3.Error, NanogptError):  # a full or locked disk: try again
+                run = await asyncio.to_thread(claim, self.home)
+            if run is not None:
+                await self._train(run)
+                continue
+            self.woken.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
+
+    async def _train(self, run: int) -> None:
+        self.run_id = run
+        self.idle.clear()
+        try:
+            with tempfile.TemporaryFile() as errors:
+                code = await self._wait(run, errors)
+                errors.seek(0)
+                last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
+            if self.interrupting:
+                await asyncio.to_thread(self._interrupted, run)
+            else:
+                why = f"killed by signal {-code}" if code < 0 else "".join(last) or f"exit code {code}"
+                told = f"The training process ended unexpectedly: {why}"
+                await asyncio.to_thread(end, self.home, run, "interrupted" if code < 0 else "failed", told)
+        except OSError as ex:  # no memory or no process to be had
+            await asyncio.to_thread(end, self.home, run, "failed", f"Training could not be started: {ex}")
+        finally:
+            self.child = self.run_id = None
+            self.idle.set()
+
+    async def _wait(self, run: int, errors: Any) -> int:
+        """Start the child and wait for its end, beating for it until it does so itself."""
+        self.child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "datasette_nanogpt", "queued", str(run)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=errors,
+            cwd=self.home,  # with -m, the working folder is searched for modules: let it be one of our own
+            env={**os.environ, "NANOGPT_HOME": str(self.home.absolute())},
+            start_new_session=True,  # Ctrl+C in the terminal of the server is for the server
+        )
+        while True:
+            with suppress(asyncio.TimeoutError):
+                return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
+            with suppress(sqlite3.Error):
+                await asyncio.to_thread(self._beat, run)
+
+    def _beat(self, run: int) -> None:
+        with registry(self.home) as db:
+            db.execute("update runs set heartbeat = ? where id = ?", [time.time(), run])
+
+    def _interrupted(self, run: int) -> None:
+        """The server goes, so the run was interrupted, not stopped; one that had not begun waits again."""
+        with registry(self.home) as db:
+            change = "update runs set status = case when step is null then 'queued' else 'interrupted' end"
+            change += ", ended = case when step is null then null else ended end"
+            change += ", stop_requested = 0, note = null where id = ? and status in ('stopped', ?, ?)"
+            db.execute(change, [run, *UNDER_WAY])
+
+    async def close(self) -> None:
+        """Stop the child, with what it learnt saved, and start no other."""
+        self.closing = True
+        self.woken.set()
+        if self.child is None or self.run_id is None:
+            return
+        with suppress(sqlite3.Error, NanogptError):
+            # A run that a person has stopped already just ends sooner.
+            asked = await asyncio.to_thread(runs, self.home, "id = ? and stop_requested > 0", self.run_id)
+            self.interrupting = not asked
+            await asyncio.to_thread(ask_to_stop, self.home, self.run_id, 2)
+        try:
+            await asyncio.wait_for(self.idle.wait(), SHUTDOWN_SECONDS)
+        except asyncio.TimeoutError:
+            with suppress(ProcessLookupError):
+                self.child.kill()
+            await self.idle.wait()
+
+
+# ---- The child
+
+
+def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
+    """Train the queued run number `run`, and note in the registry what becomes of it."""
+    home = nanogpt_home()
+    if hasattr(os, "nice"):
+        os.nice(10)  # the server shares these cores, and people wait for it
+    (row,) = runs(home, "id = ?", run)
+    try:
+        from .pipeline import Options, Prepared, train_table
+        from .source import Progress
+        from .trainer import Note
+
+        _check_name(home, row)
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
+        for event in train_table(Options(**settings), stop, run):
+            match event:
+                case Prepared():
+                    training()
+                    _note(home, run, None)
+                case Note():
+                    _note(home, run, event.text)
+                case Progress():
+                    of = f" of {event.total:,}" if event.total else ""
+                    _note(home, run, f"{event.what}: {event.done:,}{of} {event.unit}")
+        _note(home, run, None)
+    except KeyboardInterrupt:
+        end(home, run, "stopped")
+    except NanogptError as ex:
+        end(home, run, "failed", str(ex))
+
+
+def _check_name(home: Path, row: dict[str, Any]) -> None:
+    """Say it in words that tell nothing of the other model, which may be of a private table."""
+    from .start import taken
+
+    if taken(home, row["name"], row["database"], row["table"]):
+        raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")
+
+
+def _note(home: Path, run: int, text: str | None) -> None:
+    with registry(home) as db:
+        db.execute("update runs set note = ? where id = ?", [text, run])

@@ -1,0 +1,157 @@
+"""Writing with a model for the browser: the settings, the text as it comes, and what of it is recited."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from datasette.utils import tilde_encode
+
+from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.errors import NanogptError
+
+from .recited import Recited, recited
+from .source import open_source
+
+SLICE = 0.05  # seconds: text is sent in pieces that come within
+MOST_SAMPLES = 5
+# name -> (kind, value where the form is empty, least, most, what it is called)
+SETTINGS: dict[str, tuple[type, Any, float, float, str]] = {
+    "temperature": (float, 0.8, 0, 5, "Temperature"),
+    "top_k": (int, 0, 0, 10**6, "Top k"),
+    "top_p": (float, 0.9, 0.001, 1, "Top p"),
+    "min_p": (float, 0.0, 0, 1, "Min p"),
+    "max_tokens": (int, 200, 1, 10**6, "Tokens"),
+    "samples": (int, 1, 1, MOST_SAMPLES, "Samples"),
+    "seed": (int, None, 0, 2**53 - 1, "Seed"),
+}
+
+
+def read_settings(form: Mapping[str, Any], most_tokens: int) -> dict[str, Any]:
+    """The settings that a form or a URL asks for. Raises NanogptError with all that is wrong, a line each."""
+    problems, found = [], {"prompt": str(form.get("prompt") or "")}
+    for name, (kind, default, least, most, label) in SETTINGS.items():
+        given = form.get(name)
+        if name == "max_tokens":
+            most, default = most_tokens, min(default, most_tokens)
+        try:
+            value = default if given in (None, "") else kind(given)
+        except (TypeError, ValueError):
+            problems.append(f"{label} must be a number, not {given!r}")
+            continue
+        if value is not None and not least <= value <= most:
+            problems.append(f"{label} must be from {least:g} to {most:g}, not {value:g}")
+        found[name] = value
+    if problems:
+        raise NanogptError("\n".join(problems))
+    return found
+
+
+def pieces(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Events: {"sample": i, "seed": its seed}, then {"text": ...} for each piece. Closing stops the work."""
+    from llm_nanogpt.generate import generate, open_model
+    from llm_nanogpt.sampler import Sampler
+
+    opened = open_model(folder)
+    for i in range(settings["samples"]):
+        seed = None if settings["seed"] is None else settings["seed"] + i
+        how = {name: settings[name] for name in ("temperature", "top_k", "top_p", "min_p")}
+        sampler = Sampler(seed=seed, **how)
+        yield {"sample": i, "seed": sampler.seed}
+        run = generate(
+            opened.model,
+            opened.tokenizer,
+            settings["prompt"],
+            max_tokens=settings["max_tokens"],
+            sampler=sampler,
+        )
+        try:
+            for piece in run:
+                yield {"text": piece}
+        finally:
+            run.close()
+
+
+async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncIterator[list[dict[str, Any]]]:
+    """Events from a thread, in lists of what comes within a slice of time. Whoever leaves stops the work."""
+
+    def fetch() -> list[dict[str, Any]]:
+        found, end = [], time.monotonic() + SLICE
+        for event in events:
+            found.append(event)
+            if time.monotonic() >= end:
+                break
+        return found
+
+    try:
+        while fetched := await asyncio.to_thread(fetch):
+            yield fetched
+    finally:
+        with suppress(ValueError):  # the thread is at it just now: that slice is the last
+            events.close()
+
+
+def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited], int, bool]:
+    """What of the texts stands in the table that the model was trained on. Raises NanogptError without it."""
+    source = checkpoint.meta["source"]
+
+    def rows():
+        if source.get("sql"):
+            opened = [open_source(source["database"], "query", sql=source["sql"])]
+        else:
+            opened = [
+                open_source(
+                    source["database"],
+                    known["table"],
+                    title=known["title"] or "",
+                    body=known["body"],
+                    where=source.get("where"),
+                )
+                for known in source.get("tables") or [source]
+            ]
+        for table in opened:
+            for keys, document in table.keyed_documents():
+                yield table.table, keys, document
+
+    return recited(texts, rows())
+
+
+def told_recited(found: Recited, datasette: Any, database: str) -> dict[str, Any]:
+    """For JSON: places in the text, and the addresses of rows."""
+    passages = []
+    for p in found.passages:
+        url = None
+        if p.keys:
+            row = ",".join(tilde_encode(str(value)) for value in p.keys.values())
+            url = str(datasette.urls.row(database, p.table, row))
+        passages.append({"start": p.start, "end": p.end, "words": p.words, "url": url})
+    return {
+        "passages": passages,
+        "share": round(found.share, 3),
+        "longest": found.longest,
+        "words": found.words,
+    }
+
+
+def llm_line(name: str, settings: Mapping[str, Any]) -> str:
+    """What to type in a terminal for the same."""
+    words = ["llm", "-m", name, settings["prompt"]]
+    for key in ("temperature", "top_k", "top_p", "min_p", "max_tokens", "seed"):
+        if settings[key] is not None:
+            words += ["-o", key, str(settings[key])]
+    return shlex.join(words)
+
+
+def python_lines(name: str, settings: Mapping[str, Any]) -> str:
+    keys = ("temperature", "top_k", "top_p", "min_p", "max_tokens", "seed")
+    options = "".join(f", {key}={settings[key]!r}" for key in keys if settings[key] is not None)
+    return (
+        f"import llm\n\nmodel = llm.get_model({json.dumps(name)})\n"
+        f"print(model.prompt({settings['prompt']!r}{options}).text())"
+    )

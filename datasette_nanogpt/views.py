@@ -1,0 +1,438 @@
+"""The pages, each with its JSON beside it. Every route asks `access` before it tells anything."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import functools
+import io
+import json
+import re
+import shlex
+from typing import Any
+
+from datasette.filters import Filters
+from datasette.resources import DatabaseResource, TableResource
+from datasette.utils import tilde_decode
+from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
+
+from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, valid_name
+from llm_nanogpt.errors import NanogptError
+
+from . import chart, jobs, play, start
+from .access import Origin, may, origin_of_model, origin_of_run
+
+SHOWN_RUNS = 100
+RUN_FIELDS = (
+    "id name status started ended step progress eta tokens_per_second val_bpb error note stop_requested"
+)
+
+
+def home_of(datasette):
+    return datasette._nanogpt.home
+
+
+def page(view):
+    """A view whose NotFound is answered here. Raised on, it would cost Datasette a second where rich is
+    installed, for a traceback with all locals."""
+
+    @functools.wraps(view)
+    async def answered(datasette, request):
+        try:
+            return await view(datasette, request)
+        except NotFound as ex:
+            if wants_json(request) or said_json(request):
+                return Response.error(str(ex), 404)
+            context = {"title": "Not found", "error": str(ex), "ok": False, "status": 404}
+            return await render(datasette, request, "error.html", context, 404)
+
+    return answered
+
+
+def wants_json(request) -> bool:
+    return request.url_vars.get("format") == "json"
+
+
+async def render(datasette, request, template, context, status=200):
+    return Response.html(await datasette.render_template(template, context, request=request), status=status)
+
+
+def told_run(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """What anyone who may see a run is told of it: no paths, no process ids."""
+    told = {field: run[field] for field in RUN_FIELDS.split()}
+    return told | {"database": origin.database, "table": run["table"], "over": run["status"] in jobs.OVER}
+
+
+async def visible_runs(datasette, request, where="1", *values) -> list[dict[str, Any]]:
+    """The newest runs that the actor may see, and their origins."""
+    found = []
+    for run in await asyncio.to_thread(jobs.runs, home_of(datasette), where, *values):
+        origin = origin_of_run(datasette, run)
+        if await may(datasette, request.actor, "view-table", origin):
+            found.append((run, origin))
+        if len(found) == SHOWN_RUNS:
+            break
+    return found
+
+
+async def visible_models(datasette, request, of: Origin | None = None) -> list[dict[str, Any]]:
+    found = []
+    for name, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(home_of(datasette)))):
+        if isinstance(checkpoint, NanogptError):
+            continue  # nobody knows whose it is
+        origin = origin_of_model(datasette, checkpoint.meta)
+        if not await may(datasette, request.actor, "view-table", origin) or (of and of != origin):
+            continue
+        source, score = (checkpoint.meta.get(key) or {} for key in ("source", "score"))
+        found.append(
+            {
+                "name": name,
+                "database": origin.database,
+                "table": source.get("table"),
+                "rows": source.get("rows"),
+                "parameters": checkpoint.config.parameters,
+                "val_bpb": score.get("val_bpb"),
+                "trained": (checkpoint.meta.get("training") or {}).get("updated"),
+            }
+        )
+    return found
+
+
+# ---- All runs and models
+
+
+async def index_page(datasette, request):
+    found = await visible_runs(datasette, request)
+    models = await visible_models(datasette, request)
+    runs = [told_run(*pair) for pair in found]
+    if wants_json(request):
+        return Response.json({"ok": True, "runs": runs, "models": models})
+    lines = await asyncio.to_thread(_sparklines, home_of(datasette), [run["id"] for run in runs])
+    return await render(
+        datasette, request, "nanogpt_index.html", {"runs": runs, "models": models, "lines": lines}
+    )
+
+
+def _sparklines(home, ids) -> dict[int, str]:
+    if not ids:
+        return {}
+    scores: dict[int, list[float]] = {}
+    marks = ", ".join("?" * len(ids))
+    with jobs.registry(home) as db:
+        select = (
+            f"select run, val_bpb from metrics where val_bpb is not null and run in ({marks}) order by id"
+        )
+        for run, bpb in db.execute(select, ids):
+            scores.setdefault(run, []).append(bpb)
+    return {run: chart.sparkline(values) for run, values in scores.items()}
+
+
+# ---- The page of a table: what was trained on it, and the form that starts a run
+
+
+@page
+async def table_page(datasette, request):
+    database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
+    db = next((db for db in datasette.databases.values() if db.route == database), None)
+    database = db.name if db else database
+    # The permission first: whether a private table exists is nobody's business.
+    resource = TableResource(database, table)
+    await datasette.ensure_permission(action="view-table", resource=resource, actor=request.actor)
+    if db is None or not (await db.table_exists(table) or await db.view_exists(table)):
+        raise NotFound(f"There is no table {table}")
+    may_train = await datasette.allowed(action="nanogpt-train", resource=resource, actor=request.actor)
+    may_sql = await datasette.allowed(
+        action="execute-sql", resource=DatabaseResource(database), actor=request.actor
+    )
+    here = Origin(database, (table,))
+    home, limits = home_of(datasette), start.Limits.of(datasette)
+    columns = await db.table_columns(table)
+    offer, error, status, where, carried = None, None, 200, None, ""
+    fields = dict(start.FORM_DEFAULTS)
+    posting = request.method == "POST"
+    if posting and not may_train:
+        raise Forbidden("Training on this table needs the permission nanogpt-train")
+    if may_train:
+        try:
+            where, carried = rows_to_train_on(request, table, columns, may_sql)
+            if posting:
+                fields |= await posted(request)
+                if fields.get("where") and not may_sql:
+                    raise Forbidden("An SQL condition needs the permission execute-sql")
+                of = (home, limits, db.path, db.is_memory, table, fields, fields.get("where") or where)
+                settings = await asyncio.to_thread(start.settings_from_form, *of)
+                return await enqueue(datasette, request, settings, limits)
+        except NanogptError as ex:
+            error, status = str(ex), 400
+        try:
+            of = (home, limits, db.path, db.is_memory, table, where)
+            offer = await asyncio.to_thread(start.offer, *of) | {"carried": carried}
+        except NanogptError as ex:
+            error = error or str(ex)
+    found = await visible_runs(datasette, request, '"table" = ?', table)
+    runs = [told_run(run, origin) for run, origin in found if origin == here]
+    context = {"runs": runs, "models": await visible_models(datasette, request, here), "error": error}
+    if wants_json(request) or said_json(request):
+        return Response.json({"ok": error is None, **context, "offer": offer}, status=status)
+    context |= {"database": database, "table": table, "columns": columns, "offer": offer, "fields": fields}
+    context |= {"may_train": may_train, "may_sql": may_sql, "limits": limits}
+    context |= {"searched": any(key.startswith("_search") for key in request.args)}
+    context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
+    return await render(datasette, request, "nanogpt_table.html", context, status)
+
+
+async def enqueue(datasette, request, settings, limits):
+    """Queue a run, and go to its page."""
+    of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued)
+    run = await asyncio.to_thread(jobs.enqueue, *of)
+    datasette._nanogpt.woken.set()
+    return done(datasette, request, f"/-/nanogpt/runs/{run}", {"run": run})
+
+
+def said_json(request) -> bool:
+    return (request.headers.get("content-type") or "").startswith("application/json")
+
+
+async def posted(request) -> dict[str, Any]:
+    if not said_json(request):
+        return await request.post_vars()
+    try:
+        found = await request.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NanogptError("The body must be a JSON object")
+    return found
+
+
+def done(datasette, request, path: str, told: dict[str, Any]) -> Response:
+    """After a POST: to the page of what was changed, or the same as JSON."""
+    url = datasette.urls.path(path)
+    return Response.json({"ok": True, "url": url, **told}) if said_json(request) else Response.redirect(url)
+
+
+def rows_to_train_on(request, table: str, columns: list[str], may_sql: bool) -> tuple[str | None, str]:
+    """The filters in the URL as an SQL condition, and in words. A `_where` in it needs `execute-sql`."""
+    pairs = [
+        (key, value)
+        for key in request.args
+        if not key.startswith("_") and key.rpartition("__")[0 if "__" in key else 2] in columns
+        for value in request.args.getlist(key)
+    ]
+    filters = Filters(pairs)
+    try:
+        clauses, params = filters.build_where_clauses(table)
+    except ValueError as ex:
+        raise NanogptError(f"A filter in the URL does not work: {ex}") from ex
+    clauses = [start.with_values(clause, params) for clause in clauses]
+    words = [filters.human_description_en()] if clauses else []
+    if extra := request.args.getlist("_where"):
+        if not may_sql:
+            raise Forbidden("_where= needs the permission execute-sql")
+        clauses += [f"({clause}\n)" for clause in extra]
+        words += extra
+    return " and ".join(clauses) or None, " and ".join(words)
+
+
+# ---- One run
+
+
+async def run_of(datasette, request, action="view-table") -> tuple[dict[str, Any], Origin]:
+    """The run of a URL. One that the actor may not see is not there."""
+    found = await visible_runs(datasette, request, "id = ?", int(request.url_vars["run"]))
+    if not found:
+        raise NotFound("There is no such run")
+    if not await may(datasette, request.actor, action, found[0][1]):
+        raise Forbidden(f"This needs the permission {action}")
+    return found[0]
+
+
+@page
+async def run_page(datasette, request):
+    run, origin = await run_of(datasette, request)
+    home, told = home_of(datasette), told_run(run, origin)
+    if request.url_vars.get("format") == "csv":
+        return Response.text(
+            await asyncio.to_thread(_csv, home, run["id"]),
+            headers={"content-disposition": f'attachment; filename="nanogpt-run-{run["id"]}.csv"'},
+        )
+    after = re.fullmatch(r"(\d{1,15})\.(\d{1,15})", request.args.get("after") or "")
+    metric, sample = map(int, after.groups()) if after else (0, 0)
+    points = None if after or wants_json(request) else chart.POINTS
+    rows = await asyncio.to_thread(chart.metrics, home, run["id"], metric, points)
+    samples = await asyncio.to_thread(chart.samples, home, run["id"], sample)
+    live = {
+        "run": told,
+        "metrics": rows,
+        "samples": samples,
+        "next": f"{rows[-1][0] if rows else metric}.{samples[-1]['id'] if samples else sample}",
+    }
+    if wants_json(request):
+        return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
+    behind = await asyncio.to_thread(chart.earlier, home, run)
+    may_train = await may(datasette, request.actor, "nanogpt-train", origin)
+    context = {
+        **live,
+        "svg": chart.svg(rows, behind),
+        "live": chart.for_script({**live, "samples": [], "earlier": behind}),
+        "plan": json.loads(run["plan"] or "{}"),
+        "settings": {k: v for k, v in json.loads(run["settings"]).items() if k not in ("database", "token")},
+        "may_train": may_train,
+        "command": command_line(run) if may_train else None,
+        "more_minutes": await asyncio.to_thread(jobs.resumable, home, run) if may_train else None,
+        "has_model": (home / run["name"]).is_dir(),
+    }
+    return await render(datasette, request, "nanogpt_run.html", context)
+
+
+def _csv(home, run: int) -> str:
+    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second"
+    out = io.StringIO()
+    with jobs.registry(home) as db:
+        select = f"select {columns.replace(' ', ', ')} from metrics where run = ? order by id"
+        csv.writer(out).writerows([columns.split(), *map(tuple, db.execute(select, [run]))])
+    return out.getvalue()
+
+
+def command_line(run: dict[str, Any]) -> str:
+    """What to type in a terminal to do the same again."""
+    settings = json.loads(run["settings"])
+    tables = settings.pop("table", ())
+    words = ["datasette", "nanogpt-train", settings.pop("database", run["database"])]
+    words += [tables] if isinstance(tables, str) else tables
+    for option, value in settings.items():
+        flag = "--" + option.replace("_", "-")
+        for one in value if isinstance(value, list) else [value]:
+            words += [flag] if one is True else [flag, str(one)]
+    return shlex.join(words)
+
+
+@page
+async def run_change(datasette, request):
+    """POST: stop, stop-now, resume, delete."""
+    if request.method != "POST":
+        return Response.text("POST only", status=405, headers={"allow": "POST"})
+    run, origin = await run_of(datasette, request, "nanogpt-train")
+    home, change, id = home_of(datasette), request.url_vars["change"], run["id"]
+    path = f"/-/nanogpt/runs/{id}"
+    try:
+        if change in ("stop", "stop-now"):
+            await asyncio.to_thread(jobs.ask_to_stop, home, id, 2 if change == "stop-now" else 1)
+        elif change == "delete":
+            await asyncio.to_thread(jobs.forget, home, id)
+            path = "/-/nanogpt"
+        else:
+            limits = start.Limits.of(datasette)
+            minutes = (await posted(request)).get("minutes") or ""
+            settings = await asyncio.to_thread(
+                jobs.settings_to_resume, home, run, str(minutes), limits.max_minutes
+            )
+            return await enqueue(datasette, request, settings, limits)
+    except NanogptError as ex:
+        if said_json(request):
+            return Response.json({"ok": False, "error": str(ex)}, status=400)
+        datasette.add_message(request, str(ex), datasette.ERROR)
+    return done(datasette, request, path, {"run": id})
+
+
+# ---- Writing with a model
+
+
+@page
+async def model_page(datasette, request):
+    """GET: the playground. POST: text as it comes, a JSON object a line."""
+    home, name, limits = (
+        home_of(datasette),
+        tilde_decode(request.url_vars["model"]),
+        start.Limits.of(datasette),
+    )
+    try:
+        checkpoint = await asyncio.to_thread(read_checkpoint, home / name) if valid_name(name) else None
+    except NanogptError:
+        checkpoint = None  # nobody knows whose it is
+    origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
+    if not await may(datasette, request.actor, "view-table", origin):
+        raise NotFound("There is no such model")
+    may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
+    if request.method == "POST":
+        if not may_write:
+            raise Forbidden("Writing with this model needs the permission nanogpt-generate")
+        return await write(datasette, request, checkpoint, origin, limits)
+    error = None
+    try:
+        settings = play.read_settings({key: request.args[key] for key in request.args}, limits.max_tokens)
+    except NanogptError as ex:
+        error, settings = str(ex), play.read_settings({}, limits.max_tokens)
+    meta = checkpoint.meta
+    told = {
+        "name": name,
+        "database": origin.database,
+        "table": meta["source"]["table"],
+        "rows": meta["source"].get("rows"),
+        "parameters": checkpoint.config.parameters,
+        "context": checkpoint.config.block_size,
+        "vocabulary": checkpoint.config.vocab_size,
+        "score": meta.get("score"),
+    }
+    if wants_json(request):
+        return Response.json({"ok": True, "model": told})
+    context = {"model": told, "fields": settings, "settings": play.SETTINGS, "error": error}
+    context |= {"may_write": may_write, "limits": limits, "origin": origin}
+    context |= {"llm": play.llm_line(name, settings), "python": play.python_lines(name, settings)}
+    return await render(datasette, request, "nanogpt_model.html", context)
+
+
+async def write(datasette, request, checkpoint, origin, limits):
+    try:
+        settings = play.read_settings(await posted(request), limits.max_tokens)
+    except NanogptError as ex:
+        return Response.json({"ok": False, "error": str(ex)}, status=400)
+    worker = datasette._nanogpt
+    busy = "Others are writing just now: try again in a moment"
+    if worker.writing >= limits.max_generations:
+        return Response.json({"ok": False, "error": busy}, status=429, headers={"retry-after": "5"})
+
+    async def stream(writer):
+        async def tell(event):
+            await writer.write(json.dumps(event) + "\n")
+
+        if worker.writing >= limits.max_generations:
+            return await tell({"error": busy})
+        texts: list[str] = []
+        seed = None
+        gone = asyncio.create_task(until_gone(request))
+        worker.writing += 1
+        events = play.in_slices(play.pieces(checkpoint.path, settings))
+        try:
+            async for some in events:
+                if gone.done():
+                    return
+                for event in some:
+                    if "sample" in event:
+                        texts.append("")
+                        seed = event["seed"] if seed is None else seed
+                    else:
+                        texts[-1] += event["text"]
+                    await tell(event)
+            # The prompt is what a person wrote: only what the model wrote is looked for.
+            found, looked, all_of_them = await asyncio.to_thread(play.find_recited, checkpoint, texts)
+            for i, one in enumerate(found):
+                await tell({"recited": i, **play.told_recited(one, datasette, origin.database)})
+            same = (checkpoint.name, settings | {"seed": seed})
+            lines = {"llm": play.llm_line(*same), "python": play.python_lines(*same)}
+            await tell({"done": True, "rows": looked, "all_rows": all_of_them, **lines})
+        except NanogptError as ex:
+            await tell({"error": str(ex)})
+        finally:
+            await events.aclose()
+            worker.writing -= 1
+            gone.cancel()
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return AsgiStream(stream, headers=headers, content_type="application/x-ndjson; charset=utf-8")
+
+
+async def until_gone(request) -> None:
+    """Until the client goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

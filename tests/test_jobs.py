@@ -1,0 +1,188 @@
+"""The queue, its workers and their children: real processes on a real registry."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+
+from datasette_nanogpt import jobs
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
+
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+TINY |= {"device": "cpu"}
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "blog.db"
+    db = sqlite_utils.Database(path)
+    db["entry"].insert_all({"id": i, "title": f"T{i}", "body": t} for i, t in enumerate(TEXTS))
+    return str(path)
+
+
+@pytest.fixture
+def enqueue(home, database):
+    def enqueue(name="nanogpt-blog", **changes):
+        settings = {"database": database, "table": "entry", "name": name, **TINY, "max_iters": 8, **changes}
+        return jobs.enqueue(home, database, settings, {"id": "ann"}, most=10)
+
+    return enqueue
+
+
+@pytest.fixture
+async def worker(home):
+    """Start as many workers as are called for; none outlives the test."""
+    started = []
+
+    def start():
+        worker = jobs.Worker(home)
+        started.append((worker, asyncio.create_task(worker.work(None))))
+        return worker
+
+    yield start
+    for worker, task in started:
+        await worker.close()
+        await task
+
+
+async def until(home, run, *statuses, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        (row,) = jobs.runs(home, "id = ?", run)
+        if row["status"] in statuses:
+            return row
+        await asyncio.sleep(0.05)
+    raise AssertionError(row)
+
+
+async def until_trained(home, run):
+    """Until there is something to resume from."""
+    await until(home, run, "running")
+    while not jobs.runs(home, "id = ? and step > 0 and val_bpb > 0", run):
+        await asyncio.sleep(0.05)
+
+
+ENDLESS = {"max_iters": 10**7, "eval_interval": 50}
+
+
+async def test_a_queued_run_becomes_a_model(home, enqueue, worker):
+    run = enqueue()
+    worker()
+    row = await until(home, run, *jobs.OVER)
+    assert (row["status"], row["error"], row["step"], row["note"]) == ("finished", None, 8, None)
+    assert json.loads(row["actor"]) == {"id": "ann"} and row["pid"] != os.getpid()
+    assert read_checkpoint(home / "nanogpt-blog")
+
+
+async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, worker):
+    ids = [enqueue(name) for name in ("a", "b", "c")]
+    worker(), worker()
+    rows = [await until(home, run, *jobs.OVER) for run in ids]
+    assert [row["status"] for row in rows] == ["finished"] * 3
+    assert all(one["ended"] <= next["started"] for one, next in zip(rows, rows[1:], strict=False))
+    with jobs.registry(home) as db:
+        scores = db.execute("select run, count(*) from samples group by run").fetchall()
+    assert [tuple(row) for row in scores] == [(run, scores[0][1]) for run in ids]
+
+
+async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueue, worker):
+    run, waiting = enqueue("a", **ENDLESS), enqueue("b")
+    worker()
+    await until_trained(home, run)
+    jobs.ask_to_stop(home, waiting, 1)
+    jobs.ask_to_stop(home, run, 1)
+    assert (await until(home, run, *jobs.OVER))["status"] == "stopped"
+    assert (await until(home, waiting, *jobs.OVER))["pid"] is None
+    jobs.forget(home, run)
+    assert not jobs.runs(home, "id = ?", run) and read_checkpoint(home / "a")
+
+
+async def test_a_server_that_goes_leaves_the_run_to_be_resumed(home, enqueue, worker, database):
+    run, waiting = enqueue(**ENDLESS), enqueue("b")
+    first = worker()
+    await until_trained(home, run)
+    pid = jobs.runs(home, "id = ?", run)[0]["pid"]
+    with pytest.raises(NanogptError, match="stop it first"):
+        jobs.forget(home, run)
+    began = time.monotonic()
+    await first.close()
+    assert time.monotonic() - began < 10
+    with pytest.raises(ProcessLookupError):  # gone, and not as a zombie
+        os.kill(pid, 0)
+    (row,) = jobs.runs(home, "id = ?", run)
+    assert row["status"] == "interrupted" and jobs.runs(home, "id = ?", waiting)[0]["status"] == "queued"
+    jobs.ask_to_stop(home, waiting, 1)
+    resume = {"database": database, "table": "entry", "name": "nanogpt-blog", "resume": True}
+    again = jobs.enqueue(home, database, {**resume, "max_iters": row["step"] + 1000}, None, 10)
+    worker()
+    row = await until(home, again, *jobs.OVER)
+    assert row["status"] == "finished" and json.loads(row["plan"])["resumed_from"] > 0
+
+
+async def test_a_server_that_goes_before_training_began_leaves_the_run_in_the_queue(home, enqueue, worker):
+    run = enqueue(**ENDLESS)
+    first = worker()
+    await until(home, run, "preparing")
+    await first.close()
+    (row,) = jobs.runs(home, "id = ?", run)
+    assert row["status"] == "queued" and row["stop_requested"] == 0
+
+
+async def test_a_child_that_is_killed_is_told(home, enqueue, worker):
+    run, after = enqueue("a", **ENDLESS), enqueue("b")
+    worker()
+    await until_trained(home, run)
+    os.kill(jobs.runs(home, "id = ?", run)[0]["pid"], signal.SIGKILL)
+    row = await until(home, run, *jobs.OVER)
+    assert row["status"] == "interrupted" and "signal 9" in row["error"]
+    assert (await until(home, after, *jobs.OVER))["status"] == "finished"
+
+
+async def test_what_is_wrong_with_a_run_is_told(home, enqueue, worker):
+    run = enqueue(n_embd=18, n_head=6)
+    worker()
+    row = await until(home, run, *jobs.OVER)
+    assert row["status"] == "failed" and "even head size" in row["error"]
+
+
+def test_the_dead_are_told_from_the_quiet(home, enqueue):
+    from filelock import FileLock
+
+    dead, quiet, alive = (enqueue(name) for name in ("dead", "quiet", "alive"))
+    with jobs.registry(home) as db:
+        db.execute("update runs set status = 'running', heartbeat = ?", [time.time() - 60])
+        db.execute("update runs set heartbeat = ? where id = ?", [time.time(), alive])
+    with FileLock(home / ".quiet.lock"):
+        assert jobs.claim(home) is None
+        jobs.mark_dead(home)
+    found = {row["id"]: row["status"] for row in jobs.runs(home)}
+    assert found == {dead: "interrupted", quiet: "running", alive: "running"}
+
+
+def test_the_queue_has_an_end(home, enqueue, database):
+    enqueue("a")
+    with pytest.raises(NanogptError, match="waiting already: choose another"):
+        enqueue("a")
+    settings = {"name": "b", "table": "entry"}
+    with pytest.raises(NanogptError, match="1 runs are waiting"):
+        jobs.enqueue(home, database, settings, None, most=1)
+
+
+def test_a_home_without_runs_stays_as_it_is(home):
+    assert jobs.runs(home) == [] and jobs.claim(home) is None and not home.exists()
+
+
+def test_many_may_open_a_new_registry_at_once(home):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from datasette_nanogpt.runs import open_registry
+
+    with ThreadPoolExecutor(12) as pool:
+        for db in pool.map(lambda _: open_registry(home), range(12)):
+            assert "note" in db["runs"].columns_dict

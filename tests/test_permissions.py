@@ -1,0 +1,193 @@
+"""Every route and method, for everyone, on everything: what is private does not show in any answer."""
+
+import shutil
+import sqlite3
+
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+from datasette.app import Datasette
+
+from datasette_nanogpt import jobs
+from datasette_nanogpt.pipeline import Options, train_table
+
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+TINY |= {"max_iters": 4, "eval_interval": 2, "device": "cpu"}
+ACTORS = {"anonymous": None, "reader": {"id": "reader"}, "trainer": {"id": "trainer"}, "root": {"id": "root"}}
+# Of the public table, of the private one, of a table of a database that is not attached.
+NAMES = {"public": "nanogpt-open", "private": "nanogpt-hush", "elsewhere": "nanogpt-afar"}
+SECRETS = ("hush", "afar", "zebra", "away")  # names and words of the private table and of the other database
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two databases, and a home with a model of each of three tables."""
+    folder = tmp_path_factory.mktemp("trained")
+    texts = [{"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS)]
+    db = sqlite_utils.Database(folder / "blog.db")
+    db["entry"].insert_all(texts)
+    db["hush"].insert_all(row | {"body": "zebra " + row["body"]} for row in texts)
+    sqlite_utils.Database(folder / "away.db")["entry"].insert_all(texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NANOGPT_HOME", str(folder / "models"))
+        for kind, file, table in (
+            ("public", "blog", "entry"),
+            ("private", "blog", "hush"),
+            ("elsewhere", "away", "entry"),
+        ):
+            list(train_table(Options(str(folder / f"{file}.db"), table, name=NAMES[kind], **TINY)))
+    return folder
+
+
+@pytest.fixture
+async def datasette(trained, home):
+    shutil.copytree(trained / "models", home)
+    ids = {"id": ["trainer", "root"]}
+    datasette = Datasette(
+        [str(trained / "blog.db")],
+        memory=True,
+        config={
+            "permissions": {"nanogpt-train": ids, "nanogpt-generate": ids},
+            "databases": {"blog": {"tables": {"hush": {"allow": {"id": "root"}}}}},
+        },
+    )
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    yield datasette
+    datasette.close()
+
+
+def routes(kind: str) -> list[tuple[str, str, dict, str]]:
+    """(method, path, form, the permission it needs)"""
+    run, table = {"public": (1, "entry"), "private": (2, "hush"), "elsewhere": (3, "nothing")}[kind]
+    page = f"/blog/{table}/-/nanogpt"
+    found = [
+        ("GET", page, {}, "view-table"),
+        ("GET", page + ".json", {}, "view-table"),
+        ("POST", page, {"minutes": "1", "name": f"new-{kind}"}, "nanogpt-train"),
+        ("GET", f"/-/nanogpt/runs/{run}", {}, "view-table"),
+        ("GET", f"/-/nanogpt/runs/{run}.json", {}, "view-table"),
+        ("GET", f"/-/nanogpt/runs/{run}.json?after=0.0", {}, "view-table"),
+        ("GET", f"/-/nanogpt/runs/{run}.csv", {}, "view-table"),
+    ]
+    model = f"/-/nanogpt/models/{NAMES[kind]}"
+    found += [("GET", model, {}, "view-table"), ("GET", model + ".json", {}, "view-table")]
+    found += [("POST", model, {"max_tokens": "5", "seed": "1"}, "nanogpt-generate")]
+    for change in ("stop", "stop-now", "resume", "delete"):
+        found.append(("POST", f"/-/nanogpt/runs/{run}/{change}", {"minutes": "1"}, "nanogpt-train"))
+    return found
+
+
+def allowed(actor: str, kind: str, permission: str) -> bool:
+    if kind == "elsewhere":
+        return False
+    if kind == "private":
+        return actor == "root"
+    return permission == "view-table" or actor in ("trainer", "root")
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_matrix(datasette, home, actor, kind):
+    jobs.enqueue(home, "/nowhere.db", {"name": "afar-waiting", "table": "entry"}, None, 10)
+    for method, path, form, permission in routes(kind):
+        response = await datasette.client.request(method, path, data=form or None, actor=ACTORS[actor])
+        may = allowed(actor, kind, permission)
+        assert (response.status_code in (200, 302)) is may, (method, path, response.status_code)
+        if not may:
+            assert response.status_code in (403, 404), (method, path)
+        if actor != "root" and "hush" not in path:
+            leaked = [word for word in SECRETS if word in response.text]
+            assert not leaked, (method, path, leaked)
+        if actor != "root":
+            assert "zebra" not in response.text, (method, path)
+    if not allowed(actor, kind, "nanogpt-train"):
+        assert [row["name"] for row in jobs.runs(home, "status = 'queued'")] == ["afar-waiting"]
+        assert len(jobs.runs(home, "stop_requested = 0")) == 4
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+@pytest.mark.parametrize("path", ["/-/nanogpt", "/-/nanogpt.json"])
+async def test_the_index_shows_what_one_may_see(datasette, actor, path):
+    text = (await datasette.client.get(path, actor=ACTORS[actor])).text
+    assert "nanogpt-open" in text and "nanogpt-afar" not in text and "away" not in text
+    assert ("nanogpt-hush" in text) is (actor == "root")
+
+
+@pytest.mark.parametrize("kind", ["private", "elsewhere"])
+async def test_what_is_hidden_looks_like_what_is_not_there(datasette, kind):
+    for method, path, form, _ in routes(kind):
+        if "/runs/" in path:
+            hidden = await datasette.client.request(method, path, data=form or None, actor=ACTORS["trainer"])
+            number = path.split("/")[3].partition(".")[0]
+            missing = path.replace(f"/runs/{number}", "/runs/999")
+            absent = await datasette.client.request(
+                method, missing, data=form or None, actor=ACTORS["trainer"]
+            )
+            assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
+
+
+async def test_a_table_one_may_not_see_is_refused_whether_or_not_it_exists(datasette):
+    datasette.config["databases"]["blog"]["tables"]["nothing"] = {"allow": False}
+    for table in ("hush", "nothing"):
+        response = await datasette.client.get(f"/blog/{table}/-/nanogpt", actor=ACTORS["trainer"])
+        assert response.status_code == 403
+
+
+async def test_a_name_that_is_taken_by_a_hidden_table_tells_nothing_of_it(datasette, home):
+    for name in (NAMES["private"], NAMES["elsewhere"]):
+        response = await datasette.client.post(
+            "/blog/entry/-/nanogpt", json={"name": name}, actor=ACTORS["trainer"]
+        )
+        assert response.status_code == 400
+        assert response.json()["error"] == f"The name {name} is taken by another model: choose another"
+    assert not jobs.runs(home, "status = 'queued'")
+
+
+@pytest.mark.parametrize(
+    "condition", ["1 and (select 1 from hush)", "id in (select id from hush where body like 'zebra%')"]
+)
+async def test_sql_from_the_browser_needs_execute_sql(datasette, home, condition):
+    datasette.config["databases"]["blog"]["allow_sql"] = {"id": "root"}
+    page = "/blog/entry/-/nanogpt"
+    for way in ({"json": {"where": condition}}, {"params": {"_where": condition}}):
+        response = await datasette.client.post(page, actor=ACTORS["trainer"], **way)
+        assert response.status_code == 403
+    assert (
+        await datasette.client.get(page, params={"_where": condition}, actor=ACTORS["trainer"])
+    ).status_code
+    assert not jobs.runs(home, "status = 'queued'")
+    response = await datasette.client.post(page, json={"where": condition}, actor=ACTORS["root"])
+    assert response.status_code == 200 and len(jobs.runs(home, "status = 'queued'")) == 1
+
+
+async def test_what_was_trained_on_a_query_needs_execute_sql(datasette, home):
+    with sqlite3.connect(home / "nanogpt.db") as db:
+        db.execute(
+            "update runs set settings = json_set(json_remove(settings, '$.table'), '$.sql', 'select') "
+            "where id = 1"
+        )
+    datasette.config["databases"]["blog"]["allow_sql"] = {"id": "root"}
+    for actor, expected in (("reader", 404), ("trainer", 404), ("root", 200)):
+        response = await datasette.client.get("/-/nanogpt/runs/1", actor=ACTORS[actor])
+        assert response.status_code == expected
+
+
+async def test_the_actions_are_denied_by_default(trained, datasette):
+    bare = Datasette([str(trained / "blog.db")])
+    await bare.invoke_startup()
+    assert "Train a GPT" not in (await bare.client.get("/blog/entry", actor={"id": "reader"})).text
+    assert (await bare.client.post("/blog/entry/-/nanogpt", actor={"id": "reader"})).status_code == 403
+    await bare._nanogpt.close()
+    bare.close()
+
+
+async def test_a_post_from_another_site_is_refused(datasette, home):
+    response = await datasette.client.post(
+        "/-/nanogpt/runs/1/delete", headers={"sec-fetch-site": "cross-site"}, actor=ACTORS["root"]
+    )
+    assert response.status_code == 403 and jobs.runs(home, "id = 1")
+    for change in ("stop", "stop-now", "resume", "delete"):
+        response = await datasette.client.get(f"/-/nanogpt/runs/1/{change}", actor=ACTORS["root"])
+        assert response.status_code == 405

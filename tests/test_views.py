@@ -1,0 +1,256 @@
+"""The pages as a browser without JavaScript, and a script, see them."""
+
+import asyncio
+import json
+import re
+
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+from datasette.app import Datasette
+
+from datasette_nanogpt import chart, jobs, play, start
+from datasette_nanogpt.pipeline import Options, train_table
+from datasette_nanogpt.recited import recited
+
+ROOT = {"id": "root"}
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+ODD = "a b/c'd\"é<i>"
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "blog.db"
+    db = sqlite_utils.Database(path)
+    rows = [{"id": i, "title": f"<b>T{i}</b>", "body": text} for i, text in enumerate(TEXTS)]
+    db["entry"].insert_all(rows, pk="id")
+    db[ODD].insert_all(rows)
+    db["number"].insert_all({"id": i, "size": i} for i in range(10))
+    db.create_view("long", "select * from entry where id > 5")
+    return path
+
+
+@pytest.fixture
+async def datasette(database, home):
+    datasette = Datasette(
+        [str(database)], memory=True, config={"plugins": {"datasette-nanogpt": {"max_tokens": 30}}}
+    )
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    yield datasette
+    datasette.close()
+
+
+def train(database, **changes):
+    list(
+        train_table(
+            Options(str(database), "entry", **TINY, max_iters=8, eval_interval=4, device="cpu", **changes)
+        )
+    )
+
+
+def path_of(table):
+    from datasette.utils import tilde_encode
+
+    return f"/blog/{tilde_encode(table)}/-/nanogpt"
+
+
+@pytest.mark.parametrize("table", ["entry", "long", ODD])
+async def test_a_run_is_started_with_a_form(datasette, home, database, table):
+    page = await datasette.client.get(path_of(table), actor=ROOT)
+    assert page.status_code == 200 and "<b>T0" not in page.text and "<i>" not in page.text.replace(ODD, "")
+    assert "the text from <strong>body</strong>" in page.text
+    response = await datasette.client.post(path_of(table), data={"minutes": "1", "n_layer": "3"}, actor=ROOT)
+    assert (response.status_code, response.headers["location"]) == (302, "/-/nanogpt/runs/1")
+    (run,) = jobs.runs(home)
+    settings = json.loads(run["settings"])
+    assert (run["status"], run["table"], settings["n_layer"]) == ("queued", table, 3)
+    Options(**settings)  # the child must understand it
+    page = await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)
+    assert "Take out of the queue" in page.text and "nanogpt-train" in page.text
+
+
+async def test_the_table_page_has_the_action_and_carries_filters(datasette, home):
+    text = (await datasette.client.get("/blog/entry?id__gt=5&body__contains=Zo%C3%AB%27s", actor=ROOT)).text
+    link = re.search(r'href="(/blog/entry/-/nanogpt[^"]*)"', text)[1].replace("&amp;", "&")
+    assert "Train a GPT" not in (await datasette.client.get("/blog/number", actor=ROOT)).text
+    response = await datasette.client.get("/blog/entry?id__gt=100", actor=ROOT)
+    link = re.search(r'href="(/blog/entry/-/nanogpt[^"]*)"', response.text)[1].replace("&amp;", "&")
+    offer = (await datasette.client.get(link.replace("nanogpt?", "nanogpt.json?"), actor=ROOT)).json()[
+        "offer"
+    ]
+    assert (offer["rows"], offer["where"]) == (199, '"id" > 100')
+    await datasette.client.post(link, data={"minutes": "1"}, actor=ROOT)
+    assert json.loads(jobs.runs(home)[0]["settings"])["where"] == '"id" > 100'
+
+
+def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
+    rows = [{"body": "<p>long</p>" * 100 if i < 200 else "<p>short</p>"} for i in range(2000)]
+    sqlite_utils.Database(database)["mixed"].insert_all(rows)
+    found = start.offer(home, start.Limits(), str(database), False, "mixed", None)
+    assert 100_000 < found["bytes"] < 140_000  # 200 x 598 + 1800 x 5, by another share of tags
+
+
+def test_values_in_a_condition_stay_values():
+    params = {"p0": "x' or 1 --", "p1": 5}
+    assert start.with_values('":p0" = :p0 and a > :p1', params) == "\":p0\" = 'x'' or 1 --' and a > 5"
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"minutes": "1000"}, "minutes must be from 0.1 to 60"),
+        ({"minutes": "x", "n_layer": "0"}, "n layer must be from 1"),
+        ({"name": "../x"}, "no name for a model"),
+        ({"n_embd": "4096", "n_layer": "100"}, "at most 50,000,000 parameters"),
+        ({"n_embd": "18", "n_head": "6"}, "even head size"),
+        ({"body": "nope"}, "no column"),
+        ({"arch": "bert"}, "arch must be one of"),
+        ({"where": "id <"}, "does not work"),
+    ],
+)
+async def test_what_is_wrong_is_told_before_anything_starts(datasette, home, form, message):
+    for kind in ("data", "json"):
+        response = await datasette.client.post(path_of("entry"), actor=ROOT, **{kind: form})
+        assert response.status_code == 400 and message in response.text
+    assert not home.exists()
+
+
+async def test_a_database_in_memory_is_refused_with_the_reason(datasette, home):
+    await datasette.add_memory_database("passing").execute_write("create table t (body text)")
+    for method in ("GET", "POST"):
+        response = await datasette.client.request(method, "/passing/t/-/nanogpt", actor=ROOT)
+        assert "in memory" in response.text
+    assert not home.exists()
+
+
+async def test_a_run_page_its_json_and_its_csv(datasette, home, database):
+    train(database)
+    text = (await datasette.client.get("/-/nanogpt/runs/1")).text
+    assert '<polyline class="val"' in text and "nanogpt-train" not in text  # the command is for who may train
+    whole = (await datasette.client.get("/-/nanogpt/runs/1.json")).json()
+    assert [row[1] for row in whole["metrics"] if row[4]] == [4, 8] and len(whole["samples"]) == 2
+    assert str(home) not in text + json.dumps(whole) and str(database) not in text + json.dumps(whole)
+    rest = (await datasette.client.get(f"/-/nanogpt/runs/1.json?after={whole['next']}")).json()
+    assert rest["metrics"] == rest["samples"] == [] and rest["next"] == whole["next"]
+    lines = (await datasette.client.get("/-/nanogpt/runs/1.csv")).text.splitlines()
+    assert lines[0].startswith("step,seconds,train_loss") and len(lines) == len(whole["metrics"]) + 1
+
+
+async def test_buttons_change_the_run(datasette, home, database):
+    train(database)
+    page = (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
+    assert "Resume" in page and "Stop now" not in page
+    response = await datasette.client.post("/-/nanogpt/runs/1/resume", data={"minutes": "2"}, actor=ROOT)
+    assert response.headers["location"] == "/-/nanogpt/runs/2"
+    assert json.loads(jobs.runs(home, "id = 2")[0]["settings"])["resume"] is True
+    await datasette.client.post("/-/nanogpt/runs/2/stop", actor=ROOT)
+    assert jobs.runs(home, "id = 2")[0]["status"] == "stopped"
+    await datasette.client.post("/-/nanogpt/runs/2/delete", actor=ROOT)
+    assert (await datasette.client.get("/-/nanogpt/runs/2", actor=ROOT)).status_code == 404
+
+
+async def test_base_url_is_in_every_link(database, home):
+    train(database)
+    datasette = Datasette([str(database)], settings={"base_url": "/under/"})
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    for path in (
+        "/-/nanogpt",
+        "/blog/entry/-/nanogpt",
+        "/-/nanogpt/runs/1",
+        "/-/nanogpt/models/nanogpt-blog",
+    ):
+        text = (await datasette.client.get(path, actor=ROOT)).text
+        ours = re.findall(r'(?:href|src|action)="([^"]*nanogpt[^"]*)"', text)
+        assert ours and all(url.startswith("/under/") for url in ours), path
+    await datasette._nanogpt.close()
+    datasette.close()
+
+
+async def test_text_of_a_model_is_never_html(datasette, home, database):
+    train(database)
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    with jobs.registry(home) as db:
+        db.execute("update samples set sample = ?", [evil])
+        db.execute("update runs set error = ?, note = ?", [evil, evil])
+    for path in ("/-/nanogpt", "/-/nanogpt/runs/1"):
+        assert "<script>alert" not in (text := (await datasette.client.get(path, actor=ROOT)).text)
+        assert "<img src=x" not in text
+
+
+# ---- The playground
+
+
+async def lines_of(datasette, **settings):
+    response = await datasette.client.post("/-/nanogpt/models/nanogpt-blog", json=settings, actor=ROOT)
+    assert response.status_code == 200, response.text
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+async def test_text_is_written_and_compared_with_the_table(datasette, database):
+    train(database)
+    page = await datasette.client.get("/-/nanogpt/models/nanogpt-blog?prompt=Row&seed=7", actor=ROOT)
+    assert ">Row</textarea>" in page.text and "llm -m nanogpt-blog Row" in page.text
+    one, two = [await lines_of(datasette, prompt="Row", seed=7, samples=2, max_tokens=20) for _ in "ab"]
+    assert one == two and (one[-1]["rows"], one[-1]["all_rows"]) == (300, True)
+    assert "-o seed 7" in one[-1]["llm"] and "seed=7" in one[-1]["python"]
+    assert [line["seed"] for line in one if "seed" in line] == [7, 8]
+    assert [line["recited"] for line in one if "recited" in line] == [0, 1]
+    response = await datasette.client.post(
+        "/-/nanogpt/models/nanogpt-blog", json={"max_tokens": 31, "top_p": 2}, actor=ROOT
+    )
+    assert response.status_code == 400 and "from 1 to 30" in response.text and "Top p" in response.text
+    datasette._nanogpt.writing = 2
+    response = await datasette.client.post("/-/nanogpt/models/nanogpt-blog", json={}, actor=ROOT)
+    assert response.status_code == 429
+
+
+async def test_who_stops_listening_stops_the_work(make_model, home):
+    make_model("nanogpt-tiny")
+    settings = play.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
+    events = play.pieces(home / "nanogpt-tiny", settings)
+    slices = play.in_slices(events)
+    await anext(slices)
+    await slices.aclose()
+    await asyncio.sleep(0.1)
+    with pytest.raises(StopIteration):
+        next(events)
+
+
+def test_passages_are_found_and_linked_to_their_rows():
+    rows = [("t", {"id": 1}, "zero one two three four five six seven eight nine ten")]
+    rows.append(("t", {"id": 2}, "one two three\nfour five six seven eight NINE"))
+    text = "Say ☕ one two  three four five six seven eight nine and more, one two three"
+    (found,), looked, whole = recited([text], rows)
+    (passage,) = found.passages
+    assert text[passage.start : passage.end] == "one two  three four five six seven eight nine"
+    assert (passage.words, passage.keys, found.longest, looked, whole) == (9, {"id": 1}, 9, 2, True)
+    assert found.share == 9 / 16
+    assert recited(["one two three four five six seven"], rows)[0][0].passages == []
+
+
+# ---- The chart
+
+
+def test_ticks_are_round_and_reach_around():
+    assert chart.ticks(0, 97) == [0, 20, 40, 60, 80, 100]
+    for low, high in ((1.83, 2.47), (0, 0), (5, 5), (0, 123456)):
+        found = chart.ticks(low, high)
+        assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= 8
+
+
+def test_a_long_run_is_thinned_but_keeps_its_scores(home):
+    run = jobs.enqueue(home, "/x.db", {"name": "x", "table": "t"}, None, 10)
+    with jobs.registry(home) as db:
+        db.executemany(
+            "insert into metrics (run, step, seconds, train_bpb, val_bpb) values (?, ?, ?, ?, ?)",
+            [
+                (run, i, i / 2, None if i % 100 == 99 else 2.0, 2.0 if i % 100 == 99 else None)
+                for i in range(5000)
+            ],
+        )
+    rows = chart.metrics(home, run, 0, 500)
+    assert sum(row[4] is not None for row in rows) == 50 and 500 <= len(rows) <= 560
+    assert rows[-1][1] == 4999 and "<polyline" in chart.svg(rows, [])
