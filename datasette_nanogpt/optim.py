@@ -16,8 +16,8 @@ from torch.optim import AdamW, Optimizer
 from llm_nanogpt.gpt_torch import GPT
 
 # Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
-EMBEDDING_RATE = 1.5  # of an embedding whose elements are about 1
-OUTPUT_RATE = 0.15  # of an output matrix whose elements are about 0.2
+EMBEDDING_RATE = 5.0  # of an embedding whose elements are about 1
+OUTPUT_RATE = 0.5  # of an output matrix whose elements are about 0.2
 GAIN_RATE = 0.5
 MOMENTUM = 0.95
 # Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values

@@ -43,5 +43,5 @@ def choose_plan(tokens: int, minutes: float) -> Plan:
         n_embd=128,
         block_size=256 if tokens > 30_000 else 64,
         batch_size=4,
-        dropout=0.0 if epochs < 4 else 0.1 if epochs < 8 else 0.2,
+        dropout=0.05 if epochs < 5 else 0.2,
     )
