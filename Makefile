@@ -22,7 +22,7 @@ demo: .venv/installed
 	@printf 'Write more:\n    NANOGPT_HOME=%s $(BIN)/llm -m nanogpt-demo "Return the"\n' "$$NANOGPT_HOME"
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not long and not browser" $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

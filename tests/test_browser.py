@@ -17,7 +17,7 @@ from datasette_nanogpt.demo import build_demo_db
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
 ]
 QUIET = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
