@@ -81,7 +81,9 @@ def datasette(request, database, tmp_path_factory):
     folder = database.parent
     options = ["--plugins-dir", folder / "plugins", "--port", str(port), "--host", "127.0.0.1"]
     options += ["-c" if request.param == "this" else "-m", folder / "datasette.json"]
-    server = subprocess.Popen([python, "-m", "datasette", "serve", *sorted(folder.glob("*.db")), *options])
+    # From a folder that is not ours: an older Datasette must not find our plugin beside it.
+    command = [python, "-m", "datasette", "serve", *sorted(folder.glob("*.db")), *options]
+    server = subprocess.Popen(command, cwd=folder)
     address = f"http://127.0.0.1:{port}"
     for _ in range(200):
         try:
