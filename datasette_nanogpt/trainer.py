@@ -25,12 +25,14 @@ from llm_nanogpt.gpt_torch import GPT
 
 from .dataset import Windows
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors
+from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
 EVALUATIONS = 12  # in a run, where no --eval-interval is given,
 EVALUATION_SHARE = 0.05  # and no more of the time than this
+END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
 LOGITS = 2**23  # numbers that the logits of one evaluation batch may have: 32 MB in float32
 
 
@@ -106,7 +108,7 @@ def bits_per_byte(nats: float, n_bytes: int) -> float:
 
 
 @torch.inference_mode()
-def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) -> float:
+def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False, ranks: Ranks = ALONE) -> float:
     """Total nats of a token stream after its first token, in order, in windows of the block size."""
     block = model.config.block_size
     n = len(tokens) - 1
@@ -114,7 +116,7 @@ def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) ->
     was_training = model.training
     model.eval()
     total = 0.0
-    for start in range(0, n, rows * block):
+    for start in range(ranks.rank * rows * block, n, ranks.size * rows * block):
         chunk = tokens[start : start + rows * block + 1].astype(np.int64)
         ids, targets = chunk[:-1], chunk[1:]
         if short := -len(ids) % block:
@@ -123,7 +125,7 @@ def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) ->
         with autocast(device, bf16):
             total += model(x, y, reduction="sum").item()
     model.train(was_training)
-    return total
+    return ranks.sum(torch.tensor(total, dtype=torch.float64)).item()
 
 
 def autocast(device: str, bf16: bool):
@@ -157,8 +159,9 @@ class Training:
         tokens: Tokens,
         settings: Settings,
         folder: Callable[[], Path],
-        sample: Callable[[GPT], str],
-        state: State | None,
+        sample: Callable[[GPT], str] = lambda model: "",
+        state: State | None = None,
+        ranks: Ranks = ALONE,
     ):
         s = self.settings = settings
         self.tokens, self.folder, self.sample = tokens, folder, sample
@@ -169,7 +172,12 @@ class Training:
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
         if state:
             spent = self.restore(*state)
-        self.forward = torch.compile(model) if s.compile else model
+        self.ranks = ranks
+        self.forward = ranks.wrap(model)
+        if s.compile:
+            self.forward = torch.compile(self.forward)
+        if ranks.rank:  # what is dropped differs
+            torch.manual_seed(int(torch.randint(2**31, ())) + ranks.rank)
 
         self.began_at, self.began_after = self.step, spent  # what was done before this process
         self.started = time.monotonic() - spent
@@ -180,7 +188,7 @@ class Training:
             warmup_steps=s.warmup_steps,
             decay_share=s.decay_share,
         )
-        self.losses = torch.zeros((), device=s.device)  # summed since the last Step: so many,
+        self.losses = torch.zeros((), device=s.device)  # summed since they were last told: so many,
         self.summed = self.summed_tokens = 0  # over so many tokens
         self.train_loss = math.nan
         self.rate = 0.0  # share of the full learning rate
@@ -190,6 +198,14 @@ class Training:
         self.next_evaluation = self.seconds() + (10.0 if self.limit_seconds >= 60 else math.inf)
 
     def run(self, stop: Stop) -> Iterator[Event]:
+        try:
+            yield from self.steps(stop)
+        except GeneratorExit:  # nobody listens any more
+            self.ranks.word(END)
+            raise
+        self.ranks.word(END)
+
+    def steps(self, stop: Stop) -> Iterator[Event]:
         self.model.train()
         while not self.over():
             if stop.requests >= 2:
@@ -197,15 +213,13 @@ class Training:
             if stop.requests == 1 and not self.annealing:
                 self.save_state()
                 yield self.anneal()
-            self.train_step()
+            self.train_step(self.ranks.word(self.schedule.share(self.step, self.now())))
             if self.seconds() - self.last_report >= REPORT_SECONDS:
                 yield self.report()
                 self.last_report = self.seconds()
             if self.evaluation_due() and not self.schedule.done(self.now()):
-                paused = self.seconds()
                 yield self.evaluate()
-                self.last_state = self.seconds()
-                self.last_report += self.last_state - paused  # the speed is that of training alone
+                self.last_report = self.last_state = self.seconds()
             elif self.state_due():
                 self.save_state()
                 self.last_state = self.seconds()
@@ -213,6 +227,17 @@ class Training:
             self.save_state()
         elif self.evaluated != self.step:
             yield self.evaluate()
+
+    def follow(self) -> None:
+        """What the other processes do: as rank 0 says, step by step."""
+        self.model.train()
+        while (word := self.ranks.word()) != END:
+            if word == LOSS:
+                self.mean_loss()
+            elif word == EVALUATE:
+                self.validation_nats()
+            else:
+                self.train_step(word)
 
     # ---- Time
 
@@ -257,6 +282,8 @@ class Training:
     def anneal(self) -> Note:
         shortest, longest = ANNEAL_SECONDS
         seconds = min(max(ANNEAL_SHARE * self.seconds(), shortest), longest)
+        if self.ranks.size > 1:
+            seconds = min(seconds, TORCHRUN_SECONDS)
         length = seconds if self.by_time else seconds / self.step_seconds()
         self.schedule.anneal(self.step, self.now(), length)
         left = self.expected_seconds() - self.seconds()
@@ -266,13 +293,13 @@ class Training:
         )
 
     def batch(self) -> torch.Tensor:
-        """(windows, block size + 1) ids: inputs and, one later, targets."""
-        taken = torch.from_numpy(self.windows.take(self.settings.batch_size))
-        return taken.to(self.settings.device, non_blocking=True)
+        """(windows, block size + 1) ids, this process's share of them: inputs and, one later, targets."""
+        taken = self.windows.take(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
+        return torch.from_numpy(taken).to(self.settings.device, non_blocking=True)
 
-    def train_step(self) -> None:
-        self.rate = self.schedule.share(self.step, self.now())
-        set_rate(self.optimizers, self.rate)
+    def train_step(self, rate: float) -> None:
+        self.rate = rate
+        set_rate(self.optimizers, rate)
         batch = self.batch()
         with autocast(self.settings.device, self.settings.bf16):
             loss = self.forward(batch[:, :-1], batch[:, 1:])
@@ -283,38 +310,52 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
         self.losses += loss.detach()
         self.summed += 1
-        self.summed_tokens += batch[:, 1:].numel()
+        self.summed_tokens += batch[:, 1:].numel() * self.ranks.size
         self.step += 1
+
+    def mean_loss(self) -> float:
+        """Nats a token since this was last asked for."""
+        loss = self.ranks.sum(self.losses).item() / max(self.summed, 1) / self.ranks.size
+        self.losses.zero_()
+        self.summed = self.summed_tokens = 0
+        return loss
+
+    def validation_nats(self) -> float:
+        s = self.settings
+        return evaluate(self.model, self.tokens.val, s.device, s.bf16, self.ranks)
 
     # ---- Telling and keeping
 
     def report(self) -> Step:
-        self.train_loss = self.losses.item() / self.summed
-        if not math.isfinite(self.train_loss):
-            raise NanogptError(
-                f"The loss is no longer a number at step {self.step}: "
-                f"train with a smaller --learning-rate than {self.settings.learning_rate:g}"
-            )
         seconds, expected = self.seconds(), self.expected_seconds()
-        event = Step(
+        speed = self.summed_tokens / (seconds - self.last_report)
+        self.note_loss()
+        return Step(
             step=self.step,
             train_loss=self.train_loss,
             train_bpb=bits_per_byte(self.train_loss * (len(self.tokens.train) - 1), self.tokens.train_bytes),
-            tokens_per_second=self.summed_tokens / (seconds - self.last_report),
+            tokens_per_second=speed,
             learning_rate=self.settings.learning_rate * self.rate,
             seconds=seconds,
             progress=min(1.0, seconds / expected),
             eta=max(0.0, expected - seconds),
         )
-        self.losses.zero_()
-        self.summed = self.summed_tokens = 0
-        return event
+
+    def note_loss(self) -> None:
+        self.ranks.word(LOSS)
+        self.train_loss = self.mean_loss()
+        if not math.isfinite(self.train_loss):
+            raise NanogptError(
+                f"The loss is no longer a number at step {self.step}: "
+                f"train with a smaller --learning-rate than {self.settings.learning_rate:g}"
+            )
 
     def evaluate(self) -> Evaluation:
         began = self.seconds()
         if self.summed:
-            self.train_loss = self.losses.item() / self.summed
-        nats = evaluate(self.model, self.tokens.val, self.settings.device, self.settings.bf16)
+            self.note_loss()
+        self.ranks.word(EVALUATE)
+        nats = self.validation_nats()
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
         best = val_bpb < self.best
         if best:
