@@ -41,7 +41,7 @@ def choose_plan(tokens: int, minutes: float) -> Plan:
         n_layer=4 if minutes >= 8 else 2,
         n_head=2,
         n_embd=128,
-        block_size=256 if tokens > 30_000 else 64,
-        batch_size=4,
+        block_size=next(size for size in (1024, 256, 64) if tokens > 100 * size or size == 64),
+        batch_size=1,
         dropout=0.05 if epochs < 5 else 0.2,
     )
