@@ -121,6 +121,7 @@ class Finished:
     seconds: float
     val_bpb: float
     val_loss: float
+    mfu: float | None  # model FLOPs utilisation of this run's steps, see speed.py
     best_step: int
     sample: str
     prompt: str  # something to begin with, from the text itself
@@ -420,6 +421,7 @@ def _train(
             seconds=meta["training"]["seconds"],
             val_bpb=meta["score"]["val_bpb"],
             val_loss=meta["score"]["val_loss"],
+            mfu=training.mean_mfu,
             best_step=meta["score"]["step"],
             sample=sample,
             prompt=_first_words(work.tokenizer.decode(tokens.val[1:30])),
@@ -483,7 +485,8 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -
     """A run to go on with. Its limits and its device may change, its model and its data do not."""
     checkpoint = read_checkpoint(folder)
     limits = {k: v for k in ("minutes", "max_iters", "eval_interval") if (v := getattr(options, k))}
-    settings = replace(trainer.Settings(**meta["settings"]), **_on_device(device, options.compile), **limits)
+    settings = trainer.Settings(**meta["settings"])
+    settings = replace(settings, **limits, **_on_device(device, options.compile, checkpoint.config.arch))
     tensors, at = trainer.read_state(folder)
     # A kill may have come after the weights were written and before anything else was.
     best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
@@ -564,16 +567,25 @@ def _resolve(
         minutes=minutes,
         max_iters=o.max_iters,
         eval_interval=o.eval_interval,
-        **_on_device(device, o.compile),
+        **_on_device(device, o.compile, config.arch),
         **recipe,
     )
     return config, settings
 
 
-def _on_device(device: str, compiled: bool | None) -> dict[str, Any]:
-    """What the device decides: compiling and bfloat16 pay on CUDA, and cost more than they give elsewhere."""
-    cuda = device.startswith("cuda")
-    return {"device": device, "compile": cuda if compiled is None else compiled, "bf16": cuda}
+def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
+    """What the device decides. None is for the trainer to measure: nanoGPT's own recipe is left as it is."""
+    import torch
+
+    bf16, measured = False, None
+    if device.startswith("cuda"):
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        measured = True
+    elif device == "mps" or arch == "gpt2":
+        measured = False
+    else:
+        bf16 = None
+    return {"device": device, "compile": measured if compiled is None else compiled, "bf16": bf16}
 
 
 def _write_meta(work: _Work) -> None:
