@@ -360,6 +360,7 @@ def _train(
 ) -> Iterator[Event]:
     from llm_nanogpt.device import choose_device
 
+    from .induction import start_with_induction_heads
     from .word_pairs import start_from_word_pairs
 
     device, device_reason = choose_device(options.device, ranks.size)
@@ -376,6 +377,7 @@ def _train(
         model = _build(config, settings)
         if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
+            start_with_induction_heads(model)
         prepared = Prepared(
             name=final.name,
             folder=str(final),
@@ -554,6 +556,7 @@ def _resolve(
         n_embd=n_embd,
         arch=o.arch or "qwen3",
         tied=o.arch == "gpt2",
+        rope_theta=1e6,
         norm_eps=1e-5 if o.arch == "gpt2" else 1e-6,
     )
     recipe = {"dropout": plan.dropout} | recipe
