@@ -48,7 +48,7 @@ from llm_nanogpt.errors import told_by_click
 )
 @click.option("--eval-interval", type=int, help="Steps between scores  [default: by time]")
 @click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
-@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: on cuda]")
+@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: where it pays]")
 @click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
 def train_command(as_json, **options):
