@@ -282,18 +282,12 @@ def show_search(found: dict) -> None:
     best = found["nanogpt_best"]
     rows = []
     for run in found["search"]:
-        times = [run["training_seconds"], run["command_seconds"]]
-        sooner = [f"{best['seconds'] / t:,.0f} x" for t in times]
         reached = run["bits_per_byte"] <= best["bits_per_byte"]
-        rows.append(
-            (
-                str(run["seed"]),
-                f"{run['bits_per_byte']:.3f}",
-                *(f"{t:,.0f} s" for t in times),
-                *(sooner if reached else ("not yet", "")),
-            )
-        )
-    show(("seed", "bits/byte", "in training", "whole command", "sooner", "whole command"), rows)
+        row = [str(run["seed"]), f"{run['bits_per_byte']:.3f}"]
+        for seconds in (run["training_seconds"], run["command_seconds"]):
+            row += [f"{seconds:,.0f} s", f"{best['seconds'] / seconds:,.0f} x" if reached else "not yet"]
+        rows.append(tuple(row))
+    show(("seed", "bits/byte", "in training", "sooner", "whole command", "sooner"), rows)
 
 
 def show_minutes(found: dict) -> None:
