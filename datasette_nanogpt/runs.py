@@ -108,6 +108,10 @@ def _migrations():
         db["runs"].add_column("actor", str)  # JSON: who asked for it in the browser
         db["runs"].add_column("note", str)  # what it is at just now, for people
 
+    @migrations()
+    def m003_mfu(db):
+        db["metrics"].add_column("mfu", float)  # share of the machine's speed, see speed.py
+
     return migrations
 
 
@@ -157,7 +161,9 @@ class Run:
         return self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()[0]
 
     def step(self, event: Step) -> None:
-        self._insert("metrics", event, "step seconds train_loss train_bpb learning_rate tokens_per_second")
+        self._insert(
+            "metrics", event, "step seconds train_loss train_bpb learning_rate tokens_per_second mfu"
+        )
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
             self.update(**_fields(event, "step progress eta tokens_per_second"))
 
