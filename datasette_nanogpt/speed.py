@@ -32,8 +32,8 @@ MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: else each big tensor's memory goes back to the system and is fetched anew,
-    page by page, which took a tenth of a step. Other C libraries are left as they are."""
+    """Let glibc keep what is freed: else each big tensor's memory goes back to the system and is fetched
+    anew, page by page, which took a tenth of a step. Other C libraries are left as they are."""
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
