@@ -27,6 +27,7 @@ from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
 SILENT_SECONDS = 15.0  # without a sign of life and without its model's lock, a run is dead
 SHUTDOWN_SECONDS = 8.0  # for the child to save what it has, of the 10 that a shutdown may take
+YIELDING = 5  # of 19: how nice training is to the rest of the machine
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
 
@@ -59,6 +60,10 @@ def runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
             ]
     except NanogptError:
         return []
+
+
+def find_run(home: Path, id: int) -> dict[str, Any] | None:
+    return next(iter(runs(home, "id = ?", id)), None)
 
 
 def enqueue(home: Path, database: str, settings: dict[str, Any], actor: Any, most: int) -> int:
@@ -283,8 +288,7 @@ class Worker:
 def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
     """Train the queued run number `run`, and note in the registry what becomes of it."""
     home = nanogpt_home()
-    if hasattr(os, "nice"):
-        os.nice(10)  # the server shares these cores, and people wait for it
+    give_way()
     (row,) = runs(home, "id = ?", run)
     try:
         from .pipeline import Options, Prepared, train_table
@@ -308,6 +312,16 @@ def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
         end(home, run, "stopped")
     except NanogptError as ex:
         end(home, run, "failed", str(ex))
+
+
+def give_way() -> None:
+    """Let everything else go first: the server shares these cores, and people wait for it."""
+    if hasattr(os, "nice"):
+        os.nice(YIELDING)
+    with suppress(OSError):
+        # Linux may share out its cores by session first. This process is in one of its own, where being nice
+        # is of no use to those outside: the whole session must be.
+        Path("/proc/self/autogroup").write_text(str(YIELDING))
 
 
 def _check_name(home: Path, row: dict[str, Any]) -> None:

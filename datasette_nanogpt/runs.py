@@ -108,6 +108,14 @@ def _migrations():
         db["runs"].add_column("actor", str)  # JSON: who asked for it in the browser
         db["runs"].add_column("note", str)  # what it is at just now, for people
 
+    @migrations()
+    def m003_news(db):
+        # Of (run, step) SQLite read a run's whole history for what came after one id; ids stand in order in
+        # an index of the run alone.
+        for table in ("metrics", "samples"):
+            db.execute(f"drop index if exists idx_{table}_run_step")
+            db[table].create_index(["run"])
+
     return migrations
 
 

@@ -251,6 +251,7 @@ def test_a_long_run_is_thinned_but_keeps_its_scores(home):
                 for i in range(5000)
             ],
         )
-    rows = chart.metrics(home, run, 0, 500)
+    with jobs.registry(home) as db:
+        rows = chart.metrics(db, run, 0, 500)
     assert sum(row[4] is not None for row in rows) == 50 and 500 <= len(rows) <= 560
     assert rows[-1][1] == 4999 and "<polyline" in chart.svg(rows, [])
