@@ -37,6 +37,7 @@ from . import dataset, trainer
 from .card import model_card
 from .plan import DEFAULT_MINUTES, choose_plan
 from .prepare import prepare
+from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
 from .schedule import Stop
 from .source import Corpus, Progress, location, open_corpus
@@ -136,7 +137,14 @@ def train_table(options: Options, stop: Stop | None = None, queued: int | None =
     Everything that can be wrong with the options is found before any work starts, and told at once in
     one NanogptError, a line each. A run that fails or is killed leaves a model folder that loads, or none.
     """
-    stop = stop or Stop()
+    with joined() as ranks:
+        if ranks.leads:
+            yield from _lead(options, stop or Stop(), queued, ranks)
+        else:
+            _follow(ranks)
+
+
+def _lead(options: Options, stop: Stop, queued: int | None, ranks: Ranks) -> Iterator[Event]:
     source, settings = check(options)
     home, name = nanogpt_home(), options.model_name
     home.mkdir(parents=True, exist_ok=True)
@@ -145,19 +153,38 @@ def train_table(options: Options, stop: Stop | None = None, queued: int | None =
         tables = options.sql or ", ".join(options.tables)
         run = Run(home, name, location(options.database), tables, options.given(), queued)
         try:
-            status = yield from _train(options, source, settings, home / name, run, stop)
-        except (OSError, sqlite3.OperationalError) as ex:
-            if getattr(ex, "errno", None) not in DISK_FULL and "full" not in str(ex):
-                raise
-            told = f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+            status = yield from _train(options, source, settings, home / name, run, stop, ranks)
+        except (OSError, sqlite3.OperationalError, RuntimeError) as ex:
+            told = _reason(ex, home, ranks)
             with suppress(sqlite3.OperationalError):
-                run.end("failed", told)
-            raise NanogptError(told) from ex
+                run.end("failed", told or str(ex))
+            if told:
+                raise NanogptError(told) from ex
+            raise
         except BaseException as ex:
             asked = isinstance(ex, (KeyboardInterrupt, GeneratorExit))
             run.end("stopped" if asked else "failed", None if asked else str(ex))
             raise
         run.end(status)
+
+
+def _reason(ex: Exception, home: Path, ranks: Ranks) -> str | None:
+    """What to tell of an error that is not of our making."""
+    if isinstance(ex, RuntimeError):
+        return ranks.failure(ex)
+    if getattr(ex, "errno", None) in DISK_FULL or "full" in str(ex):
+        return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+    return None
+
+
+def _follow(ranks: Ranks) -> None:
+    """The part of the processes that are not the first: to learn along, and nothing else."""
+    path, config, settings, corpus, resumed = ranks.share()
+    leave_signals_to_rank_0()
+    model = _build(config, settings)
+    state = trainer.read_state(path) if resumed else None
+    tokens = _open_tokens(path, config, corpus)
+    trainer.Training(model, tokens, settings, lambda: path, state=state, ranks=ranks).follow()
 
 
 def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
@@ -206,7 +233,12 @@ def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
     refuse(o.force and o.resume, "--force starts anew and --resume goes on: give one of them")
     from llm_nanogpt.device import choose_device
 
-    attempt(choose_device, o.device)
+    _, processes = launched()
+    attempt(choose_device, o.device, processes)
+    refuse(
+        bool(o.batch_size and o.batch_size % processes),
+        f"--batch-size must be a multiple of {processes}, the number of processes, not {o.batch_size}",
+    )
     if o.name and not o.resume:
         from llm_nanogpt.plugin import check_free
 
@@ -287,6 +319,11 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
         raise NanogptError(
             f"{folder.name} is of {theirs['table']} in {theirs['database']}: name that, or --name"
         )
+    batch, (_, processes) = meta["settings"]["batch_size"], launched()
+    if batch % processes:
+        raise NanogptError(
+            f"{folder.name} has {batch} windows a step, which {processes} processes cannot divide"
+        )
     _, at = trainer.read_state(folder)
     minutes = options.minutes or meta["settings"]["minutes"]
     iters = options.max_iters or meta["settings"]["max_iters"]
@@ -312,16 +349,19 @@ class _Work:
 
 
 def _train(
-    options: Options, source: Corpus | None, old: dict[str, Any], final: Path, run: Run, stop: Stop
+    options: Options,
+    source: Corpus | None,
+    old: dict[str, Any],
+    final: Path,
+    run: Run,
+    stop: Stop,
+    ranks: Ranks,
 ) -> Iterator[Event]:
-    import torch
-
     from llm_nanogpt.device import choose_device
-    from llm_nanogpt.gpt_torch import build
 
     from .word_pairs import start_from_word_pairs
 
-    device, device_reason = choose_device(options.device)
+    device, device_reason = choose_device(options.device, ranks.size)
     staging = final.with_name(f".{final.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     try:
@@ -331,14 +371,8 @@ def _train(
             work = yield from _prepare(options, source, final, staging, device, run)
         config, settings, meta = work.config, work.settings, work.meta
         corpus = meta["corpus"]
-        splits = (work.path / "training" / f"{split}.bin" for split in ("train", "val"))
-        tokens = trainer.Tokens(
-            *(dataset.open_tokens(file, config.vocab_size) for file in splits),
-            corpus["train_bytes"],
-            corpus["val_bytes"],
-        )
-        torch.manual_seed(settings.seed)
-        model = build(config, settings.dropout)
+        tokens = _open_tokens(work.path, config, corpus)
+        model = _build(config, settings)
         if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
         prepared = Prepared(
@@ -355,9 +389,11 @@ def _train(
         run.update(status="running", plan=json.dumps(asdict(prepared)))
         yield prepared
 
+        ranks.share((work.path, config, settings, corpus, work.state is not None))
         sample = ""
         write = sampler(work.tokenizer, settings.seed)
-        for event in trainer.train(model, tokens, settings, lambda: work.path, stop, write, work.state):
+        training = trainer.Training(model, tokens, settings, lambda: work.path, write, work.state, ranks)
+        for event in training.run(stop):
             if isinstance(event, trainer.Step):
                 run.step(event)
             elif isinstance(event, trainer.Evaluation):
@@ -391,6 +427,24 @@ def _train(
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _open_tokens(folder: Path, config: GPTConfig, corpus: dict[str, Any]) -> trainer.Tokens:
+    splits = (folder / "training" / f"{split}.bin" for split in ("train", "val"))
+    return trainer.Tokens(
+        *(dataset.open_tokens(file, config.vocab_size) for file in splits),
+        corpus["train_bytes"],
+        corpus["val_bytes"],
+    )
+
+
+def _build(config: GPTConfig, settings: trainer.Settings) -> GPT:
+    import torch
+
+    from llm_nanogpt.gpt_torch import build
+
+    torch.manual_seed(settings.seed)
+    return build(config, settings.dropout)
+
+
 def _prepare(
     options: Options, source: Corpus, final: Path, staging: Path, device: str, run: Run
 ) -> Generator[Progress, None, _Work]:
@@ -408,6 +462,8 @@ def _prepare(
     )
     tokenizer, corpus = yield from _heard(steps, run)
     config, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
+    _, processes = launched()  # each gets the same number of windows
+    settings = replace(settings, batch_size=-(-settings.batch_size // processes) * processes)
     tokenizer.save(staging, config.block_size)
     meta = {
         "name": final.name,
