@@ -48,7 +48,7 @@ class PlainDisplay(JsonDisplay):
             case Progress():
                 if time.monotonic() - self.told > WAIT_SECONDS:
                     self.told = time.monotonic()
-                    click.echo(progress_line(event))
+                    click.echo(str(event))
             case Prepared():
                 for line in plan_lines(event):
                     click.echo(line)
@@ -98,7 +98,7 @@ class TerminalDisplay(PlainDisplay):
             )
         if isinstance(event, Progress):
             self.bar.n = min(100.0, 100 * event.done / event.total) if event.total else 0
-            self.bar.set_description_str(progress_line(event))
+            self.bar.set_description_str(str(event))
             return
         if isinstance(event, Step):
             self.last = event
@@ -123,11 +123,6 @@ class TerminalDisplay(PlainDisplay):
         self.__exit__()
         for line in closing_lines(event):
             click.echo(line)
-
-
-def progress_line(p: Progress) -> str:
-    of = f" of {p.total:,}" if p.total else ""
-    return f"{p.what}: {p.done:,}{of} {p.unit}"
 
 
 def plan_lines(p: Prepared) -> list[str]:

@@ -372,6 +372,7 @@ def _train(
         config, settings, meta = work.config, work.settings, work.meta
         corpus = meta["corpus"]
         tokens = _open_tokens(work.path, config, corpus)
+        run.update(note="building the model")
         model = _build(config, settings)
         if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
@@ -386,7 +387,7 @@ def _train(
             device_reason=device_reason,
             resumed_from=work.state[1]["step"] if work.state else None,
         )
-        run.update(status="running", plan=json.dumps(asdict(prepared)))
+        run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         yield prepared
 
         ranks.share((work.path, config, settings, corpus, work.state is not None))
@@ -404,6 +405,8 @@ def _train(
                 if work.path is staging:
                     publish(staging, final)
                     work.path = final
+            elif isinstance(event, trainer.Note):
+                run.update(note=event.text)
             stop.requests = max(stop.requests, run.stop_requested())  # scores may leave no time for a Step
             yield event
 
@@ -509,8 +512,9 @@ def _note_score(meta: dict[str, Any], event: trainer.Evaluation) -> None:
 
 
 def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progress, None, Any]:
-    """The work before training, told about as often as training is; it may be told to stop meanwhile."""
-    told = time.monotonic()
+    """The work before training, told about as often as training is; it may be told to stop meanwhile. The
+    registry hears of each part as it begins, so that whoever waits sees that something happens."""
+    told, part = time.monotonic(), None
     while True:
         try:
             progress = next(steps)
@@ -518,7 +522,11 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
             return end.value
         if run.stop_requested():
             raise KeyboardInterrupt
-        if time.monotonic() - told >= trainer.REPORT_SECONDS:
+        due = time.monotonic() - told >= trainer.REPORT_SECONDS
+        if due or progress.what != part:
+            part = progress.what
+            run.update(note=str(progress))
+        if due:
             told = time.monotonic()
             yield progress
 

@@ -178,7 +178,7 @@ class Run:
         self.db[table].insert({"run": self.id, **_fields(event, names)})
 
     def end(self, status: str, error: str | None = None) -> None:
-        self.update(status=status, ended=utc_now(), error=error)
+        self.update(status=status, ended=utc_now(), error=error, note=None)
         self.db.close()
 
 
