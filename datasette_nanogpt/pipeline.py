@@ -35,7 +35,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
-from .plan import DEFAULT_MINUTES, choose_plan
+from .plan import DEFAULT_MINUTES, choose_model, choose_plan
 from .prepare import prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
@@ -121,6 +121,7 @@ class Finished:
     seconds: float
     val_bpb: float
     val_loss: float
+    mfu: float | None  # model FLOPs utilisation of this run's steps, see speed.py
     best_step: int
     sample: str
     prompt: str  # something to begin with, from the text itself
@@ -359,6 +360,7 @@ def _train(
 ) -> Iterator[Event]:
     from llm_nanogpt.device import choose_device
 
+    from .induction import start_with_induction_heads
     from .word_pairs import start_from_word_pairs
 
     device, device_reason = choose_device(options.device, ranks.size)
@@ -376,6 +378,7 @@ def _train(
         model = _build(config, settings)
         if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
+            start_with_induction_heads(model)
         prepared = Prepared(
             name=final.name,
             folder=str(final),
@@ -421,6 +424,7 @@ def _train(
             seconds=meta["training"]["seconds"],
             val_bpb=meta["score"]["val_bpb"],
             val_loss=meta["score"]["val_loss"],
+            mfu=training.mean_mfu,
             best_step=meta["score"]["step"],
             sample=sample,
             prompt=_first_words(work.tokenizer.decode(tokens.val[1:30])),
@@ -484,7 +488,8 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -
     """A run to go on with. Its limits and its device may change, its model and its data do not."""
     checkpoint = read_checkpoint(folder)
     limits = {k: v for k in ("minutes", "max_iters", "eval_interval") if (v := getattr(options, k))}
-    settings = replace(trainer.Settings(**meta["settings"]), **_on_device(device, options.compile), **limits)
+    settings = trainer.Settings(**meta["settings"])
+    settings = replace(settings, **limits, **_on_device(device, options.compile, checkpoint.config.arch))
     tensors, at = trainer.read_state(folder)
     # A kill may have come after the weights were written and before anything else was.
     best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
@@ -550,17 +555,7 @@ def _resolve(
     )
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     plan = choose_plan(train_tokens, minutes or DEFAULT_MINUTES)
-    n_embd = o.n_embd or (plan.n_embd if not o.n_head else 64 * o.n_head)
-    config = GPTConfig(
-        vocab_size=vocab_size,
-        block_size=o.block_size or plan.block_size,
-        n_layer=o.n_layer or plan.n_layer,
-        n_head=o.n_head or (plan.n_head if n_embd == plan.n_embd else max(1, n_embd // 64)),
-        n_embd=n_embd,
-        arch=o.arch or "qwen3",
-        tied=o.arch == "gpt2",
-        norm_eps=1e-5 if o.arch == "gpt2" else 1e-6,
-    )
+    config = choose_model(o.given(), plan, vocab_size)
     recipe = {"dropout": plan.dropout} | recipe
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     settings = trainer.Settings(
@@ -569,16 +564,25 @@ def _resolve(
         minutes=minutes,
         max_iters=o.max_iters,
         eval_interval=o.eval_interval,
-        **_on_device(device, o.compile),
+        **_on_device(device, o.compile, config.arch),
         **recipe,
     )
     return config, settings
 
 
-def _on_device(device: str, compiled: bool | None) -> dict[str, Any]:
-    """What the device decides: compiling and bfloat16 pay on CUDA, and cost more than they give elsewhere."""
-    cuda = device.startswith("cuda")
-    return {"device": device, "compile": cuda if compiled is None else compiled, "bf16": cuda}
+def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
+    """What the device decides. None is for the trainer to measure: nanoGPT's own recipe is left as it is."""
+    import torch
+
+    bf16, measured = False, None
+    if device.startswith("cuda"):
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        measured = True
+    elif device == "mps" or arch == "gpt2":
+        measured = False
+    else:
+        bf16 = None
+    return {"device": device, "compile": measured if compiled is None else compiled, "bf16": bf16}
 
 
 def _write_meta(work: _Work) -> None:

@@ -109,7 +109,11 @@ def _migrations():
         db["runs"].add_column("note", str)  # what it is at just now, for people
 
     @migrations()
-    def m003_news(db):
+    def m003_mfu(db):
+        db["metrics"].add_column("mfu", float)  # share of the machine's speed, see speed.py
+
+    @migrations()
+    def m004_news(db):
         # Of (run, step) SQLite read a run's whole history for what came after one id; ids stand in order in
         # an index of the run alone.
         for table in ("metrics", "samples"):
@@ -165,7 +169,9 @@ class Run:
         return self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()[0]
 
     def step(self, event: Step) -> None:
-        self._insert("metrics", event, "step seconds train_loss train_bpb learning_rate tokens_per_second")
+        self._insert(
+            "metrics", event, "step seconds train_loss train_bpb learning_rate tokens_per_second mfu"
+        )
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
             self.update(**_fields(event, "step progress eta tokens_per_second"))
 

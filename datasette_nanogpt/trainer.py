@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,11 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
 
 from .dataset import Windows
+from .events import Evaluation, Event, Note, Step
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors
 from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
+from .speed import autocast, flops_per_token, settle
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
@@ -48,8 +49,8 @@ class Settings:
     dropout: float
     seed: int
     device: str
-    compile: bool
-    bf16: bool
+    compile: bool | None  # None: where it pays
+    bf16: bool | None
     minutes: float | None = None
     max_iters: int | None = None
     eval_interval: int | None = None  # steps; None: EVALUATIONS of them
@@ -67,39 +68,6 @@ class Tokens:
     val_bytes: int
 
 
-@dataclass(frozen=True)
-class Step:
-    """Where the run is, about twice a second."""
-
-    step: int
-    train_loss: float  # nats a token, mean since the last Step
-    train_bpb: float  # the same in bits per byte
-    tokens_per_second: float
-    learning_rate: float
-    seconds: float  # of training so far, over all resumes
-    progress: float  # 0 to 1
-    eta: float  # seconds
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The score of the weights after `step` on the whole validation split."""
-
-    step: int
-    val_bpb: float
-    val_loss: float  # nats a token
-    train_loss: float
-    seconds: float
-    best: bool
-    sample: str
-
-
-@dataclass(frozen=True)
-class Note:
-    text: str
-
-
-Event = Step | Evaluation | Note
 State = tuple[dict[str, torch.Tensor], dict[str, Any]]  # tensors by name, and where the run was
 
 
@@ -126,10 +94,6 @@ def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False, ra
             total += model(x, y, reduction="sum").item()
     model.train(was_training)
     return ranks.sum(torch.tensor(total, dtype=torch.float64)).item()
-
-
-def autocast(device: str, bf16: bool):
-    return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
 
 
 def train(
@@ -173,13 +137,10 @@ class Training:
         if state:
             spent = self.restore(*state)
         self.ranks = ranks
-        self.forward = ranks.wrap(model)
-        if s.compile:
-            self.forward = torch.compile(self.forward)
-        if ranks.rank:  # what is dropped differs
-            torch.manual_seed(int(torch.randint(2**31, ())) + ranks.rank)
+        self.forward: Callable = model
+        self.bf16 = False
+        self.flops_per_token, self.machine_flops = flops_per_token(model.config), None
 
-        self.began_at, self.began_after = self.step, spent  # what was done before this process
         self.started = time.monotonic() - spent
         self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
         self.by_time = s.max_iters is None
@@ -190,14 +151,12 @@ class Training:
         )
         self.losses = torch.zeros((), device=s.device)  # summed since they were last told: so many,
         self.summed = self.summed_tokens = 0  # over so many tokens
+        self.told_tokens, self.told_seconds = 0, 0.0  # over which speed was told so far
         self.train_loss = math.nan
         self.rate = 0.0  # share of the full learning rate
-        self.last_report = self.last_state = self.seconds()
-        # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
-        # of less than a minute has no time for one.
-        self.next_evaluation = self.seconds() + (10.0 if self.limit_seconds >= 60 else math.inf)
 
     def run(self, stop: Stop) -> Iterator[Event]:
+        yield from self.tune()
         try:
             yield from self.steps(stop)
         except GeneratorExit:  # nobody listens any more
@@ -206,7 +165,11 @@ class Training:
         self.ranks.word(END)
 
     def steps(self, stop: Stop) -> Iterator[Event]:
-        self.model.train()
+        self.began_at, self.began_after = self.step, self.seconds()  # what was done before these steps
+        self.last_report = self.last_state = self.seconds()
+        # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
+        # of less than a minute has no time for one.
+        self.next_evaluation = self.seconds() + (10.0 if self.limit_seconds >= 60 else math.inf)
         while not self.over():
             if stop.requests >= 2:
                 break
@@ -230,7 +193,7 @@ class Training:
 
     def follow(self) -> None:
         """What the other processes do: as rank 0 says, step by step."""
-        self.model.train()
+        self.set_up(*self.ranks.share())
         while (word := self.ranks.word()) != END:
             if word == LOSS:
                 self.mean_loss()
@@ -238,6 +201,41 @@ class Training:
                 self.validation_nats()
             else:
                 self.train_step(word)
+
+    # ---- Speed
+
+    def tune(self) -> Iterator[Event]:
+        """Settle how the steps run, in all processes."""
+        s = self.settings
+        steps = math.inf if self.by_time else s.max_iters - self.step
+        speed, forward = yield from settle(
+            self.model, s.device, s.batch_size, s.bf16, s.compile, self.limit_seconds - self.seconds(), steps
+        )
+        if speed.machine_flops:
+            self.machine_flops = speed.machine_flops * self.ranks.size
+        self.ranks.share((speed.bf16, speed.compiled))
+        self.set_up(speed.bf16, speed.compiled, forward)
+        if speed.why:
+            yield speed
+
+    def set_up(self, bf16: bool, compiled: bool, forward: Callable | None = None) -> None:
+        self.bf16 = bf16
+        self.forward = self.ranks.wrap(self.model)
+        if compiled:
+            self.forward = forward if forward and self.ranks.size == 1 else torch.compile(self.forward)
+        if rank := self.ranks.rank:  # each drops others
+            torch.manual_seed(int(torch.randint(2**31, ())) + rank)
+        self.model.train()
+
+    def mfu(self, tokens: int, seconds: float) -> float | None:
+        if not (self.machine_flops and seconds):
+            return None
+        return tokens * self.flops_per_token / seconds / self.machine_flops
+
+    @property
+    def mean_mfu(self) -> float | None:
+        """Of all steps that were told about."""
+        return self.mfu(self.told_tokens, self.told_seconds)
 
     # ---- Time
 
@@ -295,13 +293,16 @@ class Training:
     def batch(self) -> torch.Tensor:
         """(windows, block size + 1) ids, this process's share of them: inputs and, one later, targets."""
         taken = self.windows.take(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
-        return torch.from_numpy(taken).to(self.settings.device, non_blocking=True)
+        batch = torch.from_numpy(taken)
+        if self.settings.device.startswith("cuda"):  # copied while the GPU is still at the step before
+            batch = batch.pin_memory()
+        return batch.to(self.settings.device, non_blocking=True)
 
     def train_step(self, rate: float) -> None:
         self.rate = rate
         set_rate(self.optimizers, rate)
         batch = self.batch()
-        with autocast(self.settings.device, self.settings.bf16):
+        with autocast(self.settings.device, self.bf16):
             loss = self.forward(batch[:, :-1], batch[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.params, self.settings.grad_clip)
@@ -321,20 +322,21 @@ class Training:
         return loss
 
     def validation_nats(self) -> float:
-        s = self.settings
-        return evaluate(self.model, self.tokens.val, s.device, s.bf16, self.ranks)
+        return evaluate(self.model, self.tokens.val, self.settings.device, self.bf16, self.ranks)
 
     # ---- Telling and keeping
 
     def report(self) -> Step:
         seconds, expected = self.seconds(), self.expected_seconds()
-        speed = self.summed_tokens / (seconds - self.last_report)
+        tokens, elapsed = self.summed_tokens, seconds - self.last_report
+        self.told_tokens, self.told_seconds = self.told_tokens + tokens, self.told_seconds + elapsed
         self.note_loss()
         return Step(
             step=self.step,
             train_loss=self.train_loss,
             train_bpb=bits_per_byte(self.train_loss * (len(self.tokens.train) - 1), self.tokens.train_bytes),
-            tokens_per_second=speed,
+            tokens_per_second=tokens / elapsed,
+            mfu=self.mfu(tokens, elapsed),
             learning_rate=self.settings.learning_rate * self.rate,
             seconds=seconds,
             progress=min(1.0, seconds / expected),

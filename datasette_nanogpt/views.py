@@ -147,8 +147,8 @@ async def table_page(datasette, request):
     here = Origin(database, (table,))
     home, limits = home_of(datasette), start.Limits.of(datasette)
     columns = await db.table_columns(table)
-    offer, error, status, where, carried = None, None, 200, None, ""
-    fields = dict(start.FORM_DEFAULTS)
+    offer, estimate, error, status, where, carried = None, None, None, 200, None, ""
+    fields = start.form_defaults(limits)
     posting = request.method == "POST"
     if posting and not may_train:
         raise Forbidden("Training on this table needs the permission nanogpt-train")
@@ -161,21 +161,37 @@ async def table_page(datasette, request):
                     raise Forbidden("An SQL condition needs the permission execute-sql")
                 of = (home, limits, db.path, db.is_memory, table, fields, fields.get("where") or where)
                 settings = await asyncio.to_thread(start.settings_from_form, *of)
-                return await enqueue(datasette, request, settings, limits)
+                if not fields.get("estimate"):
+                    return await enqueue(datasette, request, settings, limits)
+                estimate = await asyncio.to_thread(start.estimate, db.path, settings)
         except NanogptError as ex:
             error, status = str(ex), 400
+        if fields.get("estimate") and said_json(request):
+            return Response.json({"ok": error is None, "error": error, "estimate": estimate}, status=status)
         try:
-            of = (home, limits, db.path, db.is_memory, table, where)
-            offer = await asyncio.to_thread(start.offer, *of) | {"carried": carried}
+            of = (home, limits, db.path, db.is_memory, table)
+            offer = await asyncio.to_thread(start.offer, *of, where) | {"carried": carried}
+            if not posting:
+                settings = await asyncio.to_thread(start.settings_from_form, *of, fields, where)
+                estimate = await asyncio.to_thread(start.estimate, db.path, settings)
         except NanogptError as ex:
             error = error or str(ex)
     found = await visible_runs(datasette, request, '"table" = ?', table)
     runs = [told_run(run, origin) for run, origin in found if origin == here]
     context = {"runs": runs, "models": await visible_models(datasette, request, here), "error": error}
     if wants_json(request) or said_json(request):
-        return Response.json({"ok": error is None, **context, "offer": offer}, status=status)
+        told = {"ok": error is None, **context, "offer": offer, "estimate": estimate}
+        return Response.json(told, status=status)
     context |= {"database": database, "table": table, "columns": columns, "offer": offer, "fields": fields}
-    context |= {"may_train": may_train, "may_sql": may_sql, "limits": limits}
+    context |= {
+        "estimate": estimate and estimate["text"],
+        "may_train": may_train,
+        "may_sql": may_sql,
+        "limits": limits,
+    }
+    context |= {
+        "advanced": any(fields[key] for key in fields.keys() - {"minutes", "size", "name", "estimate"})
+    }
     context |= {"searched": any(key.startswith("_search") for key in request.args)}
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)

@@ -15,7 +15,7 @@ from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
 TINY = ["--n-layer", "1", "--n-head", "2", "--n-embd", "32", "--block-size", "32", "--batch-size", "4"]
-TINY += ["--vocab-size", "400", "--device", "cpu", "--dropout", "0"]
+TINY += ["--vocab-size", "400", "--device", "cpu", "--dropout", "0", "--no-compile"]
 
 
 @pytest.fixture
