@@ -27,6 +27,7 @@ from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
 SILENT_SECONDS = 15.0  # without a sign of life and without its model's lock, a run is dead
 SHUTDOWN_SECONDS = 8.0  # for the child to save what it has, of the 10 that a shutdown may take
+YIELDING = 10  # of 19: how nice training is to the rest of the machine
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
 
@@ -59,6 +60,10 @@ def runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
             ]
     except NanogptError:
         return []
+
+
+def find_run(home: Path, id: int) -> dict[str, Any] | None:
+    return next(iter(runs(home, "id = ?", id)), None)
 
 
 def enqueue(home: Path, database: str, settings: dict[str, Any], actor: Any, most: int) -> int:
@@ -100,8 +105,10 @@ def claim(home: Path) -> int | None:
         if db.execute("select 1 from runs where status in (?, ?)", UNDER_WAY).fetchone():
             return None
         found = db.execute("select min(id) from runs where status = 'queued'").fetchone()[0]
-        change = "update runs set status = 'preparing', started = ?, heartbeat = ?, pid = null where id = ?"
-        db.execute(change, [utc_now(), time.time(), found])
+        change = (
+            "update runs set status = 'preparing', note = 'starting', started = ?, heartbeat = ?, pid = null"
+        )
+        db.execute(change + " where id = ?", [utc_now(), time.time(), found])
         return found
 
 
@@ -118,7 +125,8 @@ def end(home: Path, run: int, status: str, error: str | None = None) -> None:
     """Note how a run ended, unless it did that itself."""
     with registry(home) as db:
         change = (
-            "update runs set status = ?, error = ?, ended = ? where id = ? and status in ('queued', ?, ?)"
+            "update runs set status = ?, error = ?, ended = ?, note = null "
+            "where id = ? and status in ('queued', ?, ?)"
         )
         db.execute(change, [status, error, utc_now(), run, *UNDER_WAY])
 
@@ -283,31 +291,30 @@ class Worker:
 def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
     """Train the queued run number `run`, and note in the registry what becomes of it."""
     home = nanogpt_home()
-    if hasattr(os, "nice"):
-        os.nice(10)  # the server shares these cores, and people wait for it
+    give_way()
     (row,) = runs(home, "id = ?", run)
     try:
         from .pipeline import Options, Prepared, train_table
-        from .source import Progress
-        from .trainer import Note
 
         _check_name(home, row)
         settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
         for event in train_table(Options(**settings), stop, run):
-            match event:
-                case Prepared():
-                    training()
-                    _note(home, run, None)
-                case Note():
-                    _note(home, run, event.text)
-                case Progress():
-                    of = f" of {event.total:,}" if event.total else ""
-                    _note(home, run, f"{event.what}: {event.done:,}{of} {event.unit}")
-        _note(home, run, None)
+            if isinstance(event, Prepared):
+                training()
     except KeyboardInterrupt:
         end(home, run, "stopped")
     except NanogptError as ex:
         end(home, run, "failed", str(ex))
+
+
+def give_way() -> None:
+    """Let everything else go first: the server shares these cores, and people wait for it."""
+    if hasattr(os, "nice"):
+        os.nice(YIELDING)
+    with suppress(OSError):
+        # Linux may share out its cores by session first. This process is in one of its own, where being nice
+        # is of no use to those outside: the whole session must be.
+        Path("/proc/self/autogroup").write_text(str(YIELDING))
 
 
 def _check_name(home: Path, row: dict[str, Any]) -> None:
@@ -316,8 +323,3 @@ def _check_name(home: Path, row: dict[str, Any]) -> None:
 
     if taken(home, row["name"], row["database"], row["table"]):
         raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")
-
-
-def _note(home: Path, run: int, text: str | None) -> None:
-    with registry(home) as db:
-        db.execute("update runs set note = ? where id = ?", [text, run])

@@ -112,6 +112,14 @@ def _migrations():
     def m003_mfu(db):
         db["metrics"].add_column("mfu", float)  # share of the machine's speed, see speed.py
 
+    @migrations()
+    def m004_news(db):
+        # Of (run, step) SQLite read a run's whole history for what came after one id; ids stand in order in
+        # an index of the run alone.
+        for table in ("metrics", "samples"):
+            db.execute(f"drop index if exists idx_{table}_run_step")
+            db[table].create_index(["run"])
+
     return migrations
 
 
@@ -176,7 +184,7 @@ class Run:
         self.db[table].insert({"run": self.id, **_fields(event, names)})
 
     def end(self, status: str, error: str | None = None) -> None:
-        self.update(status=status, ended=utc_now(), error=error)
+        self.update(status=status, ended=utc_now(), error=error, note=None)
         self.db.close()
 
 
