@@ -29,7 +29,8 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
     import numpy as np
 
     from datasette_nanogpt import trainer  # first: it tells OpenMP's threads how to wait
-    from datasette_nanogpt.speed import flops_per_token, product_speed, synchronize
+    from datasette_nanogpt.plan import flops_per_token
+    from datasette_nanogpt.speed import product_speed, synchronize
     from llm_nanogpt.checkpoint import GPTConfig
     from llm_nanogpt.gpt_torch import build
 

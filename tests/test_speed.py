@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from datasette_nanogpt.dataset import finish
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
+from datasette_nanogpt.plan import flops_per_token
 from datasette_nanogpt.schedule import Stop
-from datasette_nanogpt.speed import flops_per_token, mps_differs, settle, trial_batch
+from datasette_nanogpt.speed import mps_differs, settle, trial_batch
 from datasette_nanogpt.trainer import Settings, Tokens, Training, train
 from llm_nanogpt.gpt_torch import build
 
