@@ -152,8 +152,8 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": seen,
         "epochs": round(plan.epochs, 1),
         "text": f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}, width {config.n_embd}, "
-        f"about {config.parameters / 1e6:.1f}M parameters. "
-        f"On two cores it reads some {_round(seen)} tokens in {minutes:g} minute{'s' if minutes != 1 else ''}: each row {_times(plan.epochs)}.",
+        f"about {config.parameters / 1e6:.1f}M parameters. On two cores it reads some {_round(seen)} tokens "
+        f"in {minutes:g} minute{'s' if minutes != 1 else ''}: each row {_times(plan.epochs)}.",
     }
 
 
