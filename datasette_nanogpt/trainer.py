@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -77,6 +78,7 @@ class Step:
     seconds: float  # of training so far, over all resumes
     progress: float  # 0 to 1
     eta: float  # seconds
+    memory: int | None  # bytes, see `peak_memory`
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,16 @@ def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) ->
             total += model(x, y, reduction="sum").item()
     model.train(was_training)
     return total
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has held at once, in bytes. None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # everyone but macOS counts in KiB
 
 
 def autocast(device: str, bf16: bool):
@@ -276,6 +288,7 @@ def train(
                 seconds(),
                 min(1.0, seconds() / expected_seconds()),
                 max(0.0, expected_seconds() - seconds()),
+                peak_memory(),
             )
             total.zero_()
             summed, last_report = 0, seconds()

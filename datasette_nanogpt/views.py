@@ -10,8 +10,8 @@ import json
 import re
 import shlex
 from typing import Any
+from urllib.parse import urlencode
 
-from datasette.filters import Filters
 from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
@@ -19,12 +19,13 @@ from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from . import chart, jobs, play, start
+from . import chart, filters, jobs, play, start
 from .access import Origin, may, origin_of_model, origin_of_run
 
 SHOWN_RUNS = 100
 RUN_FIELDS = (
-    "id name status started ended step progress eta tokens_per_second val_bpb error note stop_requested"
+    "id kind name status started ended step progress eta tokens_per_second memory val_bpb error note"
+    " stop_requested"
 )
 
 
@@ -130,16 +131,22 @@ def _sparklines(home, ids) -> dict[int, str]:
 # ---- The page of a table: what was trained on it, and the form that starts a run
 
 
-@page
-async def table_page(datasette, request):
+async def table_of(datasette, request) -> tuple[Any, str]:
+    """The database and the table, or view, of a URL, which the actor may see."""
     database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
     db = next((db for db in datasette.databases.values() if db.route == database), None)
-    database = db.name if db else database
     # The permission first: whether a private table exists is nobody's business.
-    resource = TableResource(database, table)
+    resource = TableResource(db.name if db else database, table)
     await datasette.ensure_permission(action="view-table", resource=resource, actor=request.actor)
     if db is None or not (await db.table_exists(table) or await db.view_exists(table)):
         raise NotFound(f"There is no table {table}")
+    return db, table
+
+
+@page
+async def table_page(datasette, request):
+    db, table = await table_of(datasette, request)
+    database, resource = db.name, TableResource(db.name, table)
     may_train = await datasette.allowed(action="nanogpt-train", resource=resource, actor=request.actor)
     may_sql = await datasette.allowed(
         action="execute-sql", resource=DatabaseResource(database), actor=request.actor
@@ -147,14 +154,15 @@ async def table_page(datasette, request):
     here = Origin(database, (table,))
     home, limits = home_of(datasette), start.Limits.of(datasette)
     columns = await db.table_columns(table)
-    offer, error, status, where, carried = None, None, 200, None, ""
+    offer, error, status, where, carried, left_out = None, None, 200, None, "", []
     fields = dict(start.FORM_DEFAULTS)
     posting = request.method == "POST"
     if posting and not may_train:
         raise Forbidden("Training on this table needs the permission nanogpt-train")
     if may_train:
         try:
-            where, carried = rows_to_train_on(request, table, columns, may_sql)
+            of = (datasette, request, database, table, columns)
+            where, carried, left_out = await filters.rows_to_train_on(*of)
             if posting:
                 fields |= await posted(request)
                 if fields.get("where") and not may_sql:
@@ -166,7 +174,8 @@ async def table_page(datasette, request):
             error, status = str(ex), 400
         try:
             of = (home, limits, db.path, db.is_memory, table, where)
-            offer = await asyncio.to_thread(start.offer, *of) | {"carried": carried}
+            offer = await asyncio.to_thread(start.offer, *of)
+            offer |= {"carried": carried, "left_out": left_out}
         except NanogptError as ex:
             error = error or str(ex)
     found = await visible_runs(datasette, request, '"table" = ?', table)
@@ -176,14 +185,13 @@ async def table_page(datasette, request):
         return Response.json({"ok": error is None, **context, "offer": offer}, status=status)
     context |= {"database": database, "table": table, "columns": columns, "offer": offer, "fields": fields}
     context |= {"may_train": may_train, "may_sql": may_sql, "limits": limits}
-    context |= {"searched": any(key.startswith("_search") for key in request.args)}
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)
 
 
-async def enqueue(datasette, request, settings, limits):
+async def enqueue(datasette, request, settings, limits, scored=None):
     """Queue a run, and go to its page."""
-    of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued)
+    of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued, scored)
     run = await asyncio.to_thread(jobs.enqueue, *of)
     datasette._nanogpt.woken.set()
     return done(datasette, request, f"/-/nanogpt/runs/{run}", {"run": run})
@@ -211,38 +219,16 @@ def done(datasette, request, path: str, told: dict[str, Any]) -> Response:
     return Response.json({"ok": True, "url": url, **told}) if said_json(request) else Response.redirect(url)
 
 
-def rows_to_train_on(request, table: str, columns: list[str], may_sql: bool) -> tuple[str | None, str]:
-    """The filters in the URL as an SQL condition, and in words. A `_where` in it needs `execute-sql`."""
-    pairs = [
-        (key, value)
-        for key in request.args
-        if not key.startswith("_") and key.rpartition("__")[0 if "__" in key else 2] in columns
-        for value in request.args.getlist(key)
-    ]
-    filters = Filters(pairs)
-    try:
-        clauses, params = filters.build_where_clauses(table)
-    except ValueError as ex:
-        raise NanogptError(f"A filter in the URL does not work: {ex}") from ex
-    clauses = [start.with_values(clause, params) for clause in clauses]
-    words = [filters.human_description_en()] if clauses else []
-    if extra := request.args.getlist("_where"):
-        if not may_sql:
-            raise Forbidden("_where= needs the permission execute-sql")
-        clauses += [f"({clause}\n)" for clause in extra]
-        words += extra
-    return " and ".join(clauses) or None, " and ".join(words)
-
-
 # ---- One run
 
 
-async def run_of(datasette, request, action="view-table") -> tuple[dict[str, Any], Origin]:
-    """The run of a URL. One that the actor may not see is not there."""
+async def run_of(datasette, request, change=False) -> tuple[dict[str, Any], Origin]:
+    """The run of a URL. One that the actor may not see is not there; to `change` it needs more."""
     found = await visible_runs(datasette, request, "id = ?", int(request.url_vars["run"]))
     if not found:
         raise NotFound("There is no such run")
-    if not await may(datasette, request.actor, action, found[0][1]):
+    action = "nanogpt-train" if found[0][0]["kind"] == "train" else "nanogpt-generate"
+    if change and not await may(datasette, request.actor, action, found[0][1]):
         raise Forbidden(f"This needs the permission {action}")
     return found[0]
 
@@ -251,6 +237,8 @@ async def run_of(datasette, request, action="view-table") -> tuple[dict[str, Any
 async def run_page(datasette, request):
     run, origin = await run_of(datasette, request)
     home, told = home_of(datasette), told_run(run, origin)
+    if run["kind"] == "score" and not request.url_vars.get("format"):
+        return Response.redirect(rows_url(datasette, origin.database, run["table"], run["name"]))
     if request.url_vars.get("format") == "csv":
         return Response.text(
             await asyncio.to_thread(_csv, home, run["id"]),
@@ -286,12 +274,18 @@ async def run_page(datasette, request):
 
 
 def _csv(home, run: int) -> str:
-    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second"
+    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second memory"
     out = io.StringIO()
     with jobs.registry(home) as db:
         select = f"select {columns.replace(' ', ', ')} from metrics where run = ? order by id"
         csv.writer(out).writerows([columns.split(), *map(tuple, db.execute(select, [run]))])
     return out.getvalue()
+
+
+def rows_url(datasette, database: str, table: str, model: str | None = None, **more: Any) -> str:
+    """The page of the most and least typical rows of a table."""
+    query = urlencode({"model": model, **more} if model else more)
+    return datasette.urls.table(database, table) + "/-/nanogpt/rows" + (f"?{query}" if query else "")
 
 
 def command_line(run: dict[str, Any]) -> str:
@@ -312,7 +306,7 @@ async def run_change(datasette, request):
     """POST: stop, stop-now, resume, delete."""
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
-    run, origin = await run_of(datasette, request, "nanogpt-train")
+    run, origin = await run_of(datasette, request, change=True)
     home, change, id = home_of(datasette), request.url_vars["change"], run["id"]
     path = f"/-/nanogpt/runs/{id}"
     try:

@@ -10,6 +10,7 @@ from conftest import TEXTS
 from datasette.app import Datasette
 
 from datasette_nanogpt import chart, jobs, play, start
+from datasette_nanogpt.filters import with_values
 from datasette_nanogpt.pipeline import Options, train_table
 from datasette_nanogpt.recited import recited
 
@@ -94,7 +95,7 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
 
 def test_values_in_a_condition_stay_values():
     params = {"p0": "x' or 1 --", "p1": 5}
-    assert start.with_values('":p0" = :p0 and a > :p1', params) == "\":p0\" = 'x'' or 1 --' and a > 5"
+    assert with_values('":p0" = :p0 and a > :p1', params) == "\":p0\" = 'x'' or 1 --' and a > 5"
 
 
 @pytest.mark.parametrize(

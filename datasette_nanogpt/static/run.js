@@ -81,6 +81,7 @@
     if (run.step) parts.push(`step ${run.step.toLocaleString()}`);
     if (run.val_bpb !== null) parts.push(`best ${run.val_bpb.toFixed(3)} bits per byte`);
     if (run.tokens_per_second && !run.over) parts.push(`${Math.round(run.tokens_per_second).toLocaleString()} tokens/s`);
+    if (run.memory && !run.over) parts.push(`${Math.round(run.memory / 1e6).toLocaleString()} MB of memory at most`);
     if (run.eta && !run.over) parts.push(`about ${Math.round(run.eta)} s left`);
     byId("status").textContent = parts.join(", ");
     byId("progress").value = run.progress ?? 0;
