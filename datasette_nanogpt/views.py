@@ -7,6 +7,7 @@ import csv
 import functools
 import io
 import json
+import os
 import re
 import shlex
 from typing import Any
@@ -21,6 +22,7 @@ from llm_nanogpt.errors import NanogptError
 
 from . import chart, filters, jobs, play, start
 from .access import Origin, may, origin_of_model, origin_of_run
+from .hookspecs import document_hook
 
 SHOWN_RUNS = 100
 RUN_FIELDS = (
@@ -266,7 +268,7 @@ async def run_page(datasette, request):
         "plan": json.loads(run["plan"] or "{}"),
         "settings": {k: v for k, v in json.loads(run["settings"]).items() if k not in ("database", "token")},
         "may_train": may_train,
-        "command": command_line(run) if may_train else None,
+        "command": command_line(run, datasette.plugins_dir) if may_train else None,
         "more_minutes": await asyncio.to_thread(jobs.resumable, home, run) if may_train else None,
         "has_model": (home / run["name"]).is_dir(),
     }
@@ -288,8 +290,8 @@ def rows_url(datasette, database: str, table: str, model: str | None = None, **m
     return datasette.urls.table(database, table) + "/-/nanogpt/rows" + (f"?{query}" if query else "")
 
 
-def command_line(run: dict[str, Any]) -> str:
-    """What to type in a terminal to do the same again."""
+def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
+    """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have had a say in it."""
     settings = json.loads(run["settings"])
     tables = settings.pop("table", ())
     words = ["datasette", "nanogpt-train", settings.pop("database", run["database"])]
@@ -298,6 +300,8 @@ def command_line(run: dict[str, Any]) -> str:
         flag = "--" + option.replace("_", "-")
         for one in value if isinstance(value, list) else [value]:
             words += [flag] if one is True else [flag, str(one)]
+    if plugins_dir and document_hook():
+        words += ["--plugins-dir", os.path.abspath(plugins_dir)]
     return shlex.join(words)
 
 

@@ -9,6 +9,8 @@ import time
 import pytest
 import sqlite_utils
 from conftest import TEXTS
+from datasette.app import Datasette
+from datasette.plugins import pm
 
 from datasette_nanogpt import jobs
 from llm_nanogpt.checkpoint import read_checkpoint
@@ -132,6 +134,35 @@ async def test_a_server_that_goes_before_training_began_leaves_the_run_in_the_qu
     await first.close()
     (row,) = jobs.runs(home, "id = ?", run)
     assert row["status"] == "queued" and row["stop_requested"] == 0
+
+
+async def test_a_plugin_of_the_servers_folder_decides_what_is_text(home, database, tmp_path, monkeypatch):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "every_second.py").write_text(
+        "from datasette import hookimpl\n\n"
+        "@hookimpl\n"
+        "def nanogpt_document(row):\n"
+        "    return None if row['id'] % 2 else False\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    datasette = Datasette([database], plugins_dir="plugins")
+    try:
+        datasette.root_enabled = True
+        await datasette.invoke_startup()
+        path, actor = "/blog/entry/-/nanogpt", {"id": "root"}
+        tiny = {key: str(value) for key, value in TINY.items() if key != "device"}
+        response = await datasette.client.post(path, data={**tiny, "minutes": "0.1"}, actor=actor)
+        assert response.headers["location"] == "/-/nanogpt/runs/1"
+        row = await until(home, 1, *jobs.OVER)
+        assert (row["status"], row["error"]) == ("finished", None)
+        (source,) = read_checkpoint(home / "nanogpt-blog").meta["source"]["tables"]
+        assert source["skipped"] == {"left out by a plugin": 150}
+        text = (await datasette.client.get("/-/nanogpt/runs/1", actor=actor)).text
+        assert f"--plugins-dir {tmp_path / 'plugins'}" in text
+    finally:
+        await datasette._nanogpt.close()
+        datasette.close()
+        pm.unregister(next(p for p in pm.get_plugins() if getattr(p, "__name__", "") == "every_second.py"))
 
 
 async def test_a_child_that_is_killed_is_told(home, enqueue, worker):
