@@ -16,6 +16,17 @@ from datasette_nanogpt.filters import with_values
 ROOT = {"id": "root"}
 
 
+class Plugin:
+    @hookimpl
+    def filters_from_request(self, request):
+        if request.args.get("_odd"):
+            return FilterArguments(["is_odd(id)"])
+
+    @hookimpl
+    def prepare_connection(self, conn):
+        conn.create_function("is_odd", 1, lambda n: n % 2)
+
+
 @pytest.fixture
 async def datasette(tmp_path, home):
     db = sqlite_utils.Database(tmp_path / "blog.db")
@@ -36,12 +47,14 @@ async def datasette(tmp_path, home):
     db["tag"].insert_all(
         ({"entry": i, "word": f"w{i % 5}"} for i in range(300)), foreign_keys=[("entry", "entry", "id")]
     )
+    pm.register(plugin := Plugin())
     datasette = Datasette([str(tmp_path / "blog.db")])
     datasette.root_enabled = True
     await datasette.invoke_startup()
     datasette._background_tasks._launched = True
     yield datasette
     datasette.close()
+    pm.unregister(plugin)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +71,7 @@ async def datasette(tmp_path, home):
         {"id__in": "1,2,300", "place": "2"},
         {"tags__arraycontains": "2"},
         {"title__isnull": "1"},
-        {"_through": json.dumps({"table": "tag", "column": "word", "value": "w3"}), "id__lt": "150"},
+        {"_through": json.dumps({"table": "tag", "column": "word", "value": "w3"})},
         {"body__nosuchfilter": "1"},
     ],
     ids=lambda query: "-".join(query),
@@ -101,28 +114,12 @@ async def test_what_is_left_out_is_told(datasette):
 
 
 async def test_a_filter_that_only_the_server_understands_is_refused_with_the_reason(datasette, home):
-    class Plugin:
-        @hookimpl
-        def filters_from_request(self, request):
-            if request.args.get("_odd"):
-                return FilterArguments(["is_odd(id)"])
-
-        @hookimpl
-        def prepare_connection(self, conn):
-            conn.create_function("is_odd", 1, lambda n: n % 2)
-
-    plugin = Plugin()
-    pm.register(plugin)
-    try:
-        assert (await datasette.client.get("/blog/entry.json?_odd=1&_size=0&_extra=count")).json()[
-            "count"
-        ] == 150
-        for method in ("GET", "POST"):
-            response = await datasette.client.request(method, "/blog/entry/-/nanogpt?_odd=1", actor=ROOT)
-            assert "no such function: is_odd" in response.text
-        assert not home.exists()
-    finally:
-        pm.unregister(plugin)
+    theirs = await datasette.client.get("/blog/entry.json?_odd=1&_size=0&_extra=count")
+    assert theirs.json()["count"] == 150
+    for method in ("GET", "POST"):
+        response = await datasette.client.request(method, "/blog/entry/-/nanogpt?_odd=1", actor=ROOT)
+        assert "no such function: is_odd" in response.text
+    assert not home.exists()
 
 
 def test_values_in_a_condition_stay_values():

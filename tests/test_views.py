@@ -123,26 +123,31 @@ async def test_a_database_in_memory_is_refused_with_the_reason(datasette, home):
     assert not home.exists()
 
 
-async def test_what_another_process_could_not_read_is_refused_with_the_reason(datasette, home, database):
-    class Plugin:
-        @hookimpl
-        def prepare_connection(self, conn):
-            conn.create_function("shout", 1, str.upper)
+class Shouting:
+    @hookimpl
+    def prepare_connection(self, conn):
+        conn.create_function("shout", 1, str.upper)
 
-    pm.register(plugin := Plugin())
+
+async def test_what_another_process_could_not_read_is_refused_with_the_reason(home, database):
+    sqlite_utils.Database(database).create_view("loud", "select shout(body) as body from entry")
+    pm.register(plugin := Shouting())
+    datasette = Datasette([str(database)])
+    datasette.root_enabled = True
     try:
-        sqlite_utils.Database(database).create_view("loud", "select shout(body) as body from entry")
         assert (await datasette.client.get("/blog/loud")).status_code == 200
         for method in ("GET", "POST"):
             response = await datasette.client.request(method, path_of("loud"), actor=ROOT)
             assert "no such function: shout" in response.text
+        database.rename(database.with_name("moved.db"))
+        for method in ("GET", "POST"):
+            response = await datasette.client.request(method, path_of("entry"), actor=ROOT)
+            assert "it was moved or is not this user" in response.text
+        assert not home.exists()
     finally:
+        await datasette._nanogpt.close()
+        datasette.close()
         pm.unregister(plugin)
-    database.rename(database.with_name("moved.db"))
-    for method in ("GET", "POST"):
-        response = await datasette.client.request(method, path_of("entry"), actor=ROOT)
-        assert "it was moved or is not this user" in response.text
-    assert not home.exists()
 
 
 async def test_a_run_page_its_json_and_its_csv(datasette, home, database):
@@ -166,7 +171,7 @@ async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monke
     text = (await datasette.client.get("/-/nanogpt/runs/1")).text
     assert f"{run['memory'] / 1e6:,.0f} MB at most" in text
     rows = list(csv.DictReader((await datasette.client.get("/-/nanogpt/runs/1.csv")).text.splitlines()))
-    assert run["memory"] >= max(int(row["memory"]) for row in rows if row["train_bpb"]) > 10**8
+    assert max(int(row["memory"]) for row in rows if row["train_bpb"]) >= run["memory"]
 
 
 async def test_buttons_change_the_run(datasette, home, database):
