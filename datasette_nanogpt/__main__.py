@@ -1,8 +1,12 @@
-"""`python -m datasette_nanogpt train …`: the commands without Datasette around them."""
+"""`python -m datasette_nanogpt train …`: the commands without Datasette around them, for torchrun."""
+
+import signal
+import sys
 
 import click
 
 from .cli import demo_command, queued_command, train_command
+from .ranks import launched
 
 
 @click.group()
@@ -14,5 +18,16 @@ main.add_command(train_command, "train")
 main.add_command(demo_command, "demo-db")
 main.add_command(queued_command, "queued")
 
+
+def follow():
+    """A process of torchrun that is not the first: what there is to tell, the first one tells."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as ex:
+        sys.exit(ex.exit_code)
+
+
 if __name__ == "__main__":
-    main()
+    rank, _ = launched()
+    follow() if rank else main()

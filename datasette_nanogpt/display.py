@@ -10,9 +10,9 @@ from dataclasses import asdict
 
 import click
 
+from .events import Evaluation, Note, Speed, Step
 from .pipeline import Finished, Prepared
 from .source import Progress
-from .trainer import Evaluation, Note, Step
 
 WAIT_SECONDS = 10  # between lines about the work before training
 
@@ -52,6 +52,8 @@ class PlainDisplay(JsonDisplay):
             case Prepared():
                 for line in plan_lines(event):
                     click.echo(line)
+            case Speed():
+                click.echo(f"Speed: {event.why}")
             case Step():
                 self.last = event
             case Evaluation():
@@ -67,7 +69,7 @@ class PlainDisplay(JsonDisplay):
             click.echo(line)
 
     def score(self, e: Evaluation) -> str:
-        speed = f", {self.last.tokens_per_second:,.0f} tokens/s" if self.last else ""
+        speed = f", {pace(self.last)}" if self.last else ""
         left = f", {duration(self.last.eta)} left" if self.last and self.last.eta >= 1 else ""
         return (
             f"step {e.step:,}: {e.val_bpb:.3f} bits per byte on held-out text, "
@@ -105,7 +107,7 @@ class TerminalDisplay(PlainDisplay):
             self.bar.n = 100 * event.progress
             self.bar.set_description_str(
                 f"step {event.step:,}  loss {event.train_loss:.3f}{self.val}  "
-                f"{event.tokens_per_second:,.0f} tokens/s  {duration(event.eta)} left"
+                f"{pace(event)}  {duration(event.eta)} left"
             )
             return
         if isinstance(event, Prepared):
@@ -128,6 +130,14 @@ class TerminalDisplay(PlainDisplay):
 def progress_line(p: Progress) -> str:
     of = f" of {p.total:,}" if p.total else ""
     return f"{p.what}: {p.done:,}{of} {p.unit}"
+
+
+def pace(step: Step) -> str:
+    return f"{step.tokens_per_second:,.0f} tokens/s" + utilisation(step.mfu)
+
+
+def utilisation(mfu: float | None) -> str:
+    return f" ({mfu:.0%} MFU)" if mfu else ""
 
 
 def plan_lines(p: Prepared) -> list[str]:
@@ -170,7 +180,7 @@ def closing_lines(f: Finished) -> list[str]:
         "",
         *(["Stopped early."] if f.status == "stopped" else []),
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
-        f"after {f.step:,} steps in {duration(f.seconds)}.",
+        f"after {f.step:,} steps in {duration(f.seconds)}{utilisation(f.mfu)}.",
         f"Saved in {f.folder}",
         f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}",
     ]

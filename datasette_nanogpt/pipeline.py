@@ -37,6 +37,7 @@ from . import dataset, trainer
 from .card import model_card
 from .plan import DEFAULT_MINUTES, choose_plan
 from .prepare import prepare
+from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
 from .schedule import Stop
 from .source import Corpus, Progress, location, open_corpus
@@ -120,6 +121,7 @@ class Finished:
     seconds: float
     val_bpb: float
     val_loss: float
+    mfu: float | None  # model FLOPs utilisation of this run's steps, see speed.py
     best_step: int
     sample: str
     prompt: str  # something to begin with, from the text itself
@@ -136,7 +138,14 @@ def train_table(options: Options, stop: Stop | None = None, queued: int | None =
     Everything that can be wrong with the options is found before any work starts, and told at once in
     one NanogptError, a line each. A run that fails or is killed leaves a model folder that loads, or none.
     """
-    stop = stop or Stop()
+    with joined() as ranks:
+        if ranks.leads:
+            yield from _lead(options, stop or Stop(), queued, ranks)
+        else:
+            _follow(ranks)
+
+
+def _lead(options: Options, stop: Stop, queued: int | None, ranks: Ranks) -> Iterator[Event]:
     source, settings = check(options)
     home, name = nanogpt_home(), options.model_name
     home.mkdir(parents=True, exist_ok=True)
@@ -145,19 +154,38 @@ def train_table(options: Options, stop: Stop | None = None, queued: int | None =
         tables = options.sql or ", ".join(options.tables)
         run = Run(home, name, location(options.database), tables, options.given(), queued)
         try:
-            status = yield from _train(options, source, settings, home / name, run, stop)
-        except (OSError, sqlite3.OperationalError) as ex:
-            if getattr(ex, "errno", None) not in DISK_FULL and "full" not in str(ex):
-                raise
-            told = f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+            status = yield from _train(options, source, settings, home / name, run, stop, ranks)
+        except (OSError, sqlite3.OperationalError, RuntimeError) as ex:
+            told = _reason(ex, home, ranks)
             with suppress(sqlite3.OperationalError):
-                run.end("failed", told)
-            raise NanogptError(told) from ex
+                run.end("failed", told or str(ex))
+            if told:
+                raise NanogptError(told) from ex
+            raise
         except BaseException as ex:
             asked = isinstance(ex, (KeyboardInterrupt, GeneratorExit))
             run.end("stopped" if asked else "failed", None if asked else str(ex))
             raise
         run.end(status)
+
+
+def _reason(ex: Exception, home: Path, ranks: Ranks) -> str | None:
+    """What to tell of an error that is not of our making."""
+    if isinstance(ex, RuntimeError):
+        return ranks.failure(ex)
+    if getattr(ex, "errno", None) in DISK_FULL or "full" in str(ex):
+        return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+    return None
+
+
+def _follow(ranks: Ranks) -> None:
+    """The part of the processes that are not the first: to learn along, and nothing else."""
+    path, config, settings, corpus, resumed = ranks.share()
+    leave_signals_to_rank_0()
+    model = _build(config, settings)
+    state = trainer.read_state(path) if resumed else None
+    tokens = _open_tokens(path, config, corpus)
+    trainer.Training(model, tokens, settings, lambda: path, state=state, ranks=ranks).follow()
 
 
 def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
@@ -206,7 +234,12 @@ def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
     refuse(o.force and o.resume, "--force starts anew and --resume goes on: give one of them")
     from llm_nanogpt.device import choose_device
 
-    attempt(choose_device, o.device)
+    _, processes = launched()
+    attempt(choose_device, o.device, processes)
+    refuse(
+        bool(o.batch_size and o.batch_size % processes),
+        f"--batch-size must be a multiple of {processes}, the number of processes, not {o.batch_size}",
+    )
     if o.name and not o.resume:
         from llm_nanogpt.plugin import check_free
 
@@ -287,6 +320,11 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
         raise NanogptError(
             f"{folder.name} is of {theirs['table']} in {theirs['database']}: name that, or --name"
         )
+    batch, (_, processes) = meta["settings"]["batch_size"], launched()
+    if batch % processes:
+        raise NanogptError(
+            f"{folder.name} has {batch} windows a step, which {processes} processes cannot divide"
+        )
     _, at = trainer.read_state(folder)
     minutes = options.minutes or meta["settings"]["minutes"]
     iters = options.max_iters or meta["settings"]["max_iters"]
@@ -312,16 +350,20 @@ class _Work:
 
 
 def _train(
-    options: Options, source: Corpus | None, old: dict[str, Any], final: Path, run: Run, stop: Stop
+    options: Options,
+    source: Corpus | None,
+    old: dict[str, Any],
+    final: Path,
+    run: Run,
+    stop: Stop,
+    ranks: Ranks,
 ) -> Iterator[Event]:
-    import torch
-
     from llm_nanogpt.device import choose_device
-    from llm_nanogpt.gpt_torch import build
 
+    from .induction import start_with_induction_heads
     from .word_pairs import start_from_word_pairs
 
-    device, device_reason = choose_device(options.device)
+    device, device_reason = choose_device(options.device, ranks.size)
     staging = final.with_name(f".{final.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     try:
@@ -331,16 +373,11 @@ def _train(
             work = yield from _prepare(options, source, final, staging, device, run)
         config, settings, meta = work.config, work.settings, work.meta
         corpus = meta["corpus"]
-        splits = (work.path / "training" / f"{split}.bin" for split in ("train", "val"))
-        tokens = trainer.Tokens(
-            *(dataset.open_tokens(file, config.vocab_size) for file in splits),
-            corpus["train_bytes"],
-            corpus["val_bytes"],
-        )
-        torch.manual_seed(settings.seed)
-        model = build(config, settings.dropout)
+        tokens = _open_tokens(work.path, config, corpus)
+        model = _build(config, settings)
         if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
+            start_with_induction_heads(model)
         prepared = Prepared(
             name=final.name,
             folder=str(final),
@@ -355,9 +392,11 @@ def _train(
         run.update(status="running", plan=json.dumps(asdict(prepared)))
         yield prepared
 
+        ranks.share((work.path, config, settings, corpus, work.state is not None))
         sample = ""
         write = sampler(work.tokenizer, settings.seed)
-        for event in trainer.train(model, tokens, settings, lambda: work.path, stop, write, work.state):
+        training = trainer.Training(model, tokens, settings, lambda: work.path, write, work.state, ranks)
+        for event in training.run(stop):
             if isinstance(event, trainer.Step):
                 run.step(event)
             elif isinstance(event, trainer.Evaluation):
@@ -382,6 +421,7 @@ def _train(
             seconds=meta["training"]["seconds"],
             val_bpb=meta["score"]["val_bpb"],
             val_loss=meta["score"]["val_loss"],
+            mfu=training.mean_mfu,
             best_step=meta["score"]["step"],
             sample=sample,
             prompt=_first_words(work.tokenizer.decode(tokens.val[1:30])),
@@ -389,6 +429,24 @@ def _train(
         return status
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _open_tokens(folder: Path, config: GPTConfig, corpus: dict[str, Any]) -> trainer.Tokens:
+    splits = (folder / "training" / f"{split}.bin" for split in ("train", "val"))
+    return trainer.Tokens(
+        *(dataset.open_tokens(file, config.vocab_size) for file in splits),
+        corpus["train_bytes"],
+        corpus["val_bytes"],
+    )
+
+
+def _build(config: GPTConfig, settings: trainer.Settings) -> GPT:
+    import torch
+
+    from llm_nanogpt.gpt_torch import build
+
+    torch.manual_seed(settings.seed)
+    return build(config, settings.dropout)
 
 
 def _prepare(
@@ -408,6 +466,8 @@ def _prepare(
     )
     tokenizer, corpus = yield from _heard(steps, run)
     config, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
+    _, processes = launched()  # each gets the same number of windows
+    settings = replace(settings, batch_size=-(-settings.batch_size // processes) * processes)
     tokenizer.save(staging, config.block_size)
     meta = {
         "name": final.name,
@@ -425,7 +485,8 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -
     """A run to go on with. Its limits and its device may change, its model and its data do not."""
     checkpoint = read_checkpoint(folder)
     limits = {k: v for k in ("minutes", "max_iters", "eval_interval") if (v := getattr(options, k))}
-    settings = replace(trainer.Settings(**meta["settings"]), **_on_device(device, options.compile), **limits)
+    settings = trainer.Settings(**meta["settings"])
+    settings = replace(settings, **limits, **_on_device(device, options.compile, checkpoint.config.arch))
     tensors, at = trainer.read_state(folder)
     # A kill may have come after the weights were written and before anything else was.
     best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
@@ -495,6 +556,7 @@ def _resolve(
         n_embd=n_embd,
         arch=o.arch or "qwen3",
         tied=o.arch == "gpt2",
+        rope_theta=1e6,
         norm_eps=1e-5 if o.arch == "gpt2" else 1e-6,
     )
     recipe = {"dropout": plan.dropout} | recipe
@@ -505,16 +567,25 @@ def _resolve(
         minutes=minutes,
         max_iters=o.max_iters,
         eval_interval=o.eval_interval,
-        **_on_device(device, o.compile),
+        **_on_device(device, o.compile, config.arch),
         **recipe,
     )
     return config, settings
 
 
-def _on_device(device: str, compiled: bool | None) -> dict[str, Any]:
-    """What the device decides: compiling and bfloat16 pay on CUDA, and cost more than they give elsewhere."""
-    cuda = device.startswith("cuda")
-    return {"device": device, "compile": cuda if compiled is None else compiled, "bf16": cuda}
+def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
+    """What the device decides. None is for the trainer to measure: nanoGPT's own recipe is left as it is."""
+    import torch
+
+    bf16, measured = False, None
+    if device.startswith("cuda"):
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        measured = True
+    elif device == "mps" or arch == "gpt2":
+        measured = False
+    else:
+        bf16 = None
+    return {"device": device, "compile": measured if compiled is None else compiled, "bf16": bf16}
 
 
 def _write_meta(work: _Work) -> None:

@@ -37,11 +37,12 @@ def choose_plan(tokens: int, minutes: float) -> Plan:
     Text that is seen again and again is learnt by heart, so dropout grows with the epochs to expect.
     """
     epochs = minutes * 60 * TOKENS_PER_SECOND / tokens
+    block_size = next(size for size in (1024, 256, 64) if tokens > 100 * size or size == 64)
     return Plan(
         n_layer=4 if minutes >= 8 else 2,
         n_head=2,
         n_embd=128,
-        block_size=256 if tokens > 30_000 else 64,
-        batch_size=4,
+        block_size=block_size,
+        batch_size=1024 // block_size,
         dropout=0.05 if epochs < 5 else 0.2,
     )

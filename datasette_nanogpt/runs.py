@@ -109,7 +109,11 @@ def _migrations():
         db["runs"].add_column("note", str)  # what it is at just now, for people
 
     @migrations()
-    def m003_rows(db):
+    def m003_mfu(db):
+        db["metrics"].add_column("mfu", float)  # share of the machine's speed, see speed.py
+
+    @migrations()
+    def m004_rows(db):
         db["runs"].add_column("kind", str, not_null_default="train")  # or score: of the rows of a table
         for table in ("runs", "metrics"):
             db[table].add_column("memory", int)  # bytes, the most that the process had so far
@@ -179,7 +183,7 @@ class Run:
         return self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()[0]
 
     def step(self, event: Step) -> None:
-        names = "step seconds train_loss train_bpb learning_rate tokens_per_second memory"
+        names = "step seconds train_loss train_bpb learning_rate tokens_per_second mfu memory"
         self._insert("metrics", event, names)
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
             self.update(**_fields(event, "step progress eta tokens_per_second memory"))

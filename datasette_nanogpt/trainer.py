@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,17 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
 
 from .dataset import Windows
+from .events import Evaluation, Event, Note, Step
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors
+from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
+from .speed import autocast, flops_per_token, peak_memory, settle
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
 EVALUATIONS = 12  # in a run, where no --eval-interval is given,
 EVALUATION_SHARE = 0.05  # and no more of the time than this
+END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
 LOGITS = 2**23  # numbers that the logits of one evaluation batch may have: 32 MB in float32
 
 
@@ -47,8 +49,8 @@ class Settings:
     dropout: float
     seed: int
     device: str
-    compile: bool
-    bf16: bool
+    compile: bool | None  # None: where it pays
+    bf16: bool | None
     minutes: float | None = None
     max_iters: int | None = None
     eval_interval: int | None = None  # steps; None: EVALUATIONS of them
@@ -66,40 +68,7 @@ class Tokens:
     val_bytes: int
 
 
-@dataclass(frozen=True)
-class Step:
-    """Where the run is, about twice a second."""
-
-    step: int
-    train_loss: float  # nats a token, mean since the last Step
-    train_bpb: float  # the same in bits per byte
-    tokens_per_second: float
-    learning_rate: float
-    seconds: float  # of training so far, over all resumes
-    progress: float  # 0 to 1
-    eta: float  # seconds
-    memory: int | None  # bytes, see `peak_memory`
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The score of the weights after `step` on the whole validation split."""
-
-    step: int
-    val_bpb: float
-    val_loss: float  # nats a token
-    train_loss: float
-    seconds: float
-    best: bool
-    sample: str
-
-
-@dataclass(frozen=True)
-class Note:
-    text: str
-
-
-Event = Step | Evaluation | Note
+State = tuple[dict[str, torch.Tensor], dict[str, Any]]  # tensors by name, and where the run was
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
@@ -107,7 +76,7 @@ def bits_per_byte(nats: float, n_bytes: int) -> float:
 
 
 @torch.inference_mode()
-def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) -> float:
+def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False, ranks: Ranks = ALONE) -> float:
     """Total nats of a token stream after its first token, in order, in windows of the block size."""
     block = model.config.block_size
     n = len(tokens) - 1
@@ -115,7 +84,7 @@ def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) ->
     was_training = model.training
     model.eval()
     total = 0.0
-    for start in range(0, n, rows * block):
+    for start in range(ranks.rank * rows * block, n, ranks.size * rows * block):
         chunk = tokens[start : start + rows * block + 1].astype(np.int64)
         ids, targets = chunk[:-1], chunk[1:]
         if short := -len(ids) % block:
@@ -124,21 +93,7 @@ def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False) ->
         with autocast(device, bf16):
             total += model(x, y, reduction="sum").item()
     model.train(was_training)
-    return total
-
-
-def peak_memory() -> int | None:
-    """The most memory that this process has held at once, in bytes. None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # everyone but macOS counts in KiB
-
-
-def autocast(device: str, bf16: bool):
-    return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
+    return ranks.sum(torch.tensor(total, dtype=torch.float64)).item()
 
 
 def train(
@@ -148,7 +103,7 @@ def train(
     folder: Callable[[], Path],
     stop: Stop,
     sample: Callable[[GPT], str] = lambda model: "",
-    state: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None,
+    state: State | None = None,
 ) -> Iterator[Event]:
     """Train `model` in place, yielding events. The first request of `stop` anneals, the second ends it.
 
@@ -156,155 +111,286 @@ def train(
     `model.safetensors` (the best weights) and `training/state.safetensors` (all that `state`, as
     `read_state` returns it, needs to go on). Raises NanogptError when the loss is no longer a number.
     """
-    device = settings.device
-    model.to(device)
-    optimizers = make_optimizers(model, settings.learning_rate, settings.weight_decay)
-    windows = Windows(tokens.train, model.config.block_size, settings.seed, replacement=settings.replacement)
-    step, spent, best = 0, 0.0, math.inf
-    if state:
-        tensors, at = state
-        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k[:6] == "model."})
-        load_state_tensors(optimizers, tensors)
-        torch.set_rng_state(tensors["rng"])
-        step, spent, best, windows.position = at["step"], at["seconds"], at["best"], at["position"]
-    forward = torch.compile(model) if settings.compile else model
-    params = [p for p in model.parameters() if p.requires_grad]
-    batch_tokens = settings.batch_size * model.config.block_size
-    tokens_to_bits = (len(tokens.train) - 1) / tokens.train_bytes / math.log(2)
+    yield from Training(model, tokens, settings, folder, sample, state).run(stop)
 
-    started = time.monotonic() - spent
 
-    def seconds() -> float:
-        return time.monotonic() - started
+class Training:
+    """A run under way: what learns, where it is, and how long it has taken."""
 
-    limit_seconds = settings.minutes * 60 if settings.minutes else math.inf
-    by_time = settings.max_iters is None
-    schedule = Schedule(
-        length=limit_seconds if by_time else float(settings.max_iters),
-        warmup_steps=settings.warmup_steps,
-        decay_share=settings.decay_share,
-    )
+    def __init__(
+        self,
+        model: GPT,
+        tokens: Tokens,
+        settings: Settings,
+        folder: Callable[[], Path],
+        sample: Callable[[GPT], str] = lambda model: "",
+        state: State | None = None,
+        ranks: Ranks = ALONE,
+    ):
+        s = self.settings = settings
+        self.tokens, self.folder, self.sample = tokens, folder, sample
+        self.model = model.to(s.device)
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
+        self.windows = Windows(tokens.train, model.config.block_size, s.seed, replacement=s.replacement)
+        self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
+        if state:
+            spent = self.restore(*state)
+        self.ranks = ranks
+        self.forward: Callable = model
+        self.bf16 = False
+        self.flops_per_token, self.machine_flops = flops_per_token(model.config), None
 
-    def now() -> float:
+        self.started = time.monotonic() - spent
+        self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
+        self.by_time = s.max_iters is None
+        self.schedule = Schedule(
+            length=self.limit_seconds if self.by_time else float(s.max_iters),
+            warmup_steps=s.warmup_steps,
+            decay_share=s.decay_share,
+        )
+        self.losses = torch.zeros((), device=s.device)  # summed since they were last told: so many,
+        self.summed = self.summed_tokens = 0  # over so many tokens
+        self.told_tokens, self.told_seconds = 0, 0.0  # over which speed was told so far
+        self.train_loss = math.nan
+        self.rate = 0.0  # share of the full learning rate
+
+    def run(self, stop: Stop) -> Iterator[Event]:
+        yield from self.tune()
+        try:
+            yield from self.steps(stop)
+        except GeneratorExit:  # nobody listens any more
+            self.ranks.word(END)
+            raise
+        self.ranks.word(END)
+
+    def steps(self, stop: Stop) -> Iterator[Event]:
+        self.began_at, self.began_after = self.step, self.seconds()  # what was done before these steps
+        self.last_report = self.last_state = self.seconds()
+        # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
+        # of less than a minute has no time for one.
+        self.next_evaluation = self.seconds() + (10.0 if self.limit_seconds >= 60 else math.inf)
+        while not self.over():
+            if stop.requests >= 2:
+                break
+            if stop.requests == 1 and not self.annealing:
+                self.save_state()
+                yield self.anneal()
+            self.train_step(self.ranks.word(self.schedule.share(self.step, self.now())))
+            if self.seconds() - self.last_report >= REPORT_SECONDS:
+                yield self.report()
+                self.last_report = self.seconds()
+            if self.evaluation_due() and not self.schedule.done(self.now()):
+                yield self.evaluate()
+                self.last_report = self.last_state = self.seconds()
+            elif self.state_due():
+                self.save_state()
+                self.last_state = self.seconds()
+        if stop.requests >= 2 and self.best < math.inf:
+            self.save_state()
+        elif self.evaluated != self.step:
+            yield self.evaluate()
+
+    def follow(self) -> None:
+        """What the other processes do: as rank 0 says, step by step."""
+        self.set_up(*self.ranks.share())
+        while (word := self.ranks.word()) != END:
+            if word == LOSS:
+                self.mean_loss()
+            elif word == EVALUATE:
+                self.validation_nats()
+            else:
+                self.train_step(word)
+
+    # ---- Speed
+
+    def tune(self) -> Iterator[Event]:
+        """Settle how the steps run, in all processes."""
+        s = self.settings
+        steps = math.inf if self.by_time else s.max_iters - self.step
+        speed, forward = yield from settle(
+            self.model, s.device, s.batch_size, s.bf16, s.compile, self.limit_seconds - self.seconds(), steps
+        )
+        if speed.machine_flops:
+            self.machine_flops = speed.machine_flops * self.ranks.size
+        self.ranks.share((speed.bf16, speed.compiled))
+        self.set_up(speed.bf16, speed.compiled, forward)
+        if speed.why:
+            yield speed
+
+    def set_up(self, bf16: bool, compiled: bool, forward: Callable | None = None) -> None:
+        self.bf16 = bf16
+        self.forward = self.ranks.wrap(self.model)
+        if compiled:
+            self.forward = forward if forward and self.ranks.size == 1 else torch.compile(self.forward)
+        if rank := self.ranks.rank:  # each drops others
+            torch.manual_seed(int(torch.randint(2**31, ())) + rank)
+        self.model.train()
+
+    def mfu(self, tokens: int, seconds: float) -> float | None:
+        if not (self.machine_flops and seconds):
+            return None
+        return tokens * self.flops_per_token / seconds / self.machine_flops
+
+    @property
+    def mean_mfu(self) -> float | None:
+        """Of all steps that were told about."""
+        return self.mfu(self.told_tokens, self.told_seconds)
+
+    # ---- Time
+
+    def seconds(self) -> float:
+        """Of training so far, over all resumes."""
+        return time.monotonic() - self.started
+
+    def now(self) -> float:
         """In the schedule's unit."""
-        return seconds() if by_time else float(step)
+        return self.seconds() if self.by_time else float(self.step)
 
-    def save_state() -> None:
-        write_state(
-            folder(),
-            {f"model.{k}": v for k, v in model.state_dict().items()}
-            | state_tensors(optimizers)
-            | {"rng": torch.get_rng_state()},
-            {"step": step, "seconds": seconds(), "best": best, "position": windows.position},
+    def over(self) -> bool:
+        return self.schedule.done(self.now()) or self.seconds() >= self.limit_seconds
+
+    def step_seconds(self) -> float:
+        return (self.seconds() - self.began_after) / max(self.step - self.began_at, 1)
+
+    def expected_seconds(self) -> float:
+        """How long the whole run takes, by what it took so far."""
+        schedule = self.schedule
+        end = schedule.stop_at + schedule.stop_length if self.annealing else schedule.length
+        left = max(end - self.now(), 0.0) * (1.0 if self.by_time else self.step_seconds())
+        return min(self.seconds() + left, max(self.limit_seconds, self.seconds()))
+
+    def evaluation_due(self) -> bool:
+        if interval := self.settings.eval_interval:
+            return self.step % interval == 0
+        return self.seconds() >= self.next_evaluation
+
+    def state_due(self) -> bool:
+        """Not before the first weights are kept, and not after the early decay began."""
+        kept = self.best < math.inf and not self.annealing
+        return kept and self.seconds() - self.last_state >= STATE_SECONDS
+
+    # ---- Learning
+
+    @property
+    def annealing(self) -> bool:
+        """Whether the run was asked to stop, and its rate runs down."""
+        return self.schedule.stop_at is not None
+
+    def anneal(self) -> Note:
+        shortest, longest = ANNEAL_SECONDS
+        seconds = min(max(ANNEAL_SHARE * self.seconds(), shortest), longest)
+        if self.ranks.size > 1:
+            seconds = min(seconds, TORCHRUN_SECONDS)
+        length = seconds if self.by_time else seconds / self.step_seconds()
+        self.schedule.anneal(self.step, self.now(), length)
+        left = self.expected_seconds() - self.seconds()
+        return Note(
+            f"Stopping: {left:.0f} s more while the learning rate runs down, then a last score. "
+            "Ask once more to stop at once."
         )
 
-    def evaluation() -> Evaluation:
-        nonlocal best, next_evaluation, last_evaluated, train_loss
-        began = seconds()
-        if summed:
-            train_loss = total.item() / summed
-        nats = evaluate(model, tokens.val, device, settings.bf16)
-        val_bpb, val_loss = bits_per_byte(nats, tokens.val_bytes), nats / (len(tokens.val) - 1)
-        is_best = val_bpb < best
-        if is_best:
-            best = val_bpb
-            weights = {k: v.float().cpu().numpy() for k, v in model.state_dict().items()}
-            score = {"step": str(step), "val_bpb": repr(val_bpb), "val_loss": repr(val_loss)}
-            write_weights(folder() / "model.safetensors", weights, score)
-        if schedule.stop_at is None:  # a resume goes on from before the early decay, not after it
-            save_state()
-        model.eval()
-        text = sample(model)
-        model.train()
-        cost = seconds() - began
-        next_evaluation = seconds() + max(expected_seconds() / EVALUATIONS, cost / EVALUATION_SHARE)
-        last_evaluated = step
-        return Evaluation(step, val_bpb, nats / (len(tokens.val) - 1), train_loss, seconds(), is_best, text)
+    def batch(self) -> torch.Tensor:
+        """(windows, block size + 1) ids, this process's share of them: inputs and, one later, targets."""
+        taken = self.windows.take(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
+        batch = torch.from_numpy(taken)
+        if self.settings.device.startswith("cuda"):  # copied while the GPU is still at the step before
+            batch = batch.pin_memory()
+        return batch.to(self.settings.device, non_blocking=True)
 
-    def expected_seconds() -> float:
-        """How long the whole run takes, by what it took so far."""
-        if schedule.done(now()):
-            return seconds()
-        if schedule.stop_at is not None:
-            left = schedule.stop_at + schedule.stop_length - now()
-        else:
-            left = schedule.length - now()
-        if not by_time:
-            left *= (seconds() - spent) / max(step - first_step, 1)
-        return min(seconds() + left, max(limit_seconds, seconds()))
-
-    first_step, last_evaluated = step, -1
-    total = torch.zeros((), device=device)
-    summed, train_loss = 0, math.nan
-    last_report = last_state = seconds()
-    # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
-    # of less than a minute has no time for one.
-    next_evaluation = seconds() + (10.0 if limit_seconds >= 60 else math.inf)
-    model.train()
-
-    while not schedule.done(now()) and seconds() < limit_seconds:
-        if stop.requests >= 2:
-            break
-        if stop.requests == 1 and schedule.stop_at is None:
-            save_state()
-            shortest, longest = ANNEAL_SECONDS
-            anneal_seconds = min(max(ANNEAL_SHARE * seconds(), shortest), longest)
-            step_seconds = (seconds() - spent) / max(step - first_step, 1)
-            schedule.anneal(step, now(), anneal_seconds if by_time else anneal_seconds / step_seconds)
-            left = expected_seconds() - seconds()
-            yield Note(
-                f"Stopping: {left:.0f} s more while the learning rate runs down, then a last score. "
-                "Ask once more to stop at once."
-            )
-
-        share = schedule.share(step, now())
-        set_rate(optimizers, share)
-        batch = torch.from_numpy(windows.take(settings.batch_size)).to(device, non_blocking=True)
-        with autocast(device, settings.bf16):
-            loss = forward(batch[:, :-1], batch[:, 1:])
+    def train_step(self, rate: float) -> None:
+        self.rate = rate
+        set_rate(self.optimizers, rate)
+        batch = self.batch()
+        with autocast(self.settings.device, self.bf16):
+            loss = self.forward(batch[:, :-1], batch[:, 1:])
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, settings.grad_clip)
-        for optimizer in optimizers:
+        torch.nn.utils.clip_grad_norm_(self.params, self.settings.grad_clip)
+        for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        total += loss.detach()
-        summed += 1
-        step += 1
+        self.losses += loss.detach()
+        self.summed += 1
+        self.summed_tokens += batch[:, 1:].numel() * self.ranks.size
+        self.step += 1
 
-        if seconds() - last_report >= REPORT_SECONDS:
-            train_loss = total.item() / summed
-            if not math.isfinite(train_loss):
-                raise NanogptError(
-                    f"The loss is no longer a number at step {step}: "
-                    f"train with a smaller --learning-rate than {settings.learning_rate:g}"
-                )
-            elapsed = seconds() - last_report
-            yield Step(
-                step,
-                train_loss,
-                train_loss * tokens_to_bits,
-                summed * batch_tokens / elapsed,
-                settings.learning_rate * share,
-                seconds(),
-                min(1.0, seconds() / expected_seconds()),
-                max(0.0, expected_seconds() - seconds()),
-                peak_memory(),
+    def mean_loss(self) -> float:
+        """Nats a token since this was last asked for."""
+        loss = self.ranks.sum(self.losses).item() / max(self.summed, 1) / self.ranks.size
+        self.losses.zero_()
+        self.summed = self.summed_tokens = 0
+        return loss
+
+    def validation_nats(self) -> float:
+        return evaluate(self.model, self.tokens.val, self.settings.device, self.bf16, self.ranks)
+
+    # ---- Telling and keeping
+
+    def report(self) -> Step:
+        seconds, expected = self.seconds(), self.expected_seconds()
+        tokens, elapsed = self.summed_tokens, seconds - self.last_report
+        self.told_tokens, self.told_seconds = self.told_tokens + tokens, self.told_seconds + elapsed
+        self.note_loss()
+        return Step(
+            step=self.step,
+            train_loss=self.train_loss,
+            train_bpb=bits_per_byte(self.train_loss * (len(self.tokens.train) - 1), self.tokens.train_bytes),
+            tokens_per_second=tokens / elapsed,
+            mfu=self.mfu(tokens, elapsed),
+            learning_rate=self.settings.learning_rate * self.rate,
+            seconds=seconds,
+            progress=min(1.0, seconds / expected),
+            eta=max(0.0, expected - seconds),
+            memory=peak_memory(),
+        )
+
+    def note_loss(self) -> None:
+        self.ranks.word(LOSS)
+        self.train_loss = self.mean_loss()
+        if not math.isfinite(self.train_loss):
+            raise NanogptError(
+                f"The loss is no longer a number at step {self.step}: "
+                f"train with a smaller --learning-rate than {self.settings.learning_rate:g}"
             )
-            total.zero_()
-            summed, last_report = 0, seconds()
-        interval = settings.eval_interval
-        due = step % interval == 0 if interval else seconds() >= next_evaluation
-        if due and not schedule.done(now()):
-            yield evaluation()
-            last_report = last_state = seconds()
-        elif seconds() - last_state >= STATE_SECONDS and best < math.inf and schedule.stop_at is None:
-            save_state()
-            last_state = seconds()
 
-    if stop.requests >= 2 and best < math.inf:
-        save_state()
-    elif last_evaluated != step:
-        yield evaluation()
+    def evaluate(self) -> Evaluation:
+        began = self.seconds()
+        if self.summed:
+            self.note_loss()
+        self.ranks.word(EVALUATE)
+        nats = self.validation_nats()
+        val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
+        best = val_bpb < self.best
+        if best:
+            self.best = val_bpb
+            weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
+            score = {"step": str(self.step), "val_bpb": repr(val_bpb), "val_loss": repr(val_loss)}
+            write_weights(self.folder() / "model.safetensors", weights, score)
+        if not self.annealing:  # a resume goes on from before the early decay, not after it
+            self.save_state()
+        self.model.eval()
+        text = self.sample(self.model)
+        self.model.train()
+        self.evaluated = self.step
+        cost = self.seconds() - began
+        pause = max(self.expected_seconds() / EVALUATIONS, cost / EVALUATION_SHARE)
+        self.next_evaluation = self.seconds() + pause
+        return Evaluation(self.step, val_bpb, val_loss, self.train_loss, self.seconds(), best, text)
+
+    def save_state(self) -> None:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= state_tensors(self.optimizers) | {"rng": torch.get_rng_state()}
+        at = {"step": self.step, "seconds": self.seconds(), "best": self.best}
+        write_state(self.folder(), tensors, at | {"position": self.windows.position})
+
+    def restore(self, tensors: dict[str, torch.Tensor], at: dict[str, Any]) -> float:
+        """Go on from a kept state; the seconds trained until then."""
+        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.model.load_state_dict(weights)
+        load_state_tensors(self.optimizers, tensors)
+        torch.set_rng_state(tensors["rng"])
+        self.step, self.best, self.windows.position = at["step"], at["best"], at["position"]
+        return at["seconds"]
 
 
 def write_state(folder: Path, tensors: dict[str, torch.Tensor], at: dict[str, Any]) -> None:
@@ -317,7 +403,7 @@ def write_state(folder: Path, tensors: dict[str, torch.Tensor], at: dict[str, An
     write_bytes(file, save(flat, {"at": json.dumps(at)}))
 
 
-def read_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_state(folder: Path) -> State:
     """What `write_state` wrote. Raises NanogptError when it is not there or damaged."""
     from safetensors import SafetensorError, safe_open
 

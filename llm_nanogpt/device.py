@@ -7,17 +7,21 @@ from .errors import NanogptError
 DEVICES = ("cpu", "cuda", "mps")
 
 
-def choose_device(requested: str | None = None) -> tuple[str, str]:
-    """The device to use and why. Raises NanogptError for one that is unknown or that this machine lacks."""
+def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str, str]:
+    """The device to use and why. Raises NanogptError for one that is unknown or that this machine lacks.
+
+    Of several `processes` on this machine, each gets a CUDA device of its own, or they share the CPU.
+    """
     import torch
 
     lacks = {
         "cuda": None if torch.cuda.is_available() else "torch finds no NVIDIA GPU here",
         "mps": None if torch.backends.mps.is_available() else "torch finds no Apple GPU here",
     }
+    gpus = torch.cuda.device_count()
     if requested is None:
         for device, why_not in lacks.items():
-            if why_not is None:
+            if why_not is None and (processes == 1 or (device == "cuda" and processes <= gpus)):
                 return device, f"torch finds {device}"
         return "cpu", "no GPU found"
     kind, _, number = requested.partition(":")
@@ -27,6 +31,10 @@ def choose_device(requested: str | None = None) -> tuple[str, str]:
         raise NanogptError(
             f"No {requested} on this machine ({lacks[kind]}): use cpu, or leave the device out"
         )
-    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
-        raise NanogptError(f"No {requested}: this machine has {torch.cuda.device_count()} CUDA devices")
+    if kind == "cuda" and number and int(number) >= gpus:
+        raise NanogptError(f"No {requested}: this machine has {gpus} CUDA devices")
+    if processes > 1 and kind != "cpu" and (kind == "mps" or number or processes > gpus):
+        raise NanogptError(
+            f"{processes} processes cannot use {requested} here: use cpu, or cuda with a device for each"
+        )
     return requested, "as asked"

@@ -164,7 +164,7 @@ def test_a_damaged_state_is_told(tmp_path):
 
 def test_memory_is_counted_in_bytes():
     code = (
-        "from datasette_nanogpt.trainer import peak_memory; before = peak_memory(); "
+        "from datasette_nanogpt.speed import peak_memory; before = peak_memory(); "
         "filled = b'x' * 300_000_000; print(peak_memory() - before)"
     )
     grown = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)

@@ -18,7 +18,7 @@ def stream(texts, bpe):
 
 def test_with_full_rank_it_is_the_smoothed_table_of_pairs(bpe):
     tokens = stream(TEXTS, bpe)
-    model = build(tiny_config(n_embd=402, vocab_size=400, tied=False))
+    model = build(tiny_config(n_embd=434, vocab_size=400, tied=False))
     start_from_word_pairs(model, tokens)
     counts = np.zeros((400, 400))
     np.add.at(counts, (tokens[:-1], tokens[1:]), 1)

@@ -1,0 +1,53 @@
+"""What a run in training tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the steps will run, told before the first where there was a choice."""
+
+    bf16: bool  # autocast
+    compiled: bool
+    flops_per_token: int  # of the model, forward and backward
+    machine_flops: float | None  # a second, in this process; None: not measured
+    why: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the run is, about twice a second."""
+
+    step: int
+    train_loss: float  # nats a token, mean since the last Step
+    train_bpb: float  # the same in bits per byte
+    tokens_per_second: float
+    mfu: float | None  # model FLOPs utilisation, see speed.py; None: the machine was not measured
+    learning_rate: float
+    seconds: float  # of training so far, over all resumes
+    progress: float  # 0 to 1
+    eta: float  # seconds
+    memory: int | None  # bytes, the most that the process has held at once
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The score of the weights after `step` on the whole validation split."""
+
+    step: int
+    val_bpb: float
+    val_loss: float  # nats a token
+    train_loss: float
+    seconds: float
+    best: bool
+    sample: str
+
+
+@dataclass(frozen=True)
+class Note:
+    text: str
+
+
+Event = Speed | Step | Evaluation | Note

@@ -1,0 +1,190 @@
+"""How the steps run on this machine: precision and compiling, each chosen by a measurement, and the MFU.
+
+MFU, model FLOPs utilisation: the floating-point operations that the model itself needs, over the time they
+took, as a share of what the machine reaches in plain matrix products.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
+
+import torch
+
+from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.gpt_torch import GPT, build
+
+from .events import Note, Speed
+
+SHORT_SECONDS = 50.0  # trials take a second or two: shorter runs do without
+TRIAL_SECONDS = 0.4  # of each trial, or two steps
+TRIAL_TOKENS = 1024  # in a trial's batch, at most
+CLEARLY = 0.9  # of the time, or less, is faster
+# torch.compile took 20 to 35 s to start on two cores, then steps were 1.36 times as fast (2 x 128, bfloat16).
+COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.3
+COMPILERS = ("g++", "clang++", "c++")
+MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
+
+
+def settle(
+    model: GPT,
+    device: str,
+    batch_size: int,
+    bf16: bool | None,
+    compile: bool | None,
+    seconds: float,
+    steps: float,
+) -> Generator[Note, None, tuple[Speed, Callable | None]]:
+    """How to run so many `steps` in so many `seconds` (inf: no limit), and the compiled model if it is one.
+
+    None for `bf16` and `compile` means by trials, which leave no trace in the run and take a second or two.
+    """
+    why, compiled, machine = [], None, None
+    use_bf16, step_seconds = bool(bf16), None
+    with torch.random.fork_rng():
+        batch = trial_batch(model.config, batch_size, device)
+        if device == "mps" and (warning := mps_differs(model, batch)):
+            yield Note(warning)
+        if seconds >= SHORT_SECONDS and (steps < math.inf or None in (bf16, compile)):
+            step_seconds = trial(model, batch, use_bf16)
+            seconds = min(seconds, steps * step_seconds * batch_size / len(batch))
+        if seconds >= SHORT_SECONDS:
+            machine = product_speed(device, use_bf16)
+            if bf16 is None:
+                use_bf16, step_seconds, reason = try_bf16(model, batch, step_seconds)
+                why.append(reason)
+            if compile is None and (reason := compile_does_not_repay(seconds)):
+                why.append(f"not compiled: {reason}")
+            elif compile is None:
+                compile = True
+        if compile:
+            yield Note("Compiling the model: half a minute or so.")
+            compiled, reason = try_compile(model, batch, use_bf16, step_seconds)
+            why.append(reason)
+        model.zero_grad(set_to_none=True)
+    flops = flops_per_token(model.config)
+    return Speed(use_bf16, compiled is not None, flops, machine, "; ".join(why)), compiled
+
+
+def autocast(device: str, bf16: bool):
+    return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
+
+
+def flops_per_token(config: GPTConfig) -> int:
+    """Of forward and backward: 6 for each weight in matrix products, 12 for each layer, component and
+    position in attention. Counted as PaLM and nanoGPT do, as if nothing of the attention were masked."""
+    c = config
+    lookups = c.vocab_size * c.n_embd * (not c.tied) + c.block_size * c.n_embd * (c.arch == "gpt2")
+    weights = sum(math.prod(shape) for shape in c.tensors().values() if len(shape) == 2) - lookups
+    return 6 * weights + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
+
+
+def product_speed(device: str, bf16: bool = False) -> float:
+    """FLOP/s of this process in square matrix products, in float32 but for models in bfloat16 on CUDA."""
+    cuda = device.startswith("cuda")
+    n = 8192 if cuda else 1024
+    a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if cuda and bf16 else torch.float32)
+    best, spent = math.inf, 0.0
+    while spent < 0.15:
+        synchronize(device)
+        started = time.perf_counter()
+        a @ a
+        synchronize(device)
+        seconds = time.perf_counter() - started
+        best, spent = min(best, seconds), spent + seconds
+    return 2 * n**3 / best
+
+
+def synchronize(device: str) -> None:
+    if device != "cpu":
+        getattr(torch, device.partition(":")[0]).synchronize()
+
+
+def trial_batch(config: GPTConfig, batch_size: int, device: str) -> torch.Tensor:
+    """(windows, block size + 1) random ids."""
+    rows = max(1, min(batch_size, TRIAL_TOKENS // config.block_size))
+    return torch.randint(config.vocab_size, (rows, config.block_size + 1)).to(device)
+
+
+def trial(forward: Callable, batch: torch.Tensor, bf16: bool) -> float:
+    """Seconds of one forward and backward pass, the best of a few. Leaves gradients behind."""
+    device = batch.device.type
+    best, spent, steps = math.inf, 0.0, 0
+    while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
+        started = time.perf_counter()
+        with autocast(device, bf16):
+            loss = forward(batch[:, :-1], batch[:, 1:])
+        loss.backward()
+        synchronize(device)
+        seconds = time.perf_counter() - started
+        best, spent, steps = min(best, seconds), spent + seconds, steps + 1
+    return best
+
+
+def try_bf16(model: GPT, batch: torch.Tensor, float32_seconds: float) -> tuple[bool, float, str]:
+    """Whether bfloat16 pays, the seconds of a trial step with what was chosen, and why."""
+    seconds = trial(model, batch, bf16=True)
+    times = float32_seconds / seconds
+    if seconds < CLEARLY * float32_seconds:
+        return True, seconds, f"bfloat16: {times:.1f} times as fast as float32 in a trial"
+    return False, float32_seconds, f"float32: bfloat16 was {times:.1f} times as fast in a trial"
+
+
+def compile_does_not_repay(seconds: float) -> str | None:
+    """Why a run of so many seconds is not worth compiling for; None if it may be."""
+    if not any(map(shutil.which, COMPILERS)):
+        return "no C++ compiler here"
+    # A tenth more steps is the least that is worth the wait.
+    if (seconds - COMPILE_SECONDS) * COMPILE_GAIN < 1.1 * seconds:
+        return f"too short a run to repay some {COMPILE_SECONDS:.0f} s of compiling"
+    return None
+
+
+def try_compile(
+    model: GPT, batch: torch.Tensor, bf16: bool, eager_seconds: float | None
+) -> tuple[Callable | None, str]:
+    """The compiled model if it works and, where `eager_seconds` are given, is faster; else None; and why."""
+    started = time.perf_counter()
+    try:
+        compiled = torch.compile(model)
+        seconds = trial(compiled, batch, bf16)
+    except Exception as ex:  # of a compiler, a driver or a header that is missing: all kinds
+        torch.compiler.reset()
+        return None, f"not compiled: it failed ({type(ex).__name__})"
+    took = f"in {time.perf_counter() - started:.0f} s"
+    if eager_seconds is None:
+        return compiled, f"compiled {took}"
+    times = eager_seconds / seconds
+    if seconds < CLEARLY * eager_seconds:
+        return compiled, f"compiled {took}: {times:.1f} times as fast"
+    torch.compiler.reset()
+    return None, f"not compiled: {times:.1f} times as fast in a trial"
+
+
+@torch.inference_mode()
+def mps_differs(model: GPT, batch: torch.Tensor) -> str | None:
+    """What to say if the first loss on an Apple GPU is not the CPU's; None if it is. Both in float32."""
+    twin = build(model.config)
+    twin.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
+    losses = [m.eval()(x[:, :-1], x[:, 1:]).item() for m, x in ((model, batch), (twin, batch.cpu()))]
+    model.train()
+    if math.isclose(*losses, rel_tol=MPS_TOLERANCE):
+        return None
+    return (
+        f"The first loss is {losses[0]:.4f} on mps and {losses[1]:.4f} on the CPU, "
+        "so this torch may compute wrongly on mps: train with --device cpu to be safe"
+    )
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has held at once, in bytes. None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # everyone but macOS counts in KiB

@@ -1,0 +1,149 @@
+"""Several processes that train one model, as torchrun really starts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+
+from datasette_nanogpt.pipeline import Options, check
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
+
+TINY = ["--n-layer", "1", "--n-head", "2", "--n-embd", "32", "--block-size", "32", "--batch-size", "4"]
+TINY += ["--vocab-size", "400", "--device", "cpu", "--dropout", "0", "--no-compile"]
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "blog.db"
+    rows = ({"title": f"T{i}", "body": t} for i, t in enumerate(TEXTS))
+    sqlite_utils.Database(path)["entry"].insert_all(rows)
+    return path
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+@pytest.fixture
+def start():
+    """Start a run under torchrun; what a failed test leaves behind is ended."""
+    running = []
+
+    def begin(*args, launcher=TORCHRUN):
+        command = [sys.executable, *launcher, "-m", "datasette_nanogpt", "train", *map(str, args), "--json"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        # A group of its own, as a terminal gives it.
+        running.append(subprocess.Popen(command, start_new_session=True, **pipes))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=120)
+    return [json.loads(line) for line in out.splitlines()], errors
+
+
+def until(process, kind):
+    for line in process.stdout:
+        if json.loads(line)["event"] == kind:
+            return
+    raise AssertionError(process.stderr.read())
+
+
+def workers(process):
+    """The processes that torchrun started."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as fp:
+                parent = int(fp.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == process.pid:
+            found.append(int(pid))
+    return sorted(found)
+
+
+def alive(pids):
+    return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+def registered(home):
+    return list(sqlite_utils.Database(home / "nanogpt.db")["runs"].rows)
+
+
+@pytest.mark.long
+def test_two_processes_learn_what_one_does(database, start, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums over more threads are rounded differently
+    limits = ["--max-iters", 20, "--eval-interval", 10]
+    alone, _ = finish(start(database, "entry", *TINY, "--name", "one", *limits, launcher=()))
+    both, errors = finish(start(database, "entry", *TINY, "--name", "two", *limits))
+    kinds = [e["event"] for e in both if e["event"] != "step"]
+    assert kinds == ["prepared", "evaluation", "evaluation", "finished"]  # one process speaks
+    assert "Traceback" not in errors
+    mine, theirs = ([e for e in run if e["event"] == "evaluation"] for run in (alone, both))
+    assert [e["val_bpb"] for e in theirs] == pytest.approx([e["val_bpb"] for e in mine], abs=1e-4)
+    resumed, _ = finish(start(database, "entry", "--name", "two", "--resume", "--max-iters", 30))
+    assert resumed[-1]["step"] == 30
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
+def test_ctrl_c_ends_all_and_keeps_what_was_learnt(database, home, start):
+    process = start(database, "entry", *TINY, "--minutes", 10)
+    until(process, "step")
+    started = workers(process)
+    assert len(started) == 2
+    os.killpg(process.pid, signal.SIGINT)
+    events, _ = finish(process)
+    assert [e["event"] for e in events if e["event"] != "step"] == ["note", "evaluation", "finished"]
+    assert events[-1]["status"] == "stopped" and not alive(started)
+    (run,) = registered(home)
+    assert run["status"] == "stopped"
+    step = read_checkpoint(home / "nanogpt-blog").meta["training"]["step"]
+    resumed, errors = finish(start(database, "entry", "--resume", "--minutes", 10, "--max-iters", step + 20))
+    assert resumed[-1]["step"] == step + 20, errors
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
+def test_a_process_that_dies_ends_all_with_one_message(database, home, start):
+    process = start(database, "entry", *TINY, "--minutes", 10)
+    until(process, "evaluation")
+    started = workers(process)
+    os.kill(started[-1], signal.SIGKILL)
+    _, errors = finish(process)
+    assert process.returncode and not alive(started)
+    assert errors.count("Error: One of the 2 processes was killed: go on with --resume") == 1
+    (run,) = registered(home)
+    assert run["status"] == "failed" and "--resume" in run["error"]
+
+
+@pytest.mark.long
+def test_a_mistake_is_told_once(database, home, start):
+    process = start(database, "nope", *TINY, "--batch-size", 3)
+    _, errors = finish(process)
+    told = [line for line in errors.splitlines() if line.startswith("Error: ")]
+    assert process.returncode and len(told) == 2, errors
+    assert "--batch-size must be a multiple of 2" in told[0] and "entry" in told[1]
+    assert not home.exists()
+
+
+def test_what_cannot_be_divided_is_told_before_any_work(database, monkeypatch):
+    """In this process, as if torchrun had started it."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(NanogptError, match="multiple of 3") as ex:
+        check(Options(str(database), "entry", batch_size=4, n_layer=0))
+    assert "--n-layer" in str(ex.value)

@@ -1,0 +1,134 @@
+"""Precision, compiling and the MFU, on models of a few thousand parameters."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_config
+from torch.utils.flop_counter import FlopCounterMode
+
+from datasette_nanogpt.dataset import finish
+from datasette_nanogpt.events import Evaluation, Note, Speed, Step
+from datasette_nanogpt.schedule import Stop
+from datasette_nanogpt.speed import flops_per_token, mps_differs, product_speed, settle, trial_batch
+from datasette_nanogpt.trainer import Settings, Tokens, train
+from llm_nanogpt.gpt_torch import build
+
+SETTINGS = Settings(
+    batch_size=4,
+    learning_rate=0.02,
+    weight_decay=0.0,
+    warmup_steps=2,
+    decay_share=0.5,
+    dropout=0.0,
+    seed=0,
+    device="cpu",
+    compile=False,
+    bf16=False,
+    max_iters=60,
+    eval_interval=60,
+)
+
+
+def model_of(**changes):
+    torch.manual_seed(0)
+    return build(tiny_config(**changes))
+
+
+@pytest.fixture
+def tokens():
+    """A stream in which each id is followed by one of two."""
+    rng = np.random.default_rng(0)
+    ids = np.cumsum(rng.integers(1, 3, 5000)).astype(np.uint16) % 400
+    return Tokens(ids[:4000], ids[4000:], 8000, 2000)
+
+
+def last_score(tokens, folder, settings):
+    folder.mkdir()
+    events = train(model_of(), tokens, settings, lambda: folder, Stop())
+    return [e for e in events if isinstance(e, Evaluation)][-1].val_bpb
+
+
+def settled(model, **changes):
+    asked = {"bf16": None, "compile": False, "seconds": 600.0, "steps": math.inf} | changes
+    return finish(settle(model, "cpu", 4, **asked))
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_flops_are_those_that_torch_counts(arch, tied):
+    """Attention by hand, as torch counts what its kernel for CPUs does, or does not."""
+    model = model_of(arch=arch, tied=tied or arch == "gpt2")
+    c = model.config
+    batch = trial_batch(c, 4, "cpu")
+    with FlopCounterMode(display=False) as counter:
+        model(batch[:, :-1], batch[:, 1:]).backward()
+    counted = sum(n for op, n in counter.get_flop_counts()["Global"].items() if "dot_product" not in str(op))
+    attention = 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
+    assert (flops_per_token(c) - attention) * batch[:, 1:].numel() == counted
+
+
+def test_bfloat16_learns_as_well(tokens, tmp_path):
+    full = last_score(tokens, tmp_path / "full", SETTINGS)
+    half = last_score(tokens, tmp_path / "half", replace(SETTINGS, bf16=True))
+    assert full < 2.5 and half == pytest.approx(full, abs=0.02) and half != full
+
+
+def test_trials_leave_no_trace():
+    model = model_of()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    state = torch.get_rng_state()
+    speed, compiled = settled(model)
+    assert "bfloat16" in speed.why and compiled is None and speed.machine_flops > 1e8
+    assert torch.equal(state, torch.get_rng_state()) and model.training
+    assert all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_short_runs_try_nothing():
+    for limit in ({"seconds": 20.0}, {"seconds": math.inf, "steps": 10}):
+        speed, _ = settled(model_of(), compile=None, **limit)
+        assert (speed.bf16, speed.compiled, speed.machine_flops, speed.why) == (False, False, None, "")
+
+
+def test_compiling_must_repay():
+    assert "too short a run" in settled(model_of(), compile=None, seconds=120.0)[0].why
+
+
+def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "no C++ compiler" in settled(model_of(), compile=None)[0].why
+    import torch._inductor.config as inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    with inductor.patch({"cpp.cxx": ("no-such-compiler",)}):
+        events = list(train(model_of(), tokens, replace(SETTINGS, compile=True), lambda: tmp_path, Stop()))
+    notes = [e for e in events if isinstance(e, (Note, Speed))]
+    assert notes[-1].why.startswith("not compiled: it failed") and events[-1].step == 60
+
+
+@pytest.mark.long
+def test_a_compiled_model_learns_as_well(tokens, tmp_path):
+    eager = last_score(tokens, tmp_path / "eager", SETTINGS)
+    compiled = last_score(tokens, tmp_path / "compiled", replace(SETTINGS, compile=True))
+    assert compiled == pytest.approx(eager, abs=0.02)
+
+
+def test_mfu_is_told(tokens, tmp_path):
+    settings = replace(SETTINGS, max_iters=None, minutes=1)
+    stop = Stop()
+    for event in train(model_of(), tokens, settings, lambda: tmp_path, stop):
+        if isinstance(event, Step):
+            stop.requests = 2
+            flops = event.tokens_per_second * flops_per_token(tiny_config())
+            assert event.mfu == pytest.approx(flops / product_speed("cpu"), rel=0.9) and 0 < event.mfu < 1
+
+
+def test_a_wrong_loss_on_mps_is_told():
+    model = model_of()
+    batch = trial_batch(model.config, 4, "cpu")
+    assert mps_differs(model, batch) is None
+    model.cos.zero_()  # as if the device computed wrongly
+    assert "--device cpu" in mps_differs(model, batch)
