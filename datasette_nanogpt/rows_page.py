@@ -31,7 +31,10 @@ async def rows_page(datasette, request):
     db, table = await views.table_of(datasette, request)
     home = views.home_of(datasette)
     models = await models_of_table(datasette, request.actor, db.name, table)
-    form = await views.posted(request) if request.method == "POST" else {}
+    try:
+        form = await views.posted(request) if request.method == "POST" else {}
+    except NanogptError as ex:
+        return Response.json({"ok": False, "error": str(ex)}, status=400)
     checkpoint = await _chosen(home, db, table, models, request.args.get("model") or form.get("model"))
     origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
     may_score = await may(datasette, request.actor, "nanogpt-generate", origin)

@@ -153,7 +153,7 @@ async def test_a_plugin_of_the_servers_folder_decides_what_is_text(home, databas
         tiny = {key: str(value) for key, value in TINY.items() if key != "device"}
         response = await datasette.client.post(path, data={**tiny, "minutes": "0.1"}, actor=actor)
         assert response.headers["location"] == "/-/nanogpt/runs/1"
-        row = await until(home, 1, *jobs.OVER)
+        row = await until(home, 1, *jobs.OVER, seconds=120)
         assert (row["status"], row["error"]) == ("finished", None)
         (source,) = read_checkpoint(home / "nanogpt-blog").meta["source"]["tables"]
         assert source["skipped"] == {"left out by a plugin": 150}

@@ -211,6 +211,8 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     assert again.status_code == 400 and "wait to be scored already" in again.json()["error"]
     again = await datasette.client.post(rows_of("entry"), actor=ROOT)
     assert again.status_code == 400 and "wait to be scored already" in again.text
+    again = await datasette.client.post(rows_of("entry"), json=[1], actor=ROOT)
+    assert again.status_code == 400 and "must be a JSON object" in again.json()["error"]
     run = jobs.claim(home)
     assert jobs.claim(home) is None  # a scoring is under way as a training is
     await datasette.client.post(location + "/stop", actor=ROOT)
