@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from .events import Evaluation, Note, Speed, Step
 from .pipeline import Finished, Prepared
 from .source import Progress
 
+BAR_COLUMNS = 12  # of the bar, at least, and the percentage before it
 WAIT_SECONDS = 10  # between lines about the work before training
 
 
@@ -105,10 +107,7 @@ class TerminalDisplay(PlainDisplay):
         if isinstance(event, Step):
             self.last = event
             self.bar.n = 100 * event.progress
-            self.bar.set_description_str(
-                f"step {event.step:,}  loss {event.train_loss:.3f}{self.val}  "
-                f"{pace(event)}  {duration(event.eta)} left"
-            )
+            self.bar.set_description_str(status(event, self.val, shutil.get_terminal_size().columns))
             return
         if isinstance(event, Prepared):
             self.__exit__()
@@ -116,7 +115,7 @@ class TerminalDisplay(PlainDisplay):
             self.bar.clear()
         super().event(event)
         if isinstance(event, Evaluation):
-            self.val = f"  {event.val_bpb:.3f} bits per byte"
+            self.val = f"{event.val_bpb:.3f} bits per byte"
             click.secho(excerpt(event.sample), dim=True)
         if self.bar is not None:
             self.bar.refresh()
@@ -130,6 +129,23 @@ class TerminalDisplay(PlainDisplay):
 def progress_line(p: Progress) -> str:
     of = f" of {p.total:,}" if p.total else ""
     return f"{p.what}: {p.done:,}{of} {p.unit}"
+
+
+def status(e: Step, val: str, columns: int) -> str:
+    """What stands beside the bar; on a narrow terminal what matters least is left out."""
+    parts = {
+        "step": f"step {e.step:,}",
+        "loss": f"loss {e.train_loss:.3f}",
+        "val": val,
+        "pace": pace(e),
+        "left": f"{duration(e.eta)} left",
+    }
+    for least in ("pace", "loss", "step", "val"):
+        line = "  ".join(filter(None, parts.values()))
+        if len(line) + BAR_COLUMNS <= columns:
+            return line
+        del parts[least]
+    return parts["left"]
 
 
 def pace(step: Step) -> str:

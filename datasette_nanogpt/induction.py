@@ -3,8 +3,8 @@
 GPTs learn such induction heads (Olsson et al., "In-context Learning and Induction Heads", 2022) late: a run
 of a thousand steps ended with none (benchmarks/LOG.md). Set at the start, they are of use from the first
 steps on. One head of the first layer looks at the token before and writes a code of it into the room that
-word_pairs.py left in the embedding. One of the second looks for the code of the current token there. What to do
-with what is found, is learnt.
+word_pairs.py left in the embedding. One of the second looks for the code of the current token there. What to
+do with what is found, is learnt.
 """
 
 from __future__ import annotations

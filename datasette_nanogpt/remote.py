@@ -131,7 +131,8 @@ def open_remote(
                 values = ([_value(value) for value in row.values()] for row in page.rows)
                 db.executemany(f"insert into {quote(table)} values ({', '.join('?' * len(columns))})", values)
             db.commit()
-        sources = open_sources(str(sample), tables or [QUERY], title, body)
+        everything = f"select * from {quote(QUERY)}" if sql else None
+        sources = open_sources(str(sample), tables, title, body, sql=everything)
     return RemoteCorpus(url, sources, where, sql, server=server, copy=copy)
 
 

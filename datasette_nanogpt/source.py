@@ -318,7 +318,8 @@ def open_source(
         columns = _columns(db, relation, sql)
         rows = f"{relation} where ({where}\n)" if where else relation
         row_count = _count(db, table, rows, where, columns, sql)
-        title, body = _choose(db, table, columns, title, body, rows)
+        called = f"Table {table!r}" if sql is None else "The query of --sql"
+        title, body = _choose(db, table, called, columns, title, body, rows)
         is_html = frozenset(column for column in body if _is_html(db, column, rows))
         order_by, keys = ("", ()) if sql is not None else (_order_by(db, table), _keys(db, table))
     return Source(path, table, columns, title, body, is_html, row_count, rows, order_by, keys)
@@ -471,6 +472,7 @@ def _blaming(option: str, value: str | None, advice: str = "") -> Iterator[None]
 def _choose(
     db: sqlite3.Connection,
     table: str,
+    called: str,
     columns: Sequence[str],
     title: str | None,
     body: Sequence[str],
@@ -479,7 +481,7 @@ def _choose(
     """The title column and the body columns: those asked for, else those found."""
     asked = [*([title] if title else []), *body]
     if missing := [name for name in asked if not _find(name, columns)]:
-        raise NanogptError(f"Table {table!r} has no column {_names(missing)}. It has: {_names(columns)}.")
+        raise NanogptError(f"{called} has no column {_names(missing)}. It has: {_names(columns)}.")
     body = tuple(dict.fromkeys(_find(name, columns) for name in body))
     title = _find(title, columns) if title else title
     if body and title is not None:
@@ -497,8 +499,8 @@ def _choose(
             chosen, title = title, None  # a title is all the text there is
         if not chosen and document_hook() is None:
             raise NanogptError(
-                f"Table {table!r} has no column of text. It has: {_names(columns)}. "
-                "Choose another table, or name a column with --body."
+                f"{called} has no column of text. It has: {_names(columns)}. "
+                "Choose another, or name a column with --body."
             )
         body = (chosen,) if chosen else ()
     if find_title and not title:

@@ -6,12 +6,13 @@ took, as a share of what the machine reaches in plain matrix products.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import shutil
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import torch
 
@@ -27,7 +28,17 @@ CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.36 times as fast (2 x 128, bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.3
 COMPILERS = ("g++", "clang++", "c++")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed: else each big tensor's memory goes back to the system and is fetched
+    anew, page by page, which took a tenth of a step. Other C libraries are left as they are."""
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            mallopt(parameter, 2**30)
 
 
 def settle(

@@ -203,9 +203,38 @@ def info(name, as_json):
     if as_json:
         click.echo(json.dumps(told | {"nanogpt": checkpoint.meta}, indent=2))
         return
-    known = {key: value for key, value in told.items() if value is not None}
+    del told["seconds"]  # `training` tells it
+    known = {key: value for key, value in (told | details(checkpoint)).items() if value not in (None, "")}
     for line in aligned((key.replace("_", " "), _shown(value)) for key, value in known.items()):
         click.echo(line)
+
+
+def details(checkpoint: Checkpoint) -> dict[str, str]:
+    """What `info` tells beyond `facts`: the text, the shape, the training. "" for what is not known."""
+    c, meta = checkpoint.config, checkpoint.meta
+    source, corpus, training, settings, score, options = (
+        meta.get(key) or {} for key in ("source", "corpus", "training", "settings", "score", "options")
+    )
+    told = {
+        "columns": " + ".join([*filter(None, [source.get("title")]), *source.get("body", [])]),
+        "where": source.get("where") or "",
+        "shape": f"{c.n_layer} layers, {c.n_head} heads, width {c.n_embd}",
+        "tokenizer": meta.get("tokenizer") or "",
+        "options": ", ".join(f"{k} {v}" for k, v in options.items() if k not in ("database", "table")),
+        "versions": ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items()),
+    }
+    if corpus:
+        told["text"] = f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents"
+        told["held out"] = f"{corpus['val_bytes']:,} bytes in {corpus['val_documents']:,} documents"
+    if score:
+        told["loss"] = f"{score['val_loss']:.4f} nats a token of the text held out"
+    if settings and training.get("seconds"):
+        speed = training["step"] * settings["batch_size"] * c.block_size / training["seconds"]
+        told["training"] = (
+            f"{training['step']:,} steps in {training['seconds']:,.0f} s on {settings['device']}, "
+            f"{speed:,.0f} tokens/s, the time of scores included"
+        )
+    return told
 
 
 def _shown(value: Any) -> str:
@@ -285,8 +314,9 @@ def sample(name, prompt, number, file, options):
 def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     """Tell how well a model predicts texts that exist: fewer bits per byte is better.
 
-    FILE is one document, - is standard input. With --db and --table every row is one, read as in training.
-    What surprises the model has many bits: rows that are unlike the others, words that are out of place.
+    FILE is one document, - is standard input. With --db and --table every row is one, read as in training,
+    and those that surprise the model most come first: they are unlike the others. --jsonl keeps their order.
+    With --tokens, words that are out of place have many bits.
 
     \b
     Example:
@@ -304,35 +334,31 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     opened = open_model(folder_of(name))
     source = db and open_rows(opened.checkpoint, db, table, title=title, body=body, where=where)
     target = save_table and ScoreTable(source, save_table)
-    rows, bits, size = [], 0.0, 0
-    for keys, text in source.keyed_documents() if db else [({}, file.read())]:
+    rows, found_bits, size = [], 0.0, 0
+    shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
+    for keys, text in source.keyed_documents() if db else [({}, file.read().rstrip("\n"))]:
         found = score_text(opened, text)
-        bits, size = bits + found.bits.sum(), size + found.bytes
+        found_bits, size = found_bits + found.bits.sum(), size + found.bytes
         told = {**keys, **found.told()}
         if target:
             rows.append({**told, "model": opened.version})
         pairs = found.pairs(opened.tokenizer) if tokens else []
-        if target and not jsonl:
-            continue
         if jsonl:
             click.echo(json.dumps(told | ({"token_bits": pairs} if tokens else {}), ensure_ascii=False))
-        else:
-            _show_score(told, keys, text, pairs)
+        elif not target and found.bytes:
+            start = " ".join(text.split())[:60]
+            cells = [f"{told['bits_per_byte']:9.3f}", *map(str, keys.values()), start]
+            lines = ["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs)]
+            shown.append((told["bits_per_byte"], "\n".join(lines)))
+    if shown:
+        click.echo("bits/byte  " + "  ".join([*source.keys, "text"] if db else ["text"]))
+    for _, lines in sorted(shown, reverse=True):
+        click.echo(lines)
     if target:
         target.save(rows)
         click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
     if db and not jsonl:
-        click.echo(f"{bits / max(1, size):7.3f}  bits per byte over {size:,} bytes", err=True)
-
-
-def _show_score(
-    told: dict[str, Any], keys: dict[str, Any], text: str, pairs: list[tuple[str, float]]
-) -> None:
-    if told["bits_per_byte"] is not None:
-        start = " ".join(text.split())[:60]
-        click.echo("  ".join([f"{told['bits_per_byte']:7.3f}", *map(str, keys.values()), start]))
-    for token, bits in pairs:
-        click.echo(f"{bits:7.2f}  {token!r}")
+        click.echo(f"{found_bits / max(1, size):9.3f}  over {size:,} bytes", err=True)
 
 
 # ---- Looking after models
@@ -445,7 +471,8 @@ def import_(ckpt, name, meta):
     "--gguf", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write"
 )
 @click.option("--dtype", type=click.Choice(["f32", "f16", "bf16"]), default="f32", show_default=True)
-def export(name, gguf, dtype):
+@click.option("--force", is_flag=True, help="Replace the file, if there is one")
+def export(name, gguf, dtype, force):
     """Write a model as GGUF, for llama.cpp, Ollama and LM Studio.
 
     transformers, mlx-lm and vLLM need no export: they read the folder that `llm nanogpt path` prints.
@@ -456,5 +483,7 @@ def export(name, gguf, dtype):
     """
     from .interop import export_gguf
 
+    if gguf.exists() and not force:
+        raise NanogptError(f"There is a file {gguf} already: choose another, or replace it with --force")
     out = export_gguf(read_checkpoint(folder_of(name)), gguf, dtype)
     click.echo(f"Wrote {out} ({megabytes(out.stat().st_size)})", err=True)

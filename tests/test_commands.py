@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from ast import literal_eval
 
 import llm
@@ -59,11 +60,22 @@ def trained(make_model, blog, home):
             "source": {
                 "database": str(blog),
                 "table": "posts",
+                "title": "title",
+                "body": ["body"],
+                "where": None,
                 "rows": 12,
                 "tables": [{"table": "posts", "title": "title", "body": ["body"], "rows": 12}],
             },
             "score": {"val_bpb": 2.125, "val_loss": 4.0, "step": 100},
-            "training": {"status": status, "updated": "2026-01-02T03:04:05.678+00:00", "step": 120},
+            "training": {
+                "status": status,
+                "updated": "2026-01-02T03:04:05.678+00:00",
+                "step": 120,
+                "seconds": 6.0,
+            },
+            "corpus": {"bytes": 1000, "documents": 12, "val_bytes": 90, "val_documents": 2},
+            "settings": {"batch_size": 4, "device": "cpu"},
+            "options": {"database": str(blog), "table": "posts", "minutes": 0.1},
         }
         write_meta(folder, meta, f"# {name}\n\nllm -m {name}\n")
         return folder
@@ -127,7 +139,17 @@ def test_no_models():
 
 def test_info_and_path(trained, home):
     trained()
-    assert "bits per byte  2.1250" in nanogpt("info", "nanogpt-blog").stdout
+    shown = nanogpt("info", "nanogpt-blog").stdout
+    lines = dict(re.split("  +", line, maxsplit=1) for line in shown.splitlines())
+    assert lines["bits per byte"] == "2.1250"
+    assert lines["shape"] == "2 layers, 4 heads, width 32"
+    assert lines["loss"] == "4.0000 nats a token of the text held out"
+    assert lines["columns"] == "title + body"
+    assert lines["text"] == "1,000 bytes in 12 documents"
+    assert lines["held out"] == "90 bytes in 2 documents"
+    assert lines["training"] == "120 steps in 6 s on cpu, 2,560 tokens/s, the time of scores included"
+    assert lines["options"] == "minutes 0.1"
+    assert "where" not in lines
     told = json.loads(nanogpt("info", "nanogpt-blog", "--json").stdout)
     assert told["nanogpt"]["source"]["table"] == "posts"
     assert nanogpt("path", "nanogpt-blog").stdout == f"{home / 'nanogpt-blog'}\n"
@@ -258,17 +280,18 @@ def test_a_char_model_without_an_end_scores_too(make_model):
 
 def test_score_a_file(trained, tmp_path, home):
     trained()
-    (tmp_path / "draft.txt").write_text(TEXTS[0])
-    line = nanogpt("score", "nanogpt-blog", tmp_path / "draft.txt").stdout
-    expected = score(open_model(home / "nanogpt-blog"), TEXTS[0]).bits_per_byte
+    (tmp_path / "draft.txt").write_text(TEXTS[1])
+    told = nanogpt("score", "nanogpt-blog", tmp_path / "draft.txt").stdout
+    heading, line = told.splitlines()
+    assert heading == "bits/byte  text"
+    text = TEXTS[1].rstrip("\n")  # what an editor puts at the end of a file is not in the rows
+    expected = score(open_model(home / "nanogpt-blog"), text).bits_per_byte
     assert float(line.split()[0]) == pytest.approx(expected, abs=1e-3)
-    assert nanogpt("score", "nanogpt-blog", "-", input=TEXTS[0]).stdout == line
-    lines = nanogpt("score", "nanogpt-blog", "-", "--tokens", input=TEXTS[0]).stdout.splitlines()
-    assert lines[0] == line.rstrip("\n")
-    assert (
-        "".join(literal_eval(part.split(maxsplit=1)[1]) for part in lines[1:]) == TEXTS[0] + "<|endoftext|>"
-    )
-    told = json.loads(nanogpt("score", "nanogpt-blog", "-", "--jsonl", "--tokens", input=TEXTS[0]).stdout)
+    assert nanogpt("score", "nanogpt-blog", "-", input=TEXTS[1]).stdout == told
+    lines = nanogpt("score", "nanogpt-blog", "-", "--tokens", input=TEXTS[1]).stdout.splitlines()
+    assert lines[:2] == [heading, line]
+    assert "".join(literal_eval(part.split(maxsplit=1)[1]) for part in lines[2:]) == text + "<|endoftext|>"
+    told = json.loads(nanogpt("score", "nanogpt-blog", "-", "--jsonl", "--tokens", input=TEXTS[1]).stdout)
     assert sum(bits for _, bits in told["token_bits"]) == pytest.approx(
         told["bits_per_byte"] * told["bytes"], rel=1e-3
     )
@@ -283,8 +306,14 @@ def test_score_a_table(trained, blog):
     sizes = [len(text.strip().encode()) for text in texts]
     assert [row["bytes"] for row in told[:7]] == sizes
     plain = nanogpt("score", "nanogpt-blog", "--db", blog, "--table", "posts", "--where", "id < 3")
-    assert len(plain.stdout.splitlines()) == 3
-    assert "bits per byte over" in plain.stderr
+    heading, *lines = plain.stdout.splitlines()
+    assert heading.split() == ["bits/byte", "id", "text"]
+    scores = [(float(line.split()[0]), int(line.split()[1])) for line in lines]
+    assert [score for score, _ in scores] == sorted((score for score, _ in scores), reverse=True)
+    assert {key for _, key in scores} == {0, 1, 2}
+    by_id = {row["id"]: row["bits_per_byte"] for row in told}
+    assert all(by_id[key] == pytest.approx(score, abs=1e-3) for score, key in scores)
+    assert "over" in plain.stderr
 
 
 def test_scores_are_saved_beside_the_rows(trained, blog):
@@ -338,6 +367,11 @@ def test_import_and_export(tmp_path, home):
     out = tmp_path / "m.gguf"
     assert "Wrote" in nanogpt("export", "nanogpt-letters", "--gguf", out, "--dtype", "f16").stderr
     assert out.read_bytes()[:4] == b"GGUF"
+    written = out.read_bytes()
+    assert f"There is a file {out} already" in refused("export", "nanogpt-letters", "--gguf", out)
+    assert out.read_bytes() == written
+    nanogpt("export", "nanogpt-letters", "--gguf", out, "--force")
+    assert len(out.read_bytes()) > len(written)  # f32 now
     assert "There is a model 'nanogpt-letters' already" in refused(
         "import", tmp_path / "out-letters" / "ckpt.pt", "--meta", meta
     )

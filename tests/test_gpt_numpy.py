@@ -73,3 +73,14 @@ def test_far_gates_warn_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isfinite(model.logits(IDS, model.new_cache())).all()
+
+
+def test_scores_beyond_exp_are_those_of_torch():
+    config = tiny_config()
+    tensors = {k: v * 5 if "q_norm" in k or "k_norm" in k else v for k, v in random_tensors(config).items()}
+    module = gpt_torch.build(config).eval()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()})
+    ours = gpt_numpy.build(config, tensors)
+    assert not any(bounded for _, bounded, *_ in ours.layers)
+    expected = module.logits(torch.tensor([IDS]))[0].numpy()
+    assert np.abs(ours.logits(IDS, ours.new_cache()) - expected).max() < 1e-4

@@ -325,6 +325,10 @@ def test_mistakes_in_a_query(make):
     )
     for sql in ("delete from t", "select 1; drop table t", "", "select * from t) -- "):
         assert "--sql" in fails(path, "q", sql=sql), sql
+    assert fails(path, "query", sql="select 1").startswith(
+        "The query of --sql has no column of text. It has: 1."
+    )
+    assert "The query of --sql has no column x." in fails(path, "query", sql="select * from t", body=["x"])
     assert "--sql yields no rows" in fails(path, "q", sql="select * from t where 0")
     assert read(path, "t") == ["a\n\nb"]
     for tables, sql in ([["t"], "select 1"], [[], None]):

@@ -1,0 +1,68 @@
+"""The benchmarks in `benchmarks/` keep running: tiny, and without a word on their figures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def vs_nanogpt(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import vs_nanogpt
+
+    return vs_nanogpt
+
+
+def test_sample_speed(tmp_path):
+    out = tmp_path / "speed.json"
+    command = [sys.executable, BENCHMARKS / "sample_speed.py", "0.2M", "--seconds", "0.01", "--skip", "cold"]
+    told = subprocess.run([*command, "--json", out], check=True, capture_output=True, text=True).stdout
+    assert told.splitlines()[1].split()[:2] == ["0.2M", "226,112"]
+    (size,) = json.loads(out.read_text())["sizes"]
+    assert size["megabytes_read"] == pytest.approx((226_112 - 512 * 64 - 448 - 384) * 4 / 1e6, abs=0.01)
+    assert size["numpy_us"] > size["floor_cache_us"] > 0
+
+
+CURVE = {"steps": 1500, "points": [[0, 5.0, 0.0], [500, 3.0, 100.0], [1000, 2.0, 200.0], [1500, 2.5, 300.0]]}
+
+
+@pytest.mark.parametrize(
+    ("step", "score"), [(0, 5.0), (250, 4.0), (500, 3.0), (900, 2.2), (1000, 2.0), (1400, 2.0), (9999, 2.0)]
+)
+def test_a_curve_tells_the_best_so_far(vs_nanogpt, step, score):
+    assert vs_nanogpt.score_at(CURVE, step) == pytest.approx(score)
+    assert vs_nanogpt.best_of(CURVE) == (1000, 2.0)
+
+
+def lines_of_a_run(recipe, steps, resumed_from=None):
+    prepared = {
+        "event": "prepared",
+        "corpus": {"sha256": "ab", "train_bytes": 900, "val_bytes": 100, "val_tokens": 40},
+        "config": {"vocab_size": 2**10, **{k: recipe[k] for k in ("arch", "n_layer", "n_head", "n_embd")}},
+        "settings": {"compile": True, "batch_size": recipe["batch_size"]},
+        "tokenizer": recipe["tokenizer"],
+        "resumed_from": resumed_from,
+    }
+    prepared["config"]["block_size"] = recipe["block_size"]
+    prepared["settings"]["learning_rate"] = recipe["learning_rate"]
+    scores = [{"event": "evaluation", "step": s, "val_bpb": 1000 / s, "seconds": s / 4} for s in steps]
+    return "".join(json.dumps(event) + "\n" for event in [prepared, *scores])
+
+
+def test_a_curve_from_a_run_and_its_resume(vs_nanogpt, tmp_path):
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_text(lines_of_a_run(vs_nanogpt.RECIPE, [500, 1000]))
+    second.write_text(lines_of_a_run(vs_nanogpt.RECIPE, [1000, 1500], resumed_from=700))
+    curve = vs_nanogpt.record("blog.db", "entry", [first, second])
+    # At step 0 each of 40 tokens costs 10 bits.
+    assert curve["points"] == [[0, pytest.approx(4.0), 0], [500, 2, 125], [1000, 1, 250], [1500, 2 / 3, 375]]
+    assert (curve["steps"], curve["corpus_sha256"], curve["val_bytes"]) == (1500, "ab", 100)
+    assert curve["command"].endswith("--learning-rate 0.0006 --max-iters 20000 --eval-interval 500")
+    first.write_text(lines_of_a_run(vs_nanogpt.RECIPE | {"n_layer": 2}, [500]))
+    with pytest.raises(SystemExit, match="another recipe: n_layer"):
+        vs_nanogpt.record("blog.db", "entry", [first])

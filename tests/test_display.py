@@ -1,0 +1,38 @@
+"""What a terminal shows of a run."""
+
+import pytest
+
+from datasette_nanogpt.display import BAR_COLUMNS, status
+from datasette_nanogpt.events import Step
+
+STEP = Step(
+    step=1234,
+    train_loss=3.25,
+    train_bpb=1.5,
+    tokens_per_second=12345.0,
+    learning_rate=0.02,
+    seconds=60.0,
+    progress=0.1,
+    eta=573.0,
+    mfu=0.61,
+)
+EVERYTHING = "step 1,234  loss 3.250  2.125 bits per byte  12,345 tokens/s (61% MFU)  9m 33s left"
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (120, EVERYTHING),
+        (80, "step 1,234  loss 3.250  2.125 bits per byte  9m 33s left"),
+        (60, "step 1,234  2.125 bits per byte  9m 33s left"),
+        (50, "2.125 bits per byte  9m 33s left"),
+        (30, "9m 33s left"),
+    ],
+)
+def test_the_line_fits_and_keeps_the_time_left(columns, line):
+    assert status(STEP, "2.125 bits per byte", columns) == line
+    assert len(line) + BAR_COLUMNS <= columns
+
+
+def test_before_the_first_score_there_is_none():
+    assert status(STEP, "", 120) == EVERYTHING.replace("2.125 bits per byte  ", "")
