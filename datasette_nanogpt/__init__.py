@@ -30,8 +30,10 @@ def startup(datasette):
         from llm_nanogpt.checkpoint import nanogpt_home
 
         from .jobs import Worker
+        from .news import News
 
         datasette._nanogpt = Worker(nanogpt_home(), datasette.plugins_dir)
+        datasette._nanogpt.news = News(datasette._nanogpt.home)
         datasette.add_background_task(datasette._nanogpt.work, name="nanogpt")
 
     return inner
@@ -53,7 +55,8 @@ def register_routes():
     table = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
     return [
         (r"^/-/nanogpt(?:\.(?P<format>json))?$", views.index_page),
-        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})(?:\.(?P<format>json|csv))?$", views.run_page),
+        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})(?:\.(?P<format>json))?$", views.run_page),
+        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})\.csv$", views.run_csv),
         (r"^/-/nanogpt/runs/(?P<run>\d{1,15})/(?P<change>stop|stop-now|resume|delete)$", views.run_change),
         (r"^/-/nanogpt/models/(?P<model>[^/]+?)(?:\.(?P<format>json))?$", views.model_page),
         (table + r"(?:\.(?P<format>json))?$", views.table_page),

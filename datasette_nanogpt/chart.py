@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,20 @@ WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 36
 
 
-def metrics(home: Path, run: int, after: int = 0, points: int | None = None) -> list[list[Any]]:
+def metrics(db: sqlite3.Connection, run: int, after: int = 0, points: int | None = None) -> list[list[Any]]:
     """[id, step, seconds, train_bpb, val_bpb] of a run after metric number `after`; every score among them,
     and of the rest no more than about `points`."""
     # 9e999 is infinity, which JSON does not know.
     select = "select id, step, seconds, nullif(train_bpb, 9e999), nullif(val_bpb, 9e999) from metrics"
-    select += " where run = ? and id > ? order by id"
-    with registry(home) as db:
-        rows = [list(row) for row in db.execute(select, [run, after])]
+    rows = [list(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
     every = max(1, math.ceil(len(rows) / points)) if points else 1
     return [row for i, row in enumerate(rows) if i % every == 0 or row[4] is not None or i == len(rows) - 1]
 
 
-def samples(home: Path, run: int, after: int = 0) -> list[dict[str, Any]]:
-    with registry(home) as db:
-        select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
-        select += " where run = ? and id > ? order by id"
-        return [dict(row) for row in db.execute(select, [run, after])]
+def samples(db: sqlite3.Connection, run: int, after: int = 0) -> list[dict[str, Any]]:
+    select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
+    found = db.execute(select + " where run = ? and id > ? order by id", [run, after])
+    return [dict(row) for row in found]
 
 
 def earlier(home: Path, run: dict[str, Any]) -> list[list[list[Any]]]:
@@ -43,7 +41,7 @@ def earlier(home: Path, run: dict[str, Any]) -> list[list[list[Any]]]:
             "and kind = 'train' order by id desc limit ?",
             [run["name"], run["database"], run["table"], run["id"], EARLIER],
         ).fetchall()
-    lines = ([row for row in metrics(home, id) if row[4] is not None] for (id,) in found)
+        lines = [[row for row in metrics(db, id) if row[4] is not None] for (id,) in found]
     return [line for line in lines if line]
 
 

@@ -65,7 +65,7 @@ plugins_dir_option = click.option(
 )
 @click.option("--eval-interval", type=int, help="Steps between scores  [default: by time]")
 @click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
-@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: on cuda]")
+@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: where it pays]")
 @click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
 @plugins_dir_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
@@ -107,13 +107,10 @@ def train_command(as_json, **options):
 @plugins_dir_option
 def queued_command(run):
     """Do what was queued in the browser as RUN."""
-    import os
-
-    from .jobs import do_queued
+    from .jobs import do_queued, give_way
     from .schedule import Stop
 
-    if hasattr(os, "nice"):
-        os.nice(10)  # the server shares these cores, and people wait for it
+    give_way()
     stop = Stop()
     with told_by_click(), stop_on_signals(stop) as begun:
         do_queued(run, stop, begun)

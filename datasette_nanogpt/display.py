@@ -50,7 +50,7 @@ class PlainDisplay(JsonDisplay):
             case Progress():
                 if time.monotonic() - self.told > WAIT_SECONDS:
                     self.told = time.monotonic()
-                    click.echo(progress_line(event))
+                    click.echo(str(event))
             case Prepared():
                 for line in plan_lines(event):
                     click.echo(line)
@@ -102,7 +102,7 @@ class TerminalDisplay(PlainDisplay):
             )
         if isinstance(event, Progress):
             self.bar.n = min(100.0, 100 * event.done / event.total) if event.total else 0
-            self.bar.set_description_str(progress_line(event))
+            self.bar.set_description_str(str(event))
             return
         if isinstance(event, Step):
             self.last = event
@@ -124,11 +124,6 @@ class TerminalDisplay(PlainDisplay):
         self.__exit__()
         for line in closing_lines(event):
             click.echo(line)
-
-
-def progress_line(p: Progress) -> str:
-    of = f" of {p.total:,}" if p.total else ""
-    return f"{p.what}: {p.done:,}{of} {p.unit}"
 
 
 def status(e: Step, val: str, columns: int) -> str:

@@ -28,6 +28,7 @@ from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
 SILENT_SECONDS = 15.0  # without a sign of life and without its model's lock, a run is dead
 SHUTDOWN_SECONDS = 8.0  # for the child to save what it has, of the 10 that a shutdown may take
+YIELDING = 10  # of 19: how nice training is to the rest of the machine
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
 
@@ -60,6 +61,10 @@ def runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
             ]
     except NanogptError:
         return []
+
+
+def find_run(home: Path, id: int) -> dict[str, Any] | None:
+    return next(iter(runs(home, "id = ?", id)), None)
 
 
 def enqueue(
@@ -110,8 +115,10 @@ def claim(home: Path) -> int | None:
         if db.execute("select 1 from runs where status in (?, ?)", UNDER_WAY).fetchone():
             return None
         found = db.execute("select min(id) from runs where status = 'queued'").fetchone()[0]
-        change = "update runs set status = 'preparing', started = ?, heartbeat = ?, pid = null where id = ?"
-        db.execute(change, [utc_now(), time.time(), found])
+        change = (
+            "update runs set status = 'preparing', note = 'starting', started = ?, heartbeat = ?, pid = null"
+        )
+        db.execute(change + " where id = ?", [utc_now(), time.time(), found])
         return found
 
 
@@ -128,7 +135,8 @@ def end(home: Path, run: int, status: str, error: str | None = None) -> None:
     """Note how a run ended, unless it did that itself."""
     with registry(home) as db:
         change = (
-            "update runs set status = ?, error = ?, ended = ? where id = ? and status in ('queued', ?, ?)"
+            "update runs set status = ?, error = ?, ended = ?, note = null "
+            "where id = ? and status in ('queued', ?, ?)"
         )
         db.execute(change, [status, error, utc_now(), run, *UNDER_WAY])
 
@@ -317,22 +325,22 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None]) -> None:
 
 def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None]) -> None:
     from .pipeline import Options, Prepared, train_table
-    from .source import Progress
-    from .trainer import Note
 
     _check_name(home, row)
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
     for event in train_table(Options(**settings), stop, row["id"]):
-        match event:
-            case Prepared():
-                begun()
-                _note(home, row["id"], None)
-            case Note():
-                _note(home, row["id"], event.text)
-            case Progress():
-                of = f" of {event.total:,}" if event.total else ""
-                _note(home, row["id"], f"{event.what}: {event.done:,}{of} {event.unit}")
-    _note(home, row["id"], None)
+        if isinstance(event, Prepared):
+            begun()
+
+
+def give_way() -> None:
+    """Let everything else go first: the server shares these cores, and people wait for it."""
+    if hasattr(os, "nice"):
+        os.nice(YIELDING)
+    with suppress(OSError):
+        # Linux may share out its cores by session first. This process is in one of its own, where being nice
+        # is of no use to those outside: the whole session must be.
+        Path("/proc/self/autogroup").write_text(str(YIELDING))
 
 
 def _check_name(home: Path, row: dict[str, Any]) -> None:
@@ -341,8 +349,3 @@ def _check_name(home: Path, row: dict[str, Any]) -> None:
 
     if taken(home, row["name"], row["database"], row["table"]):
         raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")
-
-
-def _note(home: Path, run: int, text: str | None) -> None:
-    with registry(home) as db:
-        db.execute("update runs set note = ? where id = ?", [text, run])

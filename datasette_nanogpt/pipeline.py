@@ -35,7 +35,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
-from .plan import DEFAULT_MINUTES, choose_plan
+from .plan import DEFAULT_MINUTES, choose_model, choose_plan
 from .prepare import prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
@@ -374,6 +374,7 @@ def _train(
         config, settings, meta = work.config, work.settings, work.meta
         corpus = meta["corpus"]
         tokens = _open_tokens(work.path, config, corpus)
+        run.update(note="building the model")
         model = _build(config, settings)
         if config.arch == "qwen3" and not work.state:
             start_from_word_pairs(model, tokens.train)
@@ -389,7 +390,7 @@ def _train(
             device_reason=device_reason,
             resumed_from=work.state[1]["step"] if work.state else None,
         )
-        run.update(status="running", plan=json.dumps(asdict(prepared)))
+        run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         yield prepared
 
         ranks.share((work.path, config, settings, corpus, work.state is not None))
@@ -407,6 +408,8 @@ def _train(
                 if work.path is staging:
                     publish(staging, final)
                     work.path = final
+            elif isinstance(event, trainer.Note):
+                run.update(note=event.text)
             stop.requests = max(stop.requests, run.stop_requested())  # scores may leave no time for a Step
             yield event
 
@@ -514,8 +517,9 @@ def _note_score(meta: dict[str, Any], event: trainer.Evaluation) -> None:
 
 
 def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progress, None, Any]:
-    """The work before training, told about as often as training is; it may be told to stop meanwhile."""
-    told = time.monotonic()
+    """The work before training, told about as often as training is; it may be told to stop meanwhile. The
+    registry hears of each part as it begins, so that whoever waits sees that something happens."""
+    told, part = time.monotonic(), None
     while True:
         try:
             progress = next(steps)
@@ -523,7 +527,11 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
             return end.value
         if run.stop_requested():
             raise KeyboardInterrupt
-        if time.monotonic() - told >= trainer.REPORT_SECONDS:
+        due = time.monotonic() - told >= trainer.REPORT_SECONDS
+        if due or progress.what != part:
+            part = progress.what
+            run.update(note=str(progress))
+        if due:
             told = time.monotonic()
             yield progress
 
@@ -547,18 +555,7 @@ def _resolve(
     )
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     plan = choose_plan(train_tokens, minutes or DEFAULT_MINUTES)
-    n_embd = o.n_embd or (plan.n_embd if not o.n_head else 64 * o.n_head)
-    config = GPTConfig(
-        vocab_size=vocab_size,
-        block_size=o.block_size or plan.block_size,
-        n_layer=o.n_layer or plan.n_layer,
-        n_head=o.n_head or (plan.n_head if n_embd == plan.n_embd else max(1, n_embd // 64)),
-        n_embd=n_embd,
-        arch=o.arch or "qwen3",
-        tied=o.arch == "gpt2",
-        rope_theta=1e6,
-        norm_eps=1e-5 if o.arch == "gpt2" else 1e-6,
-    )
+    config = choose_model(o.given(), plan, vocab_size)
     recipe = {"dropout": plan.dropout} | recipe
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     settings = trainer.Settings(

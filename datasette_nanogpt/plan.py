@@ -5,7 +5,11 @@ Rules of thumb from the measurements in benchmarks/LOG.md, on two CPU cores.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from llm_nanogpt.checkpoint import GPTConfig
 
 DEFAULT_MINUTES = 10.0
 TOKENS_PER_SECOND = 12_000  # of the smallest model on two cores
@@ -45,4 +49,22 @@ def choose_plan(tokens: int, minutes: float) -> Plan:
         block_size=block_size,
         batch_size=1024 // block_size,
         dropout=0.05 if epochs < 5 else 0.2,
+    )
+
+
+def choose_model(given: Mapping[str, Any], plan: Plan, vocab_size: int) -> GPTConfig:
+    """The model of a plan, but for what was set by hand. Raises NanogptError where there is no such model."""
+    n_head, n_embd = given.get("n_head"), given.get("n_embd")
+    n_embd = n_embd or (64 * n_head if n_head else plan.n_embd)
+    arch = given.get("arch") or "qwen3"
+    return GPTConfig(
+        vocab_size=vocab_size,
+        block_size=given.get("block_size") or plan.block_size,
+        n_layer=given.get("n_layer") or plan.n_layer,
+        n_head=n_head or (plan.n_head if n_embd == plan.n_embd else max(1, n_embd // 64)),
+        n_embd=n_embd,
+        arch=arch,
+        tied=arch == "gpt2",
+        rope_theta=1e6,
+        norm_eps=1e-5 if arch == "gpt2" else 1e-6,
     )

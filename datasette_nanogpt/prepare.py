@@ -52,6 +52,7 @@ def prepare(
     NanogptError where rows cannot be read, have no text, or the disk is too small.
     """
     yield from corpus.load()
+    yield Progress("looking through the rows")
     digest, size = corpus.digest()
     kept = None
     if cache and document_hook() is None:  # what a plugin would write now, no key can tell
@@ -78,6 +79,7 @@ def _make(
 ) -> Generator[Progress, None, Made]:
     spool = dataset.spool(corpus.documents(), folder / "documents", seed)
     spool = yield from _report("reading", spool, corpus.row_count)
+    yield Progress("making the vocabulary")
     if kind == "gpt2":
         tokenizer = gpt2()
     elif kind == "char":

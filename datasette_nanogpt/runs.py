@@ -113,7 +113,15 @@ def _migrations():
         db["metrics"].add_column("mfu", float)  # share of the machine's speed, see speed.py
 
     @migrations()
-    def m004_rows(db):
+    def m004_news(db):
+        # Of (run, step) SQLite read a run's whole history for what came after one id; ids stand in order in
+        # an index of the run alone.
+        for table in ("metrics", "samples"):
+            db.execute(f"drop index if exists idx_{table}_run_step")
+            db[table].create_index(["run"])
+
+    @migrations()
+    def m005_rows(db):
         db["runs"].add_column("kind", str, not_null_default="train")  # or score: of the rows of a table
         for table in ("runs", "metrics"):
             db[table].add_column("memory", int)  # bytes, the most that the process had so far
@@ -197,7 +205,7 @@ class Run:
         self.db[table].insert({"run": self.id, **_fields(event, names)})
 
     def end(self, status: str, error: str | None = None) -> None:
-        self.update(status=status, ended=utc_now(), error=error)
+        self.update(status=status, ended=utc_now(), error=error, note=None)
         self.db.close()
 
 

@@ -213,9 +213,13 @@ class Progress:
     """How far the work before training is. `total` is 0 where nobody knows."""
 
     what: str
-    done: int
-    total: int
-    unit: str  # rows or bytes
+    done: int = 0
+    total: int = 0
+    unit: str = ""  # rows or bytes; none for what is not counted
+
+    def __str__(self) -> str:
+        of = f" of {self.total:,}" if self.total else ""
+        return f"{self.what}: {self.done:,}{of} {self.unit}" if self.unit else self.what
 
 
 def is_url(database: str) -> bool:

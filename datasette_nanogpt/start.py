@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from .plan import choose_plan, choose_vocab_size
+from .plan import TOKENS_PER_SECOND, choose_model, choose_plan, choose_vocab_size
 from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
@@ -24,7 +25,9 @@ SAMPLED_ROWS = 200  # read to estimate how much text there is
 MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
 EXCERPT = 300  # characters shown of a row
 BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
-FORM_DEFAULTS = {"minutes": "3"}
+LETTERS = 100  # about, of a text: the vocabulary of the character level
+SMALLEST = 1_400_000  # parameters of the model that TOKENS_PER_SECOND is the speed of; bigger ones are slower
+DEFAULT_MINUTES = 3
 # Least values are those of the command line.
 NUMBERS = {
     "n_layer": 1,
@@ -98,21 +101,33 @@ def offer(
     texts = list(islice(source.documents(), SAMPLED_ROWS))
     if not texts:
         raise NanogptError(f"The first rows of {table} have no text")
-    # Rows differ in length, and the first ones may be the longest: all are measured, as they are stored.
-    stored, share = _stored_bytes(source), _stored_bytes(source, SAMPLED_ROWS + sum(source.skipped.values()))
-    size = round(stored * sum(len(text.encode()) for text in texts) / max(share, 1))
-    choices = [minutes for minutes in MINUTES if minutes <= limits.max_minutes] or [limits.max_minutes]
     return {
         "rows": source.row_count,
-        "bytes": size,
+        "bytes": _text_bytes(source, texts),
         "title": source.title,
         "body": list(source.body),
         "html": sorted(source.is_html),
         "where": where,
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
         "name": default_name(home, location(str(path)), table),
-        "minutes": {minutes: estimate(size, minutes) for minutes in choices},
+        "minutes": minutes_offered(limits),
     }
+
+
+def minutes_offered(limits: Limits) -> list[float]:
+    return [m for m in MINUTES if m <= limits.max_minutes] or [limits.max_minutes]
+
+
+def form_defaults(limits: Limits) -> dict[str, str]:
+    offered = minutes_offered(limits)
+    return {"minutes": str(max((m for m in offered if m <= DEFAULT_MINUTES), default=offered[0]))}
+
+
+def _text_bytes(source: Source, texts: list[str]) -> int:
+    """About how much text there is; `texts` are its first documents. Rows differ in length, and the first
+    ones may be the longest: all are measured, as they are stored."""
+    stored, share = _stored_bytes(source), _stored_bytes(source, SAMPLED_ROWS + sum(source.skipped.values()))
+    return round(stored * sum(len(text.encode()) for text in texts) / max(share, 1))
 
 
 def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
@@ -124,11 +139,38 @@ def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
     return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size
 
 
-def estimate(size: int, minutes: float) -> str:
-    plan = choose_plan(max(1, size // BYTES_PER_TOKEN), minutes)
-    shape = (choose_vocab_size(size), plan.block_size, plan.n_layer, plan.n_head, plan.n_embd)
-    millions = GPTConfig(*shape, tied=False).parameters / 1e6
-    return f"{plan.n_layer} layers, width {plan.n_embd}, about {millions:.1f}M parameters"
+def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run with these settings, as `settings_from_form` has them, will come to."""
+    stat = os.stat(str(path))
+    columns = (settings.get("where"), settings.get("title"), tuple(settings.get("body", ())))
+    size = _measured(str(path), settings["table"], *columns, stat.st_mtime_ns)
+    config, minutes, tokens = _config(settings, size), settings["minutes"], _tokens(settings, size)
+    seen = round(minutes * 60 * TOKENS_PER_SECOND * SMALLEST / max(config.parameters, SMALLEST))
+    return {
+        "layers": config.n_layer,
+        "width": config.n_embd,
+        "parameters": config.parameters,
+        "tokens": seen,
+        "epochs": round(seen / tokens, 1),
+        "text": f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}, width {config.n_embd}, about {config.parameters / 1e6:.1f}M "
+        f"parameters. On two cores it reads some {_round(seen)} tokens in {minutes:g} "
+        f"minute{'s' if minutes != 1 else ''}: each row {_times(seen / tokens)}.",
+    }
+
+
+@lru_cache(maxsize=64)
+def _measured(path: str, table: str, where: str | None, title: str | None, body: tuple, _changed: int) -> int:
+    """How much text the rows have, remembered until the file changes."""
+    source = open_table(path, False, table, where, title=title, body=body)
+    return _text_bytes(source, list(islice(source.documents(), SAMPLED_ROWS)))
+
+
+def _round(count: int) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{round(count, -3):,}"
+
+
+def _times(epochs: float) -> str:
+    return f"{epochs:.0f} times" if epochs >= 1.5 else "once" if epochs >= 0.95 else "at most once"
 
 
 def default_name(home: Path, database: str, table: str) -> str:
@@ -191,7 +233,7 @@ def settings_from_form(
             problems.append(f"{label} must be from {least:g} to {most:g}, not {value:g}")
         settings[key] = value
 
-    text.setdefault("minutes", FORM_DEFAULTS["minutes"])
+    text = form_defaults(limits) | text
     number("minutes", float, 0.1, limits.max_minutes)
     number("learning_rate", float, 1e-9, 10)
     number("dropout", float, 0, 0.99)
@@ -209,20 +251,24 @@ def settings_from_form(
     return {key: value for key, value in settings.items() if value not in (None, [], "")}
 
 
+def _config(settings: Mapping[str, Any], size: int) -> GPTConfig:
+    """The model that a run with these settings trains on so many bytes of text."""
+    plan = choose_plan(_tokens(settings, size), settings["minutes"])
+    letters = LETTERS if settings.get("tokenizer") == "char" else None
+    return choose_model(settings, plan, letters or settings.get("vocab_size") or choose_vocab_size(size))
+
+
+def _tokens(settings: Mapping[str, Any], size: int) -> int:
+    return max(1, size if settings.get("tokenizer") == "char" else size // BYTES_PER_TOKEN)
+
+
 def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> list[str]:
     """Whether there can be such a model, and whether it is small enough."""
-    plan = choose_plan(10**7, settings["minutes"])
-    n_head = settings.get("n_head") or plan.n_head
-    n_embd = settings.get("n_embd") or (64 * n_head if "n_head" in settings else plan.n_embd)
-    vocab, block = settings.get("vocab_size") or 4096, settings.get("block_size") or plan.block_size
-    n_layer, arch = settings.get("n_layer") or plan.n_layer, settings.get("arch") or "qwen3"
-    if "n_head" not in settings and "n_embd" in settings:
-        n_head = max(1, n_embd // 64)
     # Sizes are checked before the tensors are listed: a billion layers would never end.
-    if n_layer > 1000 or n_embd > 100_000:
+    if settings.get("n_layer", 0) > 1000 or settings.get("n_embd", 0) > 100_000:
         return [f"A model may have at most {limits.max_parameters:,} parameters"]
     try:
-        config = GPTConfig(vocab, block, n_layer, n_head, n_embd, arch=arch, tied=arch == "gpt2")
+        config = _config(settings, 10**8)
     except NanogptError as ex:
         return [str(ex)]
     if config.parameters > limits.max_parameters:

@@ -127,6 +127,7 @@ class Training:
         state: State | None = None,
         ranks: Ranks = ALONE,
     ):
+        keep_freed_memory()
         s = self.settings = settings
         self.tokens, self.folder, self.sample = tokens, folder, sample
         self.model = model.to(s.device)
@@ -206,7 +207,6 @@ class Training:
 
     def tune(self) -> Iterator[Event]:
         """Settle how the steps run, in all processes."""
-        keep_freed_memory()
         s = self.settings
         steps = math.inf if self.by_time else s.max_iters - self.step
         speed, forward = yield from settle(

@@ -20,7 +20,7 @@ from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from . import chart, filters, jobs, play, start
+from . import chart, filters, jobs, news, play, start
 from .access import Origin, may, origin_of_model, origin_of_run
 from .hookspecs import document_hook
 
@@ -156,8 +156,9 @@ async def table_page(datasette, request):
     here = Origin(database, (table,))
     home, limits = home_of(datasette), start.Limits.of(datasette)
     columns = await db.table_columns(table)
-    offer, error, status, where, carried, left_out = None, None, 200, None, "", []
-    fields = dict(start.FORM_DEFAULTS)
+    offer, estimate, error, status = None, None, None, 200
+    where, carried, left_out = None, "", []
+    fields = start.form_defaults(limits)
     posting = request.method == "POST"
     if posting and not may_train:
         raise Forbidden("Training on this table needs the permission nanogpt-train")
@@ -171,22 +172,38 @@ async def table_page(datasette, request):
                     raise Forbidden("An SQL condition needs the permission execute-sql")
                 of = (home, limits, db.path, db.is_memory, table, fields, fields.get("where") or where)
                 settings = await asyncio.to_thread(start.settings_from_form, *of)
-                return await enqueue(datasette, request, settings, limits)
+                if not fields.get("estimate"):
+                    return await enqueue(datasette, request, settings, limits)
+                estimate = await asyncio.to_thread(start.estimate, db.path, settings)
         except NanogptError as ex:
             error, status = str(ex), 400
+        if fields.get("estimate") and said_json(request):
+            return Response.json({"ok": error is None, "error": error, "estimate": estimate}, status=status)
         try:
-            of = (home, limits, db.path, db.is_memory, table, where)
-            offer = await asyncio.to_thread(start.offer, *of)
+            of = (home, limits, db.path, db.is_memory, table)
+            offer = await asyncio.to_thread(start.offer, *of, where)
             offer |= {"carried": carried, "left_out": left_out}
+            if not posting:
+                settings = await asyncio.to_thread(start.settings_from_form, *of, fields, where)
+                estimate = await asyncio.to_thread(start.estimate, db.path, settings)
         except NanogptError as ex:
             error = error or str(ex)
     found = await visible_runs(datasette, request, '"table" = ?', table)
     runs = [told_run(run, origin) for run, origin in found if origin == here]
     context = {"runs": runs, "models": await visible_models(datasette, request, here), "error": error}
     if wants_json(request) or said_json(request):
-        return Response.json({"ok": error is None, **context, "offer": offer}, status=status)
+        told = {"ok": error is None, **context, "offer": offer, "estimate": estimate}
+        return Response.json(told, status=status)
     context |= {"database": database, "table": table, "columns": columns, "offer": offer, "fields": fields}
-    context |= {"may_train": may_train, "may_sql": may_sql, "limits": limits}
+    context |= {
+        "estimate": estimate and estimate["text"],
+        "may_train": may_train,
+        "may_sql": may_sql,
+        "limits": limits,
+    }
+    context |= {
+        "advanced": any(fields[key] for key in fields.keys() - {"minutes", "size", "name", "estimate"})
+    }
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)
 
@@ -224,46 +241,37 @@ def done(datasette, request, path: str, told: dict[str, Any]) -> Response:
 # ---- One run
 
 
-async def run_of(datasette, request, change=False) -> tuple[dict[str, Any], Origin]:
-    """The run of a URL. One that the actor may not see is not there; to `change` it needs more."""
-    found = await visible_runs(datasette, request, "id = ?", int(request.url_vars["run"]))
-    if not found:
+async def run_of(datasette, request, run, change=False) -> Origin:
+    """The origin of a run. One that the actor may not see is not there; to `change` it needs more."""
+    origin = origin_of_run(datasette, run) if run else None
+    if not await may(datasette, request.actor, "view-table", origin):
         raise NotFound("There is no such run")
-    action = "nanogpt-train" if found[0][0]["kind"] == "train" else "nanogpt-generate"
-    if change and not await may(datasette, request.actor, action, found[0][1]):
+    action = "nanogpt-train" if run["kind"] == "train" else "nanogpt-generate"
+    if change and not await may(datasette, request.actor, action, origin):
         raise Forbidden(f"This needs the permission {action}")
-    return found[0]
+    return origin
 
 
 @page
 async def run_page(datasette, request):
-    run, origin = await run_of(datasette, request)
-    home, told = home_of(datasette), told_run(run, origin)
-    if run["kind"] == "score" and not request.url_vars.get("format"):
+    id, home = int(request.url_vars["run"]), home_of(datasette)
+    if wants_json(request):
+        place = re.fullmatch(r"(\d{1,15})\.(\d{1,15})", request.args.get("after") or "0.0")
+        found = await datasette._nanogpt.news.after(id, tuple(map(int, place.groups())) if place else (0, 0))
+    else:
+        found = await asyncio.to_thread(news.read, home, id, points=chart.POINTS)
+    run = found and found["row"]
+    origin = await run_of(datasette, request, run)
+    if run["kind"] == "score" and not wants_json(request):
         return Response.redirect(rows_url(datasette, origin.database, run["table"], run["name"]))
-    if request.url_vars.get("format") == "csv":
-        return Response.text(
-            await asyncio.to_thread(_csv, home, run["id"]),
-            headers={"content-disposition": f'attachment; filename="nanogpt-run-{run["id"]}.csv"'},
-        )
-    after = re.fullmatch(r"(\d{1,15})\.(\d{1,15})", request.args.get("after") or "")
-    metric, sample = map(int, after.groups()) if after else (0, 0)
-    points = None if after or wants_json(request) else chart.POINTS
-    rows = await asyncio.to_thread(chart.metrics, home, run["id"], metric, points)
-    samples = await asyncio.to_thread(chart.samples, home, run["id"], sample)
-    live = {
-        "run": told,
-        "metrics": rows,
-        "samples": samples,
-        "next": f"{rows[-1][0] if rows else metric}.{samples[-1]['id'] if samples else sample}",
-    }
+    live = {"run": told_run(run, origin), **{key: found[key] for key in ("metrics", "samples", "next")}}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     behind = await asyncio.to_thread(chart.earlier, home, run)
     may_train = await may(datasette, request.actor, "nanogpt-train", origin)
     context = {
         **live,
-        "svg": chart.svg(rows, behind),
+        "svg": chart.svg(live["metrics"], behind),
         "live": chart.for_script({**live, "samples": [], "earlier": behind}),
         "plan": json.loads(run["plan"] or "{}"),
         "settings": {k: v for k, v in json.loads(run["settings"]).items() if k not in ("database", "token")},
@@ -273,6 +281,16 @@ async def run_page(datasette, request):
         "has_model": (home / run["name"]).is_dir(),
     }
     return await render(datasette, request, "nanogpt_run.html", context)
+
+
+@page
+async def run_csv(datasette, request):
+    id, home = int(request.url_vars["run"]), home_of(datasette)
+    await run_of(datasette, request, await asyncio.to_thread(jobs.find_run, home, id))
+    return Response.text(
+        await asyncio.to_thread(_csv, home, id),
+        headers={"content-disposition": f'attachment; filename="nanogpt-run-{id}.csv"'},
+    )
 
 
 def _csv(home, run: int) -> str:
@@ -310,8 +328,9 @@ async def run_change(datasette, request):
     """POST: stop, stop-now, resume, delete."""
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
-    run, origin = await run_of(datasette, request, change=True)
-    home, change, id = home_of(datasette), request.url_vars["change"], run["id"]
+    id, home, change = int(request.url_vars["run"]), home_of(datasette), request.url_vars["change"]
+    run = await asyncio.to_thread(jobs.find_run, home, id)
+    await run_of(datasette, request, run, change=True)
     path = f"/-/nanogpt/runs/{id}"
     try:
         if change in ("stop", "stop-now"):
@@ -326,6 +345,7 @@ async def run_change(datasette, request):
                 jobs.settings_to_resume, home, run, str(minutes), limits.max_minutes
             )
             return await enqueue(datasette, request, settings, limits)
+        datasette._nanogpt.news.forget()
     except NanogptError as ex:
         if said_json(request):
             return Response.json({"ok": False, "error": str(ex)}, status=400)

@@ -47,23 +47,27 @@ def random_tensors(config: GPTConfig, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
+def write_model(folder, tokenizer, arch: str = "qwen3", seed: int = 0, meta: dict | None = None, **changes):
+    """A whole random model folder."""
+    config = tiny_config(arch, **({"vocab_size": tokenizer.n_vocab} | changes))
+    folder.mkdir(parents=True)
+    meta = {"name": folder.name} | (meta or {})
+    write_model_files(folder, config, tokenizer.eot, meta, f"# {folder.name}\n")
+    tokenizer.save(folder, config.block_size)
+    write_weights(
+        folder / "model.safetensors",
+        random_tensors(config, seed),
+        {"step": "0", "val_bpb": "8.0"},
+    )
+    return folder
+
+
 @pytest.fixture
 def make_model(home, bpe):
     """make_model("nanogpt-x", arch="gpt2") writes a whole random model folder and returns its path."""
 
-    def make(name: str = "nanogpt-tiny", arch: str = "qwen3", tokenizer=None, seed: int = 0, **changes):
-        tokenizer = tokenizer or bpe
-        config = tiny_config(arch, **({"vocab_size": tokenizer.n_vocab} | changes))
-        folder = home / name
-        folder.mkdir(parents=True)
-        write_model_files(folder, config, tokenizer.eot, {"name": name}, f"# {name}\n")
-        tokenizer.save(folder, config.block_size)
-        write_weights(
-            folder / "model.safetensors",
-            random_tensors(config, seed),
-            {"step": "0", "val_bpb": "8.0"},
-        )
-        return folder
+    def make(name: str = "nanogpt-tiny", arch: str = "qwen3", tokenizer=None, **changes):
+        return write_model(home / name, tokenizer or bpe, arch, **changes)
 
     return make
 

@@ -1,5 +1,10 @@
-"""The whole way in a real browser: Debian's Chromium on a real server, training on the demo table."""
+"""The pages in a real browser: Debian's Chromium on a real server.
 
+Most tests look at a home whose runs were written by hand, so nothing trains meanwhile. Two train: the whole
+way on the demo table, and a run that survives its server.
+"""
+
+import json
 import os
 import re
 import shutil
@@ -11,11 +16,20 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
+from conftest import write_model
+from datasette.utils import tilde_encode
 
+from datasette_nanogpt import jobs
 from datasette_nanogpt.demo import build_demo_db
 
-sync_api = pytest.importorskip("playwright.sync_api")
+REQUIRED = os.environ.get("NANOGPT_BROWSER") == "required"  # `.ci/run`: no browser is a failure there
 CHROMIUM = shutil.which("chromium")
+if REQUIRED and not CHROMIUM:
+    raise RuntimeError("needs Chromium: apt-get install chromium")
+if not REQUIRED:
+    pytest.importorskip("playwright")
+from playwright import sync_api  # noqa: E402
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
@@ -23,7 +37,12 @@ pytestmark = [
 QUIET = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
 QUIET += "--disable-background-networking --disable-component-update"
 SHOTS = os.environ.get("NANOGPT_SCREENSHOTS")  # a folder to write them to
+SHOT_BYTES = 150_000
+PATIENCE = 1000 * int(os.environ.get("NANOGPT_PATIENCE", "20"))  # ms that a page may take to do what is asked
+TRAINING = 4 * PATIENCE  # and a run that trains
+EVIL = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
 ODD = "a b/c'd\"é<img src=x onerror=window.hacked=1>"
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +53,9 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def database(tmp_path):
-    path = tmp_path / "demo.db"
+def make_database(path):
     build_demo_db(path)
-    evil = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> "
-    rows = [
-        {"title": f"{evil}{i}", "body": f"{evil} one two three four five six seven {i}"} for i in range(300)
-    ]
+    rows = [{"title": f"{EVIL} {i}", "body": f"{EVIL} one two three four five {i}"} for i in range(300)]
     sqlite_utils.Database(path)[ODD].insert_all(rows)
     return path
 
@@ -49,7 +63,7 @@ def database(tmp_path):
 class Server:
     """Datasette as a process, with a base_url."""
 
-    def __init__(self, database):
+    def __init__(self, database, home):
         command = [
             Path(sys.executable).with_name("datasette"),
             database,
@@ -60,177 +74,462 @@ class Server:
             "s",
         ]
         command += ["--setting", "base_url", "/under/"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        token = self.process.stdout.readline().strip()
-        for line in self.process.stderr:
-            if found := re.search(r"running on (http://127.0.0.1:\d+)", line):
-                break
+        env = {**os.environ, "NANOGPT_HOME": str(home), "LLM_USER_PATH": str(home.parent / "llm")}
+        self.log = home.parent / "server.txt"  # a pipe that nobody reads would stop the server
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(command, stderr=out, stdout=out, env=env)
+        end = time.monotonic() + 2 * PATIENCE / 1000
+        while not (found := re.search(r"running on (http://127.0.0.1:\d+)", self.log.read_text())):
+            assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)
         self.url = found[1] + "/under"
-        self.login = f"{self.url}/-/auth-token?{token.partition('?')[2]}"
+        self.login = f"{self.url}/-/auth-token?" + re.search(r"token=\w+", self.log.read_text())[0]
 
     def stop(self):
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=30)
+        self.process.wait(timeout=30)
         return time.monotonic() - began
 
 
+# ---- A home with runs that were written by hand
+
+
+def write_run(home, database, table, name, status, metrics=0, **values):
+    run = jobs.enqueue(
+        home, str(database), {"name": name, "table": table, "database": str(database)}, None, 99
+    )
+    with jobs.registry(home) as db:
+        far = time.time() + 10**6  # no process stands behind it, and none shall take it for dead
+        changes = {
+            "status": status,
+            "heartbeat": far,
+            "step": metrics,
+            "val_bpb": 2.0,
+            "progress": 0.5,
+        } | values
+        names = ", ".join(f"{key} = ?" for key in changes)
+        db.execute(f"update runs set {names} where id = ?", [*changes.values(), run])
+    write_metrics(home, run, 0, metrics)
+    return run
+
+
+def write_metrics(home, run, first, last):
+    with jobs.registry(home) as db:
+        for step in range(first, last):
+            bpb = 2 + 2 / (step + 1)
+            score = bpb + 0.1 if step % 20 == 19 else None
+            insert = "insert into metrics (run, step, seconds, train_bpb, val_bpb) values (?, ?, ?, ?, ?)"
+            db.execute(insert, [run, step, step / 2, bpb, score])
+            if score:
+                insert = "insert into samples (run, step, val_bpb, sample) values (?, ?, ?, ?)"
+                db.execute(insert, [run, step, score, f"{EVIL} what it wrote at step {step}. " * 5])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, bpe):
+    """A server whose home has a model and runs of every kind."""
+    folder = tmp_path_factory.mktemp("site")
+    home, database = folder / "models", make_database(folder / "demo.db")
+    tables = [{"table": "python_docs", "title": "title", "body": ["body"]}]
+    source = {"database": str(database), "table": "python_docs", "rows": 4049, "tables": tables}
+    write_model(home / "nanogpt-demo", bpe, meta={"source": source})
+    names = {}
+    for kind, table, name, status, metrics, values in (
+        ("earlier", "python_docs", "nanogpt-demo", "finished", 60, {}),
+        ("finished", "python_docs", "nanogpt-demo", "finished", 100, {}),
+        ("running", "python_docs", "nanogpt-live", "running", 40, {"eta": 90.0, "tokens_per_second": 1e4}),
+        ("failed", ODD, "nanogpt-odd", "failed", 0, {"error": f"It went wrong: {EVIL}", "val_bpb": None}),
+    ):
+        names[kind] = write_run(home, database, table, name, status, metrics, **values)
+    server = Server(database, home)
+    server.home, server.runs, server.database = home, names, database
+    yield server
+    server.stop()
+
+
+def open_page(browser, server, **options):
+    context = browser.new_context(**({"viewport": {"width": 1000, "height": 900}} | options))
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(server.login)
+    return page
+
+
+def close_page(page):
+    assert page.errors == [] and page.evaluate("window.hacked") is None
+    page.context.close()
+
+
 @pytest.fixture
-def server(database, home):
-    server = Server(database)
+def page(browser, site):
+    page = open_page(browser, site)
+    yield page
+    close_page(page)
+
+
+def pages_of(site):
+    return {
+        "index": "/-/nanogpt",
+        "start": "/demo/python_docs/-/nanogpt",
+        "odd": f"/demo/{tilde_encode(ODD)}/-/nanogpt",
+        "finished": f"/-/nanogpt/runs/{site.runs['finished']}",
+        "running": f"/-/nanogpt/runs/{site.runs['running']}",
+        "failed": f"/-/nanogpt/runs/{site.runs['failed']}",
+        "playground": "/-/nanogpt/models/nanogpt-demo?seed=5&max_tokens=40",
+    }
+
+
+# What of a page's own part has no name, as a screen reader would tell it.
+UNNAMED = """() => [...document.querySelectorAll(
+  'section.content :is(input:not([type=hidden]), select, textarea, button, progress, a[href], summary)')]
+  .filter((e) => e.offsetParent && !(e.labels?.length || e.ariaLabel || e.textContent.trim()
+    || (e.type === 'submit' && e.value)))
+  .map((e) => e.outerHTML)"""
+# Where the keyboard should come.
+STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select, textarea,'
+  + 'input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
+  .filter((e) => e.offsetParent && (!e.closest('details:not([open])') || e.tagName === 'SUMMARY'))
+  .length"""
+WIDER = """() => [...document.querySelectorAll('body *')].filter((e) =>
+  e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table-wrapper, .beside, navigation-search'))
+  .map((e) => e.outerHTML.slice(0, 120))"""
+FOCUSED = """() => {
+  const e = document.activeElement, style = getComputedStyle(e);
+  return {
+    body: e === document.body, ours: !!e.closest('section.content'),
+    id: e.id || e.name || e.textContent.trim(),
+    seen: (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none',
+  };
+}"""
+
+
+@pytest.mark.parametrize("name", ["index", "start", "odd", "finished", "running", "failed", "playground"])
+def test_a_page_fits_a_phone_and_can_be_read_aloud(browser, site, name):
+    page = open_page(browser, site, viewport={"width": 375, "height": 700})
+    page.goto(site.url + pages_of(site)[name])
+    page.evaluate("document.querySelectorAll('section.content details').forEach((d) => d.open = true)")
+    assert page.evaluate(WIDER) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert page.evaluate(UNNAMED) == []
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => +h.tagName[1])")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert page.title() and page.locator("section.content th:not([scope])").count() == 0
+    assert page.locator("section.content svg:not([aria-label]):not([aria-hidden])").count() == 0
+    assert page.locator("section.content img, section.content script:not([type])").count() == 0
+    close_page(page)
+
+
+@pytest.mark.parametrize("name", ["index", "start", "finished", "playground"])
+def test_the_keyboard_comes_everywhere_and_shows_where_it_is(page, site, name):
+    page.goto(site.url + pages_of(site)[name])
+    there = page.evaluate(STOPS)
+    reached = 0
+    for _ in range(there + 40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        if focused["body"] and reached:
+            break
+        reached += focused["ours"]
+        assert focused["seen"] or not focused["ours"], focused
+    assert reached == there
+
+
+# ---- The form
+
+
+def tab_to(page, id):
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(FOCUSED)["id"] == id:
+            return
+    raise AssertionError(f"the keyboard does not come to {id}")
+
+
+def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, site):
+    page.goto(site.url + "/demo/python_docs")
+    page.locator("summary", has_text="Table actions").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Train a GPT on this table").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/-/nanogpt")
+    estimate = page.locator("#estimate")
+    before = estimate.inner_text()
+    assert "layers" in before and "parameters" in before and "times" in before
+    tab_to(page, "minutes")
+    page.keyboard.press("ArrowDown")
+    page.get_by_text("in 10 minutes").wait_for()
+    tab_to(page, "name")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("by-keyboard")
+    tab_to(page, "Advanced")
+    page.keyboard.press("Enter")
+    tab_to(page, "n_layer")
+    page.keyboard.type("5")
+    page.get_by_text("5 layers").wait_for()
+    tab_to(page, "n_embd")
+    page.keyboard.type("33")
+    page.get_by_text("n_embd").wait_for()  # what is wrong with it
+    page.keyboard.press("Control+A")
+    page.keyboard.type("64")
+    page.get_by_text("5 layers, width 64").wait_for()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.value") == "Start training":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/-/nanogpt/runs/*")
+    run = jobs.runs(site.home)[0]
+    settings = json.loads(run["settings"])
+    assert (settings["name"], settings["n_layer"], settings["minutes"]) == ("by-keyboard", 5, 10)
+    for _ in range(20):  # it waits for the one that runs
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.value") == "Take out of the queue":
+            break
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile("^stopped")).wait_for()
+    assert jobs.find_run(site.home, run["id"])["status"] == "stopped"
+
+
+def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(browser, site):
+    page = open_page(browser, site, java_script_enabled=False)
+    page.goto(site.url + "/demo/python_docs/-/nanogpt?id__gt=100")
+    page.get_by_label("10 minutes").check()
+    page.locator("summary", has_text="Advanced").click()
+    page.get_by_label("Layers").fill("7")
+    page.get_by_role("button", name="Estimate again").click()
+    assert page.locator("#estimate").inner_text().startswith("7 layers")
+    assert page.get_by_label("10 minutes").is_checked() and page.get_by_label("Layers").input_value() == "7"
+    assert "id > 100" in page.locator("section.content").inner_text()
+    page.goto(site.url + pages_of(site)["finished"])
+    assert page.locator("#chart svg polyline.val").count() == 1
+    assert page.locator("#chart svg polyline.earlier").count() == 1
+    assert page.locator("#samples article").count() == 5
+    page.goto(site.url + pages_of(site)["running"])
+    assert page.get_by_role("link", name="Look again").is_visible()
+    run = write_run(site.home, site.database, "python_docs", "in-the-queue", "queued")
+    page.goto(f"{site.url}/-/nanogpt/runs/{run}")
+    page.get_by_role("button", name="Take out of the queue").click()
+    assert page.locator("#status").inner_text().startswith("stopped")
+    page.get_by_role("button", name="Delete this record").click()
+    page.wait_for_url("**/-/nanogpt")
+    assert jobs.find_run(site.home, run) is None
+    page.context.close()
+
+
+# ---- Following a run
+
+
+def test_what_is_new_arrives_once(page, site):
+    run = write_run(site.home, site.database, "python_docs", "nanogpt-new", "running", 30)
+    asked, got = [], []
+    page.on("request", lambda request: asked.append(request.url) if ".json" in request.url else None)
+    page.on("response", lambda answer: got.append(answer) if f"runs/{run}.json" in answer.url else None)
+    page.goto(f"{site.url}/-/nanogpt/runs/{run}")
+    line = page.locator("#chart polyline.train")
+    before = line.get_attribute("points")
+    write_metrics(site.home, run, 30, 65)
+    page.get_by_text("Step 59").wait_for()
+    assert page.locator("#samples article").count() == 3
+    assert page.locator("#samples img, #samples script").count() == 0
+    assert line.get_attribute("points") != before
+    write_metrics(site.home, run, 65, 81)
+    page.get_by_text("Step 79").wait_for()
+    told = [row[1] for answer in list(got) for row in answer.json()["metrics"]]
+    assert told == list(range(30, 81)) and all(re.search(r"after=\d+\.\d+$", url) for url in asked)
+
+    page.locator("#chart").hover()
+    assert re.match(r"\d+ steps: ", page.locator("#reading").inner_text())
+    page.locator("#chart").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#reading").inner_text().startswith("0 steps: training 4.000")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#reading").inner_text().startswith("1 steps: training 3.000")
+    page.get_by_label("logarithmic").check()
+    page.get_by_label("against time").check()
+    assert page.get_by_text("seconds", exact=True).is_visible()
+
+    page.get_by_role("button", name="Stop", exact=True).focus()
+    with jobs.registry(site.home) as db:
+        db.execute("update runs set status = 'finished', progress = 1 where id = ?", [run])
+    page.get_by_role("button", name="Delete this record").wait_for()
+    assert page.evaluate("document.activeElement.closest('#actions') !== null")
+    count = len(asked)
+    page.wait_for_timeout(2500)
+    assert len(asked) == count  # it is over: nobody asks any more
+
+
+def test_a_hidden_tab_asks_seldom_and_a_lost_connection_is_told(page, site):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if ".json" in request.url else None)
+    page.goto(site.url + pages_of(site)["running"])
+    page.wait_for_timeout(1500)
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true })")
+    page.evaluate("window.away = true")
+    page.wait_for_timeout(1500)
+    count = len(asked)
+    page.wait_for_timeout(4000)
+    assert len(asked) - count <= 1
+    page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(1500)
+    assert len(asked) > count
+    page.context.set_offline(True)
+    page.get_by_text("The connection is lost").wait_for()
+    page.context.set_offline(False)
+    page.get_by_text("The connection is lost").wait_for(state="hidden")
+
+
+# ---- Writing
+
+
+def test_writing_is_stopped_repeated_continued_and_shared(page, site):
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=1000&samples=5")
+    page.get_by_role("button", name="Write").click()
+    page.locator("#texts .text").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped.").wait_for()
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row")
+    texts = []
+    for _ in range(2):
+        page.get_by_role("button", name="Write").click()
+        page.get_by_text("Done.").wait_for()
+        texts.append(page.locator("#texts .text").inner_text())
+        page.reload()
+    assert texts[0] == texts[1] and texts[0].startswith("Row")
+    page.get_by_role("button", name="Write").click()
+    page.get_by_text("Done.").wait_for()
+    assert page.locator("#texts").get_attribute("aria-busy") == "false"
+    assert "-o seed 5" in page.locator("#llm").inner_text()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_text(re.compile("Copied|Selected")).wait_for()
+    link = page.get_by_role("link", name="Link to this text").get_attribute("href")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("Done.").wait_for()
+    assert page.get_by_label("Prompt").input_value().startswith(texts[0].rstrip())
+    page.goto(f"{site.url}/-/nanogpt/models/nanogpt-demo{link}")
+    assert (
+        page.get_by_label("Prompt").input_value() == "Row" and page.get_by_label("Seed").input_value() == "5"
+    )
+
+
+def test_a_recited_passage_leads_to_its_row(page, site, bpe):
+    table = {"table": ODD, "title": "title", "body": ["body"]}
+    source = {"database": str(site.database), "table": ODD, "rows": 300, "tables": [table]}
+    write_model(site.home / "odd", bpe, meta={"source": source})
+    page.goto(site.url + "/-/nanogpt/models/odd?seed=1&max_tokens=150")
+    page.get_by_role("button", name="Write").click()
+    page.get_by_text("Done.").wait_for()
+    written = page.locator("#texts .text span").inner_text()
+    # What it will write again is put into a row, among the scripts.
+    row = (
+        sqlite_utils.Database(site.database)[ODD]
+        .insert({"title": EVIL, "body": f"{EVIL} {written}"})
+        .last_rowid
+    )
+    page.get_by_role("button", name="Write").click()
+    page.get_by_text("of its words recited").wait_for()
+    page.get_by_text("Done.").wait_for()
+    assert page.locator("#texts img, #texts script").count() == 0
+    page.locator("a.recited").first.click()
+    page.wait_for_url(f"**/under/demo/{tilde_encode(ODD)}/{row}")
+    assert written.split()[3] in page.locator("table.rows-and-columns").inner_text()
+
+
+# ---- With training
+
+
+def shot(page, name):
+    if SHOTS:
+        file = Path(SHOTS) / f"{name}.png"
+        page.screenshot(path=file)
+        assert file.stat().st_size < SHOT_BYTES
+
+
+@pytest.fixture
+def server(tmp_path, home):
+    server = Server(make_database(tmp_path / "demo.db"), home)
+    server.database = tmp_path / "demo.db"
     yield server
     server.stop()
 
 
 @pytest.fixture
-def page(browser, server):
-    context = browser.new_context(viewport={"width": 1000, "height": 900})
-    context.set_default_timeout(20_000)
-    page = context.new_page()
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(server.login)
+def trainer(browser, server):
+    page = open_page(browser, server)
     yield page
-    assert page.errors == [] and page.evaluate("window.hacked") is None
-    context.close()
+    close_page(page)
 
 
-def shot(page, name):
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png")
-
-
-def test_the_whole_way(page, server):
+def test_the_whole_way(trainer, server, home):
+    page = trainer
     page.goto(server.url + "/demo/python_docs")
     page.locator("summary", has_text="Table actions").click()
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
     assert page.get_by_text("the title from").is_visible()
-    page.get_by_label("3 minutes").check()
+    page.get_by_label("1 minute", exact=True).check()
+    page.get_by_text("in 1 minute").wait_for()
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")
+    page.get_by_text(re.compile("^preparing: ")).wait_for()  # it says what it is at
 
     chart = page.locator("#chart polyline.train")
-    chart.wait_for(state="attached", timeout=60_000)
+    chart.wait_for(state="attached", timeout=TRAINING)
     points = chart.get_attribute("points")
-    page.locator("#samples article").first.wait_for(timeout=60_000)
+    page.locator("#samples article").nth(2 if SHOTS else 0).wait_for(timeout=TRAINING)
     page.wait_for_function(
         "p => document.querySelector('#chart polyline.train')?.getAttribute('points') !== p", arg=points
     )
-    page.locator("#chart").hover()
-    assert "steps: " in page.locator("#reading").inner_text()
-    page.get_by_label("logarithmic").check()
-    page.get_by_label("against time").check()
-    assert page.get_by_text("seconds", exact=True).is_visible()
-
-    page.context.set_offline(True)
-    page.get_by_text("The connection is lost").wait_for(timeout=30_000)
-    page.context.set_offline(False)
-    page.get_by_text("The connection is lost").wait_for(state="hidden", timeout=30_000)
     page.reload()
     page.get_by_role("button", name="Stop", exact=True).wait_for()
     shot(page, "run")
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.get_by_role("button", name="Resume").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
     assert page.locator("#status").inner_text().startswith("stopped")
     page.get_by_label("Minutes more").fill("0.2")
     page.get_by_role("button", name="Resume").click()
     page.wait_for_url("**/-/nanogpt/runs/2")
-    page.wait_for_function(
-        "document.querySelector('#status').textContent.startsWith('finished')", timeout=90_000
-    )
+    page.get_by_text(re.compile("^finished")).wait_for(timeout=2 * TRAINING)
     assert page.locator("#chart polyline.earlier").count() == 1
 
     page.get_by_role("link", name="Write with this model").click()
     page.get_by_label("Prompt").fill("Return a")
-    page.get_by_label("Temperature").fill("0.1")
+    page.get_by_label("Temperature").fill("0.5")
     page.get_by_label("Seed").fill("3")
     page.get_by_role("button", name="Write").click()
-    page.get_by_text("Done.").wait_for(timeout=60_000)
+    page.get_by_text("Done.").wait_for(timeout=TRAINING)
     text = page.locator("#texts .text").inner_text()
     assert len(text) > 20 and "of its words recited" in page.locator("#texts .hint").inner_text()
     shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
-    assert page.locator("svg.sparkline").count() == 2
+    assert page.locator("svg.sparkline").count() >= 1
     shot(page, "index")
 
 
-def test_generation_is_stopped_and_the_same_seed_writes_the_same(page, server, make_model, database, home):
-    folder = make_model("nanogpt-demo")
-    write_source(folder, database)
-    page.goto(server.url + "/-/nanogpt/models/nanogpt-demo?seed=5&max_tokens=1000&samples=5")
-    page.get_by_role("button", name="Write").click()
-    page.locator("#texts .text").first.wait_for()
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_text("Stopped.").wait_for()
-
-
-def write_source(folder, database):
-    import json
-
-    meta = json.loads((folder / "nanogpt.json").read_text())
-    tables = [{"table": "python_docs", "title": "title", "body": ["body"]}]
-    meta["source"] = {"database": str(database), "table": "python_docs", "rows": 1, "tables": tables}
-    (folder / "nanogpt.json").write_text(json.dumps(meta))
-
-
-def test_odd_names_and_scripts_in_rows(page, server):
-    page.goto(server.url + "/demo")
-    page.get_by_role("link", name=re.compile(r"^a b.c")).first.click()
-    page.locator("summary", has_text="Table actions").click()
-    page.get_by_role("menuitem", name="Train a GPT on this table").click()
-    page.get_by_label("1 minute").check()
-    page.get_by_label("Name of the model").fill("odd")
+def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, server, home):
+    page = trainer
+    page.goto(f"{server.url}/demo/{tilde_encode(ODD)}/-/nanogpt")
+    page.locator("summary", has_text="Advanced").click()
+    for label, key in (("Layers", "n_layer"), ("Width", "n_embd"), ("Vocabulary", "vocab_size")):
+        page.get_by_label(label, exact=True).fill(str(TINY[key]))
+    page.get_by_label("Heads").fill("2")
     page.get_by_role("button", name="Start training").click()
-    page.locator("#samples article").first.wait_for(timeout=90_000)
+    page.locator("#samples article").first.wait_for(timeout=TRAINING)
     assert page.locator("#samples img, #samples script").count() == 0
-    page.set_viewport_size({"width": 360, "height": 640})
-    assert page.evaluate("document.documentElement.scrollWidth <= 360")
-    page.get_by_role("button", name="Stop now").click()
-    page.get_by_role("button", name="Resume").wait_for(timeout=60_000)
-
-    # Rows that are nearly the same are soon known by heart.
-    page.goto(server.url + "/-/nanogpt/models/odd")
-    page.set_viewport_size({"width": 1000, "height": 900})
-    page.get_by_label("Temperature").fill("0.1")
-    page.get_by_label("Samples").fill("3")
-    page.get_by_role("button", name="Write").click()
-    page.get_by_text("Done.").wait_for(timeout=60_000)
-    assert page.locator("#texts img, #texts script").count() == 0
-    page.locator("a.recited").first.click()
-    page.wait_for_url(re.compile(r"/under/demo/a\+b~2Fc[^?]*/\d+$"))
-    assert "one two three four five six seven" in page.locator("table.rows-and-columns").inner_text()
-
-
-def test_a_server_goes_and_comes_again(page, server, database):
-    page.goto(server.url + "/demo/python_docs/-/nanogpt")
-    page.get_by_role("button", name="Start training").click()
-    page.locator("#samples article").first.wait_for(timeout=90_000)
     number = page.url.rsplit("/", 1)[1]
     assert server.stop() < 10
-    again = Server(database)
+    page.get_by_text("The connection is lost").wait_for(timeout=TRAINING)
+    again = Server(server.database, home)
     try:
         page.goto(again.login)
         page.goto(f"{again.url}/-/nanogpt/runs/{number}")
         assert page.locator("#status").inner_text().startswith("interrupted")
         page.get_by_role("button", name="Resume").click()
-        page.get_by_text(re.compile("^running")).wait_for(timeout=60_000)
+        page.get_by_text(re.compile("^running")).wait_for(timeout=TRAINING)
         page.get_by_role("button", name="Stop now").click()
-        page.get_by_role("button", name="Resume").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
     finally:
         again.stop()
-
-
-def test_without_javascript_the_chart_and_the_buttons_are_there(browser, server, database, home):
-    from datasette_nanogpt.pipeline import Options, train_table
-
-    list(train_table(Options(str(database), "python_docs", max_iters=6, eval_interval=2, device="cpu")))
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(server.login)
-    page.goto(server.url + "/-/nanogpt/runs/1")
-    assert page.locator("#chart svg polyline.val").count() == 1
-    page.get_by_role("button", name="Resume").click()
-    page.wait_for_url("**/-/nanogpt/runs/2")
-    page.get_by_role("button", name=re.compile("Stop|Take out")).first.click()
-    context.close()

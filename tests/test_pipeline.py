@@ -10,6 +10,7 @@ import sqlite_utils
 from conftest import TEXTS
 
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
+from datasette_nanogpt.runs import open_registry
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.trainer import Evaluation
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
@@ -53,6 +54,23 @@ def run(options):
 def assert_same_weights(a, b):
     a, b = (read_weights(read_checkpoint(folder)) for folder in (a, b))
     assert all(np.array_equal(a[name], b[name]) for name in a | b)
+
+
+def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
+    db = open_registry(home)
+    db.execute("create table told (note)")
+    db.execute("create trigger t after update of note on runs begin insert into told values (new.note); end")
+    db.conn.commit()
+    run(options)
+    parts = [note.partition(":")[0] for (note,) in db.execute("select note from told where note is not null")]
+    assert list(dict.fromkeys(parts)) == [
+        "looking through the rows",
+        "reading",
+        "making the vocabulary",
+        "tokenizing",
+        "building the model",
+    ]
+    assert db.execute("select note from runs").fetchone() == (None,)
 
 
 def test_a_table_becomes_a_model(options, home):

@@ -15,6 +15,7 @@ from datasette.plugins import pm
 from datasette_nanogpt import chart, jobs, play, start, trainer
 from datasette_nanogpt.pipeline import Options, train_table
 from datasette_nanogpt.recited import recited
+from llm_nanogpt.checkpoint import GPTConfig
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -86,6 +87,52 @@ async def test_the_table_page_has_the_action_and_carries_filters(datasette, home
     assert (offer["rows"], offer["where"]) == (199, '"id" > 100')
     await datasette.client.post(link, data={"minutes": "1"}, actor=ROOT)
     assert json.loads(jobs.runs(home)[0]["settings"])["where"] == '"id" > 100'
+
+
+async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home):
+    async def estimate(**fields):
+        response = await datasette.client.post(
+            path_of("entry"), json={"minutes": "1", **fields, "estimate": 1}, actor=ROOT
+        )
+        return response.status_code, response.json()
+
+    page = await datasette.client.get(path_of("entry"), actor=ROOT)
+    _, plain = await estimate(minutes="3")
+    assert plain["estimate"]["text"] in page.text
+    _, longer = await estimate(minutes="6")
+    assert longer["estimate"]["tokens"] == 2 * plain["estimate"]["tokens"]
+    _, fewer = await estimate(where="id < 100", minutes="3")
+    assert fewer["estimate"]["epochs"] > 2 * plain["estimate"]["epochs"]
+    _, deep = await estimate(n_layer="5", n_embd="64")
+    assert (deep["estimate"]["layers"], deep["estimate"]["width"]) == (5, 64)
+    status, wrong = await estimate(n_embd="18", n_head="6")
+    assert status == 400 and "even head size" in wrong["error"] and not wrong["ok"]
+    # Without JavaScript: the page again, with what was filled in.
+    form = {"minutes": "10", "n_layer": "5", "estimate": "1"}
+    page = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
+    assert page.status_code == 200 and "5 layers" in page.text
+    assert 'value="10" checked' in page.text and 'placeholder="auto" value="5"' in page.text
+    assert not home.exists()
+
+
+async def test_what_is_estimated_is_what_is_trained(datasette, home, database):
+    train(database)
+    response = await datasette.client.post(path_of("entry"), json={**TINY, "estimate": 1}, actor=ROOT)
+    (run,) = jobs.runs(home)
+    trained = GPTConfig(**json.loads(run["plan"])["config"])
+    assert response.json()["estimate"]["parameters"] == trained.parameters
+
+
+async def test_the_minutes_that_may_be_chosen_are_those_that_may_be_trained(database, home):
+    for most, shown in ((2, ["1"]), (0.5, ["0.5"]), (60, ["1", "3", "10", "30"])):
+        config = {"plugins": {"datasette-nanogpt": {"max_minutes": most}}}
+        datasette = Datasette([str(database)], config=config)
+        datasette.root_enabled = True
+        page = await datasette.client.get(path_of("entry"), actor=ROOT)
+        assert re.findall(r'name="minutes" value="([^"]+)"', page.text) == shown
+        assert "checked" in page.text and "message-error" not in page.text
+        await datasette._nanogpt.close()
+        datasette.close()
 
 
 def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
@@ -287,6 +334,7 @@ def test_a_long_run_is_thinned_but_keeps_its_scores(home):
                 for i in range(5000)
             ],
         )
-    rows = chart.metrics(home, run, 0, 500)
+    with jobs.registry(home) as db:
+        rows = chart.metrics(db, run, 0, 500)
     assert sum(row[4] is not None for row in rows) == 50 and 500 <= len(rows) <= 560
     assert rows[-1][1] == 4999 and "<polyline" in chart.svg(rows, [])

@@ -13,7 +13,15 @@
     const facts = make("p", `Seed ${seed}`, { className: "hint" });
     const own = { ...values, seed, samples: 1 };
     const copy = make("button", "Copy", { type: "button", className: "core" });
-    copy.addEventListener("click", () => navigator.clipboard.writeText(values.prompt + body.textContent));
+    copy.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(values.prompt + body.textContent);
+        byId("state").textContent = "Copied.";
+      } catch {  // browsers copy from https and from this computer alone
+        getSelection().selectAllChildren(all);
+        byId("state").textContent = "Selected: copy it with Ctrl+C.";
+      }
+    });
     const on = make("button", "Continue", { type: "button", className: "core" });
     on.addEventListener("click", () => {
       byId("prompt").value = values.prompt + body.textContent;
@@ -63,6 +71,7 @@
     const values = Object.fromEntries(new FormData(form));
     const state = byId("state"), shown = [];
     byId("texts").replaceChildren();
+    byId("texts").setAttribute("aria-busy", "true");  // read out when it is whole, not word by word
     byId("stop").hidden = false;
     state.textContent = "Writing…";
     try {
@@ -86,7 +95,11 @@
     } catch (error) {
       if (own === control) state.textContent = error.name === "AbortError" ? "Stopped." : error.message;
     }
-    if (own === control) byId("stop").hidden = true;
+    if (own === control) {
+      if (document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
+      byId("stop").hidden = true;
+      byId("texts").setAttribute("aria-busy", "false");
+    }
   });
   byId("stop").addEventListener("click", () => control?.abort());
 })();

@@ -24,6 +24,8 @@
   };
   let points = [];  // [x, train, val] as drawn, for reading values
   let across = null;
+  let place = null;  // of the point that is read
+  const chart = byId("chart");
 
   function draw() {
     const time = byId("time").checked, log = byId("log").checked;
@@ -53,21 +55,40 @@
     for (const [a, b] of lines.at(-1)[1]) svg.append(node("circle", { class: "val", r: 3, cx: across(a), cy: down(b) }));
     svg.append(node("line", { class: "cursor", x1: 0, x2: 0, y1: TOP, y2: H - BOTTOM, visibility: "hidden" }));
     points = metrics.map((r) => [r[x], r[3], r[4]]);
-    byId("chart").replaceChildren(svg);
+    chart.replaceChildren(svg);
+    if (place !== null) read(Math.min(place, points.length - 1));
   }
 
-  byId("chart").addEventListener("pointermove", (event) => {
-    const svg = byId("chart").firstElementChild;
-    if (!svg || !across || !points.length) return;
-    const box = svg.getBoundingClientRect(), at = (event.clientX - box.left) * W / box.width;
-    const near = points.reduce((a, b) => Math.abs(across(a[0]) - at) <= Math.abs(across(b[0]) - at) ? a : b);
-    const cursor = svg.querySelector(".cursor");
+  function read(i) {
+    place = i;
+    const near = points[i], cursor = chart.querySelector(".cursor");
     for (const end of ["x1", "x2"]) cursor?.setAttribute(end, across(near[0]));
     cursor?.setAttribute("visibility", "visible");
     const unit = byId("time").checked ? "s" : "steps";
     const value = near[2] !== null ? `validation ${near[2].toFixed(3)}` : `training ${near[1]?.toFixed(3) ?? "?"}`;
-    byId("reading").textContent = `${Math.round(near[0]).toLocaleString()} ${unit}: ${value}`;
+    const told = `${Math.round(near[0]).toLocaleString()} ${unit}: ${value}`;
+    if (byId("reading").textContent !== told) byId("reading").textContent = told;
+  }
+
+  chart.addEventListener("pointermove", (event) => {
+    const svg = chart.firstElementChild;
+    if (!svg || !points.length) return;
+    const box = svg.getBoundingClientRect(), at = (event.clientX - box.left) * W / box.width;
+    const far = points.map((p) => Math.abs(across(p[0]) - at));
+    byId("reading").setAttribute("aria-live", "off");
+    read(far.indexOf(far.reduce((a, b) => Math.min(a, b))));
   });
+  chart.addEventListener("keydown", (event) => {
+    const last = points.length - 1, at = place ?? last;
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
+    if (to === undefined || last < 0) return;
+    event.preventDefault();
+    byId("reading").setAttribute("aria-live", "polite");
+    read(Math.max(0, Math.min(to, last)));
+  });
+  chart.tabIndex = 0;
+  chart.setAttribute("role", "group");
+  chart.setAttribute("aria-label", "Chart: the arrow keys read its values");
   for (const id of ["log", "time"]) byId(id).addEventListener("change", draw);
   byId("choices").hidden = false;
 
@@ -77,23 +98,26 @@
     const before = run.status;
     ({ run, next } = answer);
     metrics.push(...answer.metrics);
-    const parts = [run.note ? `${run.status}: ${run.note}` : run.status];
-    if (run.step) parts.push(`step ${run.step.toLocaleString()}`);
+    const parts = [run.note ? `${run.status}: ${run.note}` : run.status], pace = [];
     if (run.val_bpb !== null) parts.push(`best ${run.val_bpb.toFixed(3)} bits per byte`);
-    if (run.tokens_per_second && !run.over) parts.push(`${Math.round(run.tokens_per_second).toLocaleString()} tokens/s`);
-    if (run.memory && !run.over) parts.push(`${Math.round(run.memory / 1e6).toLocaleString()} MB of memory at most`);
-    if (run.eta && !run.over) parts.push(`about ${Math.round(run.eta)} s left`);
-    byId("status").textContent = parts.join(", ");
+    if (run.step) pace.push(`Step ${run.step.toLocaleString()}`);
+    if (run.tokens_per_second && !run.over) pace.push(`${Math.round(run.tokens_per_second).toLocaleString()} tokens/s`);
+    if (run.memory && !run.over) pace.push(`${Math.round(run.memory / 1e6).toLocaleString()} MB of memory at most`);
+    if (run.eta && !run.over) pace.push(`about ${Math.round(run.eta)} s left`);
+    // A screen reader tells the status when it changes; the pace changes every second.
+    if (byId("status").textContent !== parts.join(", ")) byId("status").textContent = parts.join(", ");
+    byId("pace").textContent = pace.join(", ");
     byId("progress").value = run.progress ?? 0;
     for (const { step, val_bpb, sample } of answer.samples) {
       const article = document.createElement("article"), head = document.createElement("h3");
-      head.textContent = `Step ${step.toLocaleString()}, ${val_bpb?.toFixed(3) ?? ""}`;
+      head.textContent = `Step ${step.toLocaleString()}` + (val_bpb === null ? "" : `: ${val_bpb.toFixed(3)} bits per byte`);
       const text = document.createElement("p");
       text.className = "text";
       text.textContent = sample;
       article.append(head, text);
-      byId("samples").append(article);
-      byId("samples").scrollLeft = byId("samples").scrollWidth;
+      const box = byId("samples"), atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < 40;
+      box.append(article);
+      if (atEnd) box.scrollLeft = box.scrollWidth;  // who reads an earlier one is not carried away
     }
     if (answer.metrics.length) draw();
     if (run.status !== before) refresh();
@@ -104,7 +128,9 @@
     const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
     for (const id of ["actions", "settings"]) {
       const fresh = page.getElementById(id);
+      const focused = byId(id).contains(document.activeElement);
       if (fresh) byId(id).replaceWith(fresh);
+      if (focused) byId(id).querySelector("input, button")?.focus();
     }
   }
 

@@ -1,0 +1,68 @@
+"""What followers of a run are told, and what that costs."""
+
+import asyncio
+
+import pytest
+
+from datasette_nanogpt import jobs, news
+from datasette_nanogpt.runs import open_registry
+
+
+@pytest.fixture
+def run(home):
+    run = jobs.enqueue(home, "/x.db", {"name": "x", "table": "t"}, None, 10)
+    write(home, run, 100)
+    return run
+
+
+def write(home, run, metrics):
+    with jobs.registry(home) as db:
+        for step in range(metrics):
+            db.execute("insert into metrics (run, step, train_bpb) values (?, ?, 2)", [run, step])
+        db.execute("insert into samples (run, step, sample) values (?, ?, 'x')", [run, metrics])
+
+
+async def test_only_what_is_new_is_told(home, run):
+    desk = news.News(home)
+    first = await desk.after(run, (0, 0))
+    assert len(first["metrics"]) == 100 and first["next"] == "100.1"
+    write(home, run, 3)
+    rest = await desk.after(run, (100, 1))
+    assert [row[0] for row in rest["metrics"]] == [101, 102, 103] and len(rest["samples"]) == 1
+    assert (await desk.after(run, (103, 2)))["next"] == "103.2"
+    assert await desk.after(run + 1, (0, 0)) is None
+
+
+async def test_those_who_ask_the_same_share_an_answer_for_a_moment(home, run, monkeypatch):
+    desk = news.News(home)
+    twenty = await asyncio.gather(*(desk.after(run, (90, 0)) for _ in range(20)))
+    assert all(answer is twenty[0] for answer in twenty) and len(twenty[0]["metrics"]) == 10
+    jobs.ask_to_stop(home, run, 1)
+    assert (await desk.after(run, (90, 0)))["row"]["status"] == "queued"
+    desk.forget()
+    assert (await desk.after(run, (90, 0)))["row"]["status"] == "stopped"
+    write(home, run, 1)
+    monkeypatch.setattr(news, "FRESH_SECONDS", 0)
+    assert len((await desk.after(run, (90, 0)))["metrics"]) == 11
+    assert len(desk.answers) == 1  # the old ones are not kept
+
+
+async def test_one_who_goes_away_takes_the_answer_from_nobody(home, run):
+    desk = news.News(home)
+    leaving = asyncio.create_task(desk.after(run, (0, 0)))
+    staying = asyncio.create_task(desk.after(run, (0, 0)))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert len((await staying)["metrics"]) == 100
+
+
+def test_sqlite_finds_what_is_new_without_reading_the_history(home, run):
+    db = open_registry(home)
+    said = []
+    db.conn.set_trace_callback(said.append)
+    news.chart.metrics(db.conn, run, 90), news.chart.samples(db.conn, run, 1)
+    db.conn.set_trace_callback(None)
+    for select in said:
+        (plan,) = (row[3] for row in db.execute("explain query plan " + select))
+        assert "(run=? AND rowid>?)" in plan
+    assert len(said) == 2
