@@ -32,7 +32,7 @@ def startup(datasette):
         from .jobs import Worker
         from .news import News
 
-        datasette._nanogpt = Worker(nanogpt_home())
+        datasette._nanogpt = Worker(nanogpt_home(), datasette.plugins_dir)
         datasette._nanogpt.news = News(datasette._nanogpt.home)
         datasette.add_background_task(datasette._nanogpt.work, name="nanogpt")
 
@@ -50,7 +50,7 @@ def shutdown(datasette):
 
 @hookimpl
 def register_routes():
-    from . import views
+    from . import rows_page, views
 
     table = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
     return [
@@ -60,6 +60,7 @@ def register_routes():
         (r"^/-/nanogpt/runs/(?P<run>\d{1,15})/(?P<change>stop|stop-now|resume|delete)$", views.run_change),
         (r"^/-/nanogpt/models/(?P<model>[^/]+?)(?:\.(?P<format>json))?$", views.model_page),
         (table + r"(?:\.(?P<format>json))?$", views.table_page),
+        (table + r"/rows(?:\.(?P<format>json))?$", rows_page.rows_page),
     ]
 
 
@@ -77,9 +78,21 @@ def menu_links(datasette, actor):
 @hookimpl
 def table_actions(datasette, actor, database, table, request):
     async def inner():
+        from .rows_page import table_link
         from .start import action_links
 
-        return await action_links(datasette, actor, database, table, request)
+        links = await action_links(datasette, actor, database, table, request)
+        return links + await table_link(datasette, actor, database, table)
+
+    return inner
+
+
+@hookimpl
+def row_actions(datasette, actor, database, table, row):
+    async def inner():
+        from .rows_page import row_link
+
+        return await row_link(datasette, actor, database, table, row)
 
     return inner
 

@@ -6,6 +6,7 @@ was trained on a query needs `execute-sql` on the database. What no attached dat
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasette.resources import DatabaseResource, TableResource
+
+from llm_nanogpt.checkpoint import Checkpoint, checkpoints
+from llm_nanogpt.errors import NanogptError
 
 # No table can have this name, so only rules of the whole database or instance speak about it.
 NO_TABLE = "\0"
@@ -46,6 +50,20 @@ def origin_of_model(datasette: Any, meta: Mapping[str, Any]) -> Origin | None:
     source = meta.get("source") or {}
     tables = [known["table"] for known in source.get("tables") or ([source] if source.get("table") else [])]
     return origin(datasette, source.get("database"), None if source.get("sql") else tables)
+
+
+async def models_of_table(datasette: Any, actor: Any, database: str, table: str) -> list[Checkpoint]:
+    """The models that were trained on a table, among others maybe, and that the actor may see; the last
+    trained one first."""
+    found = []
+    for _, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(datasette._nanogpt.home))):
+        if isinstance(checkpoint, NanogptError):
+            continue  # nobody knows whose it is
+        of = origin_of_model(datasette, checkpoint.meta)
+        here = of and of.database == database and table in of.tables
+        if here and await may(datasette, actor, "view-table", of):
+            found.append(checkpoint)
+    return sorted(found, key=lambda one: (one.meta.get("training") or {}).get("updated") or "", reverse=True)
 
 
 async def may(datasette: Any, actor: Any, action: str, origin: Origin | None) -> bool:

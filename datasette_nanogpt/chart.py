@@ -38,7 +38,7 @@ def earlier(home: Path, run: dict[str, Any]) -> list[list[list[Any]]]:
     with registry(home) as db:
         found = db.execute(
             'select id from runs where name = ? and database = ? and "table" = ? and id < ? '
-            "order by id desc limit ?",
+            "and kind = 'train' order by id desc limit ?",
             [run["name"], run["database"], run["table"], run["id"], EARLIER],
         ).fetchall()
         lines = [[row for row in metrics(db, id) if row[4] is not None] for (id,) in found]

@@ -11,6 +11,23 @@ import click
 from llm_nanogpt.errors import told_by_click
 
 
+def load_plugins(context, option, folder):
+    """Register the plugins of a folder, as `datasette --plugins-dir` does."""
+    if folder:
+        from datasette.app import Datasette
+
+        Datasette(plugins_dir=folder).close()
+
+
+plugins_dir_option = click.option(
+    "--plugins-dir",
+    type=click.Path(exists=True, file_okay=False),
+    expose_value=False,
+    callback=load_plugins,
+    help="Folder of Datasette plugins, one of which decides what a row's text is",
+)
+
+
 @click.command("nanogpt-train")
 @click.argument("database")
 @click.argument("table", nargs=-1)
@@ -55,6 +72,7 @@ from llm_nanogpt.errors import told_by_click
 @click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
 @click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: where it pays]")
 @click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
+@plugins_dir_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
 def train_command(as_json, **options):
     """Train a GPT on the text of a TABLE, or of several, in a DATABASE.
@@ -91,14 +109,16 @@ def train_command(as_json, **options):
 
 @click.command("queued", hidden=True)
 @click.argument("run", type=int)
+@plugins_dir_option
 def queued_command(run):
-    """Train what was queued in the browser as RUN."""
-    from .jobs import train_queued
+    """Do what was queued in the browser as RUN."""
+    from .jobs import do_queued, give_way
     from .schedule import Stop
 
+    give_way()
     stop = Stop()
-    with told_by_click(), stop_on_signals(stop) as training:
-        train_queued(run, stop, training)
+    with told_by_click(), stop_on_signals(stop) as begun:
+        do_queued(run, stop, begun)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Step:
     seconds: float  # of training so far, over all resumes
     progress: float  # 0 to 1
     eta: float  # seconds
+    memory: int | None  # bytes, the most that the process has held at once
 
 
 @dataclass(frozen=True)

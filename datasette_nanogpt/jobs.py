@@ -1,7 +1,8 @@
 """Runs that are asked for in the browser: a queue in the registry, a worker a server, a child a run.
 
-One run at a time on one home, whoever started it: two would only slow each other. Which server trains a
-queued run is settled by one transaction, so two servers on one home never train it twice.
+A run trains a model, or scores the rows of a table with one. One at a time on one home, whoever started
+it: two would only slow each other. Which server does a queued run is settled by one transaction, so two
+servers on one home never do it twice.
 """
 
 from __future__ import annotations
@@ -66,16 +67,22 @@ def find_run(home: Path, id: int) -> dict[str, Any] | None:
     return next(iter(runs(home, "id = ?", id)), None)
 
 
-def enqueue(home: Path, database: str, settings: dict[str, Any], actor: Any, most: int) -> int:
+def enqueue(
+    home: Path, database: str, settings: dict[str, Any], actor: Any, most: int, scored: str | None = None
+) -> int:
     """Put a run at the end of the queue; its id. `settings` are those of `Options.given()`.
 
-    Raises NanogptError where `most` are waiting already, or one with this name.
+    With `scored`, the rows of that table are scored by the model of that name; `table` of the settings is
+    still what the model was trained on. Raises NanogptError where `most` are waiting already, or one for
+    the same.
     """
     tables = settings.get("table", ())
+    trained = settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables))
     row = {
+        "kind": "score" if scored else "train",
         "name": settings["name"],
         "database": database,
-        "table": settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables)),
+        "table": scored or trained,
         "status": "queued",
         "started": utc_now(),
         "heartbeat": time.time(),
@@ -85,10 +92,13 @@ def enqueue(home: Path, database: str, settings: dict[str, Any], actor: Any, mos
     }
     with registry(home, create=True) as db:
         db.execute("begin immediate")
-        waiting = [name for (name,) in db.execute("select name from runs where status = 'queued'")]
+        waiting = db.execute("select * from runs where status = 'queued'").fetchall()
         if len(waiting) >= most:
             raise NanogptError(f"{len(waiting)} runs are waiting already: stop one of them, or try later")
-        if row["name"] in waiting:
+        same = ("kind", "name", "database", "table") if scored else ("kind", "name")
+        if any(all(row[key] == other[key] for key in same) for other in waiting):
+            if scored:
+                raise NanogptError(f"The rows of {scored} wait to be scored already")
             raise NanogptError(f"A run with the name {row['name']} is waiting already: choose another name")
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
@@ -117,7 +127,7 @@ def mark_dead(home: Path) -> None:
     from llm_nanogpt.commands import is_training
 
     for run in runs(home, "status in (?, ?) and heartbeat < ?", *UNDER_WAY, time.time() - SILENT_SECONDS):
-        if not is_training(home / run["name"]):
+        if run["kind"] == "score" or not is_training(home / run["name"]):
             end(home, run["id"], "interrupted")
 
 
@@ -146,13 +156,15 @@ def forget(home: Path, run: int) -> None:
             "delete from runs where id = ? and status not in (?, ?)", [run, *UNDER_WAY]
         ).rowcount:
             raise NanogptError("A run that is under way cannot be deleted: stop it first")
-        for table in ("metrics", "samples"):
+        for table in ("metrics", "samples", "scores"):
             db.execute(f"delete from {table} where run = ?", [run])
 
 
 def resumable(home: Path, run: dict[str, Any]) -> float | None:
     """How many minutes to offer for going on with a run: what is left, or 3. None where it cannot."""
-    latest = runs(home, "name = ?", run["name"])
+    if run["kind"] != "train":
+        return None
+    latest = runs(home, "name = ? and kind = 'train'", run["name"])
     state = home / run["name"] / "training" / "state.safetensors"
     if run["status"] not in OVER or latest[0]["id"] != run["id"] or not state.exists():
         return None
@@ -190,10 +202,12 @@ def _seconds(home: Path, run: int) -> float:
 
 
 class Worker:
-    """Trains queued runs, one after the other, each in a child process of its own."""
+    """Works off queued runs, one after the other, each in a child process of its own."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, plugins_dir: str | None = None):
         self.home = home
+        # Of the server: a plugin in it may decide what a row's text is.
+        self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
         self.woken = asyncio.Event()
         self.closing = self.interrupting = False
         self.child: asyncio.subprocess.Process | None = None
@@ -211,13 +225,13 @@ class Worker:
             with suppress(sqlite3.Error, NanogptError):  # a full or locked disk: try again
                 run = await asyncio.to_thread(claim, self.home)
             if run is not None:
-                await self._train(run)
+                await self._do(run)
                 continue
             self.woken.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
 
-    async def _train(self, run: int) -> None:
+    async def _do(self, run: int) -> None:
         self.run_id = run
         self.idle.clear()
         try:
@@ -229,10 +243,10 @@ class Worker:
                 await asyncio.to_thread(self._interrupted, run)
             else:
                 why = f"killed by signal {-code}" if code < 0 else "".join(last) or f"exit code {code}"
-                told = f"The training process ended unexpectedly: {why}"
+                told = f"The process of this run ended unexpectedly: {why}"
                 await asyncio.to_thread(end, self.home, run, "interrupted" if code < 0 else "failed", told)
         except OSError as ex:  # no memory or no process to be had
-            await asyncio.to_thread(end, self.home, run, "failed", f"Training could not be started: {ex}")
+            await asyncio.to_thread(end, self.home, run, "failed", f"It could not be started: {ex}")
         finally:
             self.child = self.run_id = None
             self.idle.set()
@@ -240,7 +254,7 @@ class Worker:
     async def _wait(self, run: int, errors: Any) -> int:
         """Start the child and wait for its end, beating for it until it does so itself."""
         self.child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "datasette_nanogpt", "queued", str(run)),
+            *(sys.executable, "-m", "datasette_nanogpt", "queued", str(run), *self.options),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=errors,
@@ -288,23 +302,35 @@ class Worker:
 # ---- The child
 
 
-def train_queued(run: int, stop: Any, training: Callable[[], None]) -> None:
-    """Train the queued run number `run`, and note in the registry what becomes of it."""
+def do_queued(run: int, stop: Any, begun: Callable[[], None]) -> None:
+    """Do what the queued run number `run` asks for, and note in the registry what becomes of it.
+
+    `begun` is called as soon as a request to stop is listened to.
+    """
     home = nanogpt_home()
-    give_way()
     (row,) = runs(home, "id = ?", run)
     try:
-        from .pipeline import Options, Prepared, train_table
+        if row["kind"] == "score":
+            from .typical import score_rows
 
-        _check_name(home, row)
-        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
-        for event in train_table(Options(**settings), stop, run):
-            if isinstance(event, Prepared):
-                training()
+            begun()
+            score_rows(home, row, stop)
+        else:
+            _train(home, row, stop, begun)
     except KeyboardInterrupt:
         end(home, run, "stopped")
     except NanogptError as ex:
         end(home, run, "failed", str(ex))
+
+
+def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None]) -> None:
+    from .pipeline import Options, Prepared, train_table
+
+    _check_name(home, row)
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
+    for event in train_table(Options(**settings), stop, row["id"]):
+        if isinstance(event, Prepared):
+            begun()
 
 
 def give_way() -> None:

@@ -11,13 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from datasette.utils import tilde_encode
-
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from .recited import Recited, recited
 from .source import open_source
+from .typical import row_path
 
 SLICE = 0.05  # seconds: text is sent in pieces that come within
 MOST_SAMPLES = 5
@@ -126,10 +125,8 @@ def told_recited(found: Recited, datasette: Any, database: str) -> dict[str, Any
     """For JSON: places in the text, and the addresses of rows."""
     passages = []
     for p in found.passages:
-        url = None
-        if p.keys:
-            row = ",".join(tilde_encode(str(value)) for value in p.keys.values())
-            url = str(datasette.urls.row(database, p.table, row))
+        row = row_path([*p.keys.values()])
+        url = row and str(datasette.urls.row(database, p.table, row))
         passages.append({"start": p.start, "end": p.end, "words": p.words, "url": url})
     return {
         "passages": passages,

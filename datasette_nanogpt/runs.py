@@ -120,6 +120,28 @@ def _migrations():
             db.execute(f"drop index if exists idx_{table}_run_step")
             db[table].create_index(["run"])
 
+    @migrations()
+    def m005_rows(db):
+        db["runs"].add_column("kind", str, not_null_default="train")  # or score: of the rows of a table
+        for table in ("runs", "metrics"):
+            db[table].add_column("memory", int)  # bytes, the most that the process had so far
+        db["scores"].create(
+            {
+                "id": int,
+                "run": int,
+                "row": str,  # its primary key, as in Datasette's addresses; null where it has none of these
+                "bits_per_byte": float,
+                "bytes": int,
+                "tokens": int,
+                "seen": str,  # in training: trained, held out, new; null where nobody knows
+                "digest": bytes,  # of the text that was scored
+            },
+            pk="id",
+            foreign_keys=[("run", "runs", "id")],
+        )
+        db["scores"].create_index(["run", "bits_per_byte"])
+        db["scores"].create_index(["run", "row"])
+
     return migrations
 
 
@@ -140,7 +162,7 @@ class Run:
         # Whoever starts a run holds the lock on its model, so others that seem to be running are dead.
         self.db.execute(
             "update runs set status = 'interrupted' where name = ? and status in ('preparing', 'running')"
-            " and id is not ?",
+            " and kind = 'train' and id is not ?",
             [name, queued],
         )
         row = {
@@ -169,11 +191,10 @@ class Run:
         return self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()[0]
 
     def step(self, event: Step) -> None:
-        self._insert(
-            "metrics", event, "step seconds train_loss train_bpb learning_rate tokens_per_second mfu"
-        )
+        names = "step seconds train_loss train_bpb learning_rate tokens_per_second mfu memory"
+        self._insert("metrics", event, names)
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
-            self.update(**_fields(event, "step progress eta tokens_per_second"))
+            self.update(**_fields(event, "step progress eta tokens_per_second memory"))
 
     def evaluation(self, event: Evaluation) -> None:
         self._insert("metrics", event, "step seconds val_loss val_bpb")

@@ -67,16 +67,27 @@ class Source:
     def _read(self, keys: Sequence[str]) -> Iterator[tuple[Sequence[Any], str]]:
         self.skipped.clear()
         hook = document_hook()
-        used = self.used
-        columns = list(self.columns) if hook else used
+        columns = list(self.columns) if hook else self.used
         with connect(self.database) as db:
             for values in db.execute(self._select([*keys, *columns])):
                 row = dict(zip(columns, values[len(keys) :], strict=True))
-                text = self._ask(hook, row) if hook else None
-                if text is None:
-                    text = self._document([row[column] for column in used])
-                if text:
+                if text := self._text(hook, row):
                     yield values[: len(keys)], text
+
+    def texts_of(self, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+        """The document of each row with these values of `keys`, "" where there is none (any more)."""
+        hook = document_hook()
+        columns = list(self.columns) if hook else self.used
+        condition = " and ".join(f"{quote(key)} = ?" for key in self.keys)
+        select = f"select {', '.join(map(quote, columns)) or 'null'} from {quote(self.table)}"
+        with connect(self.database) as db:
+            for values in rows:
+                found = db.execute(f"{select} where {condition}", values).fetchone()
+                yield self._text(hook, dict(zip(columns, found, strict=True))) if found else ""
+
+    def _text(self, hook, row: dict) -> str:
+        text = self._ask(hook, row) if hook else None
+        return self._document([row[column] for column in self.used]) if text is None else text
 
     def digest(self) -> tuple[bytes, int]:
         """A hash of all values that `documents()` reads, in order, and how many bytes they have."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 import shutil
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import nullcontext, suppress
@@ -192,3 +193,13 @@ def mps_differs(model: GPT, batch: torch.Tensor) -> str | None:
         f"The first loss is {losses[0]:.4f} on mps and {losses[1]:.4f} on the CPU, "
         "so this torch may compute wrongly on mps: train with --device cpu to be safe"
     )
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has held at once, in bytes. None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # everyone but macOS counts in KiB

@@ -270,17 +270,3 @@ def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> list[str]:
     if config.parameters > limits.max_parameters:
         return [f"A model may have at most {limits.max_parameters:,} parameters, not {config.parameters:,}"]
     return []
-
-
-def with_values(clause: str, params: Mapping[str, Any]) -> str:
-    """An SQL condition of Datasette's own making, with the values in it: a command line has no parameters."""
-
-    def literal(match: re.Match) -> str:
-        if match["quoted"]:
-            return match["quoted"]  # a column may be called anything
-        value = params[match["name"]]
-        return repr(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
-
-    return re.sub(
-        r"""(?P<quoted>"(?:[^"]|"")*"|'(?:[^']|'')*'|\[[^\]]*\])|:(?P<name>p\d+)""", literal, clause
-    )

@@ -28,7 +28,7 @@ from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors
 from .plan import flops_per_token
 from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
-from .speed import autocast, keep_freed_memory, settle
+from .speed import autocast, keep_freed_memory, peak_memory, settle
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
@@ -343,6 +343,7 @@ class Training:
             seconds=seconds,
             progress=min(1.0, seconds / expected),
             eta=max(0.0, expected - seconds),
+            memory=peak_memory(),
         )
 
     def note_loss(self) -> None:

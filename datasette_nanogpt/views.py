@@ -7,11 +7,12 @@ import csv
 import functools
 import io
 import json
+import os
 import re
 import shlex
 from typing import Any
+from urllib.parse import urlencode
 
-from datasette.filters import Filters
 from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
@@ -19,12 +20,14 @@ from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from . import chart, jobs, news, play, start
+from . import chart, filters, jobs, news, play, start
 from .access import Origin, may, origin_of_model, origin_of_run
+from .hookspecs import document_hook
 
 SHOWN_RUNS = 100
 RUN_FIELDS = (
-    "id name status started ended step progress eta tokens_per_second val_bpb error note stop_requested"
+    "id kind name status started ended step progress eta tokens_per_second memory val_bpb error note"
+    " stop_requested"
 )
 
 
@@ -130,16 +133,22 @@ def _sparklines(home, ids) -> dict[int, str]:
 # ---- The page of a table: what was trained on it, and the form that starts a run
 
 
-@page
-async def table_page(datasette, request):
+async def table_of(datasette, request) -> tuple[Any, str]:
+    """The database and the table, or view, of a URL, which the actor may see."""
     database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
     db = next((db for db in datasette.databases.values() if db.route == database), None)
-    database = db.name if db else database
     # The permission first: whether a private table exists is nobody's business.
-    resource = TableResource(database, table)
+    resource = TableResource(db.name if db else database, table)
     await datasette.ensure_permission(action="view-table", resource=resource, actor=request.actor)
     if db is None or not (await db.table_exists(table) or await db.view_exists(table)):
         raise NotFound(f"There is no table {table}")
+    return db, table
+
+
+@page
+async def table_page(datasette, request):
+    db, table = await table_of(datasette, request)
+    database, resource = db.name, TableResource(db.name, table)
     may_train = await datasette.allowed(action="nanogpt-train", resource=resource, actor=request.actor)
     may_sql = await datasette.allowed(
         action="execute-sql", resource=DatabaseResource(database), actor=request.actor
@@ -147,14 +156,16 @@ async def table_page(datasette, request):
     here = Origin(database, (table,))
     home, limits = home_of(datasette), start.Limits.of(datasette)
     columns = await db.table_columns(table)
-    offer, estimate, error, status, where, carried = None, None, None, 200, None, ""
+    offer, estimate, error, status = None, None, None, 200
+    where, carried, left_out = None, "", []
     fields = start.form_defaults(limits)
     posting = request.method == "POST"
     if posting and not may_train:
         raise Forbidden("Training on this table needs the permission nanogpt-train")
     if may_train:
         try:
-            where, carried = rows_to_train_on(request, table, columns, may_sql)
+            of = (datasette, request, database, table, columns)
+            where, carried, left_out = await filters.rows_to_train_on(*of)
             if posting:
                 fields |= await posted(request)
                 if fields.get("where") and not may_sql:
@@ -170,7 +181,8 @@ async def table_page(datasette, request):
             return Response.json({"ok": error is None, "error": error, "estimate": estimate}, status=status)
         try:
             of = (home, limits, db.path, db.is_memory, table)
-            offer = await asyncio.to_thread(start.offer, *of, where) | {"carried": carried}
+            offer = await asyncio.to_thread(start.offer, *of, where)
+            offer |= {"carried": carried, "left_out": left_out}
             if not posting:
                 settings = await asyncio.to_thread(start.settings_from_form, *of, fields, where)
                 estimate = await asyncio.to_thread(start.estimate, db.path, settings)
@@ -192,14 +204,13 @@ async def table_page(datasette, request):
     context |= {
         "advanced": any(fields[key] for key in fields.keys() - {"minutes", "size", "name", "estimate"})
     }
-    context |= {"searched": any(key.startswith("_search") for key in request.args)}
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)
 
 
-async def enqueue(datasette, request, settings, limits):
+async def enqueue(datasette, request, settings, limits, scored=None):
     """Queue a run, and go to its page."""
-    of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued)
+    of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued, scored)
     run = await asyncio.to_thread(jobs.enqueue, *of)
     datasette._nanogpt.woken.set()
     return done(datasette, request, f"/-/nanogpt/runs/{run}", {"run": run})
@@ -227,38 +238,16 @@ def done(datasette, request, path: str, told: dict[str, Any]) -> Response:
     return Response.json({"ok": True, "url": url, **told}) if said_json(request) else Response.redirect(url)
 
 
-def rows_to_train_on(request, table: str, columns: list[str], may_sql: bool) -> tuple[str | None, str]:
-    """The filters in the URL as an SQL condition, and in words. A `_where` in it needs `execute-sql`."""
-    pairs = [
-        (key, value)
-        for key in request.args
-        if not key.startswith("_") and key.rpartition("__")[0 if "__" in key else 2] in columns
-        for value in request.args.getlist(key)
-    ]
-    filters = Filters(pairs)
-    try:
-        clauses, params = filters.build_where_clauses(table)
-    except ValueError as ex:
-        raise NanogptError(f"A filter in the URL does not work: {ex}") from ex
-    clauses = [start.with_values(clause, params) for clause in clauses]
-    words = [filters.human_description_en()] if clauses else []
-    if extra := request.args.getlist("_where"):
-        if not may_sql:
-            raise Forbidden("_where= needs the permission execute-sql")
-        clauses += [f"({clause}\n)" for clause in extra]
-        words += extra
-    return " and ".join(clauses) or None, " and ".join(words)
-
-
 # ---- One run
 
 
-async def run_of(datasette, request, run, action="view-table") -> Origin:
-    """The origin of a run. One that the actor may not see is not there."""
+async def run_of(datasette, request, run, change=False) -> Origin:
+    """The origin of a run. One that the actor may not see is not there; to `change` it needs more."""
     origin = origin_of_run(datasette, run) if run else None
     if not await may(datasette, request.actor, "view-table", origin):
         raise NotFound("There is no such run")
-    if not await may(datasette, request.actor, action, origin):
+    action = "nanogpt-train" if run["kind"] == "train" else "nanogpt-generate"
+    if change and not await may(datasette, request.actor, action, origin):
         raise Forbidden(f"This needs the permission {action}")
     return origin
 
@@ -273,6 +262,8 @@ async def run_page(datasette, request):
         found = await asyncio.to_thread(news.read, home, id, points=chart.POINTS)
     run = found and found["row"]
     origin = await run_of(datasette, request, run)
+    if run["kind"] == "score" and not wants_json(request):
+        return Response.redirect(rows_url(datasette, origin.database, run["table"], run["name"]))
     live = {"run": told_run(run, origin), **{key: found[key] for key in ("metrics", "samples", "next")}}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
@@ -285,7 +276,7 @@ async def run_page(datasette, request):
         "plan": json.loads(run["plan"] or "{}"),
         "settings": {k: v for k, v in json.loads(run["settings"]).items() if k not in ("database", "token")},
         "may_train": may_train,
-        "command": command_line(run) if may_train else None,
+        "command": command_line(run, datasette.plugins_dir) if may_train else None,
         "more_minutes": await asyncio.to_thread(jobs.resumable, home, run) if may_train else None,
         "has_model": (home / run["name"]).is_dir(),
     }
@@ -303,7 +294,7 @@ async def run_csv(datasette, request):
 
 
 def _csv(home, run: int) -> str:
-    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second"
+    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second memory"
     out = io.StringIO()
     with jobs.registry(home) as db:
         select = f"select {columns.replace(' ', ', ')} from metrics where run = ? order by id"
@@ -311,8 +302,14 @@ def _csv(home, run: int) -> str:
     return out.getvalue()
 
 
-def command_line(run: dict[str, Any]) -> str:
-    """What to type in a terminal to do the same again."""
+def rows_url(datasette, database: str, table: str, model: str | None = None, **more: Any) -> str:
+    """The page of the most and least typical rows of a table."""
+    query = urlencode({"model": model, **more} if model else more)
+    return datasette.urls.table(database, table) + "/-/nanogpt/rows" + (f"?{query}" if query else "")
+
+
+def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
+    """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have had a say in it."""
     settings = json.loads(run["settings"])
     tables = settings.pop("table", ())
     words = ["datasette", "nanogpt-train", settings.pop("database", run["database"])]
@@ -321,6 +318,8 @@ def command_line(run: dict[str, Any]) -> str:
         flag = "--" + option.replace("_", "-")
         for one in value if isinstance(value, list) else [value]:
             words += [flag] if one is True else [flag, str(one)]
+    if plugins_dir and document_hook():
+        words += ["--plugins-dir", os.path.abspath(plugins_dir)]
     return shlex.join(words)
 
 
@@ -331,7 +330,7 @@ async def run_change(datasette, request):
         return Response.text("POST only", status=405, headers={"allow": "POST"})
     id, home, change = int(request.url_vars["run"]), home_of(datasette), request.url_vars["change"]
     run = await asyncio.to_thread(jobs.find_run, home, id)
-    await run_of(datasette, request, run, "nanogpt-train")
+    await run_of(datasette, request, run, change=True)
     path = f"/-/nanogpt/runs/{id}"
     try:
         if change in ("stop", "stop-now"):

@@ -267,6 +267,15 @@ class Checkpoint:
     def name(self) -> str:
         return self.path.name
 
+    @property
+    def version(self) -> str:
+        """Which weights exactly, as in step500-1a2b3c4d5e6f."""
+        parts = (
+            f"step{self.weights['step']}" if "step" in self.weights else "",
+            self.weights.get("hash", ""),
+        )
+        return "-".join(filter(None, parts))
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and verify a model folder: every file, and the name, type and shape of every tensor.

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -373,6 +374,8 @@ def remove(name, yes):
     Example:
       llm nanogpt remove nanogpt-blog
     """
+    import sqlite3
+
     import llm
 
     folder = folder_of(name)
@@ -383,6 +386,13 @@ def remove(name, yes):
         shutil.rmtree(gone, ignore_errors=True)
         os.rename(folder, gone)  # in one step: never half a model
     shutil.rmtree(gone, ignore_errors=True)
+    if (registry := folder.with_name("nanogpt.db")).exists():
+        # What the model says of rows goes with it. A registry of an earlier version has nothing of the kind.
+        scorings = "select id from runs where kind = 'score' and name = ?"
+        scorings += " and status not in ('preparing', 'running')"
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(registry, timeout=30)) as db, db:
+            db.execute(f"delete from scores where run in ({scorings})", [folder.name])
+            db.execute(f"delete from runs where id in ({scorings})", [folder.name])
     for alias in [alias for alias, model in _aliases().items() if model == folder.name]:
         llm.remove_alias(alias)
         click.echo(f"Removed its alias {alias}", err=True)

@@ -77,9 +77,7 @@ class Opened:
     @property
     def version(self) -> str:
         """Which weights exactly, as in nanogpt-blog@step500-1a2b3c4d5e6f."""
-        weights = self.checkpoint.weights
-        parts = (f"step{weights['step']}" if "step" in weights else "", weights.get("hash", ""))
-        return "@".join(filter(None, (self.checkpoint.name, "-".join(filter(None, parts)))))
+        return "@".join(filter(None, (self.checkpoint.name, self.checkpoint.version)))
 
 
 def open_model(folder: Path, device: str | None = None) -> Opened:

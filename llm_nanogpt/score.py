@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +82,9 @@ def open_rows(
     learnt = checkpoint.meta.get("source") or {}
     for known in learnt.get("tables", [learnt]):
         if known.get("table") == table and title is None and not body:
-            title, body = known["title"] or "", known["body"]
+            found = open_source(database, table, title=known["title"] or "", body=known["body"], where=where)
+            # What was HTML then is not for a sample of other rows to decide.
+            return replace(found, is_html=frozenset(known["html"]))
     return open_source(database, table, title=title, body=tuple(body), where=where)
 
 

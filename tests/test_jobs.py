@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import sqlite_utils
 from conftest import TEXTS
+from datasette.app import Datasette
+from datasette.plugins import pm
 
 from datasette_nanogpt import jobs
 from llm_nanogpt.checkpoint import read_checkpoint
@@ -146,6 +148,35 @@ async def test_a_server_that_goes_before_training_began_leaves_the_run_in_the_qu
     await first.close()
     (row,) = jobs.runs(home, "id = ?", run)
     assert row["status"] == "queued" and row["stop_requested"] == 0
+
+
+async def test_a_plugin_of_the_servers_folder_decides_what_is_text(
+    home, database, enqueue, tmp_path, monkeypatch
+):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "every_second.py").write_text(
+        "from datasette import hookimpl\n\n"
+        "@hookimpl\n"
+        "def nanogpt_document(row):\n"
+        "    return None if row['id'] % 2 else False\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    datasette = Datasette([database], plugins_dir="plugins")
+    try:
+        datasette.root_enabled = True
+        await datasette.invoke_startup()
+        run = enqueue()
+        await datasette.client.get("/")  # now its worker is at work
+        row = await until(home, run, *jobs.OVER)
+        assert (row["status"], row["error"]) == ("finished", None)
+        (source,) = read_checkpoint(home / "nanogpt-blog").meta["source"]["tables"]
+        assert source["skipped"] == {"left out by a plugin": 150}
+        text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor={"id": "root"})).text
+        assert f"--plugins-dir {tmp_path / 'plugins'}" in text
+    finally:
+        await datasette._nanogpt.close()
+        datasette.close()
+        pm.unregister(next(p for p in pm.get_plugins() if getattr(p, "__name__", "") == "every_second.py"))
 
 
 async def test_a_child_that_is_killed_is_told(home, enqueue, worker):

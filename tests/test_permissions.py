@@ -10,10 +10,11 @@ from datasette.app import Datasette
 
 from datasette_nanogpt import jobs
 from datasette_nanogpt.pipeline import Options, train_table
+from datasette_nanogpt.schedule import Stop
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 4, "eval_interval": 2, "device": "cpu"}
-ACTORS = {"anonymous": None, "reader": {"id": "reader"}, "trainer": {"id": "trainer"}, "root": {"id": "root"}}
+ACTORS = {"anonymous": None} | {name: {"id": name} for name in ("reader", "writer", "trainer", "root")}
 # Of the public table, of the private one, of a table of a database that is not attached.
 NAMES = {"public": "nanogpt-open", "private": "nanogpt-hush", "elsewhere": "nanogpt-afar"}
 SECRETS = ("hush", "afar", "zebra", "away")  # names and words of the private table and of the other database
@@ -21,7 +22,7 @@ SECRETS = ("hush", "afar", "zebra", "away")  # names and words of the private ta
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two databases, and a home with a model of each of three tables."""
+    """Two databases, and a home with a model of each of three tables, and what these say of its rows."""
     folder = tmp_path_factory.mktemp("trained")
     texts = [{"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS)]
     db = sqlite_utils.Database(folder / "blog.db")
@@ -35,7 +36,11 @@ def trained(tmp_path_factory):
             ("private", "blog", "hush"),
             ("elsewhere", "away", "entry"),
         ):
-            list(train_table(Options(str(folder / f"{file}.db"), table, name=NAMES[kind], **TINY)))
+            database = str(folder / f"{file}.db")
+            list(train_table(Options(database, table, name=NAMES[kind], **TINY)))
+            settings = {"database": database, "table": [table], "name": NAMES[kind]}
+            jobs.enqueue(folder / "models", database, settings, None, 10, table)
+            jobs.do_queued(jobs.claim(folder / "models"), Stop(), lambda: None)
     return folder
 
 
@@ -47,7 +52,7 @@ async def datasette(trained, home):
         [str(trained / "blog.db")],
         memory=True,
         config={
-            "permissions": {"nanogpt-train": ids, "nanogpt-generate": ids},
+            "permissions": {"nanogpt-train": ids, "nanogpt-generate": {"id": ["writer", *ids["id"]]}},
             "databases": {"blog": {"tables": {"hush": {"allow": {"id": "root"}}}}},
         },
     )
@@ -60,7 +65,7 @@ async def datasette(trained, home):
 
 def routes(kind: str) -> list[tuple[str, str, dict, str]]:
     """(method, path, form, the permission it needs)"""
-    run, table = {"public": (1, "entry"), "private": (2, "hush"), "elsewhere": (3, "nothing")}[kind]
+    run, table = {"public": (1, "entry"), "private": (3, "hush"), "elsewhere": (5, "nothing")}[kind]
     page = f"/blog/{table}/-/nanogpt"
     found = [
         ("GET", page, {}, "view-table"),
@@ -74,8 +79,14 @@ def routes(kind: str) -> list[tuple[str, str, dict, str]]:
     model = f"/-/nanogpt/models/{NAMES[kind]}"
     found += [("GET", model, {}, "view-table"), ("GET", model + ".json", {}, "view-table")]
     found += [("POST", model, {"max_tokens": "5", "seed": "1"}, "nanogpt-generate")]
-    for change in ("stop", "stop-now", "resume", "delete"):
-        found.append(("POST", f"/-/nanogpt/runs/{run}/{change}", {"minutes": "1"}, "nanogpt-train"))
+    for path in ("", ".json", f".json?model={NAMES[kind]}&row=1&_sort_desc=bits_per_byte"):
+        found.append(("GET", f"{page}/rows{path}", {}, "view-table"))
+    found.append(("POST", f"{page}/rows", {}, "nanogpt-generate"))
+    for path in ("", ".json", ".csv"):  # of the run that scored the rows
+        found.append(("GET", f"/-/nanogpt/runs/{run + 1}{path}", {}, "view-table"))
+    for number, permission in ((run, "nanogpt-train"), (run + 1, "nanogpt-generate")):
+        for change in ("stop", "stop-now", "resume", "delete"):
+            found.append(("POST", f"/-/nanogpt/runs/{number}/{change}", {"minutes": "1"}, permission))
     return found
 
 
@@ -84,6 +95,8 @@ def allowed(actor: str, kind: str, permission: str) -> bool:
         return False
     if kind == "private":
         return actor == "root"
+    if permission == "nanogpt-generate" and actor == "writer":
+        return True
     return permission == "view-table" or actor in ("trainer", "root")
 
 
@@ -102,9 +115,14 @@ async def test_matrix(datasette, home, actor, kind):
             assert not leaked, (method, path, leaked)
         if actor != "root":
             assert "zebra" not in response.text, (method, path)
-    if not allowed(actor, kind, "nanogpt-train"):
-        assert [row["name"] for row in jobs.runs(home, "status = 'queued'")] == ["afar-waiting"]
-        assert len(jobs.runs(home, "stop_requested = 0")) == 4
+    for of, permission, waiting in (
+        ("train", "nanogpt-train", ["afar-waiting"]),
+        ("score", "nanogpt-generate", []),
+    ):
+        if not allowed(actor, kind, permission):  # then nothing has come of it
+            queued = jobs.runs(home, "status = 'queued' and kind = ?", of)
+            assert [row["name"] for row in queued] == waiting
+            assert len(jobs.runs(home, "stop_requested = 0 and kind = ?", of)) == 3 + len(waiting)
 
 
 @pytest.mark.parametrize("actor", ACTORS)

@@ -1,6 +1,8 @@
 """The loop, on a tiny model that learns in milliseconds."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -158,3 +160,13 @@ def test_a_damaged_state_is_told(tmp_path):
     (tmp_path / "training" / "state.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(NanogptError, match="--force"):
         read_state(tmp_path)
+
+
+def test_memory_is_counted_in_bytes():
+    code = (
+        "from datasette_nanogpt.speed import peak_memory; before = peak_memory(); "
+        "filled = b'x' * 400_000_000; print(before, peak_memory())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    before, after = map(int, told.split())
+    assert 400_000_000 < after < 400_000_000 + before

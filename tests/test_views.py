@@ -1,15 +1,18 @@
 """The pages as a browser without JavaScript, and a script, see them."""
 
 import asyncio
+import csv
 import json
 import re
 
 import pytest
 import sqlite_utils
 from conftest import TEXTS
+from datasette import hookimpl
 from datasette.app import Datasette
+from datasette.plugins import pm
 
-from datasette_nanogpt import chart, jobs, play, start
+from datasette_nanogpt import chart, jobs, play, start, trainer
 from datasette_nanogpt.pipeline import Options, train_table
 from datasette_nanogpt.recited import recited
 from llm_nanogpt.checkpoint import GPTConfig
@@ -139,11 +142,6 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
     assert 100_000 < found["bytes"] < 140_000  # 200 x 598 + 1800 x 5, by another share of tags
 
 
-def test_values_in_a_condition_stay_values():
-    params = {"p0": "x' or 1 --", "p1": 5}
-    assert start.with_values('":p0" = :p0 and a > :p1', params) == "\":p0\" = 'x'' or 1 --' and a > 5"
-
-
 @pytest.mark.parametrize(
     ("form", "message"),
     [
@@ -172,6 +170,33 @@ async def test_a_database_in_memory_is_refused_with_the_reason(datasette, home):
     assert not home.exists()
 
 
+class Shouting:
+    @hookimpl
+    def prepare_connection(self, conn):
+        conn.create_function("shout", 1, str.upper)
+
+
+async def test_what_another_process_could_not_read_is_refused_with_the_reason(home, database):
+    sqlite_utils.Database(database).create_view("loud", "select shout(body) as body from entry")
+    pm.register(plugin := Shouting())
+    datasette = Datasette([str(database)])
+    datasette.root_enabled = True
+    try:
+        assert (await datasette.client.get("/blog/loud")).status_code == 200
+        for method in ("GET", "POST"):
+            response = await datasette.client.request(method, path_of("loud"), actor=ROOT)
+            assert "no such function: shout" in response.text
+        database.rename(database.with_name("moved.db"))
+        for method in ("GET", "POST"):
+            response = await datasette.client.request(method, path_of("entry"), actor=ROOT)
+            assert "it was moved or is not this user" in response.text
+        assert not home.exists()
+    finally:
+        await datasette._nanogpt.close()
+        datasette.close()
+        pm.unregister(plugin)
+
+
 async def test_a_run_page_its_json_and_its_csv(datasette, home, database):
     train(database)
     text = (await datasette.client.get("/-/nanogpt/runs/1")).text
@@ -183,6 +208,17 @@ async def test_a_run_page_its_json_and_its_csv(datasette, home, database):
     assert rest["metrics"] == rest["samples"] == [] and rest["next"] == whole["next"]
     lines = (await datasette.client.get("/-/nanogpt/runs/1.csv")).text.splitlines()
     assert lines[0].startswith("step,seconds,train_loss") and len(lines) == len(whole["metrics"]) + 1
+
+
+async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monkeypatch):
+    monkeypatch.setattr(trainer, "REPORT_SECONDS", 0)
+    train(database)
+    run = (await datasette.client.get("/-/nanogpt/runs/1.json")).json()["run"]
+    assert 10**8 < run["memory"] < 10**10  # bytes: python with torch in it
+    text = (await datasette.client.get("/-/nanogpt/runs/1")).text
+    assert f"{run['memory'] / 1e6:,.0f} MB at most" in text
+    rows = list(csv.DictReader((await datasette.client.get("/-/nanogpt/runs/1.csv")).text.splitlines()))
+    assert max(int(row["memory"]) for row in rows if row["train_bpb"]) >= run["memory"]
 
 
 async def test_buttons_change_the_run(datasette, home, database):

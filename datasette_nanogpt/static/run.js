@@ -102,6 +102,7 @@
     if (run.val_bpb !== null) parts.push(`best ${run.val_bpb.toFixed(3)} bits per byte`);
     if (run.step) pace.push(`Step ${run.step.toLocaleString()}`);
     if (run.tokens_per_second && !run.over) pace.push(`${Math.round(run.tokens_per_second).toLocaleString()} tokens/s`);
+    if (run.memory && !run.over) pace.push(`${Math.round(run.memory / 1e6).toLocaleString()} MB of memory at most`);
     if (run.eta && !run.over) pace.push(`about ${Math.round(run.eta)} s left`);
     // A screen reader tells the status when it changes; the pace changes every second.
     if (byId("status").textContent !== parts.join(", ")) byId("status").textContent = parts.join(", ");

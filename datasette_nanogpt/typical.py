@@ -1,0 +1,194 @@
+"""How typical each row of a table is for a model: its bits per byte, kept in the registry.
+
+Few bits per byte: the row is like the others. The figures belong to the weights that gave them: of a model
+that was trained again they are stale, and of each model and table the last ones alone are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasette.utils import tilde_encode
+
+from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.errors import NanogptError
+
+from . import jobs
+
+REPORT_SECONDS = 1.0  # between writes to the registry
+CHUNK = 10_000_000  # tokens of a token file that are looked through at once
+# Where the figures are, and where they may be on the way.
+KEPT = ("finished", "stopped")
+BY = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}
+
+
+def row_path(values: Sequence[Any]) -> str | None:
+    """The address of a row in its table, as Datasette has it, by its primary key. None where it has none."""
+    if not values or any(value is None or isinstance(value, bytes) for value in values):
+        return None
+    return ",".join(tilde_encode(str(value)) for value in values)
+
+
+# ---- Scoring, in a process of its own
+
+
+def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
+    """Score every row of the table that the queued `run` names. Whoever stops it keeps what was scored."""
+    from llm_nanogpt.generate import open_model
+    from llm_nanogpt.score import open_rows, score
+
+    limit = json.loads(run["settings"]).get("minutes") or float("inf")
+    opened = open_model(home / run["name"], "cpu")
+    source = open_rows(opened.checkpoint, run["database"], run["table"])
+    refuse_view(source.keys, run["table"])
+    seen = seen_in_training(opened.checkpoint)
+    began = told = time.monotonic()
+    rows: list[tuple] = []
+    done, sums = 0, {}  # seen -> [rows, bits, bytes]
+    status = "finished"
+    with jobs.registry(home) as db:
+        db.execute("delete from scores where run = ?", [run["id"]])  # of a server that went
+
+    def report(**last: Any) -> int:
+        """Write what is new, and learn whether to stop."""
+        share = (done + source.skipped.total()) / max(source.row_count, 1)
+        seconds = time.monotonic() - began
+        values = {"status": "running", "pid": os.getpid(), "heartbeat": time.time()}
+        values |= {"progress": min(share, 1.0), "eta": seconds / share * (1 - share) if share else None}
+        values |= {"note": f"{done:,} of {source.row_count:,} rows", **last}
+        with jobs.registry(home) as db:
+            marks = "(run, row, bits_per_byte, bytes, tokens, seen, digest) values (?, ?, ?, ?, ?, ?, ?)"
+            db.executemany(f"insert into scores {marks}", rows)
+            changes = ", ".join(f"{name} = ?" for name in values)
+            db.execute(f"update runs set {changes} where id = ?", [*values.values(), run["id"]])
+            found = db.execute("select stop_requested from runs where id = ?", [run["id"]]).fetchone()
+        rows.clear()
+        return found[0] if found else 2  # its record was deleted: nobody waits for it
+
+    report()
+    for keys, text in source.keyed_documents():
+        found = score(opened, text)
+        kind = seen(found.tokens[:-1])
+        figures = (found.bits_per_byte, found.bytes, len(found.tokens))
+        rows.append((run["id"], row_path([*keys.values()]), *figures, kind, digest(text)))
+        total = sums.setdefault(kind or "unknown", [0, 0.0, 0])
+        total[:] = total[0] + 1, total[1] + float(found.bits.sum()), total[2] + found.bytes
+        done += 1
+        if time.monotonic() - told >= REPORT_SECONDS:
+            told = time.monotonic()
+            stop.requests = max(stop.requests, report())
+        if stop.requests or time.monotonic() - began > limit * 60:
+            status = "stopped"
+            break
+    if not done:
+        raise NanogptError(f"No row of {run['table']} has text to score")
+    plan = {
+        "version": opened.checkpoint.version,
+        "rows": source.row_count,
+        "scored": done,
+        "skipped": dict(source.skipped),
+        "seen": {kind: {"rows": n, "bits_per_byte": bits / size} for kind, (n, bits, size) in sums.items()},
+    }
+    report(eta=0.0, note=None, plan=json.dumps(plan))
+    if status == "finished":
+        _forget_earlier(home, run, plan["version"])
+    jobs.end(home, run["id"], status)
+
+
+def refuse_view(keys: Sequence[str], table: str) -> None:
+    if not keys:
+        raise NanogptError(f"{table} is a view: its rows have no key to keep their figures under")
+
+
+def digest(text: str) -> bytes:
+    """What tells whether a row has changed since it was scored."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def seen_in_training(checkpoint: Checkpoint) -> Callable[[Sequence[int]], str | None]:
+    """What tells of the ids of a document how training saw it: trained, held out or new.
+
+    It looks into the token files, which hold the ids of every document. None where nobody knows: the model
+    was imported, or each document was cut in two, as there were so few.
+    """
+    import numpy as np
+
+    folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {"cut": True}
+    files = {"trained": folder / "train.bin", "held out": folder / "val.bin"}
+    if corpus["cut"] or not all(file.exists() for file in files.values()):
+        return lambda ids: None
+    vocab_size = checkpoint.config.vocab_size
+    known = {kind: set(_digests(file, vocab_size)) for kind, file in files.items()}
+    dtype = np.uint16 if vocab_size <= 2**16 else np.uint32
+
+    def seen(ids: Sequence[int]) -> str:
+        wanted = _digest_of_ids(np.asarray(ids, dtype=dtype))
+        return next((kind for kind, digests in known.items() if wanted in digests), "new")
+
+    return seen
+
+
+def _digests(file: Path, vocab_size: int) -> Iterator[bytes]:
+    """A digest of the ids of each document in a token file."""
+    import numpy as np
+
+    from .dataset import open_tokens
+
+    tokens = open_tokens(file, vocab_size)
+    eot, start = tokens[0], 1
+    for begin in range(0, len(tokens), CHUNK):
+        for end in np.flatnonzero(tokens[begin : begin + CHUNK] == eot) + begin:
+            if end >= start:
+                yield _digest_of_ids(tokens[start:end])
+                start = end + 1
+
+
+def _digest_of_ids(ids: Any) -> bytes:
+    return hashlib.blake2b(ids.tobytes(), digest_size=8).digest()
+
+
+def _forget_earlier(home: Path, run: dict[str, Any], version: str) -> None:
+    """Figures of the same rows, and those of weights that are no more."""
+    gone = "kind = 'score' and name = ? and id < ? and status not in ('queued', 'preparing', 'running') and "
+    gone += "(database = ? and \"table\" = ? or json_extract(plan, '$.version') is not ?)"
+    values = [run["name"], run["id"], run["database"], run["table"], version]
+    with jobs.registry(home) as db:
+        db.execute(f"delete from scores where run in (select id from runs where {gone})", values)
+        db.execute(f"delete from runs where {gone}", values)
+
+
+# ---- What was found
+
+
+def scorings(home: Path, name: str, database: str, table: str) -> tuple[dict | None, dict | None]:
+    """The run whose figures stand, and the last one of all, if it is another: of a model and a table."""
+    where = "kind = 'score' and name = ? and database = ? and \"table\" = ?"
+    found = jobs.runs(home, where, name, database, table)
+    kept = next((run for run in found if run["status"] in KEPT and run["plan"]), None)
+    return kept, (found[0] if found and found[0] is not kept else None)
+
+
+def page(home: Path, run: int, by: str, number: int, size: int) -> tuple[list[dict[str, Any]], int]:
+    """Page `number`, from 1, of the figures of a run, sorted as `BY` has it, and how many rows there are."""
+    with jobs.registry(home) as db:
+        (count,) = db.execute("select count(*) from scores where run = ?", [run]).fetchone()
+        select = f"select * from scores where run = ? order by {BY[by]} limit ? offset ?"
+        found = db.execute(select, [run, size, (number - 1) * size])
+        return [dict(row) for row in found], count
+
+
+def figure(home: Path, run: int, row: str) -> dict[str, Any] | None:
+    """The figures of one row, with its `rank`: 1 is the most typical, and rows that tie share one."""
+    with jobs.registry(home) as db:
+        found = db.execute("select * from scores where run = ? and row = ?", [run, row]).fetchone()
+        if found is None:
+            return None
+        select = "select count(*) + 1 from scores where run = ? and bits_per_byte < ?"
+        (rank,) = db.execute(select, [run, found["bits_per_byte"]]).fetchone()
+        return {**dict(found), "rank": rank}

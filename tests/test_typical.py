@@ -1,0 +1,309 @@
+"""How typical rows are: scored by a real child, shown on real pages."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+from datasette.app import Datasette
+
+from datasette_nanogpt import jobs, typical
+from datasette_nanogpt.pipeline import Options, train_table
+from datasette_nanogpt.schedule import Stop
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.generate import open_model
+from llm_nanogpt.score import score
+
+ROOT, READER = {"id": "root"}, {"id": "reader"}
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+TINY |= {"max_iters": 4, "device": "cpu"}
+ODD = "a b/c'd\"é<i>"
+# Tables by their key: a number, none, a text of any letters, two that are not in the order of the columns.
+KEYED = {"entry": "id", "bare": None, ODD: "slug", "pair": ("day", "slug")}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A database, and a home with a model of each of its tables and one of two of them."""
+    folder = tmp_path_factory.mktemp("rows")
+    db = sqlite_utils.Database(folder / "blog.db")
+    rows = [
+        {"slug": f"s/{i},~é 'x'", "id": i + 7, "day": f"d {i % 50}", "title": f"T{i}", "body": text}
+        for i, text in enumerate(TEXTS[:60])
+    ]
+    for table, key in KEYED.items():
+        db[table].insert_all(({**row} if key else {"body": row["body"]} for row in rows), pk=key)
+    db["entry"].insert({"slug": "none", "id": 100, "day": "", "title": None, "body": None})
+    db.create_view("long", "select * from entry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NANOGPT_HOME", str(folder / "models"))
+        for i, table in enumerate([*KEYED, "long", ("bare", "pair")]):
+            list(train_table(Options(str(folder / "blog.db"), table, name=f"m{i}", **TINY)))
+    return folder
+
+
+@pytest.fixture
+def database(trained, home, tmp_path):
+    """Copies of both: the models say where their database was, so that is moved along."""
+    shutil.copytree(trained / "models", home)
+    shutil.copy(trained / "blog.db", tmp_path / "blog.db")
+    for file in [*home.glob("m*/nanogpt.json")]:
+        file.write_text(file.read_text().replace(str(trained / "blog.db"), str(tmp_path / "blog.db")))
+    return tmp_path / "blog.db"
+
+
+@pytest.fixture
+async def datasette(database):
+    datasette = Datasette([str(database)], memory=True)
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    yield datasette
+    datasette.close()
+
+
+def rows_of(table, json=""):
+    from datasette.utils import tilde_encode
+
+    return f"/blog/{tilde_encode(table)}/-/nanogpt/rows{json}"
+
+
+def do(home, stop=None):
+    """Do what is queued, here and now; the run."""
+    run = jobs.claim(home)
+    jobs.do_queued(run, stop or Stop(), lambda: None)
+    return jobs.runs(home, "id = ?", run)[0]
+
+
+async def ask(datasette, table, model=None):
+    data = {"model": model} if model else None
+    response = await datasette.client.post(rows_of(table), data=data, actor=ROOT)
+    assert response.status_code == 302, response.text
+    return response.headers["location"]
+
+
+async def told(datasette, table, query="", actor=ROOT):
+    response = await datasette.client.get(rows_of(table, ".json") + query, actor=actor)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+@pytest.mark.parametrize("table", KEYED)
+async def test_rows_are_scored_sorted_and_linked(datasette, home, table):
+    text = (await datasette.client.get(rows_of(table), actor=ROOT)).text
+    assert "have not been scored yet" in text and "llm nanogpt score" in text and "<i>" not in text
+    run = await ask(datasette, table)
+    page = await datasette.client.get(run, actor=ROOT, follow_redirects=True)
+    assert "queued" in page.text and "Take out of the queue" in page.text
+    row = do(home)
+    assert (row["status"], row["error"], row["progress"], row["note"]) == ("finished", None, 1.0, None)
+    first = await told(datasette, table, "?_size=25")
+    pages = [await told(datasette, table, f"?_size=25&page={n}") for n in (1, 2, 3)]
+    assert [len(page["rows"]) for page in pages] == [25, 25, 10] and first["pages"] == 3
+    rows = [row for page in pages for row in page["rows"]]
+    figures = [row["bits_per_byte"] for row in rows]
+    assert figures == sorted(figures) and len(set(figures)) > 30
+    backwards = await told(datasette, table, "?_size=25&_sort_desc=bits_per_byte")
+    assert [row["bits_per_byte"] for row in backwards["rows"]] == figures[:-26:-1]
+    # Each link leads to the row whose text it is, and each figure is what a terminal tells.
+    opened = open_model(home / first["model"])
+    for row in (rows[0], rows[-1]):
+        found = (await datasette.client.get(row["url"] + ".json", actor=ROOT)).json()["rows"][0]
+        document = "\n\n".join(filter(None, (found.get("title"), found["body"].strip())))
+        assert row["text"] == " ".join(document.split())[: len(row["text"])] and not row["changed"]
+        assert row["bits_per_byte"] == pytest.approx(score(opened, document).bits_per_byte, abs=1e-4)
+    html = (await datasette.client.get(rows_of(table), actor=ROOT)).text
+    assert rows[0]["url"] in html and "Page 1 of 2" in html
+
+
+@pytest.mark.parametrize("table", KEYED)
+async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
+    await ask(datasette, table)
+    do(home)
+    rows = (await told(datasette, table))["rows"]
+    text = (await datasette.client.get(rows[4]["url"], actor=READER)).text
+    link = re.search(r'href="([^"]*/-/nanogpt/rows[^"]*)"', text)[1].replace("&amp;", "&")
+    page = (await datasette.client.get(link, actor=READER)).text
+    assert re.search(r"<strong>[\d.]+ bits per byte</strong>, number 5 of 60 from the most", page), page
+    one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
+    assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
+
+
+async def test_what_was_held_out_is_told(datasette, home, database):
+    with sqlite3.connect(database) as db:
+        db.execute("insert into entry (id, body) values (1000, 'never seen before')")
+    await ask(datasette, "entry")
+    do(home)
+    found = await told(datasette, "entry")
+    corpus = read_checkpoint(home / "m0").meta["corpus"]
+    counts = {kind: of["rows"] for kind, of in found["scored"]["seen"].items()}
+    assert counts == {
+        "trained": corpus["train_documents"],
+        "held out": corpus["val_documents"],
+        "new": 1,
+    }
+    assert found["scored"]["skipped"] == {"no text": 1} and found["scored"]["rows"] == 62
+    (new,) = [
+        row
+        for row in found["rows"] + (await told(datasette, "entry", "?page=2"))["rows"]
+        if row["seen"] == "new"
+    ]
+    assert new["row"] == "1000"
+    text = (await datasette.client.get(rows_of("entry"))).text
+    assert "6 were held out in training" in text and "54 were trained on, which flatters them" in text
+    shutil.rmtree(home / "m0" / "training")
+    await ask(datasette, "entry")
+    do(home)
+    assert "trained on most of them" in (await datasette.client.get(rows_of("entry"))).text
+    text = (await datasette.client.get(rows_of("entry") + "?row=100")).text
+    assert "Row 100 has no figure" in text
+
+
+async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home, database):
+    await ask(datasette, "entry")
+    first = do(home)["id"]
+    assert not (await told(datasette, "entry"))["stale"]
+    with sqlite3.connect(database) as db:
+        db.execute("update entry set body = 'another text' where id = 7")
+        db.execute("delete from entry where id = 8")
+    text = (await datasette.client.get(rows_of("entry") + "?_size=100")).text
+    assert text.count("(changed since)") == 1 and text.count("no longer there") == 1
+    list(train_table(Options(str(database), "entry", name="m0", **(TINY | {"max_iters": 5}))))
+    found = await told(datasette, "entry")
+    assert found["stale"] and found["scored"]["id"] == first
+    assert "trained again since" in (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    await ask(datasette, "entry")
+    second = do(home)["id"]
+    found = await told(datasette, "entry")
+    assert not found["stale"] and found["scored"]["id"] == second
+    with jobs.registry(home) as db:
+        assert [row[0] for row in db.execute("select distinct run from scores")] == [second]
+    assert not jobs.runs(home, "id = ?", first)
+    # The training in between is still the last run of its model.
+    assert "Resume" in (await datasette.client.get(f"/-/nanogpt/runs/{second - 1}", actor=ROOT)).text
+
+
+async def test_figures_go_with_their_model(datasette, home):
+    from click.testing import CliRunner
+
+    from llm_nanogpt.commands import nanogpt
+
+    await ask(datasette, "entry")
+    run = do(home)["id"]
+    assert CliRunner().invoke(nanogpt, ["remove", "m0", "-y"]).exit_code == 0
+    with jobs.registry(home) as db:
+        assert db.execute("select count(*) from scores").fetchone()[0] == 0
+    assert not jobs.runs(home, "id = ?", run)
+    assert "none that you may see" in (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    assert "typical" not in (await datasette.client.get("/blog/entry/9", actor=ROOT)).text
+
+
+async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(datasette, home, monkeypatch):
+    monkeypatch.setattr(typical, "REPORT_SECONDS", 0)
+    location = await ask(datasette, "entry")
+    again = await datasette.client.post(rows_of("entry"), json={}, actor=ROOT)
+    assert again.status_code == 400 and "wait to be scored already" in again.json()["error"]
+    again = await datasette.client.post(rows_of("entry"), actor=ROOT)
+    assert again.status_code == 400 and "wait to be scored already" in again.text
+    again = await datasette.client.post(rows_of("entry"), json=[1], actor=ROOT)
+    assert again.status_code == 400 and "must be a JSON object" in again.json()["error"]
+    run = jobs.claim(home)
+    assert jobs.claim(home) is None  # a scoring is under way as a training is
+    await datasette.client.post(location + "/stop", actor=ROOT)
+    jobs.do_queued(run, Stop(), lambda: None)
+    (row,) = jobs.runs(home, "id = ?", run)
+    assert row["status"] == "stopped" and 0 < row["progress"] < 1
+    text = (await datasette.client.get(rows_of("entry"))).text
+    assert "Of 61 rows 1 were scored, the first ones, as it was stopped" in text
+    response = await datasette.client.post(location + "/resume", json={}, actor=ROOT)
+    assert response.status_code == 400 and "cannot be resumed" in response.text
+    await datasette.client.post(location + "/delete", actor=ROOT)
+    with jobs.registry(home) as db:
+        assert db.execute("select count(*) from scores").fetchone()[0] == 0
+
+
+async def test_a_server_works_it_off_in_another_process(home, database, datasette):
+    run = int((await ask(datasette, "entry")).rpartition("/")[2])
+    worker = jobs.Worker(home)
+    task = asyncio.create_task(worker.work(None))
+    while (row := jobs.runs(home, "id = ?", run)[0])["status"] not in jobs.OVER:
+        await asyncio.sleep(0.1)
+    await worker.close()
+    await task
+    assert (row["status"], row["error"]) == ("finished", None) and row["pid"] != os.getpid()
+    assert (await told(datasette, "entry"))["count"] == 60
+
+
+async def test_a_model_of_two_tables_scores_the_rows_of_each(datasette, home):
+    assert (await told(datasette, "pair"))["models"] == ["m5", "m3"]
+    for table in ("pair", "bare"):
+        await ask(datasette, table, "m5")
+        run = do(home)
+        assert (run["status"], run["table"]) == ("finished", table)
+    found = await told(datasette, "pair")
+    assert found["model"] == "m5" and found["count"] == 60
+    # Its figures need both tables, and so does the run that made them.
+    datasette.config["databases"] = {"blog": {"tables": {"bare": {"allow": False}}}}
+    assert (await told(datasette, "pair", actor=READER))["models"] == ["m3"]
+    assert (await datasette.client.get(rows_of("pair") + "?model=m5", actor=READER)).status_code == 404
+    assert (await datasette.client.get(f"/-/nanogpt/runs/{run['id']}.json", actor=READER)).status_code == 404
+
+
+async def test_rows_of_a_view_are_left_to_the_terminal(datasette, home):
+    text = (await datasette.client.get(rows_of("long"), actor=ROOT)).text
+    assert "long is a view" in text and "--table long" in text and "--save-table" not in text
+    response = await datasette.client.post(rows_of("long"), json={}, actor=ROOT)
+    assert response.status_code == 400 and "is a view" in response.json()["error"]
+    assert not jobs.runs(home, "kind = 'score'")
+
+
+async def test_nobody_is_led_to_an_empty_page(datasette, home):
+    for path in ("/blog/entry", "/blog/entry/9"):
+        assert "/-/nanogpt/rows" not in (await datasette.client.get(path, actor=READER)).text
+        assert "/-/nanogpt/rows" in (await datasette.client.get(path, actor=ROOT)).text
+    await ask(datasette, "entry")
+    do(home)
+    for path in ("/blog/entry", "/blog/entry/9"):
+        assert "/-/nanogpt/rows" in (await datasette.client.get(path, actor=READER)).text
+    assert "/-/nanogpt/rows" not in (await datasette.client.get("/blog/long", actor=ROOT)).text
+
+
+async def test_the_text_of_a_row_is_never_html_and_base_url_is_in_every_link(database, home):
+    with closing(sqlite3.connect(database)) as db, db:
+        db.execute("update entry set body = '<script>alert(1)</script>'")
+    datasette = Datasette([str(database)], settings={"base_url": "/under/"})
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    datasette._background_tasks._launched = True
+    await ask(datasette, "entry")
+    do(home)
+    text = (await datasette.client.get(rows_of("entry") + "?row=9&_size=20", actor=ROOT)).text
+    assert "&lt;script&gt;alert" in text and "<script>alert" not in text
+    links = re.findall(r'(?:href|src|action)="(/[^"]*)"', text)
+    assert len(links) > 20 and all(link.startswith("/under/") for link in links)
+    datasette.close()
+
+
+def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
+    settings = {"database": str(database), "table": ["entry"], "name": "m0"}
+    run = jobs.enqueue(home, str(database), settings, None, 10, "entry")
+    with jobs.registry(home) as db:
+        db.execute("update runs set status = 'running', heartbeat = 1e12 where id = ?", [run])
+    list(train_table(Options(str(database), "entry", name="m0", **TINY)))
+    assert jobs.runs(home, "id = ?", run)[0]["status"] == "running"
+    with jobs.registry(home) as db:
+        db.execute("update runs set heartbeat = 1 where id = ?", [run])
+    jobs.mark_dead(home)
+    assert jobs.runs(home, "id = ?", run)[0]["status"] == "interrupted"
+    assert json.loads(jobs.runs(home, "id = ?", run)[0]["settings"])["table"] == ["entry"]
+
+
+def test_rows_without_an_address():
+    assert typical.row_path([1, "a,b/c"]) == "1,a~2Cb~2Fc"
+    assert [typical.row_path(keys) for keys in ([], [None], ["x", b"y"])] == [None] * 3
