@@ -332,12 +332,12 @@ def test_what_is_new_arrives_once(page, site):
     line = page.locator("#chart polyline.train")
     before = line.get_attribute("points")
     write_metrics(site.home, run, 30, 65)
-    page.get_by_text("Step 59").wait_for()
+    page.get_by_role("heading", name="Step 59").wait_for()
     assert page.locator("#samples article").count() == 3
     assert page.locator("#samples img, #samples script").count() == 0
     assert line.get_attribute("points") != before
     write_metrics(site.home, run, 65, 81)
-    page.get_by_text("Step 79").wait_for()
+    page.get_by_role("heading", name="Step 79").wait_for()
     told = [row[1] for answer in list(got) for row in answer.json()["metrics"]]
     assert told == list(range(30, 81)) and all(re.search(r"after=\d+\.\d+$", url) for url in asked)
 
