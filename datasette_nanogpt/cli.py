@@ -35,20 +35,25 @@ from llm_nanogpt.errors import told_by_click
     help="bpe is trained on the table  [default: bpe]",
 )
 @click.option("--vocab-size", type=int, help="Tokens of the bpe")
+@click.option(
+    "--size",
+    type=click.Choice(["xs", "s", "m", "l"]),
+    help="Size of the model  [default: by the text, the minutes and the speed of the machine]",
+)
 @click.option("--n-layer", type=int, help="Layers")
 @click.option("--n-head", type=int, help="Attention heads")
 @click.option("--n-embd", type=int, help="Width")
 @click.option("--block-size", type=int, help="Context, in tokens")
 @click.option("--batch-size", type=int, help="Windows of --block-size tokens a step")
-@click.option("--learning-rate", type=float, help="Highest rate  [default: 0.02; with --arch gpt2: 6e-4]")
+@click.option("--learning-rate", type=float, help="Highest rate  [default: 0.01; with --arch gpt2: 6e-4]")
 @click.option(
     "--dropout",
     type=float,
-    help="Share of activations dropped  [default: by how often each row will be seen]",
+    help="Share of activations dropped  [default: none]",
 )
 @click.option("--eval-interval", type=int, help="Steps between scores  [default: by time]")
 @click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
-@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: on cuda]")
+@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: where it pays]")
 @click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
 def train_command(as_json, **options):

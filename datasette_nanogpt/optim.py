@@ -16,9 +16,12 @@ from torch.optim import AdamW, Optimizer
 from llm_nanogpt.gpt_torch import GPT
 
 # Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
-EMBEDDING_RATE = 5.0  # of an embedding whose elements are about 1
-OUTPUT_RATE = 0.5  # of an output matrix whose elements are about 0.2
-GAIN_RATE = 0.5
+EMBEDDING_RATE = 3.0  # of an embedding whose elements are about 1
+OUTPUT_RATE = 0.3  # of an output matrix whose elements are about 0.2
+GAIN_RATE = 1.0
+# Weight decay relative to that of the matrices; with its rate, a step shrinks the embedding 1.5 times as much
+# as a matrix, and the output 0.6 times.
+EMBEDDING_DECAY, OUTPUT_DECAY = 0.5, 2.0
 MOMENTUM = 0.95
 # Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values
 # into about 0.7 to 1.2 in five steps.
@@ -86,11 +89,12 @@ def make_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> li
         matrices = [p for name, p in named.items() if ".layers." in name and p.ndim == 2]
         embedding = model.model.embed_tokens.weight
         gains = [p for p in named.values() if p.ndim < 2]
-        rates = [(EMBEDDING_RATE, [embedding]), (GAIN_RATE, gains)]
+        rates = [(EMBEDDING_RATE, EMBEDDING_DECAY, [embedding]), (GAIN_RATE, 0.0, gains)]
         if not model.config.tied:
-            rates.append((OUTPUT_RATE, [model.output]))
+            rates.append((OUTPUT_RATE, OUTPUT_DECAY, [model.output]))
         groups = [
-            {"params": params, "lr": learning_rate * rate, "weight_decay": 0.0} for rate, params in rates
+            {"params": params, "lr": learning_rate * rate, "weight_decay": weight_decay * decay}
+            for rate, decay, params in rates
         ]
         optimizers = [
             Muon(matrices, learning_rate, weight_decay),

@@ -35,7 +35,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
-from .plan import DEFAULT_MINUTES, choose_model, choose_plan
+from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan
 from .prepare import prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
 
 SAMPLE_TOKENS = 80
+MEASURED_MINUTES = 1.0  # runs at least so long begin with a few seconds that measure the machine
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -70,6 +71,7 @@ class Options:
     arch: str | None = None
     tokenizer: str | None = None
     vocab_size: int | None = None
+    size: str | None = None
     n_layer: int | None = None
     n_head: int | None = None
     n_embd: int | None = None
@@ -107,6 +109,7 @@ class Prepared:
     settings: trainer.Settings
     tokenizer: str
     device_reason: str
+    plan_reason: str
     resumed_from: int | None  # step
 
 
@@ -231,6 +234,7 @@ def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
         o.vocab_size is not None and o.tokenizer in ("gpt2", "char"),
         f"--vocab-size goes with --tokenizer bpe: {o.tokenizer} has a size of its own",
     )
+    refuse(o.size not in (None, *SIZES), f"--size must be one of {', '.join(SIZES)}, not {o.size}")
     refuse(o.force and o.resume, "--force starts anew and --resume goes on: give one of them")
     from llm_nanogpt.device import choose_device
 
@@ -388,6 +392,7 @@ def _train(
             settings=settings,
             tokenizer=meta["tokenizer"],
             device_reason=device_reason,
+            plan_reason=meta.get("plan", ""),
             resumed_from=work.state[1]["step"] if work.state else None,
         )
         run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
@@ -468,7 +473,9 @@ def _prepare(
         cache=not options.no_cache,
     )
     tokenizer, corpus = yield from _heard(steps, run)
-    config, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
+    run.update(note="measuring the speed of this machine")
+    plan, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
+    config = plan.config
     _, processes = launched()  # each gets the same number of windows
     settings = replace(settings, batch_size=-(-settings.batch_size // processes) * processes)
     tokenizer.save(staging, config.block_size)
@@ -478,6 +485,7 @@ def _prepare(
         "corpus": corpus,
         "tokenizer": kind,
         "parameters": config.parameters,
+        "plan": plan.why,
         "options": options.given(),
         "settings": asdict(settings),
     }
@@ -536,10 +544,16 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
             yield progress
 
 
-def _resolve(
-    o: Options, train_tokens: int, vocab_size: int, device: str
-) -> tuple[GPTConfig, trainer.Settings]:
+def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tuple[Plan, trainer.Settings]:
     """Fill in what was left to us. `--arch gpt2` brings nanoGPT's own recipe with it."""
+    from .speed import training_flops
+
+    minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
+    steps = {"steps": o.max_iters} if o.max_iters else {}
+    shaped = o.size or (o.n_layer and (o.n_embd or o.n_head))
+    if minutes and minutes >= MEASURED_MINUTES and not steps and not shaped:
+        steps["flops"] = training_flops(device, vocab_size)
+    plan = choose_plan(o.given(), train_tokens, vocab_size, minutes, **steps)
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
     recipe: dict[str, Any] = (
         {
@@ -551,12 +565,14 @@ def _resolve(
             "dropout": 0.0,
         }
         if o.arch == "gpt2"
-        else {"learning_rate": 0.02, "weight_decay": 0.0, "warmup_steps": 20, "decay_share": 0.5}
+        else {
+            "learning_rate": 0.01,
+            "weight_decay": plan.weight_decay,
+            "warmup_steps": 20,
+            "decay_share": 0.5,
+            "dropout": 0.0,
+        }
     )
-    minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
-    plan = choose_plan(train_tokens, minutes or DEFAULT_MINUTES)
-    config = choose_model(o.given(), plan, vocab_size)
-    recipe = {"dropout": plan.dropout} | recipe
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     settings = trainer.Settings(
         batch_size=o.batch_size or plan.batch_size,
@@ -564,10 +580,10 @@ def _resolve(
         minutes=minutes,
         max_iters=o.max_iters,
         eval_interval=o.eval_interval,
-        **_on_device(device, o.compile, config.arch),
+        **_on_device(device, o.compile, plan.config.arch),
         **recipe,
     )
-    return config, settings
+    return plan, settings
 
 
 def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:

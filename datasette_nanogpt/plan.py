@@ -1,10 +1,13 @@
-"""From the size of a corpus and the minutes at hand to a vocabulary, a model and a batch.
+"""From the size of a corpus, the minutes at hand and the speed of the machine to a vocabulary and a model.
 
-Rules of thumb from the measurements in benchmarks/LOG.md, on two CPU cores.
+Two findings decide. Where text is plenty, a model wants to see some 20 tokens a weight (Hoffmann et al.,
+"Training Compute-Optimal Large Language Models", 2022). Where it is scarce, reading it again and again
+teaches little but the text itself, and the time goes better into a bigger model (benchmarks/LOG.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +15,26 @@ from typing import Any
 from llm_nanogpt.checkpoint import GPTConfig
 
 DEFAULT_MINUTES = 10.0
-TOKENS_PER_SECOND = 12_000  # of the smallest model on two cores
+SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
+EPOCHS = 2.0  # readings of the text that a bigger model must have time for,
+TOKENS_PER_WEIGHT = 20  # or so much text
+FLOPS = 100e9  # a second, in training, where it was not measured: two cores
+BATCH_TOKENS = 1024  # a step
+
+
+SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is not set by hand."""
 
-    n_layer: int
-    n_head: int
-    n_embd: int
-    block_size: int
-    batch_size: int
-    dropout: float
+    config: GPTConfig
+    batch_size: int  # windows of block_size tokens a step
+    weight_decay: float
+    tokens_seen: float  # in the time there is
+    epochs: float  # the same in readings of the text
+    why: str
 
 
 def choose_vocab_size(corpus_bytes: int) -> int:
@@ -35,36 +45,83 @@ def choose_vocab_size(corpus_bytes: int) -> int:
     return 512
 
 
-def choose_plan(tokens: int, minutes: float) -> Plan:
-    """Small and fast first: at these budgets more steps beat a bigger model. `tokens` are those to train on.
+def choose_plan(
+    given: Mapping[str, Any],
+    tokens: int,
+    vocab_size: int,
+    minutes: float | None,
+    *,
+    steps: int | None = None,
+    flops: float = FLOPS,
+) -> Plan:
+    """The best model for a text of so many `tokens` and so many `minutes` or `steps`, but for what is `given`
+    by hand (names as in pipeline.Options). `flops` is what the machine does in a second of training.
 
-    Text that is seen again and again is learnt by heart, so dropout grows with the epochs to expect.
+    Raises NanogptError where what is given makes no model.
     """
-    epochs = minutes * 60 * TOKENS_PER_SECOND / tokens
     block_size = next(size for size in (1024, 256, 64) if tokens > 100 * size or size == 64)
+    shape = {"block_size": block_size} | {k: given[k] for k in SHAPE if given.get(k)}
+
+    def seen(config: GPTConfig) -> float:
+        by_steps = steps * BATCH_TOKENS if steps else math.inf
+        return min(by_steps, minutes * 60 * flops / flops_per_token(config)) if minutes else by_steps
+
+    size, why = given.get("size"), "as asked"
+    if not size:
+        configs = {size: make_config(size, vocab_size, shape) for size in SIZES}
+        enough = {s: min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c)) for s, c in configs.items()}
+        fits = [s for s, c in configs.items() if seen(c) >= enough[s]]
+        size = fits[-1] if fits else "xs"
+        bigger = list(SIZES)[list(SIZES).index(size) + 1 :]
+        budget = f"{minutes:g} minutes at {flops / 1e9:,.0f} GFLOP/s" if minutes else f"{steps:,} steps"
+        why = f"{budget} read the text {seen(configs[size]) / tokens:.1f} times"
+        if bigger and minutes:
+            why += f", {bigger[0]} only {seen(configs[bigger[0]]) / tokens:.1f} times"
+    config = make_config(size, vocab_size, shape)
+    epochs = seen(config) / tokens
     return Plan(
-        n_layer=4 if minutes >= 8 else 2,
-        n_head=2,
-        n_embd=128,
-        block_size=block_size,
-        batch_size=1024 // block_size,
-        dropout=0.05 if epochs < 5 else 0.2,
+        config=config,
+        batch_size=max(1, BATCH_TOKENS // config.block_size),
+        weight_decay=choose_weight_decay(epochs),
+        tokens_seen=seen(config),
+        epochs=epochs,
+        why=f"size {size}: {why}",
     )
 
 
-def choose_model(given: Mapping[str, Any], plan: Plan, vocab_size: int) -> GPTConfig:
-    """The model of a plan, but for what was set by hand. Raises NanogptError where there is no such model."""
+def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConfig:
+    """A model of that size, but for what is `given`: width and heads follow each other, 64 to 1."""
+    n_layer, width = SIZES[size]
     n_head, n_embd = given.get("n_head"), given.get("n_embd")
-    n_embd = n_embd or (64 * n_head if n_head else plan.n_embd)
+    n_embd = n_embd or (64 * n_head if n_head else width)
     arch = given.get("arch") or "qwen3"
     return GPTConfig(
         vocab_size=vocab_size,
-        block_size=given.get("block_size") or plan.block_size,
-        n_layer=given.get("n_layer") or plan.n_layer,
-        n_head=n_head or (plan.n_head if n_embd == plan.n_embd else max(1, n_embd // 64)),
+        block_size=given["block_size"],
+        n_layer=given.get("n_layer") or n_layer,
+        n_head=n_head or max(1, n_embd // 64),
         n_embd=n_embd,
         arch=arch,
         tied=arch == "gpt2",
-        rope_theta=1e6,
+        rope_theta=1e6,  # some components turn so slowly that tokens far apart compare: induction.py
         norm_eps=1e-5 if arch == "gpt2" else 1e-6,
     )
+
+
+def weights(config: GPTConfig) -> int:
+    """Those in matrix products: all but the embedding, where the output has a matrix of its own."""
+    c = config
+    lookups = c.vocab_size * c.n_embd * (not c.tied) + c.block_size * c.n_embd * (c.arch == "gpt2")
+    return sum(math.prod(shape) for shape in c.tensors().values() if len(shape) == 2) - lookups
+
+
+def flops_per_token(config: GPTConfig) -> int:
+    """Of forward and backward: 6 for each weight in matrix products, 12 for each layer, component and
+    position in attention. Counted as PaLM and nanoGPT do, as if nothing of the attention were masked."""
+    c = config
+    return 6 * weights(c) + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
+
+
+def choose_weight_decay(epochs: float) -> float:
+    """What is read often is learnt by heart, unless weights keep shrinking."""
+    return min(1.0, 0.25 * epochs)

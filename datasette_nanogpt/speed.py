@@ -19,6 +19,7 @@ from llm_nanogpt.checkpoint import GPTConfig
 from llm_nanogpt.gpt_torch import GPT, build
 
 from .events import Note, Speed
+from .plan import flops_per_token, make_config
 
 SHORT_SECONDS = 50.0  # trials take a second or two: shorter runs do without
 TRIAL_SECONDS = 0.4  # of each trial, or two steps
@@ -26,6 +27,7 @@ TRIAL_TOKENS = 1024  # in a trial's batch, at most
 CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.36 times as fast (2 x 128, bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.3
+STEP_SHARE = 0.85  # of a step's time that is forward and backward, not the optimizers
 COMPILERS = ("g++", "clang++", "c++")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
@@ -84,13 +86,15 @@ def autocast(device: str, bf16: bool):
     return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
 
 
-def flops_per_token(config: GPTConfig) -> int:
-    """Of forward and backward: 6 for each weight in matrix products, 12 for each layer, component and
-    position in attention. Counted as PaLM and nanoGPT do, as if nothing of the attention were masked."""
-    c = config
-    lookups = c.vocab_size * c.n_embd * (not c.tied) + c.block_size * c.n_embd * (c.arch == "gpt2")
-    weights = sum(math.prod(shape) for shape in c.tensors().values() if len(shape) == 2) - lookups
-    return 6 * weights + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
+def training_flops(device: str, vocab_size: int) -> float:
+    """FLOP/s of this machine in training, by a trial of a middling model: forward and backward in the faster
+    precision, and the optimizers' share. Takes about 3 s on two cores."""
+    config = make_config("m", vocab_size, {"block_size": 1024})
+    with torch.random.fork_rng():
+        model = build(config).to(device)
+        batch = trial_batch(config, 1, device)
+        seconds = min(trial(model, batch, bf16) for bf16 in (False, True))
+    return flops_per_token(config) * batch.numel() * STEP_SHARE / seconds
 
 
 def product_speed(device: str, bf16: bool = False) -> float:

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
+from llm_nanogpt.checkpoint import read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from .plan import TOKENS_PER_SECOND, choose_model, choose_plan, choose_vocab_size
+from .plan import SIZES, Plan, choose_plan, choose_vocab_size
 from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
@@ -26,7 +26,6 @@ MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
 EXCERPT = 300  # characters shown of a row
 BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
 LETTERS = 100  # about, of a text: the vocabulary of the character level
-SMALLEST = 1_400_000  # parameters of the model that TOKENS_PER_SECOND is the speed of; bigger ones are slower
 DEFAULT_MINUTES = 3
 # Least values are those of the command line.
 NUMBERS = {
@@ -38,7 +37,7 @@ NUMBERS = {
     "vocab_size": 257,
     "seed": 0,
 }
-CHOICES = {"arch": ("qwen3", "gpt2"), "tokenizer": ("bpe", "char")}
+CHOICES = {"size": tuple(SIZES), "arch": ("qwen3", "gpt2"), "tokenizer": ("bpe", "char")}
 
 
 @dataclass(frozen=True)
@@ -144,17 +143,17 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     stat = os.stat(str(path))
     columns = (settings.get("where"), settings.get("title"), tuple(settings.get("body", ())))
     size = _measured(str(path), settings["table"], *columns, stat.st_mtime_ns)
-    config, minutes, tokens = _config(settings, size), settings["minutes"], _tokens(settings, size)
-    seen = round(minutes * 60 * TOKENS_PER_SECOND * SMALLEST / max(config.parameters, SMALLEST))
+    plan, minutes = _plan(settings, size), settings["minutes"]
+    config, seen = plan.config, round(plan.tokens_seen)
     return {
         "layers": config.n_layer,
         "width": config.n_embd,
         "parameters": config.parameters,
         "tokens": seen,
-        "epochs": round(seen / tokens, 1),
-        "text": f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}, width {config.n_embd}, about {config.parameters / 1e6:.1f}M "
-        f"parameters. On two cores it reads some {_round(seen)} tokens in {minutes:g} "
-        f"minute{'s' if minutes != 1 else ''}: each row {_times(seen / tokens)}.",
+        "epochs": round(plan.epochs, 1),
+        "text": f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}, width {config.n_embd}, "
+        f"about {config.parameters / 1e6:.1f}M parameters. On two cores it reads some {_round(seen)} tokens "
+        f"in {minutes:g} minute{'s' if minutes != 1 else ''}: each row {_times(plan.epochs)}.",
     }
 
 
@@ -251,15 +250,12 @@ def settings_from_form(
     return {key: value for key, value in settings.items() if value not in (None, [], "")}
 
 
-def _config(settings: Mapping[str, Any], size: int) -> GPTConfig:
-    """The model that a run with these settings trains on so many bytes of text."""
-    plan = choose_plan(_tokens(settings, size), settings["minutes"])
-    letters = LETTERS if settings.get("tokenizer") == "char" else None
-    return choose_model(settings, plan, letters or settings.get("vocab_size") or choose_vocab_size(size))
-
-
-def _tokens(settings: Mapping[str, Any], size: int) -> int:
-    return max(1, size if settings.get("tokenizer") == "char" else size // BYTES_PER_TOKEN)
+def _plan(settings: Mapping[str, Any], size: int) -> Plan:
+    """What a run with these settings does with so many bytes of text, on a machine of two cores."""
+    char = settings.get("tokenizer") == "char"
+    tokens = max(1, size if char else size // BYTES_PER_TOKEN)
+    vocab_size = LETTERS if char else settings.get("vocab_size") or choose_vocab_size(size)
+    return choose_plan(settings, tokens, vocab_size, settings["minutes"])
 
 
 def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> list[str]:
@@ -268,7 +264,7 @@ def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> list[str]:
     if settings.get("n_layer", 0) > 1000 or settings.get("n_embd", 0) > 100_000:
         return [f"A model may have at most {limits.max_parameters:,} parameters"]
     try:
-        config = _config(settings, 10**8)
+        config = _plan(settings, 10**8).config
     except NanogptError as ex:
         return [str(ex)]
     if config.parameters > limits.max_parameters:

@@ -25,9 +25,10 @@ from llm_nanogpt.gpt_torch import GPT
 from .dataset import Windows
 from .events import Evaluation, Event, Note, Step
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors
+from .plan import flops_per_token
 from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
-from .speed import autocast, flops_per_token, keep_freed_memory, settle
+from .speed import autocast, keep_freed_memory, settle
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
@@ -127,6 +128,7 @@ class Training:
         state: State | None = None,
         ranks: Ranks = ALONE,
     ):
+        keep_freed_memory()
         s = self.settings = settings
         self.tokens, self.folder, self.sample = tokens, folder, sample
         self.model = model.to(s.device)
@@ -206,7 +208,6 @@ class Training:
 
     def tune(self) -> Iterator[Event]:
         """Settle how the steps run, in all processes."""
-        keep_freed_memory()
         s = self.settings
         steps = math.inf if self.by_time else s.max_iters - self.step
         speed, forward = yield from settle(

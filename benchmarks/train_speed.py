@@ -1,0 +1,151 @@
+"""How fast a step is: tokens a second, MFU and peak memory, by size, precision and compiling.
+
+    python benchmarks/train_speed.py            # 2x128 4x128 4x256 6x384
+    python benchmarks/train_speed.py 2x128 --seconds 5 --no-compile
+    python benchmarks/train_speed.py --json train_speed.json
+
+A whole step is timed, optimizers included, on random ids: 4 windows of 256 tokens, 4,096 kinds. Each row runs
+in a process of its own. MFU is the share of the speed of matrix products in float32 (on CUDA in bfloat16),
+which is measured in the same process.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+SIZES = ["2x128", "4x128", "4x256", "6x384"]  # layers x width
+VOCABULARY, WINDOWS, BLOCK = 4096, 4, 256
+HEAD = 64
+
+
+def measure(size: str, device: str, precision: str, compiled: bool, seconds: float, vocabulary: int) -> dict:
+    """Warm up, then take the median step of so many seconds."""
+    import numpy as np
+
+    from datasette_nanogpt import trainer  # first: it tells OpenMP's threads how to wait
+    from datasette_nanogpt.plan import flops_per_token
+    from datasette_nanogpt.speed import product_speed, synchronize
+    from llm_nanogpt.checkpoint import GPTConfig
+    from llm_nanogpt.gpt_torch import build
+
+    layers, width = map(int, size.split("x"))
+    config = GPTConfig(vocabulary, BLOCK, layers, max(1, width // HEAD), width, tied=False)
+    ids = np.random.default_rng(0).integers(vocabulary, size=100 * BLOCK).astype(np.uint16)
+    settings = trainer.Settings(
+        batch_size=WINDOWS,
+        learning_rate=0.001,
+        weight_decay=0.0,
+        warmup_steps=0,
+        decay_share=0.0,
+        dropout=0.0,
+        seed=0,
+        device=device,
+        compile=compiled,
+        bf16=precision == "bf16",
+        max_iters=10**9,
+    )
+    training = trainer.Training(build(config), trainer.Tokens(ids, ids, 1, 1), settings, lambda: None)
+    machine = product_speed(device, settings.bf16)
+    began = time.perf_counter()
+    for _ in training.tune():
+        pass
+    for _ in range(3):
+        training.train_step(1.0)
+    synchronize(device)
+    start_up = time.perf_counter() - began
+    times = []
+    while sum(times) < seconds or len(times) < 3:
+        started = time.perf_counter()
+        training.train_step(1.0)
+        synchronize(device)
+        times.append(time.perf_counter() - started)
+    step = statistics.median(times)
+    return {
+        "size": size,
+        "parameters": config.parameters,
+        "device": device,
+        "precision": precision,
+        "compiled": training.forward is not training.model,  # else it could not be
+        "step_ms": round(step * 1000, 2),
+        "tokens_per_second": round(WINDOWS * BLOCK / step),
+        "mfu": round(flops_per_token(config) * WINDOWS * BLOCK / step / machine, 3),
+        "product_gflops": round(machine / 1e9, 1),
+        "peak_mb": round(peak_bytes(device) / 1e6),
+        "start_up_seconds": round(start_up, 1),
+    }
+
+
+def peak_bytes(device: str) -> int:
+    """Of the GPU's memory, or of this process with all that it imported."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    # kB on Linux, bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def machine_line() -> str:
+    import torch
+
+    name = torch.cpu.get_capabilities().get("cpu_name") if hasattr(torch.cpu, "get_capabilities") else None
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+    return (
+        f"{name or platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads, {platform.system()}, torch {torch.__version__}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sizes", nargs="*", default=SIZES, help="layers x width")
+    parser.add_argument("--device", help="cpu, cuda or mps  [default: the best there is]")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of steps, for each row")
+    parser.add_argument("--vocab-size", type=int, default=VOCABULARY)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="only these rows")
+    parser.add_argument("--json", type=argparse.FileType("w"), help="write the figures to this file, too")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        return print(json.dumps(measure(**json.loads(args.child))))
+    from llm_nanogpt.device import choose_device
+
+    device, _ = choose_device(args.device)
+    rows = []
+    print(machine_line())
+    print("size    precision  compiled   step ms  tokens/s    MFU  peak MB  start-up s")
+    for size in args.sizes:
+        for precision in ("fp32", "bf16"):
+            for compiled in (False, True) if args.compile is None else (args.compile,):
+                job = {
+                    "size": size,
+                    "device": device,
+                    "precision": precision,
+                    "compiled": compiled,
+                    "seconds": args.seconds,
+                    "vocabulary": args.vocab_size,
+                }
+                command = [sys.executable, __file__, "--child", json.dumps(job)]
+                row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                rows.append(row)
+                print(
+                    f"{size:8}{precision:11}{'yes' if row['compiled'] else 'no':9}{row['step_ms']:9.1f}"
+                    f"{row['tokens_per_second']:10,}{row['mfu']:7.0%}{row['peak_mb']:9,}"
+                    f"{row['start_up_seconds']:12.1f}",
+                    flush=True,
+                )
+    if args.json:
+        json.dump({"machine": machine_line(), "rows": rows}, args.json, indent=1)
+
+
+if __name__ == "__main__":
+    main()
