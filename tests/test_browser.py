@@ -189,12 +189,13 @@ UNNAMED = """() => [...document.querySelectorAll(
     || (e.type === 'submit' && e.value)))
   .map((e) => e.outerHTML)"""
 # Where the keyboard should come.
-STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select, textarea,'
-  + 'input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
+STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select,'
+  + 'textarea, input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
   .filter((e) => e.offsetParent && (!e.closest('details:not([open])') || e.tagName === 'SUMMARY'))
   .length"""
 WIDER = """() => [...document.querySelectorAll('body *')].filter((e) =>
-  e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table-wrapper, .beside, navigation-search'))
+  e.getBoundingClientRect().right > innerWidth + 1
+  && !e.closest('.table-wrapper, .beside, navigation-search'))
   .map((e) => e.outerHTML.slice(0, 120))"""
 FOCUSED = """() => {
   const e = document.activeElement, style = getComputedStyle(e);
@@ -262,6 +263,9 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     tab_to(page, "minutes")
     page.keyboard.press("ArrowDown")
     page.get_by_text("in 10 minutes").wait_for()
+    tab_to(page, "size")
+    page.keyboard.type("xs")
+    page.get_by_text("width 64").wait_for()
     tab_to(page, "name")
     page.keyboard.press("Control+A")
     page.keyboard.type("by-keyboard")
@@ -285,6 +289,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     run = jobs.runs(site.home)[0]
     settings = json.loads(run["settings"])
     assert (settings["name"], settings["n_layer"], settings["minutes"]) == ("by-keyboard", 5, 10)
+    assert settings["size"] == "xs"
     for _ in range(20):  # it waits for the one that runs
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.value") == "Take out of the queue":
