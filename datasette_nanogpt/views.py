@@ -204,6 +204,7 @@ async def table_page(datasette, request):
     context |= {
         "advanced": any(fields[key] for key in fields.keys() - {"minutes", "size", "name", "estimate"})
     }
+    context |= {"sizes": start.CHOICES["size"]}
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)
 

@@ -189,12 +189,13 @@ UNNAMED = """() => [...document.querySelectorAll(
     || (e.type === 'submit' && e.value)))
   .map((e) => e.outerHTML)"""
 # Where the keyboard should come.
-STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select, textarea,'
-  + 'input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
+STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select,'
+  + 'textarea, input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
   .filter((e) => e.offsetParent && (!e.closest('details:not([open])') || e.tagName === 'SUMMARY'))
   .length"""
 WIDER = """() => [...document.querySelectorAll('body *')].filter((e) =>
-  e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table-wrapper, .beside, navigation-search'))
+  e.getBoundingClientRect().right > innerWidth + 1
+  && !e.closest('.table-wrapper, .beside, navigation-search'))
   .map((e) => e.outerHTML.slice(0, 120))"""
 FOCUSED = """() => {
   const e = document.activeElement, style = getComputedStyle(e);
@@ -262,6 +263,9 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     tab_to(page, "minutes")
     page.keyboard.press("ArrowDown")
     page.get_by_text("in 10 minutes").wait_for()
+    tab_to(page, "size")
+    page.keyboard.type("xs")
+    page.get_by_text("width 64").wait_for()
     tab_to(page, "name")
     page.keyboard.press("Control+A")
     page.keyboard.type("by-keyboard")
@@ -272,7 +276,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     page.get_by_text("5 layers").wait_for()
     tab_to(page, "n_embd")
     page.keyboard.type("33")
-    page.get_by_text("n_embd").wait_for()  # what is wrong with it
+    page.get_by_text("even head size").wait_for()  # what is wrong with it
     page.keyboard.press("Control+A")
     page.keyboard.type("64")
     page.get_by_text("5 layers, width 64").wait_for()
@@ -285,6 +289,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     run = jobs.runs(site.home)[0]
     settings = json.loads(run["settings"])
     assert (settings["name"], settings["n_layer"], settings["minutes"]) == ("by-keyboard", 5, 10)
+    assert settings["size"] == "xs"
     for _ in range(20):  # it waits for the one that runs
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.value") == "Take out of the queue":
@@ -332,12 +337,12 @@ def test_what_is_new_arrives_once(page, site):
     line = page.locator("#chart polyline.train")
     before = line.get_attribute("points")
     write_metrics(site.home, run, 30, 65)
-    page.get_by_text("Step 59").wait_for()
+    page.get_by_role("heading", name="Step 59").wait_for()
     assert page.locator("#samples article").count() == 3
     assert page.locator("#samples img, #samples script").count() == 0
     assert line.get_attribute("points") != before
     write_metrics(site.home, run, 65, 81)
-    page.get_by_text("Step 79").wait_for()
+    page.get_by_role("heading", name="Step 79").wait_for()
     told = [row[1] for answer in list(got) for row in answer.json()["metrics"]]
     assert told == list(range(30, 81)) and all(re.search(r"after=\d+\.\d+$", url) for url in asked)
 

@@ -70,6 +70,7 @@ def routes(kind: str) -> list[tuple[str, str, dict, str]]:
     found = [
         ("GET", page, {}, "view-table"),
         ("GET", page + ".json", {}, "view-table"),
+        ("POST", page, {"minutes": "1", "estimate": "1"}, "nanogpt-train"),
         ("POST", page, {"minutes": "1", "name": f"new-{kind}"}, "nanogpt-train"),
         ("GET", f"/-/nanogpt/runs/{run}", {}, "view-table"),
         ("GET", f"/-/nanogpt/runs/{run}.json", {}, "view-table"),

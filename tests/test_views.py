@@ -101,6 +101,8 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     assert plain["estimate"]["text"] in page.text
     _, longer = await estimate(minutes="6")
     assert longer["estimate"]["tokens"] == 2 * plain["estimate"]["tokens"]
+    sizes = [(await estimate(size=size))[1]["estimate"]["parameters"] for size in ("xs", "s", "m", "l")]
+    assert sizes == sorted(set(sizes)) and (await estimate(size="xxl"))[0] == 400
     _, fewer = await estimate(where="id < 100", minutes="3")
     assert fewer["estimate"]["epochs"] > 2 * plain["estimate"]["epochs"]
     _, deep = await estimate(n_layer="5", n_embd="64")
@@ -108,9 +110,10 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     status, wrong = await estimate(n_embd="18", n_head="6")
     assert status == 400 and "even head size" in wrong["error"] and not wrong["ok"]
     # Without JavaScript: the page again, with what was filled in.
-    form = {"minutes": "10", "n_layer": "5", "estimate": "1"}
+    form = {"minutes": "10", "n_layer": "5", "size": "m", "estimate": "1"}
     page = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
     assert page.status_code == 200 and "5 layers" in page.text
+    assert "<option selected>m</option>" in page.text
     assert 'value="10" checked' in page.text and 'placeholder="auto" value="5"' in page.text
     assert not home.exists()
 
