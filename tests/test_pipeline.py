@@ -75,8 +75,9 @@ def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
 
 
 def test_a_table_becomes_a_model(options, home):
-    first, *_, last = run(options)
-    assert  first.corpus["documents"] == 300
+    *events, last = run(options)
+    first = next(event for event in events if isinstance(event, Prepared))
+    assert first.corpus["documents"] == 300
     assert isinstance(last, Finished) and last.status == "finished" and last.step == 8
     checkpoint = read_checkpoint(home / "nanogpt-blog")
     meta = checkpoint.meta
