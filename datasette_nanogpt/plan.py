@@ -52,10 +52,11 @@ def choose_plan(
     minutes: float | None,
     *,
     steps: int | None = None,
-    flops: float = FLOPS,
+    flops: float | None = None,
 ) -> Plan:
     """The best model for a text of so many `tokens` and so many `minutes` or `steps`, but for what is `given`
-    by hand (names as in pipeline.Options). `flops` is what the machine does in a second of training.
+    by hand (names as in pipeline.Options). `flops` is what the machine does in a second of training,
+    where that was measured.
 
     Raises NanogptError where what is given makes no model.
     """
@@ -65,7 +66,12 @@ def choose_plan(
 
     def seen(config: GPTConfig) -> float:
         by_steps = steps * batch_size * shape["block_size"] if steps else math.inf
-        return min(by_steps, minutes * 60 * flops / flops_per_token(config)) if minutes else by_steps
+        by_time = minutes * 60 * (flops or FLOPS) / flops_per_token(config) if minutes else math.inf
+        return min(by_steps, by_time)
+
+    def times(size: str) -> str:
+        readings = seen(configs[size]) / tokens
+        return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
 
     size = given.get("size") or "xs"
     why = f"size {size}, as asked" if given.get("size") else "shape as asked"
@@ -76,14 +82,12 @@ def choose_plan(
         size = fits[-1] if fits else "xs"
         names = list(SIZES)
         bigger = names[min(names.index(size) + 1, len(names) - 1)]
-        budget = []
-        if minutes:
-            budget += [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {flops / 1e9:,.0f} GFLOP/s"]
-        if steps:
-            budget += [f"{steps:,} step{'s' if steps != 1 else ''}"]
-        why = f"size {size}: {' or '.join(budget)} read the text {times(seen(configs[size]) / tokens)}"
-        if seen(configs[bigger]) < seen(configs[size]):
-            why += f", with {bigger} only {times(seen(configs[bigger]) / tokens)}"
+        speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
+        budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
+        budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
+        why = f"size {size}: {' or '.join(budget)} read the text {times(size)}"
+        if times(bigger) != times(size):
+            why += f", with {bigger} only {times(bigger)}"
     config = make_config(size, vocab_size, shape)
     epochs = seen(config) / tokens
     return Plan(
@@ -98,10 +102,6 @@ def choose_plan(
 
 def size_is_given(given: Mapping[str, Any]) -> bool:
     return bool(given.get("size") or given.get("n_layer") and (given.get("n_head") or given.get("n_embd")))
-
-
-def times(readings: float) -> str:
-    return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
 
 
 def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConfig:

@@ -43,7 +43,7 @@ def test_a_minute_of_much_text_gets_a_small_model_and_a_little_text_one_that_fit
     tiny = plan(TINY, 10.0)
     assert tiny.epochs > 10 and size_of(tiny) >= size_of(plan(LARGE, 10.0))
     hurried = plan(LARGE, 0.05)  # no time for any size: the smallest
-    assert size_of(hurried) == 0 and "read the text less than 0.1 times" in hurried.why
+    assert size_of(hurried) == 0 and hurried.why.endswith("read the text less than 0.1 times")
 
 
 def test_steps_and_minutes_together_end_at_the_sooner():
@@ -114,7 +114,7 @@ def test_the_reason_names_the_budget_and_the_readings_of_this_size_and_of_the_ne
     assert plan(BLOG, given={"size": "m"}).why == "size m, as asked"
     assert plan(BLOG, given={"n_layer": 9, "n_embd": 64}).why == "shape as asked"
     both = plan(BLOG, 1.0, steps=20_000)
-    assert "1 minute at 100 GFLOP/s or 20,000 steps" in both.why.replace(f"{FLOPS / 1e9:.0f}", "100")
+    assert f"1 minute at some {FLOPS / 1e9:.0f} GFLOP/s or 20,000 steps" in both.why
 
 
 def test_a_bigger_size_that_has_as_much_time_is_not_said_to_have_less():
