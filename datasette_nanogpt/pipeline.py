@@ -35,7 +35,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
-from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan
+from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan, size_is_given
 from .prepare import prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
@@ -557,8 +557,7 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     steps = {"steps": o.max_iters} if o.max_iters else {}
-    shaped = o.size or (o.n_layer and (o.n_embd or o.n_head))
-    if minutes and minutes >= MEASURED_MINUTES and not steps and not shaped:
+    if minutes and minutes >= MEASURED_MINUTES and not steps and not size_is_given(o.given()):
         steps["flops"] = training_flops(device, vocab_size)
     plan = choose_plan(o.given(), train_tokens, vocab_size, minutes, **steps)
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
@@ -582,7 +581,7 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
     )
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     settings = trainer.Settings(
-        batch_size=o.batch_size or plan.batch_size,
+        batch_size=plan.batch_size,
         seed=o.seed or 0,
         minutes=minutes,
         max_iters=o.max_iters or (None if o.arch == "gpt2" else plan.max_iters),

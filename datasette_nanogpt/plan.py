@@ -63,22 +63,29 @@ def choose_plan(
     """
     block_size = next(size for size in (1024, 256, 64) if tokens > 100 * size or size == 64)
     shape = {"block_size": block_size} | {k: given[k] for k in SHAPE if given.get(k)}
+    batch_size = given.get("batch_size") or max(1, BATCH_TOKENS // shape["block_size"])
 
     def seen(config: GPTConfig) -> float:
-        by_steps = steps * BATCH_TOKENS if steps else math.inf
+        by_steps = steps * batch_size * shape["block_size"] if steps else math.inf
         return min(by_steps, minutes * 60 * flops / flops_per_token(config)) if minutes else by_steps
 
-    size, why = given.get("size"), "as asked"
-    if not size:
+    size = given.get("size") or "xs"
+    why = f"size {size}, as asked" if given.get("size") else "shape as asked"
+    if not size_is_given(given):
         configs = {size: make_config(size, vocab_size, shape) for size in SIZES}
         enough = {s: min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c)) for s, c in configs.items()}
         fits = [s for s, c in configs.items() if seen(c) >= enough[s]]
         size = fits[-1] if fits else "xs"
-        bigger = list(SIZES)[list(SIZES).index(size) + 1 :]
-        budget = f"{minutes:g} minutes at {flops / 1e9:,.0f} GFLOP/s" if minutes else f"{steps:,} steps"
-        why = f"{budget} read the text {seen(configs[size]) / tokens:.1f} times"
-        if bigger and minutes:
-            why += f", {bigger[0]} only {seen(configs[bigger[0]]) / tokens:.1f} times"
+        names = list(SIZES)
+        bigger = names[min(names.index(size) + 1, len(names) - 1)]
+        budget = []
+        if minutes:
+            budget += [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {flops / 1e9:,.0f} GFLOP/s"]
+        if steps:
+            budget += [f"{steps:,} step{'s' if steps != 1 else ''}"]
+        why = f"size {size}: {' or '.join(budget)} read the text {times(seen(configs[size]) / tokens)}"
+        if seen(configs[bigger]) < seen(configs[size]):
+            why += f", with {bigger} only {times(seen(configs[bigger]) / tokens)}"
     config = make_config(size, vocab_size, shape)
     epochs, max_iters = seen(config) / tokens, None
     if epochs > MOST_EPOCHS and not steps:
@@ -86,13 +93,21 @@ def choose_plan(
         why += f"; it ends after {MOST_EPOCHS:g}, as more would only teach it by heart"
     return Plan(
         config=config,
-        batch_size=max(1, BATCH_TOKENS // config.block_size),
+        batch_size=batch_size,
         weight_decay=choose_weight_decay(epochs),
         max_iters=max_iters,
         tokens_seen=epochs * tokens,
         epochs=epochs,
-        why=f"size {size}: {why}",
+        why=why,
     )
+
+
+def size_is_given(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("size") or given.get("n_layer") and (given.get("n_head") or given.get("n_embd")))
+
+
+def times(readings: float) -> str:
+    return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
 
 
 def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConfig:

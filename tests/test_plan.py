@@ -1,0 +1,126 @@
+"""What a text and a budget get when nobody chooses. Relations: the figures are for benchmarks to move."""
+
+import re
+
+import pytest
+
+from datasette_nanogpt.plan import (
+    FLOPS,
+    SIZES,
+    choose_plan,
+    choose_vocab_size,
+    choose_weight_decay,
+    flops_per_token,
+)
+from llm_nanogpt.errors import NanogptError
+
+TINY, BLOG, LARGE = 10_000, 900_000, 300_000_000  # tokens
+TEXTS = [TINY, BLOG, LARGE]
+NAMES = list(SIZES)
+
+
+def size_of(plan):
+    """Its place among the sizes, by the shape."""
+    return list(SIZES.values()).index((plan.config.n_layer, plan.config.n_embd))
+
+
+def plan(tokens, minutes=10.0, vocab_size=1024, given=(), **machine):
+    return choose_plan(dict(given), tokens, vocab_size, minutes, **machine)
+
+
+@pytest.mark.parametrize("tokens", TEXTS)
+def test_more_time_more_steps_or_a_faster_machine_never_mean_a_smaller_model(tokens):
+    by_minutes = [size_of(plan(tokens, minutes)) for minutes in (0.1, 0.5, 1, 3, 10, 60, 600, 6000, 60_000)]
+    by_speed = [size_of(plan(tokens, flops=10.0**power)) for power in range(9, 16)]
+    by_steps = [size_of(plan(tokens, None, steps=10**power)) for power in range(1, 8)]
+    for sizes in (by_minutes, by_speed, by_steps):
+        assert sizes == sorted(sizes)
+    assert by_minutes[-1] > by_minutes[0] and by_speed[-1] > by_speed[0] and by_steps[-1] > by_steps[0]
+
+
+def test_a_minute_of_much_text_gets_a_small_model_and_a_little_text_one_that_fits_in_the_time():
+    assert size_of(plan(LARGE, 1.0)) <= NAMES.index("s")
+    tiny = plan(TINY, 10.0)
+    assert tiny.epochs > 10 and size_of(tiny) >= size_of(plan(LARGE, 10.0))
+    hurried = plan(LARGE, 0.05)  # no time for any size: the smallest
+    assert size_of(hurried) == 0 and "read the text less than 0.1 times" in hurried.why
+
+
+def test_steps_and_minutes_together_end_at_the_sooner():
+    by_steps, by_minutes = plan(BLOG, None, steps=100), plan(BLOG, 10.0)
+    for steps, minutes, sooner in ((100, 10.0, by_steps), (10**8, 10.0, by_minutes)):
+        both = plan(BLOG, minutes, steps=steps)
+        assert (size_of(both), both.tokens_seen) == (size_of(sooner), sooner.tokens_seen)
+
+
+def test_a_text_is_cut_into_windows_that_it_has_many_of():
+    contexts = [plan(tokens).config.block_size for tokens in TEXTS]
+    assert contexts == sorted(contexts) and contexts[0] < contexts[-1]
+    assert all(block * 100 < tokens for block, tokens in zip(contexts, TEXTS, strict=True))
+    for tokens in TEXTS:
+        chosen = plan(tokens)
+        assert chosen.batch_size * chosen.config.block_size == 1024
+
+
+def test_what_is_read_often_is_held_back_more():
+    decays = [choose_weight_decay(epochs) for epochs in (0, 0.5, 1, 3, 10, 1000)]
+    assert decays[0] == 0 and decays == sorted(decays) and decays[-1] <= 1
+    assert plan(TINY).weight_decay > plan(LARGE).weight_decay > 0
+    assert plan(BLOG, 60).epochs == pytest.approx(plan(BLOG, 60).tokens_seen / BLOG)
+
+
+def test_what_is_given_by_hand_wins():
+    hand = {"n_layer": 5, "n_head": 3, "n_embd": 48, "block_size": 96}
+    config = plan(BLOG, given=hand).config
+    assert {key: getattr(config, key) for key in hand} == hand
+    assert (
+        plan(BLOG, given={"n_head": 5}).config.n_embd == 5 * plan(BLOG, given={"n_head": 5}).config.head_dim
+    )
+    assert plan(BLOG, given={"n_embd": 320}).config.n_head == 5
+    with pytest.raises(NanogptError, match="even head size"):
+        plan(BLOG, given={"n_embd": 33})
+
+
+def test_with_a_window_and_a_batch_by_hand_the_readings_are_those_of_the_run():
+    given = {"block_size": 512, "batch_size": 16}
+    assert plan(BLOG, None, given=given, steps=50).tokens_seen == 512 * 16 * 50
+    assert plan(BLOG, None, given={"block_size": 4096}, steps=50).tokens_seen == 4096 * 50
+
+
+@pytest.mark.parametrize("size", NAMES)
+def test_a_size_is_a_number_of_layers_and_a_width_and_nothing_else(size):
+    asked, chosen = plan(BLOG, given={"size": size}), plan(BLOG)
+    assert (asked.config.n_layer, asked.config.n_embd) == SIZES[size]
+    for same in ("block_size", "vocab_size", "arch", "tied", "rope_theta", "norm_eps"):
+        assert getattr(asked.config, same) == getattr(chosen.config, same)
+    assert asked.batch_size == chosen.batch_size
+    assert plan(BLOG, given={"size": size, "n_layer": 7}).config.n_layer == 7
+
+
+def test_sizes_grow():
+    works = [flops_per_token(plan(BLOG, given={"size": size}).config) for size in NAMES]
+    assert works == sorted(set(works))
+
+
+def test_the_reason_names_the_budget_and_the_readings_of_this_size_and_of_the_next():
+    chosen = plan(BLOG, 7.5, flops=123e9)
+    small, next_one = (NAMES[size_of(chosen) + i] for i in (0, 1))
+    assert chosen.why.startswith(f"size {small}: 7.5 minutes at 123 GFLOP/s ")
+    bigger = plan(BLOG, 7.5, flops=123e9, given={"size": next_one})
+    assert re.findall(r"([\d.]+) times", chosen.why) == [f"{chosen.epochs:.1f}", f"{bigger.epochs:.1f}"]
+    assert f"with {next_one} only" in chosen.why
+    by_steps = plan(BLOG, None, steps=20_000)
+    assert "20,000 steps" in by_steps.why and f"{by_steps.epochs:.1f} times" in by_steps.why
+    assert plan(BLOG, given={"size": "m"}).why == "size m, as asked"
+    assert plan(BLOG, given={"n_layer": 9, "n_embd": 64}).why == "shape as asked"
+    both = plan(BLOG, 1.0, steps=20_000)
+    assert "1 minute at 100 GFLOP/s or 20,000 steps" in both.why.replace(f"{FLOPS / 1e9:.0f}", "100")
+
+
+def test_a_bigger_size_that_has_as_much_time_is_not_said_to_have_less():
+    assert "only" not in plan(LARGE, 1000.0, steps=5).why
+
+
+def test_a_vocabulary_grows_with_the_text():
+    sizes = [choose_vocab_size(10**power) for power in range(3, 10)]
+    assert sizes == sorted(sizes) and sizes[0] >= 257 and sizes[-1] > sizes[0]
