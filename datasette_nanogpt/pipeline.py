@@ -331,7 +331,7 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
         )
     _, at = trainer.read_state(folder)
     minutes = options.minutes or meta["settings"]["minutes"]
-    iters = options.max_iters or meta["settings"]["max_iters"]
+    iters = _steps_of_resume(options, meta)
     done_by_time = minutes is not None and at["seconds"] >= minutes * 60
     if done_by_time or (iters is not None and at["step"] >= iters):
         raise NanogptError(
@@ -339,6 +339,12 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
             "give a larger --minutes or --max-iters to go on"
         )
     return meta
+
+
+def _steps_of_resume(options: Options, meta: dict[str, Any]) -> int | None:
+    """Who asks for more minutes gets them: the planner's limit ends with the run it was made for."""
+    asked = options.max_iters or meta["options"].get("max_iters")
+    return asked or (None if options.minutes else meta["settings"]["max_iters"])
 
 
 @dataclass
@@ -495,7 +501,8 @@ def _prepare(
 def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -> _Work:
     """A run to go on with. Its limits and its device may change, its model and its data do not."""
     checkpoint = read_checkpoint(folder)
-    limits = {k: v for k in ("minutes", "max_iters", "eval_interval") if (v := getattr(options, k))}
+    limits = {k: v for k in ("minutes", "eval_interval") if (v := getattr(options, k))}
+    limits["max_iters"] = _steps_of_resume(options, meta)
     settings = trainer.Settings(**meta["settings"])
     settings = replace(settings, **limits, **_on_device(device, options.compile, checkpoint.config.arch))
     tensors, at = trainer.read_state(folder)
@@ -577,7 +584,7 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
         batch_size=plan.batch_size,
         seed=o.seed or 0,
         minutes=minutes,
-        max_iters=o.max_iters,
+        max_iters=o.max_iters or (None if o.arch == "gpt2" else plan.max_iters),
         eval_interval=o.eval_interval,
         **_on_device(device, o.compile, plan.config.arch),
         **recipe,

@@ -16,6 +16,7 @@ from llm_nanogpt.checkpoint import GPTConfig
 
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
+MOST_EPOCHS = 4.0  # more readings of the text would only teach it by heart
 EPOCHS = 2.0  # readings of the text that a bigger model must have time for,
 TOKENS_PER_WEIGHT = 20  # or so much text
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
@@ -32,6 +33,7 @@ class Plan:
     config: GPTConfig
     batch_size: int  # windows of block_size tokens a step
     weight_decay: float
+    max_iters: int | None  # steps until MOST_EPOCHS, where the time would be enough for more
     tokens_seen: float  # in the time there is
     epochs: float  # the same in readings of the text
     why: str
@@ -89,12 +91,16 @@ def choose_plan(
         if times(bigger) != times(size):
             why += f", with {bigger} only {times(bigger)}"
     config = make_config(size, vocab_size, shape)
-    epochs = seen(config) / tokens
+    epochs, max_iters = seen(config) / tokens, None
+    if epochs > MOST_EPOCHS and not steps:
+        epochs, max_iters = MOST_EPOCHS, math.ceil(MOST_EPOCHS * tokens / BATCH_TOKENS)
+        why += f"; it ends after {MOST_EPOCHS:g}, as more would only teach it by heart"
     return Plan(
         config=config,
         batch_size=batch_size,
         weight_decay=choose_weight_decay(epochs),
-        tokens_seen=seen(config),
+        max_iters=max_iters,
+        tokens_seen=epochs * tokens,
         epochs=epochs,
         why=why,
     )

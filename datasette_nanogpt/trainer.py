@@ -34,13 +34,15 @@ REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
 EVALUATIONS = 12  # in a run, where no --eval-interval is given,
 EVALUATION_SHARE = 0.05  # and no more of the time than this
+TURNED = 3  # scores in a row,
+TURNED_BY = 1.01  # this many times the best or more: the rest of the run would only learn the text by heart
 END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
 LOGITS = 2**23  # numbers that the logits of one evaluation batch may have: 32 MB in float32
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. Exactly one of `minutes` and `max_iters` limits the run, or both."""
+    """How to train. `minutes` or `max_iters` limits the run, or both: whichever is reached first."""
 
     batch_size: int  # windows of block_size tokens a step
     learning_rate: float
@@ -136,6 +138,7 @@ class Training:
         self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
         self.windows = Windows(tokens.train, model.config.block_size, s.seed, replacement=s.replacement)
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
+        self.turned = 0  # scores in a row that were worse than the best
         if state:
             spent = self.restore(*state)
         self.ranks = ranks
@@ -145,7 +148,7 @@ class Training:
 
         self.started = time.monotonic() - spent
         self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
-        self.by_time = s.max_iters is None
+        self.by_time = s.minutes is not None
         self.schedule = Schedule(
             length=self.limit_seconds if self.by_time else float(s.max_iters),
             warmup_steps=s.warmup_steps,
@@ -176,14 +179,15 @@ class Training:
             if stop.requests >= 2:
                 break
             if stop.requests == 1 and not self.annealing:
-                self.save_state()
-                yield self.anneal()
+                yield self.anneal("Stopping")
             self.train_step(self.ranks.word(self.schedule.share(self.step, self.now())))
             if self.seconds() - self.last_report >= REPORT_SECONDS:
                 yield self.report()
                 self.last_report = self.seconds()
             if self.evaluation_due() and not self.schedule.done(self.now()):
                 yield self.evaluate()
+                if self.turned >= TURNED and self.settings.decay_share and not self.annealing:
+                    yield self.anneal("Held-out text is predicted worse and worse, so this ends early")
                 self.last_report = self.last_state = self.seconds()
             elif self.state_due():
                 self.save_state()
@@ -209,7 +213,7 @@ class Training:
     def tune(self) -> Iterator[Event]:
         """Settle how the steps run, in all processes."""
         s = self.settings
-        steps = math.inf if self.by_time else s.max_iters - self.step
+        steps = s.max_iters - self.step if s.max_iters else math.inf
         speed, forward = yield from settle(
             self.model, s.device, s.batch_size, s.bf16, s.compile, self.limit_seconds - self.seconds(), steps
         )
@@ -224,7 +228,9 @@ class Training:
         self.bf16 = bf16
         self.forward = self.ranks.wrap(self.model)
         if compiled:
-            self.forward = forward if forward and self.ranks.size == 1 else torch.compile(self.forward)
+            self.forward = (
+                forward if forward is not None and self.ranks.size == 1 else torch.compile(self.forward)
+            )
         if rank := self.ranks.rank:  # each drops others
             torch.manual_seed(int(torch.randint(2**31, ())) + rank)
         self.model.train()
@@ -246,20 +252,27 @@ class Training:
         return time.monotonic() - self.started
 
     def now(self) -> float:
-        """In the schedule's unit."""
-        return self.seconds() if self.by_time else float(self.step)
+        """In the schedule's unit: seconds, or steps where only they are limited. With both limits the nearer
+        one counts, told in seconds."""
+        if not self.by_time:
+            return float(self.step)
+        share = self.step / self.settings.max_iters if self.settings.max_iters else 0.0
+        return max(self.seconds(), share * self.limit_seconds)
 
     def over(self) -> bool:
         return self.schedule.done(self.now()) or self.seconds() >= self.limit_seconds
 
-    def step_seconds(self) -> float:
-        return (self.seconds() - self.began_after) / max(self.step - self.began_at, 1)
+    def pace(self) -> float:
+        """Of the schedule's unit in a second."""
+        if self.by_time:
+            return max(1.0, self.now() / max(self.seconds(), 1e-9))
+        return max(self.step - self.began_at, 1) / max(self.seconds() - self.began_after, 1e-9)
 
     def expected_seconds(self) -> float:
         """How long the whole run takes, by what it took so far."""
         schedule = self.schedule
         end = schedule.stop_at + schedule.stop_length if self.annealing else schedule.length
-        left = max(end - self.now(), 0.0) * (1.0 if self.by_time else self.step_seconds())
+        left = max(end - self.now(), 0.0) / self.pace()
         return min(self.seconds() + left, max(self.limit_seconds, self.seconds()))
 
     def evaluation_due(self) -> bool:
@@ -279,16 +292,16 @@ class Training:
         """Whether the run was asked to stop, and its rate runs down."""
         return self.schedule.stop_at is not None
 
-    def anneal(self) -> Note:
+    def anneal(self, what: str) -> Note:
+        self.save_state()
         shortest, longest = ANNEAL_SECONDS
         seconds = min(max(ANNEAL_SHARE * self.seconds(), shortest), longest)
         if self.ranks.size > 1:
             seconds = min(seconds, TORCHRUN_SECONDS)
-        length = seconds if self.by_time else seconds / self.step_seconds()
-        self.schedule.anneal(self.step, self.now(), length)
+        self.schedule.anneal(self.step, self.now(), seconds * self.pace())
         left = self.expected_seconds() - self.seconds()
         return Note(
-            f"Stopping: {left:.0f} s more while the learning rate runs down, then a last score. "
+            f"{what}: {left:.0f} s more while the learning rate runs down, then a last score. "
             "Ask once more to stop at once."
         )
 
@@ -363,6 +376,7 @@ class Training:
         nats = self.validation_nats()
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
         best = val_bpb < self.best
+        self.turned = self.turned + 1 if val_bpb > TURNED_BY * self.best else 0
         if best:
             self.best = val_bpb
             weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
