@@ -62,7 +62,11 @@ plugins_dir_option = click.option(
 @click.option("--n-embd", type=int, help="Width")
 @click.option("--block-size", type=int, help="Context, in tokens")
 @click.option("--batch-size", type=int, help="Windows of --block-size tokens a step")
-@click.option("--learning-rate", type=float, help="Highest rate  [default: 0.01; with --arch gpt2: 6e-4]")
+@click.option(
+    "--learning-rate",
+    type=float,
+    help="Highest rate  [default: by how often the text is read, 0.01 or 0.02; with --arch gpt2: 6e-4]",
+)
 @click.option(
     "--dropout",
     type=float,

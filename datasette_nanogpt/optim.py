@@ -19,9 +19,7 @@ from llm_nanogpt.gpt_torch import GPT
 EMBEDDING_RATE = 3.0  # of an embedding whose elements are about 1
 OUTPUT_RATE = 0.3  # of an output matrix whose elements are about 0.2
 GAIN_RATE = 1.0
-# Weight decay relative to that of the matrices; with its rate, a step shrinks the embedding 1.5 times as much
-# as a matrix, and the output 0.6 times.
-EMBEDDING_DECAY, OUTPUT_DECAY = 0.5, 2.0
+EMBEDDING_DECAY, OUTPUT_DECAY = 0.75, 10.0  # relative to the matrices' weight decay
 MOMENTUM = 0.95
 # Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values
 # into about 0.7 to 1.2 in five steps.

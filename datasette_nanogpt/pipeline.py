@@ -572,7 +572,7 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
         }
         if o.arch == "gpt2"
         else {
-            "learning_rate": 0.01,
+            "learning_rate": plan.learning_rate,
             "weight_decay": plan.weight_decay,
             "warmup_steps": 20,
             "decay_share": 0.5,

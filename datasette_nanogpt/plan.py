@@ -32,6 +32,7 @@ class Plan:
 
     config: GPTConfig
     batch_size: int  # windows of block_size tokens a step
+    learning_rate: float
     weight_decay: float
     max_iters: int | None  # steps until MOST_EPOCHS, where the time would be enough for more
     tokens_seen: float  # in the time there is
@@ -95,10 +96,12 @@ def choose_plan(
     if epochs > MOST_EPOCHS and not steps:
         epochs, max_iters = MOST_EPOCHS, math.ceil(MOST_EPOCHS * tokens / BATCH_TOKENS)
         why += f"; it ends after {MOST_EPOCHS:g}, as more would only teach it by heart"
+    learning_rate, weight_decay = choose_rates(epochs)
     return Plan(
         config=config,
         batch_size=batch_size,
-        weight_decay=choose_weight_decay(epochs),
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
         max_iters=max_iters,
         tokens_seen=epochs * tokens,
         epochs=epochs,
@@ -143,6 +146,7 @@ def flops_per_token(config: GPTConfig) -> int:
     return 6 * weights(c) + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
 
 
-def choose_weight_decay(epochs: float) -> float:
-    """What is read often is learnt by heart, unless weights keep shrinking."""
-    return min(1.0, 0.25 * epochs)
+def choose_rates(epochs: float) -> tuple[float, float]:
+    """Learning rate and weight decay: what is read often is learnt by heart, unless the steps are shorter and
+    the weights keep shrinking."""
+    return (0.02, 0.0) if epochs <= 2 else (0.01, min(0.2, 0.1 * (epochs - 2)))
