@@ -173,6 +173,7 @@ def plan_lines(p: Prepared) -> list[str]:
     )
     limits = [f"about {duration(p.settings.minutes * 60)}"] if p.settings.minutes else []
     limits += [f"{p.settings.max_iters:,} steps"] if p.settings.max_iters else []
+    limits = [" or ".join(limits), *(["whichever comes first"] if len(limits) == 2 else [])]
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
     return [
         f"Text:  {s['rows']:,} rows of {s['table']} ({columns}), {c['bytes'] / 1e6:.2f} MB"
@@ -181,7 +182,7 @@ def plan_lines(p: Prepared) -> list[str]:
         f"({p.tokenizer} tokenizer), {held}",
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.n_layer} layers, {m.n_head} heads, "
         f"width {m.n_embd}, context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
-        f"{' or '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
+        f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
         *([f"       {p.plan_reason}"] if p.plan_reason and not resumed else []),
     ]
 

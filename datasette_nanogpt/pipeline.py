@@ -343,8 +343,8 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
 
 def _steps_of_resume(options: Options, meta: dict[str, Any]) -> int | None:
     """Who asks for more minutes gets them: the planner's limit ends with the run it was made for."""
-    asked = options.max_iters or meta["options"].get("max_iters")
-    return asked or (None if options.minutes else meta["settings"]["max_iters"])
+    planned = "max_iters" not in meta["options"]
+    return options.max_iters or (None if options.minutes and planned else meta["settings"]["max_iters"])
 
 
 @dataclass
@@ -482,8 +482,6 @@ def _prepare(
     run.update(note="measuring the speed of this machine")
     plan, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
     config = plan.config
-    _, processes = launched()  # each gets the same number of windows
-    settings = replace(settings, batch_size=-(-settings.batch_size // processes) * processes)
     tokenizer.save(staging, config.block_size)
     meta = {
         "name": final.name,
@@ -559,7 +557,8 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
     steps = {"steps": o.max_iters} if o.max_iters else {}
     if minutes and minutes >= MEASURED_MINUTES and not steps and not size_is_given(o.given()):
         steps["flops"] = training_flops(device, vocab_size)
-    plan = choose_plan(o.given(), train_tokens, vocab_size, minutes, **steps)
+    _, processes = launched()
+    plan = choose_plan(o.given(), train_tokens, vocab_size, minutes, processes=processes, **steps)
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
     recipe: dict[str, Any] = (
         {
@@ -584,7 +583,7 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
         batch_size=plan.batch_size,
         seed=o.seed or 0,
         minutes=minutes,
-        max_iters=o.max_iters or (None if o.arch == "gpt2" else plan.max_iters),
+        max_iters=o.max_iters or plan.max_iters,
         eval_interval=o.eval_interval,
         **_on_device(device, o.compile, plan.config.arch),
         **recipe,

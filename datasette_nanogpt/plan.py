@@ -19,6 +19,7 @@ SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, 
 MOST_EPOCHS = 4.0  # more readings of the text would only teach it by heart
 EPOCHS = 2.0  # readings of the text that a bigger model must have time for,
 TOKENS_PER_WEIGHT = 20  # or so much text
+WEIGHTS_PER_TOKEN = 20  # of the text, at most: with more it is learnt by heart at once
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
 
@@ -56,19 +57,22 @@ def choose_plan(
     *,
     steps: int | None = None,
     flops: float | None = None,
+    processes: int = 1,
 ) -> Plan:
     """The best model for a text of so many `tokens` and so many `minutes` or `steps`, but for what is `given`
     by hand (names as in pipeline.Options). `flops` is what the machine does in a second of training,
-    where that was measured.
+    where that was measured. Each of the `processes` gets the same number of windows.
 
     Raises NanogptError where what is given makes no model.
     """
     block_size = next(size for size in (1024, 256, 64) if tokens > 100 * size or size == 64)
     shape = {"block_size": block_size} | {k: given[k] for k in SHAPE if given.get(k)}
     batch_size = given.get("batch_size") or max(1, BATCH_TOKENS // shape["block_size"])
+    batch_size = -(-batch_size // processes) * processes
+    step_tokens = batch_size * shape["block_size"]
 
     def seen(config: GPTConfig) -> float:
-        by_steps = steps * batch_size * shape["block_size"] if steps else math.inf
+        by_steps = steps * step_tokens if steps else math.inf
         by_time = minutes * 60 * (flops or FLOPS) / flops_per_token(config) if minutes else math.inf
         return min(by_steps, by_time)
 
@@ -77,26 +81,27 @@ def choose_plan(
         return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
 
     size = given.get("size") or "xs"
-    why = f"size {size}, as asked" if given.get("size") else "shape as asked"
+    why = [f"size {size}, as asked"] if given.get("size") else []
     if not size_is_given(given):
         configs = {size: make_config(size, vocab_size, shape) for size in SIZES}
         enough = {s: min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c)) for s, c in configs.items()}
-        fits = [s for s, c in configs.items() if seen(c) >= enough[s]]
+        fits = [
+            s for s, c in configs.items() if seen(c) >= enough[s] and weights(c) <= WEIGHTS_PER_TOKEN * tokens
+        ]
         size = fits[-1] if fits else "xs"
         names = list(SIZES)
         bigger = names[min(names.index(size) + 1, len(names) - 1)]
         speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
         budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
         budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
-        why = f"size {size}: {' or '.join(budget)} read the text {times(size)}"
-        if times(bigger) != times(size):
-            why += f", with {bigger} only {times(bigger)}"
+        less = f", with {bigger} only {times(bigger)}" if times(bigger) != times(size) else ""
+        why = [f"size {size}: {' or '.join(budget)} read the text {times(size)}{less}"]
     config = make_config(size, vocab_size, shape)
     epochs, max_iters = seen(config) / tokens, None
-    if epochs > MOST_EPOCHS and not steps:
-        epochs, max_iters = MOST_EPOCHS, math.ceil(MOST_EPOCHS * tokens / BATCH_TOKENS)
-        why += f"; it ends after {MOST_EPOCHS:g}, as more would only teach it by heart"
-    learning_rate, weight_decay = choose_rates(epochs)
+    if epochs > MOST_EPOCHS and not steps and config.arch != "gpt2":  # nanoGPT's recipe knows no such end
+        epochs, max_iters = MOST_EPOCHS, math.ceil(MOST_EPOCHS * tokens / step_tokens)
+        why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
+    learning_rate, weight_decay = choose_rates(epochs, tokens)
     return Plan(
         config=config,
         batch_size=batch_size,
@@ -105,7 +110,7 @@ def choose_plan(
         max_iters=max_iters,
         tokens_seen=epochs * tokens,
         epochs=epochs,
-        why=why,
+        why="; ".join(why),
     )
 
 
@@ -146,7 +151,9 @@ def flops_per_token(config: GPTConfig) -> int:
     return 6 * weights(c) + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
 
 
-def choose_rates(epochs: float) -> tuple[float, float]:
+def choose_rates(epochs: float, tokens: int) -> tuple[float, float]:
     """Learning rate and weight decay: what is read often is learnt by heart, unless the steps are shorter and
-    the weights keep shrinking."""
-    return (0.02, 0.0) if epochs <= 2 else (0.01, min(0.2, 0.1 * (epochs - 2)))
+    the weights keep shrinking; faster for a short text, which leaves them little time to."""
+    if epochs <= 2:
+        return 0.02, 0.0
+    return 0.01, min(0.2, 0.1 * (epochs - 2)) * math.sqrt(max(1.0, 120_000 / tokens))

@@ -145,6 +145,7 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     size = _measured(str(path), settings["table"], *columns, stat.st_mtime_ns)
     plan, minutes = _plan(settings, size), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
+    within, more = ("in less than", " More would only teach it by heart.") if plan.max_iters else ("in", "")
     return {
         "layers": config.n_layer,
         "width": config.n_embd,
@@ -153,7 +154,7 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": round(plan.epochs, 1),
         "text": f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}, width {config.n_embd}, "
         f"about {config.parameters / 1e6:.1f}M parameters. On two cores it reads some {_round(seen)} tokens "
-        f"in {minutes:g} minute{'s' if minutes != 1 else ''}: each row {_times(plan.epochs)}.",
+        f"{within} {minutes:g} minute{'s' if minutes != 1 else ''}: each row {_times(plan.epochs)}.{more}",
     }
 
 

@@ -18,6 +18,7 @@ from llm_nanogpt.checkpoint import read_checkpoint
 BIN = Path(sys.executable).parent
 TINY = ["--n-layer", "1", "--n-head", "2", "--n-embd", "32", "--block-size", "32", "--batch-size", "2"]
 TINY += ["--vocab-size", "400", "--device", "cpu", "--no-compile"]
+ENDLESS = [*TINY, "--minutes", 5, "--max-iters", 10**7]  # with minutes alone, so little text ends it
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_errors_are_one_line_and_exit_code_1(database, home):
 
 
 def test_ctrl_c_anneals_and_keeps_the_model(database, home):
-    process = start(database, "entry", *TINY, "--minutes", 5)
+    process = start(database, "entry", *ENDLESS)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     *_, note, evaluation, finished = (e for e in map(json.loads, out.splitlines()) if e["event"] != "step")
@@ -99,7 +100,7 @@ def test_ctrl_c_anneals_and_keeps_the_model(database, home):
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT] * 2, [signal.SIGTERM]])
 def test_ctrl_c_twice_or_sigterm_saves_at_once(database, home, signals):
-    process = start(database, "entry", *TINY, "--minutes", 5)
+    process = start(database, "entry", *ENDLESS)
     for number in signals:
         process.send_signal(number)
         time.sleep(0.2)

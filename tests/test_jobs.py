@@ -71,7 +71,7 @@ async def until_trained(home, run):
         await asyncio.sleep(0.05)
 
 
-ENDLESS = {"max_iters": 10**7, "eval_interval": 50}
+ENDLESS = {"max_iters": 10**7, "eval_interval": 50, "arch": "gpt2"}  # no other ends only when told to
 
 
 async def test_a_queued_run_becomes_a_model(home, enqueue, worker):

@@ -12,7 +12,7 @@ from conftest import TEXTS
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
 from datasette_nanogpt.runs import open_registry
 from datasette_nanogpt.schedule import Stop
-from datasette_nanogpt.trainer import Evaluation
+from datasette_nanogpt.trainer import Evaluation, Step
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
@@ -27,6 +27,7 @@ TINY = {
     "max_iters": 8,
     "eval_interval": 4,
     "device": "cpu",
+    "compile": False,
 }
 
 
@@ -115,7 +116,7 @@ def test_a_resumed_run_that_is_stopped_at_once_keeps_what_it_had(options, home):
             break
     stop = Stop()
     stop.requests = 2
-    *_, last = train_table(Options(options.database, "entry", resume=True), stop)
+    *_, last = train_table(Options(options.database, "entry", resume=True, compile=False), stop)
     assert (last.status, last.val_bpb) == ("stopped", event.val_bpb)
     db = sqlite_utils.Database(home / "nanogpt.db")
     assert [row["status"] for row in db["runs"].rows] == ["stopped", "stopped"]
@@ -142,8 +143,9 @@ def test_a_kill_between_weights_and_state_does_not_lose_the_better_weights(optio
 def test_anyone_may_stop_a_run_through_the_registry(options, home):
     endless = replace(options, max_iters=10**7, eval_interval=10**6)
     events = train_table(endless)
-    assert isinstance(next(events), Prepared)
-    next(events)
+    for event in events:
+        if isinstance(event, Step):
+            break
     with sqlite3.connect(home / "nanogpt.db") as db:
         db.execute("update runs set stop_requested = 1")
     *_, last = events
@@ -190,6 +192,24 @@ def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
         run(replace(resume, name="other"))
     with pytest.raises(NanogptError, match="is of entry in"):
         run(replace(resume, table="note", max_iters=20))
+
+
+def test_a_resume_that_breaks_off_goes_on_to_its_own_limit(options, home):
+    run(options)
+    resume = Options(options.database, "entry", resume=True)
+    for event in train_table(replace(resume, max_iters=16)):
+        if isinstance(event, Evaluation) and event.step == 12:
+            break
+    assert run(resume)[-1].step == 16
+
+
+def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home):
+    by_time = replace(options, max_iters=None, minutes=0.9, batch_size=64)
+    *_, last = run(by_time)
+    settings = read_checkpoint(home / "nanogpt-blog").meta["settings"]
+    assert last.status == "finished" and last.step == settings["max_iters"] and last.seconds < 50
+    *_, more = run(Options(options.database, "entry", resume=True, minutes=(last.seconds + 2) / 60))
+    assert more.step > last.step
 
 
 def test_a_name_is_not_taken_over(options, home, make_model):

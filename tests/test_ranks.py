@@ -16,6 +16,7 @@ from llm_nanogpt.errors import NanogptError
 
 TINY = ["--n-layer", "1", "--n-head", "2", "--n-embd", "32", "--block-size", "32", "--batch-size", "4"]
 TINY += ["--vocab-size", "400", "--device", "cpu", "--dropout", "0", "--no-compile"]
+ENDLESS = [*TINY, "--minutes", 10, "--max-iters", 10**7]  # with minutes alone, so little text ends it
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_two_processes_learn_what_one_does(database, start, monkeypatch):
 @pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
 def test_ctrl_c_ends_all_and_keeps_what_was_learnt(database, home, start):
-    process = start(database, "entry", *TINY, "--minutes", 10)
+    process = start(database, "entry", *ENDLESS)
     until(process, "step")
     started = workers(process)
     assert len(started) == 2
@@ -118,7 +119,7 @@ def test_ctrl_c_ends_all_and_keeps_what_was_learnt(database, home, start):
 @pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
 def test_a_process_that_dies_ends_all_with_one_message(database, home, start):
-    process = start(database, "entry", *TINY, "--minutes", 10)
+    process = start(database, "entry", *ENDLESS)
     until(process, "evaluation")
     started = workers(process)
     os.kill(started[-1], signal.SIGKILL)

@@ -98,13 +98,15 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
 
     page = await datasette.client.get(path_of("entry"), actor=ROOT)
     _, plain = await estimate(minutes="3")
-    assert plain["estimate"]["text"] in page.text
-    _, longer = await estimate(minutes="6")
-    assert longer["estimate"]["tokens"] == 2 * plain["estimate"]["tokens"]
+    assert plain["estimate"]["text"] in page.text and "by heart" in plain["estimate"]["text"]
+    timed = {"arch": "gpt2", "size": "m"}  # ends with the minutes
+    (_, short), (_, longer) = [await estimate(minutes=minutes, **timed) for minutes in ("3", "6")]
+    assert longer["estimate"]["tokens"] == pytest.approx(2 * short["estimate"]["tokens"], abs=1)
+    assert "by heart" not in longer["estimate"]["text"]
     sizes = [(await estimate(size=size))[1]["estimate"]["parameters"] for size in ("xs", "s", "m", "l")]
     assert sizes == sorted(set(sizes)) and (await estimate(size="xxl"))[0] == 400
-    _, fewer = await estimate(where="id < 100", minutes="3")
-    assert fewer["estimate"]["epochs"] > 2 * plain["estimate"]["epochs"]
+    _, fewer = await estimate(where="id < 100", minutes="3", **timed)
+    assert fewer["estimate"]["epochs"] > 2 * short["estimate"]["epochs"]
     _, deep = await estimate(n_layer="5", n_embd="64")
     assert (deep["estimate"]["layers"], deep["estimate"]["width"]) == (5, 64)
     status, wrong = await estimate(n_embd="18", n_head="6")
