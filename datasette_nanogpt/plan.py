@@ -85,17 +85,19 @@ def choose_plan(
     if not size_is_given(given):
         configs = {size: make_config(size, vocab_size, shape) for size in SIZES}
         enough = {s: min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c)) for s, c in configs.items()}
-        fits = [
-            s for s, c in configs.items() if seen(c) >= enough[s] and weights(c) <= WEIGHTS_PER_TOKEN * tokens
-        ]
+        in_time = [s for s, c in configs.items() if seen(c) >= enough[s]]
+        fits = [s for s in in_time if weights(configs[s]) <= WEIGHTS_PER_TOKEN * tokens]
         size = fits[-1] if fits else "xs"
-        names = list(SIZES)
-        bigger = names[min(names.index(size) + 1, len(names) - 1)]
         speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
         budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
         budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
-        less = f", with {bigger} only {times(bigger)}" if times(bigger) != times(size) else ""
-        why = [f"size {size}: {' or '.join(budget)} read the text {times(size)}{less}"]
+        why = [f"size {size}: {' or '.join(budget)} read the text {times(size)}"]
+        names = list(SIZES)
+        bigger = names[min(names.index(size) + 1, len(names) - 1)]
+        if bigger in in_time and bigger != size:
+            why.append(f"{bigger} would know so little text by heart at once")
+        elif times(bigger) != times(size):
+            why[0] += f", with {bigger} only {times(bigger)}"
     config = make_config(size, vocab_size, shape)
     epochs, max_iters = seen(config) / tokens, None
     if epochs > MOST_EPOCHS and not steps and config.arch != "gpt2":  # nanoGPT's recipe knows no such end

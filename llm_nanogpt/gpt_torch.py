@@ -152,12 +152,17 @@ class Qwen3(GPT):
             a, m = layer.self_attn, layer.mlp
             y = layer.input_layernorm(x)
             q, k, v = (p(y).unflatten(-1, (-1, self.config.head_dim)) for p in (a.q_proj, a.k_proj, a.v_proj))
-            q, k = (rotate(n(t).transpose(1, 2), cos, sin) for n, t in ((a.q_norm, q), (a.k_norm, k)))
+            q, k = (rotate(norm(n, t).transpose(1, 2), cos, sin) for n, t in ((a.q_norm, q), (a.k_norm, k)))
             y = self.attend(i, q, k, v.transpose(1, 2), cache)
             x = x + self.drop(a.o_proj(y.transpose(1, 2).flatten(2)))
             y = layer.post_attention_layernorm(x)
             x = x + self.drop(m.down_proj(F.silu(m.gate_proj(y)) * m.up_proj(y)))
         return self.model.norm(x)
+
+
+def norm(layer: nn.RMSNorm, x: Tensor) -> Tensor:
+    """In the precision of x, which under autocast is not that of the weights: torch's kernel wants one."""
+    return F.rms_norm(x, layer.normalized_shape, layer.weight.to(x.dtype), layer.eps)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
