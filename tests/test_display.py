@@ -15,6 +15,7 @@ STEP = Step(
     progress=0.1,
     eta=573.0,
     mfu=0.61,
+    memory=None,
 )
 EVERYTHING = "step 1,234  loss 3.250  2.125 bits per byte  12,345 tokens/s (61% MFU)  9m 33s left"
 
