@@ -179,6 +179,7 @@ class Run:
         if queued:
             self.db["runs"].update(queued, row)
         self._beat = 0.0
+        self._told: dict[str, Any] = {}  # of the last step
 
     def update(self, **values: Any) -> None:
         self._beat = time.monotonic()
@@ -193,13 +194,15 @@ class Run:
     def step(self, event: Step) -> None:
         names = "step seconds train_loss train_bpb learning_rate tokens_per_second mfu memory"
         self._insert("metrics", event, names)
+        self._told = _fields(event, "step progress eta tokens_per_second memory")
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
-            self.update(**_fields(event, "step progress eta tokens_per_second memory"))
+            self.update(**self._told)
 
     def evaluation(self, event: Evaluation) -> None:
         self._insert("metrics", event, "step seconds val_loss val_bpb")
         self._insert("samples", event, "step val_bpb sample")
-        self.update(step=event.step, **({"val_bpb": event.val_bpb} if event.best else {}))
+        best = {"val_bpb": event.val_bpb} if event.best else {}
+        self.update(**self._told | best | {"step": event.step})
 
     def _insert(self, table: str, event: Any, names: str) -> None:
         self.db[table].insert({"run": self.id, **_fields(event, names)})

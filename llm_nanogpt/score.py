@@ -84,7 +84,7 @@ def open_rows(
         if known.get("table") == table and title is None and not body:
             found = open_source(database, table, title=known["title"] or "", body=known["body"], where=where)
             # What was HTML then is not for a sample of other rows to decide.
-            return replace(found, is_html=frozenset(known["html"]))
+            return replace(found, is_html=frozenset(known.get("html") or ()))
     return open_source(database, table, title=title, body=tuple(body), where=where)
 
 

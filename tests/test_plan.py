@@ -79,7 +79,7 @@ def test_a_little_text_ends_the_run_before_the_minutes_do():
         assert tiny.max_iters == plan(TINY, 20.0, given=given).max_iters
     # Not where there is no time for so much, where the steps are given, nor in nanoGPT's recipe.
     for other in (plan(LARGE), plan(TINY, 10.0, steps=10**6), plan(TINY, given={"arch": "gpt2"})):
-        assert other.max_iters is None and "by heart" not in other.why
+        assert other.max_iters is None and "ends after" not in other.why
 
 
 def test_each_process_gets_the_same_number_of_windows():
