@@ -186,7 +186,12 @@ class Training:
                 self.last_report = self.seconds()
             if self.evaluation_due() and not self.schedule.done(self.now()):
                 yield self.evaluate()
-                if self.turned >= TURNED and self.settings.decay_share and not self.annealing:
+                if (
+                    self.by_time
+                    and self.turned >= TURNED
+                    and self.settings.decay_share
+                    and not self.annealing
+                ):
                     yield self.anneal("Held-out text is predicted worse and worse, so this ends early")
                 self.last_report = self.last_state = self.seconds()
             elif self.state_due():

@@ -174,11 +174,11 @@ def test_memory_is_counted_in_bytes():
 
 def test_a_run_that_only_learns_by_heart_ends_early(tokens, tmp_path):
     little = replace(tokens, train=tokens.train[:400])
-    settings = replace(SETTINGS, max_iters=5000, eval_interval=20)
+    settings = replace(SETTINGS, minutes=5, max_iters=5000, eval_interval=20)
     events = list(run(little, tmp_path, settings))
     scores = [e for e in events if isinstance(e, Evaluation)]
     assert scores[-1].step < 2500 and scores[-1].val_bpb > 1.01 * min(e.val_bpb for e in scores)
     assert any(isinstance(e, Note) and "ends early" in e.text for e in events)
-    # nanoGPT's recipe goes on.
+    # Who asks for steps gets them, and nanoGPT's recipe goes on.
     events = list(run(little, tmp_path, replace(settings, max_iters=300, decay_share=0.0)))
     assert [e for e in events if isinstance(e, Evaluation)][-1].step == 300
