@@ -28,9 +28,8 @@ TRIAL_TOKENS = 1024  # in a trial's batch, at most
 CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.36 times as fast (2 x 128, bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.3
-STEP_SHARE = (
-    0.5  # of a step's time that is forward and backward: whole steps reached 112 GFLOP/s, trials some 220
-)
+# Forward and backward pass, of the time of a step: trials reached some 220 GFLOP/s where whole steps of l did 112.
+STEP_SHARE = 0.5
 COMPILERS = ("g++", "clang++", "c++")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
