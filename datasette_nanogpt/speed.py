@@ -28,7 +28,7 @@ TRIAL_TOKENS = 1024  # in a trial's batch, at most
 CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.36 times as fast (2 x 128, bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.3
-# Forward and backward pass, of the time of a step: trials reached some 220 GFLOP/s where whole steps of l did 112.
+# Forward and backward pass, of the time of a step: 220 GFLOP/s in a trial were 112 in whole steps of size l.
 STEP_SHARE = 0.5
 COMPILERS = ("g++", "clang++", "c++")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
