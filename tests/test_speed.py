@@ -118,7 +118,7 @@ def test_a_compiled_model_learns_as_well(tokens, tmp_path):
 
 
 def test_mfu_is_told(tokens, tmp_path):
-    settings, stop = replace(SETTINGS, max_iters=None, minutes=1), Stop()
+    settings, stop = replace(SETTINGS, max_iters=None, minutes=1, eval_interval=None), Stop()
     training = Training(model_of(), tokens, settings, lambda: tmp_path)
     steps = []
     for event in training.run(stop):
