@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import test_trainer
 import torch
 from conftest import tiny_config
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,23 +15,10 @@ from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.plan import flops_per_token
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.speed import mps_differs, settle, trial_batch
-from datasette_nanogpt.trainer import Settings, Tokens, Training, train
+from datasette_nanogpt.trainer import Tokens, Training, train
 from llm_nanogpt.gpt_torch import build
 
-SETTINGS = Settings(
-    batch_size=4,
-    learning_rate=0.02,
-    weight_decay=0.0,
-    warmup_steps=2,
-    decay_share=0.5,
-    dropout=0.0,
-    seed=0,
-    device="cpu",
-    compile=False,
-    bf16=False,
-    max_iters=60,
-    eval_interval=60,
-)
+SETTINGS = replace(test_trainer.SETTINGS, max_iters=60, eval_interval=60)
 
 
 def model_of(**changes):
