@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import random
 import re
 import sqlite3
@@ -21,6 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from machine import machine
 
 POLL_SECONDS = 1.0  # as static/run.js
 PAUSE_SECONDS = 0.05  # between two requests for /
@@ -45,13 +46,6 @@ def spread(seconds: list[float]) -> dict[str, float]:
     found = sorted(seconds)
     at = {share: found[min(len(found) - 1, int(len(found) * share))] for share in (0.5, 0.9, 0.99)}
     return dict(zip(FIELDS, (round(s * 1000, 1) for s in (*at.values(), found[-1])), strict=True))
-
-
-def machine() -> dict:
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text() + "\nmodel name: ?")[1]
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()}
 
 
 async def poll(clients: int, base: str, cookie: str, run: str) -> None:
@@ -150,7 +144,8 @@ def measure(folder: Path, clients: int, seconds: float) -> dict:
             "poll_ms": json.loads(told),
             "server_cpu_share": round(used / seconds, 3),
             "tokens_per_second": round(status["tokens_per_second"] or 0),
-            **machine(),
+            "machine": machine(),
+            "load": os.getloadavg(),
         }
     finally:
         server.terminate()
@@ -179,7 +174,8 @@ def main():
         f"beside a run of {found['tokens_per_second']:,} tokens/s; the server took",
         f"{found['server_cpu_share']:.0%} of a core; first metrics after {found['first_metrics_seconds']} s",
     )
-    print(f"{found['cpu']}, {found['cores']} cores, load {found['load'][0]:.1f}")
+    on = found["machine"]
+    print(f"{on['processor']}, {on['cores']} cores, load {found['load'][0]:.1f}")
 
 
 if __name__ == "__main__":

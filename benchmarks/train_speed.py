@@ -11,13 +11,12 @@ which is measured in the same process.
 
 import argparse
 import json
-import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
+
+from machine import machine
 
 SIZES = ["2x128", "4x128", "4x256", "6x384"]  # layers x width
 VOCABULARY, WINDOWS, BLOCK = 4096, 4, 256
@@ -83,24 +82,11 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
 
 def peak_bytes(device: str) -> int:
     """Of the GPU's memory, or of this process with all that it imported."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.max_memory_allocated()
-    # kB on Linux, bytes on macOS
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def machine_line() -> str:
     import torch
 
-    name = torch.cpu.get_capabilities().get("cpu_name") if hasattr(torch.cpu, "get_capabilities") else None
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
-    return (
-        f"{name or platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, {platform.system()}, torch {torch.__version__}"
-    )
+    from datasette_nanogpt.speed import peak_memory
+
+    return torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory() or 0
 
 
 def main():
@@ -117,11 +103,14 @@ def main():
     args = parser.parse_args()
     if args.child:
         return print(json.dumps(measure(**json.loads(args.child))))
+
     from llm_nanogpt.device import choose_device
 
     device, _ = choose_device(args.device)
-    rows = []
-    print(machine_line())
+    rows, on = [], machine()
+    print(
+        f"{on['processor']}, {on['cores']} cores, {on['system']}, torch {on['versions']['torch']}, {device}"
+    )
     print("size    precision  compiled   step ms  tokens/s    MFU  peak MB  start-up s")
     for size in args.sizes:
         for precision in ("fp32", "bf16"):
@@ -144,7 +133,7 @@ def main():
                     flush=True,
                 )
     if args.json:
-        json.dump({"machine": machine_line(), "rows": rows}, args.json, indent=1)
+        json.dump({"machine": on, "rows": rows}, args.json, indent=1)
 
 
 if __name__ == "__main__":
