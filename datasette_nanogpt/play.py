@@ -98,22 +98,17 @@ async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncIterator[list[dict
 
 def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited], int, bool]:
     """What of the texts stands in the table that the model was trained on. Raises NanogptError without it."""
+    from llm_nanogpt.score import open_rows
+
     source = checkpoint.meta["source"]
 
     def rows():
         if source.get("sql"):
             opened = [open_source(source["database"], "query", sql=source["sql"])]
         else:
-            opened = [
-                open_source(
-                    source["database"],
-                    known["table"],
-                    title=known["title"] or "",
-                    body=known["body"],
-                    where=source.get("where"),
-                )
-                for known in source.get("tables") or [source]
-            ]
+            tables = [known["table"] for known in source.get("tables") or [source]]
+            where = source.get("where")
+            opened = [open_rows(checkpoint, source["database"], table, where=where) for table in tables]
         for table in opened:
             for keys, document in table.keyed_documents():
                 yield table.table, keys, document
