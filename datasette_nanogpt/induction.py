@@ -35,6 +35,7 @@ def start_with_induction_heads(model: Qwen3) -> None:
     size = min(empty.stop - empty.start, half) // 2 * 2  # numbers in a code
     if c.n_layer < 2 or size < 2:
         return
+    constant = empty.stop  # the dimension after the room
     known, empty = slice(empty.start), slice(empty.start, empty.start + size)
     look_back, match = (layer.self_attn for layer in model.model.layers[:2])
     for head in (look_back, match):
@@ -43,7 +44,6 @@ def start_with_induction_heads(model: Qwen3) -> None:
 
     # Query and key come from the constant dimension of the embedding alone, the key turned one position
     # on, so that they agree where the key stands one before the query.
-    constant = c.n_embd - 2
     i = torch.arange(fast)
     angle = c.rope_theta ** (-i / half)
     look_back.q_proj.weight[i, constant] = 2.0

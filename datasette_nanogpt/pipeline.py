@@ -554,11 +554,12 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
     from .speed import training_flops
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
-    steps = {"steps": o.max_iters} if o.max_iters else {}
-    if minutes and minutes >= MEASURED_MINUTES and not steps and not size_is_given(o.given()):
-        steps["flops"] = training_flops(device, vocab_size)
-    _, processes = launched()
-    plan = choose_plan(o.given(), train_tokens, vocab_size, minutes, processes=processes, **steps)
+    flops = None
+    if minutes and minutes >= MEASURED_MINUTES and not o.max_iters and not size_is_given(o.given()):
+        flops = training_flops(device, vocab_size)
+    plan = choose_plan(
+        o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=launched()[1]
+    )
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
     recipe: dict[str, Any] = (
         {
