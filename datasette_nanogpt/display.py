@@ -180,8 +180,8 @@ def plan_lines(p: Prepared) -> list[str]:
         + (f" ({', '.join(notes)})" if notes else ""),
         f"       {c['train_tokens'] + c['val_tokens']:,} tokens of {m.vocab_size:,} kinds "
         f"({p.tokenizer} tokenizer), {held}",
-        f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.n_layer} layers, {m.n_head} heads, "
-        f"width {m.n_embd}, context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
+        f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, "
+        f"context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
         f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
         *([f"       {p.plan_reason}"] if p.plan_reason and not resumed else []),
     ]

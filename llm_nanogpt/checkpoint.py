@@ -163,6 +163,15 @@ class GPTConfig:
         return shapes
 
     @property
+    def shape(self) -> str:
+        """In words."""
+        counted = (
+            f"{n} {what}{'s' if n != 1 else ''}"
+            for n, what in ((self.n_layer, "layer"), (self.n_head, "head"))
+        )
+        return f"{', '.join(counted)}, width {self.n_embd}"
+
+    @property
     def parameters(self) -> int:
         """How many numbers the model has. A tied embedding counts once."""
         import math

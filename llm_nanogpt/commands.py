@@ -218,7 +218,7 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
     told = {
         "columns": " + ".join([*filter(None, [source.get("title")]), *source.get("body", [])]),
         "where": source.get("where") or "",
-        "shape": f"{c.n_layer} layers, {c.n_head} heads, width {c.n_embd}",
+        "shape": c.shape,
         "tokenizer": meta.get("tokenizer") or "",
         "options": ", ".join(f"{k} {v}" for k, v in options.items() if k not in ("database", "table")),
         "versions": ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items()),

@@ -137,3 +137,8 @@ def test_publish_replaces_and_recovers(make_model, home):
     old.rename(home / ".m.old")
     recover(old)
     assert np.array_equal(read_weights(read_checkpoint(old))["model.norm.weight"].shape, (32,))
+
+
+def test_a_shape_is_told_in_words():
+    assert tiny_config(n_layer=1, n_head=1, n_kv_head=1).shape == "1 layer, 1 head, width 32"
+    assert tiny_config(n_layer=2, n_head=4).shape == "2 layers, 4 heads, width 32"
