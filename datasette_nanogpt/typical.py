@@ -119,13 +119,15 @@ def seen_in_training(checkpoint: Checkpoint) -> Callable[[Sequence[int]], str | 
     """
     import numpy as np
 
+    from .dataset import token_dtype
+
     folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {"cut": True}
     files = {"trained": folder / "train.bin", "held out": folder / "val.bin"}
     if corpus["cut"] or not all(file.exists() for file in files.values()):
         return lambda ids: None
     vocab_size = checkpoint.config.vocab_size
     known = {kind: set(_digests(file, vocab_size)) for kind, file in files.items()}
-    dtype = np.uint16 if vocab_size <= 2**16 else np.uint32
+    dtype = token_dtype(vocab_size)
 
     def seen(ids: Sequence[int]) -> str:
         wanted = _digest_of_ids(np.asarray(ids, dtype=dtype))
