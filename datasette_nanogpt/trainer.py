@@ -186,12 +186,7 @@ class Training:
                 self.last_report = self.seconds()
             if self.evaluation_due() and not self.schedule.done(self.now()):
                 yield self.evaluate()
-                if (
-                    self.by_time
-                    and self.turned >= TURNED
-                    and self.settings.decay_share
-                    and not self.annealing
-                ):
+                if self.past_its_best and not self.annealing:
                     yield self.anneal("Held-out text is predicted worse and worse, so this ends early")
                 self.last_report = self.last_state = self.seconds()
             elif self.state_due():
@@ -296,6 +291,11 @@ class Training:
     def annealing(self) -> bool:
         """Whether the run was asked to stop, and its rate runs down."""
         return self.schedule.stop_at is not None
+
+    @property
+    def past_its_best(self) -> bool:
+        """Whether to end early. Who asked for steps gets them, and nanoGPT's recipe goes on."""
+        return self.by_time and bool(self.settings.decay_share) and self.turned >= TURNED
 
     def anneal(self, what: str) -> Note:
         self.save_state()
