@@ -76,28 +76,15 @@ def choose_plan(
         by_time = minutes * 60 * (flops or FLOPS) / flops_per_token(config) if minutes else math.inf
         return min(by_steps, by_time)
 
-    def times(size: str) -> str:
-        readings = seen(configs[size]) / tokens
-        return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
-
     size = given.get("size") or "xs"
     why = [f"size {size}, as asked"] if given.get("size") else []
     if not size_is_given(given):
         configs = {size: make_config(size, vocab_size, shape) for size in SIZES}
-        enough = {s: min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c)) for s, c in configs.items()}
-        in_time = [s for s, c in configs.items() if seen(c) >= enough[s]]
-        fits = [s for s in in_time if weights(configs[s]) <= WEIGHTS_PER_TOKEN * tokens]
-        size = fits[-1] if fits else "xs"
+        size, compared = choose_size(configs, tokens, {s: seen(c) for s, c in configs.items()})
         speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
         budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
         budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
-        why = [f"size {size}: {' or '.join(budget)} read the text {times(size)}"]
-        names = list(SIZES)
-        bigger = names[min(names.index(size) + 1, len(names) - 1)]
-        if bigger in in_time and bigger != size:
-            why.append(f"{bigger} would know so little text by heart at once")
-        elif times(bigger) != times(size):
-            why[0] += f", with {bigger} only {times(bigger)}"
+        why = [f"size {size}: {' or '.join(budget)} read the text {compared}"]
     config = make_config(size, vocab_size, shape)
     epochs, max_iters = seen(config) / tokens, None
     if epochs > MOST_EPOCHS and not steps and config.arch != "gpt2":  # nanoGPT's recipe knows no such end
@@ -113,6 +100,27 @@ def choose_plan(
         tokens_seen=epochs * tokens,
         epochs=epochs,
         why="; ".join(why),
+    )
+
+
+def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str, float]) -> tuple[str, str]:
+    """The biggest size that the text and the time allow, and how often it reads the text beside the next one.
+    `seen` is how many tokens each size reads in that time."""
+
+    def times(size: str) -> str:
+        readings = seen[size] / tokens
+        return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
+
+    in_time = [
+        s for s, c in configs.items() if seen[s] >= min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c))
+    ]
+    fits = [s for s in in_time if weights(configs[s]) <= WEIGHTS_PER_TOKEN * tokens]
+    size = fits[-1] if fits else "xs"
+    bigger = next(iter(list(configs)[list(configs).index(size) + 1 :]), size)
+    if bigger in in_time and bigger != size:
+        return size, f"{times(size)}; {bigger} would know so little text by heart at once"
+    return size, times(size) + (
+        f", with {bigger} only {times(bigger)}" if times(bigger) != times(size) else ""
     )
 
 
