@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,17 +52,26 @@ def origin_of_model(datasette: Any, meta: Mapping[str, Any]) -> Origin | None:
     return origin(datasette, source.get("database"), None if source.get("sql") else tables)
 
 
-async def models_of_table(datasette: Any, actor: Any, database: str, table: str) -> list[Checkpoint]:
-    """The models that were trained on a table, among others maybe, and that the actor may see; the last
-    trained one first."""
+async def visible_models(
+    datasette: Any, actor: Any, wanted: Callable[[Origin], bool]
+) -> list[tuple[Checkpoint, Origin]]:
+    """The models of `wanted` origins that the actor may see, without those that do not load: whose are they?"""
     found = []
     for _, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(datasette._nanogpt.home))):
-        if isinstance(checkpoint, NanogptError):
-            continue  # nobody knows whose it is
-        of = origin_of_model(datasette, checkpoint.meta)
-        here = of and of.database == database and table in of.tables
-        if here and await may(datasette, actor, "view-table", of):
-            found.append(checkpoint)
+        if not isinstance(checkpoint, NanogptError):
+            of = origin_of_model(datasette, checkpoint.meta)
+            if of and wanted(of) and await may(datasette, actor, "view-table", of):
+                found.append((checkpoint, of))
+    return found
+
+
+async def models_of_table(datasette: Any, actor: Any, database: str, table: str) -> list[Checkpoint]:
+    """The visible models that were trained on a table, among others maybe; the last trained one first."""
+
+    def here(of: Origin) -> bool:
+        return of.database == database and table in of.tables
+
+    found = [one for one, _ in await visible_models(datasette, actor, here)]
     return sorted(found, key=lambda one: (one.meta.get("training") or {}).get("updated") or "", reverse=True)
 
 

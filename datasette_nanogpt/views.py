@@ -17,11 +17,11 @@ from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 
-from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, valid_name
+from llm_nanogpt.checkpoint import read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
 from . import chart, filters, jobs, news, play, start
-from .access import Origin, may, origin_of_model, origin_of_run
+from .access import Origin, may, origin_of_model, origin_of_run, visible_models
 from .hookspecs import document_hook
 
 SHOWN_RUNS = 100
@@ -78,18 +78,14 @@ async def visible_runs(datasette, request, where="1", *values) -> list[dict[str,
     return found
 
 
-async def visible_models(datasette, request, of: Origin | None = None) -> list[dict[str, Any]]:
-    found = []
-    for name, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(home_of(datasette)))):
-        if isinstance(checkpoint, NanogptError):
-            continue  # nobody knows whose it is
-        origin = origin_of_model(datasette, checkpoint.meta)
-        if not await may(datasette, request.actor, "view-table", origin) or (of and of != origin):
-            continue
+async def told_models(datasette, request, of: Origin | None = None) -> list[dict[str, Any]]:
+    """The models that the actor may see, those of one origin or all."""
+    told = []
+    for checkpoint, origin in await visible_models(datasette, request.actor, lambda o: of in (None, o)):
         source, score = (checkpoint.meta.get(key) or {} for key in ("source", "score"))
-        found.append(
+        told.append(
             {
-                "name": name,
+                "name": checkpoint.name,
                 "database": origin.database,
                 "table": source.get("table"),
                 "rows": source.get("rows"),
@@ -98,7 +94,7 @@ async def visible_models(datasette, request, of: Origin | None = None) -> list[d
                 "trained": (checkpoint.meta.get("training") or {}).get("updated"),
             }
         )
-    return found
+    return told
 
 
 # ---- All runs and models
@@ -106,7 +102,7 @@ async def visible_models(datasette, request, of: Origin | None = None) -> list[d
 
 async def index_page(datasette, request):
     found = await visible_runs(datasette, request)
-    models = await visible_models(datasette, request)
+    models = await told_models(datasette, request)
     runs = [told_run(*pair) for pair in found]
     if wants_json(request):
         return Response.json({"ok": True, "runs": runs, "models": models})
@@ -190,7 +186,7 @@ async def table_page(datasette, request):
             error = error or str(ex)
     found = await visible_runs(datasette, request, '"table" = ?', table)
     runs = [told_run(run, origin) for run, origin in found if origin == here]
-    context = {"runs": runs, "models": await visible_models(datasette, request, here), "error": error}
+    context = {"runs": runs, "models": await told_models(datasette, request, here), "error": error}
     if wants_json(request) or said_json(request):
         told = {"ok": error is None, **context, "offer": offer, "estimate": estimate}
         return Response.json(told, status=status)
