@@ -55,7 +55,7 @@ def origin_of_model(datasette: Any, meta: Mapping[str, Any]) -> Origin | None:
 async def visible_models(
     datasette: Any, actor: Any, wanted: Callable[[Origin], bool]
 ) -> list[tuple[Checkpoint, Origin]]:
-    """The models of `wanted` origins that the actor may see, without those that do not load: whose are they?"""
+    """The models of `wanted` origins that the actor may see, without those that do not load."""
     found = []
     for _, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(datasette._nanogpt.home))):
         if not isinstance(checkpoint, NanogptError):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from llm_nanogpt.gpt_torch import GPT
+
+from .plan import NEWTON_SCHULZ_STEPS
 
 # Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
 EMBEDDING_RATE = 3.0  # of an embedding whose elements are about 1
@@ -22,17 +25,18 @@ GAIN_RATE = 1.0
 EMBEDDING_DECAY, OUTPUT_DECAY = 0.75, 10.0  # relative to the matrices' weight decay
 MOMENTUM = 0.95
 # Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values
-# into about 0.7 to 1.2 in five steps.
+# into about 0.7 to 1.2 in NEWTON_SCHULZ_STEPS.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-NEWTON_SCHULZ_STEPS = 5
 
 
 class Muon(Optimizer):
     """Momentum whose update, for each matrix, is replaced by the nearest orthogonal one.
 
-    torch.optim.Muon steps one matrix at a time in bfloat16; this one stacks matrices of one shape and
-    uses their own precision on the CPU. Measured in benchmarks/LOG.md.
+    torch.optim.Muon steps one matrix at a time, in bfloat16; this one stacks matrices of one shape, in the
+    precision that suits the machine. Measured in benchmarks/LOG.md.
     """
+
+    bf16 = False  # set where bfloat16 was found faster: speed.settle
 
     def __init__(self, params, lr: float, weight_decay: float = 0.0, momentum: float = MOMENTUM):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
@@ -53,13 +57,14 @@ class Muon(Optimizer):
                 scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
                 if group["weight_decay"]:
                     torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(params, list(orthogonalize(torch.stack(updates)).unbind()), alpha=-scale)
+                steps = orthogonalize(torch.stack(updates), self.bf16)
+                torch._foreach_add_(params, list(steps.unbind()), alpha=-scale)
 
 
-def orthogonalize(m: Tensor) -> Tensor:
+def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
     """(n, rows, columns) matrices -> about the nearest (semi-)orthogonal ones, by Newton-Schulz."""
     dtype = m.dtype
-    x = m.bfloat16() if m.is_cuda else m
+    x = m.bfloat16() if bf16 or m.is_cuda else m
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.mT
@@ -102,6 +107,12 @@ def make_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> li
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def use_bf16(optimizers: Sequence[Optimizer], bf16: bool) -> None:
+    for optimizer in optimizers:
+        if isinstance(optimizer, Muon):
+            optimizer.bf16 = bf16
 
 
 def set_rate(optimizers: list[Optimizer], share: float) -> None:

@@ -22,7 +22,7 @@ TOKENS_PER_WEIGHT = 20  # or so much text
 WEIGHTS_PER_TOKEN = 20  # of the text, at most: with more it is learnt by heart at once
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
-
+NEWTON_SCHULZ_STEPS = 5  # of Muon, see optim.py
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
@@ -73,7 +73,8 @@ def choose_plan(
 
     def seen(config: GPTConfig) -> float:
         by_steps = steps * step_tokens if steps else math.inf
-        by_time = minutes * 60 * (flops or FLOPS) / flops_per_token(config) if minutes else math.inf
+        step_seconds = flops_per_step(config, step_tokens) / (flops or FLOPS)
+        by_time = minutes * 60 / step_seconds * step_tokens if minutes else math.inf
         return min(by_steps, by_time)
 
     size = given.get("size") or "xs"
@@ -159,6 +160,16 @@ def flops_per_token(config: GPTConfig) -> int:
     position in attention. Counted as PaLM and nanoGPT do, as if nothing of the attention were masked."""
     c = config
     return 6 * weights(c) + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
+
+
+def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
+    """Of a training step: the model's and, however few its tokens, those of the optimizer's Newton-Schulz."""
+    flops = step_tokens * flops_per_token(config)
+    for name, shape in config.tensors().items():
+        if config.arch != "gpt2" and ".layers." in name and len(shape) == 2:
+            rows, columns = sorted(shape)
+            flops += NEWTON_SCHULZ_STEPS * (4 * rows**2 * columns + 2 * rows**3)
+    return flops
 
 
 def choose_rates(epochs: float, tokens: int) -> tuple[float, float]:

@@ -11,16 +11,18 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext, suppress
 
 import torch
+from torch.optim import Optimizer
 
 from llm_nanogpt.checkpoint import GPTConfig
 from llm_nanogpt.gpt_torch import GPT, build
 
 from .events import Note, Speed
-from .plan import flops_per_token, make_config
+from .optim import make_optimizers, use_bf16
+from .plan import flops_per_step, flops_per_token, make_config
 
 SHORT_SECONDS = 50.0  # trials take a second or two: shorter runs do without
 TRIAL_SECONDS = 0.4  # of each trial, or two steps
@@ -28,8 +30,6 @@ TRIAL_TOKENS = 1024  # in a trial's batch, at most
 CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.36 times as fast (2 x 128, bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.3
-# Forward and backward pass, of the time of a step: 220 GFLOP/s in a trial were 112 in whole steps of size l.
-STEP_SHARE = 0.5
 COMPILERS = ("g++", "clang++", "c++")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
@@ -89,14 +89,15 @@ def autocast(device: str, bf16: bool):
 
 
 def training_flops(device: str, vocab_size: int) -> float:
-    """FLOP/s of this machine in training, by a trial of a middling model: forward and backward in the faster
-    precision, and the optimizers' share. Takes about 3 s on two cores."""
+    """FLOP/s of this machine in training, by trial steps of a middling model in the faster precision. Takes
+    about 3 s on two cores."""
     config = make_config("m", vocab_size, {"block_size": 1024})
     with torch.random.fork_rng():
         model = build(config).to(device)
         batch = trial_batch(config, 1, device)
-        seconds = min(trial(model, batch, bf16) for bf16 in (False, True))
-    return flops_per_token(config) * batch.numel() * STEP_SHARE / seconds
+        optimizers = make_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
+        seconds = min(trial(model, batch, bf16, optimizers) for bf16 in (False, True))
+    return flops_per_step(config, batch[:, 1:].numel()) / seconds
 
 
 def product_speed(device: str, bf16: bool = False) -> float:
@@ -126,15 +127,19 @@ def trial_batch(config: GPTConfig, batch_size: int, device: str) -> torch.Tensor
     return torch.randint(config.vocab_size, (rows, config.block_size + 1)).to(device)
 
 
-def trial(forward: Callable, batch: torch.Tensor, bf16: bool) -> float:
-    """Seconds of one forward and backward pass, the best of a few. Leaves gradients behind."""
+def trial(forward: Callable, batch: torch.Tensor, bf16: bool, optimizers: Sequence[Optimizer] = ()) -> float:
+    """Seconds of one forward and backward pass, and a step of the optimizers, the best of a few. Leaves
+    gradients behind."""
     device = batch.device.type
+    use_bf16(optimizers, bf16)
     best, spent, steps = math.inf, 0.0, 0
     while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
         started = time.perf_counter()
         with autocast(device, bf16):
             loss = forward(batch[:, :-1], batch[:, 1:])
         loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
         synchronize(device)
         seconds = time.perf_counter() - started
         best, spent, steps = min(best, seconds), spent + seconds, steps + 1

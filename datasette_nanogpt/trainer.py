@@ -24,7 +24,7 @@ from llm_nanogpt.gpt_torch import GPT
 
 from .dataset import Windows
 from .events import Evaluation, Event, Note, Step
-from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors
+from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors, use_bf16
 from .plan import flops_per_token
 from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
@@ -226,6 +226,7 @@ class Training:
 
     def set_up(self, bf16: bool, compiled: bool, forward: Callable | None = None) -> None:
         self.bf16 = bf16
+        use_bf16(self.optimizers, bf16)
         self.forward = self.ranks.wrap(self.model)
         if compiled:
             self.forward = (

@@ -14,9 +14,12 @@ from datasette_nanogpt.optim import (
 from llm_nanogpt.gpt_torch import build
 
 
+@pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 40, 16), (2, 16, 40)])
-def test_newton_schulz_brings_singular_values_to_about_one(shape):
-    values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+def test_newton_schulz_brings_singular_values_to_about_one(shape, bf16):
+    orthogonal = orthogonalize(torch.randn(shape), bf16)
+    assert orthogonal.dtype == torch.float32
+    values = torch.linalg.svdvals(orthogonal)
     assert values.min() > 0.6 and values.max() < 1.3
 
 

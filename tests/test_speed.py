@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from datasette_nanogpt.dataset import finish
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
-from datasette_nanogpt.plan import flops_per_token
+from datasette_nanogpt.optim import make_optimizers
+from datasette_nanogpt.plan import flops_per_step, flops_per_token
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.speed import mps_differs, settle, trial_batch
 from datasette_nanogpt.trainer import Tokens, Training, train
@@ -56,7 +57,12 @@ def test_flops_are_those_that_torch_counts(arch, tied):
         model(batch[:, :-1], batch[:, 1:]).backward()
     counted = sum(n for op, n in counter.get_flop_counts()["Global"].items() if "dot_product" not in str(op))
     attention = 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
-    assert (flops_per_token(c) - attention) * batch[:, 1:].numel() == counted
+    n = batch[:, 1:].numel()
+    assert (flops_per_token(c) - attention) * n == counted
+    with FlopCounterMode(display=False) as counter:
+        for optimizer in make_optimizers(model, 0.01, 0.0):
+            optimizer.step()
+    assert flops_per_step(c, n) - flops_per_token(c) * n == counter.get_total_flops()
 
 
 def test_bfloat16_learns_as_well(tokens, tmp_path):
