@@ -1,11 +1,11 @@
 """How fast a step is: tokens a second, MFU and peak memory, by size, precision and compiling.
 
-    python benchmarks/train_speed.py            # 2x128 4x128 4x256 6x384
-    python benchmarks/train_speed.py 2x128 --seconds 5 --no-compile
+    python benchmarks/train_speed.py            # xs s m l
+    python benchmarks/train_speed.py s --seconds 5 --no-compile
     python benchmarks/train_speed.py --json train_speed.json
 
-A whole step is timed, optimizers included, on random ids: 4 windows of 256 tokens, 4,096 kinds. Each row runs
-in a process of its own. MFU is the share of the speed of matrix products in float32 (on CUDA in bfloat16),
+A whole step is timed, optimizers included, on random ids: a window of 1,024 tokens, 4,096 kinds. Each row
+runs in a process of its own. MFU is the share of the speed of matrix products in float32 (bfloat16 on CUDA),
 which is measured in the same process.
 """
 
@@ -18,9 +18,9 @@ import time
 
 from machine import machine
 
-SIZES = ["2x128", "4x128", "4x256", "6x384"]  # layers x width
-VOCABULARY, WINDOWS, BLOCK = 4096, 4, 256
-HEAD = 64
+from datasette_nanogpt.plan import SIZES, flops_per_token, make_config
+
+VOCABULARY, BLOCK = 4096, 1024
 
 
 def measure(size: str, device: str, precision: str, compiled: bool, seconds: float, vocabulary: int) -> dict:
@@ -28,16 +28,13 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
     import numpy as np
 
     from datasette_nanogpt import trainer  # first: it tells OpenMP's threads how to wait
-    from datasette_nanogpt.plan import flops_per_token
     from datasette_nanogpt.speed import product_speed, synchronize
-    from llm_nanogpt.checkpoint import GPTConfig
     from llm_nanogpt.gpt_torch import build
 
-    layers, width = map(int, size.split("x"))
-    config = GPTConfig(vocabulary, BLOCK, layers, max(1, width // HEAD), width, tied=False)
+    config = make_config(size, vocabulary, {"block_size": BLOCK})
     ids = np.random.default_rng(0).integers(vocabulary, size=100 * BLOCK).astype(np.uint16)
     settings = trainer.Settings(
-        batch_size=WINDOWS,
+        batch_size=1,
         learning_rate=0.001,
         weight_decay=0.0,
         warmup_steps=0,
@@ -72,8 +69,8 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
         "precision": precision,
         "compiled": training.forward is not training.model,  # else it could not be
         "step_ms": round(step * 1000, 2),
-        "tokens_per_second": round(WINDOWS * BLOCK / step),
-        "mfu": round(flops_per_token(config) * WINDOWS * BLOCK / step / machine, 3),
+        "tokens_per_second": round(BLOCK / step),
+        "mfu": round(flops_per_token(config) * BLOCK / step / machine, 3),
         "product_gflops": round(machine / 1e9, 1),
         "peak_mb": round(peak_bytes(device) / 1e6),
         "start_up_seconds": round(start_up, 1),
@@ -93,7 +90,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sizes", nargs="*", default=SIZES, help="layers x width")
+    parser.add_argument("sizes", nargs="*", default=list(SIZES), help=", ".join(SIZES))
     parser.add_argument("--device", help="cpu, cuda or mps  [default: the best there is]")
     parser.add_argument("--seconds", type=float, default=10.0, help="of steps, for each row")
     parser.add_argument("--vocab-size", type=int, default=VOCABULARY)

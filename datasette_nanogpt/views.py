@@ -291,7 +291,7 @@ async def run_csv(datasette, request):
 
 
 def _csv(home, run: int) -> str:
-    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second memory"
+    columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
     out = io.StringIO()
     with jobs.registry(home) as db:
         select = f"select {columns.replace(' ', ', ')} from metrics where run = ? order by id"
