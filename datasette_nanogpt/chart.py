@@ -77,9 +77,8 @@ def svg(rows: list[list[Any]], behind: list[list[list[Any]]]) -> str:
         if line:
             points = " ".join(at(x, y) for x, y in line)
             parts.append(f'<polyline class="{kind}" points="{points}"/>')
-    parts += [
-        f'<circle class="val" r="3" cx="{c[0]}" cy="{c[1]}"/>' for c in (at(*p).split(",") for p in val)
-    ]
+        for x, y in (at(*point).split(",") for point in (line if kind == "val" or len(line) == 1 else ())):
+            parts.append(f'<circle class="{kind}" r="3" cx="{x}" cy="{y}"/>')
     return "".join([*parts, "</svg>"])
 
 

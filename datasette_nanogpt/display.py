@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import click
 
-from .events import Evaluation, Note, Speed, Step
+from .events import Evaluation, Note, Speed, Step, duration
 from .pipeline import Finished, Prepared
 from .source import Progress
 
@@ -203,9 +203,3 @@ def excerpt(sample: str, most: int = 400) -> str:
     """A sample as indented lines."""
     lines = sample.strip()[:most].splitlines() or ["(an empty sample)"]
     return "\n".join("    " + line for line in lines)
-
-
-def duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"

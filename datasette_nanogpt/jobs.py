@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import nanogpt_home
+from llm_nanogpt.checkpoint import nanogpt_home, read_safetensors_header
 from llm_nanogpt.errors import NanogptError
 
 from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
@@ -56,11 +56,21 @@ def runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
     """Runs as dicts, the newest first."""
     try:
         with registry(home) as db:
-            return [
-                dict(row) for row in db.execute(f"select * from runs where {where} order by id desc", values)
-            ]
+            found = db.execute(f"select * from runs where {where} order by id desc", values)
+            return [as_told(db, row) for row in found]
     except NanogptError:
         return []
+
+
+def as_told(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+    """A run, and where it waits, after which one."""
+    run = dict(row)
+    if run["status"] == "queued":
+        before = "select id from runs where status in (?, ?) or (status = 'queued' and id < ?) "
+        before += "order by status = 'queued' desc, id desc limit 1"
+        found = db.execute(before, [*UNDER_WAY, run["id"]]).fetchone()
+        run["note"] = f"after run {found[0]}" if found else None
+    return run
 
 
 def find_run(home: Path, id: int) -> dict[str, Any] | None:
@@ -92,14 +102,17 @@ def enqueue(
     }
     with registry(home, create=True) as db:
         db.execute("begin immediate")
-        waiting = db.execute("select * from runs where status = 'queued'").fetchall()
+        others = db.execute("select * from runs where status in ('queued', ?, ?)", UNDER_WAY).fetchall()
+        waiting = [other for other in others if other["status"] == "queued"]
         if len(waiting) >= most:
             raise NanogptError(f"{len(waiting)} runs are waiting already: stop one of them, or try later")
         same = ("kind", "name", "database", "table") if scored else ("kind", "name")
-        if any(all(row[key] == other[key] for key in same) for other in waiting):
-            if scored:
-                raise NanogptError(f"The rows of {scored} wait to be scored already")
-            raise NanogptError(f"A run with the name {row['name']} is waiting already: choose another name")
+        for other in waiting if scored else others:
+            if all(row[key] == other[key] for key in same):
+                if scored:
+                    raise NanogptError(f"The rows of {scored} wait to be scored already")
+                where = "waiting" if other in waiting else "under way"
+                raise NanogptError(f"A run named {row['name']} is {where} already: choose another name")
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
         return db.execute(f"insert into runs ({names}) values ({marks})", list(row.values())).lastrowid
@@ -128,7 +141,8 @@ def mark_dead(home: Path) -> None:
 
     for run in runs(home, "status in (?, ?) and heartbeat < ?", *UNDER_WAY, time.time() - SILENT_SECONDS):
         if run["kind"] == "score" or not is_training(home / run["name"]):
-            end(home, run["id"], "interrupted")
+            told = "Its process gives no sign of life: it was killed, or the computer was switched off."
+            end(home, run["id"], "interrupted", told)
 
 
 def end(home: Path, run: int, status: str, error: str | None = None) -> None:
@@ -171,6 +185,14 @@ def resumable(home: Path, run: dict[str, Any]) -> float | None:
     given = json.loads(run["settings"]).get("minutes") or 0
     left = given - _seconds(home, run["id"]) / 60
     return round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0
+
+
+def kept_step(home: Path, run: dict[str, Any]) -> int | None:
+    """The step that a resume goes on from."""
+    with suppress(OSError, ValueError, KeyError):
+        header = read_safetensors_header(home / run["name"] / "training" / "state.safetensors")
+        return json.loads(header["__metadata__"]["at"])["step"]
+    return None
 
 
 def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: float) -> dict[str, Any]:
@@ -275,10 +297,13 @@ class Worker:
     def _interrupted(self, run: int) -> None:
         """The server goes, so the run was interrupted, not stopped; one that had not begun waits again."""
         with registry(self.home) as db:
-            change = "update runs set status = case when step is null then 'queued' else 'interrupted' end"
-            change += ", ended = case when step is null then null else ended end"
-            change += ", stop_requested = 0, note = null where id = ? and status in ('stopped', ?, ?)"
-            db.execute(change, [run, *UNDER_WAY])
+            change = "update runs set stop_requested = 0, note = null"
+            change += ", status = case when step is null then 'queued' else 'interrupted' end"
+            change += ", ended = case when step is null then null else ifnull(ended, ?) end"
+            change += ", error = case when step is null then null else ? end"
+            change += " where id = ? and status in ('stopped', ?, ?)"
+            why = "The server stopped during this run."
+            db.execute(change, [utc_now(), why, run, *UNDER_WAY])
 
     async def close(self) -> None:
         """Stop the child, with what it learnt saved, and start no other."""

@@ -11,7 +11,7 @@ from typing import Any
 from llm_nanogpt.errors import NanogptError
 
 from . import chart
-from .jobs import registry
+from .jobs import as_told, registry
 
 FRESH_SECONDS = 0.5  # who asks the same within them gets the same answer
 
@@ -26,7 +26,7 @@ def read(home: Path, run: int, after: Place = (0, 0), points: int | None = None)
             metrics = chart.metrics(db, run, metric, points)
             samples = chart.samples(db, run, sample)
             next = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
-            return {"row": dict(row), "metrics": metrics, "samples": samples, "next": next}
+            return {"row": as_told(db, row), "metrics": metrics, "samples": samples, "next": next}
     return None
 
 

@@ -16,6 +16,7 @@ from llm_nanogpt.errors import NanogptError
 
 from .recited import Recited, recited
 from .source import open_source
+from .start import read_number
 from .typical import row_path
 
 SLICE = 0.05  # seconds: text is sent in pieces that come within
@@ -40,13 +41,9 @@ def read_settings(form: Mapping[str, Any], most_tokens: int) -> dict[str, Any]:
         if name == "max_tokens":
             most, default = most_tokens, min(default, most_tokens)
         try:
-            value = default if given in (None, "") else kind(given)
-        except (TypeError, ValueError):
-            problems.append(f"{label} must be a number, not {given!r}")
-            continue
-        if value is not None and not least <= value <= most:
-            problems.append(f"{label} must be from {least:g} to {most:g}, not {value:g}")
-        found[name] = value
+            found[name] = default if given in (None, "") else read_number(given, kind, least, most, label)
+        except NanogptError as ex:
+            problems.append(str(ex))
     if problems:
         raise NanogptError("\n".join(problems))
     return found

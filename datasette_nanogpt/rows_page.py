@@ -89,7 +89,7 @@ async def _score(datasette, request, db, table, checkpoint, origin):
     typical.refuse_view(source.keys, table)
     settings = {"database": _file(db), "table": list(origin.tables), "name": checkpoint.name}
     settings["minutes"] = limits.max_minutes
-    return await views.enqueue(datasette, request, settings, limits, table)
+    return await views.enqueue(datasette, request, settings, limits, table, request.args.get("row"))
 
 
 async def _figures(datasette, request, db, table, checkpoint) -> dict[str, Any]:
@@ -102,28 +102,28 @@ async def _figures(datasette, request, db, table, checkpoint) -> dict[str, Any]:
     size, number = (_whole(args.get(key), least) for key, least in (("_size", SHOWN_ROWS), ("page", 1)))
     size = min(size, MOST_ROWS)
     told = {"model": checkpoint.name, "run": last and views.told_run(last[0], last[1])}
-    told |= {"scored": None, "rows": [], "by": by, "page": number, "pages": 0, "row": None}
+    told |= {"scored": None, "rows": [], "by": by, "page": number, "pages": 0}
+    asked = args.get("row")
+    told["row"] = {"row": asked} if asked else None
     if not kept:
         return told
     run, _ = kept
     rows, count = await asyncio.to_thread(typical.page, home, run["id"], by, number, size)
-    asked = args.get("row")
     one = await asyncio.to_thread(typical.figure, home, run["id"], asked) if asked else None
-    everything = rows + ([one] if one else [])
+    everything = rows + ([one or told["row"]] if asked else [])
     texts = await asyncio.to_thread(_texts, checkpoint, _file(db), table, [row["row"] for row in everything])
     for row, text in zip(everything, texts, strict=True):
         row["url"] = row["row"] and str(datasette.urls.row(db.name, table, row["row"]))
-        row["changed"] = text is not None and typical.digest(text) != row.pop("digest")
+        row["changed"] = text is not None and "digest" in row and typical.digest(text) != row["digest"]
         row["text"] = text and " ".join(text.split())[:EXCERPT]
-        del row["run"], row["id"]
-        row.pop("digest", None)
+        for key in ("run", "id", "digest"):
+            row.pop(key, None)
     told |= {"rows": rows, "pages": math.ceil(count / size), "size": size, "count": count}
     told["scored"] = {"id": run["id"], "ended": run["ended"], **json.loads(run["plan"])}
     told["stale"] = told["scored"]["version"] != checkpoint.version
-    if asked:
-        told["row"] = one or {"row": asked}
-        if one:
-            told["row"]["page"] = math.ceil(one["rank"] / size)
+    told["cut"] = told["scored"]["scored"] + sum(told["scored"]["skipped"].values()) < told["scored"]["rows"]
+    if one:
+        told["row"] = one | {"page": math.ceil(one["rank"] / size)}
     return told
 
 

@@ -161,9 +161,9 @@ class Run:
         self.db = open_registry(home)
         # Whoever starts a run holds the lock on its model, so others that seem to be running are dead.
         self.db.execute(
-            "update runs set status = 'interrupted' where name = ? and status in ('preparing', 'running')"
-            " and kind = 'train' and id is not ?",
-            [name, queued],
+            "update runs set status = 'interrupted', ended = ?, note = null, error = 'It was killed.' "
+            "where name = ? and status in ('preparing', 'running') and kind = 'train' and id is not ?",
+            [utc_now(), name, queued],
         )
         row = {
             "name": name,

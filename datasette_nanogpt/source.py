@@ -74,16 +74,17 @@ class Source:
                 if text := self._text(hook, row):
                     yield values[: len(keys)], text
 
-    def texts_of(self, rows: Iterable[Sequence[str]]) -> Iterator[str]:
-        """The document of each row with these values of `keys`, "" where there is none (any more)."""
+    def texts_of(self, rows: Iterable[Sequence[str]]) -> Iterator[str | None]:
+        """The document of each row with these values of `keys`, None where there is no such row."""
         hook = document_hook()
         columns = list(self.columns) if hook else self.used
         condition = " and ".join(f"{quote(key)} = ?" for key in self.keys)
         select = f"select {', '.join(map(quote, columns)) or 'null'} from {quote(self.table)}"
         with connect(self.database) as db:
             for values in rows:
-                found = db.execute(f"{select} where {condition}", values).fetchone()
-                yield self._text(hook, dict(zip(columns, found, strict=True))) if found else ""
+                asked = len(values) == len(self.keys)
+                found = db.execute(f"{select} where {condition}", values).fetchone() if asked else None
+                yield self._text(hook, dict(zip(columns, found, strict=True))) if found else None
 
     def _text(self, hook, row: dict) -> str:
         text = self._ask(hook, row) if hook else None
@@ -470,7 +471,10 @@ def _blaming(option: str, value: str | None, advice: str = "") -> Iterator[None]
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         if value is None or "locked" in str(error) or "malformed" in str(error):
             raise
-        raise NanogptError(f"{option} {' '.join(value.split())!r} does not work: {error}.{advice}") from error
+        why = str(error).rstrip(".")
+        if why == 'near ")": syntax error' and ")" not in value:  # the bracket is ours
+            why = "it ends too early"
+        raise NanogptError(f"{option} {' '.join(value.split())!r} does not work: {why}.{advice}") from error
 
 
 def _choose(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,47 @@ EXCERPT = 300  # characters shown of a row
 BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
 LETTERS = 100  # about, of a text: the vocabulary of the character level
 DEFAULT_MINUTES = 3
-# Least values are those of the command line.
-NUMBERS = {
-    "n_layer": 1,
-    "n_head": 1,
-    "n_embd": 2,
-    "block_size": 2,
-    "batch_size": 1,
-    "vocab_size": 257,
-    "seed": 0,
+# What the form calls its fields, and messages too.
+LABELS = {
+    "minutes": "Minutes",
+    "size": "Size",
+    "name": "Name of the model",
+    "title": "Title column",
+    "body": "Text column",
+    "arch": "Architecture",
+    "tokenizer": "Tokenizer",
+    "n_layer": "Layers",
+    "n_head": "Heads",
+    "n_embd": "Width",
+    "block_size": "Context",
+    "batch_size": "Batch",
+    "vocab_size": "Vocabulary",
+    "learning_rate": "Learning rate",
+    "dropout": "Dropout",
+    "seed": "Seed",
+    "where": "the condition",
+}
+# name -> (kind, least, most). Least values are those of the command line.
+NUMBERS: dict[str, tuple[type, float, float]] = {
+    "n_layer": (int, 1, 1000),
+    "n_head": (int, 1, 10_000),
+    "n_embd": (int, 2, 100_000),
+    "block_size": (int, 2, 10**6),
+    "batch_size": (int, 1, 10**6),
+    "vocab_size": (int, 257, 10**6),
+    "learning_rate": (float, 1e-9, 10),
+    "dropout": (float, 0, 0.99),
+    "seed": (int, 0, 2**31),
 }
 CHOICES = {"size": tuple(SIZES), "arch": ("qwen3", "gpt2"), "tokenizer": ("bpe", "char")}
+
+
+class Refused(NanogptError):
+    """What is wrong with a form: field -> a line about it."""
+
+    def __init__(self, problems: Mapping[str, str]):
+        super().__init__("\n".join(problems.values()))
+        self.fields = list(problems)
 
 
 @dataclass(frozen=True)
@@ -93,10 +123,73 @@ def open_table(path: str | None, in_memory: bool, table: str, where: str | None,
 
 
 def offer(
-    home: Path, limits: Limits, path: str | None, in_memory: bool, table: str, where: str | None
+    home: Path,
+    limits: Limits,
+    path: str | None,
+    in_memory: bool,
+    table: str,
+    where: str | None,
+    told: str = "",
+    form: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the form shows: columns found, two rows as they will be read, how much text, what it will take."""
-    source = open_table(path, in_memory, table, where)
+    """What the form shows: columns found, two rows as they will be read, how much text, what it will take.
+    `told` is `where` in words. The columns, and a condition in its place, are those of `form`."""
+    form = form or {}
+    if form.get("where"):
+        where = told = str(form["where"]).strip()
+    title, body = _columns(form)
+    read = _read(path, in_memory, table, where, title, body, _changed(path))
+    text = f"{read['rows']:,} rows{f' ({told})' if told else ''}, about {read['bytes'] / 1e6:.1f} MB of text"
+    text += f", the title from {read['title']}" if read["title"] else ""
+    text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
+    return read | {
+        "text": f"{text}, HTML read as text." if read["html"] else f"{text}.",
+        "where": where,
+        "carried": told,
+        "name": default_name(home, location(str(path)), table),
+        "minutes": minutes_offered(limits),
+    }
+
+
+def offer_and_estimate(
+    home: Path,
+    limits: Limits,
+    path: str | None,
+    in_memory: bool,
+    table: str,
+    where: str | None,
+    told: str,
+    form: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What the form shows, as it was filled in or, where its rows cannot be read so, as it is at first."""
+    of = (home, limits, path, in_memory, table)
+    try:
+        offered = offer(*of, where, told, form)
+    except NanogptError:
+        return offer(*of, where, told), None
+    with suppress(NanogptError):  # a name is not asked for: a bad one changes nothing
+        return offered, estimate(path, settings_from_form(*of, {**form, "name": ""}, where))
+    return offered, None
+
+
+def _columns(form: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    """The title column and the body columns that a form names."""
+    title, body = (str(form.get(key) or "").strip() for key in ("title", "body"))
+    return title or None, (body,) if body else ()
+
+
+@lru_cache(maxsize=64)
+def _read(
+    path: str | None,
+    in_memory: bool,
+    table: str,
+    where: str | None,
+    title: str | None,
+    body: tuple[str, ...],
+    _as_of: int,
+) -> dict[str, Any]:
+    """What the rows have, remembered until the file changes."""
+    source = open_table(path, in_memory, table, where, title=title, body=body)
     texts = list(islice(source.documents(), SAMPLED_ROWS))
     if not texts:
         raise NanogptError(f"The first rows of {table} have no text")
@@ -106,11 +199,12 @@ def offer(
         "title": source.title,
         "body": list(source.body),
         "html": sorted(source.is_html),
-        "where": where,
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
-        "name": default_name(home, location(str(path)), table),
-        "minutes": minutes_offered(limits),
     }
+
+
+def _changed(path: str | None) -> int:
+    return os.stat(path).st_mtime_ns if path and os.path.exists(path) else 0
 
 
 def minutes_offered(limits: Limits) -> list[float]:
@@ -140,9 +234,8 @@ def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
 
 def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a run with these settings, as `settings_from_form` has them, will come to."""
-    stat = os.stat(str(path))
-    columns = (settings.get("where"), settings.get("title"), tuple(settings.get("body", ())))
-    size = _measured(str(path), settings["table"], *columns, stat.st_mtime_ns)
+    columns = (settings.get("title"), tuple(settings.get("body", ())))
+    size = _read(path, False, settings["table"], settings.get("where"), *columns, _changed(path))["bytes"]
     plan, minutes = _plan(settings, size), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
     within, more = ("in less than", " More would only teach it by heart.") if plan.max_iters else ("in", "")
@@ -158,13 +251,6 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=64)
-def _measured(path: str, table: str, where: str | None, title: str | None, body: tuple, _changed: int) -> int:
-    """How much text the rows have, remembered until the file changes."""
-    source = open_table(path, False, table, where, title=title, body=body)
-    return _text_bytes(source, list(islice(source.documents(), SAMPLED_ROWS)))
-
-
 def _round(count: int) -> str:
     return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{round(count, -3):,}"
 
@@ -174,12 +260,12 @@ def _times(epochs: float) -> str:
 
 
 def default_name(home: Path, database: str, table: str) -> str:
-    """That of the command line, with the table's in it where another table has that already."""
+    """That of the command line, with the table's in it where another table has that; none that exists."""
     stem = "nanogpt-" + _word(Path(database).stem)
-    for name in (stem, f"{stem}-{_word(table)}"):
-        if not taken(home, name, database, table):
-            return name
-    return f"{name}-2"
+    if taken(home, stem, database, table):
+        stem += f"-{_word(table)}"
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if not (home / name).exists())
 
 
 def _word(text: str) -> str:
@@ -197,6 +283,29 @@ def taken(home: Path, name: str, database: str, table: str) -> bool:
     return (theirs.get("database"), theirs.get("table")) != (database, table)
 
 
+def to_be_replaced(home: Path, name: str) -> str:
+    """In words, the model that a run of this name would replace."""
+    checkpoint = read_checkpoint(home / name)
+    source, score, training = (checkpoint.meta.get(key) or {} for key in ("source", "score", "training"))
+    facts = [f"{source.get('rows') or 0:,} rows"]
+    facts += [f"{score['val_bpb']:.3f} bits per byte"] if score.get("val_bpb") is not None else []
+    facts += [f"trained {training['updated'][:10]}"] if training.get("updated") else []
+    return f"{name} exists ({', '.join(facts)})"
+
+
+def read_number(given: Any, kind: type, least: float, most: float, label: str) -> Any:
+    """A number of a form. Raises NanogptError with what is wrong with it."""
+    try:
+        value = kind(str(given))
+    except ValueError:
+        whole = "whole " if kind is int else ""
+        raise NanogptError(f"{label} must be a {whole}number, not {str(given)!r}") from None
+    if not least <= value <= most:
+        low, high, it = (f"{n:,}" if isinstance(n, int) else f"{n:g}" for n in (least, most, value))
+        raise NanogptError(f"{label} must be from {low} to {high}, not {it}")
+    return value
+
+
 def settings_from_form(
     home: Path,
     limits: Limits,
@@ -206,49 +315,53 @@ def settings_from_form(
     form: Mapping[str, Any],
     where: str | None,
 ) -> dict[str, Any]:
-    """The settings of a run, as `Options.given()` has them. Raises NanogptError with all that is wrong."""
-    problems: list[str] = []
+    """The settings of a run, as `Options.given()` has them. A condition in the form goes before `where`.
+    Raises Refused with all that is wrong."""
+    problems: dict[str, str] = {}
     text = {key: str(value).strip() for key, value in form.items() if isinstance(value, str | int | float)}
-    columns: dict[str, Any] = {"title": text.get("title") or None}
-    columns["body"] = (text["body"],) if text.get("body") else ()
-    source = open_table(path, in_memory, table, where, **columns)
+    where = text.get("where") or where
+    title, body = _columns(form)
+    try:
+        source = open_table(path, in_memory, table, where, title=title, body=body)
+    except NanogptError as ex:
+        raise Refused({"where" if text.get("where") else "": _in_words_of_the_form(ex)}) from ex
     name = text.get("name") or default_name(home, location(str(path)), source.table)
     if not valid_name(name):
-        problems.append(f"{name!r} is no name for a model: letters, digits and .-_ make one")
+        problems["name"] = f"{name!r} is no name for a model: letters, digits and .-_ make one"
     elif taken(home, name, location(str(path)), source.table):
-        problems.append(f"The name {name} is taken by another model: choose another")
+        problems["name"] = f"The name {name} is taken by another model: choose another"
+    elif (home / name).exists() and not (form.get("replace") or form.get("estimate")):
+        ways_out = "tick that it is to be replaced, or choose another name"
+        problems["name"] = f"{to_be_replaced(home, name)}: {ways_out}"
     settings = {"database": location(str(path)), "table": source.table, "name": name}
-    settings |= {"title": columns["title"], "body": list(columns["body"]), "where": where}
-
-    def number(key: str, kind: type, least: float, most: float = math.inf) -> None:
-        if not text.get(key):
-            return
-        label = key.replace("_", " ")
-        try:
-            value = kind(text[key])
-        except ValueError:
-            problems.append(f"{label} must be a number, not {text[key]!r}")
-            return
-        if not least <= value <= most:
-            problems.append(f"{label} must be from {least:g} to {most:g}, not {value:g}")
-        settings[key] = value
-
+    settings |= {"title": title, "body": list(body), "where": where}
     text = form_defaults(limits) | text
-    number("minutes", float, 0.1, limits.max_minutes)
-    number("learning_rate", float, 1e-9, 10)
-    number("dropout", float, 0, 0.99)
-    for key, least in NUMBERS.items():
-        number(key, int, least, 2**31)
+    for key, how in {"minutes": (float, 0.1, limits.max_minutes), **NUMBERS}.items():
+        if text.get(key):
+            try:
+                settings[key] = read_number(text[key], *how, LABELS[key])
+            except NanogptError as ex:
+                problems[key] = str(ex)
     for key, choices in CHOICES.items():
         if text.get(key):
             settings[key] = text[key]
             if text[key] not in choices:
-                problems.append(f"{key} must be one of {', '.join(choices)}")
+                problems[key] = f"{LABELS[key]} must be one of {', '.join(choices)}"
     if not problems:
-        problems += _shape_problems(settings, limits)
+        problems |= _shape_problems(settings, limits)
     if problems:
-        raise NanogptError("\n".join(problems))
+        raise Refused(problems)
     return {key: value for key, value in settings.items() if value not in (None, [], "")}
+
+
+def _in_words_of_the_form(ex: NanogptError) -> str:
+    """An error that names options of the command line, as --n-head, tells of the fields instead."""
+
+    def label(option: re.Match) -> str:
+        return LABELS.get(option[1].replace("-", "_"), option[0])
+
+    told = re.sub(r"--([a-z-]+)", label, str(ex))
+    return told[:1].upper() + told[1:]
 
 
 def _plan(settings: Mapping[str, Any], size: int) -> Plan:
@@ -259,15 +372,13 @@ def _plan(settings: Mapping[str, Any], size: int) -> Plan:
     return choose_plan(settings, tokens, vocab_size, settings["minutes"])
 
 
-def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> list[str]:
+def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> dict[str, str]:
     """Whether there can be such a model, and whether it is small enough."""
-    # Sizes are checked before the tensors are listed: a billion layers would never end.
-    if settings.get("n_layer", 0) > 1000 or settings.get("n_embd", 0) > 100_000:
-        return [f"A model may have at most {limits.max_parameters:,} parameters"]
     try:
         config = _plan(settings, 10**8).config
     except NanogptError as ex:
-        return [str(ex)]
+        return {"n_embd": _in_words_of_the_form(ex)}
     if config.parameters > limits.max_parameters:
-        return [f"A model may have at most {limits.max_parameters:,} parameters, not {config.parameters:,}"]
-    return []
+        most = f"at most {limits.max_parameters:,} parameters"
+        return {"size": f"A model may have {most}, not {config.parameters:,}"}
+    return {}

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,11 +18,12 @@ from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 
-from llm_nanogpt.checkpoint import read_checkpoint, valid_name
+from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
 from . import chart, filters, jobs, news, play, start
 from .access import Origin, may, origin_of_model, origin_of_run, visible_models
+from .events import duration
 from .hookspecs import document_hook
 
 SHOWN_RUNS = 100
@@ -63,7 +65,38 @@ async def render(datasette, request, template, context, status=200):
 def told_run(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
     """What anyone who may see a run is told of it: no paths, no process ids."""
     told = {field: run[field] for field in RUN_FIELDS.split()}
-    return told | {"database": origin.database, "table": run["table"], "over": run["status"] in jobs.OVER}
+    told |= {"database": origin.database, "table": run["table"], "over": run["status"] in jobs.OVER}
+    return told | dict(zip(("state", "pace"), in_words(run), strict=True))
+
+
+def in_words(run: dict[str, Any]) -> tuple[str, str]:
+    """What a run is at, as a screen reader tells it when it changes, and what changes every second."""
+    status, note, pace = run["status"], run["note"], []
+    training = run["kind"] == "train" and status == "running"
+    if note and status in jobs.UNDER_WAY and not training:  # 17 of 4,000 rows
+        pace, note = [note], None
+    if run["stop_requested"] and status in jobs.UNDER_WAY and not note:
+        status, note = "stopping", "the score under way ends first" if training else None
+    state = f"{status}: {note}" if note else status
+    if run["val_bpb"] is not None:
+        state += f", best {run['val_bpb']:.3f} bits per byte"
+    if run["step"]:
+        pace.append(f"step {run['step']:,}")
+    if run["status"] not in jobs.OVER:
+        if run["tokens_per_second"]:
+            pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
+        if run["memory"]:
+            pace.append(f"{run['memory'] / 1e6:,.0f} MB of memory at most")
+        if run["eta"]:
+            pace.append(f"about {duration(run['eta'])} left")
+    told = ", ".join(pace)
+    return state, told[:1].upper() + told[1:]
+
+
+def wrote(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
+    """Whether a model is the one that this run made, not of an earlier or a later run of the same name."""
+    updated = (checkpoint.meta.get("training") or {}).get("updated") or ""
+    return run["status"] != "queued" and run["started"] <= updated <= (run["ended"] or updated)
 
 
 async def visible_runs(datasette, request, where="1", *values) -> list[dict[str, Any]]:
@@ -152,38 +185,37 @@ async def table_page(datasette, request):
     here = Origin(database, (table,))
     home, limits = home_of(datasette), start.Limits.of(datasette)
     columns = await db.table_columns(table)
-    offer, estimate, error, status = None, None, None, 200
-    where, carried, left_out = None, "", []
+    offer, estimate, error, wrong = None, None, None, []
     fields = start.form_defaults(limits)
     posting = request.method == "POST"
     if posting and not may_train:
         raise Forbidden("Training on this table needs the permission nanogpt-train")
     if may_train:
+        where, carried, left_out = None, "", []
+        of = (home, limits, db.path, db.is_memory, table)
         try:
-            of = (datasette, request, database, table, columns)
-            where, carried, left_out = await filters.rows_to_train_on(*of)
+            where, carried, left_out = await filters.rows_to_train_on(
+                datasette, request, database, table, columns
+            )
             if posting:
                 fields |= await posted(request)
                 if fields.get("where") and not may_sql:
                     raise Forbidden("An SQL condition needs the permission execute-sql")
-                of = (home, limits, db.path, db.is_memory, table, fields, fields.get("where") or where)
-                settings = await asyncio.to_thread(start.settings_from_form, *of)
-                if not fields.get("estimate"):
-                    return await enqueue(datasette, request, settings, limits)
-                estimate = await asyncio.to_thread(start.estimate, db.path, settings)
+            settings = await asyncio.to_thread(start.settings_from_form, *of, fields, where)
+            if posting and not fields.get("estimate"):
+                return await enqueue(datasette, request, settings, limits)
         except NanogptError as ex:
-            error, status = str(ex), 400
-        if fields.get("estimate") and said_json(request):
-            return Response.json({"ok": error is None, "error": error, "estimate": estimate}, status=status)
+            error, wrong = str(ex), getattr(ex, "fields", [])
         try:
-            of = (home, limits, db.path, db.is_memory, table)
-            offer = await asyncio.to_thread(start.offer, *of, where)
-            offer |= {"carried": carried, "left_out": left_out}
-            if not posting:
-                settings = await asyncio.to_thread(start.settings_from_form, *of, fields, where)
-                estimate = await asyncio.to_thread(start.estimate, db.path, settings)
+            of = (*of, where, carried, fields)
+            offer, estimate = await asyncio.to_thread(start.offer_and_estimate, *of)
+            offer |= {"left_out": left_out}
         except NanogptError as ex:
             error = error or str(ex)
+    status = 400 if error else 200
+    if fields.get("estimate") and said_json(request):
+        told = {"ok": error is None, "error": error, "estimate": estimate, "offer": offer}
+        return Response.json(told, status=status)
     found = await visible_runs(datasette, request, '"table" = ?', table)
     runs = [told_run(run, origin) for run, origin in found if origin == here]
     context = {"runs": runs, "models": await told_models(datasette, request, here), "error": error}
@@ -191,26 +223,22 @@ async def table_page(datasette, request):
         told = {"ok": error is None, **context, "offer": offer, "estimate": estimate}
         return Response.json(told, status=status)
     context |= {"database": database, "table": table, "columns": columns, "offer": offer, "fields": fields}
-    context |= {
-        "estimate": estimate and estimate["text"],
-        "may_train": may_train,
-        "may_sql": may_sql,
-        "limits": limits,
-    }
-    context |= {
-        "advanced": any(fields[key] for key in fields.keys() - {"minutes", "size", "name", "estimate"})
-    }
-    context |= {"sizes": start.CHOICES["size"]}
+    context |= {"estimate": estimate and estimate["text"], "wrong": wrong, "query": request.query_string}
+    context |= {"may_train": may_train, "may_sql": may_sql, "limits": limits}
+    context |= {"sizes": start.CHOICES["size"], "labels": start.LABELS, "numbers": start.NUMBERS}
+    folded = start.LABELS.keys() - {"minutes", "size", "name"}
+    context |= {"advanced": any(fields.get(key) or key in wrong for key in folded)}
     context |= {"lines": await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])}
     return await render(datasette, request, "nanogpt_table.html", context, status)
 
 
-async def enqueue(datasette, request, settings, limits, scored=None):
-    """Queue a run, and go to its page."""
+async def enqueue(datasette, request, settings, limits, scored=None, row=None):
+    """Queue a run, and go to its page. With `scored`, a table, it scores its rows; `row` was asked about."""
     of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued, scored)
     run = await asyncio.to_thread(jobs.enqueue, *of)
     datasette._nanogpt.woken.set()
-    return done(datasette, request, f"/-/nanogpt/runs/{run}", {"run": run})
+    query = "?" + urlencode({"row": row}) if row else ""
+    return done(datasette, request, f"/-/nanogpt/runs/{run}{query}", {"run": run})
 
 
 def said_json(request) -> bool:
@@ -260,24 +288,48 @@ async def run_page(datasette, request):
     run = found and found["row"]
     origin = await run_of(datasette, request, run)
     if run["kind"] == "score" and not wants_json(request):
-        return Response.redirect(rows_url(datasette, origin.database, run["table"], run["name"]))
+        of = (origin.database, run["table"], run["name"])
+        return Response.redirect(rows_url(datasette, *of, row=request.args.get("row")))
     live = {"run": told_run(run, origin), **{key: found[key] for key in ("metrics", "samples", "next")}}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     behind = await asyncio.to_thread(chart.earlier, home, run)
     may_train = await may(datasette, request.actor, "nanogpt-train", origin)
+    checkpoint = await asyncio.to_thread(found_model, home, run["name"])
+    ours = checkpoint and origin_of_model(datasette, checkpoint.meta) == origin
     context = {
         **live,
+        "model": "this" if ours and wrote(run, checkpoint) else "another" if ours else None,
         "svg": chart.svg(live["metrics"], behind),
+        "earlier": behind,
+        "origin": origin,
         "live": chart.for_script({**live, "samples": [], "earlier": behind}),
         "plan": json.loads(run["plan"] or "{}"),
-        "settings": {k: v for k, v in json.loads(run["settings"]).items() if k not in ("database", "token")},
+        "settings": told_settings(json.loads(run["settings"])),
         "may_train": may_train,
         "command": command_line(run, datasette.plugins_dir) if may_train else None,
         "more_minutes": await asyncio.to_thread(jobs.resumable, home, run) if may_train else None,
-        "has_model": (home / run["name"]).is_dir(),
+        "kept_step": await asyncio.to_thread(jobs.kept_step, home, run),
     }
     return await render(datasette, request, "nanogpt_run.html", context)
+
+
+def found_model(home, name: str) -> Checkpoint | None:
+    """The model of that name; None where there is none, or nobody knows whose it is."""
+    with suppress(NanogptError):
+        return read_checkpoint(home / name) if valid_name(name) else None
+    return None
+
+
+def told_settings(settings: dict[str, Any]) -> dict[str, str]:
+    """Settings of a run, as the form calls them."""
+    told = {}
+    for key, value in settings.items():
+        if key not in ("database", "token"):
+            label = start.LABELS.get(key, key.replace("_", " "))
+            value = "yes" if value is True else f"{value:g}" if isinstance(value, float) else value
+            told[label] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return told
 
 
 @page
@@ -301,7 +353,7 @@ def _csv(home, run: int) -> str:
 
 def rows_url(datasette, database: str, table: str, model: str | None = None, **more: Any) -> str:
     """The page of the most and least typical rows of a table."""
-    query = urlencode({"model": model, **more} if model else more)
+    query = urlencode({key: value for key, value in {"model": model, **more}.items() if value})
     return datasette.urls.table(database, table) + "/-/nanogpt/rows" + (f"?{query}" if query else "")
 
 
@@ -328,13 +380,15 @@ async def run_change(datasette, request):
     id, home, change = int(request.url_vars["run"]), home_of(datasette), request.url_vars["change"]
     run = await asyncio.to_thread(jobs.find_run, home, id)
     await run_of(datasette, request, run, change=True)
-    path = f"/-/nanogpt/runs/{id}"
+    path = f"/-/nanogpt/runs/{id}" + (f"?{request.query_string}" if request.query_string else "")
     try:
         if change in ("stop", "stop-now"):
             await asyncio.to_thread(jobs.ask_to_stop, home, id, 2 if change == "stop-now" else 1)
         elif change == "delete":
             await asyncio.to_thread(jobs.forget, home, id)
             path = "/-/nanogpt"
+            if not said_json(request):
+                datasette.add_message(request, f"The record of run {id}, {run['name']}, was deleted")
         else:
             limits = start.Limits.of(datasette)
             minutes = (await posted(request)).get("minutes") or ""
@@ -361,10 +415,7 @@ async def model_page(datasette, request):
         tilde_decode(request.url_vars["model"]),
         start.Limits.of(datasette),
     )
-    try:
-        checkpoint = await asyncio.to_thread(read_checkpoint, home / name) if valid_name(name) else None
-    except NanogptError:
-        checkpoint = None  # nobody knows whose it is
+    checkpoint = await asyncio.to_thread(found_model, home, name)
     origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
     if not await may(datasette, request.actor, "view-table", origin):
         raise NotFound("There is no such model")

@@ -12,7 +12,7 @@
     all.append(make("strong", values.prompt), body);
     const facts = make("p", `Seed ${seed}`, { className: "hint" });
     const own = { ...values, seed, samples: 1 };
-    const copy = make("button", "Copy", { type: "button", className: "core" });
+    const copy = make("button", "Copy", { type: "button", className: "core", ariaLabel: `Copy text ${number + 1}` });
     copy.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(values.prompt + body.textContent);
@@ -22,7 +22,7 @@
         byId("state").textContent = "Selected: copy it with Ctrl+C.";
       }
     });
-    const on = make("button", "Continue", { type: "button", className: "core" });
+    const on = make("button", "Continue", { type: "button", className: "core", ariaLabel: `Continue text ${number + 1}` });
     on.addEventListener("click", () => {
       byId("prompt").value = values.prompt + body.textContent;
       form.requestSubmit();
@@ -32,7 +32,7 @@
     buttons.append(copy, " ", on, " ", share);
     article.append(make("h2", `Text ${number + 1}`), all, facts, buttons);
     byId("texts").append(article);
-    return { body, facts };
+    return { seed, body, facts };
   }
 
   // The text again, with its recited passages as links to their rows.
@@ -70,9 +70,10 @@
     const own = control = new AbortController();
     const values = Object.fromEntries(new FormData(form));
     const state = byId("state"), shown = [];
+    byId("stop").hidden = false;
+    if (byId("texts").contains(document.activeElement)) byId("stop").focus();  // what was pressed goes
     byId("texts").replaceChildren();
     byId("texts").setAttribute("aria-busy", "true");  // read out when it is whole, not word by word
-    byId("stop").hidden = false;
     state.textContent = "Writing…";
     try {
       const response = await fetch(location.pathname, {
@@ -89,6 +90,9 @@
         else if ("error" in told) throw new Error(told.error);
         else if (told.done) {
           for (const id of ["llm", "python"]) byId(id).textContent = told[id];
+          byId("underlined").hidden = false;
+          // Whoever follows a passage and comes back has what it takes to write this again.
+          history.replaceState(null, "", "?" + new URLSearchParams({ ...values, seed: shown[0].seed }));
           state.textContent = told.all_rows ? "Done." : `Done. Compared with the first ${told.rows} rows alone.`;
         }
       }

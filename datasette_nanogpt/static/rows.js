@@ -2,16 +2,19 @@
 (() => {
   const progress = document.getElementById("progress");
   if (!progress) return;
+  const tell = (id, text) => {  // a screen reader reads the status out each time it is set
+    const place = document.getElementById(id);
+    if (place.textContent !== text) place.textContent = text;
+  };
   const look = async () => {
     try {
       const { run } = await (await fetch(progress.dataset.run, { cache: "no-store" })).json();
       if (!run || run.over) return location.reload();
-      const parts = [run.note ? `${run.status}: ${run.note}` : run.status];
-      if (run.eta) parts.push(`about ${Math.round(run.eta)} s left`);
-      document.getElementById("status").textContent = parts.join(", ");
+      tell("status", run.state);
+      tell("pace", run.pace);
       progress.value = run.progress ?? 0;
     } catch {
-      document.getElementById("status").textContent = "The connection is lost. Trying again.";
+      tell("status", "The connection is lost. Trying again.");
     }
     setTimeout(look, document.hidden ? 10000 : 1000);
   };

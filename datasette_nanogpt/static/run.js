@@ -24,7 +24,7 @@
   };
   let points = [];  // [x, train, val] as drawn, for reading values
   let across = null;
-  let place = null;  // of the point that is read
+  let place = null;  // of the point that is read; while null, the last one
   const chart = byId("chart");
 
   function draw() {
@@ -51,23 +51,27 @@
     svg.append(node("text", { x: (LEFT + W) / 2, y: H - 2, "text-anchor": "middle" }, time ? "seconds" : "steps"));
     for (const [kind, l] of lines) {
       svg.append(node("polyline", { class: kind, points: l.map(([a, b]) => `${across(a)},${down(b)}`).join(" ") }));
+      const dots = kind === "val" || l.length === 1 ? l : [];
+      for (const [a, b] of dots) svg.append(node("circle", { class: kind, r: 3, cx: across(a), cy: down(b) }));
     }
-    for (const [a, b] of lines.at(-1)[1]) svg.append(node("circle", { class: "val", r: 3, cx: across(a), cy: down(b) }));
     svg.append(node("line", { class: "cursor", x1: 0, x2: 0, y1: TOP, y2: H - BOTTOM, visibility: "hidden" }));
     points = metrics.map((r) => [r[x], r[3], r[4]]);
     chart.replaceChildren(svg);
-    if (place !== null) read(Math.min(place, points.length - 1));
+    const end = points.length - 1;
+    if (end < 0) return;
+    Object.assign(chart, { tabIndex: 0, role: "slider", ariaLabel: "Chart", ariaValueMin: 0, ariaValueMax: end });
+    read(Math.min(place ?? end, end));
   }
 
   function read(i) {
-    place = i;
     const near = points[i], cursor = chart.querySelector(".cursor");
     for (const end of ["x1", "x2"]) cursor?.setAttribute(end, across(near[0]));
-    cursor?.setAttribute("visibility", "visible");
+    cursor?.setAttribute("visibility", place === null ? "hidden" : "visible");
     const unit = byId("time").checked ? "s" : "steps";
     const value = near[2] !== null ? `validation ${near[2].toFixed(3)}` : `training ${near[1]?.toFixed(3) ?? "?"}`;
     const told = `${Math.round(near[0]).toLocaleString()} ${unit}: ${value}`;
-    if (byId("reading").textContent !== told) byId("reading").textContent = told;
+    byId("reading").textContent = told;
+    Object.assign(chart, { ariaValueNow: i, ariaValueText: told });
   }
 
   chart.addEventListener("pointermove", (event) => {
@@ -75,38 +79,29 @@
     if (!svg || !points.length) return;
     const box = svg.getBoundingClientRect(), at = (event.clientX - box.left) * W / box.width;
     const far = points.map((p) => Math.abs(across(p[0]) - at));
-    byId("reading").setAttribute("aria-live", "off");
-    read(far.indexOf(far.reduce((a, b) => Math.min(a, b))));
+    read(place = far.indexOf(far.reduce((a, b) => Math.min(a, b))));
   });
   chart.addEventListener("keydown", (event) => {
     const last = points.length - 1, at = place ?? last;
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
+    const to = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, Home: 0, End: last }[event.key];
     if (to === undefined || last < 0) return;
     event.preventDefault();
-    byId("reading").setAttribute("aria-live", "polite");
-    read(Math.max(0, Math.min(to, last)));
+    read(place = Math.max(0, Math.min(to, last)));
   });
-  chart.tabIndex = 0;
-  chart.setAttribute("role", "group");
-  chart.setAttribute("aria-label", "Chart: the arrow keys read its values");
+  // From then on it stays: a screen reader would tell each new value.
+  chart.addEventListener("focus", () => read(place ??= points.length - 1));
   for (const id of ["log", "time"]) byId(id).addEventListener("change", draw);
   byId("choices").hidden = false;
 
   // ---- What is new
 
   function show(answer) {
-    const before = run.status;
+    const before = run;
     ({ run, next } = answer);
     metrics.push(...answer.metrics);
-    const parts = [run.note ? `${run.status}: ${run.note}` : run.status], pace = [];
-    if (run.val_bpb !== null) parts.push(`best ${run.val_bpb.toFixed(3)} bits per byte`);
-    if (run.step) pace.push(`Step ${run.step.toLocaleString()}`);
-    if (run.tokens_per_second && !run.over) pace.push(`${Math.round(run.tokens_per_second).toLocaleString()} tokens/s`);
-    if (run.memory && !run.over) pace.push(`${Math.round(run.memory / 1e6).toLocaleString()} MB of memory at most`);
-    if (run.eta && !run.over) pace.push(`about ${Math.round(run.eta)} s left`);
     // A screen reader tells the status when it changes; the pace changes every second.
-    if (byId("status").textContent !== parts.join(", ")) byId("status").textContent = parts.join(", ");
-    byId("pace").textContent = pace.join(", ");
+    if (byId("status").textContent !== run.state) byId("status").textContent = run.state;
+    byId("pace").textContent = run.pace;
     byId("progress").value = run.progress ?? 0;
     for (const { step, val_bpb, sample } of answer.samples) {
       const article = document.createElement("article"), head = document.createElement("h3");
@@ -117,16 +112,18 @@
       article.append(head, text);
       const box = byId("samples"), atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < 40;
       box.append(article);
+      box.tabIndex = 0;
       if (atEnd) box.scrollLeft = box.scrollWidth;  // who reads an earlier one is not carried away
     }
     if (answer.metrics.length) draw();
-    if (run.status !== before) refresh();
+    const changed = run.status !== before.status || run.stop_requested !== before.stop_requested;
+    if (changed || answer.samples.length && byId("model").dataset.model !== "this") refresh();
   }
 
-  // The buttons and the settings are the server's: take them from a fresh copy of this page.
+  // The links, the buttons and the settings are the server's: take them from a fresh copy of this page.
   async function refresh() {
     const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-    for (const id of ["actions", "settings"]) {
+    for (const id of ["model", "actions", "settings"]) {
       const fresh = page.getElementById(id);
       const focused = byId(id).contains(document.activeElement);
       if (fresh) byId(id).replaceWith(fresh);

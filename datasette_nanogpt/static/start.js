@@ -1,8 +1,8 @@
-// Keeps the estimate beside the form up to date. What it comes to, the server says.
+// Keeps what the form comes to up to date: the rows, how they will be read, the estimate. The server says it.
 (() => {
-  const form = document.getElementById("train");
+  const byId = (id) => document.getElementById(id);
+  const form = byId("train");
   if (!form) return;
-  const estimate = document.getElementById("estimate");
   let timer = null, asked = 0;
 
   async function ask() {
@@ -13,14 +13,20 @@
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ ...Object.fromEntries(new FormData(form)), estimate: 1 }),
       });
-      const answer = await response.json();
-      if (mine === asked) estimate.textContent = answer.ok ? answer.estimate.text : answer.error;
+      const { error, estimate, offer } = await response.json();
+      if (mine !== asked) return;
+      byId("estimate").textContent = error ?? estimate.text;
+      if (error) return;
+      byId("offer").textContent = offer.text;
+      const shown = offer.texts.map((textContent) =>
+        Object.assign(document.createElement("p"), { className: "text", textContent }));
+      byId("texts").replaceChildren(...shown);
     } catch {
-      if (mine === asked) estimate.textContent = "";
+      if (mine === asked) byId("estimate").textContent = "";
     }
   }
 
-  document.getElementById("again").hidden = true;  // it is for those without JavaScript
+  byId("again").hidden = true;  // it is for those without JavaScript
   form.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(ask, 300);
