@@ -133,6 +133,7 @@ async def test_a_server_that_goes_leaves_the_run_to_be_resumed(home, enqueue, wo
         os.kill(pid, 0)
     (row,) = jobs.runs(home, "id = ?", run)
     assert row["status"] == "interrupted" and jobs.runs(home, "id = ?", waiting)[0]["status"] == "queued"
+    assert row["ended"] and row["error"] == "The server stopped during this run."
     jobs.ask_to_stop(home, waiting, 1)
     resume = {"database": database, "table": "entry", "name": "nanogpt-blog", "resume": True}
     again = jobs.enqueue(home, database, {**resume, "max_iters": row["step"] + 200}, None, 10)

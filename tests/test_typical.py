@@ -162,7 +162,11 @@ async def test_what_was_held_out_is_told(datasette, home, database):
     do(home)
     assert "trained on most of them" in (await datasette.client.get(rows_of("entry"))).text
     text = (await datasette.client.get(rows_of("entry") + "?row=100")).text
-    assert "Row 100 has no figure" in text
+    assert "Row 100 has no figure, as it has no text" in text
+    with sqlite3.connect(database) as db:
+        db.execute("insert into entry (id, body) values (2000, 'later')")
+    for row, why in (("2000", "after the scoring"), ("3000", "There is no row 3000"), ("1,2", "no row 1,2")):
+        assert why in (await datasette.client.get(rows_of("entry") + f"?row={row}")).text
 
 
 async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home, database):
@@ -221,6 +225,8 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     assert row["status"] == "stopped" and 0 < row["progress"] < 1
     text = (await datasette.client.get(rows_of("entry"))).text
     assert "Of 61 rows 1 were scored, the first ones, as it was stopped" in text
+    text = (await datasette.client.get(rows_of("entry") + "?row=60")).text
+    assert "stopped before it came there" in text
     response = await datasette.client.post(location + "/resume", json={}, actor=ROOT)
     assert response.status_code == 400 and "cannot be resumed" in response.text
     await datasette.client.post(location + "/delete", actor=ROOT)
@@ -261,6 +267,22 @@ async def test_rows_of_a_view_are_left_to_the_terminal(datasette, home):
     response = await datasette.client.post(rows_of("long"), json={}, actor=ROOT)
     assert response.status_code == 400 and "is a view" in response.json()["error"]
     assert not jobs.runs(home, "kind = 'score'")
+
+
+async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datasette, home):
+    def to(path, text):
+        found = re.search(rf'action="([^"]*{path}[^"]*)"', text)[1].replace("&amp;", "&")
+        return datasette.client.post(found, actor=ROOT, follow_redirects=True)
+
+    text = (await datasette.client.get(rows_of("entry") + "?row=9", actor=ROOT)).text
+    assert "Row 9 can be told once the rows are scored" in text
+    page = await to("/rows", text)
+    assert page.url.params["row"] == "9" and "queued" in page.text and "Row 9 can be told" in page.text
+    page = await to("/stop", page.text)
+    assert page.url.params["row"] == "9"
+    await to("/rows", page.text)
+    do(home)
+    assert "bits per byte</strong>, number" in (await datasette.client.get(str(page.url), actor=ROOT)).text
 
 
 async def test_nobody_is_led_to_an_empty_page(datasette, home):

@@ -16,6 +16,7 @@ from datasette_nanogpt import chart, jobs, play, start, trainer
 from datasette_nanogpt.pipeline import Options, train_table
 from datasette_nanogpt.recited import recited
 from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.errors import NanogptError
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -64,7 +65,7 @@ def path_of(table):
 async def test_a_run_is_started_with_a_form(datasette, home, database, table):
     page = await datasette.client.get(path_of(table), actor=ROOT)
     assert page.status_code == 200 and "<b>T0" not in page.text and "<i>" not in page.text.replace(ODD, "")
-    assert "the text from <strong>body</strong>" in page.text
+    assert "the text from body" in page.text
     response = await datasette.client.post(path_of(table), data={"minutes": "1", "n_layer": "3"}, actor=ROOT)
     assert (response.status_code, response.headers["location"]) == (302, "/-/nanogpt/runs/1")
     (run,) = jobs.runs(home)
@@ -150,14 +151,17 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({"minutes": "1000"}, "minutes must be from 0.1 to 60"),
-        ({"minutes": "x", "n_layer": "0"}, "n layer must be from 1"),
+        ({"minutes": "1000"}, "Minutes must be from 0.1 to 60"),
+        ({"minutes": "x", "n_layer": "0"}, "Layers must be from 1 to 1,000, not 0"),
+        ({"batch_size": "1.5"}, "Batch must be a whole number"),
+        ({"n_embd": "7"}, "change Heads"),
         ({"name": "../x"}, "no name for a model"),
         ({"n_embd": "4096", "n_layer": "100"}, "at most 50,000,000 parameters"),
         ({"n_embd": "18", "n_head": "6"}, "even head size"),
         ({"body": "nope"}, "no column"),
-        ({"arch": "bert"}, "arch must be one of"),
-        ({"where": "id <"}, "does not work"),
+        ({"arch": "bert"}, "Architecture must be one of"),
+        ({"where": "id <"}, "it ends too early. The columns are"),
+        ({"where": "id < 0"}, "matches the condition"),
     ],
 )
 async def test_what_is_wrong_is_told_before_anything_starts(datasette, home, form, message):
@@ -165,6 +169,57 @@ async def test_what_is_wrong_is_told_before_anything_starts(datasette, home, for
         response = await datasette.client.post(path_of("entry"), actor=ROOT, **{kind: form})
         assert response.status_code == 400 and message in response.text
     assert not home.exists()
+
+
+async def test_a_refused_form_keeps_what_is_right_and_marks_what_is_wrong(datasette, database):
+    form = {"minutes": "10", "name": "../x"}
+    page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
+    assert 'value="10" checked' in page and "in less than 10 minutes" in page
+    assert re.search(r'<input [^>]*name="name"[^>]* aria-invalid="true" autofocus>', page)
+    assert "<details><summary>Advanced" in page
+    form = {"name": "fine", "n_layer": "0", "n_embd": "1"}
+    page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
+    assert re.search(r'name="n_layer"[^>]* aria-invalid="true" autofocus>', page)
+    assert page.count("aria-invalid") == 2 and page.count("autofocus") == 1
+    assert "<details open><summary>Advanced" in page
+
+
+async def test_the_rows_shown_are_those_of_the_form(datasette, database):
+    form = {"where": "id > 290", "title": "id", "estimate": 1}
+    offer = (await datasette.client.post(path_of("entry"), json=form, actor=ROOT)).json()["offer"]
+    assert offer["text"].startswith("9 rows (id > 290)") and "title from id" in offer["text"]
+    assert offer["texts"][0].startswith("291\n\n")
+    page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
+    assert "9 rows (id &gt; 290)" in page and "291\n\nRow 291" in page
+    # One that does not work leaves the form as it was at first.
+    page = (await datasette.client.post(path_of("entry"), data={"where": "id <"}, actor=ROOT)).text
+    assert "300 rows, about" in page and 'value="id &lt;"' in page
+    # From the URL, too: then there is nothing to show but the way back.
+    response = await datasette.client.get(path_of("entry") + "?id__lt=0", actor=ROOT)
+    assert response.status_code == 400 and 'id="train"' not in response.text
+    assert 'href="/blog/entry?id__lt=0"' in response.text
+
+
+async def test_a_model_is_replaced_only_when_that_is_asked_for(datasette, home, database):
+    train(database)
+    page = (await datasette.client.get(path_of("entry"), actor=ROOT)).text
+    assert re.search(r'name="name" value="nanogpt-blog-2"', page) and 'name="replace"' in page
+    form = {"minutes": "1", "name": "nanogpt-blog"}
+    for kind in ("data", "json"):
+        response = await datasette.client.post(path_of("entry"), actor=ROOT, **{kind: form})
+        assert response.status_code == 400
+        told = r"nanogpt-blog exists \(300 rows, \d\.\d{3} bits per byte, trained 2\d{3}-\d\d-\d\d\): tick"
+        assert re.search(told, response.text)
+    response = await datasette.client.post(path_of("entry"), json={**form, "estimate": 1}, actor=ROOT)
+    assert response.json()["ok"] and not jobs.runs(home, "status = 'queued'")
+    form["replace"] = "1"
+    await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
+    assert [run["name"] for run in jobs.runs(home, "status = 'queued'")] == ["nanogpt-blog"]
+    for status, told in (("queued", "waiting"), ("running", "under way")):
+        with jobs.registry(home) as db:
+            db.execute("update runs set status = ? where id = 2", [status])
+        response = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
+        assert response.status_code == 400 and f"nanogpt-blog is {told} already" in response.text
 
 
 async def test_a_database_in_memory_is_refused_with_the_reason(datasette, home):
@@ -215,6 +270,59 @@ async def test_a_run_page_its_json_and_its_csv(datasette, home, database):
     assert lines[0].startswith("step,seconds,train_loss") and len(lines) == len(whole["metrics"]) + 1
 
 
+async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
+    async def told(run):
+        text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
+        text = text[text.index('<p id="model"') :]
+        return " ".join(re.sub("<[^>]+>", "", text[: text.index("</p>")]).split())
+
+    train(database)
+    assert await told(1) == "On entry of blog. Write with this model"
+    train(database)
+    assert await told(1) == "On entry of blog. The model nanogpt-blog is of another run."
+    assert await told(2) == "On entry of blog. Write with this model"
+    form = {"name": "nanogpt-blog", "replace": "1"}
+    await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
+    until = "Until the first score, nanogpt-blog is the model of an earlier run."
+    assert await told(3) == f"On entry of blog. {until}"
+
+
+async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
+    train(database)
+    for name in ("a", "b"):
+        await datasette.client.post(path_of("entry"), data={"name": name}, actor=ROOT)
+    for run, state in ((2, "queued"), (3, "queued: after run 2")):
+        told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
+        assert told["state"] == state
+        text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
+        assert f'role="status">{state}</p>' in text
+    with jobs.registry(home) as db:
+        db.execute("update runs set status = 'running' where id = 1")
+    assert jobs.find_run(home, 2)["note"] == "after run 1"
+    index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
+    row = re.search(r"<tr><td><a [^>]+>3</a>.*?</tr>", index, re.DOTALL)[0]
+    assert "queued: after run 2" in row and row.endswith("<td></td></tr>")  # it has not started
+
+
+async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette, home, database):
+    async def page(**values):
+        with jobs.registry(home) as db:
+            names = ", ".join(f"{name} = ?" for name in values)
+            db.execute(f"update runs set heartbeat = 1e12, {names}", [*values.values()])
+        datasette._nanogpt.news.forget()
+        return (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
+
+    train(database)
+    text = await page(status="running", stop_requested=1, eta=1326.0)
+    assert "stopping: the score under way ends first" in text and "about 22m 06s left" in text
+    assert 'value="Stop"' not in text and 'value="Stop now"' in text
+    assert 'value="Stop now"' not in await page(stop_requested=2)
+    text = await page(status="preparing", stop_requested=0, note="reading: 5 of 300 rows")
+    assert re.search(r'role="status">preparing, best', text) and '<p id="pace">Reading: 5 of' in text
+    text = await page(status="interrupted", note=None, error="The server stopped during this run.")
+    assert "Resume goes on from step 8." in text
+
+
 async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monkeypatch):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0)
     train(database)
@@ -235,7 +343,9 @@ async def test_buttons_change_the_run(datasette, home, database):
     assert json.loads(jobs.runs(home, "id = 2")[0]["settings"])["resume"] is True
     await datasette.client.post("/-/nanogpt/runs/2/stop", actor=ROOT)
     assert jobs.runs(home, "id = 2")[0]["status"] == "stopped"
-    await datasette.client.post("/-/nanogpt/runs/2/delete", actor=ROOT)
+    response = await datasette.client.post("/-/nanogpt/runs/2/delete", actor=ROOT)
+    index = await datasette.client.get("/-/nanogpt", cookies=response.cookies, actor=ROOT)
+    assert "The record of run 2, nanogpt-blog, was deleted" in index.text
     assert (await datasette.client.get("/-/nanogpt/runs/2", actor=ROOT)).status_code == 404
 
 
@@ -290,6 +400,8 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
         "/-/nanogpt/models/nanogpt-blog", json={"max_tokens": 31, "top_p": 2}, actor=ROOT
     )
     assert response.status_code == 400 and "from 1 to 30" in response.text and "Top p" in response.text
+    with pytest.raises(NanogptError, match="Top k must be a whole number, not '1.5'"):
+        play.read_settings({"top_k": "1.5"}, 30)
     datasette._nanogpt.writing = 2
     response = await datasette.client.post("/-/nanogpt/models/nanogpt-blog", json={}, actor=ROOT)
     assert response.status_code == 429
@@ -327,6 +439,11 @@ def test_ticks_are_round_and_reach_around():
     for low, high in ((1.83, 2.47), (0, 0), (5, 5), (0, 123456)):
         found = chart.ticks(low, high)
         assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= 8
+
+
+def test_a_single_score_is_a_dot():
+    behind = [[[1, 10, 1.0, None, 2.5]]]
+    assert '<circle class="earlier"' in chart.svg([[2, 5, 1.0, None, 2.0]], behind)
 
 
 def test_a_long_run_is_thinned_but_keeps_its_scores(home):
