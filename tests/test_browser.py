@@ -194,6 +194,9 @@ UNNAMED = """() => [...document.querySelectorAll(
   .filter((e) => e.offsetParent && !(e.labels?.length || e.ariaLabel || e.textContent.trim()
     || (e.type === 'submit' && e.value)))
   .map((e) => e.outerHTML)"""
+# Cells that stand alone, as a phone shows no head of a table.
+UNLABELLED = """() => [...document.querySelectorAll('section.content td')]
+  .filter((e) => getComputedStyle(e, '::before').content === 'none').map((e) => e.outerHTML)"""
 # Where the keyboard should come.
 STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select,'
   + 'textarea, input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
@@ -227,6 +230,7 @@ def test_a_page_fits_a_phone_and_can_be_read_aloud(browser, site, name):
     assert page.title() and page.locator("section.content th:not([scope])").count() == 0
     assert page.locator("section.content svg:not([aria-label]):not([aria-hidden])").count() == 0
     assert page.locator("section.content img, section.content script:not([type])").count() == 0
+    assert page.evaluate(UNLABELLED) == []
     close_page(page)
 
 
@@ -286,6 +290,10 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     page.keyboard.press("Control+A")
     page.keyboard.type("64")
     page.get_by_text("5 layers, width 64").wait_for()
+    page.get_by_label("Rows, as an SQL condition").fill("rowid < 50")
+    page.get_by_text("49 rows (rowid < 50)").wait_for()
+    page.get_by_label("Rows, as an SQL condition").fill("")
+    page.get_by_text(re.compile("^4,049 rows, about")).wait_for()
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.value") == "Start training":
@@ -325,8 +333,11 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     page.goto(f"{site.url}/-/nanogpt/runs/{run}")
     page.get_by_role("button", name="Take out of the queue").click()
     assert page.locator("#status").inner_text().startswith("stopped")
-    page.get_by_role("button", name="Delete this record").click()
+    assert not page.get_by_role("button", name="Delete for good").is_visible()
+    page.get_by_text("Delete this record").click()
+    page.get_by_role("button", name="Delete for good").click()
     page.wait_for_url("**/-/nanogpt")
+    assert page.get_by_text(f"The record of run {run}, in-the-queue, was deleted").is_visible()
     assert jobs.find_run(site.home, run) is None
     page.context.close()
 
@@ -366,7 +377,7 @@ def test_what_is_new_arrives_once(page, site):
     page.get_by_role("button", name="Stop", exact=True).focus()
     with jobs.registry(site.home) as db:
         db.execute("update runs set status = 'finished', progress = 1 where id = ?", [run])
-    page.get_by_role("button", name="Delete this record").wait_for()
+    page.get_by_text("Delete this record").wait_for()
     assert page.evaluate("document.activeElement.closest('#actions') !== null")
     count = len(asked)
     page.wait_for_timeout(2500)
@@ -413,13 +424,14 @@ def test_writing_is_stopped_repeated_continued_and_shared(page, site):
     page.get_by_role("button", name="Write").click()
     page.get_by_text("Done.").wait_for()
     assert page.locator("#texts").get_attribute("aria-busy") == "false"
-    assert "-o seed 5" in page.locator("#llm").inner_text()
+    assert "-o seed 5" in page.locator("#llm").inner_text() and "seed=5" in page.url
     page.get_by_role("button", name="Copy").click()
     page.get_by_text(re.compile("Copied|Selected")).wait_for()
     link = page.get_by_role("link", name="Link to this text").get_attribute("href")
     page.get_by_role("button", name="Continue").click()
     page.get_by_text("Done.").wait_for()
     assert page.get_by_label("Prompt").input_value().startswith(texts[0].rstrip())
+    assert page.evaluate("document.activeElement.value") == "Write"  # the button that was pressed is gone
     page.goto(f"{site.url}/-/nanogpt/models/nanogpt-demo{link}")
     assert (
         page.get_by_label("Prompt").input_value() == "Row" and page.get_by_label("Seed").input_value() == "5"
@@ -448,6 +460,9 @@ def test_a_recited_passage_leads_to_its_row(page, site, bpe):
     page.locator("a.recited").first.click()
     page.wait_for_url(f"**/under/demo/{tilde_encode(ODD)}/{row}")
     assert written.split()[3] in page.locator("table.rows-and-columns").inner_text()
+    page.go_back()
+    page.get_by_text("the same text comes again").wait_for()
+    assert page.get_by_label("Seed").input_value() == "1"
 
 
 # ---- With training
@@ -486,7 +501,8 @@ def test_the_whole_way(trainer, server, home):
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")
-    page.get_by_text(re.compile("^preparing: ")).wait_for()  # it says what it is at
+    page.get_by_text(re.compile("^preparing")).wait_for()
+    page.wait_for_function("document.getElementById('pace').textContent")  # it says what it is at
 
     chart = page.locator("#chart polyline.train")
     chart.wait_for(state="attached", timeout=TRAINING)
@@ -495,6 +511,7 @@ def test_the_whole_way(trainer, server, home):
     page.wait_for_function(
         "p => document.querySelector('#chart polyline.train')?.getAttribute('points') !== p", arg=points
     )
+    page.get_by_role("link", name="Write with this model").wait_for()
     page.reload()
     page.get_by_role("button", name="Stop", exact=True).wait_for()
     shot(page, "run")
@@ -540,6 +557,8 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
         page.context.add_cookies([again.login])
         page.goto(f"{again.url}/-/nanogpt/runs/{number}")
         assert page.locator("#status").inner_text().startswith("interrupted")
+        assert page.get_by_text("The server stopped during this run.").is_visible()
+        assert page.get_by_text("Resume goes on from step").is_visible()
         page.get_by_role("button", name="Resume").click()
         page.get_by_text(re.compile("^running")).wait_for(timeout=TRAINING)
         page.get_by_role("button", name="Stop now").click()

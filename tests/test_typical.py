@@ -282,7 +282,8 @@ async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datas
     assert page.url.params["row"] == "9"
     await to("/rows", page.text)
     do(home)
-    assert "bits per byte</strong>, number" in (await datasette.client.get(str(page.url), actor=ROOT)).text
+    page = await datasette.client.get(page.url.raw_path.decode(), actor=ROOT)
+    assert "bits per byte</strong>, number" in page.text
 
 
 async def test_nobody_is_led_to_an_empty_page(datasette, home):

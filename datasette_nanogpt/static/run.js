@@ -127,7 +127,7 @@
       const fresh = page.getElementById(id);
       const focused = byId(id).contains(document.activeElement);
       if (fresh) byId(id).replaceWith(fresh);
-      if (focused) byId(id).querySelector("input, button")?.focus();
+      if (focused) byId(id).querySelector("input, button, summary")?.focus();
     }
   }
 
