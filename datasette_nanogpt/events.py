@@ -46,8 +46,15 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Busy:
+    """What it is at between two steps, about twice a second while that takes long."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Note:
     text: str
 
 
-Event = Speed | Step | Evaluation | Note
+Event = Speed | Step | Busy | Evaluation | Note
