@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import click
 
-from .events import Evaluation, Note, Speed, Step, duration
+from .events import Busy, Evaluation, Note, Speed, Step, duration
 from .pipeline import Finished, Prepared
 from .source import Progress
 
@@ -108,6 +108,10 @@ class TerminalDisplay(PlainDisplay):
             self.last = event
             self.bar.n = 100 * event.progress
             self.bar.set_description_str(status(event, self.val, shutil.get_terminal_size().columns))
+            return
+        if isinstance(event, Busy):
+            if self.bar is not None:
+                self.bar.set_description_str(event.what)
             return
         if isinstance(event, Prepared):
             self.__exit__()

@@ -46,11 +46,18 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Busy:
+    """What it is at between two steps, about twice a second while that takes long."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Note:
     text: str
 
 
-Event = Speed | Step | Evaluation | Note
+Event = Speed | Step | Busy | Evaluation | Note
 
 
 def duration(seconds: float) -> str:

@@ -408,8 +408,13 @@ def _train(
         sample = ""
         write = sampler(work.tokenizer, settings.seed)
         training = trainer.Training(model, tokens, settings, lambda: work.path, write, work.state, ranks)
+        busy = False
         for event in training.run(stop):
-            if isinstance(event, trainer.Step):
+            if busy and not isinstance(event, trainer.Busy):
+                run.update(note=None)
+            if busy := isinstance(event, trainer.Busy):
+                run.update(note=event.what)
+            elif isinstance(event, trainer.Step):
                 run.step(event)
             elif isinstance(event, trainer.Evaluation):
                 run.evaluation(event)

@@ -1,8 +1,8 @@
 """From the size of a corpus, the minutes at hand and the speed of the machine to a vocabulary and a model.
 
-Two findings decide. Where text is plenty, a model wants to see some 20 tokens a weight (Hoffmann et al.,
-"Training Compute-Optimal Large Language Models", 2022). Where it is scarce, reading it again and again
-teaches little but the text itself, and the time goes better into a bigger model (benchmarks/LOG.md).
+A bigger model learns more from each token, but reads fewer of them. Up to about four readings a text has more
+to teach, if the weights shrink meanwhile; the rest of the time goes better into a bigger model. All figures
+are from benchmarks/LOG.md.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from llm_nanogpt.checkpoint import GPTConfig
 
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
-MOST_EPOCHS = 4.0  # more readings of the text would only teach it by heart
-EPOCHS = 2.0  # readings of the text that a bigger model must have time for,
-TOKENS_PER_WEIGHT = 20  # or so much text
+# Readings of the text that a size must have time for, or else a smaller one learns more in that time,
+READINGS = {"xs": 0.0, "s": 1.0, "m": 2.5, "l": 4.0}
+TOKENS_PER_WEIGHT = 2  # or so much text
+MOST_EPOCHS = 4.0  # more readings would only teach it by heart
 WEIGHTS_PER_TOKEN = 20  # of the text, at most: with more it is learnt by heart at once
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
+SHRINKING = 0.45  # of the weights' logarithm, in one reading at the full rate
 NEWTON_SCHULZ_STEPS = 5  # of Muon, see optim.py
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
@@ -91,7 +93,7 @@ def choose_plan(
     if epochs > MOST_EPOCHS and not steps and config.arch != "gpt2":  # nanoGPT's recipe knows no such end
         epochs, max_iters = MOST_EPOCHS, math.ceil(MOST_EPOCHS * tokens / step_tokens)
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
-    learning_rate, weight_decay = choose_rates(epochs, tokens)
+    learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens)
     return Plan(
         config=config,
         batch_size=batch_size,
@@ -113,7 +115,7 @@ def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str
         return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
 
     in_time = [
-        s for s, c in configs.items() if seen[s] >= min(EPOCHS * tokens, TOKENS_PER_WEIGHT * weights(c))
+        s for s, c in configs.items() if seen[s] >= min(READINGS[s] * tokens, TOKENS_PER_WEIGHT * weights(c))
     ]
     fits = [s for s in in_time if weights(configs[s]) <= WEIGHTS_PER_TOKEN * tokens]
     size = fits[-1] if fits else "xs"
@@ -172,9 +174,9 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
     return flops
 
 
-def choose_rates(epochs: float, tokens: int) -> tuple[float, float]:
-    """Learning rate and weight decay: what is read often is learnt by heart, unless the steps are shorter and
-    the weights keep shrinking; faster for a short text, which leaves them little time to."""
-    if epochs <= 2:
+def choose_rates(epochs: float, tokens: int, step_tokens: int) -> tuple[float, float]:
+    """Learning rate and weight decay: what is read more than once is learnt by heart, unless the steps are
+    shorter and the weights keep shrinking, by the same share in each reading, however short the text."""
+    if epochs <= 1:
         return 0.02, 0.0
-    return 0.01, min(0.2, 0.1 * (epochs - 2)) * math.sqrt(max(1.0, 120_000 / tokens))
+    return 0.01, SHRINKING / 0.01 * step_tokens / tokens

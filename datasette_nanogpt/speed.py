@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from llm_nanogpt.checkpoint import GPTConfig
 from llm_nanogpt.gpt_torch import GPT, build
 
-from .events import Note, Speed
+from .events import Busy, Note, Speed
 from .optim import make_optimizers, use_bf16
 from .plan import flops_per_step, flops_per_token, make_config
 
@@ -52,7 +52,7 @@ def settle(
     compile: bool | None,
     seconds: float,
     steps: float,
-) -> Generator[Note, None, tuple[Speed, Callable | None]]:
+) -> Generator[Busy | Note, None, tuple[Speed, Callable | None]]:
     """How to run so many `steps` in so many `seconds` (inf: no limit), and the compiled model if it is one.
 
     None for `bf16` and `compile` means by trials, which leave no trace in the run and take a second or two.
@@ -63,6 +63,8 @@ def settle(
         batch = trial_batch(model.config, batch_size, device)
         if device == "mps" and (warning := mps_differs(model, batch)):
             yield Note(warning)
+        if seconds >= SHORT_SECONDS:
+            yield Busy("trying what runs fastest here")
         if seconds >= SHORT_SECONDS and (steps < math.inf or None in (bf16, compile)):
             step_seconds = trial(model, batch, use_bf16)
             seconds = min(seconds, steps * step_seconds * batch_size / len(batch))

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
 
 from .dataset import Windows
-from .events import Evaluation, Event, Note, Step
+from .events import Busy, Evaluation, Event, Note, Step
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors, use_bf16
 from .plan import flops_per_token
 from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
@@ -78,25 +78,31 @@ def bits_per_byte(nats: float, n_bytes: int) -> float:
     return nats / n_bytes / math.log(2)
 
 
-@torch.inference_mode()
 def evaluate(model: GPT, tokens: np.ndarray, device: str, bf16: bool = False, ranks: Ranks = ALONE) -> float:
     """Total nats of a token stream after its first token, in order, in windows of the block size."""
+    nats = sum(nats for _, nats in evaluate_in_parts(model, tokens, device, bf16, ranks))
+    return ranks.sum(torch.tensor(nats, dtype=torch.float64)).item()
+
+
+def evaluate_in_parts(
+    model: GPT, tokens: np.ndarray, device: str, bf16: bool, ranks: Ranks
+) -> Iterator[tuple[float, float]]:
+    """The share of the tokens that is done, and the nats of the last batch of windows, of this process."""
     block = model.config.block_size
     n = len(tokens) - 1
     rows = max(1, LOGITS // (block * model.config.vocab_size))
-    was_training = model.training
-    model.eval()
-    total = 0.0
     for start in range(ranks.rank * rows * block, n, ranks.size * rows * block):
         chunk = tokens[start : start + rows * block + 1].astype(np.int64)
         ids, targets = chunk[:-1], chunk[1:]
         if short := -len(ids) % block:
             ids, targets = np.pad(ids, (0, short)), np.pad(targets, (0, short), constant_values=-100)
         x, y = (torch.from_numpy(a.reshape(-1, block)).to(device) for a in (ids, targets))
-        with autocast(device, bf16):
-            total += model(x, y, reduction="sum").item()
-    model.train(was_training)
-    return ranks.sum(torch.tensor(total, dtype=torch.float64)).item()
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode(), autocast(device, bf16):
+            nats = model(x, y, reduction="sum").item()
+        model.train(was_training)
+        yield (start + len(chunk)) / len(tokens), nats
 
 
 def train(
@@ -185,7 +191,7 @@ class Training:
                 yield self.report()
                 self.last_report = self.seconds()
             if self.evaluation_due() and not self.schedule.done(self.now()):
-                yield self.evaluate()
+                yield from self.evaluate(stop)
                 if self.past_its_best and not self.annealing:
                     yield self.anneal("Held-out text is predicted worse and worse, so this ends early")
                 self.last_report = self.last_state = self.seconds()
@@ -195,7 +201,7 @@ class Training:
         if stop.requests >= 2 and self.best < math.inf:
             self.save_state()
         elif self.evaluated != self.step:
-            yield self.evaluate()
+            yield from self.evaluate(stop)
 
     def follow(self) -> None:
         """What the other processes do: as rank 0 says, step by step."""
@@ -204,7 +210,7 @@ class Training:
             if word == LOSS:
                 self.mean_loss()
             elif word == EVALUATE:
-                self.validation_nats()
+                evaluate(*self.validation, self.ranks)
             else:
                 self.train_step(word)
 
@@ -342,8 +348,9 @@ class Training:
         self.summed = self.summed_tokens = 0
         return loss
 
-    def validation_nats(self) -> float:
-        return evaluate(self.model, self.tokens.val, self.settings.device, self.bf16, self.ranks)
+    @property
+    def validation(self) -> tuple[GPT, np.ndarray, str, bool]:
+        return self.model, self.tokens.val, self.settings.device, self.bf16
 
     # ---- Telling and keeping
 
@@ -374,12 +381,29 @@ class Training:
                 f"train with a smaller --learning-rate than {self.settings.learning_rate:g}"
             )
 
-    def evaluate(self) -> Evaluation:
+    def validation_nats(self, stop: Stop) -> Generator[Busy, None, float | None]:
+        """Of all processes. None if a stop at once came meanwhile and there was a score before."""
+        self.ranks.word(EVALUATE)
+        if self.ranks.size > 1:  # the others cannot leave off
+            return evaluate(*self.validation, self.ranks)
+        total, told = 0.0, time.monotonic()
+        for share, nats in evaluate_in_parts(*self.validation, self.ranks):
+            total += nats
+            if time.monotonic() - told >= REPORT_SECONDS:
+                yield Busy(f"scoring on held-out text, {share:.0%}")
+                told = time.monotonic()
+            if stop.requests >= 2 and self.best < math.inf:
+                return None
+        return total
+
+    def evaluate(self, stop: Stop) -> Iterator[Event]:
+        """Score the weights and keep them if they are the best."""
         began = self.seconds()
         if self.summed:
             self.note_loss()
-        self.ranks.word(EVALUATE)
-        nats = self.validation_nats()
+        nats = yield from self.validation_nats(stop)
+        if nats is None:
+            return
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
         best = val_bpb < self.best
         self.turned = self.turned + 1 if val_bpb > TURNED_BY * self.best else 0
@@ -397,7 +421,7 @@ class Training:
         cost = self.seconds() - began
         pause = max(self.expected_seconds() / EVALUATIONS, cost / EVALUATION_SHARE)
         self.next_evaluation = self.seconds() + pause
-        return Evaluation(self.step, val_bpb, val_loss, self.train_loss, self.seconds(), best, text)
+        yield Evaluation(self.step, val_bpb, val_loss, self.train_loss, self.seconds(), best, text)
 
     def save_state(self) -> None:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}

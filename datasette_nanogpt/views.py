@@ -72,11 +72,11 @@ def told_run(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
 def in_words(run: dict[str, Any]) -> tuple[str, str]:
     """What a run is at, as a screen reader tells it when it changes, and what changes every second."""
     status, note, pace = run["status"], run["note"], []
-    training = run["kind"] == "train" and status == "running"
-    if note and status in jobs.UNDER_WAY and not training:  # 17 of 4,000 rows
-        pace, note = [note], None
-    if run["stop_requested"] and status in jobs.UNDER_WAY and not note:
-        status, note = "stopping", "the score under way ends first" if training else None
+    if status in jobs.UNDER_WAY:
+        pace, note = [note] if note else [], None
+        if run["stop_requested"]:
+            scoring = run["kind"] == "train" and status == "running" and not pace
+            status, note = "stopping", "the score under way ends first" if scoring else None
     state = f"{status}: {note}" if note else status
     if run["val_bpb"] is not None:
         state += f", best {run['val_bpb']:.3f} bits per byte"

@@ -10,12 +10,15 @@ import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
+from datasette_nanogpt import trainer
 from datasette_nanogpt.dataset import finish, open_tokens, write_tokens
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.trainer import (
+    Busy,
     Evaluation,
     Note,
     Settings,
+    Step,
     Tokens,
     bits_per_byte,
     evaluate,
@@ -126,10 +129,24 @@ def test_the_second_stop_ends_at_once(tokens, tmp_path):
     stop, steps = Stop(), []
     settings = replace(SETTINGS, max_iters=10**6)
     for event in run(tokens, tmp_path, settings, stop=stop):
-        steps.append(event.step)
-        stop.requests = 2
+        if isinstance(event, Step):
+            steps.append(event.step)
+            stop.requests = 2
     assert len(set(steps)) == 1 and read_state(tmp_path)[1]["step"] == steps[0]
     assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "LOGITS", 1)  # so that a score has many parts
+    stop, seen = Stop(), []
+    for event in run(tokens, tmp_path, SETTINGS, stop=stop):
+        if isinstance(event, Busy) and any(type(e) is Evaluation for e in seen):
+            stop.requests = 2
+        seen.append(event)
+    assert [e.step for e in seen if type(e) is Evaluation] == [10]
+    assert type(seen[-1]) is Busy and "scoring" in seen[-1].what
+    assert read_state(tmp_path)[1]["step"] == 20  # saved all the same
 
 
 def test_a_score_after_the_first_step_has_a_training_loss(tokens, tmp_path):
