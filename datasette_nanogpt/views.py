@@ -73,7 +73,7 @@ def in_words(run: dict[str, Any]) -> tuple[str, str]:
     """What a run is at, as a screen reader tells it when it changes, and what changes every second."""
     status, note, pace = run["status"], run["note"], []
     if status in jobs.UNDER_WAY:
-        pace, note = [note] if note else [], None
+        pace, note = [note.rstrip(".")] if note else [], None
         if run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
             status, note = "stopping", "the score under way ends first" if scoring else None
@@ -326,7 +326,7 @@ def told_settings(settings: dict[str, Any]) -> dict[str, str]:
     told = {}
     for key, value in settings.items():
         if key not in ("database", "token"):
-            label = start.LABELS.get(key, key.replace("_", " "))
+            label = start.LABELS.get(key, key.replace("_", " ")).lower()
             value = "yes" if value is True else f"{value:g}" if isinstance(value, float) else value
             told[label] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return told
