@@ -1,10 +1,13 @@
 """Every route and method, for everyone, on everything: what is private does not show in any answer."""
 
+import re
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 import sqlite_utils
+import yaml
 from conftest import TEXTS
 from datasette.app import Datasette
 
@@ -200,6 +203,21 @@ async def test_the_actions_are_denied_by_default(trained, datasette):
     assert (await bare.client.post("/blog/entry/-/nanogpt", actor={"id": "reader"})).status_code == 403
     await bare._nanogpt.close()
     bare.close()
+
+
+async def test_the_rule_of_the_readme_lets_in_whom_it_names(tmp_path, home):
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    config = yaml.safe_load(re.search(r"```yaml\n(permissions:.*?)```", text, re.DOTALL)[1])
+    db = sqlite_utils.Database(tmp_path / "blog.db")
+    db["blog_entry"].insert_all({"body": text} for text in TEXTS)
+    datasette = Datasette([str(tmp_path / "blog.db")], config=config)
+    datasette.root_enabled = True
+    for actor, expected in (("root", 200), ("simon", 200), ("reader", 403)):
+        form = {"minutes": "1", "estimate": "1"}
+        response = await datasette.client.post("/blog/blog_entry/-/nanogpt", data=form, actor={"id": actor})
+        assert response.status_code == expected, actor
+    await datasette._nanogpt.close()
+    datasette.close()
 
 
 async def test_a_post_from_another_site_is_refused(datasette, home):
