@@ -129,7 +129,7 @@ def test_the_second_stop_ends_at_once(tokens, tmp_path):
     stop, steps = Stop(), []
     settings = replace(SETTINGS, max_iters=10**6)
     for event in run(tokens, tmp_path, settings, stop=stop):
-        if isinstance(event, Step):
+        if isinstance(event, Step | Evaluation):
             steps.append(event.step)
             stop.requests = 2
     assert len(set(steps)) == 1 and read_state(tmp_path)[1]["step"] == steps[0]
