@@ -71,6 +71,7 @@ def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
         "tokenizing",
         "measuring the speed of this machine",
         "building the model",
+        "trying what runs fastest here",
     ]
     assert db.execute("select note from runs").fetchone() == (None,)
 
