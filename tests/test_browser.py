@@ -507,7 +507,7 @@ def test_the_whole_way(trainer, server, home):
     chart = page.locator("#chart polyline.train")
     chart.wait_for(state="attached", timeout=TRAINING)
     points = chart.get_attribute("points")
-    page.locator("#samples article").nth(2 if SHOTS else 0).wait_for(timeout=TRAINING)
+    page.locator("#samples article").nth(1 if SHOTS else 0).wait_for(timeout=TRAINING)
     page.wait_for_function(
         "p => document.querySelector('#chart polyline.train')?.getAttribute('points') !== p", arg=points
     )
