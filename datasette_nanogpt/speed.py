@@ -24,7 +24,7 @@ from .events import Busy, Note, Speed
 from .optim import make_optimizers, use_bf16
 from .plan import flops_per_step, flops_per_token, make_config
 
-SHORT_SECONDS = 50.0  # trials take a second or two: shorter runs do without
+SHORT_SECONDS = 10.0  # trials take about a second, up to two: shorter runs do without
 TRIAL_SECONDS = 0.4  # of each trial, or two steps
 TRIAL_TOKENS = 1024  # in a trial's batch, at most
 CLEARLY = 0.9  # of the time, or less, is faster

@@ -83,9 +83,14 @@ def test_trials_leave_no_trace():
 
 
 def test_short_runs_try_nothing():
-    for limit in ({"seconds": 20.0}, {"seconds": math.inf, "steps": 10}):
+    for limit in ({"seconds": 5.0}, {"seconds": math.inf, "steps": 10}):
         speed, _ = settled(model_of(), compile=None, **limit)
         assert (speed.bf16, speed.compiled, speed.machine_flops, speed.why) == (False, False, None, "")
+
+
+def test_a_run_of_seconds_tries_bfloat16_but_not_compiling():
+    speed, compiled = settled(model_of(), compile=None, seconds=20.0)
+    assert "bfloat16" in speed.why and "too short a run" in speed.why and compiled is None
 
 
 def test_compiling_must_repay():
