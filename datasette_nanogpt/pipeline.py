@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
 
 SAMPLE_TOKENS = 80
-MEASURED_MINUTES = 1.0  # runs at least so long begin with a few seconds that measure the machine
+MEASURED_MINUTES = 1.0  # runs at least so long begin with a few seconds that measure the CPU
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -556,12 +556,13 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
 
 def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tuple[Plan, trainer.Settings]:
     """Fill in what was left to us. `--arch gpt2` brings nanoGPT's own recipe with it."""
-    from .speed import training_flops
+    from .speed import guessed_training_flops, training_flops
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     flops = None
-    if minutes and minutes >= MEASURED_MINUTES and not o.max_iters and not size_is_given(o.given()):
-        flops = training_flops(device, vocab_size)
+    if minutes and not o.max_iters and not size_is_given(o.given()):
+        hurried = minutes < MEASURED_MINUTES and device == "cpu"
+        flops = guessed_training_flops(device) if hurried else training_flops(device, vocab_size)
     plan = choose_plan(
         o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=launched()[1]
     )

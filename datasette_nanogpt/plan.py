@@ -17,7 +17,7 @@ from llm_nanogpt.checkpoint import GPTConfig
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
 # Readings of the text that a size must have time for, or else a smaller one learns more in that time,
-READINGS = {"xs": 0.0, "s": 1.0, "m": 2.5, "l": 4.0}
+READINGS = {"xs": 0.0, "s": 0.5, "m": 2.5, "l": 4.0}
 TOKENS_PER_WEIGHT = 2  # or so much text
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
 WEIGHTS_PER_TOKEN = 20  # of the text, at most: with more it is learnt by heart at once

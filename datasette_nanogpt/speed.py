@@ -27,6 +27,8 @@ from .plan import flops_per_step, flops_per_token, make_config
 SHORT_SECONDS = 10.0  # trials take about a second, up to two: shorter runs do without
 TRIAL_SECONDS = 0.4  # of each trial, or two steps
 TRIAL_TOKENS = 1024  # in a trial's batch, at most
+PRODUCT_SECONDS = 0.15  # of matrix products that are timed
+PRODUCT_SHARES = {torch.float32: 0.45, torch.bfloat16: 0.25}  # of that speed, which training size s reached
 CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.0 to 1.4 times as fast (bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.2
@@ -70,7 +72,9 @@ def settle(
             seconds = min(seconds, steps * step_seconds * batch_size / len(batch))
         if seconds >= SHORT_SECONDS:
             machine = product_speed(device, use_bf16)
-            if bf16 is None:
+            if bf16 is None and not bf16_may_pay(device):
+                why.append("float32: matrix products in bfloat16 are no faster here")
+            elif bf16 is None:
                 use_bf16, step_seconds, reason = try_bf16(model, batch, step_seconds)
                 why.append(reason)
             if compile is None and (reason := compile_does_not_repay(seconds)):
@@ -98,17 +102,33 @@ def training_flops(device: str, vocab_size: int) -> float:
         model = build(config).to(device)
         batch = trial_batch(config, 1, device)
         optimizers = make_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
-        seconds = min(trial(model, batch, bf16, optimizers) for bf16 in (False, True))
+        precisions = (False, True) if bf16_may_pay(device) else (False,)
+        seconds = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
     return flops_per_step(config, batch[:, 1:].numel()) / seconds
 
 
+def guessed_training_flops(device: str) -> float:
+    """The same within 0.5 s, by matrix products alone."""
+    return max(share * timed_products(device, dtype, 512) for dtype, share in PRODUCT_SHARES.items())
+
+
+def bf16_may_pay(device: str) -> bool:
+    """Whether bfloat16 is worth a trial: a CPU that does not know it may take seconds for a step in it."""
+    float32, bfloat16 = (timed_products(device, dtype, 512) for dtype in PRODUCT_SHARES)
+    return device != "mps" and bfloat16 > float32
+
+
 def product_speed(device: str, bf16: bool = False) -> float:
-    """FLOP/s of this process in square matrix products, in float32 but for models in bfloat16 on CUDA."""
+    """FLOP/s of this process in big square matrix products, in float32 but for models in bfloat16 on CUDA."""
     cuda = device.startswith("cuda")
-    n = 8192 if cuda else 1024
-    a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if cuda and bf16 else torch.float32)
+    return timed_products(device, torch.bfloat16 if cuda and bf16 else torch.float32, 8192 if cuda else 1024)
+
+
+def timed_products(device: str, dtype: torch.dtype, n: int) -> float:
+    """FLOP/s of the fastest of a few products of n x n matrices."""
+    a = torch.randn(n, n, device=device).to(dtype)
     best, spent = math.inf, 0.0
-    while spent < 0.15:
+    while spent < PRODUCT_SECONDS:
         synchronize(device)
         started = time.perf_counter()
         a @ a
