@@ -10,6 +10,7 @@ import torch
 from conftest import tiny_config
 from torch.utils.flop_counter import FlopCounterMode
 
+from datasette_nanogpt import speed
 from datasette_nanogpt.dataset import finish
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.optim import make_optimizers
@@ -91,6 +92,21 @@ def test_short_runs_try_nothing():
 def test_a_run_of_seconds_tries_bfloat16_but_not_compiling():
     speed, compiled = settled(model_of(), compile=None, seconds=20.0)
     assert "bfloat16" in speed.why and "too short a run" in speed.why and compiled is None
+
+
+def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch):
+    timed = speed.timed_products
+    monkeypatch.setattr(speed, "timed_products", lambda *a: timed(*a) / (1 + 1e6 * (a[1] == torch.bfloat16)))
+    monkeypatch.setattr(speed, "try_bf16", lambda *a: pytest.fail("tried"))
+    found, _ = settled(model_of())
+    assert not found.bf16 and "no faster here" in found.why
+
+
+@pytest.mark.parametrize(("bfloat16", "guess"), [(8e11, 2e11), (1e9, 4.5e10)])
+def test_a_guess_of_the_speed_is_that_of_the_faster_precision(monkeypatch, bfloat16, guess):
+    products = {torch.float32: 1e11, torch.bfloat16: bfloat16}
+    monkeypatch.setattr(speed, "timed_products", lambda device, dtype, n: products[dtype])
+    assert speed.guessed_training_flops("cpu") == pytest.approx(guess)
 
 
 def test_compiling_must_repay():
