@@ -560,7 +560,8 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     flops = None
-    if minutes and not o.max_iters and not size_is_given(o.given()):
+    settled = o.arch == "gpt2" and size_is_given(o.given())  # where no rate depends on how often it is read
+    if minutes and not o.max_iters and not settled:
         hurried = minutes < MEASURED_MINUTES and device == "cpu"
         flops = guessed_training_flops(device) if hurried else training_flops(device, vocab_size)
     plan = choose_plan(

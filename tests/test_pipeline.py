@@ -9,6 +9,7 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
+from datasette_nanogpt import speed
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
 from datasette_nanogpt.runs import open_registry
 from datasette_nanogpt.schedule import Stop
@@ -305,3 +306,12 @@ def test_a_failed_run_is_recorded_and_leaves_the_old_model(options, home):
     assert (home / "nanogpt-blog/model.safetensors").read_bytes() == before
     rows = list(sqlite_utils.Database(home / "nanogpt.db")["runs"].rows)
     assert [r["status"] for r in rows] == ["finished", "failed"] and "too few" in rows[1]["error"]
+
+
+@pytest.mark.parametrize(("flops", "readings"), [(1e16, "many"), (1e3, "few")])
+def test_a_size_that_is_given_still_reads_as_often_as_the_machine_can(options, monkeypatch, flops, readings):
+    """The rates and the end of a run are of its readings, whoever chose the size."""
+    monkeypatch.setattr(speed, "training_flops", lambda device, vocab_size: flops)
+    given = replace(options, minutes=10.0, max_iters=None)
+    settings = next(e for e in train_table(given) if isinstance(e, Prepared)).settings
+    assert (settings.weight_decay > 0, settings.max_iters is not None) == (readings == "many",) * 2
