@@ -66,8 +66,12 @@ def train(database: str, table: str, **options) -> Iterator[tuple[float, dict]]:
         command = [sys.executable, __file__, "--child", json.dumps(options)]
         environment = os.environ | {"NANOGPT_HOME": home, "LLM_USER_PATH": home}
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout:
-                yield time.perf_counter() - started, json.loads(line)
+            try:
+                for line in process.stdout:
+                    yield time.perf_counter() - started, json.loads(line)
+            except GeneratorExit:  # the caller has seen enough
+                process.kill()
+                raise
         if process.returncode:
             sys.exit(process.returncode)
 

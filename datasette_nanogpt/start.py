@@ -86,6 +86,17 @@ class Limits:
         return cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
 
 
+@dataclass(frozen=True)
+class Target:
+    """A table to train on, where its models go, and what is allowed there."""
+
+    home: Path
+    limits: Limits
+    path: str | None  # of the database's file
+    in_memory: bool
+    table: str
+
+
 async def action_links(
     datasette: Any, actor: Any, database: str, table: str, request: Any
 ) -> list[dict[str, str]]:
@@ -123,14 +134,7 @@ def open_table(path: str | None, in_memory: bool, table: str, where: str | None,
 
 
 def offer(
-    home: Path,
-    limits: Limits,
-    path: str | None,
-    in_memory: bool,
-    table: str,
-    where: str | None,
-    told: str = "",
-    form: Mapping[str, Any] | None = None,
+    target: Target, where: str | None, told: str = "", form: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What the form shows: columns found, two rows as they will be read, how much text, what it will take.
     `told` is `where` in words. The columns, and a condition in its place, are those of `form`."""
@@ -138,7 +142,8 @@ def offer(
     if form.get("where"):
         where = told = str(form["where"]).strip()
     title, body = _columns(form)
-    read = _read(path, in_memory, table, where, title, body, _changed(path))
+    path, table = target.path, target.table
+    read = _read(path, target.in_memory, table, where, title, body, _changed(path))
     text = f"{read['rows']:,} rows{f' ({told})' if told else ''}, about {read['bytes'] / 1e6:.1f} MB of text"
     text += f", the title from {read['title']}" if read["title"] else ""
     text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
@@ -146,29 +151,21 @@ def offer(
         "text": f"{text}, HTML read as text." if read["html"] else f"{text}.",
         "where": where,
         "carried": told,
-        "name": default_name(home, location(str(path)), table),
-        "minutes": minutes_offered(limits),
+        "name": default_name(target.home, location(str(path)), table),
+        "minutes": minutes_offered(target.limits),
     }
 
 
 def offer_and_estimate(
-    home: Path,
-    limits: Limits,
-    path: str | None,
-    in_memory: bool,
-    table: str,
-    where: str | None,
-    told: str,
-    form: Mapping[str, Any],
+    target: Target, where: str | None, told: str, form: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """What the form shows, as it was filled in or, where its rows cannot be read so, as it is at first."""
-    of = (home, limits, path, in_memory, table)
     try:
-        offered = offer(*of, where, told, form)
+        offered = offer(target, where, told, form)
     except NanogptError:
-        return offer(*of, where, told), None
+        return offer(target, where, told), None
     with suppress(NanogptError):  # a name is not asked for: a bad one changes nothing
-        return offered, estimate(path, settings_from_form(*of, {**form, "name": ""}, where))
+        return offered, estimate(target.path, settings_from_form(target, {**form, "name": ""}, where))
     return offered, None
 
 
@@ -306,34 +303,27 @@ def read_number(given: Any, kind: type, least: float, most: float, label: str) -
     return value
 
 
-def settings_from_form(
-    home: Path,
-    limits: Limits,
-    path: str | None,
-    in_memory: bool,
-    table: str,
-    form: Mapping[str, Any],
-    where: str | None,
-) -> dict[str, Any]:
+def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
     """The settings of a run, as `Options.given()` has them. A condition in the form goes before `where`.
     Raises Refused with all that is wrong."""
     problems: dict[str, str] = {}
+    home, limits, database = target.home, target.limits, location(str(target.path))
     text = {key: str(value).strip() for key, value in form.items() if isinstance(value, str | int | float)}
     where = text.get("where") or where
     title, body = _columns(form)
     try:
-        source = open_table(path, in_memory, table, where, title=title, body=body)
+        source = open_table(target.path, target.in_memory, target.table, where, title=title, body=body)
     except NanogptError as ex:
         raise Refused({"where" if text.get("where") else "": _in_words_of_the_form(ex)}) from ex
-    name = text.get("name") or default_name(home, location(str(path)), source.table)
+    name = text.get("name") or default_name(home, database, source.table)
     if not valid_name(name):
         problems["name"] = f"{name!r} is no name for a model: letters, digits and .-_ make one"
-    elif taken(home, name, location(str(path)), source.table):
+    elif taken(home, name, database, source.table):
         problems["name"] = f"The name {name} is taken by another model: choose another"
     elif (home / name).exists() and not (form.get("replace") or form.get("estimate")):
         ways_out = "tick that it is to be replaced, or choose another name"
         problems["name"] = f"{to_be_replaced(home, name)}: {ways_out}"
-    settings = {"database": location(str(path)), "table": source.table, "name": name}
+    settings = {"database": database, "table": source.table, "name": name}
     settings |= {"title": title, "body": list(body), "where": where}
     text = form_defaults(limits) | text
     for key, how in {"minutes": (float, 0.1, limits.max_minutes), **NUMBERS}.items():

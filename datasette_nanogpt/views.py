@@ -192,7 +192,7 @@ async def table_page(datasette, request):
         raise Forbidden("Training on this table needs the permission nanogpt-train")
     if may_train:
         where, carried, left_out = None, "", []
-        of = (home, limits, db.path, db.is_memory, table)
+        target = start.Target(home, limits, db.path, db.is_memory, table)
         try:
             where, carried, left_out = await filters.rows_to_train_on(
                 datasette, request, database, table, columns
@@ -201,14 +201,15 @@ async def table_page(datasette, request):
                 fields |= await posted(request)
                 if fields.get("where") and not may_sql:
                     raise Forbidden("An SQL condition needs the permission execute-sql")
-            settings = await asyncio.to_thread(start.settings_from_form, *of, fields, where)
+            settings = await asyncio.to_thread(start.settings_from_form, target, fields, where)
             if posting and not fields.get("estimate"):
                 return await enqueue(datasette, request, settings, limits)
         except NanogptError as ex:
             error, wrong = str(ex), getattr(ex, "fields", [])
         try:
-            of = (*of, where, carried, fields)
-            offer, estimate = await asyncio.to_thread(start.offer_and_estimate, *of)
+            offer, estimate = await asyncio.to_thread(
+                start.offer_and_estimate, target, where, carried, fields
+            )
             offer |= {"left_out": left_out}
         except NanogptError as ex:
             error = error or str(ex)
