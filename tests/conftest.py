@@ -6,9 +6,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as trainer.py does, before an
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from llm_nanogpt.checkpoint import GPTConfig, write_model_files, write_weights
 from llm_nanogpt.tokenizer import EOT, train_bpe
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 TEXTS = [
     f"Row {i}: quick brown fox {i * 37 % 101} jumps over {'a lazy dog' if i % 3 else 'Zoë’s café ☕'}.\n"

@@ -180,7 +180,6 @@ def test_stop_strings(bpe, stop, wanted):
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=4), max_size=3), st.text("ab", max_size=30))
-@settings(deadline=None)
 def test_no_half_stop_string_is_ever_shown(bpe, stop, text):
     tokens = [bpe.eot, *(bpe.encode(letter)[0] for letter in text), bpe.eot]
     said = ""
@@ -275,7 +274,7 @@ def test_the_ways_to_go_on_are_weighed_rightly(bpe):
     assert abs(ends.count("own") / 400 - 0.75) < 0.07
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=80), st.integers(1, 40), st.integers(1, 64))
 def test_any_prompt_goes(bpe, prompt, max_tokens, block_size):
     config = tiny_config(block_size=block_size, n_layer=1, vocab_size=bpe.n_vocab)

@@ -109,7 +109,7 @@ def test_what_is_not_text_is_counted(make):
     assert found.skipped.total() == 4  # a second pass counts anew
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(
     st.lists(
         st.lists(
@@ -410,7 +410,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text() | st.binary()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data(), NAMES, st.lists(NAMES, min_size=1, max_size=5, unique_by=str.lower))
 def test_any_table_is_read_or_refused_in_a_line(tmp_path, data, table, columns):
     path = tmp_path / "any.db"

@@ -5,7 +5,7 @@ import random
 import pytest
 import tiktoken
 from conftest import TEXTS
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_nanogpt import tokenizer as module
@@ -56,7 +56,6 @@ def test_tiktoken_and_tokenizers_agree(trained, tmp_path):
 ANY_TEXT = st.text(st.characters(codec="utf-8"))
 
 
-@settings(deadline=None)
 @given(ANY_TEXT)
 @example(EOT)
 @example("\r\n \t\x00\ufeff👩‍👩‍👧")
@@ -66,7 +65,6 @@ def test_decoding_undoes_encoding(trained, text):
     assert trained.eot not in ids
 
 
-@settings(deadline=None)
 @given(ANY_TEXT)
 def test_characters_undo_encoding_too(text):
     tokenizer = train_char([text, "x"])
@@ -84,7 +82,6 @@ def test_training_is_deterministic(bpe):
     assert train_bpe(TEXTS, 400).spec == bpe.spec
 
 
-@settings(deadline=None)
 @given(ANY_TEXT)
 def test_cutting_off_the_last_word_keeps_the_ids_before_it(trained, text):
     stable, word = trained.split_last_word(text)
