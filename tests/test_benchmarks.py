@@ -1,6 +1,7 @@
 """The benchmarks in `benchmarks/` keep running: tiny, and without a word on their figures."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,51 @@ def test_sample_speed(tmp_path):
     (size,) = json.loads(out.read_text())["sizes"]
     assert size["megabytes_read"] == pytest.approx((226_112 - 512 * 64 - 448 - 384) * 4 / 1e6, abs=0.01)
     assert size["numpy_us"] > size["floor_cache_us"] > 0
+
+
+def test_plan_grid(tmp_path):
+    with sqlite3.connect(tmp_path / "notes.db") as db:
+        db.execute("create table note (title, body)")
+        texts = (
+            (f"Note {i}", f"Row {i * 7919 % 1000} of many, {i * 31 % 89} in all. " * 9) for i in range(150)
+        )
+        db.executemany("insert into note values (?, ?)", texts)
+    command = [sys.executable, BENCHMARKS / "plan_grid.py", tmp_path / "notes.db", "note"]
+    command += [
+        "--megabytes",
+        "0.03",
+        "9",
+        "--minutes",
+        "0.02",
+        "--sizes",
+        "xs",
+        "--json",
+        tmp_path / "grid.json",
+    ]
+    told = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert "note has less than 9 MB to train on" in told[0]
+    grid = json.loads((tmp_path / "grid.json").read_text())
+    ((row,), (choice,)) = grid["rows"], grid["choices"]  # nothing is measured twice
+    assert (row["size"], choice["megabytes"], choice["chosen"]) == ("xs", 0.03, "xs")
+    assert told[1].splitlines()[-1].split()[-2:] == [f"({row['readings']:.1f})", "xs"]
+    assert f"{row['bpb']:.3f}*" in told[1]
+
+
+def test_a_run_that_ended_by_itself_stands_for_more_minutes(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from plan_grid import known, table_of
+
+    def row(minutes, size, seconds, bpb):
+        cell = {"table": "note", "megabytes": 1, "minutes": minutes}
+        return cell | {"size": size, "seconds": seconds, "bpb": bpb, "tokens": 5000, "readings": 4}
+
+    rows = [row(1, "xs", 20, 2.5), row(1, "s", 60, 2.0), row(3, "m", 181, 1.5)]
+    assert known(rows, rows[2], "xs") is rows[0]
+    assert known(rows, rows[2], "s") is None and known(rows, rows[0], "m") is None
+    chosen = {"table": "note", "megabytes": 1, "minutes": 3, "chosen": "m"}
+    _, first, second = table_of({"rows": rows, "choices": [chosen]})
+    assert first.split()[4:] == ["1", "2.500", "(4.0)", "2.000*", "(4.0)", "?"]
+    assert second.split()[4:] == ["3", "2.500", "(4.0)", "1.500*", "(4.0)", "m"]
 
 
 CURVE = {"steps": 1500, "points": [[0, 5.0, 0.0], [500, 3.0, 100.0], [1000, 2.0, 200.0], [1500, 2.5, 300.0]]}
