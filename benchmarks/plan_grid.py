@@ -21,7 +21,6 @@ import sqlite3
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 
 from machine import machine
@@ -94,9 +93,8 @@ def known(rows: list[dict], cell: dict, size: str) -> dict | None:
 
 def table_of(grid: dict) -> list[str]:
     lines = [f"{'text':24}{'tokens':>10} {'minutes':>8}  " + "".join(f"{s:16}" for s in SIZES) + "chosen"]
-    key = lambda row: tuple(row[k] for k in CELL)  # noqa: E731
-    for (table, megabytes, minutes), rows in groupby(sorted(grid["rows"], key=key), key):
-        cell, rows = dict(zip(CELL, (table, megabytes, minutes), strict=True)), list(rows)
+    for table, megabytes, minutes in sorted({tuple(row[k] for k in CELL) for row in grid["rows"]}):
+        cell = dict(zip(CELL, (table, megabytes, minutes), strict=True))
         found = {s: row for s in SIZES if (row := known(grid["rows"], cell, s))}
         best = min((row["bpb"] for row in found.values()), default=None)
         told = [
