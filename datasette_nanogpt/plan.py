@@ -16,13 +16,16 @@ from llm_nanogpt.checkpoint import GPTConfig
 
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
-# Readings of the text that a size must have time for, or else a smaller one learns more in that time,
-READINGS = {"xs": 0.0, "s": 0.5, "m": 2.5, "l": 4.0}
-TOKENS_PER_WEIGHT = 2  # or so much text
+# What a size must have time for, or else a smaller one learns more meanwhile: so many readings of the text,
+# or so many tokens of a text too long for that. Those of l were not measured.
+READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 4.0}
+TOKENS = {"xs": 0.0, "s": 0.25e6, "m": 2.8e6, "l": 17e6}
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
-WEIGHTS_PER_TOKEN = 20  # of the text, at most: with more it is learnt by heart at once
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
-BATCH_TOKENS = 1024  # a step
+BATCH_TOKENS = 1024  # a step; half as many
+SHORT_TEXT = 100_000  # for a text of so few, where many steps are worth more than long ones
+CONTEXTS = (1024, 512, 256, 64)  # the longest is taken that fits in a step and cuts the text
+WINDOWS = 50  # into so many windows or more
 SHRINKING = 0.45  # of the weights' logarithm, in one reading at the full rate
 NEWTON_SCHULZ_STEPS = 5  # of Muon, see optim.py
 
@@ -67,9 +70,11 @@ def choose_plan(
 
     Raises NanogptError where what is given makes no model.
     """
-    block_size = next(size for size in (1024, 256, 64) if tokens > 100 * size or size == 64)
+    step_tokens = BATCH_TOKENS if tokens > SHORT_TEXT else BATCH_TOKENS // 2
+    fits = [n for n in CONTEXTS if n <= min(step_tokens, tokens / WINDOWS)]
+    block_size = max(fits, default=CONTEXTS[-1])
     shape = {"block_size": block_size} | {k: given[k] for k in SHAPE if given.get(k)}
-    batch_size = given.get("batch_size") or max(1, BATCH_TOKENS // shape["block_size"])
+    batch_size = given.get("batch_size") or max(1, step_tokens // shape["block_size"])
     batch_size = -(-batch_size // processes) * processes
     step_tokens = batch_size * shape["block_size"]
 
@@ -114,14 +119,8 @@ def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str
         readings = seen[size] / tokens
         return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
 
-    in_time = [
-        s for s, c in configs.items() if seen[s] >= min(READINGS[s] * tokens, TOKENS_PER_WEIGHT * weights(c))
-    ]
-    fits = [s for s in in_time if weights(configs[s]) <= WEIGHTS_PER_TOKEN * tokens]
-    size = fits[-1] if fits else "xs"
+    size = [s for s in configs if seen[s] >= min(READINGS[s] * tokens, TOKENS[s])][-1]
     bigger = next(iter(list(configs)[list(configs).index(size) + 1 :]), size)
-    if bigger in in_time and bigger != size:
-        return size, f"{times(size)}; {bigger} would know so little text by heart at once"
     return size, times(size) + (
         f", with {bigger} only {times(bigger)}" if times(bigger) != times(size) else ""
     )

@@ -40,9 +40,9 @@ def test_more_time_more_steps_or_a_faster_machine_never_mean_a_smaller_model(tok
         assert by_minutes[-1] > by_minutes[0] and by_speed[-1] > by_speed[0] and by_steps[-1] > by_steps[0]
 
 
-def test_a_minute_of_much_text_gets_a_small_model_and_a_little_text_too():
+def test_a_minute_of_much_text_gets_a_small_model_and_ten_of_a_little_a_big_one():
     assert size_of(plan(LARGE, 1.0)) <= NAMES.index("s")
-    assert size_of(plan(TINY, 10.0)) <= size_of(plan(BLOG, 10.0))  # a big one would know it by heart at once
+    assert size_of(plan(TINY, 10.0)) >= size_of(plan(BLOG, 10.0)) > 0
     hurried = plan(LARGE, 0.05)  # no time for any size: the smallest
     assert size_of(hurried) == 0 and hurried.why.endswith("read the text less than 0.1 times")
 
@@ -57,10 +57,10 @@ def test_steps_and_minutes_together_end_at_the_sooner():
 def test_a_text_is_cut_into_windows_that_it_has_many_of():
     contexts = [plan(tokens).config.block_size for tokens in TEXTS]
     assert contexts == sorted(contexts) and contexts[0] < contexts[-1]
-    assert all(block * 100 < tokens for block, tokens in zip(contexts, TEXTS, strict=True))
-    for tokens in TEXTS:
+    assert all(block * 50 < tokens for block, tokens in zip(contexts, TEXTS, strict=True))
+    for tokens in (100, *TEXTS):  # a short text gets more steps, but never a window longer than a step
         chosen = plan(tokens)
-        assert chosen.batch_size * chosen.config.block_size == 1024
+        assert chosen.batch_size * chosen.config.block_size == (1024 if tokens > TINY else 512)
 
 
 def test_what_is_read_often_is_held_back_more():
