@@ -17,7 +17,7 @@ from llm_nanogpt.checkpoint import GPTConfig
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
 # What a size must have time for, or else a smaller one learns more meanwhile: so many readings of the text,
-# or so many tokens of a text too long for that. Those of l were not measured.
+# or so many tokens of a text too long for that; those of l are a guess.
 READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 4.0}
 TOKENS = {"xs": 0.0, "s": 0.25e6, "m": 2.8e6, "l": 17e6}
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
