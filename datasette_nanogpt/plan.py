@@ -92,7 +92,7 @@ def choose_plan(
         speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
         budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
         budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
-        why = [f"size {size}: {' or '.join(budget)} read the text {compared}"]
+        why = [f"size {size}: {' or '.join(budget)} would read the text {compared}"]
     config = make_config(size, vocab_size, shape)
     epochs, max_iters = seen(config) / tokens, None
     if epochs > MOST_EPOCHS and not steps and config.arch != "gpt2":  # nanoGPT's recipe knows no such end
