@@ -36,15 +36,15 @@ def write_subset(database: str, table: str, megabytes: float, path: Path) -> boo
     """Write so much of the rows that are trained on into the table `table` of a new database. False where
     there is not so much."""
     from datasette_nanogpt.dataset import finish, spool
-    from datasette_nanogpt.source import open_corpus
+    from datasette_nanogpt.source import open_corpus, quote
 
     documents = open_corpus(database, (table,)).documents()
     split = finish(spool(documents, path.with_suffix(".txt"), seed=0))
     size = 0
     with sqlite3.connect(path) as db:
-        db.execute(f"create table [{table}] (body text)")
+        db.execute(f"create table {quote(table)} (body text)")
         for text in split.texts(split.train):
-            db.execute(f"insert into [{table}] values (?)", (text,))
+            db.execute(f"insert into {quote(table)} values (?)", (text,))
             size += len(text.encode())
             if size >= megabytes * 1e6:
                 return True
@@ -54,7 +54,8 @@ def write_subset(database: str, table: str, megabytes: float, path: Path) -> boo
 def measure(database: Path, table: str, minutes: float, size: str) -> dict:
     for _, event in train(str(database), table, minutes=minutes, size=size):
         if event["event"] == "prepared":
-            tokens, step_tokens = event["corpus"]["train_tokens"], step_tokens_of(event)
+            tokens = event["corpus"]["train_tokens"]
+            step_tokens = event["settings"]["batch_size"] * event["config"]["block_size"]
         elif event["event"] == "finished":
             return {
                 "tokens": tokens,
@@ -66,10 +67,6 @@ def measure(database: Path, table: str, minutes: float, size: str) -> dict:
                 "best_step": event["best_step"],
                 "mfu": event["mfu"] and round(event["mfu"], 2),
             }
-
-
-def step_tokens_of(prepared: dict) -> int:
-    return prepared["settings"]["batch_size"] * prepared["config"]["block_size"]
 
 
 def choice(database: Path, table: str, minutes: float) -> dict:
@@ -84,11 +81,15 @@ def choice(database: Path, table: str, minutes: float) -> dict:
 def known(rows: list[dict], cell: dict, size: str) -> dict | None:
     """The row of this cell, or of fewer minutes where the run ended before they were over."""
     for row in rows:
-        same = all(row[k] == cell[k] for k in ("table", "megabytes")) and row.get("size") == size
-        ended = same and row["seconds"] < 57 * row["minutes"] and row["minutes"] <= cell["minutes"]
-        if same and (row["minutes"] == cell["minutes"] or ended):
+        ended = row["seconds"] < 57 * row["minutes"] and row["minutes"] <= cell["minutes"]
+        text = cell | {"minutes": row["minutes"]} if ended else cell
+        if row["size"] == size and in_cell(row, text):
             return row
     return None
+
+
+def in_cell(row: dict, cell: dict) -> bool:
+    return all(row[key] == cell[key] for key in CELL)
 
 
 def table_of(grid: dict) -> list[str]:
@@ -102,7 +103,7 @@ def table_of(grid: dict) -> list[str]:
             for row in map(found.get, SIZES)
         ]
         tokens = max((row["tokens"] for row in found.values()), default=0)
-        chosen = next((c["chosen"] for c in grid["choices"] if all(c[k] == cell[k] for k in CELL)), "?")
+        chosen = next((c["chosen"] for c in grid["choices"] if in_cell(c, cell)), "?")
         text = f"{table}, {megabytes:g} MB"
         lines.append(f"{text:24}{tokens:10,} {minutes:8g}  " + "".join(f"{t:16}" for t in told) + chosen)
     return lines
@@ -132,7 +133,7 @@ def main():
             args.json.write_text(json.dumps(grid, indent=1) + "\n")
 
     def run(path: Path, cell: dict, size: str | None) -> None:
-        if size is None and not any(all(c[k] == cell[k] for k in CELL) for c in grid["choices"]):
+        if size is None and not any(in_cell(c, cell) for c in grid["choices"]):
             keep("choices", cell | choice(path, args.table, cell["minutes"]))
         elif size and not known(grid["rows"], cell, size):
             keep("rows", cell | (row := measure(path, args.table, cell["minutes"], size)))
