@@ -11,10 +11,11 @@ from dataclasses import asdict
 
 import click
 
-from .events import Busy, Evaluation, Note, Speed, Step, duration
+from .events import Busy, Evaluation, Note, Speed, Step, duration, text_size
 from .pipeline import Finished, Prepared
 from .source import Progress
 
+LITTLE_TEXT = 100_000  # bytes; a model of fewer gets to 2.2 bits per byte or worse: benchmarks/LOG.md
 BAR_COLUMNS = 12  # of the bar, at least, and the percentage before it
 WAIT_SECONDS = 10  # between lines about the work before training
 
@@ -175,15 +176,19 @@ def plan_lines(p: Prepared) -> list[str]:
         if c["cut"]
         else f"{c['val_documents']:,} of {c['documents']:,} documents held out"
     )
-    limits = [f"about {duration(p.settings.minutes * 60)}"] if p.settings.minutes else []
-    limits += [f"{p.settings.max_iters:,} steps"] if p.settings.max_iters else []
-    limits = [" or ".join(limits), *(["whichever comes first"] if len(limits) == 2 else [])]
+    limits = [f"{p.settings.max_iters:,} steps"] if p.settings.max_iters else []
+    if p.settings.minutes:
+        limits.append(f"{'at most' if limits else 'about'} {duration(p.settings.minutes * 60)}")
+    little = (
+        ["       That is little to learn from: expect words and echoes."] if c["bytes"] < LITTLE_TEXT else []
+    )
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
     return [
-        f"Text:  {s['rows']:,} rows of {s['table']} ({columns}), {c['bytes'] / 1e6:.2f} MB"
+        f"Text:  {s['rows']:,} rows of {s['table']} ({columns}), {text_size(c['bytes'])}"
         + (f" ({', '.join(notes)})" if notes else ""),
         f"       {c['train_tokens'] + c['val_tokens']:,} tokens of {m.vocab_size:,} kinds "
         f"({p.tokenizer} tokenizer), {held}",
+        *little,
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, "
         f"context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
         f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",

@@ -35,6 +35,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
+from .events import duration
 from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan, size_is_given
 from .prepare import prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
@@ -335,7 +336,7 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
     done_by_time = minutes is not None and at["seconds"] >= minutes * 60
     if done_by_time or (iters is not None and at["step"] >= iters):
         raise NanogptError(
-            f"{folder.name} has trained for {at['seconds'] / 60:.1f} minutes and {at['step']:,} steps: "
+            f"{folder.name} has trained for {duration(at['seconds'])} and {at['step']:,} steps: "
             "give a larger --minutes or --max-iters to go on"
         )
     return meta

@@ -117,7 +117,9 @@ def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str
 
     def times(size: str) -> str:
         readings = seen[size] / tokens
-        return f"{readings:.1f} times" if readings >= 0.1 else "less than 0.1 times"
+        if readings < 0.1:
+            return "less than 0.1 times"
+        return f"{readings:,.{0 if readings >= 100 else 1}f} times"
 
     size = [s for s in configs if seen[s] >= min(READINGS[s] * tokens, TOKENS[s])][-1]
     bigger = next(iter(list(configs)[list(configs).index(size) + 1 :]), size)

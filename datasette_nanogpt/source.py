@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -250,8 +251,10 @@ def open_corpus(
     with everything that is wrong, a line each.
     """
     tables = list(dict.fromkeys(tables))
-    if bool(tables) == (sql is not None):
+    if tables and sql is not None:
         raise NanogptError("Name the table to train on, or give a query with --sql: one of the two.")
+    if not tables and sql is None:
+        raise NanogptError(_which_table(database))
     if is_url(database):
         from .remote import open_remote
 
@@ -433,14 +436,30 @@ def _tables(db: sqlite3.Connection):
 
 def _find_table(db: sqlite3.Connection, database: str, table: str) -> str:
     tables = _tables(db)
-    names = tables.table_names() + tables.view_names()
-    if found := _find(table, names):
+    if found := _find(table, tables.table_names() + tables.view_names()):
         return found
+    raise NanogptError(f"{database} has no table {table!r}. It has: {_names(_own_tables(db, database))}.")
+
+
+def _which_table(database: str) -> str:
+    """What to tell who named none."""
+    if is_url(database):
+        return "Name the table to train on, or give a query with --sql."
+    with connect(_database(database)) as db:
+        names = _own_tables(db, database)
+    first = shlex.join([database, names[0]])
+    return f"Name the table to train on. {database} has: {_names(names)}. So: datasette nanogpt-train {first}"
+
+
+def _own_tables(db: sqlite3.Connection, database: str) -> list[str]:
+    """The tables and views that somebody made, not those of SQLite or of a full-text index."""
+    tables = _tables(db)
     hidden = tuple(f"{fts}_" for fts in tables.table_names(fts4=True) + tables.table_names(fts5=True))
+    names = tables.table_names() + tables.view_names()
     names = [name for name in names if not name.startswith(("sqlite_", *hidden))]
     if not names:
         raise NanogptError(f"{database} has no tables: fill it with `sqlite-utils insert` first.")
-    raise NanogptError(f"{database} has no table {table!r}. It has: {_names(names)}.")
+    return names
 
 
 def _columns(db: sqlite3.Connection, relation: str, sql: str | None = None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 from llm_nanogpt.checkpoint import read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
+from .events import text_size
 from .plan import SIZES, Plan, choose_plan, choose_vocab_size
 from .source import Source, connect, location, open_source, quote
 
@@ -144,7 +145,7 @@ def offer(
     title, body = _columns(form)
     path, table = target.path, target.table
     read = _read(path, target.in_memory, table, where, title, body, _changed(path))
-    text = f"{read['rows']:,} rows{f' ({told})' if told else ''}, about {read['bytes'] / 1e6:.1f} MB of text"
+    text = f"{read['rows']:,} rows{f' ({told})' if told else ''}, about {text_size(read['bytes'])} of text"
     text += f", the title from {read['title']}" if read["title"] else ""
     text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
     return read | {

@@ -331,11 +331,27 @@ def test_mistakes_in_a_query(make):
     assert "The query of --sql has no column x." in fails(path, "query", sql="select * from t", body=["x"])
     assert "--sql yields no rows" in fails(path, "q", sql="select * from t where 0")
     assert read(path, "t") == ["a\n\nb"]
-    for tables, sql in ([["t"], "select 1"], [[], None]):
-        with pytest.raises(NanogptError, match="--sql: one of the two"):
-            open_corpus(path, tables, sql=sql)
+    with pytest.raises(NanogptError, match="--sql: one of the two"):
+        open_corpus(path, ["t"], sql="select 1")
     with pytest.raises(NanogptError, match="URL"):
         open_corpus(path, ["t"], token="x")
+
+
+def test_who_names_no_table_is_told_what_there_is(make, tmp_path):
+    path = make("create table t (body text)", "create view v as select * from t")
+    with pytest.raises(NanogptError) as told:
+        open_corpus(path)
+    assert str(told.value) == (
+        f"Name the table to train on. {path} has: t, v. So: datasette nanogpt-train '{path}' t"
+    )
+    for database, why in (
+        (tmp_path / "none.db", "no file"),
+        (make("select 1", name="empty.db"), "no tables"),
+    ):
+        with pytest.raises(NanogptError, match=why):
+            open_corpus(str(database))
+    with pytest.raises(NanogptError, match="^Name the table to train on, or give a query"):
+        open_corpus("https://example.org/blog")
 
 
 def test_several_tables_are_one_corpus(make):
