@@ -46,7 +46,7 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
         bf16=precision == "bf16",
         max_iters=10**9,
     )
-    training = trainer.Training(build(config), trainer.Tokens(ids, ids, 1, 1), settings, lambda: None)
+    training = trainer.Training(build(config), trainer.Tokens(ids, ids, 1, 1), settings, lambda *_: None)
     machine = product_speed(device, settings.bf16)
     began = time.perf_counter()
     for _ in training.tune():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -184,12 +185,17 @@ def _reason(ex: Exception, home: Path, ranks: Ranks) -> str | None:
 
 def _follow(ranks: Ranks) -> None:
     """The part of the processes that are not the first: to learn along, and nothing else."""
-    path, config, settings, corpus, resumed = ranks.share()
-    leave_signals_to_rank_0()
-    model = _build(config, settings)
-    state = trainer.read_state(path) if resumed else None
-    tokens = _open_tokens(path, config, corpus)
-    trainer.Training(model, tokens, settings, lambda: path, state=state, ranks=ranks).follow()
+    while shared := ranks.share():
+        path, config, settings, corpus, kept = shared
+        leave_signals_to_rank_0()
+        model = _build(config, settings)
+        state = trainer.read_state(path) if kept else None
+        teacher = trainer.read_teacher(path) if settings.generation else None
+        tokens = _open_tokens(path, config, corpus)
+        training = trainer.Training(
+            model, tokens, settings, lambda *_, path=path: path, state=state, ranks=ranks, teacher=teacher
+        )
+        training.follow()
 
 
 def check(options: Options) -> tuple[Corpus | None, dict[str, Any]]:
@@ -348,16 +354,35 @@ def _steps_of_resume(options: Options, meta: dict[str, Any]) -> int | None:
     return options.max_iters or (None if options.minutes and planned else meta["settings"]["max_iters"])
 
 
+Generation = tuple[GPTConfig, trainer.Settings]  # a model of the run, and how it is trained
+
+
 @dataclass
 class _Work:
     """A run under way: where its files are, and what is known of it."""
 
     path: Path  # of the model folder: a hidden one beside its place until it has its first weights
-    config: GPTConfig
-    settings: trainer.Settings
+    staging: Path  # that hidden one
+    config: GPTConfig  # of the weights in `path`
+    generations: list[Generation]  # each but the last is the next one's teacher
     tokenizer: Tokenizer
     meta: dict[str, Any]  # nanogpt.json to be
-    state: tuple[dict[str, Any], dict[str, Any]] | None = None  # to go on from
+    state: trainer.State | None = None  # to go on from
+
+    def folder(self, config: GPTConfig | None = None) -> Path:
+        """Where to write; weights of another shape than those that are there get a folder with all the rest,
+        until it is published."""
+        if config in (None, self.config):
+            return self.path
+        (self.staging / "training").mkdir(parents=True)
+        for file in (self.path / "training").iterdir():
+            try:
+                os.link(file, self.staging / "training" / file.name)
+            except OSError:  # a file system without links
+                shutil.copy2(file, self.staging / "training")
+        self.tokenizer.save(self.staging, config.block_size)
+        self.path, self.config = self.staging, config
+        return self.path
 
 
 def _train(
@@ -371,64 +396,45 @@ def _train(
 ) -> Iterator[Event]:
     from llm_nanogpt.device import choose_device
 
-    from .induction import start_with_induction_heads
-    from .word_pairs import start_from_word_pairs
-
     device, device_reason = choose_device(options.device, ranks.size)
     staging = final.with_name(f".{final.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     try:
         if options.resume:
-            work = _reopen(options, old, final, device)
+            work = _reopen(options, old, final, staging, device)
         else:
-            work = yield from _prepare(options, source, final, staging, device, run)
-        config, settings, meta = work.config, work.settings, work.meta
-        corpus = meta["corpus"]
-        tokens = _open_tokens(work.path, config, corpus)
-        run.update(note="building the model")
-        model = _build(config, settings)
-        if config.arch == "qwen3" and not work.state:
-            start_from_word_pairs(model, tokens.train)
-            start_with_induction_heads(model)
+            work = yield from _prepare(options, source, staging, final.parent, device, run)
+        meta, at = work.meta, work.state[1] if work.state else {}
+        first, last = at.get("generation", 0), len(work.generations) - 1
+        config, settings = work.generations[last]
         prepared = Prepared(
             name=final.name,
             folder=str(final),
             source=meta["source"],
-            corpus=corpus,
+            corpus=meta["corpus"],
             config=config,
             settings=settings,
             tokenizer=meta["tokenizer"],
             device_reason=device_reason,
             plan_reason=meta.get("plan", ""),
-            resumed_from=work.state[1]["step"] if work.state else None,
+            resumed_from=at.get("step"),
         )
+        run.update(note="building the model")
+        training = _begin(work, first, work.state, ranks)
         run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         yield prepared
 
-        ranks.share((work.path, config, settings, corpus, work.state is not None))
-        sample = ""
-        write = sampler(work.tokenizer, settings.seed)
-        training = trainer.Training(model, tokens, settings, lambda: work.path, write, work.state, ranks)
-        busy = False
-        for event in training.run(stop):
-            if busy and not isinstance(event, trainer.Busy):
-                run.update(note=None)
-            if busy := isinstance(event, trainer.Busy):
-                run.update(note=event.what)
-            elif isinstance(event, trainer.Step):
-                run.step(event)
-            elif isinstance(event, trainer.Evaluation):
-                run.evaluation(event)
-                sample = event.sample
-                _note_score(meta, event)
-                _write_meta(work)
-                if work.path is staging:
-                    publish(staging, final)
-                    work.path = final
-            elif isinstance(event, trainer.Note):
-                run.update(note=event.text)
-            stop.requests = max(stop.requests, run.stop_requested())  # scores may leave no time for a Step
-            yield event
+        for generation in range(first, last + 1):
+            if generation > first:
+                trainer.write_teacher(work.path, training.model)
+                training = _begin(work, generation, ({}, training.at()), ranks)
+                yield trainer.Note(
+                    "Now the next model, which learns from the text and from that one's guesses."
+                )
+            sample = yield from _trained(training, work, final, run, stop)
+            if stop.requests or training.seconds() >= 60 * (settings.minutes or math.inf):
+                break
+        ranks.share()
 
         status = meta["training"]["status"] = "stopped" if stop.requests else "finished"
         _write_meta(work)
@@ -444,7 +450,7 @@ def _train(
             mfu=training.mean_mfu,
             best_step=meta["score"]["step"],
             sample=sample,
-            prompt=_first_words(work.tokenizer.decode(tokens.val[1:30])),
+            prompt=_first_words(work.tokenizer.decode(training.tokens.val[1:30])),
         )
         return status
     finally:
@@ -469,8 +475,53 @@ def _build(config: GPTConfig, settings: trainer.Settings) -> GPT:
     return build(config, settings.dropout)
 
 
+def _begin(work: _Work, generation: int, state: trainer.State | None, ranks: Ranks) -> trainer.Training:
+    """A model of the run that is about to be trained, or trained on, in all processes."""
+    from .induction import start_with_induction_heads
+    from .word_pairs import start_from_word_pairs
+
+    (config, settings), corpus = work.generations[generation], work.meta["corpus"]
+    kept = bool(state and state[0])
+    ranks.share((work.path, config, settings, corpus, kept))
+    tokens = _open_tokens(work.path, config, corpus)
+    model = _build(config, settings)
+    if config.arch == "qwen3" and not kept:
+        start_from_word_pairs(model, tokens.train)
+        start_with_induction_heads(model)
+    teacher = trainer.read_teacher(work.path) if generation else None
+    write = sampler(work.tokenizer, settings.seed)
+    return trainer.Training(model, tokens, settings, work.folder, write, state, ranks, teacher)
+
+
+def _trained(
+    training: trainer.Training, work: _Work, final: Path, run: Run, stop: Stop
+) -> Generator[Event, None, str]:
+    """Train to the end of a model, and record it; the last sample."""
+    busy, sample = False, ""
+    for event in training.run(stop):
+        if busy and not isinstance(event, trainer.Busy):
+            run.update(note=None)
+        if busy := isinstance(event, trainer.Busy):
+            run.update(note=event.what)
+        elif isinstance(event, trainer.Step):
+            run.step(event)
+        elif isinstance(event, trainer.Evaluation):
+            run.evaluation(event)
+            sample = event.sample
+            _note_score(work.meta, event)
+            _write_meta(work)
+            if work.path is work.staging:
+                publish(work.staging, final)
+                work.path = final
+        elif isinstance(event, trainer.Note):
+            run.update(note=event.text)
+        stop.requests = max(stop.requests, run.stop_requested())  # scores may leave no time for a Step
+        yield event
+    return sample
+
+
 def _prepare(
-    options: Options, source: Corpus, final: Path, staging: Path, device: str, run: Run
+    options: Options, source: Corpus, staging: Path, home: Path, device: str, run: Run
 ) -> Generator[Progress, None, _Work]:
     """Read and tokenize the table, and settle what was left to us."""
     kind = options.tokenizer or "bpe"
@@ -478,7 +529,7 @@ def _prepare(
     steps = prepare(
         source,
         staging / "training",
-        final.parent,
+        home,
         tokenizer=kind,
         vocab_size=options.vocab_size,
         seed=options.seed or 0,
@@ -486,35 +537,39 @@ def _prepare(
     )
     tokenizer, corpus = yield from _heard(steps, run)
     run.update(note="measuring the speed of this machine")
-    plan, settings = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
-    config = plan.config
+    why, generations = _resolve(options, corpus["train_tokens"], tokenizer.n_vocab, device)
+    config = generations[0][0]
     tokenizer.save(staging, config.block_size)
     meta = {
-        "name": final.name,
+        "name": options.model_name,
         "source": source.describe(),
         "corpus": corpus,
         "tokenizer": kind,
-        "parameters": config.parameters,
-        "plan": plan.why,
+        "plan": why,
         "options": options.given(),
-        "settings": asdict(settings),
     }
-    return _Work(staging, config, settings, tokenizer, meta)
+    return _Work(staging, staging, config, generations, tokenizer, meta)
 
 
-def _reopen(options: Options, meta: dict[str, Any], folder: Path, device: str) -> _Work:
-    """A run to go on with. Its limits and its device may change, its model and its data do not."""
+def _reopen(options: Options, meta: dict[str, Any], folder: Path, staging: Path, device: str) -> _Work:
+    """A run to go on with. Its limits and its device may change, its models and its data do not."""
     checkpoint = read_checkpoint(folder)
     limits = {k: v for k in ("minutes", "eval_interval") if (v := getattr(options, k))}
     limits["max_iters"] = _steps_of_resume(options, meta)
-    settings = trainer.Settings(**meta["settings"])
-    settings = replace(settings, **limits, **_on_device(device, options.compile, checkpoint.config.arch))
+    on_device = _on_device(device, options.compile, checkpoint.config.arch)
+    told = meta.get("generations") or [{"config": asdict(checkpoint.config), "settings": meta["settings"]}]
+    generations = [
+        (GPTConfig(**each["config"]), trainer.Settings(**each["settings"] | on_device)) for each in told
+    ]
+    config, settings = generations.pop()
+    generations.append((config, replace(settings, **limits)))
     tensors, at = trainer.read_state(folder)
     # A kill may have come after the weights were written and before anything else was.
     best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
     at["best"] = min(at["best"], best["val_bpb"])
-    meta = meta | {"settings": asdict(settings), "score": best}
-    return _Work(folder, checkpoint.config, settings, Tokenizer.load(folder), meta, (tensors, at))
+    meta |= {"score": best}
+    tokenizer = Tokenizer.load(folder)
+    return _Work(folder, staging, checkpoint.config, generations, tokenizer, meta, (tensors, at))
 
 
 def _first_words(text: str) -> str:
@@ -555,8 +610,8 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
             yield progress
 
 
-def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tuple[Plan, trainer.Settings]:
-    """Fill in what was left to us. `--arch gpt2` brings nanoGPT's own recipe with it."""
+def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tuple[str, list[Generation]]:
+    """Fill in what was left to us, and say why. `--arch gpt2` brings nanoGPT's own recipe with it."""
     from .speed import guessed_training_flops, training_flops
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
@@ -568,6 +623,11 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
     plan = choose_plan(
         o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=launched()[1]
     )
+    plans = [plan.teacher, plan] if plan.teacher else [plan]
+    return plan.why, [(p.config, _settings(o, p, i, device)) for i, p in enumerate(plans)]
+
+
+def _settings(o: Options, plan: Plan, generation: int, device: str) -> trainer.Settings:
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
     recipe: dict[str, Any] = (
         {
@@ -588,16 +648,17 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
         }
     )
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
-    settings = trainer.Settings(
+    return trainer.Settings(
         batch_size=plan.batch_size,
-        seed=o.seed or 0,
-        minutes=minutes,
+        seed=(o.seed or 0) + generation,  # each starts elsewhere, or it would only be the same once more
+        minutes=plan.minutes,
         max_iters=o.max_iters or plan.max_iters,
         eval_interval=o.eval_interval,
+        generation=generation,
+        share=plan.share,
         **_on_device(device, o.compile, plan.config.arch),
         **recipe,
     )
-    return plan, settings
 
 
 def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
@@ -617,7 +678,13 @@ def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
 
 def _write_meta(work: _Work) -> None:
     names = ("datasette-nanogpt", "torch", "tokenizers", "tiktoken", "numpy")
-    meta = work.meta | {"versions": {name: version(name) for name in names}}
+    generations = [{"config": asdict(config), "settings": asdict(s)} for config, s in work.generations]
+    meta = work.meta | {
+        "parameters": work.config.parameters,
+        "settings": generations[-1]["settings"],
+        "generations": generations,
+        "versions": {name: version(name) for name in names},
+    }
     if (work.path / "config.json").exists():
         write_meta(work.path, meta, model_card(meta))
     else:

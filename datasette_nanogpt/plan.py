@@ -21,6 +21,12 @@ SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, 
 READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 4.0}
 TOKENS = {"xs": 0.0, "s": 0.25e6, "m": 2.8e6, "l": 17e6}
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
+# Where time is left, a model comes first that the next one then learns from as well: as many readings of a
+# small one, if the next has time for so many or more.
+TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s"}
+PUPIL_EPOCHS = 2.5
+PUPIL_SHRINKING = 0.5  # of the usual: its teacher's guesses are harder to learn by heart than the text
+TEACHER_DELAY = 1.25  # times its share of the time that it may take
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
 SHORT_TEXT = 100_000  # tokens, or fewer: half as many a step, as many steps are worth more than long ones
@@ -44,6 +50,9 @@ class Plan:
     tokens_seen: float  # in the time there is
     epochs: float  # the same in readings of the text
     why: str
+    minutes: float | None  # at most
+    share: float = 1.0  # of the run's work, at the end of this model's
+    teacher: Plan | None = None  # of the model before it: its max_iters count from there on
 
 
 def choose_vocab_size(corpus_bytes: int) -> int:
@@ -94,21 +103,40 @@ def choose_plan(
         budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
         why = [f"size {size}: {' or '.join(budget)} would read the text {compared}"]
     config = make_config(size, vocab_size, shape)
-    epochs, max_iters = seen(config) / tokens, None
-    if epochs > MOST_EPOCHS and not steps and config.arch != "gpt2":  # nanoGPT's recipe knows no such end
-        epochs, max_iters = MOST_EPOCHS, math.ceil(MOST_EPOCHS * tokens / step_tokens)
+
+    def plan(config: GPTConfig, epochs: float, max_iters: int | None, **more: Any) -> Plan:
+        learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens, "teacher" in more)
+        return Plan(
+            config=config,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            max_iters=max_iters,
+            tokens_seen=epochs * tokens,
+            epochs=epochs,
+            **{"minutes": minutes, "why": "; ".join(why)} | more,
+        )
+
+    epochs = seen(config) / tokens
+    if epochs <= MOST_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no such end
+        return plan(config, epochs, None)
+    enough = math.ceil(MOST_EPOCHS * tokens / step_tokens)
+    teacher = make_config(TEACHERS[size], vocab_size, shape)
+    before = MOST_EPOCHS * tokens / seen(teacher)  # share of the time
+    guessing = step_tokens * flops_per_token(teacher) / 3 / flops_per_step(config, step_tokens)
+    left = (1 - before) * epochs / (1 + guessing)  # readings
+    if left < PUPIL_EPOCHS:
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
-    learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens)
-    return Plan(
-        config=config,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        max_iters=max_iters,
-        tokens_seen=epochs * tokens,
-        epochs=epochs,
-        why="; ".join(why),
+        return plan(config, MOST_EPOCHS, enough)
+    other = "smaller" if teacher != config else "first"
+    why.append(
+        f"{MOST_EPOCHS:g} are enough, so a {other} model comes before it, whose guesses it learns from too"
     )
+    epochs = min(left, MOST_EPOCHS)
+    share = before / (before + (1 - before) * epochs / left)
+    most = minutes * min(1.0, share * TEACHER_DELAY)
+    first = plan(teacher, MOST_EPOCHS, enough, minutes=most, share=share)
+    return plan(config, epochs, 2 * enough if left >= MOST_EPOCHS else None, teacher=first)
 
 
 def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str, float]) -> tuple[str, str]:
@@ -175,9 +203,10 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
     return flops
 
 
-def choose_rates(epochs: float, tokens: int, step_tokens: int) -> tuple[float, float]:
+def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = False) -> tuple[float, float]:
     """Learning rate and weight decay: what is read more than once is learnt by heart, unless the steps are
     shorter and the weights keep shrinking, by the same share in each reading, however short the text."""
     if epochs <= 1:
         return 0.02, 0.0
-    return 0.01, SHRINKING / 0.01 * step_tokens / tokens
+    shrinking = SHRINKING * (PUPIL_SHRINKING if taught else 1)
+    return 0.01, shrinking / 0.01 * step_tokens / tokens

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import numpy as np
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import torch  # noqa: E402
 
-from llm_nanogpt.checkpoint import write_bytes, write_weights
+from llm_nanogpt.checkpoint import GPTConfig, write_bytes, write_weights
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.gpt_torch import GPT
+from llm_nanogpt.gpt_torch import GPT, build
 
 from .dataset import Windows
 from .events import Busy, Evaluation, Event, Note, Step
@@ -34,6 +34,7 @@ REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
 EVALUATIONS = 12  # in a run, where no --eval-interval is given,
 EVALUATION_SHARE = 0.05  # and no more of the time than this
+PUPIL = 0.7  # weight of its teacher's guesses in what a model learns from; the rest is the text's
 TURNED = 3  # scores in a row,
 TURNED_BY = 1.01  # this many times the best or more: the rest of the run would only learn the text by heart
 END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
@@ -59,6 +60,8 @@ class Settings:
     eval_interval: int | None = None  # steps; None: EVALUATIONS of them
     grad_clip: float = 1.0
     replacement: bool = False  # draw windows at random, as nanoGPT does
+    generation: int = 0  # models before this one, the last of which is its teacher
+    share: float = 1.0  # of the run's work that is done at the end of this model's
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Tokens:
     val_bytes: int
 
 
-State = tuple[dict[str, torch.Tensor], dict[str, Any]]  # tensors by name, and where the run was
+# Tensors by name, and where the run was; no tensors where a new model begins.
+State = tuple[dict[str, torch.Tensor], dict[str, Any]]
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
@@ -109,18 +113,21 @@ def train(
     model: GPT,
     tokens: Tokens,
     settings: Settings,
-    folder: Callable[[], Path],
+    folder: Callable[..., Path],
     stop: Stop,
     sample: Callable[[GPT], str] = lambda model: "",
     state: State | None = None,
+    teacher: GPT | None = None,
 ) -> Iterator[Event]:
     """Train `model` in place, yielding events. The first request of `stop` anneals, the second ends it.
 
-    `folder()` is the model folder at that moment: it may move when an Evaluation is handled. It gets
-    `model.safetensors` (the best weights) and `training/state.safetensors` (all that `state`, as
-    `read_state` returns it, needs to go on). Raises NanogptError when the loss is no longer a number.
+    `folder()` is the model folder at that moment, `folder(config)` one for weights of that shape: it may
+    move there, and when an Evaluation is handled. It gets `model.safetensors` (the best weights) and
+    `training/state.safetensors` (all that `state`, as `read_state` returns it, needs to go on). With a
+    `teacher` the model learns from its guesses as well as from the text. Raises NanogptError when the loss
+    is no longer a number.
     """
-    yield from Training(model, tokens, settings, folder, sample, state).run(stop)
+    yield from Training(model, tokens, settings, folder, sample, state, teacher=teacher).run(stop)
 
 
 class Training:
@@ -131,10 +138,11 @@ class Training:
         model: GPT,
         tokens: Tokens,
         settings: Settings,
-        folder: Callable[[], Path],
+        folder: Callable[..., Path],
         sample: Callable[[GPT], str] = lambda model: "",
         state: State | None = None,
         ranks: Ranks = ALONE,
+        teacher: GPT | None = None,
     ):
         keep_freed_memory()
         s = self.settings = settings
@@ -143,20 +151,26 @@ class Training:
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
         self.windows = Windows(tokens.train, model.config.block_size, s.seed, replacement=s.replacement)
+        self.teacher = teacher.to(s.device).eval() if teacher else None
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
-        self.turned = 0  # scores in a row that were worse than the best
+        self.born: tuple[int, float] = (0, 0.0)  # step and seconds at which this model began
         if state:
             spent = self.restore(*state)
+        self.lowest = self.best if self.born[0] == 0 else math.inf  # of this model's scores
+        self.turned = 0  # scores in a row that were worse than that
         self.ranks = ranks
         self.forward: Callable = model
         self.bf16 = False
         self.flops_per_token, self.machine_flops = flops_per_token(model.config), None
+        if teacher:
+            self.flops_per_token += flops_per_token(teacher.config) // 3  # forward alone
 
         self.started = time.monotonic() - spent
         self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
         self.by_time = s.minutes is not None
+        born_step, born_seconds = self.born
         self.schedule = Schedule(
-            length=self.limit_seconds if self.by_time else float(s.max_iters),
+            length=self.limit_seconds - born_seconds if self.by_time else float(s.max_iters - born_step),
             warmup_steps=s.warmup_steps,
             decay_share=s.decay_share,
         )
@@ -180,7 +194,8 @@ class Training:
         self.last_report = self.last_state = self.seconds()
         # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
         # of less than a minute has no time for one.
-        self.next_evaluation = self.seconds() + (10.0 if self.limit_seconds >= 60 else math.inf)
+        first = 10.0 if not self.teacher else self.limit_seconds / EVALUATIONS
+        self.next_evaluation = self.seconds() + (first if self.limit_seconds >= 60 else math.inf)
         while not self.over():
             if stop.requests >= 2:
                 break
@@ -259,12 +274,13 @@ class Training:
         return time.monotonic() - self.started
 
     def now(self) -> float:
-        """In the schedule's unit: seconds, or steps where only they are limited. With both limits the nearer
-        one counts, told in seconds."""
+        """Since this model began, in the schedule's unit: seconds, or steps where only they are limited. With
+        both limits the nearer one counts, told in seconds."""
+        steps, seconds = self.step - self.born[0], self.seconds() - self.born[1]
         if not self.by_time:
-            return float(self.step)
-        share = self.step / self.settings.max_iters if self.settings.max_iters else 0.0
-        return max(self.seconds(), share * self.limit_seconds)
+            return float(steps)
+        most = self.settings.max_iters
+        return max(seconds, steps / max(most - self.born[0], 1) * self.schedule.length if most else 0.0)
 
     def over(self) -> bool:
         return self.schedule.done(self.now()) or self.seconds() >= self.limit_seconds
@@ -272,11 +288,11 @@ class Training:
     def pace(self) -> float:
         """Of the schedule's unit in a second."""
         if self.by_time:
-            return max(1.0, self.now() / max(self.seconds(), 1e-9))
+            return max(1.0, self.now() / max(self.seconds() - self.born[1], 1e-9))
         return max(self.step - self.began_at, 1) / max(self.seconds() - self.began_after, 1e-9)
 
     def expected_seconds(self) -> float:
-        """How long the whole run takes, by what it took so far."""
+        """How long the run takes until this model is done, by what it took so far."""
         schedule = self.schedule
         end = schedule.stop_at + schedule.stop_length if self.annealing else schedule.length
         left = max(end - self.now(), 0.0) / self.pace()
@@ -329,9 +345,14 @@ class Training:
         self.rate = rate
         set_rate(self.optimizers, rate)
         batch = self.batch()
+        ids, targets = batch[:, :-1], batch[:, 1:]
         with autocast(self.settings.device, self.bf16):
-            loss = self.forward(batch[:, :-1], batch[:, 1:])
-        loss.backward()
+            if self.teacher:
+                loss, theirs = self.forward(ids, targets, guesses=self.teacher.guesses(ids))
+                torch.lerp(loss, theirs, PUPIL).backward()
+            else:
+                loss = self.forward(ids, targets)
+                loss.backward()
         torch.nn.utils.clip_grad_norm_(self.params, self.settings.grad_clip)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -355,7 +376,10 @@ class Training:
     # ---- Telling and keeping
 
     def report(self) -> Step:
-        seconds, expected = self.seconds(), self.expected_seconds()
+        seconds, expected = (
+            self.seconds(),
+            self.expected_seconds() / (1 if self.annealing else self.settings.share),
+        )
         tokens, elapsed = self.summed_tokens, seconds - self.last_report
         self.told_tokens, self.told_seconds = self.told_tokens + tokens, self.told_seconds + elapsed
         self.note_loss()
@@ -406,12 +430,13 @@ class Training:
             return
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
         best = val_bpb < self.best
-        self.turned = self.turned + 1 if val_bpb > TURNED_BY * self.best else 0
+        self.turned = self.turned + 1 if val_bpb > TURNED_BY * self.lowest else 0
+        self.lowest = min(self.lowest, val_bpb)
         if best:
             self.best = val_bpb
             weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
             score = {"step": str(self.step), "val_bpb": repr(val_bpb), "val_loss": repr(val_loss)}
-            write_weights(self.folder() / "model.safetensors", weights, score)
+            write_weights(self.folder(self.model.config) / "model.safetensors", weights, score)
         if not self.annealing:  # a resume goes on from before the early decay, not after it
             self.save_state()
         self.model.eval()
@@ -426,34 +451,69 @@ class Training:
     def save_state(self) -> None:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= state_tensors(self.optimizers) | {"rng": torch.get_rng_state()}
-        at = {"step": self.step, "seconds": self.seconds(), "best": self.best}
-        write_state(self.folder(), tensors, at | {"position": self.windows.position})
+        write_state(self.folder(), tensors, self.at())
+
+    def at(self) -> dict[str, Any]:
+        """Where the run is."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds(),
+            "best": self.best,
+            "position": self.windows.position,
+            "generation": self.settings.generation,
+            "born": self.born,
+        }
 
     def restore(self, tensors: dict[str, torch.Tensor], at: dict[str, Any]) -> float:
-        """Go on from a kept state; the seconds trained until then."""
-        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self.model.load_state_dict(weights)
-        load_state_tensors(self.optimizers, tensors)
-        torch.set_rng_state(tensors["rng"])
+        """Go on from a kept state, or begin a new model there; the seconds trained until then."""
         self.step, self.best, self.windows.position = at["step"], at["best"], at["position"]
+        if at.get("generation", 0) == self.settings.generation:
+            weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+            self.model.load_state_dict(weights)
+            load_state_tensors(self.optimizers, tensors)
+            torch.set_rng_state(tensors["rng"])
+            self.born = tuple(at.get("born", self.born))
+        else:
+            self.born = at["step"], at["seconds"]
         return at["seconds"]
 
 
 def write_state(folder: Path, tensors: dict[str, torch.Tensor], at: dict[str, Any]) -> None:
     """Keep what a resume needs, in one atomic file without pickle."""
-    from safetensors.torch import save
-
-    file = folder / "training" / "state.safetensors"
-    file.parent.mkdir(exist_ok=True)
-    flat = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    write_bytes(file, save(flat, {"at": json.dumps(at)}))
+    _write(folder, "state", tensors, at)
 
 
 def read_state(folder: Path) -> State:
     """What `write_state` wrote. Raises NanogptError when it is not there or damaged."""
+    return _read(folder, "state")
+
+
+def write_teacher(folder: Path, model: GPT) -> None:
+    """Keep a model for the next one to learn from."""
+    _write(folder, "teacher", model.state_dict(), asdict(model.config))
+
+
+def read_teacher(folder: Path) -> GPT:
+    """What `write_teacher` wrote. Raises NanogptError when it is not there or damaged."""
+    tensors, config = _read(folder, "teacher")
+    teacher = build(GPTConfig(**config))
+    teacher.load_state_dict(tensors)
+    return teacher
+
+
+def _write(folder: Path, what: str, tensors: dict[str, torch.Tensor], told: dict[str, Any]) -> None:
+    from safetensors.torch import save
+
+    file = folder / "training" / f"{what}.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    flat = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_bytes(file, save(flat, {"at": json.dumps(told)}))
+
+
+def _read(folder: Path, what: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
-    file = folder / "training" / "state.safetensors"
+    file = folder / "training" / f"{what}.safetensors"
     try:
         with safe_open(file, "pt") as fp:
             return {k: fp.get_tensor(k) for k in fp.keys()}, json.loads(fp.metadata()["at"])  # noqa: SIM118

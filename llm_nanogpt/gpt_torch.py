@@ -41,12 +41,24 @@ class GPT(nn.Module):
         """The (V, E) matrix that turns hidden states into logits."""
         raise NotImplementedError
 
-    def forward(self, ids: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        """Cross-entropy in nats of `targets` (B, T) after `ids` (B, T); targets of -100 do not count."""
-        logits = F.linear(self.hidden(ids, None), self.output)
-        return F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction=reduction
-        )
+    def forward(
+        self, ids: Tensor, targets: Tensor, reduction: str = "mean", guesses: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy in nats of `targets` (B, T) after `ids` (B, T); targets of -100 do not count.
+
+        With `guesses`, (B, T, V) probabilities, two means: that of `targets`, and that of the guesses.
+        """
+        logits = F.linear(self.hidden(ids, None), self.output).flatten(0, 1).float()
+        if guesses is None:
+            return F.cross_entropy(logits, targets.flatten(), ignore_index=-100, reduction=reduction)
+        chances = F.log_softmax(logits, dim=-1)
+        theirs = (guesses.flatten(0, 1) * chances).sum() / len(chances)
+        return torch.stack([F.nll_loss(chances, targets.flatten()), -theirs])
+
+    @torch.no_grad()
+    def guesses(self, ids: Tensor) -> Tensor:
+        """(B, T) ids -> (B, T, V) float32 probabilities of each next token."""
+        return F.linear(self.hidden(ids, None), self.output).float().softmax(dim=-1)
 
     @torch.inference_mode()
     def logits(self, ids: Tensor, cache: Cache | None = None) -> Tensor:

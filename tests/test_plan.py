@@ -7,6 +7,7 @@ import pytest
 from datasette_nanogpt.plan import (
     FLOPS,
     MOST_EPOCHS,
+    PUPIL_EPOCHS,
     SIZES,
     choose_plan,
     choose_rates,
@@ -70,6 +71,7 @@ def test_what_is_read_often_is_held_back_more():
     for tokens, step_tokens in ((TINY, 1024), (LARGE, 1024), (BLOG, 64)):
         rate, decay = choose_rates(2.0, tokens, step_tokens)
         assert rate * decay * tokens / step_tokens == pytest.approx(twice[0] * twice[1] * BLOG / 1024)
+    assert choose_rates(2.0, BLOG, 1024, taught=True)[1] == pytest.approx(twice[1] / 2)
     assert plan(TINY).weight_decay > plan(LARGE).weight_decay
     assert plan(BLOG, 60).epochs == pytest.approx(plan(BLOG, 60).tokens_seen / BLOG)
 
@@ -79,11 +81,33 @@ def test_a_little_text_ends_the_run_before_the_minutes_do():
         tiny = plan(TINY, given=given)
         assert tiny.tokens_seen == pytest.approx(MOST_EPOCHS * TINY) and tiny.epochs == MOST_EPOCHS
         step = tiny.batch_size * tiny.config.block_size
-        assert 0 <= tiny.max_iters * step - tiny.tokens_seen < step and "by heart" in tiny.why
+        steps = tiny.max_iters - tiny.teacher.max_iters
+        assert 0 <= steps * step - tiny.tokens_seen < step
         assert tiny.max_iters == plan(TINY, 20.0, given=given).max_iters
     # Not where there is no time for so much, where the steps are given, nor in nanoGPT's recipe.
     for other in (plan(LARGE), plan(TINY, 10.0, steps=10**6), plan(TINY, given={"arch": "gpt2"})):
-        assert other.max_iters is None and "ends after" not in other.why
+        assert other.max_iters is None and other.teacher is None and "enough" not in other.why
+
+
+@pytest.mark.parametrize("size", NAMES)
+def test_left_time_goes_into_a_teacher_where_the_model_still_has_time_to_learn(size):
+    plans = [plan(BLOG, 2**power, given={"size": size}) for power in range(-4, 12)]
+    alone = [p for p in plans if not p.teacher]
+    assert all(p.epochs <= MOST_EPOCHS for p in plans) and plans[: len(alone)] == alone
+    for p in plans[len(alone) :]:
+        assert p.epochs >= PUPIL_EPOCHS and p.weight_decay < alone[-1].weight_decay or alone[-1].epochs <= 1
+        assert p.teacher.epochs == MOST_EPOCHS and flops_per_token(p.teacher.config) <= flops_per_token(
+            p.config
+        )
+        assert 0 < p.teacher.share < 1 and 0 < p.teacher.minutes < p.minutes
+        assert p.teacher.batch_size == p.batch_size and "enough" in p.why
+    assert plans[-1].teacher and not plans[0].teacher
+
+
+def test_between_too_little_time_for_a_teacher_and_enough_the_run_ends_after_four_readings():
+    lone = [p for m in range(1, 200) if not (p := plan(BLOG, m / 4, given={"size": "xs"})).teacher]
+    ended = [p for p in lone if p.max_iters]
+    assert ended and all("by heart" in p.why and p.epochs == MOST_EPOCHS for p in ended)
 
 
 def test_each_process_gets_the_same_number_of_windows():

@@ -38,7 +38,7 @@ def tokens():
 
 def last_score(tokens, folder, settings):
     folder.mkdir()
-    events = train(model_of(), tokens, settings, lambda: folder, Stop())
+    events = train(model_of(), tokens, settings, lambda *_: folder, Stop())
     return [e for e in events if isinstance(e, Evaluation)][-1].val_bpb
 
 
@@ -120,7 +120,7 @@ def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     with inductor.patch({"cpp.cxx": ("no-such-compiler",)}):
-        events = list(train(model_of(), tokens, replace(SETTINGS, compile=True), lambda: tmp_path, Stop()))
+        events = list(train(model_of(), tokens, replace(SETTINGS, compile=True), lambda *_: tmp_path, Stop()))
     notes = [e for e in events if isinstance(e, (Note, Speed))]
     assert notes[-1].why.startswith("not compiled: it failed") and events[-1].step == 60
 
@@ -134,7 +134,7 @@ def test_a_compiled_model_learns_as_well(tokens, tmp_path):
 
 def test_mfu_is_told(tokens, tmp_path):
     settings, stop = replace(SETTINGS, max_iters=None, minutes=1, eval_interval=None), Stop()
-    training = Training(model_of(), tokens, settings, lambda: tmp_path)
+    training = Training(model_of(), tokens, settings, lambda *_: tmp_path)
     steps = []
     for event in training.run(stop):
         if isinstance(event, Step):

@@ -61,7 +61,7 @@ def new_model(arch="qwen3"):
 
 
 def run(tokens, folder, settings=SETTINGS, model=None, stop=None, **kwargs):
-    return train(model or new_model(), tokens, settings, lambda: folder, stop or Stop(), **kwargs)
+    return train(model or new_model(), tokens, settings, lambda *_: folder, stop or Stop(), **kwargs)
 
 
 def test_validation_is_the_whole_split_in_order(tokens):
