@@ -426,8 +426,10 @@ def _train(
 
         for generation in range(first, last + 1):
             if generation > first:
+                run.update(note="building the next model")
                 trainer.write_teacher(work.path, training.model)
                 training = _begin(work, generation, ({}, training.at()), ranks)
+                run.update(note=None)
                 yield trainer.Note(
                     "Now the next model, which learns from the text and from that one's guesses."
                 )

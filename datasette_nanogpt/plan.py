@@ -1,8 +1,8 @@
 """From the size of a corpus, the minutes at hand and the speed of the machine to a vocabulary and a model.
 
 A bigger model learns more from each token, but reads fewer of them. Up to about four readings a text has more
-to teach, if the weights shrink meanwhile; the rest of the time goes better into a bigger model. All figures
-are from benchmarks/LOG.md.
+to teach, if the weights shrink meanwhile; the rest of the time goes better into a bigger model, and then into
+a teacher for it. All figures are from benchmarks/LOG.md.
 """
 
 from __future__ import annotations

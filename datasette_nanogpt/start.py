@@ -236,7 +236,10 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     size = _read(path, False, settings["table"], settings.get("where"), *columns, _changed(path))["bytes"]
     plan, minutes = _plan(settings, size), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
-    within, more = ("in less than", " More would only teach it by heart.") if plan.max_iters else ("in", "")
+    within = "in less than" if plan.max_iters else "in"
+    more = " More would only teach it by heart." if plan.max_iters else ""
+    if plan.teacher:
+        more = " Before it comes another model, whose guesses it learns from too."
     return {
         "layers": config.n_layer,
         "width": config.n_embd,

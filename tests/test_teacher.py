@@ -1,0 +1,107 @@
+"""Runs of two models, the first of which teaches the second: real text, through the pipeline."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import sqlite_utils
+import torch
+from conftest import TEXTS, tiny_config
+
+from datasette_nanogpt import trainer
+from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
+from datasette_nanogpt.plan import SIZES
+from datasette_nanogpt.schedule import Stop
+from datasette_nanogpt.trainer import Evaluation, Note, Step, read_state, read_teacher
+from llm_nanogpt.checkpoint import read_checkpoint, read_weights
+from llm_nanogpt.gpt_torch import build
+
+
+@pytest.fixture
+def options(tmp_path):
+    path = tmp_path / "blog.db"
+    sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS))
+    shape = {"size": "m", "block_size": 16, "batch_size": 64, "vocab_size": 300}
+    return Options(str(path), "entry", minutes=0.9, device="cpu", compile=False, **shape)
+
+
+def last_step(folder, generation=-1):
+    return read_checkpoint(folder).meta["generations"][generation]["settings"]["max_iters"]
+
+
+def test_the_second_model_is_bigger_and_the_better_one_is_kept(options, home):
+    events = list(train_table(options))
+    folder = home / "nanogpt-blog"
+    checkpoint, prepared = read_checkpoint(folder), next(e for e in events if isinstance(e, Prepared))
+    teacher = read_teacher(folder)
+    assert (teacher.config.n_layer, prepared.config.n_layer) == (SIZES["s"][0], SIZES["m"][0])
+    between, end = last_step(folder, 0), last_step(folder)
+    scores = [e for e in events if isinstance(e, Evaluation)]
+    assert [e.step for e in scores] == [between, end] and events[-1].step == end == 2 * between
+    where = [type(e) for e in events if isinstance(e, Evaluation | Note)]
+    assert where == [Evaluation, Note, Evaluation]
+    # The folder has the weights, the shape and the score of one model, whichever it is.
+    print(scores)
+    best = min(scores, key=lambda e: e.val_bpb)
+    assert best is scores[1], "a bigger model with a teacher should be better here"
+    assert checkpoint.meta["score"]["val_bpb"] == best.val_bpb == float(checkpoint.weights["val_bpb"])
+    assert (
+        checkpoint.config == prepared.config and checkpoint.meta["parameters"] == prepared.config.parameters
+    )
+    assert sum(w.size for w in read_weights(checkpoint).values()) == prepared.config.parameters
+    assert not (home / ".nanogpt-blog.new").exists()
+
+
+def test_a_stop_in_the_first_keeps_that_one_and_a_resume_goes_on_to_the_second(options, home):
+    stop = Stop()
+    for event in train_table(options, stop):
+        if isinstance(event, Step):
+            stop.request()
+    folder = home / "nanogpt-blog"
+    assert event.status == "stopped" and event.step < last_step(folder, 0)
+    assert read_checkpoint(folder).config.n_layer == SIZES["s"][0]
+    *_, done = train_table(Options(options.database, "entry", resume=True))
+    assert isinstance(done, Finished) and done.step == last_step(folder)
+    assert read_state(folder)[1]["generation"] == 1
+
+
+def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_it_is_better(
+    options, home, monkeypatch
+):
+    monkeypatch.setattr(trainer, "STATE_SECONDS", 0.0)
+    folder, run = home / "nanogpt-blog", train_table(options)
+    begun = 0
+    for event in run:
+        begun += bool(begun) if isinstance(event, Step) else isinstance(event, Note)
+        if begun == 3:
+            break
+    run.close()  # as if killed
+    _, at = read_state(folder)
+    checkpoint = read_checkpoint(folder)
+    assert at["generation"] == 1 and at["step"] > last_step(folder, 0)
+    assert checkpoint.config.n_layer == SIZES["s"][0] and read_weights(checkpoint)
+    events = list(train_table(Options(options.database, "entry", resume=True)))
+    assert next(e for e in events if isinstance(e, Prepared)).resumed_from == at["step"]
+    assert not any(isinstance(e, Note) for e in events)  # no model begins
+    assert events[-1].step == last_step(folder) and events[-1].val_bpb < json.loads(
+        checkpoint.weights["val_bpb"]
+    )
+    assert read_checkpoint(folder).config.n_layer == SIZES["m"][0]
+    more = replace(options, size=None, block_size=None, batch_size=None, vocab_size=None, compile=None)
+    *_, longer = train_table(replace(more, resume=True, minutes=(events[-1].seconds + 2) / 60))
+    assert longer.step > events[-1].step
+
+
+def test_guesses_count_beside_the_text():
+    torch.manual_seed(0)
+    model, teacher = build(tiny_config()), build(tiny_config())
+    ids = torch.randint(400, (2, 17))
+    x, y = ids[:, :-1], ids[:, 1:]
+    guesses = teacher.guesses(x)
+    assert guesses.shape == (2, 16, 400) and torch.allclose(guesses.sum(-1), torch.ones(2, 16))
+    own, theirs = model(x, y, guesses=guesses)
+    assert own.item() == pytest.approx(model(x, y).item(), rel=1e-5)
+    sure = torch.nn.functional.one_hot(y, 400).float()
+    assert model(x, y, guesses=sure)[1].item() == pytest.approx(own.item(), rel=1e-5)
+    # Nobody is nearer to a teacher's guesses than the teacher.
+    assert teacher(x, y, guesses=guesses)[1] < theirs
