@@ -430,8 +430,9 @@ def _train(
                 trainer.write_teacher(work.path, training.model)
                 training = _begin(work, generation, ({}, training.at()), ranks)
                 run.update(note=None)
+                place = f"{generation + 1} of {last + 1}"
                 yield trainer.Note(
-                    "Now the next model, which learns from the text and from that one's guesses."
+                    f"Now model {place}: it learns from the text and from what the last one guesses."
                 )
             sample = yield from _trained(training, work, final, run, stop)
             if stop.requests or training.seconds() >= 60 * (settings.minutes or math.inf):
@@ -625,7 +626,7 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
     plan = choose_plan(
         o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=launched()[1]
     )
-    plans = [plan.teacher, plan] if plan.teacher else [plan]
+    plans = [*plan.teachers, plan]
     return plan.why, [(p.config, _settings(o, p, i, device)) for i, p in enumerate(plans)]
 
 

@@ -8,7 +8,7 @@ a teacher for it. All figures are from benchmarks/LOG.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,13 @@ SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, 
 READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 4.0}
 TOKENS = {"xs": 0.0, "s": 0.25e6, "m": 2.8e6, "l": 17e6}
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
-# Where time is left, a model comes first that the next one then learns from as well: as many readings of a
-# small one, if the next has time for so many or more.
+# Where time is left, models come first that the next one learns from as well: as many of its size as there is
+# time for, before them small ones, and the last has time for so many readings or more.
 TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s"}
+MOST_MODELS = 4
 PUPIL_EPOCHS = 2.5
-PUPIL_SHRINKING = 0.5  # of the usual: its teacher's guesses are harder to learn by heart than the text
-TEACHER_DELAY = 1.25  # times its share of the time that it may take
+PUPIL_SHRINKING = 0.5  # of the usual: a teacher's guesses are harder to learn by heart than the text
+DELAY = 1.25  # times its share of the time that a teacher may take
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
 SHORT_TEXT = 100_000  # tokens, or fewer: half as many a step, as many steps are worth more than long ones
@@ -51,8 +52,8 @@ class Plan:
     epochs: float  # the same in readings of the text
     why: str
     minutes: float | None  # at most
-    share: float = 1.0  # of the run's work, at the end of this model's
-    teacher: Plan | None = None  # of the model before it: its max_iters count from there on
+    share: float = 1.0  # of the run's work that is done at the end of this model's
+    teachers: tuple[Plan, ...] = ()  # of the models before it; max_iters count from the first one's start
 
 
 def choose_vocab_size(corpus_bytes: int) -> int:
@@ -104,8 +105,8 @@ def choose_plan(
         why = [f"size {size}: {' or '.join(budget)} would read the text {compared}"]
     config = make_config(size, vocab_size, shape)
 
-    def plan(config: GPTConfig, epochs: float, max_iters: int | None, **more: Any) -> Plan:
-        learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens, "teacher" in more)
+    def plan(config: GPTConfig, epochs: float, max_iters: int | None, taught: bool = False, **more) -> Plan:
+        learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens, taught)
         return Plan(
             config=config,
             batch_size=batch_size,
@@ -117,26 +118,50 @@ def choose_plan(
             **{"minutes": minutes, "why": "; ".join(why)} | more,
         )
 
-    epochs = seen(config) / tokens
-    if epochs <= MOST_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no such end
-        return plan(config, epochs, None)
+    def time(config: GPTConfig, teacher: GPTConfig | None) -> float:
+        """Share of the minutes that MOST_EPOCHS readings take."""
+        guessing = step_tokens * flops_per_token(teacher) / 3 if teacher else 0.0  # forward alone
+        slower = 1 + guessing / flops_per_step(config, step_tokens)
+        return MOST_EPOCHS * tokens / seen(config) * slower
+
+    if (
+        seen(config) <= MOST_EPOCHS * tokens or steps or config.arch == "gpt2"
+    ):  # whose recipe knows no such end
+        return plan(config, seen(config) / tokens, None)
     enough = math.ceil(MOST_EPOCHS * tokens / step_tokens)
-    teacher = make_config(TEACHERS[size], vocab_size, shape)
-    before = MOST_EPOCHS * tokens / seen(teacher)  # share of the time
-    guessing = step_tokens * flops_per_token(teacher) / 3 / flops_per_step(config, step_tokens)
-    left = (1 - before) * epochs / (1 + guessing)  # readings
-    if left < PUPIL_EPOCHS:
+    small = make_config(TEACHERS[size], vocab_size, shape)
+    before = choose_teachers(config, small, time)
+    if not before:
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
         return plan(config, MOST_EPOCHS, enough)
-    other = "smaller" if teacher != config else "first"
+    count = f"{len(before)} other models come" if len(before) > 1 else "another model comes"
     why.append(
-        f"{MOST_EPOCHS:g} are enough, so a {other} model comes before it, whose guesses it learns from too"
+        f"{MOST_EPOCHS:g} are enough, so {count} before it, whose guesses the next one learns from too"
     )
-    epochs = min(left, MOST_EPOCHS)
-    share = before / (before + (1 - before) * epochs / left)
-    most = minutes * min(1.0, share * TEACHER_DELAY)
-    first = plan(teacher, MOST_EPOCHS, enough, minutes=most, share=share)
-    return plan(config, epochs, 2 * enough if left >= MOST_EPOCHS else None, teacher=first)
+    times = [time(c, t) for c, t in zip([*before, config], [None, *before], strict=True)]
+    epochs = MOST_EPOCHS * min(1.0, (1 - sum(times[:-1])) / times[-1])
+    times[-1] *= epochs / MOST_EPOCHS
+    shares = [sum(times[: i + 1]) / sum(times) for i in range(len(before))]
+    teachers = tuple(
+        plan(c, MOST_EPOCHS, (i + 1) * enough, i > 0, share=share, minutes=minutes * min(1, DELAY * share))
+        for i, (c, share) in enumerate(zip(before, shares, strict=True))
+    )
+    last = (len(before) + 1) * enough if epochs == MOST_EPOCHS else None
+    return plan(config, epochs, last, True, teachers=teachers)
+
+
+def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list[GPTConfig]:
+    """The models to train before that of `config`, the first one `small`; none where that leaves too little
+    time. `time(config, teacher)` is the share of all time that MOST_EPOCHS readings take."""
+    left = 1 - time(small, None) - time(config, small)
+    if left < (PUPIL_EPOCHS / MOST_EPOCHS - 1) * time(config, small):
+        return []
+    models = [small]
+    for place, another in ((1, config), (0, small)):
+        while left >= time(another, another) and len(models) < MOST_MODELS - 1:
+            models.insert(place, another)
+            left -= time(another, another)
+    return models
 
 
 def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str, float]) -> tuple[str, str]:

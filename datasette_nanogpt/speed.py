@@ -54,6 +54,7 @@ def settle(
     compile: bool | None,
     seconds: float,
     steps: float,
+    teacher: GPT | None = None,
 ) -> Generator[Busy | Note, None, tuple[Speed, Callable | None]]:
     """How to run so many `steps` in so many `seconds` (inf: no limit), and the compiled model if it is one.
 
@@ -63,19 +64,20 @@ def settle(
     use_bf16, step_seconds = bool(bf16), None
     with torch.random.fork_rng():
         batch = trial_batch(model.config, batch_size, device)
+        guesses = teacher.guesses(batch[:, :-1]) if teacher else None
         if device == "mps" and (warning := mps_differs(model, batch)):
             yield Note(warning)
         if seconds >= SHORT_SECONDS:
             yield Busy("trying what runs fastest here")
         if seconds >= SHORT_SECONDS and (steps < math.inf or None in (bf16, compile)):
-            step_seconds = trial(model, batch, use_bf16)
+            step_seconds = trial(model, batch, use_bf16, guesses=guesses)
             seconds = min(seconds, steps * step_seconds * batch_size / len(batch))
         if seconds >= SHORT_SECONDS:
             machine = product_speed(device, use_bf16)
             if bf16 is None and not bf16_may_pay(device):
                 why.append("float32: matrix products in bfloat16 are no faster here")
             elif bf16 is None:
-                use_bf16, step_seconds, reason = try_bf16(model, batch, step_seconds)
+                use_bf16, step_seconds, reason = try_bf16(model, batch, guesses, step_seconds)
                 why.append(reason)
             if compile is None and (reason := compile_does_not_repay(seconds)):
                 why.append(f"not compiled: {reason}")
@@ -83,7 +85,7 @@ def settle(
                 compile = True
         if compile:
             yield Note("Compiling the model: half a minute or so.")
-            compiled, reason = try_compile(model, batch, use_bf16, step_seconds)
+            compiled, reason = try_compile(model, batch, guesses, use_bf16, step_seconds)
             why.append(reason)
         model.zero_grad(set_to_none=True)
     flops = flops_per_token(model.config)
@@ -150,7 +152,13 @@ def trial_batch(config: GPTConfig, batch_size: int, device: str) -> torch.Tensor
     return torch.randint(config.vocab_size, (rows, config.block_size + 1)).to(device)
 
 
-def trial(forward: Callable, batch: torch.Tensor, bf16: bool, optimizers: Sequence[Optimizer] = ()) -> float:
+def trial(
+    forward: Callable,
+    batch: torch.Tensor,
+    bf16: bool,
+    optimizers: Sequence[Optimizer] = (),
+    guesses: torch.Tensor | None = None,
+) -> float:
     """Seconds of one forward and backward pass, and a step of the optimizers, the best of a few. Leaves
     gradients behind."""
     device = batch.device.type
@@ -159,8 +167,8 @@ def trial(forward: Callable, batch: torch.Tensor, bf16: bool, optimizers: Sequen
     while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
         started = time.perf_counter()
         with autocast(device, bf16):
-            loss = forward(batch[:, :-1], batch[:, 1:])
-        loss.backward()
+            loss = forward(batch[:, :-1], batch[:, 1:], guesses=guesses)
+        loss.sum().backward()
         for optimizer in optimizers:
             optimizer.step()
         synchronize(device)
@@ -169,9 +177,11 @@ def trial(forward: Callable, batch: torch.Tensor, bf16: bool, optimizers: Sequen
     return best
 
 
-def try_bf16(model: GPT, batch: torch.Tensor, float32_seconds: float) -> tuple[bool, float, str]:
+def try_bf16(
+    model: GPT, batch: torch.Tensor, guesses: torch.Tensor | None, float32_seconds: float
+) -> tuple[bool, float, str]:
     """Whether bfloat16 pays, the seconds of a trial step with what was chosen, and why."""
-    seconds = trial(model, batch, bf16=True)
+    seconds = trial(model, batch, bf16=True, guesses=guesses)
     times = float32_seconds / seconds
     if seconds < CLEARLY * float32_seconds:
         return True, seconds, f"bfloat16: {times:.1f} times as fast as float32 in a trial"
@@ -189,13 +199,13 @@ def compile_does_not_repay(seconds: float) -> str | None:
 
 
 def try_compile(
-    model: GPT, batch: torch.Tensor, bf16: bool, eager_seconds: float | None
+    model: GPT, batch: torch.Tensor, guesses: torch.Tensor | None, bf16: bool, eager_seconds: float | None
 ) -> tuple[Callable | None, str]:
     """The compiled model if it works and, where `eager_seconds` are given, is faster; else None; and why."""
     started = time.perf_counter()
     try:
         compiled = torch.compile(model)
-        seconds = trial(compiled, batch, bf16)
+        seconds = trial(compiled, batch, bf16, guesses=guesses)
     except Exception as ex:  # of a compiler, a driver or a header that is missing: all kinds
         torch.compiler.reset()
         return None, f"not compiled: it failed ({type(ex).__name__})"

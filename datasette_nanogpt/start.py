@@ -238,8 +238,9 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     config, seen = plan.config, round(plan.tokens_seen)
     within = "in less than" if plan.max_iters else "in"
     more = " More would only teach it by heart." if plan.max_iters else ""
-    if plan.teacher:
-        more = " Before it comes another model, whose guesses it learns from too."
+    if before := len(plan.teachers):
+        others = f"{before} other models come" if before > 1 else "another model comes"
+        more = f" Before it {others}, whose guesses the next one learns from too."
     return {
         "layers": config.n_layer,
         "width": config.n_embd,

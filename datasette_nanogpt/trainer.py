@@ -235,8 +235,9 @@ class Training:
         """Settle how the steps run, in all processes."""
         s = self.settings
         steps = s.max_iters - self.step if s.max_iters else math.inf
+        seconds = self.limit_seconds - self.seconds()
         speed, forward = yield from settle(
-            self.model, s.device, s.batch_size, s.bf16, s.compile, self.limit_seconds - self.seconds(), steps
+            self.model, s.device, s.batch_size, s.bf16, s.compile, seconds, steps, self.teacher
         )
         if speed.machine_flops:
             self.machine_flops = speed.machine_flops * self.ranks.size

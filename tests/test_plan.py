@@ -7,6 +7,7 @@ import pytest
 from datasette_nanogpt.plan import (
     FLOPS,
     MOST_EPOCHS,
+    MOST_MODELS,
     PUPIL_EPOCHS,
     SIZES,
     choose_plan,
@@ -81,31 +82,38 @@ def test_a_little_text_ends_the_run_before_the_minutes_do():
         tiny = plan(TINY, given=given)
         assert tiny.tokens_seen == pytest.approx(MOST_EPOCHS * TINY) and tiny.epochs == MOST_EPOCHS
         step = tiny.batch_size * tiny.config.block_size
-        steps = tiny.max_iters - tiny.teacher.max_iters
+        steps = tiny.max_iters - tiny.teachers[-1].max_iters
         assert 0 <= steps * step - tiny.tokens_seen < step
         assert tiny.max_iters == plan(TINY, 20.0, given=given).max_iters
     # Not where there is no time for so much, where the steps are given, nor in nanoGPT's recipe.
     for other in (plan(LARGE), plan(TINY, 10.0, steps=10**6), plan(TINY, given={"arch": "gpt2"})):
-        assert other.max_iters is None and other.teacher is None and "enough" not in other.why
+        assert other.max_iters is None and not other.teachers and "enough" not in other.why
 
 
 @pytest.mark.parametrize("size", NAMES)
 def test_left_time_goes_into_a_teacher_where_the_model_still_has_time_to_learn(size):
     plans = [plan(BLOG, 2**power, given={"size": size}) for power in range(-4, 12)]
-    alone = [p for p in plans if not p.teacher]
+    alone = [p for p in plans if not p.teachers]
     assert all(p.epochs <= MOST_EPOCHS for p in plans) and plans[: len(alone)] == alone
+    counts = [len(p.teachers) for p in plans]
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == MOST_MODELS - 1
     for p in plans[len(alone) :]:
-        assert p.epochs >= PUPIL_EPOCHS and p.weight_decay < alone[-1].weight_decay or alone[-1].epochs <= 1
-        assert p.teacher.epochs == MOST_EPOCHS and flops_per_token(p.teacher.config) <= flops_per_token(
-            p.config
-        )
-        assert 0 < p.teacher.share < 1 and 0 < p.teacher.minutes < p.minutes
-        assert p.teacher.batch_size == p.batch_size and "enough" in p.why
-    assert plans[-1].teacher and not plans[0].teacher
+        assert p.epochs >= PUPIL_EPOCHS and "enough" in p.why
+        assert p.weight_decay < alone[-1].weight_decay or alone[-1].epochs <= 1
+        chain = [*p.teachers, p]
+        works = [flops_per_token(each.config) for each in chain]
+        assert works == sorted(works) and all(t.epochs == MOST_EPOCHS for t in p.teachers)
+        assert len({each.batch_size for each in chain}) == 1
+        for name in ("share", "minutes"):
+            values = [getattr(each, name) for each in chain]
+            assert values == sorted(values) and values[0] > 0
+        assert chain[0].share < 1 == p.share
+        steps = [t.max_iters for t in p.teachers]
+        assert steps == sorted(set(steps)) and (p.max_iters is None or p.max_iters > steps[-1])
 
 
 def test_between_too_little_time_for_a_teacher_and_enough_the_run_ends_after_four_readings():
-    lone = [p for m in range(1, 200) if not (p := plan(BLOG, m / 4, given={"size": "xs"})).teacher]
+    lone = [p for m in range(1, 200) if not (p := plan(BLOG, m / 4, given={"size": "xs"})).teachers]
     ended = [p for p in lone if p.max_iters]
     assert ended and all("by heart" in p.why and p.epochs == MOST_EPOCHS for p in ended)
 
@@ -114,7 +122,7 @@ def test_each_process_gets_the_same_number_of_windows():
     assert [plan(BLOG, processes=n).batch_size for n in (1, 2, 3)] == [1, 2, 3]
     assert plan(TINY, processes=3).batch_size % 3 == 0
     one, two = (plan(TINY, given={"batch_size": 1}, processes=n) for n in (1, 2))
-    assert two.max_iters == pytest.approx(one.max_iters / 2, abs=1)
+    assert two.max_iters == pytest.approx(one.max_iters / 2, abs=MOST_MODELS)
 
 
 def test_what_is_given_by_hand_wins():

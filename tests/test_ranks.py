@@ -99,6 +99,15 @@ def test_two_processes_learn_what_one_does(database, start, monkeypatch):
 
 
 @pytest.mark.long
+def test_two_processes_go_on_to_the_next_model(database, home, start):
+    events, errors = finish(start(database, "entry", *TINY, "--minutes", 0.9))
+    told = [e for e in events if e["event"] in ("note", "finished")]
+    models = read_checkpoint(home / "nanogpt-blog").meta["generations"]
+    assert [e["event"] for e in told] == ["note"] * (len(models) - 1) + ["finished"], errors
+    assert len(models) > 1 and told[-1]["step"] == models[-1]["settings"]["max_iters"]
+
+
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
 def test_ctrl_c_ends_all_and_keeps_what_was_learnt(database, home, start):
     process = start(database, "entry", *ENDLESS)
