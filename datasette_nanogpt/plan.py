@@ -17,8 +17,8 @@ from llm_nanogpt.checkpoint import GPTConfig
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
 # What a size must have time for, or else a smaller one learns more meanwhile: so many readings of the text,
-# or so many tokens of a text too long for that; those of l are a guess.
-READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 4.0}
+# or so many tokens of a text too long for that; those of l are a guess, but m after m beats l after four.
+READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 10.0}
 TOKENS = {"xs": 0.0, "s": 0.25e6, "m": 2.8e6, "l": 17e6}
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
 # Where time is left, models come first that the next one learns from as well: as many of its size as there is
@@ -28,13 +28,16 @@ MOST_MODELS = 4
 PUPIL_EPOCHS = 2.5
 PUPIL_SHRINKING = 0.5  # of the usual: a teacher's guesses are harder to learn by heart than the text
 DELAY = 1.25  # times its share of the time that a teacher may take
+SCORING = 0.08  # of the time, for scores, where it is divided among models
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
-SHORT_TEXT = 100_000  # tokens, or fewer: half as many a step, as many steps are worth more than long ones
+SHORT_TEXT = 100_000  # tokens, or fewer: half as many a step, as many steps are worth more than long ones,
+LONG_TEXT_SIZES = ("l",)  # and not these sizes: with teachers, m is better there
 CONTEXTS = (1024, 512, 256, 64)  # the longest is taken that fits in a step and cuts the text
 WINDOWS = 50  # into so many windows or more
 SHRINKING = 0.45  # of the weights' logarithm, in one reading at the full rate
 NEWTON_SCHULZ_STEPS = 5  # of Muon, see optim.py
+LOGIT_FLOPS = 2000  # as long as so many take all that is no matrix product, for each logit, on two cores
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
@@ -75,8 +78,8 @@ def choose_plan(
     processes: int = 1,
 ) -> Plan:
     """The best model for a text of so many `tokens` and so many `minutes` or `steps`, but for what is `given`
-    by hand (names as in pipeline.Options). `flops` is what the machine does in a second of training,
-    where that was measured. Each of the `processes` gets the same number of windows.
+    by hand (names as in pipeline.Options). `flops` is how much of `work_per_step` the machine does in a
+    second, where that was measured. Each of the `processes` gets the same number of windows.
 
     Raises NanogptError where what is given makes no model.
     """
@@ -90,14 +93,15 @@ def choose_plan(
 
     def seen(config: GPTConfig) -> float:
         by_steps = steps * step_tokens if steps else math.inf
-        step_seconds = flops_per_step(config, step_tokens) / (flops or FLOPS)
+        step_seconds = work_per_step(config, step_tokens) / (flops or FLOPS)
         by_time = minutes * 60 / step_seconds * step_tokens if minutes else math.inf
         return min(by_steps, by_time)
 
     size = given.get("size") or "xs"
     why = [f"size {size}, as asked"] if given.get("size") else []
     if not size_is_given(given):
-        configs = {size: make_config(size, vocab_size, shape) for size in SIZES}
+        sizes = [size for size in SIZES if tokens > SHORT_TEXT or size not in LONG_TEXT_SIZES]
+        configs = {size: make_config(size, vocab_size, shape) for size in sizes}
         size, compared = choose_size(configs, tokens, {s: seen(c) for s, c in configs.items()})
         speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
         budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
@@ -120,8 +124,8 @@ def choose_plan(
 
     def time(config: GPTConfig, teacher: GPTConfig | None) -> float:
         """Share of the minutes that MOST_EPOCHS readings take."""
-        guessing = step_tokens * flops_per_token(teacher) / 3 if teacher else 0.0  # forward alone
-        slower = 1 + guessing / flops_per_step(config, step_tokens)
+        guessing = work_per_step(teacher, step_tokens) / 3 if teacher else 0.0  # forward alone
+        slower = 1 + guessing / work_per_step(config, step_tokens)
         return MOST_EPOCHS * tokens / seen(config) * slower
 
     if (
@@ -139,7 +143,7 @@ def choose_plan(
         f"{MOST_EPOCHS:g} are enough, so {count} before it, whose guesses the next one learns from too"
     )
     times = [time(c, t) for c, t in zip([*before, config], [None, *before], strict=True)]
-    epochs = MOST_EPOCHS * min(1.0, (1 - sum(times[:-1])) / times[-1])
+    epochs = MOST_EPOCHS * min(1.0, (1 - SCORING - sum(times[:-1])) / times[-1])
     times[-1] *= epochs / MOST_EPOCHS
     shares = [sum(times[: i + 1]) / sum(times) for i in range(len(before))]
     teachers = tuple(
@@ -153,7 +157,7 @@ def choose_plan(
 def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list[GPTConfig]:
     """The models to train before that of `config`, the first one `small`; none where that leaves too little
     time. `time(config, teacher)` is the share of all time that MOST_EPOCHS readings take."""
-    left = 1 - time(small, None) - time(config, small)
+    left = 1 - SCORING - time(small, None) - time(config, small)
     if left < (PUPIL_EPOCHS / MOST_EPOCHS - 1) * time(config, small):
         return []
     models = [small]
@@ -226,6 +230,11 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
             rows, columns = sorted(shape)
             flops += NEWTON_SCHULZ_STEPS * (4 * rows**2 * columns + 2 * rows**3)
     return flops
+
+
+def work_per_step(config: GPTConfig, step_tokens: int) -> int:
+    """FLOPs that take as long as a training step: its matrix products', and something for all the rest."""
+    return flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
 
 
 def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = False) -> tuple[float, float]:
