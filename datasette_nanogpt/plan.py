@@ -128,30 +128,27 @@ def choose_plan(
         slower = 1 + guessing / work_per_step(config, step_tokens)
         return MOST_EPOCHS * tokens / seen(config) * slower
 
-    if (
-        seen(config) <= MOST_EPOCHS * tokens or steps or config.arch == "gpt2"
-    ):  # whose recipe knows no such end
-        return plan(config, seen(config) / tokens, None)
+    epochs = seen(config) / tokens
+    if epochs <= MOST_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no end but the time
+        return plan(config, epochs, None)
     enough = math.ceil(MOST_EPOCHS * tokens / step_tokens)
-    small = make_config(TEACHERS[size], vocab_size, shape)
-    before = choose_teachers(config, small, time)
+    before = choose_teachers(config, make_config(TEACHERS[size], vocab_size, shape), time)
     if not before:
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
         return plan(config, MOST_EPOCHS, enough)
     count = f"{len(before)} other models come" if len(before) > 1 else "another model comes"
     why.append(
-        f"{MOST_EPOCHS:g} are enough, so {count} before it, whose guesses the next one learns from too"
+        f"{MOST_EPOCHS:g} are enough, so {count} before it, and each learns from the last one's guesses too"
     )
-    times = [time(c, t) for c, t in zip([*before, config], [None, *before], strict=True)]
-    epochs = MOST_EPOCHS * min(1.0, (1 - SCORING - sum(times[:-1])) / times[-1])
-    times[-1] *= epochs / MOST_EPOCHS
-    shares = [sum(times[: i + 1]) / sum(times) for i in range(len(before))]
+    *times, last = (time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True))
+    part = min(1.0, (1 - SCORING - sum(times)) / last)  # of MOST_EPOCHS, that there is time for at the end
+    done = [sum(times[: i + 1]) / (sum(times) + last * part) for i in range(len(times))]
     teachers = tuple(
-        plan(c, MOST_EPOCHS, (i + 1) * enough, i > 0, share=share, minutes=minutes * min(1, DELAY * share))
-        for i, (c, share) in enumerate(zip(before, shares, strict=True))
+        plan(c, MOST_EPOCHS, i * enough, i > 1, share=share, minutes=minutes * min(1, DELAY * share))
+        for i, (c, share) in enumerate(zip(before, done, strict=True), 1)
     )
-    last = (len(before) + 1) * enough if epochs == MOST_EPOCHS else None
-    return plan(config, epochs, last, True, teachers=teachers)
+    end = (len(before) + 1) * enough if part == 1 else None
+    return plan(config, MOST_EPOCHS * part, end, taught=True, teachers=teachers)
 
 
 def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list[GPTConfig]:
