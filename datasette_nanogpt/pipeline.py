@@ -558,6 +558,7 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, staging: Path,
     """A run to go on with. Its limits and its device may change, its models and its data do not."""
     checkpoint = read_checkpoint(folder)
     limits = {k: v for k in ("minutes", "eval_interval") if (v := getattr(options, k))}
+    limits["run_minutes"] = options.minutes
     limits["max_iters"] = _steps_of_resume(options, meta)
     on_device = _on_device(device, options.compile, checkpoint.config.arch)
     told = meta.get("generations") or [{"config": asdict(checkpoint.config), "settings": meta["settings"]}]
@@ -627,10 +628,12 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
         o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=launched()[1]
     )
     plans = [*plan.teachers, plan]
-    return plan.why, [(p.config, _settings(o, p, i, device)) for i, p in enumerate(plans)]
+    return plan.why, [(p.config, _settings(o, p, i, minutes, device)) for i, p in enumerate(plans)]
 
 
-def _settings(o: Options, plan: Plan, generation: int, device: str) -> trainer.Settings:
+def _settings(
+    o: Options, plan: Plan, generation: int, minutes: float | None, device: str
+) -> trainer.Settings:
     # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
     recipe: dict[str, Any] = (
         {
@@ -659,6 +662,7 @@ def _settings(o: Options, plan: Plan, generation: int, device: str) -> trainer.S
         eval_interval=o.eval_interval,
         generation=generation,
         share=plan.share,
+        run_minutes=minutes,
         **_on_device(device, o.compile, plan.config.arch),
         **recipe,
     )

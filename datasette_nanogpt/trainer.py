@@ -62,6 +62,7 @@ class Settings:
     replacement: bool = False  # draw windows at random, as nanoGPT does
     generation: int = 0  # models before this one, the last of which is its teacher
     share: float = 1.0  # of the run's work that is done at the end of this model's
+    run_minutes: float | None = None  # of the whole run, at most; None: `minutes`
 
 
 @dataclass(frozen=True)
@@ -299,6 +300,14 @@ class Training:
         left = max(end - self.now(), 0.0) / self.pace()
         return min(self.seconds() + left, max(self.limit_seconds, self.seconds()))
 
+    def expected_run_seconds(self) -> float:
+        """The same with the models after this one, if any."""
+        s, expected = self.settings, self.expected_seconds()
+        if self.annealing:
+            return expected
+        most = (s.run_minutes or s.minutes or math.inf) * 60
+        return max(expected, min(expected / s.share, most))
+
     def evaluation_due(self) -> bool:
         if interval := self.settings.eval_interval:
             return self.step % interval == 0
@@ -377,10 +386,7 @@ class Training:
     # ---- Telling and keeping
 
     def report(self) -> Step:
-        seconds, expected = (
-            self.seconds(),
-            self.expected_seconds() / (1 if self.annealing else self.settings.share),
-        )
+        seconds, expected = self.seconds(), self.expected_run_seconds()
         tokens, elapsed = self.summed_tokens, seconds - self.last_report
         self.told_tokens, self.told_seconds = self.told_tokens + tokens, self.told_seconds + elapsed
         self.note_loss()

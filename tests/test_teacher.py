@@ -41,6 +41,9 @@ def test_the_second_model_is_bigger_and_the_better_one_is_kept(options, home):
     assert [e.step for e in scores] == [between, end] and events[-1].step == end == 2 * between
     where = [type(e) for e in events if isinstance(e, Evaluation | Note)]
     assert where == [Evaluation, Note, Evaluation]
+    steps = [e for e in events if isinstance(e, Step)]
+    assert all(e.seconds + e.eta < 55 for e in steps)  # the minutes are those of both
+    assert all(e.progress < 0.9 for e in steps if e.step < between)
     # The folder has the weights, the shape and the score of one model, whichever it is.
     best = min(scores, key=lambda e: e.val_bpb)
     assert best is scores[1], "a bigger model with a teacher should be better here"
