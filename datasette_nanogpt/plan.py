@@ -136,10 +136,8 @@ def choose_plan(
     if not before:
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
         return plan(config, MOST_EPOCHS, enough)
-    count = f"{len(before)} other models come" if len(before) > 1 else "another model comes"
-    why.append(
-        f"{MOST_EPOCHS:g} are enough, so {count} before it, and each learns from the last one's guesses too"
-    )
+    why.append(f"{MOST_EPOCHS:g} are enough, so {others_come(len(before))} before it")
+    why.append("each learns from the guesses of the one before, too")
     *times, last = (time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True))
     part = min(1.0, (1 - SCORING - sum(times)) / last)  # of MOST_EPOCHS, that there is time for at the end
     done = [sum(times[: i + 1]) / (sum(times) + last * part) for i in range(len(times))]
@@ -163,6 +161,11 @@ def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list
             models.insert(place, another)
             left -= time(another, another)
     return models
+
+
+def others_come(count: int) -> str:
+    """So many models, in words."""
+    return f"{count} other models come" if count > 1 else "another model comes"
 
 
 def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str, float]) -> tuple[str, str]:

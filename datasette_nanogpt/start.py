@@ -17,7 +17,7 @@ from llm_nanogpt.checkpoint import read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
 from .events import text_size
-from .plan import SIZES, Plan, choose_plan, choose_vocab_size
+from .plan import SIZES, Plan, choose_plan, choose_vocab_size, others_come
 from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
@@ -238,9 +238,8 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     config, seen = plan.config, round(plan.tokens_seen)
     within = "in less than" if plan.max_iters else "in"
     more = " More would only teach it by heart." if plan.max_iters else ""
-    if before := len(plan.teachers):
-        others = f"{before} other models come" if before > 1 else "another model comes"
-        more = f" Before it {others}, whose guesses the next one learns from too."
+    if plan.teachers:
+        more = f" Before it {others_come(len(plan.teachers))}, whose guesses the next one learns from too."
     return {
         "layers": config.n_layer,
         "width": config.n_embd,
