@@ -49,15 +49,15 @@ class Ranks:
             torch.distributed.broadcast_object_list(box, device="cpu")
         return box[0]
 
-    def word(self, word: float = 0.0) -> float:
-        """The same for a number, many times a second."""
+    def word(self, word: float = 0.0, progress: float = 0.0) -> tuple[float, float]:
+        """The same for two numbers, many times a second."""
         if self.size > 1:
             import torch.distributed
 
-            box = torch.tensor([word], dtype=torch.float64)
+            box = torch.tensor([word, progress], dtype=torch.float64)
             torch.distributed.broadcast(box, 0)
-            return box.item()
-        return word
+            word, progress = box.tolist()
+        return word, progress
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place, of a tensor that each has."""

@@ -47,6 +47,10 @@ class Schedule:
             return warm
         return warm * min(1.0, max(0.0, (self.length - now) / (self.length * self.decay_share)))
 
+    def progress(self, now: float) -> float:
+        """How much of the length is over, 0 to 1."""
+        return min(1.0, max(0.0, now / max(self.length, 1e-9)))
+
     def anneal(self, step: int, now: float, length: float) -> None:
         """Begin the early decay, `length` long, from wherever the rate is."""
         self.stop_from = self.share(step, now)

@@ -12,6 +12,11 @@ def test_warmup_stable_decay():
     assert not schedule.done(99) and schedule.done(100)
 
 
+def test_progress():
+    schedule = Schedule(length=100, warmup_steps=9, decay_share=0.5)
+    assert [schedule.progress(now) for now in (0, 25, 100, 110)] == [0, 0.25, 1, 1]
+
+
 def test_constant_rate_never_decays():
     schedule = Schedule(length=100, warmup_steps=0, decay_share=0)
     assert schedule.share(99, 99) == 1

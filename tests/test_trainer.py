@@ -199,3 +199,15 @@ def test_a_run_that_only_learns_by_heart_ends_early(tokens, tmp_path):
     # Who asks for steps gets them, and nanoGPT's recipe goes on.
     events = list(run(little, tmp_path, replace(settings, max_iters=300, decay_share=0.0)))
     assert [e for e in events if isinstance(e, Evaluation)][-1].step == 300
+
+
+def test_a_teachers_guesses_count_less_and_less(tokens, tmp_path, monkeypatch):
+    """One that knows nothing holds its pupil back, unless its weight runs down to nothing."""
+    torch.manual_seed(7)
+    ignorant = build(tiny_config())
+    found = {}
+    for pupil in ((0.9, 0.9), (0.9, 0.0), (0.0, 0.9)):
+        monkeypatch.setattr(trainer, "PUPIL", pupil)
+        *_, last = run(tokens, tmp_path, teacher=ignorant)
+        found[pupil] = last.val_bpb
+    assert found[0.9, 0.0] < found[0.0, 0.9] < found[0.9, 0.9]
