@@ -74,9 +74,10 @@ class PlainDisplay(JsonDisplay):
     def score(self, e: Evaluation) -> str:
         speed = f", {pace(self.last)}" if self.last else ""
         left = f", {duration(self.last.eta)} left" if self.last and self.last.eta >= 1 else ""
+        train = f" (train {e.train_loss:.3f})" if e.train_loss is not None else ""
         return (
             f"step {e.step:,}: {e.val_bpb:.3f} bits per byte on held-out text, "
-            f"loss {e.val_loss:.3f} (train {e.train_loss:.3f}), {duration(e.seconds)}{speed}{left}"
+            f"loss {e.val_loss:.3f}{train}, {duration(e.seconds)}{speed}{left}"
         )
 
 
@@ -200,10 +201,10 @@ def closing_lines(f: Finished) -> list[str]:
     best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
     return [
         "",
-        *(["Stopped early."] if f.status == "stopped" else []),
+        *(["Stopped early; the same command with --resume goes on."] if f.status == "stopped" else []),
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
         f"after {f.step:,} steps in {duration(f.seconds)}{utilisation(f.mfu)}.",
-        f"Saved in {f.folder}",
+        f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}",
         f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}",
     ]
 

@@ -122,6 +122,7 @@ class Finished:
     status: str
     name: str
     folder: str
+    parameters: int  # of the model that is kept: a run may train several
     step: int
     seconds: float
     val_bpb: float
@@ -350,8 +351,9 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
 
 def _steps_of_resume(options: Options, meta: dict[str, Any]) -> int | None:
     """Who asks for more minutes gets them: the planner's limit ends with the run it was made for."""
-    planned = "max_iters" not in meta["options"]
-    return options.max_iters or (None if options.minutes and planned else meta["settings"]["max_iters"])
+    settings, planned = meta["settings"], "max_iters" not in meta["options"]
+    more = planned and (options.minutes or 0) > (settings["run_minutes"] or settings["minutes"] or math.inf)
+    return options.max_iters or (None if more else settings["max_iters"])
 
 
 Generation = tuple[GPTConfig, trainer.Settings]  # a model of the run, and how it is trained
@@ -429,11 +431,12 @@ def _train(
                 run.update(note="building the next model")
                 trainer.write_teacher(work.path, training.model)
                 training = _begin(work, generation, ({}, training.at()), ranks)
-                run.update(note=None)
-                place = f"{generation + 1} of {last + 1}"
-                yield trainer.Note(
-                    f"Now model {place}: it learns from the text and from what the last one guesses."
-                )
+            if last:
+                place = f"model {generation + 1} of {last + 1}"
+                run.update(note=None, model=place)
+                size = f"{training.model.config.parameters / 1e6:.2f}M parameters"
+                why = ", which learns anew, from the text and from the guesses of the one before"
+                yield trainer.Note(f"Now {place}, {size}{why if generation > first else ''}.")
             sample = yield from _trained(training, work, final, run, stop)
             if stop.requests or training.seconds() >= 60 * (settings.minutes or math.inf):
                 break
@@ -446,6 +449,7 @@ def _train(
             status=status,
             name=final.name,
             folder=str(final),
+            parameters=work.config.parameters,
             step=meta["training"]["step"],
             seconds=meta["training"]["seconds"],
             val_bpb=meta["score"]["val_bpb"],
@@ -474,7 +478,7 @@ def _build(config: GPTConfig, settings: trainer.Settings) -> GPT:
 
     from llm_nanogpt.gpt_torch import build
 
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.model_seed)
     return build(config, settings.dropout)
 
 
@@ -656,7 +660,7 @@ def _settings(
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     return trainer.Settings(
         batch_size=plan.batch_size,
-        seed=(o.seed or 0) + generation,  # each starts elsewhere, or it would only be the same once more
+        seed=o.seed or 0,
         minutes=plan.minutes,
         max_iters=o.max_iters or plan.max_iters,
         eval_interval=o.eval_interval,

@@ -8,7 +8,7 @@ a teacher for it. All figures are from benchmarks/LOG.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,8 +136,7 @@ def choose_plan(
     if not before:
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
         return plan(config, MOST_EPOCHS, enough)
-    why.append(f"{MOST_EPOCHS:g} are enough, so {others_come(len(before))} before it")
-    why.append("each learns from the guesses of the one before, too")
+    why.append(f"{MOST_EPOCHS:g} readings are enough, so {others_come(before)}")
     *times, last = (time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True))
     part = min(1.0, (1 - SCORING - sum(times)) / last)  # of MOST_EPOCHS, that there is time for at the end
     done = [sum(times[: i + 1]) / (sum(times) + last * part) for i in range(len(times))]
@@ -163,9 +162,12 @@ def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list
     return models
 
 
-def others_come(count: int) -> str:
-    """So many models, in words."""
-    return f"{count} other models come" if count > 1 else "another model comes"
+def others_come(teachers: Sequence[GPTConfig]) -> str:
+    """Which models are trained before the one that was chosen, and what for."""
+    sizes = ", ".join(f"{config.parameters / 1e6:.1f}M" for config in teachers)
+    if len(teachers) == 1:
+        return f"another model comes first, of {sizes} parameters, to teach it"
+    return f"{len(teachers)} other models come first, of {sizes} parameters, each to teach the next"
 
 
 def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str, float]) -> tuple[str, str]:

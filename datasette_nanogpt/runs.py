@@ -142,6 +142,10 @@ def _migrations():
         db["scores"].create_index(["run", "bits_per_byte"])
         db["scores"].create_index(["run", "row"])
 
+    @migrations()
+    def m006_models(db):
+        db["runs"].add_column("model", str)  # which of the run's is in training: "model 2 of 4"
+
     return migrations
 
 

@@ -239,7 +239,8 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     within = "in less than" if plan.max_iters else "in"
     more = " More would only teach it by heart." if plan.max_iters else ""
     if plan.teachers:
-        more = f" Before it {others_come(len(plan.teachers))}, whose guesses the next one learns from too."
+        come = others_come([teacher.config for teacher in plan.teachers])
+        more = f" {come[0].upper()}{come[1:]}."
     return {
         "layers": config.n_layer,
         "width": config.n_embd,

@@ -66,6 +66,11 @@ class Settings:
     share: float = 1.0  # of the run's work that is done at the end of this model's
     run_minutes: float | None = None  # of the whole run, at most; None: `minutes`
 
+    @property
+    def model_seed(self) -> int:
+        """Of weights and batches: one that starts where its teacher did would only be the same once more."""
+        return self.seed + self.generation
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -153,7 +158,7 @@ class Training:
         self.model = model.to(s.device)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
-        self.windows = Windows(tokens.train, model.config.block_size, s.seed, replacement=s.replacement)
+        self.windows = Windows(tokens.train, model.config.block_size, s.model_seed, replacement=s.replacement)
         self.teacher = teacher.to(s.device).eval() if teacher else None
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
         self.born: tuple[int, float] = (0, 0.0)  # step and seconds at which this model began
@@ -180,7 +185,7 @@ class Training:
         self.losses = torch.zeros((), device=s.device)  # summed since they were last told: so many,
         self.summed = self.summed_tokens = 0  # over so many tokens
         self.told_tokens, self.told_seconds = 0, 0.0  # over which speed was told so far
-        self.train_loss = math.nan
+        self.train_loss: float | None = None
         self.rate = 0.0  # share of the full learning rate
 
     def run(self, stop: Stop) -> Iterator[Event]:

@@ -78,6 +78,8 @@ def in_words(run: dict[str, Any]) -> tuple[str, str]:
             scoring = run["kind"] == "train" and status == "running" and not pace
             status, note = "stopping", "the score under way ends first" if scoring else None
     state = f"{status}: {note}" if note else status
+    if run["model"] and run["status"] not in jobs.OVER:
+        state += f", {run['model']}"
     if run["val_bpb"] is not None:
         state += f", best {run['val_bpb']:.3f} bits per byte"
     if run["step"]:

@@ -14,6 +14,7 @@ from datasette_nanogpt.plan import SIZES
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.trainer import Evaluation, Note, Step, read_state, read_teacher
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
 
 
@@ -40,7 +41,7 @@ def test_the_second_model_is_bigger_and_the_better_one_is_kept(options, home):
     scores = [e for e in events if isinstance(e, Evaluation)]
     assert [e.step for e in scores] == [between, end] and events[-1].step == end == 2 * between
     where = [type(e) for e in events if isinstance(e, Evaluation | Note)]
-    assert where == [Evaluation, Note, Evaluation]
+    assert where == [Note, Evaluation, Note, Evaluation]
     steps = [e for e in events if isinstance(e, Step)]
     assert all(e.seconds + e.eta < 55 for e in steps)  # the minutes are those of both
     assert all(e.progress < 0.9 for e in steps if e.step < between)
@@ -75,24 +76,27 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
     folder, run = home / "nanogpt-blog", train_table(options)
     begun = 0
     for event in run:
-        begun += bool(begun) if isinstance(event, Step) else isinstance(event, Note)
-        if begun == 3:
+        begun += begun > 1 if isinstance(event, Step) else isinstance(event, Note)
+        if begun == 4:
             break
     run.close()  # as if killed
     _, at = read_state(folder)
     checkpoint = read_checkpoint(folder)
     assert at["generation"] == 1 and at["step"] > last_step(folder, 0)
     assert checkpoint.config.n_layer == SIZES["s"][0] and read_weights(checkpoint)
-    events = list(train_table(Options(options.database, "entry", resume=True)))
+    events = list(train_table(Options(options.database, "entry", resume=True, minutes=0.9)))
     assert next(e for e in events if isinstance(e, Prepared)).resumed_from == at["step"]
-    assert not any(isinstance(e, Note) for e in events)  # no model begins
+    assert [e.text.split(",")[0] for e in events if isinstance(e, Note)] == ["Now model 2 of 2"]
     assert events[-1].step == last_step(folder) and events[-1].val_bpb < json.loads(
         checkpoint.weights["val_bpb"]
     )
     assert read_checkpoint(folder).config.n_layer == SIZES["m"][0]
     more = replace(options, size=None, block_size=None, batch_size=None, vocab_size=None, compile=None)
-    *_, longer = train_table(replace(more, resume=True, minutes=(events[-1].seconds + 2) / 60))
-    assert longer.step > events[-1].step
+    for minutes in (None, 0.9):  # that is what it had
+        with pytest.raises(NanogptError, match="give a larger --minutes"):
+            list(train_table(replace(more, resume=True, minutes=minutes)))
+    *_, longer = train_table(replace(more, resume=True, minutes=None, max_iters=events[-1].step + 5))
+    assert longer.step == events[-1].step + 5
 
 
 def test_guesses_count_beside_the_text():
