@@ -1,10 +1,12 @@
-"""A start that can copy: heads that find where the current token stood before, and read what came next.
+"""A start that can copy: heads that find where the text stood like this before, and repeat what came next.
 
 GPTs learn such induction heads (Olsson et al., "In-context Learning and Induction Heads", 2022) late: a run
 of a thousand steps ended with none (benchmarks/LOG.md). Set at the start, they are of use from the first
-steps on. One head of the first layer looks at the token before and writes a code of it into the room that
-word_pairs.py left in the embedding. One of the second looks for the code of the current token there. What to
-do with what is found, is learnt.
+step on. Each token has a code of its own, a few numbers of its embedding. A head of the first layer fetches
+the code of the token before, a second one that of the token before it. A head of the second layer compares:
+where the two tokens before a place are the last two here, it reads the code of the token there, and writes
+it where the output matrix knows the same codes. So the token that came next last time becomes likelier; how
+much that is worth, is learnt.
 """
 
 from __future__ import annotations
@@ -13,65 +15,90 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from llm_nanogpt.checkpoint import GPTConfig
 from llm_nanogpt.gpt_torch import Qwen3
 
-from .word_pairs import room
-
+CODE_SIZE = 16  # numbers in a code, at most
+CODE_SHARE = 1 / 8  # of the square of an embedding's length
 FAST_PAIRS = 5  # rotary components that tell apart neighbouring positions: the quickest
-LOOK_BACK_GAIN = 1.6  # of normalised queries and keys: sharp enough for 9/10 of the weight on one position
-MATCH_GAIN = 1.2
+LOOK_BACK_GAIN = 1.6  # of normalised queries and keys: sharp enough for 8/10 of the weight on one position
+MATCH_GAIN = 1.7
+AGREEMENT = (0.6, 0.4)  # what the last token counts in a comparison, and the one before it
+FETCHED = 0.6  # size of a fetched code beside the token's own
+COPY_LOGIT = 6.0  # what a copied token gains in the logits if all the weight is on its place
 NOISE = 0.02  # standard deviation of all other weights of these heads
-CODE_SIZE = 0.5  # RMS of the codes, beside an embedding of RMS 1
+
+
+def code_size(c: GPTConfig) -> int:
+    """Numbers in a code: an eighth of the width at most, and both codes fit in the slow half of a head."""
+    return min(CODE_SIZE, c.n_embd // 8, c.head_dim // 4) // 2 * 2 if c.n_layer > 1 and not c.tied else 0
+
+
+def room(c: GPTConfig) -> list[slice]:
+    """The dimensions that belong to codes: the token's own, that of the token before, that of the one before
+    it, and that of the token to copy. word_pairs.py leaves them empty, and two more after them."""
+    size = code_size(c)
+    start = c.n_embd - 2 - 4 * size
+    return [slice(start + i * size, start + (i + 1) * size) for i in range(4)]
 
 
 @torch.no_grad()
 def start_with_induction_heads(model: Qwen3) -> None:
-    """Set one head each of the first two layers of a model that `start_from_word_pairs` began."""
-    c = model.config
-    half = c.head_dim // 2  # component i turns together with i + half
-    fast = min(FAST_PAIRS, half // 2)
-    empty = room(c.n_embd)
-    size = min(empty.stop - empty.start, half) // 2 * 2  # numbers in a code
-    if c.n_layer < 2 or size < 2:
-        return
-    constant = empty.stop  # the dimension after the room
-    known, empty = slice(empty.start), slice(empty.start, empty.start + size)
-    look_back, match = (layer.self_attn for layer in model.model.layers[:2])
-    for head in (look_back, match):
-        for name in ("q_proj", "k_proj", "v_proj"):
-            head[name].weight[: c.head_dim].normal_(std=NOISE)
+    """Set codes, and heads of the first two layers, of a model that `start_from_word_pairs` began.
 
-    # Query and key come from the constant dimension of the embedding alone, the key turned one position
-    # on, so that they agree where the key stands one before the query.
-    i = torch.arange(fast)
-    angle = c.rope_theta ** (-i / half)
-    look_back.q_proj.weight[i, constant] = 2.0
-    look_back.k_proj.weight[i, constant] = 2 * angle.cos()
-    look_back.k_proj.weight[i + half, constant] = 2 * angle.sin()
-    code = codes(model.model.embed_tokens.weight[:, known], size)
-    look_back.v_proj.weight[:size, known] = code
-    look_back.o_proj.weight[:, : c.head_dim] = 0
-    look_back.o_proj.weight[empty, :size] = CODE_SIZE * torch.eye(size)
-    set_gain(look_back, LOOK_BACK_GAIN)
+    With less than two heads it compares the last token alone.
+    """
+    c = model.config
+    size = code_size(c)
+    if not size:
+        return
+    own, *fetched, copied = room(c)
+    constant = copied.stop  # the dimension after the room
+    embedding, output = model.model.embed_tokens.weight, model.lm_head.weight
+    code = F.normalize(torch.randn(c.vocab_size, size), dim=1)
+    length = math.sqrt(c.n_embd * CODE_SHARE)
+    embedding[:, own] = code * length
+    # The last dimension makes up for it, so that all embeddings stay as long as they were.
+    embedding[:, -1] = (embedding[:, -1].square() - length**2).sqrt()
+    output[:, copied] = code * COPY_LOGIT / length
+
+    back, match = (layer.self_attn for layer in model.model.layers[:2])
+    half = c.head_dim // 2  # component i turns together with i + half
+    fetched = fetched[: 2 if c.n_head == c.n_kv_head > 1 else 1]
+    i = torch.arange(min(FAST_PAIRS, half // 2))
+    for distance, place in enumerate(fetched, 1):
+        q, k, v, o = head(back, distance - 1, c.head_dim)
+        # Query and key come from the constant dimension of the embedding alone, the key turned so many
+        # positions on, so that they agree where the key stands that far before the query.
+        angle = distance * c.rope_theta ** (-i / half)
+        q[i, constant] = 2.0
+        k[i, constant] = 2 * angle.cos()
+        k[i + half, constant] = 2 * angle.sin()
+        v[:size, own] = torch.eye(size)
+        o[place, :size] = FETCHED * torch.eye(size)
+    set_gain(back, LOOK_BACK_GAIN)
 
     # The slowest rotary components, which hardly turn within the context, hold the codes to compare.
-    i = torch.cat([torch.arange(half - size // 2, half), torch.arange(c.head_dim - size // 2, c.head_dim)])
-    match.q_proj.weight[i, known] = code
-    match.k_proj.weight[i, empty] = torch.eye(size) / CODE_SIZE
+    q, k, v, o = head(match, 0, c.head_dim)
+    slow = torch.stack([torch.arange(half), torch.arange(half) + half], dim=1).flatten()[-half:]
+    here, there = [(own, 1.0), *((place, FETCHED) for place in fetched)], [(p, FETCHED) for p in fetched]
+    for at, share, query, key in zip(slow.split(size), AGREEMENT, here, there, strict=False):
+        for weight, (place, times) in ((q, query), (k, key)):
+            weight[at, place] = math.sqrt(share) / times * torch.eye(size)
+    v[:size, own] = torch.eye(size)
+    o[copied, :size] = torch.eye(size)
     set_gain(match, MATCH_GAIN)
+
+
+def head(attention: torch.nn.ModuleDict, number: int, head_dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Views of a head's query, key, value (D, E) and output (E, D) weights, made small or zero."""
+    rows = slice(number * head_dim, (number + 1) * head_dim)
+    inputs = [attention[name].weight[rows].normal_(std=NOISE) for name in ("q_proj", "k_proj", "v_proj")]
+    return *inputs, attention["o_proj"].weight[:, rows].zero_()
 
 
 def set_gain(attention: torch.nn.ModuleDict, gain: float) -> None:
     attention.q_norm.weight.fill_(gain)
     attention.k_norm.weight.fill_(gain)
-
-
-def codes(embedding: Tensor, size: int) -> Tensor:
-    """(V, R) embeddings -> the (size, R) projection that gives each token a code of its own.
-
-    A random one after whitening, so that the common tokens, whose embeddings are long, do not drown the rest.
-    """
-    values, vectors = torch.linalg.eigh(embedding.T @ embedding / len(embedding))
-    white = vectors / values.clamp(min=values.max() * 1e-4).sqrt()
-    return (white @ torch.randn(embedding.shape[1], size) / math.sqrt(embedding.shape[1])).T

@@ -13,14 +13,11 @@ import torch
 
 from llm_nanogpt.gpt_torch import Qwen3
 
+from .induction import room
+
 SMOOTHING = 32.0  # pairs' worth of the plain frequencies mixed into each row
 SAMPLE = 20_000_000  # tokens counted
 ROW_WEIGHT = 0.5  # rows weigh as their frequency to this power: errors on frequent tokens cost more
-
-
-def room(n_embd: int) -> slice:
-    """The dimensions of the embedding that stay empty, for what the layers find out about a token."""
-    return slice(n_embd - 2 - min(32, n_embd // 4), n_embd - 2)
 
 
 @torch.no_grad()
@@ -28,9 +25,9 @@ def start_from_word_pairs(model: Qwen3, tokens: np.ndarray) -> None:
     """Set the untied embedding and output of a fresh model from a training stream.
 
     P(j after i) = (count(i, j) + a P(j)) / (count(i) + a), of which only log P(j) + log(1 + count(i, j) /
-    (a P(j))) matters to a softmax. The second term is sparse and gets the dimensions before the room
-    (by SVD, rows weighted by frequency). The first is one more dimension, constant in the embedding. The last
-    dimension makes all rows of the embedding equally long, so that RMSNorm changes nothing.
+    (a P(j))) matters to a softmax. The second term is sparse and gets the dimensions before the room of
+    induction.py (by SVD, rows weighted by frequency). The first is one more dimension, constant in the
+    embedding. The last dimension makes all rows of the embedding equally long, so that RMSNorm changes nothing.
     """
     v, e = model.config.vocab_size, model.config.n_embd
     ids = torch.from_numpy(tokens[:SAMPLE].astype(np.int64))
@@ -40,7 +37,7 @@ def start_from_word_pairs(model: Qwen3, tokens: np.ndarray) -> None:
     ratio = torch.log1p(counts / (SMOOTHING * frequency[j]))
     weight = frequency**ROW_WEIGHT
     matrix = torch.sparse_coo_tensor(torch.stack([i, j]), ratio * weight[i], (v, v), check_invariants=True)
-    left, values, right = torch.svd_lowrank(matrix, q=min(room(e).start, v), niter=2)
+    left, values, right = torch.svd_lowrank(matrix, q=min(room(model.config)[0].start, v), niter=2)
     left, right = left * values.sqrt() / weight[:, None], right * values.sqrt()
 
     bias = frequency.log()

@@ -44,6 +44,42 @@ def test_the_first_layer_looks_back_and_the_second_finds_what_came_next(bpe, mon
     assert torch.diagonal(match[0], -59)[2:].mean() > 0.2
 
 
+def test_the_place_is_chosen_where_two_tokens_agree(bpe, monkeypatch):
+    torch.manual_seed(0)
+    config = tiny_config(n_embd=128, n_head=2, n_kv_head=0, head_dim=64, block_size=256, tied=False)
+    model = build(config)
+    tokens = stream(TEXTS, bpe)
+    start_from_word_pairs(model, tokens)
+    start_with_induction_heads(model)
+    some = np.unique(tokens)[20:60].tolist()
+    after, common = some[:20], some[20]
+    # "a common x b common y ..." and then "a common": what followed it after an a, not after a b, is meant.
+    pairs = [[before, common, then] for before, then in zip(after[:6], after[10:16], strict=True)]
+    ids = torch.tensor([[*sum(pairs, []), *some[30:36], *pairs[2][:2]]])
+    _, match = attention(model, ids, monkeypatch)
+    weights = match[0][-1]
+    assert weights.argmax() == 2 * 3 + 2 and weights.max() > 0.3
+
+
+@pytest.mark.parametrize("n_head", [1, 2])
+def test_a_passage_is_repeated_before_any_training(bpe, n_head):
+    torch.manual_seed(0)
+    tokens = stream(TEXTS, bpe)
+    config = tiny_config(n_embd=128, n_head=n_head, n_kv_head=0, head_dim=64, block_size=256, tied=False)
+    model = build(config)
+    start_from_word_pairs(model, tokens)
+    once = torch.from_numpy(np.random.default_rng(0).permutation(np.unique(tokens))[:60].astype(np.int64))
+    twice = torch.cat([once, once, once[:1]])[None]
+
+    def second_time():
+        logits = F.linear(model.hidden(twice[:, :-1], None), model.output)[0]
+        return F.cross_entropy(logits[62:], twice[0, 63:]).item()
+
+    pairs_alone = second_time()
+    start_with_induction_heads(model)
+    assert second_time() < 0.7 * pairs_alone
+
+
 @pytest.mark.parametrize("shape", [{"n_layer": 1}, {"n_embd": 8, "n_kv_head": 4}, {"n_embd": 16}])
 def test_small_models_are_left_sound(bpe, shape):
     model = build(tiny_config(tied=False, **shape))
