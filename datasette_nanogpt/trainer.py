@@ -27,6 +27,7 @@ from .events import Busy, Evaluation, Event, Note, Step
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors, use_bf16
 from .plan import flops_per_token
 from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
+from .repeats import Repeats
 from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
 from .speed import autocast, keep_freed_memory, peak_memory, settle
 
@@ -36,7 +37,7 @@ EVALUATIONS = 12  # in a run, where no --eval-interval is given,
 EVALUATION_SHARE = 0.05  # and no more of the time than this
 # Weight of its teacher's guesses in what a model learns from, as it begins and at its end; the rest is the
 # text's. A pupil soon knows more than a smaller teacher does. Teacher annealing: arxiv.org/abs/1907.04829
-PUPIL = (0.9, 0.2)
+PUPIL = (0.9, 0.3)
 TURNED = 3  # scores in a row,
 TURNED_BY = 1.01  # this many times the best or more: the rest of the run would only learn the text by heart
 END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
@@ -160,6 +161,7 @@ class Training:
         self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
         self.windows = Windows(tokens.train, model.config.block_size, s.model_seed, replacement=s.replacement)
         self.teacher = teacher.to(s.device).eval() if teacher else None
+        self.repeats = Repeats(tokens.train, model.config.block_size, s.device) if teacher else None
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
         self.born: tuple[int, float] = (0, 0.0)  # step and seconds at which this model began
         if state:
@@ -371,7 +373,8 @@ class Training:
         ids, targets = batch[:, :-1], batch[:, 1:]
         with autocast(self.settings.device, self.bf16):
             if self.teacher:
-                loss, theirs = self.forward(ids, targets, guesses=self.teacher.guesses(ids))
+                guesses = self.repeats.improve(self.teacher.guesses(ids), ids)
+                loss, theirs = self.forward(ids, targets, guesses=guesses)
                 first, last = PUPIL
                 torch.lerp(loss, theirs, first + (last - first) * progress).backward()
             else:

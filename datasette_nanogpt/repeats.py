@@ -1,0 +1,58 @@
+"""What a window says of itself: where its last words stood before, it may go on as it did then.
+
+That makes a teacher's guesses better, by 4% of its bits on a blog (benchmarks/LOG.md), and teaches its pupil to
+look back. The text alone teaches it less and less: it is soon known by heart, and what is known need not be
+looked up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LEAST, MOST = 2, 8  # tokens that a repeat has; longer ones count as MOST
+SAMPLE = 200  # windows to learn from how often repeats are right
+
+
+def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How each place in `ids` (T,) has stood before: the length of the longest repeat that ends there (T,),
+    and of all repeats of that length, if it is LEAST or more, the place (N,) and the token that came next (N,)."""
+    run = same = (ids[:, None] == ids).tril(-1)
+    length = same.byte()
+    for _ in range(MOST - 1):
+        run = same & F.pad(run, (1, -1, 1, -1))  # it was the same one place before, too
+        length += run
+    longest = length.amax(1)
+    places, before = ((length == longest[:, None]) & (longest >= LEAST)[:, None]).nonzero(as_tuple=True)
+    return longest.long(), places, ids[before + 1]
+
+
+class Repeats:
+    """How far to trust repeats in a text: the square of how often those of a length were right.
+
+    The square fits what mixing the two best takes: repeats and a model err together (benchmarks/LOG.md).
+    """
+
+    def __init__(self, tokens: np.ndarray, block_size: int, device: str):
+        right, seen = torch.zeros(MOST + 1), torch.zeros(MOST + 1)
+        starts = np.random.default_rng(0).integers(len(tokens) - block_size, size=SAMPLE)
+        for start in starts:
+            window = torch.from_numpy(tokens[start : start + block_size + 1].astype(np.int64))
+            longest, places, followers = repeats(window[:-1])
+            lengths = longest[places]
+            shares = 1 / torch.bincount(places, minlength=block_size)[places]
+            right.index_add_(0, lengths, shares * (followers == window[places + 1]))
+            seen.index_add_(0, lengths, shares)
+        self.trust = (right / seen.clamp(min=1)).square().to(device)  # by length; 0 for those under LEAST
+
+    def improve(self, guesses: Tensor, ids: Tensor) -> Tensor:
+        """Mix what repeats say into the `guesses` (B, T, V) after `ids` (B, T), in place."""
+        for some, window in zip(guesses, ids, strict=True):
+            longest, places, followers = repeats(window)
+            trust = self.trust[longest]
+            some *= 1 - trust[:, None]
+            shares = trust[places] / torch.bincount(places, minlength=len(window))[places]
+            some.index_put_((places, followers), shares, accumulate=True)
+        return guesses

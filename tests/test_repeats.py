@@ -1,0 +1,53 @@
+"""Repeats in a window, against a search by hand, and what they make of guesses."""
+
+import numpy as np
+import pytest
+import torch
+
+from datasette_nanogpt.repeats import LEAST, MOST, Repeats, repeats
+
+CYCLE = [5, 9, 2, 7, 1, 3]
+
+
+def by_hand(ids):
+    longest, found = [], set()
+    for at in range(len(ids)):
+        lengths = []
+        for before in range(at):
+            n = 0
+            while n < MOST and n <= before and ids[before - n] == ids[at - n]:
+                n += 1
+            lengths.append(n)
+        longest.append(max(lengths, default=0))
+        if longest[-1] >= LEAST:
+            found |= {(at, before) for before, n in enumerate(lengths) if n == longest[-1]}
+    return longest, sorted((at, ids[before + 1]) for at, before in found)
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 5, 30])
+def test_repeats_are_those_found_by_hand(kinds):
+    ids = np.random.default_rng(kinds).integers(kinds, size=60).tolist()
+    longest, places, followers = repeats(torch.tensor(ids))
+    wanted = by_hand(ids)
+    assert longest.tolist() == wanted[0]
+    assert sorted(zip(places.tolist(), followers.tolist(), strict=True)) == wanted[1]
+
+
+def test_repeats_are_trusted_as_far_as_they_are_right():
+    always = Repeats(np.array(CYCLE * 50, dtype=np.uint16), 32, "cpu")
+    assert always.trust[:LEAST].tolist() == [0, 0] and always.trust[MOST] == 1
+    rng = np.random.default_rng(0)
+    never = Repeats(rng.integers(20, size=2000).astype(np.uint16), 32, "cpu")
+    assert never.trust.max() < 0.1
+
+
+def test_guesses_follow_what_came_next_and_stay_probabilities():
+    known = Repeats(np.array(CYCLE * 50, dtype=np.uint16), 32, "cpu")
+    ids = torch.tensor([CYCLE * 3, [*range(10, 28)]])
+    guesses = torch.full((2, 18, 30), 1 / 30)
+    known.improve(guesses, ids)
+    assert torch.allclose(guesses.sum(-1), torch.ones(2, 18))
+    assert torch.equal(guesses[1], torch.full((18, 30), 1 / 30))  # nothing stands there twice
+    first, again = guesses[0, : len(CYCLE)], guesses[0, len(CYCLE) + MOST - 1 : -1]
+    assert torch.equal(first, torch.full_like(first, 1 / 30))
+    assert torch.equal(again.argmax(-1), ids[0, len(CYCLE) + MOST :])
