@@ -1,8 +1,8 @@
 """What a window says of itself: where its last words stood before, it may go on as it did then.
 
-That makes a teacher's guesses better, by 4% of its bits on a blog (benchmarks/LOG.md), and teaches its pupil to
-look back. The text alone teaches it less and less: it is soon known by heart, and what is known need not be
-looked up.
+That makes a teacher's guesses better, by 4% of its bits on a blog (benchmarks/LOG.md), and teaches its pupil
+to look back. The text alone teaches it less and less: it is soon known by heart, and what is known need not
+be looked up.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ SAMPLE = 200  # windows to learn from how often repeats are right
 
 
 def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How each place in `ids` (T,) has stood before: the length of the longest repeat that ends there (T,),
-    and of all repeats of that length, if it is LEAST or more, the place (N,) and the token that came next (N,)."""
+    """How long the longest repeat is that ends at each place of `ids` (T,), as (T,), and for each repeat of
+    that length, if it is LEAST or more: its place (N,), and the token that came next before (N,)."""
     run = same = (ids[:, None] == ids).tril(-1)
     length = same.byte()
     for _ in range(MOST - 1):

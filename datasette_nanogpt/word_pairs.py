@@ -27,7 +27,8 @@ def start_from_word_pairs(model: Qwen3, tokens: np.ndarray) -> None:
     P(j after i) = (count(i, j) + a P(j)) / (count(i) + a), of which only log P(j) + log(1 + count(i, j) /
     (a P(j))) matters to a softmax. The second term is sparse and gets the dimensions before the room of
     induction.py (by SVD, rows weighted by frequency). The first is one more dimension, constant in the
-    embedding. The last dimension makes all rows of the embedding equally long, so that RMSNorm changes nothing.
+    embedding. The last dimension makes all rows of the embedding equally long, so that RMSNorm changes
+    nothing.
     """
     v, e = model.config.vocab_size, model.config.n_embd
     ids = torch.from_numpy(tokens[:SAMPLE].astype(np.int64))
