@@ -12,6 +12,7 @@ much that is worth, is learnt.
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from llm_nanogpt.checkpoint import GPTConfig
 from llm_nanogpt.gpt_torch import Qwen3
 
-CODE_SIZE = 16  # numbers in a code, at most
+CODE_SIZE = 32  # numbers in a code, at most
 CODE_SHARE = 1 / 8  # of the square of an embedding's length
 FAST_PAIRS = 5  # rotary components that tell apart neighbouring positions: the quickest
 LOOK_BACK_GAIN = 1.6  # of normalised queries and keys: sharp enough for 8/10 of the weight on one position
@@ -31,17 +32,20 @@ COPY_LOGIT = 6.0  # what a copied token gains in the logits if all the weight is
 NOISE = 0.02  # standard deviation of all other weights of these heads
 
 
-def code_size(c: GPTConfig) -> int:
-    """Numbers in a code: an eighth of the width at most, and both codes fit in the slow half of a head."""
-    return min(CODE_SIZE, c.n_embd // 8, c.head_dim // 4) // 2 * 2 if c.n_layer > 1 and not c.tied else 0
+def code_sizes(c: GPTConfig) -> tuple[int, int]:
+    """Numbers in a code, and how many of them are compared: two of these must fit in half a head."""
+    if c.n_layer < 2 or c.tied:
+        return 0, 0
+    size = min(CODE_SIZE, c.n_embd // 8, c.head_dim)
+    return size, min(size, c.head_dim // 4)
 
 
 def room(c: GPTConfig) -> list[slice]:
-    """The dimensions that belong to codes: the token's own, that of the token before, that of the one before
-    it, and that of the token to copy. word_pairs.py leaves them empty, and two more after them."""
-    size = code_size(c)
-    start = c.n_embd - 2 - 4 * size
-    return [slice(start + i * size, start + (i + 1) * size) for i in range(4)]
+    """The dimensions that belong to codes: the token's own, what is compared of that of the token before, of
+    that of the one before it, and that of the token to copy. word_pairs.py leaves them empty."""
+    size, compared = code_sizes(c)
+    ends = list(accumulate([size, compared, compared, size], initial=c.n_embd - 2 - 2 * (size + compared)))
+    return [slice(*ends[i : i + 2]) for i in range(4)]
 
 
 @torch.no_grad()
@@ -51,8 +55,8 @@ def start_with_induction_heads(model: Qwen3) -> None:
     With less than two heads it compares the last token alone.
     """
     c = model.config
-    size = code_size(c)
-    if not size:
+    size, compared = code_sizes(c)
+    if not compared:
         return
     own, *fetched, copied = room(c)
     constant = copied.stop  # the dimension after the room
@@ -76,17 +80,17 @@ def start_with_induction_heads(model: Qwen3) -> None:
         q[i, constant] = 2.0
         k[i, constant] = 2 * angle.cos()
         k[i + half, constant] = 2 * angle.sin()
-        v[:size, own] = torch.eye(size)
-        o[place, :size] = FETCHED * torch.eye(size)
+        v[:compared, own] = torch.eye(compared, size)
+        o[place, :compared] = FETCHED * torch.eye(compared)
     set_gain(back, LOOK_BACK_GAIN)
 
     # The slowest rotary components, which hardly turn within the context, hold the codes to compare.
     q, k, v, o = head(match, 0, c.head_dim)
     slow = torch.stack([torch.arange(half), torch.arange(half) + half], dim=1).flatten()[-half:]
     here, there = [(own, 1.0), *((place, FETCHED) for place in fetched)], [(p, FETCHED) for p in fetched]
-    for at, share, query, key in zip(slow.split(size), AGREEMENT, here, there, strict=False):
+    for at, share, query, key in zip(slow.split(compared), AGREEMENT, here, there, strict=False):
         for weight, (place, times) in ((q, query), (k, key)):
-            weight[at, place] = math.sqrt(share) / times * torch.eye(size)
+            weight[at, place] = math.sqrt(share) / times * torch.eye(compared, place.stop - place.start)
     v[:size, own] = torch.eye(size)
     o[copied, :size] = torch.eye(size)
     set_gain(match, MATCH_GAIN)

@@ -37,7 +37,7 @@ EVALUATIONS = 12  # in a run, where no --eval-interval is given,
 EVALUATION_SHARE = 0.05  # and no more of the time than this
 # Weight of its teacher's guesses in what a model learns from, as it begins and at its end; the rest is the
 # text's. A pupil soon knows more than a smaller teacher does. Teacher annealing: arxiv.org/abs/1907.04829
-PUPIL = (0.9, 0.3)
+PUPIL = (0.9, 0.4)
 TURNED = 3  # scores in a row,
 TURNED_BY = 1.01  # this many times the best or more: the rest of the run would only learn the text by heart
 END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
