@@ -270,6 +270,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     estimate = page.locator("#estimate")
     before = estimate.inner_text()
     assert "layers" in before and "parameters" in before and "times" in before
+    all_rows = page.get_by_text(re.compile(r"^[\d,]+ rows, about")).inner_text()
     tab_to(page, "minutes")
     page.keyboard.press("ArrowDown")
     page.get_by_text(re.compile("in (less than )?10 minutes")).wait_for()
@@ -293,7 +294,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     page.get_by_label("Rows, as an SQL condition").fill("rowid < 50")
     page.get_by_text("49 rows (rowid < 50)").wait_for()
     page.get_by_label("Rows, as an SQL condition").fill("")
-    page.get_by_text(re.compile("^4,049 rows, about")).wait_for()
+    page.get_by_text(all_rows).wait_for()
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.value") == "Start training":
