@@ -18,8 +18,8 @@ DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
 # What a size must have time for, or else a smaller one learns more meanwhile: so many readings of the text,
 # or so many tokens of a text too long for that; those of l are a guess, but m after m beats l after four.
-READINGS = {"xs": 0.0, "s": 0.5, "m": 2.2, "l": 10.0}
-TOKENS = {"xs": 0.0, "s": 0.25e6, "m": 2.8e6, "l": 17e6}
+READINGS = {"xs": 0.0, "s": 0.25, "m": 2.2, "l": 10.0}
+TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6}
 MOST_EPOCHS = 4.0  # more readings would only teach it by heart
 # Where time is left, models come first that the next one learns from as well: as many of its size as there is
 # time for, before them small ones, and the last has time for so many readings or more.
