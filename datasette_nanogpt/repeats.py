@@ -16,9 +16,10 @@ LEAST, MOST = 2, 8  # tokens that a repeat has; longer ones count as MOST
 SAMPLE = 200  # windows to learn from how often repeats are right
 
 
-def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """How long the longest repeat is that ends at each place of `ids` (T,), as (T,), and for each repeat of
-    that length, if it is LEAST or more: its place (N,), and the token that came next before (N,)."""
+    that length, if it is LEAST or more: its place (N,), the token that came next before (N,), and its share
+    among those of its place (N,)."""
     run = same = (ids[:, None] == ids).tril(-1)
     length = same.byte()
     for _ in range(MOST - 1):
@@ -26,7 +27,7 @@ def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         length += run
     longest = length.amax(1)
     places, before = ((length == longest[:, None]) & (longest >= LEAST)[:, None]).nonzero(as_tuple=True)
-    return longest.long(), places, ids[before + 1]
+    return longest.long(), places, ids[before + 1], 1 / torch.bincount(places, minlength=len(ids))[places]
 
 
 class Repeats:
@@ -40,9 +41,8 @@ class Repeats:
         starts = np.random.default_rng(0).integers(len(tokens) - block_size, size=SAMPLE)
         for start in starts:
             window = torch.from_numpy(tokens[start : start + block_size + 1].astype(np.int64))
-            longest, places, followers = repeats(window[:-1])
+            longest, places, followers, shares = repeats(window[:-1])
             lengths = longest[places]
-            shares = 1 / torch.bincount(places, minlength=block_size)[places]
             right.index_add_(0, lengths, shares * (followers == window[places + 1]))
             seen.index_add_(0, lengths, shares)
         self.trust = (right / seen.clamp(min=1)).square().to(device)  # by length; 0 for those under LEAST
@@ -50,9 +50,8 @@ class Repeats:
     def improve(self, guesses: Tensor, ids: Tensor) -> Tensor:
         """Mix what repeats say into the `guesses` (B, T, V) after `ids` (B, T), in place."""
         for some, window in zip(guesses, ids, strict=True):
-            longest, places, followers = repeats(window)
+            longest, places, followers, shares = repeats(window)
             trust = self.trust[longest]
             some *= 1 - trust[:, None]
-            shares = trust[places] / torch.bincount(places, minlength=len(window))[places]
-            some.index_put_((places, followers), shares, accumulate=True)
+            some.index_put_((places, followers), shares * trust[places], accumulate=True)
         return guesses

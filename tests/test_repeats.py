@@ -27,10 +27,11 @@ def by_hand(ids):
 @pytest.mark.parametrize("kinds", [1, 2, 5, 30])
 def test_repeats_are_those_found_by_hand(kinds):
     ids = np.random.default_rng(kinds).integers(kinds, size=60).tolist()
-    longest, places, followers = repeats(torch.tensor(ids))
+    longest, places, followers, shares = repeats(torch.tensor(ids))
     wanted = by_hand(ids)
     assert longest.tolist() == wanted[0]
     assert sorted(zip(places.tolist(), followers.tolist(), strict=True)) == wanted[1]
+    assert shares.sum() == pytest.approx(len(places.unique()))
 
 
 def test_repeats_are_trusted_as_far_as_they_are_right():
