@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 LEAST, MOST = 2, 8  # tokens that a repeat has; longer ones count as MOST
 SAMPLE = 200  # windows to learn from how often repeats are right
@@ -20,10 +19,11 @@ def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """How long the longest repeat is that ends at each place of `ids` (T,), as (T,), and for each repeat of
     that length, if it is LEAST or more: its place (N,), the token that came next before (N,), and its share
     among those of its place (N,)."""
-    run = same = (ids[:, None] == ids).tril(-1)
-    length = same.byte()
+    same = (ids[:, None] == ids).tril(-1)
+    run, length = same.clone(), same.byte()
     for _ in range(MOST - 1):
-        run = same & F.pad(run, (1, -1, 1, -1))  # it was the same one place before, too
+        run[1:, 1:] = same[1:, 1:] & run[:-1, :-1]  # it was the same one place before, too
+        run[:, 0] = False
         length += run
     longest = length.amax(1)
     places, before = ((length == longest[:, None]) & (longest >= LEAST)[:, None]).nonzero(as_tuple=True)
