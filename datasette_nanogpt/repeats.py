@@ -15,19 +15,35 @@ LEAST, MOST = 2, 8  # tokens that a repeat has; longer ones count as MOST
 SAMPLE = 200  # windows to learn from how often repeats are right
 
 
-def repeats(ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def repeats(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """How long the longest repeat is that ends at each place of `ids` (T,), as (T,), and for each repeat of
     that length, if it is LEAST or more: its place (N,), the token that came next before (N,), and its share
     among those of its place (N,)."""
-    same = (ids[:, None] == ids).tril(-1)
-    run, length = same.clone(), same.byte()
-    for _ in range(MOST - 1):
-        run[1:, 1:] = same[1:, 1:] & run[:-1, :-1]  # it was the same one place before, too
-        run[:, 0] = False
-        length += run
-    longest = length.amax(1)
-    places, before = ((length == longest[:, None]) & (longest >= LEAST)[:, None]).nonzero(as_tuple=True)
-    return longest.long(), places, ids[before + 1], 1 / torch.bincount(places, minlength=len(ids))[places]
+    places, before = same_tokens(ids)
+    # In order of distance and place, a repeat is a run of pairs, each one place further than the last.
+    order = np.sort((places - before) * len(ids) + places)
+    distances, places = np.divmod(order, len(ids))
+    length = np.minimum(runs(np.diff(order, prepend=-1) == 1), MOST)
+    longest = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(longest, places, length)
+    best = (length == longest[places]) & (length >= LEAST)
+    places, before = places[best], (places - distances)[best]
+    return longest, places, ids[before + 1], 1 / np.bincount(places, minlength=len(ids))[places]
+
+
+def same_tokens(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a place and one before it with the same token, as (N,) and (N,). Found by sorting: to
+    compare each place with each, as a GPU would, takes 50 times as long on a CPU (benchmarks/LOG.md)."""
+    order = np.argsort(ids, kind="stable")
+    earlier = runs(np.diff(ids[order], prepend=-1) == 0) - 1  # places before that one with its token
+    nth = np.arange(earlier.sum()) - np.repeat(earlier.cumsum() - earlier, earlier)
+    return np.repeat(order, earlier), order[np.repeat(np.arange(len(ids)) - earlier, earlier) + nth]
+
+
+def runs(goes_on: np.ndarray) -> np.ndarray:
+    """How many elements there are up to each one, itself included, since one that does not go on."""
+    n = np.arange(len(goes_on))
+    return n + 1 - np.maximum.accumulate(np.where(goes_on, 0, n))
 
 
 class Repeats:
@@ -36,22 +52,26 @@ class Repeats:
     The square fits what mixing the two best takes: repeats and a model err together (benchmarks/LOG.md).
     """
 
-    def __init__(self, tokens: np.ndarray, block_size: int, device: str):
-        right, seen = torch.zeros(MOST + 1), torch.zeros(MOST + 1)
+    def __init__(self, tokens: np.ndarray, block_size: int):
+        right, seen = np.zeros(MOST + 1), np.zeros(MOST + 1)
         starts = np.random.default_rng(0).integers(len(tokens) - block_size, size=SAMPLE)
         for start in starts:
-            window = torch.from_numpy(tokens[start : start + block_size + 1].astype(np.int64))
+            window = tokens[start : start + block_size + 1].astype(np.int64)
             longest, places, followers, shares = repeats(window[:-1])
             lengths = longest[places]
-            right.index_add_(0, lengths, shares * (followers == window[places + 1]))
-            seen.index_add_(0, lengths, shares)
-        self.trust = (right / seen.clamp(min=1)).square().to(device)  # by length; 0 for those under LEAST
+            np.add.at(right, lengths, shares * (followers == window[places + 1]))
+            np.add.at(seen, lengths, shares)
+        self.trust = np.square(right / np.maximum(seen, 1))  # by length; 0 for those under LEAST
 
-    def improve(self, guesses: Tensor, ids: Tensor) -> Tensor:
-        """Mix what repeats say into the `guesses` (B, T, V) after `ids` (B, T), in place."""
-        for some, window in zip(guesses, ids, strict=True):
-            longest, places, followers, shares = repeats(window)
+    def improve(self, guesses: Tensor, windows: np.ndarray) -> Tensor:
+        """Mix what repeats say into the `guesses` (B, T, V), float32, after `windows` (B, T), in place."""
+        for some, ids in zip(guesses, windows, strict=True):
+            longest, places, followers, shares = repeats(ids)
             trust = self.trust[longest]
-            some *= 1 - trust[:, None]
-            some.index_put_((places, followers), shares * trust[places], accumulate=True)
+            left, *said = (
+                torch.from_numpy(array).to(some.device)
+                for array in (np.float32(1 - trust), places, followers, np.float32(shares * trust[places]))
+            )
+            some *= left[:, None]
+            some.index_put_(tuple(said[:2]), said[2], accumulate=True)
         return guesses

@@ -161,7 +161,7 @@ class Training:
         self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
         self.windows = Windows(tokens.train, model.config.block_size, s.model_seed, replacement=s.replacement)
         self.teacher = teacher.to(s.device).eval() if teacher else None
-        self.repeats = Repeats(tokens.train, model.config.block_size, s.device) if teacher else None
+        self.repeats = Repeats(tokens.train, model.config.block_size) if teacher else None
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
         self.born: tuple[int, float] = (0, 0.0)  # step and seconds at which this model began
         if state:
@@ -357,10 +357,12 @@ class Training:
             "Ask once more to stop at once."
         )
 
-    def batch(self) -> torch.Tensor:
+    def take(self) -> np.ndarray:
         """(windows, block size + 1) ids, this process's share of them: inputs and, one later, targets."""
-        taken = self.windows.take(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
-        batch = torch.from_numpy(taken)
+        return self.windows.take(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
+
+    def on_device(self, windows: np.ndarray) -> torch.Tensor:
+        batch = torch.from_numpy(windows)
         if self.settings.device.startswith("cuda"):  # copied while the GPU is still at the step before
             batch = batch.pin_memory()
         return batch.to(self.settings.device, non_blocking=True)
@@ -369,11 +371,12 @@ class Training:
         """One step at that share of the full rate, when so much of this model's training is done."""
         self.rate = rate
         set_rate(self.optimizers, rate)
-        batch = self.batch()
+        windows = self.take()
+        batch = self.on_device(windows)
         ids, targets = batch[:, :-1], batch[:, 1:]
         with autocast(self.settings.device, self.bf16):
             if self.teacher:
-                guesses = self.repeats.improve(self.teacher.guesses(ids), ids)
+                guesses = self.repeats.improve(self.teacher.guesses(ids), windows[:, :-1])
                 loss, theirs = self.forward(ids, targets, guesses=guesses)
                 first, last = PUPIL
                 torch.lerp(loss, theirs, first + (last - first) * progress).backward()
