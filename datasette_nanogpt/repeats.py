@@ -33,7 +33,7 @@ def repeats(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 def same_tokens(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of a place and one before it with the same token, as (N,) and (N,). Found by sorting: to
-    compare each place with each, as a GPU would, takes 50 times as long on a CPU (benchmarks/LOG.md)."""
+    compare each place with each takes 35 times as long (benchmarks/LOG.md)."""
     order = np.argsort(ids, kind="stable")
     earlier = runs(np.diff(ids[order], prepend=-1) == 0) - 1  # places before that one with its token
     nth = np.arange(earlier.sum()) - np.repeat(earlier.cumsum() - earlier, earlier)
