@@ -97,13 +97,14 @@ def train_command(as_json, **options):
     """
     try:
         from .display import display
-        from .pipeline import Options, Prepared, train_table
+        from .events import Evaluation, Step
+        from .pipeline import Options, train_table
         from .schedule import Stop
 
         stop, show = Stop(), display(as_json)
         with told_by_click(), show, stop_on_signals(stop) as training:
             for event in train_table(Options(**options), stop):
-                if isinstance(event, Prepared):
+                if isinstance(event, Step | Evaluation):
                     training()
                 show.event(event)
     except KeyboardInterrupt:

@@ -194,16 +194,23 @@ def plan_lines(p: Prepared) -> list[str]:
         f"context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
         f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
         *([f"       {p.plan_reason}"] if p.plan_reason and not resumed else []),
+        *(
+            [f"       With its first score it replaces {p.name}: {p.replaces}. --name keeps that."]
+            if p.replaces
+            else []
+        ),
     ]
 
 
 def closing_lines(f: Finished) -> list[str]:
     best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
+    reader = "" if f.models == 1 else f" by the last of {f.models} models"
     return [
         "",
         *(["Stopped early; the same command with --resume goes on."] if f.status == "stopped" else []),
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
-        f"after {f.step:,} steps in {duration(f.seconds)}{utilisation(f.mfu)}.",
+        f"after {f.step:,} steps in {duration(f.seconds)}{utilisation(f.mfu)}; "
+        f"the text was read {f.epochs:.1f} times{reader}.",
         f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}",
         f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}",
     ]

@@ -39,7 +39,7 @@ class Evaluation:
     step: int
     val_bpb: float
     val_loss: float  # nats a token
-    train_loss: float | None  # None: scored before any step, right after a resume
+    train_loss: float | None  # mean since the last score; None: no step since, right after a resume
     seconds: float
     best: bool
     sample: str

@@ -113,6 +113,7 @@ class Prepared:
     device_reason: str
     plan_reason: str
     resumed_from: int | None  # step
+    replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class Finished:
     val_bpb: float
     val_loss: float
     mfu: float | None  # model FLOPs utilisation of this run's steps, see speed.py
+    epochs: float  # how often the last model that was trained has read the text,
+    models: int  # of so many
     best_step: int
     sample: str
     prompt: str  # something to begin with, from the text itself
@@ -420,6 +423,7 @@ def _train(
             device_reason=device_reason,
             plan_reason=meta.get("plan", ""),
             resumed_from=at.get("step"),
+            replaces=None if options.resume else _model_there(final),
         )
         run.update(note="building the model")
         training = _begin(work, first, work.state, ranks)
@@ -455,6 +459,8 @@ def _train(
             val_bpb=meta["score"]["val_bpb"],
             val_loss=meta["score"]["val_loss"],
             mfu=training.mean_mfu,
+            epochs=training.windows.epochs,
+            models=generation + 1,
             best_step=meta["score"]["step"],
             sample=sample,
             prompt=_first_words(work.tokenizer.decode(training.tokens.val[1:30])),
@@ -462,6 +468,13 @@ def _train(
         return status
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _model_there(folder: Path) -> str | None:
+    """What a run in that folder would replace."""
+    with suppress(NanogptError):
+        return read_checkpoint(folder).summary
+    return "a folder that does not load" if folder.exists() else None
 
 
 def _open_tokens(folder: Path, config: GPTConfig, corpus: dict[str, Any]) -> trainer.Tokens:

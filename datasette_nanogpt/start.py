@@ -285,16 +285,6 @@ def taken(home: Path, name: str, database: str, table: str) -> bool:
     return (theirs.get("database"), theirs.get("table")) != (database, table)
 
 
-def to_be_replaced(home: Path, name: str) -> str:
-    """In words, the model that a run of this name would replace."""
-    checkpoint = read_checkpoint(home / name)
-    source, score, training = (checkpoint.meta.get(key) or {} for key in ("source", "score", "training"))
-    facts = [f"{source.get('rows') or 0:,} rows"]
-    facts += [f"{score['val_bpb']:.3f} bits per byte"] if score.get("val_bpb") is not None else []
-    facts += [f"trained {training['updated'][:10]}"] if training.get("updated") else []
-    return f"{name} exists ({', '.join(facts)})"
-
-
 def read_number(given: Any, kind: type, least: float, most: float, label: str) -> Any:
     """A number of a form. Raises NanogptError with what is wrong with it."""
     try:
@@ -327,7 +317,7 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
         problems["name"] = f"The name {name} is taken by another model: choose another"
     elif (home / name).exists() and not (form.get("replace") or form.get("estimate")):
         ways_out = "tick that it is to be replaced, or choose another name"
-        problems["name"] = f"{to_be_replaced(home, name)}: {ways_out}"
+        problems["name"] = f"{name} exists ({read_checkpoint(home / name).summary}): {ways_out}"
     settings = {"database": database, "table": source.table, "name": name}
     settings |= {"title": title, "body": list(body), "where": where}
     text = form_defaults(limits) | text

@@ -188,6 +188,7 @@ class Training:
         self.summed = self.summed_tokens = 0  # over so many tokens
         self.told_tokens, self.told_seconds = 0, 0.0  # over which speed was told so far
         self.train_loss: float | None = None
+        self.nats_since_score, self.steps_since_score = 0.0, 0  # the same, summed over so many steps
         self.rate = 0.0  # share of the full learning rate
 
     def run(self, stop: Stop) -> Iterator[Event]:
@@ -425,7 +426,10 @@ class Training:
 
     def note_loss(self) -> None:
         self.ranks.word(LOSS)
+        steps = self.summed
         self.train_loss = self.mean_loss()
+        self.nats_since_score += self.train_loss * steps
+        self.steps_since_score += steps
         if not math.isfinite(self.train_loss):
             raise NanogptError(
                 f"The loss is no longer a number at step {self.step}: "
@@ -473,7 +477,10 @@ class Training:
         cost = self.seconds() - began
         pause = max(self.expected_seconds() / EVALUATIONS, cost / EVALUATION_SHARE)
         self.next_evaluation = self.seconds() + pause
-        yield Evaluation(self.step, val_bpb, val_loss, self.train_loss, self.seconds(), best, text)
+        steps = self.steps_since_score
+        train_loss = self.nats_since_score / steps if steps else None
+        self.nats_since_score, self.steps_since_score = 0.0, 0
+        yield Evaluation(self.step, val_bpb, val_loss, train_loss, self.seconds(), best, text)
 
     def save_state(self) -> None:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}

@@ -121,9 +121,9 @@ def seen_in_training(checkpoint: Checkpoint) -> Callable[[Sequence[int]], str | 
 
     from .dataset import token_dtype
 
-    folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {"cut": True}
+    folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {}
     files = {"trained": folder / "train.bin", "held out": folder / "val.bin"}
-    if corpus["cut"] or not all(file.exists() for file in files.values()):
+    if corpus.get("cut", True) or not all(file.exists() for file in files.values()):
         return lambda ids: None
     vocab_size = checkpoint.config.vocab_size
     known = {kind: set(_digests(file, vocab_size)) for kind, file in files.items()}

@@ -285,6 +285,15 @@ class Checkpoint:
         )
         return "-".join(filter(None, parts))
 
+    @property
+    def summary(self) -> str:
+        """What would be lost with it: 577 rows, 1.878 bits per byte, trained 2026-11-26."""
+        source, score, training = (self.meta.get(key) or {} for key in ("source", "score", "training"))
+        facts = [f"{source.get('rows') or 0:,} rows"]
+        facts += [f"{score['val_bpb']:.3f} bits per byte"] if score.get("val_bpb") is not None else []
+        facts += [f"trained {training['updated'][:10]}"] if training.get("updated") else []
+        return ", ".join(facts)
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and verify a model folder: every file, and the name, type and shape of every tensor.

@@ -25,6 +25,14 @@ from .checkpoint import (
 )
 from .errors import NanogptError, told_by_click
 
+# How the rows of a scored table stand to the model; None: nobody knows.
+SEEN = {
+    "trained": " it was trained on, which flatters",
+    "held out": " held out in training",
+    "new": " new since training",
+    None: "",
+}
+
 
 class Group(click.Group):
     """A group whose commands raise NanogptError, and that has the `train` command of the Datasette side."""
@@ -232,7 +240,7 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
         speed = training["step"] * settings["batch_size"] * c.block_size / training["seconds"]
         told["training"] = (
             f"{training['step']:,} steps in {training['seconds']:,.0f} s on {settings['device']}, "
-            f"{speed:,.0f} tokens/s, the time of scores included"
+            f"{speed:,.0f} tokens/s, the time of trials, compiling and scores included"
         )
     return told
 
@@ -315,7 +323,8 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     """Tell how well a model predicts texts that exist: fewer bits per byte is better.
 
     FILE is one document, - is standard input. With --db and --table every row is one, read as in training,
-    and those that surprise the model most come first: they are unlike the others. --jsonl keeps their order.
+    and those that surprise the model most come first: they are unlike the others. Rows that it was trained
+    on surprise it less than those held out, or new since. --jsonl keeps their order.
     With --tokens, words that are out of place have many bits.
 
     \b
@@ -327,6 +336,8 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
         raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
     if (where or title or body or save_table) and not db:
         raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
+    from datasette_nanogpt.typical import seen_in_training
+
     from .generate import open_model
     from .score import ScoreTable, open_rows
     from .score import score as score_text
@@ -334,12 +345,17 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     opened = open_model(folder_of(name))
     source = db and open_rows(opened.checkpoint, db, table, title=title, body=body, where=where)
     target = save_table and ScoreTable(source, save_table)
-    rows, found_bits, size = [], 0.0, 0
+    seen = seen_in_training(opened.checkpoint) if db else lambda ids: None
+    rows: list[dict[str, Any]] = []
+    sums: dict[str | None, list[float]] = {}  # by how training saw them: documents, bits, bytes
     shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
     for keys, text in source.keyed_documents() if db else [({}, file.read().rstrip("\n"))]:
         found = score_text(opened, text)
-        found_bits, size = found_bits + found.bits.sum(), size + found.bytes
         told = {**keys, **found.told()}
+        if db:
+            told["seen"] = seen(found.tokens[:-1])
+            total = sums.setdefault(told["seen"], [0, 0.0, 0])
+            total[:] = total[0] + 1, total[1] + float(found.bits.sum()), total[2] + found.bytes
         if target:
             rows.append({**told, "model": opened.version})
         pairs = found.pairs(opened.tokenizer) if tokens else []
@@ -347,18 +363,22 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
             click.echo(json.dumps(told | ({"token_bits": pairs} if tokens else {}), ensure_ascii=False))
         elif not target and found.bytes:
             start = " ".join(text.split())[:60]
-            cells = [f"{told['bits_per_byte']:9.3f}", *map(str, keys.values()), start]
+            kind = [f"{told['seen']:8}"] if told.get("seen") else []
+            cells = [f"{told['bits_per_byte']:9.3f}", *kind, *map(str, keys.values()), start]
             lines = ["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs)]
             shown.append((told["bits_per_byte"], "\n".join(lines)))
     if shown:
-        click.echo("bits/byte  " + "  ".join([*source.keys, "text"] if db else ["text"]))
+        columns = [*([] if sums.keys() <= {None} else ["seen    "]), *(source.keys if db else ()), "text"]
+        click.echo("bits/byte  " + "  ".join(columns))
     for _, lines in sorted(shown, reverse=True):
         click.echo(lines)
     if target:
         target.save(rows)
         click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
-    if db and not jsonl:
-        click.echo(f"{found_bits / max(1, size):9.3f}  over {size:,} bytes", err=True)
+    for kind, (count, bits, size) in sums.items():
+        if not jsonl:
+            rows_of = f"{count:,} row{'s' if count != 1 else ''}{SEEN[kind]}"
+            click.echo(f"{bits / max(1, size):9.3f}  over {size:,} bytes of {rows_of}", err=True)
 
 
 # ---- Looking after models

@@ -128,9 +128,15 @@ class _Shared:
 
 
 def check_free(name: str) -> None:
-    """Raise NanogptError where `name` is that of another plugin's model, which ours would hide."""
+    """Raise NanogptError where llm knows `name` as something else: another plugin's model, which ours would
+    hide, or an alias, which would hide ours."""
     for known in llm.get_models_with_aliases():
-        if not isinstance(known.model, NanoGPT) and name in (known.model.model_id, *known.aliases):
+        if name in known.aliases:
+            raise NanogptError(
+                f"{name!r} is an alias of {known.model.model_id}: choose another name, "
+                f"or type `llm aliases remove {name}`"
+            )
+        if not isinstance(known.model, NanoGPT) and name == known.model.model_id:
             raise NanogptError(f"llm has a model {name!r} already: choose another name")
 
 

@@ -101,7 +101,8 @@ class ScoreTable:
         if not source.keys:
             raise NanogptError(f"{source.table} is a view: its rows have no key to save scores under")
         columns = self.db[name].columns_dict
-        if columns and columns.keys() != {*source.keys, "bits_per_byte", "bytes", "tokens", "model"}:
+        figures = {"bits_per_byte", "bytes", "tokens", "model"}
+        if columns and columns.keys() - {"seen"} != {*source.keys, *figures}:
             raise NanogptError(f"The table {name!r} is of something else: choose another name")
 
     def save(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -110,6 +111,6 @@ class ScoreTable:
         linked = [(keys[0], self.source.table, keys[0])] if len(keys) == 1 and keys[0] != "rowid" else []
         try:
             with self.db.conn:
-                self.db[self.name].insert_all(rows, pk=keys, replace=True, foreign_keys=linked)
+                self.db[self.name].insert_all(rows, pk=keys, replace=True, foreign_keys=linked, alter=True)
         except sqlite3.Error as ex:
             raise NanogptError(f"Cannot write {self.name} in {self.source.database}: {ex}") from ex

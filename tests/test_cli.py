@@ -125,6 +125,22 @@ def test_ctrl_c_before_training_changes_nothing(database, home):
     assert not [p for p in home.iterdir() if p.name.endswith(".new")]
 
 
+def test_ctrl_c_before_the_first_step_changes_nothing(database, home):
+    """While the trials of a run last: there is nothing yet that could be kept, so nobody waits for them."""
+    process = subprocess.Popen(
+        [*command(database, "entry", *ENDLESS), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert json.loads(next(line for line in process.stdout if "prepared" in line))["event"] == "prepared"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "nothing was changed" in err and "Traceback" not in err
+    assert not any('"step"' in line for line in out.splitlines())
+    assert [p.name for p in home.iterdir() if p.is_dir()] in ([], [".cache"])
+
+
 @pytest.mark.long
 def test_a_kill_at_any_moment_leaves_a_model_that_loads(database, home):
     """Ten SIGKILLs at random moments of one run, resumed each time; then it ends like one never killed."""

@@ -147,7 +147,9 @@ def test_info_and_path(trained, home):
     assert lines["columns"] == "title + body"
     assert lines["text"] == "1,000 bytes in 12 documents"
     assert lines["held out"] == "90 bytes in 2 documents"
-    assert lines["training"] == "120 steps in 6 s on cpu, 2,560 tokens/s, the time of scores included"
+    assert lines["training"] == (
+        "120 steps in 6 s on cpu, 2,560 tokens/s, the time of trials, compiling and scores included"
+    )
     assert lines["options"] == "minutes 0.1"
     assert "where" not in lines
     told = json.loads(nanogpt("info", "nanogpt-blog", "--json").stdout)
@@ -195,6 +197,8 @@ def test_rename(trained, home):
     before = llm.get_model("nanogpt-blog").prompt("Row", seed=1, max_tokens=5).text()
     assert "There is a model 'other' already" in refused("rename", "nanogpt-blog", "other")
     assert "no name for a model" in refused("rename", "nanogpt-blog", "a/b")
+    llm.set_alias("blog", "other")
+    assert "'blog' is an alias of other" in refused("rename", "nanogpt-blog", "blog")
     nanogpt("rename", "nanogpt-blog", "simon")
     assert llm.get_model("simon").prompt("Row", seed=1, max_tokens=5).text() == before
     assert read_checkpoint(home / "simon").meta["name"] == "simon"

@@ -4,12 +4,14 @@ import json
 import sqlite3
 from dataclasses import replace
 
+import llm
 import numpy as np
 import pytest
 import sqlite_utils
 from conftest import TEXTS
 
 from datasette_nanogpt import speed
+from datasette_nanogpt.display import closing_lines, plan_lines
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
 from datasette_nanogpt.runs import open_registry
 from datasette_nanogpt.schedule import Stop
@@ -236,6 +238,34 @@ def test_a_name_is_not_taken_over(options, home, make_model):
 def test_a_name_of_another_plugins_model_is_refused(options):
     with pytest.raises(NanogptError, match="llm has a model 'gpt-4o' already"):
         run(replace(options, name="gpt-4o"))
+
+
+def test_a_name_that_is_an_alias_is_refused(options):
+    run(options)
+    llm.set_alias("blog", "nanogpt-blog")
+    with pytest.raises(NanogptError, match="'blog' is an alias of nanogpt-blog.*llm aliases remove blog"):
+        run(replace(options, name="blog"))
+
+
+def test_what_a_run_replaces_is_told(options, home):
+    first = next(e for e in run(options) if isinstance(e, Prepared))
+    kept = read_checkpoint(home / "nanogpt-blog")
+    score, day = kept.meta["score"]["val_bpb"], kept.meta["training"]["updated"][:10]
+    second = next(e for e in run(options) if isinstance(e, Prepared))
+    assert first.replaces is None
+    assert second.replaces == f"{kept.meta['source']['rows']} rows, {score:.3f} bits per byte, trained {day}"
+    assert f"replaces nanogpt-blog: {second.replaces}" in "\n".join(plan_lines(second))
+    (home / "nanogpt-blog" / "config.json").unlink()
+    third = next(e for e in run(replace(options, force=True)) if isinstance(e, Prepared))
+    assert third.replaces == "a folder that does not load"
+
+
+def test_how_often_the_text_was_read_is_told(options):
+    *_, finished = run(replace(options, max_iters=30))
+    assert (finished.models, finished.epochs > 0) == (1, True)
+    assert f"; the text was read {finished.epochs:.1f} times." in closing_lines(finished)[-3]
+    several = closing_lines(replace(finished, models=3, epochs=3.96))
+    assert several[-3].endswith("; the text was read 4.0 times by the last of 3 models.")
 
 
 def test_two_runs_do_not_write_one_model(options):

@@ -211,3 +211,12 @@ def test_a_teachers_guesses_count_less_and_less(tokens, tmp_path, monkeypatch):
         *_, last = run(tokens, tmp_path, teacher=ignorant)
         found[pupil] = last.val_bpb
     assert found[0.9, 0.0] < found[0.0, 0.9] < found[0.9, 0.9]
+
+
+def test_a_score_tells_the_mean_loss_since_the_last_one(tokens, tmp_path):
+    def losses(interval):
+        settings = replace(SETTINGS, max_iters=8, eval_interval=interval)
+        return [e.train_loss for e in run(tokens, tmp_path, settings) if isinstance(e, Evaluation)]
+
+    each, seldom = losses(1), losses(4)
+    assert seldom == [pytest.approx(np.mean(each[:4])), pytest.approx(np.mean(each[4:]))]

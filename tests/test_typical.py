@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 import sqlite_utils
+from click.testing import CliRunner
 from conftest import TEXTS
 from datasette.app import Datasette
 
@@ -17,6 +18,7 @@ from datasette_nanogpt import jobs, typical
 from datasette_nanogpt.pipeline import Options, train_table
 from datasette_nanogpt.schedule import Stop
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.generate import open_model
 from llm_nanogpt.score import score
 
@@ -330,3 +332,18 @@ def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
 def test_rows_without_an_address():
     assert typical.row_path([1, "a,b/c"]) == "1,a~2Cb~2Fc"
     assert [typical.row_path(keys) for keys in ([], [None], ["x", b"y"])] == [None] * 3
+
+
+def test_the_terminal_tells_which_rows_were_held_out(home, database):
+    command = ["score", "m0", "--db", str(database), "--table", "entry"]
+    result = CliRunner().invoke(nanogpt, command, catch_exceptions=False)
+    said = dict(line.split(" rows ", 1) for line in result.stderr.splitlines())
+    assert sorted(said.values()) == ["held out in training", "it was trained on, which flatters"]
+    assert result.stdout.splitlines()[0] == "bits/byte  seen      id  text"
+    lines = CliRunner().invoke(nanogpt, [*command, "--jsonl"]).stdout.splitlines()
+    held = {row["id"]: row for row in map(json.loads, lines) if row["seen"] == "held out"}
+    meta = read_checkpoint(home / "m0").meta
+    assert len(held) == meta["corpus"]["val_documents"]
+    CliRunner().invoke(nanogpt, [*command, "--save-table", "scores"], catch_exceptions=False)
+    saved = sqlite_utils.Database(database)["scores"]
+    assert {row["id"] for row in saved.rows_where("seen = 'held out'")} == held.keys()
