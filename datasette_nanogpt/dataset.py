@@ -235,14 +235,10 @@ class Windows:
         self.per_epoch = (len(tokens) - 1) // block_size - 1  # one less, to leave room for the offset
         if self.per_epoch < 1:
             raise NanogptError(
-                f"{len(tokens):,} tokens are too few to train on with a block size of {block_size}: "
-                "use a table with more text, or a smaller --block-size"
+                f"{len(tokens):,} tokens are too few to train on, a block size of {block_size} needs "
+                f"{2 * block_size + 1:,}: use a table with more text, or a smaller --block-size"
             )
         self._epoch = -1
-
-    @property
-    def epochs(self) -> float:
-        return self.position / self.per_epoch
 
     def take(self, n: int) -> np.ndarray:
         """The next `n` windows, as (n, block_size + 1) int64 ids: inputs and, one later, targets."""

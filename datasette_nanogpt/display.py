@@ -109,7 +109,7 @@ class TerminalDisplay(PlainDisplay):
         if isinstance(event, Step):
             self.last = event
             self.bar.n = 100 * event.progress
-            self.bar.set_description_str(status(event, self.val, shutil.get_terminal_size().columns))
+            self.bar.set_description_str(self.status())
             return
         if isinstance(event, Busy):
             if self.bar is not None:
@@ -123,8 +123,13 @@ class TerminalDisplay(PlainDisplay):
         if isinstance(event, Evaluation):
             self.val = f"{event.val_bpb:.3f} bits per byte"
             click.secho(excerpt(event.sample), dim=True)
+            if self.bar is not None:
+                self.bar.set_description_str(self.status(), refresh=False)  # it is no longer scoring
         if self.bar is not None:
             self.bar.refresh()
+
+    def status(self) -> str:
+        return status(self.last, self.val, shutil.get_terminal_size().columns) if self.last else ""
 
     def finish(self, event: Finished) -> None:
         self.__exit__()

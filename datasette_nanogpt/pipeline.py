@@ -459,7 +459,7 @@ def _train(
             val_bpb=meta["score"]["val_bpb"],
             val_loss=meta["score"]["val_loss"],
             mfu=training.mean_mfu,
-            epochs=training.windows.epochs,
+            epochs=training.epochs,
             models=generation + 1,
             best_step=meta["score"]["step"],
             sample=sample,

@@ -284,6 +284,12 @@ class Training:
         """Of all steps that were told about."""
         return self.mfu(self.told_tokens, self.told_seconds)
 
+    @property
+    def epochs(self) -> float:
+        """How often this model has read the text."""
+        windows = (self.step - self.born[0]) * self.settings.batch_size
+        return windows * self.windows.block_size / len(self.tokens.train)
+
     # ---- Time
 
     def seconds(self) -> float:

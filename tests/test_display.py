@@ -2,8 +2,8 @@
 
 import pytest
 
-from datasette_nanogpt.display import BAR_COLUMNS, status
-from datasette_nanogpt.events import Step
+from datasette_nanogpt.display import BAR_COLUMNS, TerminalDisplay, status
+from datasette_nanogpt.events import Busy, Evaluation, Step
 
 STEP = Step(
     step=1234,
@@ -37,3 +37,16 @@ def test_the_line_fits_and_keeps_the_time_left(columns, line):
 
 def test_before_the_first_score_there_is_none():
     assert status(STEP, "", 120) == EVERYTHING.replace("2.125 bits per byte  ", "")
+
+
+def test_a_bar_does_not_go_on_scoring_once_the_score_is_there(capsys):
+    with TerminalDisplay() as display:
+        for event in (
+            STEP,
+            Busy("scoring on held-out text, 98%"),
+            Evaluation(1234, 2.125, 4.5, 3.25, 61.0, True, "Row"),
+        ):
+            display.event(event)
+        out, err = capsys.readouterr()
+    assert "2.125 bits per byte" in out and "scoring" in err
+    assert "scoring" not in err.split("\r")[-1] and "9m 33s left" in err.split("\r")[-1]

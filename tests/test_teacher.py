@@ -40,6 +40,7 @@ def test_the_second_model_is_bigger_and_the_better_one_is_kept(options, home):
     between, end = last_step(folder, 0), last_step(folder)
     scores = [e for e in events if isinstance(e, Evaluation)]
     assert [e.step for e in scores] == [between, end] and events[-1].step == end == 2 * between
+    assert events[-1].models == 2 and events[-1].epochs == pytest.approx(plan.MOST_EPOCHS, abs=0.1)
     where = [type(e) for e in events if isinstance(e, Evaluation | Note)]
     assert where == [Note, Evaluation, Note, Evaluation]
     steps = [e for e in events if isinstance(e, Step)]
