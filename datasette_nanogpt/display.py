@@ -200,7 +200,7 @@ def plan_lines(p: Prepared) -> list[str]:
         f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
         *([f"       {p.plan_reason}"] if p.plan_reason and not resumed else []),
         *(
-            [f"       With its first score it replaces {p.name}: {p.replaces}. --name keeps that."]
+            [f"       With its first score it replaces {p.name}: {p.replaces}. Another --name keeps it."]
             if p.replaces
             else []
         ),
