@@ -144,7 +144,7 @@ def choose_plan(
         plan(c, MOST_EPOCHS, i * enough, i > 1, share=share, minutes=minutes * min(1, DELAY * share))
         for i, (c, share) in enumerate(zip(before, done, strict=True), 1)
     )
-    end = (len(before) + 1) * enough if part == 1 else None
+    end = (len(before) + 1) * enough  # in case the machine gets faster: more is no better with a teacher, too
     return plan(config, MOST_EPOCHS * part, end, taught=True, teachers=teachers)
 
 

@@ -17,7 +17,7 @@ from llm_nanogpt.checkpoint import read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
 from .events import text_size
-from .plan import SIZES, Plan, choose_plan, choose_vocab_size, others_come
+from .plan import MOST_EPOCHS, SIZES, Plan, choose_plan, choose_vocab_size, others_come
 from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
@@ -236,8 +236,9 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     size = _read(path, False, settings["table"], settings.get("where"), *columns, _changed(path))["bytes"]
     plan, minutes = _plan(settings, size), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
-    within = "in less than" if plan.max_iters else "in"
-    more = " More would only teach it by heart." if plan.max_iters else ""
+    enough = plan.max_iters and plan.epochs >= MOST_EPOCHS
+    within = "in less than" if enough else "in"
+    more = " More would only teach it by heart." if enough else ""
     if plan.teachers:
         come = others_come([teacher.config for teacher in plan.teachers])
         more = f" {come[0].upper()}{come[1:]}."
