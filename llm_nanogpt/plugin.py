@@ -128,15 +128,16 @@ class _Shared:
 
 
 def check_free(name: str) -> None:
-    """Raise NanogptError where llm knows `name` as something else: another plugin's model, which ours would
-    hide, or an alias, which would hide ours."""
+    """Raise NanogptError where llm knows `name` as another plugin's model, which ours would hide, or as an
+    alias of one of ours, which would hide it."""
     for known in llm.get_models_with_aliases():
-        if name in known.aliases:
+        ours, model_id = isinstance(known.model, NanoGPT), known.model.model_id
+        if ours and name in known.aliases:
             raise NanogptError(
-                f"{name!r} is an alias of {known.model.model_id}: choose another name, "
+                f"{name!r} is an alias of {model_id}: choose another name, "
                 f"or type `llm aliases remove {name}`"
             )
-        if not isinstance(known.model, NanoGPT) and name == known.model.model_id:
+        if not ours and name in (model_id, *known.aliases):
             raise NanogptError(f"llm has a model {name!r} already: choose another name")
 
 

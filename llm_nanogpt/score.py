@@ -76,7 +76,7 @@ def open_rows(
 ) -> Source:
     """The rows of a table, as `datasette nanogpt-train` reads them: in the columns the model was trained on,
     if it was trained on a table of that name."""
-    # The only place that needs the other package: what a row's text is, is decided there alone.
+    # Rows need the other package: what their text is, and which were held out, is decided there alone.
     from datasette_nanogpt.source import open_source
 
     learnt = checkpoint.meta.get("source") or {}
