@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -13,11 +14,12 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import read_checkpoint, valid_name
+from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
+from . import jobs
 from .events import text_size
-from .plan import MOST_EPOCHS, SIZES, Plan, choose_plan, choose_vocab_size, others_come
+from .plan import MOST_EPOCHS, SIZES, Plan, choose_plan, choose_vocab_size, others_come, work_per_step
 from .source import Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
@@ -25,6 +27,7 @@ MINUTES = (1, 3, 10, 30)
 SAMPLED_ROWS = 200  # read to estimate how much text there is
 MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
 EXCERPT = 300  # characters shown of a row
+RECENT_RUNS = 10  # the fastest of which tells what this machine does
 BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
 LETTERS = 100  # about, of a text: the vocabulary of the character level
 DEFAULT_MINUTES = 3
@@ -166,7 +169,7 @@ def offer_and_estimate(
     except NanogptError:
         return offer(target, where, told), None
     with suppress(NanogptError):  # a name is not asked for: a bad one changes nothing
-        return offered, estimate(target.path, settings_from_form(target, {**form, "name": ""}, where))
+        return offered, estimate(target, settings_from_form(target, {**form, "name": ""}, where))
     return offered, None
 
 
@@ -230,11 +233,12 @@ def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
     return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size
 
 
-def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a run with these settings, as `settings_from_form` has them, will come to."""
+    path, flops = target.path, measured_flops(target.home)
     columns = (settings.get("title"), tuple(settings.get("body", ())))
     size = _read(path, False, settings["table"], settings.get("where"), *columns, _changed(path))["bytes"]
-    plan, minutes = _plan(settings, size), settings["minutes"]
+    plan, minutes = _plan(settings, size, flops), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
     enough = plan.max_iters and plan.epochs >= MOST_EPOCHS
     within = "in less than" if enough else "in"
@@ -249,9 +253,24 @@ def estimate(path: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": seen,
         "epochs": round(plan.epochs, 1),
         "text": f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}, width {config.n_embd}, "
-        f"about {config.parameters / 1e6:.1f}M parameters. On two cores it reads some {_round(seen)} tokens "
+        f"about {config.parameters / 1e6:.1f}M parameters. "
+        f"{'As fast as the last runs here' if flops else 'On two cores'} it reads some {_round(seen)} tokens "
         f"{within} {minutes:g} minute{'s' if minutes != 1 else ''}: each row {_times(plan.epochs)}.{more}",
     }
+
+
+def measured_flops(home: Path) -> float | None:
+    """How much of plan.work_per_step the fastest of the last runs did in a second; None before the first."""
+    select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
+    select += "and tokens_per_second > 0 order by id desc limit ?"
+    speeds = []
+    with suppress(NanogptError), jobs.registry(home) as db:
+        for plan, tokens_per_second in db.execute(select, [RECENT_RUNS]):
+            prepared = json.loads(plan)
+            config = GPTConfig(**prepared["config"])
+            step_tokens = prepared["settings"]["batch_size"] * config.block_size
+            speeds.append(work_per_step(config, step_tokens) / step_tokens * tokens_per_second)
+    return max(speeds, default=None)
 
 
 def _round(count: int) -> str:
@@ -350,12 +369,13 @@ def _in_words_of_the_form(ex: NanogptError) -> str:
     return told[:1].upper() + told[1:]
 
 
-def _plan(settings: Mapping[str, Any], size: int) -> Plan:
-    """What a run with these settings does with so many bytes of text, on a machine of two cores."""
+def _plan(settings: Mapping[str, Any], size: int, flops: float | None = None) -> Plan:
+    """What a run with these settings does with so many bytes of text, on a machine of two cores where its
+    speed is not known."""
     char = settings.get("tokenizer") == "char"
     tokens = max(1, size if char else size // BYTES_PER_TOKEN)
     vocab_size = LETTERS if char else settings.get("vocab_size") or choose_vocab_size(size)
-    return choose_plan(settings, tokens, vocab_size, settings["minutes"])
+    return choose_plan(settings, tokens, vocab_size, settings["minutes"], flops=flops)
 
 
 def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> dict[str, str]:

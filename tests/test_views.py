@@ -129,6 +129,24 @@ async def test_what_is_estimated_is_what_is_trained(datasette, home, database):
     assert response.json()["estimate"]["parameters"] == trained.parameters
 
 
+async def test_the_estimate_is_as_fast_as_the_last_runs_were(datasette, home, database):
+    async def estimate():
+        form = {"minutes": "10", "arch": "gpt2", "size": "m", "estimate": 1}
+        return (await datasette.client.post(path_of("entry"), json=form, actor=ROOT)).json()["estimate"]
+
+    guessed = await estimate()
+    assert "On two cores" in guessed["text"]
+    train(database)
+    for tokens_per_second in (500, 1000):
+        with jobs.registry(home) as db:
+            db.execute("update runs set tokens_per_second = ?", [tokens_per_second])
+        told = await estimate()
+        assert "As fast as the last runs here" in told["text"]
+        if tokens_per_second == 500:
+            slow = told["tokens"]
+    assert told["tokens"] == pytest.approx(2 * slow, abs=1)
+
+
 async def test_the_minutes_that_may_be_chosen_are_those_that_may_be_trained(database, home):
     for most, shown in ((2, ["1"]), (0.5, ["0.5"]), (60, ["1", "3", "10", "30"])):
         config = {"plugins": {"datasette-nanogpt": {"max_minutes": most}}}
