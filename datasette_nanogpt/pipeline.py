@@ -326,7 +326,9 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
         "device",
         "compile",
     }
-    if fixed := options.given().keys() - free:
+    # As JSON has them: lists, not tuples. Those the run was started with may be given again.
+    given = json.loads(json.dumps(options.given()))
+    if fixed := {o for o, v in given.items() if o not in free and v != meta["options"].get(o)}:
         flags = ", ".join("--" + o.replace("_", "-") for o in sorted(fixed))
         raise NanogptError(f"A resumed run keeps its settings: leave out {flags}, or start anew with --force")
     theirs = meta["source"]

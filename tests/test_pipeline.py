@@ -184,7 +184,7 @@ def test_resume_ends_where_the_uninterrupted_run_does(options, home):
 
 
 def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
-    run(options)
+    run(replace(options, body=("body",)))
     resume = Options(options.database, "entry", resume=True)
     with pytest.raises(NanogptError, match="larger --minutes or --max-iters"):
         run(resume)
@@ -192,6 +192,8 @@ def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
     assert last.step == 12
     with pytest.raises(NanogptError, match="leave out --n-layer, --where"):
         run(replace(resume, n_layer=3, where="1", max_iters=20))
+    *_, last = run(replace(options, resume=True, body=("body",), max_iters=16))
+    assert last.step == 16
     with pytest.raises(NanogptError, match="no model"):
         run(replace(resume, name="other"))
     with pytest.raises(NanogptError, match="is of entry in"):
