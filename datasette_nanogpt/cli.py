@@ -35,7 +35,7 @@ plugins_dir_option = click.option(
 @click.option("--body", multiple=True, help="Column of text; may be repeated  [default: found by name]")
 @click.option("--where", help="SQL condition: which rows to train on")
 @click.option("--sql", help="A select whose rows to train on, in place of a TABLE")
-@click.option("--token", envvar="DATASETTE_TOKEN", help="API token, where DATABASE is a URL")
+@click.option("--token", help="API token, where DATABASE is a URL  [default: $DATASETTE_TOKEN]")
 @click.option("--refresh", is_flag=True, help="Fetch the rows of a URL anew, not from the copy kept")
 @click.option("--no-cache", is_flag=True, help="Tokenize anew, and keep no tokens for the next run")
 @click.option("--name", help="Name of the model  [default: nanogpt-DATABASE]")

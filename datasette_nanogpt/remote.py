@@ -190,7 +190,7 @@ class Server:
         import httpx2
 
         headers = {"User-Agent": f"datasette-nanogpt/{version('datasette-nanogpt')}"}
-        if token:
+        if token := token or os.environ.get("DATASETTE_TOKEN"):
             headers["Authorization"] = f"Bearer {token}"
         self.url = url
         self.client = httpx2.Client(headers=headers, follow_redirects=True, timeout=60)

@@ -227,6 +227,18 @@ def test_tokens(proxy):
     assert kept and not any(TOKEN.encode() in data for data in kept)
 
 
+def test_a_token_in_the_environment_is_for_urls_alone(proxy, database, monkeypatch):
+    monkeypatch.setenv("DATASETTE_TOKEN", TOKEN)
+    private = proxy.url.replace("my~20blog", "private")
+    assert list(fetch(private, ["bare"]).documents()) == ["one", "two"]
+    found = subprocess.run(
+        [sys.executable, "-m", "datasette", "nanogpt-train", database, "nowhere"],
+        capture_output=True,
+        text=True,
+    )
+    assert "has no table 'nowhere'" in found.stderr
+
+
 def test_mistakes_are_one_line(proxy, monkeypatch):
     def fails(*args, **options):
         with pytest.raises(NanogptError) as error:
