@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def record(database: str, table: str, files: list[Path]) -> dict:
     return {
         "command": f"datasette nanogpt-train {Path(database).name} {table} "
         + " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items()),
-        "date": datetime.fromtimestamp(when or time.time(), timezone.utc).date().isoformat(),
+        "date": datetime.fromtimestamp(when or time.time(), UTC).date().isoformat(),
         "machine": machine(),
         "compile": prepared["settings"]["compile"],
         "corpus_sha256": corpus["sha256"],
@@ -215,7 +215,7 @@ def ppmd(train_text: bytes, val_text: bytes, val_bytes: int) -> dict:
 
 
 def compare(args: argparse.Namespace) -> dict:
-    found: dict = {"table": args.table, "date": datetime.now(timezone.utc).date().isoformat()}
+    found: dict = {"table": args.table, "date": datetime.now(UTC).date().isoformat()}
     found["machine"] = machine()
     with tempfile.TemporaryDirectory() as folder:
         text = spooled(args.database, args.table, Path(folder))

@@ -318,7 +318,7 @@ class Worker:
             await asyncio.to_thread(ask_to_stop, self.home, self.run_id, 2)
         try:
             await asyncio.wait_for(self.idle.wait(), SHUTDOWN_SECONDS)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             with suppress(ProcessLookupError):
                 self.child.kill()
             await self.idle.wait()
