@@ -102,9 +102,9 @@ def spool(documents: Iterable[str], file: Path, seed: int) -> Generator[int, Non
     alike = int((np.bincount(group)[group] > 1).sum())
     cut, divided = len(ends) < FEW, False
     if not cut:
-        held_out = _hold_out(order, group, lengths)
-        if held_out is None:
-            divided, held_out = True, _hold_out(order, np.arange(len(ends)), lengths)
+        held_out, enough = _hold_out(order, group, lengths)
+        if alike and not enough:
+            divided, (held_out, _) = True, _hold_out(order, np.arange(len(ends)), lengths)
     del group
 
     def spans(chosen: np.ndarray) -> np.ndarray:
@@ -117,10 +117,11 @@ def spool(documents: Iterable[str], file: Path, seed: int) -> Generator[int, Non
     return Spool(file, train, val, len(ends), duplicates, alike, divided, cut, sha256.hexdigest())
 
 
-def _hold_out(order: np.ndarray, group: np.ndarray, sizes: np.ndarray) -> np.ndarray | None:
-    """Which documents are held out, as a mask: whole groups, in `order`, until there are enough.
+def _hold_out(order: np.ndarray, group: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Which documents are held out, as a mask: whole groups, in `order`, until there are enough; and whether
+    there are.
 
-    Groups too big for the validation split are trained on. None where that leaves next to nothing.
+    Groups too big for the validation split are trained on, which may leave next to nothing.
     """
     share = max(1, round(len(order) * VALIDATION_SHARE))
     members, weight = np.bincount(group), np.bincount(group, weights=sizes)
@@ -136,7 +137,7 @@ def _hold_out(order: np.ndarray, group: np.ndarray, sizes: np.ndarray) -> np.nda
             documents, size = documents + members[g], size + weight[g]
         elif members[g] == 1:  # going on to ever shorter ones would choose by length
             break
-    return np.isin(group, chosen) if documents * 4 > share or size * 2 > VALIDATION_BYTES else None
+    return np.isin(group, chosen), documents * 4 > share or size * 2 > VALIDATION_BYTES
 
 
 def _cut_in_two(file: Path, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,14 @@ def test_a_big_table_holds_out_no_more_than_it_needs(tmp_path):
     assert VALIDATION_BYTES - 100_010 < found.val_bytes <= VALIDATION_BYTES
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_documents_longer_than_what_is_held_out(tmp_path, seed):
+    """A short one may come first, and the next be too long to go with it: then that one is held out."""
+    texts = (np.random.default_rng(i).bytes(450_000 if i % 2 else 150_000).hex() for i in range(50))
+    found = finish(spool(texts, tmp_path / "a", seed))
+    assert 300_000 <= found.val_bytes <= VALIDATION_BYTES and not found.divided
+
+
 def test_no_text_at_all(tmp_path):
     with pytest.raises(NanogptError, match="--body"):
         finish(spool([], tmp_path / "a", seed=0))
