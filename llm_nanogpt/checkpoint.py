@@ -391,11 +391,15 @@ def write_json(file: Path, value: Any) -> None:
 def write_bytes(file: Path, data: bytes) -> None:
     """Replace a file by one rename, after its bytes are on the disk."""
     part = file.with_name(f".{file.name}.part")
-    with open(part, "wb") as fp:
-        fp.write(data)
-        fp.flush()
-        os.fsync(fp.fileno())
-    os.replace(part, file)
+    try:
+        with open(part, "wb") as fp:
+            fp.write(data)
+            fp.flush()
+            os.fsync(fp.fileno())
+        os.replace(part, file)
+    except OSError:  # on a full disk a part is in the way
+        part.unlink(missing_ok=True)
+        raise
     _sync_folder(file.parent)
 
 

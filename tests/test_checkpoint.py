@@ -15,6 +15,7 @@ from llm_nanogpt.checkpoint import (
     read_checkpoint,
     read_weights,
     recover,
+    write_bytes,
 )
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
@@ -117,6 +118,13 @@ def test_a_damaged_folder_says_why_and_spares_the_others(make_model, home, reaso
     found = dict(checkpoints(home))
     assert found["fine"].config.n_layer == 2
     assert isinstance(found["hurt"], NanogptError)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    (tmp_path / "model").mkdir()  # no file can take its place
+    with pytest.raises(OSError):
+        write_bytes(tmp_path / "model", b"weights")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_home(monkeypatch, tmp_path):
