@@ -60,13 +60,24 @@ def recited(
     for table, keys, document in rows if starts else ():
         looked += 1
         row = document.split()
-        for at in [i for i, word in enumerate(row) if word in first]:
+        # Matches that begin at the word before: the same one less its first word begins here. Without them
+        # each word repeated in text and row would be compared with all that follow, over and over.
+        before: dict[tuple[int, int], int] = {}
+        for at, word in enumerate(row):
+            if word not in first:
+                before = {}
+                continue
+            here = {}
             for number, begin in starts.get(tuple(row[at : at + WORDS]), ()):
-                of_text, n = words[number], WORDS
+                of_text, n = words[number], max(WORDS, before.get((number, begin - 1), 0) - 1)
                 while begin + n < len(of_text) and at + n < len(row) and of_text[begin + n] == row[at + n]:
                     n += 1
+                here[number, begin] = n
                 if n > best[number].get(begin, (0,))[0]:
                     best[number][begin] = (n, table, keys)
+            before = here
+            if time.monotonic() > end:
+                break
         if time.monotonic() > end:
             all_of_them = False
             break

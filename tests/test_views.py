@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import re
+import time
 
 import pytest
 import sqlite_utils
@@ -449,6 +450,15 @@ def test_passages_are_found_and_linked_to_their_rows():
     assert (passage.words, passage.keys, found.longest, looked, whole) == (9, {"id": 1}, 9, 2, True)
     assert found.share == 9 / 16
     assert recited(["one two three four five six seven"], rows)[0][0].passages == []
+
+
+def test_a_word_over_and_over_is_found_in_time(monkeypatch):
+    rows = [("t", {"id": 1}, "the " * 3000)]
+    began = time.monotonic()
+    (found,), _, whole = recited(["so " + "the " * 300], rows)
+    assert time.monotonic() - began < 5 and whole and found.longest == 300  # compared one by one: 40 s
+    monkeypatch.setattr("datasette_nanogpt.recited.SECONDS", 0.0)
+    assert not recited(["the " * 300], rows)[2]
 
 
 # ---- The chart
