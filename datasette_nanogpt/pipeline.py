@@ -38,7 +38,7 @@ from . import dataset, trainer
 from .card import model_card
 from .events import duration
 from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan, size_is_given
-from .prepare import prepare
+from .prepare import link, prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
 from .schedule import Stop
@@ -182,7 +182,9 @@ def _reason(ex: Exception, home: Path, ranks: Ranks) -> str | None:
     """What to tell of an error that is not of our making."""
     if isinstance(ex, RuntimeError):
         return ranks.failure(ex)
-    if getattr(ex, "errno", None) in DISK_FULL or "full" in str(ex):
+    if getattr(ex, "errno", None) in DISK_FULL or (
+        isinstance(ex, sqlite3.OperationalError) and "full" in str(ex)
+    ):
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     return None
 
@@ -383,10 +385,7 @@ class _Work:
             return self.path
         (self.staging / "training").mkdir(parents=True)
         for file in (self.path / "training").iterdir():
-            try:
-                os.link(file, self.staging / "training" / file.name)
-            except OSError:  # a file system without links
-                shutil.copy2(file, self.staging / "training")
+            link(file, self.staging / "training" / file.name)
         self.tokenizer.save(self.staging, config.block_size)
         self.path, self.config = self.staging, config
         return self.path

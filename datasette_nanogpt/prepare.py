@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from llm_nanogpt.checkpoint import cache_folder, write_json
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer, gpt2, train_bpe, train_char
@@ -27,7 +29,7 @@ from .hookspecs import document_hook
 from .plan import choose_vocab_size
 from .source import Corpus, Progress
 
-FORMAT = 1  # of what is kept, and of the way that leads there
+FORMAT = 2  # of what is kept, and of the way that leads there
 KEPT_DAYS = 30  # since it was last used
 SPARE_BYTES = 50_000_000  # for the model and for what else the disk is used for
 FILES = ("train.bin", "val.bin")
@@ -90,6 +92,9 @@ def _make(
     for split, spans in (("val", spool.val), ("train", spool.train)):
         tokens = dataset.write_tokens(spool.texts(spans), tokenizer, folder / f"{split}.bin")
         counts[f"{split}_tokens"] = yield from _report("tokenizing", tokens, len(spans))
+    val_bytes = _bytes_of(folder / "val.bin", tokenizer)
+    if not val_bytes:
+        raise NanogptError("There is too little text to hold any of it out: use a table with more")
     spool.file.unlink()
     skipped = sum((source.skipped for source in corpus.sources), Counter())
     return tokenizer, {
@@ -103,11 +108,18 @@ def _make(
         "val_documents": len(spool.val),
         "bytes": spool.train_bytes + spool.val_bytes,
         "train_bytes": spool.train_bytes,
-        "val_bytes": spool.val_bytes,
+        "val_bytes": val_bytes,
         "vocab_size": tokenizer.n_vocab,
         "sha256": spool.sha256,
         **counts,
     }
+
+
+def _bytes_of(file: Path, tokenizer: Tokenizer) -> int:
+    """Of the text in a token file: characters that a character-level tokenizer lacks are not in it, cost no
+    bits, and so must not count."""
+    lengths = np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.n_vocab)])
+    return int(lengths[dataset.open_tokens(file, tokenizer.n_vocab)].sum())
 
 
 def _report(what: str, steps: Generator[int, None, dataset.T], total: int) -> Generator:
@@ -134,13 +146,13 @@ def _take(kept: Path, corpus: Corpus, folder: Path) -> Made | None:
     """What was prepared before, linked into `folder`; None if it is not there or not whole."""
     try:
         counts = json.loads((kept / "corpus.json").read_text("utf-8"))
-        width = 2 if counts["vocab_size"] <= 2**16 else 4
+        width = np.dtype(dataset.token_dtype(counts["vocab_size"])).itemsize
         for split in ("train", "val"):
             if (kept / f"{split}.bin").stat().st_size != width * counts[f"{split}_tokens"]:
                 return None
         tokenizer = Tokenizer.load(kept)
         for name in FILES:
-            _link(kept / name, folder / name)
+            link(kept / name, folder / name)
         os.utime(kept)
     except (OSError, ValueError, KeyError, NanogptError):
         return None
@@ -154,7 +166,7 @@ def _keep(kept: Path, corpus: Corpus, folder: Path, tokenizer: Tokenizer, counts
     half.mkdir(parents=True)
     try:
         for name in FILES:
-            _link(folder / name, half / name)
+            link(folder / name, half / name)
         write_json(half / "tokenizer.json", tokenizer.spec)
         by_table = [dict(source.skipped) for source in corpus.sources]
         write_json(half / "corpus.json", {**counts, "skipped_by_table": by_table})
@@ -167,7 +179,8 @@ def _keep(kept: Path, corpus: Corpus, folder: Path, tokenizer: Tokenizer, counts
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _link(file: Path, to: Path) -> None:
+def link(file: Path, to: Path) -> None:
+    """Have `file` at another place too, without a second copy of its bytes where the file system can."""
     to.unlink(missing_ok=True)
     try:
         os.link(file, to)

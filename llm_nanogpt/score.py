@@ -26,7 +26,7 @@ class Score:
 
     tokens: list[int]
     bits: np.ndarray  # one for each of `tokens`
-    bytes: int  # of UTF-8
+    bytes: int  # of UTF-8, without characters that a character-level tokenizer leaves out
 
     @property
     def bits_per_byte(self) -> float | None:
@@ -62,7 +62,7 @@ def score(opened: Opened, text: str) -> Score:
         odds = log_softmax(model.all_logits(ids[begin:end], cache, 0, done - begin))  # (T, V)
         bits[done:end] = -odds[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
         done = end
-    return Score(ids[1:], bits, len(text.encode("utf-8", "surrogatepass")))
+    return Score(ids[1:], bits, sum(len(tokenizer.token_bytes(token)) for token in ids[1:]))
 
 
 def open_rows(

@@ -280,6 +280,7 @@ def test_a_char_model_without_an_end_scores_too(make_model):
     tokenizer = train_char(TEXTS)
     opened = open_model(make_model(tokenizer=tokenizer))
     assert len(score(opened, "Row 1").bits) == 6
+    assert score(opened, "Row 1").bytes == score(opened, "Row 1☂").bytes == 5  # what it lacks costs no bits
 
 
 def test_score_a_file(trained, tmp_path, home):

@@ -1,8 +1,10 @@
 """From a real SQLite file to a model folder, through the Python twin of the command."""
 
+import errno
 import json
 import sqlite3
 from dataclasses import replace
+from functools import partial
 
 import llm
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt import speed
+from datasette_nanogpt import pipeline, speed
 from datasette_nanogpt.display import closing_lines, plan_lines
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
+from datasette_nanogpt.ranks import ALONE
 from datasette_nanogpt.runs import open_registry
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.trainer import Evaluation, Step
@@ -268,6 +271,13 @@ def test_how_often_the_text_was_read_is_told(options):
     assert f"; the text was read {finished.epochs:.1f} times." in closing_lines(finished)[-3]
     several = closing_lines(replace(finished, models=3, epochs=3.96))
     assert several[-3].endswith("; the text was read 4.0 times by the last of 3 models.")
+
+
+def test_only_a_full_disk_is_called_full(tmp_path):
+    told = partial(pipeline._reason, home=tmp_path, ranks=ALONE)
+    assert "is full" in told(OSError(errno.ENOSPC, "No space left on device"))
+    assert "is full" in told(sqlite3.OperationalError("database or disk is full"))
+    assert told(FileNotFoundError(errno.ENOENT, "No such file", "fulltext/model.safetensors")) is None
 
 
 def test_two_runs_do_not_write_one_model(options):

@@ -137,6 +137,29 @@ def test_a_disk_that_fills_up_is_one_line(blog, home, tmp_path, tokenizer, limit
     prepared(blog, tmp_path / "again", home, tokenizer=tokenizer)
 
 
+def test_characters_that_are_left_out_do_not_count(tmp_path, home):
+    """They cost no bits, so their bytes would praise the model."""
+    path = tmp_path / "rare.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (body text)")
+        db.executemany(
+            "insert into t values (?)", [(f"{text} {chr(0x4E00 + i)}",) for i, text in enumerate(TEXTS)]
+        )
+    corpus, tokenizer, counts = prepared(path, tmp_path / "a", home, tokenizer="char")
+    held_out = open_tokens(tmp_path / "a" / "val.bin", tokenizer.n_vocab)
+    assert counts["val_bytes"] == len(tokenizer.decode(held_out).encode())
+    assert counts["val_bytes"] + counts["train_bytes"] == counts["bytes"] - 3 * counts["val_documents"]
+
+
+def test_too_little_to_hold_out(tmp_path, home):
+    path = tmp_path / "tiny.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (body text)")
+        db.executemany("insert into t values (?)", [(f"row {i}",) for i in range(9)])
+    with pytest.raises(NanogptError, match="too little text to hold any of it out"):
+        prepared(path, tmp_path / "a", home)
+
+
 def essays(n, words=200, seed=0):
     rng = random.Random(seed)
     return [" ".join(rng.choices(WORDS, k=words)) for _ in range(n)]
