@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llm_nanogpt.checkpoint import (
     GPTConfig,
@@ -36,7 +36,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from . import dataset, trainer
 from .card import model_card
-from .events import duration
+from .events import Speed, duration
 from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan, size_is_given
 from .prepare import link, prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
@@ -47,6 +47,7 @@ from .source import Corpus, Progress, location, open_corpus
 if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
 
+T = TypeVar("T")
 SAMPLE_TOKENS = 80
 MEASURED_MINUTES = 1.0  # runs at least so long begin with a few seconds that measure the CPU
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -428,6 +429,7 @@ def _train(
         )
         run.update(note="building the model")
         training = _begin(work, first, work.state, ranks)
+        work.state = None  # as big as the model and its optimizer
         run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         yield prepared
 
@@ -443,7 +445,8 @@ def _train(
                 why = ", which learns anew, from the text and from the guesses of the one before"
                 yield trainer.Note(f"Now {place}, {size}{why if generation > first else ''}.")
             sample = yield from _trained(training, work, final, run, stop)
-            if stop.requests or training.seconds() >= 60 * (settings.minutes or math.inf):
+            over = training.seconds() >= 60 * (settings.minutes or math.inf)
+            if stop.requests or over or training.step >= (settings.max_iters or math.inf):
                 break
         ranks.share()
 
@@ -520,7 +523,7 @@ def _trained(
     """Train to the end of a model, and record it; the last sample."""
     busy, sample = False, ""
     for event in training.run(stop):
-        if busy and not isinstance(event, trainer.Busy):
+        if busy and not isinstance(event, trainer.Busy) or isinstance(event, Speed):
             run.update(note=None)
         if busy := isinstance(event, trainer.Busy):
             run.update(note=event.what)
@@ -575,16 +578,22 @@ def _prepare(
 def _reopen(options: Options, meta: dict[str, Any], folder: Path, staging: Path, device: str) -> _Work:
     """A run to go on with. Its limits and its device may change, its models and its data do not."""
     checkpoint = read_checkpoint(folder)
-    limits = {k: v for k in ("minutes", "eval_interval") if (v := getattr(options, k))}
-    limits["run_minutes"] = options.minutes
-    limits["max_iters"] = _steps_of_resume(options, meta)
+    changed = {"run_minutes": options.minutes} if options.minutes else {}
+    changed |= {"eval_interval": options.eval_interval} if options.eval_interval else {}
     on_device = _on_device(device, options.compile, checkpoint.config.arch)
     told = meta.get("generations") or [{"config": asdict(checkpoint.config), "settings": meta["settings"]}]
     generations = [
-        (GPTConfig(**each["config"]), trainer.Settings(**each["settings"] | on_device)) for each in told
+        (GPTConfig(**each["config"]), trainer.Settings(**each["settings"] | on_device | changed))
+        for each in told
     ]
-    config, settings = generations.pop()
-    generations.append((config, replace(settings, **limits)))
+    *teachers, (config, settings) = generations
+    minutes, steps = options.minutes or settings.minutes, _steps_of_resume(options, meta)
+    for i, (theirs, s) in enumerate(teachers):  # which may have come to an end of the run
+        generations[i] = (
+            theirs,
+            replace(s, minutes=_nearer(s.minutes, minutes), max_iters=_nearer(s.max_iters, steps)),
+        )
+    generations[-1] = config, replace(settings, minutes=minutes, max_iters=steps)
     tensors, at = trainer.read_state(folder)
     # A kill may have come after the weights were written and before anything else was.
     best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
@@ -592,6 +601,10 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, staging: Path,
     meta |= {"score": best}
     tokenizer = Tokenizer.load(folder)
     return _Work(folder, staging, checkpoint.config, generations, tokenizer, meta, (tensors, at))
+
+
+def _nearer(limit: T | None, other: T | None) -> T | None:
+    return min((each for each in (limit, other) if each), default=None)
 
 
 def _first_words(text: str) -> str:
@@ -637,13 +650,14 @@ def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tup
     from .speed import guessed_training_flops, training_flops
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
-    flops = None
+    flops, (_, processes) = None, launched()
     settled = o.arch == "gpt2" and size_is_given(o.given())  # where no rate depends on how often it is read
     if minutes and not o.max_iters and not settled:
         hurried = minutes < MEASURED_MINUTES and device == "cpu"
         flops = guessed_training_flops(device) if hurried else training_flops(device, vocab_size)
+        flops *= processes  # that was this one's
     plan = choose_plan(
-        o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=launched()[1]
+        o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=processes
     )
     plans = [*plan.teachers, plan]
     return plan.why, [(p.config, _settings(o, p, i, minutes, device)) for i, p in enumerate(plans)]

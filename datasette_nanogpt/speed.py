@@ -62,7 +62,7 @@ def settle(
     """
     why, compiled, machine = [], None, None
     use_bf16, step_seconds = bool(bf16), None
-    with torch.random.fork_rng():
+    with kept_random_state(device):
         batch = trial_batch(model.config, batch_size, device)
         guesses = teacher.guesses(batch[:, :-1]) if teacher else None
         if device == "mps" and (warning := mps_differs(model, batch)):
@@ -92,6 +92,14 @@ def settle(
     return Speed(use_bf16, compiled is not None, flops, machine, "; ".join(why)), compiled
 
 
+def kept_random_state(device: str):
+    """What is drawn within changes nothing after it. Left to itself, torch would wake every GPU for that."""
+    index = torch.device(device).index
+    if device.startswith("cuda") and index is None:
+        index = torch.cuda.current_device()
+    return torch.random.fork_rng([index] if device.startswith("cuda") else [])
+
+
 def autocast(device: str, bf16: bool):
     return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
 
@@ -100,7 +108,7 @@ def training_flops(device: str, vocab_size: int) -> float:
     """How much of plan.work_per_step this machine does in a second, by trial steps of a middling model in the
     faster precision. Takes about 3 s on two cores."""
     config = make_config("m", vocab_size, {"block_size": 1024})
-    with torch.random.fork_rng():
+    with kept_random_state(device):
         model = build(config).to(device)
         batch = trial_batch(config, 1, device)
         optimizers = make_optimizers(model, learning_rate=1e-3, weight_decay=0.0)

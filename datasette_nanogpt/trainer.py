@@ -190,6 +190,7 @@ class Training:
         self.train_loss: float | None = None
         self.nats_since_score, self.steps_since_score = 0.0, 0  # the same, summed over so many steps
         self.rate = 0.0  # share of the full learning rate
+        self.stopping = False  # as it was asked to: no other model follows
 
     def run(self, stop: Stop) -> Iterator[Event]:
         yield from self.tune()
@@ -210,10 +211,11 @@ class Training:
         while not self.over():
             if stop.requests >= 2:
                 break
-            if stop.requests == 1 and not self.annealing:
-                yield self.anneal("Stopping")
+            if stop.requests == 1 and not self.stopping:
+                self.stopping = True
+                yield Note(f"Stopping: {self.anneal()}. Ask once more to stop at once.")
             now = self.now()
-            word = self.schedule.share(self.step, now), self.schedule.progress(now)
+            word = self.schedule.share(self.step - self.born[0], now), self.schedule.progress(now)
             self.train_step(*self.ranks.word(*word))
             if self.seconds() - self.last_report >= REPORT_SECONDS:
                 yield self.report()
@@ -221,13 +223,15 @@ class Training:
             if self.evaluation_due() and not self.schedule.done(self.now()):
                 yield from self.evaluate(stop)
                 if self.past_its_best and not self.annealing:
-                    yield self.anneal("Held-out text is predicted worse and worse, so this ends early")
+                    why = "Held-out text is predicted worse and worse, so this model ends early"
+                    yield Note(f"{why}: {self.anneal()}.")
                 self.last_report = self.last_state = self.seconds()
             elif self.state_due():
                 self.save_state()
                 self.last_state = self.seconds()
         if stop.requests >= 2 and self.best < math.inf:
-            self.save_state()
+            if not self.annealing:  # a resume goes on from before the early decay, not out of it
+                self.save_state()
         elif self.evaluated != self.step:
             yield from self.evaluate(stop)
 
@@ -253,7 +257,14 @@ class Training:
         steps = s.max_iters - self.step if s.max_iters else math.inf
         seconds = self.limit_seconds - self.seconds()
         speed, forward = yield from settle(
-            self.model, s.device, s.batch_size, s.bf16, s.compile, seconds, steps, self.teacher
+            self.model,
+            s.device,
+            s.batch_size // self.ranks.size,
+            s.bf16,
+            s.compile,
+            seconds,
+            steps,
+            self.teacher,
         )
         if speed.machine_flops:
             self.machine_flops = speed.machine_flops * self.ranks.size
@@ -324,7 +335,7 @@ class Training:
     def expected_run_seconds(self) -> float:
         """The same with the models after this one, if any."""
         s, expected = self.settings, self.expected_seconds()
-        if self.annealing:
+        if self.stopping:
             return expected
         most = (s.run_minutes or s.minutes or math.inf) * 60
         return max(expected, min(expected / s.share, most))
@@ -343,7 +354,7 @@ class Training:
 
     @property
     def annealing(self) -> bool:
-        """Whether the run was asked to stop, and its rate runs down."""
+        """Whether this model ends early, and its rate runs down."""
         return self.schedule.stop_at is not None
 
     @property
@@ -351,18 +362,20 @@ class Training:
         """Whether to end early. Who asked for steps gets them, and nanoGPT's recipe goes on."""
         return self.by_time and bool(self.settings.decay_share) and self.turned >= TURNED
 
-    def anneal(self, what: str) -> Note:
+    def anneal(self) -> str:
+        """Let the rate run down from now on, if it does not yet; what is left to do, in words."""
+        if not self.annealing:
+            self.begin_annealing()
+        left = self.expected_seconds() - self.seconds()
+        return f"{left:.0f} s more while the learning rate runs down, then a last score"
+
+    def begin_annealing(self) -> None:
         self.save_state()
         shortest, longest = ANNEAL_SECONDS
         seconds = min(max(ANNEAL_SHARE * self.seconds(), shortest), longest)
         if self.ranks.size > 1:
             seconds = min(seconds, TORCHRUN_SECONDS)
-        self.schedule.anneal(self.step, self.now(), seconds * self.pace())
-        left = self.expected_seconds() - self.seconds()
-        return Note(
-            f"{what}: {left:.0f} s more while the learning rate runs down, then a last score. "
-            "Ask once more to stop at once."
-        )
+        self.schedule.anneal(self.step - self.born[0], self.now(), seconds * self.pace())
 
     def take(self) -> np.ndarray:
         """(windows, block size + 1) ids, this process's share of them: inputs and, one later, targets."""
@@ -474,7 +487,7 @@ class Training:
             weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
             score = {"step": str(self.step), "val_bpb": repr(val_bpb), "val_loss": repr(val_loss)}
             write_weights(self.folder(self.model.config) / "model.safetensors", weights, score)
-        if not self.annealing:  # a resume goes on from before the early decay, not after it
+        if not self.annealing:
             self.save_state()
         self.model.eval()
         text = self.sample(self.model)

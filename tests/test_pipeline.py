@@ -5,6 +5,7 @@ import json
 import sqlite3
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import llm
 import numpy as np
@@ -14,9 +15,10 @@ from conftest import TEXTS
 
 from datasette_nanogpt import pipeline, speed
 from datasette_nanogpt.display import closing_lines, plan_lines
+from datasette_nanogpt.events import Note, Speed
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
 from datasette_nanogpt.ranks import ALONE
-from datasette_nanogpt.runs import open_registry
+from datasette_nanogpt.runs import Run, open_registry
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.trainer import Evaluation, Step
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
@@ -278,6 +280,25 @@ def test_only_a_full_disk_is_called_full(tmp_path):
     assert "is full" in told(OSError(errno.ENOSPC, "No space left on device"))
     assert "is full" in told(sqlite3.OperationalError("database or disk is full"))
     assert told(FileNotFoundError(errno.ENOENT, "No such file", "fulltext/model.safetensors")) is None
+
+
+def test_several_processes_are_planned_for_as_fast_as_they_are_together(options, monkeypatch):
+    monkeypatch.setattr(speed, "training_flops", lambda device, vocab_size: 1e7)
+    wanted, rates = replace(options, max_iters=None, batch_size=4), {}
+    for processes in (1, 4):
+        monkeypatch.setattr(pipeline, "launched", lambda processes=processes: (0, processes))
+        _, [(_, settings)] = pipeline._resolve(wanted, 10_000, 300, "cpu")
+        rates[processes] = settings.learning_rate
+    assert rates == {1: 0.02, 4: 0.01}  # of a text that is read 0.9 times, and 3.5 times
+
+
+def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
+    run, seen = Run(home, "nanogpt-blog", options.database, "entry", {}), []
+    events = [Note("Compiling"), Speed(False, True, 1, None, "compiled")]
+    training = SimpleNamespace(run=lambda stop: iter(events))
+    for _ in pipeline._trained(training, None, home, run, Stop()):
+        seen += [row["note"] for row in run.db["runs"].rows]
+    assert seen == ["Compiling", None]
 
 
 def test_two_runs_do_not_write_one_model(options):

@@ -70,6 +70,18 @@ def test_a_stop_in_the_first_keeps_that_one_and_a_resume_goes_on_to_the_second(o
     assert read_state(folder)[1]["generation"] == 1
 
 
+def test_a_resume_may_end_in_the_first(options, home):
+    stop, folder = Stop(), home / "nanogpt-blog"
+    for event in train_table(options, stop):
+        if isinstance(event, Step):
+            stop.request()
+    _, at = read_state(folder)
+    end = at["step"] + 3
+    assert end < last_step(folder, 0)
+    *_, done = train_table(Options(options.database, "entry", resume=True, max_iters=end))
+    assert (done.status, done.step, done.models) == ("finished", end, 1)
+
+
 def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_it_is_better(
     options, home, monkeypatch
 ):

@@ -136,6 +136,28 @@ def test_the_second_stop_ends_at_once(tokens, tmp_path):
     assert (tmp_path / "model.safetensors").exists()
 
 
+def test_a_second_stop_while_the_rate_runs_down_goes_on_from_before_that(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
+    stop, begun = Stop(), 0
+    for event in run(tokens, tmp_path, replace(SETTINGS, max_iters=10**6), stop=stop):
+        if isinstance(event, Evaluation):
+            stop.request()
+        if isinstance(event, Note):
+            begun = read_state(tmp_path)[1]["step"]
+        if begun and isinstance(event, Step) and event.step == begun + 5:
+            stop.request()
+    assert event.step == begun + 5 and read_state(tmp_path)[1]["step"] == begun
+
+
+def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
+    before = {"step": 100, "seconds": 5.0, "best": 9.0, "position": 0}
+    settings = replace(SETTINGS, generation=1, max_iters=140)
+    events = run(tokens, tmp_path, settings, state=({}, before), teacher=new_model())
+    rates = [e.learning_rate / settings.learning_rate for e in events if isinstance(e, Step)]
+    assert rates[:4] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+
+
 def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(trainer, "LOGITS", 1)  # so that a score has many parts
