@@ -118,29 +118,14 @@ def evaluate_in_parts(
         yield (start + len(chunk)) / len(tokens), nats
 
 
-def train(
-    model: GPT,
-    tokens: Tokens,
-    settings: Settings,
-    folder: Callable[..., Path],
-    stop: Stop,
-    sample: Callable[[GPT], str] = lambda model: "",
-    state: State | None = None,
-    teacher: GPT | None = None,
-) -> Iterator[Event]:
-    """Train `model` in place, yielding events. The first request of `stop` anneals, the second ends it.
+class Training:
+    """A run under way: what learns, where it is, and how long it has taken.
 
     `folder()` is the model folder at that moment, `folder(config)` one for weights of that shape: it may
     move there, and when an Evaluation is handled. It gets `model.safetensors` (the best weights) and
     `training/state.safetensors` (all that `state`, as `read_state` returns it, needs to go on). With a
-    `teacher` the model learns from its guesses as well as from the text. Raises NanogptError when the loss
-    is no longer a number.
+    `teacher` the model learns from its guesses as well as from the text.
     """
-    yield from Training(model, tokens, settings, folder, sample, state, teacher=teacher).run(stop)
-
-
-class Training:
-    """A run under way: what learns, where it is, and how long it has taken."""
 
     def __init__(
         self,
@@ -193,6 +178,8 @@ class Training:
         self.stopping = False  # as it was asked to: no other model follows
 
     def run(self, stop: Stop) -> Iterator[Event]:
+        """Train the model in place. A request of `stop` runs the rate down, a second one ends it at once.
+        Raises NanogptError when the loss is no longer a number."""
         yield from self.tune()
         try:
             yield from self.steps(stop)

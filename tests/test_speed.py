@@ -17,7 +17,7 @@ from datasette_nanogpt.optim import make_optimizers
 from datasette_nanogpt.plan import flops_per_step, flops_per_token
 from datasette_nanogpt.schedule import Stop
 from datasette_nanogpt.speed import mps_differs, settle, trial_batch
-from datasette_nanogpt.trainer import Tokens, Training, train
+from datasette_nanogpt.trainer import Tokens, Training
 from llm_nanogpt.gpt_torch import build
 
 SETTINGS = replace(test_trainer.SETTINGS, max_iters=60, eval_interval=60)
@@ -38,7 +38,7 @@ def tokens():
 
 def last_score(tokens, folder, settings):
     folder.mkdir()
-    events = train(model_of(), tokens, settings, lambda *_: folder, Stop())
+    events = Training(model_of(), tokens, settings, lambda *_: folder).run(Stop())
     return [e for e in events if isinstance(e, Evaluation)][-1].val_bpb
 
 
@@ -121,7 +121,8 @@ def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     with inductor.patch({"cpp.cxx": ("no-such-compiler",)}):
-        events = list(train(model_of(), tokens, replace(SETTINGS, compile=True), lambda *_: tmp_path, Stop()))
+        training = Training(model_of(), tokens, replace(SETTINGS, compile=True), lambda *_: tmp_path)
+        events = list(training.run(Stop()))
     notes = [e for e in events if isinstance(e, (Note, Speed))]
     assert notes[-1].why.startswith("not compiled: it failed") and events[-1].step == 60
 

@@ -20,10 +20,10 @@ from datasette_nanogpt.trainer import (
     Settings,
     Step,
     Tokens,
+    Training,
     bits_per_byte,
     evaluate,
     read_state,
-    train,
 )
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
@@ -61,7 +61,8 @@ def new_model(arch="qwen3"):
 
 
 def run(tokens, folder, settings=SETTINGS, model=None, stop=None, **kwargs):
-    return train(model or new_model(), tokens, settings, lambda *_: folder, stop or Stop(), **kwargs)
+    training = Training(model or new_model(), tokens, settings, lambda *_: folder, **kwargs)
+    return training.run(stop or Stop())
 
 
 def test_validation_is_the_whole_split_in_order(tokens):
