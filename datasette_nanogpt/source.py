@@ -8,7 +8,7 @@ import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -64,6 +64,17 @@ class Source:
     def keyed_documents(self) -> Iterator[tuple[dict[str, Any], str]]:
         """`documents()`, each with the primary key of its row: column -> value, or rowid; {} in a view."""
         return ((dict(zip(self.keys, values, strict=True)), text) for values, text in self._read(self.keys))
+
+    def keyed_documents_at_once(self) -> Iterator[tuple[dict[str, Any], str]]:
+        """`keyed_documents()`, all read into a temporary file before the first is given: who takes long over
+        each would else keep others from writing to the database meanwhile."""
+        with closing(sqlite3.connect("", check_same_thread=False)) as file:
+            file.execute(f"create table document ({', '.join(f'c{i}' for i in range(len(self.keys) + 1))})")
+            marks = ", ".join("?" * (len(self.keys) + 1))
+            read = ((*values, text) for values, text in self._read(self.keys))
+            file.executemany(f"insert into document values ({marks})", read)
+            for *values, text in file.execute("select * from document order by rowid"):
+                yield dict(zip(self.keys, values, strict=True)), text
 
     def _read(self, keys: Sequence[str]) -> Iterator[tuple[Sequence[Any], str]]:
         self.skipped.clear()

@@ -10,19 +10,17 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasette.utils import tilde_encode
 
-from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from . import jobs
 
 REPORT_SECONDS = 1.0  # between writes to the registry
-CHUNK = 10_000_000  # tokens of a token file that are looked through at once
 # Where the figures are, and where they may be on the way.
 KEPT = ("finished", "stopped")
 BY = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}
@@ -41,7 +39,9 @@ def row_path(values: Sequence[Any]) -> str | None:
 def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
     """Score every row of the table that the queued `run` names. Whoever stops it keeps what was scored."""
     from llm_nanogpt.generate import open_model
-    from llm_nanogpt.score import open_rows, score
+    from llm_nanogpt.score import Totals, open_rows, score
+
+    from .seen import seen_in_training
 
     limit = json.loads(run["settings"]).get("minutes") or float("inf")
     opened = open_model(home / run["name"], "cpu")
@@ -50,7 +50,7 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
     seen = seen_in_training(opened.checkpoint)
     began = told = time.monotonic()
     rows: list[tuple] = []
-    done, sums = 0, {}  # seen -> [rows, bits, bytes]
+    done, totals = 0, Totals()
     status = "finished"
     with jobs.registry(home) as db:
         db.execute("delete from scores where run = ?", [run["id"]])  # of a server that went
@@ -72,13 +72,15 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
         return found[0] if found else 2  # its record was deleted: nobody waits for it
 
     report()
-    for keys, text in source.keyed_documents():
+    for keys, text in source.keyed_documents_at_once():
         found = score(opened, text)
+        if not found.bytes:
+            source.skipped["without a character the model knows"] += 1
+            continue
         kind = seen(found.tokens[:-1])
         figures = (found.bits_per_byte, found.bytes, len(found.tokens))
         rows.append((run["id"], row_path([*keys.values()]), *figures, kind, digest(text)))
-        total = sums.setdefault(kind or "unknown", [0, 0.0, 0])
-        total[:] = total[0] + 1, total[1] + float(found.bits.sum()), total[2] + found.bytes
+        totals.add(kind or "unknown", found)
         done += 1
         if time.monotonic() - told >= REPORT_SECONDS:
             told = time.monotonic()
@@ -93,7 +95,7 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
         "rows": source.row_count,
         "scored": done,
         "skipped": dict(source.skipped),
-        "seen": {kind: {"rows": n, "bits_per_byte": bits / size} for kind, (n, bits, size) in sums.items()},
+        "seen": totals.told(),
     }
     report(eta=0.0, note=None, plan=json.dumps(plan))
     if status == "finished":
@@ -109,50 +111,6 @@ def refuse_view(keys: Sequence[str], table: str) -> None:
 def digest(text: str) -> bytes:
     """What tells whether a row has changed since it was scored."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def seen_in_training(checkpoint: Checkpoint) -> Callable[[Sequence[int]], str | None]:
-    """What tells of the ids of a document how training saw it: trained, held out or new.
-
-    It looks into the token files, which hold the ids of every document. None where nobody knows: the model
-    was imported, or each document was cut in two, as there were so few.
-    """
-    import numpy as np
-
-    from .dataset import token_dtype
-
-    folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {}
-    files = {"trained": folder / "train.bin", "held out": folder / "val.bin"}
-    if corpus.get("cut", True) or not all(file.exists() for file in files.values()):
-        return lambda ids: None
-    vocab_size = checkpoint.config.vocab_size
-    known = {kind: set(_digests(file, vocab_size)) for kind, file in files.items()}
-    dtype = token_dtype(vocab_size)
-
-    def seen(ids: Sequence[int]) -> str:
-        wanted = _digest_of_ids(np.asarray(ids, dtype=dtype))
-        return next((kind for kind, digests in known.items() if wanted in digests), "new")
-
-    return seen
-
-
-def _digests(file: Path, vocab_size: int) -> Iterator[bytes]:
-    """A digest of the ids of each document in a token file."""
-    import numpy as np
-
-    from .dataset import open_tokens
-
-    tokens = open_tokens(file, vocab_size)
-    eot, start = tokens[0], 1
-    for begin in range(0, len(tokens), CHUNK):
-        for end in np.flatnonzero(tokens[begin : begin + CHUNK] == eot) + begin:
-            if end >= start:
-                yield _digest_of_ids(tokens[start:end])
-                start = end + 1
-
-
-def _digest_of_ids(ids: Any) -> bytes:
-    return hashlib.blake2b(ids.tobytes(), digest_size=8).digest()
 
 
 def _forget_earlier(home: Path, run: dict[str, Any], version: str) -> None:
@@ -172,8 +130,15 @@ def scorings(home: Path, name: str, database: str, table: str) -> tuple[dict | N
     """The run whose figures stand, and the last one of all, if it is another: of a model and a table."""
     where = "kind = 'score' and name = ? and database = ? and \"table\" = ?"
     found = jobs.runs(home, where, name, database, table)
-    kept = next((run for run in found if run["status"] in KEPT and run["plan"]), None)
+    with_figures = [run for run in found if run["status"] in KEPT and run["plan"]]
+    of_last = [run for run in with_figures if _version(run) == _version(with_figures[0])]
+    # A scoring that was stopped does not take the place of a whole one of the same weights.
+    kept = next((run for run in of_last if run["status"] == "finished"), next(iter(of_last), None))
     return kept, (found[0] if found and found[0] is not kept else None)
+
+
+def _version(run: dict[str, Any]) -> str:
+    return json.loads(run["plan"])["version"]
 
 
 def page(home: Path, run: int, by: str, number: int, size: int) -> tuple[list[dict[str, Any]], int]:

@@ -18,6 +18,7 @@ from .checkpoint import (
     cache_folder,
     checkpoints,
     hold,
+    is_training,
     model_names,
     nanogpt_home,
     read_checkpoint,
@@ -29,7 +30,7 @@ from .errors import NanogptError, told_by_click
 SEEN = {
     "trained": " it was trained on, which flatters",
     "held out": " held out in training",
-    "new": " new since training",
+    "new": " not in training",
     None: "",
 }
 
@@ -126,19 +127,6 @@ def size_on_disk(folder: Path) -> int:
             except OSError:
                 continue
     return total
-
-
-def is_training(folder: Path) -> bool:
-    """Whether a process holds the lock of this model."""
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        return False
 
 
 @nanogpt.command()
@@ -324,7 +312,7 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
 
     FILE is one document, - is standard input. With --db and --table every row is one, read as in training,
     and those that surprise the model most come first: they are unlike the others. Rows that it was trained
-    on surprise it less than those held out, or new since. --jsonl keeps their order.
+    on surprise it less than those held out, or new. --jsonl keeps their order.
     With --tokens, words that are out of place have many bits.
 
     \b
@@ -336,26 +324,25 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
         raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
     if (where or title or body or save_table) and not db:
         raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
-    from datasette_nanogpt.typical import seen_in_training
+    from datasette_nanogpt.seen import seen_in_training
 
     from .generate import open_model
-    from .score import ScoreTable, open_rows
+    from .score import ScoreTable, Totals, open_rows
     from .score import score as score_text
 
-    opened = open_model(folder_of(name))
+    opened = open_model(folder_of(name), "cpu")
     source = db and open_rows(opened.checkpoint, db, table, title=title, body=body, where=where)
     target = save_table and ScoreTable(source, save_table)
     seen = seen_in_training(opened.checkpoint) if db else lambda ids: None
     rows: list[dict[str, Any]] = []
-    sums: dict[str | None, list[float]] = {}  # by how training saw them: documents, bits, bytes
+    totals = Totals()  # by how training saw them
     shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
-    for keys, text in source.keyed_documents() if db else [({}, file.read().rstrip("\n"))]:
+    for keys, text in source.keyed_documents_at_once() if db else [({}, file.read().rstrip("\n"))]:
         found = score_text(opened, text)
         told = {**keys, **found.told()}
         if db:
             told["seen"] = seen(found.tokens[:-1])
-            total = sums.setdefault(told["seen"], [0, 0.0, 0])
-            total[:] = total[0] + 1, total[1] + float(found.bits.sum()), total[2] + found.bytes
+            totals.add(told["seen"], found)
         if target:
             rows.append({**told, "model": opened.version})
         pairs = found.pairs(opened.tokenizer) if tokens else []
@@ -368,17 +355,21 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
             lines = ["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs)]
             shown.append((told["bits_per_byte"], "\n".join(lines)))
     if shown:
-        columns = [*([] if sums.keys() <= {None} else ["seen    "]), *(source.keys if db else ()), "text"]
+        columns = [
+            *([] if totals.kinds.keys() <= {None} else ["seen    "]),
+            *(source.keys if db else ()),
+            "text",
+        ]
         click.echo("bits/byte  " + "  ".join(columns))
     for _, lines in sorted(shown, reverse=True):
         click.echo(lines)
     if target:
         target.save(rows)
         click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
-    for kind, (count, bits, size) in sums.items():
-        if not jsonl:
-            rows_of = f"{count:,} row{'s' if count != 1 else ''}{SEEN[kind]}"
-            click.echo(f"{bits / max(1, size):9.3f}  over {size:,} bytes of {rows_of}", err=True)
+    for kind, told in totals.told().items():
+        if told["bytes"] and not jsonl:
+            rows_of = f"{told['rows']:,} row{'s' if told['rows'] != 1 else ''}{SEEN[kind]}"
+            click.echo(f"{told['bits_per_byte']:9.3f}  over {told['bytes']:,} bytes of {rows_of}", err=True)
 
 
 # ---- Looking after models

@@ -17,8 +17,12 @@ class _Told(click.ClickException):
 
 @contextmanager
 def told_by_click():
-    """Let a command tell a NanogptError as `Error: ...`, a line each, with exit code 1."""
+    """Let a command tell a NanogptError as `Error: ...`, a line each, with exit code 1; text that is not
+    UTF-8, too."""
     try:
         yield
     except NanogptError as ex:
         raise _Told(str(ex)) from ex
+    except UnicodeDecodeError as ex:
+        told = f"The text is not UTF-8 ({ex.reason} at byte {ex.start:,}): iconv -f latin1 -t utf-8 may help"
+        raise _Told(told) from ex

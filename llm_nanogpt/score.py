@@ -43,6 +43,24 @@ class Score:
         return [(text, round(float(bits), 3)) for text, bits in zip(texts, self.bits, strict=True)]
 
 
+class Totals:
+    """Bits per byte over many documents, by kind."""
+
+    def __init__(self):
+        self.kinds: dict[str | None, list[float]] = {}  # documents, bits, bytes
+
+    def add(self, kind: str | None, found: Score) -> None:
+        total = self.kinds.setdefault(kind, [0, 0.0, 0])
+        total[:] = total[0] + 1, total[1] + float(found.bits.sum()), total[2] + found.bytes
+
+    def told(self) -> dict[str | None, dict[str, Any]]:
+        """The figures of each kind; bits per byte are None where there is no byte."""
+        return {
+            kind: {"rows": rows, "bits_per_byte": bits / size if size else None, "bytes": size}
+            for kind, (rows, bits, size) in self.kinds.items()
+        }
+
+
 def score(opened: Opened, text: str) -> Score:
     """Score a document, which starts after <|endoftext|> and ends in one, as in training.
 

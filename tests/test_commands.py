@@ -13,6 +13,7 @@ import sqlite_utils
 from click.testing import CliRunner
 from conftest import TEXTS, random_tensors, tiny_config
 
+from llm_nanogpt import generate
 from llm_nanogpt.checkpoint import read_checkpoint, write_meta
 from llm_nanogpt.generate import open_model
 from llm_nanogpt.gpt_numpy import build
@@ -281,6 +282,23 @@ def test_a_char_model_without_an_end_scores_too(make_model):
     opened = open_model(make_model(tokenizer=tokenizer))
     assert len(score(opened, "Row 1").bits) == 6
     assert score(opened, "Row 1").bytes == score(opened, "Row 1☂").bytes == 5  # what it lacks costs no bits
+
+
+def test_a_score_needs_no_gpu(trained, monkeypatch, tmp_path):
+    """Where there is one, a big model would write on it; scores are taken from another class."""
+    trained()
+    monkeypatch.setattr(generate, "SMALL", 0)
+    monkeypatch.setattr(generate.shutil, "which", lambda program: program)  # nvidia-smi among them
+    monkeypatch.setattr("llm_nanogpt.device.choose_device", lambda device: ("meta", "a GPU"))
+    (tmp_path / "draft.txt").write_text(TEXTS[1])
+    assert "bits/byte" in nanogpt("score", "nanogpt-blog", tmp_path / "draft.txt").stdout
+
+
+@pytest.mark.parametrize("command", [["score", "nanogpt-blog"], ["sample", "nanogpt-blog", "-f"]])
+def test_text_that_is_not_utf8_is_told(trained, tmp_path, command):
+    trained()
+    (tmp_path / "draft.txt").write_bytes("Zoë".encode("latin1"))
+    assert "is not UTF-8" in refused(*command, tmp_path / "draft.txt")
 
 
 def test_score_a_file(trained, tmp_path, home):

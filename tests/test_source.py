@@ -398,7 +398,9 @@ def test_rows_come_with_their_keys(make):
         db.execute("insert into c values ('b', 'a', 'y')")
         db.execute("insert into i values (7, 'z')")
     for table, keys in (("t", {"rowid": 1}), ("c", {"a": "a", "b": "b"}), ("i", {"id": 7}), ("v", {})):
-        assert [key for key, _ in open_source(path, table).keyed_documents()] == [keys]
+        source = open_source(path, table)
+        assert [key for key, _ in source.keyed_documents()] == [keys]
+        assert [*source.keyed_documents_at_once()] == [*source.keyed_documents()]
 
 
 def test_the_digest_tells_what_is_read(make):
@@ -558,3 +560,15 @@ def test_truncated_and_encrypted(make):
     assert "damaged" in fails(str(path), "t")
     path.write_bytes(os.urandom(8192))
     assert "encrypted" in fails(str(path), "t")
+
+
+def test_rows_that_are_scored_may_be_written_meanwhile(tmp_path):
+    path = tmp_path / "blog.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (body text)")
+        db.executemany("insert into t values (?)", [(f"row {i}" * 50,) for i in range(3000)])
+    documents = open_source(str(path), "t").keyed_documents_at_once()
+    next(documents)
+    with sqlite3.connect(path, timeout=0) as db:
+        db.execute("update t set body = 'another'")
+    assert "another" not in dict(enumerate(text for _, text in documents)).values()

@@ -25,6 +25,7 @@ from llm_nanogpt.score import score
 ROOT, READER = {"id": "root"}, {"id": "reader"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 4, "device": "cpu"}
+SMALL = {key: value for key, value in TINY.items() if key != "vocab_size"}
 ODD = "a b/c'd\"é<i>"
 # Tables by their key: a number, none, a text of any letters, two that are not in the order of the columns.
 KEYED = {"entry": "id", "bare": None, ODD: "slug", "pair": ("day", "slug")}
@@ -327,6 +328,30 @@ def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
     jobs.mark_dead(home)
     assert jobs.runs(home, "id = ?", run)[0]["status"] == "interrupted"
     assert json.loads(jobs.runs(home, "id = ?", run)[0]["settings"])["table"] == ["entry"]
+
+
+def test_rows_of_unknown_characters_are_left_out(home, database):
+    table = sqlite_utils.Database(database)["entry"]
+    list(train_table(Options(str(database), "entry", name="letters", tokenizer="char", **SMALL)))
+    table.insert({"slug": "far", "id": 101, "day": "", "title": None, "body": "日本語"})
+    settings = {"database": str(database), "table": ["entry"], "name": "letters"}
+    jobs.enqueue(home, str(database), settings, None, 10, "entry")
+    run = do(home)
+    assert (run["status"], run["error"]) == ("finished", None)
+    assert json.loads(run["plan"])["skipped"] == {"no text": 1, "without a character the model knows": 1}
+
+
+def test_a_stopped_scoring_does_not_hide_a_whole_one(home, database):
+    settings = {"database": str(database), "table": ["entry"], "name": "m0"}
+    runs = []
+    for requests in (0, 1):
+        jobs.enqueue(home, str(database), settings, None, 10, "entry")
+        stop = Stop()
+        stop.requests = requests
+        runs.append(do(home, stop))
+    assert [run["status"] for run in runs] == ["finished", "stopped"]
+    kept, last = typical.scorings(home, "m0", str(database), "entry")
+    assert (kept["id"], last["id"]) == (runs[0]["id"], runs[1]["id"])
 
 
 def test_rows_without_an_address():
