@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import nanogpt_home, read_safetensors_header
+from llm_nanogpt.checkpoint import is_training, nanogpt_home, read_safetensors_header
 from llm_nanogpt.errors import NanogptError
 
 from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
@@ -120,9 +120,9 @@ def enqueue(
 
 def claim(home: Path) -> int | None:
     """The next run to train, now ours; None while there is none, or while another one is under way."""
+    mark_dead(home)
     if not runs(home, "status = 'queued'"):
         return None
-    mark_dead(home)
     with registry(home) as db:
         db.execute("begin immediate")
         if db.execute("select 1 from runs where status in (?, ?)", UNDER_WAY).fetchone():
@@ -137,8 +137,6 @@ def claim(home: Path) -> int | None:
 
 def mark_dead(home: Path) -> None:
     """Mark as interrupted what seems to be under way, but shows no sign of life."""
-    from llm_nanogpt.commands import is_training
-
     for run in runs(home, "status in (?, ?) and heartbeat < ?", *UNDER_WAY, time.time() - SILENT_SECONDS):
         if run["kind"] == "score" or not is_training(home / run["name"]):
             told = "Its process gives no sign of life: it was killed, or the computer was switched off."
@@ -182,17 +180,20 @@ def resumable(home: Path, run: dict[str, Any]) -> float | None:
     state = home / run["name"] / "training" / "state.safetensors"
     if run["status"] not in OVER or latest[0]["id"] != run["id"] or not state.exists():
         return None
-    given = json.loads(run["settings"]).get("minutes") or 0
-    left = given - _seconds(home, run["id"]) / 60
+    settings = json.loads(run["settings"])
+    if run["status"] == "finished" and settings.get("max_iters"):
+        return None  # it has its steps: more of them are for the command line
+    given = settings.get("minutes") or 0
+    left = given - kept_state(home, run["name"]).get("seconds", 0.0) / 60
     return round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0
 
 
-def kept_step(home: Path, run: dict[str, Any]) -> int | None:
-    """The step that a resume goes on from."""
+def kept_state(home: Path, name: str) -> dict[str, Any]:
+    """Where a resume goes on: `step`, `seconds` and more; empty where nobody knows."""
     with suppress(OSError, ValueError, KeyError):
-        header = read_safetensors_header(home / run["name"] / "training" / "state.safetensors")
-        return json.loads(header["__metadata__"]["at"])["step"]
-    return None
+        header = read_safetensors_header(home / name / "training" / "state.safetensors")
+        return json.loads(header["__metadata__"]["at"])
+    return {}
 
 
 def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: float) -> dict[str, Any]:
@@ -210,14 +211,8 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
         raise NanogptError(f"Minutes must be more than 0 and at most {most:g}")
     old = json.loads(run["settings"])
     settings = {"database": run["database"]} | {key: old[key] for key in ("table", "sql") if key in old}
-    total = math.ceil((_seconds(home, run["id"]) / 60 + more) * 10) / 10
+    total = math.ceil((kept_state(home, run["name"]).get("seconds", 0.0) / 60 + more) * 10) / 10
     return {**settings, "name": run["name"], "resume": True, "minutes": total}
-
-
-def _seconds(home: Path, run: int) -> float:
-    """How long a run has trained, with all that it went on from."""
-    with registry(home) as db:
-        return db.execute("select max(seconds) from metrics where run = ?", [run]).fetchone()[0] or 0.0
 
 
 # ---- The worker of a server
@@ -247,8 +242,9 @@ class Worker:
             with suppress(sqlite3.Error, NanogptError):  # a full or locked disk: try again
                 run = await asyncio.to_thread(claim, self.home)
             if run is not None:
-                await self._do(run)
-                continue
+                with suppress(sqlite3.Error, NanogptError):  # its end could not be noted: mark_dead will
+                    await self._do(run)
+                    continue
             self.woken.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
@@ -287,7 +283,7 @@ class Worker:
         while True:
             with suppress(asyncio.TimeoutError):
                 return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, NanogptError):
                 await asyncio.to_thread(self._beat, run)
 
     def _beat(self, run: int) -> None:

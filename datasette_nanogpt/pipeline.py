@@ -161,8 +161,11 @@ def _lead(options: Options, stop: Stop, queued: int | None, ranks: Ranks) -> Ite
     home.mkdir(parents=True, exist_ok=True)
     with hold(home / name):
         recover(home / name)
-        tables = options.sql or ", ".join(options.tables)
-        run = Run(home, name, location(options.database), tables, options.given(), queued)
+        text = source.describe() if source else settings["source"]
+        given = options.given()
+        if not options.sql:  # as the database writes them, whatever was typed
+            given["table"] = [known["table"] for known in text["tables"]]
+        run = Run(home, name, location(options.database), text["table"], given, queued)
         try:
             status = yield from _train(options, source, settings, home / name, run, stop, ranks)
         except (OSError, sqlite3.OperationalError, RuntimeError) as ex:

@@ -439,6 +439,19 @@ def publish(staging: Path, final: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_training(folder: Path) -> bool:
+    """Whether a process holds the lock of this model."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Keep everyone else from training, renaming or removing a model. Not needed to read it.

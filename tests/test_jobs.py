@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -195,6 +196,30 @@ async def test_what_is_wrong_with_a_run_is_told(home, enqueue, worker):
     worker()
     row = await until(home, run, *jobs.OVER)
     assert row["status"] == "failed" and "even head size" in row["error"]
+
+
+async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enqueue, worker, monkeypatch):
+    """As on a disk that is full for a while."""
+    first, second = enqueue("a", n_head=0), enqueue("b")
+    end, failed = jobs.end, []
+
+    def fails_once(*args):
+        if not failed:
+            failed.append(args)
+            raise sqlite3.OperationalError("database or disk is full")
+        end(*args)
+
+    monkeypatch.setattr(jobs, "end", fails_once)
+    monkeypatch.setattr(jobs.Worker, "_wait", nothing_happened)
+    worker()
+    assert (await until(home, second, *jobs.OVER, seconds=60))["status"] == "failed"
+    assert (await until(home, first, *jobs.OVER))["status"] == "interrupted"
+
+
+async def nothing_happened(worker, run, errors):
+    with jobs.registry(worker.home) as db:  # a sign of life that is long ago
+        db.execute("update runs set heartbeat = 0 where id = ?", [run])
+    return 1
 
 
 def test_the_dead_are_told_from_the_quiet(home, enqueue):
