@@ -55,8 +55,9 @@ def pieces(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]
     from llm_nanogpt.sampler import Sampler
 
     opened = open_model(folder)
+    first = Sampler(seed=settings["seed"]).seed  # of all: each further sample has the next
     for i in range(settings["samples"]):
-        seed = None if settings["seed"] is None else settings["seed"] + i
+        seed = first + i
         how = {name: settings[name] for name in ("temperature", "top_k", "top_p", "min_p")}
         sampler = Sampler(seed=seed, **how)
         yield {"sample": i, "seed": sampler.seed}
@@ -101,7 +102,8 @@ def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited
 
     def rows():
         if source.get("sql"):
-            opened = [open_source(source["database"], "query", sql=source["sql"])]
+            known = {"title": source["title"] or "", "body": source["body"], "sql": source["sql"]}
+            opened = [open_source(source["database"], "query", **known)]
         else:
             tables = [known["table"] for known in source.get("tables") or [source]]
             where = source.get("where")

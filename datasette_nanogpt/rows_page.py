@@ -83,9 +83,11 @@ def _file(db) -> str:
 
 
 async def _score(datasette, request, db, table, checkpoint, origin):
+    from llm_nanogpt.score import open_rows
+
     limits = start.Limits.of(datasette)
     # In a process of its own, so it is found out now what that could not read.
-    source = await asyncio.to_thread(start.open_table, db.path, db.is_memory, table, None)
+    source = await asyncio.to_thread(open_rows, checkpoint, _file(db), table)
     typical.refuse_view(source.keys, table)
     settings = {"database": _file(db), "table": list(origin.tables), "name": checkpoint.name}
     settings["minutes"] = limits.max_minutes
@@ -131,7 +133,9 @@ async def _if_seen(datasette, request, run):
     if run is None:
         return None
     origin = origin_of_run(datasette, run)
-    return (run, origin) if await may(datasette, request.actor, "view-table", origin) else None
+    if not await may(datasette, request.actor, "view-table", origin):
+        return None
+    return await views.for_actor(datasette, request.actor, run, origin), origin
 
 
 def _whole(text: str | None, default: int) -> int:

@@ -12,7 +12,7 @@ import re
 import shlex
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
@@ -95,6 +95,18 @@ def in_words(run: dict[str, Any]) -> tuple[str, str]:
     return state, told[:1].upper() + told[1:]
 
 
+def change_of(run: dict[str, Any]) -> str:
+    """The permission that stopping, resuming and deleting a run needs."""
+    return "nanogpt-train" if run["kind"] == "train" else "nanogpt-generate"
+
+
+async def for_actor(datasette, actor, run, origin) -> dict[str, Any]:
+    """A run as the actor may see it. An error may name folders: it is for those who can act on it."""
+    if run["error"] and not await may(datasette, actor, change_of(run), origin):
+        return {**run, "error": None}
+    return run
+
+
 def wrote(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
     """Whether a model is the one that this run made, not of an earlier or a later run of the same name."""
     updated = (checkpoint.meta.get("training") or {}).get("updated") or ""
@@ -107,7 +119,7 @@ async def visible_runs(datasette, request, where="1", *values) -> list[dict[str,
     for run in await asyncio.to_thread(jobs.runs, home_of(datasette), where, *values):
         origin = origin_of_run(datasette, run)
         if await may(datasette, request.actor, "view-table", origin):
-            found.append((run, origin))
+            found.append((await for_actor(datasette, request.actor, run, origin), origin))
         if len(found) == SHOWN_RUNS:
             break
     return found
@@ -274,9 +286,8 @@ async def run_of(datasette, request, run, change=False) -> Origin:
     origin = origin_of_run(datasette, run) if run else None
     if not await may(datasette, request.actor, "view-table", origin):
         raise NotFound("There is no such run")
-    action = "nanogpt-train" if run["kind"] == "train" else "nanogpt-generate"
-    if change and not await may(datasette, request.actor, action, origin):
-        raise Forbidden(f"This needs the permission {action}")
+    if change and not await may(datasette, request.actor, change_of(run), origin):
+        raise Forbidden(f"This needs the permission {change_of(run)}")
     return origin
 
 
@@ -293,6 +304,7 @@ async def run_page(datasette, request):
     if run["kind"] == "score" and not wants_json(request):
         of = (origin.database, run["table"], run["name"])
         return Response.redirect(rows_url(datasette, *of, row=request.args.get("row")))
+    run = await for_actor(datasette, request.actor, run, origin)
     live = {"run": told_run(run, origin), **{key: found[key] for key in ("metrics", "samples", "next")}}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
@@ -312,7 +324,7 @@ async def run_page(datasette, request):
         "may_train": may_train,
         "command": command_line(run, datasette.plugins_dir) if may_train else None,
         "more_minutes": await asyncio.to_thread(jobs.resumable, home, run) if may_train else None,
-        "kept_step": await asyncio.to_thread(jobs.kept_step, home, run),
+        "kept_step": (await asyncio.to_thread(jobs.kept_state, home, run["name"])).get("step"),
     }
     return await render(datasette, request, "nanogpt_run.html", context)
 
@@ -415,7 +427,7 @@ async def model_page(datasette, request):
     """GET: the playground. POST: text as it comes, a JSON object a line."""
     home, name, limits = (
         home_of(datasette),
-        tilde_decode(request.url_vars["model"]),
+        unquote(tilde_decode(request.url_vars["model"])),  # written either way: names have no % in them
         start.Limits.of(datasette),
     )
     checkpoint = await asyncio.to_thread(found_model, home, name)

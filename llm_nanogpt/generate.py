@@ -161,6 +161,7 @@ class Generation:
         }
         if wrong := [rule for rule, kept in rules.items() if not kept]:
             raise NanogptError("; ".join(wrong))
+        prompt = prompt.encode("utf-8", "replace").decode()  # bytes of an argument that were not UTF-8
         self.model, self.tokenizer, self.prompt, self.max_tokens = model, tokenizer, prompt, max_tokens
         self.sampler, self.stop, self.n_top, self.go_on = sampler, stop, logprobs, go_on
         self.prompt_tokens = self.dropped_tokens = self.new_tokens = 0

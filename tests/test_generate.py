@@ -303,3 +303,10 @@ def test_a_padded_vocabulary_is_never_chosen_from(bpe):
 
     run = generate(Scripted(script), bpe, "Row 1", max_tokens=20)
     assert len("".join(run)) > 0
+
+
+def test_a_prompt_that_was_not_utf8_is_written_on(bpe, make_model):
+    model, _ = load_model(read_checkpoint(make_model()))
+    run = generate(model, bpe, "Zo\udceb", max_tokens=3)
+    "".join(run)
+    assert run.prompt == "Zo?" and run.prompt_tokens

@@ -428,6 +428,31 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     assert response.status_code == 429
 
 
+async def test_several_texts_without_a_seed_are_written_again_from_the_first_ones(
+    datasette, make_model, database
+):
+    train(database)
+    lines = await lines_of(datasette, prompt="Row", samples=3, max_tokens=5)
+    first, *others = [line["seed"] for line in lines if "seed" in line]
+    assert others == [first + 1, first + 2]
+
+
+async def test_a_model_of_any_letters_has_a_page(datasette, database):
+    train(database, name="nanogpt-café")
+    index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
+    link = re.search(r'href="(/-/nanogpt/models/[^"]*)"', index)[1]
+    for path in (link, "/-/nanogpt/models/nanogpt-caf~C3~A9.json"):
+        assert (await datasette.client.get(path, actor=ROOT)).status_code == 200
+
+
+async def test_a_table_named_in_other_letters_is_the_same(datasette, home, database):
+    list(train_table(Options(str(database), "ENTRY", **TINY, max_iters=8, device="cpu")))
+    run = (await datasette.client.get("/blog/entry/-/nanogpt.json", actor=ROOT)).json()["runs"][0]
+    page = (await datasette.client.get(f"/-/nanogpt/runs/{run['id']}", actor=ROOT)).text
+    assert "Write with this model" in page
+    jobs._check_name(home, jobs.find_run(home, run["id"]))  # as a resume does
+
+
 async def test_who_stops_listening_stops_the_work(make_model, home):
     make_model("nanogpt-tiny")
     settings = play.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
