@@ -14,7 +14,7 @@ from .jobs import registry
 POINTS = 500  # of a line, at first: a chart is not wider
 EARLIER = 3  # runs of the same model that stand faint behind
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 48, 24, 12, 36
 
 
 def metrics(db: sqlite3.Connection, run: int, after: int = 0, points: int | None = None) -> list[list[Any]]:

@@ -8,7 +8,7 @@
 
   // ---- The chart
 
-  const W = 720, H = 300, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
+  const W = 720, H = 300, LEFT = 48, RIGHT = 24, TOP = 12, BOTTOM = 36;
   const node = (name, attributes, text) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
