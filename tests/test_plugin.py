@@ -230,14 +230,15 @@ def test_nothing_heavy_is_imported(make_model, arguments, allowed):
 
 
 def test_importing_the_plugin_is_quick():
-    """Under 20 ms on top of llm; the best of three, as a busy machine only ever adds."""
+    """Beside importing llm, in one process, as machines differ; the best of three, as a busy one only adds."""
 
     def once():
         log = run(sys.executable, "-X", "importtime", "-c", "import llm, llm_nanogpt.plugin").stderr
-        line = next(line for line in log.splitlines() if line.endswith("llm_nanogpt.plugin"))
-        return int(line.split("|")[1]) / 1000
+        rows = (line.split("|") for line in log.splitlines()[1:])  # after the heading
+        found = {name.strip(): int(total) for _, total, name in rows}
+        return found["llm_nanogpt.plugin"] / found["llm"]
 
-    assert min(once() for _ in range(3)) < 20
+    assert min(once() for _ in range(3)) < 0.2
 
 
 def test_two_hundred_models_are_listed_without_being_opened(home):
