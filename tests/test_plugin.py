@@ -230,7 +230,7 @@ def test_nothing_heavy_is_imported(make_model, arguments, allowed):
 
 
 def test_importing_the_plugin_is_quick():
-    """Beside importing llm, in one process, as machines differ; the best of three, as a busy one only adds."""
+    """Beside importing llm, in one process, as machines differ; the best of three: a busy one only adds."""
 
     def once():
         log = run(sys.executable, "-X", "importtime", "-c", "import llm, llm_nanogpt.plugin").stderr
