@@ -180,10 +180,7 @@ def resumable(home: Path, run: dict[str, Any]) -> float | None:
     state = home / run["name"] / "training" / "state.safetensors"
     if run["status"] not in OVER or latest[0]["id"] != run["id"] or not state.exists():
         return None
-    settings = json.loads(run["settings"])
-    if run["status"] == "finished" and settings.get("max_iters"):
-        return None  # it has its steps: more of them are for the command line
-    given = settings.get("minutes") or 0
+    given = json.loads(run["settings"]).get("minutes") or 0
     left = given - kept_state(home, run["name"]).get("seconds", 0.0) / 60
     return round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0
 
