@@ -232,8 +232,6 @@ class Worker:
 
     async def work(self, datasette: Any) -> None:
         """The background task."""
-        with suppress(sqlite3.Error, NanogptError):
-            await asyncio.to_thread(mark_dead, self.home)
         while not self.closing:
             run = None
             with suppress(sqlite3.Error, NanogptError):  # a full or locked disk: try again
