@@ -28,6 +28,10 @@ BUSY_SECONDS = 5  # how long to wait for a writer to let go
 SAMPLE_ROWS, SAMPLE_CHARS = 100, 5_000  # what is read to choose columns and to tell HTML
 
 
+class NoText(NanogptError):
+    """No text was found where it was looked for: another column may have it."""
+
+
 @dataclass
 class Source:
     """The rows of one table or query that will be trained on, and how they are read.
@@ -536,9 +540,9 @@ def _choose(
         if not chosen and find_title:
             chosen, title = title, None  # a title is all the text there is
         if not chosen and document_hook() is None:
-            raise NanogptError(
+            raise NoText(
                 f"{called} has no column of text. It has: {_names(columns)}. "
-                "Choose another, or name a column with --body."
+                "Choose another, or set --body to a column."
             )
         body = (chosen,) if chosen else ()
     if find_title and not title:

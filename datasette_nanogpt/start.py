@@ -20,7 +20,7 @@ from llm_nanogpt.errors import NanogptError
 from . import jobs
 from .events import text_size
 from .plan import MOST_EPOCHS, SIZES, Plan, choose_plan, choose_vocab_size, others_come, work_per_step
-from .source import Source, connect, location, open_source, quote
+from .source import NoText, Source, connect, location, open_source, quote
 
 PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
@@ -163,11 +163,17 @@ def offer(
 def offer_and_estimate(
     target: Target, where: str | None, told: str, form: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """What the form shows, as it was filled in or, where its rows cannot be read so, as it is at first."""
+    """What the form shows, as it was filled in or, where its rows cannot be read so, as it is at first.
+    Where that finds no text either, a column can still be chosen."""
     try:
         offered = offer(target, where, told, form)
     except NanogptError:
-        return offer(target, where, told), None
+        try:
+            return offer(target, where, told), None
+        except NoText as ex:
+            name = default_name(target.home, location(str(target.path)), target.table)
+            minutes = minutes_offered(target.limits)
+            return {"text": in_words_of_the_form(ex), "texts": [], "name": name, "minutes": minutes}, None
     with suppress(NanogptError):  # a name is not asked for: a bad one changes nothing
         return offered, estimate(target, settings_from_form(target, {**form, "name": ""}, where))
     return offered, None
@@ -193,7 +199,7 @@ def _read(
     source = open_table(path, in_memory, table, where, title=title, body=body)
     texts = list(islice(source.documents(), SAMPLED_ROWS))
     if not texts:
-        raise NanogptError(f"The first rows of {table} have no text")
+        raise NoText(f"The first rows of {table} have no text: set --body to another column")
     return {
         "rows": source.row_count,
         "bytes": _text_bytes(source, texts),
@@ -329,7 +335,8 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
     try:
         source = open_table(target.path, target.in_memory, target.table, where, title=title, body=body)
     except NanogptError as ex:
-        raise Refused({"where" if text.get("where") else "": _in_words_of_the_form(ex)}) from ex
+        field = "body" if isinstance(ex, NoText) else "where" if text.get("where") else ""
+        raise Refused({field: in_words_of_the_form(ex)}) from ex
     name = text.get("name") or default_name(home, database, source.table)
     if not valid_name(name):
         problems["name"] = f"{name!r} is no name for a model: letters, digits and .-_ make one"
@@ -359,7 +366,7 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
     return {key: value for key, value in settings.items() if value not in (None, [], "")}
 
 
-def _in_words_of_the_form(ex: NanogptError) -> str:
+def in_words_of_the_form(ex: NanogptError) -> str:
     """An error that names options of the command line, as --n-head, tells of the fields instead."""
 
     def label(option: re.Match) -> str:
@@ -383,7 +390,7 @@ def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> dict[str, st
     try:
         config = _plan(settings, 10**8).config
     except NanogptError as ex:
-        return {"n_embd": _in_words_of_the_form(ex)}
+        return {"n_embd": in_words_of_the_form(ex)}
     if config.parameters > limits.max_parameters:
         most = f"at most {limits.max_parameters:,} parameters"
         return {"size": f"A model may have {most}, not {config.parameters:,}"}

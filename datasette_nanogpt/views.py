@@ -226,7 +226,7 @@ async def table_page(datasette, request):
             )
             offer |= {"left_out": left_out}
         except NanogptError as ex:
-            error = error or str(ex)
+            error = error or start.in_words_of_the_form(ex)
     status = 400 if error else 200
     if fields.get("estimate") and said_json(request):
         told = {"ok": error is None, "error": error, "estimate": estimate, "offer": offer}

@@ -77,6 +77,28 @@ async def test_a_run_is_started_with_a_form(datasette, home, database, table):
     assert "Take out of the queue" in page.text and "nanogpt-train" in page.text
 
 
+@pytest.mark.parametrize(
+    ("column", "message"), [("notes", "has no column of text"), ("body", "first rows of odd have no text")]
+)
+async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
+    datasette, home, database, column, message
+):
+    rows = [
+        {"id": i, column: "[]" if column == "notes" else None, "other": f"[{text}]"}
+        for i, text in enumerate(TEXTS)
+    ]
+    sqlite_utils.Database(database)["odd"].insert_all(rows)
+    page = await datasette.client.get(path_of("odd"), actor=ROOT)
+    assert page.text.count(message) == 1 and "set Text column to a" in page.text
+    assert "<details open>" in page.text
+    told = {"body": "other", "minutes": "1"}
+    offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
+    assert offered.status_code == 200 and offered.json()["offer"]["texts"]
+    assert (await datasette.client.post(path_of("odd"), data=told, actor=ROOT)).status_code == 302
+    (run,) = jobs.runs(home)
+    assert json.loads(run["settings"])["body"] == ["other"]
+
+
 async def test_the_table_page_has_the_action_and_carries_filters(datasette, home):
     text = (await datasette.client.get("/blog/entry?id__gt=5&body__contains=Zo%C3%AB%27s", actor=ROOT)).text
     link = re.search(r'href="(/blog/entry/-/nanogpt[^"]*)"', text)[1].replace("&amp;", "&")

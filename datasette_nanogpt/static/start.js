@@ -18,6 +18,7 @@
       byId("estimate").textContent = error ?? estimate.text;
       if (error) return;
       byId("offer").textContent = offer.text;
+      byId("how").hidden = !offer.texts.length;
       const shown = offer.texts.map((textContent) =>
         Object.assign(document.createElement("p"), { className: "text", textContent }));
       byId("texts").replaceChildren(...shown);
