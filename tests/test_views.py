@@ -87,9 +87,6 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
         {"id": i, column: "[]" if column == "notes" else None, "other": f"[{text}]"}
         for i, text in enumerate(TEXTS)
     ]
-        {"id": i, column: "[]" if column == "notes" else None, "other": f"[{text}]"}
-        for i, text in enumerate(TEXTS)
-    ]
     sqlite_utils.Database(database)["odd"].insert_all(rows)
     page = await datasette.client.get(path_of("odd"), actor=ROOT)
     assert page.text.count(message) == 1 and "set Text column to a" in page.text
