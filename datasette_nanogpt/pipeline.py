@@ -350,7 +350,7 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
         )
     _, at = trainer.read_state(folder)
     minutes = options.minutes or meta["settings"]["minutes"]
-    iters = _steps_of_resume(options, meta)
+    iters = _steps_of_resume(options, meta, at["step"])
     done_by_time = minutes is not None and at["seconds"] >= minutes * 60
     if done_by_time or (iters is not None and at["step"] >= iters):
         raise NanogptError(
@@ -360,10 +360,12 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _steps_of_resume(options: Options, meta: dict[str, Any]) -> int | None:
-    """Who asks for more minutes gets them: the planner's limit ends with the run it was made for."""
+def _steps_of_resume(options: Options, meta: dict[str, Any], step: int) -> int | None:
+    """Who asks for minutes gets them where the steps are done: that limit ends with the run it was made for.
+    The planner's ends as well where more minutes are asked for than it had to plan with."""
     settings, planned = meta["settings"], "max_iters" not in meta["options"]
     more = planned and (options.minutes or 0) > (settings["run_minutes"] or settings["minutes"] or math.inf)
+    more |= bool(options.minutes) and step >= (settings["max_iters"] or math.inf)
     return options.max_iters or (None if more else settings["max_iters"])
 
 
@@ -590,14 +592,14 @@ def _reopen(options: Options, meta: dict[str, Any], folder: Path, staging: Path,
         for each in told
     ]
     *teachers, (config, settings) = generations
-    minutes, steps = options.minutes or settings.minutes, _steps_of_resume(options, meta)
+    tensors, at = trainer.read_state(folder)
+    minutes, steps = options.minutes or settings.minutes, _steps_of_resume(options, meta, at["step"])
     for i, (theirs, s) in enumerate(teachers):  # which may have come to an end of the run
         generations[i] = (
             theirs,
             replace(s, minutes=_nearer(s.minutes, minutes), max_iters=_nearer(s.max_iters, steps)),
         )
     generations[-1] = config, replace(settings, minutes=minutes, max_iters=steps)
-    tensors, at = trainer.read_state(folder)
     # A kill may have come after the weights were written and before anything else was.
     best = {k: json.loads(checkpoint.weights[k]) for k in ("step", "val_bpb", "val_loss")}
     at["best"] = min(at["best"], best["val_bpb"])

@@ -219,12 +219,19 @@ def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home):
     *_, last = run(by_time)
     settings = read_checkpoint(home / "nanogpt-blog").meta["settings"]
     assert last.status == "finished" and last.step == settings["max_iters"] and last.seconds < 50
-    with pytest.raises(NanogptError, match="give a larger --minutes"):  # as many are not more
-        run(Options(options.database, "entry", resume=True, minutes=0.9))
-    for event in train_table(Options(options.database, "entry", resume=True, minutes=1.0)):
-        if isinstance(event, Step):
-            break
-    assert event.step > last.step
+    with pytest.raises(NanogptError, match="give a larger --minutes"):
+        run(Options(options.database, "entry", resume=True, minutes=last.seconds / 120))
+    for minutes in (0.9, 1.0):  # what is left of them, and more
+        for event in train_table(Options(options.database, "entry", resume=True, minutes=minutes)):
+            if isinstance(event, Step):
+                break
+        assert event.step > last.step
+
+
+def test_minutes_go_on_with_a_run_that_has_all_its_steps(options, home):
+    *_, last = run(options)
+    resume = Options(options.database, "entry", resume=True, minutes=last.seconds / 60 + 0.02)
+    assert run(resume)[-1].step > last.step == options.max_iters
 
 
 def test_a_name_is_not_taken_over(options, home, make_model):
