@@ -4,14 +4,15 @@
     python benchmarks/plan_grid.py notes.db note --megabytes 3 --minutes 30 --sizes m l   # a few more cells
 
 Each cell is a whole run of training in a process of its own, with one thread, so as many cells as there are
-cores are measured side by side: the planner's rule is in readings of the text, which depend on the minutes
-and the machine together. A text is so many megabytes of the rows that a run of that table trains on, never
-of those it holds out, so that what is fitted here is not fitted to a score that is told elsewhere. A tenth
-of these rows is held out in turn.
+cores are measured side by side. A size that has time for it comes with models that teach it, as in any run:
+the readings are those of the last one. The planner's rule is in readings of the text, which depend on the
+minutes and the machine together. A text is so many megabytes of the rows that a run of that table trains on,
+never of those it holds out, so that what is fitted here is not fitted to a score that is told elsewhere. A
+tenth of these rows is held out in turn.
 
 What is measured is kept in plan_grid.json, cell by cell, and never measured twice. A run that ended by
-itself, after its last reading, stands for more minutes, too. At the end the whole file is printed: bits per
-byte, in brackets the readings, best size with a star; and what the planner chose.
+itself, and had no room for another teacher, stands for more minutes, too. At the end the whole file is
+printed: bits per byte, in brackets the readings, best size with a star; and what the planner chose.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from pathlib import Path
 from machine import machine
 from vs_nanogpt import train
 
-from datasette_nanogpt.plan import SIZES
+from datasette_nanogpt.plan import MOST_MODELS, SIZES
 
 GRID = Path(__file__).with_name("plan_grid.json")
 CELL = ("table", "megabytes", "minutes")
@@ -55,14 +56,14 @@ def measure(database: Path, table: str, minutes: float, size: str) -> dict:
     for _, event in train(str(database), table, minutes=minutes, size=size):
         if event["event"] == "prepared":
             tokens = event["corpus"]["train_tokens"]
-            step_tokens = event["settings"]["batch_size"] * event["config"]["block_size"]
         elif event["event"] == "finished":
             return {
                 "tokens": tokens,
                 "size": size,
                 "steps": event["step"],
                 "seconds": round(event["seconds"], 1),
-                "readings": round(event["step"] * step_tokens / tokens, 2),
+                "readings": round(event["epochs"], 2),
+                "models": event["models"],
                 "bpb": round(event["val_bpb"], 4),
                 "best_step": event["best_step"],
                 "mfu": event["mfu"] and round(event["mfu"], 2),
@@ -82,6 +83,8 @@ def known(rows: list[dict], cell: dict, size: str) -> dict | None:
     """The row of this cell, or of fewer minutes where the run ended before they were over."""
     for row in rows:
         ended = row["seconds"] < 57 * row["minutes"] and row["minutes"] <= cell["minutes"]
+        # Rows without a number of models were measured before a model could have a teacher.
+        ended &= row.get("models", MOST_MODELS) == MOST_MODELS
         text = cell | {"minutes": row["minutes"]} if ended else cell
         if row["size"] == size and in_cell(row, text):
             return row

@@ -52,13 +52,13 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
     for _ in training.tune():
         pass
     for _ in range(3):
-        training.train_step(1.0)
+        training.train_step(1.0, progress=0.0)
     synchronize(device)
     start_up = time.perf_counter() - began
     times = []
     while sum(times) < seconds or len(times) < 3:
         started = time.perf_counter()
-        training.train_step(1.0)
+        training.train_step(1.0, progress=0.0)
         synchronize(device)
         times.append(time.perf_counter() - started)
     step = statistics.median(times)

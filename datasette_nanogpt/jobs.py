@@ -208,7 +208,9 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
         raise NanogptError(f"Minutes must be more than 0 and at most {most:g}")
     old = json.loads(run["settings"])
     settings = {"database": run["database"]} | {key: old[key] for key in ("table", "sql") if key in old}
-    total = math.ceil((kept_state(home, run["name"]).get("seconds", 0.0) / 60 + more) * 10) / 10
+    done, given = kept_state(home, run["name"]).get("seconds", 0.0) / 60, old.get("minutes") or 0
+    # What is left, which was offered in tenths, is no more than the run was given: its plan stays.
+    total = given if more == round(given - done, 1) else math.ceil((done + more) * 10) / 10
     return {**settings, "name": run["name"], "resume": True, "minutes": total}
 
 

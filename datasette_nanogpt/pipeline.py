@@ -196,10 +196,10 @@ def _reason(ex: Exception, home: Path, ranks: Ranks) -> str | None:
 def _follow(ranks: Ranks) -> None:
     """The part of the processes that are not the first: to learn along, and nothing else."""
     while shared := ranks.share():
-        path, config, settings, corpus, kept = shared
+        path, config, settings, corpus, at, kept = shared
         leave_signals_to_rank_0()
         model = _build(config, settings)
-        state = trainer.read_state(path) if kept else None
+        state = trainer.read_state(path) if kept else ({}, at) if at else None
         teacher = trainer.read_teacher(path) if settings.generation else None
         tokens = _open_tokens(path, config, corpus)
         training = trainer.Training(
@@ -451,11 +451,13 @@ def _train(
                 yield trainer.Note(f"Now {place}, {size}{why if generation > first else ''}.")
             sample = yield from _trained(training, work, final, run, stop)
             over = training.seconds() >= 60 * (settings.minutes or math.inf)
-            if stop.requests or over or training.step >= (settings.max_iters or math.inf):
+            over |= training.step >= (settings.max_iters or math.inf)
+            if stop.requests or over:
                 break
         ranks.share()
 
-        status = meta["training"]["status"] = "stopped" if stop.requests else "finished"
+        status = "stopped" if stop.requests and not over else "finished"
+        meta["training"] |= {"status": status, "step": training.step, "seconds": round(training.seconds(), 1)}
         _write_meta(work)
         run.update(progress=1.0, eta=0.0)
         yield Finished(
@@ -510,8 +512,8 @@ def _begin(work: _Work, generation: int, state: trainer.State | None, ranks: Ran
     from .word_pairs import start_from_word_pairs
 
     (config, settings), corpus = work.generations[generation], work.meta["corpus"]
-    kept = bool(state and state[0])
-    ranks.share((work.path, config, settings, corpus, kept))
+    kept, at = bool(state and state[0]), state and state[1]
+    ranks.share((work.path, config, settings, corpus, at, kept))
     tokens = _open_tokens(work.path, config, corpus)
     model = _build(config, settings)
     if config.arch == "qwen3" and not kept:
@@ -709,14 +711,11 @@ def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
     """What the device decides. None is for the trainer to measure: nanoGPT's own recipe is left as it is."""
     import torch
 
-    bf16, measured = False, None
+    bf16, measured = None, None
     if device.startswith("cuda"):
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        measured = True
     elif device == "mps" or arch == "gpt2":
-        measured = False
-    else:
-        bf16 = None
+        bf16 = measured = False
     return {"device": device, "compile": measured if compiled is None else compiled, "bf16": bf16}
 
 

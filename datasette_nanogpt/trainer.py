@@ -221,6 +221,8 @@ class Training:
                 self.save_state()
         elif self.evaluated != self.step:
             yield from self.evaluate(stop)
+            if self.evaluated != self.step and not self.annealing:  # stopped at once meanwhile
+                self.save_state()
 
     def follow(self) -> None:
         """What the other processes do: as rank 0 says, step by step."""
@@ -328,9 +330,10 @@ class Training:
         return max(expected, min(expected / s.share, most))
 
     def evaluation_due(self) -> bool:
-        if interval := self.settings.eval_interval:
-            return self.step % interval == 0
-        return self.seconds() >= self.next_evaluation
+        due = self.seconds() >= self.next_evaluation
+        if interval := self.settings.eval_interval:  # however long it is, a kill must not lose all
+            return self.step % interval == 0 or due and self.best == math.inf
+        return due
 
     def state_due(self) -> bool:
         """Not before the first weights are kept, and not after the early decay began."""
@@ -370,9 +373,10 @@ class Training:
 
     def on_device(self, windows: np.ndarray) -> torch.Tensor:
         batch = torch.from_numpy(windows)
-        if self.settings.device.startswith("cuda"):  # copied while the GPU is still at the step before
-            batch = batch.pin_memory()
-        return batch.to(self.settings.device, non_blocking=True)
+        if not self.settings.device.startswith("cuda"):
+            return batch.to(self.settings.device)
+        # Copied while the GPU is still at the step before.
+        return batch.pin_memory().to(self.settings.device, non_blocking=True)
 
     def train_step(self, rate: float, progress: float) -> None:
         """One step at that share of the full rate, when so much of this model's training is done."""

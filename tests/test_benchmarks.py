@@ -29,6 +29,16 @@ def test_sample_speed(tmp_path):
     assert size["numpy_us"] > size["floor_cache_us"] > 0
 
 
+def test_train_speed(tmp_path):
+    out = tmp_path / "speed.json"
+    command = [sys.executable, BENCHMARKS / "train_speed.py", "xs", "--seconds", "0.01", "--no-compile"]
+    command += ["--vocab-size", "300", "--device", "cpu", "--json", out]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert [line.split()[:2] for line in told.splitlines()[2:]] == [["xs", "fp32"], ["xs", "bf16"]]
+    rows = json.loads(out.read_text())["rows"]
+    assert all(row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows)
+
+
 def test_plan_grid(tmp_path):
     with sqlite3.connect(tmp_path / "notes.db") as db:
         db.execute("create table note (title, body)")
@@ -67,6 +77,8 @@ def test_a_run_that_ended_by_itself_stands_for_more_minutes(monkeypatch):
         return cell | {"size": size, "seconds": seconds, "bpb": bpb, "tokens": 5000, "readings": 4}
 
     rows = [row(1, "xs", 20, 2.5), row(1, "s", 60, 2.0), row(3, "m", 181, 1.5)]
+    taught = row(1, "l", 20, 1.4) | {"models": 2}
+    assert known([taught], rows[2], "l") is None  # three minutes have room for a third
     assert known(rows, rows[2], "xs") is rows[0]
     assert known(rows, rows[2], "s") is None and known(rows, rows[0], "m") is None
     chosen = {"table": "note", "megabytes": 1, "minutes": 3, "chosen": "m"}

@@ -14,7 +14,7 @@ from conftest import TEXTS
 from datasette.app import Datasette
 from datasette.plugins import pm
 
-from datasette_nanogpt import jobs
+from datasette_nanogpt import jobs, trainer
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
@@ -106,6 +106,18 @@ async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, 
     with jobs.registry(home) as db:
         scores = db.execute("select run, count(*) from samples group by run").fetchall()
     assert [tuple(row) for row in scores] == [(run, scores[0][1]) for run in ids]
+
+
+@pytest.mark.parametrize("done", [119, 122, 125])
+def test_what_is_left_of_a_run_is_no_more_than_it_was_given(home, enqueue, done):
+    run = jobs.find_run(home, enqueue(minutes=10))
+    jobs.end(home, run["id"], "interrupted")
+    run = jobs.find_run(home, run["id"])
+    (home / run["name"]).mkdir()
+    trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": float(done)})
+    offered = jobs.resumable(home, run)
+    assert jobs.settings_to_resume(home, run, str(offered), 60)["minutes"] == 10
+    assert jobs.settings_to_resume(home, run, "9", 60)["minutes"] > 10
 
 
 async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueue, worker):

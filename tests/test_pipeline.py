@@ -131,6 +131,30 @@ def test_a_resumed_run_that_is_stopped_at_once_keeps_what_it_had(options, home):
     assert [row["status"] for row in db["runs"].rows] == ["stopped", "stopped"]
 
 
+def test_a_stop_at_once_tells_the_steps_that_a_resume_goes_on_from(options, home):
+    stop, scored = Stop(), None
+    for event in train_table(replace(options, max_iters=10**6, eval_interval=10**5), stop):
+        scored = scored or (isinstance(event, Evaluation) and event.step) or None
+        if scored and isinstance(event, Step) and event.step > scored:
+            stop.requests = 2
+    told = read_checkpoint(home / "nanogpt-blog").meta["training"]["step"]
+    assert event.step == told > scored
+    resumed = next(
+        e
+        for e in train_table(Options(options.database, "entry", resume=True, max_iters=10**6))
+        if isinstance(e, Prepared)
+    )
+    assert resumed.resumed_from == told
+
+
+def test_a_stop_during_the_last_score_ends_a_run_that_is_whole(options):
+    stop = Stop()
+    for event in train_table(options, stop):
+        if isinstance(event, Evaluation) and event.step == options.max_iters:
+            stop.requests = 1
+    assert (event.status, event.step) == ("finished", options.max_iters)
+
+
 def test_a_run_that_was_killed_is_called_interrupted(options, home):
     run(options)
     db = sqlite_utils.Database(home / "nanogpt.db")

@@ -108,6 +108,17 @@ def test_two_processes_go_on_to_the_next_model(database, home, start):
 
 
 @pytest.mark.long
+def test_each_model_of_two_processes_learns_what_it_does_in_one(database, home, start, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    limits = ["--minutes", 2, "--eval-interval", 10**6]
+    alone, _ = finish(start(database, "entry", *TINY, "--name", "one", *limits, launcher=()))
+    both, _ = finish(start(database, "entry", *TINY, "--name", "two", *limits))
+    mine, theirs = ([e for e in run if e["event"] == "evaluation"] for run in (alone, both))
+    assert len(mine) > 1 and [e["step"] for e in mine] == [e["step"] for e in theirs]
+    assert [e["val_bpb"] for e in theirs] == pytest.approx([e["val_bpb"] for e in mine], rel=1e-3)
+
+
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
 def test_ctrl_c_ends_all_and_keeps_what_was_learnt(database, home, start):
     process = start(database, "entry", *ENDLESS)

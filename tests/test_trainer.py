@@ -159,17 +159,28 @@ def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
     assert rates[:4] == pytest.approx([1 / 3, 2 / 3, 1, 1])
 
 
-def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch):
+@pytest.mark.parametrize("scores", [1, 3])  # 3: during the last one
+def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch, scores):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(trainer, "LOGITS", 1)  # so that a score has many parts
     stop, seen = Stop(), []
     for event in run(tokens, tmp_path, SETTINGS, stop=stop):
-        if isinstance(event, Busy) and any(type(e) is Evaluation for e in seen):
+        if isinstance(event, Busy) and sum(type(e) is Evaluation for e in seen) == scores:
             stop.requests = 2
         seen.append(event)
-    assert [e.step for e in seen if type(e) is Evaluation] == [10]
+    assert [e.step for e in seen if type(e) is Evaluation] == [10, 20, 30][:scores]
     assert type(seen[-1]) is Busy and "scoring" in seen[-1].what
-    assert read_state(tmp_path)[1]["step"] == 20  # saved all the same
+    assert read_state(tmp_path)[1]["step"] == 10 * scores + 10  # saved all the same
+
+
+def test_the_first_score_comes_early_however_long_the_interval(tokens, tmp_path):
+    training = Training(
+        new_model(), tokens, replace(SETTINGS, eval_interval=10**6, minutes=5.0), lambda *_: tmp_path
+    )
+    training.step, training.next_evaluation = 3, 0.0
+    assert training.evaluation_due()
+    training.best = 2.0
+    assert not training.evaluation_due()
 
 
 def test_a_score_after_the_first_step_has_a_training_loss(tokens, tmp_path):
