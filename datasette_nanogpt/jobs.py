@@ -172,17 +172,19 @@ def forget(home: Path, run: int) -> None:
             db.execute(f"delete from {table} where run = ?", [run])
 
 
-def resumable(home: Path, run: dict[str, Any]) -> float | None:
-    """How many minutes to offer for going on with a run: what is left, or 3. None where it cannot."""
-    if run["kind"] != "train":
-        return None
-    latest = runs(home, "name = ? and kind = 'train'", run["name"])
+def resumable(home: Path, run: dict[str, Any], most: float) -> float | None:
+    """How many minutes to offer for going on with a run: what is left, or 3, at most `most`. None where it
+    cannot. What is kept is of the last run with a score: one that ended before that replaced nothing."""
+    theirs = "val_bpb is not null or json_extract(settings, '$.resume')"
+    under_way = f"status not in ({', '.join(map(repr, OVER))})"
+    where = f"name = ? and kind = 'train' and ({theirs} or {under_way})"
+    latest = next(iter(runs(home, where, run["name"])), None)
     state = home / run["name"] / "training" / "state.safetensors"
-    if run["status"] not in OVER or latest[0]["id"] != run["id"] or not state.exists():
+    if run["status"] not in OVER or not latest or latest["id"] != run["id"] or not state.exists():
         return None
     given = json.loads(run["settings"]).get("minutes") or 0
     left = given - kept_state(home, run["name"]).get("seconds", 0.0) / 60
-    return round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0
+    return min(round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0, most)
 
 
 def kept_state(home: Path, name: str) -> dict[str, Any]:
@@ -195,7 +197,7 @@ def kept_state(home: Path, name: str) -> dict[str, Any]:
 
 def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: float) -> dict[str, Any]:
     """The settings of a run that goes on with another one for so many minutes more."""
-    offered = resumable(home, run)
+    offered = resumable(home, run, most)
     if offered is None:
         raise NanogptError(
             "This run cannot be resumed: it is not the last one of its model, or nothing was saved"

@@ -363,8 +363,8 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
 def _steps_of_resume(options: Options, meta: dict[str, Any], step: int) -> int | None:
     """Who asks for minutes gets them where the steps are done: that limit ends with the run it was made for.
     The planner's ends as well where more minutes are asked for than it had to plan with."""
-    settings, planned = meta["settings"], "max_iters" not in meta["options"]
-    more = planned and (options.minutes or 0) > (settings["run_minutes"] or settings["minutes"] or math.inf)
+    settings, asked = meta["settings"], meta["options"]
+    more = "max_iters" not in asked and (options.minutes or 0) > (asked.get("minutes") or DEFAULT_MINUTES)
     more |= bool(options.minutes) and step >= (settings["max_iters"] or math.inf)
     return options.max_iters or (None if more else settings["max_iters"])
 

@@ -6,9 +6,11 @@ import hashlib
 import os
 import shlex
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -25,6 +27,8 @@ TITLES = ("title", "name", "headline", "subject")
 BODIES = ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message")
 QUERY = "query"  # what stands for a table's name with --sql
 BUSY_SECONDS = 5  # how long to wait for a writer to let go
+DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `within`, by the monotonic clock
+INSTRUCTIONS = 100_000  # of SQLite's machine, some milliseconds, between looks at the clock
 SAMPLE_ROWS, SAMPLE_CHARS = 100, 5_000  # what is read to choose columns and to tell HTML
 
 
@@ -401,7 +405,20 @@ def _open(path: Path, how: str) -> sqlite3.Connection:
     uri = f"{path.as_uri()}?{how}"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     db.text_factory = _decode
+    if deadline := DEADLINE.get(None):
+        db.set_progress_handler(lambda: time.monotonic() > deadline, INSTRUCTIONS)
     return db
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Let nothing that is read meanwhile take longer: a condition may ask for any amount of work. Raises
+    NanogptError, as whatever cannot be read does."""
+    token = DEADLINE.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        DEADLINE.reset(token)
 
 
 def _explain(path: Path, error: str) -> str:
@@ -412,6 +429,8 @@ def _explain(path: Path, error: str) -> str:
         )
     if "locked" in error or "busy" in error:
         return f"{path} is locked by another program: try again when that is done, or close it."
+    if error == "interrupted":
+        return "Reading the rows takes too long: try a simpler condition."
     if "malformed" in error:
         return f"{path} is damaged. To save what is left: sqlite3 {path.name} .recover | sqlite3 new.db"
     if not os.access(path, os.R_OK):
@@ -508,6 +527,8 @@ def _blaming(option: str, value: str | None, advice: str = "") -> Iterator[None]
         why = str(error).rstrip(".")
         if why == 'near ")": syntax error' and ")" not in value:  # the bracket is ours
             why = "it ends too early"
+        if why == "interrupted":
+            why = "it takes too long"
         raise NanogptError(f"{option} {' '.join(value.split())!r} does not work: {why}.{advice}") from error
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain, count, islice
@@ -20,12 +20,13 @@ from llm_nanogpt.errors import NanogptError
 from . import jobs
 from .events import text_size
 from .plan import MOST_EPOCHS, SIZES, Plan, choose_plan, choose_vocab_size, others_come, work_per_step
-from .source import NoText, Source, connect, location, open_source, quote
+from .source import NoText, Source, connect, location, open_source, quote, within
 
 PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
 SAMPLED_ROWS = 200  # read to estimate how much text there is
 MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
+CONDITION_SECONDS = 10.0  # to read what meets a condition: a server's threads are for all
 EXCERPT = 300  # characters shown of a row
 RECENT_RUNS = 10  # the fastest of which tells what this machine does
 BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
@@ -164,16 +165,15 @@ def offer_and_estimate(
     target: Target, where: str | None, told: str, form: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """What the form shows, as it was filled in or, where its rows cannot be read so, as it is at first.
-    Where that finds no text either, a column can still be chosen."""
+    Where no text is found, a column can still be chosen."""
     try:
         offered = offer(target, where, told, form)
+    except NoText as ex:
+        name = default_name(target.home, location(str(target.path)), target.table)
+        minutes = minutes_offered(target.limits)
+        return {"text": in_words_of_the_form(ex), "texts": [], "name": name, "minutes": minutes}, None
     except NanogptError:
-        try:
-            return offer(target, where, told), None
-        except NoText as ex:
-            name = default_name(target.home, location(str(target.path)), target.table)
-            minutes = minutes_offered(target.limits)
-            return {"text": in_words_of_the_form(ex), "texts": [], "name": name, "minutes": minutes}, None
+        return offer(target, where, told), None
     with suppress(NanogptError):  # a name is not asked for: a bad one changes nothing
         return offered, estimate(target, settings_from_form(target, {**form, "name": ""}, where))
     return offered, None
@@ -193,16 +193,18 @@ def _read(
     where: str | None,
     title: str | None,
     body: tuple[str, ...],
-    _as_of: int,
+    _as_of: tuple[int, ...],
 ) -> dict[str, Any]:
     """What the rows have, remembered until the file changes."""
-    source = open_table(path, in_memory, table, where, title=title, body=body)
-    texts = list(islice(source.documents(), SAMPLED_ROWS))
-    if not texts:
-        raise NoText(f"The first rows of {table} have no text: set --body to another column")
+    with _patience(where):
+        source = open_table(path, in_memory, table, where, title=title, body=body)
+        texts = list(islice(source.documents(), SAMPLED_ROWS))
+        if not texts:
+            raise NoText(f"The first rows of {table} have no text: set --body to another column")
+        size = _text_bytes(source, texts)
     return {
         "rows": source.row_count,
-        "bytes": _text_bytes(source, texts),
+        "bytes": size,
         "title": source.title,
         "body": list(source.body),
         "html": sorted(source.is_html),
@@ -210,8 +212,15 @@ def _read(
     }
 
 
-def _changed(path: str | None) -> int:
-    return os.stat(path).st_mtime_ns if path and os.path.exists(path) else 0
+def _patience(where: str | None):
+    """How long to wait for what is read meanwhile."""
+    return within(CONDITION_SECONDS) if where else nullcontext()
+
+
+def _changed(path: str | None) -> tuple[int, ...]:
+    """What differs once a database was written to, to the file itself or to the log beside it."""
+    files = [Path(f"{path}{suffix}") for suffix in ("", "-wal")] if path else []
+    return tuple(n for f in files if f.exists() for n in (f.stat().st_mtime_ns, f.stat().st_size))
 
 
 def minutes_offered(limits: Limits) -> list[float]:
@@ -333,7 +342,8 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
     where = text.get("where") or where
     title, body = _columns(form)
     try:
-        source = open_table(target.path, target.in_memory, target.table, where, title=title, body=body)
+        with _patience(where):
+            source = open_table(target.path, target.in_memory, target.table, where, title=title, body=body)
     except NanogptError as ex:
         field = "body" if isinstance(ex, NoText) else "where" if text.get("where") else ""
         raise Refused({field: in_words_of_the_form(ex)}) from ex
@@ -359,6 +369,8 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
             settings[key] = text[key]
             if text[key] not in choices:
                 problems[key] = f"{LABELS[key]} must be one of {', '.join(choices)}"
+    if settings.get("tokenizer") == "char" and settings.get("vocab_size"):
+        problems["vocab_size"] = "Leave Vocabulary out: a tokenizer of characters has one of its own"
     if not problems:
         problems |= _shape_problems(settings, limits)
     if problems:

@@ -308,7 +308,7 @@ async def run_page(datasette, request):
     live = {"run": told_run(run, origin), **{key: found[key] for key in ("metrics", "samples", "next")}}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
-    behind = await asyncio.to_thread(chart.earlier, home, run)
+    behind, most = await asyncio.to_thread(chart.earlier, home, run), start.Limits.of(datasette).max_minutes
     may_train = await may(datasette, request.actor, "nanogpt-train", origin)
     checkpoint = await asyncio.to_thread(found_model, home, run["name"])
     ours = checkpoint and origin_of_model(datasette, checkpoint.meta) == origin
@@ -320,10 +320,10 @@ async def run_page(datasette, request):
         "origin": origin,
         "live": chart.for_script({**live, "samples": [], "earlier": behind}),
         "plan": json.loads(run["plan"] or "{}"),
-        "settings": told_settings(json.loads(run["settings"])),
+        "settings": told_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
         "command": command_line(run, datasette.plugins_dir) if may_train else None,
-        "more_minutes": await asyncio.to_thread(jobs.resumable, home, run) if may_train else None,
+        "more_minutes": await asyncio.to_thread(jobs.resumable, home, run, most) if may_train else None,
         "kept_step": (await asyncio.to_thread(jobs.kept_state, home, run["name"])).get("step"),
     }
     return await render(datasette, request, "nanogpt_run.html", context)
@@ -336,11 +336,11 @@ def found_model(home, name: str) -> Checkpoint | None:
     return None
 
 
-def told_settings(settings: dict[str, Any]) -> dict[str, str]:
-    """Settings of a run, as the form calls them."""
-    told = {}
+def told_settings(settings: dict[str, Any], may_train: bool) -> dict[str, str]:
+    """Settings of a run, as the form calls them. SQL may name tables and values that are private."""
+    told, untold = {}, ("database", "token") + (() if may_train else ("where", "sql"))
     for key, value in settings.items():
-        if key not in ("database", "token"):
+        if key not in untold:
             label = start.LABELS.get(key, key.replace("_", " ")).lower()
             value = "yes" if value is True else f"{value:g}" if isinstance(value, float) else value
             told[label] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)

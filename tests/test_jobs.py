@@ -115,9 +115,18 @@ def test_what_is_left_of_a_run_is_no_more_than_it_was_given(home, enqueue, done)
     run = jobs.find_run(home, run["id"])
     (home / run["name"]).mkdir()
     trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": float(done)})
-    offered = jobs.resumable(home, run)
+    with jobs.registry(home) as db:
+        db.execute("update runs set val_bpb = 2.0")
+    offered = jobs.resumable(home, run, 60)
     assert jobs.settings_to_resume(home, run, str(offered), 60)["minutes"] == 10
     assert jobs.settings_to_resume(home, run, "9", 60)["minutes"] > 10
+    assert jobs.resumable(home, run, 2) == 2
+    # A run that was to replace this one and never had a score took nothing away, and has nothing itself.
+    another = jobs.find_run(home, enqueue(n_layer=6))
+    assert jobs.resumable(home, run, 60) is None
+    jobs.end(home, another["id"], "stopped")
+    assert jobs.resumable(home, run, 60) == offered
+    assert jobs.resumable(home, jobs.find_run(home, another["id"]), 60) is None
 
 
 async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueue, worker):

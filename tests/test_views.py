@@ -99,6 +99,38 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     assert json.loads(run["settings"])["body"] == ["other"]
 
 
+async def test_a_column_without_text_is_told(datasette, database):
+    sqlite_utils.Database(database)["odd"].insert_all({"body": text, "notes": ""} for text in TEXTS)
+    told = {"body": "notes", "estimate": 1}
+    answer = (await datasette.client.post(path_of("odd"), json=told, actor=ROOT)).json()
+    assert "no text" in answer["offer"]["text"] and not answer["offer"]["texts"] and not answer["estimate"]
+
+
+async def test_a_condition_that_takes_too_long_is_refused(datasette, monkeypatch):
+    monkeypatch.setattr(start, "CONDITION_SECONDS", 0.1)
+    endless = "id in (with recursive c(x) as (select 1 union all select x + 1 from c) select x from c)"
+    answer = await datasette.client.post(path_of("entry"), json={"where": endless, "estimate": 1}, actor=ROOT)
+    assert answer.status_code == 400 and "takes too long" in answer.json()["error"]
+
+
+async def test_the_form_sees_what_was_written_to_the_log_of_a_database(datasette, database):
+    db = sqlite_utils.Database(database)
+    db.enable_wal()
+    before = (await datasette.client.get(path_of("entry"), actor=ROOT)).text
+    assert f"{len(TEXTS)} rows" in before
+    db["entry"].delete_where("id < 100")
+    assert f"{len(TEXTS) - 100} rows" in (await datasette.client.get(path_of("entry"), actor=ROOT)).text
+
+
+async def test_a_condition_is_told_to_those_who_may_train(datasette, home, database):
+    path = "/-/nanogpt/runs/1"
+    form = {"minutes": "1", "where": "id < 77"}
+    assert (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).status_code == 302
+    assert "id &lt; 77" in (await datasette.client.get(path, actor=ROOT)).text
+    seen = await datasette.client.get(path)
+    assert seen.status_code == 200 and "id &lt; 77" not in seen.text
+
+
 async def test_the_table_page_has_the_action_and_carries_filters(datasette, home):
     text = (await datasette.client.get("/blog/entry?id__gt=5&body__contains=Zo%C3%AB%27s", actor=ROOT)).text
     link = re.search(r'href="(/blog/entry/-/nanogpt[^"]*)"', text)[1].replace("&amp;", "&")
@@ -194,6 +226,7 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
     [
         ({"minutes": "1000"}, "Minutes must be from 0.1 to 60"),
         ({"minutes": "x", "n_layer": "0"}, "Layers must be from 1 to 1,000, not 0"),
+        ({"tokenizer": "char", "vocab_size": "300"}, "Leave Vocabulary out"),
         ({"batch_size": "1.5"}, "Batch must be a whole number"),
         ({"n_embd": "7"}, "change Heads"),
         ({"name": "../x"}, "no name for a model"),
@@ -431,7 +464,7 @@ async def lines_of(datasette, **settings):
 async def test_text_is_written_and_compared_with_the_table(datasette, database):
     train(database)
     page = await datasette.client.get("/-/nanogpt/models/nanogpt-blog?prompt=Row&seed=7", actor=ROOT)
-    assert ">Row</textarea>" in page.text and "llm -m nanogpt-blog Row" in page.text
+    assert ">\nRow</textarea>" in page.text and "llm -m nanogpt-blog Row" in page.text
     one, two = [await lines_of(datasette, prompt="Row", seed=7, samples=2, max_tokens=20) for _ in "ab"]
     texts = "".join(line.get("text", "\0" if "sample" in line else "") for line in one).split("\0")
     looked = 300 if any(len(text.split()) >= WORDS for text in texts) else 0  # too short to recite anything

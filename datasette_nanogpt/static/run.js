@@ -122,7 +122,9 @@
 
   // The links, the buttons and the settings are the server's: take them from a fresh copy of this page.
   async function refresh() {
-    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    const response = await fetch(location.href).catch(() => null);
+    if (!response?.ok) return void setTimeout(refresh, 2000);  // else the buttons would stay those of before
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const id of ["model", "actions", "settings"]) {
       const fresh = page.getElementById(id);
       const focused = byId(id).contains(document.activeElement);

@@ -15,7 +15,7 @@
       });
       const { error, estimate, offer } = await response.json();
       if (mine !== asked) return;
-      byId("estimate").textContent = error ?? estimate.text;
+      byId("estimate").textContent = error ?? estimate?.text ?? "";
       if (error) return;
       byId("offer").textContent = offer.text;
       byId("how").hidden = !offer.texts.length;
