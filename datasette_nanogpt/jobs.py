@@ -212,7 +212,8 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
     settings = {"database": run["database"]} | {key: old[key] for key in ("table", "sql") if key in old}
     done, given = kept_state(home, run["name"]).get("seconds", 0.0) / 60, old.get("minutes") or 0
     # What is left, which was offered in tenths, is no more than the run was given: its plan stays.
-    total = given if more == round(given - done, 1) else math.ceil((done + more) * 10) / 10
+    rest = run["status"] != "finished" and more == round(given - done, 1)
+    total = given if rest else math.ceil((done + more) * 10) / 10
     return {**settings, "name": run["name"], "resume": True, "minutes": total}
 
 

@@ -361,12 +361,13 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
 
 
 def _steps_of_resume(options: Options, meta: dict[str, Any], step: int) -> int | None:
-    """Who asks for minutes gets them where the steps are done: that limit ends with the run it was made for.
-    The planner's ends as well where more minutes are asked for than it had to plan with."""
-    settings, asked = meta["settings"], meta["options"]
-    more = "max_iters" not in asked and (options.minutes or 0) > (asked.get("minutes") or DEFAULT_MINUTES)
-    more |= bool(options.minutes) and step >= (settings["max_iters"] or math.inf)
-    return options.max_iters or (None if more else settings["max_iters"])
+    """Who asks for more minutes than the planner had gets them, and where all steps are done who asks for
+    others than it had: a limit of steps ends with the run it was made for."""
+    asked, minutes, limit = meta["options"], options.minutes or 0, meta["settings"]["max_iters"]
+    planned = None if "max_iters" in asked else asked.get("minutes") or DEFAULT_MINUTES
+    more = planned is not None and minutes > planned
+    more |= step >= (limit or math.inf) and minutes not in (0, planned)
+    return options.max_iters or (None if more else limit)
 
 
 Generation = tuple[GPTConfig, trainer.Settings]  # a model of the run, and how it is trained
