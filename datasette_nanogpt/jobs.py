@@ -176,9 +176,8 @@ def resumable(home: Path, run: dict[str, Any], most: float) -> float | None:
     """How many minutes to offer for going on with a run: what is left, or 3, at most `most`. None where it
     cannot. What is kept is of the last run with a score: one that ended before that replaced nothing."""
     theirs = "val_bpb is not null or json_extract(settings, '$.resume')"
-    under_way = f"status not in ({', '.join(map(repr, OVER))})"
-    where = f"name = ? and kind = 'train' and ({theirs} or {under_way})"
-    latest = next(iter(runs(home, where, run["name"])), None)
+    where = f"name = ? and kind = 'train' and ({theirs} or status in ('queued', ?, ?))"
+    latest = next(iter(runs(home, where, run["name"], *UNDER_WAY)), None)
     state = home / run["name"] / "training" / "state.safetensors"
     if run["status"] not in OVER or not latest or latest["id"] != run["id"] or not state.exists():
         return None
