@@ -74,15 +74,17 @@ class RemoteCorpus(Corpus):
             f"select next, done from {STATE} where name = ?", [source.table]
         ).fetchone()
         (count,) = db.execute(f"select count(*) from {quote(source.table)}").fetchone()
-        columns = source.columns if document_hook() else source.used
+        # All columns go unnamed: among them is rowid, which Datasette does not take by name.
+        named = () if document_hook() else source.used
+        columns = named or source.columns
         insert = f"insert into {quote(source.table)} ({', '.join(map(quote, columns))}) values "
         insert += f"({', '.join('?' * len(columns))})"
         total = 0
         while not done:
             if self.sql:
-                page = self.server.query(self.sql, following)
+                page = self.server.query(self.sql, self.where, following)
             else:
-                page = self.server.page(source.table, following, columns, self.where, with_total=not total)
+                page = self.server.page(source.table, following, named, self.where, with_total=not total)
             following, total, done = page.following, page.total or total, not page.following
             with db:
                 db.executemany(insert, ([_value(row.get(column)) for column in columns] for row in page.rows))
@@ -123,7 +125,7 @@ def open_remote(
         sample = Path(folder) / copy.name
         with _writing(sample) as db:
             for table in tables or [QUERY]:
-                page = server.query(sql, "", SAMPLE_ROWS) if sql else server.sample(table, where)
+                page = server.query(sql, where, "", SAMPLE_ROWS) if sql else server.sample(table, where)
                 if not page.rows:
                     raise NanogptError(f"{url} has no such rows in {table}: choose other ones.")
                 columns = list(page.rows[0])
@@ -221,10 +223,10 @@ class Server:
         total = data.get("count") or data.get("filtered_table_rows_count")  # 1.0, 0.6x
         return Page(data["rows"], data.get("next") or "", total or 0)
 
-    def query(self, sql: str, following: str, size: int = QUERY_ROWS) -> Page:
+    def query(self, sql: str, where: str | None, following: str, size: int = QUERY_ROWS) -> Page:
         """Rows of a query, which has pages only if we ask for them."""
-        start = int(following or 0)
-        limited = f"select * from (\n{sql.strip().rstrip(';')}\n) limit {size} offset {start}"
+        start, condition = int(following or 0), f"where ({where}\n) " if where else ""
+        limited = f"select * from (\n{sql.strip().rstrip(';')}\n) {condition}limit {size} offset {start}"
         data = self._get(f"{self.url}.json", [("sql", limited), ("_shape", "objects")], None)
         rows = data["rows"]
         more = bool(rows) and (len(rows) == size or data.get("truncated"))
@@ -249,7 +251,7 @@ class Server:
         )
         try:
             data = retrying(self._ask, url, params, table)
-        except (Answer, httpx2.TransportError, httpx2.InvalidURL) as error:
+        except (Answer, httpx2.RequestError, httpx2.InvalidURL) as error:
             raise NanogptError(
                 f"{self.url} does not answer ({error or type(error).__name__}): try again later, "
                 "what was fetched is kept."
@@ -279,8 +281,11 @@ class Server:
         return data
 
     def _tables(self) -> str:
-        response = self.client.get(f"{self.url}.json")
-        if response.status_code != 200:
+        import httpx2
+
+        try:
+            tables = self.client.get(f"{self.url}.json").raise_for_status().json().get("tables", [])
+        except (httpx2.HTTPError, ValueError):
             return " Give the database as https://HOST/DATABASE."
-        names = [table["name"] for table in response.json().get("tables", []) if not table.get("hidden")]
+        names = [table["name"] for table in tables if not table.get("hidden")]
         return f" It has: {', '.join(names)}." if names else ""

@@ -80,7 +80,10 @@ class Source:
             file.execute(f"create table document ({', '.join(f'c{i}' for i in range(len(self.keys) + 1))})")
             marks = ", ".join("?" * (len(self.keys) + 1))
             read = ((*values, text) for values, text in self._read(self.keys))
-            file.executemany(f"insert into document values ({marks})", read)
+            try:
+                file.executemany(f"insert into document values ({marks})", read)
+            except sqlite3.Error as error:
+                raise NanogptError(f"No rows fit in a temporary file: {error}. Is there room?") from error
             for *values, text in file.execute("select * from document order by rowid"):
                 yield dict(zip(self.keys, values, strict=True)), text
 
@@ -505,7 +508,8 @@ def _columns(db: sqlite3.Connection, relation: str, sql: str | None = None) -> t
 def _count(
     db: sqlite3.Connection, table: str, rows: str, where: str | None, columns: Sequence[str], sql: str | None
 ) -> int:
-    with _blaming("--where", where, f" The columns are: {_names(columns)}."), _blaming("--sql", sql):
+    # The query alone was tried before: what fails now is the condition, if there is one.
+    with _blaming("--sql", sql), _blaming("--where", where, f" The columns are: {_names(columns)}."):
         (count,) = db.execute(f"select count(*) from {rows}").fetchone()
     if count:
         return count

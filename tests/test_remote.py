@@ -13,6 +13,8 @@ from itertools import chain, repeat
 
 import httpx2
 import pytest
+from datasette import hookimpl
+from datasette.plugins import pm
 
 from datasette_nanogpt import remote
 from datasette_nanogpt.dataset import finish
@@ -114,6 +116,7 @@ def proxy(datasette, monkeypatch):
             if isinstance(failure, int):
                 self.send_response(failure)
                 self.send_header("Retry-After", "0")
+                self.send_header("Location", self.path)
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
             found = httpx2.get(
@@ -185,6 +188,7 @@ def test_failures_are_tried_again(proxy, database, failures):
         (["entry"], {"where": "stars > 2 and id < 1900 -- late"}),
         (["entry"], {"title": "body", "body": ["stars", "cover"]}),
         ([], {"sql": "select title || '!' as title, body from entry where id > 50; "}),
+        ([], {"sql": "select title, body, id from entry", "where": "id < 9 -- few"}),
     ],
 )
 def test_every_kind(proxy, database, tables, options):
@@ -258,6 +262,25 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "does not answer (status 502)" in fails(proxy.url, ["entry"])
     proxy.failures = repeat("drop")
     assert "does not answer" in fails(proxy.url, ["entry"])
+    proxy.failures = repeat(302)  # as where one must log in
+    assert "does not answer" in fails(proxy.url, ["entry"])
+    proxy.failures = chain([404], repeat("drop"))
+    assert "has no table 'nope'. Give the database as https://HOST" in fails(proxy.url, ["nope"])
+
+
+class Plugin:
+    @hookimpl
+    def nanogpt_document(self, database, table, row):
+        return f"{row['body']}, by a plugin" if row["body"] == "one" else None
+
+
+def test_a_plugin_writes_documents_of_a_table_without_a_key(proxy):
+    plugin = Plugin()
+    pm.register(plugin)
+    try:
+        assert list(fetch(proxy.url, ["bare"]).documents()) == ["one, by a plugin", "two"]
+    finally:
+        pm.unregister(plugin)
 
 
 def test_a_token_is_not_written_to_the_registry():

@@ -329,6 +329,8 @@ def test_mistakes_in_a_query(make):
         "The query of --sql has no column of text. It has: 1."
     )
     assert "The query of --sql has no column x." in fails(path, "query", sql="select * from t", body=["x"])
+    wrong = fails(path, "query", sql="select title, body from t", where="nope = 1")
+    assert wrong.startswith("--where 'nope = 1' does not work: no such column: nope. The columns are: title")
     assert "--sql yields no rows" in fails(path, "q", sql="select * from t where 0")
     assert read(path, "t") == ["a\n\nb"]
     with pytest.raises(NanogptError, match="--sql: one of the two"):
