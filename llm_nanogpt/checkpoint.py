@@ -5,9 +5,10 @@ A folder is a standard Hugging Face model (Qwen3 or GPT-2), so other programs lo
     config.json  generation_config.json  model.safetensors  tokenizer.json  tokenizer_config.json
     nanogpt.json  README.md  training/
 
-A reader never sees half of one. The folder appears by a single rename, and after that each file is
-replaced by a single rename. `model.safetensors` carries the step and the score of its own weights in
-its metadata, so weights and score cannot disagree, whatever moment a process dies at.
+A reader never sees half of a file. A new folder appears by a single rename, and after that each file is
+replaced by a single rename; a model that replaces another is gone for a moment between two.
+`model.safetensors` carries the step and the score of its own weights in its metadata, so weights and score
+cannot disagree, whatever moment a process dies at.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 
 def valid_name(name: str) -> bool:
-    """A model name is also a folder name and a word on a command line."""
-    return re.fullmatch(r"\w[\w.-]{0,99}", name) is not None
+    """A model name is also a folder name, none of our own beside it, and a word on a command line."""
+    short = len(name.encode(errors="replace")) <= 200  # bytes: file systems take 255, and we add to it
+    return bool(re.fullmatch(r"\w[\w.-]{0,99}", name)) and short and not name.startswith("nanogpt.db")
 
 
 @dataclass(frozen=True)
@@ -230,8 +232,8 @@ class GPTConfig:
     @classmethod
     def from_hf(cls, hf: Mapping[str, Any]) -> GPTConfig:
         """Read config.json. Raises NanogptError for a model that is not one of our two shapes."""
-        arch = hf.get("model_type")
         try:
+            arch = hf.get("model_type")
             if arch == "gpt2":
                 return cls(
                     arch="gpt2",
@@ -258,7 +260,7 @@ class GPTConfig:
                     rope_theta=hf["rope_theta"],
                     norm_eps=hf["rms_norm_eps"],
                 )
-        except (KeyError, TypeError) as ex:
+        except (AttributeError, KeyError, TypeError, ZeroDivisionError) as ex:
             raise NanogptError(f"config.json is incomplete: {ex} is missing or wrong") from ex
         raise NanogptError(f"config.json describes a {arch!r} model; this reads qwen3 and gpt2")
 
@@ -319,6 +321,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     meta = load("nanogpt.json")
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
         raise broken("nanogpt.json does not say its format")
+    if any(not isinstance(meta.get(key) or {}, dict) for key in ("source", "corpus", "score", "training")):
+        raise broken("nanogpt.json is not as this program writes it")
     if meta["format"] > FORMAT:
         raise broken(
             f"its format {meta['format']} is newer than this version reads: upgrade datasette-nanogpt"
@@ -356,8 +360,12 @@ def read_safetensors_header(file: Path) -> dict[str, Any]:
         if not 2 <= length <= 100_000_000:
             raise ValueError("it does not start as a safetensors file does")
         header = json.loads(fp.read(length))
-    tensors = [value for key, value in header.items() if key != "__metadata__"]
-    end = 8 + length + max((t["data_offsets"][1] for t in tensors), default=0)
+    try:
+        tensors = [value for key, value in header.items() if key != "__metadata__"]
+        ends = [t["data_offsets"][1] for t in tensors if t["dtype"] and t["shape"] is not None]
+        end = 8 + length + max(ends, default=0)
+    except (AttributeError, LookupError, TypeError):
+        raise ValueError("its header is not that of a safetensors file") from None
     if file.stat().st_size != end:
         raise ValueError(f"it has {file.stat().st_size:,} bytes of {end:,}")
     return header

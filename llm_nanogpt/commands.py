@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -439,8 +440,10 @@ def rename(name, new_name):
     try:
         meta = json.loads((new / "nanogpt.json").read_text("utf-8"))
         write_json(new / "nanogpt.json", meta | {"name": new_name})
-        card = (new / "README.md").read_text("utf-8")
-        write_bytes(new / "README.md", card.replace(folder.name, new_name).encode())
+        # Where the card means the model, not the table it was trained on.
+        means = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(folder.name)}(?![\w.-])"
+        card = re.sub(means, rf"\g<1>{new_name}", (new / "README.md").read_text("utf-8"))
+        write_bytes(new / "README.md", card.encode())
     except (OSError, ValueError, TypeError):
         pass  # a broken model keeps what it says of itself
     for alias in [alias for alias, model in _aliases().items() if model == folder.name]:
@@ -468,9 +471,11 @@ def import_(ckpt, name, meta):
       llm nanogpt import out-shakespeare-char/ckpt.pt --meta data/shakespeare_char/meta.pkl
     """
     from .interop import import_nanogpt
+    from .plugin import check_free
 
     stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
     name = name or "nanogpt-" + stem.removeprefix("out-")
+    check_free(name)
     checkpoint = import_nanogpt(ckpt, nanogpt_home() / name, meta)
     click.echo(f"Saved in {checkpoint.path}", err=True)
     click.echo(f"llm -m {checkpoint.name} 'Once'")

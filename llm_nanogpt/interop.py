@@ -15,6 +15,7 @@ import numpy as np
 from .checkpoint import (
     Checkpoint,
     GPTConfig,
+    hold,
     publish,
     read_checkpoint,
     read_weights,
@@ -43,8 +44,18 @@ def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkp
     """
     if not valid_name(folder.name):
         raise NanogptError(f"{folder.name!r} is no name for a model: set one with --name")
-    if folder.exists():
-        raise NanogptError(f"There is a model {folder.name!r} already: set another name with --name")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with hold(folder):  # a training run may be about to write there
+            if folder.exists():
+                raise NanogptError(f"There is a model {folder.name!r} already: set another name with --name")
+            _import(ckpt, folder, meta)
+    except OSError as ex:
+        raise NanogptError(f"Cannot write in {folder.parent}: {ex}") from ex
+    return read_checkpoint(folder)
+
+
+def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
     saved = _load_pickle(ckpt)
     args, state = saved["model_args"], saved["model"]
     tokenizer = _read_meta(meta) if meta else gpt2()
@@ -80,16 +91,13 @@ def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkp
     staging = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        staging.mkdir(parents=True)
+        staging.mkdir()
         write_model_files(staging, config, tokenizer.eot, facts, card)
         tokenizer.save(staging, config.block_size)
         write_weights(staging / "model.safetensors", tensors, {"step": str(saved.get("iter_num", 0))})
         publish(staging, folder)
-    except OSError as ex:
-        raise NanogptError(f"Cannot write in {folder.parent}: {ex}") from ex
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return read_checkpoint(folder)
 
 
 def _load_pickle(ckpt: Path) -> dict[str, Any]:

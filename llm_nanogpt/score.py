@@ -120,6 +120,11 @@ class ScoreTable:
             raise NanogptError(f"{source.table} is a view: its rows have no key to save scores under")
         columns = self.db[name].columns_dict
         figures = {"bits_per_byte", "bytes", "tokens", "model"}
+        if taken := {"seen", *figures} & {key.lower() for key in source.keys}:
+            raise NanogptError(
+                f"{source.table} has a key named {', '.join(sorted(taken))}, as a score is: "
+                "its scores cannot stand under that key, leave out --save-table"
+            )
         if columns and columns.keys() - {"seen"} != {*source.keys, *figures}:
             raise NanogptError(f"The table {name!r} is of something else: choose another name")
 

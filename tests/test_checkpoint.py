@@ -15,6 +15,7 @@ from llm_nanogpt.checkpoint import (
     read_checkpoint,
     read_weights,
     recover,
+    valid_name,
     write_bytes,
 )
 from llm_nanogpt.errors import NanogptError
@@ -103,6 +104,13 @@ DAMAGE = {
     "model.safetensors is missing": lambda folder: (folder / "model.safetensors").unlink(),
     "nanogpt.json cannot be read": lambda folder: (folder / "nanogpt.json").write_text("{"),
     "does not start as": lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 100),
+    "config.json is incomplete": lambda folder: (folder / "config.json").write_text("[]"),
+    "not as this program": lambda folder: (folder / "nanogpt.json").write_text(
+        '{"format": 1, "source": "a"}'
+    ),
+    "header is not that": lambda folder: (folder / "model.safetensors").write_bytes(
+        b"\x08" + b"\0" * 7 + b'{"a":{}}'
+    ),
     "lacks 24 tensors": lambda folder: (folder / "model.safetensors").write_bytes(
         b"\x02" + b"\0" * 7 + b"{}"
     ),
@@ -150,3 +158,18 @@ def test_publish_replaces_and_recovers(make_model, home):
 def test_a_shape_is_told_in_words():
     assert tiny_config(n_layer=1, n_head=1, n_kv_head=1).shape == "1 layer, 1 head, width 32"
     assert tiny_config(n_layer=2, n_head=4).shape == "2 layers, 4 heads, width 32"
+
+
+def test_a_gpt2_without_heads_says_why(make_model, home):
+    hf = make_model("hurt", arch="gpt2") / "config.json"
+    hf.write_text(json.dumps(json.loads(hf.read_text()) | {"n_head": 0}))
+    with pytest.raises(NanogptError, match="config.json is incomplete"):
+        read_checkpoint(home / "hurt")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "-x", ".x", "x" * 101, "字" * 90, "nanogpt.db", "nanogpt.db-journal"]
+)
+def test_names_that_are_none(name):
+    assert not valid_name(name)
+    assert valid_name("nanogpt-dbs") and valid_name("字" * 60)

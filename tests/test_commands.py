@@ -204,6 +204,10 @@ def test_rename(trained, home):
     assert llm.get_model("simon").prompt("Row", seed=1, max_tokens=5).text() == before
     assert read_checkpoint(home / "simon").meta["name"] == "simon"
     assert "llm -m simon" in (home / "simon" / "README.md").read_text()
+    card = "# {0}\n\nOf the table `posts` of `blog.db`.\n\n    llm -m {0} Once\n\nload('path/to/{0}')\n"
+    (trained("posts") / "README.md").write_text(card.format("posts"))
+    nanogpt("rename", "posts", "letters")
+    assert (home / "letters" / "README.md").read_text() == card.format("letters")
     assert [row["name"] for row in db["runs"].rows] == ["simon", "other"]
     assert "There is no model" in refused("path", "nanogpt-blog")
 
@@ -365,6 +369,8 @@ def test_score_refusals(trained, blog):
     assert "of something else" in refused(*table, "posts", "--save-table", "other")
     assert "of something else" in refused(*table, "posts", "--save-table", "posts")
     assert "is a view" in refused(*table, "view", "--save-table", "scores")
+    sqlite_utils.Database(blog)["phone"].insert({"Model": "x", "body": "text"}, pk="Model")
+    assert "a key named model" in refused(*table, "phone", "--save-table", "scores")
     assert "scores" not in sqlite_utils.Database(blog).table_names()
 
 
@@ -395,6 +401,9 @@ def test_import_and_export(tmp_path, home):
     assert out.read_bytes() == written
     nanogpt("export", "nanogpt-letters", "--gguf", out, "--force")
     assert len(out.read_bytes()) > len(written)  # f32 now
+    llm.set_alias("letters", "nanogpt-letters")
+    again = ["import", tmp_path / "out-letters" / "ckpt.pt", "--name", "letters"]
+    assert "'letters' is an alias of" in refused(*again)
     assert "There is a model 'nanogpt-letters' already" in refused(
         "import", tmp_path / "out-letters" / "ckpt.pt", "--meta", meta
     )

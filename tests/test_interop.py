@@ -15,7 +15,7 @@ from conftest import TEXTS
 from torch import nn
 from torch.nn import functional as F
 
-from llm_nanogpt.checkpoint import read_checkpoint, read_weights
+from llm_nanogpt.checkpoint import hold, read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.generate import open_model
 from llm_nanogpt.interop import export_gguf, import_nanogpt
@@ -268,6 +268,17 @@ def test_names_are_checked(tmp_path, home, make_model):
         import_nanogpt(tmp_path / "ckpt.pt", home / "a b")
     with pytest.raises(NanogptError, match="There is a model 'taken' already"):
         import_nanogpt(tmp_path / "ckpt.pt", make_model("taken"))
+
+
+def test_a_name_that_is_being_trained_is_left_alone(tmp_path, home):
+    meta = save_meta(tmp_path / "meta.pkl")
+    save_ckpt(tmp_path / "ckpt.pt")
+    staging = home / ".mine.new"
+    staging.mkdir(parents=True)
+    with hold(home / "mine"), pytest.raises(NanogptError, match="is being trained"):
+        import_nanogpt(tmp_path / "ckpt.pt", home / "mine", meta)
+    assert staging.exists()
+    import_nanogpt(tmp_path / "ckpt.pt", home / "mine", meta)
 
 
 def test_a_small_vocabulary_without_characters_says_what_it_needs(tmp_path, home, gpt2_ranks):
