@@ -49,7 +49,10 @@ class Muon(Optimizer):
                 if p.grad is not None:
                     stacks[p.shape].append(p)
             for shape, params in stacks.items():
-                buffers = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
+                for p in params:
+                    if "momentum" not in self.state[p]:
+                        self.state[p]["momentum"] = torch.zeros_like(p)
+                buffers = [self.state[p]["momentum"] for p in params]
                 grads = [p.grad for p in params]
                 torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
                 updates = torch._foreach_lerp(grads, buffers, group["momentum"])  # Nesterov's look ahead

@@ -37,7 +37,17 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 from . import dataset, trainer
 from .card import model_card
 from .events import Speed, duration
-from .plan import DEFAULT_MINUTES, SIZES, Plan, choose_plan, size_is_given
+from .plan import (
+    DEFAULT_MINUTES,
+    PUPIL_SHRINKING,
+    SIZES,
+    Plan,
+    choose_plan,
+    replan,
+    size_is_given,
+    steps_enough,
+    work_per_step,
+)
 from .prepare import link, prepare
 from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
 from .runs import Run, utc_now
@@ -49,7 +59,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SAMPLE_TOKENS = 80
-MEASURED_MINUTES = 1.0  # runs at least so long begin with a few seconds that measure the CPU
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -86,6 +95,7 @@ class Options:
     device: str | None = None
     compile: bool | None = None
     seed: int | None = None
+    max_parameters: int | None = None  # a server's limit, no option of the command line
 
     @property
     def model_name(self) -> str:
@@ -97,7 +107,9 @@ class Options:
 
     def given(self) -> dict[str, Any]:
         """The options that are not left to us, but for the token: this is written to disk."""
-        return {k: v for k, v in asdict(self).items() if v not in (None, (), False) and k != "token"}
+        given = {k: v for k, v in asdict(self).items() if v not in (None, (), False)}
+        given |= {"compile": False} if self.compile is False else {}  # which was asked for
+        return {k: v for k, v in given.items() if k not in ("token", "max_parameters")}
 
 
 @dataclass(frozen=True)
@@ -385,6 +397,33 @@ class _Work:
     meta: dict[str, Any]  # nanogpt.json to be
     state: trainer.State | None = None  # to go on from
 
+    def go_on_after(self, training: trainer.Training) -> str:
+        """Settle which models follow the one that was trained, and until when, as it is known by now how long
+        steps take; what to tell of a change."""
+        generation = training.settings.generation
+        done, rest = self.generations[: generation + 1], self.generations[generation + 1 :]
+        models, (config, settings) = [model for model, _ in self.generations], self.generations[-1]
+        step_tokens, tokens = settings.batch_size * config.block_size, self.meta["corpus"]["train_tokens"]
+        out, another = 0, False
+        if speed := training.mean_speed:
+            teacher = models[generation - 1] if generation else None
+            flops = work_per_step(models[generation], step_tokens, teacher) / step_tokens * speed
+            seconds = 60 * settings.minutes - training.seconds()
+            out, another = replan(models, generation, tokens, step_tokens, flops, seconds)
+        if another and not training.annealing:  # its scores turned: one more would do no better
+            if not generation:
+                settings = replace(settings, weight_decay=settings.weight_decay * PUPIL_SHRINKING)
+            rest = [(config, settings)]
+        steps = steps_enough(tokens, step_tokens)
+        for i, (model, s) in enumerate(rest[out:], 1):
+            until = s.max_iters and training.step + i * steps
+            done.append((model, replace(s, generation=generation + i, max_iters=until)))
+        self.generations = done
+        if out:
+            models = "model is" if out == 1 else "models are"
+            return f"Steps take longer than planned, so {out} {models} left out."
+        return "There is time for one more model." if another and rest else ""
+
     def folder(self, config: GPTConfig | None = None) -> Path:
         """Where to write; weights of another shape than those that are there get a folder with all the rest,
         until it is published."""
@@ -418,8 +457,8 @@ def _train(
         else:
             work = yield from _prepare(options, source, staging, final.parent, device, run)
         meta, at = work.meta, work.state[1] if work.state else {}
-        first, last = at.get("generation", 0), len(work.generations) - 1
-        config, settings = work.generations[last]
+        generation = at.get("generation", 0)
+        config, settings = work.generations[-1]
         prepared = Prepared(
             name=final.name,
             folder=str(final),
@@ -434,27 +473,34 @@ def _train(
             replaces=None if options.resume else _model_there(final),
         )
         run.update(note="building the model")
-        training = _begin(work, first, work.state, ranks)
+        training = _begin(work, generation, work.state, ranks)
         work.state = None  # as big as the model and its optimizer
         run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         yield prepared
 
-        for generation in range(first, last + 1):
-            if generation > first:
-                run.update(note="building the next model")
-                trainer.write_teacher(work.path, training.model)
-                training = _begin(work, generation, ({}, training.at()), ranks)
-            if last:
-                place = f"model {generation + 1} of {last + 1}"
+        steps_asked = options.max_iters or meta["options"].get("max_iters")
+        planned = settings.minutes and not steps_asked and config.arch != "gpt2"
+        while True:
+            if len(work.generations) > 1:
+                place = f"model {generation + 1} of {len(work.generations)}"
                 run.update(note=None, model=place)
                 size = f"{training.model.config.parameters / 1e6:.2f}M parameters"
                 why = ", which learns anew, from the text and from the guesses of the one before"
-                yield trainer.Note(f"Now {place}, {size}{why if generation > first else ''}.")
+                yield trainer.Note(f"Now {place}, {size}{why if training.begins_taught else ''}.")
             sample = yield from _trained(training, work, final, run, stop)
-            over = training.seconds() >= 60 * (settings.minutes or math.inf)
-            over |= training.step >= (settings.max_iters or math.inf)
-            if stop.requests or over:
+            limits = work.generations[-1][1]
+            out_of_time = training.seconds() >= 60 * (limits.minutes or math.inf)
+            if planned and not (out_of_time or stop.requests) and (told := work.go_on_after(training)):
+                yield trainer.Note(told)
+            over = out_of_time or training.step >= (work.generations[-1][1].max_iters or math.inf)
+            if over or stop.requests or generation == len(work.generations) - 1:
                 break
+            generation += 1
+            run.update(note="building the next model")
+            trainer.write_teacher(work.path, training.model)
+            _write_meta(work)
+            training = _begin(work, generation, ({}, training.at()), ranks)
+            training.save_state()
         ranks.share()
 
         status = "stopped" if stop.requests and not over else "finished"
@@ -655,17 +701,21 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
 
 def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tuple[str, list[Generation]]:
     """Fill in what was left to us, and say why. `--arch gpt2` brings nanoGPT's own recipe with it."""
-    from .speed import guessed_training_flops, training_flops
+    from .speed import training_flops
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     flops, (_, processes) = None, launched()
     settled = o.arch == "gpt2" and size_is_given(o.given())  # where no rate depends on how often it is read
     if minutes and not o.max_iters and not settled:
-        hurried = minutes < MEASURED_MINUTES and device == "cpu"
-        flops = guessed_training_flops(device) if hurried else training_flops(device, vocab_size)
-        flops *= processes  # that was this one's
+        flops = training_flops(device, vocab_size, minutes * 60) * processes  # that was this one's
     plan = choose_plan(
-        o.given(), train_tokens, vocab_size, minutes, steps=o.max_iters, flops=flops, processes=processes
+        {**o.given(), "max_parameters": o.max_parameters},
+        train_tokens,
+        vocab_size,
+        minutes,
+        steps=o.max_iters,
+        flops=flops,
+        processes=processes,
     )
     plans = [*plan.teachers, plan]
     return plan.why, [(p.config, _settings(o, p, i, minutes, device)) for i, p in enumerate(plans)]
@@ -693,6 +743,8 @@ def _settings(
             "dropout": 0.0,
         }
     )
+    if o.learning_rate and o.arch != "gpt2":  # the weights shrink as they would at the rate we choose
+        recipe["weight_decay"] *= recipe["learning_rate"] / o.learning_rate
     recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
     return trainer.Settings(
         batch_size=plan.batch_size,
@@ -715,7 +767,7 @@ def _on_device(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
     bf16, measured = None, None
     if device.startswith("cuda"):
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device == "mps" or arch == "gpt2":
+    elif device.startswith("mps") or arch == "gpt2":
         bf16 = measured = False
     return {"device": device, "compile": measured if compiled is None else compiled, "bf16": bf16}
 

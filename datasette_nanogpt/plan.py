@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.errors import NanogptError
 
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
@@ -81,7 +82,7 @@ def choose_plan(
     by hand (names as in pipeline.Options). `flops` is how much of `work_per_step` the machine does in a
     second, where that was measured. Each of the `processes` gets the same number of windows.
 
-    Raises NanogptError where what is given makes no model.
+    Raises NanogptError where what is given makes no model, or none of `max_parameters` or fewer.
     """
     step_tokens = BATCH_TOKENS if tokens > SHORT_TEXT else BATCH_TOKENS // 2
     fits = [n for n in CONTEXTS if n <= min(step_tokens, tokens / WINDOWS)]
@@ -97,17 +98,21 @@ def choose_plan(
         by_time = minutes * 60 / step_seconds * step_tokens if minutes else math.inf
         return min(by_steps, by_time)
 
-    size = given.get("size") or "xs"
+    size, most = given.get("size") or "xs", given.get("max_parameters") or math.inf
     why = [f"size {size}, as asked"] if given.get("size") else []
     if not size_is_given(given):
         sizes = [size for size in SIZES if tokens > SHORT_TEXT or size not in LONG_TEXT_SIZES]
         configs = {size: make_config(size, vocab_size, shape) for size in sizes}
+        fitting = {size: c for size, c in configs.items() if c.parameters <= most}
+        configs = fitting or {"xs": configs["xs"]}
         size, compared = choose_size(configs, tokens, {s: seen(c) for s, c in configs.items()})
         speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
         budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
         budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
         why = [f"size {size}: {' or '.join(budget)} would read the text {compared}"]
     config = make_config(size, vocab_size, shape)
+    if config.parameters > most:
+        raise NanogptError(f"A model may have at most {most:,} parameters, not {config.parameters:,}")
 
     def plan(config: GPTConfig, epochs: float, max_iters: int | None, taught: bool = False, **more) -> Plan:
         learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens, taught)
@@ -124,14 +129,13 @@ def choose_plan(
 
     def time(config: GPTConfig, teacher: GPTConfig | None) -> float:
         """Share of the minutes that MOST_EPOCHS readings take."""
-        guessing = work_per_step(teacher, step_tokens) / 3 if teacher else 0.0  # forward alone
-        slower = 1 + guessing / work_per_step(config, step_tokens)
+        slower = work_per_step(config, step_tokens, teacher) / work_per_step(config, step_tokens)
         return MOST_EPOCHS * tokens / seen(config) * slower
 
     epochs = seen(config) / tokens
     if epochs <= MOST_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no end but the time
         return plan(config, epochs, None)
-    enough = math.ceil(MOST_EPOCHS * tokens / step_tokens)
+    enough = steps_enough(tokens, step_tokens)
     before = choose_teachers(config, make_config(TEACHERS[size], vocab_size, shape), time)
     if not before:
         why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
@@ -160,6 +164,31 @@ def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list
             models.insert(place, another)
             left -= time(another, another)
     return models
+
+
+def replan(
+    models: Sequence[GPTConfig], at: int, tokens: int, step_tokens: int, flops: float, seconds: float
+) -> tuple[int, bool]:
+    """What follows when number `at` of the `models` of a run is trained, so many `seconds` are left, and the
+    machine turned out to do `flops` of `work_per_step` a second: how many of the next ones are left out, so
+    that the last one gets its readings, and whether there is time for one more like the last."""
+
+    def time(config: GPTConfig, teacher: GPTConfig) -> float:
+        return steps_enough(tokens, step_tokens) * work_per_step(config, step_tokens, teacher) / flops
+
+    left, last, rest = (1 - SCORING) * seconds, models[-1], list(models[at + 1 :])
+    if not rest:
+        another = PUPIL_EPOCHS / MOST_EPOCHS * time(last, last) <= left
+        return 0, another and len(models) < MOST_MODELS
+    out = 0  # the small ones, which come first, are worth the least
+    while len(rest) - out > 1 and sum(map(time, rest[out:], [models[at], *rest[out:]])) > DELAY * left:
+        out += 1
+    return out, False
+
+
+def steps_enough(tokens: int, step_tokens: int) -> int:
+    """Steps of MOST_EPOCHS readings."""
+    return math.ceil(MOST_EPOCHS * tokens / step_tokens)
 
 
 def others_come(teachers: Sequence[GPTConfig]) -> str:
@@ -234,9 +263,11 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
     return flops
 
 
-def work_per_step(config: GPTConfig, step_tokens: int) -> int:
-    """FLOPs that take as long as a training step: its matrix products', and something for all the rest."""
-    return flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
+def work_per_step(config: GPTConfig, step_tokens: int, teacher: GPTConfig | None = None) -> float:
+    """FLOPs that take as long as a training step: its matrix products', something for all the rest, and a
+    third of a teacher's, which goes forward alone."""
+    work = flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
+    return work + (work_per_step(teacher, step_tokens) / 3 if teacher else 0)
 
 
 def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = False) -> tuple[float, float]:

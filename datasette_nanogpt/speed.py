@@ -1,4 +1,4 @@
-"""How the steps run on this machine: precision and compiling, each chosen by a measurement, and the MFU.
+"""How the steps run on this machine: precision and compiling, by measurements on a CPU, and the MFU.
 
 MFU, model FLOPs utilisation: the floating-point operations that the model itself needs, over the time they
 took, as a share of what the machine reaches in plain matrix products.
@@ -25,6 +25,8 @@ from .optim import make_optimizers, use_bf16
 from .plan import flops_per_token, make_config, work_per_step
 
 SHORT_SECONDS = 10.0  # trials take about a second, up to two: shorter runs do without
+MEASURED_SECONDS = 60.0  # runs at least so long begin with trials that tell the planner how fast it is here,
+MEASURING_SHARE = 0.1  # where these take no more of the time than this
 TRIAL_SECONDS = 0.4  # of each trial, or two steps
 TRIAL_TOKENS = 1024  # in a trial's batch, at most
 PRODUCT_SECONDS = 0.15  # of matrix products that are timed
@@ -42,8 +44,9 @@ def keep_freed_memory() -> None:
     anew, page by page, which took a tenth of a step. Other C libraries are left as they are."""
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            mallopt(parameter, 2**30)
+        if not mallopt(M_MMAP_THRESHOLD, 2**30):
+            mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that an older glibc takes
+        mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
 def settle(
@@ -64,28 +67,36 @@ def settle(
     use_bf16, step_seconds = bool(bf16), None
     with kept_random_state(device):
         batch = trial_batch(model.config, batch_size, device)
-        guesses = teacher.guesses(batch[:, :-1]) if teacher else None
-        if device == "mps" and (warning := mps_differs(model, batch)):
+        idle = make_optimizers(model, learning_rate=0.0, weight_decay=0.0)  # their steps change nothing
+
+        def step(bf16: bool, forward: Callable = model) -> float:
+            return trial(forward, batch, bf16, idle, teacher)
+
+        def length() -> float:
+            """Seconds that the run will take, by what is known so far."""
+            known = steps * step_seconds * batch_size / len(batch) if step_seconds else math.inf
+            return min(seconds, known)
+
+        if device.startswith("mps") and (warning := mps_differs(model, batch)):
             yield Note(warning)
         if seconds >= SHORT_SECONDS:
             yield Busy("trying what runs fastest here")
         if seconds >= SHORT_SECONDS and (steps < math.inf or None in (bf16, compile)):
-            step_seconds = trial(model, batch, use_bf16, guesses=guesses)
-            seconds = min(seconds, steps * step_seconds * batch_size / len(batch))
-        if seconds >= SHORT_SECONDS:
+            step_seconds = step(use_bf16)
+        if length() >= SHORT_SECONDS:
             machine = product_speed(device, use_bf16)
             if bf16 is None and not bf16_may_pay(device):
                 why.append("float32: matrix products in bfloat16 are no faster here")
             elif bf16 is None:
-                use_bf16, step_seconds, reason = try_bf16(model, batch, guesses, step_seconds)
+                use_bf16, step_seconds, reason = try_bf16(step, step_seconds)
                 why.append(reason)
-            if compile is None and (reason := compile_does_not_repay(seconds)):
+            if compile is None and (reason := compile_does_not_repay(length())):
                 why.append(f"not compiled: {reason}")
             elif compile is None:
                 compile = True
         if compile:
             yield Note("Compiling the model: half a minute or so.")
-            compiled, reason = try_compile(model, batch, guesses, use_bf16, step_seconds)
+            compiled, reason = try_compile(model, step, use_bf16, step_seconds)
             why.append(reason)
         model.zero_grad(set_to_none=True)
     flops = flops_per_token(model.config)
@@ -104,27 +115,34 @@ def autocast(device: str, bf16: bool):
     return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
 
 
-def training_flops(device: str, vocab_size: int) -> float:
-    """How much of plan.work_per_step this machine does in a second, by trial steps of a middling model in the
-    faster precision. Takes about 3 s on two cores."""
+def training_flops(device: str, vocab_size: int, seconds: float) -> float:
+    """How much of plan.work_per_step this machine does in a second, to plan a run of so many seconds: by
+    trial steps of a middling model in the faster precision, about 3 s on two cores, or where that is too
+    long for the run, guessed from matrix products alone in 0.5 s."""
     config = make_config("m", vocab_size, {"block_size": 1024})
+    if device == "cpu":
+        guess = guessed_training_flops(seconds)
+        trials = 4 * work_per_step(config, config.block_size) / guess
+        if seconds < MEASURED_SECONDS or trials > MEASURING_SHARE * seconds:
+            return guess
     with kept_random_state(device):
         model = build(config).to(device)
         batch = trial_batch(config, 1, device)
         optimizers = make_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
         precisions = (False, True) if bf16_may_pay(device) else (False,)
-        seconds = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
-    return work_per_step(config, batch[:, 1:].numel()) / seconds
+        best = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
+    return work_per_step(config, batch[:, 1:].numel()) / best
 
 
-def guessed_training_flops(device: str) -> float:
-    """The same within 0.5 s, by matrix products alone."""
-    return max(share * timed_products(device, dtype, 512) for dtype, share in PRODUCT_SHARES.items())
+def guessed_training_flops(seconds: float) -> float:
+    """The same by matrix products on the CPU, in the precisions that a run of so many seconds may use."""
+    dtypes = PRODUCT_SHARES if seconds >= SHORT_SECONDS else [torch.float32]
+    return max(PRODUCT_SHARES[dtype] * timed_products("cpu", dtype, 512) for dtype in dtypes)
 
 
 def bf16_may_pay(device: str) -> bool:
     """Whether bfloat16 is worth a trial: a CPU that does not know it may take seconds for a step in it."""
-    if device == "mps":
+    if device.startswith("mps"):
         return False  # float32 by default there
     return timed_products(device, torch.bfloat16, 512) > timed_products(device, torch.float32, 512)
 
@@ -152,7 +170,7 @@ def timed_products(device: str, dtype: torch.dtype, n: int) -> float:
 def synchronize(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
-    elif device == "mps":
+    elif device.startswith("mps"):
         torch.mps.synchronize()
 
 
@@ -166,10 +184,10 @@ def trial(
     forward: Callable,
     batch: torch.Tensor,
     bf16: bool,
-    optimizers: Sequence[Optimizer] = (),
-    guesses: torch.Tensor | None = None,
+    optimizers: Sequence[Optimizer],
+    teacher: GPT | None = None,
 ) -> float:
-    """Seconds of one forward and backward pass, and a step of the optimizers, the best of a few. Leaves
+    """Seconds of one step, the best of a few: a teacher's guesses, forward, backward, optimizers. Leaves
     gradients behind."""
     device = str(batch.device)
     use_bf16(optimizers, bf16)
@@ -177,6 +195,7 @@ def trial(
     while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
         started = time.perf_counter()
         with autocast(device, bf16):
+            guesses = teacher.guesses(batch[:, :-1]) if teacher else None
             loss = forward(batch[:, :-1], batch[:, 1:], guesses=guesses)
         loss.sum().backward()
         for optimizer in optimizers:
@@ -187,13 +206,11 @@ def trial(
     return best
 
 
-def try_bf16(
-    model: GPT, batch: torch.Tensor, guesses: torch.Tensor | None, float32_seconds: float
-) -> tuple[bool, float, str]:
+def try_bf16(step: Callable[[bool], float], float32_seconds: float) -> tuple[bool, float, str]:
     """Whether bfloat16 pays, the seconds of a trial step with what was chosen, and why."""
-    seconds = trial(model, batch, bf16=True, guesses=guesses)
+    seconds = step(True)
     if seconds >= CLEARLY * float32_seconds:  # a moment in which the machine is busy would slow the whole run
-        seconds = min(seconds, trial(model, batch, bf16=True, guesses=guesses))
+        seconds = min(seconds, step(True))
     times = float32_seconds / seconds
     if seconds < CLEARLY * float32_seconds:
         return True, seconds, f"bfloat16: {times:.1f} times as fast as float32 in a trial"
@@ -211,13 +228,13 @@ def compile_does_not_repay(seconds: float) -> str | None:
 
 
 def try_compile(
-    model: GPT, batch: torch.Tensor, guesses: torch.Tensor | None, bf16: bool, eager_seconds: float | None
+    model: GPT, step: Callable[..., float], bf16: bool, eager_seconds: float | None
 ) -> tuple[Callable | None, str]:
     """The compiled model if it works and, where `eager_seconds` are given, is faster; else None; and why."""
     started = time.perf_counter()
     try:
         compiled = torch.compile(model)
-        seconds = trial(compiled, batch, bf16, guesses=guesses)
+        seconds = step(bf16, compiled)
     except Exception as ex:  # of a compiler, a driver or a header that is missing: all kinds
         torch.compiler.reset()
         return None, f"not compiled: it failed ({type(ex).__name__})"

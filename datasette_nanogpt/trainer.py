@@ -32,9 +32,10 @@ from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
 from .speed import autocast, keep_freed_memory, peak_memory, settle
 
 REPORT_SECONDS = 0.5  # between Step events
-STATE_SECONDS = 30.0  # between checkpoints of what a resume needs: the most a kill can lose
+STATE_SECONDS = 30.0  # between checkpoints of what a resume needs, from the first score to the last decay
 EVALUATIONS = 12  # in a run, where no --eval-interval is given,
-EVALUATION_SHARE = 0.05  # and no more of the time than this
+EVALUATION_SHARE = 0.05  # and no more of the time than this,
+FIRST_EVALUATION_SHARE = 0.5  # but for the first one, which shows that something comes of it
 # Weight of its teacher's guesses in what a model learns from, as it begins and at its end; the rest is the
 # text's. A pupil soon knows more than a smaller teacher does. Teacher annealing: arxiv.org/abs/1907.04829
 PUPIL = (0.9, 0.4)
@@ -153,6 +154,7 @@ class Training:
             spent = self.restore(*state)
         self.lowest = self.best if self.born[0] == 0 else math.inf  # of this model's scores
         self.turned = 0  # scores in a row that were worse than that
+        self.began_at, self.began_after = self.step, spent  # what was done before these steps
         self.ranks = ranks
         self.forward: Callable = model
         self.bf16 = False
@@ -189,7 +191,7 @@ class Training:
         self.ranks.word(END)
 
     def steps(self, stop: Stop) -> Iterator[Event]:
-        self.began_at, self.began_after = self.step, self.seconds()  # what was done before these steps
+        self.began_after = self.seconds()
         self.last_report = self.last_state = self.seconds()
         # The first score comes early, so that little is lost if the run dies; after that by its cost. A run
         # of less than a minute has no time for one.
@@ -285,6 +287,16 @@ class Training:
         return self.mfu(self.told_tokens, self.told_seconds)
 
     @property
+    def mean_speed(self) -> float | None:
+        """Tokens a second, the same."""
+        return self.told_tokens / self.told_seconds if self.told_seconds else None
+
+    @property
+    def begins_taught(self) -> bool:
+        """Whether it has a teacher and has learnt nothing yet."""
+        return self.teacher is not None and self.step == self.born[0]
+
+    @property
     def epochs(self) -> float:
         """How often this model has read the text."""
         windows = (self.step - self.born[0]) * self.settings.batch_size
@@ -331,9 +343,17 @@ class Training:
 
     def evaluation_due(self) -> bool:
         due = self.seconds() >= self.next_evaluation
+        if due and self.best == math.inf:
+            due = self.guessed_evaluation_seconds() <= FIRST_EVALUATION_SHARE * self.seconds()
         if interval := self.settings.eval_interval:  # however long it is, a kill must not lose all
             return self.step % interval == 0 or due and self.best == math.inf
         return due
+
+    def guessed_evaluation_seconds(self) -> float:
+        """By the steps so far, of which forward alone is a third."""
+        steps, seconds = self.step - self.began_at, self.seconds() - self.began_after
+        tokens = max(steps, 1) * self.settings.batch_size * self.model.config.block_size
+        return seconds / tokens * len(self.tokens.val) / 3
 
     def state_due(self) -> bool:
         """Not before the first weights are kept, and not after the early decay began."""
@@ -417,10 +437,11 @@ class Training:
     # ---- Telling and keeping
 
     def report(self) -> Step:
+        tokens = self.summed_tokens
+        self.note_loss()  # waits for what a GPU has still to do
         seconds, expected = self.seconds(), self.expected_run_seconds()
-        tokens, elapsed = self.summed_tokens, seconds - self.last_report
+        elapsed = seconds - self.last_report
         self.told_tokens, self.told_seconds = self.told_tokens + tokens, self.told_seconds + elapsed
-        self.note_loss()
         return Step(
             step=self.step,
             train_loss=self.train_loss,

@@ -315,13 +315,27 @@ def test_only_a_full_disk_is_called_full(tmp_path):
 
 
 def test_several_processes_are_planned_for_as_fast_as_they_are_together(options, monkeypatch):
-    monkeypatch.setattr(speed, "training_flops", lambda device, vocab_size: 1e7)
+    monkeypatch.setattr(speed, "training_flops", lambda *_: 1e7)
     wanted, rates = replace(options, max_iters=None, batch_size=4), {}
     for processes in (1, 4):
         monkeypatch.setattr(pipeline, "launched", lambda processes=processes: (0, processes))
         _, [(_, settings)] = pipeline._resolve(wanted, 10_000, 300, "cpu")
         rates[processes] = settings.learning_rate
     assert rates == {1: 0.02, 4: 0.01}  # of a text that is read 0.9 times, and 3.5 times
+
+
+def test_what_is_given_can_be_given_again(options):
+    assert "compile" not in replace(options, compile=None).given()
+    assert replace(options, compile=False).given()["compile"] is False
+
+
+def test_a_rate_of_ones_own_leaves_the_shrinking_as_it_is(options):
+    shrinking = set()
+    for rate in (None, 0.005):
+        wanted = replace(options, max_iters=10**6, learning_rate=rate)
+        _, [(_, settings)] = pipeline._resolve(wanted, 10_000, 300, "cpu")
+        shrinking.add(round(settings.learning_rate * settings.weight_decay, 9))
+    assert len(shrinking) == 1 and shrinking != {0.0}
 
 
 def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
@@ -410,7 +424,7 @@ def test_a_failed_run_is_recorded_and_leaves_the_old_model(options, home):
 @pytest.mark.parametrize(("flops", "readings"), [(1e16, "many"), (1e3, "few")])
 def test_a_size_that_is_given_still_reads_as_often_as_the_machine_can(options, monkeypatch, flops, readings):
     """The rates and the end of a run are of its readings, whoever chose the size."""
-    monkeypatch.setattr(speed, "training_flops", lambda device, vocab_size: flops)
+    monkeypatch.setattr(speed, "training_flops", lambda *_: flops)
     given = replace(options, minutes=10.0, max_iters=None)
     settings = next(e for e in train_table(given) if isinstance(e, Prepared)).settings
     assert (settings.weight_decay > 0, settings.max_iters is not None) == (readings == "many",) * 2

@@ -9,11 +9,14 @@ from datasette_nanogpt.plan import (
     MOST_EPOCHS,
     MOST_MODELS,
     PUPIL_EPOCHS,
+    SCORING,
     SIZES,
     choose_plan,
     choose_rates,
     choose_vocab_size,
     flops_per_token,
+    replan,
+    work_per_step,
 )
 from llm_nanogpt.errors import NanogptError
 
@@ -180,3 +183,31 @@ def test_a_bigger_size_that_has_as_much_time_is_not_said_to_have_less():
 def test_a_vocabulary_grows_with_the_text():
     sizes = [choose_vocab_size(10**power) for power in range(3, 10)]
     assert sizes == sorted(sizes) and sizes[0] >= 257 and sizes[-1] > sizes[0]
+
+
+def test_no_size_is_chosen_beyond_the_parameters_that_are_allowed():
+    free, limited = (plan(BLOG, given=given, flops=5e11) for given in ({}, {"max_parameters": 1_000_000}))
+    assert size_of(free) == NAMES.index("m") and size_of(limited) == NAMES.index("s")
+    assert all(teacher.config.parameters <= 1_000_000 for teacher in limited.teachers)
+    for given in ({"size": "m"}, {"n_layer": 50}, {"size": "xs", "vocab_size": 10**6}):
+        with pytest.raises(NanogptError, match="at most 1,000,000 parameters"):
+            plan(BLOG, given=given | {"max_parameters": 1_000_000}, vocab_size=given.get("vocab_size", 1024))
+
+
+def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_same():
+    given = plan(BLOG, flops=5e11)
+    small, big = given.teachers[0].config, given.config
+    models = [small, small, big, big]
+    last = MOST_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING)  # FLOPs of its readings
+    times = (2, 1.5, 1, 0.1)
+    outs = [replan(models, 0, BLOG, 1024, flops=1e12, seconds=last * t / 1e12)[0] for t in times]
+    assert outs == [0, 1, 2, 2]
+    assert replan(models, 2, BLOG, 1024, flops=1e12, seconds=1.0) == (0, False)  # the last one anyway
+
+
+def test_a_machine_that_is_faster_than_planned_trains_one_more():
+    big = plan(BLOG, flops=5e11).config
+    least = PUPIL_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING)
+    for share, another in ((1.01, True), (0.99, False)):
+        assert replan([big], 0, BLOG, 1024, flops=1e12, seconds=least * share / 1e12) == (0, another)
+    assert replan([big] * MOST_MODELS, MOST_MODELS - 1, BLOG, 1024, flops=1e18, seconds=600) == (0, False)

@@ -102,12 +102,22 @@ def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch)
     assert not found.bf16 and "no faster here" in found.why
 
 
-@pytest.mark.parametrize(("bfloat16", "faster"), [(8e11, torch.bfloat16), (1e9, torch.float32)])
-def test_a_guess_of_the_speed_is_that_of_the_faster_precision(monkeypatch, bfloat16, faster):
+@pytest.mark.parametrize(
+    ("bfloat16", "seconds", "faster"),
+    [(8e11, 20, torch.bfloat16), (1e9, 20, torch.float32), (8e11, 5, torch.float32)],
+)
+def test_a_guess_of_the_speed_is_that_of_the_faster_precision(monkeypatch, bfloat16, seconds, faster):
+    """Of those that are tried in so many seconds."""
     products = {torch.float32: 1e11, torch.bfloat16: bfloat16}
     guess = speed.PRODUCT_SHARES[faster] * products[faster]
     monkeypatch.setattr(speed, "timed_products", lambda device, dtype, n: products[dtype])
-    assert speed.guessed_training_flops("cpu") == pytest.approx(guess)
+    assert speed.guessed_training_flops(seconds) == pytest.approx(guess)
+
+
+def test_a_slow_machine_is_not_measured_for_minutes(monkeypatch):
+    monkeypatch.setattr(speed, "trial", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(speed, "timed_products", lambda device, dtype, n: 2e9)
+    assert speed.training_flops("cpu", 4096, seconds=60) == pytest.approx(2e9 * 0.85)
 
 
 def test_compiling_must_repay():

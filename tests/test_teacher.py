@@ -8,7 +8,7 @@ import sqlite_utils
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt import plan, trainer
+from datasette_nanogpt import pipeline, plan, speed, trainer
 from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
 from datasette_nanogpt.plan import SIZES
 from datasette_nanogpt.schedule import Stop
@@ -110,6 +110,39 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
             list(train_table(replace(more, resume=True, minutes=minutes)))
     *_, longer = train_table(replace(more, resume=True, minutes=None, max_iters=events[-1].step + 5))
     assert longer.step == events[-1].step + 5
+
+
+def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatch):
+    monkeypatch.setattr(plan, "MOST_MODELS", 4)
+    monkeypatch.setattr(speed, "training_flops", lambda *_: 1e15)
+    monkeypatch.setattr(pipeline, "replan", lambda models, at, *_: (2 if at == 0 else 0, False))
+    events = list(train_table(options))
+    notes = [e.text for e in events if isinstance(e, Note)]
+    assert [note[:16] for note in notes] == ["Now model 1 of 4", "Steps take longe", "Now model 2 of 2"]
+    generations = read_checkpoint(home / "nanogpt-blog").meta["generations"]
+    assert [g["config"]["n_layer"] for g in generations] == [SIZES["s"][0], SIZES["m"][0]]
+    assert [g["settings"]["generation"] for g in generations] == [0, 1]
+    steps = [g["settings"]["max_iters"] for g in generations]
+    assert events[-1].models == 2 and events[-1].step == steps[1] == 2 * steps[0]
+
+
+def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypatch):
+    options = replace(options, size="s")
+    prepared = next(e for e in train_table(replace(options, max_iters=1)) if isinstance(e, Prepared))
+    tokens = prepared.corpus["train_tokens"]
+    config = plan.make_config("s", 300, {"block_size": 16})
+    readings = plan.MOST_EPOCHS * tokens / 1024 * plan.work_per_step(config, 1024)
+    monkeypatch.setattr(speed, "training_flops", lambda *_: 1.3 * readings / 54)  # too slow for a teacher
+    events = list(train_table(replace(options, name="fast")))
+    notes = [e.text for e in events if isinstance(e, Note)]
+    assert [note[:16] for note in notes] == ["There is time fo", "Now model 2 of 2"]
+    one, two = [g["settings"] for g in read_checkpoint(home / "fast").meta["generations"]]
+    assert events[-1].step == two["max_iters"] == 2 * one["max_iters"]
+    assert two["weight_decay"] == one["weight_decay"] * plan.PUPIL_SHRINKING and events[-1].seconds < 54
+    # A resume goes on in the second.
+    more = two["max_iters"] + 5
+    *_, done = train_table(replace(options, name="fast", resume=True, minutes=None, max_iters=more))
+    assert (done.models, done.step) == (2, more)
 
 
 def test_guesses_count_beside_the_text():

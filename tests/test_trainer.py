@@ -183,6 +183,18 @@ def test_the_first_score_comes_early_however_long_the_interval(tokens, tmp_path)
     assert not training.evaluation_due()
 
 
+def test_a_first_score_waits_where_it_would_take_most_of_the_time(tokens, tmp_path):
+    settings = replace(SETTINGS, max_iters=None, minutes=2, eval_interval=None)
+    training = Training(new_model(), tokens, settings, lambda *_: tmp_path)
+    training.step, training.started = 2, training.started - 20  # two steps in 20 seconds
+    training.next_evaluation = 10.0
+    windows = len(tokens.val) / training.model.config.block_size
+    assert training.guessed_evaluation_seconds() == pytest.approx(windows * 20 / 8 / 3, rel=0.01)
+    assert not training.evaluation_due()
+    training.step = 100
+    assert training.evaluation_due()
+
+
 def test_a_score_after_the_first_step_has_a_training_loss(tokens, tmp_path):
     first = next(
         e for e in run(tokens, tmp_path, replace(SETTINGS, eval_interval=1)) if type(e) is Evaluation
