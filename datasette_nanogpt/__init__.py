@@ -31,8 +31,10 @@ def startup(datasette):
 
         from .jobs import Worker
         from .news import News
+        from .start import Limits
 
-        datasette._nanogpt = Worker(nanogpt_home(), datasette.plugins_dir)
+        most = Limits.of(datasette).max_parameters
+        datasette._nanogpt = Worker(nanogpt_home(), datasette.plugins_dir, most)
         datasette._nanogpt.news = News(datasette._nanogpt.home)
         datasette.add_background_task(datasette._nanogpt.work, name="nanogpt")
 

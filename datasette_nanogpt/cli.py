@@ -114,8 +114,9 @@ def train_command(as_json, **options):
 
 @click.command("queued", hidden=True)
 @click.argument("run", type=int)
+@click.option("--max-parameters", type=int)
 @plugins_dir_option
-def queued_command(run):
+def queued_command(run, max_parameters):
     """Do what was queued in the browser as RUN."""
     from .jobs import do_queued, give_way
     from .schedule import Stop
@@ -123,7 +124,7 @@ def queued_command(run):
     give_way()
     stop = Stop()
     with told_by_click(), stop_on_signals(stop) as begun:
-        do_queued(run, stop, begun)
+        do_queued(run, stop, begun, max_parameters)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import is_training, nanogpt_home, read_safetensors_header
+from llm_nanogpt.checkpoint import is_training, nanogpt_home, read_checkpoint, read_safetensors_header
 from llm_nanogpt.errors import NanogptError
 
 from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
@@ -181,9 +181,18 @@ def resumable(home: Path, run: dict[str, Any], most: float) -> float | None:
     state = home / run["name"] / "training" / "state.safetensors"
     if run["status"] not in OVER or not latest or latest["id"] != run["id"] or not state.exists():
         return None
-    given = json.loads(run["settings"]).get("minutes") or 0
+    given = _minutes_given(home, run)
     left = given - kept_state(home, run["name"]).get("seconds", 0.0) / 60
     return min(round(left, 1) if left > 0.1 and run["status"] != "finished" else 3.0, most)
+
+
+def _minutes_given(home: Path, run: dict[str, Any]) -> float:
+    """What a run was to take, as asked or else as its model knows it; 0 where steps alone were limited."""
+    settings = {}
+    with suppress(NanogptError):
+        settings = read_checkpoint(home / run["name"]).meta.get("settings") or {}
+    asked = json.loads(run["settings"]).get("minutes")
+    return asked or settings.get("run_minutes") or settings.get("minutes") or 0.0
 
 
 def kept_state(home: Path, name: str) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
         raise NanogptError(f"Minutes must be more than 0 and at most {most:g}")
     old = json.loads(run["settings"])
     settings = {"database": run["database"]} | {key: old[key] for key in ("table", "sql") if key in old}
-    done, given = kept_state(home, run["name"]).get("seconds", 0.0) / 60, old.get("minutes") or 0
+    done, given = kept_state(home, run["name"]).get("seconds", 0.0) / 60, _minutes_given(home, run)
     # What is left, which was offered in tenths, is no more than the run was given: its plan stays.
     rest = run["status"] != "finished" and more == round(given - done, 1)
     total = given if rest else math.ceil((done + more) * 10) / 10
@@ -222,10 +231,11 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
 class Worker:
     """Works off queued runs, one after the other, each in a child process of its own."""
 
-    def __init__(self, home: Path, plugins_dir: str | None = None):
+    def __init__(self, home: Path, plugins_dir: str | None = None, max_parameters: int | None = None):
         self.home = home
         # Of the server: a plugin in it may decide what a row's text is.
         self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
+        self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
         self.woken = asyncio.Event()
         self.closing = self.interrupting = False
         self.child: asyncio.subprocess.Process | None = None
@@ -238,10 +248,10 @@ class Worker:
         """The background task."""
         while not self.closing:
             run = None
-            with suppress(sqlite3.Error, NanogptError):  # a full or locked disk: try again
+            with suppress(sqlite3.Error, OSError, NanogptError):  # a full, locked or absent disk: try again
                 run = await asyncio.to_thread(claim, self.home)
             if run is not None:
-                with suppress(sqlite3.Error, NanogptError):  # its end could not be noted: mark_dead will
+                with suppress(sqlite3.Error, OSError, NanogptError):  # its end is not noted: mark_dead will
                     await self._do(run)
                     continue
             self.woken.clear()
@@ -282,7 +292,7 @@ class Worker:
         while True:
             with suppress(asyncio.TimeoutError):
                 return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
-            with suppress(sqlite3.Error, NanogptError):
+            with suppress(sqlite3.Error, OSError, NanogptError):
                 await asyncio.to_thread(self._beat, run)
 
     def _beat(self, run: int) -> None:
@@ -322,10 +332,10 @@ class Worker:
 # ---- The child
 
 
-def do_queued(run: int, stop: Any, begun: Callable[[], None]) -> None:
+def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: int | None = None) -> None:
     """Do what the queued run number `run` asks for, and note in the registry what becomes of it.
 
-    `begun` is called as soon as a request to stop is listened to.
+    `begun` is called as soon as a request to stop is listened to. A model gets `max_parameters` at most.
     """
     home = nanogpt_home()
     (row,) = runs(home, "id = ?", run)
@@ -336,19 +346,19 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None]) -> None:
             begun()
             score_rows(home, row, stop)
         else:
-            _train(home, row, stop, begun)
+            _train(home, row, stop, begun, max_parameters)
     except KeyboardInterrupt:
         end(home, run, "stopped")
     except NanogptError as ex:
         end(home, run, "failed", str(ex))
 
 
-def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None]) -> None:
+def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None], most: int | None) -> None:
     from .pipeline import Options, Prepared, train_table
 
     _check_name(home, row)
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
-    for event in train_table(Options(**settings), stop, row["id"]):
+    for event in train_table(Options(**settings, max_parameters=most), stop, row["id"]):
         if isinstance(event, Prepared):
             begun()
 

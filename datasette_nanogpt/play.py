@@ -132,11 +132,14 @@ def told_recited(found: Recited, datasette: Any, database: str) -> dict[str, Any
 
 def llm_line(name: str, settings: Mapping[str, Any]) -> str:
     """What to type in a terminal for the same."""
-    words = ["llm", "-m", name, settings["prompt"]]
+    options = []
     for key in ("temperature", "top_k", "top_p", "min_p", "max_tokens", "seed"):
         if settings[key] is not None:
-            words += ["-o", key, str(settings[key])]
-    return shlex.join(words)
+            options += ["-o", key, str(settings[key])]
+    prompt = settings["prompt"]
+    if prompt.startswith("-"):  # else it would be an option
+        return shlex.join(["llm", "prompt", "-m", name, *options, "--", prompt])
+    return shlex.join(["llm", "-m", name, prompt, *options])
 
 
 def python_lines(name: str, settings: Mapping[str, Any]) -> str:

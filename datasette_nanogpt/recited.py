@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 WORDS = 8  # a passage has at least so many
-SECONDS = 20.0  # after which a large table is left, and it is told how much of it was looked at
+# After which a large table is left, and it is told how much of it was looked at. Whoever wants to write to
+# the database meanwhile may have to wait, and most programs give up after 5 s.
+SECONDS = 4.0
 
 
 @dataclass(frozen=True)

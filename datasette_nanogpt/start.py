@@ -253,7 +253,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     path, flops = target.path, measured_flops(target.home)
     columns = (settings.get("title"), tuple(settings.get("body", ())))
     size = _read(path, False, settings["table"], settings.get("where"), *columns, _changed(path))["bytes"]
-    plan, minutes = _plan(settings, size, flops), settings["minutes"]
+    plan, minutes = _plan(settings, size, target.limits, flops), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
     enough = plan.max_iters and plan.epochs >= MOST_EPOCHS
     within = "in less than" if enough else "in"
@@ -388,22 +388,20 @@ def in_words_of_the_form(ex: NanogptError) -> str:
     return told[:1].upper() + told[1:]
 
 
-def _plan(settings: Mapping[str, Any], size: int, flops: float | None = None) -> Plan:
+def _plan(settings: Mapping[str, Any], size: int, limits: Limits, flops: float | None = None) -> Plan:
     """What a run with these settings does with so many bytes of text, on a machine of two cores where its
     speed is not known."""
     char = settings.get("tokenizer") == "char"
     tokens = max(1, size if char else size // BYTES_PER_TOKEN)
     vocab_size = LETTERS if char else settings.get("vocab_size") or choose_vocab_size(size)
-    return choose_plan(settings, tokens, vocab_size, settings["minutes"], flops=flops)
+    given = {**settings, "max_parameters": limits.max_parameters}
+    return choose_plan(given, tokens, vocab_size, settings["minutes"], flops=flops)
 
 
 def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> dict[str, str]:
     """Whether there can be such a model, and whether it is small enough."""
     try:
-        config = _plan(settings, 10**8).config
+        _plan(settings, 10**8, limits)
     except NanogptError as ex:
-        return {"n_embd": in_words_of_the_form(ex)}
-    if config.parameters > limits.max_parameters:
-        most = f"at most {limits.max_parameters:,} parameters"
-        return {"size": f"A model may have {most}, not {config.parameters:,}"}
+        return {"size" if "at most" in str(ex) else "n_embd": in_words_of_the_form(ex)}
     return {}

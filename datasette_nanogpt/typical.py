@@ -21,8 +21,7 @@ from llm_nanogpt.errors import NanogptError
 from . import jobs
 
 REPORT_SECONDS = 1.0  # between writes to the registry
-# Where the figures are, and where they may be on the way.
-KEPT = ("finished", "stopped")
+KEPT = ("finished", "stopped")  # states of a run whose figures stand
 BY = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}
 
 

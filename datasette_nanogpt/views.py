@@ -220,11 +220,14 @@ async def table_page(datasette, request):
                 return await enqueue(datasette, request, settings, limits)
         except NanogptError as ex:
             error, wrong = str(ex), getattr(ex, "fields", [])
+        # What could not be read a moment ago is not tried again: it may have taken all the time there is.
+        readable = {key: value for key, value in fields.items() if key != "where" or key not in wrong}
         try:
-            offer, estimate = await asyncio.to_thread(
-                start.offer_and_estimate, target, where, carried, fields
-            )
-            offer |= {"left_out": left_out}
+            if wrong != [""]:
+                offer, estimate = await asyncio.to_thread(
+                    start.offer_and_estimate, target, where, carried, readable
+                )
+                offer |= {"left_out": left_out}
         except NanogptError as ex:
             error = error or start.in_words_of_the_form(ex)
     status = 400 if error else 200

@@ -84,6 +84,28 @@ async def test_a_queued_run_becomes_a_model(home, enqueue, worker):
     assert read_checkpoint(home / "nanogpt-blog")
 
 
+async def test_a_model_is_never_bigger_than_allowed(home, enqueue):
+    run, jobs_worker = enqueue(n_layer=2), jobs.Worker(home, max_parameters=9000)
+    task = asyncio.create_task(jobs_worker.work(None))
+    row = await until(home, run, *jobs.OVER)
+    await jobs_worker.close()
+    await task
+    assert row["status"] == "failed" and "at most 9,000 parameters" in row["error"]
+
+
+async def test_a_disk_that_is_gone_for_a_moment_does_not_end_the_queue(home, enqueue, worker, monkeypatch):
+    run, claim, failures = enqueue(), jobs.claim, [OSError(5, "Input/output error")]
+
+    def flaky(home):
+        if failures:
+            raise failures.pop()
+        return claim(home)
+
+    monkeypatch.setattr(jobs, "claim", flaky)
+    worker()
+    assert (await until(home, run, *jobs.OVER))["status"] == "finished" and not failures
+
+
 async def test_training_gives_way_to_the_server(home, enqueue, worker):
     run = enqueue(**ENDLESS)
     worker()
@@ -127,6 +149,18 @@ def test_what_is_left_of_a_run_is_no_more_than_it_was_given(home, enqueue, done)
     jobs.end(home, another["id"], "stopped")
     assert jobs.resumable(home, run, 60) == offered
     assert jobs.resumable(home, jobs.find_run(home, another["id"]), 60) is None
+
+
+def test_a_run_of_a_terminal_had_the_minutes_that_nobody_named(home, enqueue, make_model):
+    make_model("nanogpt-blog", meta={"settings": {"minutes": 10.0, "run_minutes": 10.0}})
+    run = jobs.find_run(home, enqueue())
+    jobs.end(home, run["id"], "stopped")
+    trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": 120.0})
+    with jobs.registry(home) as db:
+        db.execute("update runs set val_bpb = 2.0")
+    run = jobs.find_run(home, run["id"])
+    assert jobs.resumable(home, run, 60) == 8
+    assert jobs.settings_to_resume(home, run, "8.0", 60)["minutes"] == 10
 
 
 async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueue, worker):

@@ -4,10 +4,14 @@ import asyncio
 import csv
 import json
 import re
+import shlex
 import time
 
+import llm
+import llm.cli
 import pytest
 import sqlite_utils
+from click.testing import CliRunner
 from conftest import TEXTS
 from datasette import hookimpl
 from datasette.app import Datasette
@@ -108,9 +112,12 @@ async def test_a_column_without_text_is_told(datasette, database):
 
 async def test_a_condition_that_takes_too_long_is_refused(datasette, monkeypatch):
     monkeypatch.setattr(start, "CONDITION_SECONDS", 0.1)
+    opened, tried = start.open_table, []
+    monkeypatch.setattr(start, "open_table", lambda *a, **kw: (tried.append(a[3]), opened(*a, **kw))[1])
     endless = "id in (with recursive c(x) as (select 1 union all select x + 1 from c) select x from c)"
     answer = await datasette.client.post(path_of("entry"), json={"where": endless, "estimate": 1}, actor=ROOT)
     assert answer.status_code == 400 and "takes too long" in answer.json()["error"]
+    assert answer.json()["offer"]["rows"] == len(TEXTS) and tried.count(endless) == 1
 
 
 async def test_the_form_sees_what_was_written_to_the_log_of_a_database(datasette, database):
@@ -481,6 +488,16 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     datasette._nanogpt.writing = 2
     response = await datasette.client.post("/-/nanogpt/models/nanogpt-blog", json={}, actor=ROOT)
     assert response.status_code == 429
+
+
+def test_a_prompt_like_an_option_is_one_in_a_terminal_too(make_model, home):
+    make_model("nanogpt-x")
+    prompt, settings = "- item", dict.fromkeys(("temperature", "top_k", "top_p", "min_p"))
+    line = play.llm_line("nanogpt-x", {**settings, "prompt": prompt, "max_tokens": 3, "seed": 1})
+    result = CliRunner().invoke(llm.cli.cli, shlex.split(line)[1:])
+    assert result.exit_code == 0, result.output
+    text = llm.get_model("nanogpt-x").prompt(prompt, max_tokens=3, seed=1).text()
+    assert result.stdout.rstrip("\n") == text.rstrip("\n")
 
 
 async def test_several_texts_without_a_seed_are_written_again_from_the_first_ones(
