@@ -10,7 +10,6 @@ size runs in a process of its own, with torch imported as in a real run.
 import argparse
 import json
 import re
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -53,6 +52,7 @@ def measure(path: Path, home: Path) -> dict:
     from datasette_nanogpt.dataset import finish
     from datasette_nanogpt.prepare import prepare
     from datasette_nanogpt.source import open_corpus
+    from datasette_nanogpt.speed import peak_memory
 
     figures, seconds = {}, []
     for run in ("first", "second"):
@@ -62,8 +62,7 @@ def measure(path: Path, home: Path) -> dict:
         started = time.perf_counter()
         tokenizer, counts = finish(prepare(corpus, folder, home))
         seconds.append(time.perf_counter() - started)
-        # kB on Linux, bytes on macOS
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        peak = peak_memory() or 0
         figures |= {f"{run}_seconds": round(seconds[-1], 2), f"{run}_peak_mb": round(peak / 1e6)}
     texts, size = [], 0
     for text in corpus.documents():
