@@ -738,7 +738,7 @@ def _settings(
         else {
             "learning_rate": plan.learning_rate,
             "weight_decay": plan.weight_decay,
-            "warmup_steps": 20,
+            "warmup_steps": plan.warmup_steps,
             "decay_share": 0.5,
             "dropout": 0.0,
         }

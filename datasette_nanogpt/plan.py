@@ -38,6 +38,7 @@ CONTEXTS = (1024, 512, 256, 64)  # the longest is taken that fits in a step and 
 WINDOWS = 50  # into so many windows or more
 SHRINKING = 0.45  # of the weights' logarithm, in one reading at the full rate
 NEWTON_SCHULZ_STEPS = 5  # of Muon, see optim.py
+WARMUP_STEPS, FEW_STEPS = 20, 16
 LOGIT_FLOPS = 2000  # as long as so many take all that is no matrix product, for each logit, on two cores
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
@@ -51,6 +52,7 @@ class Plan:
     batch_size: int  # windows of block_size tokens a step
     learning_rate: float
     weight_decay: float
+    warmup_steps: int
     max_iters: int | None  # steps until MOST_EPOCHS, where the time would be enough for more
     tokens_seen: float  # in the time there is
     epochs: float  # the same in readings of the text
@@ -121,6 +123,7 @@ def choose_plan(
             batch_size=batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            warmup_steps=choose_warmup(epochs * tokens / step_tokens),
             max_iters=max_iters,
             tokens_seen=epochs * tokens,
             epochs=epochs,
@@ -268,6 +271,12 @@ def work_per_step(config: GPTConfig, step_tokens: int, teacher: GPTConfig | None
     third of a teacher's, which goes forward alone."""
     work = flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
     return work + (work_per_step(teacher, step_tokens) / 3 if teacher else 0)
+
+
+def choose_warmup(steps: float) -> int:
+    """Steps of warmup for a model that gets so many: at most a tenth of them, or the full rate comes too late
+    for a short text. But the shortest of all, of a few kB, are better without the full rate."""
+    return min(WARMUP_STEPS, int(steps / 10)) if steps >= FEW_STEPS else WARMUP_STEPS
 
 
 def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = False) -> tuple[float, float]:

@@ -211,3 +211,9 @@ def test_a_machine_that_is_faster_than_planned_trains_one_more():
     for share, another in ((1.01, True), (0.99, False)):
         assert replan([big], 0, BLOG, 1024, flops=1e12, seconds=least * share / 1e12) == (0, another)
     assert replan([big] * MOST_MODELS, MOST_MODELS - 1, BLOG, 1024, flops=1e18, seconds=600) == (0, False)
+
+
+def test_a_short_text_gets_a_short_warmup():
+    warmups = [plan(tokens).warmup_steps for tokens in (800, 3_000, 8_000, BLOG)]
+    assert warmups[0] == warmups[-1] == 20 and 0 < warmups[1] < warmups[2] < 20
+    assert plan(BLOG, None, steps=50).warmup_steps == 5
