@@ -210,12 +210,14 @@ def plan_lines(p: Prepared) -> list[str]:
 def closing_lines(f: Finished) -> list[str]:
     best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
     reader = "" if f.models == 1 else f" by the last of {f.models} models"
+    spare = f"{duration(f.seconds_left)} to spare. To train on all the same: --resume, with more --minutes."
     return [
         "",
         *(["Stopped early; the same command with --resume goes on."] if f.status == "stopped" else []),
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
         f"after {f.step:,} steps in {duration(f.seconds)}{utilisation(f.mfu)}; "
         f"the text was read {f.epochs:.1f} times{reader}.",
+        *([spare] if f.status == "finished" and f.seconds_left >= 5 else []),
         f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}",
         f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}",
     ]

@@ -139,6 +139,7 @@ class Finished:
     parameters: int  # of the model that is kept: a run may train several
     step: int
     seconds: float
+    seconds_left: float  # of the minutes that were given
     val_bpb: float
     val_loss: float
     mfu: float | None  # model FLOPs utilisation of this run's steps, see speed.py
@@ -366,8 +367,8 @@ def _check_resume(options: Options, folder: Path) -> dict[str, Any]:
     done_by_time = minutes is not None and at["seconds"] >= minutes * 60
     if done_by_time or (iters is not None and at["step"] >= iters):
         raise NanogptError(
-            f"{folder.name} has trained for {duration(at['seconds'])} and {at['step']:,} steps: "
-            "give a larger --minutes or --max-iters to go on"
+            f"{folder.name} has trained for {duration(at['seconds'])} and {at['step']:,} steps, as planned: "
+            f"give a larger --minutes{f' than {minutes:g}' if minutes else ''} or --max-iters to go on"
         )
     return meta
 
@@ -514,6 +515,7 @@ def _train(
             parameters=work.config.parameters,
             step=meta["training"]["step"],
             seconds=meta["training"]["seconds"],
+            seconds_left=max(0.0, 60 * (limits.minutes or 0.0) - training.seconds()),
             val_bpb=meta["score"]["val_bpb"],
             val_loss=meta["score"]["val_loss"],
             mfu=training.mean_mfu,

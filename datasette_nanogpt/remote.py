@@ -127,7 +127,12 @@ def open_remote(
             for table in tables or [QUERY]:
                 page = server.query(sql, where, "", SAMPLE_ROWS) if sql else server.sample(table, where)
                 if not page.rows:
-                    raise NanogptError(f"{url} has no such rows in {table}: choose other ones.")
+                    of, other = f"Table {table!r}", "table"
+                    if where:
+                        of, other = f"--where {where!r}", "condition"
+                    elif sql:
+                        of, other = "The query of --sql", "query"
+                    raise NanogptError(f"{of} yields no rows from {url}: try another {other}.")
                 columns = list(page.rows[0])
                 db.execute(f"create table {quote(table)} ({', '.join(map(quote, columns))})")
                 values = ([_value(value) for value in row.values()] for row in page.rows)

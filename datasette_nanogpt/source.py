@@ -481,7 +481,10 @@ def _find_table(db: sqlite3.Connection, database: str, table: str) -> str:
 def _which_table(database: str) -> str:
     """What to tell who named none."""
     if is_url(database):
-        return "Name the table to train on, or give a query with --sql."
+        base, _, name = location(database).rpartition("/")
+        split = f" If {name} is a table: datasette nanogpt-train {shlex.join([base, name])}"
+        told = "Name the table to train on, or give a query with --sql."
+        return told + (split if base.count("/") > 2 else "")
     with connect(_database(database)) as db:
         names = _own_tables(db, database)
     first = shlex.join([database, names[0]])
@@ -532,7 +535,7 @@ def _blaming(option: str, value: str | None, advice: str = "") -> Iterator[None]
         if why == 'near ")": syntax error' and ")" not in value:  # the bracket is ours
             why = "it ends too early"
         if why == "interrupted":
-            why = "it takes too long"
+            why, advice = "it takes too long", ""
         raise NanogptError(f"{option} {' '.join(value.split())!r} does not work: {why}.{advice}") from error
 
 

@@ -259,7 +259,7 @@ def path(name):
 @nanogpt.command()
 @click.argument("name")
 @click.argument("prompt", default="")
-@click.option("-n", "--number", default=5, show_default=True, help="How many samples")
+@click.option("-n", "--number", default=5, type=click.IntRange(1), help="How many samples  [default: 5]")
 @click.option(
     "-f", "--file", type=click.File(encoding="utf-8"), help="Read the prompt from a file (-: stdin)"
 )
@@ -339,6 +339,8 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     totals = Totals()  # by how training saw them
     shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
     for keys, text in source.keyed_documents_at_once() if db else [({}, file.read().rstrip("\n"))]:
+        if not (text or db):
+            raise NanogptError("There is no text to score: the file is empty")
         found = score_text(opened, text)
         told = {**keys, **found.told()}
         if db:

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import shutil
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -125,13 +126,14 @@ def _load_data(fp: BinaryIO, name: str) -> Any:
     import torch
 
     try:
-        return torch.load(fp, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(fp, map_location="cpu", weights_only=True)
     except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
         foreign = re.search(r"GLOBAL (\S+)", str(ex))
         raise NanogptError(
             f"{name} is refused: it wants to run {foreign[1]}. nanoGPT's own have data alone"
             if foreign
-            else f"{name} is not a checkpoint that torch can read: {type(ex).__name__}"
+            else f"{name} is not a checkpoint that torch can read: give a ckpt.pt of nanoGPT's train.py"
         ) from ex
 
 
@@ -237,6 +239,8 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
     """Write a model as one GGUF file, matrices in `dtype`. Replaces `out` in one step, or leaves it be."""
     import gguf
 
+    if out.exists() and out.read_bytes()[:4] != b"GGUF":
+        raise NanogptError(f"{out} is no GGUF file, and is not replaced by one: choose another")
     if dtype not in DTYPES:
         raise NanogptError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
     c, tokenizer, part = (

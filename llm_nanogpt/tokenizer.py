@@ -236,7 +236,7 @@ def gpt2() -> Tokenizer:
     except Exception as ex:  # whatever the network layer raises
         raise NanogptError(
             "GPT-2's vocabulary is not on this machine and cannot be downloaded: set TIKTOKEN_CACHE_DIR "
-            "to a folder that has it, or leave --tokenizer out to train one on your table"
+            "to a folder that has it, or do without (train without --tokenizer, import with --meta)"
         ) from ex
     ranks = encoding._mergeable_ranks
     vocab = {spell(token): rank for token, rank in ranks.items()}

@@ -361,6 +361,7 @@ def test_score_refusals(trained, blog):
     trained()
     name = "nanogpt-blog"
     assert "Give a FILE" in refused("score", name)
+    assert "no text to score" in refused("score", name, "-", input="\n")
     assert "Give a FILE" in refused("score", name, "--db", blog)
     assert "Give a FILE" in refused("score", name, "-", "--db", blog, "--table", "posts", input="x")
     assert "go with --db and --table" in refused("score", name, "-", "--save-table", "s", input="x")
@@ -399,7 +400,11 @@ def test_import_and_export(tmp_path, home):
     written = out.read_bytes()
     assert f"There is a file {out} already" in refused("export", "nanogpt-letters", "--gguf", out)
     assert out.read_bytes() == written
-    nanogpt("export", "nanogpt-letters", "--gguf", out, "--force")
+    (tmp_path / "blog.db").write_bytes(b"SQLite format 3")
+    arguments = ["export", "nanogpt-letters", "--force", "--gguf"]
+    assert "is no GGUF file" in refused(*arguments, tmp_path / "blog.db")
+    assert (tmp_path / "blog.db").read_bytes() == b"SQLite format 3"
+    nanogpt(*arguments, out)
     assert len(out.read_bytes()) > len(written)  # f32 now
     llm.set_alias("letters", "nanogpt-letters")
     again = ["import", tmp_path / "out-letters" / "ckpt.pt", "--name", "letters"]

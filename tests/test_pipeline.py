@@ -303,6 +303,7 @@ def test_how_often_the_text_was_read_is_told(options):
     *_, finished = run(replace(options, max_iters=30))
     assert (finished.models, finished.epochs > 0) == (1, True)
     assert f"; the text was read {finished.epochs:.1f} times." in closing_lines(finished)[-3]
+    assert "17s to spare" in closing_lines(replace(finished, seconds_left=17.0))[-3]
     several = closing_lines(replace(finished, models=3, epochs=3.96))
     assert several[-3].endswith("; the text was read 4.0 times by the last of 3 models.")
 
