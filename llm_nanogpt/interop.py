@@ -239,8 +239,10 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
     """Write a model as one GGUF file, matrices in `dtype`. Replaces `out` in one step, or leaves it be."""
     import gguf
 
-    if out.exists() and out.read_bytes()[:4] != b"GGUF":
-        raise NanogptError(f"{out} is no GGUF file, and is not replaced by one: choose another")
+    if out.exists():
+        with open(out, "rb") as fp:  # of which there may be gigabytes
+            if fp.read(4) != b"GGUF":
+                raise NanogptError(f"{out} is no GGUF file, and is not replaced by one: choose another")
     if dtype not in DTYPES:
         raise NanogptError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
     c, tokenizer, part = (
