@@ -27,7 +27,7 @@ from pathlib import Path
 from machine import machine
 from vs_nanogpt import train
 
-from datasette_nanogpt.plan import MOST_MODELS, SIZES
+from datasette_nanogpt.training.plan import MOST_MODELS, SIZES
 
 GRID = Path(__file__).with_name("plan_grid.json")
 CELL = ("table", "megabytes", "minutes")
@@ -36,8 +36,8 @@ CELL = ("table", "megabytes", "minutes")
 def write_subset(database: str, table: str, megabytes: float, path: Path) -> bool:
     """Write so much of the rows that are trained on into the table `table` of a new database. False where
     there is not so much."""
-    from datasette_nanogpt.dataset import finish, spool
-    from datasette_nanogpt.source import open_corpus, quote
+    from datasette_nanogpt.data.source import open_corpus, quote
+    from datasette_nanogpt.data.token_files import finish, spool
 
     documents = open_corpus(database, (table,)).documents()
     split = finish(spool(documents, path.with_suffix(".txt"), seed=0))

@@ -25,7 +25,7 @@ def make_table(path: Path, megabytes: float, html: bool = False, seed: int = 0) 
     """Write table t (id, title, body) with so much text; the bytes of it."""
     import numpy as np
 
-    from datasette_nanogpt.demo import build_demo_db
+    from datasette_nanogpt.data.demo import build_demo_db
 
     demo = path.with_name("demo.db")
     build_demo_db(demo)
@@ -48,11 +48,10 @@ def make_table(path: Path, megabytes: float, html: bool = False, seed: int = 0) 
 
 def measure(path: Path, home: Path) -> dict:
     """Prepare the table twice, the second time from what was kept, and time tiktoken alone."""
-    from datasette_nanogpt import pipeline  # noqa: F401, torch comes with it
-    from datasette_nanogpt.dataset import finish
-    from datasette_nanogpt.prepare import prepare
-    from datasette_nanogpt.source import open_corpus
-    from datasette_nanogpt.speed import peak_memory
+    from datasette_nanogpt.data.prepare import prepare
+    from datasette_nanogpt.data.source import open_corpus
+    from datasette_nanogpt.data.token_files import finish
+    from datasette_nanogpt.training.autotune import peak_memory
 
     figures, seconds = {}, []
     for run in ("first", "second"):

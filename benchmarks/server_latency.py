@@ -29,7 +29,7 @@ FIELDS = ("p50", "p90", "p99", "max")
 
 
 def make_table(path: Path, rows: int = 2000) -> None:
-    from datasette_nanogpt.demo import build_demo_db
+    from datasette_nanogpt.data.demo import build_demo_db
 
     build_demo_db(path)
     with sqlite3.connect(path) as db:

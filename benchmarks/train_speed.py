@@ -18,7 +18,7 @@ import time
 
 from machine import machine
 
-from datasette_nanogpt.plan import SIZES, flops_per_token, make_config
+from datasette_nanogpt.training.plan import SIZES, flops_per_token, make_config
 
 VOCABULARY, BLOCK = 4096, 1024
 
@@ -27,8 +27,8 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
     """Warm up, then take the median step of so many seconds."""
     import numpy as np
 
-    from datasette_nanogpt import trainer  # first: it tells OpenMP's threads how to wait
-    from datasette_nanogpt.speed import product_speed, synchronize
+    from datasette_nanogpt.training import trainer
+    from datasette_nanogpt.training.autotune import product_speed, synchronize
     from llm_nanogpt.gpt_torch import build
 
     config = make_config(size, vocabulary, {"block_size": BLOCK})
@@ -81,7 +81,7 @@ def peak_bytes(device: str) -> int:
     """Of the GPU's memory, or of this process with all that it imported."""
     import torch
 
-    from datasette_nanogpt.speed import peak_memory
+    from datasette_nanogpt.training.autotune import peak_memory
 
     return torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory() or 0
 

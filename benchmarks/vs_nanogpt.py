@@ -79,8 +79,8 @@ def train(database: str, table: str, **options) -> Iterator[tuple[float, dict]]:
 def run_child(options: dict) -> None:
     import datasette.cli  # noqa: F401  the command begins with it, so its time counts
 
-    from datasette_nanogpt import pipeline
-    from datasette_nanogpt.display import JsonDisplay
+    from datasette_nanogpt.terminal import JsonDisplay
+    from datasette_nanogpt.training import train as pipeline
     from llm_nanogpt.errors import NanogptError
 
     prepare = pipeline.prepare
@@ -190,8 +190,8 @@ def search(database: str, table: str, target: float, budgets: list, seed: int, d
 
 
 def spooled(database: str, table: str, folder: Path):
-    from datasette_nanogpt.dataset import finish, spool
-    from datasette_nanogpt.source import open_corpus
+    from datasette_nanogpt.data.source import open_corpus
+    from datasette_nanogpt.data.token_files import finish, spool
 
     return finish(spool(open_corpus(database, [table]).documents(), folder / "documents", SPLIT_SEED))
 

@@ -1,6 +1,9 @@
 """Datasette hooks: each one thin, each importing what it needs only when called."""
 
-from datasette import hookimpl
+from pluggy import HookimplMarker
+
+# What `datasette.hookimpl` is, without importing datasette: llm imports this package, too.
+hookimpl = HookimplMarker("datasette")
 
 
 @hookimpl
@@ -29,9 +32,9 @@ def startup(datasette):
     async def inner():
         from llm_nanogpt.checkpoint import nanogpt_home
 
-        from .jobs import Worker
-        from .news import News
-        from .start import Limits
+        from .web.forms import Limits
+        from .web.polling import News
+        from .web.worker import Worker
 
         most = Limits.of(datasette).max_parameters
         datasette._nanogpt = Worker(nanogpt_home(), datasette.plugins_dir, most)
@@ -52,7 +55,8 @@ def shutdown(datasette):
 
 @hookimpl
 def register_routes():
-    from . import rows_page, views
+    from .web.pages import rows as rows_page
+    from .web.pages import views
 
     table = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
     return [
@@ -69,7 +73,7 @@ def register_routes():
 @hookimpl
 def menu_links(datasette, actor):
     async def inner():
-        from .access import may_anywhere
+        from .web.permissions import may_anywhere
 
         if await may_anywhere(datasette, actor):
             return [{"href": datasette.urls.path("/-/nanogpt"), "label": "GPTs"}]
@@ -80,8 +84,8 @@ def menu_links(datasette, actor):
 @hookimpl
 def table_actions(datasette, actor, database, table, request):
     async def inner():
-        from .rows_page import table_link
-        from .start import action_links
+        from .web.forms import action_links
+        from .web.pages.rows import table_link
 
         links = await action_links(datasette, actor, database, table, request)
         return links + await table_link(datasette, actor, database, table)
@@ -92,7 +96,7 @@ def table_actions(datasette, actor, database, table, request):
 @hookimpl
 def row_actions(datasette, actor, database, table, row):
     async def inner():
-        from .rows_page import row_link
+        from .web.pages.rows import row_link
 
         return await row_link(datasette, actor, database, table, row)
 

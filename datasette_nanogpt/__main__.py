@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from .cli import demo_command, queued_command, train_command
-from .ranks import launched
+from .cli import demo_command, train_command
+from .training.distributed import launched
 
 
 @click.group()
@@ -16,7 +16,6 @@ def main():
 
 main.add_command(train_command, "train")
 main.add_command(demo_command, "demo-db")
-main.add_command(queued_command, "queued")
 
 
 def follow():

@@ -96,10 +96,10 @@ def train_command(as_json, **options):
       datasette nanogpt-train blog.db --sql "select name, text from comment join ..."
     """
     try:
-        from .display import display
         from .events import Evaluation, Step
-        from .pipeline import Options, train_table
-        from .schedule import Stop
+        from .terminal import display
+        from .training.lr_schedule import Stop
+        from .training.train import Options, train_table
 
         stop, show = Stop(), display(as_json)
         with told_by_click(), show, stop_on_signals(stop) as training:
@@ -110,21 +110,6 @@ def train_command(as_json, **options):
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)
         sys.exit(130)
-
-
-@click.command("queued", hidden=True)
-@click.argument("run", type=int)
-@click.option("--max-parameters", type=int)
-@plugins_dir_option
-def queued_command(run, max_parameters):
-    """Do what was queued in the browser as RUN."""
-    from .jobs import do_queued, give_way
-    from .schedule import Stop
-
-    give_way()
-    stop = Stop()
-    with told_by_click(), stop_on_signals(stop) as begun:
-        do_queued(run, stop, begun, max_parameters)
 
 
 @contextmanager
@@ -161,7 +146,7 @@ def demo_command(path):
       datasette nanogpt-demo-db demo.db
       datasette nanogpt-train demo.db python_docs --minutes 1
     """
-    from .demo import build_demo_db
+    from .data.demo import build_demo_db
 
     with told_by_click():
         rows = build_demo_db(path)

@@ -57,14 +57,18 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the work before training is. `total` is 0 where nobody knows."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""  # rows or bytes; none for what is not counted
+
+    def __str__(self) -> str:
+        of = f" of {self.total:,}" if self.total else ""
+        return f"{self.what}: {self.done:,}{of} {self.unit}" if self.unit else self.what
+
+
 Event = Speed | Step | Busy | Evaluation | Note
-
-
-def duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"
-
-
-def text_size(n_bytes: float) -> str:
-    return f"{n_bytes / 1e6:.2f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +15,20 @@ from .checkpoint import (
     cache_bytes,
     cache_folder,
     checkpoints,
-    hold,
     is_training,
     model_names,
     nanogpt_home,
     read_checkpoint,
-    valid_name,
 )
 from .errors import NanogptError, told_by_click
 
-# How the rows of a scored table stand to the model; None: nobody knows.
-SEEN = {
-    "trained": " it was trained on, which flatters",
-    "held out": " held out in training",
-    "new": " not in training",
-    None: "",
-}
-
 
 class Group(click.Group):
-    """A group whose commands raise NanogptError, and that has the `train` command of the Datasette side."""
+    """A group whose commands raise NanogptError."""
 
     def invoke(self, ctx):
         with told_by_click():
             return super().invoke(ctx)
-
-    def list_commands(self, ctx):
-        return [*super().list_commands(ctx), "train"]
-
-    def get_command(self, ctx, name):
-        if name != "train":
-            return super().get_command(ctx, name)
-        # Only now: it imports datasette, which takes longer than all of llm.
-        from datasette_nanogpt.cli import train_command
-
-        return train_command
 
 
 @click.group(cls=Group)
@@ -72,14 +48,14 @@ def folder_of(name: str) -> Path:
     home = nanogpt_home()
     names = model_names(home)
     if name not in names:
-        name = _aliases().get(name, name)
+        name = aliases().get(name, name)
     if name not in names:
         have = f"you have {', '.join(names)}" if names else "train one with `llm nanogpt train`"
         raise NanogptError(f"There is no model {name!r} in {home}: {have}")
     return home / name
 
 
-def _aliases() -> dict[str, str]:
+def aliases() -> dict[str, str]:
     """llm's aliases: alias -> model. None where its file does not read."""
     import llm
 
@@ -295,164 +271,6 @@ def sample(name, prompt, number, file, options):
         except llm.ModelError as ex:
             raise NanogptError(str(ex)) from ex
         click.echo()
-
-
-@nanogpt.command()
-@click.argument("name")
-@click.argument("file", required=False, type=click.File(encoding="utf-8"))
-@click.option("--db", help="Score the rows of a table instead: the SQLite file")
-@click.option("--table", help="... the table, and")
-@click.option("--where", help="... an SQL condition on its rows")
-@click.option("--title", help="Column of titles  [default: as in training]")
-@click.option("--body", multiple=True, help="Column of text, may be repeated  [default: as in training]")
-@click.option("--tokens", is_flag=True, help="Tell the bits of each token too")
-@click.option("--jsonl", is_flag=True, help="One JSON object per document")
-@click.option("--save-table", help="Write the scores to this table of the database")
-def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
-    """Tell how well a model predicts texts that exist: fewer bits per byte is better.
-
-    FILE is one document, - is standard input. With --db and --table every row is one, read as in training,
-    and those that surprise the model most come first: they are unlike the others. Rows that it was trained
-    on surprise it less than those held out, or new. --jsonl keeps their order.
-    With --tokens, words that are out of place have many bits.
-
-    \b
-    Example:
-      llm nanogpt score nanogpt-blog draft.txt --tokens
-      llm nanogpt score nanogpt-blog --db blog.db --table blog_entry --save-table scores
-    """
-    if bool(file) == bool(db) or bool(db) != bool(table):
-        raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
-    if (where or title or body or save_table) and not db:
-        raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
-    from datasette_nanogpt.seen import seen_in_training
-
-    from .generate import open_model
-    from .score import ScoreTable, Totals, open_rows
-    from .score import score as score_text
-
-    opened = open_model(folder_of(name), "cpu")
-    source = db and open_rows(opened.checkpoint, db, table, title=title, body=body, where=where)
-    target = save_table and ScoreTable(source, save_table)
-    seen = seen_in_training(opened.checkpoint) if db else lambda ids: None
-    rows: list[dict[str, Any]] = []
-    totals = Totals()  # by how training saw them
-    shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
-    for keys, text in source.keyed_documents_at_once() if db else [({}, file.read().rstrip("\n"))]:
-        if not (text or db):
-            raise NanogptError("There is no text to score: the file is empty")
-        found = score_text(opened, text)
-        told = {**keys, **found.told()}
-        if db:
-            told["seen"] = seen(found.tokens[:-1])
-            totals.add(told["seen"], found)
-        if target:
-            rows.append({**told, "model": opened.version})
-        pairs = found.pairs(opened.tokenizer) if tokens else []
-        if jsonl:
-            click.echo(json.dumps(told | ({"token_bits": pairs} if tokens else {}), ensure_ascii=False))
-        elif not target and found.bytes:
-            start = " ".join(text.split())[:60]
-            kind = [f"{told['seen']:8}"] if told.get("seen") else []
-            cells = [f"{told['bits_per_byte']:9.3f}", *kind, *map(str, keys.values()), start]
-            lines = ["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs)]
-            shown.append((told["bits_per_byte"], "\n".join(lines)))
-    if shown:
-        columns = [
-            *([] if totals.kinds.keys() <= {None} else ["seen    "]),
-            *(source.keys if db else ()),
-            "text",
-        ]
-        click.echo("bits/byte  " + "  ".join(columns))
-    for _, lines in sorted(shown, reverse=True):
-        click.echo(lines)
-    if target:
-        target.save(rows)
-        click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
-    for kind, told in totals.told().items():
-        if told["bytes"] and not jsonl:
-            rows_of = f"{told['rows']:,} row{'s' if told['rows'] != 1 else ''}{SEEN[kind]}"
-            click.echo(f"{told['bits_per_byte']:9.3f}  over {told['bytes']:,} bytes of {rows_of}", err=True)
-
-
-# ---- Looking after models
-
-
-@nanogpt.command()
-@click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask")
-def remove(name, yes):
-    """Delete a model, its training data and its aliases.
-
-    \b
-    Example:
-      llm nanogpt remove nanogpt-blog
-    """
-    import sqlite3
-
-    import llm
-
-    folder = folder_of(name)
-    if not yes:
-        click.confirm(f"Delete {folder} ({megabytes(size_on_disk(folder))})?", abort=True)
-    gone = folder.with_name(f".{folder.name}.removed")
-    with hold(folder):
-        shutil.rmtree(gone, ignore_errors=True)
-        os.rename(folder, gone)  # in one step: never half a model
-    shutil.rmtree(gone, ignore_errors=True)
-    if (registry := folder.with_name("nanogpt.db")).exists():
-        # What the model says of rows goes with it. A registry of an earlier version has nothing of the kind.
-        scorings = "select id from runs where kind = 'score' and name = ?"
-        scorings += " and status not in ('preparing', 'running')"
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(registry, timeout=30)) as db, db:
-            db.execute(f"delete from scores where run in ({scorings})", [folder.name])
-            db.execute(f"delete from runs where id in ({scorings})", [folder.name])
-    for alias in [alias for alias, model in _aliases().items() if model == folder.name]:
-        llm.remove_alias(alias)
-        click.echo(f"Removed its alias {alias}", err=True)
-
-
-@nanogpt.command()
-@click.argument("name")
-@click.argument("new_name")
-def rename(name, new_name):
-    """Give a model another name. Its aliases and its runs go with it.
-
-    \b
-    Example:
-      llm nanogpt rename nanogpt-blog simon
-    """
-    import sqlite3
-
-    import llm
-
-    from .checkpoint import write_bytes, write_json
-
-    folder = folder_of(name)
-    if not valid_name(new_name):
-        raise NanogptError(f"{new_name!r} is no name for a model: letters, digits and .-_ make one")
-    from .plugin import check_free
-
-    check_free(new_name)
-    new = folder.with_name(new_name)
-    if new.exists():
-        raise NanogptError(f"There is a model {new_name!r} already")
-    with hold(folder):
-        os.rename(folder, new)
-    try:
-        meta = json.loads((new / "nanogpt.json").read_text("utf-8"))
-        write_json(new / "nanogpt.json", meta | {"name": new_name})
-        # Where the card means the model, not the table it was trained on.
-        means = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(folder.name)}(?![\w.-])"
-        card = re.sub(means, rf"\g<1>{new_name}", (new / "README.md").read_text("utf-8"))
-        write_bytes(new / "README.md", card.encode())
-    except (OSError, ValueError, TypeError):
-        pass  # a broken model keeps what it says of itself
-    for alias in [alias for alias, model in _aliases().items() if model == folder.name]:
-        llm.set_alias(alias, new_name)
-    if (registry := folder.with_name("nanogpt.db")).exists():
-        with sqlite3.connect(registry, timeout=30) as db:
-            db.execute("update runs set name = ? where name = ?", [new_name, folder.name])
 
 
 # ---- In and out

@@ -1,12 +1,36 @@
 """The one exception that people get to read, and how a command line tells it."""
 
+from collections.abc import Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import click
 
 
 class NanogptError(Exception):
     """What went wrong and what to do next, in one line, or in a line for each thing that did."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what was asked for.
+
+    `field` is the option's Python name ("" if it is none of them), `code` a short word that programs can
+    compare ("minimum", "taken", ...), `message` a whole sentence that names no command-line flag: the
+    command line puts the flag before it, the form puts it beside the field.
+    """
+
+    field: str
+    code: str
+    message: str
+
+
+class InvalidOptions(NanogptError):
+    """Everything that is wrong with the options, found before any work starts."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problem.message for problem in self.problems))
 
 
 class _Told(click.ClickException):

@@ -8,7 +8,14 @@ from conftest import TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.dataset import VALIDATION_BYTES, Windows, finish, open_tokens, spool, write_tokens
+from datasette_nanogpt.data.token_files import (
+    VALIDATION_BYTES,
+    Windows,
+    finish,
+    open_tokens,
+    spool,
+    write_tokens,
+)
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import train_char
 

@@ -4,9 +4,9 @@ import zipfile
 
 import pytest
 
-from datasette_nanogpt import demo
-from datasette_nanogpt.demo import build_demo_db
-from datasette_nanogpt.source import open_source
+from datasette_nanogpt.data import demo
+from datasette_nanogpt.data.demo import build_demo_db
+from datasette_nanogpt.data.source import open_source
 from llm_nanogpt.errors import NanogptError
 
 

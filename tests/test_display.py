@@ -2,8 +2,8 @@
 
 import pytest
 
-from datasette_nanogpt.display import BAR_COLUMNS, TerminalDisplay, status
 from datasette_nanogpt.events import Busy, Evaluation, Step
+from datasette_nanogpt.terminal import BAR_COLUMNS, TerminalDisplay, status
 
 STEP = Step(
     step=1234,

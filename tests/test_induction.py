@@ -7,8 +7,8 @@ from conftest import TEXTS, tiny_config
 from test_word_pairs import stream
 from torch.nn import functional as F
 
-from datasette_nanogpt.induction import start_with_induction_heads
-from datasette_nanogpt.word_pairs import start_from_word_pairs
+from datasette_nanogpt.training.init_bigrams import start_from_word_pairs
+from datasette_nanogpt.training.init_induction import start_with_induction_heads
 from llm_nanogpt.gpt_torch import build
 
 

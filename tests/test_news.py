@@ -4,19 +4,20 @@ import asyncio
 
 import pytest
 
-from datasette_nanogpt import jobs, news
-from datasette_nanogpt.runs import open_registry
+from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.runs import open_registry
+from datasette_nanogpt.web import polling as news
 
 
 @pytest.fixture
 def run(home):
-    run = jobs.enqueue(home, "/x.db", {"name": "x", "table": "t"}, None, 10)
+    run = queue.enqueue(home, "/x.db", {"name": "x", "table": "t"}, None, 10)
     write(home, run, 100)
     return run
 
 
 def write(home, run, metrics):
-    with jobs.registry(home) as db:
+    with queue.registry(home) as db:
         for step in range(metrics):
             db.execute("insert into metrics (run, step, train_bpb) values (?, ?, 2)", [run, step])
         db.execute("insert into samples (run, step, sample) values (?, ?, 'x')", [run, metrics])
@@ -37,7 +38,7 @@ async def test_those_who_ask_the_same_share_an_answer_for_a_moment(home, run, mo
     desk = news.News(home)
     twenty = await asyncio.gather(*(desk.after(run, (90, 0)) for _ in range(20)))
     assert all(answer is twenty[0] for answer in twenty) and len(twenty[0]["metrics"]) == 10
-    jobs.ask_to_stop(home, run, 1)
+    queue.ask_to_stop(home, run, 1)
     assert (await desk.after(run, (90, 0)))["row"]["status"] == "queued"
     desk.forget()
     assert (await desk.after(run, (90, 0)))["row"]["status"] == "stopped"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import tiny_config
 
-from datasette_nanogpt.optim import (
+from datasette_nanogpt.training.optim import (
     Muon,
     load_state_tensors,
     make_optimizers,

@@ -11,9 +11,10 @@ import yaml
 from conftest import TEXTS
 from datasette.app import Datasette
 
-from datasette_nanogpt import jobs
-from datasette_nanogpt.pipeline import Options, train_table
-from datasette_nanogpt.schedule import Stop
+from datasette_nanogpt.registry import queue
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.web.child import do_queued
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 4, "eval_interval": 2, "device": "cpu"}
@@ -42,8 +43,8 @@ def trained(tmp_path_factory):
             database = str(folder / f"{file}.db")
             list(train_table(Options(database, table, name=NAMES[kind], **TINY)))
             settings = {"database": database, "table": [table], "name": NAMES[kind]}
-            jobs.enqueue(folder / "models", database, settings, None, 10, table)
-            jobs.do_queued(jobs.claim(folder / "models"), Stop(), lambda: None)
+            queue.enqueue(folder / "models", database, settings, None, 10, table)
+            do_queued(queue.claim(folder / "models"), Stop(), lambda: None)
     return folder
 
 
@@ -107,7 +108,7 @@ def allowed(actor: str, kind: str, permission: str) -> bool:
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("actor", ACTORS)
 async def test_matrix(datasette, home, actor, kind):
-    jobs.enqueue(home, "/nowhere.db", {"name": "afar-waiting", "table": "entry"}, None, 10)
+    queue.enqueue(home, "/nowhere.db", {"name": "afar-waiting", "table": "entry"}, None, 10)
     for method, path, form, permission in routes(kind):
         response = await datasette.client.request(method, path, data=form or None, actor=ACTORS[actor])
         may = allowed(actor, kind, permission)
@@ -124,9 +125,9 @@ async def test_matrix(datasette, home, actor, kind):
         ("score", "nanogpt-generate", []),
     ):
         if not allowed(actor, kind, permission):  # then nothing has come of it
-            queued = jobs.runs(home, "status = 'queued' and kind = ?", of)
+            queued = queue.runs(home, "status = 'queued' and kind = ?", of)
             assert [row["name"] for row in queued] == waiting
-            assert len(jobs.runs(home, "stop_requested = 0 and kind = ?", of)) == 3 + len(waiting)
+            assert len(queue.runs(home, "stop_requested = 0 and kind = ?", of)) == 3 + len(waiting)
 
 
 @pytest.mark.parametrize("actor", ACTORS)
@@ -164,7 +165,7 @@ async def test_a_name_that_is_taken_by_a_hidden_table_tells_nothing_of_it(datase
         )
         assert response.status_code == 400
         assert response.json()["error"] == f"The name {name} is taken by another model: choose another"
-    assert not jobs.runs(home, "status = 'queued'")
+    assert not queue.runs(home, "status = 'queued'")
 
 
 @pytest.mark.parametrize(
@@ -176,9 +177,9 @@ async def test_sql_from_the_browser_needs_execute_sql(datasette, home, condition
     for way in ({"json": {"where": condition}}, {"params": {"_where": condition}}):
         response = await datasette.client.post(page, actor=ACTORS["trainer"], **way)
         assert response.status_code == 403
-    assert not jobs.runs(home, "status = 'queued'")
+    assert not queue.runs(home, "status = 'queued'")
     response = await datasette.client.post(page, json={"where": condition}, actor=ACTORS["root"])
-    assert response.status_code == 200 and len(jobs.runs(home, "status = 'queued'")) == 1
+    assert response.status_code == 200 and len(queue.runs(home, "status = 'queued'")) == 1
 
 
 async def test_an_error_which_may_name_folders_is_for_those_who_can_act_on_it(datasette, home):
@@ -231,7 +232,7 @@ async def test_a_post_from_another_site_is_refused(datasette, home):
     response = await datasette.client.post(
         "/-/nanogpt/runs/1/delete", headers={"sec-fetch-site": "cross-site"}, actor=ACTORS["root"]
     )
-    assert response.status_code == 403 and jobs.runs(home, "id = 1")
+    assert response.status_code == 403 and queue.runs(home, "id = 1")
     for change in ("stop", "stop-now", "resume", "delete"):
         response = await datasette.client.get(f"/-/nanogpt/runs/1/{change}", actor=ACTORS["root"])
         assert response.status_code == 405

@@ -13,14 +13,15 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt import pipeline, speed
-from datasette_nanogpt.display import closing_lines, plan_lines
 from datasette_nanogpt.events import Note, Speed
-from datasette_nanogpt.pipeline import Finished, Options, Prepared, train_table
-from datasette_nanogpt.ranks import ALONE
-from datasette_nanogpt.runs import Run, open_registry
-from datasette_nanogpt.schedule import Stop
-from datasette_nanogpt.trainer import Evaluation, Step
+from datasette_nanogpt.registry.runs import Run, open_registry
+from datasette_nanogpt.terminal import closing_lines, plan_lines
+from datasette_nanogpt.training import autotune as speed
+from datasette_nanogpt.training import train as pipeline
+from datasette_nanogpt.training.distributed import ALONE
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.train import Finished, Options, Prepared, train_table
+from datasette_nanogpt.training.trainer import Evaluation, Step
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer

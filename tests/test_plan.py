@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from datasette_nanogpt.plan import (
+from datasette_nanogpt.data.prepare import choose_vocab_size
+from datasette_nanogpt.training.plan import (
     FLOPS,
     MOST_EPOCHS,
     MOST_MODELS,
@@ -13,7 +14,6 @@ from datasette_nanogpt.plan import (
     SIZES,
     choose_plan,
     choose_rates,
-    choose_vocab_size,
     flops_per_token,
     replan,
     work_per_step,

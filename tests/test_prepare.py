@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from conftest import TEXTS
 
-from datasette_nanogpt import likeness, prepare
-from datasette_nanogpt.dataset import finish, open_tokens, spool
-from datasette_nanogpt.likeness import Likeness
-from datasette_nanogpt.prepare import prepare as prepare_corpus
-from datasette_nanogpt.source import open_corpus
+from datasette_nanogpt.data import deduplicate as likeness
+from datasette_nanogpt.data import prepare
+from datasette_nanogpt.data.deduplicate import Likeness
+from datasette_nanogpt.data.prepare import prepare as prepare_corpus
+from datasette_nanogpt.data.source import open_corpus
+from datasette_nanogpt.data.token_files import finish, open_tokens, spool
 from llm_nanogpt.checkpoint import cache_bytes, cache_folder
 from llm_nanogpt.errors import NanogptError
 
@@ -110,9 +111,9 @@ def test_disk_is_looked_at_before(blog, home, tmp_path, monkeypatch):
 FULL = """
 import resource, sys
 from pathlib import Path
-from datasette_nanogpt.dataset import finish
-from datasette_nanogpt.prepare import prepare
-from datasette_nanogpt.source import open_corpus
+from datasette_nanogpt.data.token_files import finish
+from datasette_nanogpt.data.prepare import prepare
+from datasette_nanogpt.data.source import open_corpus
 from llm_nanogpt.errors import NanogptError
 path, folder, home, tokenizer, limit = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))

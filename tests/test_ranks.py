@@ -10,7 +10,7 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt.pipeline import Options, check
+from datasette_nanogpt.training.train import Options, check
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 

@@ -7,7 +7,7 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt.pipeline import Options, train_table
+from datasette_nanogpt.training.train import Options, train_table
 
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)

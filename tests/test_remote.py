@@ -16,9 +16,9 @@ import pytest
 from datasette import hookimpl
 from datasette.plugins import pm
 
-from datasette_nanogpt import remote
-from datasette_nanogpt.dataset import finish
-from datasette_nanogpt.source import open_corpus
+from datasette_nanogpt.data import remote
+from datasette_nanogpt.data.source import open_corpus
+from datasette_nanogpt.data.token_files import finish
 from llm_nanogpt.checkpoint import cache_folder, nanogpt_home
 from llm_nanogpt.errors import NanogptError
 
@@ -286,6 +286,6 @@ def test_a_plugin_writes_documents_of_a_table_without_a_key(proxy):
 
 
 def test_a_token_is_not_written_to_the_registry():
-    from datasette_nanogpt.pipeline import Options
+    from datasette_nanogpt.training.train import Options
 
     assert TOKEN not in str(Options("https://host/blog", "entry", token=TOKEN).given())

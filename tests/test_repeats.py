@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasette_nanogpt.repeats import LEAST, MOST, Repeats, repeats
+from datasette_nanogpt.training.distillation import LEAST, MOST, Repeats, repeats
 
 CYCLE = [5, 9, 2, 7, 1, 3]
 

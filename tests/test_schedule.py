@@ -1,6 +1,6 @@
 import pytest
 
-from datasette_nanogpt.schedule import Schedule
+from datasette_nanogpt.training.lr_schedule import Schedule
 
 
 def test_warmup_stable_decay():

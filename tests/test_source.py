@@ -13,8 +13,8 @@ from datasette.plugins import pm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasette_nanogpt import source
-from datasette_nanogpt.source import open_corpus, open_source
+from datasette_nanogpt.data import source
+from datasette_nanogpt.data.source import open_corpus, open_source
 from llm_nanogpt.errors import NanogptError
 
 

@@ -10,14 +10,14 @@ import torch
 from conftest import tiny_config
 from torch.utils.flop_counter import FlopCounterMode
 
-from datasette_nanogpt import speed
-from datasette_nanogpt.dataset import finish
+from datasette_nanogpt.data.token_files import finish
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
-from datasette_nanogpt.optim import make_optimizers
-from datasette_nanogpt.plan import flops_per_step, flops_per_token
-from datasette_nanogpt.schedule import Stop
-from datasette_nanogpt.speed import mps_differs, settle, trial_batch
-from datasette_nanogpt.trainer import Tokens, Training
+from datasette_nanogpt.training import autotune as speed
+from datasette_nanogpt.training.autotune import mps_differs, settle, trial_batch
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.optim import make_optimizers
+from datasette_nanogpt.training.plan import flops_per_step, flops_per_token
+from datasette_nanogpt.training.trainer import Tokens, Training
 from llm_nanogpt.gpt_torch import build
 
 SETTINGS = replace(test_trainer.SETTINGS, max_iters=60, eval_interval=60)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.text import document, html_to_text, looks_like_html
+from datasette_nanogpt.data.html import document, html_to_text, looks_like_html
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt import trainer
-from datasette_nanogpt.dataset import finish, open_tokens, write_tokens
-from datasette_nanogpt.schedule import Stop
-from datasette_nanogpt.trainer import (
+from datasette_nanogpt.data.token_files import finish, open_tokens, write_tokens
+from datasette_nanogpt.training import trainer
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.trainer import (
     Busy,
     Evaluation,
     Note,
@@ -227,7 +227,7 @@ def test_a_damaged_state_is_told(tmp_path):
 
 def test_memory_is_counted_in_bytes():
     code = (
-        "from datasette_nanogpt.speed import peak_memory; before = peak_memory(); "
+        "from datasette_nanogpt.training.autotune import peak_memory; before = peak_memory(); "
         "filled = b'x' * 400_000_000; print(before, peak_memory())"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

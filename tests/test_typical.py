@@ -14,9 +14,13 @@ from click.testing import CliRunner
 from conftest import TEXTS
 from datasette.app import Datasette
 
-from datasette_nanogpt import jobs, typical
-from datasette_nanogpt.pipeline import Options, train_table
-from datasette_nanogpt.schedule import Stop
+from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry import row_scores as typical
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.web import score_rows
+from datasette_nanogpt.web.child import do_queued
+from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.generate import open_model
@@ -79,9 +83,9 @@ def rows_of(table, json=""):
 
 def do(home, stop=None):
     """Do what is queued, here and now; the run."""
-    run = jobs.claim(home)
-    jobs.do_queued(run, stop or Stop(), lambda: None)
-    return jobs.runs(home, "id = ?", run)[0]
+    run = queue.claim(home)
+    do_queued(run, stop or Stop(), lambda: None)
+    return queue.runs(home, "id = ?", run)[0]
 
 
 async def ask(datasette, table, model=None):
@@ -189,9 +193,9 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
     second = do(home)["id"]
     found = await told(datasette, "entry")
     assert not found["stale"] and found["scored"]["id"] == second
-    with jobs.registry(home) as db:
+    with queue.registry(home) as db:
         assert [row[0] for row in db.execute("select distinct run from scores")] == [second]
-    assert not jobs.runs(home, "id = ?", first)
+    assert not queue.runs(home, "id = ?", first)
     # The training in between is still the last run of its model.
     assert "Resume" in (await datasette.client.get(f"/-/nanogpt/runs/{second - 1}", actor=ROOT)).text
 
@@ -204,15 +208,15 @@ async def test_figures_go_with_their_model(datasette, home):
     await ask(datasette, "entry")
     run = do(home)["id"]
     assert CliRunner().invoke(nanogpt, ["remove", "m0", "-y"]).exit_code == 0
-    with jobs.registry(home) as db:
+    with queue.registry(home) as db:
         assert db.execute("select count(*) from scores").fetchone()[0] == 0
-    assert not jobs.runs(home, "id = ?", run)
+    assert not queue.runs(home, "id = ?", run)
     assert "none that you may see" in (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
     assert "typical" not in (await datasette.client.get("/blog/entry/9", actor=ROOT)).text
 
 
 async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(datasette, home, monkeypatch):
-    monkeypatch.setattr(typical, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(score_rows, "REPORT_SECONDS", 0)
     location = await ask(datasette, "entry")
     again = await datasette.client.post(rows_of("entry"), json={}, actor=ROOT)
     assert again.status_code == 400 and "wait to be scored already" in again.json()["error"]
@@ -220,11 +224,11 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     assert again.status_code == 400 and "wait to be scored already" in again.text
     again = await datasette.client.post(rows_of("entry"), json=[1], actor=ROOT)
     assert again.status_code == 400 and "must be a JSON object" in again.json()["error"]
-    run = jobs.claim(home)
-    assert jobs.claim(home) is None  # a scoring is under way as a training is
+    run = queue.claim(home)
+    assert queue.claim(home) is None  # a scoring is under way as a training is
     await datasette.client.post(location + "/stop", actor=ROOT)
-    jobs.do_queued(run, Stop(), lambda: None)
-    (row,) = jobs.runs(home, "id = ?", run)
+    do_queued(run, Stop(), lambda: None)
+    (row,) = queue.runs(home, "id = ?", run)
     assert row["status"] == "stopped" and 0 < row["progress"] < 1
     text = (await datasette.client.get(rows_of("entry"))).text
     assert "Of 61 rows 1 were scored, the first ones, as it was stopped" in text
@@ -233,15 +237,15 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     response = await datasette.client.post(location + "/resume", json={}, actor=ROOT)
     assert response.status_code == 400 and "cannot be resumed" in response.text
     await datasette.client.post(location + "/delete", actor=ROOT)
-    with jobs.registry(home) as db:
+    with queue.registry(home) as db:
         assert db.execute("select count(*) from scores").fetchone()[0] == 0
 
 
 async def test_a_server_works_it_off_in_another_process(home, database, datasette):
     run = int((await ask(datasette, "entry")).rpartition("/")[2])
-    worker = jobs.Worker(home)
+    worker = Worker(home)
     task = asyncio.create_task(worker.work(None))
-    while (row := jobs.runs(home, "id = ?", run)[0])["status"] not in jobs.OVER:
+    while (row := queue.runs(home, "id = ?", run)[0])["status"] not in queue.OVER:
         await asyncio.sleep(0.1)
     await worker.close()
     await task
@@ -269,7 +273,7 @@ async def test_rows_of_a_view_are_left_to_the_terminal(datasette, home):
     assert "long is a view" in text and "--table long" in text and "--save-table" not in text
     response = await datasette.client.post(rows_of("long"), json={}, actor=ROOT)
     assert response.status_code == 400 and "is a view" in response.json()["error"]
-    assert not jobs.runs(home, "kind = 'score'")
+    assert not queue.runs(home, "kind = 'score'")
 
 
 async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datasette, home):
@@ -318,16 +322,16 @@ async def test_the_text_of_a_row_is_never_html_and_base_url_is_in_every_link(dat
 
 def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
     settings = {"database": str(database), "table": ["entry"], "name": "m0"}
-    run = jobs.enqueue(home, str(database), settings, None, 10, "entry")
-    with jobs.registry(home) as db:
+    run = queue.enqueue(home, str(database), settings, None, 10, "entry")
+    with queue.registry(home) as db:
         db.execute("update runs set status = 'running', heartbeat = 1e12 where id = ?", [run])
     list(train_table(Options(str(database), "entry", name="m0", **TINY)))
-    assert jobs.runs(home, "id = ?", run)[0]["status"] == "running"
-    with jobs.registry(home) as db:
+    assert queue.runs(home, "id = ?", run)[0]["status"] == "running"
+    with queue.registry(home) as db:
         db.execute("update runs set heartbeat = 1 where id = ?", [run])
-    jobs.mark_dead(home)
-    assert jobs.runs(home, "id = ?", run)[0]["status"] == "interrupted"
-    assert json.loads(jobs.runs(home, "id = ?", run)[0]["settings"])["table"] == ["entry"]
+    queue.mark_dead(home)
+    assert queue.runs(home, "id = ?", run)[0]["status"] == "interrupted"
+    assert json.loads(queue.runs(home, "id = ?", run)[0]["settings"])["table"] == ["entry"]
 
 
 def test_rows_of_unknown_characters_are_left_out(home, database):
@@ -335,7 +339,7 @@ def test_rows_of_unknown_characters_are_left_out(home, database):
     list(train_table(Options(str(database), "entry", name="letters", tokenizer="char", **SMALL)))
     table.insert({"slug": "far", "id": 101, "day": "", "title": None, "body": "日本語"})
     settings = {"database": str(database), "table": ["entry"], "name": "letters"}
-    jobs.enqueue(home, str(database), settings, None, 10, "entry")
+    queue.enqueue(home, str(database), settings, None, 10, "entry")
     run = do(home)
     assert (run["status"], run["error"]) == ("finished", None)
     assert json.loads(run["plan"])["skipped"] == {"no text": 1, "without a character the model knows": 1}
@@ -345,7 +349,7 @@ def test_a_stopped_scoring_does_not_hide_a_whole_one(home, database):
     settings = {"database": str(database), "table": ["entry"], "name": "m0"}
     runs = []
     for requests in (0, 1):
-        jobs.enqueue(home, str(database), settings, None, 10, "entry")
+        queue.enqueue(home, str(database), settings, None, 10, "entry")
         stop = Stop()
         stop.requests = requests
         runs.append(do(home, stop))

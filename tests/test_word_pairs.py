@@ -7,8 +7,8 @@ import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt.trainer import bits_per_byte, evaluate
-from datasette_nanogpt.word_pairs import SMOOTHING, start_from_word_pairs
+from datasette_nanogpt.training.init_bigrams import SMOOTHING, start_from_word_pairs
+from datasette_nanogpt.training.trainer import bits_per_byte, evaluate
 from llm_nanogpt.gpt_torch import build
 
 

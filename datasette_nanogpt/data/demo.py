@@ -14,7 +14,7 @@ from pathlib import Path
 
 from llm_nanogpt.errors import NanogptError
 
-from .text import document
+from .html import document
 
 SCHEMA = "CREATE TABLE python_docs (id INTEGER PRIMARY KEY, title TEXT, body TEXT)"
 SHORTEST = 80  # characters; what is shorter tells a name again, not a thing to learn

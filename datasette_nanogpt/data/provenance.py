@@ -10,7 +10,7 @@ import numpy as np
 
 from llm_nanogpt.checkpoint import Checkpoint
 
-from .dataset import open_tokens, token_dtype
+from .token_files import open_tokens, token_dtype
 
 CHUNK = 10_000_000  # tokens of a token file that are looked through at once
 

@@ -7,23 +7,20 @@ servers on one home never do it twice.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
-import os
 import sqlite3
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import is_training, nanogpt_home, read_checkpoint, read_safetensors_header
+from llm_nanogpt.checkpoint import is_training, read_checkpoint, read_safetensors_header
 from llm_nanogpt.errors import NanogptError
 
-from .runs import HEARTBEAT_SECONDS, open_registry, utc_now
+from ..formatting import utc_now
+from .runs import open_registry
 
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
 SILENT_SECONDS = 15.0  # without a sign of life and without its model's lock, a run is dead
@@ -223,159 +220,3 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, most: floa
     rest = run["status"] != "finished" and more == round(given - done, 1)
     total = given if rest else math.ceil((done + more) * 10) / 10
     return {**settings, "name": run["name"], "resume": True, "minutes": total}
-
-
-# ---- The worker of a server
-
-
-class Worker:
-    """Works off queued runs, one after the other, each in a child process of its own."""
-
-    def __init__(self, home: Path, plugins_dir: str | None = None, max_parameters: int | None = None):
-        self.home = home
-        # Of the server: a plugin in it may decide what a row's text is.
-        self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
-        self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
-        self.woken = asyncio.Event()
-        self.closing = self.interrupting = False
-        self.child: asyncio.subprocess.Process | None = None
-        self.run_id: int | None = None
-        self.writing = 0  # texts that are being written in this server
-        self.idle = asyncio.Event()
-        self.idle.set()
-
-    async def work(self, datasette: Any) -> None:
-        """The background task."""
-        while not self.closing:
-            run = None
-            with suppress(sqlite3.Error, OSError, NanogptError):  # a full, locked or absent disk: try again
-                run = await asyncio.to_thread(claim, self.home)
-            if run is not None:
-                with suppress(sqlite3.Error, OSError, NanogptError):  # its end is not noted: mark_dead will
-                    await self._do(run)
-                    continue
-            self.woken.clear()
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
-
-    async def _do(self, run: int) -> None:
-        self.run_id = run
-        self.idle.clear()
-        try:
-            with tempfile.TemporaryFile() as errors:
-                code = await self._wait(run, errors)
-                errors.seek(0)
-                last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
-            if self.interrupting:
-                await asyncio.to_thread(self._interrupted, run)
-            else:
-                why = f"killed by signal {-code}" if code < 0 else "".join(last) or f"exit code {code}"
-                told = f"The process of this run ended unexpectedly: {why}"
-                await asyncio.to_thread(end, self.home, run, "interrupted" if code < 0 else "failed", told)
-        except OSError as ex:  # no memory or no process to be had
-            await asyncio.to_thread(end, self.home, run, "failed", f"It could not be started: {ex}")
-        finally:
-            self.child = self.run_id = None
-            self.idle.set()
-
-    async def _wait(self, run: int, errors: Any) -> int:
-        """Start the child and wait for its end, beating for it until it does so itself."""
-        self.child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "datasette_nanogpt", "queued", str(run), *self.options),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=errors,
-            cwd=self.home,  # with -m, the working folder is searched for modules: let it be one of our own
-            env={**os.environ, "NANOGPT_HOME": str(self.home.absolute())},
-            start_new_session=True,  # Ctrl+C in the terminal of the server is for the server
-        )
-        while True:
-            with suppress(asyncio.TimeoutError):
-                return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
-            with suppress(sqlite3.Error, OSError, NanogptError):
-                await asyncio.to_thread(self._beat, run)
-
-    def _beat(self, run: int) -> None:
-        with registry(self.home) as db:
-            db.execute("update runs set heartbeat = ? where id = ?", [time.time(), run])
-
-    def _interrupted(self, run: int) -> None:
-        """The server goes, so the run was interrupted, not stopped; one that had not begun waits again."""
-        with registry(self.home) as db:
-            change = "update runs set stop_requested = 0, note = null"
-            change += ", status = case when step is null then 'queued' else 'interrupted' end"
-            change += ", ended = case when step is null then null else ifnull(ended, ?) end"
-            change += ", error = case when step is null then null else ? end"
-            change += " where id = ? and status in ('stopped', ?, ?)"
-            why = "The server stopped during this run."
-            db.execute(change, [utc_now(), why, run, *UNDER_WAY])
-
-    async def close(self) -> None:
-        """Stop the child, with what it learnt saved, and start no other."""
-        self.closing = True
-        self.woken.set()
-        if self.child is None or self.run_id is None:
-            return
-        with suppress(sqlite3.Error, NanogptError):
-            # A run that a person has stopped already just ends sooner.
-            asked = await asyncio.to_thread(runs, self.home, "id = ? and stop_requested > 0", self.run_id)
-            self.interrupting = not asked
-            await asyncio.to_thread(ask_to_stop, self.home, self.run_id, 2)
-        try:
-            await asyncio.wait_for(self.idle.wait(), SHUTDOWN_SECONDS)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                self.child.kill()
-            await self.idle.wait()
-
-
-# ---- The child
-
-
-def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: int | None = None) -> None:
-    """Do what the queued run number `run` asks for, and note in the registry what becomes of it.
-
-    `begun` is called as soon as a request to stop is listened to. A model gets `max_parameters` at most.
-    """
-    home = nanogpt_home()
-    (row,) = runs(home, "id = ?", run)
-    try:
-        if row["kind"] == "score":
-            from .typical import score_rows
-
-            begun()
-            score_rows(home, row, stop)
-        else:
-            _train(home, row, stop, begun, max_parameters)
-    except KeyboardInterrupt:
-        end(home, run, "stopped")
-    except NanogptError as ex:
-        end(home, run, "failed", str(ex))
-
-
-def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None], most: int | None) -> None:
-    from .pipeline import Options, Prepared, train_table
-
-    _check_name(home, row)
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
-    for event in train_table(Options(**settings, max_parameters=most), stop, row["id"]):
-        if isinstance(event, Prepared):
-            begun()
-
-
-def give_way() -> None:
-    """Let everything else go first: the server shares these cores, and people wait for it."""
-    if hasattr(os, "nice"):
-        os.nice(YIELDING)
-    with suppress(OSError):
-        # Linux may share out its cores by session first. This process is in one of its own, where being nice
-        # is of no use to those outside: the whole session must be.
-        Path("/proc/self/autogroup").write_text(str(YIELDING))
-
-
-def _check_name(home: Path, row: dict[str, Any]) -> None:
-    """Say it in words that tell nothing of the other model, which may be of a private table."""
-    from .start import taken
-
-    if taken(home, row["name"], row["database"], row["table"]):
-        raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")

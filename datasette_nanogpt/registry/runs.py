@@ -10,22 +10,19 @@ import json
 import os
 import sqlite3
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.errors import NanogptError
 
+from ..formatting import utc_now
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-    from .trainer import Evaluation, Step
+    from ..events import Evaluation, Step
 
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def open_registry(home: Path) -> Database:

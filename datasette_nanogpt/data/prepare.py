@@ -24,10 +24,10 @@ from llm_nanogpt.checkpoint import cache_folder, write_json
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer, gpt2, train_bpe, train_char
 
-from . import dataset
-from .hookspecs import document_hook
-from .plan import choose_vocab_size
-from .source import Corpus, Progress
+from ..events import Progress
+from ..hookspecs import document_hook
+from . import token_files as dataset
+from .source import Corpus
 
 FORMAT = 2  # of what is kept, and of the way that leads there
 KEPT_DAYS = 30  # since it was last used
@@ -35,6 +35,14 @@ SPARE_BYTES = 50_000_000  # for the model and for what else the disk is used for
 FILES = ("train.bin", "val.bin")
 
 Made = tuple[Tokenizer, dict[str, Any]]
+
+
+def choose_vocab_size(corpus_bytes: int) -> int:
+    """A bigger vocabulary needs more text to learn each token: about 250 bytes of it, up to 4,096 tokens."""
+    for size in (4096, 2048, 1024):
+        if corpus_bytes >= size * 250:
+            return size
+    return 512
 
 
 def prepare(

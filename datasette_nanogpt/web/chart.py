@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .jobs import registry
+from ..registry.queue import registry
 
 POINTS = 500  # of a line, at first: a chart is not wider
 EARLIER = 3  # runs of the same model that stand faint behind

@@ -21,10 +21,14 @@ from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from . import chart, filters, jobs, news, play, start
-from .access import Origin, may, origin_of_model, origin_of_run, visible_models
-from .events import duration
-from .hookspecs import document_hook
+from ...formatting import duration
+from ...hookspecs import document_hook
+from ...registry import queue
+from .. import chart, filters
+from .. import forms as start
+from .. import playground as play
+from .. import polling as news
+from ..permissions import Origin, may, origin_of_model, origin_of_run, visible_models
 
 SHOWN_RUNS = 100
 RUN_FIELDS = (
@@ -65,26 +69,26 @@ async def render(datasette, request, template, context, status=200):
 def told_run(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
     """What anyone who may see a run is told of it: no paths, no process ids."""
     told = {field: run[field] for field in RUN_FIELDS.split()}
-    told |= {"database": origin.database, "table": run["table"], "over": run["status"] in jobs.OVER}
+    told |= {"database": origin.database, "table": run["table"], "over": run["status"] in queue.OVER}
     return told | dict(zip(("state", "pace"), in_words(run), strict=True))
 
 
 def in_words(run: dict[str, Any]) -> tuple[str, str]:
     """What a run is at, as a screen reader tells it when it changes, and what changes every second."""
     status, note, pace = run["status"], run["note"], []
-    if status in jobs.UNDER_WAY:
+    if status in queue.UNDER_WAY:
         pace, note = [note.rstrip(".")] if note else [], None
         if run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
             status, note = "stopping", "the score under way ends first" if scoring else None
     state = f"{status}: {note}" if note else status
-    if run["model"] and run["status"] not in jobs.OVER:
+    if run["model"] and run["status"] not in queue.OVER:
         state += f", {run['model']}"
     if run["val_bpb"] is not None:
         state += f", best {run['val_bpb']:.3f} bits per byte"
     if run["step"]:
         pace.append(f"step {run['step']:,}")
-    if run["status"] not in jobs.OVER:
+    if run["status"] not in queue.OVER:
         if run["tokens_per_second"]:
             pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
         if run["memory"]:
@@ -116,7 +120,7 @@ def wrote(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
 async def visible_runs(datasette, request, where="1", *values) -> list[dict[str, Any]]:
     """The newest runs that the actor may see, and their origins."""
     found = []
-    for run in await asyncio.to_thread(jobs.runs, home_of(datasette), where, *values):
+    for run in await asyncio.to_thread(queue.runs, home_of(datasette), where, *values):
         origin = origin_of_run(datasette, run)
         if await may(datasette, request.actor, "view-table", origin):
             found.append((await for_actor(datasette, request.actor, run, origin), origin))
@@ -164,7 +168,7 @@ def _sparklines(home, ids) -> dict[int, str]:
         return {}
     scores: dict[int, list[float]] = {}
     marks = ", ".join("?" * len(ids))
-    with jobs.registry(home) as db:
+    with queue.registry(home) as db:
         select = (
             f"select run, val_bpb from metrics where val_bpb is not null and run in ({marks}) order by id"
         )
@@ -253,7 +257,7 @@ async def table_page(datasette, request):
 async def enqueue(datasette, request, settings, limits, scored=None, row=None):
     """Queue a run, and go to its page. With `scored`, a table, it scores its rows; `row` was asked about."""
     of = (home_of(datasette), settings["database"], settings, request.actor, limits.max_queued, scored)
-    run = await asyncio.to_thread(jobs.enqueue, *of)
+    run = await asyncio.to_thread(queue.enqueue, *of)
     datasette._nanogpt.woken.set()
     query = "?" + urlencode({"row": row}) if row else ""
     return done(datasette, request, f"/-/nanogpt/runs/{run}{query}", {"run": run})
@@ -326,8 +330,8 @@ async def run_page(datasette, request):
         "settings": told_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
         "command": command_line(run, datasette.plugins_dir) if may_train else None,
-        "more_minutes": await asyncio.to_thread(jobs.resumable, home, run, most) if may_train else None,
-        "kept_step": (await asyncio.to_thread(jobs.kept_state, home, run["name"])).get("step"),
+        "more_minutes": await asyncio.to_thread(queue.resumable, home, run, most) if may_train else None,
+        "kept_step": (await asyncio.to_thread(queue.kept_state, home, run["name"])).get("step"),
     }
     return await render(datasette, request, "nanogpt_run.html", context)
 
@@ -353,7 +357,7 @@ def told_settings(settings: dict[str, Any], may_train: bool) -> dict[str, str]:
 @page
 async def run_csv(datasette, request):
     id, home = int(request.url_vars["run"]), home_of(datasette)
-    await run_of(datasette, request, await asyncio.to_thread(jobs.find_run, home, id))
+    await run_of(datasette, request, await asyncio.to_thread(queue.find_run, home, id))
     return Response.text(
         await asyncio.to_thread(_csv, home, id),
         headers={"content-disposition": f'attachment; filename="nanogpt-run-{id}.csv"'},
@@ -363,7 +367,7 @@ async def run_csv(datasette, request):
 def _csv(home, run: int) -> str:
     columns = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
     out = io.StringIO()
-    with jobs.registry(home) as db:
+    with queue.registry(home) as db:
         select = f"select {columns.replace(' ', ', ')} from metrics where run = ? order by id"
         csv.writer(out).writerows([columns.split(), *map(tuple, db.execute(select, [run]))])
     return out.getvalue()
@@ -396,14 +400,14 @@ async def run_change(datasette, request):
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
     id, home, change = int(request.url_vars["run"]), home_of(datasette), request.url_vars["change"]
-    run = await asyncio.to_thread(jobs.find_run, home, id)
+    run = await asyncio.to_thread(queue.find_run, home, id)
     await run_of(datasette, request, run, change=True)
     path = f"/-/nanogpt/runs/{id}" + (f"?{request.query_string}" if request.query_string else "")
     try:
         if change in ("stop", "stop-now"):
-            await asyncio.to_thread(jobs.ask_to_stop, home, id, 2 if change == "stop-now" else 1)
+            await asyncio.to_thread(queue.ask_to_stop, home, id, 2 if change == "stop-now" else 1)
         elif change == "delete":
-            await asyncio.to_thread(jobs.forget, home, id)
+            await asyncio.to_thread(queue.forget, home, id)
             path = "/-/nanogpt"
             if not said_json(request):
                 datasette.add_message(request, f"The record of run {id}, {run['name']}, was deleted")
@@ -411,7 +415,7 @@ async def run_change(datasette, request):
             limits = start.Limits.of(datasette)
             minutes = (await posted(request)).get("minutes") or ""
             settings = await asyncio.to_thread(
-                jobs.settings_to_resume, home, run, str(minutes), limits.max_minutes
+                queue.settings_to_resume, home, run, str(minutes), limits.max_minutes
             )
             return await enqueue(datasette, request, settings, limits)
         datasette._nanogpt.news.forget()

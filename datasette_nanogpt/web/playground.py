@@ -14,10 +14,10 @@ from typing import Any
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from .recited import Recited, recited
-from .source import open_source
-from .start import read_number
-from .typical import row_path
+from ..data.memorization import Recited, recited
+from ..data.source import open_source
+from ..registry.row_scores import row_path
+from .forms import read_number
 
 SLICE = 0.05  # seconds: text is sent in pieces that come within
 MOST_SAMPLES = 5
@@ -96,7 +96,7 @@ async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncIterator[list[dict
 
 def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited], int, bool]:
     """What of the texts stands in the table that the model was trained on. Raises NanogptError without it."""
-    from llm_nanogpt.score import open_rows
+    from ..data.model_rows import open_rows
 
     source = checkpoint.meta["source"]
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
-from .hookspecs import document_hook
-from .text import document, html_to_text, looks_like_html
+from ..events import Progress
+from ..hookspecs import document_hook
+from .html import document, html_to_text, looks_like_html
 
 TITLES = ("title", "name", "headline", "subject")
 # Only names that always mean the text itself. A `description` is chosen when it is the longest:
@@ -230,20 +231,6 @@ class Corpus:
                 for source in self.sources
             ],
         }
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the work before training is. `total` is 0 where nobody knows."""
-
-    what: str
-    done: int = 0
-    total: int = 0
-    unit: str = ""  # rows or bytes; none for what is not counted
-
-    def __str__(self) -> str:
-        of = f" of {self.total:,}" if self.total else ""
-        return f"{self.what}: {self.done:,}{of} {self.unit}" if self.unit else self.what
 
 
 def is_url(database: str) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
+from ..registry.queue import as_told, registry
 from . import chart
-from .jobs import as_told, registry
 
 FRESH_SECONDS = 0.5  # who asks the same within them gets the same answer
 

@@ -11,9 +11,9 @@ from dataclasses import asdict
 
 import click
 
-from .events import Busy, Evaluation, Note, Speed, Step, duration, text_size
-from .pipeline import Finished, Prepared
-from .source import Progress
+from .events import Busy, Evaluation, Note, Progress, Speed, Step
+from .formatting import duration, text_size
+from .training.train import Finished, Prepared
 
 LITTLE_TEXT = 100_000  # bytes; a model of fewer gets to 2.2 bits per byte or worse: benchmarks/LOG.md
 BAR_COLUMNS = 12  # of the bar, at least, and the percentage before it

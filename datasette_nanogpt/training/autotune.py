@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from llm_nanogpt.checkpoint import GPTConfig
 from llm_nanogpt.gpt_torch import GPT, build
 
-from .events import Busy, Note, Speed
+from ..events import Busy, Note, Speed
 from .optim import make_optimizers, use_bf16
 from .plan import flops_per_token, make_config, work_per_step
 

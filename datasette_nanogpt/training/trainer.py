@@ -16,20 +16,20 @@ import numpy as np
 # Threads that wait must soon sleep: by default they spin, and with any other program at work on the same
 # cores a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-import torch  # noqa: E402
+import torch
 
 from llm_nanogpt.checkpoint import GPTConfig, write_bytes, write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT, build
 
-from .dataset import Windows
-from .events import Busy, Evaluation, Event, Note, Step
+from ..data.token_files import Windows
+from ..events import Busy, Evaluation, Event, Note, Step
+from .autotune import autocast, keep_freed_memory, peak_memory, settle
+from .distillation import Repeats
+from .distributed import ALONE, TORCHRUN_SECONDS, Ranks
+from .lr_schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors, use_bf16
 from .plan import flops_per_token
-from .ranks import ALONE, TORCHRUN_SECONDS, Ranks
-from .repeats import Repeats
-from .schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
-from .speed import autocast, keep_freed_memory, peak_memory, settle
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs, from the first score to the last decay
@@ -346,7 +346,7 @@ class Training:
         if due and self.best == math.inf:
             due = self.guessed_evaluation_seconds() <= FIRST_EVALUATION_SHARE * self.seconds()
         if interval := self.settings.eval_interval:  # however long it is, a kill must not lose all
-            return self.step % interval == 0 or due and self.best == math.inf
+            return self.step % interval == 0 or (due and self.best == math.inf)
         return due
 
     def guessed_evaluation_seconds(self) -> float:

@@ -17,10 +17,11 @@ from typing import Any
 from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
 from llm_nanogpt.errors import NanogptError
 
-from . import jobs
-from .events import text_size
-from .plan import MOST_EPOCHS, SIZES, Plan, choose_plan, choose_vocab_size, others_come, work_per_step
-from .source import NoText, Source, connect, location, open_source, quote, within
+from ..data.prepare import choose_vocab_size
+from ..data.source import NoText, Source, connect, location, open_source, quote, within
+from ..formatting import text_size
+from ..registry import queue
+from ..training.plan import MOST_EPOCHS, SIZES, Plan, choose_plan, others_come, work_per_step
 
 PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
@@ -279,7 +280,7 @@ def measured_flops(home: Path) -> float | None:
     select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
     select += "and tokens_per_second > 0 order by id desc limit ?"
     speeds = []
-    with suppress(NanogptError), jobs.registry(home) as db:
+    with suppress(NanogptError), queue.registry(home) as db:
         for plan, tokens_per_second in db.execute(select, [RECENT_RUNS]):
             prepared = json.loads(plan)
             config = GPTConfig(**prepared["config"])

@@ -17,8 +17,11 @@ from datasette.utils.asgi import Forbidden, NotFound, Response
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from . import start, typical, views
-from .access import may, models_of_table, origin_of_model, origin_of_run
+from ...registry import row_scores as typical
+from .. import forms as start
+from ..permissions import may, models_of_table, origin_of_model, origin_of_run
+from ..score_rows import refuse_view
+from . import views
 
 SHOWN_ROWS = 50
 MOST_ROWS = 1000
@@ -83,12 +86,12 @@ def _file(db) -> str:
 
 
 async def _score(datasette, request, db, table, checkpoint, origin):
-    from llm_nanogpt.score import open_rows
+    from ...data.model_rows import open_rows
 
     limits = start.Limits.of(datasette)
     # In a process of its own, so it is found out now what that could not read.
     source = await asyncio.to_thread(open_rows, checkpoint, _file(db), table)
-    typical.refuse_view(source.keys, table)
+    refuse_view(source.keys, table)
     settings = {"database": _file(db), "table": list(origin.tables), "name": checkpoint.name}
     settings["minutes"] = limits.max_minutes
     return await views.enqueue(datasette, request, settings, limits, table, request.args.get("row"))
@@ -145,7 +148,7 @@ def _whole(text: str | None, default: int) -> int:
 
 def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | None]) -> list[str | None]:
     """The text of each row as the model reads it; None where it cannot be had."""
-    from llm_nanogpt.score import open_rows
+    from ...data.model_rows import open_rows
 
     try:
         source = open_rows(checkpoint, database, table)

@@ -13,7 +13,7 @@ import torch
 
 from llm_nanogpt.gpt_torch import Qwen3
 
-from .induction import room
+from .init_induction import room
 
 SMOOTHING = 32.0  # pairs' worth of the plain frequencies mixed into each row
 SAMPLE = 20_000_000  # tokens counted

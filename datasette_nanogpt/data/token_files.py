@@ -22,7 +22,7 @@ import numpy as np
 
 from llm_nanogpt.errors import NanogptError
 
-from .likeness import Likeness
+from .deduplicate import Likeness
 
 if TYPE_CHECKING:
     from llm_nanogpt.tokenizer import Tokenizer

@@ -34,9 +34,16 @@ from llm_nanogpt.checkpoint import (
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
-from . import dataset, trainer
-from .card import model_card
-from .events import Speed, duration
+from ..data import token_files as dataset
+from ..data.prepare import link, prepare
+from ..data.source import Corpus, location, open_corpus
+from ..events import Progress, Speed
+from ..formatting import duration, utc_now
+from ..registry.runs import Run
+from . import trainer
+from .distributed import Ranks, joined, launched, leave_signals_to_rank_0
+from .lr_schedule import Stop
+from .model_card import model_card
 from .plan import (
     DEFAULT_MINUTES,
     PUPIL_SHRINKING,
@@ -48,11 +55,6 @@ from .plan import (
     steps_enough,
     work_per_step,
 )
-from .prepare import link, prepare
-from .ranks import Ranks, joined, launched, leave_signals_to_rank_0
-from .runs import Run, utc_now
-from .schedule import Stop
-from .source import Corpus, Progress, location, open_corpus
 
 if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
@@ -557,8 +559,8 @@ def _build(config: GPTConfig, settings: trainer.Settings) -> GPT:
 
 def _begin(work: _Work, generation: int, state: trainer.State | None, ranks: Ranks) -> trainer.Training:
     """A model of the run that is about to be trained, or trained on, in all processes."""
-    from .induction import start_with_induction_heads
-    from .word_pairs import start_from_word_pairs
+    from .init_bigrams import start_from_word_pairs
+    from .init_induction import start_with_induction_heads
 
     (config, settings), corpus = work.generations[generation], work.meta["corpus"]
     kept, at = bool(state and state[0]), state and state[1]
@@ -579,7 +581,7 @@ def _trained(
     """Train to the end of a model, and record it; the last sample."""
     busy, sample = False, ""
     for event in training.run(stop):
-        if busy and not isinstance(event, trainer.Busy) or isinstance(event, Speed):
+        if (busy and not isinstance(event, trainer.Busy)) or isinstance(event, Speed):
             run.update(note=None)
         if busy := isinstance(event, trainer.Busy):
             run.update(note=event.what)
@@ -703,7 +705,7 @@ def _heard(steps: Generator[Progress, None, Any], run: Run) -> Generator[Progres
 
 def _resolve(o: Options, train_tokens: int, vocab_size: int, device: str) -> tuple[str, list[Generation]]:
     """Fill in what was left to us, and say why. `--arch gpt2` brings nanoGPT's own recipe with it."""
-    from .speed import training_flops
+    from .autotune import training_flops
 
     minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
     flops, (_, processes) = None, launched()

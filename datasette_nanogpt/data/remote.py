@@ -23,9 +23,10 @@ from typing import Any
 from llm_nanogpt.checkpoint import cache_folder, nanogpt_home
 from llm_nanogpt.errors import NanogptError
 
-from .hookspecs import document_hook
-from .runs import utc_now
-from .source import QUERY, SAMPLE_ROWS, Corpus, Progress, Source, open_source, open_sources, quote
+from ..events import Progress
+from ..formatting import utc_now
+from ..hookspecs import document_hook
+from .source import QUERY, SAMPLE_ROWS, Corpus, Source, open_source, open_sources, quote
 
 ATTEMPTS, FIRST_ATTEMPTS = 9, 4  # at one request: later ones have a fetch to lose
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds; doubled each time, with jitter

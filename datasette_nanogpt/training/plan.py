@@ -62,14 +62,6 @@ class Plan:
     teachers: tuple[Plan, ...] = ()  # of the models before it; max_iters count from the first one's start
 
 
-def choose_vocab_size(corpus_bytes: int) -> int:
-    """A bigger vocabulary needs more text to learn each token: about 250 bytes of it, up to 4,096 tokens."""
-    for size in (4096, 2048, 1024):
-        if corpus_bytes >= size * 250:
-            return size
-    return 512
-
-
 def choose_plan(
     given: Mapping[str, Any],
     tokens: int,
@@ -220,7 +212,7 @@ def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str
 
 
 def size_is_given(given: Mapping[str, Any]) -> bool:
-    return bool(given.get("size") or given.get("n_layer") and (given.get("n_head") or given.get("n_embd")))
+    return bool(given.get("size") or (given.get("n_layer") and (given.get("n_head") or given.get("n_embd"))))
 
 
 def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConfig:

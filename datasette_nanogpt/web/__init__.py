@@ -1,0 +1,1 @@
+"""The pages in Datasette, and the worker that trains behind them."""
