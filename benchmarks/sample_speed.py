@@ -79,7 +79,7 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
     import numpy as np
 
     from llm_nanogpt import gpt_numpy
-    from llm_nanogpt.checkpoint import GPTConfig
+    from llm_nanogpt.config import GPTConfig
     from llm_nanogpt.sampler import Sampler
 
     vocabulary, layers, heads, width = SHAPES[size]
@@ -153,7 +153,8 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
 
 def cold_start(rounds: int) -> dict:
     """Seconds of a whole `llm -m`, medians, with a model of ours and with one that only draws words."""
-    from llm_nanogpt.checkpoint import GPTConfig, write_model_files, write_weights
+    from llm_nanogpt.checkpoint import write_model_files, write_weights
+    from llm_nanogpt.config import GPTConfig
     from llm_nanogpt.tokenizer import train_bpe
 
     with tempfile.TemporaryDirectory() as home:

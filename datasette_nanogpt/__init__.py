@@ -30,7 +30,7 @@ def register_actions(datasette):
 @hookimpl
 def startup(datasette):
     async def inner():
-        from llm_nanogpt.checkpoint import nanogpt_home
+        from llm_nanogpt.home import nanogpt_home
 
         from .web.forms import Limits
         from .web.polling import News

@@ -15,9 +15,10 @@ from typing import Any
 import click
 import llm
 
-from llm_nanogpt.checkpoint import hold, valid_name
 from llm_nanogpt.commands import aliases, folder_of, megabytes, nanogpt, size_on_disk
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import valid_name
+from llm_nanogpt.locks import hold
 
 from .cli import train_command
 
@@ -168,7 +169,7 @@ def rename(name, new_name):
 
     import llm
 
-    from llm_nanogpt.checkpoint import write_bytes, write_json
+    from llm_nanogpt.atomic import write_bytes, write_json
 
     folder = folder_of(name)
     if not valid_name(new_name):

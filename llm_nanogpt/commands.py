@@ -10,17 +10,10 @@ from typing import Any
 
 import click
 
-from .checkpoint import (
-    Checkpoint,
-    cache_bytes,
-    cache_folder,
-    checkpoints,
-    is_training,
-    model_names,
-    nanogpt_home,
-    read_checkpoint,
-)
+from .checkpoint import Checkpoint, checkpoints, read_checkpoint
 from .errors import NanogptError, told_by_click
+from .home import cache_bytes, cache_folder, model_names, nanogpt_home
+from .locks import is_training
 
 
 class Group(click.Group):

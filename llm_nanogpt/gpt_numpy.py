@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 
-from .checkpoint import GPTConfig
+from .config import GPTConfig
 
 # Up to here BLAS is held to one thread: a second one saves a third of a step at best, on an idle machine,
 # and on a busy one (training in the next terminal, say) waiting for it makes a step 3 to 20 times slower.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checkpoint import GPTConfig
+from .config import GPTConfig
 
 Cache = list[tuple[Tensor, Tensor]]  # per layer: keys and values so far, each (B, H, T, D)
 

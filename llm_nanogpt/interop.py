@@ -13,18 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .checkpoint import (
-    Checkpoint,
-    GPTConfig,
-    hold,
-    publish,
-    read_checkpoint,
-    read_weights,
-    valid_name,
-    write_model_files,
-    write_weights,
-)
+from .checkpoint import Checkpoint, publish, read_checkpoint, read_weights, write_model_files, write_weights
+from .config import GPTConfig
 from .errors import NanogptError
+from .home import valid_name
+from .locks import hold
 from .tokenizer import EOT, LLAMA3_SPLIT, Tokenizer, characters, gpt2, spell
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any
 import llm
 from pydantic import Field, field_validator
 
-from .checkpoint import model_names, nanogpt_home
 from .errors import NanogptError
+from .home import model_names, nanogpt_home
 
 # Pieces of text are fetched from the writing thread as many at a time as come in this many seconds.
 ASYNC_SLICE = 0.02

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .checkpoint import write_json
+from .atomic import write_json
 from .errors import NanogptError
 
 if TYPE_CHECKING:

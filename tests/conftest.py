@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from llm_nanogpt.checkpoint import GPTConfig, write_model_files, write_weights
+from llm_nanogpt.checkpoint import write_model_files, write_weights
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.tokenizer import EOT, train_bpe
 
 settings.register_profile("busy machine", deadline=None)

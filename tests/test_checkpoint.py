@@ -7,19 +7,12 @@ import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
-from llm_nanogpt.checkpoint import (
-    GPTConfig,
-    checkpoints,
-    nanogpt_home,
-    publish,
-    read_checkpoint,
-    read_weights,
-    recover,
-    valid_name,
-    write_bytes,
-)
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.atomic import write_bytes
+from llm_nanogpt.checkpoint import checkpoints, publish, read_checkpoint, read_weights, recover
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.gpt_torch import build
+from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer import Tokenizer
 
 SHAPES = [
@@ -66,12 +59,22 @@ def test_cached_decoding_is_uncached_decoding(make_model, arch, changes):
 
 
 def test_config_names_what_is_wrong():
-    with pytest.raises(NanogptError, match="multiple of --n-head"):
+    with pytest.raises(NanogptError, match="multiple of the 4 heads"):
         tiny_config("gpt2", n_embd=30)
     with pytest.raises(NanogptError, match="qwen3 or gpt2"):
         tiny_config("llama")
     with pytest.raises(NanogptError, match="'llama' model"):
         GPTConfig.from_hf({"model_type": "llama"})
+
+
+def test_config_names_the_field_of_each_problem():
+    with pytest.raises(InvalidOptions) as ex:
+        tiny_config(n_layer=0, n_head=-1)
+    assert [(p.field, p.code) for p in ex.value.problems] == [("n_layer", "minimum"), ("n_head", "minimum")]
+    with pytest.raises(InvalidOptions) as ex:
+        tiny_config("gpt2", n_embd=30)
+    assert [(p.field, p.code) for p in ex.value.problems] == [("n_embd", "multiple")]
+    assert "--" not in str(ex.value)
 
 
 @pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
@@ -163,7 +166,7 @@ def test_a_shape_is_told_in_words():
 def test_a_gpt2_without_heads_says_why(make_model, home):
     hf = make_model("hurt", arch="gpt2") / "config.json"
     hf.write_text(json.dumps(json.loads(hf.read_text()) | {"n_head": 0}))
-    with pytest.raises(NanogptError, match="config.json is incomplete"):
+    with pytest.raises(NanogptError, match="number of heads must be at least 1, not 0"):
         read_checkpoint(home / "hurt")
 
 

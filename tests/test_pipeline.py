@@ -391,7 +391,7 @@ def test_everything_wrong_is_told_at_once(options, home):
         ({"body": ("nope",)}, "It has: id, title, body"),
         ({"where": "id <"}, "--where"),
         ({"database": "nowhere.db"}, "no file"),
-        ({"arch": "gpt2", "n_embd": 15}, "multiple of --n-head"),
+        ({"arch": "gpt2", "n_embd": 15}, "multiple of the . heads"),
         ({"n_embd": 18, "n_head": 6}, "even head size"),
         ({"tokenizer": "char"}, "--vocab-size goes with"),
         ({"force": True, "resume": True}, "give one of them"),

@@ -14,7 +14,7 @@ import pytest
 from conftest import TEXTS
 from test_checkpoint import DAMAGE
 
-from llm_nanogpt.checkpoint import nanogpt_home
+from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.tokenizer import train_char
 
 LLM = [sys.executable, "-m", "llm"]

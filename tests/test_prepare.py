@@ -18,8 +18,8 @@ from datasette_nanogpt.data.deduplicate import Likeness
 from datasette_nanogpt.data.prepare import prepare as prepare_corpus
 from datasette_nanogpt.data.source import open_corpus
 from datasette_nanogpt.data.token_files import finish, open_tokens, spool
-from llm_nanogpt.checkpoint import cache_bytes, cache_folder
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import cache_bytes, cache_folder
 
 COMMON = """
 the a of to and in that it is was for on are as with his they at be this from have or by one had not but what

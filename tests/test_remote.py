@@ -19,8 +19,8 @@ from datasette.plugins import pm
 from datasette_nanogpt.data import remote
 from datasette_nanogpt.data.source import open_corpus
 from datasette_nanogpt.data.token_files import finish
-from llm_nanogpt.checkpoint import cache_folder, nanogpt_home
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import cache_folder, nanogpt_home
 
 ROWS = 2345  # three pages of a table, three of a query
 TOKEN = "a secret word"

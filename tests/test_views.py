@@ -25,7 +25,7 @@ from datasette_nanogpt.web import chart
 from datasette_nanogpt.web import forms as start
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.child import _check_name
-from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 
 ROOT = {"id": "root"}
@@ -240,7 +240,7 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
         ({"minutes": "x", "n_layer": "0"}, "Layers must be from 1 to 1,000, not 0"),
         ({"tokenizer": "char", "vocab_size": "300"}, "Leave Vocabulary out"),
         ({"batch_size": "1.5"}, "Batch must be a whole number"),
-        ({"n_embd": "7"}, "change Heads"),
+        ({"n_embd": "7"}, "change the number of heads"),
         ({"name": "../x"}, "no name for a model"),
         ({"n_embd": "4096", "n_layer": "100"}, "at most 50,000,000 parameters"),
         ({"n_embd": "18", "n_head": "6"}, "even head size"),

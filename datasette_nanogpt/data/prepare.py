@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from llm_nanogpt.checkpoint import cache_folder, write_json
+from llm_nanogpt.atomic import write_json
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import cache_folder
 from llm_nanogpt.tokenizer import Tokenizer, gpt2, train_bpe, train_char
 
 from ..events import Progress

@@ -20,8 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import cache_folder, nanogpt_home
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import cache_folder, nanogpt_home
 
 from ..events import Progress
 from ..formatting import utc_now

@@ -16,8 +16,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import is_training, read_checkpoint, read_safetensors_header
+from llm_nanogpt.checkpoint import read_checkpoint, read_safetensors_header
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.locks import is_training
 
 from ..formatting import utc_now
 from .runs import open_registry

@@ -17,7 +17,7 @@ from contextlib import nullcontext, suppress
 import torch
 from torch.optim import Optimizer
 
-from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import GPT, build
 
 from ..events import Busy, Note, Speed

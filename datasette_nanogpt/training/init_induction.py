@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import Qwen3
 
 CODE_SIZE = 32  # numbers in a code, at most

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llm_nanogpt.checkpoint import GPTConfig
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 
 DEFAULT_MINUTES = 10.0

@@ -20,18 +20,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from llm_nanogpt.checkpoint import (
-    GPTConfig,
-    hold,
-    nanogpt_home,
-    publish,
-    read_checkpoint,
-    recover,
-    valid_name,
-    write_meta,
-    write_model_files,
-)
+from llm_nanogpt.checkpoint import publish, read_checkpoint, recover, write_meta, write_model_files
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import nanogpt_home, valid_name
+from llm_nanogpt.locks import hold
 from llm_nanogpt.tokenizer import Tokenizer, gpt2
 
 from ..data import token_files as dataset

@@ -18,7 +18,9 @@ import numpy as np
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import torch
 
-from llm_nanogpt.checkpoint import GPTConfig, write_bytes, write_weights
+from llm_nanogpt.atomic import write_bytes
+from llm_nanogpt.checkpoint import write_weights
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT, build
 

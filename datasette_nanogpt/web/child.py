@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from llm_nanogpt.checkpoint import nanogpt_home
 from llm_nanogpt.errors import NanogptError, told_by_click
+from llm_nanogpt.home import nanogpt_home
 
 from ..cli import plugins_dir_option, stop_on_signals
 from ..registry.queue import end, runs

@@ -14,8 +14,10 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import GPTConfig, read_checkpoint, valid_name
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import valid_name
 
 from ..data.prepare import choose_vocab_size
 from ..data.source import NoText, Source, connect, location, open_source, quote, within

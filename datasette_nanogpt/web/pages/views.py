@@ -18,8 +18,9 @@ from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import AsgiStream, Forbidden, NotFound, Response
 
-from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint, valid_name
+from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import valid_name
 
 from ...formatting import duration
 from ...hookspecs import document_hook
