@@ -29,12 +29,12 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/cog --check README.md
+	$(BIN)/cog --check README.md docs/*.md
 
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/cog -r README.md
+	$(BIN)/cog -r README.md docs/*.md
 
 clean:
 	rm -rf .venv demo.db demo-models

@@ -213,8 +213,8 @@ async def test_the_actions_are_denied_by_default(trained, datasette):
     bare.close()
 
 
-async def test_the_rule_of_the_readme_lets_in_whom_it_names(tmp_path, home):
-    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+async def test_the_rule_in_the_docs_lets_in_whom_it_names(tmp_path, home):
+    text = (Path(__file__).parents[1] / "docs" / "permissions.md").read_text("utf-8")
     config = yaml.safe_load(re.search(r"```yaml\n(permissions:.*?)```", text, re.DOTALL)[1])
     db = sqlite_utils.Database(tmp_path / "blog.db")
     db["blog_entry"].insert_all({"body": text} for text in TEXTS)

@@ -1,4 +1,4 @@
-"""The README's Python examples run, on a real table and a real model."""
+"""The examples in the README and in docs/: Python runs on a real model, links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -9,8 +9,19 @@ from conftest import TEXTS
 
 from datasette_nanogpt.training.train import Options, train_table
 
-README = Path(__file__).parents[1] / "README.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+PAGES = {path.name: path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"))}
+EXAMPLES = [
+    pytest.param(code, id=f"{name}: {code.strip().splitlines()[0]}")
+    for name, path in sorted(PAGES.items())
+    for code in re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+]
+LINKS = [
+    pytest.param(path, link, id=f"{name}: {link}")
+    for name, path in sorted(PAGES.items())
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8"))
+    if not link.startswith("http")
+]
 
 
 @pytest.fixture
@@ -21,7 +32,7 @@ def blog(tmp_path, monkeypatch):
     list(train_table(Options("blog.db", "blog_entry", max_iters=2, n_layer=1, n_embd=16, n_head=1)))
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda code: code.strip().splitlines()[0])
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_example(blog, capsys, example):
     names = {}
     exec(example.replace("minutes=2", "minutes=0.02"), names)  # two minutes, in a second
@@ -36,3 +47,24 @@ def test_example(blog, capsys, example):
 
 def test_there_are_examples():
     assert len(EXAMPLES) >= 4
+
+
+def anchors(page: str) -> set[str]:
+    """What GitHub makes of the headings of a page."""
+    headings = re.findall(
+        r"^#+ (.*)", re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_a_link_leads_somewhere(page, link):
+    file, _, anchor = link.partition("#")
+    target = page.parent / file if file else page
+    assert target.is_file()
+    if anchor:
+        assert anchor in anchors(target.read_text("utf-8"))
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 180
