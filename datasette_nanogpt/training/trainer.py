@@ -24,7 +24,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT, build
 
-from ..data.token_files import Windows
+from ..data.dataloader import DataLoader
 from ..events import Busy, Evaluation, Event, Note, Step
 from .autotune import autocast, keep_freed_memory, peak_memory, settle
 from .distillation import Repeats
@@ -147,7 +147,9 @@ class Training:
         self.model = model.to(s.device)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
-        self.windows = Windows(tokens.train, model.config.block_size, s.model_seed, replacement=s.replacement)
+        self.loader = DataLoader(
+            tokens.train, model.config.block_size, s.model_seed, replacement=s.replacement
+        )
         self.teacher = teacher.to(s.device).eval() if teacher else None
         self.repeats = Repeats(tokens.train, model.config.block_size) if teacher else None
         self.step, self.evaluated, self.best, spent = 0, -1, math.inf, 0.0
@@ -302,7 +304,7 @@ class Training:
     def epochs(self) -> float:
         """How often this model has read the text."""
         windows = (self.step - self.born[0]) * self.settings.batch_size
-        return windows * self.windows.block_size / len(self.tokens.train)
+        return windows * self.loader.block_size / len(self.tokens.train)
 
     # ---- Time
 
@@ -391,7 +393,7 @@ class Training:
 
     def take(self) -> np.ndarray:
         """(windows, block size + 1) ids, this process's share of them: inputs and, one later, targets."""
-        return self.windows.take(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
+        return self.loader.get_batch(self.settings.batch_size)[self.ranks.rank :: self.ranks.size]
 
     def on_device(self, windows: np.ndarray) -> torch.Tensor:
         batch = torch.from_numpy(windows)
@@ -526,14 +528,14 @@ class Training:
             "step": self.step,
             "seconds": self.seconds(),
             "best": self.best,
-            "position": self.windows.position,
+            "position": self.loader.position,
             "generation": self.settings.generation,
             "born": self.born,
         }
 
     def restore(self, tensors: dict[str, torch.Tensor], at: dict[str, Any]) -> float:
         """Go on from a kept state, or begin a new model there; the seconds trained until then."""
-        self.step, self.best, self.windows.position = at["step"], at["best"], at["position"]
+        self.step, self.best, self.loader.position = at["step"], at["best"], at["position"]
         if at.get("generation", 0) == self.settings.generation:
             weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
             self.model.load_state_dict(weights)
