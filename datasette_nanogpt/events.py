@@ -1,60 +1,19 @@
-"""What a run in training tells."""
+"""Everything that a run tells, from the first row read to its end.
+
+`train_table` yields Progress, then Prepared once, then the trainer's events, then Finished. BestWeights and
+TrainState are for whoever writes the model folder and go no further: train.py writes them before it asks the
+trainer to go on, so an Evaluation is told only once the weights that it is about are on the disk.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from llm_nanogpt.checkpoint import GPTConfig
 
-@dataclass(frozen=True)
-class Speed:
-    """How the steps will run, told before the first where there was a choice."""
-
-    bf16: bool  # autocast
-    compiled: bool
-    flops_per_token: int  # of the model, forward and backward
-    machine_flops: float | None  # a second, in this process; None: not measured
-    why: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where the run is, about twice a second."""
-
-    step: int
-    train_loss: float  # nats a token, mean since the last Step
-    train_bpb: float  # the same in bits per byte
-    tokens_per_second: float
-    mfu: float | None  # model FLOPs utilisation, see speed.py; None: the machine was not measured
-    learning_rate: float
-    seconds: float  # of training so far, over all resumes
-    progress: float  # 0 to 1
-    eta: float  # seconds
-    memory: int | None  # bytes, the most that the process has held at once
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The score of the weights after `step` on the whole validation split."""
-
-    step: int
-    val_bpb: float
-    val_loss: float  # nats a token
-    train_loss: float | None  # mean since the last score; None: no step since, right after a resume
-    seconds: float
-    best: bool
-    sample: str
-
-
-@dataclass(frozen=True)
-class Busy:
-    """What it is at between two steps, about twice a second while that takes long."""
-
-    what: str
-
-
-@dataclass(frozen=True)
-class Note:
-    text: str
+# ---- Before training
 
 
 @dataclass(frozen=True)
@@ -71,4 +30,102 @@ class Progress:
         return f"{self.what}: {self.done:,}{of} {self.unit}" if self.unit else self.what
 
 
-Event = Speed | Step | Busy | Evaluation | Note
+@dataclass(frozen=True)
+class Prepared:
+    """What a run is about to do. `source`, `corpus` and `settings` are as nanogpt.json keeps them."""
+
+    name: str  # of the model
+    folder: str  # of the model
+    source: dict[str, Any]  # tables, columns, filter, rows
+    corpus: dict[str, Any]  # documents, bytes and tokens of text on either side of the split
+    config: GPTConfig  # of the last model of the run
+    settings: dict[str, Any]  # of the last model: batch size, rates, limits, device
+    tokenizer: str  # bpe, gpt2 or char
+    device_reason: str
+    plan_reason: str
+    resumed_from: int | None  # step
+    replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
+
+
+# ---- Training
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the steps will run, told before the first where there was a choice."""
+
+    bf16: bool  # autocast
+    compiled: bool
+    flops_per_token: int  # of the model, forward and backward
+    machine_flops: float | None  # FLOP/s in matrix products, in this process; None: not measured
+    why: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the run is, about twice a second."""
+
+    step: int
+    train_loss: float  # nats a token, mean since the last Step
+    train_bpb: float  # the same in bits per byte
+    tokens_per_second: float
+    mfu: float | None  # model FLOPs utilisation, 0 to 1; None: the machine was not measured
+    learning_rate: float
+    seconds: float  # of training so far, over all resumes
+    progress: float  # 0 to 1
+    eta: float  # seconds
+    memory: int | None  # bytes, the most that the process has held at once
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The score of the weights after `step` on the whole validation split."""
+
+    step: int
+    val_bpb: float  # bits per byte
+    val_loss: float  # nats a token
+    train_loss: float | None  # nats a token, mean since the last score; None: no step since, after a resume
+    seconds: float  # of training so far, over all resumes
+    best: bool  # whether it is the best score of the run so far
+    sample: str  # what the model writes now
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What it is at between two steps, about twice a second while that takes long."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence or two for people."""
+
+    text: str
+
+
+# ---- The end
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended: `status` is finished or stopped."""
+
+    status: str
+    name: str  # of the model
+    folder: str  # of the model
+    parameters: int  # of the model that is kept: a run may train several
+    step: int
+    seconds: float  # of training, over all resumes
+    seconds_left: float  # of the minutes that were given
+    val_bpb: float  # bits per byte, of the model that is kept
+    val_loss: float  # nats a token, the same
+    mfu: float | None  # model FLOPs utilisation of this run's steps, 0 to 1; None: not measured
+    epochs: float  # how often the last model that was trained has read the text,
+    models: int  # of so many
+    best_step: int  # whose weights are kept
+    sample: str
+    prompt: str  # a few words to begin with, from held-out text
+
+
+Event = Progress | Prepared | Speed | Step | Busy | Evaluation | Note | Finished

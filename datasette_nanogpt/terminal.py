@@ -11,9 +11,8 @@ from dataclasses import asdict
 
 import click
 
-from .events import Busy, Evaluation, Note, Progress, Speed, Step
+from .events import Busy, Evaluation, Finished, Note, Prepared, Progress, Speed, Step
 from .formatting import duration, text_size
-from .training.train import Finished, Prepared
 
 LITTLE_TEXT = 100_000  # bytes; a model of fewer gets to 2.2 bits per byte or worse: benchmarks/LOG.md
 BAR_COLUMNS = 12  # of the bar, at least, and the percentage before it
@@ -182,9 +181,9 @@ def plan_lines(p: Prepared) -> list[str]:
         if c["cut"]
         else f"{c['val_documents']:,} of {c['documents']:,} documents held out"
     )
-    limits = [f"{p.settings.max_iters:,} steps"] if p.settings.max_iters else []
-    if p.settings.minutes:
-        limits.append(f"{'at most' if limits else 'about'} {duration(p.settings.minutes * 60)}")
+    limits = [f"{p.settings['max_iters']:,} steps"] if p.settings["max_iters"] else []
+    if p.settings["minutes"]:
+        limits.append(f"{'at most' if limits else 'about'} {duration(p.settings['minutes'] * 60)}")
     little = (
         ["       That is little to learn from: expect words and echoes."] if c["bytes"] < LITTLE_TEXT else []
     )
@@ -196,7 +195,7 @@ def plan_lines(p: Prepared) -> list[str]:
         f"({p.tokenizer} tokenizer), {held}",
         *little,
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, "
-        f"context {m.block_size}; on {p.settings.device} ({p.device_reason}), "
+        f"context {m.block_size}; on {p.settings['device']} ({p.device_reason}), "
         f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
         *([f"       {p.plan_reason}"] if p.plan_reason and not resumed else []),
         *(

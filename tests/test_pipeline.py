@@ -13,15 +13,14 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt.events import Note, Speed
+from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Speed, Step
 from datasette_nanogpt.registry.runs import Run, open_registry
 from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.distributed import ALONE
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.train import Finished, Options, Prepared, train_table
-from datasette_nanogpt.training.trainer import Evaluation, Step
+from datasette_nanogpt.training.train import Options, train_table
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
@@ -429,4 +428,4 @@ def test_a_size_that_is_given_still_reads_as_often_as_the_machine_can(options, m
     monkeypatch.setattr(speed, "training_flops", lambda *_: flops)
     given = replace(options, minutes=10.0, max_iters=None)
     settings = next(e for e in train_table(given) if isinstance(e, Prepared)).settings
-    assert (settings.weight_decay > 0, settings.max_iters is not None) == (readings == "many",) * 2
+    assert (settings["weight_decay"] > 0, settings["max_iters"] is not None) == (readings == "many",) * 2

@@ -8,13 +8,14 @@ import sqlite_utils
 import torch
 from conftest import TEXTS, tiny_config
 
+from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Step
 from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training import plan, trainer
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.plan import SIZES
-from datasette_nanogpt.training.train import Finished, Options, Prepared, train_table
-from datasette_nanogpt.training.trainer import Evaluation, Note, Step, read_state, read_teacher
+from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.trainer import read_state, read_teacher
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build

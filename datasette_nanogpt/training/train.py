@@ -30,7 +30,7 @@ from llm_nanogpt.tokenizer import Tokenizer, gpt2
 from ..data import token_files as dataset
 from ..data.prepare import link, prepare
 from ..data.source import Corpus, location, open_corpus
-from ..events import Progress, Speed
+from ..events import Busy, Evaluation, Event, Finished, Note, Prepared, Progress, Speed, Step
 from ..formatting import duration, utc_now
 from ..registry.runs import Run
 from . import trainer
@@ -105,47 +105,6 @@ class Options:
         given = {k: v for k, v in asdict(self).items() if v not in (None, (), False)}
         given |= {"compile": False} if self.compile is False else {}  # which was asked for
         return {k: v for k, v in given.items() if k not in ("token", "max_parameters")}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a run is about to do."""
-
-    name: str
-    folder: str
-    source: dict[str, Any]
-    corpus: dict[str, Any]
-    config: GPTConfig
-    settings: trainer.Settings
-    tokenizer: str
-    device_reason: str
-    plan_reason: str
-    resumed_from: int | None  # step
-    replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a run ended: `status` is finished or stopped."""
-
-    status: str
-    name: str
-    folder: str
-    parameters: int  # of the model that is kept: a run may train several
-    step: int
-    seconds: float
-    seconds_left: float  # of the minutes that were given
-    val_bpb: float
-    val_loss: float
-    mfu: float | None  # model FLOPs utilisation of this run's steps, see speed.py
-    epochs: float  # how often the last model that was trained has read the text,
-    models: int  # of so many
-    best_step: int
-    sample: str
-    prompt: str  # something to begin with, from the text itself
-
-
-Event = Progress | Prepared | trainer.Event | Finished
 
 
 def train_table(options: Options, stop: Stop | None = None, queued: int | None = None) -> Iterator[Event]:
@@ -461,7 +420,7 @@ def _train(
             source=meta["source"],
             corpus=meta["corpus"],
             config=config,
-            settings=settings,
+            settings=asdict(settings),
             tokenizer=meta["tokenizer"],
             device_reason=device_reason,
             plan_reason=meta.get("plan", ""),
@@ -482,12 +441,12 @@ def _train(
                 run.update(note=None, model=place)
                 size = f"{training.model.config.parameters / 1e6:.2f}M parameters"
                 why = ", which learns anew, from the text and from the guesses of the one before"
-                yield trainer.Note(f"Now {place}, {size}{why if training.begins_taught else ''}.")
+                yield Note(f"Now {place}, {size}{why if training.begins_taught else ''}.")
             sample = yield from _trained(training, work, final, run, stop)
             limits = work.generations[-1][1]
             out_of_time = training.seconds() >= 60 * (limits.minutes or math.inf)
             if planned and not (out_of_time or stop.requests) and (told := work.go_on_after(training)):
-                yield trainer.Note(told)
+                yield Note(told)
             over = out_of_time or training.step >= (work.generations[-1][1].max_iters or math.inf)
             if over or stop.requests or generation == len(work.generations) - 1:
                 break
@@ -574,13 +533,13 @@ def _trained(
     """Train to the end of a model, and record it; the last sample."""
     busy, sample = False, ""
     for event in training.run(stop):
-        if (busy and not isinstance(event, trainer.Busy)) or isinstance(event, Speed):
+        if (busy and not isinstance(event, Busy)) or isinstance(event, Speed):
             run.update(note=None)
-        if busy := isinstance(event, trainer.Busy):
+        if busy := isinstance(event, Busy):
             run.update(note=event.what)
-        elif isinstance(event, trainer.Step):
+        elif isinstance(event, Step):
             run.step(event)
-        elif isinstance(event, trainer.Evaluation):
+        elif isinstance(event, Evaluation):
             run.evaluation(event)
             sample = event.sample
             _note_score(work.meta, event)
@@ -588,7 +547,7 @@ def _trained(
             if work.path is work.staging:
                 publish(work.staging, final)
                 work.path = final
-        elif isinstance(event, trainer.Note):
+        elif isinstance(event, Note):
             run.update(note=event.text)
         stop.requests = max(stop.requests, run.stop_requested())  # scores may leave no time for a Step
         yield event
@@ -663,7 +622,7 @@ def _first_words(text: str) -> str:
     return " ".join(re.findall(r"[^\W\d_]+", text)[:2])[:40] or "The"
 
 
-def _note_score(meta: dict[str, Any], event: trainer.Evaluation) -> None:
+def _note_score(meta: dict[str, Any], event: Evaluation) -> None:
     if event.best:
         meta["score"] = {"val_bpb": event.val_bpb, "val_loss": event.val_loss, "step": event.step}
     started = meta.get("training", {}).get("started") or utc_now()

@@ -56,7 +56,8 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: in
 
 
 def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None], most: int | None) -> None:
-    from ..training.train import Options, Prepared, train_table
+    from ..events import Prepared
+    from ..training.train import Options, train_table
 
     _check_name(home, row)
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
