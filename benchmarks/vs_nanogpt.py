@@ -4,9 +4,9 @@
     python benchmarks/vs_nanogpt.py blog.db blog_entry --seeds 0 1 2 --skip live --json vs_nanogpt.json
     python benchmarks/vs_nanogpt.py demo.db python_docs --skip curve search
 
-nanoGPT's recipe (docs/training.md: 20,000 steps) takes hours, so its bits per byte by step were recorded once, and are
-read from nanogpt_curve.json; other rows than those are refused. Its seconds a step are measured here, eager,
-as it is run on a CPU. Its time to a step is their product: no score and no start-up counts against it.
+nanoGPT's recipe (docs/training.md: 20,000 steps) takes hours, so its bits per byte by step were recorded
+once, and are read from nanogpt_curve.json; other rows than those are refused. Its seconds a step are
+measured here, eager, as it is run on a CPU. Its time to a step is their product: no score and no start-up counts against it.
 
 What is told:
 - how much sooner the default is as good as that recipe ever was. A run is only at its best when its rates
