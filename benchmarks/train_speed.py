@@ -29,11 +29,12 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
 
     from datasette_nanogpt.training import trainer
     from datasette_nanogpt.training.autotune import product_speed, synchronize
+    from datasette_nanogpt.training.recipe import Settings
     from llm_nanogpt.gpt_torch import build
 
     config = make_config(size, vocabulary, {"block_size": BLOCK})
     ids = np.random.default_rng(0).integers(vocabulary, size=100 * BLOCK).astype(np.uint16)
-    settings = trainer.Settings(
+    settings = Settings(
         batch_size=1,
         learning_rate=0.001,
         weight_decay=0.0,

@@ -81,12 +81,13 @@ def run_child(options: dict) -> None:
 
     from datasette_nanogpt.terminal import JsonDisplay
     from datasette_nanogpt.training import train as pipeline
+    from datasette_nanogpt.training.options import TrainOptions
     from llm_nanogpt.errors import NanogptError
 
     prepare = pipeline.prepare
     pipeline.prepare = lambda *args, **known: prepare(*args, **known | {"seed": SPLIT_SEED})
     try:
-        for event in pipeline.train_table(pipeline.Options(**options)):
+        for event in pipeline.train_table(TrainOptions(**options)):
             JsonDisplay().event(event)
     except NanogptError as ex:
         sys.exit(str(ex))

@@ -99,11 +99,12 @@ def train_command(as_json, **options):
         from .events import Evaluation, Step
         from .terminal import display
         from .training.lr_schedule import Stop
-        from .training.train import Options, train_table
+        from .training.options import TrainOptions
+        from .training.train import train_table
 
         stop, show = Stop(), display(as_json)
         with told_by_click(), show, stop_on_signals(stop) as training:
-            for event in train_table(Options(**options), stop):
+            for event in train_table(TrainOptions(**options), stop):
                 if isinstance(event, Step | Evaluation):
                     training()
                 show.event(event)

@@ -13,7 +13,8 @@ from datasette.app import Datasette
 
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web.child import do_queued
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -41,7 +42,7 @@ def trained(tmp_path_factory):
             ("elsewhere", "away", "entry"),
         ):
             database = str(folder / f"{file}.db")
-            list(train_table(Options(database, table, name=NAMES[kind], **TINY)))
+            list(train_table(TrainOptions(database, table, name=NAMES[kind], **TINY)))
             settings = {"database": database, "table": [table], "name": NAMES[kind]}
             queue.enqueue(folder / "models", database, settings, None, 10, table)
             do_queued(queue.claim(folder / "models"), Stop(), lambda: None)

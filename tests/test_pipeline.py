@@ -17,10 +17,13 @@ from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Speed
 from datasette_nanogpt.registry.runs import Run, open_registry
 from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import autotune as speed
+from datasette_nanogpt.training import recipe
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.distributed import ALONE
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.recipe import resolve
+from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
@@ -53,7 +56,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def options(database):
-    return Options(str(database), "entry", **TINY)
+    return TrainOptions(str(database), "entry", **TINY)
 
 
 def run(options):
@@ -125,7 +128,7 @@ def test_a_resumed_run_that_is_stopped_at_once_keeps_what_it_had(options, home):
             break
     stop = Stop()
     stop.requests = 2
-    *_, last = train_table(Options(options.database, "entry", resume=True, compile=False), stop)
+    *_, last = train_table(TrainOptions(options.database, "entry", resume=True, compile=False), stop)
     assert (last.status, last.val_bpb) == ("stopped", event.val_bpb)
     db = sqlite_utils.Database(home / "nanogpt.db")
     assert [row["status"] for row in db["runs"].rows] == ["stopped", "stopped"]
@@ -141,7 +144,7 @@ def test_a_stop_at_once_tells_the_steps_that_a_resume_goes_on_from(options, home
     assert event.step == told > scored
     resumed = next(
         e
-        for e in train_table(Options(options.database, "entry", resume=True, max_iters=10**6))
+        for e in train_table(TrainOptions(options.database, "entry", resume=True, max_iters=10**6))
         if isinstance(e, Prepared)
     )
     assert resumed.resumed_from == told
@@ -168,7 +171,7 @@ def test_a_kill_between_weights_and_state_does_not_lose_the_better_weights(optio
     checkpoint = read_checkpoint(home / "nanogpt-blog")
     score = {"step": "8", "val_bpb": "0.5", "val_loss": "1.5"}
     write_weights(checkpoint.path / "model.safetensors", read_weights(checkpoint), score)
-    *_, last = train_table(Options(options.database, "entry", resume=True, max_iters=12))
+    *_, last = train_table(TrainOptions(options.database, "entry", resume=True, max_iters=12))
     assert (last.val_bpb, last.best_step) == (0.5, 8)
     assert read_checkpoint(home / "nanogpt-blog").weights["val_bpb"] == "0.5"
 
@@ -207,14 +210,14 @@ def test_resume_ends_where_the_uninterrupted_run_does(options, home):
     for event in train_table(replace(options, name="part", max_iters=16)):
         if isinstance(event, Evaluation) and event.step == 8:
             break
-    *_, found = run(Options(options.database, "entry", name="part", resume=True))
+    *_, found = run(TrainOptions(options.database, "entry", name="part", resume=True))
     assert (found.step, found.val_bpb) == (16, expected.val_bpb)
     assert_same_weights(home / "part", home / "whole")
 
 
 def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
     run(replace(options, body=("body",)))
-    resume = Options(options.database, "entry", resume=True)
+    resume = TrainOptions(options.database, "entry", resume=True)
     with pytest.raises(NanogptError, match="larger --minutes or --max-iters"):
         run(resume)
     *_, last = run(replace(resume, max_iters=12))
@@ -231,7 +234,7 @@ def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
 
 def test_a_resume_that_breaks_off_goes_on_to_its_own_limit(options, home):
     run(options)
-    resume = Options(options.database, "entry", resume=True)
+    resume = TrainOptions(options.database, "entry", resume=True)
     for event in train_table(replace(resume, max_iters=16)):
         if isinstance(event, Evaluation) and event.step == 12:
             break
@@ -245,9 +248,9 @@ def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home):
     assert last.status == "finished" and last.step == settings["max_iters"] and last.seconds < 50
     for minutes in (last.seconds / 120, 0.9):  # fewer than it took; as many as it had
         with pytest.raises(NanogptError, match="give a larger --minutes"):
-            run(Options(options.database, "entry", resume=True, minutes=minutes))
+            run(TrainOptions(options.database, "entry", resume=True, minutes=minutes))
     for minutes in (0.89, 1.0):  # others than it had
-        for event in train_table(Options(options.database, "entry", resume=True, minutes=minutes)):
+        for event in train_table(TrainOptions(options.database, "entry", resume=True, minutes=minutes)):
             if isinstance(event, Step):
                 break
         assert event.step > last.step
@@ -255,7 +258,7 @@ def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home):
 
 def test_minutes_go_on_with_a_run_that_has_all_its_steps(options, home):
     *_, last = run(options)
-    resume = Options(options.database, "entry", resume=True, minutes=last.seconds / 60 + 0.02)
+    resume = TrainOptions(options.database, "entry", resume=True, minutes=last.seconds / 60 + 0.02)
     assert run(resume)[-1].step > last.step == options.max_iters
 
 
@@ -319,8 +322,8 @@ def test_several_processes_are_planned_for_as_fast_as_they_are_together(options,
     monkeypatch.setattr(speed, "training_flops", lambda *_: 1e7)
     wanted, rates = replace(options, max_iters=None, batch_size=4), {}
     for processes in (1, 4):
-        monkeypatch.setattr(pipeline, "launched", lambda processes=processes: (0, processes))
-        _, [(_, settings)] = pipeline._resolve(wanted, 10_000, 300, "cpu")
+        monkeypatch.setattr(recipe, "launched", lambda processes=processes: (0, processes))
+        _, [(_, settings)] = resolve(wanted, 10_000, 300, "cpu")
         rates[processes] = settings.learning_rate
     assert rates == {1: 0.02, 4: 0.01}  # of a text that is read 0.9 times, and 3.5 times
 
@@ -334,7 +337,7 @@ def test_a_rate_of_ones_own_leaves_the_shrinking_as_it_is(options):
     shrinking = set()
     for rate in (None, 0.005):
         wanted = replace(options, max_iters=10**6, learning_rate=rate)
-        _, [(_, settings)] = pipeline._resolve(wanted, 10_000, 300, "cpu")
+        _, [(_, settings)] = resolve(wanted, 10_000, 300, "cpu")
         shrinking.add(round(settings.learning_rate * settings.weight_decay, 9))
     assert len(shrinking) == 1 and shrinking != {0.0}
 

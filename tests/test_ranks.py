@@ -10,7 +10,8 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt.training.train import Options, check
+from datasette_nanogpt.training.check import check
+from datasette_nanogpt.training.options import TrainOptions
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
@@ -167,5 +168,5 @@ def test_what_cannot_be_divided_is_told_before_any_work(database, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(NanogptError, match="multiple of 3") as ex:
-        check(Options(str(database), "entry", batch_size=4, n_layer=0))
+        check(TrainOptions(str(database), "entry", batch_size=4, n_layer=0))
     assert "--n-layer" in str(ex.value)

@@ -7,7 +7,8 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
-from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"))}
@@ -29,7 +30,7 @@ def blog(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     entries = ({"title": f"T{i}", "body": text} for i, text in enumerate(TEXTS))
     sqlite_utils.Database("blog.db")["blog_entry"].insert_all(entries)
-    list(train_table(Options("blog.db", "blog_entry", max_iters=2, n_layer=1, n_embd=16, n_head=1)))
+    list(train_table(TrainOptions("blog.db", "blog_entry", max_iters=2, n_layer=1, n_embd=16, n_head=1)))
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

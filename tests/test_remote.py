@@ -286,6 +286,6 @@ def test_a_plugin_writes_documents_of_a_table_without_a_key(proxy):
 
 
 def test_a_token_is_not_written_to_the_registry():
-    from datasette_nanogpt.training.train import Options
+    from datasette_nanogpt.training.options import TrainOptions
 
-    assert TOKEN not in str(Options("https://host/blog", "entry", token=TOKEN).given())
+    assert TOKEN not in str(TrainOptions("https://host/blog", "entry", token=TOKEN).given())

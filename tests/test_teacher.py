@@ -13,8 +13,9 @@ from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training import plan, trainer
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import SIZES
-from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.trainer import read_state, read_teacher
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
@@ -27,7 +28,7 @@ def options(tmp_path, monkeypatch):
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS))
     shape = {"size": "m", "block_size": 16, "batch_size": 64, "vocab_size": 300}
-    return Options(str(path), "entry", minutes=0.9, device="cpu", compile=False, **shape)
+    return TrainOptions(str(path), "entry", minutes=0.9, device="cpu", compile=False, **shape)
 
 
 def last_step(folder, generation=-1):
@@ -68,7 +69,7 @@ def test_a_stop_in_the_first_keeps_that_one_and_a_resume_goes_on_to_the_second(o
     folder = home / "nanogpt-blog"
     assert event.status == "stopped" and event.step <= last_step(folder, 0)
     assert read_checkpoint(folder).config.n_layer == SIZES["s"][0]
-    *_, done = train_table(Options(options.database, "entry", resume=True))
+    *_, done = train_table(TrainOptions(options.database, "entry", resume=True))
     assert isinstance(done, Finished) and done.step == last_step(folder)
     assert read_state(folder)[1]["generation"] == 1
 
@@ -81,7 +82,7 @@ def test_a_resume_may_end_in_the_first(options, home):
     _, at = read_state(folder)
     end = at["step"] + 3
     assert end < last_step(folder, 0)
-    *_, done = train_table(Options(options.database, "entry", resume=True, max_iters=end))
+    *_, done = train_table(TrainOptions(options.database, "entry", resume=True, max_iters=end))
     assert (done.status, done.step, done.models) == ("finished", end, 1)
 
 
@@ -100,7 +101,7 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
     checkpoint = read_checkpoint(folder)
     assert at["generation"] == 1 and at["step"] > last_step(folder, 0)
     assert checkpoint.config.n_layer == SIZES["s"][0] and read_weights(checkpoint)
-    events = list(train_table(Options(options.database, "entry", resume=True, minutes=0.9)))
+    events = list(train_table(TrainOptions(options.database, "entry", resume=True, minutes=0.9)))
     assert next(e for e in events if isinstance(e, Prepared)).resumed_from == at["step"]
     assert [e.text.split(",")[0] for e in events if isinstance(e, Note)] == ["Now model 2 of 2"]
     assert events[-1].step == last_step(folder) and events[-1].val_bpb < json.loads(

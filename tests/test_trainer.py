@@ -14,7 +14,8 @@ from datasette_nanogpt.data.token_files import finish, open_tokens, write_tokens
 from datasette_nanogpt.events import Busy, Evaluation, Note, Step
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.trainer import Settings, Tokens, Training, bits_per_byte, evaluate, read_state
+from datasette_nanogpt.training.recipe import Settings
+from datasette_nanogpt.training.trainer import Tokens, Training, bits_per_byte, evaluate, read_state
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
 

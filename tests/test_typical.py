@@ -17,7 +17,8 @@ from datasette.app import Datasette
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry import row_scores as typical
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import score_rows
 from datasette_nanogpt.web.child import do_queued
 from datasette_nanogpt.web.worker import Worker
@@ -51,7 +52,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NANOGPT_HOME", str(folder / "models"))
         for i, table in enumerate([*KEYED, "long", ("bare", "pair")]):
-            list(train_table(Options(str(folder / "blog.db"), table, name=f"m{i}", **TINY)))
+            list(train_table(TrainOptions(str(folder / "blog.db"), table, name=f"m{i}", **TINY)))
     return folder
 
 
@@ -185,7 +186,7 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
         db.execute("delete from entry where id = 8")
     text = (await datasette.client.get(rows_of("entry") + "?_size=100")).text
     assert text.count("(changed since)") == 1 and text.count("no longer there") == 1
-    list(train_table(Options(str(database), "entry", name="m0", **(TINY | {"max_iters": 5}))))
+    list(train_table(TrainOptions(str(database), "entry", name="m0", **(TINY | {"max_iters": 5}))))
     found = await told(datasette, "entry")
     assert found["stale"] and found["scored"]["id"] == first
     assert "trained again since" in (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
@@ -325,7 +326,7 @@ def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
     run = queue.enqueue(home, str(database), settings, None, 10, "entry")
     with queue.registry(home) as db:
         db.execute("update runs set status = 'running', heartbeat = 1e12 where id = ?", [run])
-    list(train_table(Options(str(database), "entry", name="m0", **TINY)))
+    list(train_table(TrainOptions(str(database), "entry", name="m0", **TINY)))
     assert queue.runs(home, "id = ?", run)[0]["status"] == "running"
     with queue.registry(home) as db:
         db.execute("update runs set heartbeat = 1 where id = ?", [run])
@@ -336,7 +337,7 @@ def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
 
 def test_rows_of_unknown_characters_are_left_out(home, database):
     table = sqlite_utils.Database(database)["entry"]
-    list(train_table(Options(str(database), "entry", name="letters", tokenizer="char", **SMALL)))
+    list(train_table(TrainOptions(str(database), "entry", name="letters", tokenizer="char", **SMALL)))
     table.insert({"slug": "far", "id": 101, "day": "", "title": None, "body": "日本語"})
     settings = {"database": str(database), "table": ["entry"], "name": "letters"}
     queue.enqueue(home, str(database), settings, None, 10, "entry")

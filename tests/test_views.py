@@ -20,7 +20,8 @@ from datasette.plugins import pm
 from datasette_nanogpt.data.memorization import WORDS, recited
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.training import trainer
-from datasette_nanogpt.training.train import Options, train_table
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import chart
 from datasette_nanogpt.web import forms as start
 from datasette_nanogpt.web import playground as play
@@ -60,7 +61,9 @@ async def datasette(database, home):
 def train(database, **changes):
     list(
         train_table(
-            Options(str(database), "entry", **TINY, max_iters=8, eval_interval=4, device="cpu", **changes)
+            TrainOptions(
+                str(database), "entry", **TINY, max_iters=8, eval_interval=4, device="cpu", **changes
+            )
         )
     )
 
@@ -81,7 +84,7 @@ async def test_a_run_is_started_with_a_form(datasette, home, database, table):
     (run,) = queue.runs(home)
     settings = json.loads(run["settings"])
     assert (run["status"], run["table"], settings["n_layer"]) == ("queued", table, 3)
-    Options(**settings)  # the child must understand it
+    TrainOptions(**settings)  # the child must understand it
     page = await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)
     assert "Take out of the queue" in page.text and "nanogpt-train" in page.text
 
@@ -523,7 +526,7 @@ async def test_a_model_of_any_letters_has_a_page(datasette, database):
 
 
 async def test_a_table_named_in_other_letters_is_the_same(datasette, home, database):
-    list(train_table(Options(str(database), "ENTRY", **TINY, max_iters=8, device="cpu")))
+    list(train_table(TrainOptions(str(database), "ENTRY", **TINY, max_iters=8, device="cpu")))
     run = (await datasette.client.get("/blog/entry/-/nanogpt.json", actor=ROOT)).json()["runs"][0]
     page = (await datasette.client.get(f"/-/nanogpt/runs/{run['id']}", actor=ROOT)).text
     assert "Write with this model" in page

@@ -78,7 +78,7 @@ def find_run(home: Path, id: int) -> dict[str, Any] | None:
 def enqueue(
     home: Path, database: str, settings: dict[str, Any], actor: Any, most: int, scored: str | None = None
 ) -> int:
-    """Put a run at the end of the queue; its id. `settings` are those of `Options.given()`.
+    """Put a run at the end of the queue; its id. `settings` are those of `TrainOptions.given()`.
 
     With `scored`, the rows of that table are scored by the model of that name; `table` of the settings is
     still what the model was trained on. Raises NanogptError where `most` are waiting already, or one for

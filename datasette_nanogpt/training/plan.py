@@ -73,7 +73,7 @@ def choose_plan(
     processes: int = 1,
 ) -> Plan:
     """The best model for a text of so many `tokens` and so many `minutes` or `steps`, but for what is `given`
-    by hand (names as in pipeline.Options). `flops` is how much of `work_per_step` the machine does in a
+    by hand (names as in options.TrainOptions). `flops` is how much of `work_per_step` the machine does in a
     second, where that was measured. Each of the `processes` gets the same number of windows.
 
     Raises NanogptError where what is given makes no model, or none of `max_parameters` or fewer.

@@ -32,6 +32,7 @@ from .distributed import ALONE, TORCHRUN_SECONDS, Ranks
 from .lr_schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
 from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors, use_bf16
 from .plan import flops_per_token
+from .recipe import Settings
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between checkpoints of what a resume needs, from the first score to the last decay
@@ -45,35 +46,6 @@ TURNED = 3  # scores in a row,
 TURNED_BY = 1.01  # this many times the best or more: the rest of the run would only learn the text by heart
 END, LOSS, EVALUATE = -1.0, -2.0, -3.0  # words to the other processes; any other is a share of the rate
 LOGITS = 2**23  # numbers that the logits of one evaluation batch may have: 32 MB in float32
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train. `minutes` or `max_iters` limits the run, or both: whichever is reached first."""
-
-    batch_size: int  # windows of block_size tokens a step
-    learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    decay_share: float
-    dropout: float
-    seed: int
-    device: str
-    compile: bool | None  # None: where it pays
-    bf16: bool | None
-    minutes: float | None = None
-    max_iters: int | None = None
-    eval_interval: int | None = None  # steps; None: EVALUATIONS of them
-    grad_clip: float = 1.0
-    replacement: bool = False  # draw windows at random, as nanoGPT does
-    generation: int = 0  # models before this one, the last of which is its teacher
-    share: float = 1.0  # of the run's work that is done at the end of this model's
-    run_minutes: float | None = None  # of the whole run, at most; None: `minutes`
-
-    @property
-    def model_seed(self) -> int:
-        """Of weights and batches: one that starts where its teacher did would only be the same once more."""
-        return self.seed + self.generation
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,12 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: in
 
 def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None], most: int | None) -> None:
     from ..events import Prepared
-    from ..training.train import Options, train_table
+    from ..training.options import TrainOptions
+    from ..training.train import train_table
 
     _check_name(home, row)
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
-    for event in train_table(Options(**settings, max_parameters=most), stop, row["id"]):
+    for event in train_table(TrainOptions(**settings, max_parameters=most), stop, row["id"]):
         if isinstance(event, Prepared):
             begun()
 

@@ -337,7 +337,7 @@ def read_number(given: Any, kind: type, least: float, most: float, label: str) -
 
 
 def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
-    """The settings of a run, as `Options.given()` has them. A condition in the form goes before `where`.
+    """The settings of a run, as `TrainOptions.given()` has them. A condition in the form goes before `where`.
     Raises Refused with all that is wrong."""
     problems: dict[str, str] = {}
     home, limits, database = target.home, target.limits, location(str(target.path))
