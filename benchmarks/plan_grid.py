@@ -27,7 +27,7 @@ from pathlib import Path
 from machine import machine
 from vs_nanogpt import train
 
-from datasette_nanogpt.training.plan import MOST_MODELS, SIZES
+from datasette_nanogpt.training.plan import MAX_MODELS, SIZES
 
 GRID = Path(__file__).with_name("plan_grid.json")
 CELL = ("table", "megabytes", "minutes")
@@ -84,7 +84,7 @@ def known(rows: list[dict], cell: dict, size: str) -> dict | None:
     for row in rows:
         ended = row["seconds"] < 57 * row["minutes"] and row["minutes"] <= cell["minutes"]
         # Rows without a number of models were measured before a model could have a teacher.
-        ended &= row.get("models", MOST_MODELS) == MOST_MODELS
+        ended &= row.get("models", MAX_MODELS) == MAX_MODELS
         text = cell | {"minutes": row["minutes"]} if ended else cell
         if row["size"] == size and in_cell(row, text):
             return row

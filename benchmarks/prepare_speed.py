@@ -51,7 +51,7 @@ def measure(path: Path, home: Path) -> dict:
     from datasette_nanogpt.data.prepare import prepare
     from datasette_nanogpt.data.source import open_corpus
     from datasette_nanogpt.data.token_files import finish
-    from datasette_nanogpt.training.autotune import peak_memory
+    from datasette_nanogpt.training.process import peak_memory
 
     figures, seconds = {}, []
     for run in ("first", "second"):

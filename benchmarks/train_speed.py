@@ -18,7 +18,8 @@ import time
 
 from machine import machine
 
-from datasette_nanogpt.training.plan import SIZES, flops_per_token, make_config
+from datasette_nanogpt.training.flops import flops_per_token
+from datasette_nanogpt.training.plan import SIZES, make_config
 
 VOCABULARY, BLOCK = 4096, 1024
 
@@ -27,6 +28,9 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
     """Warm up, then take the median step of so many seconds."""
     import numpy as np
 
+    from datasette_nanogpt.training.process import set_up_process
+
+    set_up_process()
     from datasette_nanogpt.training import trainer
     from datasette_nanogpt.training.autotune import product_speed, synchronize
     from datasette_nanogpt.training.recipe import Settings
@@ -82,7 +86,7 @@ def peak_bytes(device: str) -> int:
     """Of the GPU's memory, or of this process with all that it imported."""
     import torch
 
-    from datasette_nanogpt.training.autotune import peak_memory
+    from datasette_nanogpt.training.process import peak_memory
 
     return torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory() or 0
 

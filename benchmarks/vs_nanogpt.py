@@ -79,6 +79,9 @@ def train(database: str, table: str, **options) -> Iterator[tuple[float, dict]]:
 def run_child(options: dict) -> None:
     import datasette.cli  # noqa: F401  the command begins with it, so its time counts
 
+    from datasette_nanogpt.training.process import set_up_process
+
+    set_up_process()
     from datasette_nanogpt.terminal import JsonDisplay
     from datasette_nanogpt.training import train as pipeline
     from datasette_nanogpt.training.options import TrainOptions

@@ -100,6 +100,9 @@ def train_command(as_json, **options):
         from .terminal import display
         from .training.lr_schedule import Stop
         from .training.options import TrainOptions
+        from .training.process import set_up_process
+
+        set_up_process()  # before torch is imported
         from .training.train import train_table
 
         stop, show = Stop(), display(as_json)

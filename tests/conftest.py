@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as trainer.py does, before anything loads torch
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as process.py does, before anything loads torch
 
 import numpy as np
 import pytest

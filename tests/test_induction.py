@@ -7,8 +7,8 @@ from conftest import TEXTS, tiny_config
 from test_word_pairs import stream
 from torch.nn import functional as F
 
-from datasette_nanogpt.training.init_bigrams import start_from_word_pairs
-from datasette_nanogpt.training.init_induction import start_with_induction_heads
+from datasette_nanogpt.training.init_bigrams import init_from_bigrams
+from datasette_nanogpt.training.init_induction import init_induction_heads
 from llm_nanogpt.gpt_torch import build
 
 
@@ -35,8 +35,8 @@ def test_the_first_layer_looks_back_and_the_second_finds_what_came_next(bpe, mon
         n_embd=128, n_head=n_head, n_kv_head=0, head_dim=head_dim, block_size=256, tied=False, rope_theta=1e5
     )
     model = build(config)
-    start_from_word_pairs(model, tokens)
-    start_with_induction_heads(model)
+    init_from_bigrams(model, tokens)
+    init_induction_heads(model)
     once = torch.from_numpy(np.random.default_rng(0).permutation(np.unique(tokens))[:60].astype(np.int64))
     back, match = attention(model, torch.cat([once, once])[None], monkeypatch)
     assert torch.diagonal(back[0], -1)[10:].mean() > 0.6
@@ -49,8 +49,8 @@ def test_the_place_is_chosen_where_two_tokens_agree(bpe, monkeypatch):
     config = tiny_config(n_embd=128, n_head=2, n_kv_head=0, head_dim=64, block_size=256, tied=False)
     model = build(config)
     tokens = stream(TEXTS, bpe)
-    start_from_word_pairs(model, tokens)
-    start_with_induction_heads(model)
+    init_from_bigrams(model, tokens)
+    init_induction_heads(model)
     some = np.unique(tokens)[20:60].tolist()
     after, common = some[:20], some[20]
     # "a common x b common y ..." and then "a common": what followed it after an a, not after a b, is meant.
@@ -67,7 +67,7 @@ def test_a_passage_is_repeated_before_any_training(bpe, n_head):
     tokens = stream(TEXTS, bpe)
     config = tiny_config(n_embd=128, n_head=n_head, n_kv_head=0, head_dim=64, block_size=256, tied=False)
     model = build(config)
-    start_from_word_pairs(model, tokens)
+    init_from_bigrams(model, tokens)
     once = torch.from_numpy(np.random.default_rng(0).permutation(np.unique(tokens))[:60].astype(np.int64))
     twice = torch.cat([once, once, once[:1]])[None]
 
@@ -76,7 +76,7 @@ def test_a_passage_is_repeated_before_any_training(bpe, n_head):
         return F.cross_entropy(logits[62:], twice[0, 63:]).item()
 
     pairs_alone = second_time()
-    start_with_induction_heads(model)
+    init_induction_heads(model)
     assert second_time() < 0.7 * pairs_alone
 
 
@@ -84,7 +84,7 @@ def test_a_passage_is_repeated_before_any_training(bpe, n_head):
 def test_small_models_are_left_sound(bpe, shape):
     model = build(tiny_config(tied=False, **shape))
     tokens = stream(TEXTS, bpe)
-    start_from_word_pairs(model, tokens)
-    start_with_induction_heads(model)
+    init_from_bigrams(model, tokens)
+    init_induction_heads(model)
     assert all(p.isfinite().all() for p in model.parameters())
     assert model.logits(torch.from_numpy(tokens[None, :8].astype(np.int64))).isfinite().all()

@@ -6,8 +6,8 @@ from conftest import tiny_config
 
 from datasette_nanogpt.training.optim import (
     Muon,
+    configure_optimizers,
     load_state_tensors,
-    make_optimizers,
     orthogonalize,
     state_tensors,
 )
@@ -55,7 +55,7 @@ def test_nanogpt_starts_at_the_log_of_its_vocabulary():
 
 def test_nanogpt_optimizer_is_nanogpts():
     model = build(tiny_config("gpt2"))
-    (adamw,) = make_optimizers(model, learning_rate=6e-4, weight_decay=0.1)
+    (adamw,) = configure_optimizers(model, learning_rate=6e-4, weight_decay=0.1)
     decayed, plain = adamw.param_groups
     assert decayed["betas"] == (0.9, 0.95) and decayed["lr"] == 6e-4
     assert decayed["weight_decay"] == 0.1 and all(p.ndim == 2 for p in decayed["params"])
@@ -69,7 +69,9 @@ def test_nanogpt_optimizer_is_nanogpts():
 def test_every_parameter_has_one_optimizer():
     for tied in (True, False):
         model = build(tiny_config(tied=tied))
-        held = [p for o in make_optimizers(model, 0.02, 0.0) for g in o.param_groups for p in g["params"]]
+        held = [
+            p for o in configure_optimizers(model, 0.02, 0.0) for g in o.param_groups for p in g["params"]
+        ]
         assert len(held) == len(set(map(id, held))) == len(list(model.parameters()))
 
 
@@ -85,11 +87,11 @@ def test_optimizer_state_survives_as_plain_tensors(arch):
                 optimizer.zero_grad()
 
     model = build(tiny_config(arch))
-    optimizers = make_optimizers(model, 0.01, 0.1)
+    optimizers = configure_optimizers(model, 0.01, 0.1)
     steps(model, optimizers, 3)
     twin = build(tiny_config(arch))
     twin.load_state_dict(model.state_dict())
-    twins = make_optimizers(twin, 0.01, 0.1)
+    twins = configure_optimizers(twin, 0.01, 0.1)
     load_state_tensors(twins, {k: v.clone() for k, v in state_tensors(optimizers).items()})
     steps(model, optimizers, 2)
     steps(twin, twins, 2)

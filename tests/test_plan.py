@@ -5,18 +5,17 @@ import re
 import pytest
 
 from datasette_nanogpt.data.prepare import choose_vocab_size
+from datasette_nanogpt.training.flops import flops_per_token, work_per_step
 from datasette_nanogpt.training.plan import (
     FLOPS,
-    MOST_EPOCHS,
-    MOST_MODELS,
-    PUPIL_EPOCHS,
-    SCORING,
+    MAX_EPOCHS,
+    MAX_MODELS,
+    SCORING_FRACTION,
     SIZES,
+    STUDENT_EPOCHS,
     choose_plan,
     choose_rates,
-    flops_per_token,
     replan,
-    work_per_step,
 )
 from llm_nanogpt.errors import NanogptError
 
@@ -83,7 +82,7 @@ def test_what_is_read_often_is_held_back_more():
 def test_a_little_text_ends_the_run_before_the_minutes_do():
     for given in ({}, {"block_size": 32, "batch_size": 2}, {"batch_size": 7}):
         tiny = plan(TINY, given=given)
-        assert tiny.tokens_seen == pytest.approx(MOST_EPOCHS * TINY) and tiny.epochs == MOST_EPOCHS
+        assert tiny.tokens_seen == pytest.approx(MAX_EPOCHS * TINY) and tiny.epochs == MAX_EPOCHS
         step = tiny.batch_size * tiny.config.block_size
         steps = tiny.max_iters - tiny.teachers[-1].max_iters
         assert 0 <= steps * step - tiny.tokens_seen < step
@@ -97,15 +96,15 @@ def test_a_little_text_ends_the_run_before_the_minutes_do():
 def test_left_time_goes_into_a_teacher_where_the_model_still_has_time_to_learn(size):
     plans = [plan(BLOG, 2**power, given={"size": size}) for power in range(-4, 12)]
     alone = [p for p in plans if not p.teachers]
-    assert all(p.epochs <= MOST_EPOCHS for p in plans) and plans[: len(alone)] == alone
+    assert all(p.epochs <= MAX_EPOCHS for p in plans) and plans[: len(alone)] == alone
     counts = [len(p.teachers) for p in plans]
-    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == MOST_MODELS - 1
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == MAX_MODELS - 1
     for p in plans[len(alone) :]:
-        assert p.epochs >= PUPIL_EPOCHS and "enough" in p.why
+        assert p.epochs >= STUDENT_EPOCHS and "enough" in p.why
         assert p.weight_decay < alone[-1].weight_decay or alone[-1].epochs <= 1
         chain = [*p.teachers, p]
         works = [flops_per_token(each.config) for each in chain]
-        assert works == sorted(works) and all(t.epochs == MOST_EPOCHS for t in p.teachers)
+        assert works == sorted(works) and all(t.epochs == MAX_EPOCHS for t in p.teachers)
         assert len({each.batch_size for each in chain}) == 1
         for name in ("share", "minutes"):
             values = [getattr(each, name) for each in chain]
@@ -118,14 +117,14 @@ def test_left_time_goes_into_a_teacher_where_the_model_still_has_time_to_learn(s
 def test_between_too_little_time_for_a_teacher_and_enough_the_run_ends_after_four_readings():
     lone = [p for m in range(1, 200) if not (p := plan(BLOG, m / 4, given={"size": "xs"})).teachers]
     ended = [p for p in lone if p.max_iters]
-    assert ended and all("by heart" in p.why and p.epochs == MOST_EPOCHS for p in ended)
+    assert ended and all("by heart" in p.why and p.epochs == MAX_EPOCHS for p in ended)
 
 
 def test_each_process_gets_the_same_number_of_windows():
     assert [plan(BLOG, processes=n).batch_size for n in (1, 2, 3)] == [1, 2, 3]
     assert plan(TINY, processes=3).batch_size % 3 == 0
     one, two = (plan(TINY, given={"batch_size": 1}, processes=n) for n in (1, 2))
-    assert two.max_iters == pytest.approx(one.max_iters / 2, abs=MOST_MODELS)
+    assert two.max_iters == pytest.approx(one.max_iters / 2, abs=MAX_MODELS)
 
 
 def test_what_is_given_by_hand_wins():
@@ -198,7 +197,9 @@ def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_sam
     given = plan(BLOG, flops=5e11)
     small, big = given.teachers[0].config, given.config
     models = [small, small, big, big]
-    last = MOST_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING)  # FLOPs of its readings
+    last = (
+        MAX_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING_FRACTION)
+    )  # FLOPs of its readings
     times = (2, 1.5, 1, 0.1)
     outs = [replan(models, 0, BLOG, 1024, flops=1e12, seconds=last * t / 1e12)[0] for t in times]
     assert outs == [0, 1, 2, 2]
@@ -207,10 +208,10 @@ def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_sam
 
 def test_a_machine_that_is_faster_than_planned_trains_one_more():
     big = plan(BLOG, flops=5e11).config
-    least = PUPIL_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING)
+    least = STUDENT_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING_FRACTION)
     for share, another in ((1.01, True), (0.99, False)):
         assert replan([big], 0, BLOG, 1024, flops=1e12, seconds=least * share / 1e12) == (0, another)
-    assert replan([big] * MOST_MODELS, MOST_MODELS - 1, BLOG, 1024, flops=1e18, seconds=600) == (0, False)
+    assert replan([big] * MAX_MODELS, MAX_MODELS - 1, BLOG, 1024, flops=1e18, seconds=600) == (0, False)
 
 
 def test_a_short_text_gets_a_short_warmup():

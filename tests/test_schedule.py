@@ -1,38 +1,38 @@
 import pytest
 
-from datasette_nanogpt.training.lr_schedule import Schedule
+from datasette_nanogpt.training.lr_schedule import LRSchedule
 
 
 def test_warmup_stable_decay():
-    schedule = Schedule(length=100, warmup_steps=9, decay_share=0.5)
-    assert schedule.share(0, 0) == pytest.approx(0.1)
-    assert schedule.share(9, 9) == schedule.share(50, 50) == 1
-    assert schedule.share(75, 75) == pytest.approx(0.5)
-    assert schedule.share(100, 100) == 0
+    schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
+    assert schedule.get_lr_scale(0, 0) == pytest.approx(0.1)
+    assert schedule.get_lr_scale(9, 9) == schedule.get_lr_scale(50, 50) == 1
+    assert schedule.get_lr_scale(75, 75) == pytest.approx(0.5)
+    assert schedule.get_lr_scale(100, 100) == 0
     assert not schedule.done(99) and schedule.done(100)
 
 
 def test_progress():
-    schedule = Schedule(length=100, warmup_steps=9, decay_share=0.5)
+    schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
     assert [schedule.progress(now) for now in (0, 25, 100, 110)] == [0, 0.25, 1, 1]
 
 
 def test_constant_rate_never_decays():
-    schedule = Schedule(length=100, warmup_steps=0, decay_share=0)
-    assert schedule.share(99, 99) == 1
+    schedule = LRSchedule(length=100, warmup_steps=0, decay_fraction=0)
+    assert schedule.get_lr_scale(99, 99) == 1
 
 
 @pytest.mark.parametrize("at", [5.0, 40.0, 80.0])
 def test_an_early_stop_anneals_from_where_it_is(at):
-    schedule = Schedule(length=100, warmup_steps=9, decay_share=0.5)
-    before = schedule.share(int(at), at)
+    schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
+    before = schedule.get_lr_scale(int(at), at)
     schedule.anneal(int(at), at, 10)
-    assert schedule.share(int(at), at) == pytest.approx(before)
-    assert schedule.share(int(at) + 5, at + 5) == pytest.approx(before / 2)
+    assert schedule.get_lr_scale(int(at), at) == pytest.approx(before)
+    assert schedule.get_lr_scale(int(at) + 5, at + 5) == pytest.approx(before / 2)
     assert not schedule.done(at + 9.9) and schedule.done(at + 10)
 
 
 def test_an_early_stop_never_lasts_longer_than_the_run():
-    schedule = Schedule(length=100, warmup_steps=0, decay_share=0.5)
+    schedule = LRSchedule(length=100, warmup_steps=0, decay_fraction=0.5)
     schedule.anneal(97, 97, 10)
     assert schedule.done(100)

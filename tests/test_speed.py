@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from datasette_nanogpt.data.token_files import finish
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.training import autotune as speed
-from datasette_nanogpt.training.autotune import mps_differs, settle, trial_batch
+from datasette_nanogpt.training.autotune import autotune, mps_differs, trial_batch
+from datasette_nanogpt.training.flops import flops_per_step, flops_per_token
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.optim import make_optimizers
-from datasette_nanogpt.training.plan import flops_per_step, flops_per_token
+from datasette_nanogpt.training.optim import configure_optimizers
 from datasette_nanogpt.training.trainer import Tokens, Training
 from llm_nanogpt.gpt_torch import build
 
@@ -44,7 +44,7 @@ def last_score(tokens, folder, settings):
 
 def settled(model, **changes):
     asked = {"bf16": None, "compile": False, "seconds": 600.0, "steps": math.inf} | changes
-    return finish(settle(model, "cpu", 4, **asked))
+    return finish(autotune(model, "cpu", 4, **asked))
 
 
 @pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
@@ -61,7 +61,7 @@ def test_flops_are_those_that_torch_counts(arch, tied):
     n = batch[:, 1:].numel()
     assert (flops_per_token(c) - attention) * n == counted
     with FlopCounterMode(display=False) as counter:
-        for optimizer in make_optimizers(model, 0.01, 0.0):
+        for optimizer in configure_optimizers(model, 0.01, 0.0):
             optimizer.step()
     assert flops_per_step(c, n) - flops_per_token(c) * n == counter.get_total_flops()
 

@@ -10,7 +10,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Step
 from datasette_nanogpt.training import autotune as speed
-from datasette_nanogpt.training import plan, trainer
+from datasette_nanogpt.training import flops, plan, trainer
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -24,7 +24,7 @@ from llm_nanogpt.gpt_torch import build
 
 @pytest.fixture
 def options(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "MOST_MODELS", 2)  # more take longer
+    monkeypatch.setattr(plan, "MAX_MODELS", 2)  # more take longer
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS))
     shape = {"size": "m", "block_size": 16, "batch_size": 64, "vocab_size": 300}
@@ -44,7 +44,7 @@ def test_the_second_model_is_bigger_and_the_better_one_is_kept(options, home):
     between, end = last_step(folder, 0), last_step(folder)
     scores = [e for e in events if isinstance(e, Evaluation)]
     assert [e.step for e in scores] == [between, end] and events[-1].step == end == 2 * between
-    assert events[-1].models == 2 and events[-1].epochs == pytest.approx(plan.MOST_EPOCHS, abs=0.1)
+    assert events[-1].models == 2 and events[-1].epochs == pytest.approx(plan.MAX_EPOCHS, abs=0.1)
     where = [type(e) for e in events if isinstance(e, Evaluation | Note)]
     assert where == [Note, Evaluation, Note, Evaluation]
     steps = [e for e in events if isinstance(e, Step)]
@@ -117,7 +117,7 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
 
 
 def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatch):
-    monkeypatch.setattr(plan, "MOST_MODELS", 4)
+    monkeypatch.setattr(plan, "MAX_MODELS", 4)
     monkeypatch.setattr(speed, "training_flops", lambda *_: 1e15)
     monkeypatch.setattr(pipeline, "replan", lambda models, at, *_: (2 if at == 0 else 0, False))
     events = list(train_table(options))
@@ -135,14 +135,14 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
     prepared = next(e for e in train_table(replace(options, max_iters=1)) if isinstance(e, Prepared))
     tokens = prepared.corpus["train_tokens"]
     config = plan.make_config("s", 300, {"block_size": 16})
-    readings = plan.MOST_EPOCHS * tokens / 1024 * plan.work_per_step(config, 1024)
+    readings = plan.MAX_EPOCHS * tokens / 1024 * flops.work_per_step(config, 1024)
     monkeypatch.setattr(speed, "training_flops", lambda *_: 1.3 * readings / 54)  # too slow for a teacher
     events = list(train_table(replace(options, name="fast")))
     notes = [e.text for e in events if isinstance(e, Note)]
     assert [note[:16] for note in notes] == ["There is time fo", "Now model 2 of 2"]
     one, two = [g["settings"] for g in read_checkpoint(home / "fast").meta["generations"]]
     assert events[-1].step == two["max_iters"] == 2 * one["max_iters"]
-    assert two["weight_decay"] == one["weight_decay"] * plan.PUPIL_SHRINKING and events[-1].seconds < 54
+    assert two["weight_decay"] == one["weight_decay"] * plan.STUDENT_DECAY_FACTOR and events[-1].seconds < 54
     # A resume goes on in the second.
     more = two["max_iters"] + 5
     *_, done = train_table(replace(options, name="fast", resume=True, minutes=None, max_iters=more))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt.training.init_bigrams import SMOOTHING, start_from_word_pairs
+from datasette_nanogpt.training.init_bigrams import SMOOTHING, init_from_bigrams
 from datasette_nanogpt.training.trainer import bits_per_byte, evaluate
 from llm_nanogpt.gpt_torch import build
 
@@ -19,7 +19,7 @@ def stream(texts, bpe):
 def test_with_full_rank_it_is_the_smoothed_table_of_pairs(bpe):
     tokens = stream(TEXTS, bpe)
     model = build(tiny_config(n_embd=434, vocab_size=400, tied=False))
-    start_from_word_pairs(model, tokens)
+    init_from_bigrams(model, tokens)
     counts = np.zeros((400, 400))
     np.add.at(counts, (tokens[:-1], tokens[1:]), 1)
     frequency = (np.bincount(tokens, minlength=400) + 0.5) / (len(tokens) + 200)
@@ -34,7 +34,7 @@ def test_with_full_rank_it_is_the_smoothed_table_of_pairs(bpe):
 def test_it_starts_far_ahead_of_chance(bpe, n_embd):
     train, val = stream(TEXTS[:270], bpe), stream(TEXTS[270:], bpe)
     model = build(tiny_config(n_embd=n_embd, tied=False))
-    start_from_word_pairs(model, train)
+    init_from_bigrams(model, train)
     n_bytes = sum(len(t.encode()) for t in TEXTS[270:])
     chance = bits_per_byte((len(val) - 1) * math.log(400), n_bytes)
     assert bits_per_byte(evaluate(model, val, "cpu"), n_bytes) < 0.5 * chance

@@ -6,13 +6,11 @@ took, as a share of what the machine reaches in plain matrix products.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 
 import torch
 from torch.optim import Optimizer
@@ -21,8 +19,9 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import GPT, build
 
 from ..events import Busy, Note, Speed
-from .optim import make_optimizers, use_bf16
-from .plan import flops_per_token, make_config, work_per_step
+from .flops import flops_per_token, work_per_step
+from .optim import configure_optimizers, use_bf16
+from .plan import make_config
 
 SHORT_SECONDS = 10.0  # trials take about a second, up to two: shorter runs do without
 MEASURED_SECONDS = 60.0  # runs at least so long begin with trials that tell the planner how fast it is here,
@@ -35,21 +34,10 @@ CLEARLY = 0.9  # of the time, or less, is faster
 # torch.compile took 20 to 35 s to start on two cores, then steps were 1.0 to 1.4 times as fast (bfloat16).
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.2
 COMPILERS = ("g++", "clang++", "c++")
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
 
 
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: else each big tensor's memory goes back to the system and is fetched
-    anew, page by page, which took a tenth of a step. Other C libraries are left as they are."""
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        if not mallopt(M_MMAP_THRESHOLD, 2**30):
-            mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that an older glibc takes
-        mallopt(M_TRIM_THRESHOLD, 2**30)
-
-
-def settle(
+def autotune(
     model: GPT,
     device: str,
     batch_size: int,
@@ -67,7 +55,7 @@ def settle(
     use_bf16, step_seconds = bool(bf16), None
     with kept_random_state(device):
         batch = trial_batch(model.config, batch_size, device)
-        idle = make_optimizers(model, learning_rate=0.0, weight_decay=0.0)  # their steps change nothing
+        idle = configure_optimizers(model, learning_rate=0.0, weight_decay=0.0)  # their steps change nothing
 
         def step(bf16: bool, forward: Callable = model) -> float:
             return trial(forward, batch, bf16, idle, teacher)
@@ -116,7 +104,7 @@ def autocast(device: str, bf16: bool):
 
 
 def training_flops(device: str, vocab_size: int, seconds: float) -> float:
-    """How much of plan.work_per_step this machine does in a second, to plan a run of so many seconds: by
+    """How much of flops.work_per_step this machine does in a second, to plan a run of so many seconds: by
     trial steps of a middling model in the faster precision, about 3 s on two cores, or where that is too
     long for the run, guessed from matrix products alone in 0.5 s."""
     config = make_config("m", vocab_size, {"block_size": 1024})
@@ -128,7 +116,7 @@ def training_flops(device: str, vocab_size: int, seconds: float) -> float:
     with kept_random_state(device):
         model = build(config).to(device)
         batch = trial_batch(config, 1, device)
-        optimizers = make_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
+        optimizers = configure_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
         precisions = (False, True) if bf16_may_pay(device) else (False,)
         best = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
     return work_per_step(config, batch[:, 1:].numel()) / best
@@ -261,13 +249,3 @@ def mps_differs(model: GPT, batch: torch.Tensor) -> str | None:
         f"The first loss is {losses[0]:.4f} on mps and {losses[1]:.4f} on the CPU, "
         "so this torch may compute wrongly on mps: train with --device cpu to be safe"
     )
-
-
-def peak_memory() -> int | None:
-    """The most memory that this process has held at once, in bytes. None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # everyone but macOS counts in KiB

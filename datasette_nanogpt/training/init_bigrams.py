@@ -13,7 +13,7 @@ import torch
 
 from llm_nanogpt.gpt_torch import Qwen3
 
-from .init_induction import room
+from .init_induction import code_dims
 
 SMOOTHING = 32.0  # pairs' worth of the plain frequencies mixed into each row
 SAMPLE = 20_000_000  # tokens counted
@@ -21,7 +21,7 @@ ROW_WEIGHT = 0.5  # rows weigh as their frequency to this power: errors on frequ
 
 
 @torch.no_grad()
-def start_from_word_pairs(model: Qwen3, tokens: np.ndarray) -> None:
+def init_from_bigrams(model: Qwen3, tokens: np.ndarray) -> None:
     """Set the untied embedding and output of a fresh model from a training stream.
 
     P(j after i) = (count(i, j) + a P(j)) / (count(i) + a), of which only log P(j) + log(1 + count(i, j) /
@@ -38,7 +38,7 @@ def start_from_word_pairs(model: Qwen3, tokens: np.ndarray) -> None:
     ratio = torch.log1p(counts / (SMOOTHING * frequency[j]))
     weight = frequency**ROW_WEIGHT
     matrix = torch.sparse_coo_tensor(torch.stack([i, j]), ratio * weight[i], (v, v), check_invariants=True)
-    left, values, right = torch.svd_lowrank(matrix, q=min(room(model.config)[0].start, v), niter=2)
+    left, values, right = torch.svd_lowrank(matrix, q=min(code_dims(model.config)[0].start, v), niter=2)
     left, right = left * values.sqrt() / weight[:, None], right * values.sqrt()
 
     bias = frequency.log()

@@ -40,7 +40,7 @@ def code_sizes(c: GPTConfig) -> tuple[int, int]:
     return size, min(size, c.head_dim // 4)
 
 
-def room(c: GPTConfig) -> list[slice]:
+def code_dims(c: GPTConfig) -> list[slice]:
     """The dimensions that belong to codes: the token's own, what is compared of that of the token before, of
     that of the one before it, and that of the token to copy. word_pairs.py leaves them empty."""
     size, compared = code_sizes(c)
@@ -49,8 +49,8 @@ def room(c: GPTConfig) -> list[slice]:
 
 
 @torch.no_grad()
-def start_with_induction_heads(model: Qwen3) -> None:
-    """Set codes, and heads of the first two layers, of a model that `start_from_word_pairs` began.
+def init_induction_heads(model: Qwen3) -> None:
+    """Set codes, and heads of the first two layers, of a model that `init_from_bigrams` began.
 
     With less than two heads it compares the last token alone.
     """
@@ -58,7 +58,7 @@ def start_with_induction_heads(model: Qwen3) -> None:
     size, compared = code_sizes(c)
     if not compared:
         return
-    own, *fetched, copied = room(c)
+    own, *fetched, copied = code_dims(c)
     constant = copied.stop  # the dimension after the room
     embedding, output = model.model.embed_tokens.weight, model.lm_head.weight
     code = F.normalize(torch.randn(c.vocab_size, size), dim=1)

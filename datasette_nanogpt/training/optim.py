@@ -16,7 +16,7 @@ from torch.optim import AdamW, Optimizer
 
 from llm_nanogpt.gpt_torch import GPT
 
-from .plan import NEWTON_SCHULZ_STEPS
+from .flops import NEWTON_SCHULZ_STEPS
 
 # Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
 EMBEDDING_RATE = 3.0  # of an embedding whose elements are about 1
@@ -79,7 +79,7 @@ def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
     return (x.mT if tall else x).to(dtype)
 
 
-def make_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> list[Optimizer]:
+def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> list[Optimizer]:
     """The optimizers for a model; each group keeps its full rate as `peak_lr` for the schedule to scale."""
     fused = next(model.parameters()).is_cuda
     optimizers: list[Optimizer]
@@ -118,7 +118,7 @@ def use_bf16(optimizers: Sequence[Optimizer], bf16: bool) -> None:
             optimizer.bf16 = bf16
 
 
-def set_rate(optimizers: list[Optimizer], share: float) -> None:
+def set_lr_scale(optimizers: list[Optimizer], share: float) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * share

@@ -15,31 +15,31 @@ from typing import Any
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 
+from .flops import work_per_step
+
 DEFAULT_MINUTES = 10.0
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
 # What a size must have time for, or else a smaller one learns more meanwhile: so many readings of the text,
 # or so many tokens of a text too long for that; those of l are a guess, but m after m beats l after four.
-READINGS = {"xs": 0.0, "s": 0.25, "m": 2.2, "l": 10.0}
-TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6}
-MOST_EPOCHS = 4.0  # more readings would only teach it by heart
+MIN_EPOCHS = {"xs": 0.0, "s": 0.25, "m": 2.2, "l": 10.0}
+MIN_TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6}
+MAX_EPOCHS = 4.0  # more readings would only teach it by heart
 # Where time is left, models come first that the next one learns from as well: as many of its size as there is
 # time for, before them small ones, and the last has time for so many readings or more.
 TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s"}
-MOST_MODELS = 4
-PUPIL_EPOCHS = 2.5
-PUPIL_SHRINKING = 0.5  # of the usual: a teacher's guesses are harder to learn by heart than the text
+MAX_MODELS = 4
+STUDENT_EPOCHS = 2.5
+STUDENT_DECAY_FACTOR = 0.5  # of the usual: a teacher's guesses are harder to learn by heart than the text
 DELAY = 1.25  # times its share of the time that a teacher may take
-SCORING = 0.08  # of the time, for scores, where it is divided among models
+SCORING_FRACTION = 0.08  # of the time, for scores, where it is divided among models
 FLOPS = 100e9  # a second, in training, where it was not measured: two cores
 BATCH_TOKENS = 1024  # a step
 SHORT_TEXT = 100_000  # tokens, or fewer: half as many a step, as many steps are worth more than long ones,
 LONG_TEXT_SIZES = ("l",)  # and not these sizes: with teachers, m is better there
 CONTEXTS = (1024, 512, 256, 64)  # the longest is taken that fits in a step and cuts the text
 WINDOWS = 50  # into so many windows or more
-SHRINKING = 0.45  # of the weights' logarithm, in one reading at the full rate
-NEWTON_SCHULZ_STEPS = 5  # of Muon, see optim.py
+DECAY_PER_EPOCH = 0.45  # of the weights' logarithm, in one reading at the full rate
 WARMUP_STEPS, FEW_STEPS = 20, 16
-LOGIT_FLOPS = 2000  # as long as so many take all that is no matrix product, for each logit, on two cores
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
@@ -53,7 +53,7 @@ class Plan:
     learning_rate: float
     weight_decay: float
     warmup_steps: int
-    max_iters: int | None  # steps until MOST_EPOCHS, where the time would be enough for more
+    max_iters: int | None  # steps until MAX_EPOCHS, where the time would be enough for more
     tokens_seen: float  # in the time there is
     epochs: float  # the same in readings of the text
     why: str
@@ -123,39 +123,41 @@ def choose_plan(
         )
 
     def time(config: GPTConfig, teacher: GPTConfig | None) -> float:
-        """Share of the minutes that MOST_EPOCHS readings take."""
+        """Share of the minutes that MAX_EPOCHS readings take."""
         slower = work_per_step(config, step_tokens, teacher) / work_per_step(config, step_tokens)
-        return MOST_EPOCHS * tokens / seen(config) * slower
+        return MAX_EPOCHS * tokens / seen(config) * slower
 
     epochs = seen(config) / tokens
-    if epochs <= MOST_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no end but the time
+    if epochs <= MAX_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no end but the time
         return plan(config, epochs, None)
-    enough = steps_enough(tokens, step_tokens)
+    enough = steps_for_max_epochs(tokens, step_tokens)
     before = choose_teachers(config, make_config(TEACHERS[size], vocab_size, shape), time)
     if not before:
-        why.append(f"the run ends after {MOST_EPOCHS:g} readings, as more would only teach it by heart")
-        return plan(config, MOST_EPOCHS, enough)
-    why.append(f"{MOST_EPOCHS:g} readings are enough, so {others_come(before)}")
+        why.append(f"the run ends after {MAX_EPOCHS:g} readings, as more would only teach it by heart")
+        return plan(config, MAX_EPOCHS, enough)
+    why.append(f"{MAX_EPOCHS:g} readings are enough, so {describe_teachers(before)}")
     *times, last = (time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True))
-    part = min(1.0, (1 - SCORING - sum(times)) / last)  # of MOST_EPOCHS, that there is time for at the end
+    part = min(
+        1.0, (1 - SCORING_FRACTION - sum(times)) / last
+    )  # of MAX_EPOCHS, that there is time for at the end
     done = [sum(times[: i + 1]) / (sum(times) + last * part) for i in range(len(times))]
     teachers = tuple(
-        plan(c, MOST_EPOCHS, i * enough, i > 1, share=share, minutes=minutes * min(1, DELAY * share))
+        plan(c, MAX_EPOCHS, i * enough, i > 1, share=share, minutes=minutes * min(1, DELAY * share))
         for i, (c, share) in enumerate(zip(before, done, strict=True), 1)
     )
     end = (len(before) + 1) * enough  # in case the machine gets faster: more is no better with a teacher, too
-    return plan(config, MOST_EPOCHS * part, end, taught=True, teachers=teachers)
+    return plan(config, MAX_EPOCHS * part, end, taught=True, teachers=teachers)
 
 
 def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list[GPTConfig]:
     """The models to train before that of `config`, the first one `small`; none where that leaves too little
-    time. `time(config, teacher)` is the share of all time that MOST_EPOCHS readings take."""
-    left = 1 - SCORING - time(small, None) - time(config, small)
-    if left < (PUPIL_EPOCHS / MOST_EPOCHS - 1) * time(config, small):
+    time. `time(config, teacher)` is the share of all time that MAX_EPOCHS readings take."""
+    left = 1 - SCORING_FRACTION - time(small, None) - time(config, small)
+    if left < (STUDENT_EPOCHS / MAX_EPOCHS - 1) * time(config, small):
         return []
     models = [small]
     for place, another in ((1, config), (0, small)):
-        while left >= time(another, another) and len(models) < MOST_MODELS - 1:
+        while left >= time(another, another) and len(models) < MAX_MODELS - 1:
             models.insert(place, another)
             left -= time(another, another)
     return models
@@ -169,24 +171,24 @@ def replan(
     that the last one gets its readings, and whether there is time for one more like the last."""
 
     def time(config: GPTConfig, teacher: GPTConfig) -> float:
-        return steps_enough(tokens, step_tokens) * work_per_step(config, step_tokens, teacher) / flops
+        return steps_for_max_epochs(tokens, step_tokens) * work_per_step(config, step_tokens, teacher) / flops
 
-    left, last, rest = (1 - SCORING) * seconds, models[-1], list(models[at + 1 :])
+    left, last, rest = (1 - SCORING_FRACTION) * seconds, models[-1], list(models[at + 1 :])
     if not rest:
-        another = PUPIL_EPOCHS / MOST_EPOCHS * time(last, last) <= left
-        return 0, another and len(models) < MOST_MODELS
+        another = STUDENT_EPOCHS / MAX_EPOCHS * time(last, last) <= left
+        return 0, another and len(models) < MAX_MODELS
     out = 0  # the small ones, which come first, are worth the least
     while len(rest) - out > 1 and sum(map(time, rest[out:], [models[at], *rest[out:]])) > DELAY * left:
         out += 1
     return out, False
 
 
-def steps_enough(tokens: int, step_tokens: int) -> int:
-    """Steps of MOST_EPOCHS readings."""
-    return math.ceil(MOST_EPOCHS * tokens / step_tokens)
+def steps_for_max_epochs(tokens: int, step_tokens: int) -> int:
+    """Steps of MAX_EPOCHS readings."""
+    return math.ceil(MAX_EPOCHS * tokens / step_tokens)
 
 
-def others_come(teachers: Sequence[GPTConfig]) -> str:
+def describe_teachers(teachers: Sequence[GPTConfig]) -> str:
     """Which models are trained before the one that was chosen, and what for."""
     sizes = ", ".join(f"{config.parameters / 1e6:.1f}M" for config in teachers)
     if len(teachers) == 1:
@@ -204,7 +206,7 @@ def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str
             return "less than 0.1 times"
         return f"{readings:,.{0 if readings >= 100 else 1}f} times"
 
-    size = [s for s in configs if seen[s] >= min(READINGS[s] * tokens, TOKENS[s])][-1]
+    size = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * tokens, MIN_TOKENS[s])][-1]
     bigger = next(iter(list(configs)[list(configs).index(size) + 1 :]), size)
     return size, times(size) + (
         f", with {bigger} only {times(bigger)}" if times(bigger) != times(size) else ""
@@ -234,37 +236,6 @@ def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConf
     )
 
 
-def weights(config: GPTConfig) -> int:
-    """Those in matrix products: all but the embedding, where the output has a matrix of its own."""
-    c = config
-    lookups = c.vocab_size * c.n_embd * (not c.tied) + c.block_size * c.n_embd * (c.arch == "gpt2")
-    return sum(math.prod(shape) for shape in c.tensors().values() if len(shape) == 2) - lookups
-
-
-def flops_per_token(config: GPTConfig) -> int:
-    """Of forward and backward: 6 for each weight in matrix products, 12 for each layer, component and
-    position in attention. Counted as PaLM and nanoGPT do, as if nothing of the attention were masked."""
-    c = config
-    return 6 * weights(c) + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
-
-
-def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
-    """Of a training step: the model's and, however few its tokens, those of the optimizer's Newton-Schulz."""
-    flops = step_tokens * flops_per_token(config)
-    for name, shape in config.tensors().items():
-        if config.arch != "gpt2" and ".layers." in name and len(shape) == 2:
-            rows, columns = sorted(shape)
-            flops += NEWTON_SCHULZ_STEPS * (4 * rows**2 * columns + 2 * rows**3)
-    return flops
-
-
-def work_per_step(config: GPTConfig, step_tokens: int, teacher: GPTConfig | None = None) -> float:
-    """FLOPs that take as long as a training step: its matrix products', something for all the rest, and a
-    third of a teacher's, which goes forward alone."""
-    work = flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
-    return work + (work_per_step(teacher, step_tokens) / 3 if teacher else 0)
-
-
 def choose_warmup(steps: float) -> int:
     """Steps of warmup for a model that gets so many: at most a tenth of them, or the full rate comes too late
     for a short text. But the shortest of all, of a few kB, are better without the full rate."""
@@ -276,5 +247,5 @@ def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = Fa
     shorter and the weights keep shrinking, by the same share in each reading, however short the text."""
     if epochs <= 1:
         return 0.02, 0.0
-    shrinking = SHRINKING * (PUPIL_SHRINKING if taught else 1)
+    shrinking = DECAY_PER_EPOCH * (STUDENT_DECAY_FACTOR if taught else 1)
     return 0.01, shrinking / 0.01 * step_tokens / tokens

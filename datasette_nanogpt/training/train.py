@@ -35,10 +35,11 @@ from ..registry.runs import Run
 from . import trainer
 from .check import check, max_iters_of_resume
 from .distributed import Ranks, joined, leave_signals_to_rank_0
+from .flops import work_per_step
 from .lr_schedule import Stop
 from .model_card import model_card
 from .options import TrainOptions
-from .plan import PUPIL_SHRINKING, replan, steps_enough, work_per_step
+from .plan import STUDENT_DECAY_FACTOR, replan, steps_for_max_epochs
 from .recipe import Settings, Stage, device_settings, resolve
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ class _Work:
             out, another = replan(models, generation, tokens, step_tokens, flops, seconds)
         if another and not training.annealing:  # its scores turned: one more would do no better
             if not generation:
-                settings = replace(settings, weight_decay=settings.weight_decay * PUPIL_SHRINKING)
+                settings = replace(settings, weight_decay=settings.weight_decay * STUDENT_DECAY_FACTOR)
             rest = [Stage(config, settings)]
-        steps = steps_enough(tokens, step_tokens)
+        steps = steps_for_max_epochs(tokens, step_tokens)
         for i, (model, s) in enumerate(rest[out:], 1):
             until = s.max_iters and training.step + i * steps
             done.append(Stage(model, replace(s, generation=generation + i, max_iters=until)))
@@ -290,8 +291,8 @@ def _build(config: GPTConfig, settings: Settings) -> GPT:
 
 def _begin(work: _Work, generation: int, state: trainer.State | None, ranks: Ranks) -> trainer.Training:
     """A model of the run that is about to be trained, or trained on, in all processes."""
-    from .init_bigrams import start_from_word_pairs
-    from .init_induction import start_with_induction_heads
+    from .init_bigrams import init_from_bigrams
+    from .init_induction import init_induction_heads
 
     (config, settings), corpus = work.generations[generation], work.meta["corpus"]
     kept, at = bool(state and state[0]), state and state[1]
@@ -299,8 +300,8 @@ def _begin(work: _Work, generation: int, state: trainer.State | None, ranks: Ran
     tokens = _open_tokens(work.path, config, corpus)
     model = _build(config, settings)
     if config.arch == "qwen3" and not kept:
-        start_from_word_pairs(model, tokens.train)
-        start_with_induction_heads(model)
+        init_from_bigrams(model, tokens.train)
+        init_induction_heads(model)
     teacher = trainer.read_teacher(work.path) if generation else None
     write = sampler(work.tokenizer, settings.seed)
     return trainer.Training(model, tokens, settings, work.folder, write, state, ranks, teacher)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
@@ -12,10 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-# Threads that wait must soon sleep: by default they spin, and with any other program at work on the same
-# cores a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import torch
 
 from llm_nanogpt.atomic import write_bytes
@@ -26,12 +21,13 @@ from llm_nanogpt.gpt_torch import GPT, build
 
 from ..data.dataloader import DataLoader
 from ..events import Busy, Evaluation, Event, Note, Step
-from .autotune import autocast, keep_freed_memory, peak_memory, settle
+from .autotune import autocast, autotune
 from .distillation import Repeats
 from .distributed import ALONE, TORCHRUN_SECONDS, Ranks
-from .lr_schedule import ANNEAL_SECONDS, ANNEAL_SHARE, Schedule, Stop
-from .optim import load_state_tensors, make_optimizers, set_rate, state_tensors, use_bf16
-from .plan import flops_per_token
+from .flops import estimate_mfu, flops_per_token
+from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, LRSchedule, Stop
+from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state_tensors, use_bf16
+from .process import peak_memory
 from .recipe import Settings
 
 REPORT_SECONDS = 0.5  # between Step events
@@ -113,12 +109,11 @@ class Training:
         ranks: Ranks = ALONE,
         teacher: GPT | None = None,
     ):
-        keep_freed_memory()
         s = self.settings = settings
         self.tokens, self.folder, self.sample = tokens, folder, sample
         self.model = model.to(s.device)
         self.params = [p for p in model.parameters() if p.requires_grad]
-        self.optimizers = make_optimizers(model, s.learning_rate, s.weight_decay)
+        self.optimizers = configure_optimizers(model, s.learning_rate, s.weight_decay)
         self.loader = DataLoader(
             tokens.train, model.config.block_size, s.model_seed, replacement=s.replacement
         )
@@ -142,10 +137,10 @@ class Training:
         self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
         self.by_time = s.minutes is not None
         born_step, born_seconds = self.born
-        self.schedule = Schedule(
+        self.schedule = LRSchedule(
             length=self.limit_seconds - born_seconds if self.by_time else float(s.max_iters - born_step),
             warmup_steps=s.warmup_steps,
-            decay_share=s.decay_share,
+            decay_fraction=s.decay_share,
         )
         self.losses = torch.zeros((), device=s.device)  # summed since they were last told: so many,
         self.summed = self.summed_tokens = 0  # over so many tokens
@@ -180,7 +175,7 @@ class Training:
                 self.stopping = True
                 yield Note(f"Stopping: {self.anneal()}. Ask once more to stop at once.")
             now = self.now()
-            word = self.schedule.share(self.step - self.born[0], now), self.schedule.progress(now)
+            word = self.schedule.get_lr_scale(self.step - self.born[0], now), self.schedule.progress(now)
             self.train_step(*self.ranks.word(*word))
             if self.seconds() - self.last_report >= REPORT_SECONDS:
                 yield self.report()
@@ -223,7 +218,7 @@ class Training:
         s = self.settings
         steps = s.max_iters - self.step if s.max_iters else math.inf
         seconds = self.limit_seconds - self.seconds()
-        speed, forward = yield from settle(
+        speed, forward = yield from autotune(
             self.model,
             s.device,
             s.batch_size // self.ranks.size,
@@ -253,9 +248,7 @@ class Training:
         self.model.train()
 
     def mfu(self, tokens: int, seconds: float) -> float | None:
-        if not (self.machine_flops and seconds):
-            return None
-        return tokens * self.flops_per_token / seconds / self.machine_flops
+        return estimate_mfu(tokens * self.flops_per_token, seconds, self.machine_flops)
 
     @property
     def mean_mfu(self) -> float | None:
@@ -358,7 +351,7 @@ class Training:
     def begin_annealing(self) -> None:
         self.save_state()
         shortest, longest = ANNEAL_SECONDS
-        seconds = min(max(ANNEAL_SHARE * self.seconds(), shortest), longest)
+        seconds = min(max(ANNEAL_FRACTION * self.seconds(), shortest), longest)
         if self.ranks.size > 1:
             seconds = min(seconds, TORCHRUN_SECONDS)
         self.schedule.anneal(self.step - self.born[0], self.now(), seconds * self.pace())
@@ -377,7 +370,7 @@ class Training:
     def train_step(self, rate: float, progress: float) -> None:
         """One step at that share of the full rate, when so much of this model's training is done."""
         self.rate = rate
-        set_rate(self.optimizers, rate)
+        set_lr_scale(self.optimizers, rate)
         windows = self.take()
         batch = self.on_device(windows)
         ids, targets = batch[:, :-1], batch[:, 1:]

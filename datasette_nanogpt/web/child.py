@@ -27,7 +27,9 @@ YIELDING = 10  # of 19: how nice training is to the rest of the machine
 def main(run, max_parameters):
     """Do what was queued in the browser as RUN."""
     from ..training.lr_schedule import Stop
+    from ..training.process import set_up_process
 
+    set_up_process()
     give_way()
     stop = Stop()
     with told_by_click(), stop_on_signals(stop) as begun:

@@ -23,7 +23,8 @@ from ..data.prepare import choose_vocab_size
 from ..data.source import NoText, Source, connect, location, open_source, quote, within
 from ..formatting import text_size
 from ..registry import queue
-from ..training.plan import MOST_EPOCHS, SIZES, Plan, choose_plan, others_come, work_per_step
+from ..training.flops import work_per_step
+from ..training.plan import MAX_EPOCHS, SIZES, Plan, choose_plan, describe_teachers
 
 PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
@@ -258,11 +259,11 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     size = _read(path, False, settings["table"], settings.get("where"), *columns, _changed(path))["bytes"]
     plan, minutes = _plan(settings, size, target.limits, flops), settings["minutes"]
     config, seen = plan.config, round(plan.tokens_seen)
-    enough = plan.max_iters and plan.epochs >= MOST_EPOCHS
+    enough = plan.max_iters and plan.epochs >= MAX_EPOCHS
     within = "in less than" if enough else "in"
     more = " More would only teach it by heart." if enough else ""
     if plan.teachers:
-        come = others_come([teacher.config for teacher in plan.teachers])
+        come = describe_teachers([teacher.config for teacher in plan.teachers])
         more = f" {come[0].upper()}{come[1:]}."
     return {
         "layers": config.n_layer,
@@ -278,7 +279,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measured_flops(home: Path) -> float | None:
-    """How much of plan.work_per_step the fastest of the last runs did in a second; None before the first."""
+    """How much of flops.work_per_step the fastest of the last runs did in a second; None before the first."""
     select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
     select += "and tokens_per_second > 0 order by id desc limit ?"
     speeds = []

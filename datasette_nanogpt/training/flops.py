@@ -1,0 +1,52 @@
+"""Everything that counts floating-point operations, and MFU from them. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+
+from llm_nanogpt.config import GPTConfig
+
+NEWTON_SCHULZ_STEPS = 5  # of Muon's orthogonalization (optim.py), as in Keller Jordan's post on Muon
+# Everything in a training step that is not a matrix product (softmax, norms, optimizer, Python) takes as
+# long as this many FLOPs for each logit of the batch would, on two cores (LOG.md, "Ten minutes by default").
+LOGIT_FLOPS = 2000
+
+
+def matrix_weights(config: GPTConfig) -> int:
+    """The number of weights that a token is multiplied by. An embedding is only looked up, so it counts only
+    where the output shares its matrix."""
+    c = config
+    lookups = c.vocab_size * c.n_embd * (not c.tied) + c.block_size * c.n_embd * (c.arch == "gpt2")
+    return sum(math.prod(shape) for shape in c.tensors().values() if len(shape) == 2) - lookups
+
+
+def flops_per_token(config: GPTConfig) -> int:
+    """FLOPs of forward and backward for one token: 6 for each weight in matrix products, and 12 for each
+    layer, component and position in attention. Counted as by PaLM (appendix B) and by nanoGPT's estimate_mfu,
+    as if no position were masked."""
+    c = config
+    return 6 * matrix_weights(c) + 12 * c.n_layer * c.n_head * c.head_dim * c.block_size
+
+
+def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
+    """FLOPs of a training step on `step_tokens` tokens: those of the model and, however few the tokens are,
+    those of Muon's Newton-Schulz iterations."""
+    flops = step_tokens * flops_per_token(config)
+    for name, shape in config.tensors().items():
+        if config.arch != "gpt2" and ".layers." in name and len(shape) == 2:
+            rows, columns = sorted(shape)
+            flops += NEWTON_SCHULZ_STEPS * (4 * rows**2 * columns + 2 * rows**3)
+    return flops
+
+
+def work_per_step(config: GPTConfig, step_tokens: int, teacher: GPTConfig | None = None) -> float:
+    """FLOPs that would take as long as a whole training step: those of its matrix products, LOGIT_FLOPS for
+    the rest, and a third of the teacher's work, as a teacher only runs forward."""
+    work = flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
+    return work + (work_per_step(teacher, step_tokens) / 3 if teacher else 0)
+
+
+def estimate_mfu(flops: float, seconds: float, machine_flops: float | None) -> float | None:
+    """Model FLOPs utilization, 0 to 1: `flops` done in `seconds`, as a fraction of `machine_flops`, what the
+    machine does in a second in plain matrix products. None if it was not measured."""
+    return flops / seconds / machine_flops if machine_flops and seconds else None
