@@ -1,10 +1,12 @@
 """The examples in the README and in docs/: Python runs on a real model, links lead somewhere."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 import sqlite_utils
+import yaml
 from conftest import TEXTS
 
 from datasette_nanogpt.training.options import TrainOptions
@@ -69,3 +71,21 @@ def test_a_link_leads_somewhere(page, link):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 180
+
+
+def test_a_package_index_gets_absolute_links_or_none():
+    describe = runpy.run_path(str(ROOT / "setup.py"))["description"]
+    text = (ROOT / "README.md").read_text("utf-8")
+    plain, published = describe(text, None, None), describe(text, "someone/fork", "abc123")
+    assert "](docs/" in text and "![" in text
+    assert "![" not in plain and "](docs/" not in plain and "](https://datasette.io" in plain
+    assert "](https://raw.githubusercontent.com/someone/fork/abc123/docs/run.png)" in published
+    assert "](https://github.com/someone/fork/blob/abc123/docs/training.md)" in published
+    assert not re.search(r"\]\((?!https?:)", published)
+
+
+@pytest.mark.parametrize(
+    "path", [*ROOT.glob(".github/workflows/*.yml"), ROOT / ".pre-commit-config.yaml"], ids=str
+)
+def test_yaml(path):
+    assert isinstance(yaml.safe_load(path.read_text("utf-8")), dict)
