@@ -1,108 +1,97 @@
-"""Datasette hooks: each one thin, each importing what it needs only when called."""
+"""Datasette's hooks: each one thin, each importing what it needs only when called."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
-# What `datasette.hookimpl` is, without importing datasette: llm imports this package, too.
+if TYPE_CHECKING:
+    import click
+    from datasette import Request
+    from datasette.app import Datasette
+    from datasette.permissions import Action
+
+Actor = Mapping[str, Any] | None
+Links = Callable[[], Awaitable[list[dict[str, str]]]]
+
+# This is datasette.hookimpl, without the import of datasette: llm imports this package too.
 hookimpl = HookimplMarker("datasette")
 
 
 @hookimpl
-def register_commands(cli):
+def register_commands(cli: click.Group) -> None:
     from .cli import register
 
     register(cli)
 
 
 @hookimpl
-def register_actions(datasette):
-    from datasette.permissions import Action
-    from datasette.resources import TableResource
+def register_actions() -> list[Action]:
+    from .web.permissions import actions
 
-    return [
-        Action(name=name, description=what, resource_class=TableResource, also_requires="view-table")
-        for name, what in (
-            ("nanogpt-train", "Train a GPT on a table"),
-            ("nanogpt-generate", "Write with the GPT of a table"),
-        )
-    ]
+    return actions()
 
 
 @hookimpl
-def startup(datasette):
-    async def inner():
-        from llm_nanogpt.home import nanogpt_home
+def startup(datasette: Datasette) -> None:
+    from .web.state import PluginState
 
-        from .web.forms import Limits
-        from .web.polling import News
-        from .web.worker import Worker
-
-        most = Limits.of(datasette).max_parameters
-        datasette._nanogpt = Worker(nanogpt_home(), datasette.plugins_dir, most)
-        datasette._nanogpt.news = News(datasette._nanogpt.home)
-        datasette.add_background_task(datasette._nanogpt.work, name="nanogpt")
-
-    return inner
+    PluginState.start(datasette)
 
 
 @hookimpl
-def shutdown(datasette):
-    async def inner():
-        if worker := getattr(datasette, "_nanogpt", None):
-            await worker.close()
+def shutdown(datasette: Datasette) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        if state := getattr(datasette, "_nanogpt", None):
+            await state.close()
 
-    return inner
-
-
-@hookimpl
-def register_routes():
-    from .web.pages import rows as rows_page
-    from .web.pages import views
-
-    table = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
-    return [
-        (r"^/-/nanogpt(?:\.(?P<format>json))?$", views.index_page),
-        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})(?:\.(?P<format>json))?$", views.run_page),
-        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})\.csv$", views.run_csv),
-        (r"^/-/nanogpt/runs/(?P<run>\d{1,15})/(?P<change>stop|stop-now|resume|delete)$", views.run_change),
-        (r"^/-/nanogpt/models/(?P<model>[^/]+?)(?:\.(?P<format>json))?$", views.model_page),
-        (table + r"(?:\.(?P<format>json))?$", views.table_page),
-        (table + r"/rows(?:\.(?P<format>json))?$", rows_page.rows_page),
-    ]
+    return close
 
 
 @hookimpl
-def menu_links(datasette, actor):
-    async def inner():
-        from .web.permissions import may_anywhere
+def register_routes() -> list[tuple[str, Callable[..., Awaitable[Any]]]]:
+    from .web.pages import routes
 
-        if await may_anywhere(datasette, actor):
-            return [{"href": datasette.urls.path("/-/nanogpt"), "label": "GPTs"}]
-
-    return inner
+    return routes()
 
 
 @hookimpl
-def table_actions(datasette, actor, database, table, request):
-    async def inner():
-        from .web.forms import action_links
-        from .web.pages.rows import table_link
+def menu_links(datasette: Datasette, actor: Actor) -> Links:
+    async def links() -> list[dict[str, str]]:
+        from .web.menus import index_link
 
-        links = await action_links(datasette, actor, database, table, request)
-        return links + await table_link(datasette, actor, database, table)
+        return await index_link(datasette, actor)
 
-    return inner
+    return links
 
 
 @hookimpl
-def row_actions(datasette, actor, database, table, row):
-    async def inner():
-        from .web.pages.rows import row_link
+def table_actions(
+    datasette: Datasette, actor: Actor, database: str, table: str, request: Request | None
+) -> Links:
+    async def links() -> list[dict[str, str]]:
+        from .web.menus import rows_link, train_link
+
+        train = await train_link(datasette, actor, database, table, request)
+        return train + await rows_link(datasette, actor, database, table)
+
+    return links
+
+
+@hookimpl
+def row_actions(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> Links:
+    async def links() -> list[dict[str, str]]:
+        from .web.menus import row_link
 
         return await row_link(datasette, actor, database, table, row)
 
-    return inner
+    return links
 
 
 @hookimpl
-def view_actions(datasette, actor, database, view, request):
+def view_actions(
+    datasette: Datasette, actor: Actor, database: str, view: str, request: Request | None
+) -> Links:
     return table_actions(datasette, actor, database, view, request)

@@ -26,6 +26,7 @@ from datasette_nanogpt.web import chart
 from datasette_nanogpt.web import forms as start
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.child import _check_name
+from datasette_nanogpt.web.limits import Limits
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 
@@ -232,7 +233,7 @@ async def test_the_minutes_that_may_be_chosen_are_those_that_may_be_trained(data
 def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
     rows = [{"body": "<p>long</p>" * 100 if i < 200 else "<p>short</p>"} for i in range(2000)]
     sqlite_utils.Database(database)["mixed"].insert_all(rows)
-    found = start.offer(start.Target(home, start.Limits(), str(database), False, "mixed"), None)
+    found = start.offer(start.Target(home, Limits(), str(database), False, "mixed"), None)
     assert 100_000 < found["bytes"] < 140_000  # 200 x 598 + 1800 x 5, by another share of tags
 
 

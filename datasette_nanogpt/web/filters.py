@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datasette import Request
+from datasette.app import Datasette
 from datasette.filters import Filters
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe, escape_fts
@@ -14,7 +16,7 @@ from llm_nanogpt.errors import NanogptError
 
 
 async def rows_to_train_on(
-    datasette: Any, request: Any, database: str, table: str, columns: Sequence[str]
+    datasette: Datasette, request: Request, database: str, table: str, columns: Sequence[str]
 ) -> tuple[str | None, str, list[str]]:
     """What the URL of the table's page chooses: as an SQL condition, in words, and what of it is left out.
 
@@ -54,7 +56,7 @@ def with_values(clause: str, params: Mapping[str, Any]) -> str:
     """An SQL condition of Datasette's own making, with the values in it: a command line has no parameters,
     and no other process has `escape_fts`, the one function that Datasette gives to SQLite."""
 
-    def literal(match: re.Match) -> str:
+    def literal(match: re.Match[str]) -> str:
         name = match["name"] or match["escaped"]
         if name not in params:  # or quoted: a column may be called anything
             return match[0]

@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, count, islice
 from pathlib import Path
@@ -25,8 +25,8 @@ from ..formatting import text_size
 from ..registry import queue
 from ..training.flops import work_per_step
 from ..training.plan import MAX_EPOCHS, SIZES, Plan, choose_plan, describe_teachers
+from .limits import Limits
 
-PLUGIN = "datasette-nanogpt"
 MINUTES = (1, 3, 10, 30)
 SAMPLED_ROWS = 200  # read to estimate how much text there is
 MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
@@ -80,22 +80,6 @@ class Refused(NanogptError):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the configuration of the plugin allows."""
-
-    max_minutes: float = 60
-    max_parameters: int = 50_000_000
-    max_queued: int = 10
-    max_generations: int = 2  # at once
-    max_tokens: int = 1000  # of one text
-
-    @classmethod
-    def of(cls, datasette: Any) -> Limits:
-        given = datasette.plugin_config(PLUGIN) or {}
-        return cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
-
-
-@dataclass(frozen=True)
 class Target:
     """A table to train on, where its models go, and what is allowed there."""
 
@@ -104,28 +88,6 @@ class Target:
     path: str | None  # of the database's file
     in_memory: bool
     table: str
-
-
-async def action_links(
-    datasette: Any, actor: Any, database: str, table: str, request: Any
-) -> list[dict[str, str]]:
-    """What the menu of a table's page gets, where the table has text. The filters in the URL go along."""
-    from datasette.resources import TableResource
-
-    resource = TableResource(database, table)
-    if not await datasette.allowed(action="nanogpt-train", resource=resource, actor=actor):
-        return []
-    columns = await datasette.get_database(database).table_column_details(table)
-    if all(re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns):
-        return []
-    query = f"?{request.query_string}" if request and request.query_string else ""
-    return [
-        {
-            "href": datasette.urls.table(database, table) + "/-/nanogpt" + query,
-            "label": "Train a GPT on this table",
-            "description": "A small language model that writes like its rows.",
-        }
-    ]
 
 
 def open_table(path: str | None, in_memory: bool, table: str, where: str | None, **columns: Any) -> Source:

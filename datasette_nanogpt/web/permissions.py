@@ -1,7 +1,8 @@
 """Who may see what: a run or a model belongs to the Datasette tables it was made from.
 
-A model can recite its rows, so everything about it needs `view-table` on every one of these tables. What
-was trained on a query needs `execute-sql` on the database. What no attached database holds, nobody sees.
+A model can repeat its rows word for word, so everything about it needs `view-table` on every one of these
+tables. What was trained on a query needs `execute-sql` on the database. A run or a model of a database that
+is not attached to this server is shown to nobody.
 """
 
 from __future__ import annotations
@@ -9,28 +10,48 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datasette import NotFound, Request
+from datasette.app import Datasette
+from datasette.database import Database
+from datasette.permissions import Action
 from datasette.resources import DatabaseResource, TableResource
+from datasette.utils import tilde_decode
 
 from llm_nanogpt.checkpoint import Checkpoint, checkpoints
 from llm_nanogpt.errors import NanogptError
 
-# No table can have this name, so only rules of the whole database or instance speak about it.
+from .state import state_of
+
+Actor = Mapping[str, Any] | None  # None: nobody has logged in
+# No table can have this name, so only rules for the whole database or the whole instance apply to it.
 NO_TABLE = "\0"
+
+
+def actions() -> list[Action]:
+    """The two permissions of the plugin, both on tables."""
+    descriptions = {
+        "nanogpt-train": "Train a GPT on a table",
+        "nanogpt-generate": "Write with the GPT of a table",
+    }
+    return [
+        Action(name=name, description=text, resource_class=TableResource, also_requires="view-table")
+        for name, text in descriptions.items()
+    ]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where text came from, in Datasette's words. No `tables`: from a query."""
+    """Where text came from, by Datasette's names. Without `tables`: from a query."""
 
     database: str
     tables: tuple[str, ...]
 
 
-def origin(datasette: Any, database: str | None, tables: Any) -> Origin | None:
+def origin(datasette: Datasette, database: str | None, tables: str | Sequence[str] | None) -> Origin | None:
     """The origin of text from a file, `tables` being a name, several, or nothing for a query."""
     if not database:
         return None
@@ -41,41 +62,55 @@ def origin(datasette: Any, database: str | None, tables: Any) -> Origin | None:
     return None
 
 
-def origin_of_run(datasette: Any, run: Mapping[str, Any]) -> Origin | None:
+def origin_of_run(datasette: Datasette, run: Mapping[str, Any]) -> Origin | None:
     settings = json.loads(run["settings"] or "{}")
     return origin(datasette, run["database"], None if settings.get("sql") else settings.get("table"))
 
 
-def origin_of_model(datasette: Any, meta: Mapping[str, Any]) -> Origin | None:
+def origin_of_model(datasette: Datasette, meta: Mapping[str, Any]) -> Origin | None:
     source = meta.get("source") or {}
     tables = [known["table"] for known in source.get("tables") or ([source] if source.get("table") else [])]
     return origin(datasette, source.get("database"), None if source.get("sql") else tables)
 
 
+async def table_of_request(datasette: Datasette, request: Request) -> tuple[Database, str]:
+    """The database, and the table or view, that an address names. Raises Forbidden where the actor may not
+    see it and NotFound where there is none."""
+    database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
+    db = next((db for db in datasette.databases.values() if db.route == database), None)
+    # The permission comes first, or the answer would tell whether a private table exists.
+    resource = TableResource(db.name if db else database, table)
+    await datasette.ensure_permission(action="view-table", resource=resource, actor=request.actor)
+    if db is None or not (await db.table_exists(table) or await db.view_exists(table)):
+        raise NotFound(f"There is no table {table}")
+    return db, table
+
+
 async def visible_models(
-    datasette: Any, actor: Any, wanted: Callable[[Origin], bool]
+    datasette: Datasette, actor: Actor, wanted: Callable[[Origin], bool]
 ) -> list[tuple[Checkpoint, Origin]]:
     """The models of `wanted` origins that the actor may see, without those that do not load."""
-    found = []
-    for _, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(datasette._nanogpt.home))):
+    models = []
+    home = state_of(datasette).home
+    for _, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(home))):
         if not isinstance(checkpoint, NanogptError):
             of = origin_of_model(datasette, checkpoint.meta)
             if of and wanted(of) and await may(datasette, actor, "view-table", of):
-                found.append((checkpoint, of))
-    return found
+                models.append((checkpoint, of))
+    return models
 
 
-async def models_of_table(datasette: Any, actor: Any, database: str, table: str) -> list[Checkpoint]:
-    """The visible models that were trained on a table, among others maybe; the last trained one first."""
+async def models_of_table(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Checkpoint]:
+    """The visible models that were trained on a table, maybe among others; the last trained one first."""
 
     def here(of: Origin) -> bool:
         return of.database == database and table in of.tables
 
-    found = [one for one, _ in await visible_models(datasette, actor, here)]
-    return sorted(found, key=lambda one: (one.meta.get("training") or {}).get("updated") or "", reverse=True)
+    models = [model for model, _ in await visible_models(datasette, actor, here)]
+    return sorted(models, key=lambda m: (m.meta.get("training") or {}).get("updated") or "", reverse=True)
 
 
-async def may(datasette: Any, actor: Any, action: str, origin: Origin | None) -> bool:
+async def may(datasette: Datasette, actor: Actor, action: str, origin: Origin | None) -> bool:
     """Whether the actor may do `action`, one of those on tables, with all of an origin."""
     if origin is None:
         return False
@@ -90,7 +125,7 @@ async def may(datasette: Any, actor: Any, action: str, origin: Origin | None) ->
     return True
 
 
-async def may_anywhere(datasette: Any, actor: Any) -> bool:
+async def may_anywhere(datasette: Datasette, actor: Actor) -> bool:
     """Whether there is any table that the actor may train on or write with."""
     for action in ("nanogpt-train", "nanogpt-generate"):
         if (await datasette.allowed_resources(action, actor, limit=1)).resources:

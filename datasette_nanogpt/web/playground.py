@@ -6,10 +6,12 @@ import asyncio
 import json
 import shlex
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from datasette.app import Datasette
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
@@ -75,7 +77,7 @@ def pieces(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]
             run.close()
 
 
-async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncIterator[list[dict[str, Any]]]:
+async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncGenerator[list[dict[str, Any]]]:
     """Events from a thread, in lists of what comes within a slice of time. Whoever leaves stops the work."""
 
     def fetch() -> list[dict[str, Any]]:
@@ -92,6 +94,33 @@ async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncIterator[list[dict
     finally:
         with suppress(ValueError):  # the thread is at it just now: that slice is the last
             events.close()
+
+
+async def write_and_compare(
+    checkpoint: Checkpoint, settings: Mapping[str, Any], datasette: Datasette, database: str
+) -> AsyncGenerator[dict[str, Any]]:
+    """The events of `pieces`, then {"recited": i, ...} for each text, and {"done": True, ...} at the end."""
+    texts: list[str] = []
+    seed = settings["seed"]
+    slices = in_slices(pieces(checkpoint.path, settings))
+    try:
+        async for events in slices:
+            for event in events:
+                if "sample" in event:
+                    texts.append("")
+                    seed = event["seed"] if seed is None else seed
+                else:
+                    texts[-1] += event["text"]
+                yield event
+    finally:
+        await slices.aclose()
+    # The prompt is what a person wrote: only what the model wrote is looked for.
+    found, looked, all_of_them = await asyncio.to_thread(find_recited, checkpoint, texts)
+    for i, one in enumerate(found):
+        yield {"recited": i, **told_recited(one, datasette, database)}
+    same = (checkpoint.name, {**settings, "seed": seed})
+    lines = {"llm": llm_line(*same), "python": python_lines(*same)}
+    yield {"done": True, "rows": looked, "all_rows": all_of_them, **lines}
 
 
 def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited], int, bool]:
@@ -115,7 +144,7 @@ def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited
     return recited(texts, rows())
 
 
-def told_recited(found: Recited, datasette: Any, database: str) -> dict[str, Any]:
+def told_recited(found: Recited, datasette: Datasette, database: str) -> dict[str, Any]:
     """For JSON: places in the text, and the addresses of rows."""
     passages = []
     for p in found.passages:

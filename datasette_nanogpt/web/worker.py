@@ -34,7 +34,6 @@ class Worker:
         self.closing = self.interrupting = False
         self.child: asyncio.subprocess.Process | None = None
         self.run_id: int | None = None
-        self.writing = 0  # texts that are being written in this server
         self.idle = asyncio.Event()
         self.idle.set()
 

@@ -1,1 +1,27 @@
-"""One module a page."""
+"""The pages, each with its JSON beside it. Each view checks permissions before it tells anything."""
+
+from __future__ import annotations
+
+from ..responses import View
+from .index import index_page
+from .model import model_page
+from .rows import rows_page
+from .run import run_change, run_csv, run_page
+from .table import table_page
+
+TABLE = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
+RUN = r"^/-/nanogpt/runs/(?P<run>\d{1,15})"
+JSON = r"(?:\.(?P<format>json))?$"
+
+
+def routes() -> list[tuple[str, View]]:
+    """Patterns of addresses and their views, for Datasette."""
+    return [
+        (r"^/-/nanogpt" + JSON, index_page),
+        (RUN + JSON, run_page),
+        (RUN + r"\.csv$", run_csv),
+        (RUN + r"/(?P<change>stop|stop-now|resume|delete)$", run_change),
+        (r"^/-/nanogpt/models/(?P<model>[^/]+?)" + JSON, model_page),
+        (TABLE + JSON, table_page),
+        (TABLE + r"/rows" + JSON, rows_page),
+    ]

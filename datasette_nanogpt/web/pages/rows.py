@@ -1,4 +1,4 @@
-"""The page of the most and least typical rows of a table, and the links that lead there."""
+"""The page of the most and least typical rows of a table, /<database>/<table>/-/nanogpt/rows."""
 
 from __future__ import annotations
 
@@ -6,143 +6,190 @@ import asyncio
 import functools
 import json
 import math
-import os
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from datasette import Forbidden, NotFound, Request, Response
+from datasette.app import Datasette
+from datasette.database import Database
 from datasette.utils import urlsafe_components
-from datasette.utils.asgi import Forbidden, NotFound, Response
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from ...registry import row_scores as typical
-from .. import forms as start
-from ..permissions import may, models_of_table, origin_of_model, origin_of_run
+from ...data.source import location
+from ...registry import row_scores
+from ..menus import rows_url
+from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
+from ..responses import changed, json_error, page, posted, render, sent_json, wants_json
 from ..score_rows import refuse_view
-from . import views
+from ..shown_runs import as_seen_by, enqueue, run_as_json
+from ..state import state_of
 
-SHOWN_ROWS = 50
-MOST_ROWS = 1000
+SHOWN_ROWS = 50  # on a page, unless the address says _size
+MAX_ROWS = 1000  # on a page
 EXCERPT = 120  # characters shown of a row
 
 
-@views.page
-async def rows_page(datasette, request):
+@page
+async def rows_page(datasette: Datasette, request: Request) -> Response:
     """GET: the rows, sorted. POST: queue the run that scores them."""
-    db, table = await views.table_of(datasette, request)
-    home = views.home_of(datasette)
+    db, table = await table_of_request(datasette, request)
     models = await models_of_table(datasette, request.actor, db.name, table)
     try:
-        form = await views.posted(request) if request.method == "POST" else {}
+        form = await posted(request) if request.method == "POST" else {}
     except NanogptError as ex:
-        return Response.json({"ok": False, "error": str(ex)}, status=400)
-    checkpoint = await _chosen(home, db, table, models, request.args.get("model") or form.get("model"))
-    origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
+        return json_error(str(ex))
+    name = request.args.get("model") or form.get("model")
+    checkpoint = await _chosen_model(state_of(datasette).home, db, table, models, name)
+    origin = origin_of_model(datasette, checkpoint.meta) if checkpoint else None
     may_score = await may(datasette, request.actor, "nanogpt-generate", origin)
     error = None
     if request.method == "POST":
-        if not may_score:
+        if not checkpoint or not origin or not may_score:
             raise Forbidden("Scoring rows with a model needs the permission nanogpt-generate")
         try:
-            return await _score(datasette, request, db, table, checkpoint, origin)
+            run = await _enqueue_scoring(datasette, request, db, table, checkpoint, origin)
+            row = request.args.get("row")
+            path = f"/-/nanogpt/runs/{run}" + (f"?{urlencode({'row': row})}" if row else "")
+            return changed(datasette, request, path, {"run": run})
         except NanogptError as ex:
             error = str(ex)
     context: dict[str, Any] = {"error": error, "database": db.name, "table": table}
     context |= {"models": [model.name for model in models], "model": None, "may_score": may_score}
     if checkpoint:
-        context |= await _figures(datasette, request, db, table, checkpoint)
-        context |= {"is_view": await db.view_exists(table)}
+        context |= await _scores(datasette, request, db, table, checkpoint)
+        context["is_view"] = await db.view_exists(table)
         context["command"] = await _command(db, table, checkpoint, may_score)
-    if views.wants_json(request) or views.said_json(request):
-        return Response.json({"ok": error is None, **context}, status=400 if error else 200)
-    context["link"] = functools.partial(views.rows_url, datasette, db.name, table)
-    return await views.render(datasette, request, "nanogpt_rows.html", context, 400 if error else 200)
+    status = 400 if error else 200
+    if wants_json(request) or sent_json(request):
+        return Response.json({"ok": error is None, **context}, status=status)
+    context["link"] = functools.partial(rows_url, datasette, db.name, table)
+    return await render(datasette, request, "nanogpt_rows.html", context, status)
 
 
-async def _command(db, table: str, checkpoint: Checkpoint, whole_path: bool) -> str:
-    """The same in a terminal. A view's rows have no key to save their scores under."""
+async def _command(db: Database, table: str, checkpoint: Checkpoint, whole_path: bool) -> str:
+    """The same in a terminal. The rows of a view have no key under which their scores could be saved."""
     file = _file(db) if whole_path else Path(_file(db)).name
     words = ["llm", "nanogpt", "score", checkpoint.name, "--db", file, "--table", table]
     return shlex.join(words if await db.view_exists(table) else [*words, "--save-table", "scores"])
 
 
-async def _chosen(home: Path, db, table: str, models: list[Checkpoint], name: str | None):
+async def _chosen_model(
+    home: Path, db: Database, table: str, models: list[Checkpoint], name: str | None
+) -> Checkpoint | None:
     """The model of that name, else one that has scored the rows, else the last trained one."""
     if name:
-        found = next((model for model in models if model.name == name), None)
-        if found is None:
+        model = next((model for model in models if model.name == name), None)
+        if model is None:
             raise NotFound(f"There is no such model of {table}")
-        return found
+        return model
     for model in models:
-        if (await asyncio.to_thread(typical.scorings, home, model.name, _file(db), table))[0]:
+        if (await asyncio.to_thread(row_scores.scorings, home, model.name, _file(db), table))[0]:
             return model
     return models[0] if models else None
 
 
-def _file(db) -> str:
-    return start.location(str(db.path))
+def _file(db: Database) -> str:
+    return location(str(db.path))
 
 
-async def _score(datasette, request, db, table, checkpoint, origin):
+async def _enqueue_scoring(
+    datasette: Datasette, request: Request, db: Database, table: str, checkpoint: Checkpoint, origin: Origin
+) -> int:
+    """Queue the run that scores the rows; its id."""
     from ...data.model_rows import open_rows
 
-    limits = start.Limits.of(datasette)
-    # In a process of its own, so it is found out now what that could not read.
+    # Another process will do it, so what that process could not read is refused here.
     source = await asyncio.to_thread(open_rows, checkpoint, _file(db), table)
     refuse_view(source.keys, table)
-    settings = {"database": _file(db), "table": list(origin.tables), "name": checkpoint.name}
-    settings["minutes"] = limits.max_minutes
-    return await views.enqueue(datasette, request, settings, limits, table, request.args.get("row"))
+    settings = {
+        "database": _file(db),
+        "table": list(origin.tables),
+        "name": checkpoint.name,
+        "minutes": state_of(datasette).limits.max_minutes,
+    }
+    return await enqueue(datasette, request.actor, settings, table)
 
 
-async def _figures(datasette, request, db, table, checkpoint) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Choice:
+    """What an address chooses of the rows."""
+
+    by: str  # "most" or "least" typical first
+    page: int  # from 1
+    size: int  # rows on a page
+    row: str | None  # one row, by its primary key, whose rank is asked for
+
+    @classmethod
+    def of(cls, request: Request) -> _Choice:
+        args = request.args
+        by = "least" if args.get("_sort_desc") == "bits_per_byte" else "most"
+        size = min(_whole_number(args.get("_size"), SHOWN_ROWS), MAX_ROWS)
+        return cls(by, _whole_number(args.get("page"), 1), size, args.get("row"))
+
+
+async def _scores(
+    datasette: Datasette, request: Request, db: Database, table: str, checkpoint: Checkpoint
+) -> dict[str, Any]:
     """What the page shows of one model."""
-    home, args = views.home_of(datasette), request.args
-    kept, last = await asyncio.to_thread(typical.scorings, home, checkpoint.name, _file(db), table)
-    # Whoever may see the model now need not have been allowed to see all that it was trained on then.
-    kept, last = [await _if_seen(datasette, request, run) for run in (kept, last)]
-    by = "least" if args.get("_sort_desc") == "bits_per_byte" else "most"
-    size, number = (_whole(args.get(key), least) for key, least in (("_size", SHOWN_ROWS), ("page", 1)))
-    size = min(size, MOST_ROWS)
-    told = {"model": checkpoint.name, "run": last and views.told_run(last[0], last[1])}
-    told |= {"scored": None, "rows": [], "by": by, "page": number, "pages": 0}
-    asked = args.get("row")
-    told["row"] = {"row": asked} if asked else None
+    home, choice = state_of(datasette).home, _Choice.of(request)
+    runs = await asyncio.to_thread(row_scores.scorings, home, checkpoint.name, _file(db), table)
+    # Whoever may see the model now need not have been allowed to see everything it was trained on then.
+    kept, last = [await _if_visible(datasette, request, run) for run in runs]
+    shown: dict[str, Any] = {"model": checkpoint.name, "run": last and run_as_json(*last)}
+    shown |= {"scored": None, "rows": [], "by": choice.by, "page": choice.page, "pages": 0}
+    shown["row"] = {"row": choice.row} if choice.row else None
     if not kept:
-        return told
+        return shown
     run, _ = kept
-    rows, count = await asyncio.to_thread(typical.page, home, run["id"], by, number, size)
-    one = await asyncio.to_thread(typical.figure, home, run["id"], asked) if asked else None
-    everything = rows + ([one or told["row"]] if asked else [])
-    texts = await asyncio.to_thread(_texts, checkpoint, _file(db), table, [row["row"] for row in everything])
-    for row, text in zip(everything, texts, strict=True):
+    rows, count = await asyncio.to_thread(
+        row_scores.page, home, run["id"], choice.by, choice.page, choice.size
+    )
+    if choice.row:
+        scored = await asyncio.to_thread(row_scores.figure, home, run["id"], choice.row)
+        if scored:
+            shown["row"] = scored | {"page": math.ceil(scored["rank"] / choice.size)}
+    await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
+    plan = json.loads(run["plan"])
+    return shown | {
+        "rows": rows,
+        "pages": math.ceil(count / choice.size),
+        "size": choice.size,
+        "count": count,
+        "scored": {"id": run["id"], "ended": run["ended"], **plan},
+        "stale": plan["version"] != checkpoint.version,
+        "cut": plan["scored"] + sum(plan["skipped"].values()) < plan["rows"],
+    }
+
+
+async def _add_texts(
+    datasette: Datasette, db: Database, table: str, checkpoint: Checkpoint, rows: list[dict[str, Any]]
+) -> None:
+    """Add to each row its address, the beginning of its text, and whether that has changed since."""
+    texts = await asyncio.to_thread(_texts, checkpoint, _file(db), table, [row["row"] for row in rows])
+    for row, text in zip(rows, texts, strict=True):
         row["url"] = row["row"] and str(datasette.urls.row(db.name, table, row["row"]))
-        row["changed"] = text is not None and "digest" in row and typical.digest(text) != row["digest"]
+        row["changed"] = text is not None and "digest" in row and row_scores.digest(text) != row["digest"]
         row["text"] = text and " ".join(text.split())[:EXCERPT]
         for key in ("run", "id", "digest"):
             row.pop(key, None)
-    told |= {"rows": rows, "pages": math.ceil(count / size), "size": size, "count": count}
-    told["scored"] = {"id": run["id"], "ended": run["ended"], **json.loads(run["plan"])}
-    told["stale"] = told["scored"]["version"] != checkpoint.version
-    told["cut"] = told["scored"]["scored"] + sum(told["scored"]["skipped"].values()) < told["scored"]["rows"]
-    if one:
-        told["row"] = one | {"page": math.ceil(one["rank"] / size)}
-    return told
 
 
-async def _if_seen(datasette, request, run):
-    if run is None:
+async def _if_visible(
+    datasette: Datasette, request: Request, run: dict[str, Any] | None
+) -> tuple[dict[str, Any], Origin] | None:
+    origin = origin_of_run(datasette, run) if run else None
+    if not run or not origin or not await may(datasette, request.actor, "view-table", origin):
         return None
-    origin = origin_of_run(datasette, run)
-    if not await may(datasette, request.actor, "view-table", origin):
-        return None
-    return await views.for_actor(datasette, request.actor, run, origin), origin
+    return await as_seen_by(datasette, request.actor, run, origin), origin
 
 
-def _whole(text: str | None, default: int) -> int:
-    """A whole number from 1, from an address."""
+def _whole_number(text: str | None, default: int) -> int:
+    """A whole number from 1, as an address has it; `default` where there is none that makes sense."""
     return max(1, int(text)) if text and text.isdecimal() and len(text) < 10 else default
 
 
@@ -152,53 +199,7 @@ def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | N
 
     try:
         source = open_rows(checkpoint, database, table)
-        found = source.texts_of([urlsafe_components(row) for row in rows if row])
-        return [next(found) if row else None for row in rows]
+        texts = source.texts_of([urlsafe_components(row) for row in rows if row])
+        return [next(texts) if row else None for row in rows]
     except NanogptError:
         return [None] * len(rows)
-
-
-# ---- The links
-
-
-async def row_link(datasette: Any, actor: Any, database: str, table: str, row: Any) -> list[dict[str, str]]:
-    """What the menu of a row gets, where a model was trained on its table."""
-    if not await _worth_a_look(datasette, actor, database, table):
-        return []
-    keys = await datasette.get_database(database).primary_keys(table) or ["rowid"]
-    path = typical.row_path([row[key] for key in keys])
-    if path is None:
-        return []
-    return [
-        {
-            "href": views.rows_url(datasette, database, table, row=path),
-            "label": "How typical is this row?",
-            "description": "Its bits per byte under the GPT of this table, and its rank.",
-        }
-    ]
-
-
-async def table_link(datasette: Any, actor: Any, database: str, table: str) -> list[dict[str, str]]:
-    if not await _worth_a_look(datasette, actor, database, table):
-        return []
-    return [
-        {
-            "href": views.rows_url(datasette, database, table),
-            "label": "Most and least typical rows",
-            "description": "Sorted by how well the GPT of this table predicts them.",
-        }
-    ]
-
-
-async def _worth_a_look(datasette, actor, database: str, table: str) -> bool:
-    """Whether there are figures, or may be if the actor asks for them."""
-    db = datasette.get_database(database)
-    if not db.path or not os.path.exists(db.path) or await db.view_exists(table):
-        return False
-    for model in await models_of_table(datasette, actor, database, table):
-        if await may(datasette, actor, "nanogpt-generate", origin_of_model(datasette, model.meta)):
-            return True
-        home = datasette._nanogpt.home
-        if (await asyncio.to_thread(typical.scorings, home, model.name, _file(db), table))[0]:
-            return True
-    return False

@@ -1,0 +1,175 @@
+"""The page of one run, /-/nanogpt/runs/<id>, live, with its JSON and CSV, and the buttons that change it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from datasette import Request, Response
+from datasette.app import Datasette
+
+from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.errors import NanogptError
+
+from ...hookspecs import document_hook
+from ...registry import queue
+from .. import chart, forms, polling
+from ..menus import rows_url
+from ..permissions import Origin, may, origin_of_model
+from ..responses import changed, csv_file, json_error, page, posted, render, sent_json, wants_json
+from ..shown_models import find_model
+from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json
+from ..state import state_of
+
+CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
+
+
+@page
+async def run_page(datasette: Datasette, request: Request) -> Response:
+    """GET: the page; as JSON with `?after=`, the `next` of the last answer, only what is new since then."""
+    run_id, state = int(request.url_vars["run"]), state_of(datasette)
+    if wants_json(request):
+        found = await state.news.after(run_id, _place(request.args.get("after")))
+    else:
+        found = await asyncio.to_thread(polling.read, state.home, run_id, points=chart.POINTS)
+    run, origin = await require_run(datasette, request, found and found["row"])
+    if run["kind"] == "score" and not wants_json(request):
+        path = rows_url(datasette, origin.database, run["table"], run["name"], row=request.args.get("row"))
+        return Response.redirect(path)
+    run = await as_seen_by(datasette, request.actor, run, origin)
+    live = {**(found or {}), "run": run_as_json(run, origin)}
+    live.pop("row")
+    if wants_json(request):
+        return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
+    context = await _run_context(datasette, request, run, origin, live)
+    return await render(datasette, request, "nanogpt_run.html", context)
+
+
+def _place(after: str | None) -> polling.Place:
+    """The last metric and the last sample that somebody has got; (0, 0) where `after` names none."""
+    place = re.fullmatch(r"(\d{1,15})\.(\d{1,15})", after or "")
+    return (int(place[1]), int(place[2])) if place else (0, 0)
+
+
+async def _run_context(
+    datasette: Datasette, request: Request, run: dict[str, Any], origin: Origin, live: dict[str, Any]
+) -> dict[str, Any]:
+    """What the page shows; `live` is the part that is kept up to date in the browser."""
+    state = state_of(datasette)
+    may_train = await may(datasette, request.actor, "nanogpt-train", origin)
+    earlier = await asyncio.to_thread(chart.earlier, state.home, run)
+    checkpoint = await asyncio.to_thread(find_model, state.home, run["name"])
+    model = None
+    if checkpoint and origin_of_model(datasette, checkpoint.meta) == origin:
+        model = "this" if _made(run, checkpoint) else "another"
+    context = {
+        **live,
+        "model": model,
+        "svg": chart.svg(live["metrics"], earlier),
+        "earlier": earlier,
+        "origin": origin,
+        "live": chart.for_script({**live, "samples": [], "earlier": earlier}),
+        "plan": json.loads(run["plan"] or "{}"),
+        "settings": describe_settings(json.loads(run["settings"]), may_train),
+        "may_train": may_train,
+        "kept_step": (await asyncio.to_thread(queue.kept_state, state.home, run["name"])).get("step"),
+    }
+    if may_train:
+        limit = state.limits.max_minutes
+        context["command"] = command_line(run, datasette.plugins_dir)
+        context["more_minutes"] = await asyncio.to_thread(queue.resumable, state.home, run, limit)
+    return context
+
+
+def _made(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
+    """Whether a model is the one that this run made, not of an earlier or a later run of the same name."""
+    updated = (checkpoint.meta.get("training") or {}).get("updated") or ""
+    return run["status"] != "queued" and run["started"] <= updated <= (run["ended"] or updated)
+
+
+def describe_settings(settings: dict[str, Any], may_train: bool) -> dict[str, str]:
+    """The settings of a run under the names of the form. SQL may name tables and values that are private."""
+    described, hidden = {}, ("database", "token") + (() if may_train else ("where", "sql"))
+    for key, value in settings.items():
+        if key not in hidden:
+            label = forms.LABELS.get(key, key.replace("_", " ")).lower()
+            values = value if isinstance(value, list) else [value]
+            described[label] = ", ".join(map(_in_words, values))
+    return described
+
+
+def _in_words(value: Any) -> str:
+    return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
+    """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have a say in it."""
+    settings = json.loads(run["settings"])
+    tables = settings.pop("table", ())
+    words = ["datasette", "nanogpt-train", settings.pop("database", run["database"])]
+    words += [tables] if isinstance(tables, str) else tables
+    for option, value in settings.items():
+        flag = "--" + option.replace("_", "-")
+        for one in value if isinstance(value, list) else [value]:
+            words += [flag] if one is True else [flag, str(one)]
+    if plugins_dir and document_hook():
+        words += ["--plugins-dir", os.path.abspath(plugins_dir)]
+    return shlex.join(words)
+
+
+@page
+async def run_csv(datasette: Datasette, request: Request) -> Response:
+    """Every metric of a run."""
+    run_id, home = int(request.url_vars["run"]), state_of(datasette).home
+    await require_run(datasette, request, await asyncio.to_thread(queue.find_run, home, run_id))
+    return await asyncio.to_thread(_csv, home, run_id)
+
+
+def _csv(home: Path, run: int) -> Response:
+    columns = CSV_COLUMNS.split()
+    with queue.registry(home) as db:
+        select = f"select {', '.join(columns)} from metrics where run = ? order by id"
+        return csv_file(f"nanogpt-run-{run}.csv", columns, db.execute(select, [run]))
+
+
+@page
+async def run_change(datasette: Datasette, request: Request) -> Response:
+    """POST: stop, stop-now, resume or delete a run."""
+    if request.method != "POST":
+        return Response.text("POST only", status=405, headers={"allow": "POST"})
+    run_id, state, change = int(request.url_vars["run"]), state_of(datasette), request.url_vars["change"]
+    found = await asyncio.to_thread(queue.find_run, state.home, run_id)
+    run, _ = await require_run(datasette, request, found, change=True)
+    path = f"/-/nanogpt/runs/{run_id}" + (f"?{request.query_string}" if request.query_string else "")
+    try:
+        if change == "resume":
+            again = await _resume(datasette, request, run)
+            return changed(datasette, request, f"/-/nanogpt/runs/{again}", {"run": again})
+        if change == "delete":
+            await asyncio.to_thread(queue.forget, state.home, run_id)
+            path = "/-/nanogpt"
+            if not sent_json(request):
+                datasette.add_message(request, f"The record of run {run_id}, {run['name']}, was deleted")
+        else:
+            await asyncio.to_thread(queue.ask_to_stop, state.home, run_id, 2 if change == "stop-now" else 1)
+        state.news.forget()
+    except NanogptError as ex:
+        if sent_json(request):
+            return json_error(str(ex))
+        datasette.add_message(request, str(ex), datasette.ERROR)
+    return changed(datasette, request, path, {"run": run_id})
+
+
+async def _resume(datasette: Datasette, request: Request, run: dict[str, Any]) -> int:
+    """Queue the run that goes on with this one; its id."""
+    state = state_of(datasette)
+    minutes = str((await posted(request)).get("minutes") or "")
+    settings = await asyncio.to_thread(
+        queue.settings_to_resume, state.home, run, minutes, state.limits.max_minutes
+    )
+    return await enqueue(datasette, request.actor, settings)

@@ -1,0 +1,83 @@
+"""How pages answer: as HTML, JSON, CSV or a redirect, and what was posted to them."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from datasette import NotFound, Request, Response
+from datasette.app import Datasette
+from datasette.utils.asgi import AsgiStream
+
+from llm_nanogpt.errors import NanogptError
+
+View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
+
+
+def page(view: View) -> View:
+    """A view whose NotFound is answered here. If it were raised further, it would cost Datasette a second
+    where rich is installed, for a traceback with all local variables."""
+
+    @functools.wraps(view)
+    async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
+        try:
+            return await view(datasette, request)
+        except NotFound as ex:
+            if wants_json(request) or sent_json(request):
+                return Response.error(str(ex), 404)
+            context = {"title": "Not found", "error": str(ex), "ok": False, "status": 404}
+            return await render(datasette, request, "error.html", context, 404)
+
+    return answered
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the address ends in .json."""
+    return request.url_vars.get("format") == "json"
+
+
+def sent_json(request: Request) -> bool:
+    """Whether the body of a POST is JSON: then the answer is, too."""
+    return (request.headers.get("content-type") or "").startswith("application/json")
+
+
+async def posted(request: Request) -> dict[str, Any]:
+    """The fields of a form, or of a JSON object. Raises NanogptError where the body is other JSON."""
+    if not sent_json(request):
+        return await request.post_vars()
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise NanogptError("The body must be a JSON object")
+    return body
+
+
+async def render(
+    datasette: Datasette, request: Request, template: str, context: Mapping[str, Any], status: int = 200
+) -> Response:
+    return Response.html(await datasette.render_template(template, context, request=request), status=status)
+
+
+def json_error(message: str, status: int = 400, headers: Mapping[str, str] | None = None) -> Response:
+    return Response.json({"ok": False, "error": message}, status=status, headers=headers)
+
+
+def csv_file(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Response:
+    """A CSV file to be saved as `name`."""
+    out = io.StringIO()
+    csv.writer(out).writerows([columns, *rows])
+    return Response.text(out.getvalue(), headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def changed(datasette: Datasette, request: Request, path: str, result: Mapping[str, Any]) -> Response:
+    """The answer to a POST that changed something: a redirect to the page at `path`, or its address as JSON
+    beside the `result`."""
+    url = datasette.urls.path(path)
+    if sent_json(request):
+        return Response.json({"ok": True, "url": url, **result})
+    return Response.redirect(url)

@@ -1,0 +1,134 @@
+"""Runs as the pages show them: what is told of one, and which ones somebody may see."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from datasette import Forbidden, NotFound, Request
+from datasette.app import Datasette
+
+from ..formatting import duration
+from ..registry import queue
+from . import chart
+from .permissions import Actor, Origin, may, origin_of_run
+from .state import state_of
+
+SHOWN_RUNS = 100
+RUN_FIELDS = (
+    "id kind name status started ended step progress eta tokens_per_second memory val_bpb error note"
+    " stop_requested"
+)
+
+
+def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """What everybody who may see a run gets to know about it: no paths, no process ids."""
+    state, pace = describe_run(run)
+    return {
+        **{field: run[field] for field in RUN_FIELDS.split()},
+        "database": origin.database,
+        "table": run["table"],
+        "over": run["status"] in queue.OVER,
+        "state": state,
+        "pace": pace,
+    }
+
+
+def describe_run(run: dict[str, Any]) -> tuple[str, str]:
+    """What a run is doing, in words: the part that a screen reader reads aloud whenever it changes, and the
+    part that changes every second."""
+    status, note, pace = run["status"], run["note"], []
+    over = status in queue.OVER
+    if status in queue.UNDER_WAY:
+        pace, note = [note.rstrip(".")] if note else [], None
+        if run["stop_requested"]:
+            scoring = run["kind"] == "train" and status == "running" and not pace
+            status, note = "stopping", "the score under way ends first" if scoring else None
+    state = f"{status}: {note}" if note else status
+    if run["model"] and not over:
+        state += f", {run['model']}"
+    if run["val_bpb"] is not None:
+        state += f", best {run['val_bpb']:.3f} bits per byte"
+    if run["step"]:
+        pace.append(f"step {run['step']:,}")
+    if run["tokens_per_second"] and not over:
+        pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
+    if run["memory"] and not over:
+        pace.append(f"{run['memory'] / 1e6:,.0f} MB of memory at most")
+    if run["eta"] and not over:
+        pace.append(f"about {duration(run['eta'])} left")
+    words = ", ".join(pace)
+    return state, words[:1].upper() + words[1:]
+
+
+def permission_to_change(run: dict[str, Any]) -> str:
+    """The permission that stopping, resuming and deleting a run needs."""
+    return "nanogpt-train" if run["kind"] == "train" else "nanogpt-generate"
+
+
+async def as_seen_by(
+    datasette: Datasette, actor: Actor, run: dict[str, Any], origin: Origin
+) -> dict[str, Any]:
+    """A run as the actor may see it. An error may name folders, so it is for those who can act on it."""
+    if run["error"] and not await may(datasette, actor, permission_to_change(run), origin):
+        return {**run, "error": None}
+    return run
+
+
+async def require_run(
+    datasette: Datasette, request: Request, run: dict[str, Any] | None, change: bool = False
+) -> tuple[dict[str, Any], Origin]:
+    """The run and its origin. Raises NotFound where the actor may not see the run, as where there is none,
+    and Forbidden where the actor may see it, but wants to `change` it and may not."""
+    origin = origin_of_run(datasette, run) if run else None
+    if run is None or origin is None or not await may(datasette, request.actor, "view-table", origin):
+        raise NotFound("There is no such run")
+    if change and not await may(datasette, request.actor, permission_to_change(run), origin):
+        raise Forbidden(f"This needs the permission {permission_to_change(run)}")
+    return run, origin
+
+
+async def visible_runs(datasette: Datasette, actor: Actor, of: Origin | None = None) -> list[dict[str, Any]]:
+    """The newest runs that the actor may see, as JSON: all of them, or those of one origin."""
+    where, values = ('"table" = ?', [", ".join(of.tables)]) if of else ("1", [])
+    shown: list[dict[str, Any]] = []
+    for run in await asyncio.to_thread(queue.runs, state_of(datasette).home, where, *values):
+        origin = origin_of_run(datasette, run)
+        if origin and of in (None, origin) and await may(datasette, actor, "view-table", origin):
+            shown.append(run_as_json(await as_seen_by(datasette, actor, run, origin), origin))
+        if len(shown) == SHOWN_RUNS:
+            break
+    return shown
+
+
+async def sparklines(home: Path, runs: list[dict[str, Any]]) -> dict[int, str]:
+    """A small line of the scores of each run, as SVG, by the run's id."""
+    return await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])
+
+
+def _sparklines(home: Path, ids: list[int]) -> dict[int, str]:
+    if not ids:
+        return {}
+    scores: dict[int, list[float]] = {}
+    marks = ", ".join("?" * len(ids))
+    select = f"select run, val_bpb from metrics where val_bpb is not null and run in ({marks}) order by id"
+    with queue.registry(home) as db:
+        for run, bpb in db.execute(select, ids):
+            scores.setdefault(run, []).append(bpb)
+    return {run: chart.sparkline(values) for run, values in scores.items()}
+
+
+async def enqueue(
+    datasette: Datasette, actor: Actor, settings: dict[str, Any], scored: str | None = None
+) -> int:
+    """Queue a run and wake the worker; the run's id. With `scored`, the name of a table, the run scores the
+    rows of that table. Raises NanogptError where the queue does not take it."""
+    state = state_of(datasette)
+    run = await asyncio.to_thread(
+        queue.enqueue,
+        *(state.home, settings["database"], settings, actor, state.limits.max_queued),
+        scored,
+    )
+    state.worker.woken.set()
+    return run
