@@ -136,7 +136,7 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
         import torch
 
         from llm_nanogpt import gpt_torch
-        from llm_nanogpt.generate import TorchModel
+        from llm_nanogpt.gpt_torch import TorchModel
 
         module = gpt_torch.build(config)
         module.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})

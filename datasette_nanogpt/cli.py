@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from llm_nanogpt.errors import told_by_click
+from llm_nanogpt.errors import click_errors
 
 
 def load_plugins(context, option, folder):
@@ -106,7 +106,7 @@ def train_command(as_json, **options):
         from .training.train import train_table
 
         stop, show = Stop(), display(as_json)
-        with told_by_click(), show, stop_on_signals(stop) as training:
+        with click_errors(), show, stop_on_signals(stop) as training:
             for event in train_table(TrainOptions(**options), stop):
                 if isinstance(event, Step | Evaluation):
                     training()
@@ -152,7 +152,7 @@ def demo_command(path):
     """
     from .data.demo import build_demo_db
 
-    with told_by_click():
+    with click_errors():
         rows = build_demo_db(path)
     click.echo(f"{path}: {rows:,} rows in python_docs. Next: datasette nanogpt-train {path} python_docs")
 

@@ -66,7 +66,7 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
         raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
     if (where or title or body or save_table) and not db:
         raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
-    from llm_nanogpt.generate import open_model
+    from llm_nanogpt.loading import open_model
     from llm_nanogpt.score import Totals
     from llm_nanogpt.score import score as score_text
 
@@ -85,7 +85,7 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
         if not (text or db):
             raise NanogptError("There is no text to score: the file is empty")
         found = score_text(opened, text)
-        told = {**keys, **found.told()}
+        told = {**keys, **found.as_json()}
         if db:
             told["seen"] = seen(found.tokens[:-1])
             totals.add(told["seen"], found)
@@ -112,7 +112,7 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     if target:
         target.save(rows)
         click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
-    for kind, told in totals.told().items():
+    for kind, told in totals.as_json().items():
         if told["bytes"] and not jsonl:
             rows_of = f"{told['rows']:,} row{'s' if told['rows'] != 1 else ''}{SEEN[kind]}"
             click.echo(f"{told['bits_per_byte']:9.3f}  over {told['bytes']:,} bytes of {rows_of}", err=True)
@@ -174,7 +174,7 @@ def rename(name, new_name):
     folder = folder_of(name)
     if not valid_name(new_name):
         raise NanogptError(f"{new_name!r} is no name for a model: letters, digits and .-_ make one")
-    from llm_nanogpt.plugin import check_free
+    from llm_nanogpt.names import check_free
 
     check_free(new_name)
     new = folder.with_name(new_name)

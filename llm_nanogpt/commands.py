@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .checkpoint import Checkpoint, checkpoints, read_checkpoint
-from .errors import NanogptError, told_by_click
+from .errors import NanogptError, click_errors
 from .home import cache_bytes, cache_folder, model_names, nanogpt_home
 from .locks import is_training
 
@@ -20,7 +20,7 @@ class Group(click.Group):
     """A group whose commands raise NanogptError."""
 
     def invoke(self, ctx):
-        with told_by_click():
+        with click_errors():
             return super().invoke(ctx)
 
 
@@ -284,7 +284,7 @@ def import_(ckpt, name, meta):
       llm nanogpt import out-shakespeare-char/ckpt.pt --meta data/shakespeare_char/meta.pkl
     """
     from .interop import import_nanogpt
-    from .plugin import check_free
+    from .names import check_free
 
     stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
     name = name or "nanogpt-" + stem.removeprefix("out-")

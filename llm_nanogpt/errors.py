@@ -1,8 +1,11 @@
-"""The one exception that people get to read, and how a command line tells it."""
+"""The exceptions that people read, and how a command line prints them."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO, Any
 
 import click
 
@@ -25,28 +28,30 @@ class Problem:
     message: str
 
 
-class InvalidOptions(NanogptError):
+class InvalidOptions(NanogptError):  # noqa: N818  # reads as what it is
     """Everything that is wrong with the options, found before any work starts."""
 
-    def __init__(self, problems: Iterable[Problem]):
+    def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(problem.message for problem in self.problems))
 
 
-class _Told(click.ClickException):
-    def show(self, file=None):
+class _LineByLine(click.ClickException):
+    def show(self, file: IO[Any] | None = None) -> None:
         for line in self.message.splitlines():
             click.echo(f"Error: {line}", err=True)
 
 
 @contextmanager
-def told_by_click():
-    """Let a command tell a NanogptError as `Error: ...`, a line each, with exit code 1; text that is not
-    UTF-8, too."""
+def click_errors() -> Iterator[None]:
+    """Let a command print a NanogptError as `Error: ...`, a line for each problem, and exit with code 1.
+
+    Text that is not UTF-8 gets the same.
+    """
     try:
         yield
     except NanogptError as ex:
-        raise _Told(str(ex)) from ex
+        raise _LineByLine(str(ex)) from ex
     except UnicodeDecodeError as ex:
-        told = f"The text is not UTF-8 ({ex.reason} at byte {ex.start:,}): iconv -f latin1 -t utf-8 may help"
-        raise _Told(told) from ex
+        reason = f"{ex.reason} at byte {ex.start:,}"
+        raise _LineByLine(f"The text is not UTF-8 ({reason}): iconv -f latin1 -t utf-8 may help") from ex

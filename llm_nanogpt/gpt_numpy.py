@@ -211,7 +211,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
 @cache
 def blas_threads() -> list:
     """numpy's BLAS libraries, and how many threads each had before anything here changed that."""
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return [(lib, lib.num_threads) for lib in ThreadpoolController().select(user_api="blas").lib_controllers]
 

@@ -1,4 +1,4 @@
-"""The GPT as torch modules: training on every device, sampling on mps and cuda.
+"""nanoGPT's model.py: the GPT as torch modules, for training on every device and sampling on mps and cuda.
 
 Attributes are named so that `state_dict()` is the Hugging Face checkpoint, key for key. Shapes in the
 comments: B batch, T tokens, E n_embd, H heads, D head size, V vocabulary.
@@ -7,10 +7,13 @@ comments: B batch, T tokens, E n_embd, H heads, D head size, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812  # as everyone writes it
 
 from .config import GPTConfig
 
@@ -25,11 +28,11 @@ def build(config: GPTConfig, dropout: float = 0.0) -> GPT:
 class GPT(nn.Module):
     """What both architectures share: from token ids to logits or loss."""
 
-    def __init__(self, config: GPTConfig, dropout: float):
+    def __init__(self, config: GPTConfig, dropout: float) -> None:
         super().__init__()
         self.config = config
         self.dropout = dropout
-        # On the CPU it would halve the speed of a step.
+        # With GPT-2 only, as nanoGPT has it: on the CPU dropout in attention halves the speed of a step.
         self.attention_dropout = dropout if config.arch == "gpt2" else 0.0
 
     def hidden(self, ids: Tensor, cache: Cache | None) -> Tensor:
@@ -42,22 +45,23 @@ class GPT(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, ids: Tensor, targets: Tensor, reduction: str = "mean", guesses: Tensor | None = None
+        self, ids: Tensor, targets: Tensor, reduction: str = "mean", teacher_probs: Tensor | None = None
     ) -> Tensor:
         """Cross-entropy in nats of `targets` (B, T) after `ids` (B, T); targets of -100 do not count.
 
-        With `guesses`, (B, T, V) probabilities, two means: that of `targets`, and that of the guesses.
+        With `teacher_probs`, (B, T, V), a tensor of two means: the cross-entropy of `targets`, and that of
+        the teacher's distribution (1503.02531, at temperature 1).
         """
         logits = F.linear(self.hidden(ids, None), self.output).flatten(0, 1).float()
-        if guesses is None:
+        if teacher_probs is None:
             return F.cross_entropy(logits, targets.flatten(), ignore_index=-100, reduction=reduction)
-        chances = F.log_softmax(logits, dim=-1)
-        theirs = (guesses.flatten(0, 1) * chances).sum() / len(chances)
-        return torch.stack([F.nll_loss(chances, targets.flatten()), -theirs])
+        logprobs = F.log_softmax(logits, dim=-1)
+        distillation = -(teacher_probs.flatten(0, 1) * logprobs).sum() / len(logprobs)
+        return torch.stack([F.nll_loss(logprobs, targets.flatten()), distillation])
 
     @torch.no_grad()
-    def guesses(self, ids: Tensor) -> Tensor:
-        """(B, T) ids -> (B, T, V) float32 probabilities of each next token."""
+    def next_token_probs(self, ids: Tensor) -> Tensor:
+        """(B, T) ids -> (B, T, V) float32 probabilities: what a teacher predicts at each place."""
         return F.linear(self.hidden(ids, None), self.output).float().softmax(dim=-1)
 
     @torch.inference_mode()
@@ -96,7 +100,7 @@ class GPT(nn.Module):
 
 
 class Qwen3Layer(nn.Module):
-    def __init__(self, c: GPTConfig):
+    def __init__(self, c: GPTConfig) -> None:
         super().__init__()
         q, kv = c.n_head * c.head_dim, c.n_kv_head * c.head_dim
         self.input_layernorm = nn.RMSNorm(c.n_embd, c.norm_eps)
@@ -121,10 +125,13 @@ class Qwen3Layer(nn.Module):
 
 
 class Qwen3(GPT):
-    def __init__(self, config: GPTConfig, dropout: float = 0.0):
+    cos: Tensor  # (block_size, D): of the angle of each position, for rotary positions
+    sin: Tensor
+
+    def __init__(self, config: GPTConfig, dropout: float = 0.0) -> None:
         super().__init__(config, dropout)
         c = config
-        self.model = nn.ModuleDict(
+        self.model: Any = nn.ModuleDict(  # Any: torch types its members as Tensor | Module
             {
                 "embed_tokens": nn.Embedding(c.vocab_size, c.n_embd),
                 "layers": nn.ModuleList(Qwen3Layer(c) for _ in range(c.n_layer)),
@@ -189,7 +196,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Conv1D(nn.Module):
     """GPT-2's linear layer, whose weight is (in, out)."""
 
-    def __init__(self, n_in: int, n_out: int):
+    def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_in, n_out))
         self.bias = nn.Parameter(torch.empty(n_out))
@@ -199,7 +206,7 @@ class Conv1D(nn.Module):
 
 
 class GPT2Layer(nn.Module):
-    def __init__(self, c: GPTConfig):
+    def __init__(self, c: GPTConfig) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(c.n_embd, c.norm_eps)
         self.attn = nn.ModuleDict(
@@ -210,10 +217,10 @@ class GPT2Layer(nn.Module):
 
 
 class GPT2(GPT):
-    def __init__(self, config: GPTConfig, dropout: float = 0.0):
+    def __init__(self, config: GPTConfig, dropout: float = 0.0) -> None:
         super().__init__(config, dropout)
         c = config
-        self.transformer = nn.ModuleDict(
+        self.transformer: Any = nn.ModuleDict(  # Any: torch types its members as Tensor | Module
             {
                 "wte": nn.Embedding(c.vocab_size, c.n_embd),
                 "wpe": nn.Embedding(c.block_size, c.n_embd),
@@ -256,3 +263,26 @@ class GPT2(GPT):
             y = F.gelu(layer.mlp.c_fc(layer.ln_2(x)), approximate=approximate)
             x = x + self.drop(layer.mlp.c_proj(y))
         return self.transformer.ln_f(x)
+
+
+# ---- Sampling
+
+
+class TorchModel:
+    """A torch module as a `generate.LanguageModel`. Call `module.eval()` first, or dropout stays on."""
+
+    def __init__(self, module: GPT) -> None:
+        self.module = module
+        self.config = module.config
+
+    @property
+    def device(self) -> str:
+        return str(next(self.module.parameters()).device)
+
+    def new_cache(self) -> Cache:
+        return []
+
+    def logits(self, ids: Sequence[int], cache: Cache, past: int = 0) -> np.ndarray:
+        """(V,) logits of the token after `ids` at positions `past` and up: see `gpt_numpy.GPT.logits`."""
+        cache[:] = [(k[:, :, :past], v[:, :, :past]) for k, v in cache] if past else []
+        return self.module.logits(torch.tensor([list(ids)], device=self.device), cache)[0].cpu().numpy()

@@ -1,4 +1,4 @@
-"""From logits to the next token."""
+"""From logits to the next token: the temperature and top_k of nanoGPT's sample.py, and more."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from .errors import NanogptError
+from .errors import InvalidOptions, Problem
 
-FEW = 256  # tokens, among which those that top_p keeps are looked for first
+FEW = 256  # most likely tokens: `nucleus` sorts these first, since top_p nearly always keeps fewer
 
 
 @dataclass
 class Sampler:
     """How to choose among logits. Equal settings and an equal `seed` choose the same tokens.
 
-    temperature         0 takes the likeliest token; below 1 favours likely ones, above 1 evens them out
-    top_k               keep the k likeliest tokens; 0 keeps all
-    top_p               keep the likeliest tokens that together have this share of the probability; 1: all
-    min_p               keep the tokens that are at least this times as likely as the likeliest; 0: all
+    temperature         0 takes the most likely token; below 1 favours likely ones, above 1 evens them out
+    top_k               keep the k most likely tokens; 0: all
+    top_p               keep the most likely tokens that together have this probability (nucleus sampling,
+                        1904.09751); 1: all
+    min_p               keep tokens of at least this fraction of the highest probability (2407.01082); 0: all
     repetition_penalty  above 1, tokens that the text already has become less likely; 1 changes nothing
-    seed                any integer; None draws one, which the attribute then tells
+    seed                any integer; None draws one, which the attribute then has
 
-    Raises NanogptError that names everything wrong with the settings.
+    Raises InvalidOptions with everything that is wrong.
     """
 
-    # Small models spread some of their odds over thousands of tokens that are all wrong. Of 16 samples by a
-    # model of 2.2 bits per byte, these defaults made 93% of the words real ones, nanoGPT's (0.8, top_k 200)
-    # 88%, with the variety of the table's own text; stricter ones (min_p 0.05: 96%) began to repeat phrases.
+    # Small models spread some probability over thousands of tokens that are all wrong. In 16 samples by a
+    # model of 2.2 bits per byte, 93% of the words were real with these defaults and 88% with nanoGPT's (0.8,
+    # top_k 200), both as varied as the table's own text; stricter ones (min_p 0.05: 96%) repeated phrases.
     temperature: float = 0.8
     top_k: int = 0
     top_p: float = 0.9
@@ -38,31 +39,36 @@ class Sampler:
     seed: int | None = None
     _random: random.Random = field(init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rules = {
-            "temperature must be 0 or more": 0 <= self.temperature < float("inf"),
-            "top_k must be 0 (all tokens) or more": self.top_k >= 0,
-            "top_p must be above 0 and at most 1": 0 < self.top_p <= 1,
-            "min_p must be at least 0 and at most 1": 0 <= self.min_p <= 1,
-            "repetition_penalty must be above 0": 0 < self.repetition_penalty < float("inf"),
+            "temperature": ("0 or more", 0 <= self.temperature < float("inf")),
+            "top_k": ("0 (all tokens) or more", self.top_k >= 0),
+            "top_p": ("above 0 and at most 1", 0 < self.top_p <= 1),
+            "min_p": ("at least 0 and at most 1", 0 <= self.min_p <= 1),
+            "repetition_penalty": ("above 0", 0 < self.repetition_penalty < float("inf")),
         }
-        if wrong := [rule for rule, kept in rules.items() if not kept]:
-            raise NanogptError("; ".join(wrong))
+        problems = [
+            Problem(name, "range", f"{name} must be {allowed}")
+            for name, (allowed, right) in rules.items()
+            if not right
+        ]
+        if problems:
+            raise InvalidOptions(problems)
         if self.seed is None:
             self.seed = random.SystemRandom().getrandbits(32)
-        self._random = random.Random(self.seed)
+        self._random = random.Random(self.seed)  # noqa: S311  # must be repeatable, not secret
 
     def settings(self) -> dict[str, float | int | None]:
-        """What was set, the seed that was drawn among it."""
+        """All settings under their names, with the seed that was drawn."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
 
     def penalised(self, logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
         """`logits` (V,) after the repetition penalty for `ids`, each counted once: CTRL's (1909.05858)."""
         if self.repetition_penalty == 1:
             return logits
-        logits, seen = logits.copy(), np.unique(ids)
+        logits, used = logits.copy(), np.unique(ids)
         # The paper divides; below 0 that would be a reward, so there it is a product, as everywhere else.
-        logits[seen] *= np.where(logits[seen] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
+        logits[used] *= np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
         return logits
 
     def choose(self, logits: np.ndarray) -> int:
@@ -77,7 +83,7 @@ class Sampler:
         p /= self.temperature
         np.exp(p, p)
         if self.min_p:
-            likely = np.flatnonzero(p >= self.min_p)  # the likeliest has 1
+            likely = np.flatnonzero(p >= self.min_p)  # the most likely token has 1
             p, kept = p[likely], likely if kept is None else kept[likely]
         if self.top_p < 1:
             first = nucleus(p, self.top_p)
@@ -88,9 +94,9 @@ class Sampler:
         return int(chosen if kept is None else kept[chosen])
 
 
-def nucleus(p: np.ndarray, share: float) -> np.ndarray:
-    """Indices of the largest of `p` (V,) that together have this share of its sum, largest first."""
-    enough = share * p.sum()
+def nucleus(p: np.ndarray, top_p: float) -> np.ndarray:
+    """Indices of the largest of `p` (V,) that together are the fraction `top_p` of its sum, largest first."""
+    enough = top_p * p.sum()
     largest = np.arange(len(p))
     if len(p) > 2 * FEW:
         few = np.argpartition(p, -FEW)[-FEW:]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .generate import Opened
+from .gpt_numpy import GPT
+from .loading import OpenedModel
 from .sampler import log_softmax
 from .tokenizer import EOT, Tokenizer
 
@@ -18,7 +19,7 @@ class Score:
     """What one document cost the model. Its <|endoftext|> is among the tokens."""
 
     tokens: list[int]
-    bits: np.ndarray  # one for each of `tokens`
+    bits: np.ndarray  # (len(tokens),) float64: -log2 of each token's probability
     bytes: int  # of UTF-8, without characters that a character-level tokenizer leaves out
 
     @property
@@ -26,7 +27,7 @@ class Score:
         """None for a document without a byte."""
         return float(self.bits.sum()) / self.bytes if self.bytes else None
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The figures of a document."""
         return {"bits_per_byte": self.bits_per_byte, "bytes": self.bytes, "tokens": len(self.tokens)}
 
@@ -39,14 +40,14 @@ class Score:
 class Totals:
     """Bits per byte over many documents, by kind."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kinds: dict[str | None, list[float]] = {}  # documents, bits, bytes
 
-    def add(self, kind: str | None, found: Score) -> None:
+    def add(self, kind: str | None, document: Score) -> None:
         total = self.kinds.setdefault(kind, [0, 0.0, 0])
-        total[:] = total[0] + 1, total[1] + float(found.bits.sum()), total[2] + found.bytes
+        total[:] = total[0] + 1, total[1] + float(document.bits.sum()), total[2] + document.bytes
 
-    def told(self) -> dict[str | None, dict[str, Any]]:
+    def as_json(self) -> dict[str | None, dict[str, Any]]:
         """The figures of each kind; bits per byte are None where there is no byte."""
         return {
             kind: {"rows": rows, "bits_per_byte": bits / size if size else None, "bytes": size}
@@ -54,23 +55,25 @@ class Totals:
         }
 
 
-def score(opened: Opened, text: str) -> Score:
+def score(opened: OpenedModel, text: str) -> Score:
     """Score a document, which starts after <|endoftext|> and ends in one, as in training.
 
     A token of a document longer than the context is predicted from at least half a context before it.
-    Opened on the CPU: this takes `gpt_numpy`.
+    Raises TypeError for a model that was not opened on the CPU.
     """
     model, tokenizer = opened.model, opened.tokenizer
-    block, cache = model.config.block_size, model.new_cache()
+    if not isinstance(model, GPT):
+        raise TypeError('score() needs the logits of every token: open the model with device "cpu"')
+    block_size, cache = model.config.block_size, model.new_cache()
     ids = [*tokenizer.start(model.config.vocab_size), *tokenizer.encode(text)]
     if tokenizer.eot < model.config.vocab_size:
         ids.append(tokenizer.eot)
     bits = np.empty(len(ids) - 1)
     done = 0  # predictions made; number i is of ids[i + 1]
     while done < len(bits):
-        begin = max(0, done - block // 2)
-        end = min(len(bits), begin + block)
-        odds = log_softmax(model.all_logits(ids[begin:end], cache, 0, done - begin))  # (T, V)
-        bits[done:end] = -odds[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
+        begin = max(0, done - block_size // 2)
+        end = min(len(bits), begin + block_size)
+        logprobs = log_softmax(model.all_logits(ids[begin:end], cache, 0, done - begin))  # (T, V)
+        bits[done:end] = -logprobs[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
         done = end
     return Score(ids[1:], bits, sum(len(tokenizer.token_bytes(token)) for token in ids[1:]))

@@ -133,7 +133,7 @@ def test_a_damaged_folder_says_why_and_spares_the_others(make_model, home, reaso
 
 def test_a_write_that_fails_leaves_nothing(tmp_path):
     (tmp_path / "model").mkdir()  # no file can take its place
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         write_bytes(tmp_path / "model", b"weights")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

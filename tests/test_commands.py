@@ -13,10 +13,10 @@ import sqlite_utils
 from click.testing import CliRunner
 from conftest import TEXTS, random_tensors, tiny_config
 
-from llm_nanogpt import generate
+from llm_nanogpt import loading
 from llm_nanogpt.checkpoint import read_checkpoint, write_meta
-from llm_nanogpt.generate import open_model
 from llm_nanogpt.gpt_numpy import build
+from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import log_softmax
 from llm_nanogpt.score import score
 from llm_nanogpt.tokenizer import train_char
@@ -273,10 +273,10 @@ def test_a_score_is_what_the_logits_say(bpe, make_model, length):
 
 
 def test_an_even_model_scores_the_size_of_its_vocabulary(bpe, make_model):
-    from llm_nanogpt.generate import Opened
+    from llm_nanogpt.loading import OpenedModel
 
     tensors = {name: np.zeros_like(t) for name, t in random_tensors(tiny_config()).items()}
-    opened = Opened(read_checkpoint(make_model()), build(tiny_config(), tensors), "", bpe)
+    opened = OpenedModel(read_checkpoint(make_model()), build(tiny_config(), tensors), "", bpe)
     found = score(opened, "".join(TEXTS[:3]))
     assert np.allclose(found.bits, math.log2(400))
 
@@ -291,8 +291,8 @@ def test_a_char_model_without_an_end_scores_too(make_model):
 def test_a_score_needs_no_gpu(trained, monkeypatch, tmp_path):
     """Where there is one, a big model would write on it; scores are taken from another class."""
     trained()
-    monkeypatch.setattr(generate, "SMALL", 0)
-    monkeypatch.setattr(generate.shutil, "which", lambda program: program)  # nvidia-smi among them
+    monkeypatch.setattr(loading, "SMALL", 0)
+    monkeypatch.setattr(loading.shutil, "which", lambda program: program)  # nvidia-smi among them
     monkeypatch.setattr("llm_nanogpt.device.choose_device", lambda device: ("meta", "a GPU"))
     (tmp_path / "draft.txt").write_text(TEXTS[1])
     assert "bits/byte" in nanogpt("score", "nanogpt-blog", tmp_path / "draft.txt").stdout

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from llm_nanogpt import gpt_torch
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
-from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.generate import TorchModel, generate, load_model
+from llm_nanogpt.errors import InvalidOptions
+from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_numpy import build
+from llm_nanogpt.gpt_torch import TorchModel
+from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.tokenizer import Tokenizer, train_char
 
@@ -155,8 +157,9 @@ def test_closing_stops_the_work(bpe):
 
 
 def test_settings_are_checked(bpe):
-    with pytest.raises(NanogptError, match="max_tokens must.*; logprobs must.*; a stop string must"):
+    with pytest.raises(InvalidOptions) as ex:
         generate(Scripted(always(1)), bpe, "", max_tokens=0, logprobs=-1, stop=[""])
+    assert [problem.field for problem in ex.value.problems] == ["max_tokens", "logprobs", "stop"]
 
 
 @pytest.mark.parametrize(
@@ -228,13 +231,13 @@ def test_a_repetition_penalty_changes_the_words(bpe):
 @pytest.mark.parametrize("gpu", ["cuda", "cpu"])
 def test_a_large_model_looks_for_a_gpu(make_model, monkeypatch, gpu):
     """Where one may be; torch decides. Both parts of the machine that are not here are told to it."""
-    from llm_nanogpt import device, generate
+    from llm_nanogpt import device, loading
 
     checkpoint = read_checkpoint(make_model())
-    monkeypatch.setattr(generate, "SMALL", 0)
-    monkeypatch.setattr(generate.shutil, "which", lambda name: None)
+    monkeypatch.setattr(loading, "SMALL", 0)
+    monkeypatch.setattr(loading.shutil, "which", lambda name: None)
     assert load_model(checkpoint)[1] == "no GPU found" or sys.platform == "darwin"
-    monkeypatch.setattr(generate.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(loading.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(device, "choose_device", lambda asked: (asked or gpu, f"torch finds {gpu}"))
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: self)
     model, reason = load_model(checkpoint)

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.generate import open_model
 from llm_nanogpt.interop import export_gguf, import_nanogpt
+from llm_nanogpt.loading import open_model
 from llm_nanogpt.locks import hold
 from llm_nanogpt.tokenizer import EOT, train_char
 

@@ -107,10 +107,10 @@ def test_a_set_default_is_kept(make_model):
 
 
 def test_each_option_tells_its_default():
-    from llm_nanogpt.plugin import Options
+    from llm_nanogpt.llm_model import SamplingOptions
     from llm_nanogpt.sampler import Sampler
 
-    for name, field in Options.model_fields.items():
+    for name, field in SamplingOptions.model_fields.items():
         assert field.default is None, name
         told = field.description.rsplit("Default: ", 1)[1]
         if hasattr(Sampler, name) and name != "seed":

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions
 from llm_nanogpt.sampler import FEW, Sampler, log_softmax, nucleus
 
 P = np.array([0.5, 0.25, 0.15, 0.1])
@@ -74,9 +74,15 @@ def test_nucleus_is_that_of_a_full_sort(share, spread, size):
 
 
 def test_everything_wrong_is_told_at_once():
-    with pytest.raises(NanogptError, match="temperature must.*; top_k.*; top_p.*; min_p.*; repetition_"):
-        Sampler(temperature=-1, top_k=-1, top_p=0, min_p=2, repetition_penalty=0)
-    with pytest.raises(NanogptError, match="temperature"):
+    wrong = {"temperature": -1, "top_k": -1, "top_p": 0, "min_p": 2, "repetition_penalty": 0}
+    with pytest.raises(InvalidOptions) as ex:
+        Sampler(**wrong)
+    assert [problem.field for problem in ex.value.problems] == [*wrong]
+    assert all(
+        line.startswith(f"{name} must be ")
+        for name, line in zip(wrong, str(ex.value).splitlines(), strict=True)
+    )
+    with pytest.raises(InvalidOptions, match="temperature"):
         Sampler(temperature=float("nan"))
 
 

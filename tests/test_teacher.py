@@ -154,11 +154,11 @@ def test_guesses_count_beside_the_text():
     model, teacher = build(tiny_config()), build(tiny_config())
     ids = torch.randint(400, (2, 17))
     x, y = ids[:, :-1], ids[:, 1:]
-    guesses = teacher.guesses(x)
+    guesses = teacher.next_token_probs(x)
     assert guesses.shape == (2, 16, 400) and torch.allclose(guesses.sum(-1), torch.ones(2, 16))
-    own, theirs = model(x, y, guesses=guesses)
+    own, theirs = model(x, y, teacher_probs=guesses)
     assert own.item() == pytest.approx(model(x, y).item(), rel=1e-5)
     sure = torch.nn.functional.one_hot(y, 400).float()
-    assert model(x, y, guesses=sure)[1].item() == pytest.approx(own.item(), rel=1e-5)
+    assert model(x, y, teacher_probs=sure)[1].item() == pytest.approx(own.item(), rel=1e-5)
     # Nobody is nearer to a teacher's guesses than the teacher.
-    assert teacher(x, y, guesses=guesses)[1] < theirs
+    assert teacher(x, y, teacher_probs=guesses)[1] < theirs

@@ -24,7 +24,7 @@ from datasette_nanogpt.web.child import do_queued
 from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.commands import nanogpt
-from llm_nanogpt.generate import open_model
+from llm_nanogpt.loading import open_model
 from llm_nanogpt.score import score
 
 ROOT, READER = {"id": "root"}, {"id": "reader"}

@@ -183,8 +183,8 @@ def trial(
     while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
         started = time.perf_counter()
         with autocast(device, bf16):
-            guesses = teacher.guesses(batch[:, :-1]) if teacher else None
-            loss = forward(batch[:, :-1], batch[:, 1:], guesses=guesses)
+            guesses = teacher.next_token_probs(batch[:, :-1]) if teacher else None
+            loss = forward(batch[:, :-1], batch[:, 1:], teacher_probs=guesses)
         loss.sum().backward()
         for optimizer in optimizers:
             optimizer.step()

@@ -75,7 +75,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
         f"--batch-size must be a multiple of {processes}, the number of processes, not {o.batch_size}",
     )
     if o.name and not o.resume:
-        from llm_nanogpt.plugin import check_free
+        from llm_nanogpt.names import check_free
 
         attempt(check_free, o.name)
     attempt(check_home, folder.parent)

@@ -452,7 +452,8 @@ def _write_meta(work: _Work) -> None:
 
 def sampler(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
     """What writes the sample beside each score: from nothing, always with the same seed."""
-    from llm_nanogpt.generate import TorchModel, generate
+    from llm_nanogpt.generate import generate
+    from llm_nanogpt.gpt_torch import TorchModel
     from llm_nanogpt.sampler import Sampler
 
     def sample(model: GPT) -> str:

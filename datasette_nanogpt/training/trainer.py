@@ -376,8 +376,8 @@ class Training:
         ids, targets = batch[:, :-1], batch[:, 1:]
         with autocast(self.settings.device, self.bf16):
             if self.teacher:
-                guesses = self.repeats.improve(self.teacher.guesses(ids), windows[:, :-1])
-                loss, theirs = self.forward(ids, targets, guesses=guesses)
+                guesses = self.repeats.improve(self.teacher.next_token_probs(ids), windows[:, :-1])
+                loss, theirs = self.forward(ids, targets, teacher_probs=guesses)
                 first, last = PUPIL
                 torch.lerp(loss, theirs, first + (last - first) * progress).backward()
             else:

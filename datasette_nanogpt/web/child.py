@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from llm_nanogpt.errors import NanogptError, told_by_click
+from llm_nanogpt.errors import NanogptError, click_errors
 from llm_nanogpt.home import nanogpt_home
 
 from ..cli import plugins_dir_option, stop_on_signals
@@ -32,7 +32,7 @@ def main(run, max_parameters):
     set_up_process()
     give_way()
     stop = Stop()
-    with told_by_click(), stop_on_signals(stop) as begun:
+    with click_errors(), stop_on_signals(stop) as begun:
         do_queued(run, stop, begun, max_parameters)
 
 

@@ -53,7 +53,8 @@ def read_settings(form: Mapping[str, Any], most_tokens: int) -> dict[str, Any]:
 
 def pieces(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Events: {"sample": i, "seed": its seed}, then {"text": ...} for each piece. Closing stops the work."""
-    from llm_nanogpt.generate import generate, open_model
+    from llm_nanogpt.generate import generate
+    from llm_nanogpt.loading import open_model
     from llm_nanogpt.sampler import Sampler
 
     opened = open_model(folder)

@@ -19,7 +19,7 @@ REPORT_SECONDS = 1.0  # between writes to the registry
 
 def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
     """Score every row of the table that the queued `run` names. Whoever stops it keeps what was scored."""
-    from llm_nanogpt.generate import open_model
+    from llm_nanogpt.loading import open_model
     from llm_nanogpt.score import Totals, score
 
     from ..data.model_rows import open_rows
@@ -77,7 +77,7 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
         "rows": source.row_count,
         "scored": done,
         "skipped": dict(source.skipped),
-        "seen": totals.told(),
+        "seen": totals.as_json(),
     }
     report(eta=0.0, note=None, plan=json.dumps(plan))
     if status == "finished":

@@ -1,0 +1,193 @@
+"""A model folder as llm sees it: its options, and a prompt's way to `generate` and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import llm
+from llm.parts import StreamEvent
+from pydantic import Field, field_validator
+
+from .errors import NanogptError
+from .home import nanogpt_home
+from .streaming import in_time_slices
+
+if TYPE_CHECKING:
+    from .generate import Continuation
+    from .loading import OpenedModel
+
+ASYNC_SLICE = 0.02  # seconds: pieces of text that the writing thread hands over at a time
+
+ECHO = {"nanogpt": {"echo": True}}  # marks the part of an answer that repeats the prompt
+
+
+class SamplingOptions(llm.Options):
+    """What `-o` takes. All default to None, so that llm knows which of them a person has set."""
+
+    max_tokens: int | None = Field(None, description="How many tokens to write at most. Default: 500")
+    temperature: float | None = Field(
+        None,
+        description="0 always takes the most likely token, 1 keeps the model's probabilities, "
+        "more is wilder. Default: 0.8",
+    )
+    top_k: int | None = Field(
+        None, description="Choose among this many of the most likely tokens, 0 for all. Default: 0"
+    )
+    top_p: float | None = Field(
+        None,
+        description="Choose among the most likely tokens that together have this probability, 1 for all. "
+        "Default: 0.9",
+    )
+    min_p: float | None = Field(
+        None,
+        description="Leave out tokens whose probability is below this fraction of the most likely one's. "
+        "Default: 0",
+    )
+    repetition_penalty: float | None = Field(
+        None, description="Above 1 makes tokens that the text already has less likely. Default: 1"
+    )
+    seed: int | None = Field(
+        None,
+        description="The same seed, prompt and options give the same text. Default: a new seed each time",
+    )
+    stop: str | list[str] | None = Field(
+        None,
+        description='End before this text, or before any of a JSON list: ["\\n", "."]. Default: no such text',
+    )
+    logprobs: int | None = Field(
+        None,
+        description="Log the probability of each token, and of this many of the most likely ones. "
+        "Default: not logged",
+    )
+    device: str | None = Field(
+        None,
+        description="cpu, mps or cuda. Default: cpu; for models above 50M parameters a GPU, if there is one",
+    )
+    echo: bool | None = Field(None, description="Begin the answer with the prompt. Default: false")
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _list_from_json(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("["):
+            with suppress(ValueError):
+                return json.loads(value)
+        return value
+
+
+class NanoGPT(llm.Model):
+    can_stream = True
+    Options = SamplingOptions  # type: ignore[assignment]  # llm declares it as a nested class
+
+    def __init__(self, name: str) -> None:
+        self.model_id = name
+
+    def execute(
+        self,
+        prompt: llm.Prompt,
+        stream: bool,
+        response: llm.Response,
+        conversation: llm.Conversation | None = None,
+    ) -> Generator[str | StreamEvent]:
+        return write(self.model_id, prompt, response)
+
+
+class AsyncNanoGPT(llm.AsyncModel):
+    can_stream = True
+    Options = SamplingOptions  # type: ignore[assignment]  # llm declares it as a nested class
+
+    def __init__(self, name: str) -> None:
+        self.model_id = name
+
+    async def execute(
+        self,
+        prompt: llm.Prompt,
+        stream: bool,
+        response: llm.AsyncResponse,
+        conversation: llm.AsyncConversation | None = None,
+    ) -> AsyncGenerator[str | StreamEvent]:
+        slices = in_time_slices(write(self.model_id, prompt, response), ASYNC_SLICE)
+        try:
+            async for pieces in slices:
+                for piece in pieces:
+                    yield piece
+        finally:
+            await slices.aclose()  # whoever stops listening stops the work
+
+
+def write(
+    name: str, prompt: llm.Prompt, response: llm.Response | llm.AsyncResponse
+) -> Generator[str | StreamEvent]:
+    """The text in pieces. When it is done, or closed, `response` has the figures.
+
+    Raises llm.ModelError, in one line, for options that cannot be and for a broken model.
+    """
+    from .generate import generate
+    from .loading import open_model
+    from .sampler import Sampler
+
+    try:
+        text, go_on = document(prompt)
+        given = {key: value for key, value in dict(prompt.options).items() if value is not None}
+        device, echo = given.pop("device", None), given.pop("echo", False)
+        stop = [stop] if isinstance(stop := given.pop("stop", []), str) else stop
+        settings = {"max_tokens": given.pop("max_tokens", 500), "stop": stop}
+        settings["logprobs"] = given.pop("logprobs", None)
+        sampler = Sampler(**given)
+        opened = open_model(nanogpt_home() / name, device)
+        run = generate(opened.model, opened.tokenizer, text, sampler=sampler, go_on=go_on, **settings)
+        if echo and text:
+            yield StreamEvent("text", text, part_index=0, provider_metadata=ECHO)
+        try:
+            for piece in run:
+                yield StreamEvent("text", piece, part_index=1)
+        finally:
+            report(response, opened, run, {**settings, **sampler.settings(), "echo": echo})
+    except NanogptError as ex:
+        raise llm.ModelError("; ".join(str(ex).splitlines())) from ex
+
+
+def report(
+    response: llm.Response | llm.AsyncResponse,
+    opened: OpenedModel,
+    run: Continuation,
+    options: dict[str, Any],
+) -> None:
+    """What `llm logs --json` has of a text: which weights wrote it, how, and how fast."""
+    response.set_resolved_model(opened.version)
+    response.set_usage(input=run.prompt_tokens, output=run.new_tokens)
+    response.response_json = {
+        "finish_reason": run.finish_reason,
+        "dropped_prompt_tokens": run.dropped_tokens,
+        "tokens_per_second": round(run.new_tokens / run.seconds, 1) if run.seconds else None,
+        "device": opened.model.device,
+        "why_this_device": opened.reason,
+        "options": options,
+    }
+    if run.logprobs is not None:
+        response.response_json["logprobs"] = run.logprobs
+
+
+def document(prompt: llm.Prompt) -> tuple[str, bool]:
+    """The whole conversation as one text, and whether it is to go on without anything new from the user.
+
+    What a person adds to a conversation starts on a line of its own, unless one side brings a space.
+    """
+    if prompt.system or any(message.role == "system" for message in prompt.messages):
+        raise NanogptError(
+            "This model cannot use a system prompt: it continues text and was never taught to follow "
+            "instructions. Put what it should continue into the prompt"
+        )
+    text, role = "", None
+    for message in prompt.messages:
+        role = message.role
+        for part in message.parts:
+            # An answer that echoed its prompt has it as a part of its own.
+            echo = (getattr(part, "provider_metadata", None) or {}).items() >= ECHO.items()
+            added = "" if echo else getattr(part, "text", "")
+            if role == "user" and text and added and not (text[-1].isspace() or added[0].isspace()):
+                text += "\n"
+            text += added
+    return text, role != "user"
