@@ -1,8 +1,8 @@
 """What pyproject.toml cannot say: the README as a package index shows it, and the project's addresses.
 
-Relative links and pictures lead nowhere on PyPI. GitHub Actions tells a build which repository and commit it is
-made from, so there they become absolute. Any other build knows no address: its description has the text of these
-links, and no pictures.
+Relative links and pictures lead nowhere on PyPI. GitHub Actions tells a build which repository and commit it
+is made from, so there they become absolute. Any other build knows no address: its description has the text of
+these links, and no pictures.
 """
 
 import os

@@ -10,9 +10,10 @@ from pathlib import Path
 def machine() -> dict:
     """Processor, cores that this process may use, system and versions."""
     try:
-        processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
-    except (OSError, TypeError):
-        processor = platform.processor() or platform.machine()
+        named = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        named = None
+    processor = named[1] if named else platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     names = ("datasette-nanogpt", "torch", "numpy", "tokenizers", "tiktoken")
     return {

@@ -68,6 +68,7 @@ def measure(database: Path, table: str, minutes: float, size: str) -> dict:
                 "best_step": event["best_step"],
                 "mfu": event["mfu"] and round(event["mfu"], 2),
             }
+    raise SystemExit(f"The run of size {size} ended before it told its result")
 
 
 def choice(database: Path, table: str, minutes: float) -> dict:
@@ -77,6 +78,7 @@ def choice(database: Path, table: str, minutes: float) -> dict:
         if event["event"] == "prepared":
             config = event["config"]
             return {"chosen": sizes[config["n_layer"], config["n_embd"]], "why": event["plan_reason"]}
+    raise SystemExit("The run ended before it told its plan")
 
 
 def known(rows: list[dict], cell: dict, size: str) -> dict | None:
@@ -112,7 +114,7 @@ def table_of(grid: dict) -> list[str]:
     return lines
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

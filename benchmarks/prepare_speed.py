@@ -53,7 +53,8 @@ def measure(path: Path, home: Path) -> dict:
     from datasette_nanogpt.data.token_files import finish
     from datasette_nanogpt.training.process import peak_memory
 
-    figures, seconds = {}, []
+    figures: dict[str, float] = {}
+    seconds: list[float] = []
     for run in ("first", "second"):
         folder = home / run
         folder.mkdir()
@@ -82,7 +83,7 @@ def measure(path: Path, home: Path) -> dict:
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,7 +96,9 @@ def main():
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return print(json.dumps(measure(*map(Path, args.child))))
+        path, home = map(Path, args.child)
+        print(json.dumps(measure(path, home)))
+        return
     for megabytes in args.megabytes:
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             table = Path(folder) / "table.db"

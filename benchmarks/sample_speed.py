@@ -11,6 +11,8 @@ figures are the best of many, floors and steps taken in turn, with as many BLAS 
 At the end a cold `llm -m` of 100 tokens against llm with a model that only draws words.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -19,9 +21,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from machine import machine
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from llm_nanogpt.config import GPTConfig
 
 CONTEXT = 256  # tokens in the cache
 SHAPES = {  # vocabulary, layers, heads, width
@@ -48,7 +57,7 @@ COLUMNS = {  # heading: key, digits
 }
 
 
-def random_weights(config) -> dict:
+def random_weights(config: GPTConfig) -> dict[str, np.ndarray]:
     """Tensors under their Hugging Face names: gains of 1, the rest small and normal."""
     import numpy as np
 
@@ -61,7 +70,7 @@ def random_weights(config) -> dict:
     }
 
 
-def best_in_turn(seconds: float, *calls) -> list[float]:
+def best_in_turn(seconds: float, *calls: Callable[[], object]) -> list[float]:
     """The best time of each, in seconds, called in turn for about so long in all."""
     best = [float("inf")] * len(calls)
     end = time.perf_counter() + seconds
@@ -88,6 +97,7 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
     rng = np.random.default_rng(1)
     prompt = rng.integers(0, vocabulary, CONTEXT).tolist()
     model = gpt_numpy.build(config, weights)
+    assert isinstance(model, gpt_numpy.Qwen3)
     cache = model.new_cache()
     model.logits(prompt, cache)
     # Of the embedding a token reads one row.
@@ -99,24 +109,24 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
     logits = rng.normal(0, 2.5, vocabulary).astype(np.float32)  # about as spread as a small model's
     sampler = Sampler(seed=0)
 
-    def products():
+    def products() -> None:
         for vector, matrix in inputs:
             vector.dot(matrix)
 
-    def squares():
+    def squares() -> None:
         for numbers in flat:
             numbers.dot(numbers)
 
-    def forget():
+    def forget() -> None:
         other.dot(other)
 
-    def step():
+    def step() -> None:
         model.logits([3], cache, CONTEXT)
 
     with model.threads():
-        *cached, numpy = best_in_turn(seconds, products, squares, step)
+        products_cached, squares_cached, numpy = best_in_turn(seconds, products, squares, step)
         _, products_cold, _, squares_cold = best_in_turn(seconds / 2, forget, products, forget, squares)
-    cold, cached = min(products_cold, squares_cold), min(cached)
+    cold, cached = min(products_cold, squares_cold), min(products_cached, squares_cached)
     (choosing,) = best_in_turn(seconds / 4, lambda: sampler.choose(logits))
     pools = gpt_numpy.blas_threads()
     found = {
@@ -140,9 +150,10 @@ def measure(size: str, seconds: float, with_torch: bool) -> dict:
 
         module = gpt_torch.build(config)
         module.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
-        model, past = TorchModel(module.eval()), []
-        model.logits(prompt, past)
-        (torch_step,) = best_in_turn(seconds, lambda: model.logits([3], past, CONTEXT))
+        on_torch = TorchModel(module.eval())
+        past = on_torch.new_cache()
+        on_torch.logits(prompt, past)
+        (torch_step,) = best_in_turn(seconds, lambda: on_torch.logits([3], past, CONTEXT))
         found |= {
             "torch_us": torch_step * 1e6,
             "torch_tokens_per_second": 1 / (torch_step + choosing),
@@ -171,7 +182,7 @@ def cold_start(rounds: int) -> dict:
             "ours": ([folder.name, "hi", "-o", "max_tokens", "100"], environment),
             "trivial": (["trivial", "hi"], environment | {"LLM_LOAD_PLUGINS": ""}),
         }
-        seconds = {name: [] for name in runs}
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(rounds + 1):
             for name, (arguments, env) in runs.items():
                 command = [sys.executable, __file__, "--child", *arguments]
@@ -199,13 +210,19 @@ def run_llm(arguments: list[str]) -> None:
         model_id = "trivial"
         can_stream = True
 
-        def execute(self, prompt, stream, response, conversation=None):
+        def execute(
+            self,
+            prompt: llm.Prompt,
+            stream: bool,
+            response: llm.Response,
+            conversation: llm.Conversation | None = None,
+        ) -> Iterator[str]:
             for _ in range(100):
                 yield random.choice(("the", "quick", "brown", "fox")) + " "
 
     class Plugin:
         @llm.hookimpl
-        def register_models(self, register):
+        def register_models(self, register: Callable[[llm.Model], None]) -> None:
             register(Trivial())
 
     pm.register(Plugin())
@@ -222,9 +239,10 @@ def show(rows: list[dict]) -> None:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
 
-def main():
+def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        return run_llm(sys.argv[2:])
+        run_llm(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -54,7 +54,7 @@ async def poll(clients: int, base: str, cookie: str, run: str) -> None:
 
     took: list[float] = []
 
-    async def one(client):
+    async def one(client: httpx2.AsyncClient) -> None:
         await asyncio.sleep(random.random() * POLL_SECONDS)
         after = "0.0"
         while True:
@@ -101,7 +101,9 @@ def measure(folder: Path, clients: int, seconds: float) -> dict:
                 raise SystemExit(log.read_text())
             time.sleep(0.1)
         client = httpx2.Client(base_url=found[1], timeout=30)
-        client.get("/-/auth-token?" + re.search(r"token=\w+", log.read_text())[0])
+        token = re.search(r"token=\w+", log.read_text())
+        assert token, "datasette --root prints a link with a token before it says that it runs"
+        client.get(f"/-/auth-token?{token[0]}")
 
         def front_page(for_seconds: float) -> list[float]:
             took, end = [], time.monotonic() + for_seconds
@@ -152,7 +154,7 @@ def measure(folder: Path, clients: int, seconds: float) -> dict:
         server.wait(timeout=30)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -162,7 +164,8 @@ def main():
     parser.add_argument("--poll", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.poll:
-        return asyncio.run(poll(args.clients, *args.poll))
+        asyncio.run(poll(args.clients, *args.poll))
+        return
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), args.clients, args.seconds)
     if args.json:

@@ -60,7 +60,7 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
         training.train_step(1.0, progress=0.0)
     synchronize(device)
     start_up = time.perf_counter() - began
-    times = []
+    times: list[float] = []
     while sum(times) < seconds or len(times) < 3:
         started = time.perf_counter()
         training.train_step(1.0, progress=0.0)
@@ -91,7 +91,7 @@ def peak_bytes(device: str) -> int:
     return torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_memory() or 0
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -104,7 +104,8 @@ def main():
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return print(json.dumps(measure(**json.loads(args.child))))
+        print(json.dumps(measure(**json.loads(args.child))))
+        return
 
     from llm_nanogpt.device import choose_device
 

@@ -6,7 +6,8 @@
 
 nanoGPT's recipe (docs/training.md: 20,000 steps) takes hours, so its bits per byte by step were recorded
 once, and are read from nanogpt_curve.json; other rows than those are refused. Its seconds a step are
-measured here, eager, as it is run on a CPU. Its time to a step is their product: no score and no start-up counts against it.
+measured here, eager, as it is run on a CPU. Its time to a step is their product: no score and no start-up
+counts against it.
 
 What is told:
 - how much sooner the default is as good as that recipe ever was. A run is only at its best when its rates
@@ -23,6 +24,8 @@ To record a curve, for two hours, or to make it of the lines that such a run pri
     python benchmarks/vs_nanogpt.py blog.db blog_entry --record run.jsonl resumed.jsonl
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import math
@@ -32,12 +35,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from machine import machine
+
+if TYPE_CHECKING:
+    from datasette_nanogpt.data.token_files import Spool
 
 CURVE = Path(__file__).with_name("nanogpt_curve.json")
 RECIPE = {
@@ -58,7 +65,7 @@ SPLIT_SEED = 0  # of every run: other seeds change weights and batches, not whic
 PARTS = ("curve", "live", "search", "minutes", "ppmd")
 
 
-def train(database: str, table: str, **options) -> Iterator[tuple[float, dict]]:
+def train(database: str, table: str, **options: Any) -> Iterator[tuple[float, dict]]:
     """Train in a process and a home of its own. Yields (seconds since it was started, event)."""
     options = {"database": database, "table": table, "no_cache": True} | options
     with tempfile.TemporaryDirectory() as home:
@@ -66,6 +73,7 @@ def train(database: str, table: str, **options) -> Iterator[tuple[float, dict]]:
         command = [sys.executable, __file__, "--child", json.dumps(options)]
         environment = os.environ | {"NANOGPT_HOME": home, "LLM_USER_PATH": home}
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
             try:
                 for line in process.stdout:
                     yield time.perf_counter() - started, json.loads(line)
@@ -171,7 +179,7 @@ def live(database: str, table: str, minutes: float, device: str | None) -> dict:
 
 
 def default_run(database: str, table: str, seconds: float, seed: int, device: str | None) -> dict:
-    found = {"seed": seed, "training_seconds": seconds, "scores": []}
+    found: dict[str, Any] = {"seed": seed, "training_seconds": seconds, "scores": []}
     for elapsed, event in train(database, table, minutes=seconds / 60, seed=seed, device=device):
         if event["event"] == "evaluation":
             found["scores"].append([event["seconds"], event["val_bpb"]])
@@ -193,7 +201,7 @@ def search(database: str, table: str, target: float, budgets: list, seed: int, d
 # ---- the text itself, and PPMd on it
 
 
-def spooled(database: str, table: str, folder: Path):
+def spooled(database: str, table: str, folder: Path) -> Spool:
     from datasette_nanogpt.data.source import open_corpus
     from datasette_nanogpt.data.token_files import finish, spool
 
@@ -235,8 +243,11 @@ def compare(args: argparse.Namespace) -> dict:
         )
         if "ppmd" not in args.skip:
             # A zero byte ends a document: PPMd pays for the ends, as the models do.
-            parts = (b"".join(t.encode() + b"\0" for t in text.texts(s)) for s in (text.train, text.val))
-            found["ppmd"] = ppmd(*parts, text.val_bytes)
+            train_text, val_text = (
+                b"".join(document.encode() + b"\0" for document in text.texts(part))
+                for part in (text.train, text.val)
+            )
+            found["ppmd"] = ppmd(train_text, val_text, text.val_bytes)
             print(f"PPMd, order 8: {found['ppmd']['bits_per_byte']:.3f} bits per byte", flush=True)
 
     at, device = sorted(args.minutes), args.device
@@ -278,7 +289,7 @@ def compare(args: argparse.Namespace) -> dict:
     return found
 
 
-def show(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def show(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from llm_nanogpt.commands import aligned
 
     print()
@@ -319,9 +330,10 @@ def show_minutes(found: dict) -> None:
     show(heading, rows)
 
 
-def main():
+def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        return run_child(json.loads(sys.argv[2]))
+        run_child(json.loads(sys.argv[2]))
+        return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -344,7 +356,8 @@ def main():
         curve = record(args.database, args.table, args.record)
         args.curve.write_text(json.dumps(curve, indent=1) + "\n")
         step, bpb = best_of(curve)
-        return print(f"{args.curve}: {bpb:.4f} bits per byte at step {step:,} of {curve['steps']:,}")
+        print(f"{args.curve}: {bpb:.4f} bits per byte at step {step:,} of {curve['steps']:,}")
+        return
     found = compare(args)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
