@@ -22,6 +22,8 @@ from datasette.utils import tilde_encode
 
 from datasette_nanogpt.data.demo import build_demo_db
 from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.runs import find_run, find_runs
 
 REQUIRED = os.environ.get("NANOGPT_BROWSER") == "required"  # `.ci/run`: no browser is a failure there
 CHROMIUM = shutil.which("chromium")
@@ -105,7 +107,7 @@ def write_run(home, database, table, name, status, metrics=0, **values):
     run = queue.enqueue(
         home, str(database), {"name": name, "table": table, "database": str(database)}, None, 99
     )
-    with queue.registry(home) as db:
+    with registry(home) as db:
         far = time.time() + 10**6  # no process stands behind it, and none shall take it for dead
         changes = {
             "status": status,
@@ -121,7 +123,7 @@ def write_run(home, database, table, name, status, metrics=0, **values):
 
 
 def write_metrics(home, run, first, last):
-    with queue.registry(home) as db:
+    with registry(home) as db:
         for step in range(first, last):
             bpb = 2 + 2 / (step + 1)
             score = bpb + 0.1 if step % 20 == 19 else None
@@ -301,7 +303,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
             break
     page.keyboard.press("Enter")
     page.wait_for_url("**/-/nanogpt/runs/*")
-    run = queue.runs(site.home)[0]
+    run = find_runs(site.home)[0]
     settings = json.loads(run["settings"])
     assert (settings["name"], settings["n_layer"], settings["minutes"]) == ("by-keyboard", 5, 10)
     assert settings["size"] == "xs"
@@ -311,7 +313,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
             break
     page.keyboard.press("Enter")
     page.get_by_text(re.compile("^stopped")).wait_for()
-    assert queue.find_run(site.home, run["id"])["status"] == "stopped"
+    assert find_run(site.home, run["id"])["status"] == "stopped"
 
 
 def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(browser, site):
@@ -339,7 +341,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     page.get_by_role("button", name="Delete for good").click()
     page.wait_for_url("**/-/nanogpt")
     assert page.get_by_text(f"The record of run {run}, in-the-queue, was deleted").is_visible()
-    assert queue.find_run(site.home, run) is None
+    assert find_run(site.home, run) is None
     page.context.close()
 
 
@@ -376,7 +378,7 @@ def test_what_is_new_arrives_once(page, site):
     assert page.get_by_text("seconds", exact=True).is_visible()
 
     page.get_by_role("button", name="Stop", exact=True).focus()
-    with queue.registry(site.home) as db:
+    with registry(site.home) as db:
         db.execute("update runs set status = 'finished', progress = 1 where id = ?", [run])
     page.get_by_text("Delete this record").wait_for()
     assert page.evaluate("document.activeElement.closest('#actions') !== null")

@@ -10,7 +10,7 @@ from datasette.app import Datasette
 from datasette.filters import FilterArguments
 from datasette.plugins import pm
 
-from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.web.filters import with_values
 
 ROOT = {"id": "root"}
@@ -91,7 +91,7 @@ async def test_the_rows_are_those_of_the_page(datasette, home, query):
         "/blog/entry/-/nanogpt", params=query, data={"minutes": "1"}, actor=ROOT
     )
     assert response.status_code == 302
-    assert json.loads(queue.runs(home)[0]["settings"]).get("where") == offer["where"]
+    assert json.loads(find_runs(home)[0]["settings"]).get("where") == offer["where"]
 
 
 async def test_rows_of_a_table_without_a_key_have_a_number(datasette):

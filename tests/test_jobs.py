@@ -15,7 +15,11 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 
 from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
+from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.training import trainer
+from datasette_nanogpt.web import worker as worker_module
 from datasette_nanogpt.web.child import YIELDING
 from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
@@ -37,7 +41,7 @@ def database(tmp_path):
 def enqueue(home, database):
     def enqueue(name="nanogpt-blog", **changes):
         settings = {"database": database, "table": "entry", "name": name, **TINY, "max_iters": 8, **changes}
-        return queue.enqueue(home, database, settings, {"id": "ann"}, most=10)
+        return queue.enqueue(home, database, settings, {"id": "ann"}, limit=10)
 
     return enqueue
 
@@ -61,7 +65,7 @@ async def worker(home):
 async def until(home, run, *statuses, seconds=120):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        (row,) = queue.runs(home, "id = ?", run)
+        (row,) = find_runs(home, "id = ?", run)
         if row["status"] in statuses:
             return row
         await asyncio.sleep(0.05)
@@ -71,7 +75,7 @@ async def until(home, run, *statuses, seconds=120):
 async def until_trained(home, run):
     """Until there is something to resume from."""
     await until(home, run, "running")
-    while not queue.runs(home, "id = ? and step > 0 and val_bpb > 0", run):
+    while not find_runs(home, "id = ? and step > 0 and val_bpb > 0", run):
         await asyncio.sleep(0.05)
 
 
@@ -81,7 +85,7 @@ ENDLESS = {"max_iters": 10**7, "eval_interval": 50, "arch": "gpt2"}  # no other 
 async def test_a_queued_run_becomes_a_model(home, enqueue, worker):
     run = enqueue()
     worker()
-    row = await until(home, run, *queue.OVER)
+    row = await until(home, run, *OVER)
     assert (row["status"], row["error"], row["step"], row["note"]) == ("finished", None, 8, None)
     assert json.loads(row["actor"]) == {"id": "ann"} and row["pid"] != os.getpid()
     assert read_checkpoint(home / "nanogpt-blog")
@@ -90,7 +94,7 @@ async def test_a_queued_run_becomes_a_model(home, enqueue, worker):
 async def test_a_model_is_never_bigger_than_allowed(home, enqueue):
     run, jobs_worker = enqueue(n_layer=2), Worker(home, max_parameters=9000)
     task = asyncio.create_task(jobs_worker.work(None))
-    row = await until(home, run, *queue.OVER)
+    row = await until(home, run, *OVER)
     await jobs_worker.close()
     await task
     assert row["status"] == "failed" and "at most 9,000 parameters" in row["error"]
@@ -106,64 +110,64 @@ async def test_a_disk_that_is_gone_for_a_moment_does_not_end_the_queue(home, enq
 
     monkeypatch.setattr(queue, "claim", flaky)
     worker()
-    assert (await until(home, run, *queue.OVER))["status"] == "finished" and not failures
+    assert (await until(home, run, *OVER))["status"] == "finished" and not failures
 
 
 async def test_training_gives_way_to_the_server(home, enqueue, worker):
     run = enqueue(**ENDLESS)
     worker()
     await until(home, run, "running")
-    pid = queue.find_run(home, run)["pid"]
+    pid = find_run(home, run)["pid"]
     assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + YIELDING)
     session = Path(f"/proc/{pid}/autogroup")
     if session.exists():
         assert session.read_text().strip().endswith(f"nice {YIELDING}")
     queue.ask_to_stop(home, run, 2)
-    await until(home, run, *queue.OVER)
+    await until(home, run, *OVER)
 
 
 async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, worker):
     ids = [enqueue(name) for name in ("a", "b", "c")]
     worker(), worker()
-    rows = [await until(home, run, *queue.OVER) for run in ids]
+    rows = [await until(home, run, *OVER) for run in ids]
     assert [row["status"] for row in rows] == ["finished"] * 3
     assert all(one["ended"] <= next["started"] for one, next in zip(rows, rows[1:], strict=False))
-    with queue.registry(home) as db:
+    with registry(home) as db:
         scores = db.execute("select run, count(*) from samples group by run").fetchall()
     assert [tuple(row) for row in scores] == [(run, scores[0][1]) for run in ids]
 
 
 @pytest.mark.parametrize("done", [119, 122, 125])
 def test_what_is_left_of_a_run_is_no_more_than_it_was_given(home, enqueue, done):
-    run = queue.find_run(home, enqueue(minutes=10))
-    queue.end(home, run["id"], "interrupted")
-    run = queue.find_run(home, run["id"])
+    run = find_run(home, enqueue(minutes=10))
+    end_run(home, run["id"], "interrupted")
+    run = find_run(home, run["id"])
     (home / run["name"]).mkdir()
     trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": float(done)})
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.execute("update runs set val_bpb = 2.0")
-    offered = queue.resumable(home, run, 60)
-    assert queue.settings_to_resume(home, run, str(offered), 60)["minutes"] == 10
-    assert queue.settings_to_resume(home, run, "9", 60)["minutes"] > 10
-    assert queue.resumable(home, run, 2) == 2
+    offered = minutes_to_offer(home, run, 60)
+    assert settings_to_resume(home, run, str(offered), 60)["minutes"] == 10
+    assert settings_to_resume(home, run, "9", 60)["minutes"] > 10
+    assert minutes_to_offer(home, run, 2) == 2
     # A run that was to replace this one and never had a score took nothing away, and has nothing itself.
-    another = queue.find_run(home, enqueue(n_layer=6))
-    assert queue.resumable(home, run, 60) is None
-    queue.end(home, another["id"], "stopped")
-    assert queue.resumable(home, run, 60) == offered
-    assert queue.resumable(home, queue.find_run(home, another["id"]), 60) is None
+    another = find_run(home, enqueue(n_layer=6))
+    assert minutes_to_offer(home, run, 60) is None
+    end_run(home, another["id"], "stopped")
+    assert minutes_to_offer(home, run, 60) == offered
+    assert minutes_to_offer(home, find_run(home, another["id"]), 60) is None
 
 
 def test_a_run_of_a_terminal_had_the_minutes_that_nobody_named(home, enqueue, make_model):
     make_model("nanogpt-blog", meta={"settings": {"minutes": 10.0, "run_minutes": 10.0}})
-    run = queue.find_run(home, enqueue())
-    queue.end(home, run["id"], "stopped")
+    run = find_run(home, enqueue())
+    end_run(home, run["id"], "stopped")
     trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": 120.0})
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.execute("update runs set val_bpb = 2.0")
-    run = queue.find_run(home, run["id"])
-    assert queue.resumable(home, run, 60) == 8
-    assert queue.settings_to_resume(home, run, "8.0", 60)["minutes"] == 10
+    run = find_run(home, run["id"])
+    assert minutes_to_offer(home, run, 60) == 8
+    assert settings_to_resume(home, run, "8.0", 60)["minutes"] == 10
 
 
 async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueue, worker):
@@ -172,32 +176,32 @@ async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueu
     await until_trained(home, run)
     queue.ask_to_stop(home, waiting, 1)
     queue.ask_to_stop(home, run, 1)
-    assert (await until(home, run, *queue.OVER))["status"] == "stopped"
-    assert (await until(home, waiting, *queue.OVER))["pid"] is None
-    queue.forget(home, run)
-    assert not queue.runs(home, "id = ?", run) and read_checkpoint(home / "a")
+    assert (await until(home, run, *OVER))["status"] == "stopped"
+    assert (await until(home, waiting, *OVER))["pid"] is None
+    delete_run(home, run)
+    assert not find_runs(home, "id = ?", run) and read_checkpoint(home / "a")
 
 
 async def test_a_server_that_goes_leaves_the_run_to_be_resumed(home, enqueue, worker, database):
     run, waiting = enqueue(**ENDLESS), enqueue("b")
     first = worker()
     await until_trained(home, run)
-    pid = queue.runs(home, "id = ?", run)[0]["pid"]
+    pid = find_runs(home, "id = ?", run)[0]["pid"]
     with pytest.raises(NanogptError, match="stop it first"):
-        queue.forget(home, run)
+        delete_run(home, run)
     began = time.monotonic()
     await first.close()
     assert time.monotonic() - began < 10
     with pytest.raises(ProcessLookupError):  # gone, and not as a zombie
         os.kill(pid, 0)
-    (row,) = queue.runs(home, "id = ?", run)
-    assert row["status"] == "interrupted" and queue.runs(home, "id = ?", waiting)[0]["status"] == "queued"
+    (row,) = find_runs(home, "id = ?", run)
+    assert row["status"] == "interrupted" and find_runs(home, "id = ?", waiting)[0]["status"] == "queued"
     assert row["ended"] and row["error"] == "The server stopped during this run."
     queue.ask_to_stop(home, waiting, 1)
     resume = {"database": database, "table": "entry", "name": "nanogpt-blog", "resume": True}
     again = queue.enqueue(home, database, {**resume, "max_iters": row["step"] + 200}, None, 10)
     worker()
-    row = await until(home, again, *queue.OVER)
+    row = await until(home, again, *OVER)
     assert row["status"] == "finished" and json.loads(row["plan"])["resumed_from"] > 0
 
 
@@ -206,7 +210,7 @@ async def test_a_server_that_goes_before_training_began_leaves_the_run_in_the_qu
     first = worker()
     await until(home, run, "preparing")
     await first.close()
-    (row,) = queue.runs(home, "id = ?", run)
+    (row,) = find_runs(home, "id = ?", run)
     assert row["status"] == "queued" and row["stop_requested"] == 0
 
 
@@ -227,7 +231,7 @@ async def test_a_plugin_of_the_servers_folder_decides_what_is_text(
         await datasette.invoke_startup()
         run = enqueue()
         await datasette.client.get("/")  # now its worker is at work
-        row = await until(home, run, *queue.OVER)
+        row = await until(home, run, *OVER)
         assert (row["status"], row["error"]) == ("finished", None)
         (source,) = read_checkpoint(home / "nanogpt-blog").meta["source"]["tables"]
         assert source["skipped"] == {"left out by a plugin": 150}
@@ -243,23 +247,23 @@ async def test_a_child_that_is_killed_is_told(home, enqueue, worker):
     run, after = enqueue("a", **ENDLESS), enqueue("b")
     worker()
     await until_trained(home, run)
-    os.kill(queue.runs(home, "id = ?", run)[0]["pid"], signal.SIGKILL)
-    row = await until(home, run, *queue.OVER)
+    os.kill(find_runs(home, "id = ?", run)[0]["pid"], signal.SIGKILL)
+    row = await until(home, run, *OVER)
     assert row["status"] == "interrupted" and "signal 9" in row["error"]
-    assert (await until(home, after, *queue.OVER))["status"] == "finished"
+    assert (await until(home, after, *OVER))["status"] == "finished"
 
 
 async def test_what_is_wrong_with_a_run_is_told(home, enqueue, worker):
     run = enqueue(n_embd=18, n_head=6)
     worker()
-    row = await until(home, run, *queue.OVER)
+    row = await until(home, run, *OVER)
     assert row["status"] == "failed" and "even head size" in row["error"]
 
 
 async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enqueue, worker, monkeypatch):
     """As on a disk that is full for a while."""
     first, second = enqueue("a", n_head=0), enqueue("b")
-    end, failed = queue.end, []
+    end, failed = end_run, []
 
     def fails_once(*args):
         if not failed:
@@ -267,15 +271,15 @@ async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enque
             raise sqlite3.OperationalError("database or disk is full")
         end(*args)
 
-    monkeypatch.setattr(queue, "end", fails_once)
+    monkeypatch.setattr(worker_module, "end_run", fails_once)
     monkeypatch.setattr(Worker, "_wait", nothing_happened)
     worker()
-    assert (await until(home, second, *queue.OVER, seconds=60))["status"] == "failed"
-    assert (await until(home, first, *queue.OVER))["status"] == "interrupted"
+    assert (await until(home, second, *OVER, seconds=60))["status"] == "failed"
+    assert (await until(home, first, *OVER))["status"] == "interrupted"
 
 
 async def nothing_happened(worker, run, errors):
-    with queue.registry(worker.home) as db:  # a sign of life that is long ago
+    with registry(worker.home) as db:  # a sign of life that is long ago
         db.execute("update runs set heartbeat = 0 where id = ?", [run])
     return 1
 
@@ -284,13 +288,13 @@ def test_the_dead_are_told_from_the_quiet(home, enqueue):
     from filelock import FileLock
 
     dead, quiet, alive = (enqueue(name) for name in ("dead", "quiet", "alive"))
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.execute("update runs set status = 'running', heartbeat = ?", [time.time() - 60])
         db.execute("update runs set heartbeat = ? where id = ?", [time.time(), alive])
     with FileLock(home / ".quiet.lock"):
         assert queue.claim(home) is None
-        queue.mark_dead(home)
-    found = {row["id"]: row["status"] for row in queue.runs(home)}
+        mark_dead_runs(home)
+    found = {row["id"]: row["status"] for row in find_runs(home)}
     assert found == {dead: "interrupted", quiet: "running", alive: "running"}
 
 
@@ -299,19 +303,19 @@ def test_the_queue_has_an_end(home, enqueue, database):
     with pytest.raises(NanogptError, match="waiting already: choose another"):
         enqueue("a")
     settings = {"name": "b", "table": "entry"}
-    with pytest.raises(NanogptError, match="1 runs are waiting"):
-        queue.enqueue(home, database, settings, None, most=1)
+    with pytest.raises(NanogptError, match="1 run is waiting"):
+        queue.enqueue(home, database, settings, None, limit=1)
 
 
 def test_a_home_without_runs_stays_as_it_is(home):
-    assert queue.runs(home) == [] and queue.claim(home) is None and not home.exists()
+    assert find_runs(home) == [] and queue.claim(home) is None and not home.exists()
 
 
 def test_many_may_open_a_new_registry_at_once(home):
     from concurrent.futures import ThreadPoolExecutor
 
-    from datasette_nanogpt.registry.runs import open_registry
+    from datasette_nanogpt.registry.db import open_registry
 
     with ThreadPoolExecutor(12) as pool:
-        for db in pool.map(lambda _: open_registry(home), range(12)):
-            assert "note" in db["runs"].columns_dict
+        for db in pool.map(lambda _: open_registry(home, create=True), range(12)):
+            assert "note" in [column["name"] for column in db.execute("pragma table_info(runs)")]

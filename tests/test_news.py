@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.runs import open_registry
+from datasette_nanogpt.registry.db import open_registry, registry
 from datasette_nanogpt.web import polling as news
 
 
@@ -17,7 +17,7 @@ def run(home):
 
 
 def write(home, run, metrics):
-    with queue.registry(home) as db:
+    with registry(home) as db:
         for step in range(metrics):
             db.execute("insert into metrics (run, step, train_bpb) values (?, ?, 2)", [run, step])
         db.execute("insert into samples (run, step, sample) values (?, ?, 'x')", [run, metrics])
@@ -60,9 +60,9 @@ async def test_one_who_goes_away_takes_the_answer_from_nobody(home, run):
 def test_sqlite_finds_what_is_new_without_reading_the_history(home, run):
     db = open_registry(home)
     said = []
-    db.conn.set_trace_callback(said.append)
-    news.chart.metrics(db.conn, run, 90), news.chart.samples(db.conn, run, 1)
-    db.conn.set_trace_callback(None)
+    db.set_trace_callback(said.append)
+    news.chart.metrics(db, run, 90), news.chart.samples(db, run, 1)
+    db.set_trace_callback(None)
     for select in said:
         (plan,) = (row[3] for row in db.execute("explain query plan " + select))
         assert "(run=? AND rowid>?)" in plan

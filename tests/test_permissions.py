@@ -12,6 +12,7 @@ from conftest import TEXTS
 from datasette.app import Datasette
 
 from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -126,9 +127,9 @@ async def test_matrix(datasette, home, actor, kind):
         ("score", "nanogpt-generate", []),
     ):
         if not allowed(actor, kind, permission):  # then nothing has come of it
-            queued = queue.runs(home, "status = 'queued' and kind = ?", of)
+            queued = find_runs(home, "status = 'queued' and kind = ?", of)
             assert [row["name"] for row in queued] == waiting
-            assert len(queue.runs(home, "stop_requested = 0 and kind = ?", of)) == 3 + len(waiting)
+            assert len(find_runs(home, "stop_requested = 0 and kind = ?", of)) == 3 + len(waiting)
 
 
 @pytest.mark.parametrize("actor", ACTORS)
@@ -166,7 +167,7 @@ async def test_a_name_that_is_taken_by_a_hidden_table_tells_nothing_of_it(datase
         )
         assert response.status_code == 400
         assert response.json()["error"] == f"The name {name} is taken by another model: choose another"
-    assert not queue.runs(home, "status = 'queued'")
+    assert not find_runs(home, "status = 'queued'")
 
 
 @pytest.mark.parametrize(
@@ -178,9 +179,9 @@ async def test_sql_from_the_browser_needs_execute_sql(datasette, home, condition
     for way in ({"json": {"where": condition}}, {"params": {"_where": condition}}):
         response = await datasette.client.post(page, actor=ACTORS["trainer"], **way)
         assert response.status_code == 403
-    assert not queue.runs(home, "status = 'queued'")
+    assert not find_runs(home, "status = 'queued'")
     response = await datasette.client.post(page, json={"where": condition}, actor=ACTORS["root"])
-    assert response.status_code == 200 and len(queue.runs(home, "status = 'queued'")) == 1
+    assert response.status_code == 200 and len(find_runs(home, "status = 'queued'")) == 1
 
 
 async def test_an_error_which_may_name_folders_is_for_those_who_can_act_on_it(datasette, home):
@@ -233,7 +234,7 @@ async def test_a_post_from_another_site_is_refused(datasette, home):
     response = await datasette.client.post(
         "/-/nanogpt/runs/1/delete", headers={"sec-fetch-site": "cross-site"}, actor=ACTORS["root"]
     )
-    assert response.status_code == 403 and queue.runs(home, "id = 1")
+    assert response.status_code == 403 and find_runs(home, "id = 1")
     for change in ("stop", "stop-now", "resume", "delete"):
         response = await datasette.client.get(f"/-/nanogpt/runs/1/{change}", actor=ACTORS["root"])
         assert response.status_code == 405

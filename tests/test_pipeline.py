@@ -14,7 +14,8 @@ import sqlite_utils
 from conftest import TEXTS
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Speed, Step
-from datasette_nanogpt.registry.runs import Run, open_registry
+from datasette_nanogpt.registry.db import open_registry
+from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training import recipe
@@ -69,10 +70,10 @@ def assert_same_weights(a, b):
 
 
 def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
-    db = open_registry(home)
+    db = open_registry(home, create=True)
     db.execute("create table told (note)")
     db.execute("create trigger t after update of note on runs begin insert into told values (new.note); end")
-    db.conn.commit()
+    db.commit()
     run(options)
     parts = [note.partition(":")[0] for (note,) in db.execute("select note from told where note is not null")]
     assert list(dict.fromkeys(parts)) == [
@@ -84,7 +85,7 @@ def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
         "building the model",
         "trying what runs fastest here",
     ]
-    assert db.execute("select note from runs").fetchone() == (None,)
+    assert tuple(db.execute("select note from runs").fetchone()) == (None,)
 
 
 def test_a_table_becomes_a_model(options, home):
@@ -347,7 +348,7 @@ def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
     events = [Note("Compiling"), Speed(False, True, 1, None, "compiled")]
     training = SimpleNamespace(run=lambda stop: iter(events))
     for _ in pipeline._trained(training, None, home, run, Stop()):
-        seen += [row["note"] for row in run.db["runs"].rows]
+        seen += [row["note"] for row in run.db.execute("select note from runs")]
     assert seen == ["Compiling", None]
 
 

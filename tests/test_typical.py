@@ -16,6 +16,8 @@ from datasette.app import Datasette
 
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry import row_scores as typical
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.runs import OVER, find_runs, mark_dead_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -86,7 +88,7 @@ def do(home, stop=None):
     """Do what is queued, here and now; the run."""
     run = queue.claim(home)
     do_queued(run, stop or Stop(), lambda: None)
-    return queue.runs(home, "id = ?", run)[0]
+    return find_runs(home, "id = ?", run)[0]
 
 
 async def ask(datasette, table, model=None):
@@ -194,9 +196,9 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
     second = do(home)["id"]
     found = await told(datasette, "entry")
     assert not found["stale"] and found["scored"]["id"] == second
-    with queue.registry(home) as db:
+    with registry(home) as db:
         assert [row[0] for row in db.execute("select distinct run from scores")] == [second]
-    assert not queue.runs(home, "id = ?", first)
+    assert not find_runs(home, "id = ?", first)
     # The training in between is still the last run of its model.
     assert "Resume" in (await datasette.client.get(f"/-/nanogpt/runs/{second - 1}", actor=ROOT)).text
 
@@ -209,9 +211,9 @@ async def test_figures_go_with_their_model(datasette, home):
     await ask(datasette, "entry")
     run = do(home)["id"]
     assert CliRunner().invoke(nanogpt, ["remove", "m0", "-y"]).exit_code == 0
-    with queue.registry(home) as db:
+    with registry(home) as db:
         assert db.execute("select count(*) from scores").fetchone()[0] == 0
-    assert not queue.runs(home, "id = ?", run)
+    assert not find_runs(home, "id = ?", run)
     assert "none that you may see" in (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
     assert "typical" not in (await datasette.client.get("/blog/entry/9", actor=ROOT)).text
 
@@ -220,16 +222,16 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     monkeypatch.setattr(score_rows, "REPORT_SECONDS", 0)
     location = await ask(datasette, "entry")
     again = await datasette.client.post(rows_of("entry"), json={}, actor=ROOT)
-    assert again.status_code == 400 and "wait to be scored already" in again.json()["error"]
+    assert again.status_code == 400 and "are waiting to be scored already" in again.json()["error"]
     again = await datasette.client.post(rows_of("entry"), actor=ROOT)
-    assert again.status_code == 400 and "wait to be scored already" in again.text
+    assert again.status_code == 400 and "are waiting to be scored already" in again.text
     again = await datasette.client.post(rows_of("entry"), json=[1], actor=ROOT)
     assert again.status_code == 400 and "must be a JSON object" in again.json()["error"]
     run = queue.claim(home)
     assert queue.claim(home) is None  # a scoring is under way as a training is
     await datasette.client.post(location + "/stop", actor=ROOT)
     do_queued(run, Stop(), lambda: None)
-    (row,) = queue.runs(home, "id = ?", run)
+    (row,) = find_runs(home, "id = ?", run)
     assert row["status"] == "stopped" and 0 < row["progress"] < 1
     text = (await datasette.client.get(rows_of("entry"))).text
     assert "Of 61 rows 1 were scored, the first ones, as it was stopped" in text
@@ -238,7 +240,7 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     response = await datasette.client.post(location + "/resume", json={}, actor=ROOT)
     assert response.status_code == 400 and "cannot be resumed" in response.text
     await datasette.client.post(location + "/delete", actor=ROOT)
-    with queue.registry(home) as db:
+    with registry(home) as db:
         assert db.execute("select count(*) from scores").fetchone()[0] == 0
 
 
@@ -246,7 +248,7 @@ async def test_a_server_works_it_off_in_another_process(home, database, datasett
     run = int((await ask(datasette, "entry")).rpartition("/")[2])
     worker = Worker(home)
     task = asyncio.create_task(worker.work(None))
-    while (row := queue.runs(home, "id = ?", run)[0])["status"] not in queue.OVER:
+    while (row := find_runs(home, "id = ?", run)[0])["status"] not in OVER:
         await asyncio.sleep(0.1)
     await worker.close()
     await task
@@ -274,7 +276,7 @@ async def test_rows_of_a_view_are_left_to_the_terminal(datasette, home):
     assert "long is a view" in text and "--table long" in text and "--save-table" not in text
     response = await datasette.client.post(rows_of("long"), json={}, actor=ROOT)
     assert response.status_code == 400 and "is a view" in response.json()["error"]
-    assert not queue.runs(home, "kind = 'score'")
+    assert not find_runs(home, "kind = 'score'")
 
 
 async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datasette, home):
@@ -324,15 +326,15 @@ async def test_the_text_of_a_row_is_never_html_and_base_url_is_in_every_link(dat
 def test_a_training_in_a_terminal_leaves_a_scoring_alone(home, database):
     settings = {"database": str(database), "table": ["entry"], "name": "m0"}
     run = queue.enqueue(home, str(database), settings, None, 10, "entry")
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.execute("update runs set status = 'running', heartbeat = 1e12 where id = ?", [run])
     list(train_table(TrainOptions(str(database), "entry", name="m0", **TINY)))
-    assert queue.runs(home, "id = ?", run)[0]["status"] == "running"
-    with queue.registry(home) as db:
+    assert find_runs(home, "id = ?", run)[0]["status"] == "running"
+    with registry(home) as db:
         db.execute("update runs set heartbeat = 1 where id = ?", [run])
-    queue.mark_dead(home)
-    assert queue.runs(home, "id = ?", run)[0]["status"] == "interrupted"
-    assert json.loads(queue.runs(home, "id = ?", run)[0]["settings"])["table"] == ["entry"]
+    mark_dead_runs(home)
+    assert find_runs(home, "id = ?", run)[0]["status"] == "interrupted"
+    assert json.loads(find_runs(home, "id = ?", run)[0]["settings"])["table"] == ["entry"]
 
 
 def test_rows_of_unknown_characters_are_left_out(home, database):

@@ -19,6 +19,8 @@ from datasette.plugins import pm
 
 from datasette_nanogpt.data.memorization import WORDS, recited
 from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -29,6 +31,7 @@ from datasette_nanogpt.web.child import _check_name
 from datasette_nanogpt.web.limits import Limits
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.streaming import in_time_slices
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -82,7 +85,7 @@ async def test_a_run_is_started_with_a_form(datasette, home, database, table):
     assert "the text from body" in page.text
     response = await datasette.client.post(path_of(table), data={"minutes": "1", "n_layer": "3"}, actor=ROOT)
     assert (response.status_code, response.headers["location"]) == (302, "/-/nanogpt/runs/1")
-    (run,) = queue.runs(home)
+    (run,) = find_runs(home)
     settings = json.loads(run["settings"])
     assert (run["status"], run["table"], settings["n_layer"]) == ("queued", table, 3)
     TrainOptions(**settings)  # the child must understand it
@@ -108,7 +111,7 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
     assert offered.status_code == 200 and offered.json()["offer"]["texts"]
     assert (await datasette.client.post(path_of("odd"), data=told, actor=ROOT)).status_code == 302
-    (run,) = queue.runs(home)
+    (run,) = find_runs(home)
     assert json.loads(run["settings"])["body"] == ["other"]
 
 
@@ -158,7 +161,7 @@ async def test_the_table_page_has_the_action_and_carries_filters(datasette, home
     ]
     assert (offer["rows"], offer["where"]) == (199, '"id" > 100')
     await datasette.client.post(link, data={"minutes": "1"}, actor=ROOT)
-    assert json.loads(queue.runs(home)[0]["settings"])["where"] == '"id" > 100'
+    assert json.loads(find_runs(home)[0]["settings"])["where"] == '"id" > 100'
 
 
 async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home):
@@ -195,7 +198,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
 async def test_what_is_estimated_is_what_is_trained(datasette, home, database):
     train(database)
     response = await datasette.client.post(path_of("entry"), json={**TINY, "estimate": 1}, actor=ROOT)
-    (run,) = queue.runs(home)
+    (run,) = find_runs(home)
     trained = GPTConfig(**json.loads(run["plan"])["config"])
     assert response.json()["estimate"]["parameters"] == trained.parameters
 
@@ -209,7 +212,7 @@ async def test_the_estimate_is_as_fast_as_the_last_runs_were(datasette, home, da
     assert "On two cores" in guessed["text"]
     train(database)
     for tokens_per_second in (500, 1000):
-        with queue.registry(home) as db:
+        with registry(home) as db:
             db.execute("update runs set tokens_per_second = ?", [tokens_per_second])
         told = await estimate()
         assert "As fast as the last runs here" in told["text"]
@@ -301,12 +304,12 @@ async def test_a_model_is_replaced_only_when_that_is_asked_for(datasette, home, 
         told = r"nanogpt-blog exists \(300 rows, \d\.\d{3} bits per byte, trained 2\d{3}-\d\d-\d\d\): tick"
         assert re.search(told, response.text)
     response = await datasette.client.post(path_of("entry"), json={**form, "estimate": 1}, actor=ROOT)
-    assert response.json()["ok"] and not queue.runs(home, "status = 'queued'")
+    assert response.json()["ok"] and not find_runs(home, "status = 'queued'")
     form["replace"] = "1"
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
-    assert [run["name"] for run in queue.runs(home, "status = 'queued'")] == ["nanogpt-blog"]
+    assert [run["name"] for run in find_runs(home, "status = 'queued'")] == ["nanogpt-blog"]
     for status, told in (("queued", "waiting"), ("running", "under way")):
-        with queue.registry(home) as db:
+        with registry(home) as db:
             db.execute("update runs set status = ? where id = 2", [status])
         response = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
         assert response.status_code == 400 and f"nanogpt-blog is {told} already" in response.text
@@ -386,9 +389,9 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
         assert told["state"] == state
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
         assert f'role="status">{state}</p>' in text
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.execute("update runs set status = 'running' where id = 1")
-    assert queue.find_run(home, 2)["note"] == "after run 1"
+    assert find_run(home, 2)["note"] == "after run 1"
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     row = re.search(r"<tr><td><a [^>]+>3</a>.*?</tr>", index, re.DOTALL)[0]
     assert "queued: after run 2" in row and row.endswith("<td></td></tr>")  # it has not started
@@ -396,7 +399,7 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
 
 async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette, home, database):
     async def page(**values):
-        with queue.registry(home) as db:
+        with registry(home) as db:
             names = ", ".join(f"{name} = ?" for name in values)
             db.execute(f"update runs set heartbeat = 1e12, {names}", [*values.values()])
         datasette._nanogpt.news.forget()
@@ -430,9 +433,9 @@ async def test_buttons_change_the_run(datasette, home, database):
     assert "Resume" in page and "Stop now" not in page
     response = await datasette.client.post("/-/nanogpt/runs/1/resume", data={"minutes": "2"}, actor=ROOT)
     assert response.headers["location"] == "/-/nanogpt/runs/2"
-    assert json.loads(queue.runs(home, "id = 2")[0]["settings"])["resume"] is True
+    assert json.loads(find_runs(home, "id = 2")[0]["settings"])["resume"] is True
     await datasette.client.post("/-/nanogpt/runs/2/stop", actor=ROOT)
-    assert queue.runs(home, "id = 2")[0]["status"] == "stopped"
+    assert find_runs(home, "id = 2")[0]["status"] == "stopped"
     response = await datasette.client.post("/-/nanogpt/runs/2/delete", actor=ROOT)
     index = await datasette.client.get("/-/nanogpt", cookies=response.cookies, actor=ROOT)
     assert "The record of run 2, nanogpt-blog, was deleted" in index.text
@@ -460,7 +463,7 @@ async def test_base_url_is_in_every_link(database, home):
 async def test_text_of_a_model_is_never_html(datasette, home, database):
     train(database)
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.execute("update samples set sample = ?", [evil])
         db.execute("update runs set error = ?, note = ?", [evil, evil])
     for path in ("/-/nanogpt", "/-/nanogpt/runs/1"):
@@ -531,14 +534,14 @@ async def test_a_table_named_in_other_letters_is_the_same(datasette, home, datab
     run = (await datasette.client.get("/blog/entry/-/nanogpt.json", actor=ROOT)).json()["runs"][0]
     page = (await datasette.client.get(f"/-/nanogpt/runs/{run['id']}", actor=ROOT)).text
     assert "Write with this model" in page
-    _check_name(home, queue.find_run(home, run["id"]))  # as a resume does
+    _check_name(home, find_run(home, run["id"]))  # as a resume does
 
 
 async def test_who_stops_listening_stops_the_work(make_model, home):
     make_model("nanogpt-tiny")
     settings = play.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
     events = play.pieces(home / "nanogpt-tiny", settings)
-    slices = play.in_slices(events)
+    slices = in_time_slices(events, play.SLICE)
     await anext(slices)
     await slices.aclose()
     await asyncio.sleep(0.1)
@@ -584,7 +587,7 @@ def test_a_single_score_is_a_dot():
 
 def test_a_long_run_is_thinned_but_keeps_its_scores(home):
     run = queue.enqueue(home, "/x.db", {"name": "x", "table": "t"}, None, 10)
-    with queue.registry(home) as db:
+    with registry(home) as db:
         db.executemany(
             "insert into metrics (run, step, seconds, train_bpb, val_bpb) values (?, ?, ?, ?, ?)",
             [
@@ -592,7 +595,7 @@ def test_a_long_run_is_thinned_but_keeps_its_scores(home):
                 for i in range(5000)
             ],
         )
-    with queue.registry(home) as db:
+    with registry(home) as db:
         rows = chart.metrics(db, run, 0, 500)
     assert sum(row[4] is not None for row in rows) == 50 and 500 <= len(rows) <= 560
     assert rows[-1][1] == 4999 and "<polyline" in chart.svg(rows, [])

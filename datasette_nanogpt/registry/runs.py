@@ -1,7 +1,6 @@
-"""The run registry, `<home>/nanogpt.db`: what was trained, from what, and how it went.
+"""Runs in the registry: how a run writes down what it does, and how others read, end and delete it.
 
-The command line, the browser and `llm nanogpt` learn about a run from here and from nowhere else. It is
-a plain SQLite file in WAL mode: `datasette ~/.../nanogpt.db` opens it.
+A run trains a model (kind "train"), or scores the rows of a table with one (kind "score").
 """
 
 from __future__ import annotations
@@ -10,144 +9,126 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from llm_nanogpt.locks import is_training
 from llm_nanogpt.errors import NanogptError
 
+from ..events import Evaluation, Step
 from ..formatting import utc_now
+from .db import insert, open_registry, registry, run_log_file, update_run
 
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-
-    from ..events import Evaluation, Step
-
+UNDER_WAY = ("preparing", "running")
+OVER = ("finished", "stopped", "failed", "interrupted")
+_UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
+SILENT_SECONDS = 15.0  # with no heartbeat for so long, and its model not locked, a run is dead
 
 
-def open_registry(home: Path) -> Database:
-    """The registry, created and migrated if need be. Raises NanogptError where it cannot be written."""
-    from sqlite_utils import Database
+# ---- Reading
 
+
+def find_runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
+    """The runs that meet an SQL condition, as dicts of their columns, the newest first."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        # A run writes a few rows a second and waits for another writer rather than fail.
-        db = Database(sqlite3.connect(home / "nanogpt.db", timeout=30, check_same_thread=False))
-        db.enable_wal()
-        # A server and its pages, or two commands, may meet here on a home that is new.
-        db.execute("begin immediate")
-        _migrations().apply(db)
-        db.conn.commit()
-    except (OSError, sqlite3.Error) as ex:
-        raise NanogptError(
-            f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
-        ) from ex
-    return db
+        with registry(home) as db:
+            rows = db.execute(f"select * from runs where {where} order by id desc", values)
+            return [run_as_dict(db, row) for row in rows]
+    except NanogptError:
+        return []
 
 
-def _migrations():
-    from sqlite_utils.migrations import Migrations
+def find_run(home: Path, run: int) -> dict[str, Any] | None:
+    """The run of that number, as `find_runs` has it."""
+    return next(iter(find_runs(home, "id = ?", run)), None)
 
-    migrations = Migrations("datasette-nanogpt")
 
-    @migrations()
-    def m001_runs(db):
-        db["runs"].create(
-            {
-                "id": int,
-                "name": str,  # of the model
-                "database": str,  # absolute path
-                "table": str,
-                "status": str,  # queued, preparing, running, finished, stopped, failed, interrupted
-                "started": str,  # UTC, ISO 8601
-                "ended": str,
-                "heartbeat": float,  # Unix time of the last sign of life
-                "pid": int,
-                "stop_requested": int,  # 0, 1 anneal, 2 at once; set by anyone, read by the run
-                "settings": str,  # JSON: everything the run was started with
-                "plan": str,  # JSON: rows, bytes, tokens, parameters, device, ...
-                "step": int,
-                "progress": float,  # 0 to 1
-                "eta": float,  # seconds
-                "tokens_per_second": float,
-                "val_bpb": float,  # best so far
-                "error": str,
-            },
-            pk="id",
-            defaults={"stop_requested": 0},
+def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+    """A run's columns. The note of one that is queued says which run is before it."""
+    run = dict(row)
+    if run["status"] == "queued":
+        before = db.execute(
+            "select id from runs where status in (?, ?) or (status = 'queued' and id < ?) "
+            "order by status = 'queued' desc, id desc limit 1",
+            [*UNDER_WAY, run["id"]],
+        ).fetchone()
+        run["note"] = f"after run {before['id']}" if before else None
+    return run
+
+
+# ---- Which of them are under way
+
+
+def mark_dead_runs(home: Path) -> None:
+    """Mark as interrupted every run that seems to be under way but whose process is gone."""
+    _interrupt(home, [run for run in find_runs(home, *_UNDER_WAY) if not _is_alive(home, run)])
+
+
+def mark_replaced_runs(home: Path, name: str, by: int | None) -> None:
+    """Mark as interrupted what seems to train the model `name`, whose lock the caller holds for run `by`."""
+    others = find_runs(home, *_UNDER_WAY)
+    _interrupt(home, [r for r in others if r["kind"] == "train" and r["name"] == name and r["id"] != by])
+
+
+def _is_alive(home: Path, run: dict[str, Any]) -> bool:
+    """Whether a process works on this run: there was a heartbeat lately, or its model is locked, which a
+    training does as long as it lives and a scoring never does."""
+    if (run["heartbeat"] or 0.0) >= time.time() - SILENT_SECONDS:
+        return True
+    return run["kind"] == "train" and is_training(home / run["name"])
+
+
+def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
+    why = "Its process gives no sign of life: it was killed, or the computer was switched off."
+    for run in runs:
+        end_run(home, run["id"], "interrupted", why)
+
+
+# ---- Ending and deleting
+
+
+def end_run(home: Path, run: int, status: str, error: str | None = None) -> None:
+    """Record how a run ended, unless it did that itself."""
+    with registry(home) as db:
+        db.execute(
+            "update runs set status = ?, error = ?, ended = ?, note = null "
+            "where id = ? and status in ('queued', ?, ?)",
+            [status, error, utc_now(), run, *UNDER_WAY],
         )
-        db["metrics"].create(
-            {
-                "id": int,
-                "run": int,
-                "step": int,
-                "seconds": float,
-                "train_loss": float,  # nats a token
-                "train_bpb": float,
-                "val_loss": float,
-                "val_bpb": float,
-                "learning_rate": float,
-                "tokens_per_second": float,
-            },
-            pk="id",
-            foreign_keys=[("run", "runs", "id")],
+
+
+def delete_run(home: Path, run: int) -> None:
+    """Delete all that is recorded of a run, its log too. Its model stays.
+
+    Raises NanogptError if the run is under way.
+    """
+    if not delete_runs(home, "id = ?", [run]):
+        raise NanogptError("A run that is under way cannot be deleted: stop it first")
+
+
+def delete_runs(home: Path, where: str, values: Sequence[Any]) -> int:
+    """Delete the runs that meet an SQL condition and are not under way. Returns how many there were."""
+    with registry(home) as db:
+        rows = db.execute(
+            f"select id from runs where ({where}) and status not in (?, ?)", [*values, *UNDER_WAY]
         )
-        db["metrics"].create_index(["run", "step"])
-        db["samples"].create(
-            {"id": int, "run": int, "step": int, "val_bpb": float, "sample": str},
-            pk="id",
-            foreign_keys=[("run", "runs", "id")],
-        )
-        db["samples"].create_index(["run", "step"])
+        ids = [row["id"] for row in rows]
+        for run in ids:
+            for table in ("metrics", "samples", "scores"):
+                db.execute(f"delete from {table} where run = ?", [run])
+            db.execute("delete from runs where id = ?", [run])
+    for run in ids:
+        run_log_file(home, run).unlink(missing_ok=True)
+    return len(ids)
 
-    @migrations()
-    def m002_queue(db):
-        db["runs"].add_column("actor", str)  # JSON: who asked for it in the browser
-        db["runs"].add_column("note", str)  # what it is at just now, for people
 
-    @migrations()
-    def m003_mfu(db):
-        db["metrics"].add_column("mfu", float)  # share of the machine's speed, see speed.py
-
-    @migrations()
-    def m004_news(db):
-        # Of (run, step) SQLite read a run's whole history for what came after one id; ids stand in order in
-        # an index of the run alone.
-        for table in ("metrics", "samples"):
-            db.execute(f"drop index if exists idx_{table}_run_step")
-            db[table].create_index(["run"])
-
-    @migrations()
-    def m005_rows(db):
-        db["runs"].add_column("kind", str, not_null_default="train")  # or score: of the rows of a table
-        for table in ("runs", "metrics"):
-            db[table].add_column("memory", int)  # bytes, the most that the process had so far
-        db["scores"].create(
-            {
-                "id": int,
-                "run": int,
-                "row": str,  # its primary key, as in Datasette's addresses; null where it has none of these
-                "bits_per_byte": float,
-                "bytes": int,
-                "tokens": int,
-                "seen": str,  # in training: trained, held out, new; null where nobody knows
-                "digest": bytes,  # of the text that was scored
-            },
-            pk="id",
-            foreign_keys=[("run", "runs", "id")],
-        )
-        db["scores"].create_index(["run", "bits_per_byte"])
-        db["scores"].create_index(["run", "row"])
-
-    @migrations()
-    def m006_models(db):
-        db["runs"].add_column("model", str)  # which of the run's is in training: "model 2 of 4"
-
-    return migrations
+# ---- Writing
 
 
 class Run:
-    """One run's rows. Written by the training process alone, but for `stop_requested`."""
+    """The record of a training run. Its process alone writes it, but for `stop_requested`."""
 
     def __init__(
         self,
@@ -158,14 +139,10 @@ class Run:
         settings: dict[str, Any],
         queued: int | None = None,
     ):
-        """A new run, or the one that stands in the queue as number `queued`."""
-        self.db = open_registry(home)
-        # Whoever starts a run holds the lock on its model, so others that seem to be running are dead.
-        self.db.execute(
-            "update runs set status = 'interrupted', ended = ?, note = null, error = 'It was killed.' "
-            "where name = ? and status in ('preparing', 'running') and kind = 'train' and id is not ?",
-            [utc_now(), name, queued],
-        )
+        """Record a new run, or take up the one that is queued as number `queued`.
+
+        The caller holds the lock of the model `name`.
+        """
         row = {
             "name": name,
             "database": database,
@@ -176,42 +153,66 @@ class Run:
             "pid": os.getpid(),
             "settings": json.dumps(settings),
         }
-        self.id: int = queued or self.db["runs"].insert(row).last_pk
-        if queued:
-            self.db["runs"].update(queued, row)
-        self._beat = 0.0
-        self._told: dict[str, Any] = {}  # of the last step
+        self.home = home
+        self.db = open_registry(home, create=True)
+        mark_replaced_runs(home, name, by=queued)
+        with self.db:
+            self.id = queued or insert(self.db, "runs", row)
+            update_run(self.db, self.id, row | {"log": str(run_log_file(home, self.id).relative_to(home))})
+        self._last_beat = 0.0
+        self._last_step: dict[str, Any] = {}
 
     def update(self, **values: Any) -> None:
-        self._beat = time.monotonic()
-        self.db["runs"].update(self.id, {**values, "heartbeat": time.time()})
+        """Change columns of the run's row. A sign of life goes with it."""
+        self._last_beat = time.monotonic()
+        with self.db:
+            update_run(self.db, self.id, {**values, "heartbeat": time.time()})
 
     def stop_requested(self) -> int:
-        """What was asked of the run by others. Gives a sign of life, too."""
-        if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
+        """What others asked of the run: 0, 1 to anneal, 2 to stop at once. Gives a sign of life, too."""
+        if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
             self.update()
-        return self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()[0]
+        row = self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()
+        return int(row["stop_requested"])
 
     def step(self, event: Step) -> None:
-        names = "step seconds train_loss train_bpb learning_rate tokens_per_second mfu memory"
-        self._insert("metrics", event, names)
-        self._told = _fields(event, "step progress eta tokens_per_second memory")
-        if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
-            self.update(**self._told)
+        """Record where the run is."""
+        self._insert(
+            "metrics",
+            {
+                "step": event.step,
+                "seconds": event.seconds,
+                "train_loss": event.train_loss,
+                "train_bpb": event.train_bpb,
+                "learning_rate": event.learning_rate,
+                "tokens_per_second": event.tokens_per_second,
+                "mfu": event.mfu,
+                "memory": event.memory,
+            },
+        )
+        self._last_step = {
+            "step": event.step,
+            "progress": event.progress,
+            "eta": event.eta,
+            "tokens_per_second": event.tokens_per_second,
+            "memory": event.memory,
+        }
+        if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
+            self.update(**self._last_step)
 
     def evaluation(self, event: Evaluation) -> None:
-        self._insert("metrics", event, "step seconds val_loss val_bpb")
-        self._insert("samples", event, "step val_bpb sample")
+        """Record a score and the text written beside it."""
+        score = {"step": event.step, "val_bpb": event.val_bpb}
+        self._insert("metrics", {**score, "seconds": event.seconds, "val_loss": event.val_loss})
+        self._insert("samples", {**score, "sample": event.sample})
         best = {"val_bpb": event.val_bpb} if event.best else {}
-        self.update(**self._told | best | {"step": event.step})
+        self.update(**{**self._last_step, **best, "step": event.step})
 
-    def _insert(self, table: str, event: Any, names: str) -> None:
-        self.db[table].insert({"run": self.id, **_fields(event, names)})
+    def _insert(self, table: str, values: dict[str, Any]) -> None:
+        with self.db:
+            insert(self.db, table, {"run": self.id, **values})
 
     def end(self, status: str, error: str | None = None) -> None:
+        """Record how the run ended, and close the record."""
         self.update(status=status, ended=utc_now(), error=error, note=None)
         self.db.close()
-
-
-def _fields(event: Any, names: str) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in names.split()}

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..registry.queue import registry
+from ..registry.db import registry
 
 POINTS = 500  # of a line, at first: a chart is not wider
 EARLIER = 3  # runs of the same model that stand faint behind

@@ -15,7 +15,7 @@ from llm_nanogpt.errors import NanogptError, click_errors
 from llm_nanogpt.home import nanogpt_home
 
 from ..cli import plugins_dir_option, stop_on_signals
-from ..registry.queue import end, runs
+from ..registry.runs import end_run, find_run
 
 YIELDING = 10  # of 19: how nice training is to the rest of the machine
 
@@ -42,7 +42,7 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: in
     `begun` is called as soon as a request to stop is listened to. A model gets `max_parameters` at most.
     """
     home = nanogpt_home()
-    (row,) = runs(home, "id = ?", run)
+    row = find_run(home, run)
     try:
         if row["kind"] == "score":
             from .score_rows import score_rows
@@ -52,9 +52,9 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: in
         else:
             _train(home, row, stop, begun, max_parameters)
     except KeyboardInterrupt:
-        end(home, run, "stopped")
+        end_run(home, run, "stopped")
     except NanogptError as ex:
-        end(home, run, "failed", str(ex))
+        end_run(home, run, "failed", str(ex))
 
 
 def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None], most: int | None) -> None:

@@ -22,7 +22,7 @@ from llm_nanogpt.home import valid_name
 from ..data.prepare import choose_vocab_size
 from ..data.source import NoText, Source, connect, location, open_source, quote, within
 from ..formatting import text_size
-from ..registry import queue
+from ..registry.db import registry
 from ..training.flops import work_per_step
 from ..training.plan import MAX_EPOCHS, SIZES, Plan, choose_plan, describe_teachers
 from .limits import Limits
@@ -245,7 +245,7 @@ def measured_flops(home: Path) -> float | None:
     select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
     select += "and tokens_per_second > 0 order by id desc limit ?"
     speeds = []
-    with suppress(NanogptError), queue.registry(home) as db:
+    with suppress(NanogptError), registry(home) as db:
         for plan, tokens_per_second in db.execute(select, [RECENT_RUNS]):
             prepared = json.loads(plan)
             config = GPTConfig(**prepared["config"])

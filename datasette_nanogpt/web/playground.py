@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from datasette.app import Datasette
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.streaming import in_time_slices
 
 from ..data.memorization import Recited, recited
 from ..data.source import open_source
@@ -51,7 +50,7 @@ def read_settings(form: Mapping[str, Any], most_tokens: int) -> dict[str, Any]:
     return found
 
 
-def pieces(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def pieces(folder: Path, settings: Mapping[str, Any]) -> Generator[dict[str, Any]]:
     """Events: {"sample": i, "seed": its seed}, then {"text": ...} for each piece. Closing stops the work."""
     from llm_nanogpt.generate import generate
     from llm_nanogpt.loading import open_model
@@ -78,32 +77,13 @@ def pieces(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]
             run.close()
 
 
-async def in_slices(events: Iterator[dict[str, Any]]) -> AsyncGenerator[list[dict[str, Any]]]:
-    """Events from a thread, in lists of what comes within a slice of time. Whoever leaves stops the work."""
-
-    def fetch() -> list[dict[str, Any]]:
-        found, end = [], time.monotonic() + SLICE
-        for event in events:
-            found.append(event)
-            if time.monotonic() >= end:
-                break
-        return found
-
-    try:
-        while fetched := await asyncio.to_thread(fetch):
-            yield fetched
-    finally:
-        with suppress(ValueError):  # the thread is at it just now: that slice is the last
-            events.close()
-
-
 async def write_and_compare(
     checkpoint: Checkpoint, settings: Mapping[str, Any], datasette: Datasette, database: str
 ) -> AsyncGenerator[dict[str, Any]]:
     """The events of `pieces`, then {"recited": i, ...} for each text, and {"done": True, ...} at the end."""
     texts: list[str] = []
     seed = settings["seed"]
-    slices = in_slices(pieces(checkpoint.path, settings))
+    slices = in_time_slices(pieces(checkpoint.path, settings), SLICE)
     try:
         async for events in slices:
             for event in events:

@@ -10,7 +10,8 @@ from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.queue import as_told, registry
+from ..registry.db import registry
+from ..registry.runs import run_as_dict
 from . import chart
 
 FRESH_SECONDS = 0.5  # who asks the same within them gets the same answer
@@ -26,7 +27,7 @@ def read(home: Path, run: int, after: Place = (0, 0), points: int | None = None)
             metrics = chart.metrics(db, run, metric, points)
             samples = chart.samples(db, run, sample)
             next = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
-            return {"row": as_told(db, row), "metrics": metrics, "samples": samples, "next": next}
+            return {"row": run_as_dict(db, row), "metrics": metrics, "samples": samples, "next": next}
     return None
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.queue import end, registry
-from ..registry.row_scores import digest, forget_earlier, row_path
+from ..registry.db import registry
+from ..registry.row_scores import delete_earlier, digest, row_path
+from ..registry.runs import end_run
 
 REPORT_SECONDS = 1.0  # between writes to the registry
 
@@ -81,8 +82,8 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
     }
     report(eta=0.0, note=None, plan=json.dumps(plan))
     if status == "finished":
-        forget_earlier(home, run, plan["version"])
-    end(home, run["id"], status)
+        delete_earlier(home, run, plan["version"])
+    end_run(home, run["id"], status)
 
 
 def refuse_view(keys: Sequence[str], table: str) -> None:

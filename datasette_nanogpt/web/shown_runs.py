@@ -11,6 +11,8 @@ from datasette.app import Datasette
 
 from ..formatting import duration
 from ..registry import queue
+from ..registry.db import registry
+from ..registry.runs import OVER, UNDER_WAY, find_runs
 from . import chart
 from .permissions import Actor, Origin, may, origin_of_run
 from .state import state_of
@@ -29,7 +31,7 @@ def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
         **{field: run[field] for field in RUN_FIELDS.split()},
         "database": origin.database,
         "table": run["table"],
-        "over": run["status"] in queue.OVER,
+        "over": run["status"] in OVER,
         "state": state,
         "pace": pace,
     }
@@ -39,8 +41,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     """What a run is doing, in words: the part that a screen reader reads aloud whenever it changes, and the
     part that changes every second."""
     status, note, pace = run["status"], run["note"], []
-    over = status in queue.OVER
-    if status in queue.UNDER_WAY:
+    over = status in OVER
+    if status in UNDER_WAY:
         pace, note = [note.rstrip(".")] if note else [], None
         if run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
@@ -93,7 +95,7 @@ async def visible_runs(datasette: Datasette, actor: Actor, of: Origin | None = N
     """The newest runs that the actor may see, as JSON: all of them, or those of one origin."""
     where, values = ('"table" = ?', [", ".join(of.tables)]) if of else ("1", [])
     shown: list[dict[str, Any]] = []
-    for run in await asyncio.to_thread(queue.runs, state_of(datasette).home, where, *values):
+    for run in await asyncio.to_thread(find_runs, state_of(datasette).home, where, *values):
         origin = origin_of_run(datasette, run)
         if origin and of in (None, origin) and await may(datasette, actor, "view-table", origin):
             shown.append(run_as_json(await as_seen_by(datasette, actor, run, origin), origin))
@@ -113,7 +115,7 @@ def _sparklines(home: Path, ids: list[int]) -> dict[int, str]:
     scores: dict[int, list[float]] = {}
     marks = ", ".join("?" * len(ids))
     select = f"select run, val_bpb from metrics where val_bpb is not null and run in ({marks}) order by id"
-    with queue.registry(home) as db:
+    with registry(home) as db:
         for run, bpb in db.execute(select, ids):
             scores.setdefault(run, []).append(bpb)
     return {run: chart.sparkline(values) for run, values in scores.items()}

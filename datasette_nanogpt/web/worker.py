@@ -7,18 +7,17 @@ import os
 import sqlite3
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..formatting import utc_now
 from ..registry import queue
-from ..registry.runs import HEARTBEAT_SECONDS
+from ..registry.runs import HEARTBEAT_SECONDS, end_run, find_runs
 
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
+SERVER_GONE = "The server stopped during this run."
 SHUTDOWN_SECONDS = 8.0  # for the child to save what it has, of the 10 that a shutdown may take
 
 
@@ -60,15 +59,15 @@ class Worker:
                 errors.seek(0)
                 last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
             if self.interrupting:
-                await asyncio.to_thread(self._interrupted, run)
+                await asyncio.to_thread(queue.interrupt, self.home, run, SERVER_GONE)
             else:
                 why = f"killed by signal {-code}" if code < 0 else "".join(last) or f"exit code {code}"
                 told = f"The process of this run ended unexpectedly: {why}"
                 await asyncio.to_thread(
-                    queue.end, self.home, run, "interrupted" if code < 0 else "failed", told
+                    end_run, self.home, run, "interrupted" if code < 0 else "failed", told
                 )
         except OSError as ex:  # no memory or no process to be had
-            await asyncio.to_thread(queue.end, self.home, run, "failed", f"It could not be started: {ex}")
+            await asyncio.to_thread(end_run, self.home, run, "failed", f"It could not be started: {ex}")
         finally:
             self.child = self.run_id = None
             self.idle.set()
@@ -88,22 +87,7 @@ class Worker:
             with suppress(asyncio.TimeoutError):
                 return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
             with suppress(sqlite3.Error, OSError, NanogptError):
-                await asyncio.to_thread(self._beat, run)
-
-    def _beat(self, run: int) -> None:
-        with queue.registry(self.home) as db:
-            db.execute("update runs set heartbeat = ? where id = ?", [time.time(), run])
-
-    def _interrupted(self, run: int) -> None:
-        """The server goes, so the run was interrupted, not stopped; one that had not begun waits again."""
-        with queue.registry(self.home) as db:
-            change = "update runs set stop_requested = 0, note = null"
-            change += ", status = case when step is null then 'queued' else 'interrupted' end"
-            change += ", ended = case when step is null then null else ifnull(ended, ?) end"
-            change += ", error = case when step is null then null else ? end"
-            change += " where id = ? and status in ('stopped', ?, ?)"
-            why = "The server stopped during this run."
-            db.execute(change, [utc_now(), why, run, *queue.UNDER_WAY])
+                await asyncio.to_thread(queue.beat, self.home, run)
 
     async def close(self) -> None:
         """Stop the child, with what it learnt saved, and start no other."""
@@ -114,7 +98,7 @@ class Worker:
         with suppress(sqlite3.Error, NanogptError):
             # A run that a person has stopped already just ends sooner.
             asked = await asyncio.to_thread(
-                queue.runs, self.home, "id = ? and stop_requested > 0", self.run_id
+                find_runs, self.home, "id = ? and stop_requested > 0", self.run_id
             )
             self.interrupting = not asked
             await asyncio.to_thread(queue.ask_to_stop, self.home, self.run_id, 2)

@@ -18,6 +18,9 @@ from llm_nanogpt.errors import NanogptError
 
 from ...hookspecs import document_hook
 from ...registry import queue
+from ...registry.db import registry
+from ...registry.resume import kept_state, minutes_to_offer, settings_to_resume
+from ...registry.runs import delete_run, find_run
 from .. import chart, forms, polling
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
@@ -77,12 +80,12 @@ async def _run_context(
         "plan": json.loads(run["plan"] or "{}"),
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
-        "kept_step": (await asyncio.to_thread(queue.kept_state, state.home, run["name"])).get("step"),
+        "kept_step": (await asyncio.to_thread(kept_state, state.home, run["name"])).get("step"),
     }
     if may_train:
         limit = state.limits.max_minutes
         context["command"] = command_line(run, datasette.plugins_dir)
-        context["more_minutes"] = await asyncio.to_thread(queue.resumable, state.home, run, limit)
+        context["more_minutes"] = await asyncio.to_thread(minutes_to_offer, state.home, run, limit)
     return context
 
 
@@ -126,13 +129,13 @@ def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
 async def run_csv(datasette: Datasette, request: Request) -> Response:
     """Every metric of a run."""
     run_id, home = int(request.url_vars["run"]), state_of(datasette).home
-    await require_run(datasette, request, await asyncio.to_thread(queue.find_run, home, run_id))
+    await require_run(datasette, request, await asyncio.to_thread(find_run, home, run_id))
     return await asyncio.to_thread(_csv, home, run_id)
 
 
 def _csv(home: Path, run: int) -> Response:
     columns = CSV_COLUMNS.split()
-    with queue.registry(home) as db:
+    with registry(home) as db:
         select = f"select {', '.join(columns)} from metrics where run = ? order by id"
         return csv_file(f"nanogpt-run-{run}.csv", columns, db.execute(select, [run]))
 
@@ -143,7 +146,7 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
     run_id, state, change = int(request.url_vars["run"]), state_of(datasette), request.url_vars["change"]
-    found = await asyncio.to_thread(queue.find_run, state.home, run_id)
+    found = await asyncio.to_thread(find_run, state.home, run_id)
     run, _ = await require_run(datasette, request, found, change=True)
     path = f"/-/nanogpt/runs/{run_id}" + (f"?{request.query_string}" if request.query_string else "")
     try:
@@ -151,7 +154,7 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
             again = await _resume(datasette, request, run)
             return changed(datasette, request, f"/-/nanogpt/runs/{again}", {"run": again})
         if change == "delete":
-            await asyncio.to_thread(queue.forget, state.home, run_id)
+            await asyncio.to_thread(delete_run, state.home, run_id)
             path = "/-/nanogpt"
             if not sent_json(request):
                 datasette.add_message(request, f"The record of run {run_id}, {run['name']}, was deleted")
@@ -170,6 +173,6 @@ async def _resume(datasette: Datasette, request: Request, run: dict[str, Any]) -
     state = state_of(datasette)
     minutes = str((await posted(request)).get("minutes") or "")
     settings = await asyncio.to_thread(
-        queue.settings_to_resume, state.home, run, minutes, state.limits.max_minutes
+        settings_to_resume, state.home, run, minutes, state.limits.max_minutes
     )
     return await enqueue(datasette, request.actor, settings)

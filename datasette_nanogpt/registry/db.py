@@ -1,0 +1,94 @@
+"""The registry, `<home>/nanogpt.db`, and the one way to open it.
+
+The command line, the browser and `llm nanogpt` learn about a run from here and from nowhere else. It is
+a plain SQLite file in WAL mode, so `datasette ~/.../nanogpt.db` opens it as well.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.errors import NanogptError
+
+BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
+
+_migrated: dict[Path, int] = {}  # home -> inode of its registry, once this process has migrated it
+
+
+def registry_file(home: Path) -> Path:
+    """Where the registry of a home is."""
+    return home / "nanogpt.db"
+
+
+def run_log_file(home: Path, run: int) -> Path:
+    """Where run number `run` writes its log. Its folder is hidden: any other folder here is a model."""
+    return home / ".logs" / f"run-{run}.log"
+
+
+def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
+    """A connection to the registry, with rows that know their columns. The caller commits and closes it.
+
+    The tables are brought up to date first. Raises NanogptError if there is no registry and `create` does
+    not ask for one, or if it cannot be opened or written.
+    """
+    file = registry_file(home)
+    if not create and not file.exists():
+        raise NanogptError(f"Nothing has been trained in {home} yet")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        # A generator of training events may be advanced by one thread after another.
+        db = sqlite3.connect(file, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            if _migrated.get(home) != file.stat().st_ino:
+                _migrate(db)
+                _migrated[home] = file.stat().st_ino
+        except BaseException:
+            db.close()
+            raise
+    except (OSError, sqlite3.Error) as ex:
+        raise NanogptError(
+            f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
+        ) from ex
+    db.row_factory = sqlite3.Row
+    return db
+
+
+@contextmanager
+def registry(home: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    """The registry for a moment: committed at the end, rolled back after an exception, closed in any case.
+
+    Raises NanogptError as `open_registry` does.
+    """
+    with closing(open_registry(home, create=create)) as db, db:
+        yield db
+
+
+def insert(db: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:
+    """Add a row of these columns to a table. Returns its id."""
+    columns = ", ".join(f'"{column}"' for column in values)
+    marks = ", ".join("?" for _ in values)
+    added = db.execute(f"insert into {table} ({columns}) values ({marks})", [*values.values()])
+    return int(added.lastrowid or 0)
+
+
+def update_run(db: sqlite3.Connection, run: int, values: Mapping[str, Any]) -> None:
+    """Change these columns of a run."""
+    changes = ", ".join(f'"{column}" = ?' for column in values)
+    db.execute(f"update runs set {changes} where id = ?", [*values.values(), run])
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    from sqlite_utils import Database
+
+    from .migrations import migrations
+
+    tables = Database(db)
+    tables.enable_wal()
+    # A server and its pages, or two commands, may meet here in a home that is new.
+    db.execute("begin immediate")
+    migrations.apply(tables)
+    db.commit()

@@ -1,0 +1,112 @@
+"""The tables of nanogpt.db, as a series of migrations that sqlite-utils applies."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("datasette-nanogpt")
+
+
+@migrations()
+def m001_runs(db: Database) -> None:
+    db.table("runs").create(
+        {
+            "id": int,
+            "name": str,  # of the model
+            "database": str,  # absolute path
+            "table": str,
+            "status": str,  # queued, preparing, running, finished, stopped, failed, interrupted
+            "started": str,  # UTC, ISO 8601
+            "ended": str,
+            "heartbeat": float,  # Unix time of the last sign of life
+            "pid": int,
+            "stop_requested": int,  # 0, 1 anneal, 2 at once; set by anyone, read by the run
+            "settings": str,  # JSON: everything the run was started with
+            "plan": str,  # JSON: rows, bytes, tokens, parameters, device, ...
+            "step": int,
+            "progress": float,  # 0 to 1
+            "eta": float,  # seconds
+            "tokens_per_second": float,
+            "val_bpb": float,  # best so far
+            "error": str,
+        },
+        pk="id",
+        defaults={"stop_requested": 0},
+    )
+    db.table("metrics").create(
+        {
+            "id": int,
+            "run": int,
+            "step": int,
+            "seconds": float,
+            "train_loss": float,  # nats a token
+            "train_bpb": float,
+            "val_loss": float,
+            "val_bpb": float,
+            "learning_rate": float,
+            "tokens_per_second": float,
+        },
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+    )
+    db.table("metrics").create_index(["run", "step"])
+    db.table("samples").create(
+        {"id": int, "run": int, "step": int, "val_bpb": float, "sample": str},
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+    )
+    db.table("samples").create_index(["run", "step"])
+
+
+@migrations()
+def m002_queue(db: Database) -> None:
+    db.table("runs").add_column("actor", str)  # JSON: who asked for it in the browser
+    db.table("runs").add_column("note", str)  # what it is doing now, for people
+
+
+@migrations()
+def m003_mfu(db: Database) -> None:
+    db.table("metrics").add_column("mfu", float)  # model FLOPs utilisation: a fraction of the machine's speed
+
+
+@migrations()
+def m004_news(db: Database) -> None:
+    # With an index on (run, step) SQLite read the whole history of a run to find what came after one id.
+    # An index on the run alone keeps its entries in the order of the ids.
+    for table in ("metrics", "samples"):
+        db.execute(f"drop index if exists idx_{table}_run_step")
+        db.table(table).create_index(["run"])
+
+
+@migrations()
+def m005_rows(db: Database) -> None:
+    db.table("runs").add_column("kind", str, not_null_default="train")  # or "score": of the rows of a table
+    for table in ("runs", "metrics"):
+        db.table(table).add_column("memory", int)  # bytes, the most that the process has held so far
+    db.table("scores").create(
+        {
+            "id": int,
+            "run": int,
+            "row": str,  # its primary key, as in Datasette's URLs; null where it has none
+            "bits_per_byte": float,
+            "bytes": int,
+            "tokens": int,
+            "seen": str,  # in training: trained, held out, new; null where that is not known
+            "digest": bytes,  # of the text that was scored
+        },
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+    )
+    db.table("scores").create_index(["run", "bits_per_byte"])
+    db.table("scores").create_index(["run", "row"])
+
+
+@migrations()
+def m006_models(db: Database) -> None:
+    db.table("runs").add_column("model", str)  # which of the run's models is in training: "model 2 of 4"
+
+
+@migrations()
+def m007_log(db: Database) -> None:
+    db.table("runs").add_column("log", str)  # the run's log file, relative to the folder of nanogpt.db

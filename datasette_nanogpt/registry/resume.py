@@ -1,0 +1,87 @@
+"""Going on with a run that has ended: whether it can be resumed, for how many minutes, with what settings."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.checkpoint import read_checkpoint, read_safetensors_header
+from llm_nanogpt.errors import NanogptError
+
+from .runs import OVER, UNDER_WAY, find_runs
+
+EXTRA_MINUTES = 3.0  # offered after a run that used all the minutes it was given
+
+
+def minutes_to_offer(home: Path, run: dict[str, Any], limit: float) -> float | None:
+    """How many more minutes to offer for a run: what is left of its own, or else 3, at most `limit`.
+
+    None if the run cannot be resumed. What is on disk belongs to the model's last run that had a score: a
+    run that ended before its first score replaced nothing.
+    """
+    left_something = "val_bpb is not null or json_extract(settings, '$.resume')"
+    runs_of_model = find_runs(
+        home,
+        f"name = ? and kind = 'train' and ({left_something} or status in ('queued', ?, ?))",
+        run["name"],
+        *UNDER_WAY,
+    )
+    is_last = bool(runs_of_model) and runs_of_model[0]["id"] == run["id"]
+    if run["status"] not in OVER or not is_last or not _state_file(home, run["name"]).exists():
+        return None
+    left = _minutes_given(home, run) - _minutes_done(home, run)
+    return min(round(left, 1) if left > 0.1 and run["status"] != "finished" else EXTRA_MINUTES, limit)
+
+
+def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: float) -> dict[str, Any]:
+    """The settings of a new run that goes on with `run` for so many more minutes ("": as many as offered).
+
+    Raises NanogptError if the run cannot be resumed, or the minutes are not from 0 to `limit`.
+    """
+    offered = minutes_to_offer(home, run, limit)
+    if offered is None:
+        raise NanogptError(
+            "This run cannot be resumed: it is not the last one of its model, or nothing was saved"
+        )
+    try:
+        more = float(minutes or offered)
+    except ValueError:
+        more = 0.0
+    if not 0 < more <= limit:
+        raise NanogptError(f"Minutes must be more than 0 and at most {limit:g}")
+    given, done = _minutes_given(home, run), _minutes_done(home, run)
+    # The minutes left were offered in tenths. Taking all of them keeps to what the run was given, and with
+    # that to its plan.
+    takes_what_is_left = run["status"] != "finished" and more == round(given - done, 1)
+    total = given if takes_what_is_left else math.ceil((done + more) * 10) / 10
+    old = json.loads(run["settings"])
+    source = {key: old[key] for key in ("table", "sql") if key in old}
+    return {"database": run["database"], **source, "name": run["name"], "resume": True, "minutes": total}
+
+
+def kept_state(home: Path, name: str) -> dict[str, Any]:
+    """Where a resumed run of a model goes on: `step`, `seconds` and more. Empty if that cannot be read."""
+    with suppress(OSError, ValueError, KeyError):
+        header = read_safetensors_header(_state_file(home, name))
+        return json.loads(header["__metadata__"]["at"])
+    return {}
+
+
+def _state_file(home: Path, name: str) -> Path:
+    return home / name / "training" / "state.safetensors"
+
+
+def _minutes_done(home: Path, run: dict[str, Any]) -> float:
+    return kept_state(home, run["name"]).get("seconds", 0.0) / 60
+
+
+def _minutes_given(home: Path, run: dict[str, Any]) -> float:
+    """The minutes asked for, or else those in the model's own settings; 0 if only steps were limited."""
+    settings: dict[str, Any] = {}
+    with suppress(NanogptError):
+        settings = read_checkpoint(home / run["name"]).meta.get("settings") or {}
+    asked = json.loads(run["settings"]).get("minutes")
+    return asked or settings.get("run_minutes") or settings.get("minutes") or 0.0
