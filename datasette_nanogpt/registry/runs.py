@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.locks import is_training
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.locks import is_training
 
 from ..events import Evaluation, Step
 from ..formatting import utc_now
