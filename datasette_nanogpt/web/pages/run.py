@@ -172,7 +172,5 @@ async def _resume(datasette: Datasette, request: Request, run: dict[str, Any]) -
     """Queue the run that goes on with this one; its id."""
     state = state_of(datasette)
     minutes = str((await posted(request)).get("minutes") or "")
-    settings = await asyncio.to_thread(
-        settings_to_resume, state.home, run, minutes, state.limits.max_minutes
-    )
+    settings = await asyncio.to_thread(settings_to_resume, state.home, run, minutes, state.limits.max_minutes)
     return await enqueue(datasette, request.actor, settings)
