@@ -166,7 +166,7 @@ def cold_start(rounds: int) -> dict:
     """Seconds of a whole `llm -m`, medians, with a model of ours and with one that only draws words."""
     from llm_nanogpt.checkpoint import write_model_files, write_weights
     from llm_nanogpt.config import GPTConfig
-    from llm_nanogpt.tokenizer import train_bpe
+    from llm_nanogpt.tokenizer_training import train_bpe
 
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "nanogpt-random"

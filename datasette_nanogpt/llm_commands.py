@@ -17,7 +17,7 @@ import llm
 
 from llm_nanogpt.commands import aliases, folder_of, megabytes, nanogpt, size_on_disk
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.home import valid_name
+from llm_nanogpt.home import invalid_name, valid_name
 from llm_nanogpt.locks import hold
 
 from .cli import train_command
@@ -173,7 +173,7 @@ def rename(name, new_name):
 
     folder = folder_of(name)
     if not valid_name(new_name):
-        raise NanogptError(f"{new_name!r} is no name for a model: letters, digits and .-_ make one")
+        raise NanogptError(invalid_name(new_name))
     from llm_nanogpt.names import check_free
 
     check_free(new_name)

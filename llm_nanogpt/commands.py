@@ -283,7 +283,7 @@ def import_(ckpt, name, meta):
     Example:
       llm nanogpt import out-shakespeare-char/ckpt.pt --meta data/shakespeare_char/meta.pkl
     """
-    from .interop import import_nanogpt
+    from .import_nanogpt import import_nanogpt
     from .names import check_free
 
     stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
@@ -310,7 +310,7 @@ def export(name, gguf, dtype, force):
     Example:
       llm nanogpt export nanogpt-blog --gguf blog.gguf --dtype f16
     """
-    from .interop import export_gguf
+    from .export_gguf import export_gguf
 
     if gguf.exists() and not force:
         raise NanogptError(f"There is a file {gguf} already: choose another, or replace it with --force")

@@ -53,3 +53,8 @@ def valid_name(name: str) -> bool:
     """
     fits = len(name.encode(errors="replace")) <= 200  # bytes: file systems take 255, and we add to it
     return bool(re.fullmatch(r"\w[\w.-]{0,99}", name)) and fits and not name.startswith("nanogpt.db")
+
+
+def invalid_name(name: str) -> str:
+    """What to say of a name that `valid_name` refuses."""
+    return f"{name!r} is not a valid name for a model: use letters, digits and .-_"

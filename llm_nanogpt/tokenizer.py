@@ -1,8 +1,9 @@
 """Text to token ids and back.
 
 One format serves every kind: `tokenizer.json`, as the tokenizers library and transformers read it.
-Byte-level BPE (our own vocabulary or GPT-2's) is encoded by tiktoken from the merges in that file,
-which gives the same ids 3.5 times faster; characters are looked up in a table.
+Byte-level BPE (our own vocabulary or GPT-2's) is encoded by tiktoken from the tokens in that file,
+which gives the same ids 3.5 times faster; characters are looked up in a table. `tokenizer_training.py` makes
+such files.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from .errors import NanogptError
 
 if TYPE_CHECKING:
     import numpy as np
+    import tiktoken
 
 EOT = "<|endoftext|>"  # ends every document, starts every sample
 
-# Llama 3's way of cutting text into words: numbers in groups of three, a space with the word after it.
+# Llama 3's regex for cutting text into words: numbers in groups of three, a space with the word after it.
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LONGEST = 100_000  # characters tiktoken is given at once: a million spaces overflow its stack
-TRAINING_SAMPLE = 10_000_000  # characters a BPE is trained on: training holds every distinct word in memory
 
 
 @cache
@@ -51,9 +52,9 @@ def spell(token: bytes) -> str:
 
 
 class Tokenizer:
-    """Text <-> ids. `spec` is the parsed tokenizer.json; make one with `load` or the functions below."""
+    """Text <-> ids. `spec` is the parsed tokenizer.json; `load` reads one, `tokenizer_training` makes one."""
 
-    def __init__(self, spec: dict[str, Any]):
+    def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         vocab: dict[str, int] = spec["model"]["vocab"]
         special = {t["content"]: t["id"] for t in spec["added_tokens"] if t["special"]}
@@ -74,24 +75,26 @@ class Tokenizer:
             self._bytes = {i: bytes([byte_of[c] for c in token]) for token, i in letters.items()}
 
     @cached_property
-    def _tiktoken(self):
-        import tiktoken
+    def _tiktoken(self) -> tiktoken.Encoding:
+        from tiktoken import Encoding
 
+        assert self.split is not None  # noqa: S101  # characters do not come here
         ranks = {token: i for i, token in self._bytes.items()}
         # `_ids` never asks for the special token; without one tiktoken looks for it at every character.
         special = {EOT: self.eot}
-        return tiktoken.Encoding("nanogpt", pat_str=self.split, mergeable_ranks=ranks, special_tokens=special)
+        return Encoding("nanogpt", pat_str=self.split, mergeable_ranks=ranks, special_tokens=special)
 
     @cached_property
     def _letters(self) -> tuple[np.ndarray, np.ndarray]:
-        """Characters mode: code points, sorted, and the id of each."""
+        """For characters: code points (n,), sorted, and the id of each (n,)."""
         import numpy as np
 
         pairs = sorted((ord(token.decode()), i) for i, token in self._bytes.items())
-        return tuple(np.array(pairs, dtype=np.int64).reshape(-1, 2).T)
+        points, ids = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return points, ids
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`. `<|endoftext|>` in it is plain text; unknown characters (char only) are left out."""
+        """Ids of `text`. `<|endoftext|>` in it is plain text; characters that a table lacks are left out."""
         return self.encode_batch([text])[0].tolist()
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -100,12 +103,12 @@ class Tokenizer:
 
         if self.is_char:
             points, ids = self._letters
-            found = []
+            batch = []
             for text in texts:
                 wanted = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
                 at = np.searchsorted(points, wanted).clip(max=len(points) - 1)
-                found.append(ids[at][points[at] == wanted].astype(np.uint32))
-            return found
+                batch.append(ids[at][points[at] == wanted].astype(np.uint32))
+            return batch
         return [
             self._ids(text) if len(text) <= LONGEST else np.concatenate([*map(self._ids, _cut(text))])
             for text in texts
@@ -139,7 +142,7 @@ class Tokenizer:
 
     def split_last_word(self, text: str) -> tuple[str, str]:
         """Cut `text` before the last piece of it that BPE sees on its own; ("text", "") for characters."""
-        if self.is_char or not text:
+        if self.split is None or not text:
             return text, ""
         import regex
 
@@ -148,13 +151,13 @@ class Tokenizer:
 
     def longer_than(self, prefix: bytes) -> list[int]:
         """Ids of the tokens that start with `prefix` and go on after it."""
-        found = []
+        tokens = []
         for at in range(bisect_right(self._sorted, (prefix, self.n_vocab)), len(self._sorted)):
             token, i = self._sorted[at]
             if not token.startswith(prefix):
                 break
-            found.append(i)
-        return found
+            tokens.append(i)
+        return tokens
 
     @cached_property
     def _sorted(self) -> list[tuple[bytes, int]]:
@@ -188,132 +191,8 @@ class Tokenizer:
             raise NanogptError(f"Model {folder.name!r} is broken: tokenizer.json, {ex!r}") from ex
 
 
-def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Train a byte-level BPE on a bounded sample of `texts`. Deterministic: same texts, same merges.
-
-    `vocab_size` counts the 256 bytes and `<|endoftext|>`; a small corpus may not fill it.
-    """
-    from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
-    from tokenizers import Tokenizer as Tokenizers
-
-    bpe = Tokenizers(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[EOT],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(_at_most(texts, TRAINING_SAMPLE), trainer)
-    return Tokenizer(json.loads(bpe.to_str()))
-
-
-def train_char(texts: Iterable[str]) -> Tokenizer:
-    """nanoGPT's character level: every character of `texts`, in code point order, after `<|endoftext|>`."""
-    seen: set[str] = set()
-    for text in texts:
-        seen.update(text)
-    return characters({c: i for i, c in enumerate(sorted(seen), 1)}, eot=0)
-
-
-def characters(ids: dict[str, int], eot: int) -> Tokenizer:
-    """A character-level tokenizer of given ids."""
-    return Tokenizer(_spec(ids, [], eot, split=None))
-
-
-def gpt2() -> Tokenizer:
-    """GPT-2's 50,257 tokens. tiktoken downloads them once; offline, see the error's advice."""
-    import tiktoken
-
-    try:
-        encoding = tiktoken.get_encoding("gpt2")
-    except Exception as ex:  # whatever the network layer raises
-        raise NanogptError(
-            "GPT-2's vocabulary is not on this machine and cannot be downloaded: set TIKTOKEN_CACHE_DIR "
-            "to a folder that has it, or do without (train without --tokenizer, import with --meta)"
-        ) from ex
-    ranks = encoding._mergeable_ranks
-    vocab = {spell(token): rank for token, rank in ranks.items()}
-    merges = [
-        [spell(part) for part in _merge_of(token, rank, ranks)]
-        for token, rank in sorted(ranks.items(), key=lambda item: item[1])
-        if len(token) > 1
-    ]
-    return Tokenizer(_spec(vocab, merges, encoding.eot_token, split=encoding._pat_str))
-
-
-def _merge_of(token: bytes, rank: int, ranks: dict[bytes, int]) -> list[bytes]:
-    """The two tokens that `token` was merged from: BPE on its bytes with the merges before it alone."""
-    parts = [bytes([b]) for b in token]
-    while len(parts) > 2:
-        pairs = [ranks.get(a + b, rank) for a, b in zip(parts, parts[1:], strict=False)]
-        at = pairs.index(min(pairs))
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-    return parts
-
-
-def _spec(vocab: dict[str, int], merges: list, eot: int, split: str | None) -> dict[str, Any]:
-    """A tokenizer.json: byte-level BPE after a regex `split`, or single characters where it is None."""
-    byte_level = {
-        "type": "ByteLevel",
-        "add_prefix_space": False,
-        "trim_offsets": True,
-        "use_regex": False,
-    }
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {
-                "id": eot,
-                "content": EOT,
-                "single_word": False,
-                "lstrip": False,
-                "rstrip": False,
-                "normalized": False,
-                "special": True,
-            }
-        ],
-        "normalizer": None,
-        "pre_tokenizer": split
-        and {
-            "type": "Sequence",
-            "pretokenizers": [
-                {
-                    "type": "Split",
-                    "pattern": {"Regex": split},
-                    "behavior": "Isolated",
-                    "invert": False,
-                },
-                byte_level,
-            ],
-        },
-        "post_processor": None,
-        "decoder": byte_level if split else {"type": "Fuse"},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "ignore_merges": False,
-            "vocab": {EOT: eot, **vocab},  # else the tokenizers library gives <|endoftext|> the next free id
-            "merges": merges,
-        },
-    }
-
-
 def _cut(text: str) -> Iterator[str]:
-    """`text` in parts of at most LONGEST characters, cut before a space after a word, as the split does."""
+    """`text` in parts of at most LONGEST characters, cut before the space after a word, as the split does."""
     start = 0
     while len(text) - start > LONGEST:
         end = start + LONGEST
@@ -322,11 +201,3 @@ def _cut(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
-
-
-def _at_most(texts: Iterable[str], characters: int) -> Iterator[str]:
-    for text in texts:
-        yield text[:characters]
-        characters -= len(text)
-        if characters <= 0:
-            return

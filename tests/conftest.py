@@ -10,7 +10,8 @@ from hypothesis import settings
 
 from llm_nanogpt.checkpoint import write_model_files, write_weights
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.tokenizer import EOT, train_bpe
+from llm_nanogpt.tokenizer import EOT
+from llm_nanogpt.tokenizer_training import train_bpe
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")

@@ -19,7 +19,7 @@ from llm_nanogpt.gpt_numpy import build
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import log_softmax
 from llm_nanogpt.score import score
-from llm_nanogpt.tokenizer import train_char
+from llm_nanogpt.tokenizer_training import train_char
 
 
 def nanogpt(*arguments, input=None, exit_code=0):
@@ -197,7 +197,7 @@ def test_rename(trained, home):
     db["runs"].insert_all([{"name": "nanogpt-blog"}, {"name": "other"}])
     before = llm.get_model("nanogpt-blog").prompt("Row", seed=1, max_tokens=5).text()
     assert "There is a model 'other' already" in refused("rename", "nanogpt-blog", "other")
-    assert "no name for a model" in refused("rename", "nanogpt-blog", "a/b")
+    assert "not a valid name for a model" in refused("rename", "nanogpt-blog", "a/b")
     llm.set_alias("blog", "other")
     assert "'blog' is an alias of other" in refused("rename", "nanogpt-blog", "blog")
     nanogpt("rename", "nanogpt-blog", "simon")
@@ -402,7 +402,7 @@ def test_import_and_export(tmp_path, home):
     assert out.read_bytes() == written
     (tmp_path / "blog.db").write_bytes(b"SQLite format 3")
     arguments = ["export", "nanogpt-letters", "--force", "--gguf"]
-    assert "is no GGUF file" in refused(*arguments, tmp_path / "blog.db")
+    assert "is not a GGUF file" in refused(*arguments, tmp_path / "blog.db")
     assert (tmp_path / "blog.db").read_bytes() == b"SQLite format 3"
     nanogpt(*arguments, out)
     assert len(out.read_bytes()) > len(written)  # f32 now

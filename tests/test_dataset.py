@@ -17,7 +17,7 @@ from datasette_nanogpt.data.token_files import (
     write_tokens,
 )
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.tokenizer import train_char
+from llm_nanogpt.tokenizer_training import train_char
 
 
 def test_split_is_by_document_and_seeded(tmp_path):

@@ -18,7 +18,8 @@ from llm_nanogpt.gpt_numpy import build
 from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
-from llm_nanogpt.tokenizer import Tokenizer, train_char
+from llm_nanogpt.tokenizer import Tokenizer
+from llm_nanogpt.tokenizer_training import train_char
 
 
 class Scripted:

@@ -17,10 +17,12 @@ from torch.nn import functional as F
 
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.interop import export_gguf, import_nanogpt
+from llm_nanogpt.export_gguf import export_gguf
+from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.locks import hold
-from llm_nanogpt.tokenizer import EOT, train_char
+from llm_nanogpt.tokenizer import EOT
+from llm_nanogpt.tokenizer_training import train_char
 
 # ---- nanoGPT
 
@@ -265,7 +267,7 @@ def test_what_is_not_nanogpt_s_is_refused_by_name(tmp_path, home, what, reason):
 
 def test_names_are_checked(tmp_path, home, make_model):
     save_ckpt(tmp_path / "ckpt.pt")
-    with pytest.raises(NanogptError, match="no name for a model"):
+    with pytest.raises(NanogptError, match="not a valid name for a model"):
         import_nanogpt(tmp_path / "ckpt.pt", home / "a b")
     with pytest.raises(NanogptError, match="There is a model 'taken' already"):
         import_nanogpt(tmp_path / "ckpt.pt", make_model("taken"))

@@ -15,7 +15,7 @@ from conftest import TEXTS
 from test_checkpoint import DAMAGE
 
 from llm_nanogpt.home import nanogpt_home
-from llm_nanogpt.tokenizer import train_char
+from llm_nanogpt.tokenizer_training import train_char
 
 LLM = [sys.executable, "-m", "llm"]
 

@@ -8,9 +8,9 @@ from conftest import TEXTS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_nanogpt import tokenizer as module
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.tokenizer import EOT, LLAMA3_SPLIT, Tokenizer, train_bpe, train_char
+from llm_nanogpt.tokenizer import EOT, LLAMA3_SPLIT, Tokenizer
+from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
 
 
 def rows(n: int = 400) -> list[str]:
@@ -99,7 +99,7 @@ def test_longer_than(bpe):
 
 
 def test_gpt2_is_taken_over_whole(gpt2_ranks, tmp_path):
-    tokenizer = module.gpt2()
+    tokenizer = gpt2()
     assert tokenizer.eot == len(gpt2_ranks)
     assert tokenizer.n_vocab == len(gpt2_ranks) + 1
     encoding = tiktoken.get_encoding("gpt2")
@@ -114,7 +114,7 @@ def test_real_gpt2(tmp_path):
         encoding = tiktoken.get_encoding("gpt2")
     except Exception:
         pytest.skip("GPT-2's vocabulary is not on this machine")
-    tokenizer = module.gpt2()
+    tokenizer = gpt2()
     assert (tokenizer.n_vocab, tokenizer.eot) == (50257, 50256)
     assert tokenizer.encode("hello world") == encoding.encode_ordinary("hello world") == [31373, 995]
     assert_same_ids(tokenizer, tmp_path, rows(200))
@@ -126,7 +126,7 @@ def test_gpt2_offline_says_what_to_do(monkeypatch):
 
     monkeypatch.setattr(tiktoken, "get_encoding", no_network)
     with pytest.raises(NanogptError, match="TIKTOKEN_CACHE_DIR"):
-        module.gpt2()
+        gpt2()
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"model": {"vocab": {}}, "added_tokens": []}'])

@@ -23,7 +23,8 @@ import numpy as np
 from llm_nanogpt.atomic import write_json
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import cache_folder
-from llm_nanogpt.tokenizer import Tokenizer, gpt2, train_bpe, train_char
+from llm_nanogpt.tokenizer import Tokenizer
+from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
 
 from ..events import Progress
 from ..hookspecs import document_hook

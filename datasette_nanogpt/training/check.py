@@ -12,7 +12,7 @@ from llm_nanogpt.checkpoint import read_checkpoint, recover
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import nanogpt_home, valid_name
-from llm_nanogpt.tokenizer import gpt2
+from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.source import Corpus, location, open_corpus
 from ..formatting import duration

@@ -1,0 +1,175 @@
+"""A model as one GGUF file, for llama.cpp, Ollama and LM Studio."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .checkpoint import Checkpoint, read_weights
+from .config import GPTConfig
+from .errors import NanogptError
+from .tokenizer import EOT, LLAMA3_SPLIT, Tokenizer, spell
+
+if TYPE_CHECKING:
+    from gguf import GGMLQuantizationType, GGUFWriter
+
+# Hugging Face's names to GGUF's, without the prefix of a layer and without .weight or .bias.
+GGUF_NAMES = {
+    "qwen3": {
+        "model.embed_tokens": "token_embd",
+        "model.norm": "output_norm",
+        "lm_head": "output",
+        "input_layernorm": "attn_norm",
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "self_attn.q_norm": "attn_q_norm",
+        "self_attn.k_norm": "attn_k_norm",
+        "post_attention_layernorm": "ffn_norm",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+    },
+    "gpt2": {
+        "transformer.wte": "token_embd",
+        "transformer.wpe": "position_embd",
+        "transformer.ln_f": "output_norm",
+        "ln_1": "attn_norm",
+        "attn.c_attn": "attn_qkv",
+        "attn.c_proj": "attn_output",
+        "ln_2": "ffn_norm",
+        "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down",
+    },
+}
+DTYPES = ("f32", "f16", "bf16")
+
+
+def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
+    """Write a model as one GGUF file, matrices in `dtype`, one of DTYPES. Returns `out`.
+
+    Replaces `out` in one step, or leaves it alone. Raises NanogptError for a file that is not GGUF, and for
+    one that cannot be written.
+    """
+    import gguf
+
+    _check(out, dtype)
+    tokenizer, part = Tokenizer.load(checkpoint.path), out.with_name(f".{out.name}.part")
+    vocab_size = max(checkpoint.config.vocab_size, tokenizer.n_vocab)
+    try:
+        writer = gguf.GGUFWriter(part, checkpoint.config.arch)
+        writer.add_name(checkpoint.name)
+        kind = "ALL" if dtype == "f32" else "MOSTLY"
+        writer.add_file_type(getattr(gguf.LlamaFileType, f"{kind}_{dtype.upper()}"))
+        _add_shape(writer, checkpoint.config)
+        writer.add_vocab_size(vocab_size)
+        _add_tokenizer(writer, tokenizer, vocab_size)
+        _add_tensors(writer, checkpoint, vocab_size, getattr(gguf.GGMLQuantizationType, dtype.upper()))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        os.replace(part, out)
+    except OSError as ex:
+        raise NanogptError(f"Cannot write {out}: {ex.strerror or ex}") from ex
+    finally:
+        part.unlink(missing_ok=True)
+    return out
+
+
+def _check(out: Path, dtype: str) -> None:
+    if out.exists():
+        with open(out, "rb") as fp:
+            if fp.read(4) != b"GGUF":
+                raise NanogptError(f"{out} is not a GGUF file, so it is not replaced: choose another name")
+    if dtype not in DTYPES:
+        raise NanogptError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
+
+
+def _add_shape(writer: GGUFWriter, c: GPTConfig) -> None:
+    writer.add_context_length(c.block_size)
+    writer.add_embedding_length(c.n_embd)
+    writer.add_block_count(c.n_layer)
+    writer.add_feed_forward_length(c.n_inner)
+    writer.add_head_count(c.n_head)
+    if c.arch == "gpt2":
+        writer.add_layer_norm_eps(c.norm_eps)
+    else:
+        writer.add_head_count_kv(c.n_kv_head)
+        writer.add_key_length(c.head_dim)
+        writer.add_value_length(c.head_dim)
+        writer.add_rope_freq_base(c.rope_theta)
+        writer.add_layer_norm_rms_eps(c.norm_eps)
+
+
+def _add_tensors(
+    writer: GGUFWriter, checkpoint: Checkpoint, vocab_size: int, kind: GGMLQuantizationType
+) -> None:
+    """The weights: matrices as `kind`, (out, in), embeddings with `vocab_size` rows."""
+    import gguf
+
+    arch = checkpoint.config.arch
+    for name, tensor in read_weights(checkpoint).items():
+        layer, module, suffix = _split(name)
+        if module in ("model.embed_tokens", "transformer.wte", "lm_head"):
+            # A model without <|endoftext|> gets an empty row for it, since llama.cpp needs one.
+            array = np.pad(tensor, ((0, vocab_size - len(tensor)), (0, 0)))
+        elif arch == "gpt2" and tensor.ndim == 2 and module != "transformer.wpe":
+            array = np.ascontiguousarray(tensor.T)  # GPT-2's are (in, out)
+        else:
+            array = tensor
+        # llama.cpp adds positions, and multiplies by gains, only in f32.
+        exact = tensor.ndim == 1 or module == "transformer.wpe"
+        stored = gguf.GGMLQuantizationType.F32 if exact else kind
+        label = f"{layer}{GGUF_NAMES[arch][module]}.{suffix}"
+        writer.add_tensor(label, gguf.quantize(array, stored), raw_dtype=stored)
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """model.layers.3.mlp.up_proj.weight -> ("blk.3.", "mlp.up_proj", "weight"); "" outside the layers."""
+    module, _, suffix = name.rpartition(".")
+    for prefix in ("model.layers.", "transformer.h."):
+        if module.startswith(prefix):
+            number, _, module = module.removeprefix(prefix).partition(".")
+            return f"blk.{number}.", module, suffix
+    return "", module, suffix
+
+
+def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, vocab_size: int) -> None:
+    """The vocabulary as byte-level BPE, which llama.cpp calls gpt2."""
+    import gguf
+
+    tokens, types = [], []
+    for i in range(vocab_size):
+        text = tokenizer.token_bytes(i)
+        if i == tokenizer.eot:
+            tokens.append(EOT)
+            types.append(gguf.TokenType.CONTROL)
+        elif text:
+            tokens.append(spell(text))
+            types.append(gguf.TokenType.NORMAL)
+        else:
+            tokens.append(f"[PAD{i}]")
+            types.append(gguf.TokenType.UNUSED)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe" if tokenizer.split == LLAMA3_SPLIT else "gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(_merges(tokenizer, vocab_size))
+    writer.add_bos_token_id(tokenizer.eot)
+    writer.add_eos_token_id(tokenizer.eot)
+    writer.add_add_bos_token(False)
+
+
+def _merges(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
+    """The merges of a BPE. For characters, those that put each of several bytes together, left to right."""
+    if not tokenizer.is_char:
+        return [" ".join(pair) for pair in tokenizer.spec["model"]["merges"]]
+    texts = map(tokenizer.token_bytes, range(vocab_size))
+    pairs = [(text[:n], text[n : n + 1]) for text in texts for n in range(1, len(text))]
+    # The first pair never occurs: llama.cpp refuses an empty list.
+    return [f"{spell(a)} {spell(b)}" for a, b in dict.fromkeys([(b"\xff", b"\xff"), *pairs])]

@@ -1,0 +1,146 @@
+"""Where vocabularies come from: BPE or characters trained on texts, a table of characters, or GPT-2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from .errors import NanogptError
+from .tokenizer import EOT, LLAMA3_SPLIT, Tokenizer, spell
+
+TRAINING_SAMPLE = 10_000_000  # characters a BPE is trained on: training holds every distinct word in memory
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Train a byte-level BPE on the first TRAINING_SAMPLE characters of `texts`: same texts, same merges.
+
+    `vocab_size` counts the 256 bytes and `<|endoftext|>`; a small corpus may not fill it.
+    """
+    from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer as Tokenizers
+
+    bpe = Tokenizers(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[EOT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(_at_most(texts, TRAINING_SAMPLE), trainer)
+    return Tokenizer(json.loads(bpe.to_str()))
+
+
+def train_char(texts: Iterable[str]) -> Tokenizer:
+    """nanoGPT's character level: every character of `texts`, in code point order, after `<|endoftext|>`."""
+    letters: set[str] = set()
+    for text in texts:
+        letters.update(text)
+    return characters({c: i for i, c in enumerate(sorted(letters), 1)}, eot=0)
+
+
+def characters(ids: dict[str, int], eot: int) -> Tokenizer:
+    """A character-level tokenizer: character -> id, and the id of `<|endoftext|>`."""
+    return Tokenizer(_spec(ids, [], eot, split=None))
+
+
+def gpt2() -> Tokenizer:
+    """GPT-2's 50,257 tokens. tiktoken downloads them once. Raises NanogptError where it cannot."""
+    import tiktoken
+
+    try:
+        encoding = tiktoken.get_encoding("gpt2")
+    except Exception as ex:  # whatever the network layer raises
+        raise NanogptError(
+            "GPT-2's vocabulary is not on this machine and cannot be downloaded: set TIKTOKEN_CACHE_DIR "
+            "to a folder that has it, or do without it (train without --tokenizer gpt2, import with --meta)"
+        ) from ex
+    ranks = encoding._mergeable_ranks
+    vocab = {spell(token): rank for token, rank in ranks.items()}
+    merges = [
+        [spell(part) for part in _merge_of(token, rank, ranks)]
+        for token, rank in sorted(ranks.items(), key=lambda item: item[1])
+        if len(token) > 1
+    ]
+    return Tokenizer(_spec(vocab, merges, encoding.eot_token, split=encoding._pat_str))
+
+
+def _merge_of(token: bytes, rank: int, ranks: dict[bytes, int]) -> list[bytes]:
+    """The two tokens that `token` was merged from: BPE on its bytes with the merges before it alone."""
+    parts = [bytes([b]) for b in token]
+    while len(parts) > 2:
+        pairs = [ranks.get(a + b, rank) for a, b in pairwise(parts)]
+        at = pairs.index(min(pairs))
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return parts
+
+
+def _spec(vocab: dict[str, int], merges: list[list[str]], eot: int, split: str | None) -> dict[str, Any]:
+    """A tokenizer.json: byte-level BPE after a regex `split`, or single characters where it is None."""
+    byte_level = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": True,
+        "use_regex": False,
+    }
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": eot,
+                "content": EOT,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+        ],
+        "normalizer": None,
+        "pre_tokenizer": split
+        and {
+            "type": "Sequence",
+            "pretokenizers": [
+                {
+                    "type": "Split",
+                    "pattern": {"Regex": split},
+                    "behavior": "Isolated",
+                    "invert": False,
+                },
+                byte_level,
+            ],
+        },
+        "post_processor": None,
+        "decoder": byte_level if split else {"type": "Fuse"},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {EOT: eot, **vocab},  # else the tokenizers library gives <|endoftext|> the next free id
+            "merges": merges,
+        },
+    }
+
+
+def _at_most(texts: Iterable[str], characters: int) -> Iterator[str]:
+    """The first so many characters of `texts`."""
+    for text in texts:
+        yield text[:characters]
+        characters -= len(text)
+        if characters <= 0:
+            return
