@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from machine import machine
-from vs_nanogpt import train
+from vs_nanogpt import finish, train
 
 from datasette_nanogpt.training.plan import MAX_MODELS, SIZES
 
@@ -36,11 +36,12 @@ CELL = ("table", "megabytes", "minutes")
 def write_subset(database: str, table: str, megabytes: float, path: Path) -> bool:
     """Write so much of the rows that are trained on into the table `table` of a new database. False where
     there is not so much."""
-    from datasette_nanogpt.data.source import open_corpus, quote
-    from datasette_nanogpt.data.token_files import finish, spool
+    from datasette_nanogpt.data.corpus import open_corpus
+    from datasette_nanogpt.data.split import split_documents
+    from datasette_nanogpt.data.sqlite import quote
 
     documents = open_corpus(database, (table,)).documents()
-    split = finish(spool(documents, path.with_suffix(".txt"), seed=0))
+    split = finish(split_documents(documents, path.with_suffix(".txt"), seed=0))
     size = 0
     with sqlite3.connect(path) as db:
         db.execute(f"create table {quote(table)} (body text)")

@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from vs_nanogpt import finish
+
 ROW_WORDS = 320  # about 2 kB
 CEILING_BYTES = 20_000_000  # of the text that plain tiktoken is timed on
 
@@ -48,9 +50,8 @@ def make_table(path: Path, megabytes: float, html: bool = False, seed: int = 0) 
 
 def measure(path: Path, home: Path) -> dict:
     """Prepare the table twice, the second time from what was kept, and time tiktoken alone."""
+    from datasette_nanogpt.data.corpus import open_corpus
     from datasette_nanogpt.data.prepare import prepare
-    from datasette_nanogpt.data.source import open_corpus
-    from datasette_nanogpt.data.token_files import finish
     from datasette_nanogpt.training.process import peak_memory
 
     figures: dict[str, float] = {}

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any
 from machine import machine
 
 if TYPE_CHECKING:
-    from datasette_nanogpt.data.token_files import Spool
+    from datasette_nanogpt.data.split import Split
 
 CURVE = Path(__file__).with_name("nanogpt_curve.json")
 RECIPE = {
@@ -82,6 +82,15 @@ def train(database: str, table: str, **options: Any) -> Iterator[tuple[float, di
                 raise
         if process.returncode:
             sys.exit(process.returncode)
+
+
+def finish(steps):
+    """Run a generator to its end; returns what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def run_child(options: dict) -> None:
@@ -201,11 +210,13 @@ def search(database: str, table: str, target: float, budgets: list, seed: int, d
 # ---- the text itself, and PPMd on it
 
 
-def spooled(database: str, table: str, folder: Path) -> Spool:
-    from datasette_nanogpt.data.source import open_corpus
-    from datasette_nanogpt.data.token_files import finish, spool
+def split_text(database: str, table: str, folder: Path) -> Split:
+    from datasette_nanogpt.data.corpus import open_corpus
+    from datasette_nanogpt.data.split import split_documents
 
-    return finish(spool(open_corpus(database, [table]).documents(), folder / "documents", SPLIT_SEED))
+    return finish(
+        split_documents(open_corpus(database, [table]).documents(), folder / "documents", SPLIT_SEED)
+    )
 
 
 def ppmd(train_text: bytes, val_text: bytes, val_bytes: int) -> dict:
@@ -230,7 +241,7 @@ def compare(args: argparse.Namespace) -> dict:
     found: dict = {"table": args.table, "date": datetime.now(UTC).date().isoformat()}
     found["machine"] = machine()
     with tempfile.TemporaryDirectory() as folder:
-        text = spooled(args.database, args.table, Path(folder))
+        text = split_text(args.database, args.table, Path(folder))
         found |= {"train_bytes": text.train_bytes, "val_bytes": text.val_bytes, "sha256": text.sha256}
         curve = None
         if "curve" not in args.skip:

@@ -1,13 +1,21 @@
-"""The hook we offer to other Datasette plugins."""
+"""The hook that other Datasette plugins can implement."""
 
-from pluggy import HookspecMarker
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Literal
+
+from pluggy import HookCaller, HookspecMarker
 
 hookspec = HookspecMarker("datasette")
 
 
 @hookspec(firstresult=True)
-def nanogpt_document(database: str, table: str, row: dict):
-    """How one row becomes the text to train on; the first plugin with an answer decides.
+def nanogpt_document(
+    database: str, table: str, row: Mapping[str, str | int | float | bytes | None]
+) -> str | Literal[False] | None:
+    """The text to train on that one row becomes; the first plugin with an answer decides.
 
     Implement it in any Datasette plugin with `from datasette import hookimpl`:
 
@@ -23,14 +31,12 @@ def nanogpt_document(database: str, table: str, row: dict):
     """
 
 
-def document_hook():
+def document_hook() -> HookCaller | None:
     """`pm.hook.nanogpt_document`, or None while no plugin implements it."""
     from datasette.plugins import pm
 
     hook = getattr(pm.hook, "nanogpt_document", None)
     if hook is None or not hook.has_spec():
-        import sys
-
         pm.add_hookspecs(sys.modules[__name__])
         hook = pm.hook.nanogpt_document
     return hook if hook.get_hookimpls() else None

@@ -71,23 +71,24 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
     from llm_nanogpt.score import score as score_text
 
     from .data.model_rows import open_rows
-    from .data.provenance import seen_in_training
+    from .data.provenance import Provenance
     from .data.score_table import ScoreTable
+    from .data.source import Selection
 
     opened = open_model(folder_of(name), "cpu")
-    source = db and open_rows(opened.checkpoint, db, table, title=title, body=body, where=where)
+    source = db and open_rows(opened.checkpoint, db, table, Selection(title, body, where))
     target = save_table and ScoreTable(source, save_table)
-    seen = seen_in_training(opened.checkpoint) if db else lambda ids: None
+    split_of = Provenance(opened.checkpoint).split_of if db else lambda ids: None
     rows: list[dict[str, Any]] = []
     totals = Totals()  # by how training saw them
     shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
-    for keys, text in source.keyed_documents_at_once() if db else [({}, file.read().rstrip("\n"))]:
+    for keys, text in source.keyed_documents_from_copy() if db else [({}, file.read().rstrip("\n"))]:
         if not (text or db):
             raise NanogptError("There is no text to score: the file is empty")
         found = score_text(opened, text)
         told = {**keys, **found.as_json()}
         if db:
-            told["seen"] = seen(found.tokens[:-1])
+            told["seen"] = split_of(found.tokens[:-1])
             totals.add(told["seen"], found)
         if target:
             rows.append({**told, "model": opened.version})

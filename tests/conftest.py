@@ -22,6 +22,15 @@ TEXTS = [
 ]
 
 
+def finish(steps):
+    """Run a generator to its end; returns what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """An empty home for models; llm's own folder is moved too, so that no test sees the user's files."""

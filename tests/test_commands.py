@@ -367,11 +367,11 @@ def test_score_refusals(trained, blog):
     assert "go with --db and --table" in refused("score", name, "-", "--save-table", "s", input="x")
     assert "no table 'nowhere'" in refused("score", name, "--db", blog, "--table", "nowhere")
     table = ["score", name, "--db", blog, "--table"]
-    assert "of something else" in refused(*table, "posts", "--save-table", "other")
-    assert "of something else" in refused(*table, "posts", "--save-table", "posts")
+    assert "has other columns than scores" in refused(*table, "posts", "--save-table", "other")
+    assert "has other columns than scores" in refused(*table, "posts", "--save-table", "posts")
     assert "is a view" in refused(*table, "view", "--save-table", "scores")
     sqlite_utils.Database(blog)["phone"].insert({"Model": "x", "body": "text"}, pk="Model")
-    assert "a key named model" in refused(*table, "phone", "--save-table", "scores")
+    assert "is named model" in refused(*table, "phone", "--save-table", "scores")
     assert "scores" not in sqlite_utils.Database(blog).table_names()
 
 

@@ -23,13 +23,13 @@ def test_demo_database(tmp_path):
     assert 1_000_000 < sum(len(title) + len(body) for _, title, body in built) < 4_000_000
     bodies = [body for *_, body in built]
     assert len(set(bodies)) == count
-    assert min(map(len, bodies)) >= demo.SHORTEST
+    assert min(map(len, bodies)) >= demo.MIN_CHARS
     titles = {title for _, title, _ in built}
     assert {'The "assert" statement', "argparse", "json.load", "collections.Counter.elements"} <= titles
     assert not {title.partition(".")[0] for title in titles} & demo._SKIPPED
 
     found = open_source(str(path), "python_docs")
-    assert (found.title, found.body, found.is_html) == ("title", ("body",), frozenset())
+    assert (found.title, found.body, found.html_columns) == ("title", ("body",), frozenset())
     assert sum(1 for _ in found.documents()) == count
 
     assert build_demo_db(path) == count  # its own is built again, the same

@@ -10,14 +10,15 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import TEXTS
+from conftest import TEXTS, finish
 
-from datasette_nanogpt.data import deduplicate as likeness
-from datasette_nanogpt.data import prepare
-from datasette_nanogpt.data.deduplicate import Likeness
+from datasette_nanogpt.data import deduplicate, prepare
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.deduplicate import NearDuplicates
+from datasette_nanogpt.data.prepare import TokenizerChoice
 from datasette_nanogpt.data.prepare import prepare as prepare_corpus
-from datasette_nanogpt.data.source import open_corpus
-from datasette_nanogpt.data.token_files import finish, open_tokens, spool
+from datasette_nanogpt.data.split import split_documents
+from datasette_nanogpt.data.token_files import open_tokens
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import cache_bytes, cache_folder
 
@@ -38,10 +39,12 @@ def blog(tmp_path):
     return path
 
 
-def prepared(path, folder, home, **options):
+def prepared(path, folder, home, tokenizer="bpe", **options):
     folder.mkdir(parents=True)
     corpus = open_corpus(str(path), ["t"])
-    tokenizer, counts = finish(prepare_corpus(corpus, folder, home, vocab_size=400, **options))
+    tokenizer, counts = finish(
+        prepare_corpus(corpus, folder, home, tokenizer=TokenizerChoice(tokenizer, 400), **options)
+    )
     return corpus, tokenizer, counts
 
 
@@ -111,14 +114,14 @@ def test_disk_is_looked_at_before(blog, home, tmp_path, monkeypatch):
 FULL = """
 import resource, sys
 from pathlib import Path
-from datasette_nanogpt.data.token_files import finish
-from datasette_nanogpt.data.prepare import prepare
-from datasette_nanogpt.data.source import open_corpus
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.prepare import TokenizerChoice, prepare
 from llm_nanogpt.errors import NanogptError
 path, folder, home, tokenizer, limit = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 try:
-    finish(prepare(open_corpus(path, ["t"]), Path(folder), Path(home), tokenizer=tokenizer))
+    corpus = open_corpus(path, ["t"])
+    list(prepare(corpus, Path(folder), Path(home), tokenizer=TokenizerChoice(tokenizer)))
 except NanogptError as error:
     print(error)
 """
@@ -157,7 +160,7 @@ def test_too_little_to_hold_out(tmp_path, home):
     with sqlite3.connect(path) as db:
         db.execute("create table t (body text)")
         db.executemany("insert into t values (?)", [(f"row {i}",) for i in range(9)])
-    with pytest.raises(NanogptError, match="too little text to hold any of it out"):
+    with pytest.raises(NanogptError, match="too little text to hold out any of it"):
         prepared(path, tmp_path / "a", home)
 
 
@@ -176,7 +179,7 @@ def edited(text, edits, rng):
 def groups(texts, folder):
     data = [text.encode() for text in texts]
     digests = np.array([zlib.crc32(document) for document in data], dtype=np.uint64)
-    with Likeness(folder) as found:
+    with NearDuplicates(folder) as found:
         for start in range(0, len(data), 7):
             found.add(data[start : start + 7], digests[start : start + 7])
         return found.groups(np.arange(len(data)))
@@ -193,7 +196,7 @@ def groups(texts, folder):
         lambda i: str(i),
     ],
 )
-def test_only_what_is_alike_is_grouped(tmp_path, make):
+def test_only_near_duplicates_are_grouped(tmp_path, make):
     texts = [make(i) for i in range(300)]
     assert len(set(groups(texts, tmp_path))) == 300
 
@@ -205,11 +208,11 @@ def test_copies_with_a_few_changes_are_grouped(tmp_path, monkeypatch):
     found = groups(first + copies, tmp_path)
     assert (found[200:] == np.arange(200)).mean() > 0.9
     assert len(set(found[:200])) == 200
-    monkeypatch.setattr(likeness, "AT_ONCE", 1000)  # a document is hashed in parts
+    monkeypatch.setattr(deduplicate, "CHUNK_BYTES", 1000)  # a document is hashed in parts
     assert np.array_equal(found, groups(first + copies, tmp_path))
 
 
-def test_likeness_carries_over(tmp_path):
+def test_groups_of_near_duplicates_are_transitive(tmp_path):
     rng = random.Random(1)
     chain = essays(1)
     for _ in range(30):
@@ -232,17 +235,17 @@ def test_planted_copies_do_not_flatter_the_score(tmp_path, monkeypatch):
     rng.shuffle(texts)
 
     def leak():
-        found = spool_of(texts)
+        found = split_of(texts)
         assert len(found.train) + len(found.val) == 600 and 30 <= len(found.val) <= 60
         return copied(*(list(found.texts(spans)) for spans in (found.val, found.train)))
 
-    def spool_of(texts):
-        return finish(spool(iter(texts), tmp_path / "documents", 0))
+    def split_of(texts):
+        return finish(split_documents(iter(texts), tmp_path / "documents", 0))
 
     together = leak()
-    found = spool_of(texts)
-    assert found.alike > 550 and not found.divided
-    monkeypatch.setattr(Likeness, "groups", lambda self, chosen: np.arange(len(chosen)))
+    found = split_of(texts)
+    assert found.near_duplicates > 550 and not found.near_duplicates_divided
+    monkeypatch.setattr(NearDuplicates, "groups", lambda self, chosen: np.arange(len(chosen)))
     apart = leak()
     assert apart > 0.5 and together < 0.05
 
@@ -250,5 +253,5 @@ def test_planted_copies_do_not_flatter_the_score(tmp_path, monkeypatch):
 def test_a_table_of_nothing_but_copies_is_divided_and_says_so(tmp_path):
     rng = random.Random(3)
     (text,) = essays(1)
-    found = finish(spool((edited(text, 3, rng) for _ in range(100)), tmp_path / "documents", 0))
-    assert found.divided and found.alike == found.documents and len(found.val) == 10
+    found = finish(split_documents((edited(text, 3, rng) for _ in range(100)), tmp_path / "documents", 0))
+    assert found.near_duplicates_divided and found.near_duplicates == found.documents and len(found.val) == 10

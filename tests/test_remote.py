@@ -13,12 +13,13 @@ from itertools import chain, repeat
 
 import httpx2
 import pytest
+from conftest import finish
 from datasette import hookimpl
 from datasette.plugins import pm
 
-from datasette_nanogpt.data import remote
-from datasette_nanogpt.data.source import open_corpus
-from datasette_nanogpt.data.token_files import finish
+from datasette_nanogpt.data import datasette_client
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.source import Selection
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import cache_folder, nanogpt_home
 
@@ -102,7 +103,7 @@ def datasette(request, database, tmp_path_factory):
 @pytest.fixture
 def proxy(datasette, monkeypatch):
     """A proxy before the server; `failures` says what becomes of each request: None to let it through."""
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(datasette_client, "FIRST_WAIT", 0.01)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -148,14 +149,14 @@ def proxy(datasette, monkeypatch):
     proxy.server_close()
 
 
-def fetch(*args, **options):
-    corpus = open_corpus(*args, **options)
+def fetch(url, tables=(), *, token=None, refresh=False, **selection):
+    corpus = open_corpus(url, tables, Selection(**selection), token=token, refresh=refresh)
     finish(corpus.load())
     return corpus
 
 
-def same_as_here(corpus, database, *tables, **options):
-    here = open_corpus(str(database), tables, **options)
+def same_as_here(corpus, database, *tables, **selection):
+    here = open_corpus(str(database), tables, Selection(**selection))
     assert sorted(corpus.documents()) == sorted(here.documents())  # Datasette sorts by primary key
     assert [s.skipped for s in corpus.sources] == [s.skipped for s in here.sources]
     assert corpus.row_count == here.row_count
@@ -196,9 +197,9 @@ def test_every_kind(proxy, database, tables, options):
 
 
 def test_a_fetch_that_was_cut_off_goes_on(proxy, database, monkeypatch):
-    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    monkeypatch.setattr(datasette_client, "ATTEMPTS", 2)
     proxy.failures = chain([None] * 3, repeat("drop"))  # the sample and two pages
-    with pytest.raises(NanogptError, match="does not answer .*what was fetched is kept"):
+    with pytest.raises(NanogptError, match="does not answer .*what was fetched so far is kept"):
         fetch(proxy.url, ["entry"])
     proxy.failures = repeat(None)
     proxy.requests.clear()
@@ -222,9 +223,9 @@ def test_the_copy_is_used_until_it_is_refreshed(proxy):
 
 def test_tokens(proxy):
     private = proxy.url.replace("my~20blog", "private")
-    with pytest.raises(NanogptError, match="--token"):
+    with pytest.raises(NanogptError, match="give an API token"):
         open_corpus(private, ["bare"])
-    with pytest.raises(NanogptError, match="--token"):
+    with pytest.raises(NanogptError, match="give an API token"):
         open_corpus(private, ["bare"], token="wrong")
     assert list(fetch(private, ["bare"], token=TOKEN).documents()) == ["one", "two"]
     kept = [path.read_bytes() for path in cache_folder(nanogpt_home()).rglob("*") if path.is_file()]
@@ -244,9 +245,9 @@ def test_a_token_in_the_environment_is_for_urls_alone(proxy, database, monkeypat
 
 
 def test_mistakes_are_one_line(proxy, monkeypatch):
-    def fails(*args, **options):
+    def fails(url, tables=(), **selection):
         with pytest.raises(NanogptError) as error:
-            open_corpus(*args, **options)
+            open_corpus(url, tables, Selection(**selection))
         assert "\n" not in str(error.value)
         return str(error.value)
 
@@ -256,10 +257,10 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "no such column: nope" in fails(proxy.url, ["entry"], where="nope")
     assert "syntax error" in fails(proxy.url, [], sql="select nope nope nope")
     assert "has no column y" in fails(proxy.url, ["entry"], body=["y"])
-    assert "--where 'id < 0' yields no rows" in fails(proxy.url, ["entry"], where="id < 0")
+    assert "The condition 'id < 0' returns no rows" in fails(proxy.url, ["entry"], where="id < 0")
     assert f"datasette nanogpt-train '{proxy.url}' entry" in fails(f"{proxy.url}/entry/")
     assert "If" not in fails(proxy.url)
-    monkeypatch.setattr(remote, "FIRST_ATTEMPTS", 2)
+    monkeypatch.setattr(datasette_client, "FIRST_ATTEMPTS", 2)
     proxy.failures = repeat(502)
     assert "does not answer (status 502)" in fails(proxy.url, ["entry"])
     proxy.failures = repeat("drop")

@@ -13,8 +13,9 @@ from datasette.plugins import pm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data import source
-from datasette_nanogpt.data.source import open_corpus, open_source
+from datasette_nanogpt.data import sqlite
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.source import Selection, open_source
 from llm_nanogpt.errors import NanogptError
 
 
@@ -36,8 +37,8 @@ def make(tmp_path):
     return write
 
 
-def read(*args, **options):
-    return list(open_source(*args, **options).documents())
+def read(path, table, **selection):
+    return list(open_source(path, table, Selection(**selection)).documents())
 
 
 def test_title_and_body(make):
@@ -45,7 +46,7 @@ def test_title_and_body(make):
     found = open_source(path, "T")
     assert (found.table, found.title, found.body, found.row_count) == ("t", "title", ("body",), 4)
     assert found.database.is_absolute()
-    assert not found.is_html
+    assert not found.html_columns
     assert list(found.documents()) == ["First\n\none\nline", "Second\n\ntwo", "three", "4"]
     assert list(found.documents()) == read(path, "t")
 
@@ -77,21 +78,21 @@ def test_columns_are_named(make):
     assert read(path, "t", title="B", body=["n", "a"]) == ["b\n\n1.5\n\na"]
     assert read(path, "t", body=["a"]) == ["t\n\na"]
     assert read(path, "t", title="", body=["a"]) == ["a"]
-    assert open_source(path, "t", body=["title"]).title is None
-    assert open_source(path, "t", title="a").body == ("b",)
+    assert open_source(path, "t", Selection(body=["title"])).title is None
+    assert open_source(path, "t", Selection(title="a")).body == ("b",)
 
 
 def test_where(make):
     path = make(rows=[(i, f"t{i}", f"b{i}") for i in range(9)])
     assert read(path, "t", where="id > 6 -- late ones") == ["t7\n\nb7", "t8\n\nb8"]
-    assert open_source(path, "t", where="id > 6").row_count == 2
+    assert open_source(path, "t", Selection(where="id > 6")).row_count == 2
 
 
 def test_html_is_told_by_the_column(make):
     html = [(i, f"Q&amp;A {i}", f"<p>Fish &amp; <b>chips</b> {i}</p>") for i in range(3)]
     short = [(3, "x", "Only <i>inline</i> &lt;"), (4, "y", "two\nlines")]
     path = make(rows=html + short)
-    assert open_source(path, "t").is_html == {"body"}
+    assert open_source(path, "t").html_columns == {"body"}
     assert read(path, "t")[2:] == ["Q&A 2\n\nFish & chips 2", "x\n\nOnly inline <", "y\n\ntwo\nlines"]
     plain = make(rows=[(1, "&amp;", "a < b"), (2, "x", "# Use\n\n`<p>` and <b>")], name="plain.db")
     assert read(plain, "t") == ["&amp;\n\na < b", "x\n\n# Use\n\n`<p>` and <b>"]
@@ -102,7 +103,7 @@ def test_what_is_not_text_is_counted(make):
     path = make(rows=rows)
     with sqlite3.connect(path) as db:
         db.execute("insert into t values (6, 'caf\u00e9', cast(x'636166e9' as text))")
-    found = open_source(path, "t", body=["body"])
+    found = open_source(path, "t", Selection(body=["body"]))
     assert list(found.documents()) == ["3\n\n42", "t"]
     assert found.skipped == {"no text": 2, "BLOB": 1, "not UTF-8": 1}
     list(found.documents())
@@ -132,7 +133,7 @@ def test_every_row_is_a_document_or_counted(tmp_path, rows):
     with db:
         db.executemany("insert into t values (?, ?)", rows)
     db.close()
-    found = open_source(path, "t", title="title", body=["body"])
+    found = open_source(path, "t", Selection(title="title", body=["body"]))
     documents = list(found.documents())
     assert all(documents)
     assert len(documents) + found.skipped.total() == found.row_count == len(rows)
@@ -207,9 +208,9 @@ def test_documents_may_be_read_by_another_thread(make):
     assert rest == ["c\n\nd"]
 
 
-def fails(*args, **options):
+def fails(path, table, **selection):
     with pytest.raises(NanogptError) as error:
-        read(*args, **options)
+        read(path, table, **selection)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -220,14 +221,14 @@ def test_errors(make, tmp_path):
     assert not (tmp_path / "no.db").exists()
     assert "folder" in fails(str(tmp_path), "t")
     (tmp_path / "notes.csv").write_text("a,b\n" * 999)
-    assert "not an SQLite database" in fails(str(tmp_path / "notes.csv"), "t")
+    assert "not a SQLite database" in fails(str(tmp_path / "notes.csv"), "t")
     (tmp_path / "empty.db").touch()
     assert "no tables" in fails(str(tmp_path / "empty.db"), "t")
     assert "has no column x, y. It has: id, title, body." in fails(path, "t", title="x", body=["y", "body"])
     assert "no such column: z. The columns are: id, title, body." in fails(path, "t", where="z = 1")
     assert "syntax error" in fails(path, "t", where="id = 1; drop table t")
     assert "does not work" in fails(path, "t", where="id = ?")
-    assert "No row" in fails(path, "t", where="id > 1")
+    assert "No row matches the condition" in fails(path, "t", where="id > 1")
     assert "empty" in fails(make(name="0.db"), "t")
     numbers = make("create table t (id integer, n real)", rows=[(1, 2.5)], name="n.db")
     assert "no column of text. It has: id, n." in fails(numbers, "t")
@@ -246,7 +247,7 @@ def test_tables_are_listed(make):
 
 
 def test_locked(make, monkeypatch):
-    monkeypatch.setattr(source, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     path = make(rows=[(1, "a", "b")])
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("begin exclusive")
@@ -310,7 +311,7 @@ def test_a_query_is_a_table(make):
     sql = (
         "with late as (select * from t where id > 6)\n select id, upper(title) title, body from late; -- late"
     )
-    corpus = open_corpus(path, sql=sql.replace("; -- late", ";"))
+    corpus = open_corpus(path, selection=Selection(sql=sql.replace("; -- late", ";")))
     assert list(corpus.documents()) == ["T7\n\nb7", "T8\n\nb8"]
     assert (corpus.name, corpus.row_count) == (sql.replace("; -- late", ";"), 2)
     assert read(path, "query", sql="select title, body from t -- all", where="title = 't3'") == ["t3\n\nb3"]
@@ -320,21 +321,21 @@ def test_a_query_is_a_table(make):
 
 def test_mistakes_in_a_query(make):
     path = make(rows=[(1, "a", "b")])
-    assert "--sql 'select x from t' does not work: no such column: x." in fails(
+    assert "The query 'select x from t' does not work: no such column: x." in fails(
         path, "q", sql="select\nx from t"
     )
     for sql in ("delete from t", "select 1; drop table t", "", "select * from t) -- "):
-        assert "--sql" in fails(path, "q", sql=sql), sql
-    assert fails(path, "query", sql="select 1").startswith(
-        "The query of --sql has no column of text. It has: 1."
-    )
-    assert "The query of --sql has no column x." in fails(path, "query", sql="select * from t", body=["x"])
+        assert "The query" in fails(path, "q", sql=sql), sql
+    assert fails(path, "query", sql="select 1").startswith("The query has no column of text. It has: 1.")
+    assert "The query has no column x." in fails(path, "query", sql="select * from t", body=["x"])
     wrong = fails(path, "query", sql="select title, body from t", where="nope = 1")
-    assert wrong.startswith("--where 'nope = 1' does not work: no such column: nope. The columns are: title")
-    assert "--sql yields no rows" in fails(path, "q", sql="select * from t where 0")
+    assert wrong.startswith(
+        "The condition 'nope = 1' does not work: no such column: nope. The columns are: title"
+    )
+    assert "The query returns no rows" in fails(path, "q", sql="select * from t where 0")
     assert read(path, "t") == ["a\n\nb"]
-    with pytest.raises(NanogptError, match="--sql: one of the two"):
-        open_corpus(path, ["t"], sql="select 1")
+    with pytest.raises(NanogptError, match="not both"):
+        open_corpus(path, ["t"], Selection(sql="select 1"))
     with pytest.raises(NanogptError, match="URL"):
         open_corpus(path, ["t"], token="x")
 
@@ -344,7 +345,7 @@ def test_who_names_no_table_is_told_what_there_is(make, tmp_path):
     with pytest.raises(NanogptError) as told:
         open_corpus(path)
     assert str(told.value) == (
-        f"Name the table to train on. {path} has: t, v. So: datasette nanogpt-train '{path}' t"
+        f"Name the table to train on. {path} has: t, v. For example: datasette nanogpt-train '{path}' t"
     )
     for database, why in (
         (tmp_path / "none.db", "no file"),
@@ -379,13 +380,13 @@ def test_several_tables_are_one_corpus(make):
         ("n", 1, {}),
         ("e", 1, {"no text": 1}),
     ]
-    corpus = open_corpus(path, ["t", "n"], title="", body=["notes", "body"])  # of each what it has
+    corpus = open_corpus(path, ["t", "n"], Selection("", ["notes", "body"]))  # of each what it has
     assert list(corpus.documents()) == ["b", "some longer notes"]
     with pytest.raises(NanogptError) as error:
         open_corpus(path, ["t", "x", "y"])
     assert len(str(error.value).splitlines()) == 2
     with pytest.raises(NanogptError, match="None of the tables has a column z."):
-        open_corpus(path, ["t", "n"], body=["z"])
+        open_corpus(path, ["t", "n"], Selection(body=["z"]))
 
 
 def test_rows_come_with_their_keys(make):
@@ -402,7 +403,7 @@ def test_rows_come_with_their_keys(make):
     for table, keys in (("t", {"rowid": 1}), ("c", {"a": "a", "b": "b"}), ("i", {"id": 7}), ("v", {})):
         source = open_source(path, table)
         assert [key for key, _ in source.keyed_documents()] == [keys]
-        assert [*source.keyed_documents_at_once()] == [*source.keyed_documents()]
+        assert [*source.keyed_documents_from_copy()] == [*source.keyed_documents()]
 
 
 def test_the_digest_tells_what_is_read(make):
@@ -410,7 +411,8 @@ def test_the_digest_tells_what_is_read(make):
     digest, size = open_corpus(path, ["t"]).digest()
     assert size == 4
     assert open_corpus(path, ["t"]).digest()[0] == digest
-    others = [open_corpus(path, ["t"], body=["title"]), open_corpus(path, ["t"], where="title is null")]
+    selections = [Selection(body=["title"]), Selection(where="title is null")]
+    others = [open_corpus(path, ["t"], selection) for selection in selections]
     with sqlite3.connect(path) as db:
         db.execute("update t set n = 3")  # not read
     assert open_corpus(path, ["t"]).digest()[0] == digest
@@ -419,7 +421,7 @@ def test_the_digest_tells_what_is_read(make):
         other = make("create table t (title, body)", rows=[("a", "b"), (None, "é")], name=f"{len(others)}.db")
         with sqlite3.connect(other) as db:
             db.execute(f"update t set {change} where title = 'a'")
-        others.append(open_corpus(other, ["t"], title="title", body=["body"]))
+        others.append(open_corpus(other, ["t"], Selection("title", ["body"])))
     digests = {digest, *(corpus.digest()[0] for corpus in others)}
     assert len(digests) == 1 + len(others)
 
@@ -542,14 +544,14 @@ def test_read_only_media():
                 os.chmod(folder, 0o755)
 
         assert read_there(0o444) == "['x']"
-        assert "You may not read" in read_there(0o000)
+        assert "do not have permission to read" in read_there(0o000)
         os.chmod(path, 0o644)
         writer = sqlite3.connect(path)
         writer.execute("insert into t values ('y')")
         writer.commit()
         assert read_there(0o444) == "['x', 'y']"
         os.chmod(f"{path}-wal", 0)
-        assert "copy both files" in read_there(0o444)
+        assert "Copy both files" in read_there(0o444)
         writer.close()
 
 
@@ -569,7 +571,7 @@ def test_rows_that_are_scored_may_be_written_meanwhile(tmp_path):
     with sqlite3.connect(path) as db:
         db.execute("create table t (body text)")
         db.executemany("insert into t values (?)", [(f"row {i}" * 50,) for i in range(3000)])
-    documents = open_source(str(path), "t").keyed_documents_at_once()
+    documents = open_source(str(path), "t").keyed_documents_from_copy()
     next(documents)
     with sqlite3.connect(path, timeout=0) as db:
         db.execute("update t set body = 'another'")

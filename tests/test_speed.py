@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import test_trainer
 import torch
-from conftest import tiny_config
+from conftest import finish, tiny_config
 from torch.utils.flop_counter import FlopCounterMode
 
-from datasette_nanogpt.data.token_files import finish
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training.autotune import autotune, mps_differs, trial_batch

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data.html import document, html_to_text, looks_like_html
+from datasette_nanogpt.data.documents import join_document
+from datasette_nanogpt.data.html import html_to_text, looks_like_html
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_any_html_has_a_text(pieces):
 
 @given(st.text())
 def test_any_string_is_a_document(text):
-    for made in (document(text, [text]), html_to_text(text)):
+    for made in (join_document(text, [text]), html_to_text(text)):
         made.encode()
         assert made == made.rstrip()
 
@@ -117,9 +118,11 @@ def test_text_and_markdown_are_left_alone(text):
 
 def test_document():
     body = "\r\n    indented\rlines\r\n\x00\x07\ufeff\ud800end  \n\n"
-    assert document(" A\n title ", [body, " \n", "more"]) == "A title\n\n    indented\nlines\nend\n\nmore"
-    assert document(None, ["x"]) == document("x", []) == "x"
-    assert document("", ["\x00", "\n"]) == ""
+    assert (
+        join_document(" A\n title ", [body, " \n", "more"]) == "A title\n\n    indented\nlines\nend\n\nmore"
+    )
+    assert join_document(None, ["x"]) == join_document("x", []) == "x"
+    assert join_document("", ["\x00", "\n"]) == ""
 
 
 @pytest.mark.parametrize("unit", ["<div>a", "<ul><li>a", "<sup>a", "<table><tr><td>a", "<b><font>a<p>"])

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS, tiny_config
+from conftest import TEXTS, finish, tiny_config
 
-from datasette_nanogpt.data.token_files import finish, open_tokens, write_tokens
+from datasette_nanogpt.data.token_files import open_tokens, write_tokens
 from datasette_nanogpt.events import Busy, Evaluation, Note, Step
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.lr_schedule import Stop

@@ -17,7 +17,7 @@ from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
 
-from datasette_nanogpt.data.memorization import WORDS, recited
+from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.runs import find_run, find_runs
@@ -105,7 +105,7 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     ]
     sqlite_utils.Database(database)["odd"].insert_all(rows)
     page = await datasette.client.get(path_of("odd"), actor=ROOT)
-    assert page.text.count(message) == 1 and "set Text column to a" in page.text
+    assert page.text.count(message) == 1 and "column to read as text" in page.text
     assert "<details open>" in page.text
     told = {"body": "other", "minutes": "1"}
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
@@ -486,7 +486,9 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     assert ">\nRow</textarea>" in page.text and "llm -m nanogpt-blog Row" in page.text
     one, two = [await lines_of(datasette, prompt="Row", seed=7, samples=2, max_tokens=20) for _ in "ab"]
     texts = "".join(line.get("text", "\0" if "sample" in line else "") for line in one).split("\0")
-    looked = 300 if any(len(text.split()) >= WORDS for text in texts) else 0  # too short to recite anything
+    looked = (
+        300 if any(len(text.split()) >= MIN_WORDS for text in texts) else 0
+    )  # too short to recite anything
     assert one == two and (one[-1]["rows"], one[-1]["all_rows"]) == (looked, True)
     assert "-o seed 7" in one[-1]["llm"] and "seed=7" in one[-1]["python"]
     assert [line["seed"] for line in one if "seed" in line] == [7, 8]
@@ -553,21 +555,21 @@ def test_passages_are_found_and_linked_to_their_rows():
     rows = [("t", {"id": 1}, "zero one two three four five six seven eight nine ten")]
     rows.append(("t", {"id": 2}, "one two three\nfour five six seven eight NINE"))
     text = "Say ☕ one two  three four five six seven eight nine and more, one two three"
-    (found,), looked, whole = recited([text], rows)
+    (found,), looked, whole = find_memorized([text], rows)
     (passage,) = found.passages
     assert text[passage.start : passage.end] == "one two  three four five six seven eight nine"
     assert (passage.words, passage.keys, found.longest, looked, whole) == (9, {"id": 1}, 9, 2, True)
-    assert found.share == 9 / 16
-    assert recited(["one two three four five six seven"], rows)[0][0].passages == []
+    assert found.fraction == 9 / 16
+    assert find_memorized(["one two three four five six seven"], rows)[0][0].passages == []
 
 
 def test_a_word_over_and_over_is_found_in_time(monkeypatch):
     rows = [("t", {"id": 1}, "the " * 3000)]
     began = time.monotonic()
-    (found,), _, whole = recited(["so " + "the " * 300], rows)
+    (found,), _, whole = find_memorized(["so " + "the " * 300], rows)
     assert time.monotonic() - began < 5 and whole and found.longest == 300  # compared one by one: 40 s
     monkeypatch.setattr("datasette_nanogpt.data.memorization.SECONDS", 0.0)
-    assert not recited(["the " * 300], rows)[2]
+    assert not find_memorized(["the " * 300], rows)[2]
 
 
 # ---- The chart

@@ -1,4 +1,6 @@
-"""A database to try things on: the documentation that every CPython carries."""
+"""A database to try things on: the documentation that comes with every CPython."""
+
+from __future__ import annotations
 
 import ast
 import os
@@ -8,39 +10,52 @@ import sysconfig
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 
 from llm_nanogpt.errors import NanogptError
 
-from .html import document
+from .documents import join_document
 
 SCHEMA = "CREATE TABLE python_docs (id INTEGER PRIMARY KEY, title TEXT, body TEXT)"
-SHORTEST = 80  # characters; what is shorter tells a name again, not a thing to learn
-_SKIPPED = {"__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "pydoc_data"} | {
-    *("site-packages", "test", "tests", "turtledemo")
-}
+MIN_CHARS = 80  # of a text; shorter docstrings mostly repeat a name
+# Folders of the standard library: tests, other people's packages, and what repeats the topics.
+_SKIPPED = frozenset(
+    [
+        "__pycache__",
+        "dist-packages",
+        "ensurepip",
+        "idlelib",
+        "lib2to3",
+        "pydoc_data",
+        "site-packages",
+        "test",
+        "tests",
+        "turtledemo",
+    ]
+)
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def build_demo_db(path: str | os.PathLike) -> int:
-    """Write table `python_docs` (id, title, body) to a new database; the number of its rows.
+def build_demo_db(path: str | os.PathLike[str]) -> int:
+    """Write table `python_docs` (id, title, body) to a new database; returns the number of its rows.
 
     The same Python gives the same rows. Replaces only what this function made; raises
     NanogptError for any other file there, or where Python came without its documentation.
     """
     path = Path(path).expanduser()
-    _check_ours(path)
+    _check_replaceable(path)
     seen: set[str] = set()
     rows = []
     for title, text in chain(_topics(), _docstrings()):
-        body = document(None, [text])
-        if len(body) >= SHORTEST and body not in seen:
+        body = join_document(None, [text])
+        if len(body) >= MIN_CHARS and body not in seen:
             seen.add(body)
             rows.append((title, body))
     if not rows:
         raise NanogptError(
-            "This Python carries neither its documentation nor the source of its standard library: "
+            "This Python comes with neither its documentation nor the source of its standard library: "
             "use one from python.org, uv or your system's packages."
         )
     # Named by process, so that two builds at once do not meet.
@@ -53,34 +68,34 @@ def build_demo_db(path: str | os.PathLike) -> int:
         db.close()
         os.replace(half, path)
     except (OSError, sqlite3.Error) as error:
-        raise NanogptError(f"Cannot write {path}: {error}. Choose another place.") from error
+        raise NanogptError(f"Cannot write {path}: {error}. Choose another folder.") from error
     finally:
         half.unlink(missing_ok=True)
     return len(rows)
 
 
-def _check_ours(path: Path):
-    """Raise unless `path` is free, empty, or holds our table and nothing else."""
+def _check_replaceable(path: Path) -> None:
+    """Raise NanogptError unless there is nothing at `path`, or a database with our table or none."""
     if not path.exists():
         return
     if path.is_file():
-        try:
-            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-            found = db.execute("select sql from sqlite_master").fetchall()
-            db.close()
-        except sqlite3.Error:
-            found = None
-        # A file of changes beside it would be played into the new database.
-        if found in ([], [(SCHEMA,)]) and not path.with_name(f"{path.name}-wal").exists():
+        tables = None
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db,
+        ):
+            tables = db.execute("select sql from sqlite_master").fetchall()
+        # SQLite would apply the changes in a log beside it to the new database.
+        if tables in ([], [(SCHEMA,)]) and not path.with_name(f"{path.name}-wal").exists():
             return
-    raise NanogptError(f"{path} holds something else: name a new file, or delete that one.")
+    raise NanogptError(f"{path} has something else in it: name a new file, or delete that one.")
 
 
 def _topics() -> Iterator[tuple[str, str]]:
     """The language reference, as `help("for")` prints it."""
     try:
         from pydoc_data.topics import topics
-    except ImportError:  # some systems package it apart
+    except ImportError:  # some systems have it in a package of its own
         return
     for _, text in sorted(topics.items()):
         title, _, body = text.strip().partition("\n")
@@ -91,16 +106,16 @@ def _docstrings() -> Iterator[tuple[str, str]]:
     """Docstrings of the standard library's modules, classes and functions; nothing is imported."""
     for module, source in _sources(_library()):
         with warnings.catch_warnings(), suppress(SyntaxError, ValueError):
-            warnings.simplefilter("ignore")  # odd escapes in strings are not ours to mend
-            yield from _documented(ast.parse(source), module)
+            warnings.simplefilter("ignore")  # of odd escapes in strings
+            yield from _docstrings_in(ast.parse(source), module)
 
 
-def _documented(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
+def _docstrings_in(node: Documented, name: str) -> Iterator[tuple[str, str]]:
     if text := ast.get_docstring(node):
         yield name, text
     for child in node.body:
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _documented(child, f"{name}.{child.name}")
+        if isinstance(child, Documented):
+            yield from _docstrings_in(child, f"{name}.{child.name}")
 
 
 def _library() -> Path | zipfile.Path | None:
@@ -114,8 +129,9 @@ def _library() -> Path | zipfile.Path | None:
 
 def _sources(folder: Path | zipfile.Path | None, package: str = "") -> Iterator[tuple[str, bytes]]:
     """Name and source of every module under `folder`, sorted by file name."""
-    for entry in sorted(folder.iterdir() if folder else [], key=lambda entry: entry.name):
-        name, dot, suffix = entry.name.partition(".")
+    entries: list[Path | zipfile.Path] = [*folder.iterdir()] if folder else []
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        name, _, suffix = entry.name.partition(".")
         if entry.is_dir() and name.isidentifier() and name not in _SKIPPED:
             yield from _sources(entry, f"{package}{name}.")
         elif suffix == "py":

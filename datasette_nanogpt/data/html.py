@@ -1,33 +1,40 @@
-"""HTML to text; title and bodies to a document."""
+"""HTML to readable text, and how to recognise HTML."""
+
+from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import unescape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
 
 # What is not named here is inline.
-_PARAGRAPHS = """
+_PARAGRAPH_TAGS = """
 article aside blockquote details dl fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr listing
 main menu nav ol p plaintext pre section table ul xmp
 """
-_LINES = """
+_LINE_TAGS = """
 address caption center dd dialog dir div dt figcaption legend li optgroup option search select
 summary textarea tr
 """
 # noscript repeats what a script would show; svg, canvas and object hold labels, not prose.
-_UNREAD = """
+_DROPPED = """
 annotation audio canvas head iframe noscript object rp rt script style svg template title video
 """
 # Elements without an end tag, or whose end tag may be left out: they do not nest in themselves.
-_UNCLOSED = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
+_UNCLOSED_TAGS = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
 # Newlines around an element: 2 leave a blank line.
-_GAP = {**dict.fromkeys(_PARAGRAPHS.split(), 2), **dict.fromkeys(_LINES.split(), 1)}
-_DROPPED = frozenset(_UNREAD.split())
-_FLAT = frozenset(_UNCLOSED.split())
-_LISTS = frozenset(["ul", "ol", "menu", "dir"])
-_VERBATIM = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
+_GAP = {**dict.fromkeys(_PARAGRAPH_TAGS.split(), 2), **dict.fromkeys(_LINE_TAGS.split(), 1)}
+_DROPPED_TAGS = frozenset(_DROPPED.split())
+_NOT_NESTED_TAGS = frozenset(_UNCLOSED_TAGS.split())
+_LIST_TAGS = frozenset(["ul", "ol", "menu", "dir"])
+_VERBATIM_TAGS = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 
-DEEPEST = 500  # elements open at once; the time to parse, and to write, grows with the square of this
+SAMPLE_CHARS = 20_000  # that are looked at to recognise HTML
+MAX_DEPTH = 500  # elements open at once; the time to parse, and to write, grows with the square of this
 
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
@@ -38,17 +45,15 @@ _CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILIN
 _MARKDOWN = re.compile(
     r"^ {0,3}(?:```|~~~|#{1,6} |[-*+] |\d+[.)] |> |\|)|\]\(|\*\*\w|`[^`\n]+`", re.MULTILINE
 )
-# NUL and its kin, the byte order mark and halves of surrogate pairs: nothing a model should write.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
 
 
 def looks_like_html(text: str) -> bool:
-    """Whether `text` is HTML, by its first 20,000 characters.
+    """Whether `text` is HTML, by its first SAMPLE_CHARS characters.
 
     Block tags decide. Plain text with a stray `<` or an inline tag is not HTML, nor is markdown
     with some HTML in it or a block of HTML code.
     """
-    text = text[:20_000]
+    text = text[:SAMPLE_CHARS]
     if "<" not in text:
         return False
     tags = len(_USED_TAG.findall(_CODE.sub("", text)))
@@ -59,7 +64,7 @@ def html_to_text(html: str) -> str:
     """The readable text of `html`: blocks on their own lines, `<pre>` exactly as it is.
 
     Links keep their text, images their alt text; list items get `-` or their number, table
-    cells are parted by ` | `. Text without any tag keeps its lines; only entities are decoded.
+    cells are separated by ` | `. Text without any tag keeps its lines; only entities are decoded.
     Never fails: every string has a parse as HTML.
     """
     if not _ANY_TAG.search(html):
@@ -68,20 +73,20 @@ def html_to_text(html: str) -> str:
 
 
 def _pieces(html: str) -> Iterator[str]:
-    """`html`, cut wherever more than DEEPEST elements would be open: only broken HTML is."""
+    """`html`, cut wherever more than MAX_DEPTH elements would be open: only broken HTML is."""
     start = 0
-    if html.count("<") > DEEPEST:
+    if html.count("<") > MAX_DEPTH:
         is_open: Counter[str] = Counter()
         depth = 0
         for tag in _TAG.finditer(html):
             end, name = tag.groups()
             name = name.lower()
-            if name in _FLAT or (end and not is_open[name]):
+            if name in _NOT_NESTED_TAGS or (end and not is_open[name]):
                 continue
             change = -1 if end else 1
             is_open[name] += change
             depth += change
-            if depth > DEEPEST:
+            if depth > MAX_DEPTH:
                 yield html[start : tag.start()]
                 start, depth = tag.start(), 1
                 is_open = Counter([name])
@@ -94,13 +99,13 @@ def _parse(html: str) -> str:
     tree = LexborHTMLParser(html.encode("utf-8", "replace"))
     writer = _Writer()
     node = tree.body or tree.root
-    above = []  # the elements we are in; a loop, not recursion, as nesting may be of any depth
-    while True:
-        tag = node.tag
+    above: list[tuple[str, LexborNode]] = []  # the elements we are in; a loop, as nesting may be of any depth
+    while node is not None:
+        tag = node.tag or ""
         child = None
         if tag == "-text":
-            writer.text(node.text_content)
-        elif tag and tag[0] != "-" and tag not in _DROPPED and writer.enter(tag, node):
+            writer.text(node.text_content or "")
+        elif tag and tag[0] != "-" and tag not in _DROPPED_TAGS and writer.enter(tag, node):
             child = node.first_child
             if child is None:
                 writer.leave(tag)
@@ -111,30 +116,14 @@ def _parse(html: str) -> str:
         while above and (sibling := node.next) is None:
             tag, node = above.pop()
             writer.leave(tag)
-        if not above:
-            return writer.result()
-        node = sibling
-
-
-def document(title: str | None, bodies: Iterable[str]) -> str:
-    """Title, blank line, bodies parted by blank lines; "" where there is no text at all.
-
-    Line ends become `\\n` and control characters go. The first line keeps its indent.
-    """
-    bodies = (_clean(body).strip("\n").rstrip() for body in bodies)
-    return "\n\n".join(part for part in (" ".join(_clean(title or "").split()), *bodies) if part)
-
-
-def _clean(text: str) -> str:
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("", text)
+        node = sibling if above else None
+    return writer.result()
 
 
 class _Writer:
     """Collects text. A gap, a space or a marker is written once text follows it, never before."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.parts: list[str] = []
         self.gap = 0  # newlines due
         self.space = False  # a space due, unless at the start of a line
@@ -147,7 +136,7 @@ class _Writer:
     def result(self) -> str:
         return "".join(self.parts).strip("\n").rstrip()
 
-    def text(self, text: str):
+    def text(self, text: str) -> None:
         if self.verbatim:
             self._start()
             self.parts.append(text)
@@ -159,7 +148,7 @@ class _Writer:
             self.parts.append(" ".join(words))
             self.space = text[-1].isspace()
 
-    def _start(self):
+    def _start(self) -> None:
         line_start = self.gap or not self.parts
         if self.gap and self.parts:
             self.parts.append("\n" * self.gap)
@@ -172,20 +161,23 @@ class _Writer:
             self.parts.append(" ")
         self.gap, self.space, self.marker = 0, False, None
 
-    def _break(self, newlines: int):
+    def _break(self, newlines: int) -> None:
         self.space = False
         if self.marker is None:
             self.gap = max(self.gap, newlines)
 
-    def enter(self, tag: str, node) -> bool:
-        """Start an element; False where its children are not wanted."""
+    def _break_around(self, tag: str) -> None:
         if newlines := _GAP.get(tag):
-            self._break(1 if self.lists and tag in _LISTS else newlines)
-        if tag in _VERBATIM:
+            self._break(1 if self.lists and tag in _LIST_TAGS else newlines)
+
+    def enter(self, tag: str, node: LexborNode) -> bool:
+        """Begin an element; False where its children are not wanted and it needs no `leave`."""
+        self._break_around(tag)
+        if tag in _VERBATIM_TAGS:
             self.verbatim += 1
-        elif tag in _LISTS:
-            start = node.attributes.get("start") or "1" if tag == "ol" else ""
-            self.lists.append(int(start) if re.fullmatch("[0-9]{1,9}", start) else None)
+        elif tag in _LIST_TAGS:
+            first = (node.attributes.get("start") or "1") if tag == "ol" else ""
+            self.lists.append(int(first) if re.fullmatch("[0-9]{1,9}", first) else None)
         elif tag == "li":
             self.marker = "- "
             if self.lists and (number := self.lists[-1]) is not None:
@@ -207,19 +199,19 @@ class _Writer:
                 self._break(min(self.gap + 1, 2))
         elif tag == "img":
             self.text(node.attributes.get("alt") or "")
-        elif tag == "sup" and (number := node.text().strip()).isdigit():
+        elif tag == "sup" and (digits := node.text().strip()).isdigit():
             # A footnote's mark or a power would read as one with the word or number before it.
-            footnote = node.parent.tag == "a" or node.css_first("a")
-            self.text(f"[{number}]" if footnote else f"^{number}")
+            footnote = (node.parent and node.parent.tag == "a") or node.css_first("a")
+            self.text(f"[{digits}]" if footnote else f"^{digits}")
             return False
         return True
 
-    def leave(self, tag: str):
-        if tag in _VERBATIM:
+    def leave(self, tag: str) -> None:
+        if tag in _VERBATIM_TAGS:
             self.verbatim -= 1
             while self.parts and self.parts[-1].endswith("\n"):
                 self.parts[-1] = self.parts[-1].rstrip("\n")
-        elif tag in _LISTS:
+        elif tag in _LIST_TAGS:
             self.lists.pop()
         elif tag in ("li", "tr"):
             self.marker = None  # an empty item, the empty cells at the end of a row
@@ -227,5 +219,4 @@ class _Writer:
             cell = self.parts[self.cells.pop() :]
             if cell and not any("\n" in part for part in cell[1:]):
                 self.gap = 0  # a cell of one line keeps its row on one line, whatever is in it
-        if newlines := _GAP.get(tag):
-            self._break(1 if self.lists and tag in _LISTS else newlines)
+        self._break_around(tag)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from llm_nanogpt.checkpoint import Checkpoint
 
-from .source import Source, open_source
+from .source import ALL_ROWS, Selection, Source, open_source
 
 
-def open_rows(
-    checkpoint: Checkpoint,
-    database: str,
-    table: str,
-    *,
-    title: str | None = None,
-    body: Sequence[str] = (),
-    where: str | None = None,
-) -> Source:
-    """The rows of a table, as `datasette nanogpt-train` reads them: in the columns the model was trained on,
-    if it was trained on a table of that name."""
-    learnt = checkpoint.meta.get("source") or {}
-    for known in learnt.get("tables", [learnt]):
-        if known.get("table") == table and title is None and not body:
-            found = open_source(database, table, title=known["title"] or "", body=known["body"], where=where)
-            # What was HTML then is not for a sample of other rows to decide.
-            return replace(found, is_html=frozenset(known.get("html") or ()))
-    return open_source(database, table, title=title, body=tuple(body), where=where)
+def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Selection = ALL_ROWS) -> Source:
+    """The rows of a table, as `datasette nanogpt-train` reads them: from the columns that the model was
+    trained on, if it was trained on a table of that name and `selection` names no others.
+
+    Raises InvalidOptions and NanogptError as `open_source` does.
+    """
+    trained_on = checkpoint.meta.get("source") or {}
+    for known in trained_on.get("tables", [trained_on]):
+        if known.get("table") == table and selection.title is None and not selection.body:
+            same_columns = replace(selection, title=known["title"] or "", body=known["body"])
+            source = open_source(database, table, same_columns)
+            # Which columns held HTML then is not for a sample of other rows to decide.
+            return replace(source, html_columns=frozenset(known.get("html") or ()))
+    return open_source(database, table, selection)

@@ -1,7 +1,7 @@
 """From a corpus to token files, or to those of an earlier run on the same text with the same settings.
 
-`<home>/.cache/tokens/<key>` keeps what was prepared; runs share its files by hard links. The key is a hash
-of every value read and of all that decides what becomes of it.
+`<home>/.cache/tokens/<key>` is the cache; runs share its files by hard links. The key is a hash of every
+value read and of everything that decides what becomes of it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,21 +29,41 @@ from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
 
 from ..events import Progress
 from ..hookspecs import document_hook
-from . import token_files as dataset
-from .source import Corpus
+from .columns import NoTextError
+from .corpus import Corpus
+from .split import Split, split_documents
+from .token_files import open_tokens, token_dtype, write_tokens
 
-FORMAT = 2  # of what is kept, and of the way that leads there
-KEPT_DAYS = 30  # since it was last used
-SPARE_BYTES = 50_000_000  # for the model and for what else the disk is used for
-FILES = ("train.bin", "val.bin")
+T = TypeVar("T")
+FORMAT = 2  # of the cache, and of all that decides what is in it: a change here makes old entries useless
+CACHE_DAYS = 30  # since an entry was last used
+SPARE_BYTES = 50_000_000  # of disk, for the model and for what else the disk is used for
+# Bytes of text that a vocabulary needs for each of its tokens, to learn them all: a bigger one needs more
+# text.
+TEXT_BYTES_PER_TOKEN = 250
+TOKEN_FILES = ("train.bin", "val.bin")
 
-Made = tuple[Tokenizer, dict[str, Any]]
+
+@dataclass(frozen=True)
+class TokenizerChoice:
+    """Which tokenizer to use: "bpe", with `vocab_size` tokens (None: by the amount of text), "gpt2" or
+    "char"."""
+
+    kind: str = "bpe"
+    vocab_size: int | None = None
+
+
+class PreparedCorpus(NamedTuple):
+    """What became of a corpus, beside its token files."""
+
+    tokenizer: Tokenizer
+    corpus: dict[str, Any]  # what nanogpt.json keeps: numbers of documents, bytes and tokens
 
 
 def choose_vocab_size(corpus_bytes: int) -> int:
-    """A bigger vocabulary needs more text to learn each token: about 250 bytes of it, up to 4,096 tokens."""
+    """512 to 4,096 tokens, by the bytes of text to train on."""
     for size in (4096, 2048, 1024):
-        if corpus_bytes >= size * 250:
+        if corpus_bytes >= size * TEXT_BYTES_PER_TOKEN:
             return size
     return 512
 
@@ -52,87 +73,96 @@ def prepare(
     folder: Path,
     home: Path,
     *,
-    tokenizer: str = "bpe",
-    vocab_size: int | None = None,
+    tokenizer: TokenizerChoice = TokenizerChoice(),
     seed: int = 0,
     cache: bool = True,
-) -> Generator[Progress, None, Made]:
+) -> Generator[Progress, None, PreparedCorpus]:
     """Write train.bin and val.bin into `folder`, which exists.
 
-    `tokenizer` is bpe, gpt2 or char; `vocab_size` is for bpe. With `cache` the token files are kept in
-    `home`, and found there again. Returns the tokenizer and what nanogpt.json keeps of the corpus. Raises
-    NanogptError where rows cannot be read, have no text, or the disk is too small.
+    With `cache` the token files are kept in `home`, and used again. Raises NanogptError where rows cannot be
+    read, have no text, or the disk is too small.
     """
     yield from corpus.load()
     yield Progress("looking through the rows")
     digest, size = corpus.digest()
-    kept = None
+    entry = None
     if cache and document_hook() is None:  # what a plugin would write now, no key can tell
         versions = [version(name) for name in ("datasette-nanogpt", "tiktoken", "tokenizers")]
-        settings = [FORMAT, digest, tokenizer, vocab_size, seed, *versions]
-        kept = cache_folder(home) / "tokens" / hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
-        if found := _take(kept, corpus, folder):
-            return found
-    _check_disk(home, folder, size, tokenizer)
+        settings = [FORMAT, digest, tokenizer.kind, tokenizer.vocab_size, seed, *versions]
+        key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+        entry = cache_folder(home) / "tokens" / key
+        if prepared := _from_cache(entry, corpus, folder):
+            return prepared
+    _check_disk(home, folder, size, tokenizer.kind)
     try:
-        made = yield from _make(corpus, folder, tokenizer, vocab_size, seed)
+        prepared = yield from _make(corpus, folder, tokenizer, seed)
     except OSError as error:
         raise NanogptError(
-            f"Cannot write in {home}: {error.strerror}. Make room there, or set NANOGPT_HOME."
+            f"Cannot write in {home}: {error.strerror}. Make room there, "
+            "or set NANOGPT_HOME to another folder."
         ) from error
-    if kept:
+    if entry:
         with suppress(OSError):  # the run does not need it
-            _keep(kept, corpus, folder, *made)
-    return made
+            _add_to_cache(entry, corpus, folder, prepared)
+    return prepared
 
 
 def _make(
-    corpus: Corpus, folder: Path, kind: str, vocab_size: int | None, seed: int
-) -> Generator[Progress, None, Made]:
-    spool = dataset.spool(corpus.documents(), folder / "documents", seed)
-    spool = yield from _report("reading", spool, corpus.row_count)
+    corpus: Corpus, folder: Path, choice: TokenizerChoice, seed: int
+) -> Generator[Progress, None, PreparedCorpus]:
+    documents = folder / "documents"
+    reading = split_documents(corpus.documents(), documents, seed)
+    split = yield from _report("reading", reading, corpus.row_count)
     yield Progress("making the vocabulary")
-    if kind == "gpt2":
-        tokenizer = gpt2()
-    elif kind == "char":
-        tokenizer = train_char(spool.texts(spool.train))
-    else:
-        tokenizer = train_bpe(spool.texts(spool.train), vocab_size or choose_vocab_size(spool.train_bytes))
-    counts = {}
-    for split, spans in (("val", spool.val), ("train", spool.train)):
-        tokens = dataset.write_tokens(spool.texts(spans), tokenizer, folder / f"{split}.bin")
-        counts[f"{split}_tokens"] = yield from _report("tokenizing", tokens, len(spans))
-    val_bytes = _bytes_of(folder / "val.bin", tokenizer)
+    tokenizer = _make_tokenizer(choice, split)
+    counts: dict[str, int] = {}
+    for name, spans in (("val", split.val), ("train", split.train)):
+        tokenizing = write_tokens(split.texts(spans), tokenizer, folder / f"{name}.bin")
+        counts[f"{name}_tokens"] = yield from _report("tokenizing", tokenizing, len(spans))
+    val_bytes = _text_bytes(folder / "val.bin", tokenizer)
     if not val_bytes:
-        raise NanogptError("There is too little text to hold any of it out: use a table with more")
-    spool.file.unlink()
-    skipped = sum((source.skipped for source in corpus.sources), Counter())
-    return tokenizer, {
-        "documents": spool.documents,
-        "skipped": dict(skipped),
-        "duplicates": spool.duplicates,
-        "near_duplicates": spool.alike,
-        "near_duplicates_divided": spool.divided,
-        "cut": spool.cut,
-        "train_documents": len(spool.train),
-        "val_documents": len(spool.val),
-        "bytes": spool.train_bytes + spool.val_bytes,
-        "train_bytes": spool.train_bytes,
-        "val_bytes": val_bytes,
-        "vocab_size": tokenizer.n_vocab,
-        "sha256": spool.sha256,
-        **counts,
-    }
+        raise NoTextError("There is too little text to hold out any of it: use a table with more.")
+    documents.unlink()
+    skipped: Counter[str] = sum((source.skipped for source in corpus.sources), Counter())
+    return PreparedCorpus(
+        tokenizer,
+        {
+            "documents": split.documents,
+            "skipped": dict(skipped),
+            "duplicates": split.duplicates,
+            "near_duplicates": split.near_duplicates,
+            "near_duplicates_divided": split.near_duplicates_divided,
+            "cut": split.documents_cut,
+            "train_documents": len(split.train),
+            "val_documents": len(split.val),
+            "bytes": split.train_bytes + split.val_bytes,
+            "train_bytes": split.train_bytes,
+            "val_bytes": val_bytes,
+            "vocab_size": tokenizer.n_vocab,
+            "sha256": split.sha256,
+            **counts,
+        },
+    )
 
 
-def _bytes_of(file: Path, tokenizer: Tokenizer) -> int:
-    """Of the text in a token file: characters that a character-level tokenizer lacks are not in it, cost no
-    bits, and so must not count."""
+def _make_tokenizer(choice: TokenizerChoice, split: Split) -> Tokenizer:
+    if choice.kind == "gpt2":
+        return gpt2()
+    texts = split.texts(split.train)
+    if choice.kind == "char":
+        return train_char(texts)
+    return train_bpe(texts, choice.vocab_size or choose_vocab_size(split.train_bytes))
+
+
+def _text_bytes(file: Path, tokenizer: Tokenizer) -> int:
+    """Bytes of the text in a token file: characters that a character-level tokenizer lacks are not in it,
+    cost no bits, and so must not count."""
     lengths = np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.n_vocab)])
-    return int(lengths[dataset.open_tokens(file, tokenizer.n_vocab)].sum())
+    return int(lengths[open_tokens(file, tokenizer.n_vocab)].sum())
 
 
-def _report(what: str, steps: Generator[int, None, dataset.T], total: int) -> Generator:
+def _report(what: str, steps: Generator[int, None, T], total: int) -> Generator[Progress, None, T]:
+    """Turn the numbers of rows that `steps` yields into Progress; returns what it returns."""
     while True:
         try:
             yield Progress(what, next(steps), total, "rows")
@@ -140,52 +170,60 @@ def _report(what: str, steps: Generator[int, None, dataset.T], total: int) -> Ge
             return end.value
 
 
-def _check_disk(home: Path, folder: Path, size: int, tokenizer: str) -> None:
-    """Documents and tokens lie on the disk together: 2 bytes a token, which is at most a byte of text
-    for each character, and with BPE hardly ever more than half of that."""
-    need = size * (3 if tokenizer == "char" else 2) + SPARE_BYTES
+def _check_disk(home: Path, folder: Path, size: int, kind: str) -> None:
+    """Raise NanogptError if the disk has too little room for `size` bytes of text.
+
+    Documents and tokens are on the disk together: 2 bytes a token, which is at least one byte of text with
+    characters, and hardly ever less than two with BPE.
+    """
+    need = size * (3 if kind == "char" else 2) + SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if need > free:
         raise NanogptError(
-            f"This needs up to {need / 1e9:,.1f} GB of disk in {home}, and {free / 1e9:,.1f} GB are "
-            "free: make room there, set NANOGPT_HOME to another place, or choose fewer rows with --where."
+            f"This needs up to {need / 1e9:,.1f} GB of disk in {home}, and {free / 1e9:,.1f} GB are free: "
+            "make room there, set NANOGPT_HOME to a folder on another disk, or choose fewer rows "
+            "with a condition."
         )
 
 
-def _take(kept: Path, corpus: Corpus, folder: Path) -> Made | None:
-    """What was prepared before, linked into `folder`; None if it is not there or not whole."""
+# ---- The cache
+
+
+def _from_cache(entry: Path, corpus: Corpus, folder: Path) -> PreparedCorpus | None:
+    """What was prepared before, linked into `folder`; None if it is not there or incomplete."""
     try:
-        counts = json.loads((kept / "corpus.json").read_text("utf-8"))
-        width = np.dtype(dataset.token_dtype(counts["vocab_size"])).itemsize
+        counts = json.loads((entry / "corpus.json").read_text("utf-8"))
+        itemsize = np.dtype(token_dtype(counts["vocab_size"])).itemsize
         for split in ("train", "val"):
-            if (kept / f"{split}.bin").stat().st_size != width * counts[f"{split}_tokens"]:
+            if (entry / f"{split}.bin").stat().st_size != itemsize * counts[f"{split}_tokens"]:
                 return None
-        tokenizer = Tokenizer.load(kept)
-        for name in FILES:
-            link(kept / name, folder / name)
-        os.utime(kept)
+        tokenizer = Tokenizer.load(entry)
+        for name in TOKEN_FILES:
+            link(entry / name, folder / name)
+        os.utime(entry)
     except (OSError, ValueError, KeyError, NanogptError):
         return None
     for source, skipped in zip(corpus.sources, counts.pop("skipped_by_table"), strict=True):
         source.skipped = Counter(skipped)
-    return tokenizer, counts
+    return PreparedCorpus(tokenizer, counts)
 
 
-def _keep(kept: Path, corpus: Corpus, folder: Path, tokenizer: Tokenizer, counts: dict[str, Any]) -> None:
-    half = kept.with_name(f".{kept.name}.{os.getpid()}")
+def _add_to_cache(entry: Path, corpus: Corpus, folder: Path, prepared: PreparedCorpus) -> None:
+    """Write an entry beside its place and rename it; delete the entries that were not used for long."""
+    half = entry.with_name(f".{entry.name}.{os.getpid()}")
     half.mkdir(parents=True)
     try:
-        for name in FILES:
+        for name in TOKEN_FILES:
             link(folder / name, half / name)
-        write_json(half / "tokenizer.json", tokenizer.spec)
+        write_json(half / "tokenizer.json", prepared.tokenizer.spec)
         by_table = [dict(source.skipped) for source in corpus.sources]
-        write_json(half / "corpus.json", {**counts, "skipped_by_table": by_table})
-        shutil.rmtree(kept, ignore_errors=True)  # a damaged one
-        os.rename(half, kept)
+        write_json(half / "corpus.json", {**prepared.corpus, "skipped_by_table": by_table})
+        shutil.rmtree(entry, ignore_errors=True)  # a damaged one
+        os.rename(half, entry)
     finally:
         shutil.rmtree(half, ignore_errors=True)
-    for other in kept.parent.iterdir():
-        if other.stat().st_mtime < time.time() - KEPT_DAYS * 86_400:
+    for other in entry.parent.iterdir():
+        if other.stat().st_mtime < time.time() - CACHE_DAYS * 86_400:
             shutil.rmtree(other, ignore_errors=True)
 
 

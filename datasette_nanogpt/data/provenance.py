@@ -1,9 +1,9 @@
-"""How training saw a document: it was learnt from, or held out, or was not there."""
+"""Provenance of a document: whether a model was trained on it, or it was held out, or is new."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +12,35 @@ from llm_nanogpt.checkpoint import Checkpoint
 
 from .token_files import open_tokens, token_dtype
 
-CHUNK = 10_000_000  # tokens of a token file that are looked through at once
+CHUNK = 10_000_000  # tokens of a token file that are searched at once
 
 
-def seen_in_training(checkpoint: Checkpoint) -> Callable[[Sequence[int]], str | None]:
-    """What tells of the ids of a document how training saw it: trained, held out or new.
+class Provenance:
+    """What a model's training knew of a document, from its token files, which hold the ids of every document.
 
-    It looks into the token files, which hold the ids of every document. None where nobody knows: the model
-    was imported, or each document was cut in two, as there were so few.
+    Keeps 8 bytes a document in memory.
     """
-    folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {}
-    files = {"trained": folder / "train.bin", "held out": folder / "val.bin"}
-    if corpus.get("cut", True) or not all(file.exists() for file in files.values()):
-        return lambda ids: None
-    vocab_size = checkpoint.config.vocab_size
-    known = {kind: set(_digests(file, vocab_size)) for kind, file in files.items()}
-    dtype = token_dtype(vocab_size)
 
-    def seen(ids: Sequence[int]) -> str:
-        wanted = _digest_of_ids(np.asarray(ids, dtype=dtype))
-        return next((kind for kind, digests in known.items() if wanted in digests), "new")
+    def __init__(self, checkpoint: Checkpoint):
+        folder, corpus = checkpoint.path / "training", checkpoint.meta.get("corpus") or {}
+        files = {"trained": folder / "train.bin", "held out": folder / "val.bin"}
+        vocab_size = checkpoint.config.vocab_size
+        self._dtype = token_dtype(vocab_size)
+        self._digests: dict[str, set[bytes]] = {}
+        # A model that was imported has no token files; of documents that were cut in two, they hold the
+        # halves.
+        if not corpus.get("cut", True) and all(file.exists() for file in files.values()):
+            self._digests = {split: set(_digests(file, vocab_size)) for split, file in files.items()}
 
-    return seen
+    def split_of(self, ids: Sequence[int]) -> str | None:
+        """Whether a document was "trained" on, "held out" or is "new"; None where that is not known.
+
+        `ids` are those of the whole document, without `<|endoftext|>`.
+        """
+        if not self._digests:
+            return None
+        digest = _digest(np.asarray(ids, dtype=self._dtype))
+        return next((split for split, digests in self._digests.items() if digest in digests), "new")
 
 
 def _digests(file: Path, vocab_size: int) -> Iterator[bytes]:
@@ -41,11 +48,12 @@ def _digests(file: Path, vocab_size: int) -> Iterator[bytes]:
     tokens = open_tokens(file, vocab_size)
     eot, start = tokens[0], 1
     for begin in range(0, len(tokens), CHUNK):
-        for end in np.flatnonzero(tokens[begin : begin + CHUNK] == eot) + begin:
+        for place in np.flatnonzero(tokens[begin : begin + CHUNK] == eot).tolist():
+            end = begin + place
             if end >= start:
-                yield _digest_of_ids(tokens[start:end])
+                yield _digest(tokens[start:end])
                 start = end + 1
 
 
-def _digest_of_ids(ids: np.ndarray) -> bytes:
+def _digest(ids: np.ndarray) -> bytes:
     return hashlib.blake2b(ids.tobytes(), digest_size=8).digest()

@@ -10,28 +10,32 @@ from llm_nanogpt.errors import NanogptError
 
 from .source import Source
 
+FIGURES = frozenset(["bits_per_byte", "bytes", "tokens", "model"])
+PROVENANCE = "seen"  # the column of `Provenance.split_of`, which tables of earlier versions lack
+
 
 class ScoreTable:
     """A table of scores beside the rows they are of, under the same primary key.
 
-    Raises NanogptError for a view, whose rows have no key, and where a table of that name holds other things.
+    Raises NanogptError for a view, whose rows have no key, and where a table of that name has other columns.
     """
 
     def __init__(self, source: Source, name: str):
         from sqlite_utils import Database
 
-        self.source, self.name, self.db = source, name, Database(source.database)
         if not source.keys:
-            raise NanogptError(f"{source.table} is a view: its rows have no key to save scores under")
-        columns = self.db[name].columns_dict
-        figures = {"bits_per_byte", "bytes", "tokens", "model"}
-        if taken := {"seen", *figures} & {key.lower() for key in source.keys}:
+            raise NanogptError(f"{source.table} is a view: its rows have no key to save scores under.")
+        if taken := {PROVENANCE, *FIGURES} & {key.lower() for key in source.keys}:
             raise NanogptError(
-                f"{source.table} has a key named {', '.join(sorted(taken))}, as a score is: "
-                "its scores cannot stand under that key, leave out --save-table"
+                f"The key of {source.table} is named {', '.join(sorted(taken))}, which is also the name of a "
+                "score: its scores cannot be saved to a table. Leave out --save-table."
             )
-        if columns and columns.keys() - {"seen"} != {*source.keys, *figures}:
-            raise NanogptError(f"The table {name!r} is of something else: choose another name")
+        self.source, self.name = source, name
+        self.db = Database(source.database)
+        self.table = self.db.table(name)
+        columns = self.table.columns_dict
+        if columns and columns.keys() - {PROVENANCE} != {*source.keys, *FIGURES}:
+            raise NanogptError(f"The table {name!r} has other columns than scores: choose another name.")
 
     def save(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write all scores in one transaction. Rows that were scored before are replaced."""
@@ -39,6 +43,6 @@ class ScoreTable:
         linked = [(keys[0], self.source.table, keys[0])] if len(keys) == 1 and keys[0] != "rowid" else []
         try:
             with self.db.conn:
-                self.db[self.name].insert_all(rows, pk=keys, replace=True, foreign_keys=linked, alter=True)
-        except sqlite3.Error as ex:
-            raise NanogptError(f"Cannot write {self.name} in {self.source.database}: {ex}") from ex
+                self.table.insert_all(rows, pk=keys, replace=True, foreign_keys=linked, alter=True)
+        except sqlite3.Error as error:
+            raise NanogptError(f"Cannot write {self.name} in {self.source.database}: {error}.") from error

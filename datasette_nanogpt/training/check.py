@@ -14,7 +14,8 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
-from ..data.source import Corpus, location, open_corpus
+from ..data.corpus import Corpus, location, open_corpus
+from ..data.source import Selection
 from ..formatting import duration
 from .distributed import launched
 from .options import TrainOptions
@@ -93,10 +94,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
             open_corpus,
             o.database,
             o.tables,
-            title=o.title,
-            body=o.body,
-            where=o.where,
-            sql=o.sql,
+            Selection(o.title, o.body, o.where, o.sql),
             token=o.token,
             refresh=o.refresh,
         )

@@ -26,9 +26,9 @@ from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.locks import hold
 from llm_nanogpt.tokenizer import Tokenizer
 
-from ..data import token_files as dataset
-from ..data.prepare import link, prepare
-from ..data.source import Corpus, location
+from ..data.corpus import Corpus, location
+from ..data.prepare import TokenizerChoice, link, prepare
+from ..data.token_files import open_tokens
 from ..events import Busy, Evaluation, Event, Finished, Note, Prepared, Progress, Speed, Step
 from ..formatting import utc_now
 from ..registry.runs import Run
@@ -274,7 +274,7 @@ def _model_there(folder: Path) -> str | None:
 def _open_tokens(folder: Path, config: GPTConfig, corpus: dict[str, Any]) -> trainer.Tokens:
     splits = (folder / "training" / f"{split}.bin" for split in ("train", "val"))
     return trainer.Tokens(
-        *(dataset.open_tokens(file, config.vocab_size) for file in splits),
+        *(open_tokens(file, config.vocab_size) for file in splits),
         corpus["train_bytes"],
         corpus["val_bytes"],
     )
@@ -344,8 +344,7 @@ def _prepare(
         source,
         staging / "training",
         home,
-        tokenizer=kind,
-        vocab_size=options.vocab_size,
+        tokenizer=TokenizerChoice(kind, options.vocab_size),
         seed=options.seed or 0,
         cache=not options.no_cache,
     )

@@ -19,8 +19,11 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import valid_name
 
+from ..data.columns import NoTextError
+from ..data.corpus import location
 from ..data.prepare import choose_vocab_size
-from ..data.source import NoText, Source, connect, location, open_source, quote, within
+from ..data.source import Selection, Source, open_source
+from ..data.sqlite import connect, quote, time_limit
 from ..formatting import text_size
 from ..registry.db import registry
 from ..training.flops import work_per_step
@@ -99,7 +102,7 @@ def open_table(path: str | None, in_memory: bool, table: str, where: str | None,
     if not os.access(path, os.R_OK):
         raise NanogptError("The file of this database cannot be read: it was moved or is not this user's")
     try:
-        return open_source(location(str(path)), table, where=where, **columns)
+        return open_source(location(str(path)), table, Selection(where=where, **columns))
     except sqlite3.Error as ex:
         raise NanogptError(f"The table cannot be read: {ex}") from ex
 
@@ -134,7 +137,7 @@ def offer_and_estimate(
     Where no text is found, a column can still be chosen."""
     try:
         offered = offer(target, where, told, form)
-    except NoText as ex:
+    except NoTextError as ex:
         name = default_name(target.home, location(str(target.path)), target.table)
         minutes = minutes_offered(target.limits)
         return {"text": in_words_of_the_form(ex), "texts": [], "name": name, "minutes": minutes}, None
@@ -166,21 +169,21 @@ def _read(
         source = open_table(path, in_memory, table, where, title=title, body=body)
         texts = list(islice(source.documents(), SAMPLED_ROWS))
         if not texts:
-            raise NoText(f"The first rows of {table} have no text: set --body to another column")
+            raise NoTextError(f"The first rows of {table} have no text: name another column to read as text")
         size = _text_bytes(source, texts)
     return {
         "rows": source.row_count,
         "bytes": size,
         "title": source.title,
         "body": list(source.body),
-        "html": sorted(source.is_html),
+        "html": sorted(source.html_columns),
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
     }
 
 
 def _patience(where: str | None):
     """How long to wait for what is read meanwhile."""
-    return within(CONDITION_SECONDS) if where else nullcontext()
+    return time_limit(CONDITION_SECONDS) if where else nullcontext()
 
 
 def _changed(path: str | None) -> tuple[int, ...]:
@@ -207,9 +210,12 @@ def _text_bytes(source: Source, texts: list[str]) -> int:
 
 def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
     """Bytes in the columns that are read, of the first `rows` rows; by default those of all rows."""
-    lengths = " + ".join(f"ifnull(length(cast({quote(column)} as blob)), 0)" for column in source.used) or "0"
+    lengths = (
+        " + ".join(f"ifnull(length(cast({quote(column)} as blob)), 0)" for column in source.text_columns)
+        or "0"
+    )
     with connect(source.database) as db:
-        select = f"select sum({lengths}) from (select * from {source.rows} {source.order_by} limit ?)"
+        select = f"select sum({lengths}) from (select * from {source.from_sql} {source.order_by} limit ?)"
         size = db.execute(select, [rows]).fetchone()[0] or 0
     return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size
 
@@ -311,7 +317,7 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
         with _patience(where):
             source = open_table(target.path, target.in_memory, target.table, where, title=title, body=body)
     except NanogptError as ex:
-        field = "body" if isinstance(ex, NoText) else "where" if text.get("where") else ""
+        field = "body" if isinstance(ex, NoTextError) else "where" if text.get("where") else ""
         raise Refused({field: in_words_of_the_form(ex)}) from ex
     name = text.get("name") or default_name(home, database, source.table)
     if not valid_name(name):

@@ -12,7 +12,7 @@ from datasette import Request
 from datasette.app import Datasette
 from datasette.resources import TableResource
 
-from ..data.source import location
+from ..data.corpus import location
 from ..registry import row_scores
 from .permissions import Actor, may, may_anywhere, models_of_table, origin_of_model
 from .state import state_of

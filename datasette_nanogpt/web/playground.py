@@ -15,8 +15,8 @@ from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.streaming import in_time_slices
 
-from ..data.memorization import Recited, recited
-from ..data.source import open_source
+from ..data.memorization import Memorized, SearchResult, find_memorized
+from ..data.source import Selection, open_source
 from ..registry.row_scores import row_path
 from .forms import read_number
 
@@ -104,7 +104,7 @@ async def write_and_compare(
     yield {"done": True, "rows": looked, "all_rows": all_of_them, **lines}
 
 
-def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited], int, bool]:
+def find_recited(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
     """What of the texts stands in the table that the model was trained on. Raises NanogptError without it."""
     from ..data.model_rows import open_rows
 
@@ -112,20 +112,20 @@ def find_recited(checkpoint: Checkpoint, texts: list[str]) -> tuple[list[Recited
 
     def rows():
         if source.get("sql"):
-            known = {"title": source["title"] or "", "body": source["body"], "sql": source["sql"]}
-            opened = [open_source(source["database"], "query", **known)]
+            selection = Selection(source["title"] or "", source["body"], sql=source["sql"])
+            opened = [open_source(source["database"], "query", selection)]
         else:
             tables = [known["table"] for known in source.get("tables") or [source]]
-            where = source.get("where")
-            opened = [open_rows(checkpoint, source["database"], table, where=where) for table in tables]
+            selection = Selection(where=source.get("where"))
+            opened = [open_rows(checkpoint, source["database"], table, selection) for table in tables]
         for table in opened:
             for keys, document in table.keyed_documents():
                 yield table.table, keys, document
 
-    return recited(texts, rows())
+    return find_memorized(texts, rows())
 
 
-def told_recited(found: Recited, datasette: Datasette, database: str) -> dict[str, Any]:
+def told_recited(found: Memorized, datasette: Datasette, database: str) -> dict[str, Any]:
     """For JSON: places in the text, and the addresses of rows."""
     passages = []
     for p in found.passages:
@@ -134,7 +134,7 @@ def told_recited(found: Recited, datasette: Datasette, database: str) -> dict[st
         passages.append({"start": p.start, "end": p.end, "words": p.words, "url": url})
     return {
         "passages": passages,
-        "share": round(found.share, 3),
+        "share": round(found.fraction, 3),
         "longest": found.longest,
         "words": found.words,
     }

@@ -24,13 +24,13 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
     from llm_nanogpt.score import Totals, score
 
     from ..data.model_rows import open_rows
-    from ..data.provenance import seen_in_training
+    from ..data.provenance import Provenance
 
     limit = json.loads(run["settings"]).get("minutes") or float("inf")
     opened = open_model(home / run["name"], "cpu")
     source = open_rows(opened.checkpoint, run["database"], run["table"])
     refuse_view(source.keys, run["table"])
-    seen = seen_in_training(opened.checkpoint)
+    provenance = Provenance(opened.checkpoint)
     began = told = time.monotonic()
     rows: list[tuple] = []
     done, totals = 0, Totals()
@@ -55,12 +55,12 @@ def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
         return found[0] if found else 2  # its record was deleted: nobody waits for it
 
     report()
-    for keys, text in source.keyed_documents_at_once():
+    for keys, text in source.keyed_documents_from_copy():
         found = score(opened, text)
         if not found.bytes:
             source.skipped["without a character the model knows"] += 1
             continue
-        kind = seen(found.tokens[:-1])
+        kind = provenance.split_of(found.tokens[:-1])
         figures = (found.bits_per_byte, found.bytes, len(found.tokens))
         rows.append((run["id"], row_path([*keys.values()]), *figures, kind, digest(text)))
         totals.add(kind or "unknown", found)

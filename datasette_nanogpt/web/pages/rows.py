@@ -20,7 +20,7 @@ from datasette.utils import urlsafe_components
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from ...data.source import location
+from ...data.corpus import location
 from ...registry import row_scores
 from ..menus import rows_url
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
@@ -199,7 +199,7 @@ def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | N
 
     try:
         source = open_rows(checkpoint, database, table)
-        texts = source.texts_of([urlsafe_components(row) for row in rows if row])
+        texts = source.documents_by_key([urlsafe_components(row) for row in rows if row])
         return [next(texts) if row else None for row in rows]
     except NanogptError:
         return [None] * len(rows)

@@ -1,0 +1,138 @@
+"""Which columns of a table are the title and the text, and which of them hold HTML."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from llm_nanogpt.errors import InvalidOptions, Problem
+
+from ..hookspecs import document_hook
+from .html import looks_like_html
+from .sqlite import find_name, list_names, quote, unique_columns
+
+# How titles and texts are usually named, best guess first; the case of letters does not matter. To add a
+# guess, add its name here, and a row to `test_columns_are_found` in tests/test_source.py.
+# Among the bodies are only names that always mean the text itself. A `description` is chosen when it is the
+# longest column: beside a `readme` or a `transcript` it is the blurb.
+COLUMN_GUESSES = {
+    "title": ("title", "name", "headline", "subject"),
+    "body": ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message"),
+}
+SAMPLE_ROWS, SAMPLE_CHARS = (
+    100,
+    5_000,
+)  # read to choose columns and to recognise HTML; characters of each value
+
+
+class NoTextError(InvalidOptions):
+    """The columns that were looked at have no text: another column may have it."""
+
+    def __init__(self, message: str):
+        super().__init__([Problem("body", "no_text", message)])
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What columns are chosen from: a table, a view or a query, with its condition if it has one."""
+
+    name: str  # of the table
+    description: str  # for messages: "Table 'entry'" or "The query"
+    columns: tuple[str, ...]
+    from_sql: str  # what stands after `from`
+
+
+def choose_columns(
+    db: sqlite3.Connection, relation: Relation, title: str | None, body: Sequence[str]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The title column, None for no title, and the body columns: those asked for, else those guessed.
+
+    `title=""` asks for no title. The body is () where no column has text and a plugin writes the documents.
+    Raises InvalidOptions for columns that do not exist, NoTextError where none has text.
+    """
+    columns = relation.columns
+    missing = [name for name in (title, *body) if name and not find_name(name, columns)]
+    if missing:
+        field = "title" if title in missing else "body"
+        names = f"{list_names(missing)}. It has: {list_names(columns)}"
+        message = f"{relation.description} has no column {names}."
+        raise InvalidOptions([Problem(field, "missing_column", message)])
+    body = tuple(dict.fromkeys(name for asked in body if (name := find_name(asked, columns))))
+    title = find_name(title, columns) if title else title
+    if body and title is not None:
+        return title or None, body
+
+    lengths = _prose_lengths(db, relation)
+    guess_title = title is None
+    if guess_title:
+        title = _guess("title", [name for name in lengths if name not in body])
+    if not body:
+        others = {name: length for name, length in lengths.items() if name != title}
+        text_column = _guess("body", others) or _longest(others)
+        if not text_column and guess_title:
+            text_column, title = title, None  # a title is all the text there is
+        if not text_column and document_hook() is None:
+            raise NoTextError(
+                f"{relation.description} has no column of text. It has: {list_names(columns)}. "
+                "Name the column to read as text, or choose another table."
+            )
+        body = (text_column,) if text_column else ()
+    if guess_title and not title:
+        title = _label_column(db, relation.name, [name for name in lengths if name not in body])
+    return title or None, body
+
+
+def _guess(field: str, columns: Iterable[str]) -> str | None:
+    """The column with the best name for a title or a body."""
+    columns = list(columns)
+    return next((name for guess in COLUMN_GUESSES[field] if (name := find_name(guess, columns))), None)
+
+
+def _longest(lengths: dict[str, float]) -> str | None:
+    """The column with the most prose, None if none has any."""
+    name = max(lengths, key=lambda name: lengths[name], default=None)
+    return name if name is not None and lengths[name] else None
+
+
+def _label_column(db: sqlite3.Connection, table: str, columns: Sequence[str]) -> str | None:
+    """The column that Datasette would label a row with: the only unique one of text."""
+    unique = unique_columns(db, table)
+    candidates = [name for name in columns if name in unique]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _prose_lengths(db: sqlite3.Connection, relation: Relation) -> dict[str, float]:
+    """Characters of prose a row, for each column that may hold text, in a sample.
+
+    Addresses and JSON count as 0, however long they are, and so does a column without values.
+    """
+    starts = ", ".join(
+        f"case when typeof({name}) = 'text' then substr({name}, 1, {SAMPLE_CHARS}) else {name} end"
+        for name in map(quote, relation.columns)
+    )
+    sample = db.execute(f"select {starts} from {relation.from_sql} limit {SAMPLE_ROWS}").fetchall()
+    lengths = {}
+    for name, *column in zip(relation.columns, *sample, strict=True):
+        values = [value for value in column if value is not None]
+        texts = [value for value in values if isinstance(value, str)]
+        if texts or not values:
+            prose = (t for t in texts if not t.startswith(("http://", "https://", "{", "[")))
+            lengths[name] = sum(map(len, prose)) / len(sample)
+    return lengths
+
+
+def is_html_column(db: sqlite3.Connection, column: str, from_sql: str) -> bool:
+    """Whether most of a column's values with a `<` in them look like HTML, in a sample.
+
+    The column decides, not the row: in HTML a short row may have only inline tags or entities,
+    and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
+    """
+    name = quote(column)
+    values = db.execute(
+        f"select substr({name}, 1, {SAMPLE_CHARS}) from "
+        f"(select {name} from {from_sql}) where typeof({name}) = 'text' "
+        f"limit {SAMPLE_ROWS}"
+    )
+    votes = [looks_like_html(text) for (text,) in values if isinstance(text, str) and "<" in text]
+    return sum(votes) * 2 > len(votes)

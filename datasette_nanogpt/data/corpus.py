@@ -1,0 +1,137 @@
+"""All that one model is trained on: tables or a query, of a SQLite file or of a Datasette on the web."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.errors import InvalidOptions, Problem
+
+from ..events import Progress
+from .remote import RemoteCopy, open_remote
+from .source import ALL_ROWS, Selection, Source, open_sources
+from .sqlite import connect, database_path, list_names, user_tables
+
+
+@dataclass
+class Corpus:
+    """One or several tables of a database, or a query."""
+
+    database: str  # absolute path, or URL
+    sources: list[Source]
+    where: str | None = None
+    sql: str | None = None
+    fetched: str | None = None  # when a remote database was copied: UTC, ISO 8601
+    remote: RemoteCopy | None = None  # what `load` fetches; until then `sources` are those of a sample
+
+    @property
+    def name(self) -> str:
+        """The table, or the tables, or the query."""
+        return self.sql or ", ".join(source.table for source in self.sources)
+
+    @property
+    def row_count(self) -> int:
+        return sum(source.row_count for source in self.sources)
+
+    def load(self) -> Iterator[Progress]:
+        """Fetch the rows, if they are on the web."""
+        if self.remote:
+            self.fetched, self.sources = yield from self.remote.fetch(self.sources)
+            self.remote = None
+
+    def documents(self) -> Iterator[str]:
+        """The documents of every table, one table after the other. See `Source.documents`."""
+        for source in self.sources:
+            yield from source.documents()
+
+    def digest(self) -> tuple[str, int]:
+        """A hash of all that is read and of how, in hexadecimal, and the bytes of text read."""
+        blake, total = hashlib.blake2b(digest_size=16), 0
+        for source in self.sources:
+            values, size = source.digest()
+            reading = (source.text_columns, sorted(source.html_columns), bool(source.title))
+            blake.update(values + repr(reading).encode())
+            total += size
+        return blake.hexdigest(), total
+
+    def describe(self) -> dict[str, Any]:
+        """What nanogpt.json keeps. `table` is for people; each table's own facts are in `tables`."""
+        return {
+            "database": self.database,
+            "table": self.name,
+            "title": next((source.title for source in self.sources if source.title), None),
+            "body": list(dict.fromkeys(column for source in self.sources for column in source.body)),
+            "html": sorted({column for source in self.sources for column in source.html_columns}),
+            "where": self.where,
+            "sql": self.sql,
+            "fetched": self.fetched,
+            "rows": self.row_count,
+            "tables": [
+                {
+                    "table": source.table,
+                    "title": source.title,
+                    "body": list(source.body),
+                    "html": sorted(source.html_columns),
+                    "rows": source.row_count,
+                    "skipped": dict(source.skipped),
+                }
+                for source in self.sources
+            ],
+        }
+
+
+def is_url(database: str) -> bool:
+    return database.startswith(("http://", "https://"))
+
+
+def location(database: str) -> str:
+    """Where a database is, always written the same way: as nanogpt.json has it, to recognise it by."""
+    return database.rstrip("/") if is_url(database) else str(Path(database).expanduser().absolute())
+
+
+def open_corpus(
+    database: str,
+    tables: Sequence[str] = (),
+    selection: Selection = ALL_ROWS,
+    *,
+    token: str | None = None,
+    refresh: bool = False,
+) -> Corpus:
+    """Open `tables`, or the rows of the query `selection.sql`, of a SQLite file or of a Datasette's URL.
+
+    Of several tables each uses the named columns that it has. `token` and `refresh` are for URLs: an API
+    token, and whether to fetch again what was fetched before. Raises InvalidOptions with everything that is
+    wrong, a Problem each, and NanogptError where the database cannot be read.
+    """
+    tables, sql = list(dict.fromkeys(tables)), selection.sql
+    if tables and sql is not None:
+        message = "Name the tables to train on or give a query, not both."
+        raise InvalidOptions([Problem("sql", "conflict", message)])
+    if not tables and sql is None:
+        raise InvalidOptions([Problem("tables", "required", _suggest_table(database))])
+    if is_url(database):
+        url = location(database)
+        fetched, sources, remote = open_remote(url, tables, selection, token=token, refresh=refresh)
+        return Corpus(url, sources, selection.where, sql, fetched, remote)
+    if token or refresh:
+        message = "A token and a refresh are for the URL of a Datasette: leave them out for a file."
+        raise InvalidOptions([Problem("token" if token else "refresh", "conflict", message)])
+    return Corpus(location(database), open_sources(database, tables, selection), selection.where, sql)
+
+
+def _suggest_table(database: str) -> str:
+    """What to tell somebody who named no table."""
+    if is_url(database):
+        message = "Name the table to train on, or give a query."
+        base, _, name = location(database).rpartition("/")
+        if base.count("/") > 2:
+            message += f" If {name} is a table: datasette nanogpt-train {shlex.join([base, name])}"
+        return message
+    with connect(database_path(database)) as db:
+        names = user_tables(db, database)
+    command = f"datasette nanogpt-train {shlex.join([database, names[0]])}"
+    return f"Name the table to train on. {database} has: {list_names(names)}. For example: {command}"

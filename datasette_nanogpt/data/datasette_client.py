@@ -1,0 +1,159 @@
+"""Reading one database of a Datasette on the web over its JSON API, in pages, with retries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+ATTEMPTS, FIRST_ATTEMPTS = (
+    9,
+    4,
+)  # at one request; fewer before the first answer, when no fetched rows are at stake
+FIRST_WAIT, MAX_WAIT = 0.5, 60.0  # seconds between attempts; doubled each time, with jitter
+MAX_RETRY_AFTER = 300.0  # seconds that a server may ask us to wait
+RETRIED_STATUS = {429, 500, 502, 503, 504}
+TIMEOUT = 60  # seconds, for one answer
+QUERY_ROWS = 1000  # a page of a query: Datasette's default for max_returned_rows
+
+Params = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a table or query."""
+
+    rows: list[dict[str, Any]]
+    next_page: str  # token of the next page, "" after the last
+    total: int  # rows in all pages; 0: not known
+
+
+class TemporaryError(Exception):
+    """A response that may be better next time."""
+
+    def __init__(self, reason: str, wait: float = 0.0):
+        super().__init__(reason)
+        self.wait = wait  # seconds that the server asks for
+
+
+class DatasetteClient:
+    """One database of a Datasette, 0.60 or later: both shapes of its JSON have what is read here."""
+
+    def __init__(self, url: str, token: str | None):
+        import httpx2
+
+        headers = {"User-Agent": f"datasette-nanogpt/{version('datasette-nanogpt')}"}
+        if token := token or os.environ.get("DATASETTE_TOKEN"):
+            headers["Authorization"] = f"Bearer {token}"
+        self.url = url
+        self.client = httpx2.Client(headers=headers, follow_redirects=True, timeout=TIMEOUT)
+        self.attempts = FIRST_ATTEMPTS
+
+    def sample(self, table: str, where: str | None, rows: int) -> Page:
+        """The first `rows` rows of a table, with all columns."""
+        return self._page(table, [("_size", str(rows)), ("_nocount", "1")], where)
+
+    def page(
+        self, table: str, columns: Sequence[str], where: str | None, next_page: str, *, with_total: bool
+    ) -> Page:
+        """As many rows of a table as the server gives at once, from `next_page` on; all columns if none are
+        named."""
+        params = [("_size", "max")]
+        params += [("_col", column) for column in columns]
+        params += [("_next", next_page)] if next_page else []
+        params += [("_extra", "count")] if with_total else [("_nocount", "1")]
+        return self._page(table, params, where)
+
+    def _page(self, table: str, params: Params, where: str | None) -> Page:
+        from datasette.utils import tilde_encode
+
+        params = [("_shape", "objects"), *params, ("_nofacet", "1"), ("_nosuggest", "1")]
+        params += [("_where", f"{where}\n")] if where else []  # the line break ends a comment
+        data = self._get(f"{self.url}/{tilde_encode(table)}.json", params, table)
+        total = data.get("count") or data.get("filtered_table_rows_count")  # 1.0, 0.6x
+        return Page(data["rows"], data.get("next") or "", total or 0)
+
+    def query(self, sql: str, where: str | None, next_page: str, size: int = QUERY_ROWS) -> Page:
+        """Rows of a query, which has pages only if we ask for them: `next_page` is an offset."""
+        start, condition = int(next_page or 0), f"where ({where}\n) " if where else ""
+        limited = f"select * from (\n{sql.strip().rstrip(';')}\n) {condition}limit {size} offset {start}"
+        data = self._get(f"{self.url}.json", [("sql", limited), ("_shape", "objects")], None)
+        rows = data["rows"]
+        more = bool(rows) and (len(rows) == size or data.get("truncated"))
+        return Page(rows, str(start + len(rows)) if more else "", 0)
+
+    def _get(self, url: str, params: Params, table: str | None) -> dict[str, Any]:
+        """The JSON of an answer, asked for again where that may help. Raises NanogptError."""
+        import httpx2
+        from tenacity import (
+            Retrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            wait_exponential,
+            wait_random,
+        )
+
+        backoff = wait_exponential(FIRST_WAIT, MAX_WAIT) + wait_random(0, FIRST_WAIT)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return max(backoff(state), error.wait if isinstance(error, TemporaryError) else 0.0)
+
+        retrying = Retrying(
+            retry=retry_if_exception_type((TemporaryError, httpx2.TransportError)),
+            stop=stop_after_attempt(self.attempts),
+            wait=wait,
+            reraise=True,
+        )
+        try:
+            data = retrying(self._get_once, url, params, table)
+        except (TemporaryError, httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise NanogptError(
+                f"{self.url} does not answer ({error or type(error).__name__}). Try again later: "
+                "what was fetched so far is kept."
+            ) from error
+        self.attempts = ATTEMPTS
+        return data
+
+    def _get_once(self, url: str, params: Params, table: str | None) -> dict[str, Any]:
+        response = self.client.get(url, params=tuple(params))
+        status = response.status_code
+        if status in RETRIED_STATUS:
+            after = response.headers.get("retry-after", "")
+            raise TemporaryError(
+                f"status {status}", min(float(after), MAX_RETRY_AFTER) if after.isdigit() else 0.0
+            )
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        try:
+            data = response.json() if is_json else {}
+        except ValueError:
+            raise TemporaryError("its JSON is cut off") from None
+        if status in (401, 403):
+            message = f"{self.url} does not let you read this: give an API token that it accepts."
+            raise InvalidOptions([Problem("token", "forbidden", message)])
+        if status == 404 and table:
+            message = f"{self.url} has no table {table!r}.{self._list_tables()}"
+            raise InvalidOptions([Problem("tables", "missing", message)])
+        if status == 404 or (status == 200 and "rows" not in data):
+            message = f"{self.url} is not a database of a Datasette: give https://HOST/DATABASE."
+            raise InvalidOptions([Problem("database", "missing", message)])
+        if status != 200:
+            raise NanogptError(f"{self.url} answers: {data.get('error') or f'status {status}'}.")
+        return data
+
+    def _list_tables(self) -> str:
+        import httpx2
+
+        try:
+            tables = self.client.get(f"{self.url}.json").raise_for_status().json().get("tables", [])
+        except (httpx2.HTTPError, ValueError):
+            return " Give the database as https://HOST/DATABASE."
+        names = [table["name"] for table in tables if not table.get("hidden")]
+        return f" It has: {', '.join(names)}." if names else ""

@@ -1,0 +1,38 @@
+"""Documents: the title and the texts of a row as one string, and strings in batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+# NUL and its kin, the byte order mark and halves of surrogate pairs: nothing a model should write.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
+
+
+def join_document(title: str | None, bodies: Iterable[str]) -> str:
+    """Title, blank line, bodies separated by blank lines; "" where there is no text at all.
+
+    Line ends become `\\n` and control characters are dropped. The first line of a body keeps its indent.
+    """
+    bodies = (clean_text(body).strip("\n").rstrip() for body in bodies)
+    return "\n\n".join(part for part in (" ".join(clean_text(title or "").split()), *bodies) if part)
+
+
+def clean_text(text: str) -> str:
+    """`text` with `\\n` for every line end and without control characters."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("", text)
+
+
+def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
+    """Group `texts`, in order, into lists of at least so many characters; the last may have fewer."""
+    batch, size = [], 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

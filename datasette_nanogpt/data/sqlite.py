@@ -1,0 +1,228 @@
+"""Reading SQLite files: connections, time limits, names of tables and columns, SQLite's errors in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+BUSY_SECONDS = 5  # how long to wait while another program writes
+# SQLite calls back after so many instructions of its virtual machine, some milliseconds, to look at the
+# clock.
+CLOCK_INSTRUCTIONS = 100_000
+MAX_LISTED_NAMES = 40  # tables or columns in one message
+_DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
+# What messages call the SQL that people write, by the option it came from.
+_WRITTEN_SQL = {"where": "The condition", "sql": "The query"}
+
+
+class NotUTF8(bytes):
+    """A TEXT value whose bytes are not UTF-8; plain bytes are a BLOB."""
+
+
+def database_path(database: str) -> Path:
+    """The absolute path of a database file. Raises InvalidOptions where there is no such file."""
+    path = Path(database).expanduser().absolute()
+    if not path.exists():
+        message = f"There is no file {database}: check the path of the database."
+        raise InvalidOptions([Problem("database", "missing", message)])
+    if path.is_dir():
+        message = f"{database} is a folder: name the SQLite file in it."
+        raise InvalidOptions([Problem("database", "folder", message)])
+    return path
+
+
+@contextmanager
+def connect(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database for reading only; SQLite's errors become NanogptErrors.
+
+    Text that is not UTF-8 is read as NotUTF8. The connection may be used by other threads.
+    """
+    db = None
+    try:
+        db = _open(path, "mode=ro")
+        try:
+            db.execute("select 1 from sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            # In WAL mode even a reader writes beside the file, which read-only media refuse.
+            if str(error) != "unable to open database file" or not os.access(path, os.R_OK):
+                raise
+            wal = path.with_name(f"{path.name}-wal")
+            if wal.exists() and wal.stat().st_size:
+                raise NanogptError(
+                    f"{path} has changes in {wal.name} that SQLite can only read in a folder it can write "
+                    "to. Copy both files to a folder of your own and use the copy."
+                ) from error
+            db.close()
+            db = _open(path, "immutable=1")
+        yield db
+    except sqlite3.Error as error:
+        raise NanogptError(_describe_error(path, str(error))) from error
+    finally:
+        if db is not None:
+            db.close()
+
+
+def _open(path: Path, parameter: str) -> sqlite3.Connection:
+    # The rows may be asked for by another thread than the one that opened the database.
+    uri = f"{path.as_uri()}?{parameter}"
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    db.text_factory = _decode
+    if deadline := _DEADLINE.get(None):
+        db.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_INSTRUCTIONS)
+    return db
+
+
+def _decode(raw: bytes) -> str | NotUTF8:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return NotUTF8(raw)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt queries on databases opened in this block after `seconds`: a condition that a person writes
+    may take any amount of work. Raises NanogptError then, as for any other reason not to read."""
+    token = _DEADLINE.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+def _describe_error(path: Path, error: str) -> str:
+    if "not a database" in error:
+        return (
+            f"{path} is not a SQLite database, or it is encrypted. "
+            f"To make one: sqlite-utils insert new.db TABLE {path.name} (with --csv, --json or --text)."
+        )
+    if "locked" in error or "busy" in error:
+        return f"{path} is locked by another program: try again when that program is done, or close it."
+    if error == "interrupted":
+        return "Reading the rows takes too long: try a simpler condition."
+    if "malformed" in error:
+        return f"{path} is damaged. To save what is left: sqlite3 {path.name} .recover | sqlite3 new.db"
+    if not os.access(path, os.R_OK):
+        return f"You do not have permission to read {path}: ask its owner for it, or for a copy."
+    if "readonly database" in error:
+        return (
+            f"{path} was left in the middle of a change, which cannot be undone in a read-only "
+            f"folder. Copy it and {path.name}-journal to a folder of your own and use the copy."
+        )
+    return f"Cannot read {path}: {error}."
+
+
+@contextmanager
+def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]:
+    """Turn SQLite's errors into InvalidOptions about `sql`, which a person wrote in the option `field`
+    ("where" or "sql"). Without `sql` they pass through, and so do errors that it cannot have caused."""
+    try:
+        yield
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        if sql is None or "locked" in str(error) or "malformed" in str(error):
+            raise
+        reason = str(error).rstrip(".")
+        if reason == 'near ")": syntax error' and ")" not in sql:  # the bracket is ours
+            reason = "it ends too early"
+        if reason == "interrupted":
+            reason, advice = "it takes too long", ""
+        message = f"{_WRITTEN_SQL[field]} {' '.join(sql.split())!r} does not work: {reason}.{advice}"
+        raise InvalidOptions([Problem(field, "sql_error", message)]) from error
+
+
+# ---- Names
+
+
+def quote(name: str) -> str:
+    """A table's or column's name as it stands in SQL."""
+    from sqlite_utils.db import quote_identifier
+
+    return quote_identifier(name)
+
+
+def find_name(name: str, names: Sequence[str]) -> str | None:
+    """`name` among `names` as SQLite finds it: the case of letters does not matter."""
+    if name in names:
+        return name
+    return next((other for other in names if other.lower() == name.lower()), None)
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Names for a message of one line."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:MAX_LISTED_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _schema(db: sqlite3.Connection) -> Database:
+    from sqlite_utils import Database
+
+    return Database(db, execute_plugins=False, recursive_triggers=False)
+
+
+def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
+    """The name of a table or view as the database spells it. Raises InvalidOptions if there is none."""
+    schema = _schema(db)
+    if name := find_name(table, schema.table_names() + schema.view_names()):
+        return name
+    message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
+    raise InvalidOptions([Problem("tables", "missing", message)])
+
+
+def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
+    """The tables and views that somebody made, not those of SQLite or of a full-text index.
+
+    Raises InvalidOptions if there are none.
+    """
+    schema = _schema(db)
+    indexes = schema.table_names(fts4=True) + schema.table_names(fts5=True)
+    hidden = ("sqlite_", *(f"{index}_" for index in indexes))
+    names = [n for n in schema.table_names() + schema.view_names() if not n.startswith(hidden)]
+    if not names:
+        message = f"{database} has no tables: fill it with `sqlite-utils insert` first."
+        raise InvalidOptions([Problem("database", "empty", message)])
+    return names
+
+
+def column_names(db: sqlite3.Connection, relation: str) -> tuple[str, ...]:
+    """The columns of a quoted table or a query in brackets. Unlike `pragma table_info`, this has generated
+    columns too."""
+    return tuple(column[0] for column in db.execute(f"select * from {relation} limit 0").description)
+
+
+def unique_columns(db: sqlite3.Connection, table: str) -> set[str]:
+    """The columns that have a unique index of their own."""
+    indexes = getattr(_schema(db)[table], "indexes", [])  # a view has none
+    return {index.columns[0] for index in indexes if index.unique and len(index.columns) == 1}
+
+
+def primary_key(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    """The columns of a table's primary key, else rowid; none for a view."""
+    schema = _schema(db)
+    return () if table in schema.view_names() else tuple(schema.table(table).pks)
+
+
+def order_by(db: sqlite3.Connection, table: str) -> str:
+    """SQL that fixes the order of a table's rows, which an index could change; "" for a view."""
+    schema = _schema(db)
+    if table in schema.view_names():
+        return ""
+    names = {name.lower() for name in column_names(db, quote(table))}
+    for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
+        with suppress(sqlite3.OperationalError):
+            db.execute(f"select {rowid} from {quote(table)} limit 0")
+            return f"order by {rowid}"
+    keys = [column for column in schema.table(table).columns if column.is_pk]  # WITHOUT ROWID
+    keys.sort(key=lambda column: column.is_pk)
+    return "order by " + ", ".join(quote(column.name) for column in keys) if keys else ""
