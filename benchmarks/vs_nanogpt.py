@@ -301,7 +301,7 @@ def compare(args: argparse.Namespace) -> dict:
 
 
 def show(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from llm_nanogpt.commands import aligned
+    from llm_nanogpt.listing import aligned
 
     print()
     for line in aligned([heading, *rows]):

@@ -15,10 +15,12 @@ from typing import Any
 import click
 import llm
 
-from llm_nanogpt.commands import aliases, folder_of, megabytes, nanogpt, size_on_disk
+from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import invalid_name, valid_name
+from llm_nanogpt.listing import megabytes, size_on_disk
 from llm_nanogpt.locks import hold
+from llm_nanogpt.names import aliases, folder_of
 
 from .cli import train_command
 

@@ -1,11 +1,39 @@
-"""Names that llm already uses for something else."""
+"""The names of models: what they stand for, and which ones llm already uses for something else."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import llm
 
 from .errors import NanogptError
+from .home import model_names, nanogpt_home
 from .llm_model import NanoGPT
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a model, by its name or by its alias in llm. The model may be broken.
+
+    Raises NanogptError that lists the models there are.
+    """
+    home = nanogpt_home()
+    names = model_names(home)
+    if name not in names:
+        name = aliases().get(name, name)
+    if name not in names:
+        have = f"you have {', '.join(names)}" if names else "train one with `llm nanogpt train`"
+        raise NanogptError(f"There is no model {name!r} in {home}: {have}")
+    return home / name
+
+
+def aliases() -> dict[str, str]:
+    """llm's aliases: alias -> model. None where its file cannot be read."""
+    try:
+        saved = json.loads((llm.user_dir() / "aliases.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return saved if isinstance(saved, dict) else {}
 
 
 def check_free(name: str) -> None:

@@ -93,7 +93,7 @@ def test_models(trained, make_model, home):
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"x" * 3_000_000)
     found = nanogpt("models")
-    assert "Beside them 3.0 MB in" in found.stderr
+    assert "The cache has 3.0 MB in" in found.stderr
     lines = found.stdout.splitlines()
     assert lines[0].split() == [
         "name",
@@ -144,18 +144,28 @@ def test_info_and_path(trained, home):
     lines = dict(re.split("  +", line, maxsplit=1) for line in shown.splitlines())
     assert lines["bits per byte"] == "2.1250"
     assert lines["shape"] == "2 layers, 4 heads, width 32"
-    assert lines["loss"] == "4.0000 nats a token of the text held out"
+    assert lines["loss"] == "4.0000 nats per token of the held-out text"
     assert lines["columns"] == "title + body"
     assert lines["text"] == "1,000 bytes in 12 documents"
     assert lines["held out"] == "90 bytes in 2 documents"
     assert lines["training"] == (
-        "120 steps in 6 s on cpu, 2,560 tokens/s, the time of trials, compiling and scores included"
+        "120 steps in 6 s on cpu, 2,560 tokens/s, including the time for trials, compiling and scores"
     )
     assert lines["options"] == "minutes 0.1"
     assert "where" not in lines
     told = json.loads(nanogpt("info", "nanogpt-blog", "--json").stdout)
     assert told["nanogpt"]["source"]["table"] == "posts"
     assert nanogpt("path", "nanogpt-blog").stdout == f"{home / 'nanogpt-blog'}\n"
+
+
+def test_info_names_the_log_of_the_run(trained, home):
+    folder = trained()
+    assert not re.search("^log ", nanogpt("info", "nanogpt-blog").stdout, re.MULTILINE)
+    meta = read_checkpoint(folder).meta
+    meta["training"]["log"] = ".logs/run-7.log"  # relative to the folder of all models
+    write_meta(folder, meta, "")
+    lines = dict(line.split(maxsplit=1) for line in nanogpt("info", "nanogpt-blog").stdout.splitlines())
+    assert lines["log"] == str(home / ".logs" / "run-7.log")
 
 
 def test_a_name_that_is_not_there(trained):
@@ -398,7 +408,7 @@ def test_import_and_export(tmp_path, home):
     assert "Wrote" in nanogpt("export", "nanogpt-letters", "--gguf", out, "--dtype", "f16").stderr
     assert out.read_bytes()[:4] == b"GGUF"
     written = out.read_bytes()
-    assert f"There is a file {out} already" in refused("export", "nanogpt-letters", "--gguf", out)
+    assert f"The file {out} exists already" in refused("export", "nanogpt-letters", "--gguf", out)
     assert out.read_bytes() == written
     (tmp_path / "blog.db").write_bytes(b"SQLite format 3")
     arguments = ["export", "nanogpt-letters", "--force", "--gguf"]

@@ -1,0 +1,128 @@
+"""What `llm nanogpt models` and `info` tell of models, as plain values and as lines of text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import Checkpoint
+from .errors import NanogptError
+from .home import nanogpt_home
+from .locks import is_training
+
+TABLE_WIDTH = 30  # characters of a table's name in the list; the rest becomes …
+HEADING = ("name", "table", "rows", "parameters", "bits/byte", "trained", "on disk", "state")
+
+
+def facts(name: str, checkpoint: Checkpoint | NanogptError) -> dict[str, Any]:
+    """One model as `llm nanogpt models --json` shows it; a broken one has its name, size and reason."""
+    folder = nanogpt_home() / name
+    known = {"name": name, "state": "ready", "bytes_on_disk": size_on_disk(folder), "path": str(folder)}
+    if isinstance(checkpoint, NanogptError):
+        return known | {"state": "broken", "reason": str(checkpoint)}
+    source, training, score = (checkpoint.meta.get(k) or {} for k in ("source", "training", "score"))
+    if training.get("status") == "running":
+        known["state"] = "training" if is_training(folder) else "interrupted"
+    return known | {
+        "database": source.get("database"),
+        "table": source.get("table"),
+        "rows": source.get("rows"),
+        "architecture": checkpoint.config.arch,
+        "parameters": checkpoint.config.parameters,
+        "context": checkpoint.config.block_size,
+        "vocabulary": checkpoint.config.vocab_size,
+        "bits_per_byte": score.get("val_bpb"),
+        "step": score.get("step"),
+        "trained": training.get("updated"),
+        "seconds": training.get("seconds"),
+        "imported": (checkpoint.meta.get("imported") or {}).get("from"),
+    }
+
+
+def details(checkpoint: Checkpoint) -> dict[str, str]:
+    """What `info` shows beyond `facts`: the text, the shape, the training. "" for what is not known."""
+    c, meta = checkpoint.config, checkpoint.meta
+    source, corpus, training, settings, score, options = (
+        meta.get(key) or {} for key in ("source", "corpus", "training", "settings", "score", "options")
+    )
+    lines = {
+        "columns": " + ".join([*filter(None, [source.get("title")]), *source.get("body", [])]),
+        "where": source.get("where") or "",
+        "shape": c.shape,
+        "tokenizer": meta.get("tokenizer") or "",
+        "options": ", ".join(f"{k} {v}" for k, v in options.items() if k not in ("database", "table")),
+        "versions": ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items()),
+        # Relative to the home, so that it is right after the home has moved.
+        "log": str(nanogpt_home() / training["log"]) if training.get("log") else "",
+    }
+    if corpus:
+        lines["text"] = f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents"
+        lines["held out"] = f"{corpus['val_bytes']:,} bytes in {corpus['val_documents']:,} documents"
+    if score:
+        lines["loss"] = f"{score['val_loss']:.4f} nats per token of the held-out text"
+    if settings and training.get("seconds"):
+        speed = training["step"] * settings["batch_size"] * c.block_size / training["seconds"]
+        lines["training"] = (
+            f"{training['step']:,} steps in {training['seconds']:,.0f} s on {settings['device']}, "
+            f"{speed:,.0f} tokens/s, including the time for trials, compiling and scores"
+        )
+    return lines
+
+
+def as_table(models: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The `facts` of several models, a line each below a heading."""
+    return aligned([HEADING, *map(_row, models)])
+
+
+def as_lines(model: dict[str, Any]) -> Iterator[str]:
+    """The facts and details of one model, a line each, without those that are not known."""
+    known = {key: value for key, value in model.items() if value not in (None, "")}
+    return aligned((key.replace("_", " "), _formatted(value)) for key, value in known.items())
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Lines in which the cells of a column start below each other."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all files; those that vanish meanwhile are not counted."""
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            try:
+                total += os.lstat(os.path.join(parent, file)).st_size
+            except OSError:
+                continue
+    return total
+
+
+def megabytes(n: int) -> str:
+    return f"{n / 1e6:,.1f} MB"
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    if model["state"] == "broken":
+        return (model["name"], *[""] * 5, megabytes(model["bytes_on_disk"]), model["reason"])
+    table = model["table"] or ("imported" if model["imported"] else "")
+    return (
+        model["name"],
+        table if len(table) <= TABLE_WIDTH else table[: TABLE_WIDTH - 1] + "…",
+        "" if model["rows"] is None else f"{model['rows']:,}",
+        f"{model['parameters'] / 1e6:.2f}M",
+        "" if model["bits_per_byte"] is None else f"{model['bits_per_byte']:.3f}",
+        (model["trained"] or "")[:16].replace("T", " "),
+        megabytes(model["bytes_on_disk"]),
+        model["state"],
+    )
+
+
+def _formatted(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}" if value > 10 else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
