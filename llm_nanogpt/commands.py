@@ -108,7 +108,7 @@ def path(name: str | None) -> None:
     "-o", "--option", "options", type=(str, str), multiple=True, help="An option, as for llm -m NAME"
 )
 def sample(
-    name: str, prompt: str, number: int, file: IO[str] | None, options: tuple[tuple[str, str]]
+    name: str, prompt: str, number: int, file: IO[str] | None, options: tuple[tuple[str, str], ...]
 ) -> None:
     """Write several texts, with a line of --- between them.
 
