@@ -69,6 +69,14 @@ def test_a_link_leads_somewhere(page, link):
         assert anchor in anchors(target.read_text("utf-8"))
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "how-it-works.md"])
+def test_named_files_exist(name):
+    text = PAGES[name].read_text("utf-8")
+    folders = [ROOT, ROOT / "datasette_nanogpt", *ROOT.glob("datasette_nanogpt/*/")]
+    for path in set(re.findall(r"`([\w./]+(?:\.py|\.md|/))`", text)):
+        assert any((folder / path).exists() for folder in folders), path
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 180
 
