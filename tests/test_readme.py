@@ -72,7 +72,7 @@ def test_a_link_leads_somewhere(page, link):
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "how-it-works.md"])
 def test_named_files_exist(name):
     text = PAGES[name].read_text("utf-8")
-    folders = [ROOT, ROOT / "datasette_nanogpt", *ROOT.glob("datasette_nanogpt/*/")]
+    folders = [ROOT, *ROOT.glob("datasette_nanogpt/**/"), ROOT / "llm_nanogpt"]
     for path in set(re.findall(r"`([\w./]+(?:\.py|\.md|/))`", text)):
         assert any((folder / path).exists() for folder in folders), path
 
