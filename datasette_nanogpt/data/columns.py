@@ -20,10 +20,8 @@ COLUMN_GUESSES = {
     "title": ("title", "name", "headline", "subject"),
     "body": ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message"),
 }
-SAMPLE_ROWS, SAMPLE_CHARS = (
-    100,
-    5_000,
-)  # read to choose columns and to recognise HTML; characters of each value
+# Read to choose columns and to recognise HTML: so many rows, and characters of each value.
+SAMPLE_ROWS, SAMPLE_CHARS = 100, 5_000
 
 
 class NoTextError(InvalidOptions):
@@ -52,13 +50,13 @@ def choose_columns(
     Raises InvalidOptions for columns that do not exist, NoTextError where none has text.
     """
     columns = relation.columns
-    missing = [name for name in (title, *body) if name and not find_name(name, columns)]
-    if missing:
+    asked = [*([title] if title else []), *body]
+    if missing := [name for name in asked if not find_name(name, columns)]:
         field = "title" if title in missing else "body"
         names = f"{list_names(missing)}. It has: {list_names(columns)}"
         message = f"{relation.description} has no column {names}."
         raise InvalidOptions([Problem(field, "missing_column", message)])
-    body = tuple(dict.fromkeys(name for asked in body if (name := find_name(asked, columns))))
+    body = tuple(dict.fromkeys(name for one in body if (name := find_name(one, columns))))
     title = find_name(title, columns) if title else title
     if body and title is not None:
         return title or None, body

@@ -112,7 +112,7 @@ def open_corpus(
         message = "Name the tables to train on or give a query, not both."
         raise InvalidOptions([Problem("sql", "conflict", message)])
     if not tables and sql is None:
-        raise InvalidOptions([Problem("tables", "required", _suggest_table(database))])
+        raise InvalidOptions([Problem("table", "required", _suggest_table(database))])
     if is_url(database):
         url = location(database)
         fetched, sources, remote = open_remote(url, tables, selection, token=token, refresh=refresh)

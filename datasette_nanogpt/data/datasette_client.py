@@ -140,7 +140,7 @@ class DatasetteClient:
             raise InvalidOptions([Problem("token", "forbidden", message)])
         if status == 404 and table:
             message = f"{self.url} has no table {table!r}.{self._list_tables()}"
-            raise InvalidOptions([Problem("tables", "missing", message)])
+            raise InvalidOptions([Problem("table", "missing", message)])
         if status == 404 or (status == 200 and "rows" not in data):
             message = f"{self.url} is not a database of a Datasette: give https://HOST/DATABASE."
             raise InvalidOptions([Problem("database", "missing", message)])

@@ -53,6 +53,9 @@ class TokenizerChoice:
     vocab_size: int | None = None
 
 
+BPE = TokenizerChoice()
+
+
 class PreparedCorpus(NamedTuple):
     """What became of a corpus, beside its token files."""
 
@@ -73,7 +76,7 @@ def prepare(
     folder: Path,
     home: Path,
     *,
-    tokenizer: TokenizerChoice = TokenizerChoice(),
+    tokenizer: TokenizerChoice = BPE,
     seed: int = 0,
     cache: bool = True,
 ) -> Generator[Progress, None, PreparedCorpus]:

@@ -27,8 +27,7 @@ class Provenance:
         vocab_size = checkpoint.config.vocab_size
         self._dtype = token_dtype(vocab_size)
         self._digests: dict[str, set[bytes]] = {}
-        # A model that was imported has no token files; of documents that were cut in two, they hold the
-        # halves.
+        # A model that was imported has no token files. Where documents were cut in two, they have the halves.
         if not corpus.get("cut", True) and all(file.exists() for file in files.values()):
             self._digests = {split: set(_digests(file, vocab_size)) for split, file in files.items()}
 

@@ -153,7 +153,7 @@ def _write_sample(db: sqlite3.Connection, client: DatasetteClient, table: str, s
         elif sql:
             field, named, other = "sql", "The query", "query"
         else:
-            field, named, other = "tables", f"Table {table!r}", "table"
+            field, named, other = "table", f"Table {table!r}", "table"
         message = f"{named} returns no rows from {client.url}: try another {other}."
         raise InvalidOptions([Problem(field, "no_rows", message)])
     columns = list(page.rows[0])

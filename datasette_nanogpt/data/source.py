@@ -244,7 +244,7 @@ def _count_rows(
     elif sql:
         problem = Problem("sql", "no_rows", "The query returns no rows: try another one.")
     else:
-        problem = Problem("tables", "no_rows", f"{named} is empty: fill it first, or choose another table.")
+        problem = Problem("table", "no_rows", f"{named} is empty: fill it first, or choose another table.")
     raise InvalidOptions([problem])
 
 
@@ -264,8 +264,8 @@ def open_sources(database: str, tables: Sequence[str], selection: Selection = AL
                 columns[table] = column_names(db, quote(find_table(db, database, table)))
             except InvalidOptions as error:
                 problems += error.problems
-    named = [name for name in (selection.title, *selection.body) if name]
-    missing = [name for name in named if not any(find_name(name, names) for names in columns.values())]
+    asked = [*([selection.title] if selection.title else []), *selection.body]
+    missing = [name for name in asked if not any(find_name(name, names) for names in columns.values())]
     if missing and not problems:
         field = "title" if selection.title in missing else "body"
         message = f"None of the tables has a column {list_names(missing)}."

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 BUSY_SECONDS = 5  # how long to wait while another program writes
-# SQLite calls back after so many instructions of its virtual machine, some milliseconds, to look at the
-# clock.
+# Of SQLite's virtual machine, between two looks at the clock: some milliseconds.
 CLOCK_INSTRUCTIONS = 100_000
 MAX_LISTED_NAMES = 40  # tables or columns in one message
 _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
@@ -177,7 +176,7 @@ def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
     if name := find_name(table, schema.table_names() + schema.view_names()):
         return name
     message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
-    raise InvalidOptions([Problem("tables", "missing", message)])
+    raise InvalidOptions([Problem("table", "missing", message)])
 
 
 def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
