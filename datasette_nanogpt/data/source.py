@@ -213,30 +213,27 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         sql, where = selection.sql, selection.where
         if sql is None:
             table = find_table(db, database, table)
-            named = f"Table {table!r}"
+            description, from_sql = f"Table {table!r}", quote(table)
         else:
             sql = sql.strip().rstrip(";")
-            named = "The query"
-        # The line breaks end comments in `sql` and `where`.
-        relation = quote(table) if sql is None else f"({sql}\n)"
+            description, from_sql = "The query", f"({sql}\n)"  # the line break ends a comment in `sql`
         with explain_sql("sql", sql):
-            columns = column_names(db, relation)
-        from_sql = f"{relation} where ({where}\n)" if where else relation
-        row_count = _count_rows(db, named, from_sql, columns, replace(selection, sql=sql))
-        chosen = Relation(table, named, columns, from_sql)
-        title, body = choose_columns(db, chosen, selection.title, selection.body)
+            columns = column_names(db, from_sql)
+        from_sql += f" where ({where}\n)" if where else ""
+        relation = Relation(table, description, columns, from_sql)
+        row_count = _count_rows(db, relation, sql, where)
+        title, body = choose_columns(db, relation, selection.title, selection.body)
         html_columns = frozenset(column for column in body if is_html_column(db, column, from_sql))
         order, keys = ("", ()) if sql is not None else (order_by(db, table), primary_key(db, table))
     return Source(path, table, columns, title, body, html_columns, row_count, from_sql, order, keys)
 
 
-def _count_rows(
-    db: sqlite3.Connection, named: str, from_sql: str, columns: Sequence[str], selection: Selection
-) -> int:
-    sql, where = selection.sql, selection.where
+def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:
+    """How many rows there are. Raises InvalidOptions if there are none."""
+    advice = f" The columns are: {list_names(relation.columns)}."
     # The query alone was tried before: what fails now is the condition, if there is one.
-    with explain_sql("sql", sql), explain_sql("where", where, f" The columns are: {list_names(columns)}."):
-        (count,) = db.execute(f"select count(*) from {from_sql}").fetchone()
+    with explain_sql("sql", sql), explain_sql("where", where, advice):
+        (count,) = db.execute(f"select count(*) from {relation.from_sql}").fetchone()
     if count:
         return count
     if where:
@@ -244,7 +241,8 @@ def _count_rows(
     elif sql:
         problem = Problem("sql", "no_rows", "The query returns no rows: try another one.")
     else:
-        problem = Problem("table", "no_rows", f"{named} is empty: fill it first, or choose another table.")
+        message = f"{relation.description} is empty: fill it first, or choose another table."
+        problem = Problem("table", "no_rows", message)
     raise InvalidOptions([problem])
 
 

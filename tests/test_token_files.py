@@ -1,0 +1,73 @@
+"""Documents to token files: nothing lost, memory bounded."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import TEXTS, finish
+
+from datasette_nanogpt.data.split import split_documents
+from datasette_nanogpt.data.token_files import open_tokens, write_tokens
+from llm_nanogpt.tokenizer_training import train_char
+
+
+def test_token_files_hold_every_document_between_end_tokens(tmp_path, bpe):
+    count = finish(write_tokens(iter(TEXTS), bpe, tmp_path / "t.bin"))
+    ids = open_tokens(tmp_path / "t.bin", bpe.n_vocab)
+    assert ids.dtype == np.uint16 and len(ids) == count
+    ends = np.flatnonzero(ids == bpe.eot)
+    assert ends[0] == 0 and ends[-1] == count - 1
+    found = [bpe.decode(ids[a + 1 : b]) for a, b in zip(ends, ends[1:], strict=False)]
+    assert found == TEXTS
+
+
+def test_more_than_65536_ids_take_four_bytes(tmp_path):
+    letters = "".join(map(chr, [*range(0x20, 0xD800), *range(0x10000, 0x10000 + 12_000)]))
+    tokenizer = train_char([letters])
+    assert tokenizer.n_vocab > 2**16
+    finish(write_tokens([letters], tokenizer, tmp_path / "t.bin"))
+    ids = open_tokens(tmp_path / "t.bin", tokenizer.n_vocab)
+    assert ids.dtype == np.uint32 and tokenizer.decode(ids) == letters
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path, bpe):
+    def peak(rows: int) -> int:
+        texts = (f"{i} {'lorem ipsum dolor ' * 500}" for i in range(rows))
+        tracemalloc.start()
+        found = finish(split_documents(texts, tmp_path / "a", seed=0))
+        finish(write_tokens(found.texts(found.train), bpe, tmp_path / "t.bin"))
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return result
+
+    assert peak(3000) < 1.3 * peak(1000)  # 27 MB of text against 9
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_odd_documents_come_back_from_the_token_file(tmp_path, bpe, kind):
+    texts = [
+        "a <|endoftext|> b",
+        "<|endoftext|>",
+        "x",
+        " " * 2_000_000 + "y",
+        "\n" * 150_000,
+        "日本" * 60_000,
+    ]
+    tokenizer = bpe if kind == "bpe" else train_char(texts)
+    for batch in (texts, texts[:3], texts[2:3]):
+        finish(write_tokens(iter(batch), tokenizer, tmp_path / "t.bin"))
+        ids = open_tokens(tmp_path / "t.bin", tokenizer.n_vocab)
+        ends = np.flatnonzero(ids == tokenizer.eot)
+        assert [tokenizer.decode(ids[a + 1 : b]) for a, b in zip(ends, ends[1:], strict=False)] == batch
+
+
+def test_documents_encoded_together_or_apart_are_the_same(bpe):
+    apart = [token for text in TEXTS for token in [*bpe.encode(text), bpe.eot]]
+    assert bpe.encode_documents(TEXTS).tolist() == apart
+
+
+def test_a_long_document_is_cut_where_words_are(bpe, monkeypatch):
+    text = "".join(TEXTS)
+    whole = bpe.encode(text)
+    monkeypatch.setattr("llm_nanogpt.tokenizer.LONGEST", 100)
+    assert bpe.encode(text) == whole
