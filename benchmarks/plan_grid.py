@@ -4,15 +4,16 @@
     python benchmarks/plan_grid.py notes.db note --megabytes 3 --minutes 30 --sizes m l   # a few more cells
 
 Each cell is a whole run of training in a process of its own, with one thread, so as many cells as there are
-cores are measured side by side. A size that has time for it comes with models that teach it, as in any run:
-the readings are those of the last one. The planner's rule is in readings of the text, which depend on the
-minutes and the machine together. A text is so many megabytes of the rows that a run of that table trains on,
-never of those it holds out, so that what is fitted here is not fitted to a score that is told elsewhere. A
-tenth of these rows is held out in turn.
+cores are measured side by side. Where there is time for it, smaller models teach the one of that size, as in
+any run; the epochs are those of the last model. The planner's rule is in epochs, which depend on the minutes
+and the machine together. A text is that many megabytes of the rows that a run on the table trains on, never
+of those that it holds out, so that nothing is fitted here to a score that is reported elsewhere. A tenth of
+these rows is held out in turn.
 
 What is measured is kept in plan_grid.json, cell by cell, and never measured twice. A run that ended by
-itself, and had no room for another teacher, stands for more minutes, too. At the end the whole file is
-printed: bits per byte, in brackets the readings, best size with a star; and what the planner chose.
+itself, and had no time for another teacher, counts for more minutes, too. At the end the whole file is
+printed: bits per byte, the epochs in brackets (the file calls them readings), a star for the best size, and
+what the planner chose.
 """
 
 import argparse
@@ -34,8 +35,8 @@ CELL = ("table", "megabytes", "minutes")
 
 
 def write_subset(database: str, table: str, megabytes: float, path: Path) -> bool:
-    """Write so much of the rows that are trained on into the table `table` of a new database. False where
-    there is not so much."""
+    """Write that many megabytes of the rows that are trained on into the table `table` of a new database.
+    Returns False where there are fewer."""
     from datasette_nanogpt.data.corpus import open_corpus
     from datasette_nanogpt.data.split import split_documents
     from datasette_nanogpt.data.sqlite import quote
@@ -145,7 +146,7 @@ def main() -> None:
             keep("rows", cell | (row := measure(path, args.table, cell["minutes"], size)))
             print(
                 f"{cell['megabytes']:g} MB, {cell['minutes']:g} minutes, {size}: {row['bpb']:.3f} "
-                f"bits per byte after {row['readings']:.1f} readings, {row['seconds']:.0f} s",
+                f"bits per byte after {row['readings']:.1f} epochs, {row['seconds']:.0f} s",
                 flush=True,
             )
 

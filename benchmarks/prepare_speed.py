@@ -3,8 +3,8 @@
     python benchmarks/prepare_speed.py 10 100 1000          # megabytes of text
     python benchmarks/prepare_speed.py 100 --json --html    # rows of HTML, and figures for machines
 
-The tables are made from `datasette nanogpt-demo-db`, its words drawn at random, in rows of some 2 kB. Each
-size runs in a process of its own, with torch imported as in a real run.
+The tables are made of words drawn at random from `datasette nanogpt-demo-db`, in rows of some 2 kB. Each size
+runs in a process of its own, with torch imported as in a real run.
 """
 
 import argparse

@@ -3,12 +3,12 @@
     python benchmarks/sample_speed.py                    # all sizes, about two minutes
     python benchmarks/sample_speed.py 2M 5M --skip cold --json sample_speed.json
 
-Weights are random, the shape is the default one with a vocabulary of 4,096 (fewer below 2M), and a token
+Weights are random, the shape is the default one with a vocabulary of 4,096 (smaller below 2M), and a token
 is written after 256 others. Reading means the product of each matrix with a vector, or of its numbers with
-themselves, whichever is faster: nothing else in numpy reads as fast. It is timed with the matrices in what
-cache still holds them, as they are between two tokens, and from memory, after 256 MB of other numbers. All
+themselves, whichever is faster: nothing else in numpy reads as fast. It is timed with the matrices in the
+cache that still holds them, as between two tokens, and from memory, after 256 MB of other numbers. All
 figures are the best of many, floors and steps taken in turn, with as many BLAS threads as sampling takes.
-At the end a cold `llm -m` of 100 tokens against llm with a model that only draws words.
+At the end a cold `llm -m` of 100 tokens is compared with llm and a model that only draws words.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python benchmarks/server_latency.py                      # 20 clients, 30 seconds
     python benchmarks/server_latency.py --json figures.json  # and the figures for machines
 
-A real Datasette, a real run on a table of its own, started over HTTP as the form does it. Each client does
-what the page of a run does: it asks every second for what is new, from a moment of its own. The clients are
-a process apart from the one that times `/`, and the server is in a session of its own, as behind systemd.
+A real Datasette, and a real run on a table made for it, started over HTTP as the form does it. Each client
+does what the page of a run does: it asks for what is new every second, each from a moment of its own. The
+clients are in another process than the one that times `/`, and the server is in a session of its own, as
+behind systemd.
 """
 
 import argparse

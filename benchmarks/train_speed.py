@@ -4,9 +4,9 @@
     python benchmarks/train_speed.py s --seconds 5 --no-compile
     python benchmarks/train_speed.py --json train_speed.json
 
-A whole step is timed, optimizers included, on random ids: a window of 1,024 tokens, 4,096 kinds. Each row
-runs in a process of its own. MFU is the share of the speed of matrix products in float32 (bfloat16 on CUDA),
-which is measured in the same process.
+A whole step is timed, optimizers included, on random ids: a window of 1,024 tokens from a vocabulary of
+4,096. Each row runs in a process of its own. MFU is the fraction of the speed of matrix products in float32
+(on CUDA in bfloat16), which is measured in the same process.
 """
 
 import argparse

@@ -9,16 +9,16 @@ once, and are read from nanogpt_curve.json; other rows than those are refused. I
 measured here, eager, as it is run on a CPU. Its time to a step is their product: no score and no start-up
 counts against it.
 
-What is told:
+What is printed:
 - how much sooner the default is as good as that recipe ever was. A run is only at its best when its rates
   have run down, so runs of more and more seconds are made until one gets there. "in training" counts from
   the first step to the last, "whole command" all: imports, reading, tokenizer, scores.
-- both after the same minutes of training. nanoGPT's best so far is taken, on a line between recorded scores;
-  after the shortest of these minutes it is scored here.
+- both after the same minutes of training. Of nanoGPT's recipe the best score so far counts, interpolated
+  between recorded ones; after the shortest of these minutes it is scored here.
 - PPMd of order 8, an old-fashioned compressor, on the same text: training and held-out text compressed, less
   the training text alone. It needs `pip install pyppmd`.
 
-To record a curve, for two hours, or to make it of the lines that such a run printed with --json:
+To record a curve, which takes two hours, or to make one from what such a run printed with --json:
 
     python benchmarks/vs_nanogpt.py blog.db blog_entry --record
     python benchmarks/vs_nanogpt.py blog.db blog_entry --record run.jsonl resumed.jsonl
