@@ -10,7 +10,7 @@ from .training.distributed import launched
 
 
 @click.group()
-def main():
+def main() -> None:
     """Train a small GPT on a table of your own writing."""
 
 
@@ -18,8 +18,8 @@ main.add_command(train_command, "train")
 main.add_command(demo_command, "demo-db")
 
 
-def follow():
-    """A process of torchrun that is not the first: what there is to tell, the first one tells."""
+def follow() -> None:
+    """Run as a process of torchrun that is not the first. It prints nothing: the first one does."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         main(standalone_mode=False)

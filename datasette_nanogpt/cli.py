@@ -1,17 +1,25 @@
-"""The click commands. `datasette nanogpt-train` and its kin; the work is done by plain modules."""
+"""The commands that Datasette gets. They only read the command line: plain modules do the work."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llm_nanogpt.errors import click_errors
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, click_errors
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from .training.lr_schedule import Stop
+    from .training.options import TrainOptions
 
 
-def load_plugins(context, option, folder):
+def load_plugins(context: click.Context, option: click.Parameter, folder: str | None) -> None:
     """Register the plugins of a folder, as `datasette --plugins-dir` does."""
     if folder:
         from datasette.app import Datasette
@@ -24,68 +32,68 @@ plugins_dir_option = click.option(
     type=click.Path(exists=True, file_okay=False),
     expose_value=False,
     callback=load_plugins,
-    help="Folder of Datasette plugins, one of which decides what a row's text is",
+    help="Folder of Datasette plugins, one of which decides what the text of a row is",
 )
 
 
 @click.command("nanogpt-train")
 @click.argument("database")
 @click.argument("table", nargs=-1)
-@click.option("--title", help="Column of titles  [default: found by name]")
-@click.option("--body", multiple=True, help="Column of text; may be repeated  [default: found by name]")
-@click.option("--where", help="SQL condition: which rows to train on")
-@click.option("--sql", help="A select whose rows to train on, in place of a TABLE")
-@click.option("--token", help="API token, where DATABASE is a URL  [default: $DATASETTE_TOKEN]")
-@click.option("--refresh", is_flag=True, help="Fetch the rows of a URL anew, not from the copy kept")
-@click.option("--no-cache", is_flag=True, help="Tokenize anew, and keep no tokens for the next run")
+@click.option("--title", help="Column with the titles  [default: found by its name]")
+@click.option(
+    "--body", multiple=True, help="Column with text; can be used several times  [default: found by its name]"
+)
+@click.option("--where", help="SQL condition that chooses the rows to train on")
+@click.option("--sql", help="SQL query whose rows to train on, instead of a TABLE")
+@click.option("--token", help="API token, if DATABASE is a URL  [default: $DATASETTE_TOKEN]")
+@click.option("--refresh", is_flag=True, help="Fetch the rows of a URL again, instead of using the kept copy")
+@click.option("--no-cache", is_flag=True, help="Tokenize the text again, and do not keep its tokens")
 @click.option("--name", help="Name of the model  [default: nanogpt-DATABASE]")
 @click.option("--minutes", type=float, help="How long to train  [default: 10]")
-@click.option("--force", is_flag=True, help="Replace the model of that name, whatever it is")
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped or killed")
-@click.option("--max-iters", type=int, help="Stop after so many steps")
+@click.option("--force", is_flag=True, help="Replace the model of that name, whatever it was trained on")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped or killed, or train for longer")
+@click.option("--max-iters", type=int, help="Stop after this many steps")
 @click.option(
-    "--arch", type=click.Choice(["qwen3", "gpt2"]), help="gpt2 is nanoGPT's recipe  [default: qwen3]"
+    "--arch",
+    type=click.Choice(["qwen3", "gpt2"]),
+    help="Architecture; gpt2 trains with nanoGPT's recipe  [default: qwen3]",
 )
 @click.option(
     "--tokenizer",
     type=click.Choice(["bpe", "gpt2", "char"]),
     help="bpe is trained on the table  [default: bpe]",
 )
-@click.option("--vocab-size", type=int, help="Tokens of the bpe")
+@click.option("--vocab-size", type=int, help="Number of tokens in the vocabulary of bpe")
 @click.option(
     "--size",
     type=click.Choice(["xs", "s", "m", "l"]),
-    help="Size of the model  [default: by the text, the minutes and the speed of the machine]",
+    help="Size of the model  [default: chosen by the text, the minutes and the speed of the machine]",
 )
-@click.option("--n-layer", type=int, help="Layers")
-@click.option("--n-head", type=int, help="Attention heads")
+@click.option("--n-layer", type=int, help="Number of layers")
+@click.option("--n-head", type=int, help="Number of attention heads")
 @click.option("--n-embd", type=int, help="Width")
 @click.option("--block-size", type=int, help="Context, in tokens")
-@click.option("--batch-size", type=int, help="Windows of --block-size tokens a step")
+@click.option("--batch-size", type=int, help="Number of windows of --block-size tokens in a step")
 @click.option(
     "--learning-rate",
     type=float,
-    help="Highest rate  [default: by how often the text is read, 0.01 or 0.02; with --arch gpt2: 6e-4]",
+    help="Highest learning rate  [default: 0.02 for up to one epoch, else 0.01; with --arch gpt2 6e-4]",
 )
-@click.option(
-    "--dropout",
-    type=float,
-    help="Share of activations dropped  [default: none]",
-)
-@click.option("--eval-interval", type=int, help="Steps between scores  [default: by time]")
-@click.option("--device", help="cpu, cuda or mps  [default: the best there is]")
-@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: where it pays]")
-@click.option("--seed", type=int, help="Seed of split, weights and batches  [default: 0]")
+@click.option("--dropout", type=float, help="Fraction of activations to drop  [default: 0]")
+@click.option("--eval-interval", type=int, help="Number of steps between scores  [default: chosen by time]")
+@click.option("--device", help="cpu, cuda or mps  [default: the fastest that torch finds]")
+@click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: if it is faster]")
+@click.option("--seed", type=int, help="Seed of the split, the weights and the batches  [default: 0]")
 @plugins_dir_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines")
-def train_command(as_json, **options):
-    """Train a GPT on the text of a TABLE, or of several, in a DATABASE.
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line")
+def train_command(as_json: bool, **options: Any) -> None:
+    """Train a GPT on the text of one or several TABLEs in a DATABASE.
 
-    DATABASE is a SQLite file, or a Datasette's database: https://HOST/DATABASE.
+    DATABASE is a SQLite file, or a database of a Datasette: https://HOST/DATABASE.
 
-    Finds the title and body columns, reads HTML as text, picks a model for the size of the table and
-    for the minutes, and saves it for `llm -m NAME`. Ctrl+C stops early and keeps what was learnt;
-    pressed twice, at once.
+    Finds the columns with the title and the text, reads HTML as text, chooses a model
+    for the size of the table and the minutes, and saves it for `llm -m NAME`. Press
+    Ctrl+C to stop early and keep what was learned, twice to stop at once.
 
     \b
     Examples:
@@ -95,46 +103,65 @@ def train_command(as_json, **options):
       datasette nanogpt-train blog.db blog_entry blog_note --name nanogpt-both
       datasette nanogpt-train blog.db --sql "select name, text from comment join ..."
     """
+    from .training.options import TrainOptions
+
     try:
-        from .events import Evaluation, Step
-        from .terminal import display
-        from .training.lr_schedule import Stop
-        from .training.options import TrainOptions
-        from .training.process import set_up_process
-
-        set_up_process()  # before torch is imported
-        from .training.train import train_table
-
-        stop, show = Stop(), display(as_json)
-        with click_errors(), show, stop_on_signals(stop) as training:
-            for event in train_table(TrainOptions(**options), stop):
-                if isinstance(event, Step | Evaluation):
-                    training()
-                show.event(event)
+        _train(TrainOptions(**options), as_json)
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)
         sys.exit(130)
 
 
+def _train(options: TrainOptions, as_json: bool) -> None:
+    from .events import Evaluation, Step
+    from .terminal import display
+    from .training.lr_schedule import Stop
+    from .training.process import set_up_process
+
+    set_up_process()  # before torch is imported
+    from .training.train import train_table
+
+    stop, show = Stop(), display(as_json)
+    with click_errors(), flags_named(), show, stop_on_signals(stop) as training_begins:
+        for event in train_table(options, stop):
+            if isinstance(event, Step | Evaluation):
+                training_begins()
+            show.event(event)
+
+
 @contextmanager
-def stop_on_signals(stop):
-    """Ctrl+C anneals, twice stops at once, SIGTERM stops at once. Yields what to call when training begins:
-    until then Ctrl+C is an ordinary KeyboardInterrupt."""
+def flags_named() -> Iterator[None]:
+    """Put the flag before each problem with an option."""
+
+    def line(problem: Problem) -> str:
+        named = problem.field not in ("", "database", "table")  # the arguments have no flag
+        return f"--{problem.field.replace('_', '-')}: {problem.message}" if named else problem.message
+
+    try:
+        yield
+    except InvalidOptions as ex:
+        raise NanogptError("\n".join(map(line, ex.problems))) from ex
+
+
+@contextmanager
+def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
+    """Ctrl+C lets the learning rate run down, twice stops at once, and so does SIGTERM. Yields what to call
+    when training begins: until then Ctrl+C is an ordinary KeyboardInterrupt."""
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def anneal(*_):
+    def anneal(number: int, frame: FrameType | None) -> None:
         stop.request()
 
-    def at_once(*_):
+    def at_once(number: int, frame: FrameType | None) -> None:
         stop.request()
         stop.request()
 
-    def training():
+    def training_begins() -> None:
         signal.signal(signal.SIGINT, anneal)
         signal.signal(signal.SIGTERM, at_once)
 
     try:
-        yield training
+        yield training_begins
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
@@ -142,8 +169,8 @@ def stop_on_signals(stop):
 
 @click.command("nanogpt-demo-db")
 @click.argument("path", type=click.Path(dir_okay=False))
-def demo_command(path):
-    """Build a database to try things on: Python's own documentation, in the table python_docs.
+def demo_command(path: str) -> None:
+    """Build a database to try things on, with Python's own documentation in the table python_docs.
 
     \b
     Example:
@@ -157,7 +184,7 @@ def demo_command(path):
     click.echo(f"{path}: {rows:,} rows in python_docs. Next: datasette nanogpt-train {path} python_docs")
 
 
-def register(cli):
+def register(cli: click.Group) -> None:
     """Add our commands to Datasette's command group."""
     cli.add_command(train_command)
     cli.add_command(demo_command)

@@ -158,7 +158,7 @@ def test_a_mistake_is_told_once(database, home, start):
     _, errors = finish(process)
     told = [line for line in errors.splitlines() if line.startswith("Error: ")]
     assert process.returncode and len(told) == 2, errors
-    assert "--batch-size must be a multiple of 2" in told[0] and "entry" in told[1]
+    assert "--batch-size: The batch must be a multiple of the 2 processes" in told[0] and "entry" in told[1]
     assert not home.exists()
 
 
@@ -167,6 +167,6 @@ def test_what_cannot_be_divided_is_told_before_any_work(database, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(NanogptError, match="multiple of 3") as ex:
+    with pytest.raises(NanogptError, match="multiple of the 3 processes") as ex:
         check(TrainOptions(str(database), "entry", batch_size=4, n_layer=0))
-    assert "--n-layer" in str(ex.value)
+    assert "layers" in str(ex.value)

@@ -1,23 +1,40 @@
-"""What a run can be asked for: the Python twin of the command line.
+"""What a run can be asked for, and what is wrong with what was asked for.
 
-This is what nanoGPT's configurator.py is there: the one place that knows the options and their defaults.
+This module is what configurator.py is in nanoGPT: the one place that knows all options. The command line, the
+form in Datasette and Python share it. It needs no torch, as the form is checked in Datasette's own process.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from annotated_types import Interval
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.home import valid_name
+
+from .plan import plan_text
+
+NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What can be asked for; None is "choose for me". Names and meanings are those of the command line."""
+    """What can be asked for; None means "choose for me". The names are those of the command line.
+
+    A type says what a value must be: `bounds`, `choices` and `validate` read it. Making one checks nothing.
+    """
 
     database: str  # path or URL
-    table: str | tuple[str, ...] = ()  # one or several; none with `sql`
+    table: str | Sequence[str] = ()  # one or several; none with `sql`
     title: str | None = None
-    body: tuple[str, ...] = ()
+    body: Sequence[str] = ()
     where: str | None = None
     sql: str | None = None
     token: str | None = None
@@ -26,24 +43,24 @@ class TrainOptions:
     name: str | None = None
     force: bool = False
     resume: bool = False
-    minutes: float | None = None
-    max_iters: int | None = None
-    arch: str | None = None
-    tokenizer: str | None = None
-    vocab_size: int | None = None
-    size: str | None = None
-    n_layer: int | None = None
-    n_head: int | None = None
-    n_embd: int | None = None
-    block_size: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    dropout: float | None = None
-    eval_interval: int | None = None
-    device: str | None = None
+    minutes: Annotated[float, Interval(ge=0.001, le=1_000_000)] | None = None
+    max_iters: Annotated[int, Interval(ge=1)] | None = None
+    arch: Literal["qwen3", "gpt2"] | None = None
+    tokenizer: Literal["bpe", "gpt2", "char"] | None = None
+    vocab_size: Annotated[int, Interval(ge=257, le=1_000_000)] | None = None
+    size: Literal["xs", "s", "m", "l"] | None = None
+    n_layer: Annotated[int, Interval(ge=1, le=1000)] | None = None
+    n_head: Annotated[int, Interval(ge=1, le=10_000)] | None = None
+    n_embd: Annotated[int, Interval(ge=2, le=100_000)] | None = None
+    block_size: Annotated[int, Interval(ge=2, le=1_000_000)] | None = None
+    batch_size: Annotated[int, Interval(ge=1, le=1_000_000)] | None = None
+    learning_rate: Annotated[float, Interval(ge=1e-9, le=10)] | None = None
+    dropout: Annotated[float, Interval(ge=0, le=0.99)] | None = None
+    eval_interval: Annotated[int, Interval(ge=1)] | None = None
+    device: Annotated[str, StringConstraints(pattern=r"^(cpu|cuda|mps)(:\d+)?$")] | None = None
     compile: bool | None = None
-    seed: int | None = None
-    max_parameters: int | None = None  # a server's limit, no option of the command line
+    seed: Annotated[int, Interval(ge=0, le=2**31)] | None = None
+    max_parameters: Annotated[int, Interval(ge=1)] | None = None  # a server's limit, not on the command line
 
     @property
     def model_name(self) -> str:
@@ -54,7 +71,124 @@ class TrainOptions:
         return (self.table,) if isinstance(self.table, str) else tuple(self.table)
 
     def given(self) -> dict[str, Any]:
-        """The options that are not left to us, but for the token: this is written to disk."""
-        given = {k: v for k, v in asdict(self).items() if v not in (None, (), False)}
+        """The options that were given, without the token: this is written to disk."""
+        given = {k: v for k, v in asdict(self).items() if v not in (None, (), [], False)}
         given |= {"compile": False} if self.compile is False else {}  # which was asked for
-        return {k: v for k, v in given.items() if k not in ("token", "max_parameters")}
+        return {k: v for k, v in given.items() if k not in NOT_IN_FILES}
+
+
+TYPES = get_type_hints(TrainOptions, include_extras=True)
+# How a sentence about an option begins.
+SUBJECTS = {
+    "minutes": "The time in minutes",
+    "max_iters": "The number of steps",
+    "arch": "The architecture",
+    "vocab_size": "The vocabulary",
+    "n_layer": "The number of layers",
+    "n_head": "The number of heads",
+    "n_embd": "The width",
+    "block_size": "The context",
+    "batch_size": "The number of windows in a step",
+    "eval_interval": "The number of steps between scores",
+}
+# pydantic's type of an error -> our code for it, and how the sentence goes on.
+MESSAGES = {
+    "greater_than_equal": ("minimum", "must be at least {limit}, not {value}"),
+    "less_than_equal": ("maximum", "must be at most {limit}, not {value}"),
+    "literal_error": ("choice", "must be one of {choices}, not {value}"),
+    "string_pattern_mismatch": ("choice", "must be one of cpu, cuda, mps, not {value}"),
+    "int_type": ("number", "must be a whole number, not {value!r}"),
+    "int_parsing": ("number", "must be a whole number, not {value!r}"),
+    "int_from_float": ("number", "must be a whole number, not {value}"),
+    "float_type": ("number", "must be a number, not {value!r}"),
+    "float_parsing": ("number", "must be a number, not {value!r}"),
+}
+
+
+def bounds(field: str) -> tuple[float | None, float | None]:
+    """The least and the greatest value of a number, for a form's min and max. None: there is no limit."""
+    (interval,) = get_args(TYPES[field])[0].__metadata__
+    return interval.ge, interval.le
+
+
+def choices(field: str) -> tuple[str, ...]:
+    """The values that an option can have, for a form's select."""
+    return get_args(get_args(TYPES[field])[0])
+
+
+def validate(
+    values: Mapping[str, object], max_minutes: float | None = None, strict: bool = False
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Check options by name, and convert them: a form's "8" becomes 8, unless `strict`.
+
+    Returns the values that are right, without those that are None or blank, and everything that is wrong with
+    the others and with the combination. `max_minutes` and a value of `max_parameters` are a server's limits.
+    Looks at no file: what only the files can tell is found by `check.check`.
+    """
+    cleaned: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for field, value in values.items():
+        if value is None or (value == "" and field != "title"):  # a blank title: there is no column of titles
+            continue
+        if field not in TYPES:
+            problems.append(Problem(field, "unknown", f"There is no option {field!r}"))
+            continue
+        try:
+            cleaned[field] = _adapter(field).validate_python(value, strict=strict)
+        except ValidationError as ex:
+            problems.append(_explain(field, value, ex))
+    if max_minutes and cleaned.get("minutes", 0) > max_minutes:
+        too_long = f"{_subject('minutes')} must be at most {max_minutes:g}, not {cleaned['minutes']:g}"
+        problems.append(Problem("minutes", "maximum", too_long))
+    return cleaned, [*problems, *_combination_problems(cleaned)]
+
+
+def problems_of(options: TrainOptions) -> list[Problem]:
+    """What is wrong with options from Python, where a number must be one already."""
+    return validate({field.name: getattr(options, field.name) for field in fields(options)}, strict=True)[1]
+
+
+@cache
+def _adapter(field: str) -> TypeAdapter[Any]:
+    return TypeAdapter(TYPES[field])
+
+
+def _subject(field: str) -> str:
+    return SUBJECTS.get(field, f"The {field.replace('_', ' ')}")
+
+
+def _explain(field: str, value: object, error: ValidationError) -> Problem:
+    """A problem in our words, from the first of pydantic's errors about a field."""
+    detail = error.errors()[0]
+    code, message = MESSAGES.get(detail["type"], ("type", "cannot be {value!r}"))
+    ctx = detail.get("ctx", {})
+    limit = ctx.get("ge", ctx.get("le", 0))
+    known = {
+        "value": value,
+        "limit": f"{limit:,.0f}" if limit == round(limit) else f"{limit:g}",
+        "choices": ", ".join(choices(field)) if detail["type"] == "literal_error" else "",
+    }
+    return Problem(field, code, f"{_subject(field)} {message.format(**known)}")
+
+
+def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with values each of which is right."""
+    name = o.get("name")
+    if name and not valid_name(name):
+        characters = "use letters, digits and the characters . - _"
+        yield Problem("name", "name", f"A model cannot be named {name!r}: {characters}")
+    if o.get("force") and o.get("resume"):
+        message = "A run that goes on with a model cannot replace it as well: choose one of force and resume"
+        yield Problem("force", "conflict", message)
+    tokenizer = o.get("tokenizer")
+    if o.get("vocab_size") and tokenizer in ("gpt2", "char"):
+        message = f"The vocabulary can only be set for the bpe tokenizer: {tokenizer} has its own"
+        yield Problem("vocab_size", "conflict", message)
+    try:
+        if o.get("n_embd") or o.get("n_head"):  # only their proportions matter here
+            heads, arch = o.get("n_head") or 1, o.get("arch") or "qwen3"
+            GPTConfig(257, 2, 1, heads, o.get("n_embd") or 128 * heads, arch=arch)
+        if o.get("max_parameters"):
+            plan_text(o, 10**8)  # bytes: a text for the largest vocabulary
+    except InvalidOptions as ex:
+        yield from ex.problems

@@ -1,157 +1,245 @@
-"""From the size of a corpus, the minutes at hand and the speed of the machine to a vocabulary and a model.
+"""From the size of a text, the minutes at hand and the speed of the machine to a model and its schedule.
 
-A bigger model learns more from each token, but reads fewer of them. Up to about four readings a text has more
-to teach, if the weights shrink meanwhile; the rest of the time goes better into a bigger model, and then into
-a teacher for it. All figures are from benchmarks/LOG.md.
+A bigger model learns more from each token, but sees fewer of them. Up to about four epochs a text has more to
+teach, if the weights decay meanwhile; time beyond that is better spent on a bigger model, and then on
+teachers for it. Constants name the section of benchmarks/LOG.md that they come from. Needs no torch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, Problem
 
+from ..data.prepare import choose_vocab_size
 from .flops import work_per_step
 
 DEFAULT_MINUTES = 10.0
-SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}  # layers, width; heads of 64
-# What a size must have time for, or else a smaller one learns more meanwhile: so many readings of the text,
-# or so many tokens of a text too long for that; those of l are a guess, but m after m beats l after four.
+# Layers and width of each size; heads are 64 wide ("Size").
+SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}
+# A size is chosen if there is time for this many epochs of the text, or for MIN_TOKENS: with less, a smaller
+# size learns more in the same time ("The planner's grid"; xs and s: "Runs of seconds"). The values of l are a
+# guess.
 MIN_EPOCHS = {"xs": 0.0, "s": 0.25, "m": 2.2, "l": 10.0}
 MIN_TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6}
-MAX_EPOCHS = 4.0  # more readings would only teach it by heart
-# Where time is left, models come first that the next one learns from as well: as many of its size as there is
-# time for, before them small ones, and the last has time for so many readings or more.
+# More epochs than this only memorize the text ("Readings and decay, once more").
+MAX_EPOCHS = 4.0
+# The size of the small models that come first in a run, by the size of the last one. The last size itself
+# follows as often as there is time for it ("A model that teaches the next").
 TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s"}
-MAX_MODELS = 4
+MAX_MODELS = 4  # in a run: a fourth was still worth 1%, on little text ("A model that teaches the next")
+# A model only gets a teacher if it has time for this many epochs itself: with fewer it does no better than
+# alone in all of the time ("A model that teaches the next").
 STUDENT_EPOCHS = 2.5
-STUDENT_DECAY_FACTOR = 0.5  # of the usual: a teacher's guesses are harder to learn by heart than the text
-DELAY = 1.25  # times its share of the time that a teacher may take
-SCORING_FRACTION = 0.08  # of the time, for scores, where it is divided among models
-FLOPS = 100e9  # a second, in training, where it was not measured: two cores
-BATCH_TOKENS = 1024  # a step
-SHORT_TEXT = 100_000  # tokens, or fewer: half as many a step, as many steps are worth more than long ones,
-LONG_TEXT_SIZES = ("l",)  # and not these sizes: with teachers, m is better there
-CONTEXTS = (1024, 512, 256, 64)  # the longest is taken that fits in a step and cuts the text
-WINDOWS = 50  # into so many windows or more
-DECAY_PER_EPOCH = 0.45  # of the weights' logarithm, in one reading at the full rate
+# A student's weight decay relative to that of a model without a teacher: a teacher's probabilities are harder
+# to memorize than the text ("A model that teaches the next").
+STUDENT_DECAY_FACTOR = 0.5
+# A teacher may take this many times its planned time before it is cut short ("The plan, looked at again
+# between models"; other values were not tried).
+DELAY = 1.25
+SCORING_FRACTION = 0.08  # of the time goes into scores in a run of several models ("Ten minutes by default")
+# FLOPs of flops.work_per_step a second where the machine was not measured: two cores ("Runs of seconds").
+DEFAULT_FLOPS = 100e9
+# Tokens in a step; a short text gets half as many, as more steps are worth more than longer ones. A short
+# text has at most SHORT_TEXT tokens and gets none of LONG_TEXT_SIZES: with teachers m does better ("The
+# planner's grid" and "A model that teaches the next").
+STEP_TOKENS = 1024
+SHORT_TEXT = 100_000
+LONG_TEXT_SIZES = ("l",)
+# The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
+# planner's grid").
+CONTEXTS = (1024, 512, 256, 64)
+MIN_WINDOWS = 50
+# How much the logarithm of the weights decays in an epoch at the full learning rate, from the second epoch on
+# ("Readings and decay, once more").
+DECAY_PER_EPOCH = 0.45
+# Steps of warmup, and the number of steps below which a run does better without reaching its full rate ("The
+# planner's grid").
 WARMUP_STEPS, FEW_STEPS = 20, 16
+# What is assumed of a text that was not tokenized yet: bytes in a token of a vocabulary trained on it, and
+# how many characters it is written with.
+BYTES_PER_TOKEN, CHARACTERS = 3, 100
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What a run may take: `minutes` or `steps`, or whichever is over first."""
+
+    minutes: float | None
+    steps: int | None = None
+    flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
+    processes: int = 1  # each gets the same number of windows in a step
+
+    def __str__(self) -> str:
+        speed = f"{self.flops / 1e9:,.0f}" if self.flops else f"some {DEFAULT_FLOPS / 1e9:.0f}"
+        limits = [f"{_count(self.minutes, 'minute')} at {speed} GFLOP/s"] if self.minutes else []
+        limits += [_count(self.steps, "step")] if self.steps else []
+        return " or ".join(limits)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is not set by hand."""
+    """How a model is trained, as far as it is not set by hand."""
 
     config: GPTConfig
-    batch_size: int  # windows of block_size tokens a step
+    batch_size: int  # windows of block_size tokens in a step
     learning_rate: float
     weight_decay: float
     warmup_steps: int
-    max_iters: int | None  # steps until MAX_EPOCHS, where the time would be enough for more
+    max_iters: int | None  # steps until MAX_EPOCHS, where there would be time for more
     tokens_seen: float  # in the time there is
-    epochs: float  # the same in readings of the text
+    epochs: float  # the same as a multiple of the text
     why: str
     minutes: float | None  # at most
-    share: float = 1.0  # of the run's work that is done at the end of this model's
-    teachers: tuple[Plan, ...] = ()  # of the models before it; max_iters count from the first one's start
+    budget_fraction: float = 1.0  # of the run's work is done when this model is
+    teachers: tuple[Plan, ...] = ()  # the models before it; max_iters count from the first one's start
 
 
-def choose_plan(
-    given: Mapping[str, Any],
-    tokens: int,
-    vocab_size: int,
-    minutes: float | None,
-    *,
-    steps: int | None = None,
-    flops: float | None = None,
-    processes: int = 1,
-) -> Plan:
-    """The best model for a text of so many `tokens` and so many `minutes` or `steps`, but for what is `given`
-    by hand (names as in options.TrainOptions). `flops` is how much of `work_per_step` the machine does in a
-    second, where that was measured. Each of the `processes` gets the same number of windows.
+@dataclass(frozen=True)
+class _Run:
+    """What the models of a run have in common."""
 
-    Raises NanogptError where what is given makes no model, or none of `max_parameters` or fewer.
-    """
-    step_tokens = BATCH_TOKENS if tokens > SHORT_TEXT else BATCH_TOKENS // 2
-    fits = [n for n in CONTEXTS if n <= min(step_tokens, tokens / WINDOWS)]
-    block_size = max(fits, default=CONTEXTS[-1])
-    shape = {"block_size": block_size} | {k: given[k] for k in SHAPE if given.get(k)}
-    batch_size = given.get("batch_size") or max(1, step_tokens // shape["block_size"])
-    batch_size = -(-batch_size // processes) * processes
-    step_tokens = batch_size * shape["block_size"]
+    tokens: int  # of the text
+    block_size: int
+    batch_size: int
+    budget: Budget
 
-    def seen(config: GPTConfig) -> float:
-        by_steps = steps * step_tokens if steps else math.inf
-        step_seconds = work_per_step(config, step_tokens) / (flops or FLOPS)
-        by_time = minutes * 60 / step_seconds * step_tokens if minutes else math.inf
+    @property
+    def step_tokens(self) -> int:
+        return self.batch_size * self.block_size
+
+    def tokens_seen(self, config: GPTConfig) -> float:
+        """How many tokens the budget is enough for."""
+        by_steps = self.budget.steps * self.step_tokens if self.budget.steps else math.inf
+        step_seconds = work_per_step(config, self.step_tokens) / (self.budget.flops or DEFAULT_FLOPS)
+        by_time = (
+            self.budget.minutes * 60 / step_seconds * self.step_tokens if self.budget.minutes else math.inf
+        )
         return min(by_steps, by_time)
 
-    size, most = given.get("size") or "xs", given.get("max_parameters") or math.inf
-    why = [f"size {size}, as asked"] if given.get("size") else []
-    if not size_is_given(given):
-        sizes = [size for size in SIZES if tokens > SHORT_TEXT or size not in LONG_TEXT_SIZES]
-        configs = {size: make_config(size, vocab_size, shape) for size in sizes}
-        fitting = {size: c for size, c in configs.items() if c.parameters <= most}
-        configs = fitting or {"xs": configs["xs"]}
-        size, compared = choose_size(configs, tokens, {s: seen(c) for s, c in configs.items()})
-        speed = f"{flops / 1e9:,.0f}" if flops else f"some {FLOPS / 1e9:.0f}"
-        budget = [f"{minutes:g} minute{'s' if minutes != 1 else ''} at {speed} GFLOP/s"] if minutes else []
-        budget += [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
-        why = [f"size {size}: {' or '.join(budget)} would read the text {compared}"]
-    config = make_config(size, vocab_size, shape)
-    if config.parameters > most:
-        raise NanogptError(f"A model may have at most {most:,} parameters, not {config.parameters:,}")
+    def time(self, config: GPTConfig, teacher: GPTConfig | None) -> float:
+        """The fraction of the minutes that MAX_EPOCHS take."""
+        slower = work_per_step(config, self.step_tokens, teacher) / work_per_step(config, self.step_tokens)
+        return MAX_EPOCHS * self.tokens / self.tokens_seen(config) * slower
 
-    def plan(config: GPTConfig, epochs: float, max_iters: int | None, taught: bool = False, **more) -> Plan:
-        learning_rate, weight_decay = choose_rates(epochs, tokens, step_tokens, taught)
+    def plan(
+        self, config: GPTConfig, epochs: float, max_iters: int | None, why: str, taught: bool = False
+    ) -> Plan:
+        learning_rate, weight_decay = choose_rates(epochs, self.tokens, self.step_tokens, taught)
         return Plan(
             config=config,
-            batch_size=batch_size,
+            batch_size=self.batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
-            warmup_steps=choose_warmup(epochs * tokens / step_tokens),
+            warmup_steps=choose_warmup(epochs * self.tokens / self.step_tokens),
             max_iters=max_iters,
-            tokens_seen=epochs * tokens,
+            tokens_seen=epochs * self.tokens,
             epochs=epochs,
-            **{"minutes": minutes, "why": "; ".join(why)} | more,
+            why=why,
+            minutes=self.budget.minutes,
         )
 
-    def time(config: GPTConfig, teacher: GPTConfig | None) -> float:
-        """Share of the minutes that MAX_EPOCHS readings take."""
-        slower = work_per_step(config, step_tokens, teacher) / work_per_step(config, step_tokens)
-        return MAX_EPOCHS * tokens / seen(config) * slower
 
-    epochs = seen(config) / tokens
-    if epochs <= MAX_EPOCHS or steps or config.arch == "gpt2":  # nanoGPT's recipe knows no end but the time
-        return plan(config, epochs, None)
-    enough = steps_for_max_epochs(tokens, step_tokens)
-    before = choose_teachers(config, make_config(TEACHERS[size], vocab_size, shape), time)
+def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: Budget) -> Plan:
+    """The best model for a text of `tokens` tokens in that budget. `given` are the options set by hand, with
+    the names of options.TrainOptions.
+
+    Raises InvalidOptions where `given` makes no model, or none of at most its `max_parameters`.
+    """
+    run = _choose_batch(given, tokens, budget)
+    shape = {"block_size": run.block_size} | {k: given[k] for k in SHAPE if given.get(k)}
+    size, why = _choose_size(given, shape, vocab_size, run)
+    config = make_config(size, vocab_size, shape)
+    limit = given.get("max_parameters") or math.inf
+    if config.parameters > limit:
+        message = f"A model may have at most {limit:,} parameters, not {config.parameters:,}"
+        raise InvalidOptions([Problem("size", "too_big", message)])
+    epochs = run.tokens_seen(config) / tokens
+    # nanoGPT's recipe has no end but the budget.
+    if epochs <= MAX_EPOCHS or budget.steps or config.arch == "gpt2":
+        return run.plan(config, epochs, None, why)
+    return _plan_enough(run, config, make_config(TEACHERS[size], vocab_size, shape), why)
+
+
+def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None) -> Plan:
+    """The plan for a text of `n_bytes` bytes that was not tokenized yet, with the options `given`."""
+    vocabularies = {"char": CHARACTERS, "gpt2": 50_257}
+    tokenizer = given.get("tokenizer") or "bpe"
+    vocab_size = vocabularies.get(tokenizer) or given.get("vocab_size") or choose_vocab_size(n_bytes)
+    tokens = max(1, n_bytes if tokenizer == "char" else n_bytes // BYTES_PER_TOKEN)
+    steps = given.get("max_iters")
+    minutes = given.get("minutes") or (None if steps else DEFAULT_MINUTES)
+    return choose_plan(given, tokens, vocab_size, Budget(minutes, steps, flops))
+
+
+def _choose_batch(given: Mapping[str, Any], tokens: int, budget: Budget) -> _Run:
+    """The context and the windows in a step, a multiple of the processes."""
+    step_tokens = STEP_TOKENS if tokens > SHORT_TEXT else STEP_TOKENS // 2
+    fitting = [n for n in CONTEXTS if n <= min(step_tokens, tokens / MIN_WINDOWS)]
+    block_size = given.get("block_size") or max(fitting, default=CONTEXTS[-1])
+    batch_size = given.get("batch_size") or max(1, step_tokens // block_size)
+    return _Run(tokens, block_size, -(-batch_size // budget.processes) * budget.processes, budget)
+
+
+def _choose_size(
+    given: Mapping[str, Any], shape: Mapping[str, Any], vocab_size: int, run: _Run
+) -> tuple[str, str]:
+    """The biggest size that the text, the budget and `max_parameters` allow, and why it is this one."""
+    if size_is_given(given):
+        size = given.get("size")
+        return size or "xs", f"size {size}, as asked" if size else ""
+    names = [size for size in SIZES if run.tokens > SHORT_TEXT or size not in LONG_TEXT_SIZES]
+    configs = {size: make_config(size, vocab_size, shape) for size in names}
+    limit = given.get("max_parameters") or math.inf
+    configs = {size: c for size, c in configs.items() if c.parameters <= limit} or {"xs": configs["xs"]}
+    seen = {size: run.tokens_seen(config) for size, config in configs.items()}
+    enough = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * run.tokens, MIN_TOKENS[s])]
+    size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
+    epochs = {size: _epochs(tokens / run.tokens) for size, tokens in seen.items()}
+    others = [f", only {epochs[b]} with size {b}" for b in bigger if epochs[b] != epochs[size]]
+    return size, f"size {size}: {run.budget} would give {epochs[size]} epochs{''.join(others)}"
+
+
+def _plan_enough(run: _Run, config: GPTConfig, small: GPTConfig, why: str) -> Plan:
+    """What to do with more time than MAX_EPOCHS of `config` take: other models first, or an early end."""
+    reasons, minutes = [why] if why else [], run.budget.minutes or math.inf
+    steps = steps_for_max_epochs(run.tokens, run.step_tokens)
+    before = choose_teachers(config, small, run.time)
     if not before:
-        why.append(f"the run ends after {MAX_EPOCHS:g} readings, as more would only teach it by heart")
-        return plan(config, MAX_EPOCHS, enough)
-    why.append(f"{MAX_EPOCHS:g} readings are enough, so {describe_teachers(before)}")
-    *times, last = (time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True))
+        reasons.append(f"the run ends after {MAX_EPOCHS:g} epochs, as more would only memorize the text")
+        return run.plan(config, MAX_EPOCHS, steps, "; ".join(reasons))
+    reasons.append(f"{MAX_EPOCHS:g} epochs are enough, so {describe_teachers(before)}")
+    why = "; ".join(reasons)
+    *times, last = (
+        run.time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True)
+    )
     part = min(
         1.0, (1 - SCORING_FRACTION - sum(times)) / last
-    )  # of MAX_EPOCHS, that there is time for at the end
-    done = [sum(times[: i + 1]) / (sum(times) + last * part) for i in range(len(times))]
-    teachers = tuple(
-        plan(c, MAX_EPOCHS, i * enough, i > 1, share=share, minutes=minutes * min(1, DELAY * share))
-        for i, (c, share) in enumerate(zip(before, done, strict=True), 1)
-    )
-    end = (len(before) + 1) * enough  # in case the machine gets faster: more is no better with a teacher, too
-    return plan(config, MAX_EPOCHS * part, end, taught=True, teachers=teachers)
+    )  # of MAX_EPOCHS, for which there is time at the end
+    teachers, done = [], 0.0
+    for i, (model, time) in enumerate(zip(before, times, strict=True), 1):
+        done += time
+        fraction = done / (sum(times) + last * part)
+        plan = run.plan(model, MAX_EPOCHS, i * steps, why, taught=i > 1)
+        limit = minutes * min(1, DELAY * fraction)
+        teachers.append(replace(plan, budget_fraction=fraction, minutes=limit))
+    # The last model ends after MAX_EPOCHS as well, should the machine become faster.
+    end = (len(before) + 1) * steps
+    plan = run.plan(config, MAX_EPOCHS * part, end, why, taught=True)
+    return replace(plan, teachers=tuple(teachers))
 
 
-def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list[GPTConfig]:
+def choose_teachers(
+    config: GPTConfig, small: GPTConfig, time: Callable[[GPTConfig, GPTConfig | None], float]
+) -> list[GPTConfig]:
     """The models to train before that of `config`, the first one `small`; none where that leaves too little
-    time. `time(config, teacher)` is the share of all time that MAX_EPOCHS readings take."""
+    time. `time(config, teacher)` is the fraction of all time that MAX_EPOCHS take."""
     left = 1 - SCORING_FRACTION - time(small, None) - time(config, small)
     if left < (STUDENT_EPOCHS / MAX_EPOCHS - 1) * time(config, small):
         return []
@@ -166,9 +254,12 @@ def choose_teachers(config: GPTConfig, small: GPTConfig, time: Callable) -> list
 def replan(
     models: Sequence[GPTConfig], at: int, tokens: int, step_tokens: int, flops: float, seconds: float
 ) -> tuple[int, bool]:
-    """What follows when number `at` of the `models` of a run is trained, so many `seconds` are left, and the
-    machine turned out to do `flops` of `work_per_step` a second: how many of the next ones are left out, so
-    that the last one gets its readings, and whether there is time for one more like the last."""
+    """What follows once model `at` of the `models` of a run is trained, `seconds` are left, and the machine
+    turned out to do `flops` of flops.work_per_step a second.
+
+    Returns how many of the next models to leave out, so that the last one gets its epochs, and whether there
+    is time for one more like the last.
+    """
 
     def time(config: GPTConfig, teacher: GPTConfig) -> float:
         return steps_for_max_epochs(tokens, step_tokens) * work_per_step(config, step_tokens, teacher) / flops
@@ -184,7 +275,6 @@ def replan(
 
 
 def steps_for_max_epochs(tokens: int, step_tokens: int) -> int:
-    """Steps of MAX_EPOCHS readings."""
     return math.ceil(MAX_EPOCHS * tokens / step_tokens)
 
 
@@ -192,33 +282,17 @@ def describe_teachers(teachers: Sequence[GPTConfig]) -> str:
     """Which models are trained before the one that was chosen, and what for."""
     sizes = ", ".join(f"{config.parameters / 1e6:.1f}M" for config in teachers)
     if len(teachers) == 1:
-        return f"another model comes first, of {sizes} parameters, to teach it"
-    return f"{len(teachers)} other models come first, of {sizes} parameters, each to teach the next"
-
-
-def choose_size(configs: Mapping[str, GPTConfig], tokens: int, seen: Mapping[str, float]) -> tuple[str, str]:
-    """The biggest size that the text and the time allow, and how often it reads the text beside the next one.
-    `seen` is how many tokens each size reads in that time."""
-
-    def times(size: str) -> str:
-        readings = seen[size] / tokens
-        if readings < 0.1:
-            return "less than 0.1 times"
-        return f"{readings:,.{0 if readings >= 100 else 1}f} times"
-
-    size = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * tokens, MIN_TOKENS[s])][-1]
-    bigger = next(iter(list(configs)[list(configs).index(size) + 1 :]), size)
-    return size, times(size) + (
-        f", with {bigger} only {times(bigger)}" if times(bigger) != times(size) else ""
-    )
+        return f"a model of {sizes} parameters is trained first, to teach it"
+    return f"{len(teachers)} models of {sizes} parameters are trained first, each to teach the next"
 
 
 def size_is_given(given: Mapping[str, Any]) -> bool:
+    """Whether options set the size of the model, by its name or by layers and width."""
     return bool(given.get("size") or (given.get("n_layer") and (given.get("n_head") or given.get("n_embd"))))
 
 
 def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConfig:
-    """A model of that size, but for what is `given`: width and heads follow each other, 64 to 1."""
+    """A model of that size, except for what is `given`: width and heads follow each other, 64 to 1."""
     n_layer, width = SIZES[size]
     n_head, n_embd = given.get("n_head"), given.get("n_embd")
     n_embd = n_embd or (64 * n_head if n_head else width)
@@ -231,21 +305,39 @@ def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConf
         n_embd=n_embd,
         arch=arch,
         tied=arch == "gpt2",
-        rope_theta=1e6,  # some components turn so slowly that tokens far apart compare: induction.py
+        # So large that some components turn slowly enough for distant tokens to be compared:
+        # init_induction.py, LOG.md, "What the runs above lacked: copying".
+        rope_theta=1e6,
         norm_eps=1e-5 if arch == "gpt2" else 1e-6,
     )
 
 
 def choose_warmup(steps: float) -> int:
-    """Steps of warmup for a model that gets so many: at most a tenth of them, or the full rate comes too late
-    for a short text. But the shortest of all, of a few kB, are better without the full rate."""
+    """Steps of warmup for a model that is trained for `steps`: at most a tenth of them, or a short text would
+    reach its full rate too late. The shortest of all, of a few kB, do better without ever reaching it."""
     return min(WARMUP_STEPS, int(steps / 10)) if steps >= FEW_STEPS else WARMUP_STEPS
 
 
 def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = False) -> tuple[float, float]:
-    """Learning rate and weight decay: what is read more than once is learnt by heart, unless the steps are
-    shorter and the weights keep shrinking, by the same share in each reading, however short the text."""
+    """Learning rate and weight decay. A text that is seen more than once is memorized, unless the steps are
+    shorter and the weights keep decaying, by the same fraction in each epoch, however short the text. The
+    rates are from LOG.md, "Readings and regularisation"; the threshold is from "Runs of seconds"."""
     if epochs <= 1:
         return 0.02, 0.0
-    shrinking = DECAY_PER_EPOCH * (STUDENT_DECAY_FACTOR if taught else 1)
-    return 0.01, shrinking / 0.01 * step_tokens / tokens
+    decay = DECAY_PER_EPOCH * (STUDENT_DECAY_FACTOR if taught else 1)
+    return 0.01, decay / 0.01 * step_tokens / tokens
+
+
+def _count(n: float, noun: str) -> str:
+    return (
+        f"{n:,} {noun}{'s' if n != 1 else ''}"
+        if isinstance(n, int)
+        else f"{n:g} {noun}{'s' if n != 1 else ''}"
+    )
+
+
+def _epochs(epochs: float) -> str:
+    """A number of epochs in words."""
+    if epochs < 0.1:
+        return "less than 0.1"
+    return f"{epochs:,.{0 if epochs >= 100 else 1}f}"

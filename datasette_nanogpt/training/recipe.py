@@ -9,35 +9,50 @@ from llm_nanogpt.config import GPTConfig
 
 from .distributed import launched
 from .options import TrainOptions
-from .plan import DEFAULT_MINUTES, Plan, choose_plan, size_is_given
+from .plan import DEFAULT_MINUTES, Budget, Plan, choose_plan, size_is_given
+
+# nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
+# windows.
+NANOGPT_RECIPE = {
+    "learning_rate": 6e-4,
+    "weight_decay": 0.1,
+    "warmup_steps": 2000,
+    "decay_share": 0.0,
+    "replacement": True,
+}
+# Of a run, in which the learning rate goes down in a straight line to 0. With 0.75 the score was 0.6% worse
+# (LOG.md, "Readings and decay, once more").
+DECAY_FRACTION = 0.5
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. `minutes` or `max_iters` limits the run, or both: whichever is reached first."""
+    """How to train one model, as nanogpt.json keeps it. `minutes` or `max_iters` limits the run, or both:
+    whichever is reached first."""
 
-    batch_size: int  # windows of block_size tokens a step
-    learning_rate: float
+    batch_size: int  # windows of block_size tokens in a step
+    learning_rate: float  # the highest
     weight_decay: float
     warmup_steps: int
-    decay_share: float
-    dropout: float
+    decay_share: float  # fraction of the run in which the learning rate goes down to 0; 0: it stays constant
+    dropout: float  # fraction of activations
     seed: int
     device: str
-    compile: bool | None  # None: where it pays
-    bf16: bool | None
+    compile: bool | None  # None: where a trial shows that it pays
+    bf16: bool | None  # the same
     minutes: float | None = None
     max_iters: int | None = None
-    eval_interval: int | None = None  # steps; None: EVALUATIONS of them
+    eval_interval: int | None = None  # steps between scores; None: by time
     grad_clip: float = 1.0
-    replacement: bool = False  # draw windows at random, as nanoGPT does
-    generation: int = 0  # models before this one, the last of which is its teacher
-    share: float = 1.0  # of the run's work that is done at the end of this model's
-    run_minutes: float | None = None  # of the whole run, at most; None: `minutes`
+    replacement: bool = False  # draw windows at random with replacement, as nanoGPT does
+    generation: int = 0  # how many models were trained before this one; the last of them is its teacher
+    share: float = 1.0  # fraction of the run's work that is done when this model is
+    run_minutes: float | None = None  # the limit of the whole run; None: `minutes`
 
     @property
     def model_seed(self) -> int:
-        """Of weights and batches: one that starts where its teacher did would only be the same once more."""
+        """The seed of weights and batches. A student that started like its teacher would only be the same
+        again."""
         return self.seed + self.generation
 
 
@@ -48,72 +63,69 @@ class Stage(NamedTuple):
     settings: Settings
 
 
-def resolve(o: TrainOptions, train_tokens: int, vocab_size: int, device: str) -> tuple[str, list[Stage]]:
-    """Fill in what was left to us, and say why. `--arch gpt2` brings nanoGPT's own recipe with it."""
+def resolve(
+    options: TrainOptions, train_tokens: int, vocab_size: int, device: str
+) -> tuple[str, list[Stage]]:
+    """The models of a run on a text of `train_tokens` tokens and how each is trained, with a reason in words.
+
+    Where no steps are given, this measures the speed of the machine, which takes up to 3 seconds.
+    """
     from .autotune import training_flops
 
-    minutes = o.minutes or (None if o.max_iters else DEFAULT_MINUTES)
+    minutes = options.minutes or (None if options.max_iters else DEFAULT_MINUTES)
     flops, (_, processes) = None, launched()
-    settled = o.arch == "gpt2" and size_is_given(o.given())  # where no rate depends on how often it is read
-    if minutes and not o.max_iters and not settled:
-        flops = training_flops(device, vocab_size, minutes * 60) * processes  # that was this one's
-    plan = choose_plan(
-        {**o.given(), "max_parameters": o.max_parameters},
-        train_tokens,
-        vocab_size,
-        minutes,
-        steps=o.max_iters,
-        flops=flops,
-        processes=processes,
-    )
+    # nanoGPT's recipe is the same however many epochs there are: with a size given, nothing is left to plan.
+    planned = options.arch != "gpt2" or not size_is_given(options.given())
+    if minutes and planned and not options.max_iters:
+        flops = training_flops(device, vocab_size, minutes * 60) * processes  # each is as fast as this one
+    given = {**options.given(), "max_parameters": options.max_parameters}
+    budget = Budget(minutes, options.max_iters, flops, processes)
+    plan = choose_plan(given, train_tokens, vocab_size, budget)
     plans = [*plan.teachers, plan]
-    return plan.why, [Stage(p.config, _settings(o, p, i, minutes, device)) for i, p in enumerate(plans)]
+    stages = [Stage(p.config, _settings(options, p, i, minutes, device)) for i, p in enumerate(plans)]
+    return plan.why, stages
 
 
-def _settings(o: TrainOptions, plan: Plan, generation: int, minutes: float | None, device: str) -> Settings:
-    # nanoGPT's train.py: 2,000 steps of warmup, then constant; weight decay 0.1; random windows.
-    recipe: dict[str, Any] = (
-        {
-            "learning_rate": 6e-4,
-            "weight_decay": 0.1,
-            "warmup_steps": 2000,
-            "decay_share": 0.0,
-            "replacement": True,
-            "dropout": 0.0,
-        }
-        if o.arch == "gpt2"
-        else {
+def _settings(
+    options: TrainOptions, plan: Plan, generation: int, minutes: float | None, device: str
+) -> Settings:
+    """The settings of one model of a run of `minutes`, with what was set by hand in its place."""
+    recipe: dict[str, Any] = NANOGPT_RECIPE
+    if plan.config.arch != "gpt2":
+        decay = plan.weight_decay
+        if options.learning_rate:  # the weights decay in an epoch as they would at the rate we choose
+            decay *= plan.learning_rate / options.learning_rate
+        recipe = {
             "learning_rate": plan.learning_rate,
-            "weight_decay": plan.weight_decay,
+            "weight_decay": decay,
             "warmup_steps": plan.warmup_steps,
-            "decay_share": 0.5,
-            "dropout": 0.0,
+            "decay_share": DECAY_FRACTION,
         }
-    )
-    if o.learning_rate and o.arch != "gpt2":  # the weights shrink as they would at the rate we choose
-        recipe["weight_decay"] *= recipe["learning_rate"] / o.learning_rate
-    recipe |= {k: v for k in ("learning_rate", "dropout") if (v := getattr(o, k)) is not None}
+    if options.learning_rate is not None:
+        recipe = recipe | {"learning_rate": options.learning_rate}
     return Settings(
         batch_size=plan.batch_size,
-        seed=o.seed or 0,
+        dropout=options.dropout or 0.0,
+        seed=options.seed or 0,
         minutes=plan.minutes,
-        max_iters=o.max_iters or plan.max_iters,
-        eval_interval=o.eval_interval,
+        max_iters=options.max_iters or plan.max_iters,
+        eval_interval=options.eval_interval,
         generation=generation,
-        share=plan.share,
+        share=plan.budget_fraction,
         run_minutes=minutes,
-        **device_settings(device, o.compile, plan.config.arch),
+        **device_settings(device, options.compile, plan.config.arch),
         **recipe,
     )
 
 
 def device_settings(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
-    """What the device decides. None is for the trainer to measure: nanoGPT's own recipe is left as it is."""
+    """The settings that the device decides: `device`, `compile` and `bf16`. None is for the trainer to try
+    out; nanoGPT's own recipe is left as it is."""
     import torch
 
-    bf16, measured = None, None
+    bf16, tried = None, None
     if device.startswith("cuda"):
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.startswith("mps") or arch == "gpt2":
-        bf16 = measured = False
-    return {"device": device, "compile": measured if compiled is None else compiled, "bf16": bf16}
+        bf16 = tried = False
+    return {"device": device, "compile": tried if compiled is None else compiled, "bf16": bf16}

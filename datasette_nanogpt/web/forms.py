@@ -21,13 +21,12 @@ from llm_nanogpt.home import valid_name
 
 from ..data.columns import NoTextError
 from ..data.corpus import location
-from ..data.prepare import choose_vocab_size
 from ..data.source import Selection, Source, open_source
 from ..data.sqlite import connect, quote, time_limit
 from ..formatting import text_size
 from ..registry.db import registry
 from ..training.flops import work_per_step
-from ..training.plan import MAX_EPOCHS, SIZES, Plan, choose_plan, describe_teachers
+from ..training.plan import MAX_EPOCHS, SIZES, Plan, describe_teachers, plan_text
 from .limits import Limits
 
 MINUTES = (1, 3, 10, 30)
@@ -36,8 +35,6 @@ MEASURED_ROWS = 100_000  # of more, the rest is taken to be alike
 CONDITION_SECONDS = 10.0  # to read what meets a condition: a server's threads are for all
 EXCERPT = 300  # characters shown of a row
 RECENT_RUNS = 10  # the fastest of which tells what this machine does
-BYTES_PER_TOKEN = 3  # about, of a vocabulary trained on the table
-LETTERS = 100  # about, of a text: the vocabulary of the character level
 DEFAULT_MINUTES = 3
 # What the form calls its fields, and messages too.
 LABELS = {
@@ -363,11 +360,7 @@ def in_words_of_the_form(ex: NanogptError) -> str:
 def _plan(settings: Mapping[str, Any], size: int, limits: Limits, flops: float | None = None) -> Plan:
     """What a run with these settings does with so many bytes of text, on a machine of two cores where its
     speed is not known."""
-    char = settings.get("tokenizer") == "char"
-    tokens = max(1, size if char else size // BYTES_PER_TOKEN)
-    vocab_size = LETTERS if char else settings.get("vocab_size") or choose_vocab_size(size)
-    given = {**settings, "max_parameters": limits.max_parameters}
-    return choose_plan(given, tokens, vocab_size, settings["minutes"], flops=flops)
+    return plan_text({**settings, "max_parameters": limits.max_parameters}, size, flops)
 
 
 def _shape_problems(settings: Mapping[str, Any], limits: Limits) -> dict[str, str]:
