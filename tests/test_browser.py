@@ -331,7 +331,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     assert page.locator("#chart svg polyline.earlier").count() == 1
     assert page.locator("#samples article").count() == 5
     page.goto(site.url + pages_of(site)["running"])
-    assert page.get_by_role("link", name="Look again").is_visible()
+    assert page.get_by_role("link", name="Reload this page").is_visible()
     run = write_run(site.home, site.database, "python_docs", "in-the-queue", "queued")
     page.goto(f"{site.url}/-/nanogpt/runs/{run}")
     page.get_by_role("button", name="Take out of the queue").click()
@@ -367,12 +367,12 @@ def test_what_is_new_arrives_once(page, site):
     assert told == list(range(30, 81)) and all(re.search(r"after=\d+\.\d+$", url) for url in asked)
 
     page.locator("#chart").hover()
-    assert re.match(r"\d+ steps: ", page.locator("#reading").inner_text())
+    assert re.match(r"Step \d+: ", page.locator("#reading").inner_text())
     page.locator("#chart").focus()
     page.keyboard.press("Home")
-    assert page.locator("#reading").inner_text().startswith("0 steps: training 4.000")
+    assert page.locator("#reading").inner_text().startswith("Step 0: training 4.000")
     page.keyboard.press("ArrowRight")
-    assert page.locator("#reading").inner_text().startswith("1 steps: training 3.000")
+    assert page.locator("#reading").inner_text().startswith("Step 1: training 3.000")
     page.get_by_label("logarithmic").check()
     page.get_by_label("against time").check()
     assert page.get_by_text("seconds", exact=True).is_visible()
@@ -441,7 +441,7 @@ def test_writing_is_stopped_repeated_continued_and_shared(page, site):
     )
 
 
-def test_a_recited_passage_leads_to_its_row(page, site, bpe):
+def test_a_copied_passage_leads_to_its_row(page, site, bpe):
     table = {"table": ODD, "title": "title", "body": ["body"]}
     source = {"database": str(site.database), "table": ODD, "rows": 300, "tables": [table]}
     # Of the untrained models this one, at temperature 0, repeats words, where others hardly write a space.
@@ -457,14 +457,14 @@ def test_a_recited_passage_leads_to_its_row(page, site, bpe):
         .last_rowid
     )
     page.get_by_role("button", name="Write").click()
-    page.get_by_text("of its words recited").wait_for()
+    page.get_by_text("of its words are copied").wait_for()
     page.get_by_text("Done.").wait_for()
     assert page.locator("#texts img, #texts script").count() == 0
-    page.locator("a.recited").first.click()
+    page.locator("a.copied").first.click()
     page.wait_for_url(f"**/under/demo/{tilde_encode(ODD)}/{row}")
     assert written.split()[3] in page.locator("table.rows-and-columns").inner_text()
     page.go_back()
-    page.get_by_text("the same text comes again").wait_for()
+    page.get_by_text("to get the same text again").wait_for()
     assert page.get_by_label("Seed").input_value() == "1"
 
 
@@ -521,7 +521,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
     assert page.locator("#status").inner_text().startswith("stopped")
-    page.get_by_label("Minutes more").fill("0.2")
+    page.get_by_label("More minutes").fill("0.2")
     page.get_by_role("button", name="Resume").click()
     page.wait_for_url("**/-/nanogpt/runs/2")
     page.get_by_text(re.compile("^finished")).wait_for(timeout=2 * TRAINING)
@@ -534,7 +534,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("button", name="Write").click()
     page.get_by_text("Done.").wait_for(timeout=TRAINING)
     text = page.locator("#texts .text").inner_text()
-    assert len(text) > len("Return a") and "of its words recited" in page.locator("#texts .hint").inner_text()
+    assert len(text) > len("Return a") and "of its words are copied" in page.locator("#texts .hint").inner_text()
     shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() >= 1
@@ -561,7 +561,7 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
         page.goto(f"{again.url}/-/nanogpt/runs/{number}")
         assert page.locator("#status").inner_text().startswith("interrupted")
         assert page.get_by_text("The server stopped during this run.").is_visible()
-        assert page.get_by_text("Resume goes on from step").is_visible()
+        assert page.get_by_text("Resume continues from step").is_visible()
         page.get_by_role("button", name="Resume").click()
         page.get_by_text(re.compile("^running")).wait_for(timeout=TRAINING)
         page.get_by_role("button", name="Stop now").click()

@@ -107,10 +107,10 @@ async def test_what_is_left_out_is_told(datasette):
         "nosuch: there is no column nosuch",
         "body__odd: Datasette has no such filter",
     ):
-        assert f"Not carried over: {told}" in text
+        assert f"This filter is not applied here: {told}" in text
     assert "200 rows (where body contains &#34;lazy&#34;)" in text
     text = (await datasette.client.get("/blog/entry/-/nanogpt?_search=lazy", actor=ROOT)).text
-    assert "Not carried over" not in text and "where search matches &#34;lazy&#34;" in text
+    assert "not applied here" not in text and "where search matches &#34;lazy&#34;" in text
 
 
 async def test_a_filter_that_only_the_server_understands_is_refused_with_the_reason(datasette, home):

@@ -6,6 +6,7 @@ import pytest
 
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import open_registry, registry
+from datasette_nanogpt.registry.metrics import metrics_after, samples_after
 from datasette_nanogpt.web import polling as news
 
 
@@ -61,7 +62,7 @@ def test_sqlite_finds_what_is_new_without_reading_the_history(home, run):
     db = open_registry(home)
     said = []
     db.set_trace_callback(said.append)
-    news.chart.metrics(db, run, 90), news.chart.samples(db, run, 1)
+    metrics_after(db, run, 90), samples_after(db, run, 1)
     db.set_trace_callback(None)
     for select in said:
         (plan,) = (row[3] for row in db.execute("explain query plan " + select))

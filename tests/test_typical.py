@@ -140,7 +140,7 @@ async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     text = (await datasette.client.get(rows[4]["url"], actor=READER)).text
     link = re.search(r'href="([^"]*/-/nanogpt/rows[^"]*)"', text)[1].replace("&amp;", "&")
     page = (await datasette.client.get(link, actor=READER)).text
-    assert re.search(r"<strong>[\d.]+ bits per byte</strong>, number 5 of 60 from the most", page), page
+    assert re.search(r"<strong>[\d.]+ bits per byte</strong>, rank 5 of 60", page), page
     one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
 
@@ -166,13 +166,14 @@ async def test_what_was_held_out_is_told(datasette, home, database):
     ]
     assert new["row"] == "1000"
     text = (await datasette.client.get(rows_of("entry"))).text
-    assert "6 were held out in training" in text and "54 were trained on, which flatters them" in text
+    assert "6 rows were held out from training" in text
+    assert "54 rows were trained on, which flatters their scores" in text
     shutil.rmtree(home / "m0" / "training")
     await ask(datasette, "entry")
     do(home)
-    assert "trained on most of them" in (await datasette.client.get(rows_of("entry"))).text
+    assert "trained on most of these rows" in (await datasette.client.get(rows_of("entry"))).text
     text = (await datasette.client.get(rows_of("entry") + "?row=100")).text
-    assert "Row 100 has no figure, as it has no text" in text
+    assert "Row 100 has no score because it has no text" in text
     with sqlite3.connect(database) as db:
         db.execute("insert into entry (id, body) values (2000, 'later')")
     for row, why in (("2000", "after the scoring"), ("3000", "There is no row 3000"), ("1,2", "no row 1,2")):
@@ -187,7 +188,7 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
         db.execute("update entry set body = 'another text' where id = 7")
         db.execute("delete from entry where id = 8")
     text = (await datasette.client.get(rows_of("entry") + "?_size=100")).text
-    assert text.count("(changed since)") == 1 and text.count("no longer there") == 1
+    assert text.count("(changed since then)") == 1 and text.count("no longer in the table") == 1
     list(train_table(TrainOptions(str(database), "entry", name="m0", **(TINY | {"max_iters": 5}))))
     found = await told(datasette, "entry")
     assert found["stale"] and found["scored"]["id"] == first
@@ -234,9 +235,9 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     (row,) = find_runs(home, "id = ?", run)
     assert row["status"] == "stopped" and 0 < row["progress"] < 1
     text = (await datasette.client.get(rows_of("entry"))).text
-    assert "Of 61 rows 1 were scored, the first ones, as it was stopped" in text
+    assert "1 of 61 rows were scored before the scoring was stopped" in text
     text = (await datasette.client.get(rows_of("entry") + "?row=60")).text
-    assert "stopped before it came there" in text
+    assert "stopped before it got there" in text
     response = await datasette.client.post(location + "/resume", json={}, actor=ROOT)
     assert response.status_code == 400 and "cannot be resumed" in response.text
     await datasette.client.post(location + "/delete", actor=ROOT)
@@ -285,15 +286,15 @@ async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datas
         return datasette.client.post(found, actor=ROOT, follow_redirects=True)
 
     text = (await datasette.client.get(rows_of("entry") + "?row=9", actor=ROOT)).text
-    assert "Row 9 can be told once the rows are scored" in text
+    assert "The rank of row 9 is shown here once the rows are scored" in text
     page = await to("/rows", text)
-    assert page.url.params["row"] == "9" and "queued" in page.text and "Row 9 can be told" in page.text
+    assert page.url.params["row"] == "9" and "queued" in page.text and "The rank of row 9 is shown" in page.text
     page = await to("/stop", page.text)
     assert page.url.params["row"] == "9"
     await to("/rows", page.text)
     do(home)
     page = await datasette.client.get(page.url.raw_path.decode(), actor=ROOT)
-    assert "bits per byte</strong>, number" in page.text
+    assert "bits per byte</strong>, rank" in page.text
 
 
 async def test_nobody_is_led_to_an_empty_page(datasette, home):

@@ -20,6 +20,7 @@ from datasette.plugins import pm
 from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
@@ -370,14 +371,14 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
         return " ".join(re.sub("<[^>]+>", "", text[: text.index("</p>")]).split())
 
     train(database)
-    assert await told(1) == "On entry of blog. Write with this model"
+    assert await told(1) == "Text from entry in blog. Write with this model"
     train(database)
-    assert await told(1) == "On entry of blog. The model nanogpt-blog is of another run."
-    assert await told(2) == "On entry of blog. Write with this model"
+    assert await told(1) == "Text from entry in blog. The model nanogpt-blog comes from another run."
+    assert await told(2) == "Text from entry in blog. Write with this model"
     form = {"name": "nanogpt-blog", "replace": "1"}
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
-    until = "Until the first score, nanogpt-blog is the model of an earlier run."
-    assert await told(3) == f"On entry of blog. {until}"
+    until = "Until this run has a score, the model nanogpt-blog is still the one of an earlier run."
+    assert await told(3) == f"Text from entry in blog. {until}"
 
 
 async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
@@ -407,13 +408,13 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
 
     train(database)
     text = await page(status="running", stop_requested=1, eta=1326.0)
-    assert "stopping: the score under way ends first" in text and "about 22m 06s left" in text
+    assert "stopping: the current scoring finishes first" in text and "about 22m 06s left" in text
     assert 'value="Stop"' not in text and 'value="Stop now"' in text
     assert 'value="Stop now"' not in await page(stop_requested=2)
     text = await page(status="preparing", stop_requested=0, note="reading: 5 of 300 rows")
     assert re.search(r'role="status">preparing, best', text) and '<p id="pace">Reading: 5 of' in text
     text = await page(status="interrupted", note=None, error="The server stopped during this run.")
-    assert "Resume goes on from step 8." in text
+    assert "Resume continues from step 8." in text
 
 
 async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monkeypatch):
@@ -575,16 +576,39 @@ def test_a_word_over_and_over_is_found_in_time(monkeypatch):
 # ---- The chart
 
 
+def svg(rows, earlier):
+    return chart.svg(
+        chart.axes(chart.extent_of([row for line in (rows, *earlier) for row in line])), rows, earlier
+    )
+
+
 def test_ticks_are_round_and_reach_around():
     assert chart.ticks(0, 97) == [0, 20, 40, 60, 80, 100]
-    for low, high in ((1.83, 2.47), (0, 0), (5, 5), (0, 123456)):
+    for low, high in ((1.83, 2.47), (0, 0), (5, 5), (0, 123456), (0, 5e-324)):
         found = chart.ticks(low, high)
         assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= 8
 
 
+def test_axes_reach_around_everything_that_is_known():
+    axes = chart.axes(chart.extent_of([[1, 10, 4.0, 3.5, None], [2, 97, 9.5, None, 1.83]]))
+    assert [tick[0] for tick in axes["steps"]] == [0, 20, 40, 60, 80, 100]
+    assert (axes["steps"][0][1:], axes["steps"][-1][1:]) == ((48, "0"), (696, "100"))  # pixels, label
+    assert axes["linear"][0][0] <= 1.83 and axes["linear"][-1][0] >= 3.5
+    assert chart.place(axes["log"], axes["log"][1][0]) == pytest.approx(axes["log"][1][1])
+    # The browser sends the extent back, and what is new widens it.
+    known = chart.read_extent(axes["extent"])
+    assert known == (97, 9.5, 1.83, 3.5)
+    assert chart.extent_of([], known) == known
+    assert chart.extent_of([[3, 120, 12.0, 1.5, None]], known) == (120, 12.0, 1.5, 3.5)
+    for nonsense in (None, "", "1,2", "1,2,3,nan", "1,2,4,3", "1,2,3,1e300", "-1,2,3,4"):
+        assert chart.read_extent(nonsense) is None
+    assert chart.axes(chart.extent_of([])) is None and svg([], []) == ""
+    assert chart.axes((0, 0, 0, 0))["log"]
+
+
 def test_a_single_score_is_a_dot():
     behind = [[[1, 10, 1.0, None, 2.5]]]
-    assert '<circle class="earlier"' in chart.svg([[2, 5, 1.0, None, 2.0]], behind)
+    assert '<circle class="earlier"' in svg([[2, 5, 1.0, None, 2.0]], behind)
 
 
 def test_a_long_run_is_thinned_but_keeps_its_scores(home):
@@ -598,6 +622,6 @@ def test_a_long_run_is_thinned_but_keeps_its_scores(home):
             ],
         )
     with registry(home) as db:
-        rows = chart.metrics(db, run, 0, 500)
+        rows = metrics_after(db, run, 0, 500)
     assert sum(row[4] is not None for row in rows) == 50 and 500 <= len(rows) <= 560
-    assert rows[-1][1] == 4999 and "<polyline" in chart.svg(rows, [])
+    assert rows[-1][1] == 4999 and "<polyline" in svg(rows, [])

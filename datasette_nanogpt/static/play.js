@@ -1,109 +1,150 @@
-// Writes with a model: text as it comes, then what of it is recited. All text goes through textContent.
-(() => {
-  const form = document.getElementById("write");
-  if (!form) return;
-  const byId = (id) => document.getElementById(id);
-  const make = (name, text, properties = {}) => Object.assign(document.createElement(name), { textContent: text, ...properties });
-  let control = null;
+// Writes with a model: shows text as it is generated, then which passages were copied from the table.
+// All text goes through textContent.
+const byId = (id) => document.getElementById(id);
+const form = byId("write");
+let controller = null;  // of the request under way
 
-  function sample(number, seed, values) {
-    const article = make("article", ""), all = make("p", "", { className: "text" });
-    const body = make("span", "");
-    all.append(make("strong", values.prompt), body);
-    const facts = make("p", `Seed ${seed}`, { className: "hint" });
-    const own = { ...values, seed, samples: 1 };
-    const copy = make("button", "Copy", { type: "button", className: "core", ariaLabel: `Copy text ${number + 1}` });
-    copy.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(values.prompt + body.textContent);
-        byId("state").textContent = "Copied.";
-      } catch {  // browsers copy from https and from this computer alone
-        getSelection().selectAllChildren(all);
-        byId("state").textContent = "Selected: copy it with Ctrl+C.";
-      }
-    });
-    const on = make("button", "Continue", { type: "button", className: "core", ariaLabel: `Continue text ${number + 1}` });
-    on.addEventListener("click", () => {
-      byId("prompt").value = values.prompt + body.textContent;
-      form.requestSubmit();
-    });
-    const share = make("a", "Link to this text", { href: "?" + new URLSearchParams(own) });
-    const buttons = make("p", "");
-    buttons.append(copy, " ", on, " ", share);
-    article.append(make("h2", `Text ${number + 1}`), all, facts, buttons);
-    byId("texts").append(article);
-    return { seed, body, facts };
+function element(name, text, properties = {}) {
+  return Object.assign(document.createElement(name), { textContent: text, ...properties });
+}
+
+function button(label, name, onclick) {
+  const made = element("button", label, { type: "button", className: "core", ariaLabel: name });
+  made.addEventListener("click", onclick);
+  return made;
+}
+
+function showState(text) {
+  byId("state").textContent = text;
+}
+
+async function copy(text, paragraph) {
+  try {
+    await navigator.clipboard.writeText(text);
+    showState("Copied.");
+  } catch {  // browsers let a page copy only if it comes by https or from this computer
+    getSelection().selectAllChildren(paragraph);
+    showState("Selected: copy it with Ctrl+C.");
   }
+}
 
-  // The text again, with its recited passages as links to their rows.
-  function underline({ body, facts }, found) {
-    const text = [...body.textContent.matchAll(/[^]/gu)].map((m) => m[0]);  // places are counted in characters
-    const parts = [];
-    let at = 0;
-    for (const { start, end, words, url } of found.passages) {
-      parts.push(text.slice(at, start).join(""));
-      const passage = make("a", text.slice(start, end).join(""), { className: "recited", title: `${words} words of a row` });
-      if (url) passage.href = url;
-      parts.push(passage);
-      at = end;
-    }
-    parts.push(text.slice(at).join(""));
-    body.replaceChildren(...parts);
-    facts.textContent += `. ${Math.round(found.share * 100)}% of its words recited, the longest passage ${found.longest} words`;
+function continueFrom(text) {
+  byId("prompt").value = text;
+  form.requestSubmit();
+}
+
+// Adds an empty text with its buttons. Returns what is filled in later: `body` is what the model writes.
+function addText(number, seed, values) {
+  const body = element("span", ""), paragraph = element("p", "", { className: "text" });
+  paragraph.append(element("strong", values.prompt), body);
+  const facts = element("p", `Seed ${seed}`, { className: "hint" });
+  const whole = () => values.prompt + body.textContent;
+  const query = new URLSearchParams({ ...values, seed, samples: 1 });
+  const buttons = element("p", "");
+  buttons.append(
+    button("Copy", `Copy text ${number + 1}`, () => copy(whole(), paragraph)), " ",
+    button("Continue", `Continue text ${number + 1}`, () => continueFrom(whole())), " ",
+    element("a", "Link to this text", { href: `?${query}` }),
+  );
+  const article = element("article", "");
+  article.append(element("h2", `Text ${number + 1}`), paragraph, facts, buttons);
+  byId("texts").append(article);
+  return { seed, body, facts };
+}
+
+function passageLink(text, { words, url }) {
+  const link = element("a", text, { className: "copied", title: `${words} words of a row` });
+  if (url) link.href = url;
+  return link;
+}
+
+// Shows the text again, with its copied passages as links to their rows.
+function underline({ body, facts }, { passages, fraction, longest }) {
+  const characters = Array.from(body.textContent);  // the server counts characters, not UTF-16 units
+  const parts = [];
+  let end = 0;
+  for (const passage of passages) {
+    parts.push(characters.slice(end, passage.start).join(""));
+    parts.push(passageLink(characters.slice(passage.start, passage.end).join(""), passage));
+    end = passage.end;
   }
+  parts.push(characters.slice(end).join(""));
+  body.replaceChildren(...parts);
+  facts.textContent += `. ${Math.round(fraction * 100)}% of its words are copied, the longest passage has ${longest} words`;
+}
 
-  async function* lines(response) {
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const found = (rest + value).split("\n");
-      rest = found.pop();
-      for (const line of found) yield JSON.parse(line);
-    }
+// The JSON objects of an answer, each as soon as its line is there.
+async function* jsonLines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) yield JSON.parse(line);
   }
+}
 
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    control?.abort();
-    const own = control = new AbortController();
-    const values = Object.fromEntries(new FormData(form));
-    const state = byId("state"), shown = [];
-    byId("stop").hidden = false;
-    if (byId("texts").contains(document.activeElement)) byId("stop").focus();  // what was pressed goes
-    byId("texts").replaceChildren();
-    byId("texts").setAttribute("aria-busy", "true");  // read out when it is whole, not word by word
-    state.textContent = "Writing…";
-    try {
-      const response = await fetch(location.pathname, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(values),
-        signal: own.signal,
-      });
-      if (!response.ok) throw new Error((await response.json()).error);
-      for await (const told of lines(response)) {
-        if ("sample" in told) shown.push(sample(told.sample, told.seed, values));
-        else if ("text" in told) shown.at(-1).body.textContent += told.text;
-        else if ("recited" in told) underline(shown[told.recited], told);
-        else if ("error" in told) throw new Error(told.error);
-        else if (told.done) {
-          for (const id of ["llm", "python"]) byId(id).textContent = told[id];
-          byId("underlined").hidden = false;
-          // Whoever follows a passage and comes back has what it takes to write this again.
-          history.replaceState(null, "", "?" + new URLSearchParams({ ...values, seed: shown[0].seed }));
-          state.textContent = told.all_rows ? "Done." : `Done. Compared with the first ${told.rows} rows alone.`;
-        }
-      }
-    } catch (error) {
-      if (own === control) state.textContent = error.name === "AbortError" ? "Stopped." : error.message;
-    }
-    if (own === control) {
-      if (document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
-      byId("stop").hidden = true;
-      byId("texts").setAttribute("aria-busy", "false");
-    }
+async function request(values, signal) {
+  const response = await fetch(location.pathname, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(values),
+    signal,
   });
-  byId("stop").addEventListener("click", () => control?.abort());
-})();
+  if (!response.ok) throw new Error((await response.json()).error);
+  return response;
+}
+
+function showEvent(event, texts, values) {
+  if ("error" in event) throw new Error(event.error);
+  if ("sample" in event) texts.push(addText(event.sample, event.seed, values));
+  else if ("text" in event) texts.at(-1).body.textContent += event.text;
+  else if ("copied" in event) underline(texts[event.copied], event);
+  else if (event.done) finish(event, texts[0].seed, values);
+}
+
+function finish({ llm, python, rows, all_rows: allRows }, seed, values) {
+  byId("llm").textContent = llm;
+  byId("python").textContent = python;
+  byId("underlined").hidden = false;
+  // Whoever follows a passage and comes back can write the same again.
+  history.replaceState(null, "", "?" + new URLSearchParams({ ...values, seed }));
+  showState(allRows ? "Done." : `Done. The texts were compared with the first ${rows.toLocaleString("en")} rows only.`);
+}
+
+// The texts are read aloud when they are whole, not word by word.
+function begin() {
+  byId("stop").hidden = false;
+  if (byId("texts").contains(document.activeElement)) byId("stop").focus();  // the pressed button goes away
+  byId("texts").replaceChildren();
+  byId("texts").setAttribute("aria-busy", "true");
+  showState("Writing…");
+}
+
+function end() {
+  if (document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
+  byId("stop").hidden = true;
+  byId("texts").setAttribute("aria-busy", "false");
+}
+
+async function write(event) {
+  event.preventDefault();
+  controller?.abort();
+  const mine = controller = new AbortController();
+  const values = Object.fromEntries(new FormData(form)), texts = [];
+  begin();
+  try {
+    const response = await request(values, mine.signal);
+    for await (const event of jsonLines(response)) showEvent(event, texts, values);
+  } catch (error) {
+    if (mine === controller) showState(error.name === "AbortError" ? "Stopped." : error.message);
+  }
+  if (mine === controller) end();
+}
+
+if (form) {
+  form.addEventListener("submit", write);
+  byId("stop").addEventListener("click", () => controller?.abort());
+}

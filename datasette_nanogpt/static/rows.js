@@ -1,22 +1,26 @@
-// While rows are scored: tells how far that is, and takes the page anew when it is over.
-(() => {
-  const progress = document.getElementById("progress");
-  if (!progress) return;
-  const tell = (id, text) => {  // a screen reader reads the status out each time it is set
-    const place = document.getElementById(id);
-    if (place.textContent !== text) place.textContent = text;
-  };
-  const look = async () => {
-    try {
-      const { run } = await (await fetch(progress.dataset.run, { cache: "no-store" })).json();
-      if (!run || run.over) return location.reload();
-      tell("status", run.state);
-      tell("pace", run.pace);
-      progress.value = run.progress ?? 0;
-    } catch {
-      tell("status", "The connection is lost. Trying again.");
+// While rows are scored: shows how far that has come, and reloads the page when it is over.
+const progress = document.getElementById("progress");
+
+// A screen reader reads the status aloud each time it is set, so it is set only when it changes.
+function setText(id, text) {
+  const element = document.getElementById(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+async function follow() {
+  try {
+    const { run } = await (await fetch(progress.dataset.run, { cache: "no-store" })).json();
+    if (!run || run.over) {
+      location.reload();
+      return;
     }
-    setTimeout(look, document.hidden ? 10000 : 1000);
-  };
-  setTimeout(look, 1000);
-})();
+    setText("status", run.state);
+    setText("pace", run.pace);
+    progress.value = run.progress ?? 0;
+  } catch {
+    setText("status", "The connection is lost. Trying again.");
+  }
+  setTimeout(follow, document.hidden ? 10000 : 1000);
+}
+
+if (progress) setTimeout(follow, 1000);

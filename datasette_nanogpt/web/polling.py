@@ -11,8 +11,8 @@ from typing import Any
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import registry
+from ..registry.metrics import metrics_after, samples_after
 from ..registry.runs import run_as_dict
-from . import chart
 
 FRESH_SECONDS = 0.5  # who asks the same within them gets the same answer
 
@@ -24,8 +24,8 @@ def read(home: Path, run: int, after: Place = (0, 0), points: int | None = None)
     metric, sample = after
     with suppress(NanogptError), registry(home) as db:
         if row := db.execute("select * from runs where id = ?", [run]).fetchone():
-            metrics = chart.metrics(db, run, metric, points)
-            samples = chart.samples(db, run, sample)
+            metrics = metrics_after(db, run, metric, points)
+            samples = samples_after(db, run, sample)
             next = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
             return {"row": run_as_dict(db, row), "metrics": metrics, "samples": samples, "next": next}
     return None

@@ -12,6 +12,7 @@ from datasette.app import Datasette
 from ..formatting import duration
 from ..registry import queue
 from ..registry.db import registry
+from ..registry.metrics import scores_of_runs
 from ..registry.runs import OVER, UNDER_WAY, find_runs
 from . import chart
 from .permissions import Actor, Origin, may, origin_of_run
@@ -46,7 +47,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         pace, note = [note.rstrip(".")] if note else [], None
         if run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
-            status, note = "stopping", "the score under way ends first" if scoring else None
+            status, note = "stopping", "the current scoring finishes first" if scoring else None
     state = f"{status}: {note}" if note else status
     if run["model"] and not over:
         state += f", {run['model']}"
@@ -106,18 +107,12 @@ async def visible_runs(datasette: Datasette, actor: Actor, of: Origin | None = N
 
 async def sparklines(home: Path, runs: list[dict[str, Any]]) -> dict[int, str]:
     """A small line of the scores of each run, as SVG, by the run's id."""
-    return await asyncio.to_thread(_sparklines, home, [run["id"] for run in runs])
 
+    def read() -> dict[int, list[float]]:
+        with registry(home) as db:
+            return scores_of_runs(db, [run["id"] for run in runs])
 
-def _sparklines(home: Path, ids: list[int]) -> dict[int, str]:
-    if not ids:
-        return {}
-    scores: dict[int, list[float]] = {}
-    marks = ", ".join("?" * len(ids))
-    select = f"select run, val_bpb from metrics where val_bpb is not null and run in ({marks}) order by id"
-    with registry(home) as db:
-        for run, bpb in db.execute(select, ids):
-            scores.setdefault(run, []).append(bpb)
+    scores = await asyncio.to_thread(read) if runs else {}
     return {run: chart.sparkline(values) for run, values in scores.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from llm_nanogpt.errors import NanogptError
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry
+from ...registry.metrics import Metric, earlier_scores
 from ...registry.resume import kept_state, minutes_to_offer, settings_to_resume
 from ...registry.runs import delete_run, find_run
 from .. import chart, forms, polling
@@ -29,6 +31,7 @@ from ..shown_models import find_model
 from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json
 from ..state import state_of
 
+CHART_POINTS = 500  # of a line, when the page is opened: a chart has no more pixels
 CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
 
 
@@ -39,7 +42,7 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     if wants_json(request):
         found = await state.news.after(run_id, _place(request.args.get("after")))
     else:
-        found = await asyncio.to_thread(polling.read, state.home, run_id, points=chart.POINTS)
+        found = await asyncio.to_thread(polling.read, state.home, run_id, points=CHART_POINTS)
     run, origin = await require_run(datasette, request, found and found["row"])
     if run["kind"] == "score" and not wants_json(request):
         path = rows_url(datasette, origin.database, run["table"], run["name"], row=request.args.get("row"))
@@ -48,6 +51,8 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     live = {**(found or {}), "run": run_as_json(run, origin)}
     live.pop("row")
     if wants_json(request):
+        extent = chart.extent_of(live["metrics"], chart.read_extent(request.args.get("extent")))
+        live["axes"] = chart.axes(extent)
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     context = await _run_context(datasette, request, run, origin, live)
     return await render(datasette, request, "nanogpt_run.html", context)
@@ -65,7 +70,8 @@ async def _run_context(
     """What the page shows; `live` is the part that is kept up to date in the browser."""
     state = state_of(datasette)
     may_train = await may(datasette, request.actor, "nanogpt-train", origin)
-    earlier = await asyncio.to_thread(chart.earlier, state.home, run)
+    earlier = await asyncio.to_thread(_earlier_scores, state.home, run)
+    axes = chart.axes(chart.extent_of(itertools.chain(live["metrics"], *earlier)))
     checkpoint = await asyncio.to_thread(find_model, state.home, run["name"])
     model = None
     if checkpoint and origin_of_model(datasette, checkpoint.meta) == origin:
@@ -73,10 +79,10 @@ async def _run_context(
     context = {
         **live,
         "model": model,
-        "svg": chart.svg(live["metrics"], earlier),
+        "svg": chart.svg(axes, live["metrics"], earlier),
         "earlier": earlier,
         "origin": origin,
-        "live": chart.for_script({**live, "samples": [], "earlier": earlier}),
+        "live": chart.for_script({**live, "samples": [], "earlier": earlier, "axes": axes}),
         "plan": json.loads(run["plan"] or "{}"),
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
@@ -87,6 +93,11 @@ async def _run_context(
         context["command"] = command_line(run, datasette.plugins_dir)
         context["more_minutes"] = await asyncio.to_thread(minutes_to_offer, state.home, run, limit)
     return context
+
+
+def _earlier_scores(home: Path, run: dict[str, Any]) -> list[list[Metric]]:
+    with registry(home) as db:
+        return earlier_scores(db, run)
 
 
 def _made(run: dict[str, Any], checkpoint: Checkpoint) -> bool:

@@ -1,0 +1,52 @@
+"""The figures and samples of a run, as its chart and those who follow it read them from the registry."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from typing import Any
+
+EARLIER_RUNS = 3  # whose scores are shown beside those of a run
+
+# [id, step, seconds, train_bpb, val_bpb]; bits per byte, None where there are none
+Metric = list[Any]
+
+
+def metrics_after(
+    db: sqlite3.Connection, run: int, after: int = 0, points: int | None = None
+) -> list[Metric]:
+    """The metrics of a run after the one with the id `after`: every score, and of the rest no more than about
+    `points`."""
+    # 9e999 is infinity, which JSON does not know.
+    select = "select id, step, seconds, nullif(train_bpb, 9e999), nullif(val_bpb, 9e999) from metrics"
+    rows = [list(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
+    every = max(1, math.ceil(len(rows) / points)) if points else 1
+    return [row for i, row in enumerate(rows) if i % every == 0 or row[4] is not None or i == len(rows) - 1]
+
+
+def samples_after(db: sqlite3.Connection, run: int, after: int = 0) -> list[dict[str, Any]]:
+    """The samples of a run after the one with the id `after`."""
+    select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
+    return [dict(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
+
+
+def earlier_scores(db: sqlite3.Connection, run: dict[str, Any]) -> list[list[Metric]]:
+    """The scores of each of the last runs before this one that trained the same model on the same table."""
+    select = (
+        'select id from runs where name = ? and database = ? and "table" = ? and id < ? '
+        "and kind = 'train' order by id desc limit ?"
+    )
+    values = [run["name"], run["database"], run["table"], run["id"], EARLIER_RUNS]
+    runs = [row[0] for row in db.execute(select, values).fetchall()]
+    scores = [[row for row in metrics_after(db, earlier) if row[4] is not None] for earlier in runs]
+    return [rows for rows in scores if rows]
+
+
+def scores_of_runs(db: sqlite3.Connection, runs: list[int]) -> dict[int, list[float]]:
+    """Every score of each run, in bits per byte, by the run's id."""
+    marks = ", ".join("?" * len(runs))
+    select = f"select run, val_bpb from metrics where val_bpb is not null and run in ({marks}) order by id"
+    scores: dict[int, list[float]] = {}
+    for run, bpb in db.execute(select, runs):
+        scores.setdefault(run, []).append(bpb)
+    return scores
