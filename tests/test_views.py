@@ -493,7 +493,7 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     assert one == two and (one[-1]["rows"], one[-1]["all_rows"]) == (looked, True)
     assert "-o seed 7" in one[-1]["llm"] and "seed=7" in one[-1]["python"]
     assert [line["seed"] for line in one if "seed" in line] == [7, 8]
-    assert [line["recited"] for line in one if "recited" in line] == [0, 1]
+    assert [line["copied"] for line in one if "copied" in line] == [0, 1]
     response = await datasette.client.post(
         "/-/nanogpt/models/nanogpt-blog", json={"max_tokens": 31, "top_p": 2}, actor=ROOT
     )
@@ -543,7 +543,7 @@ async def test_a_table_named_in_other_letters_is_the_same(datasette, home, datab
 async def test_who_stops_listening_stops_the_work(make_model, home):
     make_model("nanogpt-tiny")
     settings = play.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
-    events = play.pieces(home / "nanogpt-tiny", settings)
+    events = play.generate_texts(home / "nanogpt-tiny", settings)
     slices = in_time_slices(events, play.SLICE)
     await anext(slices)
     await slices.aclose()

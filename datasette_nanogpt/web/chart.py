@@ -23,7 +23,7 @@ LIMIT = 1e12  # no figure in an extent is greater
 
 
 def extent_of(rows: Iterable[Row], known: Extent | None = None) -> Extent | None:
-    """What a chart of these rows must reach around, beside a `known` extent. None: there is nothing to draw."""
+    """What a chart of these rows must reach around, beside a `known` extent. None: nothing to draw."""
     extent = known
     for _, step, seconds, train_bpb, val_bpb in rows:
         for bpb in (train_bpb, val_bpb):

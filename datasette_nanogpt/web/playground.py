@@ -1,67 +1,104 @@
-"""Writing with a model for the browser: the settings, the text as it comes, and what of it is recited."""
+"""Writing with a model in the browser: the settings, the text as it is generated, what of it was copied."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shlex
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasette.app import Datasette
 
 from llm_nanogpt.checkpoint import Checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.streaming import in_time_slices
 
 from ..data.memorization import Memorized, SearchResult, find_memorized
+from ..data.model_rows import open_rows
 from ..data.source import Selection, open_source
 from ..registry.row_scores import row_path
-from .forms import read_number
 
-SLICE = 0.05  # seconds: text is sent in pieces that come within
-MOST_SAMPLES = 5
-# name -> (kind, value where the form is empty, least, most, what it is called)
-SETTINGS: dict[str, tuple[type, Any, float, float, str]] = {
-    "temperature": (float, 0.8, 0, 5, "Temperature"),
-    "top_k": (int, 0, 0, 10**6, "Top k"),
-    "top_p": (float, 0.9, 0.001, 1, "Top p"),
-    "min_p": (float, 0.0, 0, 1, "Min p"),
-    "max_tokens": (int, 200, 1, 10**6, "Tokens"),
-    "samples": (int, 1, 1, MOST_SAMPLES, "Samples"),
-    "seed": (int, None, 0, 2**53 - 1, "Seed"),
-}
+SLICE_SECONDS = 0.05  # text is sent at intervals of this length
+Event = dict[str, Any]  # a line of the answer, as JSON
 
 
-def read_settings(form: Mapping[str, Any], most_tokens: int) -> dict[str, Any]:
-    """The settings that a form or a URL asks for. Raises NanogptError with all that is wrong, a line each."""
-    problems, found = [], {"prompt": str(form.get("prompt") or "")}
-    for name, (kind, default, least, most, label) in SETTINGS.items():
-        given = form.get(name)
-        if name == "max_tokens":
-            most, default = most_tokens, min(default, most_tokens)
+@dataclass(frozen=True)
+class Setting:
+    """A number that can be set on the page."""
+
+    label: str
+    kind: type[int] | type[float]
+    default: float | None  # the value where the field is empty
+    minimum: float
+    maximum: float
+
+    def read(self, field: str, text: str, maximum: float) -> float:
+        """The number that a field holds, at most `maximum`. Raises InvalidOptions where it holds none."""
         try:
-            found[name] = default if given in (None, "") else read_number(given, kind, least, most, label)
-        except NanogptError as ex:
-            problems.append(str(ex))
+            value = self.kind(text)
+        except ValueError:
+            noun = "whole number" if self.kind is int else "number"
+            raise self._problem(field, "number", f"must be a {noun}, not {text!r}") from None
+        if not self.minimum <= value <= maximum:
+            message = f"must be from {self.minimum:,} to {maximum:,}, not {value:,}"
+            raise self._problem(field, "range", message)
+        return value
+
+    def _problem(self, field: str, code: str, message: str) -> InvalidOptions:
+        return InvalidOptions([Problem(field, code, f"{self.label} {message}")])
+
+
+SETTINGS = {
+    "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5),
+    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6),
+    "top_p": Setting("Top p", float, Sampler.top_p, 0.001, 1),
+    "min_p": Setting("Min p", float, Sampler.min_p, 0, 1),
+    "max_tokens": Setting("Tokens", int, 200, 1, 10**6),
+    "samples": Setting("Texts", int, 1, 1, 5),
+    "seed": Setting("Seed", int, None, 0, 2**53 - 1),  # JavaScript's greatest whole number
+}
+SAMPLER_SETTINGS = ("temperature", "top_k", "top_p", "min_p")
+OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
+
+
+def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
+    """The settings that a form or an address asks for, with a `prompt`. Raises InvalidOptions with everything
+    that is wrong."""
+    problems: list[Problem] = []
+    settings: dict[str, Any] = {"prompt": str(form.get("prompt") or "")}
+    for field, setting in SETTINGS.items():
+        text = form.get(field)
+        limited = field == "max_tokens"
+        maximum = max_tokens if limited else setting.maximum
+        default = min(setting.default or 0, max_tokens) if limited else setting.default
+        try:
+            settings[field] = default if text in (None, "") else setting.read(field, str(text), maximum)
+        except InvalidOptions as ex:
+            problems += ex.problems
     if problems:
-        raise NanogptError("\n".join(problems))
-    return found
+        raise InvalidOptions(problems)
+    return settings
 
 
-def pieces(folder: Path, settings: Mapping[str, Any]) -> Generator[dict[str, Any]]:
-    """Events: {"sample": i, "seed": its seed}, then {"text": ...} for each piece. Closing stops the work."""
+def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event]:
+    """Write as many texts as the settings ask for, each with the seed after the last one's.
+
+    Yields {"sample": i, "seed": its seed} before each text, then {"text": ...} for each piece of it. Closing
+    this stops the work.
+    """
     from llm_nanogpt.generate import generate
     from llm_nanogpt.loading import open_model
-    from llm_nanogpt.sampler import Sampler
 
     opened = open_model(folder)
-    first = Sampler(seed=settings["seed"]).seed  # of all: each further sample has the next
+    how = {name: settings[name] for name in SAMPLER_SETTINGS}
+    first = settings["seed"] if settings["seed"] is not None else Sampler().seed or 0
     for i in range(settings["samples"]):
-        seed = first + i
-        how = {name: settings[name] for name in ("temperature", "top_k", "top_p", "min_p")}
-        sampler = Sampler(seed=seed, **how)
+        sampler = Sampler(**how, seed=first + i)
         yield {"sample": i, "seed": sampler.seed}
         run = generate(
             opened.model,
@@ -70,92 +107,98 @@ def pieces(folder: Path, settings: Mapping[str, Any]) -> Generator[dict[str, Any
             max_tokens=settings["max_tokens"],
             sampler=sampler,
         )
-        try:
+        with closing(run):
             for piece in run:
                 yield {"text": piece}
-        finally:
-            run.close()
 
 
 async def write_and_compare(
     checkpoint: Checkpoint, settings: Mapping[str, Any], datasette: Datasette, database: str
-) -> AsyncGenerator[dict[str, Any]]:
-    """The events of `pieces`, then {"recited": i, ...} for each text, and {"done": True, ...} at the end."""
+) -> AsyncGenerator[Event]:
+    """The events of `generate_texts`; then {"copied": i, ...} for each text, with its copied passages; at the end
+    {"done": True, ...}, with how to write the same elsewhere. Raises NanogptError where that cannot be done."""
     texts: list[str] = []
-    seed = settings["seed"]
-    slices = in_time_slices(pieces(checkpoint.path, settings), SLICE)
+    seeds: list[int] = []
+    slices = in_time_slices(generate_texts(checkpoint.path, settings), SLICE_SECONDS)
     try:
         async for events in slices:
             for event in events:
                 if "sample" in event:
                     texts.append("")
-                    seed = event["seed"] if seed is None else seed
+                    seeds.append(event["seed"])
                 else:
                     texts[-1] += event["text"]
                 yield event
     finally:
         await slices.aclose()
-    # The prompt is what a person wrote: only what the model wrote is looked for.
-    found, looked, all_of_them = await asyncio.to_thread(find_recited, checkpoint, texts)
-    for i, one in enumerate(found):
-        yield {"recited": i, **told_recited(one, datasette, database)}
-    same = (checkpoint.name, {**settings, "seed": seed})
-    lines = {"llm": llm_line(*same), "python": python_lines(*same)}
-    yield {"done": True, "rows": looked, "all_rows": all_of_them, **lines}
+    # The prompt is what a person wrote: it is not searched for.
+    result = await asyncio.to_thread(find_copied, checkpoint, texts)
+    for i, memorized in enumerate(result.texts):
+        yield {"copied": i, **memorized_as_json(memorized, datasette, database)}
+    same = {**settings, "seed": seeds[0]}
+    yield {
+        "done": True,
+        "rows": result.rows,
+        "all_rows": result.complete,
+        "llm": llm_line(checkpoint.name, same),
+        "python": python_lines(checkpoint.name, same),
+    }
 
 
-def find_recited(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
-    """What of the texts stands in the table that the model was trained on. Raises NanogptError without it."""
-    from ..data.model_rows import open_rows
-
-    source = checkpoint.meta["source"]
-
-    def rows():
-        if source.get("sql"):
-            selection = Selection(source["title"] or "", source["body"], sql=source["sql"])
-            opened = [open_source(source["database"], "query", selection)]
-        else:
-            tables = [known["table"] for known in source.get("tables") or [source]]
-            selection = Selection(where=source.get("where"))
-            opened = [open_rows(checkpoint, source["database"], table, selection) for table in tables]
-        for table in opened:
-            for keys, document in table.keyed_documents():
-                yield table.table, keys, document
-
-    return find_memorized(texts, rows())
+def find_copied(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
+    """Search the rows that a model was trained on for passages of the texts. Raises NanogptError where these
+    rows cannot be read."""
+    return find_memorized(texts, _training_rows(checkpoint.meta["source"], checkpoint))
 
 
-def told_recited(found: Memorized, datasette: Datasette, database: str) -> dict[str, Any]:
-    """For JSON: places in the text, and the addresses of rows."""
+def _training_rows(
+    source: Mapping[str, Any], checkpoint: Checkpoint
+) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Table, primary key and document of each row that the `source` of a checkpoint names."""
+    if source.get("sql"):
+        selection = Selection(source["title"] or "", source["body"], sql=source["sql"])
+        opened = [open_source(source["database"], "query", selection)]
+    else:
+        selection = Selection(where=source.get("where"))
+        tables = [known["table"] for known in source.get("tables") or [source]]
+        opened = [open_rows(checkpoint, source["database"], table, selection) for table in tables]
+    for rows in opened:
+        for keys, document in rows.keyed_documents():
+            yield rows.table, keys, document
+
+
+def memorized_as_json(memorized: Memorized, datasette: Datasette, database: str) -> dict[str, Any]:
+    """The copied passages of a text: places in it, counted in characters, and the addresses of their rows."""
     passages = []
-    for p in found.passages:
-        row = row_path([*p.keys.values()])
-        url = row and str(datasette.urls.row(database, p.table, row))
-        passages.append({"start": p.start, "end": p.end, "words": p.words, "url": url})
+    for passage in memorized.passages:
+        row = row_path([*passage.keys.values()])
+        url = str(datasette.urls.row(database, passage.table, row)) if row else None
+        place = {"start": passage.start, "end": passage.end}
+        passages.append({**place, "words": passage.words, "url": url})
     return {
         "passages": passages,
-        "share": round(found.fraction, 3),
-        "longest": found.longest,
-        "words": found.words,
+        "fraction": round(memorized.fraction, 3),  # of the text's words
+        "longest": memorized.longest,
+        "words": memorized.words,
     }
 
 
 def llm_line(name: str, settings: Mapping[str, Any]) -> str:
-    """What to type in a terminal for the same."""
+    """What to type in a terminal for the same text."""
     options = []
-    for key in ("temperature", "top_k", "top_p", "min_p", "max_tokens", "seed"):
-        if settings[key] is not None:
-            options += ["-o", key, str(settings[key])]
+    for option in OPTIONS:
+        if settings[option] is not None:
+            options += ["-o", option, str(settings[option])]
     prompt = settings["prompt"]
-    if prompt.startswith("-"):  # else it would be an option
+    if prompt.startswith("-"):  # else it would be taken for an option
         return shlex.join(["llm", "prompt", "-m", name, *options, "--", prompt])
     return shlex.join(["llm", "-m", name, prompt, *options])
 
 
 def python_lines(name: str, settings: Mapping[str, Any]) -> str:
-    keys = ("temperature", "top_k", "top_p", "min_p", "max_tokens", "seed")
-    options = "".join(f", {key}={settings[key]!r}" for key in keys if settings[key] is not None)
+    """The same in Python."""
+    arguments = "".join(f", {key}={settings[key]!r}" for key in OPTIONS if settings[key] is not None)
     return (
         f"import llm\n\nmodel = llm.get_model({json.dumps(name)})\n"
-        f"print(model.prompt({settings['prompt']!r}{options}).text())"
+        f"print(model.prompt({settings['prompt']!r}{arguments}).text())"
     )

@@ -15,6 +15,7 @@ from datasette.utils.asgi import AsgiStream
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
+from ...data.memorization import MIN_WORDS
 from .. import playground
 from ..permissions import Origin, may, origin_of_model
 from ..responses import json_error, page, posted, render, wants_json
@@ -54,6 +55,7 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
         "settings": playground.SETTINGS,
         "error": error,
         "may_write": may_write,
+        "copied_words": MIN_WORDS,
         "limits": state.limits,
         "origin": origin,
         "llm": playground.llm_line(name, settings),
