@@ -544,7 +544,7 @@ async def test_who_stops_listening_stops_the_work(make_model, home):
     make_model("nanogpt-tiny")
     settings = play.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
     events = play.generate_texts(home / "nanogpt-tiny", settings)
-    slices = in_time_slices(events, play.SLICE)
+    slices = in_time_slices(events, play.SLICE_SECONDS)
     await anext(slices)
     await slices.aclose()
     await asyncio.sleep(0.1)

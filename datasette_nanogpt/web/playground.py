@@ -115,8 +115,9 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
 async def write_and_compare(
     checkpoint: Checkpoint, settings: Mapping[str, Any], datasette: Datasette, database: str
 ) -> AsyncGenerator[Event]:
-    """The events of `generate_texts`; then {"copied": i, ...} for each text, with its copied passages; at the end
-    {"done": True, ...}, with how to write the same elsewhere. Raises NanogptError where that cannot be done."""
+    """The events of `generate_texts`; then {"copied": i, ...} for each text, with its copied passages; at the
+    end {"done": True, ...}, with how to write the same elsewhere. Raises NanogptError where the model or its
+    table cannot be read."""
     texts: list[str] = []
     seeds: list[int] = []
     slices = in_time_slices(generate_texts(checkpoint.path, settings), SLICE_SECONDS)
