@@ -534,7 +534,9 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("button", name="Write").click()
     page.get_by_text("Done.").wait_for(timeout=TRAINING)
     text = page.locator("#texts .text").inner_text()
-    assert len(text) > len("Return a") and "of its words are copied" in page.locator("#texts .hint").inner_text()
+    assert (
+        len(text) > len("Return a") and "of its words are copied" in page.locator("#texts .hint").inner_text()
+    )
     shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() >= 1

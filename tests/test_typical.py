@@ -288,7 +288,9 @@ async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datas
     text = (await datasette.client.get(rows_of("entry") + "?row=9", actor=ROOT)).text
     assert "The rank of row 9 is shown here once the rows are scored" in text
     page = await to("/rows", text)
-    assert page.url.params["row"] == "9" and "queued" in page.text and "The rank of row 9 is shown" in page.text
+    assert (
+        page.url.params["row"] == "9" and "queued" in page.text and "The rank of row 9 is shown" in page.text
+    )
     page = await to("/stop", page.text)
     assert page.url.params["row"] == "9"
     await to("/rows", page.text)
