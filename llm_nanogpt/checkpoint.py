@@ -1,4 +1,4 @@
-"""The model folder: what is in it, how it is read, and how it is written in one piece.
+"""The checkpoint: a model folder, what is in it, how it is read, and how it is written in one piece.
 
 A folder is a standard Hugging Face model (Qwen3 or GPT-2), so other programs load it as it is:
 
@@ -6,7 +6,7 @@ A folder is a standard Hugging Face model (Qwen3 or GPT-2), so other programs lo
     nanogpt.json  README.md  training/
 
 A reader never sees half of a file. A new folder appears by a single rename, and after that each file is
-replaced by a single rename; a model that replaces another is gone for a moment between two.
+replaced by a single rename. A model that replaces another is missing for a moment, between two renames.
 `model.safetensors` carries the step and the score of its own weights in its metadata, so weights and score
 cannot disagree, whatever moment a process dies at.
 """
@@ -35,7 +35,7 @@ FORMAT = 1  # of nanogpt.json; a folder of a newer format is refused, never gues
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a model folder says of itself, weights not yet read."""
+    """What a model folder says about itself; the weights are not read yet."""
 
     path: Path
     config: GPTConfig
@@ -57,7 +57,7 @@ class Checkpoint:
 
     @property
     def summary(self) -> str:
-        """What would be lost with it: 577 rows, 1.878 bits per byte, trained 2026-11-26."""
+        """For someone about to replace it: "577 rows, 1.878 bits per byte, trained 2026-11-26"."""
         source, score, training = (self.meta.get(key) or {} for key in ("source", "score", "training"))
         facts = [f"{source.get('rows') or 0:,} rows"]
         facts += [f"{score['val_bpb']:.3f} bits per byte"] if score.get("val_bpb") is not None else []
@@ -70,52 +70,59 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Costs a few milliseconds; weights are left on disk. Raises NanogptError saying what is broken.
     """
-
-    def broken(reason: str) -> NanogptError:
-        return NanogptError(f"Model {path.name!r} is broken: {reason} ({path})")
-
-    def load(name: str) -> Any:
-        try:
-            return json.loads((path / name).read_text("utf-8"))
-        except FileNotFoundError:
-            raise broken(f"{name} is missing") from None
-        except (OSError, ValueError) as ex:
-            raise broken(f"{name} cannot be read, {ex}") from ex
-
     if not path.is_dir():
         raise NanogptError(
             f"There is no model {path.name!r} in {path.parent}: `llm nanogpt models` lists them"
         )
-    meta = load("nanogpt.json")
+    try:
+        meta = _read_meta(path / "nanogpt.json")
+        config = GPTConfig.from_hf(_read_json(path / "config.json"))
+        for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+            if not (path / name).is_file():
+                raise NanogptError(f"{name} is missing")
+        weights = _check_tensors(path / "model.safetensors", config)
+    except NanogptError as ex:
+        raise NanogptError(f"Model {path.name!r} is broken: {ex} ({path})") from ex
+    return Checkpoint(path, config, meta, weights)
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NanogptError(f"{file.name} is missing") from None
+    except (OSError, ValueError) as ex:
+        raise NanogptError(f"{file.name} cannot be read, {ex}") from ex
+
+
+def _read_meta(file: Path) -> dict[str, Any]:
+    meta = _read_json(file)
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
-        raise broken("nanogpt.json does not say its format")
+        raise NanogptError(f"{file.name} does not say its format")
     if any(not isinstance(meta.get(key) or {}, dict) for key in ("source", "corpus", "score", "training")):
-        raise broken("nanogpt.json is not as this program writes it")
+        raise NanogptError(f"{file.name} is not as this program writes it")
     if meta["format"] > FORMAT:
-        raise broken(
+        raise NanogptError(
             f"its format {meta['format']} is newer than this version reads: upgrade datasette-nanogpt"
         )
-    hf = load("config.json")
+    return meta
+
+
+def _check_tensors(file: Path, config: GPTConfig) -> dict[str, str]:
+    """Returns the metadata of a safetensors file whose tensors are those of `config`."""
     try:
-        config = GPTConfig.from_hf(hf)
-    except NanogptError as ex:
-        raise broken(str(ex)) from ex
-    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-        if not (path / name).is_file():
-            raise broken(f"{name} is missing")
-    try:
-        header = read_safetensors_header(path / "model.safetensors")
+        header = read_safetensors_header(file)
     except (OSError, ValueError) as ex:
-        raise broken(f"model.safetensors cannot be read, {ex}") from ex
-    weights = header.pop("__metadata__", {})
+        raise NanogptError(f"{file.name} cannot be read, {ex}") from ex
+    metadata: dict[str, str] = header.pop("__metadata__", {})
     expected = config.tensors()
     if missing := expected.keys() - header.keys():
-        raise broken(f"model.safetensors lacks {len(missing)} tensors, {min(missing)} among them")
+        raise NanogptError(f"{file.name} lacks {len(missing)} tensors, {min(missing)} among them")
     for name, shape in expected.items():
-        if header[name]["dtype"] != "F32" or tuple(header[name]["shape"]) != shape:
-            found = f"{header[name]['dtype']} {header[name]['shape']}"
-            raise broken(f"tensor {name} is {found}, not F32 {list(shape)}")
-    return Checkpoint(path, config, meta, weights)
+        tensor = header[name]
+        if tensor["dtype"] != "F32" or tuple(tensor["shape"]) != shape:
+            raise NanogptError(f"tensor {name} is {tensor['dtype']} {tensor['shape']}, not F32 {list(shape)}")
+    return metadata
 
 
 def read_safetensors_header(file: Path) -> dict[str, Any]:
@@ -127,7 +134,7 @@ def read_safetensors_header(file: Path) -> dict[str, Any]:
         length = int.from_bytes(fp.read(8), "little")
         if not 2 <= length <= 100_000_000:
             raise ValueError("it does not start as a safetensors file does")
-        header = json.loads(fp.read(length))
+        header: dict[str, Any] = json.loads(fp.read(length))
     try:
         tensors = [value for key, value in header.items() if key != "__metadata__"]
         ends = [t["data_offsets"][1] for t in tensors if t["dtype"] and t["shape"] is not None]
@@ -161,7 +168,10 @@ def write_weights(file: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
 
 
 def write_model_files(path: Path, config: GPTConfig, eot: int, meta: Mapping[str, Any], card: str) -> None:
-    """Write everything of a model folder but the weights and the tokenizer."""
+    """Write everything in a model folder except the weights and the tokenizer.
+
+    `eot` is the id of `<|endoftext|>`, `meta` becomes nanogpt.json, `card` README.md.
+    """
     hf = config.to_hf(eot)
     write_json(path / "config.json", hf)
     write_json(

@@ -1,16 +1,17 @@
-"""Which device torch runs on: decided here alone, and always with the reason."""
+"""Which device torch runs on: only decided here, and always with the reason."""
 
 from __future__ import annotations
 
-from .errors import NanogptError
+from .errors import InvalidOptions, Problem
 
 DEVICES = ("cpu", "cuda", "mps")
 
 
 def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str, str]:
-    """The device to use and why. Raises NanogptError for one that is unknown or that this machine lacks.
+    """The device to use and why. Raises InvalidOptions for one that is unknown or that this machine lacks.
 
-    Of several `processes` on this machine, each gets a CUDA device of its own, or they share the CPU.
+    `requested` is cpu, cuda, cuda:1, mps or None (a GPU if there is one). Of several `processes` on this
+    machine each gets a CUDA device of its own, or they share the CPU.
     """
     import torch
 
@@ -26,15 +27,20 @@ def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str
         return "cpu", "no GPU found"
     kind, _, number = requested.partition(":")
     if kind not in DEVICES or (number and not number.isdigit()):
-        raise NanogptError(f"Unknown device {requested!r}: use one of {', '.join(DEVICES)}")
+        raise _invalid("choice", f"Unknown device {requested!r}: use one of {', '.join(DEVICES)}")
     if lacks.get(kind):
-        raise NanogptError(
-            f"No {requested} on this machine ({lacks[kind]}): use cpu, or leave the device out"
+        raise _invalid(
+            "missing", f"No {requested} on this machine ({lacks[kind]}): use cpu, or leave the device out"
         )
     if kind == "cuda" and number and int(number) >= gpus:
-        raise NanogptError(f"No {requested}: this machine has {gpus} CUDA devices")
+        raise _invalid("missing", f"No {requested}: this machine has {gpus} CUDA devices")
     if processes > 1 and kind != "cpu" and (kind == "mps" or number or processes > gpus):
-        raise NanogptError(
-            f"{processes} processes cannot use {requested} here: use cpu, or cuda with a device for each"
+        raise _invalid(
+            "processes",
+            f"{processes} processes cannot use {requested} here: use cpu, or cuda with a device for each",
         )
     return requested, "as asked"
+
+
+def _invalid(code: str, message: str) -> InvalidOptions:
+    return InvalidOptions([Problem("device", code, message)])

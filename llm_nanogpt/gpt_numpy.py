@@ -1,10 +1,10 @@
-"""The GPT in float32 numpy with a key-value cache: sampling on the CPU without torch.
+"""nanoGPT's model.py in float32 numpy with a key-value cache: sampling on the CPU without torch.
 
 A token costs some 30 numpy calls a layer of 0.2 to 1 µs each, plus reading every weight once. To get
-there, what can be multiplied out beforehand is: the gain of each norm goes into the matrix after it, q/k/v
-and gate/up are one matrix each, and the two halves that rotary positions pair become neighbours, so that
-turning them is one product of complex numbers. Matrices are (in, out), which BLAS reads fastest. Shapes in
-the comments: T tokens fed now, P tokens in the cache before them, S = P + T, E n_embd, H heads, K key heads,
+there, whatever can be multiplied out beforehand is: the gain of each norm goes into the matrix after it,
+q/k/v and gate/up are one matrix each, and the two halves that rotary positions pair become neighbours, so
+that rotating them is one product of complex numbers. Matrices are (in, out), which BLAS reads fastest.
+Shapes in the comments: T tokens fed now, P tokens in the cache before them, S = P + T, E n_embd, H heads, K key heads,
 G = H / K, D head size, V vocabulary.
 """
 
@@ -14,15 +14,17 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from .config import GPTConfig
 
-# Up to here BLAS is held to one thread: a second one saves a third of a step at best, on an idle machine,
-# and on a busy one (training in the next terminal, say) waiting for it makes a step 3 to 20 times slower.
-ONE_THREAD = 20_000_000  # parameters
-EXP_IS_SAFE = 60.0  # the float32 exp() of it, times a context, is far from inf
+# Models of fewer parameters hold BLAS to one thread: on an idle machine a second one saves a third of a step
+# at best, and on a busy one (training in the next terminal, say) waiting for it makes a step 3 to 20 times
+# slower.
+ONE_THREAD = 20_000_000
+EXP_IS_SAFE = 60.0  # a score: its float32 exp(), summed over a context, is far from inf
 ONE = np.float32(1)
 
 
@@ -32,12 +34,12 @@ def build(config: GPTConfig, weights: dict[str, np.ndarray]) -> GPT:
 
 
 class GPT:
-    """What both architectures share. Weights are never changed, so threads may share a model, not a cache."""
+    """What both architectures share. Weights never change: threads may share a model, but not a cache."""
 
     device = "cpu"
     output: np.ndarray  # (E, V)
 
-    def __init__(self, config: GPTConfig):
+    def __init__(self, config: GPTConfig) -> None:
         self.config = config
         self.ones = np.ones(config.block_size, np.float32)
         self.threads = one_thread if config.parameters < ONE_THREAD else nullcontext
@@ -56,7 +58,7 @@ class GPT:
         return self.all_logits(ids, cache, past, len(ids) - 1)[0]
 
     def all_logits(self, ids: Sequence[int], cache: np.ndarray, past: int = 0, first: int = 0) -> np.ndarray:
-        """(T - first, V): the logits after each of `ids`, but for the `first` of them."""
+        """(T - first, V): the logits after each of `ids`, leaving out the first `first`."""
         if past + len(ids) > self.config.block_size:
             raise ValueError(f"{past + len(ids)} tokens do not fit a context of {self.config.block_size}")
         # exp() of a far negative gate is inf, and 1 / inf the right 0.
@@ -89,7 +91,7 @@ class GPT:
 
 
 class Qwen3(GPT):
-    def __init__(self, config: GPTConfig, w: dict[str, np.ndarray]):
+    def __init__(self, config: GPTConfig, w: dict[str, np.ndarray]) -> None:
         super().__init__(config)
         c, d = config, config.head_dim
         pairs = np.arange(d).reshape(2, -1).T.ravel()  # 0, D/2, 1, D/2 + 1, ...
@@ -121,7 +123,7 @@ class Qwen3(GPT):
         self.output = self.embed.T if c.tied else np.ascontiguousarray(w["lm_head.weight"].T)
         angle = np.outer(np.arange(c.block_size), c.rope_theta ** (-np.arange(0, d, 2) / d))
         self.eps, self.head_eps = (np.float32(n * c.norm_eps) for n in (c.n_embd, d))
-        self.turns = np.exp(1j * angle).astype(np.complex64)[:, None]  # (block size, 1, D / 2)
+        self.rotations = np.exp(1j * angle).astype(np.complex64)[:, None]  # (block size, 1, D / 2)
 
     def normalised(self, x: np.ndarray) -> np.ndarray:
         """(T, E) -> (T, E): each divided by the root of its sum of squares."""
@@ -131,14 +133,14 @@ class Qwen3(GPT):
 
     def _hidden(self, ids: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
         c, n = self.config, len(ids)
-        turns, qk_heads = self.turns[past : past + n], c.n_head + c.n_kv_head
+        rotations, qk_heads = self.rotations[past : past + n], c.n_head + c.n_kv_head
         x = self.embed[ids]
         for (gain, bounded, qkv, o, up, down), layer_cache in zip(self.layers, cache, strict=True):
             heads = self.normalised(x).dot(qkv).reshape(n, -1, c.head_dim)  # (T, H + 2K, D)
             qk = heads[:, :qk_heads]
             qk *= gain / np.sqrt(np.vecdot(qk, qk) + self.head_eps)[..., None]
             pairs = qk.view(np.complex64)
-            pairs *= turns
+            pairs *= rotations
             x += self.attend(heads, layer_cache, past, bounded).dot(o)
             inner = self.normalised(x).dot(up)
             gate, value = inner[:, : c.n_inner], inner[:, c.n_inner :]  # (T, n_inner) each, negative
@@ -153,7 +155,7 @@ class Qwen3(GPT):
 
 
 class GPT2(GPT):
-    def __init__(self, config: GPTConfig, w: dict[str, np.ndarray]):
+    def __init__(self, config: GPTConfig, w: dict[str, np.ndarray]) -> None:
         super().__init__(config)
         self.embed = w["transformer.wte.weight"]
         self.output = self.embed.T
@@ -209,7 +211,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
 
 
 @cache
-def blas_threads() -> list:
+def blas_threads() -> list[tuple[Any, int]]:
     """numpy's BLAS libraries, and how many threads each had before anything here changed that."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 

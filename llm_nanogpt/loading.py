@@ -16,7 +16,7 @@ from .tokenizer import Tokenizer
 
 # Parameters. Below this, numpy writes a page (500 tokens) before torch is imported and a GPU is awake: 3 s of
 # import against 1.5 ms a token at 3M parameters and 5 ms at 29M. On the CPU torch takes 3 times as long for
-# a token (benchmarks/LOG.md, "decoding").
+# a token (benchmarks/sample_speed.py; its table is in benchmarks/LOG.md).
 SMALL = 50_000_000
 
 

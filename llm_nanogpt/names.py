@@ -7,7 +7,7 @@ from pathlib import Path
 
 import llm
 
-from .errors import NanogptError
+from .errors import InvalidOptions, NanogptError, Problem
 from .home import model_names, nanogpt_home
 from .llm_model import NanoGPT
 
@@ -37,7 +37,7 @@ def aliases() -> dict[str, str]:
 
 
 def check_free(name: str) -> None:
-    """Raise NanogptError if a model cannot be called `name`.
+    """Raise InvalidOptions if a model cannot be called `name`.
 
     That is where llm knows it as another plugin's model, which ours would hide, or as an alias of one of
     ours, which would hide it.
@@ -45,9 +45,9 @@ def check_free(name: str) -> None:
     for known in llm.get_models_with_aliases():
         ours, model_id = isinstance(known.model, NanoGPT), known.model.model_id
         if ours and name in known.aliases:
-            raise NanogptError(
-                f"{name!r} is an alias of {model_id}: choose another name, "
-                f"or type `llm aliases remove {name}`"
-            )
+            way_out = f"choose another name, or type `llm aliases remove {name}`"
+            message = f"{name!r} is an alias of {model_id}: {way_out}"
+            raise InvalidOptions([Problem("name", "alias", message)])
         if not ours and name in (model_id, *known.aliases):
-            raise NanogptError(f"llm has a model {name!r} already: choose another name")
+            message = f"llm has a model {name!r} already: choose another name"
+            raise InvalidOptions([Problem("name", "taken", message)])
