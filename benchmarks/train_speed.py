@@ -31,9 +31,10 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
     from datasette_nanogpt.training.process import set_up_process
 
     set_up_process()
-    from datasette_nanogpt.training import trainer
+    from datasette_nanogpt.data.dataloader import Tokens
     from datasette_nanogpt.training.autotune import product_speed, synchronize
     from datasette_nanogpt.training.recipe import Settings
+    from datasette_nanogpt.training.trainer import Training
     from llm_nanogpt.gpt_torch import build
 
     config = make_config(size, vocabulary, {"block_size": BLOCK})
@@ -51,7 +52,7 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
         bf16=precision == "bf16",
         max_iters=10**9,
     )
-    training = trainer.Training(build(config), trainer.Tokens(ids, ids, 1, 1), settings, lambda *_: None)
+    training = Training(build(config), Tokens(ids, ids, 1, 1), settings)
     machine = product_speed(device, settings.bf16)
     began = time.perf_counter()
     for _ in training.tune():

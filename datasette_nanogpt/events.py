@@ -7,11 +7,16 @@ trainer to go on, so an Evaluation is told only once the weights that it is abou
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llm_nanogpt.checkpoint import GPTConfig
+    import numpy as np
+    from torch import Tensor
+
+    from llm_nanogpt.config import GPTConfig
 
 # ---- Before training
 
@@ -102,6 +107,45 @@ class Note:
     """A sentence or two for people."""
 
     text: str
+
+
+# ---- What is to be written
+
+
+@dataclass(frozen=True, eq=False)
+class BestWeights:
+    """The best weights of the run so far, and their score: write them before the trainer goes on."""
+
+    config: GPTConfig
+    tensors: Mapping[str, np.ndarray]  # float32, under Hugging Face's names
+    step: int
+    val_bpb: float  # bits per byte
+    val_loss: float  # nats a token
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is."""
+
+    step: int = 0  # over all models of the run, and all resumes
+    seconds: float = 0.0  # of training, the same
+    best: float = math.inf  # bits per byte, of all scores so far
+    windows: int = 0  # that were drawn from the training text
+    generation: int = 0  # of the model in training: how many came before it
+    start_step: int = 0  # at which this model began,
+    start_seconds: float = 0.0  # and at which time
+
+
+@dataclass(frozen=True, eq=False)
+class TrainState:
+    """Everything a resume goes on from: write it before the trainer goes on, whose own tensors these are.
+
+    model.* are weights, optim.* the optimizers' state, rng torch's random state. A model that has not begun
+    has no tensors.
+    """
+
+    tensors: Mapping[str, Tensor]
+    position: Position
 
 
 # ---- The end

@@ -14,11 +14,12 @@ from conftest import TEXTS
 from datasette.app import Datasette
 from datasette.plugins import pm
 
+from datasette_nanogpt.events import Position, TrainState
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
-from datasette_nanogpt.training import trainer
+from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import worker as worker_module
 from datasette_nanogpt.web.child import YIELDING
 from datasette_nanogpt.web.worker import Worker
@@ -143,7 +144,7 @@ def test_what_is_left_of_a_run_is_no_more_than_it_was_given(home, enqueue, done)
     end_run(home, run["id"], "interrupted")
     run = find_run(home, run["id"])
     (home / run["name"]).mkdir()
-    trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": float(done)})
+    write_state(home / run["name"], TrainState({}, Position(step=5, seconds=float(done))))
     with registry(home) as db:
         db.execute("update runs set val_bpb = 2.0")
     offered = minutes_to_offer(home, run, 60)
@@ -162,7 +163,7 @@ def test_a_run_of_a_terminal_had_the_minutes_that_nobody_named(home, enqueue, ma
     make_model("nanogpt-blog", meta={"settings": {"minutes": 10.0, "run_minutes": 10.0}})
     run = find_run(home, enqueue())
     end_run(home, run["id"], "stopped")
-    trainer.write_state(home / run["name"], {}, {"step": 5, "seconds": 120.0})
+    write_state(home / run["name"], TrainState({}, Position(step=5, seconds=120.0)))
     with registry(home) as db:
         db.execute("update runs set val_bpb = 2.0")
     run = find_run(home, run["id"])

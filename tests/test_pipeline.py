@@ -20,7 +20,7 @@ from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training import recipe
 from datasette_nanogpt.training import train as pipeline
-from datasette_nanogpt.training.distributed import ALONE
+from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
@@ -106,7 +106,18 @@ def test_a_table_becomes_a_model(options, home):
         "nanogpt.db-wal",
         "nanogpt.db-shm",
     }
-    assert leftovers <= {".nanogpt-blog.lock", ".cache"}
+    assert leftovers <= {".nanogpt-blog.lock", ".cache", ".logs"}
+
+
+def test_a_score_is_told_once_its_weights_are_in_their_place(options, home):
+    scores = 0
+    for event in train_table(options):
+        if isinstance(event, Evaluation) and event.best:
+            scores += 1
+            checkpoint = read_checkpoint(home / "nanogpt-blog")
+            assert checkpoint.weights["val_bpb"] == repr(event.val_bpb)
+            assert checkpoint.meta["score"]["step"] == event.step
+    assert scores
 
 
 def test_the_registry_tells_how_a_run_went(options, home):
@@ -313,7 +324,7 @@ def test_how_often_the_text_was_read_is_told(options):
 
 
 def test_only_a_full_disk_is_called_full(tmp_path):
-    told = partial(pipeline._reason, home=tmp_path, ranks=ALONE)
+    told = partial(pipeline.explain, home=tmp_path, group=SINGLE_PROCESS)
     assert "is full" in told(OSError(errno.ENOSPC, "No space left on device"))
     assert "is full" in told(sqlite3.OperationalError("database or disk is full"))
     assert told(FileNotFoundError(errno.ENOENT, "No such file", "fulltext/model.safetensors")) is None
@@ -346,8 +357,10 @@ def test_a_rate_of_ones_own_leaves_the_shrinking_as_it_is(options):
 def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
     run, seen = Run(home, "nanogpt-blog", options.database, "entry", {}), []
     events = [Note("Compiling"), Speed(False, True, 1, None, "compiled")]
-    training = SimpleNamespace(run=lambda stop: iter(events))
-    for _ in pipeline._trained(training, None, home, run, Stop()):
+    training = SimpleNamespace(run=lambda *_: iter(events), settings=SimpleNamespace(seed=0))
+    table_run = pipeline.TableRun(options, run, Stop(), SINGLE_PROCESS)
+    table_run.folder = SimpleNamespace(tokenizer=None)
+    for _ in table_run.train_stage(training):
         seen += [row["note"] for row in run.db.execute("select note from runs")]
     assert seen == ["Compiling", None]
 
@@ -404,7 +417,7 @@ def test_each_mistake_is_one_line_and_leaves_nothing(options, home, changes, mes
         run(replace(options, **changes))
     assert "\n" not in str(ex.value)
     left = {p.name for p in home.iterdir()} if home.exists() else set()
-    assert left <= {"nanogpt.db", "nanogpt.db-wal", "nanogpt.db-shm", ".nanogpt-blog.lock", ".cache"}
+    assert left <= {"nanogpt.db", "nanogpt.db-wal", "nanogpt.db-shm", ".nanogpt-blog.lock", ".cache", ".logs"}
 
 
 def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch):

@@ -10,13 +10,14 @@ import torch
 from conftest import finish, tiny_config
 from torch.utils.flop_counter import FlopCounterMode
 
+from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.training import autotune as speed
 from datasette_nanogpt.training.autotune import autotune, mps_differs, trial_batch
 from datasette_nanogpt.training.flops import flops_per_step, flops_per_token
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.optim import configure_optimizers
-from datasette_nanogpt.training.trainer import Tokens, Training
+from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt.gpt_torch import build
 
 SETTINGS = replace(test_trainer.SETTINGS, max_iters=60, eval_interval=60)
@@ -37,7 +38,7 @@ def tokens():
 
 def last_score(tokens, folder, settings):
     folder.mkdir()
-    events = Training(model_of(), tokens, settings, lambda *_: folder).run(Stop())
+    events = Training(model_of(), tokens, settings).run(Stop())
     return [e for e in events if isinstance(e, Evaluation)][-1].val_bpb
 
 
@@ -130,7 +131,7 @@ def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     with inductor.patch({"cpp.cxx": ("no-such-compiler",)}):
-        training = Training(model_of(), tokens, replace(SETTINGS, compile=True), lambda *_: tmp_path)
+        training = Training(model_of(), tokens, replace(SETTINGS, compile=True))
         events = list(training.run(Stop()))
     notes = [e for e in events if isinstance(e, (Note, Speed))]
     assert notes[-1].why.startswith("not compiled: it failed") and events[-1].step == 60
@@ -145,15 +146,15 @@ def test_a_compiled_model_learns_as_well(tokens, tmp_path):
 
 def test_mfu_is_told(tokens, tmp_path):
     settings, stop = replace(SETTINGS, max_iters=None, minutes=1, eval_interval=None), Stop()
-    training = Training(model_of(), tokens, settings, lambda *_: tmp_path)
+    training = Training(model_of(), tokens, settings)
     steps = []
     for event in training.run(stop):
         if isinstance(event, Step):
             steps.append(event)
             stop.requests = 2
     flops = steps[0].tokens_per_second * flops_per_token(tiny_config())
-    assert steps[0].mfu == pytest.approx(flops / training.machine_flops)
-    assert 0 < training.mean_mfu < 1
+    assert steps[0].mfu == pytest.approx(flops / training.speed.machine_flops)
+    assert 0 < training.speed.mean_mfu < 1
 
 
 def test_a_wrong_loss_on_mps_is_told():

@@ -10,13 +10,12 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Step
 from datasette_nanogpt.training import autotune as speed
-from datasette_nanogpt.training import flops, plan, trainer
-from datasette_nanogpt.training import train as pipeline
+from datasette_nanogpt.training import flops, plan, stages, trainer
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import SIZES
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.training.trainer import read_state, read_teacher
+from datasette_nanogpt.training.train_state import read_state, read_teacher
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
@@ -71,7 +70,7 @@ def test_a_stop_in_the_first_keeps_that_one_and_a_resume_goes_on_to_the_second(o
     assert read_checkpoint(folder).config.n_layer == SIZES["s"][0]
     *_, done = train_table(TrainOptions(options.database, "entry", resume=True))
     assert isinstance(done, Finished) and done.step == last_step(folder)
-    assert read_state(folder)[1]["generation"] == 1
+    assert read_state(folder).position.generation == 1
 
 
 def test_a_resume_may_end_in_the_first(options, home):
@@ -79,8 +78,8 @@ def test_a_resume_may_end_in_the_first(options, home):
     for event in train_table(options, stop):
         if isinstance(event, Step):
             stop.request()
-    _, at = read_state(folder)
-    end = at["step"] + 3
+    at = read_state(folder).position
+    end = at.step + 3
     assert end < last_step(folder, 0)
     *_, done = train_table(TrainOptions(options.database, "entry", resume=True, max_iters=end))
     assert (done.status, done.step, done.models) == ("finished", end, 1)
@@ -97,12 +96,12 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
         if begun == 4:
             break
     run.close()  # as if killed
-    _, at = read_state(folder)
+    at = read_state(folder).position
     checkpoint = read_checkpoint(folder)
-    assert at["generation"] == 1 and at["step"] > last_step(folder, 0)
+    assert at.generation == 1 and at.step > last_step(folder, 0)
     assert checkpoint.config.n_layer == SIZES["s"][0] and read_weights(checkpoint)
     events = list(train_table(TrainOptions(options.database, "entry", resume=True, minutes=0.9)))
-    assert next(e for e in events if isinstance(e, Prepared)).resumed_from == at["step"]
+    assert next(e for e in events if isinstance(e, Prepared)).resumed_from == at.step
     assert [e.text.split(",")[0] for e in events if isinstance(e, Note)] == ["Now model 2 of 2"]
     assert events[-1].step == last_step(folder) and events[-1].val_bpb < json.loads(
         checkpoint.weights["val_bpb"]
@@ -119,7 +118,7 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
 def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatch):
     monkeypatch.setattr(plan, "MAX_MODELS", 4)
     monkeypatch.setattr(speed, "training_flops", lambda *_: 1e15)
-    monkeypatch.setattr(pipeline, "replan", lambda models, at, *_: (2 if at == 0 else 0, False))
+    monkeypatch.setattr(stages, "replan", lambda models, at, *_: (2 if at == 0 else 0, False))
     events = list(train_table(options))
     notes = [e.text for e in events if isinstance(e, Note)]
     assert [note[:16] for note in notes] == ["Now model 1 of 4", "Steps take longe", "Now model 2 of 2"]
@@ -149,7 +148,7 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
     assert (done.models, done.step) == (2, more)
 
 
-def test_guesses_count_beside_the_text():
+def test_a_teachers_probabilities_count_beside_the_text():
     torch.manual_seed(0)
     model, teacher = build(tiny_config()), build(tiny_config())
     ids = torch.randint(400, (2, 17))

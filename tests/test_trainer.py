@@ -10,12 +10,16 @@ import pytest
 import torch
 from conftest import TEXTS, finish, tiny_config
 
+from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.data.token_files import open_tokens, write_tokens
-from datasette_nanogpt.events import Busy, Evaluation, Note, Step
-from datasette_nanogpt.training import trainer
+from datasette_nanogpt.events import BestWeights, Busy, Evaluation, Note, Position, Step, TrainState
+from datasette_nanogpt.training import distillation, evaluate, trainer
+from datasette_nanogpt.training.evaluate import bits_per_byte, estimate_loss
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.recipe import Settings
-from datasette_nanogpt.training.trainer import Tokens, Training, bits_per_byte, evaluate, read_state
+from datasette_nanogpt.training.train_state import read_state, write_state
+from datasette_nanogpt.training.trainer import Training
+from llm_nanogpt.checkpoint import write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
 
@@ -52,8 +56,15 @@ def new_model(arch="qwen3"):
 
 
 def run(tokens, folder, settings=SETTINGS, model=None, stop=None, **kwargs):
-    training = Training(model or new_model(), tokens, settings, lambda *_: folder, **kwargs)
-    return training.run(stop or Stop())
+    """The events for people; what is to be kept is written into `folder`."""
+    training = Training(model or new_model(), tokens, settings, **kwargs)
+    for event in training.run(stop or Stop()):
+        if isinstance(event, BestWeights):
+            write_weights(folder / "model.safetensors", event.tensors, {"val_bpb": repr(event.val_bpb)})
+        elif isinstance(event, TrainState):
+            write_state(folder, event)
+        else:
+            yield event
 
 
 def test_validation_is_the_whole_split_in_order(tokens):
@@ -65,7 +76,7 @@ def test_validation_is_the_whole_split_in_order(tokens):
         window = ids[start : start + block + 1]
         for i in range(1, len(window)):
             nats -= torch.log_softmax(model.logits(window[None, :i]), -1)[0, window[i]].item()
-    assert evaluate(model, tokens.val, "cpu") == pytest.approx(nats, rel=1e-5)
+    assert estimate_loss(model, tokens.val, "cpu") == pytest.approx(nats, rel=1e-5)
     assert bits_per_byte(math.log(2) * 8, 1) == pytest.approx(8)
 
 
@@ -76,8 +87,8 @@ def test_it_learns_and_keeps_the_best(tokens, tmp_path, arch):
     assert [e.step for e in scores] == [10, 20, 30, 40]
     assert scores[-1].val_bpb < 0.7 * scores[0].val_bpb
     assert scores[0].best
-    _, at = read_state(tmp_path)
-    assert at["step"] == 40 and at["best"] == min(e.val_bpb for e in scores)
+    at = read_state(tmp_path).position
+    assert at.step == 40 and at.best == min(e.val_bpb for e in scores)
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tokens, tmp_path):
@@ -114,7 +125,7 @@ def test_the_first_stop_anneals(tokens, tmp_path):
     assert (tmp_path / "model.safetensors").exists()
     assert seen[-2].learning_rate < 0.5 * settings.learning_rate
     # A resume goes on from before the anneal.
-    assert read_state(tmp_path)[1]["step"] < seen[-1].step
+    assert read_state(tmp_path).position.step < seen[-1].step
 
 
 def test_the_second_stop_ends_at_once(tokens, tmp_path):
@@ -124,7 +135,7 @@ def test_the_second_stop_ends_at_once(tokens, tmp_path):
         if isinstance(event, Step | Evaluation):
             steps.append(event.step)
             stop.requests = 2
-    assert len(set(steps)) == 1 and read_state(tmp_path)[1]["step"] == steps[0]
+    assert len(set(steps)) == 1 and read_state(tmp_path).position.step == steps[0]
     assert (tmp_path / "model.safetensors").exists()
 
 
@@ -135,17 +146,17 @@ def test_a_second_stop_while_the_rate_runs_down_goes_on_from_before_that(tokens,
         if isinstance(event, Evaluation):
             stop.request()
         if isinstance(event, Note):
-            begun = read_state(tmp_path)[1]["step"]
+            begun = read_state(tmp_path).position.step
         if begun and isinstance(event, Step) and event.step == begun + 5:
             stop.request()
-    assert event.step == begun + 5 and read_state(tmp_path)[1]["step"] == begun
+    assert event.step == begun + 5 and read_state(tmp_path).position.step == begun
 
 
 def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
-    before = {"step": 100, "seconds": 5.0, "best": 9.0, "position": 0}
+    before = Position(step=100, seconds=5.0, best=9.0)
     settings = replace(SETTINGS, generation=1, max_iters=140)
-    events = run(tokens, tmp_path, settings, state=({}, before), teacher=new_model())
+    events = run(tokens, tmp_path, settings, state=TrainState({}, before), teacher=new_model())
     rates = [e.learning_rate / settings.learning_rate for e in events if isinstance(e, Step)]
     assert rates[:4] == pytest.approx([1 / 3, 2 / 3, 1, 1])
 
@@ -153,7 +164,7 @@ def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
 @pytest.mark.parametrize("scores", [1, 3])  # 3: during the last one
 def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch, scores):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
-    monkeypatch.setattr(trainer, "LOGITS", 1)  # so that a score has many parts
+    monkeypatch.setattr(evaluate, "LOGITS_PER_BATCH", 1)  # so that a score has many parts
     stop, seen = Stop(), []
     for event in run(tokens, tmp_path, SETTINGS, stop=stop):
         if isinstance(event, Busy) and sum(type(e) is Evaluation for e in seen) == scores:
@@ -161,29 +172,43 @@ def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch,
         seen.append(event)
     assert [e.step for e in seen if type(e) is Evaluation] == [10, 20, 30][:scores]
     assert type(seen[-1]) is Busy and "scoring" in seen[-1].what
-    assert read_state(tmp_path)[1]["step"] == 10 * scores + 10  # saved all the same
+    assert read_state(tmp_path).position.step == 10 * scores + 10  # saved all the same
 
 
-def test_the_first_score_comes_early_however_long_the_interval(tokens, tmp_path):
-    training = Training(
-        new_model(), tokens, replace(SETTINGS, eval_interval=10**6, minutes=5.0), lambda *_: tmp_path
-    )
-    training.step, training.next_evaluation = 3, 0.0
+def test_the_first_score_comes_early_however_long_the_interval(tokens):
+    training = Training(new_model(), tokens, replace(SETTINGS, eval_interval=10**6, minutes=5.0))
+    training.clock.step, training.next_evaluation = 3, 0.0
     assert training.evaluation_due()
     training.best = 2.0
     assert not training.evaluation_due()
 
 
-def test_a_first_score_waits_where_it_would_take_most_of_the_time(tokens, tmp_path):
+def test_a_first_score_waits_where_it_would_take_most_of_the_time(tokens):
     settings = replace(SETTINGS, max_iters=None, minutes=2, eval_interval=None)
-    training = Training(new_model(), tokens, settings, lambda *_: tmp_path)
-    training.step, training.started = 2, training.started - 20  # two steps in 20 seconds
+    training = Training(new_model(), tokens, settings)
+    training.clock.step, training.clock.started = 2, training.clock.started - 20  # two steps in 20 seconds
     training.next_evaluation = 10.0
     windows = len(tokens.val) / training.model.config.block_size
-    assert training.guessed_evaluation_seconds() == pytest.approx(windows * 20 / 8 / 3, rel=0.01)
+    assert training.expected_evaluation_seconds() == pytest.approx(windows * 20 / 8 / 3, rel=0.01)
     assert not training.evaluation_due()
-    training.step = 100
+    training.clock.step = 100
     assert training.evaluation_due()
+
+
+def test_weights_and_state_are_handed_out_before_the_score_that_is_about_them(tokens):
+    kinds, weights = [], None
+    for event in Training(new_model(), tokens, SETTINGS).run(Stop()):
+        if isinstance(event, BestWeights):
+            weights = event
+        if isinstance(event, Evaluation) and event.best:
+            assert (weights.step, weights.val_bpb, weights.val_loss) == (
+                event.step,
+                event.val_bpb,
+                event.val_loss,
+            )
+        kinds += [type(event)] * isinstance(event, BestWeights | TrainState | Evaluation)
+    assert kinds[:3] == [BestWeights, TrainState, Evaluation]
+    assert kinds.count(TrainState) == kinds.count(Evaluation) == 4
 
 
 def test_a_score_after_the_first_step_has_a_training_loss(tokens, tmp_path):
@@ -218,7 +243,7 @@ def test_a_damaged_state_is_told(tmp_path):
 
 def test_memory_is_counted_in_bytes():
     code = (
-        "from datasette_nanogpt.training.autotune import peak_memory; before = peak_memory(); "
+        "import torch; from datasette_nanogpt.training.process import peak_memory; before = peak_memory(); "
         "filled = b'x' * 400_000_000; print(before, peak_memory())"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
@@ -238,16 +263,16 @@ def test_a_run_that_only_learns_by_heart_ends_early(tokens, tmp_path):
     assert [e for e in events if isinstance(e, Evaluation)][-1].step == 300
 
 
-def test_a_teachers_guesses_count_less_and_less(tokens, tmp_path, monkeypatch):
-    """One that knows nothing holds its pupil back, unless its weight runs down to nothing."""
+def test_a_teachers_probabilities_count_less_and_less(tokens, tmp_path, monkeypatch):
+    """One that knows nothing holds its student back, unless its weight runs down to nothing."""
     torch.manual_seed(7)
     ignorant = build(tiny_config())
-    found = {}
-    for pupil in ((0.9, 0.9), (0.9, 0.0), (0.0, 0.9)):
-        monkeypatch.setattr(trainer, "PUPIL", pupil)
+    scores = {}
+    for weights in ((0.9, 0.9), (0.9, 0.0), (0.0, 0.9)):
+        monkeypatch.setattr(distillation, "DISTILLATION_WEIGHTS", weights)
         *_, last = run(tokens, tmp_path, teacher=ignorant)
-        found[pupil] = last.val_bpb
-    assert found[0.9, 0.0] < found[0.0, 0.9] < found[0.9, 0.9]
+        scores[weights] = last.val_bpb
+    assert scores[0.9, 0.0] < scores[0.0, 0.9] < scores[0.9, 0.9]
 
 
 def test_a_score_tells_the_mean_loss_since_the_last_one(tokens, tmp_path):

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from llm_nanogpt.errors import NanogptError
+
+from .token_files import open_tokens
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The two token streams, (N,) ids each, and the bytes of text behind them."""
+
+    train: np.ndarray
+    val: np.ndarray
+    train_bytes: int
+    val_bytes: int
+
+    @classmethod
+    def open(cls, folder: Path, vocab_size: int, corpus: dict[str, Any]) -> Tokens:
+        """Those that `prepare` wrote into `folder`; `corpus` is what it returned, as in nanogpt.json."""
+        train, val = (open_tokens(folder / f"{split}.bin", vocab_size) for split in ("train", "val"))
+        return cls(train, val, corpus["train_bytes"], corpus["val_bytes"])
 
 
 class DataLoader:

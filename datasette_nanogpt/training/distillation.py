@@ -1,7 +1,8 @@
-"""What a window says of itself: where its last words stood before, it may go on as it did then.
+"""What a student learns from its teacher: the probabilities that the model before gives each next token.
 
-That makes a teacher's guesses better, by 4% of its bits on a blog (benchmarks/LOG.md), and teaches its pupil
-to look back. The text alone teaches it less and less: it is soon known by heart, and what is known need not
+They are improved by repeats: where a window's last words stood before in the same window, it may go on as it
+did then. That makes a teacher better by 4% of its bits on a blog (benchmarks/LOG.md), and teaches the student
+to look back. The text alone teaches that less and less: it is soon known by heart, and what is known need not
 be looked up.
 """
 
@@ -11,39 +12,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEAST, MOST = 2, 8  # tokens that a repeat has; longer ones count as MOST
-SAMPLE = 200  # windows to learn from how often repeats are right
+from llm_nanogpt.gpt_torch import GPT
+
+# Weight of the teacher's probabilities in what a student learns from, at the beginning and at the end of its
+# training; the rest is the text's. A student soon knows more than a smaller teacher does.
+# Teacher annealing: arxiv.org/abs/1907.04829
+DISTILLATION_WEIGHTS = (0.9, 0.4)
+SHORTEST, LONGEST = 2, 8  # tokens of a repeat; longer ones count as LONGEST
+SAMPLED_WINDOWS = 200  # to learn from how often repeats are right
 
 
-def repeats(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """How long the longest repeat is that ends at each place of `ids` (T,), as (T,), and for each repeat of
-    that length, if it is LEAST or more: its place (N,), the token that came next before (N,), and its share
-    among those of its place (N,)."""
-    places, before = same_tokens(ids)
-    # In order of distance and place, a repeat is a run of pairs, each one place further than the last.
-    order = np.sort((places - before) * len(ids) + places)
-    distances, places = np.divmod(order, len(ids))
-    length = np.minimum(runs(np.diff(order, prepend=-1) == 1), MOST)
-    longest = np.zeros(len(ids), dtype=np.int64)
-    np.maximum.at(longest, places, length)
-    best = (length == longest[places]) & (length >= LEAST)
-    places, before = places[best], (places - distances)[best]
-    return longest, places, ids[before + 1], 1 / np.bincount(places, minlength=len(ids))[places]
+class Teacher:
+    """A trained model and the repeats of the training text."""
+
+    def __init__(self, model: GPT, tokens: np.ndarray, block_size: int, device: str):
+        """`tokens` is the training stream, (N,) ids; `block_size` is the student's."""
+        self.model = model.to(device).eval()
+        self.repeats = Repeats(tokens, block_size)
+
+    def probs(self, ids: Tensor, windows: np.ndarray) -> Tensor:
+        """(B, T) ids, on the device and as an array -> (B, T, V) float32 probabilities of the next tokens."""
+        return self.repeats.improve(self.model.next_token_probs(ids), windows)
 
 
-def same_tokens(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a place and one before it with the same token, as (N,) and (N,). Found by sorting: to
-    compare each place with each takes 35 times as long (benchmarks/LOG.md)."""
-    order = np.argsort(ids, kind="stable")
-    earlier = runs(np.diff(ids[order], prepend=-1) == 0) - 1  # places before that one with its token
-    nth = np.arange(earlier.sum()) - np.repeat(earlier.cumsum() - earlier, earlier)
-    return np.repeat(order, earlier), order[np.repeat(np.arange(len(ids)) - earlier, earlier) + nth]
-
-
-def runs(goes_on: np.ndarray) -> np.ndarray:
-    """How many elements there are up to each one, itself included, since one that does not go on."""
-    n = np.arange(len(goes_on))
-    return n + 1 - np.maximum.accumulate(np.where(goes_on, 0, n))
+def distillation_loss(text_loss: Tensor, teacher_loss: Tensor, progress: float) -> Tensor:
+    """Both losses in one, when so much of the student's training is done (0 to 1)."""
+    first, last = DISTILLATION_WEIGHTS
+    return torch.lerp(text_loss, teacher_loss, first + (last - first) * progress)
 
 
 class Repeats:
@@ -53,25 +48,56 @@ class Repeats:
     """
 
     def __init__(self, tokens: np.ndarray, block_size: int):
-        right, seen = np.zeros(MOST + 1), np.zeros(MOST + 1)
-        starts = np.random.default_rng(0).integers(len(tokens) - block_size, size=SAMPLE)
+        right, all_of_length = np.zeros(LONGEST + 1), np.zeros(LONGEST + 1)
+        starts = np.random.default_rng(0).integers(len(tokens) - block_size, size=SAMPLED_WINDOWS)
         for start in starts:
             window = tokens[start : start + block_size + 1].astype(np.int64)
-            longest, places, followers, shares = repeats(window[:-1])
+            longest, places, followers, weights = find_repeats(window[:-1])
             lengths = longest[places]
-            np.add.at(right, lengths, shares * (followers == window[places + 1]))
-            np.add.at(seen, lengths, shares)
-        self.trust = np.square(right / np.maximum(seen, 1))  # by length; 0 for those under LEAST
+            np.add.at(right, lengths, weights * (followers == window[places + 1]))
+            np.add.at(all_of_length, lengths, weights)
+        self.trust = np.square(right / np.maximum(all_of_length, 1))  # by length; 0 under SHORTEST
 
-    def improve(self, guesses: Tensor, windows: np.ndarray) -> Tensor:
-        """Mix what repeats say into the `guesses` (B, T, V), float32, after `windows` (B, T), in place."""
-        for some, ids in zip(guesses, windows, strict=True):
-            longest, places, followers, shares = repeats(ids)
+    def improve(self, probs: Tensor, windows: np.ndarray) -> Tensor:
+        """Mix what repeats predict into `probs` (B, T, V), float32, after `windows` (B, T), in place."""
+        for i, ids in enumerate(windows):
+            longest, places, followers, weights = find_repeats(ids)
             trust = self.trust[longest]
-            left, *said = (
-                torch.from_numpy(array).to(some.device)
-                for array in (np.float32(1 - trust), places, followers, np.float32(shares * trust[places]))
-            )
-            some *= left[:, None]
-            some.index_put_(tuple(said[:2]), said[2], accumulate=True)
-        return guesses
+            arrays = (np.float32(1 - trust), places, followers, np.float32(weights * trust[places]))
+            keep, rows, columns, add = (torch.from_numpy(a).to(probs.device) for a in arrays)
+            probs[i].mul_(keep[:, None])
+            probs[i].index_put_((rows, columns), add, accumulate=True)
+        return probs
+
+
+def find_repeats(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The longest repeats that end at each place of `ids` (T,).
+
+    Returns how long they are, (T,); and for each of them that has SHORTEST tokens or more its place (N,), the
+    token that came next the time before (N,), and its weight (N,): those of a place add up to 1.
+    """
+    places, before = same_tokens(ids)
+    # In order of distance and place, a repeat is a run of pairs, each one place further than the last.
+    order = np.sort((places - before) * len(ids) + places)
+    distances, places = np.divmod(order, len(ids))
+    length = np.minimum(run_lengths(np.diff(order, prepend=-1) == 1), LONGEST)
+    longest = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(longest, places, length)
+    best = (length == longest[places]) & (length >= SHORTEST)
+    places, before = places[best], (places - distances)[best]
+    return longest, places, ids[before + 1], 1 / np.bincount(places, minlength=len(ids))[places]
+
+
+def same_tokens(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a place and an earlier one with the same token, as (N,) and (N,). Found by sorting:
+    comparing each place with each takes 35 times as long (benchmarks/LOG.md)."""
+    order = np.argsort(ids, kind="stable")
+    earlier = run_lengths(np.diff(ids[order], prepend=-1) == 0) - 1  # places before that one with its token
+    nth = np.arange(earlier.sum()) - np.repeat(earlier.cumsum() - earlier, earlier)
+    return np.repeat(order, earlier), order[np.repeat(np.arange(len(ids)) - earlier, earlier) + nth]
+
+
+def run_lengths(goes_on: np.ndarray) -> np.ndarray:
+    """For each element how many there are, itself included, since the last one that does not go on."""
+    n = np.arange(len(goes_on))
+    return n + 1 - np.maximum.accumulate(np.where(goes_on, 0, n))

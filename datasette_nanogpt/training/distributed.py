@@ -1,10 +1,10 @@
-"""Several processes that train one model, as torchrun starts them.
+"""One model trained by several processes (DDP), as torchrun starts them.
 
     torchrun --nproc-per-node 2 -m datasette_nanogpt train blog.db blog_entry
 
-Rank 0 reads the table, decides, writes and speaks. The others wait for it, learn from their share of each
-batch, and end when it says so or is gone. Each step is one word from rank 0 to all, so that no process waits
-for what never comes.
+Rank 0 leads: it reads the table, decides, writes and reports. The others do what it commands, each with its
+part of every batch, and end when it says so or is gone. Every step begins with one command from rank 0 to
+all, so no process ever waits for something that will not come.
 """
 
 from __future__ import annotations
@@ -16,51 +16,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from enum import IntEnum
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch._C._distributed_c10d import Store
 
 T = TypeVar("T")
-PATIENCE = timedelta(days=7)  # of those that wait; a process that dies is noticed at once
-FAILURE_SECONDS = 10.0  # for rank 0 to tell why another process failed, before torchrun ends it
-TORCHRUN_SECONDS = 15.0  # of annealing, at most, after Ctrl+C: torchrun kills what has not ended 30 s later
-FAILURE = "nanogpt/failure"
+WAIT_LIMIT = timedelta(days=7)  # for the next command; the death of a process is noticed at once all the same
+FAILURE_SECONDS = 10.0  # for rank 0 to report why another process failed, before torchrun ends it
+# The longest early decay after Ctrl+C: torchrun kills whatever has not ended 30 s later.
+TORCHRUN_DECAY_SECONDS = 15.0
+FAILURE_KEY = "nanogpt/failure"  # in torchrun's store: what went wrong in a process other than rank 0
+
+
+class Command(IntEnum):
+    """What all processes do next."""
+
+    STEP = 0  # train_step(lr_scale, progress)
+    LOSS = 1  # add up the training loss
+    EVALUATE = 2  # score the validation split, each process its part
+    END = 3  # of this model
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """Which process this is, and of how many."""
 
     rank: int = 0
     size: int = 1
-    store: Any = None  # torch.distributed.Store, which torchrun itself keeps
+    store: Store | None = None  # which torchrun itself keeps
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         return self.rank == 0
 
-    def share(self, what: T | None = None) -> T:
-        """What rank 0 gives, in all processes."""
-        box = [what]
+    def broadcast_object(self, value: T | None = None) -> T:
+        """Rank 0's value, in all processes."""
+        box = [value]
         if self.size > 1:
             import torch.distributed
 
-            torch.distributed.broadcast_object_list(box, device="cpu")
-        return box[0]
+            torch.distributed.broadcast_object_list(box, device=torch.device("cpu"))
+        return cast(T, box[0])
 
-    def word(self, word: float = 0.0, progress: float = 0.0) -> tuple[float, float]:
-        """The same for two numbers, many times a second."""
+    def broadcast_command(
+        self, command: Command = Command.STEP, lr_scale: float = 0.0, progress: float = 0.0
+    ) -> tuple[Command, float, float]:
+        """Rank 0's command, in all processes. A step comes with its fraction of the full learning rate, and
+        with how much of the model's training is done, 0 to 1."""
         if self.size > 1:
             import torch.distributed
 
-            box = torch.tensor([word, progress], dtype=torch.float64)
-            torch.distributed.broadcast(box, 0)
-            word, progress = box.tolist()
-        return word, progress
+            numbers = torch.tensor([command, lr_scale, progress], dtype=torch.float64)
+            torch.distributed.broadcast(numbers, 0)
+            number, lr_scale, progress = numbers.tolist()
+            command = Command(int(number))
+        return command, lr_scale, progress
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in place, of a tensor that each has."""
+        """The sum over all processes, in place, of a tensor that each of them has."""
         if self.size > 1:
             import torch.distributed
 
@@ -68,68 +84,68 @@ class Ranks:
         return tensor
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with rank 0's weights, its gradients being the mean over all processes."""
+        """The model in DDP: with rank 0's weights, its gradients being the mean over all processes."""
         if self.size == 1:
             return model
-        from torch.nn.parallel import DistributedDataParallel
+        from torch.nn.parallel import DistributedDataParallel as DDP  # noqa: N817
 
-        return DistributedDataParallel(model, gradient_as_bucket_view=True)
+        return DDP(model, gradient_as_bucket_view=True)
 
     def failure(self, ex: RuntimeError) -> str | None:
-        """What rank 0 is to tell if `ex` came from the end of another process; None if it did not."""
-        if self.size == 1:
+        """What rank 0 reports if `ex` came from the end of another process; None if it did not."""
+        if self.store is None:
             return None
-        if self.store.check([FAILURE]):
-            return self.store.get(FAILURE).decode()
+        if self.store.check([FAILURE_KEY]):
+            return self.store.get(FAILURE_KEY).decode()
         if "gloo" in str(ex):
             return f"One of the {self.size} processes was killed: go on with --resume"
         return None
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def launched() -> tuple[int, int]:
-    """This process's rank and the number of processes: 0 and 1 without torchrun. Does not import torch."""
+    """The rank of this process, and how many there are: 0 and 1 without torchrun. Does not import torch."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     return 0, 1
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """Meet the other processes. In all but rank 0, whatever goes wrong is left to rank 0 to tell."""
+def joined() -> Iterator[ProcessGroup]:
+    """Join the other processes. Whatever goes wrong in one of them, rank 0 reports it."""
     rank, size = launched()
     if size == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     import torch
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    store, *_ = next(dist.rendezvous("env://"))
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if cuda else "gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE
-    )
+    store, *_ = next(rendezvous("env://"))
+    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=WAIT_LIMIT)
     failed = False
     try:
-        yield Ranks(rank, size, store)
+        yield ProcessGroup(rank, size, store)
     except BaseException as ex:
         if rank == 0:
             raise
         failed = True
-        store.compare_set(FAILURE, "", f"Process {rank} of {size} failed: {type(ex).__name__}: {ex}")
+        store.compare_set(FAILURE_KEY, "", f"Process {rank} of {size} failed: {type(ex).__name__}: {ex}")
         raise SystemExit(1) from None
     finally:
         dist.destroy_process_group()
-        if failed:  # torchrun ends all when one has ended: rank 0 shall come first
+        if failed:  # torchrun ends all processes once one has ended: leave rank 0 the time to report
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             time.sleep(FAILURE_SECONDS)
 
 
 def leave_signals_to_rank_0() -> None:
-    """It tells the others when to end; torchrun sends each signal to all."""
+    """Ignore Ctrl+C and SIGTERM, which torchrun passes on to all: rank 0 tells the others when to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,94 @@
+"""Where a run is in steps and in seconds, and how long it will take."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from ..events import Position
+from .lr_schedule import LRSchedule
+from .recipe import Settings
+
+
+class Clock:
+    """Counts the steps and seconds of a run, and of the model in training.
+
+    The schedule has a unit of its own: seconds where minutes limit the model, else steps.
+    """
+
+    def __init__(self, settings: Settings, start: Position):
+        """`start` is where this process takes the run up: in the middle of the model, or before it."""
+        s = self.settings = settings
+        self.step = start.step  # of the run
+        self.start_step, self.start_seconds = start.start_step, start.start_seconds  # of the model
+        self.session_step, self.session_seconds = start.step, start.seconds  # of this process's steps
+        self.started = time.monotonic() - start.seconds
+        self.limit_seconds = s.minutes * 60 if s.minutes else math.inf
+        self.by_time = s.minutes is not None
+        length = self.limit_seconds - self.start_seconds
+        if not self.by_time:
+            length = float((s.max_iters or 0) - self.start_step)
+        self.schedule = LRSchedule(length, s.warmup_steps, s.decay_share)
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, over all resumes."""
+        return time.monotonic() - self.started
+
+    @property
+    def model_steps(self) -> int:
+        """That this model was trained for."""
+        return self.step - self.start_step
+
+    @property
+    def now(self) -> float:
+        """How far the model is, in the schedule's unit. Of two limits the nearer one counts, in seconds."""
+        if not self.by_time:
+            return float(self.model_steps)
+        seconds = self.seconds - self.start_seconds
+        if not (limit := self.settings.max_iters):
+            return seconds
+        return max(seconds, self.model_steps / max(limit - self.start_step, 1) * self.schedule.length)
+
+    @property
+    def over(self) -> bool:
+        """Whether the model is trained, or the time up."""
+        return self.schedule.done(self.now) or self.seconds >= self.limit_seconds
+
+    def begin_session(self) -> None:
+        """Speed is measured from now on: what came before was no training."""
+        self.session_seconds = self.seconds
+
+    @property
+    def annealing(self) -> bool:
+        """Whether this model ends early, and its learning rate runs down."""
+        return self.schedule.stop_at is not None
+
+    def anneal(self, seconds: float) -> None:
+        """Begin to run the learning rate down, for so many seconds."""
+        self.schedule.anneal(self.model_steps, self.now, seconds * self.pace)
+
+    @property
+    def pace(self) -> float:
+        """How much of the schedule's unit there is in a second."""
+        if self.by_time:
+            return max(1.0, self.now / max(self.seconds - self.start_seconds, 1e-9))
+        steps, seconds = self.step - self.session_step, self.seconds - self.session_seconds
+        return max(steps, 1) / max(seconds, 1e-9)
+
+    def expected_seconds(self) -> float:
+        """How long the run takes until this model is done, by what it took so far."""
+        schedule = self.schedule
+        end = schedule.length if schedule.stop_at is None else schedule.stop_at + schedule.stop_length
+        left = max(end - self.now, 0.0) / self.pace
+        return min(self.seconds + left, max(self.limit_seconds, self.seconds))
+
+    def expected_run_seconds(self) -> float:
+        """The same with the models that follow."""
+        s, expected = self.settings, self.expected_seconds()
+        limit = (s.run_minutes or s.minutes or math.inf) * 60
+        return max(expected, min(expected / s.share, limit))
+
+    def seconds_per_step(self) -> float:
+        """In this process so far."""
+        return (self.seconds - self.session_seconds) / max(self.step - self.session_step, 1)

@@ -1,0 +1,73 @@
+"""What a model is worth: its loss on the whole held-out split, in bits per byte too, and a sample of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from llm_nanogpt.gpt_torch import GPT
+from llm_nanogpt.tokenizer import Tokenizer
+
+from .autotune import autocast
+from .distributed import SINGLE_PROCESS, ProcessGroup
+
+SAMPLE_TOKENS = 80  # of the text beside each score
+LOGITS_PER_BATCH = 2**23  # numbers that the logits of one batch may have: 32 MB in float32
+
+
+def bits_per_byte(nats: float, n_bytes: int) -> float:
+    """A loss that tokenizers cannot change: total nats of a text over its UTF-8 bytes and ln 2."""
+    return nats / n_bytes / math.log(2)
+
+
+def estimate_loss(
+    model: GPT,
+    tokens: np.ndarray,
+    device: str,
+    bf16: bool = False,
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> float:
+    """Total nats of a stream of (N,) ids after its first one, of all processes together.
+
+    nanoGPT's estimate_loss is a mean over random windows; this one reads every token once, in order, in
+    windows of the block size, so two scores differ by what the model learnt and by nothing else.
+    """
+    nats = sum(nats for _, nats in estimate_loss_in_parts(model, tokens, device, bf16, group))
+    return group.sum(torch.tensor(nats, dtype=torch.float64)).item()
+
+
+def estimate_loss_in_parts(
+    model: GPT, tokens: np.ndarray, device: str, bf16: bool, group: ProcessGroup
+) -> Iterator[tuple[float, float]]:
+    """For each batch of windows of this process the fraction of the tokens that is done, and its nats."""
+    block = model.config.block_size
+    n = len(tokens) - 1
+    rows = max(1, LOGITS_PER_BATCH // (block * model.config.vocab_size))
+    for start in range(group.rank * rows * block, n, group.size * rows * block):
+        chunk = tokens[start : start + rows * block + 1].astype(np.int64)
+        ids, targets = chunk[:-1], chunk[1:]
+        if short := -len(ids) % block:
+            ids, targets = np.pad(ids, (0, short)), np.pad(targets, (0, short), constant_values=-100)
+        x, y = (torch.from_numpy(a.reshape(-1, block)).to(device) for a in (ids, targets))
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode(), autocast(device, bf16):
+            nats = model(x, y, reduction="sum").item()
+        model.train(was_training)
+        yield (start + len(chunk)) / len(tokens), nats
+
+
+def sample_writer(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
+    """What writes the sample beside each score: with no prompt, and always with the same seed."""
+    from llm_nanogpt.generate import generate
+    from llm_nanogpt.gpt_torch import TorchModel
+    from llm_nanogpt.sampler import Sampler
+
+    def write_sample(model: GPT) -> str:
+        sampler = Sampler(seed=seed)
+        return "".join(generate(TorchModel(model), tokenizer, "", max_tokens=SAMPLE_TOKENS, sampler=sampler))
+
+    return write_sample

@@ -1,0 +1,119 @@
+"""The model folder of a run under way: the one place that writes in it.
+
+Files go into a hidden folder beside the model's place as long as there are no weights of that shape with a
+score, so a model that is there already stays until there is something better. Each file is replaced in one
+piece, and weights carry their own score, so a kill at any instant leaves a folder that loads, or none.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm_nanogpt.checkpoint import publish, write_meta, write_model_files, write_weights
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.tokenizer import Tokenizer
+
+from ..data.prepare import link
+from ..events import BestWeights, Evaluation, TrainState
+from ..formatting import utc_now
+from .model_card import model_card
+from .recipe import Stage
+from .train_state import write_state, write_teacher
+
+if TYPE_CHECKING:
+    from llm_nanogpt.gpt_torch import GPT
+
+VERSIONS = ("datasette-nanogpt", "torch", "tokenizers", "tiktoken", "numpy")  # packages noted in nanogpt.json
+
+
+def staging_folder(final: Path) -> Path:
+    """Where the files of a model are until it has its first score."""
+    return final.with_name(f".{final.name}.new")
+
+
+class ModelFolder:
+    """The files of a run, and what nanogpt.json says of them."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: GPTConfig,
+        stages: Sequence[Stage],
+        tokenizer: Tokenizer,
+        meta: dict[str, Any],
+        final: Path | None = None,
+    ):
+        self.path, self.final = path, final or path  # where the files are now, and where they are to be
+        self.config = config  # of the weights in `path`
+        self.stages = list(stages)  # of the run
+        self.tokenizer = tokenizer
+        self.meta = meta  # nanogpt.json, but for what `write_meta` adds
+
+    def write_weights(self, best: BestWeights) -> None:
+        """Write weights and their score. Those of another shape get a folder of their own, with all the rest
+        linked into it, until it is published."""
+        if best.config != self.config:
+            staging = staging_folder(self.final)
+            (staging / "training").mkdir(parents=True)
+            for file in (self.path / "training").iterdir():
+                link(file, staging / "training" / file.name)
+            self.tokenizer.save(staging, best.config.block_size)
+            self.path, self.config = staging, best.config
+        score = {"step": str(best.step), "val_bpb": repr(best.val_bpb), "val_loss": repr(best.val_loss)}
+        write_weights(self.path / "model.safetensors", best.tensors, score)
+
+    def write_state(self, state: TrainState) -> None:
+        write_state(self.path, state)
+
+    def write_teacher(self, model: GPT) -> None:
+        """Keep the model that was just trained, for the next one; `stages` may have changed meanwhile."""
+        write_teacher(self.path, model)
+        self.write_meta()
+
+    def write_score(self, score: Evaluation) -> None:
+        """Record a score whose weights, if they are the best, are written; the folder takes its place."""
+        if score.best:
+            self.meta["score"] = {"val_bpb": score.val_bpb, "val_loss": score.val_loss, "step": score.step}
+        started = self.meta.get("training", {}).get("started") or utc_now()
+        self.meta["training"] = self.meta.get("training", {}) | {
+            "status": "running",
+            "started": started,
+            "updated": utc_now(),
+            "step": score.step,
+            "seconds": round(score.seconds, 1),
+        }
+        self.write_meta()
+        if self.path != self.final:
+            publish(self.path, self.final)
+            self.path = self.final
+
+    def write_end(self, status: str, step: int, seconds: float) -> None:
+        """Record how the run ended."""
+        self.meta["training"] |= {"status": status, "step": step, "seconds": round(seconds, 1)}
+        self.write_meta()
+
+    def write_meta(self) -> None:
+        """Write nanogpt.json and the model card; in a new folder also what other programs read."""
+        stages = [
+            {"config": asdict(config), "settings": asdict(settings)} for config, settings in self.stages
+        ]
+        meta = self.meta | {
+            "parameters": self.config.parameters,
+            "settings": stages[-1]["settings"],
+            "generations": stages,
+            "versions": {name: version(name) for name in VERSIONS},
+        }
+        if (self.path / "config.json").exists():
+            write_meta(self.path, meta, model_card(meta))
+        else:
+            write_model_files(self.path, self.config, self.tokenizer.eot, meta, model_card(meta))
+
+
+def discard_staging(final: Path) -> None:
+    """Remove what a run left beside the model's place."""
+    shutil.rmtree(staging_folder(final), ignore_errors=True)

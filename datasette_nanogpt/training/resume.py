@@ -1,0 +1,72 @@
+"""A run to go on with: its limits and its device may change, its models and its data do not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.tokenizer import Tokenizer
+
+from ..events import TrainState
+from .check import max_iters_of_resume
+from .model_folder import ModelFolder
+from .options import TrainOptions
+from .recipe import Settings, Stage, device_settings
+from .train_state import read_state
+
+T = TypeVar("T", int, float)
+
+
+def reopen(
+    options: TrainOptions, meta: dict[str, Any], path: Path, device: str
+) -> tuple[ModelFolder, TrainState]:
+    """The folder of the run and what it goes on from. `meta` is its nanogpt.json, as `check` returned it."""
+    checkpoint, state = read_checkpoint(path), read_state(path)
+    stages = reopen_stages(options, meta, checkpoint.config, state.position.step, device)
+    # A kill may have come after the weights were written, and before anything else was.
+    score = {key: json.loads(checkpoint.weights[key]) for key in ("step", "val_bpb", "val_loss")}
+    best = min(state.position.best, score["val_bpb"])
+    state = replace(state, position=replace(state.position, best=best))
+    tokenizer = Tokenizer.load(path)
+    folder = ModelFolder(path, checkpoint.config, stages, tokenizer, meta | {"score": score})
+    return folder, state
+
+
+def reopen_stages(
+    options: TrainOptions, meta: dict[str, Any], config: GPTConfig, step: int, device: str
+) -> list[Stage]:
+    """The stages of a run that is at `step`, with the limits and the device that it goes on with."""
+    changed: dict[str, Any] = device_settings(device, options.compile, config.arch)
+    if options.minutes:
+        changed["run_minutes"] = options.minutes
+    if options.eval_interval:
+        changed["eval_interval"] = options.eval_interval
+    # Runs of one model had no list of them once.
+    known = meta.get("generations") or [{"config": asdict(config), "settings": meta["settings"]}]
+    stages = [Stage(GPTConfig(**each["config"]), Settings(**each["settings"] | changed)) for each in known]
+    last = stages[-1].settings
+    minutes = options.minutes or last.minutes
+    max_iters = max_iters_of_resume(options, meta, step)
+    return [
+        *(  # a run may now end in one of these
+            Stage(
+                config,
+                replace(
+                    settings,
+                    minutes=smaller(settings.minutes, minutes),
+                    max_iters=smaller(settings.max_iters, max_iters),
+                ),
+            )
+            for config, settings in stages[:-1]
+        ),
+        Stage(stages[-1].config, replace(last, minutes=minutes, max_iters=max_iters)),
+    ]
+
+
+def smaller(limit: T | None, other: T | None) -> T | None:
+    """Of two limits, None being no limit."""
+    return min((each for each in (limit, other) if each), default=None)

@@ -1,0 +1,68 @@
+"""The log of a run: what it was about to do, its scores, its notes, and how it ended.
+
+Everything goes through the logger "datasette_nanogpt". A child of the server writes a file of its own from
+its first line on; any other run gets its file here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..events import Evaluation, Event, Finished, Note, Prepared, Speed
+
+log = logging.getLogger("datasette_nanogpt")
+FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+@contextmanager
+def logging_to_file(file: Path) -> Iterator[None]:
+    """Write the log into `file` as well, meanwhile."""
+    file.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(FORMAT))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        handler.close()
+
+
+def log_event(event: Event) -> None:
+    """A line for what matters afterwards; most events are none of that."""
+    match event:
+        case Prepared():
+            s, c, config = event.source, event.corpus, event.config
+            log.info("Text: %s of %s, %d rows", s["table"], s["database"], s["rows"])
+            log.info(
+                "Corpus: %d documents, %d bytes, %d tokens to train on, %d held out",
+                *(c[key] for key in ("documents", "bytes", "train_tokens", "val_tokens")),
+            )
+            log.info("Model: %s, %d parameters, %s", event.name, config.parameters, config.shape)
+            log.info("Device: %s (%s)", event.settings["device"], event.device_reason)
+            log.info("Plan: %s", event.plan_reason or "as asked")
+            if event.resumed_from:
+                log.info("Resumed from step %d", event.resumed_from)
+            if event.replaces:
+                log.warning("It replaces a model: %s", event.replaces)
+        case Speed():
+            log.info("Speed: %s", event.why)
+        case Evaluation():
+            best = ", the best so far" if event.best else ""
+            log.info("Step %d, %.1f s: %.4f bits per byte%s", event.step, event.seconds, event.val_bpb, best)
+        case Note():
+            log.info("%s", event.text)
+        case Finished():
+            log.info(
+                "%s after %d steps, %.1f s: %.4f bits per byte",
+                event.status.capitalize(),
+                event.step,
+                event.seconds,
+                event.val_bpb,
+            )

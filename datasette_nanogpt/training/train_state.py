@@ -1,0 +1,88 @@
+"""What a run needs to go on, in two files of the model folder, written in one piece and without pickle.
+
+training/state.safetensors     weights, the optimizers' state, torch's random state; its Position as JSON
+training/teacher.safetensors   the weights of the model before, for the next one to learn from; its shape
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from llm_nanogpt.atomic import write_bytes
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.gpt_torch import GPT, build
+
+from ..events import Position, TrainState
+
+
+def write_state(folder: Path, state: TrainState) -> None:
+    """Replace what a resume of the model in `folder` needs."""
+    p = state.position
+    at = {
+        "step": p.step,
+        "seconds": p.seconds,
+        "best": p.best,
+        "position": p.windows,
+        "generation": p.generation,
+        "born": [p.start_step, p.start_seconds],
+    }
+    _write(folder, "state", state.tensors, at)
+
+
+def read_state(folder: Path) -> TrainState:
+    """What `write_state` wrote. Raises NanogptError when it is missing or damaged."""
+    tensors, at = _read(folder, "state")
+    start_step, start_seconds = at.get("born", (0, 0.0))
+    position = Position(
+        step=at["step"],
+        seconds=at["seconds"],
+        best=at["best"],
+        windows=at["position"],
+        generation=at.get("generation", 0),
+        start_step=start_step,
+        start_seconds=start_seconds,
+    )
+    return TrainState(tensors, position)
+
+
+def write_teacher(folder: Path, model: GPT) -> None:
+    """Keep a model for the next one to learn from."""
+    _write(folder, "teacher", model.state_dict(), asdict(model.config))
+
+
+def read_teacher(folder: Path) -> GPT:
+    """What `write_teacher` wrote. Raises NanogptError when it is missing or damaged."""
+    tensors, config = _read(folder, "teacher")
+    teacher = build(GPTConfig(**config))
+    teacher.load_state_dict(tensors)
+    return teacher
+
+
+def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
+    from safetensors.torch import save
+
+    file = folder / "training" / f"{name}.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    on_cpu = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_bytes(file, save(on_cpu, {"at": json.dumps(header)}))
+
+
+def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    file = folder / "training" / f"{name}.safetensors"
+    try:
+        with safe_open(file, "pt") as fp:
+            return {k: fp.get_tensor(k) for k in fp.keys()}, json.loads(fp.metadata()["at"])  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as ex:
+        raise NanogptError(
+            f"{folder.name} cannot be resumed, {file.name} is missing or damaged: "
+            "train it again from the start with --force"
+        ) from ex
