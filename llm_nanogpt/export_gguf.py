@@ -11,7 +11,7 @@ import numpy as np
 from .checkpoint import Checkpoint, read_weights
 from .config import GPTConfig
 from .errors import NanogptError
-from .tokenizer import EOT, LLAMA3_SPLIT, Tokenizer, spell
+from .tokenizer import EOT, PRE_TOKENIZERS, Tokenizer, spell
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFWriter
@@ -156,7 +156,7 @@ def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, vocab_size: int) ->
             tokens.append(f"[PAD{i}]")
             types.append(gguf.TokenType.UNUSED)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe" if tokenizer.split == LLAMA3_SPLIT else "gpt-2")
+    writer.add_tokenizer_pre(PRE_TOKENIZERS.get(tokenizer.split or "", "gpt-2"))
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(_merges(tokenizer, vocab_size))

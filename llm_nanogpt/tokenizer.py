@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 
 EOT = "<|endoftext|>"  # ends every document, starts every sample
 
-# Llama 3's regex for cutting text into words: numbers in groups of three, a space with the word after it.
+# Regexes for cutting text into words, each with the name that llama.cpp has for it in PRE_TOKENIZERS.
+# Llama 3's: numbers in groups of three, a space with the word after it.
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# Qwen 3.5's: combining marks (vowel signs, points, accents) belong to their word; each digit is a word.
+QWEN35_SPLIT = (
+    r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+PRE_TOKENIZERS = {LLAMA3_SPLIT: "llama-bpe", QWEN35_SPLIT: "qwen35"}  # any other is GPT-2's, "gpt-2"
 LONGEST = 100_000  # characters tiktoken is given at once: a million spaces overflow its stack
 
 
@@ -110,7 +117,7 @@ class Tokenizer:
                 batch.append(ids[at][points[at] == wanted].astype(np.uint32))
             return batch
         return [
-            self._ids(text) if len(text) <= LONGEST else np.concatenate([*map(self._ids, _cut(text))])
+            self._ids(text) if len(text) <= LONGEST else np.concatenate([*self._parts_of_long(text)])
             for text in texts
         ]
 
@@ -127,6 +134,40 @@ class Tokenizer:
 
     def _ids(self, text: str) -> np.ndarray:
         return self._tiktoken.encode_to_numpy(text, disallowed_special=())
+
+    def _parts_of_long(self, text: str) -> Iterator[np.ndarray]:
+        """Ids of a text of any length, in parts. It is cut only where the split cuts it too, so the ids are
+        those that the tokenizers library gives the whole."""
+        import numpy as np
+
+        start = 0
+        while start < len(text):
+            end = self._cut(text, start)
+            if end - start > LONGEST and text[end - 1].isspace():
+                # One run of spaces or line breaks, with which the regex overflows its stack.
+                ids = self._tiktoken._encode_single_piece(text[start:end])
+                yield np.array(ids, dtype=np.uint32)
+            else:
+                yield self._ids(text[start:end])
+            start = end
+
+    def _cut(self, text: str, start: int) -> int:
+        """Where to cut `text` after `start`: at most LONGEST characters on, unless one word is longer."""
+        limit = start + LONGEST
+        if limit >= len(text):
+            return len(text)
+        # A word never goes on after a space: the split has it begin there. Looked for from the end.
+        if space := re.search(r" \S", text[start:limit][::-1]):
+            return limit - space.start() - 1
+        import regex
+
+        assert self.split is not None  # noqa: S101  # characters do not come here
+        end = start
+        for word in regex.finditer(self.split, text, pos=start):
+            if word.end() > limit:
+                return end if end > start else word.end()
+            end = word.end()
+        return end
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that one id stands for; none for `<|endoftext|>` and for unused ids."""
@@ -189,15 +230,3 @@ class Tokenizer:
             return cls(json.loads((folder / "tokenizer.json").read_text("utf-8")))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as ex:
             raise NanogptError(f"Model {folder.name!r} is broken: tokenizer.json, {ex!r}") from ex
-
-
-def _cut(text: str) -> Iterator[str]:
-    """`text` in parts of at most LONGEST characters, cut before the space after a word, as the split does."""
-    start = 0
-    while len(text) - start > LONGEST:
-        end = start + LONGEST
-        if space := re.search(r" \S", text[start:end][::-1]):
-            end -= space.start() + 1
-        yield text[start:end]
-        start = end
-    yield text[start:]

@@ -21,8 +21,8 @@ from llm_nanogpt.export_gguf import export_gguf
 from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.locks import hold
-from llm_nanogpt.tokenizer import EOT
-from llm_nanogpt.tokenizer_training import train_char
+from llm_nanogpt.tokenizer import EOT, PRE_TOKENIZERS
+from llm_nanogpt.tokenizer_training import train_bpe, train_char
 
 # ---- nanoGPT
 
@@ -399,3 +399,23 @@ def test_llama_cpp_writes_what_we_write(make_model, tmp_path, llama_cpp):
     )
     assert done.returncode == 0, done.stderr
     assert [json.loads(line) for line in done.stdout.splitlines()] == expected
+
+
+@pytest.mark.long
+def test_llama_cpp_cuts_words_with_marks_as_we_do(make_model, tmp_path, llama_cpp):
+    marked = train_bpe(["क्षेत्रे कुरु समवेता। น้ำตาล שָׁמַיִם e\u0301te\u0301 it's "] * 30, 400)
+    assert PRE_TOKENIZERS[marked.split] == "qwen35"
+    checkpoint = read_checkpoint(make_model(block_size=64, tokenizer=marked))
+    path = export_gguf(checkpoint, tmp_path / "marked.gguf")
+    assert gguf.GGUFReader(path).fields["tokenizer.ggml.pre"].contents() == "qwen35"
+    prompts = [
+        "क्षेत्रे  कुरु १२।",
+        "e\u0301te\u0301 \u0301x \u200dน้ำ\t\n ",
+        "IT'S 1234-5,\u00a0…\r\n\n",
+        "(שָׁמַיִם)  ‘x’",
+    ]
+    jobs = json.dumps([{"path": str(path), "prompts": prompts, "n": 1}])
+    command = ["node", "run.mjs", jobs]
+    done = subprocess.run(command, cwd=llama_cpp, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [ids for ids, _ in json.loads(done.stdout)] == [marked.encode(prompt) for prompt in prompts]

@@ -1,6 +1,7 @@
 """Text to ids and back, tiktoken's ids held against those of the tokenizers library."""
 
 import random
+import time
 
 import pytest
 import tiktoken
@@ -8,9 +9,17 @@ from conftest import TEXTS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from llm_nanogpt import tokenizer as module
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.tokenizer import EOT, LLAMA3_SPLIT, Tokenizer
-from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
+from llm_nanogpt.tokenizer import EOT, LLAMA3_SPLIT, QWEN35_SPLIT, Tokenizer
+from llm_nanogpt.tokenizer_training import (
+    LONGEST_WORD,
+    _in_short_words,
+    choose_split,
+    gpt2,
+    train_bpe,
+    train_char,
+)
 
 
 def rows(n: int = 400) -> list[str]:
@@ -143,3 +152,94 @@ def test_the_split_is_llama_3s():
     assert regex.findall(LLAMA3_SPLIT, "I'll be  there: 1234567!\n\nNext") == [
         "I", "'ll", " be", " ", " there", ":", " ", "123", "456", "7", "!\n\n", "Next",
     ]  # fmt: skip
+
+
+DEVANAGARI = "धर्मक्षेत्रे कुरुक्षेत्रे समवेता युयुत्सवः। मामकाः पाण्डवाश्चैव किमकुर्वत सञ्जय॥ अध्याय १२३४"
+# Letters that carry marks: Devanagari, Tamil, Thai, vowelled Arabic and Hebrew, decomposed accents.
+MARKED = [
+    DEVANAGARI,
+    "தமிழ் மொழி மிகவும் பழமையான மொழிகளுள் ஒன்று",
+    "ภาษาไทยเป็นภาษาที่ใช้ในประเทศไทย น้ำตาลที่นี่",
+    "بِسْمِ ٱللَّهِ ٱلرَّحْمَٰنِ ٱلرَّحِيمِ",
+    "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם",
+    "le\u0301ge\u0300rete\u0301 d'un e\u0301te\u0301, ho\u0302tel",
+]
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_marks_belong_to_their_word(text, tmp_path):
+    tokenizer = train_bpe([text] * 20, 1000)
+    assert tokenizer.split == QWEN35_SPLIT
+    assert len(tokenizer.encode(text.split()[0])) == 1
+    assert_same_ids(tokenizer, tmp_path, [*MARKED, *rows(100), text.replace(" ", "\u0300 \u200d")])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        TEXTS,
+        ["In 2024 the café’s 1,234 guests…"],
+        ["学而时习之，不亦说乎？"],
+        ["Ein Wort mit i\u0307 " * 3 + "x" * 5000],
+        [""],
+    ],
+)
+def test_text_without_marks_keeps_numbers_in_groups_of_three(texts):
+    assert train_bpe(texts, 300).split == LLAMA3_SPLIT
+
+
+def test_a_few_words_with_marks_in_a_text_full_of_numbers():
+    years = " ".join(str(year) for year in range(1900, 2030))
+    assert choose_split([years + DEVANAGARI]) == LLAMA3_SPLIT
+    assert choose_split([years + DEVANAGARI * 20]) == QWEN35_SPLIT
+
+
+def unbroken(letters: str, n: int) -> str:
+    return "".join(random.Random(0).choices(letters, k=n))
+
+
+@pytest.mark.parametrize("letters", ["ACGT", "学而时习之", "-=", " \n\t"])
+def test_the_same_ids_at_any_length(letters, tmp_path):
+    run = unbroken(letters, 100_001)
+    tokenizer = train_bpe([run[:20_000]], 500)
+    assert max(len(tokenizer.token_bytes(i)) for i in range(tokenizer.n_vocab)) > 4
+    prose = "so it goes, and 12345 more of it. " * 20
+    assert_same_ids(tokenizer, tmp_path, [run, (prose + "\n\n") * 200 + run + "\n " + prose])
+
+
+LETTERS = [*"ab1 \n\t-।", "क्ष", "  ", "\r\n", "'s", "\u00a0"]
+
+
+@given(st.lists(st.sampled_from(LETTERS), min_size=1, max_size=60))
+def test_a_long_text_is_cut_where_words_end(parts):
+    text = "".join(parts)
+    tokenizer = CUT[QWEN35_SPLIT if "क" in text else LLAMA3_SPLIT]
+    with pytest.MonkeyPatch.context() as patch:
+        whole = tokenizer.encode(text)
+        patch.setattr(module, "LONGEST", 5)
+        assert tokenizer.encode(text) == whole
+
+
+CUT = {
+    QWEN35_SPLIT: train_bpe(MARKED, 600),
+    LLAMA3_SPLIT: train_bpe([*TEXTS, " -" * 9, " \n" * 9, "ab" * 9], 600),
+}
+
+
+def test_a_million_letters_without_a_space_make_a_vocabulary():
+    start = time.monotonic()
+    tokenizer = train_bpe([unbroken("ACGT", 1_000_000)], 600)
+    assert tokenizer.n_vocab == 600
+    assert time.monotonic() - start < 60  # in one piece it takes longer by the square: a quarter of an hour
+
+
+def test_only_words_that_are_too_long_are_cut_for_training():
+    text = "one two " + "学而时习之，不亦说乎？" * 60 + " " + "x" * 600 + "-" * 600 + " three"
+    pieces = list(_in_short_words(["short enough", text, " " * 600]))
+    assert pieces[0] == "short enough"
+    assert "".join(pieces[1:]) == text + " " * 600
+    assert max(map(len, pieces)) < 900
+    assert text[: text.index("x")] in pieces
+    assert all(
+        len(piece) <= LONGEST_WORD for piece in pieces if not piece.strip("x") or not piece.strip("- ")
+    )
