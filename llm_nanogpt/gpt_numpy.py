@@ -4,8 +4,8 @@ A token costs some 30 numpy calls a layer of 0.2 to 1 µs each, plus reading eve
 there, whatever can be multiplied out beforehand is: the gain of each norm goes into the matrix after it,
 q/k/v and gate/up are one matrix each, and the two halves that rotary positions pair become neighbours, so
 that rotating them is one product of complex numbers. Matrices are (in, out), which BLAS reads fastest.
-Shapes in the comments: T tokens fed now, P tokens in the cache before them, S = P + T, E n_embd, H heads, K key heads,
-G = H / K, D head size, V vocabulary.
+Shapes in the comments: T tokens fed now, P tokens in the cache before them, S = P + T, E n_embd, H heads,
+K key heads, G = H / K, D head size, V vocabulary.
 """
 
 from __future__ import annotations

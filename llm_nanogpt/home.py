@@ -57,4 +57,4 @@ def valid_name(name: str) -> bool:
 
 def invalid_name(name: str) -> str:
     """What to say of a name that `valid_name` refuses."""
-    return f"{name!r} is not a valid name for a model: use letters, digits and .-_"
+    return f"A model cannot be named {name!r}: use letters, digits and the characters . - _"

@@ -36,7 +36,7 @@ def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkp
     that names what is in the way.
     """
     if not valid_name(folder.name):
-        raise NanogptError(f"{invalid_name(folder.name)}. Set another with --name")
+        raise NanogptError(f"{invalid_name(folder.name)}, set another with --name")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with hold(folder):  # a training run may be about to write there

@@ -207,7 +207,7 @@ def test_rename(trained, home):
     db["runs"].insert_all([{"name": "nanogpt-blog"}, {"name": "other"}])
     before = llm.get_model("nanogpt-blog").prompt("Row", seed=1, max_tokens=5).text()
     assert "There is a model 'other' already" in refused("rename", "nanogpt-blog", "other")
-    assert "not a valid name for a model" in refused("rename", "nanogpt-blog", "a/b")
+    assert "cannot be named" in refused("rename", "nanogpt-blog", "a/b")
     llm.set_alias("blog", "other")
     assert "'blog' is an alias of other" in refused("rename", "nanogpt-blog", "blog")
     nanogpt("rename", "nanogpt-blog", "simon")

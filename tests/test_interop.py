@@ -267,7 +267,7 @@ def test_what_is_not_nanogpt_s_is_refused_by_name(tmp_path, home, what, reason):
 
 def test_names_are_checked(tmp_path, home, make_model):
     save_ckpt(tmp_path / "ckpt.pt")
-    with pytest.raises(NanogptError, match="not a valid name for a model"):
+    with pytest.raises(NanogptError, match="cannot be named"):
         import_nanogpt(tmp_path / "ckpt.pt", home / "a b")
     with pytest.raises(NanogptError, match="There is a model 'taken' already"):
         import_nanogpt(tmp_path / "ckpt.pt", make_model("taken"))

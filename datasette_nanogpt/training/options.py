@@ -17,7 +17,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, Problem
-from llm_nanogpt.home import valid_name
+from llm_nanogpt.home import invalid_name, valid_name
 
 from .plan import plan_text
 
@@ -175,8 +175,7 @@ def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with values each of which is right."""
     name = o.get("name")
     if name and not valid_name(name):
-        characters = "use letters, digits and the characters . - _"
-        yield Problem("name", "name", f"A model cannot be named {name!r}: {characters}")
+        yield Problem("name", "name", invalid_name(name))
     if o.get("force") and o.get("resume"):
         message = "A run that goes on with a model cannot replace it as well: choose one of force and resume"
         yield Problem("force", "conflict", message)
