@@ -402,7 +402,7 @@ def test_everything_wrong_is_told_at_once(options, home):
         ({"table": "empty"}, "empty"),
         ({"table": "number"}, "no column of text"),
         ({"table": "missing"}, "entry, note"),
-        ({"body": ("nope",)}, "It has: id, title, body"),
+        ({"body": ("nope",)}, "The columns are: id, title, body"),
         ({"where": "id <"}, "--where"),
         ({"database": "nowhere.db"}, "no file"),
         ({"arch": "gpt2", "n_embd": 15}, "multiple of the . heads"),

@@ -224,7 +224,9 @@ def test_errors(make, tmp_path):
     assert "not a SQLite database" in fails(str(tmp_path / "notes.csv"), "t")
     (tmp_path / "empty.db").touch()
     assert "no tables" in fails(str(tmp_path / "empty.db"), "t")
-    assert "has no column x, y. It has: id, title, body." in fails(path, "t", title="x", body=["y", "body"])
+    assert "has no column y, z. The columns are: id, title, body." in fails(
+        path, "t", body=["y", "body", "z"]
+    )
     assert "no such column: z. The columns are: id, title, body." in fails(path, "t", where="z = 1")
     assert "syntax error" in fails(path, "t", where="id = 1; drop table t")
     assert "does not work" in fails(path, "t", where="id = ?")
@@ -247,7 +249,9 @@ def test_what_is_wrong_names_the_option(make):
     assert problems(f"{path}.db", ["t"]) == [("database", "missing")]
     assert problems(path, ["x", "y"]) == [("table", "missing"), ("table", "missing")]
     assert problems(path, ["t"], Selection(title="x")) == [("title", "missing_column")]
-    assert problems(path, ["t"], Selection(body=["x"])) == [("body", "missing_column")]
+    missing = [("title", "missing_column"), ("body", "missing_column")]
+    assert problems(path, ["t"], Selection("x", ["y"])) == missing
+    assert problems(path, ["t", "T"], Selection("x", ["y"])) == missing
     assert problems(path, ["t"], Selection(where="x = 1")) == [("where", "sql_error")]
     assert problems(path, ["t"], Selection(where="id = 2")) == [("where", "no_rows")]
     assert problems(path, [], Selection(sql="select x from t")) == [("sql", "sql_error")]
@@ -404,7 +408,9 @@ def test_several_tables_are_one_corpus(make):
     with pytest.raises(NanogptError) as error:
         open_corpus(path, ["t", "x", "y"])
     assert len(str(error.value).splitlines()) == 2
-    with pytest.raises(NanogptError, match="None of the tables has a column z."):
+    with pytest.raises(
+        NanogptError, match="The tables have no column z. The columns are: title, body, subject"
+    ):
         open_corpus(path, ["t", "n"], Selection(body=["z"]))
 
 

@@ -41,6 +41,21 @@ class Relation:
     from_sql: str  # what stands after `from`
 
 
+def missing_columns(
+    subject: str, columns: Sequence[str], title: str | None, body: Sequence[str]
+) -> list[Problem]:
+    """A Problem for the title and one for the body, if they name columns that do not exist.
+
+    `subject` begins the message: "Table 'entry' has".
+    """
+    problems = []
+    for field, names in (("title", [title] if title else []), ("body", body)):
+        if missing := [name for name in names if not find_name(name, columns)]:
+            message = f"{subject} no column {list_names(missing)}. The columns are: {list_names(columns)}."
+            problems.append(Problem(field, "missing_column", message))
+    return problems
+
+
 def choose_columns(
     db: sqlite3.Connection, relation: Relation, title: str | None, body: Sequence[str]
 ) -> tuple[str | None, tuple[str, ...]]:
@@ -50,12 +65,8 @@ def choose_columns(
     Raises InvalidOptions for columns that do not exist, NoTextError where none has text.
     """
     columns = relation.columns
-    asked = [*([title] if title else []), *body]
-    if missing := [name for name in asked if not find_name(name, columns)]:
-        field = "title" if title in missing else "body"
-        names = f"{list_names(missing)}. It has: {list_names(columns)}"
-        message = f"{relation.description} has no column {names}."
-        raise InvalidOptions([Problem(field, "missing_column", message)])
+    if problems := missing_columns(f"{relation.description} has", columns, title, body):
+        raise InvalidOptions(problems)
     body = tuple(dict.fromkeys(name for one in body if (name := find_name(one, columns))))
     title = find_name(title, columns) if title else title
     if body and title is not None:

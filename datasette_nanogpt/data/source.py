@@ -17,7 +17,7 @@ from pluggy import HookCaller
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..hookspecs import document_hook
-from .columns import Relation, choose_columns, is_html_column
+from .columns import Relation, choose_columns, is_html_column, missing_columns
 from .documents import join_document
 from .html import html_to_text
 from .sqlite import (
@@ -262,12 +262,10 @@ def open_sources(database: str, tables: Sequence[str], selection: Selection = AL
                 columns[table] = column_names(db, quote(find_table(db, database, table)))
             except InvalidOptions as error:
                 problems += error.problems
-    asked = [*([selection.title] if selection.title else []), *selection.body]
-    missing = [name for name in asked if not any(find_name(name, names) for names in columns.values())]
+    everywhere = list(dict.fromkeys(name for names in columns.values() for name in names))
+    missing = missing_columns("The tables have", everywhere, selection.title, selection.body)
     if missing and not problems:
-        field = "title" if selection.title in missing else "body"
-        message = f"None of the tables has a column {list_names(missing)}."
-        problems.append(Problem(field, "missing_column", message))
+        problems += missing
     sources = []
     for table, names in columns.items() if not missing else ():
         title = selection.title
