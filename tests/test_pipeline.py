@@ -17,8 +17,7 @@ from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Speed
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
-from datasette_nanogpt.training import autotune as speed
-from datasette_nanogpt.training import recipe
+from datasette_nanogpt.training import measure, recipe
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
@@ -331,7 +330,7 @@ def test_only_a_full_disk_is_called_full(tmp_path):
 
 
 def test_several_processes_are_planned_for_as_fast_as_they_are_together(options, monkeypatch):
-    monkeypatch.setattr(speed, "training_flops", lambda *_: 1e7)
+    monkeypatch.setattr(measure, "training_flops", lambda *_: 1e7)
     wanted, rates = replace(options, max_iters=None, batch_size=4), {}
     for processes in (1, 4):
         monkeypatch.setattr(recipe, "launched", lambda processes=processes: (0, processes))
@@ -403,7 +402,7 @@ def test_everything_wrong_is_told_at_once(options, home):
         ({"table": "number"}, "no column of text"),
         ({"table": "missing"}, "entry, note"),
         ({"body": ("nope",)}, "The columns are: id, title, body"),
-        ({"where": "id <"}, "--where"),
+        ({"where": "id <"}, "condition 'id <' does not work"),
         ({"database": "nowhere.db"}, "no file"),
         ({"arch": "gpt2", "n_embd": 15}, "multiple of the . heads"),
         ({"n_embd": 18, "n_head": 6}, "even head size"),
@@ -440,7 +439,7 @@ def test_a_failed_run_is_recorded_and_leaves_the_old_model(options, home):
 @pytest.mark.parametrize(("flops", "readings"), [(1e16, "many"), (1e3, "few")])
 def test_a_size_that_is_given_still_reads_as_often_as_the_machine_can(options, monkeypatch, flops, readings):
     """The rates and the end of a run are of its readings, whoever chose the size."""
-    monkeypatch.setattr(speed, "training_flops", lambda *_: flops)
+    monkeypatch.setattr(measure, "training_flops", lambda *_: flops)
     given = replace(options, minutes=10.0, max_iters=None)
     settings = next(e for e in train_table(given) if isinstance(e, Prepared)).settings
     assert (settings["weight_decay"] > 0, settings["max_iters"] is not None) == (readings == "many",) * 2

@@ -12,10 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
-from datasette_nanogpt.training import autotune as speed
-from datasette_nanogpt.training.autotune import autotune, mps_differs, trial_batch
+from datasette_nanogpt.training import autotune as autotuning
+from datasette_nanogpt.training import measure
+from datasette_nanogpt.training.autotune import Workload, autotune, mps_differs
 from datasette_nanogpt.training.flops import flops_per_step, flops_per_token
 from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.measure import trial_batch
 from datasette_nanogpt.training.optim import configure_optimizers
 from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt.gpt_torch import build
@@ -44,7 +46,7 @@ def last_score(tokens, folder, settings):
 
 def settled(model, **changes):
     asked = {"bf16": None, "compile": False, "seconds": 600.0, "steps": math.inf} | changes
-    return finish(autotune(model, "cpu", 4, **asked))
+    return finish(autotune(model, Workload("cpu", 4, **asked)))
 
 
 @pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
@@ -95,9 +97,11 @@ def test_a_run_of_seconds_tries_bfloat16_but_not_compiling():
 
 
 def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch):
-    timed = speed.timed_products
-    monkeypatch.setattr(speed, "timed_products", lambda *a: timed(*a) / (1 + 1e6 * (a[1] == torch.bfloat16)))
-    monkeypatch.setattr(speed, "try_bf16", lambda *a: pytest.fail("tried"))
+    timed = measure.timed_products
+    monkeypatch.setattr(
+        measure, "timed_products", lambda *a: timed(*a) / (1 + 1e6 * (a[1] == torch.bfloat16))
+    )
+    monkeypatch.setattr(autotuning, "try_bf16", lambda *a: pytest.fail("tried"))
     found, _ = settled(model_of())
     assert not found.bf16 and "no faster here" in found.why
 
@@ -109,15 +113,15 @@ def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch)
 def test_a_guess_of_the_speed_is_that_of_the_faster_precision(monkeypatch, bfloat16, seconds, faster):
     """Of those that are tried in so many seconds."""
     products = {torch.float32: 1e11, torch.bfloat16: bfloat16}
-    guess = speed.PRODUCT_SHARES[faster] * products[faster]
-    monkeypatch.setattr(speed, "timed_products", lambda device, dtype, n: products[dtype])
-    assert speed.guessed_training_flops(seconds) == pytest.approx(guess)
+    guess = measure.PRODUCT_FRACTIONS[faster] * products[faster]
+    monkeypatch.setattr(measure, "timed_products", lambda device, dtype, n: products[dtype])
+    assert measure.guess_training_flops(seconds) == pytest.approx(guess)
 
 
 def test_a_slow_machine_is_not_measured_for_minutes(monkeypatch):
-    monkeypatch.setattr(speed, "trial", lambda *_: pytest.fail("tried"))
-    monkeypatch.setattr(speed, "timed_products", lambda device, dtype, n: 2e9)
-    assert speed.training_flops("cpu", 4096, seconds=60) == pytest.approx(2e9 * 0.85)
+    monkeypatch.setattr(measure, "trial", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(measure, "timed_products", lambda device, dtype, n: 2e9)
+    assert measure.training_flops("cpu", 4096, seconds=60) == pytest.approx(2e9 * 0.85)
 
 
 def test_compiling_must_repay():

@@ -9,8 +9,7 @@ import torch
 from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Step
-from datasette_nanogpt.training import autotune as speed
-from datasette_nanogpt.training import flops, plan, stages, trainer
+from datasette_nanogpt.training import flops, measure, plan, stages, trainer
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import SIZES
@@ -117,7 +116,7 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
 
 def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatch):
     monkeypatch.setattr(plan, "MAX_MODELS", 4)
-    monkeypatch.setattr(speed, "training_flops", lambda *_: 1e15)
+    monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
     monkeypatch.setattr(stages, "replan", lambda models, at, *_: (2 if at == 0 else 0, False))
     events = list(train_table(options))
     notes = [e.text for e in events if isinstance(e, Note)]
@@ -135,7 +134,7 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
     tokens = prepared.corpus["train_tokens"]
     config = plan.make_config("s", 300, {"block_size": 16})
     readings = plan.MAX_EPOCHS * tokens / 1024 * flops.work_per_step(config, 1024)
-    monkeypatch.setattr(speed, "training_flops", lambda *_: 1.3 * readings / 54)  # too slow for a teacher
+    monkeypatch.setattr(measure, "training_flops", lambda *_: 1.3 * readings / 54)  # too slow for a teacher
     events = list(train_table(replace(options, name="fast")))
     notes = [e.text for e in events if isinstance(e, Note)]
     assert [note[:16] for note in notes] == ["There is time fo", "Now model 2 of 2"]

@@ -11,8 +11,8 @@ import torch
 from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.tokenizer import Tokenizer
 
-from .autotune import autocast
 from .distributed import SINGLE_PROCESS, ProcessGroup
+from .measure import autocast
 
 SAMPLE_TOKENS = 80  # of the text beside each score
 LOGITS_PER_BATCH = 2**23  # numbers that the logits of one batch may have: 32 MB in float32

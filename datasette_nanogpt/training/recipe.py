@@ -70,7 +70,7 @@ def resolve(
 
     Where no steps are given, this measures the speed of the machine, which takes up to 3 seconds.
     """
-    from .autotune import training_flops
+    from .measure import training_flops
 
     minutes = options.minutes or (None if options.max_iters else DEFAULT_MINUTES)
     flops, (_, processes) = None, launched()

@@ -19,12 +19,13 @@ from llm_nanogpt.gpt_torch import GPT
 
 from ..data.dataloader import DataLoader, Tokens
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
-from .autotune import autocast, autotune
+from .autotune import Workload, autotune
 from .clock import Clock
 from .distillation import Teacher, distillation_loss
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
 from .evaluate import bits_per_byte, estimate_loss, estimate_loss_in_parts
 from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, Stop
+from .measure import autocast
 from .meters import LossMeter, SpeedMeter
 from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state_tensors, use_bf16
 from .process import peak_memory
@@ -201,15 +202,16 @@ class Training:
     def tune(self) -> Iterator[Event]:
         """Find out how the steps run fastest, and set up all processes for it."""
         s, clock = self.settings, self.clock
+        workload = Workload(
+            device=s.device,
+            batch_size=s.batch_size // self.group.size,
+            bf16=s.bf16,
+            compile=s.compile,
+            seconds=clock.limit_seconds - clock.seconds,
+            steps=s.max_iters - clock.step if s.max_iters else math.inf,
+        )
         speed, forward = yield from autotune(
-            self.model,
-            s.device,
-            s.batch_size // self.group.size,
-            s.bf16,
-            s.compile,
-            clock.limit_seconds - clock.seconds,
-            s.max_iters - clock.step if s.max_iters else math.inf,
-            self.teacher.model if self.teacher else None,
+            self.model, workload, self.teacher.model if self.teacher else None
         )
         if speed.machine_flops:
             self.speed.machine_flops = speed.machine_flops * self.group.size

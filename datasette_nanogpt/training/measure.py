@@ -1,0 +1,140 @@
+"""How fast this machine is: matrix products, and trial steps of a model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.gpt_torch import GPT, build
+
+from .flops import work_per_step
+from .optim import configure_optimizers, use_bf16
+from .plan import make_config
+
+# From 10 s on a run tries bfloat16: such trials take about a second, two at most (LOG.md, "Runs of seconds").
+SHORT_SECONDS = 10.0
+# Runs of at least a minute begin with trial steps that tell the planner how fast the machine is, unless these
+# take more than this fraction of the time.
+MEASURED_SECONDS, MEASURING_FRACTION = 60.0, 0.1
+TRIAL_SECONDS = 0.4  # of each trial, or two steps
+TRIAL_TOKENS = 1024  # in the batch of a trial, at most
+PRODUCT_SECONDS = 0.15  # of matrix products that are timed
+# The fraction of that speed that work_per_step of size s reached in training (LOG.md, "Runs of seconds", with
+# the work of its logits counted since).
+PRODUCT_FRACTIONS = {torch.float32: 0.85, torch.bfloat16: 0.48}
+
+
+def training_flops(device: str, vocab_size: int, seconds: float) -> float:
+    """How much of flops.work_per_step this machine does in a second, to plan a run of so many `seconds`.
+
+    By trial steps of size m in the faster precision, which takes about 3 s on two cores; where that is too
+    long for the run, guessed from matrix products alone in 0.5 s.
+    """
+    config = make_config("m", vocab_size, {"block_size": 1024})
+    if device == "cpu":
+        guess = guess_training_flops(seconds)
+        trials = 4 * work_per_step(config, config.block_size) / guess
+        if seconds < MEASURED_SECONDS or trials > MEASURING_FRACTION * seconds:
+            return guess
+    with kept_random_state(device):
+        model = build(config).to(device)
+        batch = trial_batch(config, 1, device)
+        optimizers = configure_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
+        precisions = (False, True) if bf16_may_pay(device) else (False,)
+        best = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
+    return work_per_step(config, batch[:, 1:].numel()) / best
+
+
+def guess_training_flops(seconds: float) -> float:
+    """The same by matrix products on the CPU, in the precisions that a run of so many `seconds` may use."""
+    dtypes = PRODUCT_FRACTIONS if seconds >= SHORT_SECONDS else [torch.float32]
+    return max(PRODUCT_FRACTIONS[dtype] * timed_products("cpu", dtype, 512) for dtype in dtypes)
+
+
+def bf16_may_pay(device: str) -> bool:
+    """Whether bfloat16 is worth a trial: a CPU that does not know it may take seconds for a step in it."""
+    if device.startswith("mps"):
+        return False  # float32 by default there
+    return timed_products(device, torch.bfloat16, 512) > timed_products(device, torch.float32, 512)
+
+
+def product_speed(device: str, bf16: bool = False) -> float:
+    """FLOPs a second of this process in big square matrix products, as MFU is measured against: in float32,
+    but in bfloat16 for models in bfloat16 on CUDA."""
+    cuda = device.startswith("cuda")
+    return timed_products(device, torch.bfloat16 if cuda and bf16 else torch.float32, 8192 if cuda else 1024)
+
+
+def timed_products(device: str, dtype: torch.dtype, n: int) -> float:
+    """FLOPs a second of the fastest of a few products of n x n matrices."""
+    a = torch.randn(n, n, device=device).to(dtype)
+    best, spent, products = math.inf, 0.0, 0
+    while spent < PRODUCT_SECONDS or products < 2:  # the first one may wait for a library to load
+        synchronize(device)
+        started = time.perf_counter()
+        a @ a
+        synchronize(device)
+        seconds = time.perf_counter() - started
+        best, spent, products = min(best, seconds), spent + seconds, products + 1
+    return 2 * n**3 / best
+
+
+def trial_batch(config: GPTConfig, batch_size: int, device: str) -> Tensor:
+    """Random ids (windows, block size + 1): at most `batch_size` windows and TRIAL_TOKENS tokens."""
+    rows = max(1, min(batch_size, TRIAL_TOKENS // config.block_size))
+    return torch.randint(config.vocab_size, (rows, config.block_size + 1)).to(device)
+
+
+def trial(
+    forward: Callable[..., Tensor],
+    batch: Tensor,
+    bf16: bool,
+    optimizers: Sequence[Optimizer],
+    teacher: GPT | None = None,
+) -> float:
+    """Seconds of a training step on a `trial_batch`, the best of a few: the teacher's probabilities, forward,
+    backward, optimizers. Leaves gradients behind."""
+    device = str(batch.device)
+    use_bf16(optimizers, bf16)
+    best, spent, steps = math.inf, 0.0, 0
+    while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
+        started = time.perf_counter()
+        with autocast(device, bf16):
+            probs = teacher.next_token_probs(batch[:, :-1]) if teacher else None
+            loss = forward(batch[:, :-1], batch[:, 1:], teacher_probs=probs)
+        loss.sum().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        synchronize(device)
+        seconds = time.perf_counter() - started
+        best, spent, steps = min(best, seconds), spent + seconds, steps + 1
+    return best
+
+
+def autocast(device: str, bf16: bool) -> AbstractContextManager[object]:
+    """Matrix products in bfloat16, or all as it is."""
+    return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
+
+
+def synchronize(device: str) -> None:
+    """Wait for what a GPU has still to do."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device.startswith("mps"):
+        torch.mps.synchronize()
+
+
+def kept_random_state(device: str) -> AbstractContextManager[None]:
+    """Random numbers that are drawn within change nothing after it. Left to itself, torch would wake every
+    GPU for that."""
+    devices: list[int] = []
+    if device.startswith("cuda"):
+        devices = [torch.device(device).index if ":" in device else torch.cuda.current_device()]
+    return torch.random.fork_rng(devices)
