@@ -25,8 +25,7 @@ from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import chart
-from datasette_nanogpt.web import forms as start
+from datasette_nanogpt.web import chart, estimate, target
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.child import _check_name
 from datasette_nanogpt.web.limits import Limits
@@ -124,9 +123,9 @@ async def test_a_column_without_text_is_told(datasette, database):
 
 
 async def test_a_condition_that_takes_too_long_is_refused(datasette, monkeypatch):
-    monkeypatch.setattr(start, "CONDITION_SECONDS", 0.1)
-    opened, tried = start.open_table, []
-    monkeypatch.setattr(start, "open_table", lambda *a, **kw: (tried.append(a[3]), opened(*a, **kw))[1])
+    monkeypatch.setattr(target, "CONDITION_SECONDS", 0.1)
+    opened, tried = target.open_source, []
+    monkeypatch.setattr(target, "open_source", lambda *a: (tried.append(a[2].where), opened(*a))[1])
     endless = "id in (with recursive c(x) as (select 1 union all select x + 1 from c) select x from c)"
     answer = await datasette.client.post(path_of("entry"), json={"where": endless, "estimate": 1}, actor=ROOT)
     assert answer.status_code == 400 and "takes too long" in answer.json()["error"]
@@ -216,7 +215,7 @@ async def test_the_estimate_is_as_fast_as_the_last_runs_were(datasette, home, da
         with registry(home) as db:
             db.execute("update runs set tokens_per_second = ?", [tokens_per_second])
         told = await estimate()
-        assert "As fast as the last runs here" in told["text"]
+        assert "At the speed of the last runs here" in told["text"]
         if tokens_per_second == 500:
             slow = told["tokens"]
     assert told["tokens"] == pytest.approx(2 * slow, abs=1)
@@ -237,23 +236,23 @@ async def test_the_minutes_that_may_be_chosen_are_those_that_may_be_trained(data
 def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
     rows = [{"body": "<p>long</p>" * 100 if i < 200 else "<p>short</p>"} for i in range(2000)]
     sqlite_utils.Database(database)["mixed"].insert_all(rows)
-    found = start.offer(start.Target(home, Limits(), str(database), False, "mixed"), None)
+    found = estimate.offer(target.Target(home, Limits(), str(database), False, "mixed"), None, "", {})
     assert 100_000 < found["bytes"] < 140_000  # 200 x 598 + 1800 x 5, by another share of tags
 
 
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({"minutes": "1000"}, "Minutes must be from 0.1 to 60"),
-        ({"minutes": "x", "n_layer": "0"}, "Layers must be from 1 to 1,000, not 0"),
-        ({"tokenizer": "char", "vocab_size": "300"}, "Leave Vocabulary out"),
-        ({"batch_size": "1.5"}, "Batch must be a whole number"),
+        ({"minutes": "1000"}, "must be at most 60, not 1000"),
+        ({"minutes": "x", "n_layer": "0"}, "The number of layers must be at least 1, not 0"),
+        ({"tokenizer": "char", "vocab_size": "300"}, "vocabulary can only be set for the bpe tokenizer"),
+        ({"batch_size": "1.5"}, "must be a whole number"),
         ({"n_embd": "7"}, "change the number of heads"),
-        ({"name": "../x"}, "no name for a model"),
+        ({"name": "../x"}, "cannot be named"),
         ({"n_embd": "4096", "n_layer": "100"}, "at most 50,000,000 parameters"),
         ({"n_embd": "18", "n_head": "6"}, "even head size"),
         ({"body": "nope"}, "no column"),
-        ({"arch": "bert"}, "Architecture must be one of"),
+        ({"arch": "bert"}, "The architecture must be one of"),
         ({"where": "id <"}, "it ends too early. The columns are"),
         ({"where": "id < 0"}, "matches the condition"),
     ],
@@ -343,7 +342,7 @@ async def test_what_another_process_could_not_read_is_refused_with_the_reason(ho
         database.rename(database.with_name("moved.db"))
         for method in ("GET", "POST"):
             response = await datasette.client.request(method, path_of("entry"), actor=ROOT)
-            assert "it was moved or is not this user" in response.text
+            assert "it was moved, or Datasette" in response.text
         assert not home.exists()
     finally:
         await datasette._nanogpt.close()

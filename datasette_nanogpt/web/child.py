@@ -81,9 +81,9 @@ def give_way() -> None:
 
 def _check_name(home: Path, row: dict[str, Any]) -> None:
     """Say it in words that tell nothing of the other model, which may be of a private table."""
-    from .forms import taken
+    from .target import name_taken
 
-    if taken(home, row["name"], row["database"], row["table"]):
+    if name_taken(home, row["name"], row["database"], row["table"]):
         raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")
 
 

@@ -37,7 +37,7 @@ async def rows_to_train_on(
     try:
         clauses, params = filters.build_where_clauses(table)
     except ValueError as ex:
-        raise NanogptError(f"A filter in the URL does not work: {ex}") from ex
+        raise NanogptError(f"A filter in the address does not work: {ex}") from ex
     clauses = [with_values(clause, params) for clause in clauses]
     words = []
     of = {"datasette": datasette, "request": request, "database": database, "table": table}

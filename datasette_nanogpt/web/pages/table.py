@@ -12,14 +12,17 @@ from datasette.app import Datasette
 from datasette.database import Database
 from datasette.resources import DatabaseResource, TableResource
 
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 
+from ...training.options import bounds, choices
 from .. import filters, forms
+from ..estimate import offer_and_estimate
 from ..permissions import Origin, table_of_request
 from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..shown_models import models_as_json
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..state import state_of
+from ..target import Target
 
 
 @dataclass
@@ -29,15 +32,14 @@ class Form:
     fields: dict[str, Any]
     run: int | None = None  # the run that it has started
     error: str | None = None  # everything that is wrong, a line each
-    wrong: list[str] = field(default_factory=list)  # the fields that are wrong; "": the rows of the address
-    offer: dict[str, Any] | None = None  # see forms.offer; None where there is nothing to fill in
+    wrong: list[str] = field(default_factory=list)  # the fields that are wrong
+    offer: dict[str, Any] | None = None  # see estimate.offer; None where there is nothing to fill in
     estimate: dict[str, Any] | None = None
 
     @property
     def advanced(self) -> bool:
         """Whether the fields that are folded away at first should be shown."""
-        folded = forms.LABELS.keys() - {"minutes", "size", "name"}
-        return any(self.fields.get(key) or key in self.wrong for key in folded)
+        return any(self.fields.get(key) or key in self.wrong for key in forms.ADVANCED)
 
 
 @page
@@ -72,9 +74,9 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
-        "sizes": forms.CHOICES["size"],
+        "sizes": choices("size"),
         "labels": forms.LABELS,
-        "numbers": forms.NUMBERS,
+        "numbers": {key: (whole, *bounds(key)) for key, whole in forms.NUMBERS.items()},
         "lines": await sparklines(state_of(datasette).home, lists["runs"]),
     }
     return await render(datasette, request, "nanogpt_table.html", context, status)
@@ -96,7 +98,7 @@ async def _permissions(
 async def _form(datasette: Datasette, request: Request, db: Database, table: str, may_sql: bool) -> Form:
     """The form, and the run that it starts where it was posted and nothing is wrong with it."""
     state = state_of(datasette)
-    target = forms.Target(state.home, state.limits, db.path, db.is_memory, table)
+    target = Target(state.home, state.limits, db.path, db.is_memory, table)
     form = Form(forms.form_defaults(state.limits))
     where, carried, left_out = None, "", list[str]()
     try:
@@ -111,22 +113,21 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
             form.run = await enqueue(datasette, request.actor, settings)
             return form
     except NanogptError as ex:
-        form.error, form.wrong = str(ex), getattr(ex, "fields", [])
-    if form.wrong != [""]:
+        form.error = str(ex)
+        form.wrong = [problem.field for problem in ex.problems] if isinstance(ex, InvalidOptions) else []
+    if forms.ROWS_OF_ADDRESS not in form.wrong:
         await _add_offer(form, target, where, carried, left_out)
     return form
 
 
 async def _add_offer(
-    form: Form, target: forms.Target, where: str | None, carried: str, left_out: Sequence[str]
+    form: Form, target: Target, where: str | None, carried: str, left_out: Sequence[str]
 ) -> None:
     """Add what the form shows beside its fields. A condition that could not be read a moment ago is not tried
     again: it may have taken all the time there is."""
     readable = {k: v for k, v in form.fields.items() if k != "where" or k not in form.wrong}
     try:
-        offer, form.estimate = await asyncio.to_thread(
-            forms.offer_and_estimate, target, where, carried, readable
-        )
+        offer, form.estimate = await asyncio.to_thread(offer_and_estimate, target, where, carried, readable)
         form.offer = offer | {"left_out": left_out}
     except NanogptError as ex:
-        form.error = form.error or forms.in_words_of_the_form(ex)
+        form.error = form.error or str(ex)

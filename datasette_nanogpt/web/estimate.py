@@ -1,0 +1,172 @@
+"""What the form on a table's page shows beside its fields: the rows it is about, and what a run will come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import NanogptError
+
+from ..data.columns import NoTextError
+from ..data.source import Selection, Source
+from ..data.sqlite import connect, quote
+from ..formatting import text_size
+from ..registry.db import registry
+from ..training.flops import work_per_step
+from ..training.plan import MAX_EPOCHS, Plan, describe_teachers, plan_text
+from .forms import minutes_offered, selection_from_form, settings_from_form
+from .target import Target, reading_time
+
+SAMPLED_ROWS = 200  # that are read to estimate how much text there is
+MEASURED_ROWS = 100_000  # whose lengths are added up; further rows are taken to be as long as these
+EXCERPT = 300  # characters shown of a row
+RECENT_RUNS = 10  # the fastest of which tells how fast this machine trains
+
+
+def offer_and_estimate(
+    target: Target, where: str | None, filters: str, form: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What the form shows, and the estimate for it; without one if something in the form is wrong.
+
+    `where` is the condition of the address, `filters` the same in words. If the rows cannot be read as the form
+    asks, they are shown as it was at first. If no text is found, a column can still be chosen.
+    """
+    try:
+        offered = offer(target, where, filters, form)
+    except NoTextError as ex:
+        choices = {"name": target.default_name(), "minutes": minutes_offered(target.limits)}
+        return {"text": str(ex), "texts": [], **choices}, None
+    except NanogptError:
+        return offer(target, where, filters, {}), None
+    with suppress(NanogptError):  # no name is asked for: a wrong one makes no difference to the estimate
+        return offered, estimate(target, settings_from_form(target, {**form, "name": ""}, where))
+    return offered, None
+
+
+def offer(target: Target, where: str | None, filters: str, form: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that were found, two rows as they will be read, how much text there is, what can be chosen.
+    Raises NanogptError where the rows cannot be read as the `form` asks."""
+    selection = selection_from_form(form, where)
+    if selection.where != where:
+        filters = selection.where or ""
+    read = _read(target, selection, target.modified())
+    text = (
+        f"{read['rows']:,} rows{f' ({filters})' if filters else ''}, about {text_size(read['bytes'])} of text"
+    )
+    text += f", the title from {read['title']}" if read["title"] else ""
+    text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
+    return read | {
+        "text": f"{text}, HTML read as text." if read["html"] else f"{text}.",
+        "where": selection.where,
+        "carried": filters,
+        "name": target.default_name(),
+        "minutes": minutes_offered(target.limits),
+    }
+
+
+def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run with these settings, those of `settings_from_form`, will come to, as numbers and in words."""
+    selection = Selection(settings.get("title"), tuple(settings.get("body", ())), settings.get("where"))
+    n_bytes = _read(target, selection, target.modified())["bytes"]
+    flops = measured_flops(target.home)
+    limit = {"max_parameters": target.limits.max_parameters}
+    plan = plan_text({**settings, **limit}, n_bytes, flops)
+    return {
+        "layers": plan.config.n_layer,
+        "width": plan.config.n_embd,
+        "parameters": plan.config.parameters,
+        "tokens": round(plan.tokens_seen),
+        "epochs": round(plan.epochs, 1),
+        "text": _describe(plan, settings["minutes"], measured=flops is not None),
+    }
+
+
+def _describe(plan: Plan, minutes: float, measured: bool) -> str:
+    config = plan.config
+    enough = plan.max_iters and plan.epochs >= MAX_EPOCHS
+    layers = f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}"
+    speed = "At the speed of the last runs here" if measured else "On two cores"
+    time = f"{'less than ' if enough else ''}{minutes:g} minute{'s' if minutes != 1 else ''}"
+    sentences = [
+        f"{layers}, width {config.n_embd}, about {config.parameters / 1e6:.1f}M parameters.",
+        f"{speed} it reads about {_tokens(plan.tokens_seen)} tokens in {time}: each row {_times(plan.epochs)}.",
+    ]
+    if plan.teachers:
+        teachers = describe_teachers([teacher.config for teacher in plan.teachers])
+        sentences.append(f"{teachers[0].upper()}{teachers[1:]}.")
+    elif enough:
+        sentences.append("Reading the rows more often would only make it repeat them.")
+    return " ".join(sentences)
+
+
+def _tokens(count: float) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{round(count, -3):,.0f}"
+
+
+def _times(epochs: float) -> str:
+    return f"{epochs:.0f} times" if epochs >= 1.5 else "once" if epochs >= 0.95 else "at most once"
+
+
+def measured_flops(home: Path) -> float | None:
+    """How much of flops.work_per_step the fastest of the last runs did in a second; None before the first."""
+    select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
+    select += "and tokens_per_second > 0 order by id desc limit ?"
+    speeds = []
+    with suppress(NanogptError), registry(home) as db:
+        for plan, tokens_per_second in db.execute(select, [RECENT_RUNS]):
+            prepared = json.loads(plan)
+            config = GPTConfig(**prepared["config"])
+            step_tokens = prepared["settings"]["batch_size"] * config.block_size
+            speeds.append(work_per_step(config, step_tokens) / step_tokens * tokens_per_second)
+    return max(speeds, default=None)
+
+
+# ---- The rows
+
+
+@lru_cache(maxsize=64)
+def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> dict[str, Any]:
+    """What is in the rows, remembered until the file changes."""
+    with reading_time(selection):
+        source = target.open(selection)
+        texts = list(islice(source.documents(), SAMPLED_ROWS))
+        if not texts:
+            raise NoTextError(
+                f"The first rows of {target.table} have no text: name another column to read as text"
+            )
+        n_bytes = _text_bytes(source, texts)
+    return {
+        "rows": source.row_count,
+        "bytes": n_bytes,
+        "title": source.title,
+        "body": list(source.body),
+        "html": sorted(source.html_columns),
+        "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
+    }
+
+
+def _text_bytes(source: Source, texts: list[str]) -> int:
+    """About how many bytes of text there are, `texts` being the first documents.
+
+    Rows differ in length, and the first ones may be the longest, so all are measured as they are stored; the
+    documents tell how much of that becomes text.
+    """
+    stored = _stored_bytes(source)
+    of_texts = _stored_bytes(source, SAMPLED_ROWS + sum(source.skipped.values()))
+    return round(stored * sum(len(text.encode()) for text in texts) / max(of_texts, 1))
+
+
+def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
+    """Bytes in the columns that are read, of the first `rows` rows; by default those of all rows, about."""
+    lengths = [f"ifnull(length(cast({quote(column)} as blob)), 0)" for column in source.text_columns]
+    select = f"select sum({' + '.join(lengths) or '0'}) from "
+    select += f"(select * from {source.from_sql} {source.order_by} limit ?)"
+    with connect(source.database) as db:
+        size = db.execute(select, [rows]).fetchone()[0] or 0
+    return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size

@@ -1,0 +1,84 @@
+"""A table that somebody wants to train on from its page: its rows, and the names that its models can have."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
+
+from ..data.corpus import location
+from ..data.source import Selection, Source, open_source
+from ..data.sqlite import time_limit
+from .limits import Limits
+
+CONDITION_SECONDS = 10.0  # for reading what meets a condition: a server has few threads, and all need them
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table or view of an attached database, where its models go, and what is allowed there."""
+
+    home: Path
+    limits: Limits
+    path: str | None  # of the database's file
+    in_memory: bool
+    table: str
+
+    @property
+    def database(self) -> str:
+        """The file, as the registry and the models' folders name it."""
+        return location(str(self.path))
+
+    def open(self, selection: Selection) -> Source:
+        """The rows as the process that trains will read them. Raises NanogptError where it could not."""
+        if self.in_memory or not self.path:
+            raise NanogptError(
+                "This database is in memory, where no other process can read it: save it to a file to "
+                "train on it"
+            )
+        if not os.access(self.path, os.R_OK):
+            raise NanogptError(
+                "The file of this database cannot be read: it was moved, or Datasette's user may not read it"
+            )
+        return open_source(self.database, self.table, selection)
+
+    def modified(self) -> tuple[int, ...]:
+        """What differs once the database was written to, in the file itself or in the log beside it."""
+        files = [Path(f"{self.path}{suffix}") for suffix in ("", "-wal")] if self.path else []
+        stats = [file.stat() for file in files if file.exists()]
+        return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
+
+    def default_name(self) -> str:
+        """A name that no model has yet: the command line's, with the table's in it if another table has that."""
+        stem = "nanogpt-" + _word(Path(self.database).stem)
+        if name_taken(self.home, stem, self.database, self.table):
+            stem += f"-{_word(self.table)}"
+        numbered: Iterator[str] = (f"{stem}-{number}" for number in count(2))
+        return next(name for name in chain([stem], numbered) if not (self.home / name).exists())
+
+
+def reading_time(selection: Selection) -> AbstractContextManager[None]:
+    """Limits how long a condition may take in this block; rows without one are read however long it takes."""
+    return time_limit(CONDITION_SECONDS) if selection.where else nullcontext()
+
+
+def name_taken(home: Path, name: str, database: str, table: str) -> bool:
+    """Whether a name is that of another table's model. Which table is not told: it may be private."""
+    if not (home / name).exists():
+        return False
+    try:
+        theirs = read_checkpoint(home / name).meta.get("source") or {}
+    except NanogptError:
+        return True
+    return (theirs.get("database"), theirs.get("table")) != (database, table)
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")[:40]
