@@ -102,7 +102,8 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`. `<|endoftext|>` in it is plain text; characters that a table lacks are left out."""
-        return self.encode_batch([text])[0].tolist()
+        ids: list[int] = self.encode_batch([text])[0].tolist()
+        return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids of each text as a uint32 array. Other threads run meanwhile."""

@@ -119,7 +119,11 @@ def test_each_option_tells_its_default():
 
 @pytest.mark.parametrize(
     ("kwargs", "reason"),
-    [({"top_p": 3}, "top_p must be above 0"), ({"max_tokens": 0}, "max_tokens must be 1 or more")],
+    [
+        ({"top_p": 3}, "top_p must be above 0"),
+        ({"max_tokens": 0}, "max_tokens must be 1 or more"),
+        ({"top_k": -1, "min_p": 2}, "^top_k must be 0 .all tokens. or more; min_p must be"),  # in one line
+    ],
 )
 def test_wrong_options_are_model_errors(make_model, kwargs, reason):
     make_model()
