@@ -19,7 +19,7 @@ from datasette.plugins import pm
 
 from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
@@ -252,6 +252,7 @@ def test_how_much_text_there_is_does_not_hang_on_the_first_rows(database, home):
         ({"n_embd": "4096", "n_layer": "100"}, "at most 50,000,000 parameters"),
         ({"n_embd": "18", "n_head": "6"}, "even head size"),
         ({"body": "nope"}, "no column"),
+        ({"tokenizer": "gpt2"}, "The tokenizer must be one of bpe, char"),
         ({"arch": "bert"}, "The architecture must be one of"),
         ({"where": "id <"}, "it ends too early. The columns are"),
         ({"where": "id < 0"}, "matches the condition"),
@@ -275,6 +276,9 @@ async def test_a_refused_form_keeps_what_is_right_and_marks_what_is_wrong(datase
     assert re.search(r'name="n_layer"[^>]* aria-invalid="true" autofocus>', page)
     assert page.count("aria-invalid") == 2 and page.count("autofocus") == 1
     assert "<details open><summary>Advanced" in page
+    form = {"body": "nope"}
+    page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
+    assert re.search(r'name="body" aria-invalid="true" autofocus>', page) and "300 rows, about" in page
 
 
 async def test_the_rows_shown_are_those_of_the_form(datasette, database):
@@ -378,6 +382,17 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
     until = "Until this run has a score, the model nanogpt-blog is still the one of an earlier run."
     assert await told(3) == f"Text from entry in blog. {until}"
+
+
+async def test_the_log_file_of_a_run_is_named_to_those_who_may_train(datasette, home, database):
+    train(database)
+    log_file = run_log_file(home, 1)
+    page = (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
+    assert (str(log_file) in page) is log_file.exists()
+    log_file.parent.mkdir(exist_ok=True)
+    log_file.write_text("It has begun.")
+    assert str(log_file) in (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
+    assert str(log_file) not in (await datasette.client.get("/-/nanogpt/runs/1")).text
 
 
 async def test_it_is_told_what_a_run_waits_for(datasette, home, database):

@@ -1,4 +1,4 @@
-"""What the form on a table's page shows beside its fields: the rows it is about, and what a run will come to."""
+"""What the form on a table's page shows beside its fields: the rows, and what a run will come to."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def offer_and_estimate(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """What the form shows, and the estimate for it; without one if something in the form is wrong.
 
-    `where` is the condition of the address, `filters` the same in words. If the rows cannot be read as the form
-    asks, they are shown as it was at first. If no text is found, a column can still be chosen.
+    `where` is the condition of the address, `filters` the same in words. If the rows cannot be read as the
+    form asks, they are shown as without it. If no text is found, a column can still be chosen.
     """
     try:
         offered = offer(target, where, filters, form)
@@ -56,9 +56,8 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
     if selection.where != where:
         filters = selection.where or ""
     read = _read(target, selection, target.modified())
-    text = (
-        f"{read['rows']:,} rows{f' ({filters})' if filters else ''}, about {text_size(read['bytes'])} of text"
-    )
+    rows = f"{read['rows']:,} rows" + (f" ({filters})" if filters else "")
+    text = f"{rows}, about {text_size(read['bytes'])} of text"
     text += f", the title from {read['title']}" if read["title"] else ""
     text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
     return read | {
@@ -71,7 +70,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 
 
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run with these settings, those of `settings_from_form`, will come to, as numbers and in words."""
+    """What a run with these settings, those of `settings_from_form`, will come to: numbers and words."""
     selection = Selection(settings.get("title"), tuple(settings.get("body", ())), settings.get("where"))
     n_bytes = _read(target, selection, target.modified())["bytes"]
     flops = measured_flops(target.home)
@@ -95,7 +94,8 @@ def _describe(plan: Plan, minutes: float, measured: bool) -> str:
     time = f"{'less than ' if enough else ''}{minutes:g} minute{'s' if minutes != 1 else ''}"
     sentences = [
         f"{layers}, width {config.n_embd}, about {config.parameters / 1e6:.1f}M parameters.",
-        f"{speed} it reads about {_tokens(plan.tokens_seen)} tokens in {time}: each row {_times(plan.epochs)}.",
+        f"{speed} it reads about {_tokens(plan.tokens_seen)} tokens in {time}: "
+        f"each row {_times(plan.epochs)}.",
     ]
     if plan.teachers:
         teachers = describe_teachers([teacher.config for teacher in plan.teachers])

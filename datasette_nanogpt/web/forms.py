@@ -71,8 +71,11 @@ def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection
 
 
 def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
-    """The settings of a run, as `TrainOptions.given()` has them. Raises InvalidOptions with everything that is
-    wrong; the `field` of each problem is one of the form's, or ROWS_OF_ADDRESS."""
+    """The settings of a run, as `TrainOptions.given()` has them.
+
+    Raises InvalidOptions with everything that is wrong; the `field` of each problem is one of the form's, or
+    ROWS_OF_ADDRESS.
+    """
     fields = form_defaults(target.limits) | _text_fields(form)
     selection = selection_from_form(form, where)
     source = _open(target, selection, "where" in fields)

@@ -56,7 +56,7 @@ class Target:
         return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
 
     def default_name(self) -> str:
-        """A name that no model has yet: the command line's, with the table's in it if another table has that."""
+        """A name that no model has yet: the command line's, with the table in it if another one has that."""
         stem = "nanogpt-" + _word(Path(self.database).stem)
         if name_taken(self.home, stem, self.database, self.table):
             stem += f"-{_word(self.table)}"

@@ -19,7 +19,7 @@ from llm_nanogpt.errors import NanogptError
 
 from ...hookspecs import document_hook
 from ...registry import queue
-from ...registry.db import registry
+from ...registry.db import registry, run_log_file
 from ...registry.metrics import Metric, earlier_scores
 from ...registry.resume import kept_state, minutes_to_offer, settings_to_resume
 from ...registry.runs import delete_run, find_run
@@ -91,6 +91,8 @@ async def _run_context(
     if may_train:
         limit = state.limits.max_minutes
         context["command"] = command_line(run, datasette.plugins_dir)
+        log_file = run_log_file(state.home, run["id"])
+        context["log_file"] = log_file if await asyncio.to_thread(log_file.exists) else None
         context["more_minutes"] = await asyncio.to_thread(minutes_to_offer, state.home, run, limit)
     return context
 
