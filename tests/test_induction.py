@@ -27,7 +27,7 @@ def attention(model, ids, monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("n_head, head_dim", [(2, 64), (4, 32)])
+@pytest.mark.parametrize(("n_head", "head_dim"), [(2, 64), (4, 32)])
 def test_the_first_layer_looks_back_and_the_second_finds_what_came_next(bpe, monkeypatch, n_head, head_dim):
     torch.manual_seed(0)
     tokens = stream(TEXTS, bpe)

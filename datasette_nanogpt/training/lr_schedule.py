@@ -1,21 +1,24 @@
-"""How the learning rate runs, and how a run is asked to stop.
+"""The learning rate over a run, and how a run is asked to stop.
 
-Warmup, stable, decay: up in a few steps, level, then down a straight line to zero. The level part may
-end at any time, so a person can stop when bored and still get an annealed model.
+Warmup, stable, decay: up in a few steps, constant, then down in a straight line to 0. The constant part can
+end at any time, so that a run that is stopped early still ends with a decay, without which its score would be
+worse.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-ANNEAL_FRACTION = 0.1  # of the time trained so far, spent on annealing after a stop
-ANNEAL_SECONDS = (2.0, 30.0)  # at least and at most
+# After a stop the learning rate goes down in this fraction of the time trained so far, but takes at least and
+# at most so many seconds.
+ANNEAL_FRACTION, ANNEAL_SECONDS = 0.1, (2.0, 30.0)
 
 
 class Stop:
-    """Asks a run to stop: once to anneal, twice to stop at once. Safe to call from a signal handler."""
+    """Asks a run to stop: once to let the learning rate run down first, twice to stop at once. Safe to use in
+    a signal handler."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.requests = 0
 
     def request(self) -> None:
@@ -24,31 +27,36 @@ class Stop:
 
 @dataclass
 class LRSchedule:
-    """The share of the full learning rate at each moment.
+    """The learning rate at each moment of a run, as a fraction of the full one.
 
-    A run is measured in seconds (`minutes` was given) or in steps (`max_iters` was): `length` is in
-    that unit, and so is the `now` of each call.
+    A run is measured in seconds (if `minutes` limit it) or in steps (if only `max_iters` does): `length` is
+    in that unit, and so is the `now` of each call.
     """
 
     length: float
     warmup_steps: int
-    decay_fraction: float  # of the length; 0 keeps the rate constant, as nanoGPT's decay_lr=False does
-    stop_at: float | None = None  # set by anneal(): when the early decay began,
-    stop_from: float = 1.0  # the share of the rate it began at,
-    stop_length: float = 0.0  # and how long it takes
+    decay_fraction: float  # of the length, at its end; 0: constant, as with nanoGPT's decay_lr = False
+    # Set by anneal(): when the early decay began, the fraction of the rate that it began at, and how long it
+    # takes.
+    stop_at: float | None = None
+    stop_from: float = 1.0
+    stop_length: float = 0.0
 
     def get_lr_scale(self, step: int, now: float) -> float:
-        """0 to 1. The first step already learns: it gets 1 / (warmup_steps + 1)."""
-        warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
+        """The factor for the learning rate, 0 to 1: nanoGPT's get_lr.
+
+        The first step already learns: it gets 1 / (warmup_steps + 1).
+        """
+        warmup = min(1.0, (step + 1) / (self.warmup_steps + 1))
         if self.stop_at is not None:
             left = 1 - (now - self.stop_at) / max(self.stop_length, 1e-9)
             return self.stop_from * min(1.0, max(0.0, left))
         if not self.decay_fraction:
-            return warm
-        return warm * min(1.0, max(0.0, (self.length - now) / (self.length * self.decay_fraction)))
+            return warmup
+        return warmup * min(1.0, max(0.0, (self.length - now) / (self.length * self.decay_fraction)))
 
     def progress(self, now: float) -> float:
-        """How much of the length is over, 0 to 1."""
+        """The fraction of the length that is over, 0 to 1."""
         return min(1.0, max(0.0, now / max(self.length, 1e-9)))
 
     def anneal(self, step: int, now: float, length: float) -> None:
@@ -57,5 +65,6 @@ class LRSchedule:
         self.stop_at, self.stop_length = now, min(length, max(self.length - now, 0.0))
 
     def done(self, now: float) -> bool:
+        """Whether the run is over."""
         end = self.length if self.stop_at is None else self.stop_at + self.stop_length
         return now >= end

@@ -1,14 +1,14 @@
-"""Parameter groups and optimizers.
+"""Optimizers and their parameter groups.
 
-Ours: Muon for the matrices inside the layers, AdamW for embeddings, output and gains. nanoGPT's, for
-`--arch gpt2`: AdamW for everything, weight decay on matrices alone.
+Ours: Muon for the matrices inside the layers, AdamW for embedding, output and gains. nanoGPT's, for
+`--arch gpt2`: AdamW for everything, with weight decay on matrices only.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,31 +18,39 @@ from llm_nanogpt.gpt_torch import GPT
 
 from .flops import NEWTON_SCHULZ_STEPS
 
-# Rates relative to --learning-rate, which is Muon's. Found on blog text, see benchmarks/LOG.md.
-EMBEDDING_RATE = 3.0  # of an embedding whose elements are about 1
-OUTPUT_RATE = 0.3  # of an output matrix whose elements are about 0.2
-GAIN_RATE = 1.0
-EMBEDDING_DECAY, OUTPUT_DECAY = 0.75, 10.0  # relative to the matrices' weight decay
+# AdamW's learning rates relative to --learning-rate, which is Muon's (LOG.md, "Readings and regularisation").
+# The elements of the embedding are about 1, those of the output matrix about 0.2.
+EMBEDDING_RATE, OUTPUT_RATE, GAIN_RATE = 3.0, 0.3, 1.0
+# Weight decay relative to that of the matrices (LOG.md, "Readings and decay, once more").
+EMBEDDING_DECAY, OUTPUT_DECAY = 0.75, 10.0
+# Of Muon; 0.9 was 0.7% worse (LOG.md, "Momentum, sequence growth, NorMuon").
 MOMENTUM = 0.95
-# Coefficients of the quintic iteration from Keller Jordan's Muon post: they push all singular values
-# into about 0.7 to 1.2 in NEWTON_SCHULZ_STEPS.
+# Of AdamW; 0.95 was 3% worse (LOG.md, "The recipe once more: what did not help").
+BETAS = (0.9, 0.98)
+# Of AdamW in nanoGPT's train.py.
+NANOGPT_BETAS = (0.9, 0.95)
+# Coefficients of the quintic iteration in Keller Jordan's post on Muon. NEWTON_SCHULZ_STEPS of it push all
+# singular values into about 0.7 to 1.2.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(Optimizer):
-    """Momentum whose update, for each matrix, is replaced by the nearest orthogonal one.
+    """Momentum whose update, for each matrix, is replaced by the nearest orthogonal one (Keller Jordan,
+    2024).
 
-    torch.optim.Muon steps one matrix at a time, in bfloat16; this one stacks matrices of one shape, in the
-    precision that suits the machine. Measured in benchmarks/LOG.md.
+    torch.optim.Muon steps one matrix at a time, in bfloat16. This one stacks matrices of the same shape, in
+    the precision that is faster on this machine (LOG.md, "Newton-Schulz in bfloat16").
     """
 
-    bf16 = False  # set where bfloat16 was found faster: speed.settle
+    bf16 = False  # set by use_bf16 where autotune found it faster
 
-    def __init__(self, params, lr: float, weight_decay: float = 0.0, momentum: float = MOMENTUM):
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = MOMENTUM
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # without a closure
         for group in self.param_groups:
             stacks: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for p in group["params"]:
@@ -53,10 +61,10 @@ class Muon(Optimizer):
                     if "momentum" not in self.state[p]:
                         self.state[p]["momentum"] = torch.zeros_like(p)
                 buffers = [self.state[p]["momentum"] for p in params]
-                grads = [p.grad for p in params]
+                grads = [p.grad for p in params if p.grad is not None]
                 torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
                 updates = torch._foreach_lerp(grads, buffers, group["momentum"])  # Nesterov's look ahead
-                # Tall matrices get longer steps, so that every output moves alike.
+                # Tall matrices get longer steps, so that every output changes as much.
                 scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
                 if group["weight_decay"]:
                     torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
@@ -65,7 +73,8 @@ class Muon(Optimizer):
 
 
 def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
-    """(n, rows, columns) matrices -> about the nearest (semi-)orthogonal ones, by Newton-Schulz."""
+    """The (semi-)orthogonal matrices nearest to `m` (n, rows, columns), roughly: NEWTON_SCHULZ_STEPS
+    iterations."""
     dtype = m.dtype
     x = m.bfloat16() if bf16 or m.is_cuda else m
     tall = x.shape[1] > x.shape[2]
@@ -80,21 +89,25 @@ def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
 
 
 def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> list[Optimizer]:
-    """The optimizers for a model; each group keeps its full rate as `peak_lr` for the schedule to scale."""
+    """The optimizers for a model; nanoGPT's function of that name, for its recipe.
+
+    Each group keeps its full learning rate as `peak_lr`, which `set_lr_scale` scales.
+    """
     fused = next(model.parameters()).is_cuda
     optimizers: list[Optimizer]
-    if model.config.arch == "gpt2":  # nanoGPT's configure_optimizers
+    if model.config.arch == "gpt2":  # as in nanoGPT
         params = [p for p in model.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
             {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
         ]
-        optimizers = [AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), fused=fused)]
+        optimizers = [AdamW(groups, lr=learning_rate, betas=NANOGPT_BETAS, fused=fused)]
     else:
         named = dict(model.named_parameters())
         matrices = [p for name, p in named.items() if ".layers." in name and p.ndim == 2]
-        embedding = model.model.embed_tokens.weight
+        embedding = named["model.embed_tokens.weight"]
         gains = [p for p in named.values() if p.ndim < 2]
+        rates: list[tuple[float, float, list[Tensor]]]
         rates = [(EMBEDDING_RATE, EMBEDDING_DECAY, [embedding]), (GAIN_RATE, 0.0, gains)]
         if not model.config.tied:
             rates.append((OUTPUT_RATE, OUTPUT_DECAY, [model.output]))
@@ -104,7 +117,7 @@ def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) 
         ]
         optimizers = [
             Muon(matrices, learning_rate, weight_decay),
-            AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), eps=1e-10, fused=fused),
+            AdamW(groups, lr=learning_rate, betas=BETAS, eps=1e-10, fused=fused),
         ]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -113,19 +126,21 @@ def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) 
 
 
 def use_bf16(optimizers: Sequence[Optimizer], bf16: bool) -> None:
+    """Let Muon orthogonalize in bfloat16, or not."""
     for optimizer in optimizers:
         if isinstance(optimizer, Muon):
             optimizer.bf16 = bf16
 
 
-def set_lr_scale(optimizers: list[Optimizer], share: float) -> None:
+def set_lr_scale(optimizers: Sequence[Optimizer], lr_scale: float) -> None:
+    """Set all learning rates to that fraction of the full ones."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * share
+            group["lr"] = group["peak_lr"] * lr_scale
 
 
-def state_tensors(optimizers: list[Optimizer]) -> dict[str, Tensor]:
-    """All state as named tensors, so that it can be kept without pickle."""
+def state_tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """All state as named tensors, so that it can be saved without pickle."""
     return {
         f"optim.{i}.{p}.{key}": value
         for i, optimizer in enumerate(optimizers)
@@ -134,8 +149,9 @@ def state_tensors(optimizers: list[Optimizer]) -> dict[str, Tensor]:
     }
 
 
-def load_state_tensors(optimizers: list[Optimizer], tensors: dict[str, Tensor]) -> None:
-    states: list[dict] = [defaultdict(dict) for _ in optimizers]
+def load_state_tensors(optimizers: Sequence[Optimizer], tensors: dict[str, Tensor]) -> None:
+    """Restore what `state_tensors` returned; other tensors among them are ignored."""
+    states: list[dict[int, dict[str, Tensor]]] = [defaultdict(dict) for _ in optimizers]
     for name, value in tensors.items():
         if name.startswith("optim."):
             _, i, p, key = name.split(".")
