@@ -1,0 +1,91 @@
+"""How a text reads, in numbers: loops, real words, variety, and how far its words are from real rows'.
+
+Nothing here needs a model: texts go in, fractions from 0 to 1 come out. Words are those of
+`llm_nanogpt.words`. What these figures are for real rows and for models is in benchmarks/LOG.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from llm_nanogpt.words import words
+
+PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
+STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many characters, this many times
+
+
+def has_loop(text: str) -> bool:
+    """Whether a phrase of four words or more stands five times running, or a short string seven times.
+
+    A string of one character, or without a letter or digit, is no loop: rows have rules such as "-----".
+    """
+    spaced = text.split()
+    numbers: dict[str, int] = {}
+    ids = np.array([numbers.setdefault(word, len(numbers)) for word in spaced], dtype=np.int64)
+    for size in range(PHRASE_WORDS, len(ids) // PHRASE_TIMES + 1):
+        if any(True for _ in _repeats(ids, size, PHRASE_TIMES)):
+            return True
+    characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    for size in STRING_CHARACTERS:
+        for start in _repeats(characters, size, STRING_TIMES):
+            string = text[start : start + size]
+            if len(set(string)) > 1 and any(map(str.isalnum, string)):
+                return True
+    return False
+
+
+def _repeats(symbols: np.ndarray, size: int, times: int) -> Iterable[int]:
+    """Where `size` of `symbols` (n,) stand `times` times running: the start of each longest such stretch."""
+    same = symbols[size:] == symbols[:-size]  # as the symbol `size` before it
+    breaks = np.flatnonzero(~np.concatenate([[False], same, [False]]))
+    long = np.diff(breaks) - 1 >= size * (times - 1)
+    return (int(start) for start in breaks[:-1][long])
+
+
+def real_word_fraction(text: str, known: Collection[str]) -> float | None:
+    """The fraction of the words of `text` that are in `known`, case folded. Words with a digit do not count.
+
+    None for a text without words.
+    """
+    spelled = [word for word in words(text) if not any(map(str.isdigit, word))]
+    return sum(word in known for word in spelled) / len(spelled) if spelled else None
+
+
+def distinct_fraction(text: str) -> float | None:
+    """The number of different words in `text` to the number of words; None for a text without words."""
+    spelled = words(text)
+    return len(set(spelled)) / len(spelled) if spelled else None
+
+
+def repeated_ngram_fraction(text: str, n: int = 4) -> float | None:
+    """The fraction of the runs of `n` words in `text` that stand in it before; None where it has none."""
+    ngrams = _ngrams(text, n)
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else None
+
+
+def ngram_distance(texts: Iterable[str], other_texts: Iterable[str], n: int) -> float:
+    """Jensen-Shannon divergence, in bits, of the runs of `n` words in two collections of texts.
+
+    0: each run has the same frequency in both; 1: they have none in common. Like MAUVE (2102.01454) it
+    counts both what only the first has and what it lacks. It falls with the amount of text, so compare only
+    collections of equal size.
+    """
+    counts = [Counter(ngram for text in side for ngram in _ngrams(text, n)) for side in (texts, other_texts)]
+    totals = [sum(count.values()) for count in counts]
+    if not all(totals):
+        return 1.0
+    distance = 0.0
+    for ngram in counts[0].keys() | counts[1].keys():
+        frequencies = [count[ngram] / total for count, total in zip(counts, totals, strict=True)]
+        middle = sum(frequencies) / 2
+        distance += sum(p / 2 * math.log2(p / middle) for p in frequencies if p)
+    return distance
+
+
+def _ngrams(text: str, n: int) -> Sequence[tuple[str, ...]]:
+    spelled = words(text)
+    return [tuple(spelled[i : i + n]) for i in range(len(spelled) - n + 1)]

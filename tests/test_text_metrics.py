@@ -1,0 +1,75 @@
+"""How a text reads, in numbers."""
+
+import pytest
+
+from datasette_nanogpt.data.text_metrics import (
+    distinct_fraction,
+    has_loop,
+    ngram_distance,
+    real_word_fraction,
+    repeated_ngram_fraction,
+)
+from llm_nanogpt.words import words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It begins. " + "the cat sat down " * 5,
+        "the old cat sat down on a mat, " * 5,
+        "and so " + "on and " * 10,
+        "tags: " + '"--dogs", ' * 7,
+        "2023" + "-06" * 7,
+        "今日は" * 7,
+        " ".join(["word" + str(i % 30) for i in range(150)]),
+    ],
+)
+def test_loops(text):
+    assert has_loop(text)
+    assert has_loop(text + " and then it ends")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "word",
+        "the cat sat down " * 4 + "and then it left",
+        '"--dogs", ' * 4,
+        "-" * 200,
+        "| --- " * 1 + "|---" * 30 + "\n",
+        "Good.......................... " + "=" * 80,
+        "1000000000000 and aaaaaaaah",
+        "A refrain, my love.\nOne verse is here.\nA refrain, my love.\nAnother verse.\nA refrain, my love.\n",
+        "".join(chr(0x4E00 + i) for i in range(400)),
+    ],
+)
+def test_no_loops(text):
+    assert not has_loop(text)
+
+
+def test_words_of_any_script():
+    assert words("Ada’s BÄREN don't_stop, the 2nd") == ["ada’s", "bären", "don't", "stop", "the", "2nd"]
+    assert words("नमस्ते दुनिया") == ["नमस्ते", "दुनिया"]
+    assert words("Straße е́сть") == ["strasse", "е́сть"]
+    assert words("東京SQLite") == ["東", "京", "sqlite"]
+    assert words("ที่นี่") == ["ที่", "นี่"]
+
+
+def test_fractions():
+    assert real_word_fraction("The cat, the dgo 2024 x86", {"the", "cat"}) == 3 / 4
+    assert real_word_fraction("2024-01-01", {"the"}) is None
+    assert distinct_fraction("a b A c") == 3 / 4
+    assert distinct_fraction("...") is None
+    assert repeated_ngram_fraction("a b c d a b c d") == pytest.approx(1 / 5)
+    assert repeated_ngram_fraction("a b c", n=1) == 0
+    assert repeated_ngram_fraction("a b c") is None
+
+
+def test_distance():
+    assert ngram_distance(["a b", "c"], ["c a", "b"], 1) == pytest.approx(0)
+    assert ngram_distance(["a b"], ["c d"], 1) == pytest.approx(1)
+    assert ngram_distance(["a b"], ["b a"], 2) == pytest.approx(1)
+    # Half of one side's words are the other side's only one: 1/2 (log2 4/3) + 1/4 (log2 2/3) + 1/4 log2 2.
+    assert ngram_distance(["a"], ["a b"], 1) == pytest.approx(0.31128, abs=1e-5)
+    assert ngram_distance([], ["a"], 1) == 1
