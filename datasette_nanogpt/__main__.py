@@ -6,7 +6,7 @@ import sys
 import click
 
 from .cli import demo_command, train_command
-from .training.distributed import launched
+from .training.distributed import rank_and_size
 
 
 @click.group()
@@ -28,5 +28,5 @@ def follow() -> None:
 
 
 if __name__ == "__main__":
-    rank, _ = launched()
+    rank, _ = rank_and_size()
     follow() if rank else main()

@@ -2,7 +2,7 @@
 
 `train_table` yields Progress, then Prepared once, then the trainer's events, then Finished. BestWeights and
 TrainState are for whoever writes the model folder and go no further: train.py writes them before it asks the
-trainer to go on, so an Evaluation is told only once the weights that it is about are on the disk.
+trainer to go on, so an Evaluation is announced only once the weights that it is about are on the disk.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Speed:
-    """How the steps will run, told before the first where there was a choice."""
+    """How the steps will run, announced before the first where there was a choice."""
 
     bf16: bool  # autocast
     compiled: bool
@@ -109,7 +109,7 @@ class Note:
     text: str
 
 
-# ---- What is to be written
+# ---- What is to be kept
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,6 +108,33 @@ def test_a_table_becomes_a_model(options, home):
     assert leftovers <= {".nanogpt-blog.lock", ".cache", ".logs"}
 
 
+def test_a_run_keeps_a_log_that_its_model_names(options, home):
+    *_, last = run(options)
+    meta = read_checkpoint(home / "nanogpt-blog").meta
+    log = (home / meta["training"]["log"]).read_text("utf-8")
+    for words in (
+        "entry of ",
+        "Device: cpu (as asked)",
+        "Step 4, ",
+        f"{last.val_bpb:.4f}",
+        "Finished after 8",
+    ):
+        assert words in log
+    with pytest.raises(NanogptError, match="too few"):
+        run(replace(options, block_size=10_000))
+    failed = (home / ".logs" / "run-2.log").read_text("utf-8")
+    assert "ERROR Failed: " in failed and "too few" in failed and "Traceback" not in failed
+    run(replace(options, name="other"))  # another log
+    assert (home / meta["training"]["log"]).read_text("utf-8") == log
+
+
+def test_what_is_unforeseen_leaves_its_traceback_in_the_log(options, home, monkeypatch):
+    monkeypatch.setattr(pipeline, "resolve", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(options)
+    assert "Traceback" in (home / ".logs" / "run-1.log").read_text("utf-8")
+
+
 def test_a_score_is_told_once_its_weights_are_in_their_place(options, home):
     scores = 0
     for event in train_table(options):
@@ -333,7 +360,7 @@ def test_several_processes_are_planned_for_as_fast_as_they_are_together(options,
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1e7)
     wanted, rates = replace(options, max_iters=None, batch_size=4), {}
     for processes in (1, 4):
-        monkeypatch.setattr(recipe, "launched", lambda processes=processes: (0, processes))
+        monkeypatch.setattr(recipe, "rank_and_size", lambda processes=processes: (0, processes))
         _, [(_, settings)] = resolve(wanted, 10_000, 300, "cpu")
         rates[processes] = settings.learning_rate
     assert rates == {1: 0.02, 4: 0.01}  # of a text that is read 0.9 times, and 3.5 times

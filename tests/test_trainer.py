@@ -1,5 +1,6 @@
 """The loop, on a tiny model that learns in milliseconds."""
 
+import json
 import math
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.recipe import Settings
 from datasette_nanogpt.training.train_state import read_state, write_state
 from datasette_nanogpt.training.trainer import Training
-from llm_nanogpt.checkpoint import write_weights
+from llm_nanogpt.checkpoint import read_safetensors_header, write_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
 
@@ -230,6 +231,22 @@ def test_a_loss_that_is_no_number_is_told(tokens, tmp_path):
     with pytest.raises(NanogptError, match="--learning-rate"):
         list(run(tokens, tmp_path, replace(SETTINGS, max_iters=10**6, eval_interval=10**6), model))
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_state_comes_back_and_keeps_its_names_on_disk(tmp_path):
+    position = Position(7, 1.5, 2.5, windows=28, generation=1, start_step=4, start_seconds=0.5)
+    write_state(tmp_path, TrainState({"rng": torch.get_rng_state()}, position))
+    state = read_state(tmp_path)
+    assert state.position == position and torch.equal(state.tensors["rng"], torch.get_rng_state())
+    header = read_safetensors_header(tmp_path / "training" / "state.safetensors")
+    assert json.loads(header["__metadata__"]["at"]) == {
+        "step": 7,
+        "seconds": 1.5,
+        "best": 2.5,
+        "position": 28,
+        "generation": 1,
+        "born": [4, 0.5],
+    }
 
 
 def test_a_damaged_state_is_told(tmp_path):

@@ -42,7 +42,7 @@ class DataLoader:
     ):
         self.tokens, self.block_size, self.seed = tokens, block_size, seed
         self.position, self.replacement = position, replacement
-        self.per_epoch = (len(tokens) - 1) // block_size - 1  # one less, to leave room for the offset
+        self.per_epoch = (len(tokens) - 1) // block_size - 1  # one less, because of the offset
         if self.per_epoch < 1:
             raise NanogptError(
                 f"{len(tokens):,} tokens are too few to train on, a block size of {block_size} needs "

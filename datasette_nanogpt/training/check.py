@@ -20,7 +20,7 @@ from llm_nanogpt.tokenizer_training import gpt2
 from ..data.corpus import Corpus, location, open_corpus
 from ..data.source import Selection
 from ..formatting import duration
-from .distributed import launched
+from .distributed import rank_and_size
 from .options import TrainOptions, problems_of
 from .plan import DEFAULT_MINUTES
 
@@ -53,7 +53,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     problems = _Problems(problems_of(options))
     if any(problem.code in ("type", "number") for problem in problems):  # what follows needs their types
         raise InvalidOptions(problems)
-    home, (_, processes) = nanogpt_home(), launched()
+    home, (_, processes) = nanogpt_home(), rank_and_size()
     if not options.name and not valid_name(options.model_name):
         message = f"A model cannot be named {options.model_name!r}, after its database: choose a name for it"
         problems.append(Problem("name", "name", message))
@@ -121,7 +121,7 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     if "settings" not in meta:
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")
     _check_same_run(options, meta, folder.name)
-    batch, (_, processes) = meta["settings"]["batch_size"], launched()
+    batch, (_, processes) = meta["settings"]["batch_size"], rank_and_size()
     if batch % processes:
         raise NanogptError(
             f"{folder.name} has {batch} windows in a step, which {processes} processes cannot divide evenly"

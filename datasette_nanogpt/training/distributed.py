@@ -105,7 +105,7 @@ class ProcessGroup:
 SINGLE_PROCESS = ProcessGroup()
 
 
-def launched() -> tuple[int, int]:
+def rank_and_size() -> tuple[int, int]:
     """The rank of this process, and how many there are: 0 and 1 without torchrun. Does not import torch."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -113,9 +113,9 @@ def launched() -> tuple[int, int]:
 
 
 @contextmanager
-def joined() -> Iterator[ProcessGroup]:
+def join_process_group() -> Iterator[ProcessGroup]:
     """Join the other processes. Whatever goes wrong in one of them, rank 0 reports it."""
-    rank, size = launched()
+    rank, size = rank_and_size()
     if size == 1:
         yield SINGLE_PROCESS
         return

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from llm_nanogpt.config import GPTConfig
 
-from .distributed import launched
+from .distributed import rank_and_size
 from .options import TrainOptions
 from .plan import DEFAULT_MINUTES, Budget, Plan, choose_plan, size_is_given
 
@@ -73,7 +73,7 @@ def resolve(
     from .measure import training_flops
 
     minutes = options.minutes or (None if options.max_iters else DEFAULT_MINUTES)
-    flops, (_, processes) = None, launched()
+    flops, (_, processes) = None, rank_and_size()
     # nanoGPT's recipe is the same however many epochs there are: with a size given, nothing is left to plan.
     planned = options.arch != "gpt2" or not size_is_given(options.given())
     if minutes and planned and not options.max_iters:

@@ -42,7 +42,7 @@ from ..events import (
 from ..registry.db import run_log_file
 from ..registry.runs import Run
 from .check import check
-from .distributed import ProcessGroup, joined
+from .distributed import ProcessGroup, join_process_group
 from .evaluate import sample_writer
 from .lr_schedule import Stop
 from .model_folder import ModelFolder, discard_staging, staging_folder
@@ -69,7 +69,7 @@ def train_table(
     Everything that can be wrong with the options is found before any work starts, and raised at once in one
     NanogptError, a line each. A run that fails or is killed leaves a model folder that loads, or none.
     """
-    with joined() as group:
+    with join_process_group() as group:
         if group.is_leader:
             yield from _train_table(options, stop or Stop(), queued, group)
         else:
@@ -127,8 +127,8 @@ def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
 
 
 class TableRun:
-    """A run in the process that leads: it listens to the trainer, writes what is to be kept, and passes on
-    what is to be told."""
+    """A run in the leading process: it listens to the trainer, writes what is to be kept, and passes on the
+    rest."""
 
     folder: ModelFolder
 
@@ -250,7 +250,7 @@ class TableRun:
                 self.run.update(note=None, model=place)
                 size = f"{training.model.config.parameters / 1e6:.2f}M parameters"
                 why = ", which learns from scratch, from the text and from the model before"
-                yield note(f"Now {place}, {size}{why if training.begins_taught else ''}.")
+                yield note(f"Now {place}, {size}{why if training.is_new_student else ''}.")
             yield from self.train_stage(training)
             if self.may_replan(training):
                 folder.stages, change = next_stages(

@@ -239,8 +239,8 @@ class Training:
         return windows * self.loader.block_size / len(self.tokens.train)
 
     @property
-    def begins_taught(self) -> bool:
-        """Whether it has a teacher and has learnt nothing yet."""
+    def is_new_student(self) -> bool:
+        """Whether it has a teacher and has not been trained yet."""
         return self.teacher is not None and not self.clock.model_steps
 
     # ---- The training loss
