@@ -39,6 +39,7 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
 
     config = make_config(size, vocabulary, {"block_size": BLOCK})
     ids = np.random.default_rng(0).integers(vocabulary, size=100 * BLOCK).astype(np.uint16)
+    bf16 = precision == "bf16"
     settings = Settings(
         batch_size=1,
         learning_rate=0.001,
@@ -49,11 +50,11 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
         seed=0,
         device=device,
         compile=compiled,
-        bf16=precision == "bf16",
+        bf16=bf16,
         max_iters=10**9,
     )
     training = Training(build(config), Tokens(ids, ids, 1, 1), settings)
-    machine = product_speed(device, settings.bf16)
+    machine = product_speed(device, bf16)
     began = time.perf_counter()
     for _ in training.tune():
         pass

@@ -35,17 +35,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from unittest.mock import patch
 
 from machine import machine
 
 if TYPE_CHECKING:
     from datasette_nanogpt.data.split import Split
 
+T = TypeVar("T")
 CURVE = Path(__file__).with_name("nanogpt_curve.json")
 RECIPE = {
     "arch": "gpt2",
@@ -84,7 +86,7 @@ def train(database: str, table: str, **options: Any) -> Iterator[tuple[float, di
             sys.exit(process.returncode)
 
 
-def finish(steps):
+def finish(steps: Generator[Any, None, T]) -> T:
     """Run a generator to its end; returns what it returns."""
     while True:
         try:
@@ -99,16 +101,19 @@ def run_child(options: dict) -> None:
     from datasette_nanogpt.training.process import set_up_process
 
     set_up_process()
+    from datasette_nanogpt.data.prepare import prepare
     from datasette_nanogpt.terminal import JsonDisplay
-    from datasette_nanogpt.training import train as pipeline
     from datasette_nanogpt.training.options import TrainOptions
+    from datasette_nanogpt.training.train import train_table
     from llm_nanogpt.errors import NanogptError
 
-    prepare = pipeline.prepare
-    pipeline.prepare = lambda *args, **known: prepare(*args, **known | {"seed": SPLIT_SEED})
+    def prepare_same_split(*args: Any, **kwargs: Any) -> Any:
+        return prepare(*args, **kwargs | {"seed": SPLIT_SEED})
+
     try:
-        for event in pipeline.train_table(TrainOptions(**options)):
-            JsonDisplay().event(event)
+        with patch("datasette_nanogpt.training.train.prepare", prepare_same_split):
+            for event in train_table(TrainOptions(**options)):
+                JsonDisplay().event(event)
     except NanogptError as ex:
         sys.exit(str(ex))
 
