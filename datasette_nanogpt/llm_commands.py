@@ -6,38 +6,39 @@ A second entry point of llm adds these to the group that `llm_nanogpt` registers
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-from contextlib import closing, suppress
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 import llm
 
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.home import invalid_name, valid_name
 from llm_nanogpt.listing import megabytes, size_on_disk
-from llm_nanogpt.locks import hold
-from llm_nanogpt.names import aliases, folder_of
+from llm_nanogpt.names import folder_of
 
 from .cli import train_command
 
+if TYPE_CHECKING:
+    from llm_nanogpt.loading import OpenedModel
+    from llm_nanogpt.score import Totals
 
-@llm.hookimpl
-def register_commands(cli):
-    for name, command in (("train", train_command), ("score", score), ("remove", remove), ("rename", rename)):
-        nanogpt.add_command(command, name)
+    from .data.model_rows import ScoredRow
 
-
-# How the rows of a scored table stand to the model; None: nobody knows.
-SEEN = {
+EXCERPT = 60  # characters shown of a document
+# What is said of a scored table's rows, by their split.
+SPLITS = {
     "trained": " it was trained on, which flatters",
     "held out": " held out in training",
     "new": " not in training",
-    None: "",
+    None: "",  # not known
 }
+
+
+@llm.hookimpl
+def register_commands(cli: click.Group) -> None:
+    for name, command in (("train", train_command), ("score", score), ("remove", remove), ("rename", rename)):
+        nanogpt.add_command(command, name)
 
 
 @click.command()
@@ -48,11 +49,11 @@ SEEN = {
 @click.option("--where", help="... an SQL condition on its rows")
 @click.option("--title", help="Column of titles  [default: as in training]")
 @click.option("--body", multiple=True, help="Column of text, may be repeated  [default: as in training]")
-@click.option("--tokens", is_flag=True, help="Tell the bits of each token too")
+@click.option("--tokens", is_flag=True, help="Show the bits of each token too")
 @click.option("--jsonl", is_flag=True, help="One JSON object per document")
 @click.option("--save-table", help="Write the scores to this table of the database")
-def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
-    """Tell how well a model predicts texts that exist: fewer bits per byte is better.
+def score(name: str, file: TextIO | None, **options: Any) -> None:
+    """Measure how well a model predicts texts that exist: fewer bits per byte is better.
 
     FILE is one document, - is standard input. With --db and --table every row is one, read as in training,
     and those that surprise the model most come first: they are unlike the others. Rows that it was trained
@@ -64,138 +65,126 @@ def score(name, file, db, table, where, title, body, tokens, jsonl, save_table):
       llm nanogpt score nanogpt-blog draft.txt --tokens
       llm nanogpt score nanogpt-blog --db blog.db --table blog_entry --save-table scores
     """
-    if bool(file) == bool(db) or bool(db) != bool(table):
+    if bool(file) == bool(options["db"]) or bool(options["db"]) != bool(options["table"]):
         raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
-    if (where or title or body or save_table) and not db:
+    if file and any(options[key] for key in ("where", "title", "body", "save_table")):
         raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
     from llm_nanogpt.loading import open_model
-    from llm_nanogpt.score import Totals
-    from llm_nanogpt.score import score as score_text
-
-    from .data.model_rows import open_rows
-    from .data.provenance import Provenance
-    from .data.score_table import ScoreTable
-    from .data.source import Selection
 
     opened = open_model(folder_of(name), "cpu")
-    source = db and open_rows(opened.checkpoint, db, table, Selection(title, body, where))
-    target = save_table and ScoreTable(source, save_table)
-    split_of = Provenance(opened.checkpoint).split_of if db else lambda ids: None
-    rows: list[dict[str, Any]] = []
-    totals = Totals()  # by how training saw them
-    shown: list[tuple[float, str]] = []  # bits per byte of a document, and its lines
-    for keys, text in source.keyed_documents_from_copy() if db else [({}, file.read().rstrip("\n"))]:
-        if not (text or db):
-            raise NanogptError("There is no text to score: the file is empty")
-        found = score_text(opened, text)
-        told = {**keys, **found.as_json()}
-        if db:
-            told["seen"] = split_of(found.tokens[:-1])
-            totals.add(told["seen"], found)
-        if target:
-            rows.append({**told, "model": opened.version})
-        pairs = found.pairs(opened.tokenizer) if tokens else []
-        if jsonl:
-            click.echo(json.dumps(told | ({"token_bits": pairs} if tokens else {}), ensure_ascii=False))
-        elif not target and found.bytes:
-            start = " ".join(text.split())[:60]
-            kind = [f"{told['seen']:8}"] if told.get("seen") else []
-            cells = [f"{told['bits_per_byte']:9.3f}", *kind, *map(str, keys.values()), start]
-            lines = ["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs)]
-            shown.append((told["bits_per_byte"], "\n".join(lines)))
-    if shown:
-        columns = [
-            *([] if totals.kinds.keys() <= {None} else ["seen    "]),
-            *(source.keys if db else ()),
-            "text",
-        ]
-        click.echo("bits/byte  " + "  ".join(columns))
-    for _, lines in sorted(shown, reverse=True):
-        click.echo(lines)
-    if target:
-        target.save(rows)
-        click.echo(f"Wrote {len(rows):,} scores to {save_table} in {db}", err=True)
-    for kind, told in totals.as_json().items():
-        if told["bytes"] and not jsonl:
-            rows_of = f"{told['rows']:,} row{'s' if told['rows'] != 1 else ''}{SEEN[kind]}"
-            click.echo(f"{told['bits_per_byte']:9.3f}  over {told['bytes']:,} bytes of {rows_of}", err=True)
-
-
-# ---- Looking after models
+    if file:
+        score_document(opened, file.read().rstrip("\n"), options["jsonl"], options["tokens"])
+    else:
+        score_table(opened, options)
 
 
 @click.command()
 @click.argument("name")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask")
-def remove(name, yes):
+def remove(name: str, yes: bool) -> None:
     """Delete a model, its training data and its aliases.
 
     \b
     Example:
       llm nanogpt remove nanogpt-blog
     """
-    import sqlite3
-
-    import llm
+    from .registry.manage import remove_model
 
     folder = folder_of(name)
     if not yes:
         click.confirm(f"Delete {folder} ({megabytes(size_on_disk(folder))})?", abort=True)
-    gone = folder.with_name(f".{folder.name}.removed")
-    with hold(folder):
-        shutil.rmtree(gone, ignore_errors=True)
-        os.rename(folder, gone)  # in one step: never half a model
-    shutil.rmtree(gone, ignore_errors=True)
-    if (registry := folder.with_name("nanogpt.db")).exists():
-        # What the model says of rows goes with it. A registry of an earlier version has nothing of the kind.
-        scorings = "select id from runs where kind = 'score' and name = ?"
-        scorings += " and status not in ('preparing', 'running')"
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(registry, timeout=30)) as db, db:
-            db.execute(f"delete from scores where run in ({scorings})", [folder.name])
-            db.execute(f"delete from runs where id in ({scorings})", [folder.name])
-    for alias in [alias for alias, model in aliases().items() if model == folder.name]:
-        llm.remove_alias(alias)
+    for alias in remove_model(folder):
         click.echo(f"Removed its alias {alias}", err=True)
 
 
 @click.command()
 @click.argument("name")
 @click.argument("new_name")
-def rename(name, new_name):
+def rename(name: str, new_name: str) -> None:
     """Give a model another name. Its aliases and its runs go with it.
 
     \b
     Example:
       llm nanogpt rename nanogpt-blog simon
     """
-    import sqlite3
+    from .registry.manage import rename_model
 
-    import llm
+    rename_model(folder_of(name), new_name)
 
-    from llm_nanogpt.atomic import write_bytes, write_json
 
-    folder = folder_of(name)
-    if not valid_name(new_name):
-        raise NanogptError(invalid_name(new_name))
-    from llm_nanogpt.names import check_free
+# ---- What `score` does
 
-    check_free(new_name)
-    new = folder.with_name(new_name)
-    if new.exists():
-        raise NanogptError(f"There is a model {new_name!r} already")
-    with hold(folder):
-        os.rename(folder, new)
-    try:
-        meta = json.loads((new / "nanogpt.json").read_text("utf-8"))
-        write_json(new / "nanogpt.json", meta | {"name": new_name})
-        # Where the card means the model, not the table it was trained on.
-        means = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(folder.name)}(?![\w.-])"
-        card = re.sub(means, rf"\g<1>{new_name}", (new / "README.md").read_text("utf-8"))
-        write_bytes(new / "README.md", card.encode())
-    except (OSError, ValueError, TypeError):
-        pass  # a broken model keeps what it says of itself
-    for alias in [alias for alias, model in aliases().items() if model == folder.name]:
-        llm.set_alias(alias, new_name)
-    if (registry := folder.with_name("nanogpt.db")).exists():
-        with sqlite3.connect(registry, timeout=30) as db:
-            db.execute("update runs set name = ? where name = ?", [new_name, folder.name])
+
+def score_document(opened: OpenedModel, text: str, jsonl: bool, with_tokens: bool) -> None:
+    """Score one text, and print its figures."""
+    from llm_nanogpt.score import score
+
+    from .data.model_rows import ScoredRow
+
+    if not text:
+        raise NanogptError("There is no text to score: the file is empty")
+    document = ScoredRow({}, text, score(opened, text), None)
+    pairs = document.score.pairs(opened.tokenizer) if with_tokens else None
+    if jsonl:
+        click.echo(json_line(document.score.as_json(), pairs))
+    elif document.score.bytes:
+        click.echo("bits/byte  text")
+        click.echo(lines_of(document, pairs))
+
+
+def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
+    """Score the rows of a table, and print or save their figures. `options` are those of the command."""
+    from llm_nanogpt.score import Totals
+
+    from .data.model_rows import open_rows, score_each_row
+    from .data.score_table import ScoreTable
+    from .data.source import Selection
+
+    selection = Selection(options["title"], options["body"], options["where"])
+    source = open_rows(opened.checkpoint, options["db"], options["table"], selection)
+    target = ScoreTable(source, options["save_table"]) if options["save_table"] else None
+    saved: list[dict[str, Any]] = []
+    listed: list[tuple[float, str]] = []  # bits per byte of a row, and its lines
+    totals = Totals()  # by split
+    for row in score_each_row(opened, source):
+        totals.add(row.split, row.score)
+        figures = {**row.keys, **row.score.as_json(), "seen": row.split}
+        pairs = row.score.pairs(opened.tokenizer) if options["tokens"] else None
+        if target:
+            saved.append({**figures, "model": opened.version})
+        if options["jsonl"]:
+            click.echo(json_line(figures, pairs))
+        elif not target and row.score.bits_per_byte is not None:
+            listed.append((row.score.bits_per_byte, lines_of(row, pairs)))
+    if listed:
+        split_column = [f"{'seen':8}"] if totals.kinds.keys() - {None} else []
+        click.echo("  ".join(["bits/byte", *split_column, *source.keys, "text"]))
+    for _, lines in sorted(listed, reverse=True):
+        click.echo(lines)
+    if target:
+        target.save(saved)
+        click.echo(f"Wrote {len(saved):,} scores to {options['save_table']} in {options['db']}", err=True)
+    if not options["jsonl"]:
+        for line in lines_of_totals(totals):
+            click.echo(line, err=True)
+
+
+def json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:
+    """The figures of a document as JSON, with its tokens and their bits if `pairs` has them."""
+    return json.dumps(figures if pairs is None else {**figures, "token_bits": pairs}, ensure_ascii=False)
+
+
+def lines_of(row: ScoredRow, pairs: list[tuple[str, float]] | None) -> str:
+    """A document's figures and how it begins, then a line for each token if `pairs` has them."""
+    split = [f"{row.split:8}"] if row.split else []
+    excerpt = " ".join(row.text.split())[:EXCERPT]
+    cells = [f"{row.score.bits_per_byte:9.3f}", *split, *map(str, row.keys.values()), excerpt]
+    return "\n".join(["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs or ())])
+
+
+def lines_of_totals(totals: Totals) -> Iterator[str]:
+    """The figures of all rows of each split."""
+    for split, total in totals.as_json().items():
+        if total["bytes"]:
+            rows = f"{total['rows']:,} row{'s' if total['rows'] != 1 else ''}"
+            yield f"{total['bits_per_byte']:9.3f}  over {total['bytes']:,} bytes of {rows}{SPLITS[split]}"

@@ -21,7 +21,7 @@ from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resu
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import worker as worker_module
-from datasette_nanogpt.web.child import YIELDING
+from datasette_nanogpt.web.child import NICENESS
 from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
@@ -119,10 +119,10 @@ async def test_training_gives_way_to_the_server(home, enqueue, worker):
     worker()
     await until(home, run, "running")
     pid = find_run(home, run)["pid"]
-    assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + YIELDING)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
     session = Path(f"/proc/{pid}/autogroup")
     if session.exists():
-        assert session.read_text().strip().endswith(f"nice {YIELDING}")
+        assert session.read_text().strip().endswith(f"nice {NICENESS}")
     queue.ask_to_stop(home, run, 2)
     await until(home, run, *OVER)
 
@@ -273,7 +273,7 @@ async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enque
         end(*args)
 
     monkeypatch.setattr(worker_module, "end_run", fails_once)
-    monkeypatch.setattr(Worker, "_wait", nothing_happened)
+    monkeypatch.setattr(Worker, "_run_child", nothing_happened)
     worker()
     assert (await until(home, second, *OVER, seconds=60))["status"] == "failed"
     assert (await until(home, first, *OVER))["status"] == "interrupted"

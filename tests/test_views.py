@@ -21,13 +21,13 @@ from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
+from datasette_nanogpt.registry.manage import name_taken
 from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import chart, estimate, target
 from datasette_nanogpt.web import playground as play
-from datasette_nanogpt.web.child import _check_name
 from datasette_nanogpt.web.limits import Limits
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
@@ -417,7 +417,7 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
         with registry(home) as db:
             names = ", ".join(f"{name} = ?" for name in values)
             db.execute(f"update runs set heartbeat = 1e12, {names}", [*values.values()])
-        datasette._nanogpt.news.forget()
+        datasette._nanogpt.poller.forget()
         return (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
 
     train(database)
@@ -551,7 +551,8 @@ async def test_a_table_named_in_other_letters_is_the_same(datasette, home, datab
     run = (await datasette.client.get("/blog/entry/-/nanogpt.json", actor=ROOT)).json()["runs"][0]
     page = (await datasette.client.get(f"/-/nanogpt/runs/{run['id']}", actor=ROOT)).text
     assert "Write with this model" in page
-    _check_name(home, find_run(home, run["id"]))  # as a resume does
+    row = find_run(home, run["id"])
+    assert not name_taken(home, row["name"], row["database"], row["table"])  # as a resume asks
 
 
 async def test_who_stops_listening_stops_the_work(make_model, home):

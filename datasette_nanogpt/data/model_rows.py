@@ -1,12 +1,28 @@
-"""The rows of a table as a model that was trained on it reads them."""
+"""The rows of a table as a model that was trained on it reads and scores them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.checkpoint import Checkpoint
 
 from .source import ALL_ROWS, Selection, Source, open_source
+
+if TYPE_CHECKING:
+    from llm_nanogpt.loading import OpenedModel
+    from llm_nanogpt.score import Score
+
+
+@dataclass(frozen=True)
+class ScoredRow:
+    """A row, and how well a model predicts it."""
+
+    keys: dict[str, Any]  # the columns of the primary key; empty for a view
+    text: str  # as the model reads it
+    score: Score
+    split: str | None  # as `Provenance.split_of` has it
 
 
 def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Selection = ALL_ROWS) -> Source:
@@ -23,3 +39,18 @@ def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Sele
             # Which columns held HTML then is not for a sample of other rows to decide.
             return replace(source, html_columns=frozenset(known.get("html") or ()))
     return open_source(database, table, selection)
+
+
+def score_each_row(opened: OpenedModel, source: Source) -> Iterator[ScoredRow]:
+    """Score the rows of a table one by one, in its order. The model must have been opened on the CPU.
+
+    The table is copied to a temporary file first, so that others can write to it in the meantime.
+    """
+    from llm_nanogpt.score import score
+
+    from .provenance import Provenance
+
+    provenance = Provenance(opened.checkpoint)
+    for keys, text in source.keyed_documents_from_copy():
+        row_score = score(opened, text)
+        yield ScoredRow(keys, text, row_score, provenance.split_of(row_score.tokens[:-1]))

@@ -1,13 +1,17 @@
-"""The child process of a server's worker: `python -m datasette_nanogpt.web.child RUN` does one queued run."""
+"""The child process of a server's worker: `python -m datasette_nanogpt.web.child RUN` does one queued run.
+
+Its stderr goes to the log of the run, which `registry.run_log` writes as well.
+"""
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,34 +19,42 @@ from llm_nanogpt.errors import NanogptError, click_errors
 from llm_nanogpt.home import nanogpt_home
 
 from ..cli import plugins_dir_option, stop_on_signals
+from ..registry.db import run_log_file
+from ..registry.manage import check_not_taken
+from ..registry.run_log import log, logging_to_file
 from ..registry.runs import end_run, find_run
 
-YIELDING = 10  # of 19: how nice training is to the rest of the machine
+if TYPE_CHECKING:
+    from ..training.lr_schedule import Stop
+
+NICENESS = 10  # of 19: how far training gives way to the rest of the machine
 
 
 @click.command()
 @click.argument("run", type=int)
 @click.option("--max-parameters", type=int)
 @plugins_dir_option
-def main(run, max_parameters):
+def main(run: int, max_parameters: int | None) -> None:
     """Do what was queued in the browser as RUN."""
     from ..training.lr_schedule import Stop
-    from ..training.process import set_up_process
 
-    set_up_process()
+    faulthandler.enable()  # a crash in C leaves its traceback in the log
     give_way()
     stop = Stop()
-    with click_errors(), stop_on_signals(stop) as begun:
+    with click_errors(), logging_to_file(run_log_file(nanogpt_home(), run)), stop_on_signals(stop) as begun:
         do_queued(run, stop, begun, max_parameters)
 
 
-def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: int | None = None) -> None:
-    """Do what the queued run number `run` asks for, and note in the registry what becomes of it.
+def do_queued(run: int, stop: Stop, begun: Callable[[], None], max_parameters: int | None = None) -> None:
+    """Do what the queued run number `run` asks for, and record how it ends.
 
     `begun` is called as soon as a request to stop is listened to. A model gets `max_parameters` at most.
     """
     home = nanogpt_home()
     row = find_run(home, run)
+    if row is None:
+        raise NanogptError(f"There is no run {run} in {home}: it was deleted")
+    log.info("Run %d, %s, in process %d: %s", run, row["kind"], os.getpid(), row["settings"])
     try:
         if row["kind"] == "score":
             from .score_rows import score_rows
@@ -50,41 +62,37 @@ def do_queued(run: int, stop: Any, begun: Callable[[], None], max_parameters: in
             begun()
             score_rows(home, row, stop)
         else:
-            _train(home, row, stop, begun, max_parameters)
+            check_not_taken(home, row["name"], row["database"], row["table"])
+            _train(row, stop, begun, max_parameters)
     except KeyboardInterrupt:
+        log.info("Stopped before there was anything to keep")
         end_run(home, run, "stopped")
     except NanogptError as ex:
+        log.error("%s", ex)
         end_run(home, run, "failed", str(ex))
+    log.info("Run %d has ended", run)
 
 
-def _train(home: Path, row: dict[str, Any], stop: Any, begun: Callable[[], None], most: int | None) -> None:
+def _train(row: dict[str, Any], stop: Stop, begun: Callable[[], None], max_parameters: int | None) -> None:
     from ..events import Prepared
     from ..training.options import TrainOptions
     from ..training.train import train_table
 
-    _check_name(home, row)
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row["settings"]).items()}
-    for event in train_table(TrainOptions(**settings, max_parameters=most), stop, row["id"]):
+    settings: dict[str, Any] = json.loads(row["settings"])
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    for event in train_table(TrainOptions(**settings, max_parameters=max_parameters), stop, row["id"]):
         if isinstance(event, Prepared):
             begun()
 
 
 def give_way() -> None:
-    """Let everything else go first: the server shares these cores, and people wait for it."""
+    """Let everything else go first: the server uses the same cores, and people wait for its pages."""
     if hasattr(os, "nice"):
-        os.nice(YIELDING)
+        os.nice(NICENESS)
     with suppress(OSError):
-        # Linux may share out its cores by session first. This process is in one of its own, where being nice
-        # is of no use to those outside: the whole session must be.
-        Path("/proc/self/autogroup").write_text(str(YIELDING))
-
-
-def _check_name(home: Path, row: dict[str, Any]) -> None:
-    """Say it in words that tell nothing of the other model, which may be of a private table."""
-    from .target import name_taken
-
-    if name_taken(home, row["name"], row["database"], row["table"]):
-        raise NanogptError(f"The name {row['name']} was taken by another model meanwhile: choose another")
+        # Linux may divide its cores among sessions first. This process is in one of its own, where its own
+        # niceness means nothing to processes outside: the whole session must give way.
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 if __name__ == "__main__":

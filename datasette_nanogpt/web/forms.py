@@ -10,9 +10,10 @@ from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.source import Selection, Source
+from ..registry.manage import name_taken
 from ..training.options import validate
 from .limits import Limits
-from .target import Target, name_taken, reading_time
+from .target import Target, reading_time
 
 MINUTES = (1, 3, 10, 30)  # offered where the configuration allows them
 DEFAULT_MINUTES = 3

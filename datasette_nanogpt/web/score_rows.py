@@ -7,85 +7,124 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.db import registry
+from ..registry.db import insert, registry, update_run
 from ..registry.row_scores import delete_earlier, digest, row_path
+from ..registry.run_log import log
 from ..registry.runs import end_run
 
+if TYPE_CHECKING:
+    from ..data.model_rows import ScoredRow
+    from ..data.source import Source
+    from ..training.lr_schedule import Stop
+
 REPORT_SECONDS = 1.0  # between writes to the registry
+NO_CHARACTER = "without a character the model knows"  # why a row is left out
 
 
-def score_rows(home: Path, run: dict[str, Any], stop: Any) -> None:
-    """Score every row of the table that the queued `run` names. Whoever stops it keeps what was scored."""
+def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
+    """Score every row of the table that the queued `run` names. Whoever stops it keeps what was scored.
+
+    Raises NanogptError if the rows cannot be read or none has text.
+    """
     from llm_nanogpt.loading import open_model
-    from llm_nanogpt.score import Totals, score
+    from llm_nanogpt.score import Totals
 
-    from ..data.model_rows import open_rows
-    from ..data.provenance import Provenance
+    from ..data.model_rows import open_rows, score_each_row
 
-    limit = json.loads(run["settings"]).get("minutes") or float("inf")
     opened = open_model(home / run["name"], "cpu")
     source = open_rows(opened.checkpoint, run["database"], run["table"])
-    refuse_view(source.keys, run["table"])
-    provenance = Provenance(opened.checkpoint)
-    began = told = time.monotonic()
-    rows: list[tuple] = []
-    done, totals = 0, Totals()
-    status = "finished"
-    with registry(home) as db:
-        db.execute("delete from scores where run = ?", [run["id"]])  # of a server that went
-
-    def report(**last: Any) -> int:
-        """Write what is new, and learn whether to stop."""
-        share = (done + source.skipped.total()) / max(source.row_count, 1)
-        seconds = time.monotonic() - began
-        values = {"status": "running", "pid": os.getpid(), "heartbeat": time.time()}
-        values |= {"progress": min(share, 1.0), "eta": seconds / share * (1 - share) if share else None}
-        values |= {"note": f"{done:,} of {source.row_count:,} rows", **last}
-        with registry(home) as db:
-            marks = "(run, row, bits_per_byte, bytes, tokens, seen, digest) values (?, ?, ?, ?, ?, ?, ?)"
-            db.executemany(f"insert into scores {marks}", rows)
-            changes = ", ".join(f"{name} = ?" for name in values)
-            db.execute(f"update runs set {changes} where id = ?", [*values.values(), run["id"]])
-            found = db.execute("select stop_requested from runs where id = ?", [run["id"]]).fetchone()
-        rows.clear()
-        return found[0] if found else 2  # its record was deleted: nobody waits for it
-
-    report()
-    for keys, text in source.keyed_documents_from_copy():
-        found = score(opened, text)
-        if not found.bytes:
-            source.skipped["without a character the model knows"] += 1
+    check_has_keys(source.keys, run["table"])
+    limit = 60 * (json.loads(run["settings"]).get("minutes") or float("inf"))  # seconds
+    record, totals, status = Recorder(home, run["id"], source), Totals(), "finished"
+    for row in score_each_row(opened, source):
+        if not row.score.bytes:
+            source.skipped[NO_CHARACTER] += 1
             continue
-        kind = provenance.split_of(found.tokens[:-1])
-        figures = (found.bits_per_byte, found.bytes, len(found.tokens))
-        rows.append((run["id"], row_path([*keys.values()]), *figures, kind, digest(text)))
-        totals.add(kind or "unknown", found)
-        done += 1
-        if time.monotonic() - told >= REPORT_SECONDS:
-            told = time.monotonic()
-            stop.requests = max(stop.requests, report())
-        if stop.requests or time.monotonic() - began > limit * 60:
+        record.add(row)
+        totals.add(row.split or "unknown", row.score)
+        stop.requests = max(stop.requests, record.report_if_due())
+        if stop.requests or record.seconds() > limit:
             status = "stopped"
             break
-    if not done:
+    if not record.scored:
         raise NanogptError(f"No row of {run['table']} has text to score")
+    version = opened.checkpoint.version
     plan = {
-        "version": opened.checkpoint.version,
+        "version": version,
         "rows": source.row_count,
-        "scored": done,
+        "scored": record.scored,
         "skipped": dict(source.skipped),
         "seen": totals.as_json(),
     }
-    report(eta=0.0, note=None, plan=json.dumps(plan))
+    record.report(eta=0.0, note=None, plan=json.dumps(plan))
     if status == "finished":
-        delete_earlier(home, run, plan["version"])
+        delete_earlier(home, run, version)
     end_run(home, run["id"], status)
+    log.info("%s: %s", status, json.dumps(plan))
 
 
-def refuse_view(keys: Sequence[str], table: str) -> None:
+def check_has_keys(keys: Sequence[str], table: str) -> None:
+    """Raise NanogptError for a view, whose rows have no primary key."""
     if not keys:
         raise NanogptError(f"{table} is a view: its rows have no key to keep their figures under")
+
+
+class Recorder:
+    """Writes scores to the registry, about once a second, and how far the run is."""
+
+    def __init__(self, home: Path, run: int, source: Source):
+        self.home, self.run, self.source = home, run, source
+        self.scored = 0
+        self._waiting: list[dict[str, Any]] = []  # not yet written
+        self._started = self._last_report = time.monotonic()
+        with registry(home) as db:
+            db.execute("delete from scores where run = ?", [run])  # of a server that stopped during this run
+        self.report()
+
+    def seconds(self) -> float:
+        """How long this has been going on."""
+        return time.monotonic() - self._started
+
+    def add(self, row: ScoredRow) -> None:
+        """Take up the score of a row."""
+        self.scored += 1
+        self._waiting.append(
+            {
+                "run": self.run,
+                "row": row_path([*row.keys.values()]),
+                "bits_per_byte": row.score.bits_per_byte,
+                "bytes": row.score.bytes,
+                "tokens": len(row.score.tokens),
+                "seen": row.split,
+                "digest": digest(row.text),
+            }
+        )
+
+    def report_if_due(self) -> int:
+        """`report()` if the last one was a second ago, else 0."""
+        return self.report() if time.monotonic() - self._last_report >= REPORT_SECONDS else 0
+
+    def report(self, **last: Any) -> int:
+        """Write what is new, and with it the columns in `last`. What was asked of the run: 0, 1 or 2."""
+        self._last_report = time.monotonic()
+        read = self.scored + self.source.skipped.total()
+        fraction = read / max(self.source.row_count, 1)
+        progress = {
+            "status": "running",
+            "pid": os.getpid(),
+            "heartbeat": time.time(),
+            "progress": min(fraction, 1.0),
+            "eta": self.seconds() / fraction * (1 - fraction) if fraction else None,
+            "note": f"{self.scored:,} of {self.source.row_count:,} rows",
+        }
+        with registry(self.home) as db:
+            for row in self._waiting:
+                insert(db, "scores", row)
+            update_run(db, self.run, progress | last)
+            asked = db.execute("select stop_requested from runs where id = ?", [self.run]).fetchone()
+        self._waiting.clear()
+        return asked["stop_requested"] if asked else 2  # its record was deleted: nobody waits for it

@@ -10,7 +10,7 @@ from datasette.app import Datasette
 from llm_nanogpt.home import nanogpt_home
 
 from .limits import Limits
-from .polling import News
+from .polling import RunPoller
 from .worker import Worker
 
 
@@ -21,7 +21,7 @@ class PluginState:
     home: Path  # of the models and the registry
     limits: Limits
     worker: Worker
-    news: News
+    poller: RunPoller
     writing: int = 0  # texts that are being written at this moment
 
     @classmethod
@@ -30,7 +30,7 @@ class PluginState:
         home, limits = nanogpt_home(), Limits.from_config(datasette)
         worker = Worker(home, datasette.plugins_dir, limits.max_parameters)
         datasette.add_background_task(worker.work, name="nanogpt")
-        datasette._nanogpt = state = cls(home, limits, worker, News(home))
+        datasette._nanogpt = state = cls(home, limits, worker, RunPoller(home))
         return state
 
     async def close(self) -> None:

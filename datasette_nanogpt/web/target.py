@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from ..data.corpus import location
 from ..data.source import Selection, Source, open_source
 from ..data.sqlite import time_limit
+from ..registry.manage import name_taken
 from .limits import Limits
 
 CONDITION_SECONDS = 10.0  # for reading what meets a condition: a server has few threads, and all need them
@@ -67,17 +67,6 @@ class Target:
 def reading_time(selection: Selection) -> AbstractContextManager[None]:
     """Limits how long a condition may take in this block; rows without one are read however long it takes."""
     return time_limit(CONDITION_SECONDS) if selection.where else nullcontext()
-
-
-def name_taken(home: Path, name: str, database: str, table: str) -> bool:
-    """Whether a name is that of another table's model. Which table is not told: it may be private."""
-    if not (home / name).exists():
-        return False
-    try:
-        theirs = read_checkpoint(home / name).meta.get("source") or {}
-    except NanogptError:
-        return True
-    return (theirs.get("database"), theirs.get("table")) != (database, table)
 
 
 def _word(text: str) -> str:

@@ -25,7 +25,7 @@ from ...registry import row_scores
 from ..menus import rows_url
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
 from ..responses import changed, json_error, page, posted, render, sent_json, wants_json
-from ..score_rows import refuse_view
+from ..score_rows import check_has_keys
 from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
 
@@ -105,7 +105,7 @@ async def _enqueue_scoring(
 
     # Another process will do it, so what that process could not read is refused here.
     source = await asyncio.to_thread(open_rows, checkpoint, _file(db), table)
-    refuse_view(source.keys, table)
+    check_has_keys(source.keys, table)
     settings = {
         "database": _file(db),
         "table": list(origin.tables),

@@ -40,9 +40,9 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page; as JSON with `?after=`, the `next` of the last answer, only what is new since then."""
     run_id, state = int(request.url_vars["run"]), state_of(datasette)
     if wants_json(request):
-        found = await state.news.after(run_id, _place(request.args.get("after")))
+        found = await state.poller.poll(run_id, _place(request.args.get("after")))
     else:
-        found = await asyncio.to_thread(polling.read, state.home, run_id, points=CHART_POINTS)
+        found = await asyncio.to_thread(polling.read_run, state.home, run_id, points=CHART_POINTS)
     run, origin = await require_run(datasette, request, found and found["row"])
     if run["kind"] == "score" and not wants_json(request):
         path = rows_url(datasette, origin.database, run["table"], run["name"], row=request.args.get("row"))
@@ -173,7 +173,7 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
                 datasette.add_message(request, f"The record of run {run_id}, {run['name']}, was deleted")
         else:
             await asyncio.to_thread(queue.ask_to_stop, state.home, run_id, 2 if change == "stop-now" else 1)
-        state.news.forget()
+        state.poller.forget()
     except NanogptError as ex:
         if sent_json(request):
             return json_error(str(ex))

@@ -1,4 +1,4 @@
-"""What followers of a run are told, and what that costs."""
+"""What pages that follow a run are told, and what that costs."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import open_registry, registry
 from datasette_nanogpt.registry.metrics import metrics_after, samples_after
-from datasette_nanogpt.web import polling as news
+from datasette_nanogpt.web import polling
 
 
 @pytest.fixture
@@ -25,34 +25,34 @@ def write(home, run, metrics):
 
 
 async def test_only_what_is_new_is_told(home, run):
-    desk = news.News(home)
-    first = await desk.after(run, (0, 0))
+    poller = polling.RunPoller(home)
+    first = await poller.poll(run, (0, 0))
     assert len(first["metrics"]) == 100 and first["next"] == "100.1"
     write(home, run, 3)
-    rest = await desk.after(run, (100, 1))
+    rest = await poller.poll(run, (100, 1))
     assert [row[0] for row in rest["metrics"]] == [101, 102, 103] and len(rest["samples"]) == 1
-    assert (await desk.after(run, (103, 2)))["next"] == "103.2"
-    assert await desk.after(run + 1, (0, 0)) is None
+    assert (await poller.poll(run, (103, 2)))["next"] == "103.2"
+    assert await poller.poll(run + 1, (0, 0)) is None
 
 
 async def test_those_who_ask_the_same_share_an_answer_for_a_moment(home, run, monkeypatch):
-    desk = news.News(home)
-    twenty = await asyncio.gather(*(desk.after(run, (90, 0)) for _ in range(20)))
+    poller = polling.RunPoller(home)
+    twenty = await asyncio.gather(*(poller.poll(run, (90, 0)) for _ in range(20)))
     assert all(answer is twenty[0] for answer in twenty) and len(twenty[0]["metrics"]) == 10
     queue.ask_to_stop(home, run, 1)
-    assert (await desk.after(run, (90, 0)))["row"]["status"] == "queued"
-    desk.forget()
-    assert (await desk.after(run, (90, 0)))["row"]["status"] == "stopped"
+    assert (await poller.poll(run, (90, 0)))["row"]["status"] == "queued"
+    poller.forget()
+    assert (await poller.poll(run, (90, 0)))["row"]["status"] == "stopped"
     write(home, run, 1)
-    monkeypatch.setattr(news, "FRESH_SECONDS", 0)
-    assert len((await desk.after(run, (90, 0)))["metrics"]) == 11
-    assert len(desk.answers) == 1  # the old ones are not kept
+    monkeypatch.setattr(polling, "FRESH_SECONDS", 0)
+    assert len((await poller.poll(run, (90, 0)))["metrics"]) == 11
+    assert len(poller.answers) == 1  # the old ones are not kept
 
 
 async def test_one_who_goes_away_takes_the_answer_from_nobody(home, run):
-    desk = news.News(home)
-    leaving = asyncio.create_task(desk.after(run, (0, 0)))
-    staying = asyncio.create_task(desk.after(run, (0, 0)))
+    poller = polling.RunPoller(home)
+    leaving = asyncio.create_task(poller.poll(run, (0, 0)))
+    staying = asyncio.create_task(poller.poll(run, (0, 0)))
     await asyncio.sleep(0)
     leaving.cancel()
     assert len((await staying)["metrics"]) == 100
