@@ -13,6 +13,8 @@ import sqlite_utils
 from click.testing import CliRunner
 from conftest import TEXTS, random_tensors, tiny_config
 
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.runs import find_runs
 from llm_nanogpt import loading
 from llm_nanogpt.checkpoint import read_checkpoint, write_meta
 from llm_nanogpt.gpt_numpy import build
@@ -203,8 +205,8 @@ def test_remove(trained, home):
 def test_rename(trained, home):
     trained()
     trained("other")
-    db = sqlite_utils.Database(home / "nanogpt.db")
-    db["runs"].insert_all([{"name": "nanogpt-blog"}, {"name": "other"}])
+    with registry(home, create=True) as db:
+        db.execute("insert into runs (name) values ('nanogpt-blog'), ('other')")
     before = llm.get_model("nanogpt-blog").prompt("Row", seed=1, max_tokens=5).text()
     assert "There is a model 'other' already" in refused("rename", "nanogpt-blog", "other")
     assert "cannot be named" in refused("rename", "nanogpt-blog", "a/b")
@@ -218,7 +220,7 @@ def test_rename(trained, home):
     (trained("posts") / "README.md").write_text(card.format("posts"))
     nanogpt("rename", "posts", "letters")
     assert (home / "letters" / "README.md").read_text() == card.format("letters")
-    assert [row["name"] for row in db["runs"].rows] == ["simon", "other"]
+    assert [run["name"] for run in find_runs(home)] == ["other", "simon"]
     assert "There is no model" in refused("path", "nanogpt-blog")
 
 

@@ -16,7 +16,7 @@ from datasette.plugins import pm
 
 from datasette_nanogpt.events import Position, TrainState
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.training.train_state import write_state
@@ -259,6 +259,27 @@ async def test_what_is_wrong_with_a_run_is_told(home, enqueue, worker):
     worker()
     row = await until(home, run, *OVER)
     assert row["status"] == "failed" and "even head size" in row["error"]
+
+
+async def test_the_log_of_a_run_goes_with_its_record(home, enqueue, worker):
+    run = enqueue(n_head=0)
+    worker()
+    row = await until(home, run, *OVER)
+    assert row["log"] == f".logs/run-{run}.log"
+    log = (home / row["log"]).read_text()
+    assert f"Run {run}, train, in process {row['pid'] or ''}" in log and row["error"] in log
+    delete_run(home, run)
+    assert not run_log_file(home, run).exists()
+
+
+async def test_all_that_a_child_printed_is_kept(home, enqueue, worker):
+    run = enqueue()
+    worker().options = ["--no-such-option"]
+    row = await until(home, run, *OVER)
+    log = run_log_file(home, run).read_text()
+    assert row["status"] == "failed" and log.startswith("Usage:")
+    last = log.strip().splitlines()[-1]
+    assert row["error"] == f"The process of this run ended unexpectedly: {last}" and "no-such-option" in last
 
 
 async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enqueue, worker, monkeypatch):

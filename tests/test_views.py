@@ -22,6 +22,7 @@ from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.manage import name_taken
+from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions

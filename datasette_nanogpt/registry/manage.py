@@ -59,9 +59,9 @@ def rename_model(folder: Path, new_name: str) -> None:
     """
     from llm_nanogpt.names import check_free
 
-    new, home, name = folder.with_name(new_name), folder.parent, folder.name
     if not valid_name(new_name):
         raise NanogptError(invalid_name(new_name))
+    new, home, name = folder.with_name(new_name), folder.parent, folder.name
     check_free(new_name)
     if new.exists():
         raise NanogptError(f"There is a model {new_name!r} already: choose another name")

@@ -1,37 +1,9 @@
-"""The log of a run: what it was about to do, its scores, its notes, and how it ended.
-
-Everything goes through the logger "datasette_nanogpt". A child of the server writes a file of its own from
-its first line on; any other run gets its file here.
-"""
+"""What the log of a training run says: what it was about to do, its scores, its notes, and how it ended."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from ..events import Evaluation, Event, Finished, Note, Prepared, Speed
-
-log = logging.getLogger("datasette_nanogpt")
-FORMAT = "%(asctime)s %(levelname)s %(message)s"
-
-
-@contextmanager
-def logging_to_file(file: Path) -> Iterator[None]:
-    """Write the log into `file` as well, meanwhile."""
-    file.parent.mkdir(exist_ok=True)
-    handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(FORMAT))
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        handler.close()
+from ..registry.run_log import log
 
 
 def log_event(event: Event) -> None:

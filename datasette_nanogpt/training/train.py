@@ -40,6 +40,7 @@ from ..events import (
     TrainState,
 )
 from ..registry.db import run_log_file
+from ..registry.run_log import log, logging_to_file
 from ..registry.runs import Run
 from .check import check
 from .distributed import ProcessGroup, join_process_group
@@ -49,7 +50,7 @@ from .model_folder import ModelFolder, discard_staging, staging_folder
 from .options import TrainOptions
 from .recipe import resolve
 from .resume import reopen
-from .run_log import log, log_event, logging_to_file
+from .run_log import log_event
 from .stages import begin_stage, end_stages, follow, next_stages
 from .trainer import REPORT_SECONDS, Training
 
