@@ -20,7 +20,6 @@ from datasette.plugins import pm
 from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
-from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.manage import name_taken
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.runs import find_run, find_runs
