@@ -31,15 +31,13 @@ from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state
 from .process import peak_memory
 from .recipe import Settings
 
-Event = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState
+TrainingEvent = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between TrainState events, from the first score to the last decay
 EVALUATIONS = 12  # of a run, where no --eval-interval is given
 EVALUATION_FRACTION = 0.05  # of the time that these may take, which makes them fewer if need be
-FIRST_EVALUATION_FRACTION = (
-    0.5  # of the time until then that the first may take: it shows that it works at all
-)
+FIRST_EVALUATION_FRACTION = 0.5  # of the time until then that the first may take: it shows that it works
 FIRST_EVALUATION_SECONDS = 10.0  # after the start of a run; little is lost from then on if it dies
 PATIENCE = 3  # scores in a row without improvement: the rest of the run would only learn the text by heart
 WORSE = 1.01  # times the lowest score or more is no improvement
@@ -89,7 +87,9 @@ class Training:
 
     # ---- The loop
 
-    def run(self, stop: Stop, write_sample: Callable[[GPT], str] = lambda model: "") -> Iterator[Event]:
+    def run(
+        self, stop: Stop, write_sample: Callable[[GPT], str] = lambda model: ""
+    ) -> Iterator[TrainingEvent]:
         """Train the model in place. The first request of `stop` runs the learning rate down, the second ends
         it at once. `write_sample` gives the text beside each score.
 
@@ -103,15 +103,17 @@ class Training:
             raise
         self.group.broadcast_command(Command.END)
 
-    def loop(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[Event]:
+    def loop(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[TrainingEvent]:
+        """The steps of rank 0, until the steps or the time are up or it is asked to stop."""
         clock = self.clock
         clock.begin_session()
         self.last_report = self.last_state = clock.seconds
         self.next_evaluation = clock.seconds + self.seconds_to_first_evaluation()
         while not clock.over and stop.requests < 2:
-            if stop.requests and not self.stopping:
+            if stop.requests == 1 and not self.stopping:
                 self.stopping = True
                 yield from self.anneal("Stopping", " Ask once more to stop at once.")
+            # One step, in all processes, at the learning rate of this moment.
             now = clock.now
             lr_scale = clock.schedule.get_lr_scale(clock.model_steps, now)
             progress = clock.schedule.progress(now)
@@ -120,6 +122,7 @@ class Training:
             if clock.seconds - self.last_report >= REPORT_SECONDS:
                 yield self.report()
                 self.last_report = clock.seconds
+            # Score the validation split, and keep what a resume needs.
             if self.evaluation_due() and not clock.schedule.done(clock.now):
                 yield from self.evaluate(stop, write_sample)
                 if self.past_its_best and not clock.annealing:
@@ -130,6 +133,7 @@ class Training:
             elif self.state_due():
                 yield self.state()
                 self.last_state = clock.seconds
+        # A last score, unless a stop at once was asked for and there is a score.
         at_once = stop.requests >= 2 and self.best < math.inf
         if not at_once and self.evaluated_step != clock.step:
             yield from self.evaluate(stop, write_sample)
@@ -186,7 +190,7 @@ class Training:
                 case Command.END:
                     return
 
-    def anneal(self, why: str, hint: str = "") -> Iterator[Event]:
+    def anneal(self, why: str, hint: str = "") -> Iterator[TrainingEvent]:
         """Run the learning rate down from now on, if it does not yet. A resume goes on from before that."""
         clock = self.clock
         if not clock.annealing:
@@ -199,7 +203,7 @@ class Training:
 
     # ---- Speed
 
-    def tune(self) -> Iterator[Event]:
+    def tune(self) -> Iterator[TrainingEvent]:
         """Find out how the steps run fastest, and set up all processes for it."""
         s, clock = self.settings, self.clock
         workload = Workload(
@@ -278,7 +282,7 @@ class Training:
 
     # ---- The validation score
 
-    def evaluate(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[Event]:
+    def evaluate(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[TrainingEvent]:
         """Score the weights, and hand them out if they are the best. Nothing comes of it if a stop at once is
         asked for meanwhile and there is a score already."""
         clock = self.clock
