@@ -20,6 +20,7 @@ from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.training.train_state import write_state
+from datasette_nanogpt.web import child
 from datasette_nanogpt.web import worker as worker_module
 from datasette_nanogpt.web.child import NICENESS
 from datasette_nanogpt.web.worker import Worker
@@ -125,6 +126,15 @@ async def test_training_gives_way_to_the_server(home, enqueue, worker):
         assert session.read_text().strip().endswith(f"nice {NICENESS}")
     queue.ask_to_stop(home, run, 2)
     await until(home, run, *OVER)
+
+
+def test_a_child_sets_its_process_up_before_torch_is_imported(home, enqueue, monkeypatch):
+    """Idle threads that spin made a step 8 times as long beside other programs."""
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setattr(child, "give_way", lambda: None)
+    monkeypatch.setattr(child, "do_queued", lambda *_: None)
+    child.main.main([str(enqueue())], standalone_mode=False)
+    assert os.environ["GOMP_SPINCOUNT"] == "2000"
 
 
 async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, worker):

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from llm_nanogpt.errors import NanogptError
+
 from ..events import Evaluation, Event, Finished, Note, Prepared, Speed
 from ..registry.run_log import log
+
+
+@contextmanager
+def logging_failure() -> Iterator[None]:
+    """Log what ends a run before it is done; with its traceback where nobody foresaw it."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit):
+        log.warning("Stopped before the end")
+        raise
+    except BaseException as ex:
+        log.error("Failed: %s", ex, exc_info=not isinstance(ex, NanogptError))
+        raise
 
 
 def log_event(event: Event) -> None:

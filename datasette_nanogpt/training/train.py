@@ -40,7 +40,7 @@ from ..events import (
     TrainState,
 )
 from ..registry.db import run_log_file
-from ..registry.run_log import log, logging_to_file
+from ..registry.run_log import logging_to_file
 from ..registry.runs import Run
 from .check import check
 from .distributed import ProcessGroup, join_process_group
@@ -50,7 +50,7 @@ from .model_folder import ModelFolder, discard_staging, staging_folder
 from .options import TrainOptions
 from .recipe import resolve
 from .resume import reopen
-from .run_log import log_event
+from .run_log import log_event, logging_failure
 from .stages import begin_stage, end_stages, follow, next_stages
 from .trainer import REPORT_SECONDS, Training
 
@@ -91,29 +91,21 @@ def _train_table(
         if not options.sql:  # as the database writes them, whatever was typed
             given["table"] = [table["table"] for table in source["tables"]]
         run = Run(home, name, location(options.database), source["table"], given, queued)
-        # A server's child has a log file from its first line on.
-        with nullcontext() if queued else logging_to_file(run_log_file(home, run.id)):
-            try:
+        try:
+            # A server's child has a log file from its first line on.
+            with nullcontext() if queued else logging_to_file(run_log_file(home, run.id)), logging_failure():
                 status = yield from TableRun(options, run, stop, group).events(home / name, corpus, meta)
-            except BaseException as ex:
-                reason = explain(ex, home, group)
-                record_failure(run, ex, reason)
-                if reason:
-                    raise NanogptError(reason) from ex
-                raise
-            run.end(status)
-
-
-def record_failure(run: Run, ex: BaseException, reason: str | None) -> None:
-    """Note in the registry and in the log how the run failed, or that it was stopped before there was a score
-    to keep."""
-    if isinstance(ex, (KeyboardInterrupt, GeneratorExit)):
-        log.warning("Stopped before the end.")
-        run.end("stopped")
-        return
-    log.error("Failed: %s", reason or ex, exc_info=not isinstance(ex, NanogptError))
-    with suppress(sqlite3.OperationalError):
-        run.end("failed", reason or str(ex))
+        except (KeyboardInterrupt, GeneratorExit):
+            run.end("stopped")
+            raise
+        except BaseException as ex:
+            reason = explain(ex, home, group)
+            with suppress(sqlite3.OperationalError):
+                run.end("failed", reason or str(ex))
+            if reason:
+                raise NanogptError(reason) from ex
+            raise
+        run.end(status)
 
 
 def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:

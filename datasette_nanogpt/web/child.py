@@ -37,7 +37,9 @@ NICENESS = 10  # of 19: how far training gives way to the rest of the machine
 def main(run: int, max_parameters: int | None) -> None:
     """Do what was queued in the browser as RUN."""
     from ..training.lr_schedule import Stop
+    from ..training.process import set_up_process
 
+    set_up_process()  # before torch is imported
     faulthandler.enable()  # a crash in C leaves its traceback in the log
     give_way()
     stop = Stop()
