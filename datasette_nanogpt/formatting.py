@@ -1,4 +1,4 @@
-"""How times and sizes are written, on screen and in the registry."""
+"""How times and sizes are written, on screen and on disk."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> str:
-    """The time as the registry and nanogpt.json have it: UTC, ISO 8601, to the millisecond."""
+    """The time as the registry and nanogpt.json keep it: UTC, ISO 8601, in milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def duration(seconds: float) -> str:
+    """Seconds as 9s, 9m 05s or 1h 9m."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"
 
 
 def text_size(n_bytes: float) -> str:
+    """Bytes as 9.1 kB or 0.12 MB."""
     return f"{n_bytes / 1e6:.2f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"

@@ -1,4 +1,4 @@
-"""How a run is shown: live on a terminal, a plain line per score in a pipe, JSON for machines."""
+"""How a run is shown: live on a terminal, a line for each score in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,48 +8,62 @@ import shutil
 import sys
 import time
 from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 import click
 
-from .events import Busy, Evaluation, Finished, Note, Prepared, Progress, Speed, Step
+from .events import Busy, Evaluation, Event, Finished, Note, Prepared, Progress, Speed, Step
 from .formatting import duration, text_size
 
-LITTLE_TEXT = 100_000  # bytes; a model of fewer gets to 2.2 bits per byte or worse: benchmarks/LOG.md
-BAR_COLUMNS = 12  # of the bar, at least, and the percentage before it
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+LITTLE_TEXT = (
+    100_000  # bytes; with less a model gets to 2.2 bits per byte or worse (LOG.md, "The planner's grid")
+)
+BAR_COLUMNS = 12  # of the bar and the percentage before it, at least
 WAIT_SECONDS = 10  # between lines about the work before training
+EXCERPT_CHARACTERS = 400  # of a sample
 
 
-def display(as_json: bool):
+def display(as_json: bool) -> JsonDisplay:
+    """How to show a run here."""
     if as_json:
         return JsonDisplay()
     return TerminalDisplay() if sys.stderr.isatty() and sys.stdout.isatty() else PlainDisplay()
 
 
 class JsonDisplay:
-    """One object a line, `event` telling its kind."""
+    """One object a line; `event` is the kind of event in lower case."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
-        pass
+    def __exit__(
+        self, kind: type[BaseException] | None, ex: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
-    def event(self, event) -> None:
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+    def event(self, event: Event) -> None:
         click.echo(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}))
 
 
 class PlainDisplay(JsonDisplay):
-    """One line per score, with the last training figures beside it."""
+    """A line for each score, with the last speed and time left."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.last: Step | None = None
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
 
-    def event(self, event) -> None:
+    def event(self, event: Event) -> None:
         match event:
             case Progress():
-                if time.monotonic() - self.told > WAIT_SECONDS:
-                    self.told = time.monotonic()
+                if time.monotonic() - self.last_line > WAIT_SECONDS:
+                    self.last_line = time.monotonic()
                     click.echo(str(event))
             case Prepared():
                 for line in plan_lines(event):
@@ -83,39 +97,41 @@ class PlainDisplay(JsonDisplay):
 class TerminalDisplay(PlainDisplay):
     """A progress bar, with each score and its sample printed above it."""
 
-    bar = None
-    val = ""
+    bar: tqdm | None = None
+    val = ""  # the last score
 
-    def __exit__(self, *_):
+    def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
-    def event(self, event) -> None:
+    def event(self, event: Event) -> None:
+        match event:
+            case Progress():
+                done = min(100.0, 100 * event.done / event.total) if event.total else 0
+                self.move(done, str(event))
+            case Step():
+                self.last = event
+                self.move(100 * event.progress, self.status())
+            case Busy():
+                if self.bar is not None:
+                    self.bar.set_description_str(event.what)
+            case _:
+                self.print_above(event)
+
+    def move(self, percent: float, description: str) -> None:
         from tqdm import tqdm
 
-        if isinstance(event, Progress | Step) and self.bar is None:
-            self.bar = tqdm(
-                total=100,
-                dynamic_ncols=True,
-                leave=False,
-                bar_format="{percentage:3.0f}% {bar} {desc}",
-            )
-        if isinstance(event, Progress):
-            self.bar.n = min(100.0, 100 * event.done / event.total) if event.total else 0
-            self.bar.set_description_str(str(event))
-            return
-        if isinstance(event, Step):
-            self.last = event
-            self.bar.n = 100 * event.progress
-            self.bar.set_description_str(self.status())
-            return
-        if isinstance(event, Busy):
-            if self.bar is not None:
-                self.bar.set_description_str(event.what)
-            return
+        if self.bar is None:
+            form = "{percentage:3.0f}% {bar} {desc}"
+            self.bar = tqdm(total=100, dynamic_ncols=True, leave=False, bar_format=form)
+        self.bar.n = percent
+        self.bar.set_description_str(description)
+
+    def print_above(self, event: Event) -> None:
+        """Print what an event says, above the bar if there is one."""
         if isinstance(event, Prepared):
-            self.__exit__()
+            self.close()
         if self.bar is not None:
             self.bar.clear()
         super().event(event)
@@ -131,13 +147,13 @@ class TerminalDisplay(PlainDisplay):
         return status(self.last, self.val, shutil.get_terminal_size().columns) if self.last else ""
 
     def finish(self, event: Finished) -> None:
-        self.__exit__()
+        self.close()
         for line in closing_lines(event):
             click.echo(line)
 
 
 def status(e: Step, val: str, columns: int) -> str:
-    """What stands beside the bar; on a narrow terminal what matters least is left out."""
+    """The text beside the bar; on a narrow terminal the least important parts are left out."""
     parts = {
         "step": f"step {e.step:,}",
         "loss": f"loss {e.train_loss:.3f}",
@@ -145,84 +161,98 @@ def status(e: Step, val: str, columns: int) -> str:
         "pace": pace(e),
         "left": f"{duration(e.eta)} left",
     }
-    for least in ("pace", "loss", "step", "val"):
+    for least_important in ("pace", "loss", "step", "val"):
         line = "  ".join(filter(None, parts.values()))
         if len(line) + BAR_COLUMNS <= columns:
             return line
-        del parts[least]
+        del parts[least_important]
     return parts["left"]
 
 
 def pace(step: Step) -> str:
-    return f"{step.tokens_per_second:,.0f} tokens/s" + utilisation(step.mfu)
+    return f"{step.tokens_per_second:,.0f} tokens/s" + utilization(step.mfu)
 
 
-def utilisation(mfu: float | None) -> str:
+def utilization(mfu: float | None) -> str:
     return f" ({mfu:.0%} MFU)" if mfu else ""
 
 
 def plan_lines(p: Prepared) -> list[str]:
-    """What is about to happen: the text, the model, the time."""
-    s, c, m = p.source, p.corpus, p.config
+    """What a run is about to do: the text, the model, the time."""
+    resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
+    m, limits = p.config, _limits(p)
+    lines = [
+        *_text_lines(p),
+        f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, context {m.block_size}; "
+        f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}. "
+        "Press Ctrl+C to stop early and keep it.",
+    ]
+    if p.plan_reason and not resumed:
+        lines.append(f"       {p.plan_reason}")
+    if p.replaces:
+        lines.append(
+            f"       Its first score replaces {p.name}: {p.replaces}. To keep that, use another --name."
+        )
+    return lines
+
+
+def _text_lines(p: Prepared) -> list[str]:
+    """The rows, their text and its split."""
+    s, c = p.source, p.corpus
     columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
     notes = [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
     notes += [f"{c['duplicates']:,} duplicates dropped"] if c["duplicates"] else []
-    if alike := c.get("near_duplicates"):
-        split = (
-            "on both sides of the split: the score flatters"
-            if c["near_duplicates_divided"]
-            else "kept together"
+    if near := c.get("near_duplicates"):
+        divided = "on both sides of the split, so the score is too good"
+        notes.append(
+            f"{near:,} near-duplicates {divided if c['near_duplicates_divided'] else 'kept together'}"
         )
-        notes += [f"{alike:,} near-duplicates {split}"]
     notes += ["HTML read as text"] if s["html"] else []
     notes += [f"fetched {s['fetched']}"] if s.get("fetched") else []
-    held = (
-        "the end of each document held out"
-        if c["cut"]
-        else f"{c['val_documents']:,} of {c['documents']:,} documents held out"
-    )
-    limits = [f"{p.settings['max_iters']:,} steps"] if p.settings["max_iters"] else []
-    if p.settings["minutes"]:
-        limits.append(f"{'at most' if limits else 'about'} {duration(p.settings['minutes'] * 60)}")
-    little = (
-        ["       That is little to learn from: expect words and echoes."] if c["bytes"] < LITTLE_TEXT else []
-    )
-    resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
-    return [
+    held_out = f"{c['val_documents']:,} of {c['documents']:,} documents held out"
+    if c["cut"]:
+        held_out = "the end of each document held out"
+    lines = [
         f"Text:  {s['rows']:,} rows of {s['table']} ({columns}), {text_size(c['bytes'])}"
         + (f" ({', '.join(notes)})" if notes else ""),
-        f"       {c['train_tokens'] + c['val_tokens']:,} tokens of {m.vocab_size:,} kinds "
-        f"({p.tokenizer} tokenizer), {held}",
-        *little,
-        f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, "
-        f"context {m.block_size}; on {p.settings['device']} ({p.device_reason}), "
-        f"{', '.join(limits)}{resumed}. Ctrl+C stops early and keeps it.",
-        *([f"       {p.plan_reason}"] if p.plan_reason and not resumed else []),
-        *(
-            [f"       With its first score it replaces {p.name}: {p.replaces}. Another --name keeps it."]
-            if p.replaces
-            else []
-        ),
+        f"       {c['train_tokens'] + c['val_tokens']:,} tokens "
+        f"({p.tokenizer} tokenizer, vocabulary of {p.config.vocab_size:,}), {held_out}",
     ]
+    if c["bytes"] < LITTLE_TEXT:
+        lines.append("       That is little to learn from: expect words and echoes of the rows.")
+    return lines
+
+
+def _limits(p: Prepared) -> str:
+    """How long the run takes."""
+    steps, minutes = p.settings["max_iters"], p.settings["minutes"]
+    limits = [f"{steps:,} steps"] if steps else []
+    limits += [f"{'at most' if limits else 'about'} {duration(minutes * 60)}"] if minutes else []
+    return ", ".join(limits)
 
 
 def closing_lines(f: Finished) -> list[str]:
-    best = "" if f.best_step == f.step else f", the best, of step {f.best_step:,}"
-    reader = "" if f.models == 1 else f" by the last of {f.models} models"
-    spare = f"{duration(f.seconds_left)} to spare. To train on all the same: --resume, with more --minutes."
-    return [
-        "",
-        *(["Stopped early; the same command with --resume goes on."] if f.status == "stopped" else []),
+    """How a run ended, and what to do next."""
+    best = "" if f.best_step == f.step else f", the best, from step {f.best_step:,}"
+    of = "" if f.models == 1 else f" of the last of {f.models} models"
+    lines = [""]
+    if f.status == "stopped":
+        lines.append("Stopped early. To continue, use the same command with --resume.")
+    lines.append(
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
-        f"after {f.step:,} steps in {duration(f.seconds)}{utilisation(f.mfu)}; "
-        f"the text was read {f.epochs:.1f} times{reader}.",
-        *([spare] if f.status == "finished" and f.seconds_left >= 5 else []),
-        f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}",
-        f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}",
-    ]
+        f"after {f.step:,} steps in {duration(f.seconds)}{utilization(f.mfu)}, {f.epochs:.1f} epochs{of}."
+    )
+    if f.status == "finished" and f.seconds_left >= 5:
+        lines.append(
+            f"This took {duration(f.seconds_left)} less than planned. "
+            "To train for longer anyway, use --resume with more --minutes."
+        )
+    lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
+    lines.append(f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}")
+    return lines
 
 
-def excerpt(sample: str, most: int = 400) -> str:
-    """A sample as indented lines."""
-    lines = sample.strip()[:most].splitlines() or ["(an empty sample)"]
+def excerpt(sample: str) -> str:
+    """The beginning of a sample as indented lines."""
+    lines = sample.strip()[:EXCERPT_CHARACTERS].splitlines() or ["(an empty sample)"]
     return "\n".join("    " + line for line in lines)

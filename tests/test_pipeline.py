@@ -343,10 +343,10 @@ def test_what_a_run_replaces_is_told(options, home):
 def test_how_often_the_text_was_read_is_told(options):
     *_, finished = run(replace(options, max_iters=30))
     assert (finished.models, finished.epochs > 0) == (1, True)
-    assert f"; the text was read {finished.epochs:.1f} times." in closing_lines(finished)[-3]
-    assert "17s to spare" in closing_lines(replace(finished, seconds_left=17.0))[-3]
+    assert f", {finished.epochs:.1f} epochs." in closing_lines(finished)[-3]
+    assert "17s less than planned" in closing_lines(replace(finished, seconds_left=17.0))[-3]
     several = closing_lines(replace(finished, models=3, epochs=3.96))
-    assert several[-3].endswith("; the text was read 4.0 times by the last of 3 models.")
+    assert several[-3].endswith(", 4.0 epochs of the last of 3 models.")
 
 
 def test_only_a_full_disk_is_called_full(tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def model_card(meta: dict[str, Any]) -> str:
-    """Markdown for people who meet the folder without having trained it."""
+    """Markdown for people who come across the folder without having trained it. `meta` is nanogpt.json."""
     source, corpus, score, training = (meta[k] for k in ("source", "corpus", "score", "training"))
     columns = " + ".join([*([source["title"]] if source["title"] else []), *source["body"]])
     rows = f"{corpus['documents']:,} of {source['rows']:,} rows"
@@ -23,13 +23,13 @@ pipeline_tag: text-generation
 A GPT of {meta["parameters"]:,} parameters, trained from scratch by datasette-nanogpt on the table
 `{source["table"]}` of `{database}`: {rows}{where}, columns {columns}, {corpus["bytes"]:,} bytes of text.
 
-It continues text in the manner of that table. It does not answer questions, it knows nothing else, and
-it may repeat passages of its rows word for word: share it as you would share the rows.
+It continues text in the style of that table. It knows nothing else and does not answer questions. It may
+repeat passages of its rows word for word: share it as you would share the rows.
 
 | | |
 |---|---|
 | bits per byte on held-out rows | {score["val_bpb"]:.4f} |
-| loss on held-out rows, nats a token | {score["val_loss"]:.4f} |
+| loss on held-out rows, nats per token | {score["val_loss"]:.4f} |
 | held out | {corpus["val_documents"]:,} documents, {corpus["val_bytes"]:,} bytes |
 | vocabulary | {corpus["vocab_size"]:,} tokens ({meta["tokenizer"]}) |
 | best step | {score["step"]:,} |

@@ -107,7 +107,7 @@ def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) 
         matrices = [p for name, p in named.items() if ".layers." in name and p.ndim == 2]
         embedding = named["model.embed_tokens.weight"]
         gains = [p for p in named.values() if p.ndim < 2]
-        rates: list[tuple[float, float, list[Tensor]]]
+        rates: list[tuple[float, float, Sequence[Tensor]]]
         rates = [(EMBEDDING_RATE, EMBEDDING_DECAY, [embedding]), (GAIN_RATE, 0.0, gains)]
         if not model.config.tied:
             rates.append((OUTPUT_RATE, OUTPUT_DECAY, [model.output]))
