@@ -78,6 +78,14 @@ def test_named_files_exist(name):
         assert any((folder / path).exists() for folder in folders), path
 
 
+def test_every_module_is_in_the_tree():
+    tree = PAGES["how-it-works.md"].read_text("utf-8").split("## The files")[1]
+    modules = [
+        path for package in ("datasette_nanogpt", "llm_nanogpt") for path in ROOT.glob(f"{package}/**/*.py")
+    ]
+    assert not [str(path.relative_to(ROOT)) for path in modules if path.name not in tree]
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 180
 
