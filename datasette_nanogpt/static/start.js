@@ -28,10 +28,21 @@ async function update() {
   if (answer.offer && !answer.error) showOffer(answer.offer);
 }
 
+function updateSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(update, 300);
+}
+
+// Whether a field is not as the server sent it: somebody was faster than this script, or the browser remembers a form.
+function isFilledIn({ type, value, defaultValue, checked, defaultChecked, options }) {
+  if (type === "submit") return false;
+  if (type === "radio" || type === "checkbox") return checked !== defaultChecked;
+  if (options) return [...options].some((option) => option.selected !== option.defaultSelected && option.value);
+  return value !== defaultValue;
+}
+
 if (form) {
   byId("again").hidden = true;  // it is for those without JavaScript
-  form.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(update, 300);
-  });
+  form.addEventListener("input", updateSoon);
+  if ([...form.elements].some(isFilledIn)) update();
 }
