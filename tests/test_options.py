@@ -92,11 +92,10 @@ def test_bounds_are_those_of_a_forms_fields():
 def test_wrong_options_and_missing_files_are_told_without_torch(home):
     code = """
 import sys
-from datasette_nanogpt.training.check import check
-from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import TrainOptions, train_table
 from llm_nanogpt.errors import InvalidOptions
 try:
-    check(TrainOptions("nowhere.db", "entry", n_layer=0, name="a/b"))
+    list(train_table(TrainOptions("nowhere.db", "entry", n_layer=0, name="a/b")))
 except InvalidOptions as ex:
     print([p.field for p in ex.problems], "torch" in sys.modules)
 """

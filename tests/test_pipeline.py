@@ -17,7 +17,7 @@ from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Speed
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
-from datasette_nanogpt.training import measure, recipe
+from datasette_nanogpt.training import measure, recipe, table_run
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
@@ -129,7 +129,7 @@ def test_a_run_keeps_a_log_that_its_model_names(options, home):
 
 
 def test_what_is_unforeseen_leaves_its_traceback_in_the_log(options, home, monkeypatch):
-    monkeypatch.setattr(pipeline, "resolve", lambda *_: 1 / 0)
+    monkeypatch.setattr(table_run, "resolve", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(options)
     assert "Traceback" in (home / ".logs" / "run-1.log").read_text("utf-8")
@@ -384,9 +384,9 @@ def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
     run, seen = Run(home, "nanogpt-blog", options.database, "entry", {}), []
     events = [Note("Compiling"), Speed(False, True, 1, None, "compiled")]
     training = SimpleNamespace(run=lambda *_: iter(events), settings=SimpleNamespace(seed=0))
-    table_run = pipeline.TableRun(options, run, Stop(), SINGLE_PROCESS)
-    table_run.folder = SimpleNamespace(tokenizer=None)
-    for _ in table_run.train_stage(training):
+    leading = table_run.TableRun(options, run, Stop(), SINGLE_PROCESS)
+    leading.folder = SimpleNamespace(tokenizer=None)
+    for _ in leading.train_stage(training):
         seen += [row["note"] for row in run.db.execute("select note from runs")]
     assert seen == ["Compiling", None]
 

@@ -1,0 +1,277 @@
+"""A run in the process that leads it: rows to tokens, then model after model, each written as it gets
+better."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.device import choose_device
+from llm_nanogpt.errors import NanogptError
+
+from ..data.corpus import Corpus
+from ..data.prepare import TokenizerChoice, prepare
+from ..events import (
+    BestWeights,
+    Busy,
+    Evaluation,
+    Event,
+    Finished,
+    Note,
+    Prepared,
+    Progress,
+    Speed,
+    Step,
+    TrainState,
+)
+from ..registry.db import run_log_file
+from ..registry.runs import Run
+from .distributed import ProcessGroup
+from .evaluate import sample_writer
+from .lr_schedule import Stop
+from .model_folder import ModelFolder, discard_staging, staging_folder
+from .options import TrainOptions
+from .recipe import resolve
+from .resume import reopen
+from .run_log import log_event
+from .stages import begin_stage, end_stages, next_stages
+from .trainer import REPORT_SECONDS, Training
+
+T = TypeVar("T")
+
+
+class TableRun:
+    """A run in the leading process: it listens to the trainer, writes what is to be kept, and passes on the
+    rest."""
+
+    folder: ModelFolder
+
+    def __init__(self, options: TrainOptions, run: Run, stop: Stop, group: ProcessGroup):
+        self.options, self.run, self.stop, self.group = options, run, stop, group
+        self.device, self.device_reason = choose_device(options.device, group.size)
+        self.sample = ""  # beside the last score
+
+    def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
+        """Everything from the first row to the end; the status it ended with.
+
+        `final` is the place of the model folder. Without a `corpus` the run there is resumed, and `meta` is
+        its nanogpt.json.
+        """
+        discard_staging(final)
+        try:
+            state, replaces = None, None
+            if corpus:
+                replaces = describe_model(final)
+                self.folder = yield from self.prepare(corpus, final)
+            else:
+                self.folder, state = reopen(self.options, meta, final, self.device)
+            self.folder.meta.setdefault("training", {})["log"] = str(
+                run_log_file(final.parent, self.run.id).relative_to(final.parent)
+            )
+            prepared = self.prepared(state, replaces)
+            self.run.update(note="building the model")
+            training = self.begin(state.position.generation if state else 0, state)
+            del state  # which is as big as the model and its optimizers
+            self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
+            log_event(prepared)
+            yield prepared
+            training = yield from self.train_stages(training)
+            finished = self.finish(training)
+            log_event(finished)
+            yield finished
+            return finished.status
+        finally:
+            discard_staging(final)
+
+    def prepare(self, corpus: Corpus, final: Path) -> Generator[Progress, None, ModelFolder]:
+        """Read and tokenize the table, and decide what was left to us."""
+        options, staging = self.options, staging_folder(final)
+        kind = options.tokenizer or "bpe"
+        (staging / "training").mkdir(parents=True)
+        steps = prepare(
+            corpus,
+            staging / "training",
+            final.parent,
+            tokenizer=TokenizerChoice(kind, options.vocab_size),
+            seed=options.seed or 0,
+            cache=not options.no_cache,
+        )
+        tokenizer, counts = yield from self.progress(steps)
+        self.run.update(note="measuring the speed of this machine")
+        why, stages = resolve(options, counts["train_tokens"], tokenizer.n_vocab, self.device)
+        config = stages[0].config
+        tokenizer.save(staging, config.block_size)
+        meta = {
+            "name": options.model_name,
+            "source": corpus.describe(),
+            "corpus": counts,
+            "tokenizer": kind,
+            "plan": why,
+            "options": options.given(),
+        }
+        return ModelFolder(staging, config, stages, tokenizer, meta, final)
+
+    def progress(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+        """Pass on the work before training about as often as training is reported, and return its result.
+
+        It may be asked to stop meanwhile. The registry hears of each part as it begins, so that whoever waits
+        sees that something happens.
+        """
+        last_report, part = time.monotonic(), None
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                return end.value
+            if self.run.stop_requested():
+                raise KeyboardInterrupt
+            due = time.monotonic() - last_report >= REPORT_SECONDS
+            if due or progress.what != part:
+                part = progress.what
+                self.run.update(note=str(progress))
+            if due:
+                last_report = time.monotonic()
+                yield progress
+
+    def prepared(self, state: TrainState | None, replaces: str | None) -> Prepared:
+        meta, (config, settings) = self.folder.meta, self.folder.stages[-1]
+        return Prepared(
+            name=self.folder.final.name,
+            folder=str(self.folder.final),
+            source=meta["source"],
+            corpus=meta["corpus"],
+            config=config,
+            settings=asdict(settings),
+            tokenizer=meta["tokenizer"],
+            device_reason=self.device_reason,
+            plan_reason=meta.get("plan", ""),
+            resumed_from=state.position.step if state else None,
+            replaces=replaces,
+        )
+
+    def begin(self, generation: int, state: TrainState | None) -> Training:
+        """The model of that stage, in all processes."""
+        folder = self.folder
+        return begin_stage(folder.path, folder.stages[generation], folder.meta["corpus"], state, self.group)
+
+    def train_stages(self, training: Training) -> Generator[Event, None, Training]:
+        """Train the models of the run, beginning with this one; the last that was trained."""
+        folder = self.folder
+        while True:
+            generation = training.settings.generation
+            if len(folder.stages) > 1:
+                place = f"model {generation + 1} of {len(folder.stages)}"
+                self.run.update(note=None, model=place)
+                size = f"{training.model.config.parameters / 1e6:.2f}M parameters"
+                why = ", which learns from scratch, from the text and from the model before"
+                yield note(f"Now {place}, {size}{why if training.is_new_student else ''}.")
+            yield from self.train_stage(training)
+            if self.may_replan(training):
+                folder.stages, change = next_stages(
+                    folder.stages, training, folder.meta["corpus"]["train_tokens"]
+                )
+                if change:
+                    yield note(change)
+            if self.is_over(training) or self.stop.requests or generation == len(folder.stages) - 1:
+                end_stages(self.group)
+                return training
+            self.run.update(note="building the next model")
+            folder.write_teacher(training.model)
+            training = self.begin(generation + 1, TrainState({}, training.position))
+            folder.write_state(training.state())
+
+    def train_stage(self, training: Training) -> Iterator[Event]:
+        """Train one model to its end, and write and record what it tells."""
+        run, busy = self.run, False
+        write_sample = sample_writer(self.folder.tokenizer, training.settings.seed)
+        for event in training.run(self.stop, write_sample):
+            # Scores may leave no time for a Step, so the registry is asked after every event.
+            if isinstance(event, BestWeights):
+                self.folder.write_weights(event)
+                continue
+            if isinstance(event, TrainState):
+                self.folder.write_state(event)
+                continue
+            if (busy and not isinstance(event, Busy)) or isinstance(event, Speed):
+                run.update(note=None)
+            busy = isinstance(event, Busy)
+            match event:
+                case Busy():
+                    run.update(note=event.what)
+                case Step():
+                    run.step(event)
+                case Evaluation():
+                    run.evaluation(event)
+                    self.sample = event.sample
+                    self.folder.write_score(event)
+                case Note():
+                    run.update(note=event.text)
+            self.stop.requests = max(self.stop.requests, run.stop_requested())
+            log_event(event)
+            yield event
+
+    def may_replan(self, training: Training) -> bool:
+        """Not where it is over, where steps were asked for, or for nanoGPT's recipe, which is one model."""
+        config, settings = self.folder.stages[-1]
+        steps_asked = self.options.max_iters or self.folder.meta["options"].get("max_iters")
+        planned = settings.minutes and not steps_asked and config.arch != "gpt2"
+        return bool(planned) and not (self.out_of_time(training) or self.stop.requests)
+
+    def out_of_time(self, training: Training) -> bool:
+        return training.clock.seconds >= 60 * (self.folder.stages[-1].settings.minutes or math.inf)
+
+    def is_over(self, training: Training) -> bool:
+        """Whether the time of the run or its steps are used up."""
+        max_iters = self.folder.stages[-1].settings.max_iters
+        return self.out_of_time(training) or training.clock.step >= (max_iters or math.inf)
+
+    def finish(self, training: Training) -> Finished:
+        """Record the end."""
+        folder, clock = self.folder, training.clock
+        status = "stopped" if self.stop.requests and not self.is_over(training) else "finished"
+        folder.write_end(status, clock.step, clock.seconds)
+        self.run.update(progress=1.0, eta=0.0)
+        score = folder.meta["score"]
+        return Finished(
+            status=status,
+            name=folder.final.name,
+            folder=str(folder.final),
+            parameters=folder.config.parameters,
+            step=clock.step,
+            seconds=folder.meta["training"]["seconds"],
+            seconds_left=max(0.0, 60 * (folder.stages[-1].settings.minutes or 0.0) - clock.seconds),
+            val_bpb=score["val_bpb"],
+            val_loss=score["val_loss"],
+            mfu=training.speed.mean_mfu,
+            epochs=training.epochs,
+            models=training.settings.generation + 1,
+            best_step=score["step"],
+            sample=self.sample,
+            prompt=first_words(folder.tokenizer.decode(training.tokens.val[1:30])),
+        )
+
+
+def note(text: str) -> Note:
+    event = Note(text)
+    log_event(event)
+    return event
+
+
+def describe_model(folder: Path) -> str | None:
+    """The model in that folder, which a run would replace; None if there is none."""
+    with suppress(NanogptError):
+        return read_checkpoint(folder).summary
+    return "a folder that does not load" if folder.exists() else None
+
+
+def first_words(text: str) -> str:
+    """Two plain words that a held-out document begins with, to type after `llm -m`."""
+    return " ".join(re.findall(r"[^\W\d_]+", text)[:2])[:40] or "The"
