@@ -1,6 +1,6 @@
-"""Before a run: everything wrong with its options, its table or its folder is found here, told at once.
+"""Before a run: everything wrong with its options, its table or its folder is found here, all at once.
 
-This imports torch only where a GPU is asked for, so that a mistake is told within a second.
+This imports torch only where a GPU is asked for, so that a mistake is reported within a second.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from llm_nanogpt.checkpoint import read_checkpoint, read_safetensors_header, recover
+from llm_nanogpt.checkpoint import read_checkpoint, recover
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
@@ -23,6 +23,7 @@ from ..formatting import duration
 from .distributed import rank_and_size
 from .options import TrainOptions, problems_of
 from .plan import DEFAULT_MINUTES
+from .train_state import read_position
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,13 +127,13 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
         raise NanogptError(
             f"{folder.name} has {batch} windows in a step, which {processes} processes cannot divide evenly"
         )
-    at = _read_position(folder)
+    at = read_position(folder)
     minutes = options.minutes or meta["settings"]["minutes"]
-    iters = max_iters_of_resume(options, meta, at["step"])
-    done_by_time = minutes is not None and at["seconds"] >= minutes * 60
-    if done_by_time or (iters is not None and at["step"] >= iters):
+    iters = max_iters_of_resume(options, meta, at.step)
+    done_by_time = minutes is not None and at.seconds >= minutes * 60
+    if done_by_time or (iters is not None and at.step >= iters):
         raise NanogptError(
-            f"{folder.name} has trained for {duration(at['seconds'])} and {at['step']:,} steps, as planned: "
+            f"{folder.name} has trained for {duration(at.seconds)} and {at.step:,} steps, as planned: "
             f"give a larger --minutes{f' than {minutes:g}' if minutes else ''} or --max-iters to go on"
         )
     return meta
@@ -152,17 +153,6 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
             f"{name} was trained on {theirs['table']} of {theirs['database']}: "
             "name these, or another model with --name"
         )
-
-
-def _read_position(folder: Path) -> dict[str, Any]:
-    """Where a run was when its state was last saved (`step`, `seconds`, ...), without loading the state."""
-    file = folder / "training" / "state.safetensors"
-    try:
-        return json.loads(read_safetensors_header(file)["__metadata__"]["at"])
-    except (OSError, ValueError, LookupError, TypeError) as ex:
-        raise NanogptError(
-            f"{folder.name} cannot be resumed, {file.name} is missing or damaged: train it anew with --force"
-        ) from ex
 
 
 def max_iters_of_resume(options: TrainOptions, meta: dict[str, Any], step: int) -> int | None:

@@ -10,16 +10,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.atomic import write_bytes
+from llm_nanogpt.checkpoint import read_safetensors_header
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.gpt_torch import GPT, build
 
 from ..events import Position, TrainState
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from llm_nanogpt.gpt_torch import GPT
 
 
 def write_state(folder: Path, state: TrainState) -> None:
@@ -39,8 +42,21 @@ def write_state(folder: Path, state: TrainState) -> None:
 def read_state(folder: Path) -> TrainState:
     """What `write_state` wrote. Raises NanogptError when it is missing or damaged."""
     tensors, at = _read(folder, "state")
+    return TrainState(tensors, _position(at))
+
+
+def read_position(folder: Path) -> Position:
+    """The position in it, without reading the tensors or importing torch. Raises the same."""
+    file = folder / "training" / "state.safetensors"
+    try:
+        return _position(json.loads(read_safetensors_header(file)["__metadata__"]["at"]))
+    except (OSError, LookupError, TypeError, ValueError) as ex:
+        raise _damaged(file) from ex
+
+
+def _position(at: Mapping[str, Any]) -> Position:
     start_step, start_seconds = at.get("born", (0, 0.0))
-    position = Position(
+    return Position(
         step=at["step"],
         seconds=at["seconds"],
         best=at["best"],
@@ -49,7 +65,6 @@ def read_state(folder: Path) -> TrainState:
         start_step=start_step,
         start_seconds=start_seconds,
     )
-    return TrainState(tensors, position)
 
 
 def write_teacher(folder: Path, model: GPT) -> None:
@@ -59,6 +74,8 @@ def write_teacher(folder: Path, model: GPT) -> None:
 
 def read_teacher(folder: Path) -> GPT:
     """What `write_teacher` wrote. Raises NanogptError when it is missing or damaged."""
+    from llm_nanogpt.gpt_torch import build
+
     tensors, config = _read(folder, "teacher")
     teacher = build(GPTConfig(**config))
     teacher.load_state_dict(tensors)
@@ -82,7 +99,11 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(file, "pt") as fp:
             return {k: fp.get_tensor(k) for k in fp.keys()}, json.loads(fp.metadata()["at"])  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as ex:
-        raise NanogptError(
-            f"{folder.name} cannot be resumed, {file.name} is missing or damaged: "
-            "train it again from the start with --force"
-        ) from ex
+        raise _damaged(file) from ex
+
+
+def _damaged(file: Path) -> NanogptError:
+    return NanogptError(
+        f"{file.parent.parent.name} cannot be resumed, {file.name} is missing or damaged: "
+        "train it again from the start with --force"
+    )
