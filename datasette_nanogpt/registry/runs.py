@@ -111,6 +111,7 @@ def delete_run(home: Path, run: int) -> None:
 def delete_runs(home: Path, where: str, values: Sequence[Any]) -> int:
     """Delete the runs that meet an SQL condition and are not under way. Returns how many there were."""
     with registry(home) as db:
+        db.execute("begin immediate")  # a server must not start one of them in between
         rows = db.execute(
             f"select id from runs where ({where}) and status not in (?, ?)", [*values, *UNDER_WAY]
         )
