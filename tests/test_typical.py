@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+import llm.cli
 import pytest
 import sqlite_utils
 from click.testing import CliRunner
@@ -25,7 +26,6 @@ from datasette_nanogpt.web import score_rows
 from datasette_nanogpt.web.child import do_queued
 from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
-from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.score import score
 
@@ -205,13 +205,9 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
 
 
 async def test_figures_go_with_their_model(datasette, home):
-    from click.testing import CliRunner
-
-    from llm_nanogpt.commands import nanogpt
-
     await ask(datasette, "entry")
     run = do(home)["id"]
-    assert CliRunner().invoke(nanogpt, ["remove", "m0", "-y"]).exit_code == 0
+    assert CliRunner().invoke(llm.cli.cli, ["nanogpt", "remove", "m0", "-y"]).exit_code == 0
     with registry(home) as db:
         assert db.execute("select count(*) from scores").fetchone()[0] == 0
     assert not find_runs(home, "id = ?", run)
@@ -370,15 +366,15 @@ def test_rows_without_an_address():
 
 
 def test_the_terminal_tells_which_rows_were_held_out(home, database):
-    command = ["score", "m0", "--db", str(database), "--table", "entry"]
-    result = CliRunner().invoke(nanogpt, command, catch_exceptions=False)
+    command = ["nanogpt", "score", "m0", "--db", str(database), "--table", "entry"]
+    result = CliRunner().invoke(llm.cli.cli, command, catch_exceptions=False)
     said = dict(line.split(" rows ", 1) for line in result.stderr.splitlines())
     assert sorted(said.values()) == ["held out in training", "it was trained on, which flatters"]
     assert result.stdout.splitlines()[0] == "bits/byte  seen      id  text"
-    lines = CliRunner().invoke(nanogpt, [*command, "--jsonl"]).stdout.splitlines()
+    lines = CliRunner().invoke(llm.cli.cli, [*command, "--jsonl"]).stdout.splitlines()
     held = {row["id"]: row for row in map(json.loads, lines) if row["seen"] == "held out"}
     meta = read_checkpoint(home / "m0").meta
     assert len(held) == meta["corpus"]["val_documents"]
-    CliRunner().invoke(nanogpt, [*command, "--save-table", "scores"], catch_exceptions=False)
+    CliRunner().invoke(llm.cli.cli, [*command, "--save-table", "scores"], catch_exceptions=False)
     saved = sqlite_utils.Database(database)["scores"]
     assert {row["id"] for row in saved.rows_where("seen = 'held out'")} == held.keys()
