@@ -2,7 +2,7 @@
 import { Chart } from "./chart.js";
 
 const EVERY = 1000, HIDDEN = 10000;  // milliseconds between questions, and in a tab that nobody looks at
-const SLOWEST = 8;  // times as long is the wait at most, while the server does not answer
+const MAX_SLOWDOWN = 8;  // how many times longer the wait becomes while the server does not answer
 
 const byId = (id) => document.getElementById(id);
 const address = location.pathname.replace(/\/$/, "") + ".json";
@@ -77,7 +77,7 @@ function replacePart(id, part) {
 }
 
 // What is new since the last answer; null if this run may no longer be seen.
-async function fetchNews() {
+async function fetchAnswer() {
   const question = new URLSearchParams({ ...(axes && { extent: axes.extent }), after: next });
   const response = await fetch(`${address}?${question}`, { cache: "no-store" });
   if (response.status === 404 || response.status === 403) return null;
@@ -90,7 +90,7 @@ async function ask() {
   clearTimeout(timer);
   asking = true;
   try {
-    const answer = await fetchNews();
+    const answer = await fetchAnswer();
     if (!answer) {
       showConnection("This run was deleted, or you may no longer see it.");
       return;
@@ -104,7 +104,7 @@ async function ask() {
   } finally {
     asking = false;
   }
-  if (!run.over) timer = setTimeout(ask, (document.hidden ? HIDDEN : EVERY) * Math.min(2 ** failures, SLOWEST));
+  if (!run.over) timer = setTimeout(ask, (document.hidden ? HIDDEN : EVERY) * Math.min(2 ** failures, MAX_SLOWDOWN));
 }
 
 function askNow() {

@@ -1,4 +1,4 @@
-"""Runs as the pages show them: what is told of one, and which ones somebody may see."""
+"""Runs as the pages show them: what they say about a run, and which runs somebody may see."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     if run["tokens_per_second"] and not over:
         pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
     if run["memory"] and not over:
-        pace.append(f"{run['memory'] / 1e6:,.0f} MB of memory at most")
+        pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
     if run["eta"] and not over:
         pace.append(f"about {duration(run['eta'])} left")
     words = ", ".join(pace)
