@@ -1,0 +1,60 @@
+"""Front matter: its title is kept, and the rest of it is not text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasette_nanogpt.data.front_matter import split_front_matter
+
+
+@pytest.mark.parametrize(
+    ("block", "title"),
+    [
+        ("---\ntitle: A walk\ndate: 2020-01-01\n---\n", "A walk"),
+        (
+            '---\nlayout: post\ntitle: "Why: \\"this\\" works"\ntags:\n  - a\n  - b\n---\n',
+            'Why: "this" works',
+        ),
+        ("---\ntitle: 'It''s me'\n# a comment\n---\n", "It's me"),
+        ("---\ntitle: >-\n  A long\n  title\nauthor: {name: x}\n...\n", "A long title"),
+        ("---\ntitle: Plain # with a comment\n---\n", "Plain"),
+        ("---\r\ntitle: Windows\r\n---\r\n", "Windows"),
+        ("\ufeff---\ntitle: शीर्षक\n---\n", "शीर्षक"),
+        ('+++\ntitle = "Hugo"\ndate = 2020-01-01\n[extra]\nx = 1\n+++\n', "Hugo"),
+        ("---\ndate: 2020-01-01\ntags: [a, b]\n---\n", None),
+        ("---\ntitle:\n---\n", None),
+        ("---\nsummary: |\n  One: line.\n\n  Another.\ntitle: Below\n---\n", "Below"),
+    ],
+)
+def test_front_matter(block, title):
+    assert split_front_matter(block + "\nThe text.\n\n---\n\nMore.") == (title, "\nThe text.\n\n---\n\nMore.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\n\nProse between two rules.\n\n---\n\nmore",
+        "---\nWell, he said: no.\n---\n",
+        "A title\n---\nkey: value\n---\n",
+        "---\ntitle: never closed\n",
+        "+++\nplus plus plus\n+++\n",
+        "---",
+        "---\n---\ntext",
+    ],
+)
+def test_rules_are_no_front_matter(text):
+    assert split_front_matter(text) == (None, text)
+
+
+@given(st.text())
+def test_nothing_below_the_block_is_lost(text):
+    assert (
+        split_front_matter("---\ntitle: x\n---\n" + text)[1] == text.replace("\r\n", "\n")
+        or "\r\n" not in text
+    )
+
+
+@given(st.text(st.sampled_from("-+\n:= ab")))
+def test_any_text(text):
+    _, rest = split_front_matter(text)
+    assert text.replace("\r\n", "\n").endswith(rest)
