@@ -27,6 +27,13 @@ _ITEM = re.compile(
 )
 # Below these keys is how a text looks or where it leads to, or a copy of what was read before.
 _NO_TEXT = """
+marks markDefs markups entityMap inlineStyleRanges entityRanges styles innerContent tunes annotations type
+_type nodeType blockName object id _id _key key uuid url href src uri link style class className format mode
+direction lang language locale version icon image file slug rel target theme layout align textAlign alignment
+color textColor backgroundColor background listItem embed provider mimeType tag
+"""
+# Words of the names of keys whose strings are text, whatever they look like.
+_TEXT = """
 text title subtitle heading headline subheading caption alt quote cite citation description summary html
 markdown code message question answer intro introduction lead paragraph content body author
 """
