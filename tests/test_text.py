@@ -137,3 +137,31 @@ def test_elements_that_never_end(unit):
 def test_many_elements_that_end_are_not_cut():
     items = "".join(f"<li><div>{i}</div>" for i in range(2000))
     assert html_to_text(f"<ol>{items}</ol>").endswith("\n2000. 1999")
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        # WordPress' classic editor, Textile, markdown with tags
+        (
+            "One.\n\nTwo <em>words</em>.\n\n<h2>Part</h2>\n\nThree\nlines.",
+            "One.\n\nTwo words.\n\nPart\n\nThree\nlines.",
+        ),
+        ("One.\n\n<strong>Two.</strong>\n\n<img alt='A boat'>\n\nThree.", "One.\n\nTwo.\n\nA boat\n\nThree."),
+        ("a\r\n\r\nb <i>c</i>", "a\n\nb c"),
+        ("a\n \n\t\n\n\nb <i>c</i>", "a\n\nb c"),
+        ("Roses <b>are</b> red,\nviolets are blue", "Roses are red,\nviolets are blue"),
+        ("One.\n\n<blockquote>Said\n\ntwice</blockquote>\n\nTwo.", "One.\n\nSaid\n\ntwice\n\nTwo."),
+        ("One.\n\n<ul>\n\n<li>a\n\nb</li>\n\n<li>c</li>\n\n</ul>\n\nTwo.", "One.\n\n- a b\n- c\n\nTwo."),
+        ("One.\n\n<pre>x\n\ny</pre>\n\nTwo.", "One.\n\nx\n\ny\n\nTwo."),
+        ("<div>One.\n\nTwo.</div>\n\n<div>Three</div>\n\nFour <i>x</i>", "One.\n\nTwo.\nThree\n\nFour x"),
+        ("<p style='x'>One.</p>\nTwo\nwrapped.\n\nThree.", "One.\n\nTwo wrapped.\n\nThree."),
+        # HTML, in which lines of the source mean nothing
+        ("<p>One\n\ntwo</p>\n\n\n<p>three\nfour</p>", "One two\n\nthree four"),
+        ("<div>one</div>\n\n<div>two</div>", "one\ntwo"),
+        ("<table>\n\n<tr>\n\n<td>a\n\nb</td>\n\n<td>c</td></tr></table>", "a b | c"),
+        ("<div>\n\n  <h1>T</h1>\n\n  <div>x\ny</div>\n\n</div>", "T\n\nx y"),
+    ],
+)
+def test_blank_lines_between_texts_are_paragraphs(html, text):
+    assert html_to_text(html) == text

@@ -1,4 +1,4 @@
-"""Which columns of a table are the title and the text, and which of them hold HTML."""
+"""Which columns of a table are the title and the text, and what kind of text is in them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..hookspecs import document_hook
-from .html import looks_like_html
 from .sqlite import find_name, list_names, quote, unique_columns
+from .text_kinds import SAMPLE_CHARS as TEXT_CHARS
+from .text_kinds import TextKind, kind_of
 
 # How titles and texts are usually named, best guess first; the case of letters does not matter. To add a
 # guess, add its name here, and a row to `test_columns_are_found` in tests/test_source.py.
@@ -20,8 +21,9 @@ COLUMN_GUESSES = {
     "title": ("title", "name", "headline", "subject"),
     "body": ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message"),
 }
-# Read to choose columns and to recognise HTML: so many rows, and characters of each value.
+# Read to choose columns: so many rows, and characters of each value.
 SAMPLE_ROWS, SAMPLE_CHARS = 100, 5_000
+JSON_CHARS = 200_000  # of a value of JSON, which cannot be recognised by its beginning
 
 
 class NoTextError(InvalidOptions):
@@ -131,17 +133,14 @@ def _prose_lengths(db: sqlite3.Connection, relation: Relation) -> dict[str, floa
     return lengths
 
 
-def is_html_column(db: sqlite3.Connection, column: str, from_sql: str) -> bool:
-    """Whether most of a column's values with a `<` in them look like HTML, in a sample.
-
-    The column decides, not the row: in HTML a short row may have only inline tags or entities,
-    and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
-    """
+def kind_of_column(
+    db: sqlite3.Connection, column: str, from_sql: str, text_format: str | None = None
+) -> TextKind:
+    """What kind of text a column has, by a sample. `text_format` is what somebody said, see `kind_of`."""
     name = quote(column)
+    length = f"case when ltrim({name}) glob '[[{{]*' then {JSON_CHARS} else {TEXT_CHARS} end"
     values = db.execute(
-        f"select substr({name}, 1, {SAMPLE_CHARS}) from "
-        f"(select {name} from {from_sql}) where typeof({name}) = 'text' "
-        f"limit {SAMPLE_ROWS}"
+        f"select substr({name}, 1, {length}) "
+        f"from (select {name} from {from_sql}) where typeof({name}) = 'text' limit {SAMPLE_ROWS}"
     )
-    votes = [looks_like_html(text) for (text,) in values if isinstance(text, str) and "<" in text]
-    return sum(votes) * 2 > len(votes)
+    return kind_of([value for (value,) in values if isinstance(value, str)], text_format)

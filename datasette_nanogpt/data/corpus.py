@@ -53,7 +53,11 @@ class Corpus:
         blake, total = hashlib.blake2b(digest_size=16), 0
         for source in self.sources:
             values, size = source.digest()
-            reading = (source.text_columns, sorted(source.html_columns), bool(source.title))
+            reading = (
+                source.text_columns,
+                [source.kinds[c] for c in source.text_columns],
+                bool(source.title),
+            )
             blake.update(values + repr(reading).encode())
             total += size
         return blake.hexdigest(), total
@@ -76,6 +80,7 @@ class Corpus:
                     "title": source.title,
                     "body": list(source.body),
                     "html": sorted(source.html_columns),
+                    "kinds": {column: kind.as_json() for column, kind in source.kinds.items()},
                     "rows": source.row_count,
                     "skipped": dict(source.skipped),
                 }

@@ -6,23 +6,26 @@ import re
 from collections.abc import Iterable, Iterator
 
 # NUL and its kin, the byte order mark and halves of surrogate pairs: nothing a model should write.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufeff\ud800-\udfff]")
+# Line breaks of other systems, and the end of a page; then separators of fields and records (those of Anki's
+# cards among them), and of paragraphs.
+_LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028]")
+_PARAGRAPH_BREAK = re.compile("\n*[\x1c-\x1f\u2029][\n\x1c-\x1f\u2029]*")
 
 
 def join_document(title: str | None, bodies: Iterable[str]) -> str:
     """Title, blank line, bodies separated by blank lines; "" where there is no text at all.
 
-    Line ends become `\\n` and control characters are dropped. The first line of a body keeps its indent.
+    Breaks become `\\n` and control characters are dropped. The first line of a body keeps its indent.
     """
     bodies = (clean_text(body).strip("\n").rstrip() for body in bodies)
     return "\n\n".join(part for part in (" ".join(clean_text(title or "").split()), *bodies) if part)
 
 
 def clean_text(text: str) -> str:
-    """`text` with `\\n` for every line end and without control characters."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("", text)
+    """`text` with `\\n` for every line end, two for separators, and without control characters."""
+    text = _LINE_BREAK.sub("\n", text)
+    return _CONTROL.sub("", _PARAGRAPH_BREAK.sub("\n\n", text))
 
 
 def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:

@@ -33,6 +33,10 @@ _NOT_NESTED_TAGS = frozenset(_UNCLOSED_TAGS.split())
 _LIST_TAGS = frozenset(["ul", "ol", "menu", "dir"])
 _VERBATIM_TAGS = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 
+# In these, as outside all elements, a blank line of the source may end a paragraph.
+_CONTAINERS = "html body div blockquote section article main header footer aside details center fieldset form"
+_CLOSED_TAGS = frozenset([*_GAP, "td", "th"]) - frozenset(_CONTAINERS.split())
+
 SAMPLE_CHARS = 20_000  # that are looked at to recognise HTML
 MAX_DEPTH = 500  # elements open at once; the time to parse, and to write, grows with the square of this
 
@@ -45,6 +49,25 @@ _CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILIN
 _MARKDOWN = re.compile(
     r"^ {0,3}(?:```|~~~|#{1,6} |[-*+] |\d+[.)] |> |\|)|\]\(|\*\*\w|`[^`\n]+`", re.MULTILINE
 )
+_INLINE = "a|abbr|b|big|cite|code|del|em|font|i|ins|q|s|small|span|strike|strong|sub|sup|u"
+_INLINE_PAIR = re.compile(rf"<({_INLINE})(?:\s[^<>]*)?>[^<]{{1,500}}</\1>|<img\s[^<>]*>", re.IGNORECASE)
+_P_TAG = re.compile(r"<p[\s>]", re.IGNORECASE)
+# A blank line that stands between text and text, as far as tags tell.
+_BLANK_LINE = re.compile(
+    rf"(?:[^>\s]|</(?:{_INLINE})>)[^\S\n]*\n[^\S\n]*\n\s*(?:[^<\s]|<(?:{_INLINE}|img)[\s>])", re.IGNORECASE
+)
+_LINE_ENDS = re.compile(r"(\s*\n\s*)")
+
+
+def looks_like_markdown(text: str) -> bool:
+    """Whether `text` has headings, lists, links, emphasis or code as markdown has them."""
+    return bool(_MARKDOWN.search(text[:SAMPLE_CHARS]))
+
+
+def has_inline_tags(text: str) -> bool:
+    """Whether `text` has links, emphasis or images as HTML, and nothing of markdown."""
+    text = text[:SAMPLE_CHARS]
+    return bool(_INLINE_PAIR.search(_CODE.sub("", text))) and not looks_like_markdown(text)
 
 
 def looks_like_html(text: str) -> bool:
@@ -64,12 +87,16 @@ def html_to_text(html: str) -> str:
     """The readable text of `html`: blocks on their own lines, `<pre>` exactly as it is.
 
     Links keep their text, images their alt text; list items get `-` or their number, table
-    cells are separated by ` | `. Text without any tag keeps its lines; only entities are decoded.
-    Never fails: every string has a parse as HTML.
+    cells are separated by ` | `. Text without any tag keeps its lines; only entities are decoded. A blank
+    line between texts ends a paragraph, as in the old editor of WordPress and in Textile; where there are no
+    paragraphs but these, single lines are kept, too. Never fails: every string has a parse as HTML.
     """
+    html = html.replace("\r\n", "\n").replace("\r", "\n")
     if not _ANY_TAG.search(html):
         return unescape(html).replace("\xa0", " ").strip()
-    return "\n".join(filter(None, map(_parse, _pieces(html))))
+    has_lines = not re.search(_BLOCK_TAG, html, re.IGNORECASE) or bool(_BLANK_LINE.search(html))
+    keep_lines = has_lines and not _P_TAG.search(html)
+    return "\n".join(filter(None, (_parse(piece, keep_lines) for piece in _pieces(html))))
 
 
 def _pieces(html: str) -> Iterator[str]:
@@ -93,11 +120,11 @@ def _pieces(html: str) -> Iterator[str]:
     yield html[start:]
 
 
-def _parse(html: str) -> str:
+def _parse(html: str, keep_lines: bool) -> str:
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(html.encode("utf-8", "replace"))
-    writer = _Writer()
+    writer = _Writer(keep_lines)
     node = tree.body or tree.root
     above: list[tuple[str, LexborNode]] = []  # the elements we are in; a loop, as nesting may be of any depth
     while node is not None:
@@ -123,9 +150,12 @@ def _parse(html: str) -> str:
 class _Writer:
     """Collects text. A gap, a space or a marker is written once text follows it, never before."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_lines: bool) -> None:
+        self.keep_lines = keep_lines  # single ones of the source; blank ones always are
         self.parts: list[str] = []
         self.gap = 0  # newlines due
+        self.source_gap = 0  # newlines due if text follows: those of the source
+        self.closed = 0  # depth of elements in which those do not count
         self.space = False  # a space due, unless at the start of a line
         self.marker: str | None = None  # bullet or cell border due; voids gaps until its text
         self.lists: list[int | None] = []  # the lists we are in: next number, None if bulleted
@@ -141,14 +171,19 @@ class _Writer:
             self._start()
             self.parts.append(text)
             return
-        words = text.split()
-        self.space |= text[:1].isspace()
-        if words:
-            self._start()
-            self.parts.append(" ".join(words))
-            self.space = text[-1].isspace()
+        for part in [text] if self.closed or "\n" not in text else _LINE_ENDS.split(text):
+            words = part.split()
+            self.space |= part[:1].isspace()
+            if words:
+                self._start()
+                self.parts.append(" ".join(words))
+                self.space = part[-1].isspace()
+            elif not self.closed and (lines := part.count("\n")) > (not self.keep_lines):
+                self.source_gap = max(self.source_gap, min(lines, 2))
 
     def _start(self) -> None:
+        if self.source_gap:
+            self._break(self.source_gap)
         line_start = self.gap or not self.parts
         if self.gap and self.parts:
             self.parts.append("\n" * self.gap)
@@ -159,7 +194,7 @@ class _Writer:
             self.parts.append(self.marker)
         elif self.space and not line_start:
             self.parts.append(" ")
-        self.gap, self.space, self.marker = 0, False, None
+        self.gap, self.source_gap, self.space, self.marker = 0, 0, False, None
 
     def _break(self, newlines: int) -> None:
         self.space = False
@@ -169,10 +204,14 @@ class _Writer:
     def _break_around(self, tag: str) -> None:
         if newlines := _GAP.get(tag):
             self._break(1 if self.lists and tag in _LIST_TAGS else newlines)
+            self.source_gap = 0
 
     def enter(self, tag: str, node: LexborNode) -> bool:
         """Begin an element; False where its children are not wanted and it needs no `leave`."""
+        if self.source_gap and not self.gap and tag in _GAP:
+            self._break(self.source_gap)
         self._break_around(tag)
+        self.closed += tag in _CLOSED_TAGS
         if tag in _VERBATIM_TAGS:
             self.verbatim += 1
         elif tag in _LIST_TAGS:
@@ -207,6 +246,7 @@ class _Writer:
         return True
 
     def leave(self, tag: str) -> None:
+        self.closed -= tag in _CLOSED_TAGS
         if tag in _VERBATIM_TAGS:
             self.verbatim -= 1
             while self.parts and self.parts[-1].endswith("\n"):

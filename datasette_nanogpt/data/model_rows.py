@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.checkpoint import Checkpoint
 
 from .source import ALL_ROWS, Selection, Source, open_source
+from .text_kinds import TextKind
 
 if TYPE_CHECKING:
     from llm_nanogpt.loading import OpenedModel
@@ -36,9 +37,17 @@ def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Sele
         if known.get("table") == table and selection.title is None and not selection.body:
             same_columns = replace(selection, title=known["title"] or "", body=known["body"])
             source = open_source(database, table, same_columns)
-            # Which columns held HTML then is not for a sample of other rows to decide.
-            return replace(source, html_columns=frozenset(known.get("html") or ()))
+            # What kinds of text the columns had then is not for a sample of other rows to decide.
+            return replace(source, kinds=source.kinds | _kinds(known))
     return open_source(database, table, selection)
+
+
+def _kinds(known: Mapping[str, Any]) -> dict[str, TextKind]:
+    """How the columns of a table were read. Older models only know which ones held HTML."""
+    if "kinds" in known:
+        return {column: TextKind(**kind) for column, kind in known["kinds"].items()}
+    html = known.get("html") or ()
+    return {column: TextKind("html" if column in html else "plain") for column in known["body"]}
 
 
 def score_each_row(opened: OpenedModel, source: Source) -> Iterator[ScoredRow]:

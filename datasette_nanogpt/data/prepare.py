@@ -35,7 +35,7 @@ from .split import Split, split_documents
 from .token_files import open_tokens, token_dtype, write_tokens
 
 T = TypeVar("T")
-FORMAT = 2  # of the cache, and of all that decides what is in it: a change here makes old entries useless
+FORMAT = 3  # of the cache, and of all that decides what is in it: a change here makes old entries useless
 CACHE_DAYS = 30  # since an entry was last used
 SPARE_BYTES = 50_000_000  # of disk, for the model and for what else the disk is used for
 # Bytes of text that a vocabulary needs for each of its tokens, to learn them all: a bigger one needs more

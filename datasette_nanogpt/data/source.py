@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from pluggy import HookCaller
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..hookspecs import document_hook
-from .columns import Relation, choose_columns, is_html_column, missing_columns
+from .columns import Relation, choose_columns, kind_of_column, missing_columns
 from .documents import join_document
-from .html import html_to_text
 from .sqlite import (
     NotUTF8,
     column_names,
@@ -33,6 +31,7 @@ from .sqlite import (
     primary_key,
     quote,
 )
+from .text_kinds import TextKind, documents_of, read_text, read_title
 
 QUERY = "query"  # the name that stands for a table's when the rows are those of a query
 Value = str | int | float | bytes | None  # of one column of a row
@@ -45,13 +44,14 @@ class Selection:
 
     `title` and `body` name columns; where they do not, columns are guessed from a sample of the rows.
     `title=""` means no title. `where` is an SQL condition; `sql` is a query whose rows are read instead of a
-    table's.
+    table's. `text` is how the body is read, one of TEXT_FORMATS; None: as the sample tells.
     """
 
     title: str | None = None
     body: Sequence[str] = ()
     where: str | None = None
     sql: str | None = None
+    text: str | None = None
 
 
 ALL_ROWS = Selection()
@@ -62,7 +62,7 @@ class Source:
     """The rows of one table or query that will be trained on, and how they are read.
 
     `skipped` counts rows by the reason why `documents()` left them out: after a whole pass,
-    documents + skipped == rows.
+    documents + skipped == rows, unless markers in a row make several documents of it.
     """
 
     database: Path  # absolute
@@ -70,7 +70,7 @@ class Source:
     columns: tuple[str, ...]  # all of the table's
     title: str | None
     body: tuple[str, ...]
-    html_columns: frozenset[str]  # the columns of `body` that hold HTML
+    kinds: dict[str, TextKind]  # how each of `text_columns` is read
     row_count: int
     from_sql: str  # what stands after `from`
     order_by: str  # SQL, "" for the order in which SQLite yields them
@@ -81,6 +81,11 @@ class Source:
     def text_columns(self) -> list[str]:
         """The columns that become text: the title, if there is one, and the body."""
         return [*([self.title] if self.title else []), *self.body]
+
+    @property
+    def html_columns(self) -> frozenset[str]:
+        """The columns of `body` that hold HTML."""
+        return frozenset(column for column in self.body if self.kinds[column].format == "html")
 
     def documents(self) -> Iterator[str]:
         """Stream one document per row that has text, always in the same order.
@@ -125,7 +130,9 @@ class Source:
                 row = None
                 if len(values) == len(self.keys):
                     row = db.execute(f"{select} where {condition}", values).fetchone()
-                yield self._document(hook, dict(zip(columns, row, strict=True))) if row else None
+                yield (
+                    "\n\n".join(self._documents(hook, dict(zip(columns, row, strict=True)))) if row else None
+                )
 
     def digest(self) -> tuple[bytes, int]:
         """A hash of all values that `documents()` reads, in order, and how many bytes they have."""
@@ -144,15 +151,16 @@ class Source:
         return blake.digest(), size
 
     def _read(self, keys: Sequence[str]) -> Iterator[tuple[Sequence[Any], str]]:
-        """The values of `keys` and the document of every row that has text."""
+        """The values of `keys` and the document of every row that has text; more than one where markers
+        stand between them."""
         self.skipped.clear()
         hook = document_hook()
         columns = self._columns_to_read(hook)
         with connect(self.database) as db:
             for values in db.execute(self._select([*keys, *columns])):
                 row = dict(zip(columns, values[len(keys) :], strict=True))
-                if text := self._document(hook, row):
-                    yield values[: len(keys)], text
+                for document in self._documents(hook, row):
+                    yield values[: len(keys)], document
 
     def _columns_to_read(self, hook: HookCaller | None) -> list[str]:
         return list(self.columns) if hook else self.text_columns
@@ -160,10 +168,12 @@ class Source:
     def _select(self, columns: Sequence[str]) -> str:
         return f"select {', '.join(map(quote, columns)) or 'null'} from {self.from_sql} {self.order_by}"
 
-    def _document(self, hook: HookCaller | None, row: Mapping[str, Value]) -> str:
-        """The document of a row, "" where it is left out, which is counted."""
+    def _documents(self, hook: HookCaller | None, row: Mapping[str, Value]) -> list[str]:
+        """The documents of a row, none where it is left out, which is counted."""
         text = self._document_of_plugin(hook, row) if hook else None
-        return self._title_and_body([row[column] for column in self.text_columns]) if text is None else text
+        if text is None:
+            return self._title_and_body([row[column] for column in self.text_columns])
+        return [text] if text else []
 
     def _document_of_plugin(self, hook: HookCaller, row: Mapping[str, Value]) -> str | None:
         """The plugin's document of a row, "" if it is left out, None if the plugin has no opinion."""
@@ -178,28 +188,34 @@ class Source:
                 "A plugin's nanogpt_document() must return a str, False or None, "
                 f"not {type(answer).__name__}."
             )
-        return self._count_empty(join_document(None, [answer]))
+        return next(iter(self._count_empty([join_document(None, [answer])])), "")
 
-    def _title_and_body(self, values: list[Value]) -> str:
+    def _title_and_body(self, values: list[Value]) -> list[str]:
         undecoded = next((value for value in values if isinstance(value, bytes)), None)
         if undecoded is not None:
             # Half a row would teach titles without texts.
             self.skipped["not UTF-8" if isinstance(undecoded, NotUTF8) else "BLOB"] += 1
-            return ""
-        texts = ["" if value is None else str(value) for value in values]
-        title = texts.pop(0) if self.title else None
-        if title and self.html_columns:
-            title = unescape(title)
-        bodies = [
-            html_to_text(text) if column in self.html_columns else text
-            for column, text in zip(self.body, texts, strict=True)
-        ]
-        return self._count_empty(join_document(title, bodies))
+            return []
+        values = ["" if value is None else str(value) for value in values]
+        title = None
+        if self.title:
+            has_entities = self.kinds[self.title].entities or bool(self.html_columns)
+            title = read_title(values.pop(0), entities=has_entities)
+        bodies: list[str] = []
+        others: list[str] = []  # documents after a marker
+        for column, value in zip(self.body, values, strict=True):
+            text = read_text(value, self.kinds[column])
+            title = title or text.title
+            first, *rest = documents_of(text.text, self.kinds[column]) or [""]
+            bodies.append(first)
+            others += rest
+        return self._count_empty([join_document(title, bodies), *(join_document(None, [o]) for o in others)])
 
-    def _count_empty(self, text: str) -> str:
-        if not text:
+    def _count_empty(self, documents: Sequence[str]) -> list[str]:
+        documents = [document for document in documents if document]
+        if not documents:
             self.skipped["no text"] += 1
-        return text
+        return documents
 
 
 def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> Source:
@@ -223,9 +239,11 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         relation = Relation(table, description, columns, from_sql)
         row_count = _count_rows(db, relation, sql, where)
         title, body = choose_columns(db, relation, selection.title, selection.body)
-        html_columns = frozenset(column for column in body if is_html_column(db, column, from_sql))
+        kinds = {column: kind_of_column(db, column, from_sql, selection.text) for column in body}
+        if title:
+            kinds = {title: kind_of_column(db, title, from_sql), **kinds}
         order, keys = ("", ()) if sql is not None else (order_by(db, table), primary_key(db, table))
-    return Source(path, table, columns, title, body, html_columns, row_count, from_sql, order, keys)
+    return Source(path, table, columns, title, body, kinds, row_count, from_sql, order, keys)
 
 
 def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:

@@ -1,0 +1,213 @@
+"""What kind of text a column has, by a sample of its values, and how such a value becomes plain text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from html import unescape
+from html.entities import html5
+from typing import Any, NamedTuple
+
+from .front_matter import split_front_matter
+from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
+from .json_blocks import read_blocks
+from .mail import decode_quoted_printable, decode_words, is_quoted_printable
+from .markers import has_markers, split_at_markers
+
+TEXT_FORMATS = ("plain", "html", "markdown")  # what somebody can say of all columns
+SAMPLE_CHARS = 20_000  # of a value of the sample are looked at, but for JSON, which is whole or nothing
+MIN_FRACTION = 0.5  # of the values are of a kind, if the column is
+# Of the `&` outside code that begin an entity, if entities are decoded: in text about HTML and in code
+# many stand for themselves.
+MIN_ENTITIES = 0.95
+MIN_BLOCK_TEXT = 0.03  # of JSON of blocks is text; an editor's formatting of a short paragraph takes the rest
+
+_AMPERSAND = re.compile(r"&")
+_ENTITY = re.compile(r"&(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|([a-zA-Z][a-zA-Z0-9]{1,31};))")
+_CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
+_BASE64 = re.compile(
+    r"(?:data:[\w/+.-]+;base64,)?(?:[A-Za-z0-9+/_-]{4}\s*){10,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*"
+)
+_SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class TextKind:
+    """How the values of a column are read; nanogpt.json keeps it, so that scoring reads them the same way."""
+
+    format: str = "plain"  # or html, markdown, blocks
+    entities: bool = False  # &amp; without any tag
+    quoted_printable: bool = False  # in some values at least
+    front_matter: bool = False  # in some values at least
+    markers: bool = False  # between documents, see markers.py
+    data: str = (
+        ""  # "JSON", "hex" or "base64", where that is what most values are: no text, though read as it is
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """What there is to tell of a column, in words; nothing of plain text."""
+        formats = {"html": "HTML", "markdown": "markdown", "blocks": "JSON blocks"}
+        return [
+            *([formats[self.format]] if self.format in formats else []),
+            *(["HTML entities"] if self.entities else []),
+            *(["quoted-printable"] if self.quoted_printable else []),
+            *(["front matter"] if self.front_matter else []),
+            *(["<|endoftext|> between documents"] if self.markers else []),
+            *([self.data] if self.data else []),
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Only what is not the default."""
+        return {key: value for key, value in asdict(self).items() if value != getattr(PLAIN, key)}
+
+
+PLAIN = TextKind()
+
+
+class Text(NamedTuple):
+    """A value as text, with the title that was in its front matter."""
+
+    title: str | None
+    text: str
+
+
+def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
+    """The kind of a column by some of its values; `text_format`, one of TEXT_FORMATS, is what somebody said.
+
+    JSON is recognised by whole values, everything else by their first SAMPLE_CHARS characters.
+    """
+    values = [value for value in values if value.strip()]
+    if not values:
+        return TextKind(text_format or "plain")
+    markers = has_markers([value[:SAMPLE_CHARS] for value in values])
+    if text_format is None and (found := _json_kind(values)):
+        return found
+    texts = [value[:SAMPLE_CHARS] for value in values]
+    encoded = any(map(is_quoted_printable, texts))
+    if encoded:
+        texts = [decode_quoted_printable(text) if is_quoted_printable(text) else text for text in texts]
+    if text_format == "plain":
+        return TextKind("plain", quoted_printable=encoded, markers=markers)
+    front = text_format != "html" and any(split_front_matter(text)[1] != text for text in texts)
+    if front:
+        texts = [split_front_matter(text)[1] for text in texts]
+    entities = False
+    if text_format is None and not _is_html(texts) and _has_entities(texts):
+        entities, texts = True, [unescape(text) for text in texts]
+    text_format = text_format or _format_of(texts)
+    data = "" if text_format != "plain" else _data_of(texts)
+    return TextKind(text_format, entities, encoded, front, markers, data)
+
+
+def read_text(value: str, kind: TextKind) -> Text:
+    """A value of a column of that kind as text; breaks of every sort become line breaks."""
+    title = None
+    if kind.quoted_printable and is_quoted_printable(value):
+        value = decode_quoted_printable(value)
+    if kind.front_matter:
+        title, value = split_front_matter(value)
+    if kind.entities:
+        value = unescape(value)
+    value = decode_words(value)
+    if kind.format == "html":
+        value = html_to_text(_SEPARATORS.sub(_as_tag, value))
+    elif kind.format == "blocks":
+        blocks = read_blocks(value)
+        value = html_to_text(value) if blocks is None else blocks
+    return Text(title, value)
+
+
+def read_title(value: str, *, entities: bool) -> str:
+    """A value of the title column as text."""
+    return decode_words(unescape(value) if entities else value)
+
+
+def documents_of(text: str, kind: TextKind) -> list[str]:
+    """The documents in a row's text: more than one where markers stand between them."""
+    return split_at_markers(text) if kind.markers else [text]
+
+
+def _as_tag(separator: re.Match[str]) -> str:
+    """A control character that separates, as HTML that does; a form feed is a space there."""
+    if separator[0] == "\x0c":
+        return separator[0]
+    return "<hr>" if separator[0] in "\x1c\x1d\x1e\x1f\u2029" else "<br>"
+
+
+def _most(values: Sequence[str], is_so: Callable[[str], object]) -> bool:
+    return sum(bool(is_so(value)) for value in values) > len(values) * MIN_FRACTION
+
+
+def _json_kind(values: Sequence[str]) -> TextKind | None:
+    """Blocks or data, None where most values are no JSON."""
+    looks = [
+        value for value in values if value.lstrip()[:1] in ("{", "[") and value.rstrip()[-1:] in ("}", "]")
+    ]
+    if len(looks) <= len(values) * MIN_FRACTION:
+        return None
+    blocks = {value: text for value in looks if (text := read_blocks(value)) is not None}
+    enough = sum(map(len, blocks.values())) >= MIN_BLOCK_TEXT * sum(map(len, blocks))
+    if len(blocks) > len(looks) * MIN_FRACTION and enough:
+        return TextKind("blocks")
+    return TextKind(data="JSON") if _most(looks, _is_json) else None
+
+
+def _is_json(value: str) -> bool:
+    try:
+        return isinstance(json.loads(value), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_html(texts: Sequence[str]) -> bool:
+    """Whether most of the texts with a `<` in them look like HTML.
+
+    The column decides, not the row: in HTML a short row may have only inline tags or entities,
+    and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
+    """
+    votes = [looks_like_html(text) for text in texts if "<" in text]
+    return sum(votes) * 2 > len(votes) or _most(texts, has_inline_tags)
+
+
+def _format_of(texts: Sequence[str]) -> str:
+    if _is_html(texts):
+        return "html"
+    return "markdown" if _most(texts, looks_like_markdown) else "plain"
+
+
+def _has_entities(texts: Sequence[str]) -> bool:
+    """Whether nearly every `&` begins an entity of HTML. Those in code, or alone, are written about."""
+    entities = ampersands = 0
+    for text in texts:
+        if "&" in text:
+            ampersands += len(_AMPERSAND.findall(text))
+            prose = "" if _ENTITY.fullmatch(text.strip()) else _CODE.sub("", text)
+            entities += sum(name == "" or name in html5 for name in _ENTITY.findall(prose))
+    return entities > 0 and entities >= ampersands * MIN_ENTITIES
+
+
+def _data_of(texts: Sequence[str]) -> str:
+    if _most(texts, _is_hex):
+        return "hex"
+    if _most(texts, _is_base64):
+        return "base64"
+    return ""
+
+
+def _is_hex(text: str) -> bool:
+    return bool(_HEX.fullmatch(text.strip()) and re.search("[0-9]", text))
+
+
+def _is_base64(text: str) -> bool:
+    """Letters of both cases and digits without a space between words; a genome or a long word has less."""
+    start = text.strip()[:2000]
+    if not _BASE64.fullmatch(start[: len(start) // 4 * 4] if len(start) == 2000 else start):
+        return False
+    words = start.split()
+    return min(map(len, words[:-1]), default=len(words[0])) >= 40 and all(
+        re.search(letters, start) for letters in ("[a-z]", "[A-Z]", "[0-9]")
+    )

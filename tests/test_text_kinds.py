@@ -1,0 +1,175 @@
+"""What kind of text a column has, and what becomes of its values."""
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasette_nanogpt.data.documents import join_document
+from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.text_kinds import PLAIN, TextKind, kind_of, read_text
+
+PROSE = ["It was a fine day.", "Nothing happened, he said.", "Well, well."]
+POSTS = [f"A post {i} with <strong>force</strong>.\n\nSee <a href='/{i}'>there</a>." for i in range(5)]
+BLOCKS = [json.dumps([{"type": "paragraph", "value": f"<p>Paragraph {i} has words.</p>"}]) for i in range(5)]
+RECORDS = [json.dumps({"name": f"n{i}", "size": i}) for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([], PLAIN),
+        (["", " "], PLAIN),
+        (PROSE, PLAIN),
+        ([*PROSE, "if a < b: c > d && e"], PLAIN),
+        (["Tom &amp; Jerry", "x -&gt; y", "it&#39;s", "caf&eacute;", *PROSE], TextKind(entities=True)),
+        (["Tom &amp; Jerry", "Fish & chips", "R&D"], PLAIN),
+        (["Write `&amp;` for an ampersand and `&lt;` for <", *PROSE], PLAIN),
+        (["if (a && b) x = &y;", "&notanentity; &amp"], PLAIN),
+        (
+            ["&lt;p&gt;Escaped&lt;/p&gt;\n&lt;p&gt;HTML &amp;amp; so&lt;/p&gt;"] * 3,
+            TextKind("html", entities=True),
+        ),
+        (["<p>HTML &amp; more</p>", "<p>b</p>"], TextKind("html")),
+        (POSTS, TextKind("html")),
+        (["# A title\n\nSome *words*", "- one\n- two", "[a](b)"], TextKind("markdown")),
+        (["---\ntitle: A\n---\n# Hello\n\n[a](b)", "# b"], TextKind("markdown", front_matter=True)),
+        (["caf=C3=A9 and so =\non", *PROSE], TextKind(quoted_printable=True)),
+        (["<p>caf=C3=A9</p>=\n<p class=3D'x'>b</p>"], TextKind("html", quoted_printable=True)),
+        (["<|startoftext|>a<|endoftext|>", "<|startoftext|>b<|endoftext|>"], TextKind(markers=True)),
+        (BLOCKS, TextKind("blocks")),
+        ([*BLOCKS, "<p>one old row</p>"], TextKind("blocks")),
+        (RECORDS, TextKind(data="JSON")),
+        (["[link](a) first", "{braces} too", "[1] a footnote"], PLAIN),
+        (["5f4dcc3b5aa765d61d8327deb882cf99" * 2] * 3, TextKind(data="hex")),
+        (["aGVsbG8gd29ybGQgSSBhbSBiYXNlNjQgYW5kIGEgbG9uZyBzdHJpbmcgMTIz"] * 3, TextKind(data="base64")),
+        (["ACGT" * 500], PLAIN),
+        (["a" * 500], PLAIN),
+        (["學而時習之不亦說乎" * 50], PLAIN),
+    ],
+)
+def test_kind_of(values, kind):
+    assert kind_of(values) == kind
+
+
+@pytest.mark.parametrize("text_format", ["plain", "html", "markdown"])
+def test_what_somebody_says_counts(text_format):
+    for values in (BLOCKS, POSTS, PROSE, ["Tom &amp; Jerry"], ["---\ntitle: A\n---\n# b"], []):
+        assert kind_of(values, text_format).format == text_format
+        assert not kind_of(values, text_format).entities
+    post = "---\ntitle: A\n---\n<p>Tom &amp; Jerry</p>"
+    read = read_text(post, kind_of([post], text_format))
+    assert (
+        read
+        == {
+            "plain": (None, post),
+            "html": (None, "--- title: A ---\n\nTom & Jerry"),
+            "markdown": ("A", "<p>Tom &amp; Jerry</p>"),
+        }[text_format]
+    )
+
+
+@given(st.lists(st.text(), max_size=5), st.sampled_from([None, "plain", "html", "markdown"]))
+def test_any_column_can_be_read(values, text_format):
+    kind = kind_of(values, text_format)
+    assert TextKind(**json.loads(json.dumps(kind.as_json()))) == kind
+    for value in values:
+        read_text(value, kind)
+
+
+@given(st.text(st.sampled_from("ab &;<>/p\n=C3A9{}[]\"\x1f'#")))
+def test_text_without_any_sign_of_a_kind_stays(text):
+    kind = kind_of([text])
+    if kind.format in ("plain", "markdown") and not kind.names:
+        assert read_text(text, kind).text == text
+
+
+@pytest.mark.parametrize(
+    ("separator", "gap"),
+    [*((c, "\n\n") for c in "\x1f\x1e\x1d\u2029"), *((c, "\n") for c in "\x0b\x0c\x85\u2028\r")],
+)
+def test_separators_are_breaks(separator, gap):
+    assert join_document(None, [f"front{separator}back"]) == f"front{gap}back"
+    assert join_document(f"one{separator}line", ["x"]) == "one line\n\nx"
+    html = f"<b>front</b>{separator}<i>back</i>"
+    text = join_document(None, [read_text(html, TextKind("html")).text])
+    assert text == f"front{' ' if separator == chr(12) else gap}back"
+
+
+def test_several_separators_are_one_break():
+    assert join_document(None, ["a\x1f\x1fb\n\x1e\nc"]) == "a\n\nb\n\nc"
+
+
+# ---- As rows of a table
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make("create table t …", rows) writes a database and returns its path."""
+
+    def write(create, rows, name="t.db"):
+        (tmp_path / name).unlink(missing_ok=True)
+        db = sqlite3.connect(tmp_path / name)
+        with db:
+            db.execute(create)
+            for row in rows:
+                db.execute(f"insert into t values ({','.join('?' * len(row))})", row)
+        db.close()
+        return str(tmp_path / name)
+
+    return write
+
+
+def documents(make, rows, **selection):
+    path = make(
+        "create table t (id integer primary key, body text)", [(i, row) for i, row in enumerate(rows)]
+    )
+    return list(open_source(path, "t", Selection(**selection)).documents())
+
+
+def test_front_matter_gives_a_title_where_no_column_does(make):
+    pages = [f"---\ntitle: Page {i}\ntags: [x]\n---\n\nText {i}.\n" for i in range(3)]
+    assert documents(make, [*pages, "No title."]) == [
+        *(f"Page {i}\n\nText {i}." for i in range(3)),
+        "No title.",
+    ]
+    path = make(
+        "create table t (id integer primary key, title text, body text)",
+        [(i, "From the column" if i else None, page) for i, page in enumerate(pages)],
+        name="titled.db",
+    )
+    found = list(open_source(path, "t").documents())
+    assert found[:2] == ["Page 0\n\nText 0.", "From the column\n\nText 1."]
+
+
+def test_mail_is_decoded_title_and_body(make):
+    path = make(
+        "create table t (id integer primary key, subject text, body text)",
+        [(1, "=?utf-8?Q?Caf=C3=A9?=", "Stra=C3=9Fe, a long line that=\n goes on"), (2, "Plain", "a = b")],
+    )
+    assert list(open_source(path, "t").documents()) == [
+        "Café\n\nStraße, a long line that goes on",
+        "Plain\n\na = b",
+    ]
+
+
+def test_a_row_with_markers_is_several_documents(make):
+    rows = ["<|startoftext|>One.<|endoftext|>\n<|startoftext|>Two.<|endoftext|>", "<|endoftext|>", "Three."]
+    path = make("create table t (id integer primary key, body text)", list(enumerate(rows)))
+    source = open_source(path, "t")
+    assert list(source.documents()) == ["One.", "Two.", "Three."]
+    assert [key["id"] for key, _ in source.keyed_documents()] == [0, 0, 2]
+    assert source.skipped == {"no text": 1}
+    assert list(source.documents_by_key([["0"], ["2"]])) == ["One.\n\nTwo.", "Three."]
+
+
+def test_a_blog_about_markers_is_not_cut(make):
+    posts = [f"Post {i}. GPT-2 has a token, <|endoftext|>, for this." for i in range(5)]
+    assert documents(make, posts) == posts
+
+
+def test_text_overrides_what_the_sample_tells(make):
+    assert documents(make, POSTS, text="plain") == POSTS
+    assert documents(make, ["a <b>c</b>"] * 3, text="html")[0] == "a c"
