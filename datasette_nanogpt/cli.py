@@ -43,6 +43,11 @@ plugins_dir_option = click.option(
 @click.option(
     "--body", multiple=True, help="Column with text; can be used several times  [default: found by its name]"
 )
+@click.option(
+    "--text",
+    type=click.Choice(["plain", "html", "markdown"]),
+    help="How to read the text  [default: as a sample of it suggests]",
+)
 @click.option("--where", help="SQL condition that chooses the rows to train on")
 @click.option("--sql", help="SQL query whose rows to train on, instead of a TABLE")
 @click.option("--token", help="API token, if DATABASE is a URL  [default: $DATASETTE_TOKEN]")

@@ -207,7 +207,9 @@ def _text_lines(p: Prepared) -> list[str]:
         notes.append(
             f"{near:,} near-duplicates {divided if c['near_duplicates_divided'] else 'kept together'}"
         )
-    notes += ["HTML read as text"] if s["html"] else []
+    if read_as_text := s.get("read_as_text", ["HTML"] if s["html"] else []):
+        notes.append(f"{', '.join(read_as_text)} read as text")
+    notes += [f"most of it is {data}, learnt as it is" for data in s.get("data", ())]
     notes += [f"fetched {s['fetched']}"] if s.get("fetched") else []
     held_out = f"{c['val_documents']:,} of {c['documents']:,} documents held out"
     if c["cut"]:

@@ -173,3 +173,57 @@ def test_a_blog_about_markers_is_not_cut(make):
 def test_text_overrides_what_the_sample_tells(make):
     assert documents(make, POSTS, text="plain") == POSTS
     assert documents(make, ["a <b>c</b>"] * 3, text="html")[0] == "a c"
+
+
+def test_the_option_is_kept_and_rows_are_read_the_same_way_later(make, home):
+    """--text on the command line, in nanogpt.json, and in whoever reads the rows of the model's table."""
+    from click.testing import CliRunner
+
+    from datasette_nanogpt.cli import train_command
+    from datasette_nanogpt.data.model_rows import open_rows
+    from llm_nanogpt.checkpoint import read_checkpoint
+
+    rows = [(i, f"Row {i} is <b>so</b> short &amp; sweet.") for i in range(60)]
+    path = make("create table t (id integer primary key, body text)", rows)
+    shape = [
+        "--n-layer",
+        "1",
+        "--n-head",
+        "1",
+        "--n-embd",
+        "32",
+        "--block-size",
+        "32",
+        "--batch-size",
+        "2",
+        "--max-iters",
+        "2",
+    ]
+    for option, text in (("plain", rows[7][1]), ("html", "Row 7 is so short & sweet.")):
+        command = [path, "t", "--name", f"nanogpt-{option}", "--text", option, *shape, "--device", "cpu"]
+        done = CliRunner().invoke(train_command, command)
+        assert done.exit_code == 0, done.output
+        assert ("HTML read as text" in done.output) == (option == "html")
+        checkpoint = read_checkpoint(home / f"nanogpt-{option}")
+        assert checkpoint.meta["options"]["text"] == option
+        assert checkpoint.meta["source"]["tables"][0]["kinds"]["body"].get("format", "plain") == option
+        assert list(open_rows(checkpoint, path, "t").documents())[7] == text
+    refused = CliRunner().invoke(train_command, [path, "t", "--text", "latex"])
+    assert refused.exit_code == 2
+
+
+def test_json_that_is_data_is_told(make):
+    path = make("create table t (id integer primary key, body text)", list(enumerate(RECORDS)))
+    source = open_source(path, "t", Selection(body=["body"]))
+    assert (source.read_as_text, source.data) == ([], ["JSON"])
+
+
+def test_the_form_has_it_too():
+    from datasette_nanogpt.training.options import validate
+    from datasette_nanogpt.web.forms import ADVANCED, selection_from_form
+
+    assert "text" in ADVANCED
+    assert selection_from_form({"text": "markdown"}, None) == Selection(text="markdown")
+    assert validate({"text": "html"}) == ({"text": "html"}, [])
+    (problem,) = validate({"text": "latex"})[1]
+    assert problem.message == "The format of the text must be one of plain, html, markdown, not latex"

@@ -53,11 +53,8 @@ class Corpus:
         blake, total = hashlib.blake2b(digest_size=16), 0
         for source in self.sources:
             values, size = source.digest()
-            reading = (
-                source.text_columns,
-                [source.kinds[c] for c in source.text_columns],
-                bool(source.title),
-            )
+            kinds = [source.kinds[column] for column in source.text_columns]
+            reading = (source.text_columns, kinds, bool(source.title))
             blake.update(values + repr(reading).encode())
             total += size
         return blake.hexdigest(), total
@@ -70,6 +67,10 @@ class Corpus:
             "title": next((source.title for source in self.sources if source.title), None),
             "body": list(dict.fromkeys(column for source in self.sources for column in source.body)),
             "html": sorted({column for source in self.sources for column in source.html_columns}),
+            "read_as_text": list(
+                dict.fromkeys(name for source in self.sources for name in source.read_as_text)
+            ),
+            "data": list(dict.fromkeys(name for source in self.sources for name in source.data)),
             "where": self.where,
             "sql": self.sql,
             "fetched": self.fetched,

@@ -68,7 +68,7 @@ class RemoteCopy:
             raise NanogptError(
                 f"Another process is fetching {self.client.url}: wait until it is done."
             ) from None
-        return _open_copy(self.path)
+        return _open_copy(self.path, self.selection.text)
 
     def _fetch_table(self, db: sqlite3.Connection, source: Source) -> Iterator[Progress]:
         with db:
@@ -119,7 +119,7 @@ def open_remote(
     key = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:16]
     path = cache_folder(nanogpt_home()) / "remote" / key / f"{tilde_decode(name).replace('/', '_')}.db"
     if path.exists() and not refresh:
-        return *_open_copy(path), None
+        return *_open_copy(path, selection.text), None
     client = DatasetteClient(url, token)
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / path.name
@@ -133,12 +133,13 @@ def open_remote(
     return None, sources, RemoteCopy(path, client, selection)
 
 
-def _open_copy(path: Path) -> tuple[str, list[Source]]:
-    """When a copy was made (UTC, ISO 8601), and its tables with the columns that were chosen then."""
+def _open_copy(path: Path, text: str | None) -> tuple[str, list[Source]]:
+    """When a copy was made (UTC, ISO 8601), and its tables with the columns that were chosen then. `text` is
+    that of a Selection."""
     with _open_for_writing(path) as db:
         fetched, chosen = db.execute(f"select fetched, chosen from {STATE}_done").fetchone()
     return fetched, [
-        open_source(str(path), table, Selection(title or "", body))
+        open_source(str(path), table, Selection(title or "", body, text=text))
         for table, title, body in json.loads(chosen)
     ]
 

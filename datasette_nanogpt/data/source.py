@@ -87,6 +87,16 @@ class Source:
         """The columns of `body` that hold HTML."""
         return frozenset(column for column in self.body if self.kinds[column].format == "html")
 
+    @property
+    def read_as_text(self) -> list[str]:
+        """What is in the columns that is not text but read as such, in words: "HTML", "front matter"."""
+        return list(dict.fromkeys(name for column in self.body for name in self.kinds[column].names))
+
+    @property
+    def data(self) -> list[str]:
+        """What most values of a column of `body` are instead of text, in words: "JSON", "hex"."""
+        return list(dict.fromkeys(self.kinds[c].data for c in self.body if self.kinds[c].data))
+
     def documents(self) -> Iterator[str]:
         """Stream one document per row that has text, always in the same order.
 
@@ -196,14 +206,14 @@ class Source:
             # Half a row would teach titles without texts.
             self.skipped["not UTF-8" if isinstance(undecoded, NotUTF8) else "BLOB"] += 1
             return []
-        values = ["" if value is None else str(value) for value in values]
+        texts = ["" if value is None else str(value) for value in values]
         title = None
         if self.title:
             has_entities = self.kinds[self.title].entities or bool(self.html_columns)
-            title = read_title(values.pop(0), entities=has_entities)
+            title = read_title(texts.pop(0), entities=has_entities)
         bodies: list[str] = []
         others: list[str] = []  # documents after a marker
-        for column, value in zip(self.body, values, strict=True):
+        for column, value in zip(self.body, texts, strict=True):
             text = read_text(value, self.kinds[column])
             title = title or text.title
             first, *rest = documents_of(text.text, self.kinds[column]) or [""]

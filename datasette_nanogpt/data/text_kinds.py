@@ -49,15 +49,14 @@ class TextKind:
 
     @property
     def names(self) -> list[str]:
-        """What there is to tell of a column, in words; nothing of plain text."""
-        formats = {"html": "HTML", "markdown": "markdown", "blocks": "JSON blocks"}
+        """What is read as text, in words; nothing of plain text and markdown, which stay as they are."""
+        formats = {"html": "HTML", "blocks": "JSON blocks"}
         return [
             *([formats[self.format]] if self.format in formats else []),
             *(["HTML entities"] if self.entities else []),
             *(["quoted-printable"] if self.quoted_printable else []),
             *(["front matter"] if self.front_matter else []),
             *(["<|endoftext|> between documents"] if self.markers else []),
-            *([self.data] if self.data else []),
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def check_home(home: Path) -> None:
 
 
 def _open(options: TrainOptions) -> Corpus:
-    selection = Selection(options.title, tuple(options.body), options.where, options.sql)
+    selection = Selection(options.title, tuple(options.body), options.where, options.sql, options.text)
     return open_corpus(
         options.database, options.tables, selection, token=options.token, refresh=options.refresh
     )

@@ -35,6 +35,7 @@ class TrainOptions:
     table: str | Sequence[str] = ()  # one or several; none with `sql`
     title: str | None = None
     body: Sequence[str] = ()
+    text: Literal["plain", "html", "markdown"] | None = None
     where: str | None = None
     sql: str | None = None
     token: str | None = None
@@ -80,6 +81,7 @@ class TrainOptions:
 TYPES = get_type_hints(TrainOptions, include_extras=True)
 # How a sentence about an option begins.
 SUBJECTS = {
+    "text": "The format of the text",
     "minutes": "The time in minutes",
     "max_iters": "The number of steps",
     "arch": "The architecture",

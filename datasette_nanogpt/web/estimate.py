@@ -61,7 +61,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
     text += f", the title from {read['title']}" if read["title"] else ""
     text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
     return read | {
-        "text": f"{text}, HTML read as text." if read["html"] else f"{text}.",
+        "text": f"{text}{read['note']}.",
         "where": selection.where,
         "carried": filters,
         "name": target.default_name(),
@@ -71,7 +71,8 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a run with these settings, those of `settings_from_form`, will come to: numbers and words."""
-    selection = Selection(settings.get("title"), tuple(settings.get("body", ())), settings.get("where"))
+    body, text = tuple(settings.get("body", ())), settings.get("text")
+    selection = Selection(settings.get("title"), body, settings.get("where"), text=text)
     n_bytes = _read(target, selection, target.modified())["bytes"]
     flops = measured_flops(target.home)
     limit = {"max_parameters": target.limits.max_parameters}
@@ -146,9 +147,15 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
         "bytes": n_bytes,
         "title": source.title,
         "body": list(source.body),
-        "html": sorted(source.html_columns),
+        "note": _note(source),
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
     }
+
+
+def _note(source: Source) -> str:
+    """How a sentence about the text goes on where that is not plain text."""
+    note = f", {', '.join(source.read_as_text)} read as text" if source.read_as_text else ""
+    return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
 
 
 def _text_bytes(source: Source, texts: list[str]) -> int:

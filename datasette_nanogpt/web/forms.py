@@ -24,6 +24,7 @@ LABELS = {
     "name": "Model name",
     "title": "Title column",
     "body": "Text column",
+    "text": "Format of the text",
     "arch": "Architecture",
     "tokenizer": "Tokenizer",
     "n_layer": "Layers",
@@ -68,7 +69,7 @@ def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection
     """Which rows and columns a form chooses: its condition goes before `where`, the one of the address."""
     fields = _text_fields(form)
     body = (fields["body"],) if "body" in fields else ()
-    return Selection(title=fields.get("title"), body=body, where=fields.get("where") or where)
+    return Selection(fields.get("title"), body, fields.get("where") or where, text=fields.get("text"))
 
 
 def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from llm_nanogpt.streaming import in_time_slices
 
 from ..data.memorization import Memorized, SearchResult, find_memorized
 from ..data.model_rows import open_rows
-from ..data.source import Selection, open_source
+from ..data.source import QUERY, Selection
 from ..registry.row_scores import row_path
 
 SLICE_SECONDS = 0.05  # text is sent at intervals of this length
@@ -157,8 +157,7 @@ def _training_rows(
 ) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Table, primary key and document of each row that the `source` of a checkpoint names."""
     if source.get("sql"):
-        selection = Selection(source["title"] or "", source["body"], sql=source["sql"])
-        opened = [open_source(source["database"], "query", selection)]
+        opened = [open_rows(checkpoint, source["database"], QUERY, Selection(sql=source["sql"]))]
     else:
         selection = Selection(where=source.get("where"))
         tables = [known["table"] for known in source.get("tables") or [source]]
