@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple
 
-MIN_WORDS = 8  # of a passage
+import regex
+
+from llm_nanogpt.words import SPACELESS
+
+MIN_WORDS = 8  # of a passage; in scripts without spaces two characters count as a word
 # After this time the rest of a large table is not searched, and the result says how much was. Programs that
 # write to the database may have to wait meanwhile, and most give up after 5 s.
 SECONDS = 4.0
+
+# A character of such a script or of its punctuation is compared by itself, with its marks; all else by words.
+_SPACELESS = rf"{SPACELESS}\u3000-\u303f\uff00-\uffef"
+_UNIT = regex.compile(rf"[{_SPACELESS}]\p{{M}}*|[^\s{_SPACELESS}]+")
+_CHARACTER = regex.compile(rf"[{_SPACELESS}]")
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class Memorized:
     @property
     def fraction(self) -> float:
         """Of the text's words, the fraction that is in passages."""
-        return sum(p.words for p in self.passages) / self.words if self.words else 0.0
+        return min(1.0, sum(p.words for p in self.passages) / self.words) if self.words else 0.0
 
     @property
     def longest(self) -> int:
@@ -50,51 +61,75 @@ class SearchResult(NamedTuple):
     complete: bool  # whether these were all rows
 
 
+class _Units:
+    """A text as the units that are compared, words and single characters, and how much each counts."""
+
+    def __init__(self, text: str):
+        if text.isascii() or not _CHARACTER.search(text):
+            self.units, halves = text.split(), None
+        else:
+            self.units = _UNIT.findall(text)
+            halves = [1 if _CHARACTER.match(unit) else 2 for unit in self.units]
+        # Half words before each unit, and before the end.
+        self.before = range(0, 2 * len(self.units) + 1, 2) if halves is None else [0, *accumulate(halves)]
+
+    def passage(self, at: int) -> tuple[str, ...] | None:
+        """The shortest passage that begins at a unit, None if the text is too short for one."""
+        end = bisect_left(self.before, self.before[at] + 2 * MIN_WORDS)
+        return tuple(self.units[at:end]) if end < len(self.before) else None
+
+    def words(self, start: int, end: int) -> int:
+        """The words of some units, rounded up: a character of a script without spaces is half of one."""
+        return -((self.before[start] - self.before[end]) // 2)
+
+
 class _Match(NamedTuple):
-    words: int
+    units: int
     table: str
     keys: dict[str, Any]
 
 
 class _Matcher:
-    """Compares documents with all texts at once, and keeps the longest match that begins at each word."""
+    """Compares documents with all texts at once, and keeps the longest match that begins at each unit."""
 
-    def __init__(self, texts: Sequence[list[str]]):
-        self.texts = texts  # each as words
-        # Where each run of MIN_WORDS words begins (text, word), and the first words, as most words begin
-        # none.
+    def __init__(self, texts: Sequence[_Units]):
+        self.texts = [text.units for text in texts]
+        # Where each shortest passage begins (text, unit), and the first units, as most units begin none.
         self.starts: dict[tuple[str, ...], list[tuple[int, int]]] = {}
-        for number, words in enumerate(texts):
-            for begin in range(len(words) - MIN_WORDS + 1):
-                self.starts.setdefault(tuple(words[begin : begin + MIN_WORDS]), []).append((number, begin))
-        self.first_words = {run[0] for run in self.starts}
+        for number, text in enumerate(texts):
+            for begin in range(len(text.units)):
+                if passage := text.passage(begin):
+                    self.starts.setdefault(passage, []).append((number, begin))
+        self.first_units = {passage[0] for passage in self.starts}
         self.best: list[dict[int, _Match]] = [{} for _ in texts]
 
     def search(self, rows: Iterable[tuple[str, dict[str, Any], str]]) -> Iterator[int]:
         """Look for the texts in every row. Yields the number of rows begun, often, so that the caller can
         stop."""
         for count, (table, keys, document) in enumerate(rows, 1):
-            for lengths in self._matches(document.split()):
+            for lengths in self._matches(_Units(document)):
                 for (number, begin), n in lengths.items():
                     best = self.best[number].get(begin)
-                    if best is None or n > best.words:
+                    if best is None or n > best.units:
                         self.best[number][begin] = _Match(n, table, keys)
                 yield count
             yield count
 
-    def _matches(self, row: list[str]) -> Iterator[dict[tuple[int, int], int]]:
-        """For each word of a row that may begin a match: place in the texts (text, word) -> words that
+    def _matches(self, document: _Units) -> Iterator[dict[tuple[int, int], int]]:
+        """For each unit of a row that may begin a match: place in the texts (text, unit) -> units that
         match."""
-        # Matches that begin at the word before: the same one less its first word begins here. Without them
+        # Matches that begin at the unit before: the same one less its first unit begins here. Without them
         # each word repeated in text and row would be compared with all that follow, over and over.
         before: dict[tuple[int, int], int] = {}
-        for at, word in enumerate(row):
-            if word not in self.first_words:
+        row = document.units
+        for at, unit in enumerate(row):
+            if unit not in self.first_units:
                 before = {}
                 continue
             here = {}
-            for number, begin in self.starts.get(tuple(row[at : at + MIN_WORDS]), ()):
-                text, n = self.texts[number], max(MIN_WORDS, before.get((number, begin - 1), 0) - 1)
+            passage = document.passage(at) or ()
+            for number, begin in self.starts.get(passage, ()):
+                text, n = self.texts[number], max(len(passage), before.get((number, begin - 1), 0) - 1)
                 while begin + n < len(text) and at + n < len(row) and text[begin + n] == row[at + n]:
                     n += 1
                 here[number, begin] = n
@@ -107,31 +142,32 @@ def find_memorized(texts: Sequence[str], rows: Iterable[tuple[str, dict[str, Any
 
     Memory does not grow with the table: each document is searched once, for all texts together.
     """
-    words = [text.split() for text in texts]
-    matcher = _Matcher(words)
+    units = [_Units(text) for text in texts]
+    matcher = _Matcher(units)
     deadline, searched, complete = time.monotonic() + SECONDS, 0, True
     for count in matcher.search(rows if matcher.starts else ()):
         searched = count
         if time.monotonic() > deadline:
             complete = False
             break
-    memorized = [_cover(*args) for args in zip(texts, words, matcher.best, strict=True)]
+    memorized = [_cover(*args) for args in zip(texts, units, matcher.best, strict=True)]
     return SearchResult(memorized, searched, complete)
 
 
-def _cover(text: str, words: list[str], best: dict[int, _Match]) -> Memorized:
-    """From left to right the longest passage at each place; words become places in the text again."""
+def _cover(text: str, units: _Units, best: dict[int, _Match]) -> Memorized:
+    """From left to right the longest passage at each place; units become places in the text again."""
     spans, place = [], 0
-    for word in words:
-        start = text.index(word, place)
-        place = start + len(word)
+    for unit in units.units:
+        start = text.index(unit, place)
+        place = start + len(unit)
         spans.append((start, place))
     passages, at = [], 0
-    while at < len(words):
+    while at < len(spans):
         if match := best.get(at):
-            start, end = spans[at][0], spans[at + match.words - 1][1]
-            passages.append(Passage(start, end, match.words, match.table, match.keys))
-            at += match.words
+            end = at + match.units
+            words = units.words(at, end)
+            passages.append(Passage(spans[at][0], spans[end - 1][1], words, match.table, match.keys))
+            at = end
         else:
             at += 1
-    return Memorized(passages, len(words))
+    return Memorized(passages, units.words(0, len(spans)))

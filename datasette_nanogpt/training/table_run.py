@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -39,6 +38,7 @@ from .evaluate import sample_writer
 from .lr_schedule import Stop
 from .model_folder import ModelFolder, discard_staging, staging_folder
 from .options import TrainOptions
+from .prompt import prompt_from
 from .recipe import resolve
 from .resume import reopen
 from .run_log import log_event
@@ -255,7 +255,7 @@ class TableRun:
             models=training.settings.generation + 1,
             best_step=score["step"],
             sample=self.sample,
-            prompt=first_words(folder.tokenizer.decode(training.tokens.val[1:30])),
+            prompt=prompt_from(training.tokens.val, folder.tokenizer),
         )
 
 
@@ -270,8 +270,3 @@ def describe_model(folder: Path) -> str | None:
     with suppress(NanogptError):
         return read_checkpoint(folder).summary
     return "a folder that does not load" if folder.exists() else None
-
-
-def first_words(text: str) -> str:
-    """Two plain words that a held-out document begins with, to type after `llm -m`."""
-    return " ".join(re.findall(r"[^\W\d_]+", text)[:2])[:40] or "The"

@@ -1,0 +1,47 @@
+"""A prompt to try a new model with."""
+
+from __future__ import annotations
+
+import numpy as np
+import regex
+
+from llm_nanogpt.tokenizer import Tokenizer
+from llm_nanogpt.words import SPACELESS, WORD
+
+TOKENS = 200  # at most, in which a document's first words are
+WORDS, CHARACTERS = 2, 40  # of a prompt
+CLAUSE = 20  # characters of a script without spaces that are a prompt up to the next space or mark,
+CUT = 8  # and to which a longer clause is cut
+
+_CLAUSE = regex.compile(
+    rf"(?V1)(?P<clause>[{SPACELESS}](?:[{SPACELESS}]|\p{{M}})*)|{WORD.pattern.removeprefix('(?V1)')}"
+)
+# So many characters with their marks; the vowels that Thai and Lao write before a consonant are not the last.
+_START = regex.compile(rf"(?:[\u0e40-\u0e44\u0ec0-\u0ec4]?\X){{{CUT}}}(?<![\u0e40-\u0e44\u0ec0-\u0ec4])")
+
+
+def prompt_from(tokens: np.ndarray, tokenizer: Tokenizer) -> str:
+    """The words that a held-out document begins with, as they stand there.
+
+    `tokens` are those of a token file, with `<|endoftext|>` before and after each document.
+    """
+    start = tokens[1:TOKENS]
+    ends = np.flatnonzero(start == tokenizer.eot)
+    text = tokenizer.decode(start[: ends[0]] if len(ends) else start)
+    return first_words(text.rstrip("\N{REPLACEMENT CHARACTER}")) or "The"
+
+
+def first_words(text: str) -> str:
+    """The first two words of a text's first line, with what stands before and between them; the first clause,
+    or its beginning, in a script without spaces."""
+    line = text.strip().split("\n", 1)[0].rstrip()
+    end = 0
+    for count, word in enumerate(_CLAUSE.finditer(line)):
+        clause = word["clause"]
+        if count >= WORDS or word.end() > CHARACTERS or (clause and end):
+            break
+        if clause:
+            start = _START.match(clause) if len(clause) > CLAUSE else None
+            return line[: word.start() + start.end()] if start else line[: word.end()]
+        end = word.end()
+    return line[:end] or line[: CHARACTERS // 4]
