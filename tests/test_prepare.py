@@ -54,7 +54,7 @@ def files(folder):
 
 def test_the_second_run_uses_what_the_first_made(blog, home, tmp_path, monkeypatch):
     corpus, tokenizer, counts = prepared(blog, tmp_path / "a", home)
-    assert counts["skipped"] == {"no text": 1, "BLOB": 1} and counts["documents"] == 300
+    assert counts["skipped"] == {"no text": 1, "body is binary": 1} and counts["documents"] == 300
     tokens = open_tokens(tmp_path / "a" / "train.bin", tokenizer.n_vocab)
     assert len(tokens) == counts["train_tokens"] and tokens[-1] == tokenizer.eot
     monkeypatch.setattr(prepare, "_make", None)  # would fail

@@ -25,8 +25,8 @@ from llm_nanogpt.home import cache_folder, nanogpt_home
 from ..events import Progress
 from ..formatting import utc_now
 from ..hookspecs import document_hook
-from .columns import SAMPLE_ROWS
 from .datasette_client import DatasetteClient
+from .sample import SAMPLE_ROWS
 from .source import QUERY, Selection, Source, open_source, open_sources
 from .sqlite import quote
 

@@ -16,10 +16,12 @@ from pluggy import HookCaller
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..hookspecs import document_hook
-from .columns import Relation, choose_columns, kind_of_column, missing_columns
+from .column_content import columns_of
+from .columns import choose_columns, missing_columns
+from .decode import decode_bytes
 from .documents import join_document
+from .sample import Relation, Value, read_sample
 from .sqlite import (
-    NotUTF8,
     column_names,
     connect,
     database_path,
@@ -30,11 +32,12 @@ from .sqlite import (
     order_by,
     primary_key,
     quote,
+    rowid_name,
+    unique_columns,
 )
 from .text_kinds import TextKind, documents_of, read_text, read_title
 
 QUERY = "query"  # the name that stands for a table's when the rows are those of a query
-Value = str | int | float | bytes | None  # of one column of a row
 Key = dict[str, Any]  # the primary key of a row: column -> value; {} in a view or query
 
 
@@ -75,7 +78,9 @@ class Source:
     from_sql: str  # what stands after `from`
     order_by: str  # SQL, "" for the order in which SQLite yields them
     keys: tuple[str, ...]  # the columns of the primary key, or rowid; none in a view or query
+    left_out: Mapping[str, str] = field(default_factory=dict)  # why each other column is not read, in words
     skipped: Counter[str] = field(default_factory=Counter)
+    decoded: Counter[str] = field(default_factory=Counter)  # rows with text in an encoding other than UTF-8
 
     @property
     def text_columns(self) -> list[str]:
@@ -164,6 +169,7 @@ class Source:
         """The values of `keys` and the document of every row that has text; more than one where markers
         stand between them."""
         self.skipped.clear()
+        self.decoded.clear()
         hook = document_hook()
         columns = self._columns_to_read(hook)
         with connect(self.database) as db:
@@ -200,13 +206,19 @@ class Source:
             )
         return next(iter(self._count_empty([join_document(None, [answer])])), "")
 
-    def _title_and_body(self, values: list[Value]) -> list[str]:
-        undecoded = next((value for value in values if isinstance(value, bytes)), None)
-        if undecoded is not None:
-            # Half a row would teach titles without texts.
-            self.skipped["not UTF-8" if isinstance(undecoded, NotUTF8) else "BLOB"] += 1
-            return []
-        texts = ["" if value is None else str(value) for value in values]
+    def _title_and_body(self, values: Sequence[Value]) -> list[str]:
+        texts: list[str] = []
+        encodings: set[str] = set()
+        for column, value in zip(self.text_columns, values, strict=True):
+            plain = "" if value is None else str(value)
+            text, what = decode_bytes(value) if isinstance(value, bytes) else (plain, "")
+            if text is None:
+                # Half a row would teach titles without texts.
+                self.skipped[f"{column} is {what}"] += 1
+                return []
+            encodings |= {what} if what else set()
+            texts.append(text)
+        self.decoded.update(encodings)
         title = None
         if self.title:
             has_entities = self.kinds[self.title].entities or bool(self.html_columns)
@@ -246,14 +258,30 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         with explain_sql("sql", sql):
             columns = column_names(db, from_sql)
         from_sql += f" where ({where}\n)" if where else ""
-        relation = Relation(table, description, columns, from_sql)
+        relation = Relation(table, description, columns, from_sql, database)
         row_count = _count_rows(db, relation, sql, where)
-        title, body = choose_columns(db, relation, selection.title, selection.body)
-        kinds = {column: kind_of_column(db, column, from_sql, selection.text) for column in body}
-        if title:
-            kinds = {title: kind_of_column(db, title, from_sql), **kinds}
-        order, keys = ("", ()) if sql is not None else (order_by(db, table), primary_key(db, table))
-    return Source(path, table, columns, title, body, kinds, row_count, from_sql, order, keys)
+        order, keys, rowid, unique = "", (), None, set()
+        if sql is None:
+            order, keys, unique = order_by(db, table), primary_key(db, table), unique_columns(db, table)
+            rowid = None if where else rowid_name(db, table)
+        sample = read_sample(db, replace(relation, row_count=row_count, rowid=rowid))
+        found = columns_of(sample, selection.text)
+        choice = choose_columns(relation, found, selection.title, selection.body, unique)
+        kinds = {c.name: c.kind for c in found if c.name in choice.body}
+        kinds |= {c.name: replace(c, text_format=None).kind for c in found if c.name == choice.title}
+    return Source(
+        path,
+        table,
+        columns,
+        choice.title,
+        choice.body,
+        kinds,
+        row_count,
+        from_sql,
+        order,
+        keys,
+        choice.left_out,
+    )
 
 
 def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:

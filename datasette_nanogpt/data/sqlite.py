@@ -212,16 +212,25 @@ def primary_key(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
     return () if table in schema.view_names() else tuple(schema.table(table).pks)
 
 
+def rowid_name(db: sqlite3.Connection, table: str) -> str | None:
+    """A name that a table's rowid has; None for a view, or a table without one."""
+    if table in _schema(db).view_names():
+        return None
+    names = {name.lower() for name in column_names(db, quote(table))}
+    for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
+        with suppress(sqlite3.OperationalError):
+            db.execute(f"select {rowid} from {quote(table)} limit 0")
+            return rowid
+    return None
+
+
 def order_by(db: sqlite3.Connection, table: str) -> str:
     """SQL that fixes the order of a table's rows, which an index could change; "" for a view."""
     schema = _schema(db)
     if table in schema.view_names():
         return ""
-    names = {name.lower() for name in column_names(db, quote(table))}
-    for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
-        with suppress(sqlite3.OperationalError):
-            db.execute(f"select {rowid} from {quote(table)} limit 0")
-            return f"order by {rowid}"
+    if rowid := rowid_name(db, table):
+        return f"order by {rowid}"
     keys = [column for column in schema.table(table).columns if column.is_pk]  # WITHOUT ROWID
     keys.sort(key=lambda column: column.is_pk)
     return "order by " + ", ".join(quote(column.name) for column in keys) if keys else ""

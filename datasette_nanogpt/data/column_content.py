@@ -1,0 +1,123 @@
+"""What is in a column, by a sample of its rows: how much prose, or what else."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .decode import decode_bytes
+from .sample import Value
+from .shapes import is_slug, letters, shape_of
+from .text_kinds import TextKind, kind_of, read_text
+
+MOST = 0.5  # of a column's values that are no words make it no text
+COMPARED_LETTERS = 40  # of a text, which are looked for in another
+COMPARED_ROWS = 50
+LONG_VALUE = 200  # characters
+
+_NOT_COMPARED = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column of a sample."""
+
+    name: str
+    values: Sequence[Value]  # the beginnings
+    text_format: str | None = None  # what somebody said, see `kind_of`
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What can be read as text, without the empty values."""
+        return [text for text in self.text_by_row if text]
+
+    @cached_property
+    def text_by_row(self) -> list[str]:
+        """The text of each row, "" where there is none."""
+        texts = [_text(value) or "" for value in self.values]
+        return [text if text.strip("\0 \t\r\n") else "" for text in texts]
+
+    @cached_property
+    def filled_rows(self) -> int:
+        return sum(value is not None and value not in ("", b"") for value in self.values)
+
+    @property
+    def filled(self) -> float:
+        """The fraction of the rows that have text."""
+        return len(self.texts) / max(len(self.values), 1)
+
+    @cached_property
+    def kind(self) -> TextKind:
+        return kind_of(self.texts, self.text_format)
+
+    @cached_property
+    def what(self) -> str:
+        """What most values are instead of words, "" for words."""
+        return next(iter(self._others), "") if sum(self._others.values()) > MOST * self.filled_rows else ""
+
+    @cached_property
+    def _others(self) -> Counter[str]:
+        """How many values are something else than words, the most common first."""
+        others = Counter("numbers" for value in self.values if isinstance(value, int | float))
+        raw = [value for value in self.values if isinstance(value, bytes) and value]
+        others.update(what for text, what in map(decode_bytes, raw) if text is None)
+        if self.kind.format != "blocks":
+            others.update(shape for text in self.texts if (shape := shape_of(text)))
+        return Counter(dict(others.most_common()))
+
+    @cached_property
+    def prose(self) -> float:
+        """Letters of words a row; 0 where most values are no words."""
+        if self.what:
+            return 0.0
+        blocks = self.kind.format == "blocks"
+        texts = [read_text(text, self.kind).text if blocks else text for text in self.texts]
+        count = sum(letters(text) for text in texts if blocks or not shape_of(text))
+        return count / max(len(self.values), 1)
+
+    @property
+    def is_long(self) -> bool:
+        return sum(map(len, self.texts)) > LONG_VALUE * len(self.texts)
+
+    @property
+    def slugs(self) -> bool:
+        return sum(map(is_slug, self.texts)) > MOST * len(self.texts)
+
+    @cached_property
+    def is_bytes(self) -> bool:
+        """Whether most values are bytes that are no text."""
+        unread = sum(isinstance(value, bytes) and _text(value) is None for value in self.values)
+        return unread > MOST * self.filled_rows
+
+
+def columns_of(sample: Mapping[str, Sequence[Value]], text_format: str | None = None) -> list[Column]:
+    return [Column(name, values, text_format) for name, values in sample.items()]
+
+
+def _text(value: Value) -> str | None:
+    text = decode_bytes(value).text if isinstance(value, bytes) else value
+    return text if isinstance(text, str) else None
+
+
+def says_the_same(column: Column, other: Column) -> bool:
+    """Whether most texts of one column begin as those of the other do, or are found in them."""
+    pairs = [
+        (_plain(a, column.kind), _plain(b, other.kind))
+        for a, b in zip(column.text_by_row, other.text_by_row, strict=True)
+        if a and b
+    ][:COMPARED_ROWS]
+    return sum(_repeats(a, b) or _repeats(b, a) for a, b in pairs) > MOST * len(pairs)
+
+
+def _repeats(text: str, other: str) -> bool:
+    """Whether `text` is in `other`: a short one only at the beginning, as any word may be in a long text."""
+    start = text[:COMPARED_LETTERS]
+    return bool(text) and (start in other if len(start) == COMPARED_LETTERS else other.startswith(start))
+
+
+def _plain(text: str, kind: TextKind) -> str:
+    """A text's letters and digits alone."""
+    return _NOT_COMPARED.sub("", read_text(text, kind).text).lower()

@@ -1,0 +1,129 @@
+"""Bytes of a database that may be text: UTF-8, UTF-16 with its mark, Windows-1252; else what they are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import NamedTuple
+
+from .sqlite import quote
+
+WINDOWS_1252 = "Windows-1252"
+MAX_HIGH_BYTES = 0.3  # of text in a language that Windows-1252 is for: accents are on few of its letters
+MAX_CONTROLS = 0.02  # of the characters of a text
+
+# How the bytes begin -> what they are. Compressed data has a line to unpack it in UNPACKING.
+_MAGIC = (
+    (b"\x1f\x8b", "gzip-compressed"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed"),
+    (b"\xfd7zXZ\0", "xz-compressed"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"%PDF-", "a PDF file"),
+    (b"PK\x03\x04", "a ZIP, Office or EPUB file"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file"),
+    (b"SQLite format 3\0", "a SQLite database"),
+    (b"ID3", "an MP3 file"),
+    (b"OggS", "an Ogg file"),
+    (b"bplist00", "a property list"),
+    (b"\x80\x04\x95", "a Python pickle"),
+)
+# What unpacks compressed data: the Python expression for `sqlite-utils convert`, and the module it imports.
+UNPACKING = {
+    "zlib-compressed": ("zlib.decompress(value).decode()", "zlib"),
+    "gzip-compressed": ("gzip.decompress(value).decode()", "gzip"),
+    "bz2-compressed": ("bz2.decompress(value).decode()", "bz2"),
+    "xz-compressed": ("lzma.decompress(value).decode()", "lzma"),
+    "zstd-compressed": (
+        "zstandard.ZstdDecompressor().decompressobj().decompress(value).decode()",
+        "zstandard",
+    ),
+}
+NOT_UTF8 = "not UTF-8"
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x7f]")
+_HIGH = re.compile(rb"[\x80-\xff]")
+# In a text that was written in another 8-bit encoding, signs stand in the middle of words.
+_SIGN_IN_WORD = re.compile(
+    "[A-Za-z][\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u201a\u201e\u2020\u2021\u20ac\u2122][A-Za-z]"
+)
+# UTF-8 read as Windows-1252: part of the bytes are UTF-8, so the rest was damaged.
+_MULTI_BYTE = re.compile(rb"[\xc3-\xef][\x80-\xbf]")
+
+
+class Decoded(NamedTuple):
+    """A text, and the encoding where it is not UTF-8; or no text, and what the bytes are instead."""
+
+    text: str | None
+    what: str = ""
+
+
+def decode_bytes(raw: bytes) -> Decoded:
+    """Bytes as text where they are text, whether SQLite calls them TEXT or BLOB. Never fails."""
+    if kind := _binary_kind(raw):
+        return Decoded(None, kind)
+    try:
+        return _without_controls(raw.decode("utf-8-sig"), raw)
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and _is_cut(raw, error.start):
+            return _without_controls(raw[: error.start].decode("utf-8-sig"), raw)
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Decoded(raw[: len(raw) // 2 * 2].decode("utf-16", "replace"), "UTF-16")
+    if text := _windows_1252(raw):
+        return Decoded(text, WINDOWS_1252)
+    return Decoded(None, NOT_UTF8 if not _CONTROL.search(raw.decode("latin-1")) else "binary")
+
+
+def _is_cut(raw: bytes, start: int) -> bool:
+    """Whether what begins at `start`, near the end, is half of a character rather than a last letter in
+    Windows-1252, as the é of `caf\\xe9` is: some bytes hardly ever end a text."""
+    return not raw[:start].isascii() or len(raw) - start > 1 or raw[start] in b"\xc2\xc3\xe2"
+
+
+def _without_controls(text: str, raw: bytes) -> Decoded:
+    text = text.rstrip("\0")
+    if "\0" in text or len(_CONTROL.findall(text)) > MAX_CONTROLS * len(text) or (raw and not text):
+        return Decoded(None, "binary")
+    return Decoded(text)
+
+
+def _binary_kind(raw: bytes) -> str:
+    """What bytes with a known beginning are; "" for others."""
+    if kind := next((kind for magic, kind in _MAGIC if raw.startswith(magic)), ""):
+        return kind
+    if re.match(rb"BZh[1-9]1AY&SY", raw):
+        return "bz2-compressed"
+    if raw[:4] == b"RIFF":
+        return "an image or sound in RIFF"
+    if raw[4:8] == b"ftyp":
+        return "a video or a HEIC image"
+    # zlib has no magic number: these are the headers of its levels. "x^" may begin a text, too.
+    is_zlib = len(raw) > 2 and raw[0] == 0x78 and raw[1] in (0x01, 0x5E, 0x9C, 0xDA)
+    return "zlib-compressed" if is_zlib and _HIGH.search(raw[2:12]) else ""
+
+
+def _windows_1252(raw: bytes) -> str | None:
+    """The text of bytes that make sense in Windows-1252, else None."""
+    if _MULTI_BYTE.search(raw) or len(_HIGH.findall(raw)) > MAX_HIGH_BYTES * len(raw):
+        return None
+    try:
+        text = raw.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    return None if _CONTROL.search(text) or _SIGN_IN_WORD.search(text) else text
+
+
+def cure(what: str, database: str, table: str, column: str) -> str:
+    """What to do about values that are `what`, as `decode_bytes` calls it: a whole sentence."""
+    convert = ["sqlite-utils", "convert", database, table, column]
+    if what in UNPACKING:
+        expression, module = UNPACKING[what]
+        install = "`pip install zstandard` and then " if module == "zstandard" else ""
+        command = shlex.join([*convert, expression, "--import", module])
+        return f"To unpack it, in a copy of the database, use {install}`{command}`."
+    if what == NOT_UTF8:  # a function of SQLite's gets no text that is not UTF-8, but a BLOB
+        as_blob = f"update {quote(table)} set {quote(column)} = cast({quote(column)} as blob)"
+        first = shlex.join(["sqlite-utils", database, as_blob])
+        second = shlex.join([*convert, 'value.decode("ENCODING")'])
+        return f"If you know its encoding, in a copy of the database, use `{first} && {second}`."
+    return "A plugin with the hook nanogpt_document can say what its text is."

@@ -1,0 +1,77 @@
+"""Some rows from all over a table, view or query, at a cost that does not grow with it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .sqlite import quote
+
+SAMPLE_ROWS = 200
+BLOCKS = 20  # places of the table that the rows are taken from
+SAMPLE_CHARS = 5_000  # of each value, but for JSON, which is whole or nothing:
+JSON_CHARS = 100_000
+SAMPLE_SECONDS = 2.0  # after which no further place of a view is looked at: to skip rows is to compute them
+
+Value = str | int | float | bytes | None  # of one column of a row
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What is read: a table, a view or a query, with its condition if it has one."""
+
+    name: str  # of the table
+    description: str  # for messages: "Table 'entry'" or "The query"
+    columns: tuple[str, ...]
+    from_sql: str  # what stands after `from`
+    database: str  # as it was given, for commands to type
+    row_count: int = 0
+    rowid: str | None = None  # a name of the rowid, where `from_sql` is a table alone
+
+
+def read_sample(db: sqlite3.Connection, relation: Relation) -> dict[str, list[Value]]:
+    """The beginnings of the values of about SAMPLE_ROWS rows, by column: all rows of a small table, else some
+    from each of BLOCKS places."""
+    names = [quote(column) for column in relation.columns]
+    select = f"select {', '.join(map(_beginning, names))} from {relation.from_sql}"
+    if relation.row_count <= SAMPLE_ROWS:
+        rows = db.execute(select).fetchmany(SAMPLE_ROWS)
+    else:
+        rows = list(_by_rowid(db, select, relation)) if relation.rowid else []
+        if len(rows) < SAMPLE_ROWS // 2:  # one row has a rowid far from all others'
+            rows = list(_by_offset(db, select, relation.row_count))
+    return {name: [row[i] for row in rows] for i, name in enumerate(relation.columns)}
+
+
+def _beginning(name: str) -> str:
+    """SQL for the beginning of a column's value."""
+    json = f"substr(ltrim({name}), 1, 1) in ('{{', '[') and length({name}) <= {JSON_CHARS}"
+    return (
+        f"case typeof({name}) when 'text' then case when {json} then {name} "
+        f"else substr({name}, 1, {SAMPLE_CHARS}) end "
+        f"when 'blob' then substr({name}, 1, {SAMPLE_CHARS}) else {name} end"
+    )
+
+
+def _by_rowid(db: sqlite3.Connection, select: str, relation: Relation) -> Iterator[tuple[Value, ...]]:
+    """Rows from BLOCKS places at equal distances between the first rowid and the last."""
+    rowid = relation.rowid
+    first, last = db.execute(f"select min({rowid}), max({rowid}) from {relation.from_sql}").fetchone()
+    starts = [first + (last - first) * block // BLOCKS for block in range(BLOCKS)]
+    for start, end in zip(starts, [*starts[1:], last + 1], strict=True):
+        yield from db.execute(
+            f"{select} where {rowid} >= ? and {rowid} < ? order by {rowid} limit {SAMPLE_ROWS // BLOCKS}",
+            [start, end],
+        )
+
+
+def _by_offset(db: sqlite3.Connection, select: str, row_count: int) -> Iterator[tuple[Value, ...]]:
+    """The first rows, then rows of other places, the middle ones first, as long as there is time."""
+    began = time.monotonic()
+    for block in sorted(range(BLOCKS), key=lambda block: (block > 0, abs(block - BLOCKS // 2))):
+        if block and time.monotonic() - began > SAMPLE_SECONDS:
+            return
+        offset = row_count * block // BLOCKS
+        yield from db.execute(f"{select} limit {SAMPLE_ROWS // BLOCKS} offset {offset}")

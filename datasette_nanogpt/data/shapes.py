@@ -1,0 +1,68 @@
+"""What a value looks like when it is not words: a key, a date, an address."""
+
+from __future__ import annotations
+
+import re
+
+SHAPED_CHARS = 1_000  # of a value, which tell its shape
+LONG_WORD = 40  # letters, from which on one ASCII word alone is a code rather than a word
+
+_CALENDAR_WORDS = """
+jan feb mar apr may jun jul aug sep sept oct nov dec january february march april june july august
+september october november december mon tue tues wed thu thur thurs fri sat sun monday tuesday wednesday
+thursday friday saturday sunday am pm at utc gmt est edt cst cdt mst mdt pst pdt cet cest bst
+"""
+_CALENDAR = frozenset(_CALENDAR_WORDS.split())
+_NUMERIC = re.compile(r"[+-]?\d[\d.,:/+-]*(?:st|nd|rd|th|[TZ][\d.:+-]*Z?)?")
+_URL = r"(?:[a-zA-Z][a-zA-Z0-9+.-]{1,20}://|(?:mailto|urn|tag|data|doi|magnet|tel|at|did|geo):|www\.)\S+"
+
+# What there is to say of a column, and what all of a value matches then, without tags; the first counts.
+_SHAPES = [
+    (name, re.compile(pattern, re.ASCII | re.DOTALL))
+    for name, pattern in [
+        ("UUIDs", r"[{(]?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}[)}]?"),
+        ("dates", r"\d{4}-\d\d?-\d\d?(?:[T ][\d:.]+\s?(?:Z|[+-][\d:]+)?)?"),
+        ("dates", r"\d{1,2}([./-])\d{1,2}\1\d{2,4}"),
+        ("numbers", r"(?=[^\d]*\d)[\s\d.,:;/+()%$€£¥#-]+"),
+        ("e-mail addresses", r"(?:[^@<>\n]{0,60}<)?[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+>?"),
+        ("URLs", rf"{_URL}(?:\s+{_URL})*|(?:[\w-]+\.)+[a-z]{{2,6}}(?::\d+)?/\S*"),
+        ("hexadecimal", r"(?:0x)?(?=\S*\d)[0-9a-fA-F]{8,}|(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}"),
+        ("file paths", r"(?:[A-Za-z]:|~|\.{1,2})?[\\/]?(?:[^\\/\n]{1,80}[\\/])+[^\\/\n]*\.\w{1,5}"),
+        ("file paths", r"(?:[A-Za-z]:\\|~/|\.{0,2}/)\S+|\S+/\S+/\S+"),
+        ("file names", r"[^\n]{0,100}[^\s.]\.(?=\w*[a-z])[a-z0-9]{2,4}"),
+        ("keys", r"(?=\S*\d)(?=\S*[A-Za-z])[\w.:+/=~-]{8,}|[A-Z]{2,10}[-_]\d+"),
+        ("JSON", r"\{\s*[\"}].*|\[\s*(?:[\"{\[\]\d-]|true|false|null).*"),
+        ("long codes", rf"[!-~]{{{LONG_WORD},}}"),
+    ]
+]
+_WORDS_JOINED = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)+")
+_TAG = re.compile(r"<[A-Za-z/!][^<>]*>")
+_NO_LETTER = re.compile(r"[\W\d_]+")
+
+
+def shape_of(text: str) -> str:
+    """What `text` is instead of words, in the plural ("URLs"); "" for words."""
+    text = _TAG.sub(" ", text[:SHAPED_CHARS]).strip()
+    for name, pattern in _SHAPES:
+        if pattern.fullmatch(text):
+            return name
+    return "dates" if _is_written_date(text) else ""
+
+
+def _is_written_date(text: str) -> bool:
+    """Numbers and words of the calendar alone: "Mon, 24 Sep 2012 03:35:21 +0000"."""
+    words = re.split(r"[\s,()]+", text.strip(" ,()"))
+    numbers = sum(bool(_NUMERIC.fullmatch(word)) for word in words)
+    return numbers > 0 and all(w.lower().strip(".") in _CALENDAR or _NUMERIC.fullmatch(w) for w in words)
+
+
+def is_slug(text: str) -> bool:
+    """Whether `text` is words made into a key: "my-first-post"."""
+    return bool(_WORDS_JOINED.fullmatch(text.strip()))
+
+
+def letters(text: str) -> int:
+    """About how many letters of prose there are, without tags of HTML."""
+    start = text[:SHAPED_CHARS]
+    plain = len(_NO_LETTER.sub("", _TAG.sub("", start)))
+    return plain * len(text) // max(len(start), 1)

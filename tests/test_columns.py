@@ -1,0 +1,384 @@
+"""Which columns are read: names propose, what is in them decides."""
+
+import gzip
+import hashlib
+import sqlite3
+import subprocess
+import sys
+import uuid
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from datasette_nanogpt.data.column_content import columns_of
+from datasette_nanogpt.data.columns import NoTextError, choose_columns, words_of
+from datasette_nanogpt.data.sample import BLOCKS, SAMPLE_ROWS, Relation, read_sample
+from datasette_nanogpt.data.shapes import shape_of
+from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.sqlite import connect
+
+PROSE = [
+    "Early in the morning the harbour was quiet, and nobody had seen the boat leave.",
+    "The letter came a week late; by then everyone knew what it would say.",
+    "What remains of the mill stands beside the river, roofless and full of swallows.",
+    "She counted the steps to the door, as she had done every evening that winter.",
+]
+TITLES = ["The harbour", "A late letter", "What is left", "Every evening", "On counting", "Rivers", "Old mills"]
+N = 40
+
+
+def prose(i: int) -> str:
+    return f"{PROSE[i % 4]} {PROSE[(i + i // 4) % 4]} Number {i} of them."
+
+
+def title(i: int) -> str:
+    return f"{TITLES[i % 7]} {'again ' * (i // 7)}".strip()
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make({"column": values, …}) writes a table `posts` with these columns, and returns its path."""
+
+    def write(columns, table="posts", types=""):
+        path = str(tmp_path / "any.db")
+        db = sqlite3.connect(path)
+        with db:
+            names = ", ".join(f'"{name}" {types}' for name in columns)
+            db.execute(f'drop table if exists "{table}"')
+            db.execute(f'create table "{table}" ({names})')
+            marks = ", ".join("?" * len(columns))
+            db.executemany(f'insert into "{table}" values ({marks})', zip(*columns.values(), strict=True))
+        db.close()
+        return path
+
+    return write
+
+
+def rows(function, count=N):
+    return [function(i) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "title", "body"),
+    [
+        ("Headline, BODY, text", ("h", "b" * 20, "t" * 30), "Headline", "BODY"),
+        ("name, notes, lang", ("n", "some words", "en"), "name", "notes"),
+        ("name", ("n",), None, "name"),
+        ("id integer primary key, line", (1, "words"), None, "line"),
+        ("url, data, description", ("http://x.org/" * 9, '{"a": 1}' * 9, "words"), None, "description"),
+        ("word text unique, meaning", ("w", "long meaning"), "word", "meaning"),
+        ("a text unique, b text unique, c", ("a", "b", "long"), None, "c"),
+        ("name, content, readme", ("n", b"\0\1", "words"), "name", "readme"),
+        ("title, body", ("t", 12), None, "title"),
+        ("post_title, postContent, post_excerpt", ("A day", "so many words " * 9, ""), "post_title", "postContent"),
+        ("Subject Line, fullText", ("A day", "so many words"), "Subject Line", "fullText"),
+        ("PostTitle, 'post-body'", ("A day", "so many words"), "PostTitle", "post-body"),
+        ("heading, body_text", ("A day", "so many words"), "heading", "body_text"),
+        ("author_name, text", ("Jane Doe", "so many words"), None, "text"),
+        ("alt_text, article", ("a boat", "so many words " * 9), None, "article"),
+        ("content_type, text_color, body_md", ("text/html", "red", "so many words"), None, "body_md"),
+    ],
+)
+def test_columns_are_found(tmp_path, columns, row, title, body):
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table t ({columns})")
+        db.execute(f"insert into t values ({','.join('?' * len(row))})", row)
+    found = open_source(path, "t")
+    assert (found.title, found.body) == (title, (body,))
+
+
+def test_a_name_belongs_to_the_table(make):
+    path = make({"recipe_name": rows(title), "steps": rows(prose)}, "recipes")
+    assert open_source(path, "recipes").title == "recipe_name"
+    path = make({"user_name": rows(title), "steps": rows(prose)}, "recipes")
+    assert open_source(path, "recipes").title is None
+
+
+@pytest.mark.parametrize("name", ["postTitle", "post_title", "PostTitle", "POST_TITLE", "post-title", "Post title"])
+def test_words_of_names(name):
+    assert words_of(name) == ("post", "title")
+
+
+# ---- What is empty is no body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda i: None,
+        lambda i: "",
+        lambda i: "  \n",
+        lambda i: "More" if i % 9 == 0 else "",
+        lambda i: "Read more…",
+        lambda i: prose(i) if i == 3 else None,
+        lambda i: b"",
+    ],
+)
+@pytest.mark.parametrize("name", ["content", "body", "text"])
+def test_an_empty_column_is_no_body(make, name, content):
+    path = make({"title": rows(title), name: rows(content), "summary": rows(prose)})
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == ("title", ("summary",))
+    assert name in found.left_out
+
+
+def test_rows_from_all_over_the_table_decide(make):
+    late = [None] * 5000 + rows(prose, 45_000)
+    early = rows(prose, 400) + [None] * 49_600
+    path = make({"text": early, "late": late})
+    assert open_source(path, "posts").body == ("late",)
+    with sqlite3.connect(path) as db:
+        db.execute("create view v as select * from posts")
+        db.execute("create table w (k integer primary key, text, late) without rowid")
+        db.execute("insert into w select rowid, * from posts")
+    assert open_source(path, "v").body == open_source(path, "w").body == ("late",)
+    assert open_source(path, "posts", Selection(where="rowid > 2")).body == ("late",)
+
+
+def test_a_sample_is_bounded_and_spread(make):
+    path = make({"text": rows(str, 100_000)})
+    with sqlite3.connect(path) as db:
+        db.execute("insert into posts (rowid, text) values (?, 'far')", [2**62])
+    for table in ("posts", "v"):
+        with connect(Path(path)) as db:
+            steps = []
+            db.set_progress_handler(lambda: steps.append(1), 1000)  # noqa: B023
+            relation = Relation(table, "it", ("text",), "posts", path, 100_001, "rowid" if table == "posts" else None)
+            values = read_sample(db, relation)["text"]
+        assert len(values) == SAMPLE_ROWS
+        places = {int(value) // (100_000 // BLOCKS) for value in values if value != "far"}
+        assert len(places) >= BLOCKS - 1
+    path = make({"text": rows(str, 1000)})
+    with connect(Path(path)) as db:
+        assert len(read_sample(db, Relation("posts", "it", ("text",), "posts", path, 1000, "rowid"))["text"]) == 200
+
+
+# ---- A title is words
+
+KEYS = {
+    "UUIDs": lambda i: str(uuid.UUID(int=i * 77777777777777777)),
+    "hexadecimal": lambda i: hashlib.sha1(str(i).encode()).hexdigest(),
+    "URLs": lambda i: f"https://example.org/posts/{i}?q=a",
+    "dates": lambda i: f"2020-01-{i % 28 + 1:02d}T10:00:00+00:00",
+    "numbers": lambda i: str(1000 + i),
+    "file paths": lambda i: f"posts/2020/{i:03d}-hello.md",
+    "file names": lambda i: f"My holiday {i}.txt",
+    "e-mail addresses": lambda i: f"reader{i}@example.org",
+    "keys": lambda i: f"msg_01J{i:05d}XYZabc",
+    "JSON": lambda i: f'{{"id": {i}}}',
+    "the same in most rows": lambda i: "Untitled" if i % 3 else title(i),
+    "few different values": lambda i: ("Mr", "Mrs", "Dr")[i % 3],
+    "empty": lambda i: None,
+}
+
+
+@pytest.mark.parametrize("why", KEYS)
+@pytest.mark.parametrize("name", ["title", "subject", "id"])
+def test_a_title_is_words(make, name, why):
+    values = rows(KEYS[why])
+    path = make({name: values, "body": rows(prose)}, types="unique" if name == "id" and len(set(values)) == N else "")
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == (None, ("body",))
+    assert found.left_out[name] == why
+
+
+def test_the_title_that_has_values_is_chosen(make):
+    path = make({"title": rows(lambda i: None), "headline": rows(title), "body": rows(prose)})
+    assert open_source(path, "posts").title == "headline"
+    path = make({"title": rows(KEYS["UUIDs"]), "post_title": rows(title), "body": rows(prose)})
+    assert open_source(path, "posts").title == "post_title"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["红楼梦", "Überall", "COVID-19", "Mr. Smith goes home", "1984 and after", "सत्य", "It's 10:30!", "O'Brien", "t7"],
+)
+def test_words_have_no_shape(words):
+    assert shape_of(words) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("Mon, 24 Sep 2012 03:35:21 +0000", "dates"),
+        ("Sep 24, 2012 at 3:35 PM", "dates"),
+        ("24.09.2012", "dates"),
+        ("$1,200.50", "numbers"),
+        ("+1 (555) 010-9999", "numbers"),
+        ("Jane Doe <jane@example.org>", "e-mail addresses"),
+        ("www.example.org/a", "URLs"),
+        ("urn:isbn:0451450523", "URLs"),
+        ("https://a.org/1 https://a.org/2", "URLs"),
+        ("C:\\Users\\me\\a.doc", "file paths"),
+        ("Notes/My long day.md", "file paths"),
+        ("0xDEADBEEF00", "hexadecimal"),
+        ("dQw4w9WgXcQ", "keys"),
+        ("PROJ-123", "keys"),
+        ("A" * 5000, "long codes"),
+        ("[1, 2]", "JSON"),
+    ],
+)
+def test_shapes(text, shape):
+    assert shape_of(text) == shape
+
+
+# ---- Several columns
+
+
+@pytest.mark.parametrize(
+    ("names", "together"),
+    [
+        (("question", "answer"), ("question", "answer")),
+        (("Answer", "Question"), ("Question", "Answer")),
+        (("back", "front"), ("front", "back")),
+        (("card_front", "card_back"), ("card_front", "card_back")),
+        (("instruction", "output", "input"), ("instruction", "input", "output")),
+        (("intro", "body"), ("intro", "body")),
+        (("content", "summary"), ("summary", "content")),
+        (("body", "extended"), ("body", "extended")),
+    ],
+)
+def test_columns_that_go_together(make, names, together):
+    path = make({name: rows(lambda i, k=k: prose(i * 7 + k)) for k, name in enumerate(names)} | {"title": rows(title)})
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == ("title", together)
+
+
+def test_a_summary_that_says_the_same_is_left_out(make):
+    path = make({"summary": rows(lambda i: prose(i)[:70] + "…"), "content": rows(lambda i: f"<p>{prose(i)}</p>")})
+    found = open_source(path, "posts")
+    assert found.body == ("content",) and found.left_out == {"summary": "also in content"}
+    path = make({"question": rows(prose), "answer": rows(lambda i: None)})
+    assert open_source(path, "posts").body == ("question",)
+
+
+# ---- Bytes
+
+
+def test_text_in_blobs(make):
+    path = make({"path": rows(lambda i: f"a/{i}.md"), "content": rows(lambda i: prose(i).encode()), "size": rows(int)})
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == (None, ("content",))
+    assert list(found.documents())[0] == prose(0) and not found.skipped
+
+
+PACKED = {
+    "zlib": lambda text: zlib.compress(text),
+    "gzip": lambda text: gzip.compress(text),
+}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_compressed_text_is_not_passed_over(make, how):
+    path = make({"title": rows(title), "body": rows(lambda i: PACKED[how](prose(i).encode()))})
+    for body in ([], ["body"]):
+        with pytest.raises(NoTextError, match=f"Column body is {how}-compressed") as told:
+            open_source(path, "posts", Selection(body=body))
+    command = str(told.value).split("`")[1]
+    tool = Path(sys.executable).with_name("sqlite-utils")
+    subprocess.run(command.replace("sqlite-utils", str(tool), 1), shell=True, check=True, capture_output=True)
+    assert list(open_source(path, "posts").documents())[1] == f"{title(1)}\n\n{prose(1)}"
+
+
+def test_titles_alone_are_read_where_somebody_says_so(make):
+    path = make({"title": rows(title), "body": rows(lambda i: zlib.compress(prose(i).encode()))})
+    found = open_source(path, "posts", Selection(body=["title"]))
+    assert list(found.documents())[0] == title(0) and found.left_out == {"body": "zlib-compressed"}
+
+
+def test_a_picture_beside_the_text_is_left_out(make):
+    path = make({"photo": rows(lambda i: b"\x89PNG\r\n\x1a\n\0\0" + bytes([i])), "caption": rows(prose)})
+    found = open_source(path, "posts")
+    assert found.body == ("caption",) and found.left_out == {"photo": "a PNG image"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "read"),
+    [
+        ("latin-1", "Le café était déjà fermé: ", True),
+        ("cp1252", "“Quoted” – it’s 5 € for the crème brûlée ", True),
+        ("latin-1", "Die Größe der Straße überrascht ", True),
+        ("cp1251", "Москва слезам не верит ", False),
+        ("shift-jis", "吾輩は猫である。名前はまだ無い。", False),
+        ("latin2", "Zażółć gęślą jaźń, łódź ", False),
+    ],
+)
+def test_text_in_other_encodings(make, encoding, text, read):
+    path = make({"title": rows(title), "body": rows(lambda i: f"{text}{i}".encode(encoding))})
+    with sqlite3.connect(path) as db:
+        db.execute("update posts set body = cast(body as text)")
+    if read:
+        found = open_source(path, "posts")
+        assert list(found.documents())[0] == f"{title(0)}\n\n{text}0"
+        assert found.decoded == {"Windows-1252": N} and not found.skipped
+        return
+    with pytest.raises(NoTextError, match="Column body is not UTF-8") as told:
+        open_source(path, "posts")
+    command = str(told.value).split("`")[1].replace("ENCODING", encoding)
+    command = command.replace("sqlite-utils", str(Path(sys.executable).with_name("sqlite-utils")))
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    assert list(open_source(path, "posts").documents())[0] == f"{title(0)}\n\n{text}0"
+
+
+# ---- For any table
+
+VALUES = {
+    "prose": prose,
+    "titles": title,
+    "empty": lambda i: None,
+    "blank": lambda i: "",
+    "uuid": KEYS["UUIDs"],
+    "hash": KEYS["hexadecimal"],
+    "url": KEYS["URLs"],
+    "number": lambda i: i,
+    "date": KEYS["dates"],
+    "shared": lambda i: "incoming",
+    "picture": lambda i: b"\x89PNG\0" + bytes([i]),
+    "bytes": lambda i: prose(i).encode(),
+}
+NAMES = ["title", "name", "subject", "body", "content", "text", "summary", "post_title", "postContent", "id", "notes"]
+columns = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(VALUES))), min_size=1, max_size=6, unique_by=lambda c: c[0]
+)
+TEXTS = ("prose", "bytes")
+WORDS = ("prose", "bytes", "titles")
+
+
+def choose(columns):
+    """The choice for columns of a name and a kind of values each; None where there is no text."""
+    values = {name: rows(VALUES[kind]) for name, kind in columns}
+    relation = Relation("posts", "Table 'posts'", tuple(values), "posts", "any.db", N)
+    try:
+        return choose_columns(relation, columns_of(values), None, ())
+    except NoTextError:
+        return None
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(columns)
+def test_no_empty_column_is_chosen_while_another_has_text(columns):
+    kinds, found = dict(columns), choose(columns)
+    texts = [name for name, kind in columns if kind in TEXTS]
+    if texts:
+        assert found and any(kinds[name] in TEXTS for name in (found.title, *found.body) if name)
+    for name in (found.title, *found.body) if found and any(kind in WORDS for kind in kinds.values()) else ():
+        assert name is None or kinds[name] in (*WORDS, "shared")
+    if found:
+        assert found.title is None or kinds[found.title] in WORDS
+        assert found.title not in found.body and {found.title, *found.body, *found.left_out} - {None} == set(kinds)
+
+
+@given(columns, st.randoms())
+def test_neither_order_nor_case_matters(columns, random):
+    found = choose(columns)
+    other = [(random.choice([name, name.upper(), name.capitalize()]) if "_" in name else name, kind) for name, kind in columns]
+    random.shuffle(other)
+    again = choose(other)
+    assume(found is not None)
+    assert again is not None
+    assert (found.title or "").lower() == (again.title or "").lower()
+    assert [name.lower() for name in found.body] == [name.lower() for name in again.body]
