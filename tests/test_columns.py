@@ -26,7 +26,15 @@ PROSE = [
     "What remains of the mill stands beside the river, roofless and full of swallows.",
     "She counted the steps to the door, as she had done every evening that winter.",
 ]
-TITLES = ["The harbour", "A late letter", "What is left", "Every evening", "On counting", "Rivers", "Old mills"]
+TITLES = [
+    "The harbour",
+    "A late letter",
+    "What is left",
+    "Every evening",
+    "On counting",
+    "Rivers",
+    "Old mills",
+]
 N = 40
 
 
@@ -73,7 +81,12 @@ def rows(function, count=N):
         ("a text unique, b text unique, c", ("a", "b", "long"), None, "c"),
         ("name, content, readme", ("n", b"\0\1", "words"), "name", "readme"),
         ("title, body", ("t", 12), None, "title"),
-        ("post_title, postContent, post_excerpt", ("A day", "so many words " * 9, ""), "post_title", "postContent"),
+        (
+            "post_title, postContent, post_excerpt",
+            ("A day", "so many words " * 9, ""),
+            "post_title",
+            "postContent",
+        ),
         ("Subject Line, fullText", ("A day", "so many words"), "Subject Line", "fullText"),
         ("PostTitle, 'post-body'", ("A day", "so many words"), "PostTitle", "post-body"),
         ("heading, body_text", ("A day", "so many words"), "heading", "body_text"),
@@ -98,7 +111,9 @@ def test_a_name_belongs_to_the_table(make):
     assert open_source(path, "recipes").title is None
 
 
-@pytest.mark.parametrize("name", ["postTitle", "post_title", "PostTitle", "POST_TITLE", "post-title", "Post title"])
+@pytest.mark.parametrize(
+    "name", ["postTitle", "post_title", "PostTitle", "POST_TITLE", "post-title", "Post title"]
+)
 def test_words_of_names(name):
     assert words_of(name) == ("post", "title")
 
@@ -147,14 +162,19 @@ def test_a_sample_is_bounded_and_spread(make):
         with connect(Path(path)) as db:
             steps = []
             db.set_progress_handler(lambda: steps.append(1), 1000)  # noqa: B023
-            relation = Relation(table, "it", ("text",), "posts", path, 100_001, "rowid" if table == "posts" else None)
+            relation = Relation(
+                table, "it", ("text",), "posts", path, 100_001, "rowid" if table == "posts" else None
+            )
             values = read_sample(db, relation)["text"]
         assert len(values) == SAMPLE_ROWS
         places = {int(value) // (100_000 // BLOCKS) for value in values if value != "far"}
         assert len(places) >= BLOCKS - 1
     path = make({"text": rows(str, 1000)})
     with connect(Path(path)) as db:
-        assert len(read_sample(db, Relation("posts", "it", ("text",), "posts", path, 1000, "rowid"))["text"]) == 200
+        assert (
+            len(read_sample(db, Relation("posts", "it", ("text",), "posts", path, 1000, "rowid"))["text"])
+            == 200
+        )
 
 
 # ---- A title is words
@@ -180,7 +200,9 @@ KEYS = {
 @pytest.mark.parametrize("name", ["title", "subject", "id"])
 def test_a_title_is_words(make, name, why):
     values = rows(KEYS[why])
-    path = make({name: values, "body": rows(prose)}, types="unique" if name == "id" and len(set(values)) == N else "")
+    path = make(
+        {name: values, "body": rows(prose)}, types="unique" if name == "id" and len(set(values)) == N else ""
+    )
     found = open_source(path, "posts")
     assert (found.title, found.body) == (None, ("body",))
     assert found.left_out[name] == why
@@ -195,7 +217,17 @@ def test_the_title_that_has_values_is_chosen(make):
 
 @pytest.mark.parametrize(
     "words",
-    ["红楼梦", "Überall", "COVID-19", "Mr. Smith goes home", "1984 and after", "सत्य", "It's 10:30!", "O'Brien", "t7"],
+    [
+        "红楼梦",
+        "Überall",
+        "COVID-19",
+        "Mr. Smith goes home",
+        "1984 and after",
+        "सत्य",
+        "It's 10:30!",
+        "O'Brien",
+        "t7",
+    ],
 )
 def test_words_have_no_shape(words):
     assert shape_of(words) == ""
@@ -243,13 +275,17 @@ def test_shapes(text, shape):
     ],
 )
 def test_columns_that_go_together(make, names, together):
-    path = make({name: rows(lambda i, k=k: prose(i * 7 + k)) for k, name in enumerate(names)} | {"title": rows(title)})
+    path = make(
+        {name: rows(lambda i, k=k: prose(i * 7 + k)) for k, name in enumerate(names)} | {"title": rows(title)}
+    )
     found = open_source(path, "posts")
     assert (found.title, found.body) == ("title", together)
 
 
 def test_a_summary_that_says_the_same_is_left_out(make):
-    path = make({"summary": rows(lambda i: prose(i)[:70] + "…"), "content": rows(lambda i: f"<p>{prose(i)}</p>")})
+    path = make(
+        {"summary": rows(lambda i: prose(i)[:70] + "…"), "content": rows(lambda i: f"<p>{prose(i)}</p>")}
+    )
     found = open_source(path, "posts")
     assert found.body == ("content",) and found.left_out == {"summary": "also in content"}
     path = make({"question": rows(prose), "answer": rows(lambda i: None)})
@@ -260,7 +296,9 @@ def test_a_summary_that_says_the_same_is_left_out(make):
 
 
 def test_text_in_blobs(make):
-    path = make({"path": rows(lambda i: f"a/{i}.md"), "content": rows(lambda i: prose(i).encode()), "size": rows(int)})
+    path = make(
+        {"path": rows(lambda i: f"a/{i}.md"), "content": rows(lambda i: prose(i).encode()), "size": rows(int)}
+    )
     found = open_source(path, "posts")
     assert (found.title, found.body) == (None, ("content",))
     assert list(found.documents())[0] == prose(0) and not found.skipped
@@ -340,9 +378,24 @@ VALUES = {
     "picture": lambda i: b"\x89PNG\0" + bytes([i]),
     "bytes": lambda i: prose(i).encode(),
 }
-NAMES = ["title", "name", "subject", "body", "content", "text", "summary", "post_title", "postContent", "id", "notes"]
+NAMES = [
+    "title",
+    "name",
+    "subject",
+    "body",
+    "content",
+    "text",
+    "summary",
+    "post_title",
+    "postContent",
+    "id",
+    "notes",
+]
 columns = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(VALUES))), min_size=1, max_size=6, unique_by=lambda c: c[0]
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(VALUES))),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda c: c[0],
 )
 TEXTS = ("prose", "bytes")
 WORDS = ("prose", "bytes", "titles")
@@ -369,13 +422,18 @@ def test_no_empty_column_is_chosen_while_another_has_text(columns):
         assert name is None or kinds[name] in (*WORDS, "shared")
     if found:
         assert found.title is None or kinds[found.title] in WORDS
-        assert found.title not in found.body and {found.title, *found.body, *found.left_out} - {None} == set(kinds)
+        assert found.title not in found.body and {found.title, *found.body, *found.left_out} - {None} == set(
+            kinds
+        )
 
 
 @given(columns, st.randoms())
 def test_neither_order_nor_case_matters(columns, random):
     found = choose(columns)
-    other = [(random.choice([name, name.upper(), name.capitalize()]) if "_" in name else name, kind) for name, kind in columns]
+    other = [
+        (random.choice([name, name.upper(), name.capitalize()]) if "_" in name else name, kind)
+        for name, kind in columns
+    ]
     random.shuffle(other)
     again = choose(other)
     assume(found is not None)
