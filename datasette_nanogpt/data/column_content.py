@@ -70,11 +70,11 @@ class Column:
 
     @cached_property
     def prose(self) -> float:
-        """Letters of words a row; 0 where most values are no words."""
+        """Letters of words a row, of each text once; 0 where most values are no words."""
         if self.what:
             return 0.0
         blocks = self.kind.format == "blocks"
-        texts = [read_text(text, self.kind).text if blocks else text for text in self.texts]
+        texts = [read_text(text, self.kind).text if blocks else text for text in set(self.texts)]
         count = sum(letters(text) for text in texts if blocks or not shape_of(text))
         return count / max(len(self.values), 1)
 

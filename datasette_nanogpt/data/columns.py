@@ -131,8 +131,8 @@ def _find(
         packed = [column for column in others if _is_unread_text(column)]
         if not body and packed and document_hook() is None:
             raise NoTextError(_packed(relation, packed, title if guess_title else None))
-        if not body and guess_title and title:
-            title, body = None, (title,)  # a title is all the text there is
+        if guess_title and title and _is_all_text(title, body, columns):
+            body, title = (title,), None
         if not body:  # other rows than those of the sample may have text
             body = tuple(column.name for column in _by_name("body", columns) if not column.filled_rows)[:1]
         if not body and document_hook() is None:
@@ -144,6 +144,13 @@ def _find(
         labels = [c for c in labels if not _why_no_title(c) and not c.slugs]
         title = labels[0].name if len(labels) == 1 else None
     return Choice(title or None, body)
+
+
+def _is_all_text(title: str, body: Sequence[str], columns: Sequence[Column]) -> bool:
+    """Whether a title is all the text there is."""
+    prose = {column.name: column.prose for column in columns}
+    in_body = sum(prose[name] for name in body)
+    return not body or 0 < in_body <= MIN_TEXT_TOGETHER * prose[title]
 
 
 # ---- Names

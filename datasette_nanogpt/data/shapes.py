@@ -36,7 +36,7 @@ _SHAPES = [
     ]
 ]
 _WORDS_JOINED = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)+")
-_TAG = re.compile(r"<[A-Za-z/!][^<>]*>")
+_TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
 _NO_LETTER = re.compile(r"[\W\d_]+")
 
 

@@ -211,13 +211,13 @@ class Source:
         encodings: set[str] = set()
         for column, value in zip(self.text_columns, values, strict=True):
             plain = "" if value is None else str(value)
-            text, what = decode_bytes(value) if isinstance(value, bytes) else (plain, "")
-            if text is None:
+            decoded, what = decode_bytes(value) if isinstance(value, bytes) else (plain, "")
+            if decoded is None:
                 # Half a row would teach titles without texts.
                 self.skipped[f"{column} is {what}"] += 1
                 return []
             encodings |= {what} if what else set()
-            texts.append(text)
+            texts.append(decoded)
         self.decoded.update(encodings)
         title = None
         if self.title:
@@ -260,7 +260,9 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         from_sql += f" where ({where}\n)" if where else ""
         relation = Relation(table, description, columns, from_sql, database)
         row_count = _count_rows(db, relation, sql, where)
-        order, keys, rowid, unique = "", (), None, set()
+        order, rowid = "", None
+        keys: tuple[str, ...] = ()
+        unique: set[str] = set()
         if sql is None:
             order, keys, unique = order_by(db, table), primary_key(db, table), unique_columns(db, table)
             rowid = None if where else rowid_name(db, table)
