@@ -16,9 +16,13 @@ import numpy as np
 
 from .config import GPTConfig
 from .errors import InvalidOptions, Problem
+from .repetition import Repetition
 from .sampler import Sampler, log_softmax
 from .tokenizer import Tokenizer
+from .words import Speller, last_word
 
+# Tokens that may be repeated without penalty, by default. Six tokens are some 20 characters.
+ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
 # Characters of the prompt's last word: each may cost a short pass, when the word's ids are chosen again.
 LONGEST_LAST_WORD = 40
 
@@ -110,6 +114,9 @@ class Continuation:
         self.finish_reason: str | None = None
         self.seconds = 0.0
         self.logprobs: list[dict[str, Any]] | None = None if settings.logprobs is None else []
+        self._speller: Speller | None = None
+        if sampler.real_words and tokenizer.words:
+            self._speller = Speller(tokenizer.words, self.prompt)
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -147,8 +154,12 @@ class Continuation:
         model, block_size = self.model, self.model.config.block_size
         cache = model.new_cache()
         context, token, given = self._first(cache)
+        repetition = self._repetition(context)
         while token != self.tokenizer.eot:
             context.append(token)
+            repetition.add(token)
+            if self._speller:
+                self._speller.add(self.tokenizer.token_bytes(token)[given:])
             self.new_tokens += 1
             yield self.tokenizer.token_bytes(token)[given:]
             given = 0
@@ -163,7 +174,8 @@ class Continuation:
             else:
                 logits = model.logits(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
-            token = self.sampler.choose(self.sampler.penalised(logits, context))
+            penalised = repetition.penalised(self.sampler.penalised(logits, context))
+            token = self.sampler.choose(penalised, self._accepts)
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
@@ -171,49 +183,79 @@ class Continuation:
     def _first(self, cache: Any) -> tuple[list[int], int, int]:
         """Read the prompt. Returns the ids so far, the next one, and how many of its bytes the prompt has.
 
-        A prompt that ends in half a word, or in the space before one, ends in tokens that the model never
-        saw there: in training that word was one token. So the last word's ids are chosen again. Every way
-        to spell its beginning and run past its end in one token is weighed by its probability, and so is
-        every token after the word as it stands.
+        A prompt that ends in a word of the table goes on after it. One that ends in half a word, or in the
+        space before one, ends in tokens that the model never saw there: in training that word was one token.
+        So the last word's ids are chosen again. Every way to spell its beginning and run past its end in one
+        token is weighed by its probability, and so is every token after the word as it stands.
         """
-        model, tokenizer, block_size = self.model, self.tokenizer, self.model.config.block_size
-        self.prompt_tokens = len(tokenizer.encode(self.prompt))
-        # Leave a place for each token to come, but at least half of the context is the prompt's.
-        places = block_size - min(self.settings.max_tokens, block_size // 2)
-        stable, word = tokenizer.split_last_word(self.prompt)
-        spelled = tokenizer.encode(word)
-        if len(word) > LONGEST_LAST_WORD or len(spelled) >= places:
-            stable, word, spelled = self.prompt, "", []
-        context = [*tokenizer.start(model.config.vocab_size), *tokenizer.encode(stable)]
-        over = max(0, len(context) + len(spelled) - places)
-        context = context[over:]
-        self.dropped_tokens = max(0, over - 1)  # the first is <|endoftext|>, not the prompt's
+        model, tokenizer = self.model, self.tokenizer
+        whole = self._ends_in_whole_word()
+        context, word = self._start(*((self.prompt, "") if whole else tokenizer.split_last_word(self.prompt)))
         logits = model.logits(context, cache)
 
         n_vocab = len(self._allowed(logits))
         ways: list[tuple[list[int], int, int]] = []  # ids of the word's beginning, token, bytes of it given
-        logprobs, penalised = [], []  # of each way: its log probability, and after the repetition penalty
+        logprobs, penalised = [], []  # of each way: its log probability, and after the penalties
         for cut in range(len(word) + 1):
             rest = word[cut:].encode()
             ids = tokenizer.encode(word[:cut])
             tokens = tokenizer.longer_than(rest) if rest else range(n_vocab)
-            if not tokens or len(context) + len(ids) > block_size:
+            if not tokens or len(context) + len(ids) > model.config.block_size:
                 continue
             before, after = 0.0, logits  # log probability of `ids`, logits after them
             for i, token in enumerate(ids):
                 before += log_softmax(after)[token]
                 after = model.logits([token], cache, len(context) + i)
             after = self._allowed(after)
+            if whole:
+                after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
             ways += [(ids, token, len(rest)) for token in tokens]
             logprobs.append(before + log_softmax(after)[tokens])
-            penalised.append(before + log_softmax(self.sampler.penalised(after, context + ids))[tokens])
-        chosen = self.sampler.choose(np.concatenate(penalised))
+            after = self._repetition(context + ids).penalised(self.sampler.penalised(after, context + ids))
+            penalised.append(before + log_softmax(after)[tokens])
+        chosen = self.sampler.choose(np.concatenate(penalised), lambda way: self._accepts(*ways[way][1:]))
         ids, token, given = ways[chosen]
         if token != tokenizer.eot:
             self._keep_logprobs(np.concatenate(logprobs), chosen, [token for _, token, _ in ways])
         if ids:
             model.logits(ids, cache, len(context))
         return context + ids, token, given
+
+    def _start(self, stable: str, word: str) -> tuple[list[int], str]:
+        """The ids to start from, cut to fit into the context, and the last word, whose ids are to be chosen.
+
+        `stable` and `word` are the prompt; a word that is too long is left as it stands.
+        """
+        tokenizer, block_size = self.tokenizer, self.model.config.block_size
+        self.prompt_tokens = len(tokenizer.encode(self.prompt))
+        # Leave a place for each token to come, but at least half of the context is the prompt's.
+        places = block_size - min(self.settings.max_tokens, block_size // 2)
+        spelled = tokenizer.encode(word)
+        if len(word) > LONGEST_LAST_WORD or len(spelled) >= places:
+            stable, word, spelled = self.prompt, "", []
+        context = [*tokenizer.start(self.model.config.vocab_size), *tokenizer.encode(stable)]
+        over = max(0, len(context) + len(spelled) - places)
+        self.dropped_tokens = max(0, over - 1)  # the first is <|endoftext|>, not the prompt's
+        return context[over:], word
+
+    def _ends_in_whole_word(self) -> bool:
+        """Whether the prompt's last word is one of the table's, or a number: the text does not extend it."""
+        word, known = last_word(self.prompt), self.tokenizer.words
+        return known is not None and (word in known or word.isdigit())
+
+    def _repetition(self, ids: Sequence[int]) -> Repetition:
+        allowed = ALLOWED_CHARACTERS if self.tokenizer.is_char else ALLOWED_TOKENS
+        return Repetition(
+            self.sampler, self.sampler.dry_allowed_length or allowed, self.tokenizer.numbers, ids
+        )
+
+    def _accepts(self, token: int, given: int = 0) -> bool:
+        """Whether a token keeps the words real. The prompt has its first `given` bytes already."""
+        if self._speller is None:
+            return True
+        # The end of the text ends a word, too.
+        piece = b" " if token == self.tokenizer.eot else self.tokenizer.token_bytes(token)[given:]
+        return self._speller.accepts(piece)
 
     def _allowed(self, logits: np.ndarray) -> np.ndarray:
         """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""

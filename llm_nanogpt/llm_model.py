@@ -31,7 +31,7 @@ class SamplingOptions(llm.Options):
     temperature: float | None = Field(
         None,
         description="0 always takes the most likely token, 1 keeps the model's probabilities, "
-        "more is wilder. Default: 0.8",
+        "more is wilder. Default: 0.85",
     )
     top_k: int | None = Field(
         None, description="Choose among this many of the most likely tokens, 0 for all. Default: 0"
@@ -48,6 +48,25 @@ class SamplingOptions(llm.Options):
     )
     repetition_penalty: float | None = Field(
         None, description="Above 1 makes tokens that the text already has less likely. Default: 1"
+    )
+    dry_multiplier: float | None = Field(
+        None,
+        description="DRY, as in llama.cpp: how strongly tokens that would lengthen a repetition are held "
+        "back, 0 for not at all. Default: 0.8",
+    )
+    dry_base: float | None = Field(
+        None, description="How much stronger that is with each token that is repeated. Default: 1.75"
+    )
+    dry_allowed_length: int | None = Field(
+        None,
+        description="How many tokens may be repeated freely; a model of characters has 24. Default: 6",
+    )
+    dry_penalty_last_n: int | None = Field(
+        None, description="How many of the last tokens are searched for repetitions, -1 for all. Default: -1"
+    )
+    real_words: bool | None = Field(
+        None,
+        description="Write only words that the table or the prompt has, and numbers. Default: true",
     )
     seed: int | None = Field(
         None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from .errors import InvalidOptions, Problem
 
 FEW = 256  # most likely tokens: `nucleus` sorts these first, since top_p nearly always keeps fewer
+REDRAWS = 10  # tokens that may be refused in a row; about one token in a hundred is
+SEARCHED = 1000  # most likely tokens that are then looked through for one that is accepted
 
 
 @dataclass
@@ -23,19 +25,30 @@ class Sampler:
                         1904.09751); 1: all
     min_p               keep tokens of at least this fraction of the highest probability (2407.01082); 0: all
     repetition_penalty  above 1, tokens that the text already has become less likely; 1 changes nothing
+    dry_multiplier      DRY: a token that would lengthen a repetition of n tokens loses dry_multiplier x
+                        dry_base ** (n - dry_allowed_length) nats; 0 switches it off
+    dry_base            see dry_multiplier
+    dry_allowed_length  tokens that may be repeated without penalty; None: 6, or 24 if tokens are characters
+    dry_penalty_last_n  how many of the last tokens are looked through for repetitions; -1: all, 0: none
+    real_words          write only words of the table (`words.py`); where these are not known it does nothing
     seed                any integer; None draws one, which the attribute then has
 
     Raises InvalidOptions with everything that is wrong.
     """
 
-    # Small models spread some probability over thousands of tokens that are all wrong. In 16 samples by a
-    # model of 2.2 bits per byte, 93% of the words were real with these defaults and 88% with nanoGPT's (0.8,
-    # top_k 200), both as varied as the table's own text; stricter ones (min_p 0.05: 96%) repeated phrases.
-    temperature: float = 0.8
+    # Small models spread some probability over thousands of tokens that are all wrong, so a fraction is left
+    # out. With DRY and real words, texts have as many different words as rows at this temperature, and are
+    # nearest to them: benchmarks/LOG.md, "What people read".
+    temperature: float = 0.85
     top_k: int = 0
     top_p: float = 0.9
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    dry_multiplier: float = 0.8
+    dry_base: float = 1.75
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int = -1
+    real_words: bool = True
     seed: int | None = None
     _random: random.Random = field(init=False, repr=False)
 
@@ -46,6 +59,13 @@ class Sampler:
             "top_p": ("above 0 and at most 1", 0 < self.top_p <= 1),
             "min_p": ("at least 0 and at most 1", 0 <= self.min_p <= 1),
             "repetition_penalty": ("above 0", 0 < self.repetition_penalty < float("inf")),
+            "dry_multiplier": ("0 (no DRY) or more", 0 <= self.dry_multiplier < float("inf")),
+            "dry_base": ("1 or more", 1 <= self.dry_base < float("inf")),
+            "dry_allowed_length": (
+                "1 or more",
+                self.dry_allowed_length is None or self.dry_allowed_length > 0,
+            ),
+            "dry_penalty_last_n": ("-1 (all tokens), 0 (none) or more", self.dry_penalty_last_n >= -1),
         }
         problems = [
             Problem(name, "range", f"{name} must be {allowed}")
@@ -71,11 +91,38 @@ class Sampler:
         logits[used] *= np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
         return logits
 
-    def choose(self, logits: np.ndarray) -> int:
-        """Index of the chosen one of `logits` (V,), which may hold -inf for what must not be chosen."""
+    def choose(self, logits: np.ndarray, accepts: Callable[[int], bool] | None = None) -> int:
+        """Index of the chosen one of `logits` (V,), which may hold -inf for what must not be chosen.
+
+        Where `accepts` refuses an index, another is drawn. Once it has refused REDRAWS of them, it is the
+        most likely one that is accepted, and if there is none the first one that was drawn.
+        """
+        refused: list[int] = []
+        while len(refused) < REDRAWS and not (refused and np.isneginf(logits.max())):
+            kept, p = self._candidates(logits)
+            while len(refused) < REDRAWS:
+                total = p.cumsum()
+                # side="right", and random() < 1: a token of probability 0 is never chosen.
+                at = total.searchsorted(self._random.random() * total[-1], side="right")
+                if at == len(p):  # all are refused
+                    break
+                chosen = int(at if kept is None else kept[at])
+                if accepts is None or accepts(chosen):
+                    return chosen
+                refused.append(chosen)
+                p[at] = 0
+            logits = logits.copy()
+            logits[refused] = -np.inf
+        assert accepts  # noqa: S101  # what is not asked is not refused
+        likely = np.argsort(-logits, kind="stable")[:SEARCHED].tolist()
+        return next((i for i in likely if logits[i] > -np.inf and accepts(i)), refused[0])
+
+    def _candidates(self, logits: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        """Which of the logits (V,) the settings keep, by index (n,), None being all; and the probability of
+        each (n,), up to a factor."""
         if self.temperature == 0:
-            return int(logits.argmax())
-        kept = None  # all
+            return np.array([logits.argmax()]), np.ones(1)
+        kept = None
         if 0 < self.top_k < len(logits):
             kept = np.argpartition(logits, -self.top_k)[-self.top_k :]
             logits = logits[kept]
@@ -88,10 +135,7 @@ class Sampler:
         if self.top_p < 1:
             first = nucleus(p, self.top_p)
             p, kept = p[first], first if kept is None else kept[first]
-        total = p.cumsum()
-        # side="right", and random() < 1: a token of probability 0 is never chosen.
-        chosen = total.searchsorted(self._random.random() * total[-1], side="right")
-        return int(chosen if kept is None else kept[chosen])
+        return kept, p
 
 
 def nucleus(p: np.ndarray, top_p: float) -> np.ndarray:

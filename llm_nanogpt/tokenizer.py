@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .atomic import write_json
 from .errors import NanogptError
+from .words import LETTER_BYTES, LETTERS, WordList
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,10 +60,13 @@ def spell(token: bytes) -> str:
 
 
 class Tokenizer:
-    """Text <-> ids. `spec` is the parsed tokenizer.json; `load` reads one, `tokenizer_training` makes one."""
+    """Text <-> ids. `spec` is the parsed tokenizer.json; `load` reads one, `tokenizer_training` makes one.
 
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self.spec = spec
+    `words` are those of the table that a model was trained on, where they are known.
+    """
+
+    def __init__(self, spec: dict[str, Any], words: WordList | None = None) -> None:
+        self.spec, self.words = spec, words
         vocab: dict[str, int] = spec["model"]["vocab"]
         special = {t["content"]: t["id"] for t in spec["added_tokens"] if t["special"]}
         self.eot: int = special[EOT]
@@ -205,12 +209,37 @@ class Tokenizer:
     def _sorted(self) -> list[tuple[bytes, int]]:
         return sorted((token, i) for i, token in self._bytes.items())
 
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Ids of the tokens that are digits, with or without a space before them, sorted (n,)."""
+        import numpy as np
+
+        return np.array(
+            sorted(i for i, token in self._bytes.items() if token.strip().isdigit()), dtype=np.intp
+        )
+
+    @cached_property
+    def extends_word(self) -> np.ndarray:
+        """Which tokens go on with a word that stands before them, (n_vocab,) of bool: those that begin with a
+        letter or digit."""
+        import numpy as np
+
+        extends = np.zeros(self.n_vocab, dtype=bool)
+        for i, token in self._bytes.items():
+            text = token.decode("utf-8", "ignore")
+            # Bytes at the start of which no character is whole: by the first of them, where most are letters.
+            whole = text and token.startswith(text[0].encode())
+            extends[i] = LETTERS.match(text) is not None if whole else token[0] in LETTER_BYTES
+        return extends
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`. A cut through a character can leave bytes that are not UTF-8: U+FFFD."""
         return b"".join(self.token_bytes(int(i)) for i in ids).decode("utf-8", "replace")
 
     def save(self, folder: Path, block_size: int) -> None:
-        """Write tokenizer.json and tokenizer_config.json."""
+        """Write tokenizer.json, tokenizer_config.json, and words.txt where there are words."""
+        if self.words:
+            self.words.save(folder)
         write_json(folder / "tokenizer.json", self.spec)
         write_json(
             folder / "tokenizer_config.json",
@@ -226,8 +255,9 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
-        """Read tokenizer.json. Raises NanogptError where it is not one that this module writes."""
+        """Read tokenizer.json, and words.txt if it is there. Raises NanogptError where tokenizer.json is not
+        one that this module writes."""
         try:
-            return cls(json.loads((folder / "tokenizer.json").read_text("utf-8")))
+            return cls(json.loads((folder / "tokenizer.json").read_text("utf-8")), WordList.load(folder))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as ex:
             raise NanogptError(f"Model {folder.name!r} is broken: tokenizer.json, {ex!r}") from ex

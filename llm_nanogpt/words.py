@@ -1,18 +1,170 @@
-"""Words: runs of letters with their marks and digits, in any script, compared without regard to case."""
+"""The words of a table: `words.txt` beside a model, and whether a text that is being written keeps to them.
+
+A word is a run of letters with their marks and digits, in any script, compared without regard to case. In
+scripts that put no spaces between words each character counts as one, and none is checked.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
 import regex
 
-# Scripts that put no spaces between words: each of their characters, with its marks, counts as a word.
+from .atomic import write_bytes
+
+FILE = "words.txt"
+WORDS = 200_000  # the most that are kept: those of 200 MB of English, 2 MB on disk
+COUNTED = 1_000_000  # strings between spaces that are counted at a time, in some 100 MB
+LONGEST_WORD = 64  # characters; what is longer is data
+
 SPACELESS = "".join(
     rf"\p{{Script={name}}}" for name in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
 )
 LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]"
-APOSTROPHE = "['\N{RIGHT SINGLE QUOTATION MARK}]"
-WORD = regex.compile(rf"(?V1){LETTER}+(?:{APOSTROPHE}{LETTER}+)*|[{SPACELESS}]\p{{M}}*")
+LETTERS = regex.compile(rf"(?V1){LETTER}+")
+LAST_LETTERS = regex.compile(rf"(?V1){LETTER}+$")
+WORD = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
+# First bytes of UTF-8 under which most characters are letters of a script with spaces between words: Latin,
+# Greek, Cyrillic and on to Georgian and Ethiopic; Hangul.
+LETTER_BYTES = frozenset([*range(0xC3, 0xE2), *range(0xEA, 0xEE)])
 
 
 def words(text: str) -> list[str]:
-    """The words of `text`, case folded: "Ada's 2 Bären" has "ada's", "2" and "bären"."""
+    """The words of `text`, case folded: "Ada's 2 Bären" has "ada", "s", "2" and "bären"."""
     return [word.casefold() for word in WORD.findall(text)]
+
+
+def last_word(text: str) -> str:
+    """The word that `text` ends in, case folded; "" where it ends in a space, a mark or a script without
+    words."""
+    found = LAST_LETTERS.search(text[-LONGEST_WORD:])
+    return found[0].casefold() if found else ""
+
+
+class WordList:
+    """Words, case folded."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._words = sorted(word.encode() for word in known)
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and self.find(word.encode())[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (word.decode() for word in self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def find(self, word: bytes) -> tuple[bool, bool]:
+        """Whether `word` is one of them, and whether one of them begins with it. It may end within a
+        character."""
+        at = bisect_left(self._words, word)
+        if at == len(self._words):
+            return False, False
+        return self._words[at] == word, self._words[at].startswith(word)
+
+    def save(self, folder: Path) -> None:
+        write_bytes(folder / FILE, b"".join(word + b"\n" for word in self._words))
+
+    @classmethod
+    def load(cls, folder: Path) -> WordList | None:
+        """The words of a model folder; None where it has none: it is an old one, or an imported one."""
+        try:
+            return cls((folder / FILE).read_text("utf-8", "ignore").split())
+        except OSError:
+            return None
+
+
+class WordCounter:
+    """Counts the words of texts as they pass by. Memory does not grow with the text: of more than COUNTED
+    different strings the rare ones are forgotten."""
+
+    def __init__(self) -> None:
+        self._strings: Counter[str] = Counter()  # between spaces: 10 times as fast as finding the words
+
+    def count(self, texts: Iterable[str]) -> Iterator[str]:
+        """Hand the texts on, and count their words."""
+        for text in texts:
+            self._strings.update(text.split())
+            if len(self._strings) > COUNTED:
+                self._strings = Counter(dict(self._strings.most_common(COUNTED // 2)))
+            yield text
+
+    def counts(self) -> Counter[str]:
+        """How often each word was seen."""
+        counts: Counter[str] = Counter()
+        for string, count in self._strings.items():
+            for word in LETTERS.findall(string):
+                counts[word.casefold()] += count
+        return counts
+
+    def most_frequent(self, number: int = WORDS) -> WordList:
+        short = Counter({word: n for word, n in self.counts().items() if len(word) <= LONGEST_WORD})
+        return WordList(word for word, _ in short.most_common(number))
+
+    def fraction_in(self, known: WordList) -> float:
+        """The fraction of the words seen that are in a list; 1 where there are none."""
+        counts = self.counts()
+        in_list = sum(count for word, count in counts.items() if word in known)
+        return in_list / counts.total() if counts else 1.0
+
+
+class Speller:
+    """Follows a text as it is written, and says which pieces keep its words among those of a list.
+
+    Numbers are not checked, and the prompt's words count as known.
+    """
+
+    def __init__(self, known: WordList, prompt: str) -> None:
+        self._lists = known, WordList({word.casefold() for word in LETTERS.findall(prompt)})
+        # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
+        # character that is begun after it.
+        self._state: tuple[str | None, bytes] = last_word(prompt), b""
+        self._after = lru_cache(2**14)(self._uncached_after)
+
+    def accepts(self, piece: bytes) -> bool:
+        """Whether `piece` completes only words of the list, and ends in the beginning of one."""
+        return self._after(*self._state, piece) is not None
+
+    def add(self, piece: bytes) -> None:
+        self._state = self._after(*self._state, piece) or (None, b"")
+
+    def _uncached_after(
+        self, part: str | None, begun: bytes, piece: bytes
+    ) -> tuple[str | None, bytes] | None:
+        """The state after `piece`; None where it makes a word that is not in the list."""
+        text, begun = decode_beginning(begun + piece)
+        text, unchecked, part = (part or "") + text.casefold(), part is None, ""
+        for found in LETTERS.finditer(text):
+            word, unfinished = found[0], found.end() == len(text)
+            if unchecked and not found.start():
+                part = None if unfinished else ""
+            elif word.isnumeric() or self._knows(word.encode(), unfinished):
+                part = word if unfinished else ""
+            else:
+                return None
+        if begun and part is not None:  # that may become a letter, or a mark after a word
+            word_goes_on = self._knows(part.encode() + begun, unfinished=True)
+            word_ends = begun[0] not in LETTER_BYTES and (not part or self._knows(part.encode(), False))
+            return (part, begun) if word_goes_on or word_ends else None
+        return part, begun
+
+    def _knows(self, word: bytes, unfinished: bool) -> bool:
+        return any(known.find(word)[unfinished] for known in self._lists)
+
+
+def decode_beginning(data: bytes) -> tuple[str, bytes]:
+    """The characters that `data` has whole, and the bytes of one begun at its end. What is no UTF-8 is left
+    out."""
+    while True:
+        try:
+            return data.decode(), b""
+        except UnicodeDecodeError as ex:
+            if ex.reason == "unexpected end of data":
+                return data[: ex.start].decode(), data[ex.start :]
+            data = data[: ex.start] + data[ex.end :]

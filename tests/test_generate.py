@@ -10,6 +10,7 @@ from conftest import TEXTS, random_tensors, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datasette_nanogpt.data.text_metrics import has_loop, real_word_fraction
 from llm_nanogpt import gpt_torch
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import InvalidOptions
@@ -19,7 +20,8 @@ from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.tokenizer import Tokenizer
-from llm_nanogpt.tokenizer_training import train_char
+from llm_nanogpt.tokenizer_training import train_bpe, train_char
+from llm_nanogpt.words import WordCounter, last_word, words
 
 
 class Scripted:
@@ -76,6 +78,10 @@ def test_figures(make_model):
     assert (run.prompt_tokens, run.dropped_tokens) == (len(tokenizer.encode("Row 12")), 0)
     assert (run.new_tokens, run.finish_reason) == (5, "length")
     assert run.seconds > 0
+
+
+# Scripts repeat themselves, and must be allowed to.
+LOOPING = Sampler(dry_multiplier=0)
 
 
 def test_it_stops_at_the_end_of_the_text(bpe):
@@ -136,7 +142,7 @@ def test_past_the_context_it_goes_on_at_no_quadratic_cost(bpe, block_size):
         return logits
 
     model = Scripted(script, block_size)
-    text = "".join(generate(model, bpe, "", max_tokens=300))
+    text = "".join(generate(model, bpe, "", max_tokens=300, sampler=LOOPING))
     assert text == "abc" * 100
     assert sum(model.fed) <= 2 * 300 + block_size
 
@@ -145,12 +151,12 @@ def test_whole_characters_only(bpe):
     id_of = {bpe.token_bytes(i): i for i in range(bpe.n_vocab)}
     tokens = [id_of[bytes([b])] for b in "☕".encode()]
     # <|endoftext|> stands where the first byte would: the last two come, then a whole cup, then half of one.
-    assert list(generate(Scripted(always(*tokens)), bpe, "", max_tokens=7)) == ["☕"]
+    assert list(generate(Scripted(always(*tokens)), bpe, "", max_tokens=7, sampler=LOOPING)) == ["☕"]
 
 
 def test_closing_stops_the_work(bpe):
     model = Scripted(always(*bpe.encode("a")))
-    run = generate(model, bpe, "", max_tokens=10_000)
+    run = generate(model, bpe, "", max_tokens=10_000, sampler=LOOPING)
     assert list(itertools.islice(run, 3)) == ["a"] * 3
     run.close()
     assert list(run) == []
@@ -176,7 +182,7 @@ def test_settings_are_checked(bpe):
 )
 def test_stop_strings(bpe, stop, wanted):
     tokens = [bpe.encode(letter)[0] for letter in "eabcd"]
-    run = generate(Scripted(always(*tokens)), bpe, "", max_tokens=20, stop=stop)
+    run = generate(Scripted(always(*tokens)), bpe, "", max_tokens=20, stop=stop, sampler=LOOPING)
     pieces = list(run)
     assert "".join(pieces) == wanted
     assert run.finish_reason == ("length" if len(wanted) == 20 else "stop")
@@ -187,7 +193,7 @@ def test_stop_strings(bpe, stop, wanted):
 def test_no_half_stop_string_is_ever_shown(bpe, stop, text):
     tokens = [bpe.eot, *(bpe.encode(letter)[0] for letter in text), bpe.eot]
     said = ""
-    for piece in generate(Scripted(always(*tokens)), bpe, "", stop=stop):
+    for piece in generate(Scripted(always(*tokens)), bpe, "", stop=stop, sampler=LOOPING):
         said += piece
         assert not any(s in said for s in stop)
     # The first stop string to be complete ends the text; of two at once, the one that starts earlier.
@@ -314,3 +320,129 @@ def test_a_prompt_that_was_not_utf8_is_written_on(bpe, make_model):
     run = generate(model, bpe, "Zo\udceb", max_tokens=3)
     "".join(run)
     assert run.prompt == "Zo?" and run.prompt_tokens
+
+
+# ---- a prompt that ends in a word, loops, and words that are no words
+
+
+def with_words(tokenizer, texts):
+    counter = WordCounter()
+    for _ in counter.count(texts):
+        pass
+    return Tokenizer(tokenizer.spec, counter.most_frequent())
+
+
+ISSUES = ["it is so", *["it issue tracks, it has an issue"] * 9]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_a_word_that_was_typed_is_not_made_longer(kind, temperature):
+    plain = train_bpe(ISSUES, 300) if kind == "bpe" else train_char(ISSUES)
+    model = bigram_model(plain, ISSUES)
+
+    def said(tokenizer, prompt, seed):
+        sampler = Sampler(temperature=temperature, seed=seed)
+        return "".join(generate(model, tokenizer, prompt, max_tokens=4, sampler=sampler))
+
+    # "issue" is what the rows have most.
+    assert any(said(plain, "it is", seed).startswith("s") for seed in range(40))
+    known = with_words(plain, ISSUES)
+    for seed in range(40):
+        assert not said(known, "it is", seed)[:1].isalpha()
+    if kind == "bpe":
+        assert said(known, "it iss", 0).startswith("ue")  # half a word goes on
+    assert said(known, "it is ", 0).strip()[:1].isalpha()
+
+
+def test_a_number_that_was_typed_is_not_made_longer():
+    texts = [f"in {year} so" for year in range(1990, 2030)]
+    plain = train_bpe(texts, 400)
+    run = generate(bigram_model(plain, texts), with_words(plain, texts), "in 19", sampler=Sampler(seed=0))
+    assert not "".join(run)[:1].isdigit()
+
+
+ALPHABETS = {  # words are made of these
+    "Latin": "abcdefghij",
+    "with marks": ["e\N{COMBINING ACUTE ACCENT}", "a", "o\N{COMBINING DIAERESIS}", "n", "s", "t"],
+    "Cyrillic": "абвгдежзик",
+    "Devanagari": ["क", "कि", "ता", "मे", "नु", "र"],
+    "Hangul": "가나다라마바사아자",
+    "Arabic": "ابتثجحخدذر",
+}
+
+
+@pytest.mark.parametrize("script", ALPHABETS)
+def test_prompts_cut_at_word_ends_go_on_with_a_new_word(script):
+    """200 beginnings of held-out rows, at least 99 in a hundred as the rows: none goes on with a letter."""
+    rng = np.random.default_rng(0)
+    vocabulary = ["".join(rng.choice(list(ALPHABETS[script]), rng.integers(1, 6))) for _ in range(60)]
+    rows = [" ".join(rng.choice(vocabulary, 12)) + "." for _ in range(600)]
+    train, held_out = rows[:400], rows[400:]
+    plain = train_bpe(train, 500)
+    tokenizer, model = with_words(plain, train), bigram_model(plain, train)
+    new = 0
+    for seed, row in enumerate(held_out):
+        prompt = " ".join(row.split(" ")[: 1 + seed % 10])
+        said = "".join(generate(model, tokenizer, prompt, max_tokens=3, sampler=Sampler(seed=seed)))
+        new += last_word(prompt + said[:1]) == ""
+    assert new >= 0.99 * len(held_out)
+
+
+def test_a_script_without_spaces_goes_on_as_its_rows_do(bpe):
+    texts = ["東京都は日本の首都です。", "京都は古い都です。"] * 5
+    plain = train_bpe(texts, 300)
+    model = bigram_model(plain, texts)
+    run = generate(model, with_words(plain, texts), "東京都は日", sampler=Sampler(temperature=0))
+    assert "".join(run) == "本の首都です。"
+
+
+def test_no_loops_by_default(bpe):
+    """A model that would say the same for ever finds something else to say, and can be told to loop."""
+    ids = bpe.encode("quick brown fox jumps over ")
+    follows = dict(zip([bpe.eot, *ids], [*ids, ids[0]], strict=True)) | {ids[-1]: ids[0]}
+
+    def script(context):
+        logits = np.linspace(1, 0, bpe.n_vocab)
+        logits[bpe.eot] = -100
+        if context[-1] in follows:
+            logits[follows[context[-1]]] = 15
+        return logits
+
+    def said(**settings):
+        sampler = Sampler(seed=0, **settings)
+        return "".join(generate(Scripted(script), bpe, "", max_tokens=300, sampler=sampler))
+
+    assert has_loop(said(dry_multiplier=0)) and has_loop(said(dry_multiplier=0, temperature=0))
+    assert not has_loop(said()) and not has_loop(said(temperature=0))
+    assert has_loop(said(dry_penalty_last_n=0))
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_only_real_words_by_default(bpe, temperature):
+    config = tiny_config(vocab_size=bpe.n_vocab, block_size=64)
+    model, tokenizer = build(config, random_tensors(config)), with_words(bpe, TEXTS)
+    known = {word for text in TEXTS for word in words(text)}
+
+    def said(**settings):
+        sampler = Sampler(temperature=temperature, seed=0, **settings)
+        return "".join(generate(model, tokenizer, "Row 12: qu", max_tokens=150, sampler=sampler))
+
+    assert real_word_fraction(said(real_words=False), known) < 0.7
+    written = words("Row 12: qu" + said())[:-1]
+    assert set(written) <= known | {"qu"} | set(filter(str.isnumeric, written))
+    assert said() == said()
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_numpy_and_torch_write_the_same_with_words(make_model, bpe, temperature):
+    checkpoint = read_checkpoint(make_model(tokenizer=with_words(bpe, TEXTS)))
+    module = gpt_torch.build(checkpoint.config).eval()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in read_weights(checkpoint).items()})
+    tokenizer = Tokenizer.load(checkpoint.path)
+    assert "quick" in tokenizer.words
+    texts = [
+        "".join(generate(model, tokenizer, "Row 12", sampler=Sampler(temperature=temperature, seed=0)))
+        for model in (load_model(checkpoint)[0], TorchModel(module))
+    ]
+    assert texts[0] == texts[1] != ""

@@ -98,6 +98,7 @@ def test_a_table_becomes_a_model(options, home):
     assert meta["score"]["val_bpb"] == last.val_bpb == float(checkpoint.weights["val_bpb"])
     assert meta["corpus"]["train_documents"] == 270 and meta["training"]["step"] == 8
     assert Tokenizer.load(checkpoint.path).n_vocab == checkpoint.config.vocab_size == 300
+    assert "quick" in Tokenizer.load(checkpoint.path).words
     assert "nanogpt-blog" in (checkpoint.path / "README.md").read_text()
     leftovers = {p.name for p in home.iterdir()} - {
         "nanogpt-blog",

@@ -61,7 +61,18 @@ def test_the_second_run_uses_what_the_first_made(blog, home, tmp_path, monkeypat
     again, other, same = prepared(blog, tmp_path / "b", home)
     assert same == counts and other.spec == tokenizer.spec and files(tmp_path / "a") == files(tmp_path / "b")
     assert again.describe() == corpus.describe()
+    assert {"quick", "zoë", "é"} & {*other.words} == {"quick", "zoë"} and [*other.words] == [*tokenizer.words]
     assert os.stat(tmp_path / "a" / "train.bin").st_nlink == 3
+
+
+def test_letters_that_are_no_words_make_no_list(home, tmp_path):
+    path, rng = tmp_path / "genes.db", random.Random(0)
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (id integer primary key, body text)")
+        contigs = ("".join(rng.choices("ACGT", k=rng.randint(20, 300))) for _ in range(200))
+        db.executemany("insert into t (body) values (?)", zip(contigs, strict=False))
+    _, tokenizer, _ = prepared(path, tmp_path / "a", home)
+    assert tokenizer.words is None
 
 
 def test_anything_that_matters_makes_anew(blog, home, tmp_path, monkeypatch):

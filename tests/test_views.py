@@ -521,7 +521,7 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
 
 def test_a_prompt_like_an_option_is_one_in_a_terminal_too(make_model, home):
     make_model("nanogpt-x")
-    prompt, settings = "- item", dict.fromkeys(("temperature", "top_k", "top_p", "min_p"))
+    prompt, settings = "- item", dict.fromkeys(play.SAMPLER_SETTINGS)
     line = play.llm_line("nanogpt-x", {**settings, "prompt": prompt, "max_tokens": 3, "seed": 1})
     result = CliRunner().invoke(llm.cli.cli, shlex.split(line)[1:])
     assert result.exit_code == 0, result.output

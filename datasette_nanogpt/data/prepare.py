@@ -26,6 +26,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import cache_folder
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
+from llm_nanogpt.words import WordCounter, WordList
 
 from ..events import Progress
 from ..hookspecs import document_hook
@@ -42,6 +43,9 @@ SPARE_BYTES = 50_000_000  # of disk, for the model and for what else the disk is
 # text.
 TEXT_BYTES_PER_TOKEN = 250
 TOKEN_FILES = ("train.bin", "val.bin")
+# Of the words in held-out text, at least this fraction must be among those of the training text. Where fewer
+# are, as with genomes or hashes, runs of letters are not words, and no list of them is kept.
+KNOWN_FRACTION = 0.5
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,12 @@ def _make(
     yield Progress("making the vocabulary")
     tokenizer = _make_tokenizer(choice, split)
     counts: dict[str, int] = {}
+    counter = WordCounter()
+    texts = {"val": split.texts(split.val), "train": counter.count(split.texts(split.train))}
     for name, spans in (("val", split.val), ("train", split.train)):
-        tokenizing = write_tokens(split.texts(spans), tokenizer, folder / f"{name}.bin")
+        tokenizing = write_tokens(texts[name], tokenizer, folder / f"{name}.bin")
         counts[f"{name}_tokens"] = yield from _report("tokenizing", tokenizing, len(spans))
+    tokenizer.words = _word_list(counter, split)
     val_bytes = _text_bytes(folder / "val.bin", tokenizer)
     if not val_bytes:
         raise NoTextError("There is too little text to hold out any of it: use a table with more.")
@@ -155,6 +162,15 @@ def _make_tokenizer(choice: TokenizerChoice, split: Split) -> Tokenizer:
     if choice.kind == "char":
         return train_char(texts)
     return train_bpe(texts, choice.vocab_size or choose_vocab_size(split.train_bytes))
+
+
+def _word_list(counter: WordCounter, split: Split) -> WordList | None:
+    """The words of the training documents; None where held-out text has hardly any of them."""
+    held_out = WordCounter()
+    for _ in held_out.count(split.texts(split.val)):
+        pass
+    known = counter.most_frequent()
+    return known if known and held_out.fraction_in(known) >= KNOWN_FRACTION else None
 
 
 def _text_bytes(file: Path, tokenizer: Tokenizer) -> int:
@@ -219,6 +235,8 @@ def _add_to_cache(entry: Path, corpus: Corpus, folder: Path, prepared: PreparedC
         for name in TOKEN_FILES:
             link(folder / name, half / name)
         write_json(half / "tokenizer.json", prepared.tokenizer.spec)
+        if prepared.tokenizer.words:
+            prepared.tokenizer.words.save(half)
         by_table = [dict(source.skipped) for source in corpus.sources]
         write_json(half / "corpus.json", {**prepared.corpus, "skipped_by_table": by_table})
         shutil.rmtree(entry, ignore_errors=True)  # a damaged one

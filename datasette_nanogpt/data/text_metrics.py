@@ -47,11 +47,11 @@ def _repeats(symbols: np.ndarray, size: int, times: int) -> Iterable[int]:
 
 
 def real_word_fraction(text: str, known: Collection[str]) -> float | None:
-    """The fraction of the words of `text` that are in `known`, case folded. Words with a digit do not count.
+    """The fraction of the words of `text` that are in `known`, case folded. Numbers do not count.
 
     None for a text without words.
     """
-    spelled = [word for word in words(text) if not any(map(str.isdigit, word))]
+    spelled = [word for word in words(text) if not word.isnumeric()]
     return sum(word in known for word in spelled) / len(spelled) if spelled else None
 
 

@@ -58,11 +58,13 @@ SETTINGS = {
     "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6),
     "top_p": Setting("Top p", float, Sampler.top_p, 0.001, 1),
     "min_p": Setting("Min p", float, Sampler.min_p, 0, 1),
+    "dry_multiplier": Setting("DRY multiplier", float, Sampler.dry_multiplier, 0, 100),
+    "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1),
     "max_tokens": Setting("Tokens", int, 200, 1, 10**6),
     "samples": Setting("Texts", int, 1, 1, 5),
     "seed": Setting("Seed", int, None, 0, 2**53 - 1),  # JavaScript's greatest whole number
 }
-SAMPLER_SETTINGS = ("temperature", "top_k", "top_p", "min_p")
+SAMPLER_SETTINGS = ("temperature", "top_k", "top_p", "min_p", "dry_multiplier", "real_words")
 OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
 
 

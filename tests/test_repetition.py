@@ -1,0 +1,60 @@
+"""DRY: what would lengthen a repetition becomes less likely."""
+
+import numpy as np
+import pytest
+
+from llm_nanogpt.repetition import STRONGEST, Repetition
+from llm_nanogpt.sampler import Sampler
+
+NO_NUMBERS = np.array([], dtype=np.intp)
+
+
+def penalties(ids, allowed, numbers=NO_NUMBERS, **settings):
+    logits = np.zeros(10, np.float32)
+    repetition = Repetition(Sampler(**settings), allowed, numbers, ids)
+    penalty = repetition.penalised(logits)
+    assert not logits.any()
+    return {i: pytest.approx(-p, rel=1e-5) for i, p in enumerate(penalty.tolist()) if p}
+
+
+def by_definition(ids, allowed, last_n, multiplier, base):
+    """llama.cpp's rule, the slow way: for each earlier place the length of the match that ends there."""
+    found = {}
+    start = max(0, len(ids) - last_n) if last_n >= 0 else 0
+    for place in range(start, len(ids)):
+        length = 0
+        while length < place and ids[place - 1 - length] == ids[len(ids) - 1 - length]:
+            length += 1
+        if length >= allowed and place < len(ids):
+            found[ids[place]] = max(found.get(ids[place], 0), length)
+    return {t: min(multiplier * base ** (min(n, 50) - allowed), STRONGEST) for t, n in found.items()}
+
+
+def test_the_penalty():
+    assert penalties([1, 2, 3, 1, 2], 2) == {3: 0.8}
+    assert penalties([1, 2, 3, 1, 2], 3) == {}
+    assert penalties([5, 1, 2, 3, 5, 1, 2], 2) == {3: 0.8 * 1.75}
+    assert penalties([1, 2, 3, 1, 2], 2, dry_multiplier=2, dry_base=3) == {3: 2}
+    assert penalties([1, 2, 3, 1, 2, 4, 1, 2], 2) == {3: 0.8, 4: 0.8}
+    assert penalties([1] * 500, 2) == {1: STRONGEST}
+    assert penalties([1, 2, 3, 1, 2], 2, dry_multiplier=0) == {}
+    assert penalties([1, 2, 3, 1, 2], 2, dry_penalty_last_n=0) == {}
+    assert penalties([1, 2, 3, 1, 2], 2, dry_penalty_last_n=2) == {}
+    assert penalties([1, 2, 3, 1, 2], 2, dry_penalty_last_n=3) == {3: 0.8}
+    assert penalties([], 2) == penalties([1], 2) == {}
+
+
+def test_numbers_count_as_one_token():
+    """6 and 7 are numbers: 1 6 1 7 1 is a repetition, and any number would go on with it."""
+    numbers = np.array([6, 7, 8])
+    assert penalties([1, 6, 1, 7, 1], 2) == {}
+    assert penalties([1, 6, 1, 7, 1], 3, numbers) == dict.fromkeys((6, 7, 8), pytest.approx(0.8))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_it_is_llama_cpp_s_rule(seed):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, rng.integers(1, 4), size=rng.integers(0, 60)).tolist()
+    allowed, last_n = int(rng.integers(1, 5)), int(rng.integers(-1, 30))
+    wanted = by_definition(ids, allowed, last_n, 0.8, 1.75) if last_n else {}
+    assert penalties(ids, allowed, dry_penalty_last_n=last_n) == wanted

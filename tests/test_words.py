@@ -1,0 +1,114 @@
+"""The words of a table: the list beside a model, and text that keeps to it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_nanogpt.words import LONGEST_WORD, Speller, WordCounter, WordList, last_word, words
+
+
+def counted(*texts):
+    counter = WordCounter()
+    assert [*counter.count(texts)] == [*texts]
+    return counter
+
+
+def accepted(speller, *pieces):
+    """How many of the pieces it takes, one after the other."""
+    for n, piece in enumerate(pieces):
+        if not speller.accepts(piece.encode()):
+            return n
+        speller.add(piece.encode())
+    return len(pieces)
+
+
+def test_words_of_any_script():
+    assert words("Ada’s BÄREN don't_stop, the 2nd") == ["ada", "s", "bären", "don", "t", "stop", "the", "2nd"]
+    assert words("नमस्ते दुनिया") == ["नमस्ते", "दुनिया"]
+    assert words("Straße е́сть") == ["strasse", "е́сть"]
+    assert words("東京SQLite") == ["東", "京", "sqlite"]
+    assert words("ที่นี่") == ["ที่", "นี่"]
+
+
+def test_the_last_word():
+    assert [last_word(text) for text in ("An Issue", "is ", "is.", "", "x_y", "東京", "हिन्दी")] == [
+        "issue", "", "", "", "y", "", "हिन्दी",
+    ]  # fmt: skip
+
+
+def test_the_most_frequent_are_kept(tmp_path):
+    counter = counted("the cat. The DOG! the 2nd 42", "the cat " + "x" * (LONGEST_WORD + 1), "東京")
+    assert [*counter.most_frequent()] == ["2nd", "42", "cat", "dog", "the"]
+    known = counter.most_frequent(2)
+    known.save(tmp_path)
+    assert [*WordList.load(tmp_path)] == ["cat", "the"]
+    assert "cat" in known and "dog" not in known and len(known) == 2
+    assert counted("the dog").fraction_in(known) == 0.5
+    assert WordList.load(tmp_path / "nowhere") is None
+
+
+def test_counting_takes_no_more_memory_than_it_may(monkeypatch):
+    from llm_nanogpt import words as module
+
+    monkeypatch.setattr(module, "COUNTED", 100)
+    counter = counted(*(f"the {i} and {i + 1}" for i in range(1000)))
+    assert len(counter._strings) <= 100 + 3
+    assert {"the", "and"} <= {*counter.most_frequent(2)}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pieces", "taken"),
+    [
+        ("", ["The", " cat", " sat", "."], 4),
+        ("", ["The", " c", "at", "s", "\n"], 3),  # "cats" is no word
+        ("", ["TH", "E", " ca", " "], 3),
+        ("", ["xyz"], 0),
+        ("", ["the cat xyz sat"], 0),
+        ("", ["4", "2", ",000 2024-06-01"], 3),
+        ("", ["4", "2x"], 1),
+        ("", ["9", "lives"], 2),
+        ("the c", ["at"], 1),
+        ("the c", ["og"], 0),
+        ("Zorblax", [" the", " Zorb", "lax", " and"], 3),  # the prompt's own word, but no other
+        ("Zorblax", ["es"], 0),
+        ("", ["東京", "の", "cat"], 3),
+        ("", ["हिन", "्दी", " cat"], 3),
+        ("", ["हिन", "्द", " cat"], 2),
+        ("", ["the", "'", "cat"], 3),
+    ],
+)
+def test_only_words_of_the_list(prompt, pieces, taken):
+    speller = Speller(WordList(["the", "cat", "sat", "9lives", "हिन्दी"]), prompt)
+    assert accepted(speller, *pieces) == taken
+
+
+def test_what_was_written_all_the_same_is_let_go_on_to_its_end():
+    speller = Speller(WordList(["the"]), "")
+    speller.add(b"xy")
+    assert accepted(speller, "z", "zy", " ", "the", " x") == 4
+
+
+def test_characters_in_parts():
+    speller = Speller(WordList(["caf\N{LATIN SMALL LETTER E WITH ACUTE}"]), "")
+    speller.add(b"caf")
+    assert speller.accepts(b"\xc3") and not speller.accepts(b"\xd0") and not speller.accepts(b" ")
+    speller.add(b"\xc3")
+    assert speller.accepts(b"\xa9") and not speller.accepts(b"\xa8")
+    speller.add(b"\xa9")
+    assert speller.accepts(b"\xe2")  # a dash may follow
+    speller.add(b"\xe2")
+    assert speller.accepts(b"\x80\x94")
+
+
+@given(st.text(max_size=30), st.lists(st.integers(1, 4), max_size=30), st.text(max_size=10))
+def test_text_of_the_list_is_accepted_however_it_is_cut(text, lengths, prompt):
+    """A text of known words alone passes, in whatever pieces of bytes. (Of capitals cut in two the first byte
+    may be that of no word.)"""
+    text = text.casefold()
+    speller = Speller(counted(text).most_frequent(), prompt + " ")
+    data = text.encode()
+    for length in (*lengths, len(data)):
+        piece, data = data[:length], data[length:]
+        if piece:
+            assert speller.accepts(piece)
+            speller.add(piece)
