@@ -32,6 +32,7 @@ class GPTConfig:
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-6
     activation: str = "gelu_new"  # gpt2 only: gelu_new (the tanh form, which every runtime has) or gelu
+    titles: bool = False  # trained on windows that begin with their document's title, see titles.py
 
     def __post_init__(self) -> None:
         if problems := [*_size_problems(self)]:
@@ -71,7 +72,7 @@ class GPTConfig:
         `eot` is the id of <|endoftext|>; an id beyond the vocabulary means that the model has none.
         """
         special = eot if eot < self.vocab_size else None
-        common = {
+        common: dict[str, Any] = {
             "vocab_size": self.vocab_size,
             "bos_token_id": special,
             "eos_token_id": special,
@@ -79,6 +80,8 @@ class GPTConfig:
             "dtype": "float32",
             "torch_dtype": "float32",  # the name before transformers 5
         }
+        if self.titles:
+            common["nanogpt_titles"] = True  # for us: others ignore it
         if self.arch == "gpt2":
             return common | {
                 "architectures": ["GPT2LMHeadModel"],
@@ -130,6 +133,7 @@ class GPTConfig:
                     n_inner=hf.get("n_inner") or 0,
                     norm_eps=hf.get("layer_norm_epsilon", 1e-5),
                     activation=hf.get("activation_function", "gelu_new"),
+                    titles=hf.get("nanogpt_titles", False),
                 )
             if arch == "qwen3":
                 return cls(
@@ -144,6 +148,7 @@ class GPTConfig:
                     tied=hf["tie_word_embeddings"],
                     rope_theta=hf["rope_theta"],
                     norm_eps=hf["rms_norm_eps"],
+                    titles=hf.get("nanogpt_titles", False),
                 )
         except InvalidOptions as ex:
             raise NanogptError(

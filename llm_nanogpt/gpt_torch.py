@@ -50,14 +50,15 @@ class GPT(nn.Module):
         """Cross-entropy in nats of `targets` (B, T) after `ids` (B, T); targets of -100 do not count.
 
         With `teacher_probs`, (B, T, V), a tensor of two means: the cross-entropy of `targets`, and that of
-        the teacher's distribution (1503.02531, at temperature 1).
+        the teacher's distribution (1503.02531, at temperature 1), both where targets count.
         """
         logits = F.linear(self.hidden(ids, None), self.output).flatten(0, 1).float()
         if teacher_probs is None:
             return F.cross_entropy(logits, targets.flatten(), ignore_index=-100, reduction=reduction)
         logprobs = F.log_softmax(logits, dim=-1)
-        distillation = -(teacher_probs.flatten(0, 1) * logprobs).sum() / len(logprobs)
-        return torch.stack([F.nll_loss(logprobs, targets.flatten()), distillation])
+        counted = (targets.flatten() != -100).float()
+        distillation = -(teacher_probs.flatten(0, 1) * logprobs).sum(dim=-1) @ counted / counted.sum()
+        return torch.stack([F.nll_loss(logprobs, targets.flatten(), ignore_index=-100), distillation])
 
     @torch.no_grad()
     def next_token_probs(self, ids: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import TEXTS, finish, tiny_config
 
-from datasette_nanogpt.data.dataloader import Tokens
+from datasette_nanogpt.data.dataloader import Tokens, Windows
 from datasette_nanogpt.data.token_files import open_tokens, write_tokens
 from datasette_nanogpt.events import BestWeights, Busy, Evaluation, Note, Position, Step, TrainState
 from datasette_nanogpt.training import distillation, evaluate, trainer
@@ -77,7 +77,7 @@ def test_validation_is_the_whole_split_in_order(tokens):
         window = ids[start : start + block + 1]
         for i in range(1, len(window)):
             nats -= torch.log_softmax(model.logits(window[None, :i]), -1)[0, window[i]].item()
-    assert estimate_loss(model, tokens.val, "cpu") == pytest.approx(nats, rel=1e-5)
+    assert estimate_loss(model, Windows(tokens.val, block, None), "cpu") == pytest.approx(nats, rel=1e-5)
     assert bits_per_byte(math.log(2) * 8, 1) == pytest.approx(8)
 
 

@@ -34,6 +34,11 @@ class Corpus:
         return self.sql or ", ".join(source.table for source in self.sources)
 
     @property
+    def has_titles(self) -> bool:
+        """Whether documents begin with a title and a blank line, at least those of one table."""
+        return any(source.title for source in self.sources)
+
+    @property
     def row_count(self) -> int:
         return sum(source.row_count for source in self.sources)
 

@@ -1,16 +1,28 @@
-"""Batches of windows of a token stream: nanoGPT's get_batch, in an order that a resume can take up again."""
+"""Batches of windows of a token stream: nanoGPT's get_batch, in an order that a resume can take up again.
+
+Where documents have titles, a window that begins inside one has the title before it, with the
+`<|endoftext|>` and the blank line (llm_nanogpt/titles.py). What follows is shorter by as much, and none of
+these tokens counts in the loss, nor does the one after them, which is no sequel to a blank line.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.titles import Titles
 
-from .token_files import open_tokens
+from .token_files import document_ends, open_tokens
+
+IGNORED = -100  # a target that does not count, as torch has it
+# Of the windows that could begin with a title, those that do not: a model must do without one, too.
+WITHOUT_TITLE = 0.15
 
 
 @dataclass(frozen=True)
@@ -21,50 +33,104 @@ class Tokens:
     val: np.ndarray
     train_bytes: int
     val_bytes: int
+    titles: Titles | None = None  # what finds the titles of documents, where windows begin with these
 
     @classmethod
-    def open(cls, folder: Path, vocab_size: int, corpus: dict[str, Any]) -> Tokens:
+    def open(
+        cls, folder: Path, vocab_size: int, corpus: dict[str, Any], titles: Titles | None = None
+    ) -> Tokens:
         """Those that `prepare` wrote into `folder`; `corpus` is what it returned, as in nanogpt.json."""
         train, val = (open_tokens(folder / f"{split}.bin", vocab_size) for split in ("train", "val"))
-        return cls(train, val, corpus["train_bytes"], corpus["val_bytes"])
+        return cls(train, val, corpus["train_bytes"], corpus["val_bytes"], titles)
+
+
+class Windows:
+    """Windows of a stream, (N,) ids, that start where one likes. Keeps 8 bytes a document in memory."""
+
+    def __init__(self, tokens: np.ndarray, block_size: int, titles: Titles | None) -> None:
+        self.tokens, self.block_size, self.titles = tokens, block_size, titles
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.fromiter(document_ends(self.tokens), dtype=np.int64)
+
+    def title_before(self, start: int) -> np.ndarray:
+        """The title, as `Titles.head` has it, of the document that a window which starts there begins in; no
+        ids where the window has all of it, or the document none."""
+        if self.titles is None:
+            return np.empty(0, dtype=np.int64)
+        begin = int(self._ends[np.searchsorted(self._ends, start, side="right") - 1])
+        head = self.titles.head(self.tokens[begin : begin + self.titles.longest])
+        return head[: len(head) if start >= begin + len(head) else 0]
+
+    def window(self, start: int, with_title: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) inputs and, one later, targets, T being the block size, or less at the end of the stream."""
+        head = self.title_before(start) if with_title else self.tokens[:0]
+        stop = start + self.block_size - len(head) + 1
+        ids = np.concatenate([head, self.tokens[start:stop]]).astype(np.int64)
+        inputs, targets = ids[:-1], ids[1:].copy()
+        targets[: len(head)] = IGNORED
+        return inputs, targets
+
+    def all_in_order(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Windows that together have each token after the first as a target once: how many have been up to
+        each, its inputs and its targets."""
+        start = 0
+        while start < len(self.tokens) - 1:
+            inputs, targets = self.window(start)
+            start += int((targets != IGNORED).sum())
+            yield start, inputs, targets
 
 
 class DataLoader:
     """Gives out every window of the stream once an epoch, in a new order and at a new offset each time.
 
-    `tokens` is the stream, (N,) ids; a window is block_size + 1 of them. `position` counts the windows that
-    were given out; with the seed it is all that a resume needs. With `replacement`, windows start anywhere at
-    random, as in nanoGPT. Raises NanogptError for a stream too short for one window at any offset.
+    `tokens` is the stream, (N,) ids; a window is block_size + 1 of them, titles included. `position` counts
+    the windows that were given out; with the seed it is all that a resume needs. With `replacement`, windows
+    start anywhere at random, as in nanoGPT. Raises NanogptError for a stream too short for one window at any
+    offset.
     """
 
     def __init__(
-        self, tokens: np.ndarray, block_size: int, seed: int, *, position: int = 0, replacement: bool = False
+        self,
+        tokens: np.ndarray,
+        block_size: int,
+        seed: int,
+        *,
+        position: int = 0,
+        replacement: bool = False,
+        titles: Titles | None = None,
     ):
         self.tokens, self.block_size, self.seed = tokens, block_size, seed
         self.position, self.replacement = position, replacement
+        self.windows = Windows(tokens, block_size, titles)
         self.per_epoch = (len(tokens) - 1) // block_size - 1  # one less, because of the offset
         if self.per_epoch < 1:
             raise NanogptError(
                 f"{len(tokens):,} tokens are too few to train on, a block size of {block_size} needs "
                 f"{2 * block_size + 1:,}: use a table with more text, or a smaller --block-size"
             )
-        self._epoch = -1  # of which _order and _offset are
+        self._epoch = -1  # of which _order, _offset and _with_title are
 
-    def get_batch(self, batch_size: int) -> np.ndarray:
-        """The next windows, as (batch_size, block_size + 1) int64 ids: inputs and, one later, targets."""
+    def get_batch(self, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The next windows: inputs and targets, (batch_size, block_size) int64 ids each. Targets of IGNORED
+        do not count."""
         if self.replacement:
             rng = np.random.default_rng([self.seed, self.position])
             starts = rng.integers(0, len(self.tokens) - self.block_size, batch_size)
+            windows = [self.windows.window(int(start)) for start in starts]
         else:
-            starts = np.array([self._start(self.position + i) for i in range(batch_size)])
+            windows = [self._window(self.position + i) for i in range(batch_size)]
         self.position += batch_size
-        return np.stack([self.tokens[s : s + self.block_size + 1] for s in starts]).astype(np.int64)
+        inputs, targets = zip(*windows, strict=True)
+        return np.stack(inputs), np.stack(targets)
 
-    def _start(self, window: int) -> int:
-        """Where the window of that number begins."""
-        epoch, i = divmod(window, self.per_epoch)
+    def _window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        epoch, i = divmod(number, self.per_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, epoch])
             self._epoch, self._offset = epoch, int(rng.integers(self.block_size))
             self._order = rng.permutation(self.per_epoch)
-        return int(self._order[i]) * self.block_size + self._offset
+            self._with_title = rng.random(self.per_epoch) >= WITHOUT_TITLE
+        start = int(self._order[i]) * self.block_size + self._offset
+        return self.windows.window(start, bool(self._with_title[i]))

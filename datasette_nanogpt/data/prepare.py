@@ -36,7 +36,7 @@ from .split import Split, split_documents
 from .token_files import open_tokens, token_dtype, write_tokens
 
 T = TypeVar("T")
-FORMAT = 3  # of the cache, and of all that decides what is in it: a change here makes old entries useless
+FORMAT = 4  # of the cache, and of all that decides what is in it: a change here makes old entries useless
 CACHE_DAYS = 30  # since an entry was last used
 SPARE_BYTES = 50_000_000  # of disk, for the model and for what else the disk is used for
 # Bytes of text that a vocabulary needs for each of its tokens, to learn them all: a bigger one needs more
@@ -150,6 +150,8 @@ def _make(
             "val_bytes": val_bytes,
             "vocab_size": tokenizer.n_vocab,
             "sha256": split.sha256,
+            # Of a document that was cut in two, the second half begins with no title.
+            "titles": corpus.has_titles and not split.documents_cut,
             **counts,
         },
     )

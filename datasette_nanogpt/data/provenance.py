@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from llm_nanogpt.checkpoint import Checkpoint
 
-from .token_files import open_tokens, token_dtype
-
-CHUNK = 10_000_000  # tokens of a token file that are searched at once
+from .token_files import document_ends, open_tokens, token_dtype
 
 
 class Provenance:
@@ -45,13 +44,8 @@ class Provenance:
 def _digests(file: Path, vocab_size: int) -> Iterator[bytes]:
     """A digest of the ids of each document in a token file."""
     tokens = open_tokens(file, vocab_size)
-    eot, start = tokens[0], 1
-    for begin in range(0, len(tokens), CHUNK):
-        for place in np.flatnonzero(tokens[begin : begin + CHUNK] == eot).tolist():
-            end = begin + place
-            if end >= start:
-                yield _digest(tokens[start:end])
-                start = end + 1
+    for begin, end in pairwise(document_ends(tokens)):
+        yield _digest(tokens[begin + 1 : end])
 
 
 def _digest(ids: np.ndarray) -> bytes:

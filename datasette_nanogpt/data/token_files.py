@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llm_nanogpt.tokenizer import Tokenizer
 
 BATCH_CHARS = 500_000  # of text, tokenized by one thread at a time
+CHUNK = 10_000_000  # tokens of a token file that are searched at once
 
 
 def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Generator[int, None, int]:
@@ -59,6 +60,12 @@ def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Gene
 def token_dtype(n_vocab: int) -> type[np.integer]:
     """The type of the ids in a token file, for a vocabulary of so many tokens."""
     return np.uint16 if n_vocab <= 2**16 else np.uint32
+
+
+def document_ends(tokens: np.ndarray) -> Iterator[int]:
+    """Where each `<|endoftext|>` of a stream of (N,) ids is, the one before the first document included."""
+    for begin in range(0, len(tokens), CHUNK):
+        yield from (begin + np.flatnonzero(tokens[begin : begin + CHUNK] == tokens[0])).tolist()
 
 
 def open_tokens(file: Path, n_vocab: int) -> np.ndarray:

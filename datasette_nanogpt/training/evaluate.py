@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,7 @@ import torch
 from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.tokenizer import Tokenizer
 
+from ..data.dataloader import IGNORED, Windows
 from .distributed import SINGLE_PROCESS, ProcessGroup
 from .measure import autocast
 
@@ -25,39 +27,44 @@ def bits_per_byte(nats: float, n_bytes: int) -> float:
 
 def estimate_loss(
     model: GPT,
-    tokens: np.ndarray,
+    windows: Windows,
     device: str,
     bf16: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> float:
-    """Total nats of a stream of (N,) ids after its first one, of all processes together.
+    """Total nats of a stream of ids after its first one, of all processes together.
 
     nanoGPT's estimate_loss is a mean over random windows; this one reads every token once, in order, in
     windows of the block size, so two scores differ by what the model learnt and by nothing else.
     """
-    nats = sum(nats for _, nats in estimate_loss_in_parts(model, tokens, device, bf16, group))
+    nats = sum(nats for _, nats in estimate_loss_in_parts(model, windows, device, bf16, group))
     return group.sum(torch.tensor(nats, dtype=torch.float64)).item()
 
 
 def estimate_loss_in_parts(
-    model: GPT, tokens: np.ndarray, device: str, bf16: bool, group: ProcessGroup
+    model: GPT, windows: Windows, device: str, bf16: bool, group: ProcessGroup
 ) -> Iterator[tuple[float, float]]:
     """For each batch of windows of this process the fraction of the tokens that is done, and its nats."""
-    block = model.config.block_size
-    n = len(tokens) - 1
+    block = windows.block_size
     rows = max(1, LOGITS_PER_BATCH // (block * model.config.vocab_size))
-    for start in range(group.rank * rows * block, n, group.size * rows * block):
-        chunk = tokens[start : start + rows * block + 1].astype(np.int64)
-        ids, targets = chunk[:-1], chunk[1:]
-        if short := -len(ids) % block:
-            ids, targets = np.pad(ids, (0, short)), np.pad(targets, (0, short), constant_values=-100)
-        x, y = (torch.from_numpy(a.reshape(-1, block)).to(device) for a in (ids, targets))
+    remaining = windows.all_in_order()
+    for number in itertools.count():
+        batch = list(itertools.islice(remaining, rows))
+        if not batch:
+            return
+        if number % group.size != group.rank:
+            continue
+        ids = np.zeros((2, len(batch), block), dtype=np.int64)  # inputs and targets
+        ids[1] = IGNORED
+        for row, (done, inputs, targets) in enumerate(batch):
+            ids[:, row, : len(inputs)] = inputs, targets
+        x, y = torch.from_numpy(ids).to(device)
         was_training = model.training
         model.eval()
         with torch.inference_mode(), autocast(device, bf16):
             nats = model(x, y, reduction="sum").item()
         model.train(was_training)
-        yield (start + len(chunk)) / len(tokens), nats
+        yield (done + 1) / len(windows.tokens), nats
 
 
 def sample_writer(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:

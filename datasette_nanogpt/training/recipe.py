@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from llm_nanogpt.config import GPTConfig
@@ -64,9 +64,10 @@ class Stage(NamedTuple):
 
 
 def resolve(
-    options: TrainOptions, train_tokens: int, vocab_size: int, device: str
+    options: TrainOptions, train_tokens: int, vocab_size: int, device: str, titles: bool = False
 ) -> tuple[str, list[Stage]]:
     """The models of a run on a text of `train_tokens` tokens and how each is trained, with a reason in words.
+    `titles` says whether its documents have titles.
 
     Where no steps are given, this measures the speed of the machine, which takes up to 3 seconds.
     """
@@ -82,7 +83,11 @@ def resolve(
     budget = Budget(minutes, options.max_iters, flops, processes)
     plan = choose_plan(given, train_tokens, vocab_size, budget)
     plans = [*plan.teachers, plan]
-    stages = [Stage(p.config, _settings(options, p, i, minutes, device)) for i, p in enumerate(plans)]
+    titles &= options.arch != "gpt2"  # nanoGPT's recipe knows of none
+    stages = [
+        Stage(replace(p.config, titles=titles), _settings(options, p, i, minutes, device))
+        for i, p in enumerate(plans)
+    ]
     return plan.why, stages
 
 

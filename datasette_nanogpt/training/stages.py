@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from llm_nanogpt.gpt_torch import Qwen3, build
+from llm_nanogpt.titles import Titles
+from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import Tokens
 from ..events import Position, TrainState
@@ -64,7 +66,8 @@ def _build(
     config, settings = stage
     torch.manual_seed(settings.model_seed)
     model = build(config, settings.dropout)
-    tokens = Tokens.open(path / "training", config.vocab_size, corpus)
+    titles = Titles(Tokenizer.load(path), config) if config.titles else None
+    tokens = Tokens.open(path / "training", config.vocab_size, corpus, titles)
     if group.is_leader and isinstance(model, Qwen3) and not (state and state.tensors):
         init_from_bigrams(model, tokens.train)
         init_induction_heads(model)

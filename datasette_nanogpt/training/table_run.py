@@ -106,7 +106,8 @@ class TableRun:
         )
         tokenizer, counts = yield from self.progress(steps)
         self.run.update(note="measuring the speed of this machine")
-        why, stages = resolve(options, counts["train_tokens"], tokenizer.n_vocab, self.device)
+        tokens, titles = counts["train_tokens"], counts["titles"]
+        why, stages = resolve(options, tokens, tokenizer.n_vocab, self.device, titles)
         config = stages[0].config
         tokenizer.save(staging, config.block_size)
         meta = {

@@ -17,7 +17,7 @@ import torch
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
 
-from ..data.dataloader import DataLoader, Tokens
+from ..data.dataloader import DataLoader, Tokens, Windows
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
 from .autotune import Workload, autotune
 from .clock import Clock
@@ -73,7 +73,12 @@ class Training:
         start = self.restore(state) if state else Position()
         self.clock = Clock(s, start)
         self.loader = DataLoader(
-            tokens.train, block_size, s.model_seed, position=start.windows, replacement=s.replacement
+            tokens.train,
+            block_size,
+            s.model_seed,
+            position=start.windows,
+            replacement=s.replacement,
+            titles=tokens.titles,
         )
         self.best = start.best  # bits per byte, of the whole run
         self.lowest = self.best if start.start_step == 0 else math.inf  # of this model's scores
@@ -146,12 +151,11 @@ class Training:
         training is done (0 to 1)."""
         self.lr_scale = lr_scale
         set_lr_scale(self.optimizers, lr_scale)
-        windows = self.get_batch()
-        batch = self.on_device(windows)
-        ids, targets = batch[:, :-1], batch[:, 1:]
+        windows, wanted = self.get_batch()
+        ids, targets = self.on_device(windows), self.on_device(wanted)
         with autocast(self.settings.device, self.bf16):
             if self.teacher:
-                probs = self.teacher.probs(ids, windows[:, :-1])
+                probs = self.teacher.probs(ids, windows)
                 loss, teacher_loss = self.forward(ids, targets, teacher_probs=probs)
                 distillation_loss(loss, teacher_loss, progress).backward()
             else:
@@ -164,12 +168,14 @@ class Training:
         self.loss.add(loss, targets.numel())
         self.clock.step += 1
 
-    def get_batch(self) -> np.ndarray:
-        """(windows, block size + 1) ids, this process's part of them: inputs and, one later, targets."""
-        return self.loader.get_batch(self.settings.batch_size)[self.group.rank :: self.group.size]
+    def get_batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets, (windows, block size) ids each: this process's part of a batch."""
+        inputs, targets = self.loader.get_batch(self.settings.batch_size)
+        mine = slice(self.group.rank, None, self.group.size)
+        return inputs[mine], targets[mine]
 
-    def on_device(self, windows: np.ndarray) -> torch.Tensor:
-        batch = torch.from_numpy(windows)
+    def on_device(self, ids: np.ndarray) -> torch.Tensor:
+        batch = torch.from_numpy(ids)
         if not self.settings.device.startswith("cuda"):
             return batch.to(self.settings.device)
         # Copied while the GPU is still at the step before.
@@ -329,8 +335,9 @@ class Training:
         return total
 
     @property
-    def validation(self) -> tuple[GPT, np.ndarray, str, bool]:
-        return self.model, self.tokens.val, self.settings.device, self.bf16
+    def validation(self) -> tuple[GPT, Windows, str, bool]:
+        windows = Windows(self.tokens.val, self.model.config.block_size, self.tokens.titles)
+        return self.model, windows, self.settings.device, self.bf16
 
     def seconds_to_first_evaluation(self) -> float:
         """A run of less than a minute has no time for one before its end."""
