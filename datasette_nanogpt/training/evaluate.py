@@ -52,11 +52,12 @@ def estimate_loss_in_parts(
         batch = list(itertools.islice(remaining, rows))
         if not batch:
             return
+        done = batch[-1][0]
         if number % group.size != group.rank:
             continue
         ids = np.zeros((2, len(batch), block), dtype=np.int64)  # inputs and targets
         ids[1] = IGNORED
-        for row, (done, inputs, targets) in enumerate(batch):
+        for row, (_, inputs, targets) in enumerate(batch):
             ids[:, row, : len(inputs)] = inputs, targets
         x, y = torch.from_numpy(ids).to(device)
         was_training = model.training
