@@ -27,7 +27,10 @@ SPACELESS = "".join(
 LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]"
 LETTERS = regex.compile(rf"(?V1){LETTER}+")
 LAST_LETTERS = regex.compile(rf"(?V1){LETTER}+$")
-WORD = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
+PART = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
+# As people see words: with the apostrophes in them.
+APOSTROPHE = "['\N{RIGHT SINGLE QUOTATION MARK}]"
+WORD = regex.compile(rf"(?V1){LETTER}+(?:{APOSTROPHE}{LETTER}+)*|[{SPACELESS}]\p{{M}}*")
 # First bytes of UTF-8 under which most characters are letters of a script with spaces between words: Latin,
 # Greek, Cyrillic and on to Georgian and Ethiopic; Hangul.
 LETTER_BYTES = frozenset([*range(0xC3, 0xE2), *range(0xEA, 0xEE)])
@@ -35,7 +38,7 @@ LETTER_BYTES = frozenset([*range(0xC3, 0xE2), *range(0xEA, 0xEE)])
 
 def words(text: str) -> list[str]:
     """The words of `text`, case folded: "Ada's 2 Bären" has "ada", "s", "2" and "bären"."""
-    return [word.casefold() for word in WORD.findall(text)]
+    return [word.casefold() for word in PART.findall(text)]
 
 
 def last_word(text: str) -> str:
