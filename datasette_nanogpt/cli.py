@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -114,6 +115,7 @@ def train_command(as_json: bool, **options: Any) -> None:
         _train(TrainOptions(**options), as_json)
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)
+        gc.freeze()  # Python would look through all of torch's objects for garbage before it ends
         sys.exit(130)
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from conftest import finish
 from datasette import hookimpl
 from datasette.plugins import pm
 from hypothesis import HealthCheck, given, settings
@@ -420,21 +421,21 @@ def test_rows_come_with_their_keys(make):
 
 def test_the_digest_tells_what_is_read(make):
     path = make("create table t (title, body, n)", rows=[("a", "b", 1), (None, "é", 2)])
-    digest, size = open_corpus(path, ["t"]).digest()
+    digest, size = finish(open_corpus(path, ["t"]).digest())
     assert size == 4
-    assert open_corpus(path, ["t"]).digest()[0] == digest
+    assert finish(open_corpus(path, ["t"]).digest())[0] == digest
     selections = [Selection(body=["title"]), Selection(where="title is null")]
     others = [open_corpus(path, ["t"], selection) for selection in selections]
     with sqlite3.connect(path) as db:
         db.execute("update t set n = 3")  # not read
-    assert open_corpus(path, ["t"]).digest()[0] == digest
+    assert finish(open_corpus(path, ["t"]).digest())[0] == digest
     changes = ["body = cast('b' as blob)", "body = 'c'", "title = 'ab', body = ''", "body = null"]
     for change in changes:
         other = make("create table t (title, body)", rows=[("a", "b"), (None, "é")], name=f"{len(others)}.db")
         with sqlite3.connect(other) as db:
             db.execute(f"update t set {change} where title = 'a'")
         others.append(open_corpus(other, ["t"], Selection("title", ["body"])))
-    digests = {digest, *(corpus.digest()[0] for corpus in others)}
+    digests = {digest, *(finish(corpus.digest())[0] for corpus in others)}
     assert len(digests) == 1 + len(others)
 
 
@@ -476,7 +477,7 @@ def test_any_table_is_read_or_refused_in_a_line(tmp_path, data, table, columns):
     for text in documents:
         assert text.encode() and "\0" not in text
     assert len(documents) + sum(s.skipped.total() for s in corpus.sources) == corpus.row_count
-    assert len(corpus.digest()[0]) == 32
+    assert len(finish(corpus.digest())[0]) == 32
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from llm_nanogpt.errors import InvalidOptions, Problem
 
@@ -15,6 +15,8 @@ from ..events import Progress
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source, open_sources
 from .sqlite import connect, database_path, list_names, user_tables
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -53,14 +55,15 @@ class Corpus:
         for source in self.sources:
             yield from source.documents()
 
-    def digest(self) -> tuple[str, int]:
-        """A hash of all that is read and of how, in hexadecimal, and the bytes of text read."""
-        blake, total = hashlib.blake2b(digest_size=16), 0
+    def digest(self) -> Generator[int, None, tuple[str, int]]:
+        """A hash of all that is read and of how, in hexadecimal, and the bytes of text. Yields the number
+        of rows read."""
+        blake, total, before = hashlib.blake2b(digest_size=16), 0, 0
         for source in self.sources:
-            values, size = source.digest()
+            values, size = yield from _add_to(before, source.digest())
+            before += source.row_count
             kinds = [source.kinds[column] for column in source.text_columns]
-            reading = (source.text_columns, kinds, bool(source.title))
-            blake.update(values + repr(reading).encode())
+            blake.update(values + repr((source.text_columns, kinds, bool(source.title))).encode())
             total += size
         return blake.hexdigest(), total
 
@@ -93,6 +96,15 @@ class Corpus:
                 for source in self.sources
             ],
         }
+
+
+def _add_to(rows: int, steps: Generator[int, None, T]) -> Generator[int, None, T]:
+    """`steps`, with `rows` added to each number of rows."""
+    while True:
+        try:
+            yield rows + next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def is_url(database: str) -> bool:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -30,6 +31,7 @@ from llm_nanogpt.words import WordCounter, WordList
 
 from ..events import Progress
 from ..hookspecs import document_hook
+from .background import in_background, until_done
 from .columns import NoTextError
 from .corpus import Corpus
 from .split import Split, split_documents
@@ -90,8 +92,7 @@ def prepare(
     read, have no text, or the disk is too small.
     """
     yield from corpus.load()
-    yield Progress("looking through the rows")
-    digest, size = corpus.digest()
+    digest, size = yield from _report("looking through the rows", corpus.digest(), corpus.row_count)
     entry = None
     if cache and document_hook() is None:  # what a plugin would write now, no key can tell
         versions = [version(name) for name in ("datasette-nanogpt", "tiktoken", "tokenizers")]
@@ -120,8 +121,9 @@ def _make(
     documents = folder / "documents"
     reading = split_documents(corpus.documents(), documents, seed)
     split = yield from _report("reading", reading, corpus.row_count)
-    yield Progress("making the vocabulary")
-    tokenizer = _make_tokenizer(choice, split)
+    making = in_background(partial(_make_tokenizer, choice, split))
+    yield from (Progress("making the vocabulary") for _ in until_done(making))
+    tokenizer = making.result()
     counts: dict[str, int] = {}
     counter = WordCounter()
     texts = {"val": split.texts(split.val), "train": counter.count(split.texts(split.train))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from .sqlite import (
 )
 from .text_kinds import TextKind, documents_of, read_text, read_title
 
+DIGEST_ROWS = 10_000  # read between two figures of progress
 QUERY = "query"  # the name that stands for a table's when the rows are those of a query
 Key = dict[str, Any]  # the primary key of a row: column -> value; {} in a view or query
 
@@ -149,12 +150,15 @@ class Source:
                     "\n\n".join(self._documents(hook, dict(zip(columns, row, strict=True)))) if row else None
                 )
 
-    def digest(self) -> tuple[bytes, int]:
-        """A hash of all values that `documents()` reads, in order, and how many bytes they have."""
+    def digest(self) -> Generator[int, None, tuple[bytes, int]]:
+        """A hash of all values that `documents()` reads, in order, and how many bytes they have. Yields the
+        number of rows read, now and then."""
         blake, size = hashlib.blake2b(digest_size=16), 0
         with connect(self.database) as db:
             db.text_factory = bytearray  # undecoded, and not mistaken for a BLOB, which is bytes
-            for values in db.execute(self._select(self.text_columns)):
+            for row, values in enumerate(db.execute(self._select(self.text_columns))):
+                if row % DIGEST_ROWS == 0:
+                    yield row
                 for value in values:
                     if isinstance(value, bytes | bytearray):
                         size += len(value)

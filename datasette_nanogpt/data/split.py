@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from .background import in_background, until_done
 from .columns import NoTextError
 from .deduplicate import NearDuplicates
 from .documents import batches
@@ -102,7 +104,7 @@ def split_documents(documents: Iterable[str], file: Path, seed: int) -> Generato
 def _write_documents(documents: Iterable[str], file: Path) -> Generator[int, None, _Written]:
     sizes, digests, sha256 = array("q"), array("Q"), hashlib.sha256()
     # The next batch is read while the last one is compared.
-    with open(file, "wb") as fp, NearDuplicates(file.parent) as near, ThreadPoolExecutor(1) as thread:
+    with open(file, "wb") as fp, NearDuplicates(file.parent) as near:
         added: Future[None] | None = None
         for batch in batches(documents, BATCH_CHARS):
             data = [document.encode() for document in batch]
@@ -110,8 +112,9 @@ def _write_documents(documents: Iterable[str], file: Path) -> Generator[int, Non
             raw = b"".join(hashlib.blake2b(document, digest_size=8).digest() for document in data)
             sha256.update(raw)
             if added:
+                yield from (len(sizes) for _ in until_done(added))
                 added.result()
-            added = thread.submit(near.add, data, np.frombuffer(raw, dtype=np.uint64))
+            added = in_background(partial(near.add, data, np.frombuffer(raw, dtype=np.uint64)))
             sizes.extend(map(len, data))
             digests.frombytes(raw)
             yield len(sizes)
@@ -119,12 +122,15 @@ def _write_documents(documents: Iterable[str], file: Path) -> Generator[int, Non
             raise NoTextError(
                 "None of the rows has any text: choose other columns for the title and the text."
             )
+        yield from (len(sizes) for _ in until_done(added))
         added.result()
         unique = np.unique(np.frombuffer(digests, dtype=np.uint64), return_index=True)[1]
         unique.sort()
         duplicates = len(digests) - len(unique)
         del digests
-        group = near.groups(unique)
+        grouping = in_background(partial(near.groups, unique))
+        yield from (len(sizes) for _ in until_done(grouping))
+        group = grouping.result()
     lengths = np.frombuffer(sizes, dtype=np.int64)
     return _Written(np.cumsum(lengths)[unique], lengths[unique], group, duplicates, sha256.hexdigest())
 

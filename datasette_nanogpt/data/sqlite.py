@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 BUSY_SECONDS = 5  # how long to wait while another program writes
-# Of SQLite's virtual machine, between two looks at the clock: some milliseconds.
+# Of SQLite's virtual machine, between two looks at the clock, and for Ctrl+C: some milliseconds.
 CLOCK_INSTRUCTIONS = 100_000
 MAX_LISTED_NAMES = 40  # tables or columns in one message
 _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
@@ -66,6 +67,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
             db = _open(path, "immutable=1")
         yield db
     except sqlite3.Error as error:
+        _raise_if_stopped(error)
         raise NanogptError(_describe_error(path, str(error))) from error
     finally:
         if db is not None:
@@ -77,9 +79,16 @@ def _open(path: Path, parameter: str) -> sqlite3.Connection:
     uri = f"{path.as_uri()}?{parameter}"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     db.text_factory = _decode
-    if deadline := _DEADLINE.get(None):
-        db.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_INSTRUCTIONS)
+    deadline = _DEADLINE.get(math.inf)
+    # Python raises KeyboardInterrupt between its own instructions, and a long query has none but these.
+    db.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_INSTRUCTIONS)
     return db
+
+
+def _raise_if_stopped(error: Exception) -> None:
+    """Raise KeyboardInterrupt where it was Ctrl+C, rather than the time limit, that interrupted a query."""
+    if str(error) == "interrupted" and time.monotonic() <= _DEADLINE.get(math.inf):
+        raise KeyboardInterrupt from error
 
 
 def _decode(raw: bytes) -> str | NotUTF8:
@@ -129,6 +138,7 @@ def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        _raise_if_stopped(error)
         if sql is None or "locked" in str(error) or "malformed" in str(error):
             raise
         reason = str(error).rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sqlite3
 import sys
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 def set_up_process() -> None:
-    """Make training fast in this process. Call it first, before torch is imported.
+    """Make training fast in this process, and Ctrl+C quiet. Call it first, before torch is imported.
 
     The commands and the child process of Datasette do so. `train_table` does not: whose process that is, and
     whether torch is loaded there already, is for its caller to know.
@@ -20,6 +21,8 @@ def set_up_process() -> None:
     # a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     keep_freed_memory()
+    # Datasette turns these on. Ctrl+C in a long query would print one, as it comes in a callback (data/sqlite.py).
+    sqlite3.enable_callback_tracebacks(False)
 
 
 def keep_freed_memory() -> None:
