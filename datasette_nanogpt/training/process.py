@@ -21,7 +21,7 @@ def set_up_process() -> None:
     # a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     keep_freed_memory()
-    # Datasette turns these on. Ctrl+C in a long query would print one, as it comes in a callback (data/sqlite.py).
+    # Datasette turns these on, and Ctrl+C in a long query would print one: it comes in a callback.
     sqlite3.enable_callback_tracebacks(False)
 
 
