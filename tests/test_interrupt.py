@@ -93,8 +93,8 @@ def test_the_first_look_at_the_rows_counts_them(tmp_path):
         db.execute("create table a (body text)")
         db.execute("create table b (body text)")
         for table in "ab":
-            db.executemany(f"insert into {table} values (?)", [(str(i),) for i in range(25_000)])
+            db.executemany(f"insert into {table} values (?)", [(f"some words, {i}",) for i in range(25_000)])
     db.close()
     corpus = open_corpus(str(path), ["a", "b"])
     assert list(corpus.digest()) == [0, 10_000, 20_000, 25_000, 35_000, 45_000]
-    assert finish(corpus.digest())[1] == 2 * sum(len(str(i)) for i in range(25_000))
+    assert finish(corpus.digest())[1] == 2 * sum(len(f"some words, {i}") for i in range(25_000))
