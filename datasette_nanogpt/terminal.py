@@ -209,6 +209,7 @@ def _text_lines(p: Prepared) -> list[str]:
         )
     if read_as_text := s.get("read_as_text", ["HTML"] if s["html"] else []):
         notes.append(f"{', '.join(read_as_text)} read as text")
+    notes += ["rows cut at <|endoftext|>"] if s.get("markers") else []
     notes += [f"most of it is {data}, learnt as it is" for data in s.get("data", ())]
     notes += [f"fetched {s['fetched']}"] if s.get("fetched") else []
     held_out = f"{c['val_documents']:,} of {c['documents']:,} documents held out"

@@ -18,6 +18,9 @@ START, END = "<|startoftext|>", "<|endoftext|>"
         (f"A joke.{END}{START}Another.", ["A joke.", "Another."]),
         (f"{START}\nA joke.\n{END}\n\n{START}\nAnother.\n{END}\n", ["\nA joke.\n", "\nAnother.\n"]),
         (f'{START}"Well," he said, "no."{END}', ['"Well," he said, "no."']),
+        (f"{START}.find(it) {START}{END}", [".find(it)"]),
+        (f"see `code`{END}\n{START}) and so on{END}", ["see `code`", ") and so on"]),
+        (f"{START}`code`{END}", ["`code`"]),
         (f"{END}{END}", []),
         ("no marker", ["no marker"]),
         ("", []),
@@ -37,6 +40,8 @@ def test_documents_between_markers(text, documents):
         f'It is called "{END}".',
         f"It ends with {END}, as you know.",
         f"(see {END})",
+        f"{END}, as its name says, ends a text.",
+        f"{END}: the end",
         f"a sentence that is wrapped before {END}\nand goes on",
     ],
 )

@@ -78,6 +78,7 @@ class Corpus:
             "read_as_text": list(
                 dict.fromkeys(name for source in self.sources for name in source.read_as_text)
             ),
+            "markers": any(source.has_markers for source in self.sources),
             "data": list(dict.fromkeys(name for source in self.sources for name in source.data)),
             "where": self.where,
             "sql": self.sql,

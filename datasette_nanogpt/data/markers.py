@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 _MARKER = re.compile(r"<\|(?:startoftext|endoftext|begin_of_text|end_of_text)\|>")
 _RUN = re.compile(rf"{_MARKER.pattern}(?:\s*{_MARKER.pattern})*")
 _START = re.compile(r"<\|(?:startoftext|begin_of_text)\|>\Z")
-_QUOTES = "'\"()\u201c\u201d\u2018\u2019"
+_QUOTES, _PUNCTUATION = frozenset("'\"()\u201c\u201d\u2018\u2019"), frozenset(",.;:)")
 MIN_PLACED = 0.9  # of the markers in a column; a text about markers has most of them inside its sentences
 MIN_ROWS = 0.1  # of the rows of a column have markers, if these are to separate documents
 
@@ -39,13 +39,12 @@ def _is_separator(text: str, run: re.Match[str]) -> bool:
     space to the text that they touch. In prose they have spaces, quotes or punctuation around them."""
     before, after = text[: run.start()], text[run.end() :]
     left, right = before[-1:], after[:1]
-    if "`" in (left, right) or (left and left in _QUOTES and right and right in _QUOTES):
-        return False
-    if right and right in ",.;:)":
-        return False
-    if not before.strip() or not after.strip():
-        return True
+    opens = bool(_START.search(run[0]))
     begins_line = not before.rstrip(" \t") or before.rstrip(" \t").endswith("\n")
+    if not after.strip() or (opens and (begins_line or run[0].count("<|") > 1)):
+        return True
+    if right in _PUNCTUATION or "`" in (left, right) or (left in _QUOTES and right in _QUOTES):
+        return False
     ends_line = after.lstrip(" \t").startswith(("\n", "\r"))
     touches = (begins_line or not left.isspace()) and (ends_line or not right.isspace())
-    return touches or (begins_line and bool(_START.search(run[0])))
+    return touches or not before.strip()

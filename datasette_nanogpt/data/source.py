@@ -99,6 +99,11 @@ class Source:
         return list(dict.fromkeys(name for column in self.body for name in self.kinds[column].names))
 
     @property
+    def has_markers(self) -> bool:
+        """Whether `<|endoftext|>` in a row ends a document."""
+        return any(self.kinds[column].markers for column in self.body)
+
+    @property
     def data(self) -> list[str]:
         """What most values of a column of `body` are instead of text, in words: "JSON", "hex"."""
         return list(dict.fromkeys(self.kinds[c].data for c in self.body if self.kinds[c].data))

@@ -56,7 +56,6 @@ class TextKind:
             *(["HTML entities"] if self.entities else []),
             *(["quoted-printable"] if self.quoted_printable else []),
             *(["front matter"] if self.front_matter else []),
-            *(["<|endoftext|> between documents"] if self.markers else []),
         ]
 
     def as_json(self) -> dict[str, Any]:

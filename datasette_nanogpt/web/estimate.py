@@ -155,6 +155,7 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
 def _note(source: Source) -> str:
     """How a sentence about the text goes on where that is not plain text."""
     note = f", {', '.join(source.read_as_text)} read as text" if source.read_as_text else ""
+    note += ", rows cut at <|endoftext|>" if source.has_markers else ""
     return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
 
 
