@@ -20,20 +20,38 @@ if TYPE_CHECKING:
     from .training.options import TrainOptions
 
 
-def load_plugins(context: click.Context, option: click.Parameter, folder: str | None) -> None:
-    """Register the plugins of a folder, as `datasette --plugins-dir` does."""
-    if folder:
-        from datasette.app import Datasette
+def set_up_datasette(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Register the plugins of a folder and load SQLite's extensions, as `datasette` does."""
+    if not value:
+        return
+    from datasette.app import Datasette
+    from datasette.utils import find_spatialite
 
-        Datasette(plugins_dir=folder).close()
+    from .data.connection_setup import prepare_as
+
+    given = context.meta.setdefault("datasette_nanogpt", {"load_extension": ()})
+    given[option.name] = value
+    paths = [find_spatialite() if path == "spatialite" else path for path in given["load_extension"]]
+    extensions = [tuple(path.split(":", 1)) if ":" in path else path for path in paths]
+    datasette = Datasette(plugins_dir=given.get("plugins_dir"), sqlite_extensions=extensions)
+    datasette.close()  # its threads and databases: what it does to a connection needs neither
+    prepare_as(datasette)
 
 
 plugins_dir_option = click.option(
     "--plugins-dir",
     type=click.Path(exists=True, file_okay=False),
     expose_value=False,
-    callback=load_plugins,
+    callback=set_up_datasette,
     help="Folder of Datasette plugins, one of which decides what the text of a row is",
+)
+load_extension_option = click.option(
+    "--load-extension",
+    metavar="PATH",
+    multiple=True,
+    expose_value=False,
+    callback=set_up_datasette,
+    help="SQLite extension that the database needs: a path, or spatialite; can be used several times",
 )
 
 
@@ -91,8 +109,12 @@ plugins_dir_option = click.option(
 @click.option("--compile/--no-compile", default=None, help="Use torch.compile  [default: if it is faster]")
 @click.option("--seed", type=int, help="Seed of the split, the weights and the batches  [default: 0]")
 @plugins_dir_option
+@load_extension_option
+@click.option(
+    "--dry-run", is_flag=True, help="Show three documents, what is skipped and the plan, and do not train"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line")
-def train_command(as_json: bool, **options: Any) -> None:
+def train_command(as_json: bool, dry_run: bool, **options: Any) -> None:
     """Train a GPT on the text of one or several TABLEs in a DATABASE.
 
     DATABASE is a SQLite file, or a database of a Datasette: https://HOST/DATABASE.
@@ -112,28 +134,31 @@ def train_command(as_json: bool, **options: Any) -> None:
     from .training.options import TrainOptions
 
     try:
-        _train(TrainOptions(**options), as_json)
+        _train(TrainOptions(**options), as_json, dry_run)
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)
         gc.freeze()  # Python would look through all of torch's objects for garbage before it ends
         sys.exit(130)
 
 
-def _train(options: TrainOptions, as_json: bool) -> None:
+def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
     from .events import Evaluation, Step
     from .terminal import display
     from .training.lr_schedule import Stop
     from .training.process import set_up_process
 
     set_up_process()  # before torch is imported
+    from .training.dry_run import preview_table
     from .training.train import train_table
 
     stop, show = Stop(), display(as_json)
     with click_errors(), flags_named(), show, stop_on_signals(stop) as training_begins:
-        for event in train_table(options, stop):
+        for event in preview_table(options) if dry_run else train_table(options, stop):
             if isinstance(event, Step | Evaluation):
                 training_begins()
             show.event(event)
+    if dry_run and not as_json:
+        click.echo("Nothing was trained. To train, leave out --dry-run.")
 
 
 @contextmanager

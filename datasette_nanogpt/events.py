@@ -1,6 +1,6 @@
 """Everything that a run tells, from the first row read to its end.
 
-`train_table` yields Progress, then Prepared once, then the trainer's events, then Finished. BestWeights and
+`train_table` yields Preview, Progress, Prepared once, the trainer's events, then Finished. BestWeights and
 TrainState are for whoever writes the model folder and go no further: train.py writes them before it asks the
 trainer to go on, so an Evaluation is announced only once the weights that it is about are on the disk.
 """
@@ -33,6 +33,27 @@ class Progress:
     def __str__(self) -> str:
         of = f" of {self.total:,}" if self.total else ""
         return f"{self.what}: {self.done:,}{of} {self.unit}" if self.unit else self.what
+
+
+@dataclass(frozen=True)
+class TablePreview:
+    """How the rows of one table will be read."""
+
+    table: str
+    rows: int
+    title: str | None  # the column
+    body: list[str]  # the columns
+    read_as: dict[str, list[str]]  # column -> what its text is, where it is not plain: "HTML", "front matter"
+    left_out: dict[str, str]  # other column -> why it is not read, in words
+    documents: list[str]  # the first ones
+    remarks: list[str]  # sentences: what is skipped and why, and what looks odd
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the model will read, before any work is done."""
+
+    tables: list[TablePreview]
 
 
 @dataclass(frozen=True)
@@ -172,4 +193,4 @@ class Finished:
     prompt: str  # a few words to begin with, from held-out text
 
 
-Event = Progress | Prepared | Speed | Step | Busy | Evaluation | Note | Finished
+Event = Preview | Progress | Prepared | Speed | Step | Busy | Evaluation | Note | Finished

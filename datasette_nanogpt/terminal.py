@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from .events import Busy, Evaluation, Event, Finished, Note, Prepared, Progress, Speed, Step
+from .events import (
+    Busy,
+    Evaluation,
+    Event,
+    Finished,
+    Note,
+    Prepared,
+    Preview,
+    Progress,
+    Speed,
+    Step,
+    TablePreview,
+)
 from .formatting import duration, text_size
 
 if TYPE_CHECKING:
@@ -24,7 +36,7 @@ LITTLE_TEXT = (
 )
 BAR_COLUMNS = 12  # of the bar and the percentage before it, at least
 WAIT_SECONDS = 10  # between lines about the work before training
-EXCERPT_CHARACTERS = 400  # of a sample
+EXCERPT_CHARACTERS = 400  # of a sample or a document
 
 
 def display(as_json: bool) -> JsonDisplay:
@@ -65,6 +77,9 @@ class PlainDisplay(JsonDisplay):
                 if time.monotonic() - self.last_line > WAIT_SECONDS:
                     self.last_line = time.monotonic()
                     click.echo(str(event))
+            case Preview():
+                for line in preview_lines(event):
+                    click.echo(line)
             case Prepared():
                 for line in plan_lines(event):
                     click.echo(line)
@@ -177,6 +192,27 @@ def utilization(mfu: float | None) -> str:
     return f" ({mfu:.0%} MFU)" if mfu else ""
 
 
+def preview_lines(p: Preview) -> list[str]:
+    """How the rows will be read, and how to have them read otherwise."""
+    lines: list[str] = []
+    for table in p.tables:
+        title = f"the title from {table.title}, " if table.title else "no title, "
+        lines.append(f"Rows of {table.table} as the model will read them, {title}{_text_from(table)}:")
+        for i, document in enumerate(table.documents):
+            lines += ["    ---"] if i else []
+            lines.append(excerpt(document))
+        if table.left_out:
+            lines.append("Not read: " + ", ".join(f"{name} ({why})" for name, why in table.left_out.items()))
+        lines += [f"Note: {remark}" for remark in table.remarks]
+    lines.append("To read other columns, use --title and --body; to read the text otherwise, --text.")
+    return [*lines, ""]
+
+
+def _text_from(table: TablePreview) -> str:
+    columns = [f"{c} ({', '.join(table.read_as[c])})" if c in table.read_as else c for c in table.body]
+    return f"the text from {', then '.join(columns)}" if columns else "the text from a plugin"
+
+
 def plan_lines(p: Prepared) -> list[str]:
     """What a run is about to do: the text, the model, the time."""
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
@@ -221,6 +257,8 @@ def _text_lines(p: Prepared) -> list[str]:
         f"       {c['train_tokens'] + c['val_tokens']:,} tokens "
         f"({p.tokenizer} tokenizer, vocabulary of {p.config.vocab_size:,}), {held_out}",
     ]
+    for table in s["tables"]:
+        lines += [f"       {remark}" for remark in table.get("remarks", ()) if "no text" not in remark]
     if c["bytes"] < LITTLE_TEXT:
         lines.append("       That is little to learn from: expect words and echoes of the rows.")
     return lines
@@ -256,6 +294,8 @@ def closing_lines(f: Finished) -> list[str]:
 
 
 def excerpt(sample: str) -> str:
-    """The beginning of a sample as indented lines."""
-    lines = sample.strip()[:EXCERPT_CHARACTERS].splitlines() or ["(an empty sample)"]
+    """The beginning of a sample or a document as indented lines."""
+    text = sample.strip()
+    more = "…" if len(text) > EXCERPT_CHARACTERS else ""
+    lines = (text[:EXCERPT_CHARACTERS] + more).splitlines() or ["(an empty sample)"]
     return "\n".join("    " + line for line in lines)

@@ -52,7 +52,10 @@ def start(*args):
 def test_piped_output_is_plain_lines(database, home):
     done = run(*command(database, "entry", *TINY, "--max-iters", 20, "--eval-interval", 10))
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    preview, text = done.stdout.split("\n\nText:", 1)
+    assert "the title from title, the text from body:\n    T0" in preview and "Row 0: quick" in preview
+    assert "--title" in preview and "--body" in preview
+    lines = f"Text:{text}".splitlines()
     assert lines[0].startswith("Text:  300 rows of entry (title + body), 17.4 kB")
     assert "30 of 300 documents held out" in lines[1] and "little to learn from" in lines[2]
     assert "20 steps" in lines[3]
@@ -64,10 +67,23 @@ def test_piped_output_is_plain_lines(database, home):
     assert written.returncode == 0 and written.stdout.strip()
 
 
+def test_a_dry_run_shows_documents_and_the_plan_and_writes_no_model(database, home):
+    done = run(*command(database, "entry", *TINY, "--dry-run"))
+    assert done.returncode == 0, done.stderr
+    shown = [line for line in done.stdout.splitlines() if line.startswith("    Row ")]
+    assert len(shown) == 3 and "    ---" in done.stdout
+    assert "30 of 300 documents held out" in done.stdout and "Model: nanogpt-blog" in done.stdout
+    assert done.stdout.endswith("Nothing was trained. To train, leave out --dry-run.\n")
+    assert sorted(path.name for path in home.iterdir()) == [".cache"]
+    again = run(*command(database, "entry", "--dry-run", "--resume"))
+    assert again.returncode == 1 and again.stderr.startswith("Error: --resume: A dry run")
+
+
 def test_json_is_an_object_a_line(database):
     done = run(*command(database, "entry", *TINY, "--max-iters", 4, "--eval-interval", 2, "--json"))
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [e["event"] for e in events if e["event"] not in ("step", "busy")] == [
+        "preview",
         "prepared",
         "evaluation",
         "evaluation",
@@ -152,8 +168,11 @@ def test_a_kill_at_any_moment_leaves_a_model_that_loads(database, home):
         resume = ["--resume"] if (home / "nanogpt-blog").exists() else options
         process = subprocess.Popen(command(database, "entry", *resume), stdout=subprocess.PIPE, text=True)
         if kills > 2:  # the first kills come while preparing, the others after a few scores
-            for _ in range(rng.randrange(4, 12)):
-                process.stdout.readline()
+            scores = rng.randrange(1, 9)
+            for line in process.stdout:
+                scores -= line.startswith("step ")
+                if not scores:
+                    break
         time.sleep(rng.uniform(0, 0.5))
         if process.poll() is not None:
             break

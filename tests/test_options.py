@@ -17,7 +17,7 @@ from llm_nanogpt.errors import Problem
 def test_the_command_line_has_the_options_of_python():
     flags = {p.name: p for p in train_command.params}
     names = {field.name for field in fields(TrainOptions)}
-    assert names - {"max_parameters"} == set(flags) - {"as_json", "plugins_dir"}
+    assert names - {"max_parameters"} == set(flags) - {"as_json", "dry_run", "plugins_dir", "load_extension"}
     for name, flag in flags.items():
         if isinstance(flag.type, click.Choice):
             assert tuple(flag.type.choices) == choices(name)

@@ -296,8 +296,10 @@ def _is_unread_text(column: Column) -> bool:
 
 def _packed(relation: Relation, columns: Sequence[Column], title: str | None) -> str:
     """What to say of a table whose text is in bytes that are no text."""
-    facts = " ".join(f"Column {c.name} is {c.what}. {_cure(relation, c)}" for c in columns)
-    titles = f" To train on the titles alone, name {title} as the column of text." if title else ""
+    facts = " ".join(f"Column {list_names([c.name])} is {c.what}. {_cure(relation, c)}" for c in columns)
+    titles = (
+        f" To train on the titles alone, name {list_names([title])} as the column of text." if title else ""
+    )
     return f"{relation.description} has no column of text that can be read. {facts}{titles}"
 
 
@@ -306,8 +308,10 @@ def _cure(relation: Relation, column: Column) -> str:
 
 
 def _no_text(relation: Relation, columns: Sequence[Column]) -> str:
-    facts = [f"{c.name} ({'empty' if not c.filled_rows else c.what or 'no words'})" for c in columns]
-    cures = "".join(f" {c.name}: {_cure(relation, c)}" for c in columns if c.is_bytes)
+    facts = [
+        f"{list_names([c.name])} ({'empty' if not c.filled_rows else c.what or 'no words'})" for c in columns
+    ]
+    cures = "".join(f" {list_names([c.name])}: {_cure(relation, c)}" for c in columns if c.is_bytes)
     return (
         f"{relation.description} has no column of text. It has: {list_names(facts)}.{cures} "
         "Name the column to read as text, or choose another table."

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..events import Progress
 from .remote import RemoteCopy, open_remote
-from .source import ALL_ROWS, Selection, Source, open_sources
-from .sqlite import connect, database_path, list_names, user_tables
+from .source import ALL_ROWS, Selection, Source, open_source, open_sources
+from .sqlite import connect, database_path, list_names
+from .tables import user_tables
+
+LOOKING_SECONDS = 5.0  # for the table with the most text
 
 T = TypeVar("T")
 
@@ -91,8 +96,11 @@ class Corpus:
                     "body": list(source.body),
                     "html": sorted(source.html_columns),
                     "kinds": {column: kind.as_json() for column, kind in source.kinds.items()},
+                    "left_out": dict(source.left_out),
                     "rows": source.row_count,
                     "skipped": dict(source.skipped),
+                    "decoded": dict(source.decoded),
+                    "remarks": source.remarks(),
                 }
                 for source in self.sources
             ],
@@ -157,5 +165,20 @@ def _suggest_table(database: str) -> str:
         return message
     with connect(database_path(database)) as db:
         names = user_tables(db, database)
-    command = f"datasette nanogpt-train {shlex.join([database, names[0]])}"
-    return f"Name the table to train on. {database} has: {list_names(names)}. For example: {command}"
+    most = max(_text_of_tables(database, names), default=None, key=lambda table: table[0])
+    table = most[1] if most else names[0]
+    command = f"datasette nanogpt-train {shlex.join([database, table])}"
+    example = f"The one with the most text: {command}" if most else f"For example: {command}"
+    return f"Name the table to train on. {database} has: {list_names(names)}. {example}"
+
+
+def _text_of_tables(database: str, names: Sequence[str]) -> Iterator[tuple[float, str]]:
+    """About how many characters of text the tables have, as far as there is time to look."""
+    began = time.monotonic()
+    for name in names:
+        with suppress(NanogptError):
+            source = open_source(database, name)
+            documents, _ = source.read_sample()
+            yield sum(map(len, documents)) / len(source.sample) * source.row_count, name
+        if time.monotonic() - began > LOOKING_SECONDS:
+            return

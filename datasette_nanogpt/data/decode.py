@@ -116,6 +116,8 @@ def _windows_1252(raw: bytes) -> str | None:
 def cure(what: str, database: str, table: str, column: str) -> str:
     """What to do about values that are `what`, as `decode_bytes` calls it: a whole sentence."""
     convert = ["sqlite-utils", "convert", database, table, column]
+    if not "".join(convert).isprintable():  # nothing to type
+        what = ""
     if what in UNPACKING:
         expression, module = UNPACKING[what]
         install = "`pip install zstandard` and then " if module == "zstandard" else ""

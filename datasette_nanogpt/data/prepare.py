@@ -120,7 +120,12 @@ def _make(
 ) -> Generator[Progress, None, PreparedCorpus]:
     documents = folder / "documents"
     reading = split_documents(corpus.documents(), documents, seed)
-    split = yield from _report("reading", reading, corpus.row_count)
+    try:
+        split = yield from _report("reading", reading, corpus.row_count)
+    except NoTextError as error:
+        if reasons := [remark for source in corpus.sources for remark in source.remarks()]:
+            raise NoTextError(f"{error} {' '.join(reasons)}") from error
+        raise
     making = in_background(partial(_make_tokenizer, choice, split))
     yield from (Progress("making the vocabulary") for _ in until_done(making))
     tokenizer = making.result()
@@ -226,8 +231,8 @@ def _from_cache(entry: Path, corpus: Corpus, folder: Path) -> PreparedCorpus | N
         os.utime(entry)
     except (OSError, ValueError, KeyError, NanogptError):
         return None
-    for source, skipped in zip(corpus.sources, counts.pop("skipped_by_table"), strict=True):
-        source.skipped = Counter(skipped)
+    for source, left in zip(corpus.sources, counts.pop("by_table"), strict=True):
+        source.skipped, source.decoded = Counter(left["skipped"]), Counter(left["decoded"])
     return PreparedCorpus(tokenizer, counts)
 
 
@@ -241,8 +246,8 @@ def _add_to_cache(entry: Path, corpus: Corpus, folder: Path, prepared: PreparedC
         write_json(half / "tokenizer.json", prepared.tokenizer.spec)
         if prepared.tokenizer.words:
             prepared.tokenizer.words.save(half)
-        by_table = [dict(source.skipped) for source in corpus.sources]
-        write_json(half / "corpus.json", {**prepared.corpus, "skipped_by_table": by_table})
+        by_table = [{"skipped": source.skipped, "decoded": source.decoded} for source in corpus.sources]
+        write_json(half / "corpus.json", {**prepared.corpus, "by_table": by_table})
         shutil.rmtree(entry, ignore_errors=True)  # a damaged one
         os.rename(half, entry)
     finally:

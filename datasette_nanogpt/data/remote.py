@@ -138,6 +138,7 @@ def _open_copy(path: Path, text: str | None) -> tuple[str, list[Source]]:
     that of a Selection."""
     with _open_for_writing(path) as db:
         fetched, chosen = db.execute(f"select fetched, chosen from {STATE}_done").fetchone()
+    # Columns that are not read were not fetched: why they are not, the copy cannot tell.
     return fetched, [
         open_source(str(path), table, Selection(title or "", body, text=text))
         for table, title, body in json.loads(chosen)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import regex
+
 SHAPED_CHARS = 1_000  # of a value, which tell its shape
 LONG_WORD = 40  # letters, from which on one ASCII word alone is a code rather than a word
 
@@ -37,7 +39,7 @@ _SHAPES = [
 ]
 _WORDS_JOINED = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)+")
 _TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
-_NO_LETTER = re.compile(r"[\W\d_]+")
+_NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 
 def shape_of(text: str) -> str:
@@ -64,5 +66,5 @@ def is_slug(text: str) -> bool:
 def letters(text: str) -> int:
     """About how many letters of prose there are, without tags of HTML."""
     start = text[:SHAPED_CHARS]
-    plain = len(_NO_LETTER.sub("", _TAG.sub("", start)))
+    plain = len(_NO_LETTERS.sub("", _TAG.sub("", start)))
     return plain * len(text) // max(len(start), 1)

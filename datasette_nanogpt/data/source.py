@@ -18,7 +18,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ..hookspecs import document_hook
 from .column_content import columns_of
 from .columns import choose_columns, missing_columns
-from .decode import decode_bytes
+from .decode import cure, decode_bytes
 from .documents import join_document
 from .sample import Relation, Value, read_sample
 from .sqlite import (
@@ -27,7 +27,6 @@ from .sqlite import (
     database_path,
     explain_sql,
     find_name,
-    find_table,
     list_names,
     order_by,
     primary_key,
@@ -35,6 +34,7 @@ from .sqlite import (
     rowid_name,
     unique_columns,
 )
+from .tables import find_table
 from .text_kinds import TextKind, documents_of, read_text, read_title
 
 DIGEST_ROWS = 10_000  # read between two figures of progress
@@ -82,6 +82,7 @@ class Source:
     left_out: Mapping[str, str] = field(default_factory=dict)  # why each other column is not read, in words
     skipped: Counter[str] = field(default_factory=Counter)
     decoded: Counter[str] = field(default_factory=Counter)  # rows with text in an encoding other than UTF-8
+    sample: Sequence[Mapping[str, Value]] = field(default=(), repr=False)  # the beginnings of some rows
 
     @property
     def text_columns(self) -> list[str]:
@@ -107,6 +108,27 @@ class Source:
     def data(self) -> list[str]:
         """What most values of a column of `body` are instead of text, in words: "JSON", "hex"."""
         return list(dict.fromkeys(self.kinds[c].data for c in self.body if self.kinds[c].data))
+
+    def read_sample(self) -> tuple[list[str], list[str]]:
+        """The documents of the sample, from all over the table, and the remarks on them."""
+        looked = replace(self, skipped=Counter(), decoded=Counter())
+        hook = document_hook()
+        documents = [text for row in self.sample for text in looked._documents(hook, row)]
+        whole = len(self.sample) == self.row_count
+        return documents, looked.remarks("" if whole else f" of the {len(self.sample):,} rows looked at")
+
+    def remarks(self, of: str = " rows") -> list[str]:
+        """What was decoded and skipped in the rows that were read, and what can be done about it."""
+        of = of or " rows"
+        remarks = [f"{n:,}{of} are in {encoding}, and decoded." for encoding, n in self.decoded.items()]
+        for reason, n in self.skipped.items():
+            remark = f"{n:,}{of} are skipped: {reason}."
+            for column in self.text_columns:
+                if reason.startswith(f"{column} is "):
+                    what = reason.removeprefix(f"{column} is ")
+                    remark += " " + cure(what, str(self.database), self.table, column)
+            remarks.append(remark)
+        return remarks
 
     def documents(self) -> Iterator[str]:
         """Stream one document per row that has text, always in the same order.
@@ -280,19 +302,9 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         choice = choose_columns(relation, found, selection.title, selection.body, unique)
         kinds = {c.name: c.kind for c in found if c.name in choice.body}
         kinds |= {c.name: replace(c, text_format=None).kind for c in found if c.name == choice.title}
-    return Source(
-        path,
-        table,
-        columns,
-        choice.title,
-        choice.body,
-        kinds,
-        row_count,
-        from_sql,
-        order,
-        keys,
-        choice.left_out,
-    )
+    rows = [dict(zip(sample, values, strict=True)) for values in zip(*sample.values(), strict=True)]
+    source = Source(path, table, columns, choice.title, choice.body, kinds, row_count, from_sql, order, keys)
+    return replace(source, left_out=choice.left_out, sample=rows)
 
 
 def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
+from .connection_setup import prepare_connection
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -23,6 +26,9 @@ CLOCK_INSTRUCTIONS = 100_000
 MAX_LISTED_NAMES = 40  # tables or columns in one message
 _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
 # What messages call the SQL that people write, by the option it came from.
+# SQLite's words for what an extension would have, and ours.
+_MISSING = re.compile(r"(?:no such|unknown) (module|tokenizer|collation sequence|function): ?(.+)")
+_KINDS = {"module": "virtual table module", "collation sequence": "collation"}
 _WRITTEN_SQL = {"where": "The condition", "sql": "The query"}
 
 
@@ -78,6 +84,7 @@ def _open(path: Path, parameter: str) -> sqlite3.Connection:
     # The rows may be asked for by another thread than the one that opened the database.
     uri = f"{path.as_uri()}?{parameter}"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    prepare_connection(db, path)
     db.text_factory = _decode
     deadline = _DEADLINE.get(math.inf)
     # Python raises KeyboardInterrupt between its own instructions, and a long query has none but these.
@@ -121,6 +128,13 @@ def _describe_error(path: Path, error: str) -> str:
         return "Reading the rows takes too long: try a simpler condition."
     if "malformed" in error:
         return f"{path} is damaged. To save what is left: sqlite3 {path.name} .recover | sqlite3 new.db"
+    if missing := _MISSING.search(error):
+        kind, name = missing.groups()
+        return (
+            f"{path.name} needs the {_KINDS.get(kind, kind)} {name.strip()!r}, which this SQLite lacks. "
+            "Load the extension that has it (--load-extension PATH, or `--load-extension spatialite`) or a "
+            "plugin that makes it (--plugins-dir FOLDER), or choose a table that does not need it."
+        )
     if not os.access(path, os.R_OK):
         return f"You do not have permission to read {path}: ask its owner for it, or for a copy."
     if "readonly database" in error:
@@ -174,34 +188,10 @@ def list_names(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _schema(db: sqlite3.Connection) -> Database:
+def schema_of(db: sqlite3.Connection) -> Database:
     from sqlite_utils import Database
 
     return Database(db, execute_plugins=False, recursive_triggers=False)
-
-
-def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
-    """The name of a table or view as the database spells it. Raises InvalidOptions if there is none."""
-    schema = _schema(db)
-    if name := find_name(table, schema.table_names() + schema.view_names()):
-        return name
-    message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
-    raise InvalidOptions([Problem("table", "missing", message)])
-
-
-def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
-    """The tables and views that somebody made, not those of SQLite or of a full-text index.
-
-    Raises InvalidOptions if there are none.
-    """
-    schema = _schema(db)
-    indexes = schema.table_names(fts4=True) + schema.table_names(fts5=True)
-    hidden = ("sqlite_", *(f"{index}_" for index in indexes))
-    names = [n for n in schema.table_names() + schema.view_names() if not n.startswith(hidden)]
-    if not names:
-        message = f"{database} has no tables: fill it with `sqlite-utils insert` first."
-        raise InvalidOptions([Problem("database", "empty", message)])
-    return names
 
 
 def column_names(db: sqlite3.Connection, relation: str) -> tuple[str, ...]:
@@ -212,19 +202,19 @@ def column_names(db: sqlite3.Connection, relation: str) -> tuple[str, ...]:
 
 def unique_columns(db: sqlite3.Connection, table: str) -> set[str]:
     """The columns that have a unique index of their own."""
-    indexes = getattr(_schema(db)[table], "indexes", [])  # a view has none
+    indexes = getattr(schema_of(db)[table], "indexes", [])  # a view has none
     return {index.columns[0] for index in indexes if index.unique and len(index.columns) == 1}
 
 
 def primary_key(db: sqlite3.Connection, table: str) -> tuple[str, ...]:
     """The columns of a table's primary key, else rowid; none for a view."""
-    schema = _schema(db)
+    schema = schema_of(db)
     return () if table in schema.view_names() else tuple(schema.table(table).pks)
 
 
 def rowid_name(db: sqlite3.Connection, table: str) -> str | None:
     """A name that a table's rowid has; None for a view, or a table without one."""
-    if table in _schema(db).view_names():
+    if table in schema_of(db).view_names():
         return None
     names = {name.lower() for name in column_names(db, quote(table))}
     for rowid in [alias for alias in ("rowid", "_rowid_", "oid") if alias not in names]:
@@ -236,7 +226,7 @@ def rowid_name(db: sqlite3.Connection, table: str) -> str | None:
 
 def order_by(db: sqlite3.Connection, table: str) -> str:
     """SQL that fixes the order of a table's rows, which an index could change; "" for a view."""
-    schema = _schema(db)
+    schema = schema_of(db)
     if table in schema.view_names():
         return ""
     if rowid := rowid_name(db, table):

@@ -17,7 +17,7 @@ from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
 
 from ..data.corpus import Corpus
-from ..data.prepare import TokenizerChoice, prepare
+from ..data.prepare import PreparedCorpus, TokenizerChoice, prepare
 from ..events import (
     BestWeights,
     Busy,
@@ -94,16 +94,8 @@ class TableRun:
     def prepare(self, corpus: Corpus, final: Path) -> Generator[Progress, None, ModelFolder]:
         """Read and tokenize the table, and decide what was left to us."""
         options, staging = self.options, staging_folder(final)
-        kind = options.tokenizer or "bpe"
         (staging / "training").mkdir(parents=True)
-        steps = prepare(
-            corpus,
-            staging / "training",
-            final.parent,
-            tokenizer=TokenizerChoice(kind, options.vocab_size),
-            seed=options.seed or 0,
-            cache=not options.no_cache,
-        )
+        steps = prepare_text(options, corpus, staging / "training", final.parent)
         tokenizer, counts = yield from self.progress(steps)
         self.run.update(note="measuring the speed of this machine")
         tokens, titles = counts["train_tokens"], counts["titles"]
@@ -114,7 +106,7 @@ class TableRun:
             "name": options.model_name,
             "source": corpus.describe(),
             "corpus": counts,
-            "tokenizer": kind,
+            "tokenizer": options.tokenizer or "bpe",
             "plan": why,
             "options": options.given(),
         }
@@ -258,6 +250,20 @@ class TableRun:
             sample=self.sample,
             prompt=prompt_from(training.tokens.val, folder.tokenizer),
         )
+
+
+def prepare_text(
+    options: TrainOptions, corpus: Corpus, folder: Path, home: Path
+) -> Generator[Progress, None, PreparedCorpus]:
+    """Read and tokenize the rows of a corpus, as the options ask. See `prepare`."""
+    return prepare(
+        corpus,
+        folder,
+        home,
+        tokenizer=TokenizerChoice(options.tokenizer or "bpe", options.vocab_size),
+        seed=options.seed or 0,
+        cache=not options.no_cache,
+    )
 
 
 def note(text: str) -> Note:

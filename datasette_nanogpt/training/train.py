@@ -18,6 +18,7 @@ from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.locks import hold
 
 from ..data.corpus import location
+from ..data.preview import preview
 from ..events import Event, Finished
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
@@ -36,7 +37,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def train_table(
     options: TrainOptions, stop: Stop | None = None, queued: int | None = None
 ) -> Iterator[Event]:
-    """Train a GPT on a table. Yields Progress, Prepared once, the trainer's events, then Finished.
+    """Train a GPT on a table. Yields Preview, Progress, Prepared once, the trainer's events, then Finished.
 
     `queued` is the id of a run that is in the registry already.
 
@@ -57,6 +58,8 @@ def _train_table(
 ) -> Iterator[Event]:
     """Check, lock the model, and record how the run ends, however that is."""
     corpus, meta = check(options)
+    if corpus:
+        yield preview(corpus)
     from .table_run import TableRun
 
     home, name = nanogpt_home(), options.model_name

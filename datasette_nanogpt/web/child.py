@@ -18,7 +18,7 @@ import click
 from llm_nanogpt.errors import NanogptError, click_errors
 from llm_nanogpt.home import nanogpt_home
 
-from ..cli import plugins_dir_option, stop_on_signals
+from ..cli import load_extension_option, plugins_dir_option, stop_on_signals
 from ..registry.db import run_log_file
 from ..registry.manage import check_not_taken
 from ..registry.run_log import log, logging_to_file
@@ -34,6 +34,7 @@ NICENESS = 10  # of 19: how far training gives way to the rest of the machine
 @click.argument("run", type=int)
 @click.option("--max-parameters", type=int)
 @plugins_dir_option
+@load_extension_option
 def main(run: int, max_parameters: int | None) -> None:
     """Do what was queued in the browser as RUN."""
     from ..training.lr_schedule import Stop

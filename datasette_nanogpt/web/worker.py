@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -29,10 +30,19 @@ DISK_ERRORS = (sqlite3.Error, OSError, NanogptError)
 class Worker:
     """Does queued runs, one after the other, each in a child process of its own."""
 
-    def __init__(self, home: Path, plugins_dir: str | None = None, max_parameters: int | None = None):
+    def __init__(
+        self,
+        home: Path,
+        plugins_dir: str | None = None,
+        max_parameters: int | None = None,
+        extensions: Sequence[str] = (),
+    ):
         self.home = home
         # A plugin in the server's folder may decide what a row's text is.
         self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
+        for extension in extensions:  # a file of ours is known by its name alone only in our folder
+            path = os.path.abspath(extension) if os.path.exists(extension) else extension
+            self.options += ["--load-extension", path]
         self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
         self.woken = asyncio.Event()
         self.closing = False

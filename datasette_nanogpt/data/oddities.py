@@ -1,0 +1,73 @@
+"""What looks odd about the text of a table, in sentences: somebody may not mean to train on that."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import regex
+
+from .source import Source
+from .sqlite import quote
+
+MIN_DOCUMENTS = 10  # to say what most of them have
+REPEATED = 0.5  # of the documents have the same line, if it is told
+REPEATED_CHARS = 8  # of a line, at least
+MAX_TOLD = 3  # repeated lines
+SHOWN_CHARS = 60  # of a line
+MIN_LETTERS = 0.7  # of the characters of prose, blanks aside; in code and logs fewer are
+MAX_DIGITS = 0.15
+MAX_WORD = 40  # letters, on average, in a script that has spaces
+DATA = {"JSON": "JSON", "hex": "hexadecimal numbers", "base64": "base64"}
+
+_NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
+_WORD = re.compile(r"\S+")
+
+
+def oddities(source: Source, documents: Sequence[str], database: str) -> Iterator[str]:
+    """Sentences about `documents`, which are some of the source's."""
+    for column, kind in source.kinds.items():
+        if column in source.body and kind.data:
+            yield f"Most of {column} is {DATA.get(kind.data, kind.data)}, which is learned as it is."
+    text = "".join("".join(document.split()) for document in documents)
+    if text and not source.data:
+        yield from _machine_text(documents, text)
+    yield from _repeated_lines(source, documents, database)
+
+
+def _machine_text(documents: Sequence[str], text: str) -> Iterator[str]:
+    words = [word for document in documents for word in _WORD.findall(document)]
+    letters = len(_NO_LETTERS.sub("", text)) / len(text)
+    digits = sum(map(str.isdecimal, text)) / len(text)
+    if words and sum(map(len, words)) / len(words) > MAX_WORD and text.isascii():
+        yield "Most of the text has no spaces, as codes have: a model can learn little from it."
+    elif letters < MIN_LETTERS or digits > MAX_DIGITS:
+        yield (
+            f"{1 - letters:.0%} of the characters are digits and signs, as in logs, tables and code: "
+            "text of machines rather than of people."
+        )
+
+
+def _repeated_lines(source: Source, documents: Sequence[str], database: str) -> Iterator[str]:
+    if len(documents) < MIN_DOCUMENTS:
+        return
+    counts: Counter[str] = Counter()
+    for document in documents:
+        lines = {line.strip() for line in document.split("\n")}
+        counts.update(line for line in lines if len(line) >= REPEATED_CHARS and re.search(r"\w", line))
+    often = [(line, n) for line, n in counts.most_common(MAX_TOLD) if n >= REPEATED * len(documents)]
+    for i, (line, n) in enumerate(often):
+        shown = line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "…"
+        cure = f" To leave it out: {_without(source, line, database)}" if i == 0 else ""
+        yield f"{n} of {len(documents)} rows looked at have the line {shown!r}.{cure}"
+
+
+def _without(source: Source, line: str, database: str) -> str:
+    """A command that trains on the rows without that line."""
+    title = [quote(source.title)] if source.title else []
+    text = "'" + line.replace("'", "''") + "'"
+    bodies = [f"replace({quote(column)}, {text}, '') as {quote(column)}" for column in source.body]
+    sql = f"select {', '.join([*title, *bodies])} from {source.from_sql}"
+    return shlex.join(["datasette", "nanogpt-train", database, "--sql", " ".join(sql.split())])

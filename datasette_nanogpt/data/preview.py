@@ -1,0 +1,29 @@
+"""How the rows of a table will be read, to look at before a model is trained on them."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from ..events import Preview, TablePreview
+from .corpus import Corpus
+from .oddities import oddities
+from .source import Source
+
+
+def preview(corpus: Corpus, documents: int = 1) -> Preview:
+    """The first `documents` documents of each table of a corpus, what they are made of, and what is odd."""
+    return Preview([preview_source(source, corpus.database, documents) for source in corpus.sources])
+
+
+def preview_source(source: Source, database: str, documents: int = 1) -> TablePreview:
+    sample, remarks = source.read_sample()
+    return TablePreview(
+        table=source.table,
+        rows=source.row_count,
+        title=source.title,
+        body=list(source.body),
+        read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
+        left_out=dict(source.left_out),
+        documents=list(islice(source.documents(), documents)),
+        remarks=[*remarks, *oddities(source, sample, database)],
+    )

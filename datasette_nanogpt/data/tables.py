@@ -1,0 +1,66 @@
+"""The tables and views of a database that somebody may mean, and the one with the most text."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from llm_nanogpt.errors import InvalidOptions, Problem
+
+from .sqlite import find_name, list_names, schema_of
+
+# Of SpatiaLite.
+_SPATIAL = """
+ElementaryGeometries SpatialIndex geometry_columns geometry_columns_auth geometry_columns_field_infos
+geometry_columns_statistics geometry_columns_time spatial_ref_sys spatial_ref_sys_all spatial_ref_sys_aux
+spatialite_history sql_statements_log vector_layers vector_layers_auth vector_layers_field_infos
+vector_layers_statistics views_geometry_columns views_geometry_columns_auth
+views_geometry_columns_field_infos views_geometry_columns_statistics virts_geometry_columns
+virts_geometry_columns_auth virts_geometry_columns_field_infos virts_geometry_columns_statistics
+data_licenses KNN KNN2 raster_coverages raster_coverages_keyword raster_coverages_ref_sys
+raster_coverages_srid vector_coverages vector_coverages_keyword vector_coverages_ref_sys
+vector_coverages_srid wms_getcapabilities wms_getmap wms_ref_sys wms_settings topologies networks
+stored_procedures stored_variables data_licenses SE_external_graphics SE_fonts
+"""
+# Of other tools: sqlite-utils, sqlite-migrate, llm, Datasette, Django, Rails, Alembic.
+_OF_TOOLS = """
+_counts _analyze_tables_ _sqlite_migrations _llm_migrations _sqlite_utils_migrations django_migrations
+django_content_type django_session schema_migrations ar_internal_metadata alembic_version
+"""
+_HIDDEN = frozenset(name.lower() for name in (_SPATIAL + _OF_TOOLS).split())
+_INDEX_OF = re.compile(r"content\s*=\s*(?:'[^']+'|\"[^\"]+\"|\[[^]]+\]|\w)", re.IGNORECASE)
+
+
+def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
+    """The name of a table or view as the database spells it. Raises InvalidOptions if there is none."""
+    schema = schema_of(db)
+    if name := find_name(table, schema.table_names() + schema.view_names()):
+        return name
+    message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
+    raise InvalidOptions([Problem("table", "missing", message)])
+
+
+def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
+    """The tables and views that somebody made: not those of SQLite, of a full-text or spatial index, or of
+    the tools that made the database, unless there are no others.
+
+    Raises InvalidOptions if there are none at all.
+    """
+    master = "select name, ifnull(sql, '') from sqlite_master where type in ('table', 'view')"
+    made = dict(db.execute(f"{master} and name not like 'sqlite\\_%' escape '\\' order by type, rowid"))
+    virtual = {name for name, sql in made.items() if re.match(r"\s*create\s+virtual", sql, re.IGNORECASE)}
+    shadows = tuple(f"{name}_" for name in virtual)
+    spatial = "idx_" if any(name.lower() == "geometry_columns" for name in made) else "\0"
+    indexes = {name for name in virtual if _INDEX_OF.search(made[name]) or "rtree" in made[name].lower()}
+    names = [
+        name
+        for name in made
+        if not name.startswith(shadows)
+        and name.lower() not in _HIDDEN
+        and not name.startswith((spatial, "_datasette", "datasette_", "_internal"))
+        and name not in indexes
+    ]
+    if not made:
+        message = f"{database} has no tables: fill it with `sqlite-utils insert` first."
+        raise InvalidOptions([Problem("database", "empty", message)])
+    return names or list(made)

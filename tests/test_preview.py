@@ -1,0 +1,120 @@
+"""What is shown of a table before a model is trained on it."""
+
+import base64
+import json
+import random
+import shlex
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from test_columns import N, prose, rows, title
+
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.preview import preview
+from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.terminal import preview_lines
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(**columns):
+        path = str(tmp_path / f"{'-'.join(columns)}.db")
+        with sqlite3.connect(path) as db:
+            db.execute(f"create table posts ({', '.join(columns)})")
+            marks = ", ".join("?" * len(columns))
+            db.executemany(f"insert into posts values ({marks})", zip(*columns.values(), strict=True))
+        return path
+
+    return write
+
+
+def look(path, documents=1, **selection):
+    return preview(open_corpus(path, ["posts"], Selection(**selection)), documents).tables[0]
+
+
+def test_documents_and_reasons(make):
+    path = make(
+        id=rows(int), title=rows(title), body=rows(lambda i: f"<p>{prose(i)}</p>"), url=rows(lambda i: None)
+    )
+    table = look(path, 3)
+    assert table.documents == [f"{title(i)}\n\n{prose(i)}" for i in range(3)]
+    assert (table.title, table.body, table.read_as) == ("title", ["body"], {"body": ["HTML"]})
+    assert table.left_out == {"id": "numbers", "url": "empty"} and not table.remarks
+    text = "\n".join(preview_lines(preview(open_corpus(path, ["posts"]))))
+    assert (
+        "the title from title, the text from body (HTML)" in text
+        and "Not read: id (numbers), url (empty)" in text
+    )
+
+
+def test_plain_prose_is_not_odd(make):
+    assert not look(make(body=rows(prose))).remarks
+    assert not look(
+        make(b=rows(lambda i: "\u0915\u094d\u0937\u0947\u0924\u094d\u0930\u0947 " * 9 + str(i)))
+    ).remarks
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sent from my phone",
+        "This site's cookies: 'accept' all",
+        "Follow us on the web, at example.org, for more of the same",
+    ],
+)
+def test_a_repeated_line_is_counted_with_how_to_leave_it_out(make, line):
+    path = make(title=rows(title), body=rows(lambda i: prose(i) + (f"\n\n{line}\n" if i % 8 else "")))
+    (remark,) = look(path).remarks
+    count = sum(bool(i % 8) for i in range(N))
+    assert remark.startswith(f"{count} of {N} rows looked at have the line ")
+    arguments = shlex.split(remark.split("To leave it out: ")[1])
+    sql = arguments[arguments.index("--sql") + 1]
+    corpus = open_corpus(path, selection=Selection(sql=sql))
+    assert not any(line in document for document in corpus.documents()) and corpus.row_count == N
+    assert corpus.sources[0].title == "title"
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (lambda i: json.dumps({"id": i, "values": list(range(40))}), "JSON"),
+        (lambda i: random.Random(i).randbytes(200).hex(), "hexadecimal"),
+        (lambda i: base64.b64encode(random.Random(i).randbytes(200)).decode(), "base64"),
+    ],
+)
+def test_data_is_told(make, value, what):
+    (remark, *_) = look(make(body=rows(value)), body=["body"]).remarks
+    assert f"Most of body is {what}" in remark
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (
+            lambda i: (
+                f"2024-05-{i % 28 + 1:02d} 10:{i % 60:02d}:07,123 [7{i}] GET /a/{i}?x={i * 7}  200 {i * 913}"
+            ),
+            "machines",
+        ),
+        (lambda i: "".join(random.Random(i).choices("ACGT", k=3000)), "no spaces"),
+        (lambda i: "\n".join(f"{j};{i * j};{j / 7:.4f};x" for j in range(30)), "machines"),
+    ],
+)
+def test_text_of_machines_is_told(make, value, what):
+    assert any(what in remark for remark in look(make(body=rows(value)), body=["body"]).remarks)
+
+
+def test_what_is_skipped_is_told_with_its_cure(make):
+    bodies = [prose(i) if i % 2 else "Москва слезам".encode("cp1251") for i in range(N)]
+    path = make(title=rows(title), body=bodies)
+    (remark,) = look(path).remarks
+    assert remark.startswith(f"{N // 2} rows are skipped: body is not UTF-8. If you know its encoding")
+    commands = remark.split("`")[1].replace(
+        "sqlite-utils", str(Path(sys.executable).with_name("sqlite-utils"))
+    )
+    assert "ENCODING" in commands
+    facts = open_corpus(path, ["posts"])
+    list(facts.documents())
+    assert facts.describe()["tables"][0]["skipped"] == {"body is not UTF-8": N // 2}

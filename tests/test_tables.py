@@ -1,0 +1,161 @@
+"""Which tables somebody may mean, and connections as Datasette makes them."""
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from datasette import hookimpl
+from datasette.app import Datasette
+from datasette.plugins import pm
+from test_columns import prose, rows, title
+
+from datasette_nanogpt.cli import train_command
+from datasette_nanogpt.data import connection_setup
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.sqlite import connect
+from datasette_nanogpt.data.tables import user_tables
+from llm_nanogpt.errors import NanogptError
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch):
+    monkeypatch.setattr(connection_setup, "_datasette", None)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = str(tmp_path / "my notes.db")
+    db = sqlite3.connect(path)
+    db.executescript(
+        """
+        create table tag (name text);
+        create table note (id integer primary key, title text, body text);
+        create table _llm_migrations (name text);
+        create table _sqlite_migrations (name text);
+        create table _counts ([table] text, count integer);
+        create table _analyze_tables_ (a);
+        create table spatial_ref_sys (srid integer, srtext text);
+        create table geometry_columns (a);
+        create table idx_note_geometry (a);
+        create view recent as select title, body from note limit 3;
+        create virtual table note_fts using fts5(title, body, content=[note]);
+        create virtual table old_fts using fts4(title, content="note");
+        create virtual table area using rtree(id, x1, x2);
+        create virtual table search using fts5(body);
+        insert into tag values ('a'), ('b');
+        insert into spatial_ref_sys values (1, 'a very long text about a projection that nobody reads');
+        """
+    )
+    db.executemany("insert into note (title, body) values (?, ?)", zip(rows(title), rows(prose), strict=True))
+    db.commit()
+    db.close()
+    return path
+
+
+def test_tables_of_tools_and_indexes_are_not_listed(path):
+    with connect(Path(path)) as db:
+        assert sorted(user_tables(db, path)) == ["note", "recent", "search", "tag"]
+
+
+def test_tables_of_tools_alone_are_listed(tmp_path):
+    path = str(tmp_path / "x.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table _counts (a)")
+    with connect(Path(path)) as db:
+        assert user_tables(db, path) == ["_counts"]
+
+
+def test_the_table_with_most_text_is_proposed(path):
+    with pytest.raises(NanogptError) as told:
+        open_corpus(path)
+    assert f"The one with the most text: datasette nanogpt-train '{path}' note" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("create", "missing"),
+    [
+        ("create virtual table t using fts5(body, tokenize='nonesuch')", "tokenizer"),
+        ("create virtual table t using nonesuch(body)", "module"),
+        ("create view t as select nonesuch(body) as body from note", "function"),
+        ("create view t as select body from note order by body collate NONESUCH", "collation"),
+    ],
+)
+def test_what_is_missing_has_a_next_step(path, create, missing):
+    db = sqlite3.connect(path)
+    db.create_function("nonesuch", 1, lambda text: text)
+    db.create_collation("NONESUCH", lambda a, b: 0)
+    db.execute("pragma writable_schema = on")
+    kind = "view" if "view" in create else "table"
+    db.execute("insert into sqlite_master values (?, 't', 't', 0, ?)", [kind, create])
+    db.commit()
+    db.close()
+    with pytest.raises(NanogptError) as told:
+        open_source(path, "t")
+    assert re.search(rf"needs the .*{missing} 'nonesuch'", str(told.value), re.IGNORECASE)
+    assert "--load-extension" in str(told.value) and "--plugins-dir" in str(told.value)
+
+
+class Plugin:
+    @hookimpl
+    def prepare_connection(self, conn, database, datasette):
+        marker = datasette.setting("default_page_size") if datasette else ""
+        conn.create_function("shout", 1, lambda text: f"{text.upper()} {database} {marker}".strip())
+
+
+@pytest.fixture
+def plugin():
+    plugin = Plugin()
+    pm.register(plugin)
+    yield
+    pm.unregister(plugin)
+
+
+def test_functions_of_plugins_are_there(path, plugin):
+    sql = "select shout(title) as title, body from note"
+    assert next(open_corpus(path, selection=Selection(sql=sql)).documents()).startswith(
+        "THE HARBOUR my notes\n"
+    )
+
+
+def test_a_server_prepares_our_connections_as_its_own(path, plugin):
+    datasette = Datasette([path], settings={"default_page_size": 7})
+    connection_setup.prepare_as(datasette)
+    sql = "select shout(title) as title, body from note"
+    assert next(open_corpus(path, selection=Selection(sql=sql)).documents()).startswith(
+        "THE HARBOUR my notes 7\n"
+    )
+    datasette.close()
+
+
+def test_a_plugins_folder_makes_functions(path, tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "loud.py").write_text(
+        "from datasette import hookimpl\n\n@hookimpl\ndef prepare_connection(conn):\n"
+        "    conn.create_function('loud', 1, str.upper)\n"
+    )
+    sql = "select loud(title) as title, body from note"
+    options = [path, "--sql", sql, "--plugins-dir", str(tmp_path / "plugins"), "--dry-run", "--json", "--name", "x"]
+    done = CliRunner().invoke(train_command, [*options, "--minutes", "1"])
+    assert done.exit_code == 0, done.output
+    preview = json.loads(done.stdout.splitlines()[0])
+    assert preview["tables"][0]["documents"][0].startswith("THE HARBOUR\n")
+
+
+def test_an_extension_that_does_not_load_is_told(path):
+    done = CliRunner().invoke(train_command, [path, "note", "--load-extension", "/nowhere/x.so", "--dry-run"])
+    assert done.exit_code == 1 and "cannot be set up" in done.stderr and "Traceback" not in done.stderr
+
+
+async def test_the_child_gets_the_servers_extensions(path, home):
+    from datasette_nanogpt.web.state import state_of
+
+    datasette = Datasette([path], sqlite_extensions=[("/a/b.so", "entry"), "/c/d.so"], plugins_dir=None)
+    from datasette_nanogpt.web.state import PluginState
+
+    PluginState.start(datasette)
+    options = state_of(datasette).worker.options
+    assert options[:4] == ["--load-extension", "/a/b.so:entry", "--load-extension", "/c/d.so"]
