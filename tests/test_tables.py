@@ -138,7 +138,17 @@ def test_a_plugins_folder_makes_functions(path, tmp_path):
         "    conn.create_function('loud', 1, str.upper)\n"
     )
     sql = "select loud(title) as title, body from note"
-    options = [path, "--sql", sql, "--plugins-dir", str(tmp_path / "plugins"), "--dry-run", "--json", "--name", "x"]
+    options = [
+        path,
+        "--sql",
+        sql,
+        "--plugins-dir",
+        str(tmp_path / "plugins"),
+        "--dry-run",
+        "--json",
+        "--name",
+        "x",
+    ]
     done = CliRunner().invoke(train_command, [*options, "--minutes", "1"])
     assert done.exit_code == 0, done.output
     preview = json.loads(done.stdout.splitlines()[0])
