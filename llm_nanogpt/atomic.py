@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 
+def part_of(file: Path) -> Path:
+    """Where the bytes of a file are until all of them are written."""
+    return file.with_name(f".{file.name}.part")
+
+
 def write_bytes(file: Path, data: bytes) -> None:
     """Replace a file by one rename, after its bytes are on the disk."""
-    part = file.with_name(f".{file.name}.part")
+    part = part_of(file)
     try:
         with open(part, "wb") as fp:
             fp.write(data)

@@ -5,8 +5,8 @@ A folder is a standard Hugging Face model (Qwen3 or GPT-2), so other programs lo
     config.json  generation_config.json  model.safetensors  tokenizer.json  tokenizer_config.json
     nanogpt.json  README.md  training/
 
-A reader never sees half of a file. A new folder appears by a single rename, and after that each file is
-replaced by a single rename. A model that replaces another is missing for a moment, between two renames.
+A reader never sees half of a file. A new folder appears by a single rename (changes.py has how one takes the
+place of another), and after that each file is replaced by a single rename.
 `model.safetensors` carries the step and the score of its own weights in its metadata, so weights and score
 cannot disagree, whatever moment a process dies at.
 """
@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .atomic import sync_folder, write_bytes, write_json
+from .atomic import write_bytes, write_json
 from .config import GPTConfig
 from .errors import NanogptError
 from .home import model_names
@@ -190,27 +188,6 @@ def write_meta(path: Path, meta: Mapping[str, Any], card: str) -> None:
     """Replace nanogpt.json and the model card."""
     write_json(path / "nanogpt.json", {"format": FORMAT, **meta})
     write_bytes(path / "README.md", card.encode())
-
-
-def publish(staging: Path, final: Path) -> None:
-    """Put a finished folder in its place. A folder that is there already is moved aside, then deleted.
-
-    A process that dies between the two renames leaves the old folder aside; `recover()` puts it back.
-    """
-    aside = final.with_name(f".{final.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    if final.exists():
-        os.rename(final, aside)
-    os.rename(staging, final)
-    sync_folder(final.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def recover(final: Path) -> None:
-    """Undo a `publish()` that died halfway."""
-    aside = final.with_name(f".{final.name}.old")
-    if aside.is_dir() and not final.exists():
-        os.rename(aside, final)
 
 
 def checkpoints(home: Path) -> Iterator[tuple[str, Checkpoint | NanogptError]]:

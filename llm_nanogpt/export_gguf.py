@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .changes import part_file
 from .checkpoint import Checkpoint, read_weights
 from .config import GPTConfig
 from .errors import NanogptError
+from .home import nanogpt_home
 from .tokenizer import EOT, PRE_TOKENIZERS, Tokenizer, spell
 
 if TYPE_CHECKING:
@@ -58,26 +59,24 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
     import gguf
 
     _check(out, dtype)
-    tokenizer, part = Tokenizer.load(checkpoint.path), out.with_name(f".{out.name}.part")
+    tokenizer = Tokenizer.load(checkpoint.path)
     vocab_size = max(checkpoint.config.vocab_size, tokenizer.n_vocab)
     try:
-        writer = gguf.GGUFWriter(part, checkpoint.config.arch)
-        writer.add_name(checkpoint.name)
-        kind = "ALL" if dtype == "f32" else "MOSTLY"
-        writer.add_file_type(getattr(gguf.LlamaFileType, f"{kind}_{dtype.upper()}"))
-        _add_shape(writer, checkpoint.config)
-        writer.add_vocab_size(vocab_size)
-        _add_tokenizer(writer, tokenizer, vocab_size)
-        _add_tensors(writer, checkpoint, vocab_size, getattr(gguf.GGMLQuantizationType, dtype.upper()))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        os.replace(part, out)
+        with part_file(nanogpt_home(), out) as part:
+            writer = gguf.GGUFWriter(part, checkpoint.config.arch)
+            writer.add_name(checkpoint.name)
+            kind = "ALL" if dtype == "f32" else "MOSTLY"
+            writer.add_file_type(getattr(gguf.LlamaFileType, f"{kind}_{dtype.upper()}"))
+            _add_shape(writer, checkpoint.config)
+            writer.add_vocab_size(vocab_size)
+            _add_tokenizer(writer, tokenizer, vocab_size)
+            _add_tensors(writer, checkpoint, vocab_size, getattr(gguf.GGMLQuantizationType, dtype.upper()))
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
     except OSError as ex:
         raise NanogptError(f"Cannot write {out}: {ex.strerror or ex}") from ex
-    finally:
-        part.unlink(missing_ok=True)
     return out
 
 

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from .changes import recover
+
 
 def nanogpt_home() -> Path:
     """The folder that holds all models: `$NANOGPT_HOME`, else `nanogpt` in llm's user folder."""
@@ -30,7 +32,11 @@ def cache_bytes(home: Path) -> int:
 
 
 def model_names(home: Path) -> list[str]:
-    """Names of the model folders in `home`, broken ones too, sorted. Looks at no file inside them."""
+    """Names of the model folders in `home`, broken ones too, sorted. Looks at no file inside them.
+
+    What a process that died was about to change is finished first.
+    """
+    recover(home)
     try:
         with os.scandir(home) as entries:
             return sorted(e.name for e in entries if not e.name.startswith(".") and _is_folder(e))

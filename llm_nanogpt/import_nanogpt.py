@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import shutil
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 import numpy as np
 
-from .checkpoint import Checkpoint, publish, read_checkpoint, write_model_files, write_weights
+from .changes import hold, publish
+from .checkpoint import Checkpoint, read_checkpoint, write_model_files, write_weights
 from .config import GPTConfig
 from .errors import NanogptError
 from .home import invalid_name, valid_name
-from .locks import hold
+from .locks import hidden
 from .tokenizer import Tokenizer
 from .tokenizer_training import characters, gpt2
 
@@ -79,16 +79,12 @@ def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
         f"# {folder.name}\n\nA GPT-2 model of {config.parameters:,} parameters, imported from nanoGPT's "
         f"`{ckpt.name}`.\n\n    llm -m {folder.name} 'Once'\n"
     )
-    staging = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        staging.mkdir()
-        write_model_files(staging, config, tokenizer.eot, facts, card)
-        tokenizer.save(staging, config.block_size)
-        write_weights(staging / "model.safetensors", tensors, {"step": str(step)})
-        publish(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    staging = hidden(folder, "new")  # deleted by `hold`, if it does not get its place
+    staging.mkdir()
+    write_model_files(staging, config, tokenizer.eot, facts, card)
+    tokenizer.save(staging, config.block_size)
+    write_weights(staging / "model.safetensors", tensors, {"step": str(step)})
+    publish(staging, folder)
 
 
 # ---- ckpt.pt

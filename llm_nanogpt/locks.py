@@ -1,49 +1,122 @@
-"""The lock of a model: who trains, renames or removes it holds it."""
+"""The lock of a model: who trains, imports, renames, removes or restores it holds it. Reading needs no lock.
+
+The operating system drops a lock when its process dies, however it dies. The lock's file is there while
+someone works on the model: one that is there and is not locked tells that a process died at work, and
+changes.py then looks after what it left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import errno
+import logging
+import os
+import time
 from pathlib import Path
 
-from .errors import NanogptError
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger("llm_nanogpt")
+WAIT_SECONDS = 2.0  # for a lock: whoever lists models holds it for an instant, a training for minutes
+NO_LOCKS = (
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EINVAL,
+)  # what a file system without them says
+
+_warned: set[Path] = set()  # homes of which it was said that nothing can be locked there
 
 
-def _lock_file(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
+def hidden(folder: Path, suffix: str) -> Path:
+    """A place beside a model's folder that no list of models shows: .NAME.lock, .NAME.new and so on."""
+    return folder.with_name(f".{folder.name}.{suffix}")
 
 
-@contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Keep every other process from training, renaming or removing a model. Reading it needs no lock.
+class Lock:
+    """Held until `release`. `real` is False where the file system has no locks."""
 
-    The operating system drops the lock when the process dies, however it dies. Raises NanogptError if
-    another process has it.
+    def __init__(self, file: Path, fd: int, real: bool):
+        self.file, self.fd, self.real = file, fd, real
+
+    def release(self) -> None:
+        # Unlinked while it is locked: whoever has the file open already will see that it is gone.
+        self.file.unlink(missing_ok=True)
+        os.close(self.fd)
+
+
+def try_lock(folder: Path) -> Lock | None:
+    """The lock of a model; None if another process, or another part of this one, has it.
+
+    On a file system without locks everyone gets it, and a line is logged once. Raises OSError where the
+    lock's file cannot be made.
     """
-    from filelock import FileLock, Timeout
+    file = hidden(folder, "lock")
+    while True:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            if not _flock(fd):
+                os.close(fd)
+                return None
+        except OSError as ex:
+            if ex.errno not in NO_LOCKS:
+                os.close(fd)
+                raise
+            _warn(folder.parent, ex)
+            return Lock(file, fd, real=False)
+        if _is_at(file, fd):
+            return Lock(file, fd, real=True)
+        os.close(fd)  # it was released, and its file unlinked, after we opened it: this lock guards nothing
 
-    lock = FileLock(_lock_file(folder))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise NanogptError(
-            f"{folder.name} is being trained by another process: wait for it, stop it, or choose another name"
-        ) from None
-    try:
-        yield
-    finally:
-        _lock_file(folder).unlink(missing_ok=True)
-        lock.release()
+
+def lock(folder: Path) -> Lock | None:
+    """The same, after waiting up to WAIT_SECONDS for whoever has it."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (taken := try_lock(folder)) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return taken
 
 
 def is_training(folder: Path) -> bool:
     """Whether a process holds the lock of this model."""
-    from filelock import FileLock, Timeout
-
     try:
-        with FileLock(_lock_file(folder), timeout=0):
-            return False
-    except Timeout:
-        return True
+        fd = os.open(hidden(folder, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # nobody works on it
+        return False
+    try:
+        return not _flock(fd, shared=True)
     except OSError:
         return False
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, shared: bool = False) -> bool:
+    """Lock a file, if nobody else has it locked."""
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, "this system has no flock")
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: Path, fd: int) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _warn(home: Path, ex: OSError) -> None:
+    if home not in _warned:
+        _warned.add(home)
+        log.warning(
+            "%s is on a file system without locks (%s): do not work on one model from two places at once",
+            home,
+            ex.strerror,
+        )

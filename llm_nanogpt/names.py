@@ -27,10 +27,20 @@ def folder_of(name: str) -> Path:
     return home / name
 
 
+def aliases_file() -> Path:
+    """Where llm keeps its aliases."""
+    return llm.user_dir() / "aliases.json"
+
+
+def aliases_of(name: str) -> list[str]:
+    """llm's aliases of a model."""
+    return [alias for alias, model in aliases().items() if model == name]
+
+
 def aliases() -> dict[str, str]:
     """llm's aliases: alias -> model. None where its file cannot be read."""
     try:
-        saved = json.loads((llm.user_dir() / "aliases.json").read_text("utf-8"))
+        saved = json.loads(aliases_file().read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return saved if isinstance(saved, dict) else {}

@@ -125,3 +125,23 @@ def test_a_curve_from_a_run_and_its_resume(vs_nanogpt, tmp_path):
     first.write_text(lines_of_a_run(vs_nanogpt.RECIPE | {"n_layer": 2}, [500]))
     with pytest.raises(SystemExit, match="another recipe: n_layer"):
         vs_nanogpt.record("blog.db", "entry", [first])
+
+
+def run_faults(tmp_path, *arguments):
+    """Returns the rows of its table, and what was not survived."""
+    command = [sys.executable, BENCHMARKS / "faults.py", *arguments, "--json", tmp_path / "faults.json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode in (0, 1) and not done.stderr, done.stderr
+    figures = json.loads((tmp_path / "faults.json").read_text())
+    return figures["rows"], figures["failed"]
+
+
+def test_a_sample_of_faults(tmp_path):
+    rows, failed = run_faults(tmp_path, "rename", "restore", "restore, 2 renames", "--every", "9")
+    assert failed == [] and all(row["tried"] == row["survived"] > 2 for row in rows)
+
+
+@pytest.mark.long
+def test_every_fault(tmp_path):
+    rows, failed = run_faults(tmp_path)
+    assert failed == [] and sum(row["tried"] for row in rows) > 300

@@ -2,13 +2,12 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from conftest import TEXTS, tiny_config
 
 from llm_nanogpt.atomic import write_bytes
-from llm_nanogpt.checkpoint import checkpoints, publish, read_checkpoint, read_weights, recover
+from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, read_weights
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.gpt_torch import build
@@ -144,18 +143,6 @@ def test_home(monkeypatch, tmp_path):
     monkeypatch.delenv("LLM_USER_PATH")
     assert nanogpt_home().parts[-2:] == ("io.datasette.llm", "nanogpt")
     assert list(checkpoints(tmp_path / "nowhere")) == []
-
-
-def test_publish_replaces_and_recovers(make_model, home):
-    old, new = make_model("m", seed=1), make_model("new", seed=2)
-    wanted = (new / "model.safetensors").read_bytes()
-    publish(new, old)
-    assert (old / "model.safetensors").read_bytes() == wanted
-    assert [p.name for p in home.iterdir()] == ["m"]
-    # As if the process had died between the two renames.
-    old.rename(home / ".m.old")
-    recover(old)
-    assert np.array_equal(read_weights(read_checkpoint(old))["model.norm.weight"].shape, (32,))
 
 
 def test_a_shape_is_told_in_words():

@@ -16,6 +16,7 @@ from conftest import TEXTS, random_tensors, tiny_config
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.runs import find_runs
 from llm_nanogpt import loading
+from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint, write_meta
 from llm_nanogpt.gpt_numpy import build
 from llm_nanogpt.loading import open_model
@@ -123,10 +124,8 @@ def test_models(trained, make_model, home):
 
 
 def test_a_running_training_is_told(trained, home):
-    from filelock import FileLock
-
     trained(status="running")
-    with FileLock(home / ".nanogpt-blog.lock"):
+    with hold(home / "nanogpt-blog"):
         assert json.loads(nanogpt("models", "--json").stdout)[0]["state"] == "training"
         assert "is being trained by another process" in refused("remove", "nanogpt-blog", "-y")
         assert "is being trained by another process" in refused("rename", "nanogpt-blog", "other")

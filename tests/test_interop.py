@@ -15,12 +15,12 @@ from conftest import TEXTS
 from torch import nn
 from torch.nn import functional as F
 
+from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.export_gguf import export_gguf
 from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
-from llm_nanogpt.locks import hold
 from llm_nanogpt.tokenizer import EOT, PRE_TOKENIZERS
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 
@@ -277,10 +277,12 @@ def test_a_name_that_is_being_trained_is_left_alone(tmp_path, home):
     meta = save_meta(tmp_path / "meta.pkl")
     save_ckpt(tmp_path / "ckpt.pt")
     staging = home / ".mine.new"
-    staging.mkdir(parents=True)
-    with hold(home / "mine"), pytest.raises(NanogptError, match="is being trained"):
-        import_nanogpt(tmp_path / "ckpt.pt", home / "mine", meta)
-    assert staging.exists()
+    home.mkdir()
+    with hold(home / "mine"):
+        staging.mkdir()
+        with pytest.raises(NanogptError, match="is being trained"):
+            import_nanogpt(tmp_path / "ckpt.pt", home / "mine", meta)
+        assert staging.exists()
     import_nanogpt(tmp_path / "ckpt.pt", home / "mine", meta)
 
 

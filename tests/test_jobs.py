@@ -24,6 +24,7 @@ from datasette_nanogpt.web import child
 from datasette_nanogpt.web import worker as worker_module
 from datasette_nanogpt.web.child import NICENESS
 from datasette_nanogpt.web.worker import Worker
+from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
@@ -317,13 +318,11 @@ async def nothing_happened(worker, run, errors):
 
 
 def test_the_dead_are_told_from_the_quiet(home, enqueue):
-    from filelock import FileLock
-
     dead, quiet, alive = (enqueue(name) for name in ("dead", "quiet", "alive"))
     with registry(home) as db:
         db.execute("update runs set status = 'running', heartbeat = ?", [time.time() - 60])
         db.execute("update runs set heartbeat = ? where id = ?", [time.time(), alive])
-    with FileLock(home / ".quiet.lock"):
+    with hold(home / "quiet"):
         assert queue.claim(home) is None
         mark_dead_runs(home)
     found = {row["id"]: row["status"] for row in find_runs(home)}

@@ -12,7 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
+
+from .pending import finish_pending
 
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
 
@@ -32,8 +35,9 @@ def run_log_file(home: Path, run: int) -> Path:
 def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
     """A connection to the registry, with rows that know their columns. The caller commits and closes it.
 
-    The tables are brought up to date first. Raises NanogptError if there is no registry and `create` does
-    not ask for one, or if it cannot be opened or written.
+    The tables are brought up to date first, and what a process that died was about to change is finished.
+    Raises NanogptError if there is no registry and `create` does not ask for one, or if it cannot be opened
+    or written.
     """
     file = registry_file(home)
     if not create and not file.exists():
@@ -46,6 +50,8 @@ def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
             if _migrated.get(home) != file.stat().st_ino:
                 _migrate(db)
                 _migrated[home] = file.stat().st_ino
+            recover(home)
+            finish_pending(home, db)
         except BaseException:
             db.close()
             raise

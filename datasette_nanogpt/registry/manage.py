@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from llm_nanogpt.atomic import write_bytes, write_json
+from llm_nanogpt import changes
+from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import invalid_name, valid_name
-from llm_nanogpt.locks import hold
 
 from .db import registry, registry_file
-from .runs import delete_runs
 
 
 def name_taken(home: Path, name: str, database: str, table: str) -> bool:
@@ -37,71 +33,57 @@ def check_not_taken(home: Path, name: str, database: str, table: str) -> None:
 
 
 def remove_model(folder: Path) -> list[str]:
-    """Delete a model, its scorings of rows, and its aliases, which are returned. Its training runs stay.
+    """Delete a model, the one that it replaced, its scorings of rows, and its aliases, which are returned.
 
-    Raises NanogptError if the model is being trained.
+    Its training runs stay. Raises NanogptError if the model is being trained.
     """
-    removed = folder.with_name(f".{folder.name}.removed")
-    with hold(folder):
-        shutil.rmtree(removed, ignore_errors=True)
-        os.rename(folder, removed)  # in one step: there is never half a model
-    shutil.rmtree(removed, ignore_errors=True)
-    home, name = folder.parent, folder.name
-    if registry_file(home).exists():
-        delete_runs(home, "kind = 'score' and name = ?", [name])
-    return _remove_aliases(name)
+    from llm_nanogpt.names import aliases_file, aliases_of
+
+    aliases = aliases_of(folder.name)
+    with _at_work(folder), hold(folder):
+        _check_is_there(folder)
+        changes.remove(folder, aliases_file(), registry=registry_file(folder.parent).exists())
+    _tell_registry(folder.parent)
+    return aliases
 
 
 def rename_model(folder: Path, new_name: str) -> None:
-    """Give a model another name, in its folder, its card, its aliases and its runs.
+    """Give a model another name, in its folder, its card, its aliases and its runs, those that wait included.
 
-    Raises NanogptError if the name cannot be had, or the model is being trained.
+    Raises NanogptError if the name cannot be had, or either of the two is being trained.
     """
-    from llm_nanogpt.names import check_free
+    from llm_nanogpt.names import aliases_file, check_free
 
     if not valid_name(new_name):
         raise NanogptError(invalid_name(new_name))
-    new, home, name = folder.with_name(new_name), folder.parent, folder.name
-    check_free(new_name)
-    if new.exists():
-        raise NanogptError(f"There is a model {new_name!r} already: choose another name")
-    with hold(folder):
-        os.rename(folder, new)
-    with suppress(OSError, ValueError, TypeError):  # a broken model keeps what it says of itself
-        _rename_inside(new, name)
-    _move_aliases(name, new_name)
+    new = folder.with_name(new_name)
+    if new == folder:
+        raise NanogptError(f"The model is called {new_name!r} already")
+    with _at_work(folder), hold(folder, new):
+        _check_is_there(folder)
+        check_free(new_name)
+        if new.exists():
+            raise NanogptError(f"There is a model {new_name!r} already: choose another name")
+        changes.rename(folder, new_name, aliases_file(), registry=registry_file(folder.parent).exists())
+    _tell_registry(folder.parent)
+
+
+def _tell_registry(home: Path) -> None:
+    """Opening it does that. Who has it locked will find it out when it is next opened."""
     if registry_file(home).exists():
-        with registry(home) as db:
-            db.execute("update runs set name = ? where name = ?", [new_name, name])
+        with registry(home):
+            pass
 
 
-def _rename_inside(folder: Path, old_name: str) -> None:
-    """Write the folder's name into nanogpt.json and the model card."""
-    meta = json.loads((folder / "nanogpt.json").read_text("utf-8"))
-    write_json(folder / "nanogpt.json", meta | {"name": folder.name})
-    # Only where the card means the model, not the table that it was trained on.
-    mention = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(old_name)}(?![\w.-])"
-    card = re.sub(mention, rf"\g<1>{folder.name}", (folder / "README.md").read_text("utf-8"))
-    write_bytes(folder / "README.md", card.encode())
+def _check_is_there(folder: Path) -> None:
+    if not folder.exists():
+        raise NanogptError(f"The model {folder.name!r} is no longer there: `llm nanogpt models` lists them")
 
 
-def _aliases_of(name: str) -> list[str]:
-    from llm_nanogpt.names import aliases
-
-    return [alias for alias, model in aliases().items() if model == name]
-
-
-def _remove_aliases(name: str) -> list[str]:
-    import llm
-
-    removed = _aliases_of(name)
-    for alias in removed:
-        llm.remove_alias(alias)
-    return removed
-
-
-def _move_aliases(name: str, new_name: str) -> None:
-    import llm
-
-    for alias in _aliases_of(name):
-        llm.set_alias(alias, new_name)
+@contextmanager
+def _at_work(folder: Path) -> Iterator[None]:
+    """What the disk refuses, in one line."""
+    try:
+        yield
+    except OSError as ex:
+        raise NanogptError(f"Cannot change {folder}: {ex.strerror or ex}") from ex

@@ -19,6 +19,7 @@ from llm_nanogpt.locks import is_training
 from ..events import Evaluation, Step
 from ..formatting import utc_now
 from .db import insert, open_registry, registry, run_log_file, update_run
+from .pending import delete_rows
 
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
@@ -112,17 +113,10 @@ def delete_runs(home: Path, where: str, values: Sequence[Any]) -> int:
     """Delete the runs that meet an SQL condition and are not under way. Returns how many there were."""
     with registry(home) as db:
         db.execute("begin immediate")  # a server must not start one of them in between
-        rows = db.execute(
-            f"select id from runs where ({where}) and status not in (?, ?)", [*values, *UNDER_WAY]
-        )
-        ids = [row["id"] for row in rows]
-        for run in ids:
-            for table in ("metrics", "samples", "scores"):
-                db.execute(f"delete from {table} where run = ?", [run])
-            db.execute("delete from runs where id = ?", [run])
-    for run in ids:
-        run_log_file(home, run).unlink(missing_ok=True)
-    return len(ids)
+        logs = delete_rows(db, where, values)
+    for log in logs:
+        (home / log).unlink(missing_ok=True)
+    return len(logs)
 
 
 # ---- Writing

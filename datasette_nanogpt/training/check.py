@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from llm_nanogpt.checkpoint import read_checkpoint, recover
+from llm_nanogpt.changes import recover
+from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
@@ -117,7 +118,7 @@ def _check_same_table(source: Corpus, folder: Path) -> None:
 
 def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     """What nanogpt.json says of a model that can be trained further. Raises NanogptError where it cannot."""
-    recover(folder)
+    recover(folder.parent)
     meta = read_checkpoint(folder).meta
     if "settings" not in meta:
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")

@@ -7,15 +7,16 @@ piece, and weights carry their own score, so a kill at any instant leaves a fold
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_nanogpt.checkpoint import publish, write_meta, write_model_files, write_weights
+from llm_nanogpt.changes import publish
+from llm_nanogpt.checkpoint import write_meta, write_model_files, write_weights
 from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.locks import hidden
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.prepare import link
@@ -33,7 +34,7 @@ VERSIONS = ("datasette-nanogpt", "torch", "tokenizers", "tiktoken", "numpy")  # 
 
 def staging_folder(final: Path) -> Path:
     """Where the files of a model are until it has its first score."""
-    return final.with_name(f".{final.name}.new")
+    return hidden(final, "new")
 
 
 class ModelFolder:
@@ -112,8 +113,3 @@ class ModelFolder:
             write_meta(self.path, meta, model_card(meta))
         else:
             write_model_files(self.path, self.config, self.tokenizer.eot, meta, model_card(meta))
-
-
-def discard_staging(final: Path) -> None:
-    """Remove what a run left beside the model's place."""
-    shutil.rmtree(staging_folder(final), ignore_errors=True)

@@ -36,7 +36,7 @@ from ..registry.runs import Run
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .lr_schedule import Stop
-from .model_folder import ModelFolder, discard_staging, staging_folder
+from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
 from .prompt import prompt_from
 from .recipe import resolve
@@ -65,31 +65,27 @@ class TableRun:
         `final` is the place of the model folder. Without a `corpus` the run there is resumed, and `meta` is
         its nanogpt.json.
         """
-        discard_staging(final)
-        try:
-            state, replaces = None, None
-            if corpus:
-                replaces = describe_model(final)
-                self.folder = yield from self.prepare(corpus, final)
-            else:
-                self.folder, state = reopen(self.options, meta, final, self.device)
-            self.folder.meta.setdefault("training", {})["log"] = str(
-                run_log_file(final.parent, self.run.id).relative_to(final.parent)
-            )
-            prepared = self.prepared(state, replaces)
-            self.run.update(note="building the model")
-            training = self.begin(state.position.generation if state else 0, state)
-            del state  # which is as big as the model and its optimizers
-            self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
-            log_event(prepared)
-            yield prepared
-            training = yield from self.train_stages(training)
-            finished = self.finish(training)
-            log_event(finished)
-            yield finished
-            return finished.status
-        finally:
-            discard_staging(final)
+        state, replaces = None, None
+        if corpus:
+            replaces = describe_model(final)
+            self.folder = yield from self.prepare(corpus, final)
+        else:
+            self.folder, state = reopen(self.options, meta, final, self.device)
+        self.folder.meta.setdefault("training", {})["log"] = str(
+            run_log_file(final.parent, self.run.id).relative_to(final.parent)
+        )
+        prepared = self.prepared(state, replaces)
+        self.run.update(note="building the model")
+        training = self.begin(state.position.generation if state else 0, state)
+        del state  # which is as big as the model and its optimizers
+        self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
+        log_event(prepared)
+        yield prepared
+        training = yield from self.train_stages(training)
+        finished = self.finish(training)
+        log_event(finished)
+        yield finished
+        return finished.status
 
     def prepare(self, corpus: Corpus, final: Path) -> Generator[Progress, None, ModelFolder]:
         """Read and tokenize the table, and decide what was left to us."""

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from llm_nanogpt.checkpoint import recover
+from llm_nanogpt.changes import hold
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import nanogpt_home
-from llm_nanogpt.locks import hold
 
 from ..data.corpus import location
 from ..data.preview import preview
@@ -65,7 +64,6 @@ def _train_table(
     home, name = nanogpt_home(), options.model_name
     home.mkdir(parents=True, exist_ok=True)
     with hold(home / name):
-        recover(home / name)
         source = corpus.describe() if corpus else meta["source"]
         given = options.given()
         if not options.sql:  # as the database writes them, whatever was typed

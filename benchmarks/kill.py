@@ -1,0 +1,110 @@
+"""A process that is killed just before one of its file operations, and what it had told by then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt import changes
+
+Tell = Callable[[str], object]
+
+AUDITED = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+SECONDS = 120  # after which a child counts as hung
+
+
+class Killer:
+    """Counts the file operations below a folder, and kills this process just before one of them."""
+
+    def __init__(self, below: Path, kill_before: int | None):
+        self.below, self.kill_before = str(below), kill_before
+        self.log: list[str] = []
+
+    def install(self) -> None:
+        sys.addaudithook(self.audit)
+        os.fsync = self.wrapped("fsync", os.fsync)
+        setattr(changes, "exchange", self.wrapped("exchange", getattr(changes, "exchange")))  # noqa: B009, B010
+        connect = sqlite3.connect
+
+        def connect_and_trace(*args: Any, **options: Any) -> sqlite3.Connection:
+            db = connect(*args, **options)
+            db.set_trace_callback(lambda sql: self.meet(f"SQL {sql[:60]}"))
+            return db
+
+        sqlite3.connect = connect_and_trace  # type: ignore[assignment]
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, mode, flags = args
+            written = any(letter in (mode or "") for letter in "wax+") or (flags or 0) & WRITES
+            if written and self.is_ours(path):
+                self.meet(f"open {path}")
+        elif event in AUDITED and any(map(self.is_ours, args)):
+            self.meet(f"{event} {args[0]}")
+
+    def is_ours(self, path: object) -> bool:
+        # With a folder's descriptor, as shutil.rmtree works, only the file's name is seen: it is one of ours.
+        plain = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
+        return plain.startswith(self.below) or bool(plain and not os.path.isabs(plain))
+
+    def wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            self.meet(name)
+            return function(*args)
+
+        return call
+
+    def meet(self, what: str) -> None:
+        if len(self.log) == self.kill_before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.log.append(what)
+
+
+@dataclass
+class Outcome:
+    """How a process ended, and what it had told by then."""
+
+    killed: bool
+    told: list[str]
+    result: Any = None
+
+
+def in_child(work: Callable[[Tell], Any]) -> Outcome:
+    """Do something in a forked process. What it tells arrives even if it is killed; what it returns is JSON.
+
+    Raises RuntimeError with its traceback if it fails, or hangs.
+    """
+    reading, writing = os.pipe()
+    if not (pid := os.fork()):
+        code = 1
+        try:
+            os.close(reading)
+            signal.alarm(SECONDS)
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, 1)
+            result = work(lambda line: os.write(writing, f"T{line}\n".encode()))
+            os.write(writing, f"R{json.dumps(result)}\n".encode())
+            code = 0
+        except BaseException:
+            os.write(writing, f"E{json.dumps(traceback.format_exc())}\n".encode())
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        lines = pipe.read().decode().splitlines()
+    _, status = os.waitpid(pid, 0)
+    if failures := [json.loads(line[1:]) for line in lines if line[0] == "E"]:
+        raise RuntimeError(failures[0])
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
+        raise RuntimeError(f"ended by signal {os.WTERMSIG(status)}")
+    results = [json.loads(line[1:]) for line in lines if line[0] == "R"]
+    return Outcome(os.WIFSIGNALED(status), [line[1:] for line in lines if line[0] == "T"], *results)

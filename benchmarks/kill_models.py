@@ -1,0 +1,404 @@
+"""Models that are trained, replaced, renamed, ... by processes that are killed: what is left of them.
+
+`OPERATIONS` are what is killed, `faults` kills one before each of its file operations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pickle
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # threads do not survive a fork
+
+import torch
+from kill import Killer, Outcome, Tell, in_child
+
+from datasette_nanogpt.events import Evaluation
+from datasette_nanogpt.llm_commands import score_table
+from datasette_nanogpt.registry.db import insert, registry
+from datasette_nanogpt.registry.manage import remove_model, rename_model
+from datasette_nanogpt.registry.runs import find_runs, mark_dead_runs
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.training.train_state import read_position
+from datasette_nanogpt.web.score_rows import score_rows
+from llm_nanogpt import changes
+from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, read_weights
+from llm_nanogpt.export_gguf import export_gguf
+from llm_nanogpt.import_nanogpt import import_nanogpt
+from llm_nanogpt.loading import open_model
+from llm_nanogpt.names import aliases
+
+TINY: dict[str, Any] = {
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 16,
+    "block_size": 16,
+    "batch_size": 2,
+    "vocab_size": 300,
+    "max_iters": 6,
+    "eval_interval": 3,
+    "device": "cpu",
+    "compile": False,
+}
+TEXTS = [
+    f"Row {i}: quick brown fox {i * 37 % 101} jumps over {'a lazy dog' if i % 3 else 'Zoë, a café'}."
+    for i in range(120)
+]
+KEPT = {".cache", ".logs", ".replaced"}  # hidden folders of a home that may stay
+HALF = (".part", ".new", ".old", ".removed", ".change", ".lock")
+
+
+# ---- A folder to break things in
+
+
+class Box:
+    """A home, llm's folder, a database with texts and a place for exports, all in one temporary folder."""
+
+    def __init__(self, path: Path):
+        self.path, self.home, self.llm, self.out = path, path / "home", path / "llm", path / "out"
+        self.db = path / "blog.db"
+
+    def enter(self) -> None:
+        """Make it the one that this process works in."""
+        os.environ |= {"NANOGPT_HOME": str(self.home), "LLM_USER_PATH": str(self.llm)}
+
+    def fill(self) -> None:
+        for folder in (self.home, self.llm, self.out):
+            folder.mkdir(parents=True)
+        with contextlib.closing(sqlite3.connect(self.db)) as db, db:
+            db.execute("create table entry (id integer primary key, body)")
+            db.executemany("insert into entry (body) values (?)", [(text,) for text in TEXTS])
+
+    def options(self, **changes: Any) -> TrainOptions:
+        return TrainOptions(str(self.db), "entry", name="m", **(TINY | changes))
+
+
+def train(box: Box, tell: Tell, **changes: Any) -> None:
+    """Train, and tell of each score that is the best so far, once its weights are said to be written."""
+    for event in train_table(box.options(**changes)):
+        if isinstance(event, Evaluation) and event.best:
+            tell(repr(event.val_bpb))
+
+
+def silent(score: str) -> None:
+    """Tell nobody."""
+
+
+# ---- The operations
+
+
+def nothing(box: Box) -> None:
+    """An empty home."""
+
+
+def one_model(box: Box) -> None:
+    """A trained model m with an alias, two runs that wait for it, and one for another model."""
+    train(box, silent)
+    (box.llm / "aliases.json").write_text(json.dumps({"mine": "m", "yours": "other"}, indent=4) + "\n")
+    with registry(box.home) as db:
+        for name, kind in (("m", "train"), ("m", "score"), ("other", "train")):
+            settings = json.dumps({"name": name, "table": "entry"})
+            row = {"name": name, "settings": settings, "kind": kind, "status": "queued", "table": "entry"}
+            insert(db, "runs", row | {"database": str(box.db)})
+
+
+def a_model_that_replaced_one(box: Box) -> None:
+    """The same, and the model before it is kept."""
+    one_model(box)
+    shutil.copytree(box.home / "m", box.home / ".replaced" / "m")
+    train(box, silent, seed=1)
+
+
+def half_way(box: Box) -> None:
+    """A model whose run was stopped after 3 of its 6 steps."""
+    train(box, silent, max_iters=3)
+
+
+def a_checkpoint(box: Box) -> None:
+    """A ckpt.pt and a meta.pkl of nanoGPT."""
+    letters = sorted(set("".join(TEXTS)))
+    stoi = {letter: i for i, letter in enumerate(letters)}
+    (box.out / "meta.pkl").write_bytes(pickle.dumps({"stoi": stoi, "itos": dict(enumerate(letters))}))
+    size, vocab, block = 16, len(letters), 16
+    state: dict[str, tuple[int, ...]] = {
+        "transformer.wte.weight": (vocab, size),
+        "transformer.wpe.weight": (block, size),
+    }
+    layer: dict[str, tuple[int, ...]] = {
+        "ln_1": (size,),
+        "attn.c_attn": (3 * size, size),
+        "attn.c_proj": (size, size),
+    }
+    layer |= {"ln_2": (size,), "mlp.c_fc": (4 * size, size), "mlp.c_proj": (size, 4 * size)}
+    state |= {f"transformer.h.0.{name}.weight": shape for name, shape in layer.items()}
+    state |= {"transformer.ln_f.weight": (size,), "lm_head.weight": (vocab, size)}
+    tensors = {name: torch.zeros(shape) for name, shape in state.items()}
+    args = {
+        "n_layer": 1,
+        "n_head": 2,
+        "n_embd": size,
+        "block_size": block,
+        "vocab_size": vocab,
+        "bias": False,
+    }
+    torch.save(
+        {"model": tensors, "model_args": args, "iter_num": 5, "best_val_loss": 1.0}, box.out / "ckpt.pt"
+    )
+
+
+def save_scores(box: Box, tell: Tell) -> None:
+    options = {"db": str(box.db), "table": "entry", "save_table": "scores", "jsonl": False, "tokens": False}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        score_table(open_model(box.home / "m", "cpu"), options | {"title": None, "body": (), "where": None})
+
+
+def score_in_the_browser(box: Box, tell: Tell) -> None:
+    run = find_runs(box.home, "kind = 'score'")[0]
+    score_rows(box.home, run, Stop())
+
+
+def export(box: Box, tell: Tell) -> None:
+    export_gguf(read_checkpoint(box.home / "m"), box.out / "m.gguf")
+
+
+def import_(box: Box, tell: Tell) -> None:
+    import_nanogpt(box.out / "ckpt.pt", box.home / "m", box.out / "meta.pkl")
+
+
+@dataclass
+class Operation:
+    """What is killed, in which state of things, and which models there may be afterwards."""
+
+    name: str
+    before: Callable[[Box], None]
+    do: Callable[[Box, Tell], Any]
+    # Names of models: each set is a whole state.
+    states: tuple[set[str], ...] = ({"m"},)
+    old_or_new: bool = True  # whether the weights are those before or those after; else any that are whole
+    exchange: bool = True
+
+
+OPERATIONS = [
+    Operation("train", nothing, train, (set(), {"m"}), old_or_new=False),
+    Operation("replace", one_model, lambda box, tell: train(box, tell, seed=1), old_or_new=False),
+    Operation("resume", half_way, lambda box, tell: train(box, tell, resume=True), old_or_new=False),
+    Operation("import", a_checkpoint, import_, (set(), {"m"})),
+    Operation(
+        "rename",
+        a_model_that_replaced_one,
+        lambda box, tell: rename_model(box.home / "m", "n"),
+        ({"m"}, {"n"}),
+    ),
+    Operation(
+        "remove", a_model_that_replaced_one, lambda box, tell: remove_model(box.home / "m"), ({"m"}, set())
+    ),
+    Operation("export", one_model, export),
+    Operation("restore", a_model_that_replaced_one, lambda box, tell: changes.restore(box.home / "m")),
+    Operation("score", one_model, save_scores),
+    Operation("score rows", one_model, score_in_the_browser),
+]
+# Where the system cannot exchange two folders in one step.
+OPERATIONS += [
+    replace(operation, name=f"{operation.name}, 2 renames", exchange=False)
+    for operation in OPERATIONS
+    if operation.name in ("replace", "restore")
+]
+
+
+def operate(operation: Operation, box: Box, kill_before: int | None) -> Outcome:
+    """Do it in a process of its own; its file operations, if it was not killed."""
+
+    def work(tell: Tell) -> list[str]:
+        box.enter()
+        if not operation.exchange:
+            setattr(changes, "exchange", lambda a, b: False)  # noqa: B010
+        killer = Killer(box.path, kill_before)
+        killer.install()
+        operation.do(box, tell)
+        killer.kill_before = None
+        return killer.log
+
+    return in_child(work)
+
+
+# ---- What is left
+
+
+def next_command(box: Box) -> dict[str, Any]:
+    """List the models and open the registry, as any command does; what they tell."""
+
+    def work(tell: Tell) -> dict[str, Any]:
+        box.enter()
+        listed = list(checkpoints(box.home))
+        if (box.home / "nanogpt.db").exists():
+            mark_dead_runs(box.home)
+        return {
+            "models": {name: story(box, name) for name, _ in listed},
+            "replaced": sorted(p.name for p in (box.home / ".replaced").glob("*")),
+            "kept": {p.name: digest(p) for p in (box.home / ".replaced").glob("*")},
+            "aliases": aliases(),
+            "runs": [
+                {key: run[key] for key in ("name", "status", "kind")}
+                | {"settings": json.loads(run["settings"] or "{}").get("name")}
+                for run in find_runs(box.home)
+            ],
+            "left": left_over(box),
+        }
+
+    outcome = in_child(work)
+    assert isinstance(outcome.result, dict)
+    return outcome.result
+
+
+def story(box: Box, name: str) -> dict[str, Any]:
+    """What a model's folder tells; raises if it is not whole."""
+    folder = box.home / name
+    opened = open_model(folder, "cpu")
+    checkpoint = opened.checkpoint
+    trained = "settings" in checkpoint.meta
+    return {
+        "digest": digest(folder),
+        "name": checkpoint.meta["name"],
+        "card": next(
+            line[2:] for line in (folder / "README.md").read_text().splitlines() if line.startswith("# ")
+        ),
+        "bpb": float(checkpoint.weights["val_bpb"]) if "val_bpb" in checkpoint.weights else None,
+        # A run that was killed before its first state has none.
+        "resumes_at": read_position(folder).step
+        if trained and (folder / "training/state.safetensors").exists()
+        else None,
+    }
+
+
+def digest(folder: Path) -> str:
+    """Of the weights."""
+    tensors = read_weights(read_checkpoint(folder))
+    return hashlib.sha256(b"".join(tensors[name].tobytes() for name in sorted(tensors))).hexdigest()[:12]
+
+
+def left_over(box: Box) -> list[str]:
+    """What is half made, anywhere; and hidden files of the home that are not known to stay."""
+    files = [path.relative_to(box.path) for path in box.path.rglob("*")]
+    half = [
+        path
+        for path in files
+        if path.name.startswith(".") and (path.name.endswith(HALF) or path.parent.name == "tokens")
+    ]
+    hidden = [p.relative_to(box.path) for p in box.home.glob(".*") if p.name not in KEPT]
+    others = [p.relative_to(box.path) for p in box.llm.glob("*") if p.name not in ("aliases.json", "logs.db")]
+    half += [path for path in files if path.name == "documents"]
+    return sorted({str(path) for path in half + hidden + others})
+
+
+@dataclass
+class Verdict:
+    """What became of one fault: empty lists if it was survived."""
+
+    lost: list[str] = field(default_factory=list)
+    split: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def judge(operation: Operation, before: dict, after: dict, seen: dict, told: list[str]) -> Verdict:
+    """Compare what is `seen` after a kill with what there was `before`, and `after` an undisturbed run."""
+    verdict = Verdict(left=seen["left"])
+    models = seen["models"]
+    if set(models) not in operation.states:
+        verdict.lost.append(f"the models are {sorted(models)}")
+        return verdict
+    for name, model in models.items():
+        if not model["name"] == model["card"] == name:
+            verdict.split.append(f"{name} says that it is {model['name']}, its card {model['card']}")
+        whole = {each["digest"] for state in (before, after) for each in state["models"].values()}
+        if operation.old_or_new and model["digest"] not in whole:
+            verdict.lost.append(f"the weights of {name} are neither the old nor the new ones")
+        if told and model["bpb"] > min(map(float, told)):
+            verdict.lost.append(f"{name} has {model['bpb']} bits per byte, {min(told)} was announced")
+
+    # Every set of weights that both states have, in their place or kept, is still there.
+    def kept(state: dict) -> set[str]:
+        return {model["digest"] for model in state["models"].values()} | set(state["kept"].values())
+
+    if gone := (kept(before) & kept(after)) - kept(seen):
+        verdict.lost.append(f"weights {sorted(gone)} are gone")
+    if told and not models:
+        verdict.lost.append("a score was announced, and there is no model")
+    names = {"m", "n"} & set(models)
+    if seen["aliases"].get("mine") not in {*names, None} or (
+        names and before["aliases"] and "mine" not in seen["aliases"]
+    ):
+        verdict.split.append(f"models {sorted(models)}, aliases {seen['aliases']}")
+    if before["aliases"] and seen["aliases"].get("yours") != "other":
+        verdict.lost.append("another model's alias")
+    if before["models"]:
+        of_model = {run["name"] for run in seen["runs"] if run["kind"] == "train"} - {"other"}
+        if names and of_model != names:
+            verdict.split.append(f"models {sorted(models)}, runs of {sorted(of_model)}")
+    for run in seen["runs"]:
+        if run["settings"] not in (run["name"], None):
+            verdict.split.append(f"run of {run['name']} with settings of {run['settings']}")
+        if run["status"] in ("preparing", "running") and run["kind"] == "train":
+            verdict.split.append(f"a run is {run['status']} for ever")
+    return verdict
+
+
+# ---- The faults
+
+
+def faults(operation: Operation, box: Box, every: int, first: int = 0) -> Iterator[tuple[int, str, Verdict]]:
+    """Each fault of an operation: its number, what the process was about to do as it died, the verdict."""
+    start, work = Box(box.path / "start"), Box(box.path / "work")
+
+    def fresh() -> None:
+        shutil.rmtree(work.path, ignore_errors=True)
+        shutil.copytree(start.path, work.path, symlinks=True)
+
+    def prepare(tell: Tell) -> None:
+        work.enter()
+        work.fill()
+        operation.before(work)
+
+    # What is made in it names its place, so it is made where it is worked in.
+    in_child(prepare)
+    shutil.rmtree(start.path, ignore_errors=True)
+    os.rename(work.path, start.path)
+    fresh()
+    before = next_command(work)
+    log = operate(operation, work, None).result
+    after = next_command(work)
+    for number in range(first, len(log), every):
+        fresh()
+        age_runs(work)
+        try:
+            outcome = operate(operation, work, number)
+            age_runs(work)
+            seen = next_command(work)
+            verdict = judge(operation, before, after, seen, outcome.told)
+        except RuntimeError as ex:
+            verdict = Verdict(lost=[str(ex).strip().splitlines()[-1]])
+        yield number, log[number], verdict
+    shutil.rmtree(start.path)
+    shutil.rmtree(work.path)
+
+
+def age_runs(box: Box) -> None:
+    """Runs that died count as dead after a while without a sign of life: let that while be over."""
+    if (box.home / "nanogpt.db").exists():
+        with (
+            contextlib.closing(sqlite3.connect(box.home / "nanogpt.db")) as db,
+            db,
+            contextlib.suppress(sqlite3.Error),
+        ):
+            db.execute("update runs set heartbeat = heartbeat - 3600")

@@ -1,0 +1,231 @@
+"""Models that are published, renamed, removed and restored; locks; and what a process that died has left."""
+
+import errno
+import fcntl
+import json
+import os
+import threading
+import time
+
+import llm
+import pytest
+from conftest import write_model
+
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.manage import remove_model, rename_model
+from datasette_nanogpt.registry.runs import find_runs
+from llm_nanogpt import changes, exchange, locks
+from llm_nanogpt.changes import hold, publish, recover, replaced, restore
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import model_names
+from llm_nanogpt.locks import hidden, is_training, lock, try_lock
+
+
+@pytest.fixture(params=["exchange", "two renames"])
+def swapping(request, monkeypatch):
+    """In one step, as on Linux, and in two."""
+    if request.param == "two renames":
+        monkeypatch.setattr(changes, "exchange", lambda a, b: False)
+    elif exchange._renameat2() is None:
+        pytest.skip("this system has no renameat2")
+
+
+def left_over(home):
+    return sorted(p.name for p in home.iterdir() if p.name.startswith("."))
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+# ---- Locks
+
+
+def test_a_lock_that_was_unlinked_while_others_waited_guards_nothing(make_model, home):
+    model = make_model("m")
+    first = try_lock(model)
+    waiting = []
+    thread = threading.Thread(target=lambda: waiting.append(lock(model)))
+    thread.start()
+    time.sleep(0.1)  # by now it has tried
+    first.release()
+    thread.join()
+    assert waiting[0] and try_lock(model) is None  # whoever waited has it, and nobody else
+    waiting[0].release()
+    assert left_over(home) == []
+
+
+def test_a_stale_descriptor_of_a_lock_is_no_lock(make_model, home, monkeypatch):
+    """As when the file is unlinked between our opening it and our locking it."""
+    model = make_model("m")
+    holder, flock, once = try_lock(model), fcntl.flock, []
+
+    def late(fd, how):
+        if not once:
+            once.append(fd)
+            holder.release()
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    mine = try_lock(model)
+    assert mine and os.path.samestat(os.fstat(mine.fd), os.stat(hidden(model, "lock")))
+    mine.release()
+
+
+def test_looking_whether_a_model_is_in_training_takes_no_lock_and_leaves_no_file(make_model, home):
+    model = make_model("m")
+    assert not is_training(model) and left_over(home) == []
+    with hold(model):
+        assert is_training(model)
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_once_and_works(make_model, bpe, home, monkeypatch, caplog, code):
+    monkeypatch.setattr(
+        fcntl, "flock", lambda fd, how: (_ for _ in ()).throw(OSError(code, os.strerror(code)))
+    )
+    monkeypatch.setattr(locks, "_warned", set())
+    rename_model(make_model("a"), "b")
+    write_model(hidden(home / "b", "new"), bpe, seed=2)
+    recover(home)  # nobody can know whether someone is at work on it
+    assert hidden(home / "b", "new").exists()
+    remove_model(home / "b")
+    assert model_names(home) == [] and left_over(home) == []
+    assert caplog.text.count("without locks") == 1
+
+
+def test_both_names_of_a_rename_are_locked(make_model, home):
+    model = make_model("a")
+    with hold(home / "b"), pytest.raises(NanogptError, match="b is being trained by another process"):
+        rename_model(model, "b")
+    with hold(model), pytest.raises(NanogptError, match="a is being trained by another process"):
+        rename_model(model, "b")
+    assert model_names(home) == ["a"] and left_over(home) == []
+
+
+def test_a_model_that_went_away_before_the_lock_was_had_is_told(make_model, home):
+    model = make_model("a")
+    remove_model(model)
+    for change in (lambda: remove_model(model), lambda: rename_model(model, "b")):
+        with pytest.raises(NanogptError, match="no longer there"):
+            change()
+
+
+# ---- Changes
+
+
+@pytest.mark.usefixtures("swapping")
+def test_a_model_is_replaced_and_comes_back(make_model, home):
+    old, new = make_model("m", seed=1), make_model(".m.new", seed=2)
+    first, second = weights(old), weights(new)
+    publish(new, old, keep=True)
+    assert (weights(old), weights(replaced(old))) == (second, first) and left_over(home) == [".replaced"]
+    restore(old)
+    assert (weights(old), weights(replaced(old))) == (first, second)
+    restore(old)
+    assert (weights(old), weights(replaced(old))) == (second, first)
+    third = weights(make_model(".m.new", seed=3))
+    publish(new, old)  # as the next model of one run
+    assert (weights(old), weights(replaced(old))) == (third, first) and left_over(home) == [".replaced"]
+    rename_model(old, "n")
+    assert json.loads((replaced(home / "n") / "nanogpt.json").read_text())["name"] == "n"
+    restore(home / "n")
+    assert weights(home / "n") == first
+    remove_model(home / "n")
+    assert list(home.iterdir()) == []
+
+
+def test_there_is_nothing_to_restore(make_model):
+    with pytest.raises(NanogptError, match="nothing to restore"):
+        restore(make_model("m"))
+
+
+def test_a_first_step_that_fails_changes_nothing(make_model, home, monkeypatch):
+    model = make_model("a")
+    rename = os.rename
+
+    def refuse(source, target):
+        if str(target).endswith("/b"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(NanogptError, match="Permission denied"):
+        rename_model(model, "b")
+    monkeypatch.undo()
+    assert left_over(home) == [] and model_names(home) == ["a"]
+
+
+def test_what_an_older_version_left_is_put_back(make_model, home):
+    old = make_model("m")
+    old.rename(home / ".m.old")
+    make_model("other").rename(home / ".other.removed")
+    (home / ".new.new" / "training").mkdir(parents=True)
+    assert model_names(home) == ["m"] and left_over(home) == []
+
+
+def test_what_a_living_process_works_on_is_left_alone(make_model, home):
+    with hold(make_model("m")):
+        (home / ".m.new").mkdir()
+        assert model_names(home) == ["m"]
+        assert left_over(home) == [".m.lock", ".m.new"]
+    assert left_over(home) == []
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "{",
+        '{"kind": "rename", "name": "../m", "new_name": "x"}',
+        '{"kind": "rename", "name": "m", "new_name": "../../x"}',
+        '{"kind": "remove", "name": "other"}',
+        '{"kind": "export", "name": "m", "part": "/etc/passwd"}',
+    ],
+)
+def test_a_note_that_is_not_ours_does_nothing(make_model, home, note):
+    make_model("m"), make_model("other")
+    (home / ".m.change").write_text(note)
+    assert model_names(home) == ["m", "other"] and left_over(home) == []
+
+
+def test_aliases_are_written_beside_and_renamed(make_model, home, tmp_path):
+    """Half a file of aliases is never to be seen."""
+    llm.set_alias("mine", "a")
+    llm.set_alias("yours", "b")
+    file = llm.user_dir() / "aliases.json"
+    before = os.stat(file).st_ino
+    rename_model(make_model("a"), "c")
+    assert json.loads(file.read_text()) == {"mine": "c", "yours": "b"} and os.stat(file).st_ino != before
+    assert remove_model(home / "c") == ["mine"] and json.loads(file.read_text()) == {"yours": "b"}
+    assert [p.name for p in file.parent.iterdir()] == ["aliases.json"]
+
+
+# ---- Runs
+
+
+def test_queued_runs_are_renamed_with_their_settings(make_model, home):
+    make_model("a")
+    with registry(home, create=True) as db:
+        settings = [{"name": "a", "resume": True}, {"name": "a"}, {"minutes": 3}, {"name": "other"}]
+        for row in settings:
+            values = [row.get("name", "a"), json.dumps(row)]
+            db.execute("insert into runs (name, settings, status) values (?, ?, 'queued')", values)
+        db.execute("insert into runs (name) values ('a')")
+    rename_model(home / "a", "b")
+    told = [(run["name"], json.loads(run["settings"] or "{}").get("name")) for run in find_runs(home)]
+    assert told == [("b", None), ("other", "other"), ("b", None), ("b", "b"), ("b", "b")]
+
+
+def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeypatch):
+    from datasette_nanogpt.registry import db as module
+
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    make_model("a")
+    with registry(home, create=True) as db:
+        db.execute("insert into runs (name) values ('a')")
+        db.commit()
+        db.execute("begin immediate")
+        rename_model(home / "a", "b")
+        assert model_names(home) == ["b"]
+        rename_model(home / "b", "c")
+    assert [run["name"] for run in find_runs(home)] == ["c"] and left_over(home) == []
