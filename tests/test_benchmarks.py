@@ -137,8 +137,8 @@ def run_faults(tmp_path, *arguments):
 
 
 def test_a_sample_of_faults(tmp_path):
-    rows, failed = run_faults(tmp_path, "rename", "restore", "restore, 2 renames", "--every", "9")
-    assert failed == [] and all(row["tried"] == row["survived"] > 2 for row in rows)
+    rows, failed = run_faults(tmp_path, "rename", "restore", "restore, 2 renames", "--every", "7")
+    assert failed == [] and all(row["tried"] == row["survived"] > 0 for row in rows)
 
 
 @pytest.mark.long
