@@ -82,7 +82,7 @@ def test_a_dry_run_shows_documents_and_the_plan_and_writes_no_model(database, ho
 def test_json_is_an_object_a_line(database):
     done = run(*command(database, "entry", *TINY, "--max-iters", 4, "--eval-interval", 2, "--json"))
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [e["event"] for e in events if e["event"] not in ("step", "busy")] == [
+    assert [e["event"] for e in events if e["event"] not in ("progress", "step", "busy")] == [
         "preview",
         "prepared",
         "evaluation",

@@ -1,6 +1,7 @@
 """Precision, compiling and the MFU, on models of a few thousand parameters."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +15,13 @@ from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.training import autotune as autotuning
 from datasette_nanogpt.training import measure
-from datasette_nanogpt.training.autotune import Workload, autotune, mps_differs
+from datasette_nanogpt.training.autotune import Autotuner, Workload, mps_differs
 from datasette_nanogpt.training.flops import flops_per_step, flops_per_token
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.measure import trial_batch
 from datasette_nanogpt.training.optim import configure_optimizers
 from datasette_nanogpt.training.trainer import Training
+from datasette_nanogpt.training.trial_memory import KEPT_DAYS, TrialMemory, TrialResults, today
 from llm_nanogpt.gpt_torch import build
 
 SETTINGS = replace(test_trainer.SETTINGS, max_iters=60, eval_interval=60)
@@ -44,9 +46,10 @@ def last_score(tokens, folder, settings):
     return [e for e in events if isinstance(e, Evaluation)][-1].val_bpb
 
 
-def settled(model, **changes):
+def settled(model, memory=None, **changes):
     asked = {"bf16": None, "compile": False, "seconds": 600.0, "steps": math.inf} | changes
-    return finish(autotune(model, Workload("cpu", 4, **asked)))
+    tuner = Autotuner(model, Workload("cpu", 4, **asked), memory=memory)
+    return finish(tuner.tune()), tuner.compiled
 
 
 @pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
@@ -169,3 +172,93 @@ def test_a_wrong_loss_on_mps_is_told():
     assert mps_differs(model, batch) is None
     model.cos.zero_()  # as if the device computed wrongly
     assert "--device cpu" in mps_differs(model, batch)
+
+
+# ---- What trials found is remembered
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return TrialMemory(tmp_path, "cpu", "a shape")
+
+
+def test_what_was_tried_is_not_tried_again(memory, monkeypatch):
+    first, _ = settled(model_of(), memory)
+    monkeypatch.setattr(autotuning, "trial", lambda *_: pytest.fail("tried"))
+    tuner = Autotuner(model_of(), Workload("cpu", 4, None, False, 600.0, math.inf), memory=memory)
+    events = [*tuner.tune()]
+    again, _ = settled(model_of(), memory)
+    assert events == [] and again.bf16 == first.bf16
+    assert again.why.startswith(first.why.partition(";")[0]) and f"as tried on {today()}" in again.why
+    assert again.machine_flops >= first.machine_flops
+
+
+def test_another_shape_or_machine_or_a_month_later_is_tried_again(memory, monkeypatch, tmp_path):
+    memory.remember(TrialResults(today(), bf16=True, machine_flops=1e9))
+    assert memory.recall().bf16 and not TrialMemory(tmp_path, "cpu", "another").recall().bf16
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    assert not TrialMemory(tmp_path, "cpu", "a shape").recall().bf16
+    monkeypatch.undo()
+    a_month_later = time.time() + (KEPT_DAYS + 2) * 86_400
+    monkeypatch.setattr(time, "time", lambda: a_month_later)
+    assert memory.recall().bf16 is None
+    memory.file.write_text("[damaged")
+    assert memory.recall().bf16 is None
+
+
+def known_gain(gain, seconds):
+    return TrialResults(
+        today(), step_seconds=0.1, bf16=True, bf16_reason="bf", compile_gain=gain, compile_seconds=seconds
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "compile_seconds", "run_seconds", "pays"),
+    [(1.0, 25.0, 600.0, False), (1.5, 25.0, 600.0, True), (1.5, 103.0, 200.0, False), (1.5, 4.0, 60.0, True)],
+)
+def test_compiling_is_decided_by_what_it_gained(
+    memory, monkeypatch, gain, compile_seconds, run_seconds, pays
+):
+    memory.remember(known_gain(gain, compile_seconds))
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(autotuning, "COMPILERS", ("python3",))
+    tuner = Autotuner(model_of(), Workload("cpu", 4, None, None, run_seconds, math.inf), memory=memory)
+    events = [*tuner.tune()]
+    assert (tuner.compiled is not None) == pays
+    notes = [e.text for e in events if isinstance(e, Note)]
+    assert notes == ([f"Compiling the model, which took {compile_seconds:.0f} s on {today()}."] * pays)
+    assert finish(tuner.tune()).why.endswith(f"as tried on {today()}")
+
+
+def test_compiling_for_the_first_time_waits_for_the_first_score(monkeypatch, tokens, tmp_path):
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(autotuning, "COMPILERS", ("python3",))
+    settings = replace(SETTINGS, max_iters=None, minutes=10, eval_interval=20, compile=None, bf16=False)
+    training, stop, seen = Training(model_of(), tokens, settings), Stop(), []
+    for event in training.run(stop):
+        seen.append(event)
+        if isinstance(event, Speed) and "compil" in event.why:
+            stop.requests = 2
+    kinds = [type(e) for e in seen]
+    compiling = next(i for i, e in enumerate(seen) if isinstance(e, Note) and "Compiling" in e.text)
+    assert kinds.index(Evaluation) < compiling and seen[compiling].text == "Compiling the model."
+    assert "times as fast" in seen[kinds.index(Speed, compiling)].why
+
+
+def test_scores_come_every_20_seconds_while_they_are_cheap(tokens):
+    training = Training(model_of(), tokens, replace(SETTINGS, max_iters=None, minutes=60, eval_interval=None))
+    for cost, pause in ((0.5, 19.5), (1.0, 20.0), (10.0, 200.0)):
+        training.scores.plan_next(cost)
+        assert training.scores.next_evaluation - training.clock.seconds == pytest.approx(pause, abs=0.1)
+
+
+def test_patience_is_of_a_quarter_of_the_time_however_often_it_is_scored(tokens):
+    training = Training(model_of(), tokens, replace(SETTINGS, max_iters=None, minutes=10, eval_interval=None))
+    scores, clock = training.scores, training.clock
+    for bpb in (2.0, 2.1, 2.1, 2.1):
+        scores.add(bpb)
+    assert not scores.past_its_best
+    clock.started -= 160
+    assert scores.past_its_best
+    scores.add(1.9)
+    assert not scores.past_its_best

@@ -178,22 +178,22 @@ def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch,
 
 def test_the_first_score_comes_early_however_long_the_interval(tokens):
     training = Training(new_model(), tokens, replace(SETTINGS, eval_interval=10**6, minutes=5.0))
-    training.clock.step, training.next_evaluation = 3, 0.0
-    assert training.evaluation_due()
-    training.best = 2.0
-    assert not training.evaluation_due()
+    training.clock.step, training.scores.next_evaluation = 3, 0.0
+    assert training.scores.due
+    training.scores.run_has_score = True
+    assert not training.scores.due
 
 
 def test_a_first_score_waits_where_it_would_take_most_of_the_time(tokens):
     settings = replace(SETTINGS, max_iters=None, minutes=2, eval_interval=None)
     training = Training(new_model(), tokens, settings)
     training.clock.step, training.clock.started = 2, training.clock.started - 20  # two steps in 20 seconds
-    training.next_evaluation = 10.0
+    training.scores.next_evaluation = 10.0
     windows = len(tokens.val) / training.model.config.block_size
-    assert training.expected_evaluation_seconds() == pytest.approx(windows * 20 / 8 / 3, rel=0.01)
-    assert not training.evaluation_due()
+    assert training.scores.expected_seconds == pytest.approx(windows * 20 / 8 / 3, rel=0.01)
+    assert not training.scores.due
     training.clock.step = 100
-    assert training.evaluation_due()
+    assert training.scores.due
 
 
 def test_weights_and_state_are_handed_out_before_the_score_that_is_about_them(tokens):

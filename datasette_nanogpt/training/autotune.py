@@ -6,18 +6,27 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from llm_nanogpt.gpt_torch import GPT, build
 
 from ..events import Busy, Note, Speed
 from .flops import flops_per_token
-from .measure import SHORT_SECONDS, bf16_may_pay, kept_random_state, product_speed, trial, trial_batch
+from .measure import (
+    SHORT_SECONDS,
+    bf16_may_pay,
+    kept_random_state,
+    product_speed,
+    trial,
+    trial_batch,
+    trial_windows,
+)
 from .optim import configure_optimizers
+from .trial_memory import TrialMemory, TrialResults, today
 
 # What takes this fraction of the time or less is faster; a smaller difference may be another program at work.
 CLEARLY = 0.9
@@ -41,111 +50,165 @@ class Workload:
     compile: bool | None  # None: to be tried
     seconds: float  # until the run ends; inf: no limit
     steps: float  # the same
+    compile_later: bool = False  # a trial of compiling waits until the caller asks for it
 
 
-def autotune(
-    model: GPT, workload: Workload, teacher: GPT | None = None
-) -> Generator[Busy | Note, None, tuple[Speed, Forward | None]]:
-    """Find out how to run the steps of `model`, and return the compiled model if it is to be compiled.
+class Autotuner:
+    """Finds out how to run the steps of `model`, by trials or by what a `memory` has of earlier ones.
 
-    The trials take a second or two and leave no trace in the model or its random numbers.
+    compiled         the compiled model, if it is to be used
+    compile_pending  whether compiling is still to be tried, by `try_compiling`
+
+    The trials take a second or two, compiling half a minute; none leaves a trace in the model or its random
+    numbers.
     """
-    w = workload
-    with kept_random_state(w.device):
-        trials = _Trials(model, w, teacher)
-        if w.device.startswith("mps") and (warning := mps_differs(model, trials.batch)):
-            yield Note(warning)
-        if w.seconds >= SHORT_SECONDS:
-            yield Busy("trying what runs fastest here")
-            if w.steps < math.inf or None in (w.bf16, w.compile):
-                trials.step_seconds = trials.time_step(trials.bf16)
-        if trials.run_seconds() >= SHORT_SECONDS:
-            trials.machine_flops = product_speed(w.device, trials.bf16)
-            trials.choose_precision()
-            trials.choose_compiling()
-        if trials.compile:
-            yield Note("Compiling the model, which takes about half a minute.")
-            trials.try_compiling()
-        model.zero_grad(set_to_none=True)
-    flops, reasons = flops_per_token(model.config), "; ".join(trials.reasons)
-    speed = Speed(trials.bf16, trials.compiled is not None, flops, trials.machine_flops, reasons)
-    return speed, trials.compiled
 
+    def __init__(
+        self,
+        model: GPT,
+        workload: Workload,
+        teacher: GPT | None = None,
+        memory: TrialMemory | None = None,
+    ):
+        w = self.workload = workload
+        self.model, self.teacher, self.memory = model, teacher, memory
+        self.known = memory.recall() if memory else TrialResults(today())
+        self.bf16, self.compile_pending = bool(w.bf16), False
+        self.compiled: Forward | None = None
+        self.step_seconds = self.known.step_seconds  # of a trial step, as it would run
+        self.machine_flops: float | None = None  # a second, in matrix products
 
-@dataclass
-class _Trials:
-    """What is known so far of how the steps run."""
-
-    model: GPT
-    workload: Workload
-    teacher: GPT | None
-    batch: Tensor = field(init=False)  # (windows, block size + 1) random ids
-    optimizers: list[Optimizer] = field(init=False)
-    bf16: bool = field(init=False)
-    compile: bool | None = field(init=False)
-    compiled: Forward | None = None
-    step_seconds: float | None = None  # of a trial step, as it would run
-    machine_flops: float | None = None  # a second, in matrix products
-    reasons: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def tune(self) -> Generator[Busy | Note, None, Speed]:
+        """Choose precision and compiling, and try compiling if that is chosen and not to come later."""
         w = self.workload
-        self.bf16, self.compile = bool(w.bf16), w.compile
-        self.batch = trial_batch(self.model.config, w.batch_size, w.device)
-        # Their steps change nothing.
-        self.optimizers = configure_optimizers(self.model, learning_rate=0.0, weight_decay=0.0)
+        reasons: list[str] = []
+        with kept_random_state(w.device):
+            if w.device.startswith("mps") and (warning := mps_differs(self.model, self._batch())):
+                yield Note(warning)
+            if w.seconds >= SHORT_SECONDS and self.step_seconds is None:
+                yield Busy("trying what runs fastest here")
+                if w.steps < math.inf or None in (w.bf16, w.compile):
+                    self.step_seconds = self._time_step(self.bf16)
+            chosen = w.compile
+            if self._run_seconds() >= SHORT_SECONDS:
+                self.machine_flops = self._measure_machine()
+                reasons += self._choose_precision() if w.bf16 is None else []
+                if chosen is None:
+                    why_not = self._compiling_does_not_repay()
+                    chosen = why_not is None
+                    reasons += [f"not compiled: {why_not}"] if why_not else []
+            self._clean_up()
+        if chosen and w.compile is None and w.compile_later:
+            self.compile_pending = True
+        elif chosen:
+            reasons += [(yield from self._compile())]
+        return self._speed(reasons)
 
-    def time_step(self, bf16: bool, forward: Forward | None = None) -> float:
-        return trial(forward or self.model, self.batch, bf16, self.optimizers, self.teacher)
+    def try_compiling(self) -> Generator[Busy | Note, None, Speed]:
+        """What `tune` left for later."""
+        self.compile_pending = False
+        return self._speed([(yield from self._compile())])
 
-    def run_seconds(self) -> float:
+    def _speed(self, reasons: list[str]) -> Speed:
+        if self.memory and self.known != TrialResults(self.known.day):
+            self.memory.remember(self.known)
+        flops = flops_per_token(self.model.config)
+        return Speed(self.bf16, self.compiled is not None, flops, self.machine_flops, "; ".join(reasons))
+
+    # ---- Trials
+
+    def _batch(self) -> Tensor:
+        """(windows, block size + 1) random ids."""
+        return trial_batch(self.model.config, self.workload.batch_size, self.workload.device)
+
+    def _time_step(self, bf16: bool, forward: Forward | None = None) -> float:
+        """Seconds of a step whose learning rate is 0: it changes nothing."""
+        optimizers = configure_optimizers(self.model, learning_rate=0.0, weight_decay=0.0)
+        return trial(forward or self.model, self._batch(), bf16, optimizers, self.teacher)
+
+    def _clean_up(self) -> None:
+        self.model.zero_grad(set_to_none=True)
+
+    def _found(self, **results: Any) -> None:
+        """Note what a trial found today."""
+        self.known = replace(self.known, day=today(), **results)
+
+    def _run_seconds(self) -> float:
         """How long the run will take, as far as that is known."""
         w = self.workload
         if self.step_seconds is None:
             return min(w.seconds, math.inf)
-        return min(w.seconds, w.steps * self.step_seconds * w.batch_size / len(self.batch))
+        windows = trial_windows(self.model.config, w.batch_size)
+        return min(w.seconds, w.steps * self.step_seconds * w.batch_size / windows)
 
-    def choose_precision(self) -> None:
-        if self.workload.bf16 is not None:
-            return
-        if not bf16_may_pay(self.workload.device):
-            self.reasons.append("float32: matrix products in bfloat16 are no faster here")
-            return
-        assert self.step_seconds is not None  # noqa: S101  # as bf16 is to be tried, a step was timed
-        self.bf16, self.step_seconds, reason = try_bf16(self.time_step, self.step_seconds)
-        self.reasons.append(reason)
+    def _measure_machine(self) -> float:
+        """The most FLOPs a second in matrix products, now or before: other programs only slow it down."""
+        flops = max(product_speed(self.workload.device, self.bf16), self.known.machine_flops or 0.0)
+        self.known = replace(self.known, machine_flops=flops)
+        return flops
 
-    def choose_compiling(self) -> None:
-        if self.compile is not None:
-            return
-        reason = compile_does_not_repay(self.run_seconds())
-        self.compile = reason is None
-        if reason:
-            self.reasons.append(f"not compiled: {reason}")
+    # ---- Precision
 
-    def try_compiling(self) -> None:
-        """Compile the model; keep that if it works and is faster than `step_seconds`, where these are
-        known."""
+    def _choose_precision(self) -> list[str]:
+        """Sets `bf16`; returns why."""
+        if self.known.bf16 is not None:
+            self.bf16 = self.known.bf16
+            return [f"{self.known.bf16_reason}, {self.known.when}"]
+        reason = "float32: matrix products in bfloat16 are no faster here"
+        if bf16_may_pay(self.workload.device):
+            assert self.step_seconds is not None  # noqa: S101  # as bf16 is to be tried, a step was timed
+            self.bf16, self.step_seconds, reason = try_bf16(self._time_step, self.step_seconds)
+        self._found(bf16=self.bf16, bf16_reason=reason, step_seconds=self.step_seconds)
+        return [reason]
+
+    # ---- Compiling
+
+    def _compiling_does_not_repay(self) -> str | None:
+        """Why a run of this length is not worth compiling for; None if it may be."""
+        if not any(map(shutil.which, COMPILERS)):
+            return "there is no C++ compiler"
+        known, seconds = self.known, self._run_seconds()
+        if known.compile_gain is None or known.compile_seconds is None:
+            if compiling_repays(seconds, COMPILE_SECONDS, COMPILE_GAIN):
+                return None
+            return f"too short a run to repay about {COMPILE_SECONDS:.0f} s of compiling"
+        if known.compile_gain > 1 / CLEARLY and compiling_repays(
+            seconds, known.compile_seconds, known.compile_gain
+        ):
+            return None
+        return f"{known.compile_gain:.1f} times as fast after {known.compile_seconds:.0f} s, {known.when}"
+
+    def _compile(self) -> Generator[Note, None, str]:
+        """Compile the model; keep that if it works and is faster than `step_seconds`, where these are known,
+        or was so in an earlier run. Returns what came of it."""
+        known = self.known
+        last_time = f", which took {known.compile_seconds:.0f} s on {known.day}" if known.compile_gain else ""
+        yield Note(f"Compiling the model{last_time}.")
         started = time.perf_counter()
         try:
-            compiled = torch.compile(self.model)
-            seconds = self.time_step(self.bf16, compiled)
+            with kept_random_state(self.workload.device):
+                compiled = torch.compile(self.model)
+                step_seconds = self._time_step(self.bf16, compiled)
         except Exception as ex:  # all kinds: of a compiler, a driver or a header that is missing
-            torch.compiler.reset()
-            self.reasons.append(f"not compiled: it failed ({type(ex).__name__})")
-            return
-        took = f"compiled in {time.perf_counter() - started:.0f} s"
+            torch.compiler.reset()  # not remembered, as the next run may find what was missing
+            return f"not compiled: it failed ({type(ex).__name__})"
+        finally:
+            self._clean_up()
+        seconds = time.perf_counter() - started
+        took = f"compiled in {seconds:.0f} s"
+        if known.compile_gain:
+            self.compiled = compiled
+            return f"{took}: {known.compile_gain:.1f} times as fast, {known.when}"
         if self.step_seconds is None:
             self.compiled = compiled
-            self.reasons.append(took)
-            return
-        times = self.step_seconds / seconds
-        if seconds < CLEARLY * self.step_seconds:
+            return took
+        times = self.step_seconds / step_seconds
+        self._found(compile_gain=times, compile_seconds=seconds, step_seconds=self.step_seconds)
+        if step_seconds < CLEARLY * self.step_seconds:
             self.compiled = compiled
-            self.reasons.append(f"{took}: {times:.1f} times as fast")
-        else:
-            torch.compiler.reset()
-            self.reasons.append(f"not compiled: {times:.1f} times as fast in a trial")
+            return f"{took}: {times:.1f} times as fast"
+        torch.compiler.reset()
+        return f"not compiled: {times:.1f} times as fast in a trial"
 
 
 def try_bf16(step: Callable[[bool], float], float32_seconds: float) -> tuple[bool, float, str]:
@@ -159,13 +222,9 @@ def try_bf16(step: Callable[[bool], float], float32_seconds: float) -> tuple[boo
     return False, float32_seconds, f"float32: bfloat16 was {times:.1f} times as fast in a trial"
 
 
-def compile_does_not_repay(seconds: float) -> str | None:
-    """Why a run of so many `seconds` is not worth compiling for; None if it may be."""
-    if not any(map(shutil.which, COMPILERS)):
-        return "there is no C++ compiler"
-    if (seconds - COMPILE_SECONDS) * COMPILE_GAIN < COMPILE_MIN_GAIN * seconds:
-        return f"too short a run to repay about {COMPILE_SECONDS:.0f} s of compiling"
-    return None
+def compiling_repays(run_seconds: float, compile_seconds: float, gain: float) -> bool:
+    """Whether in a run of that length compiled steps, `gain` times as fast, make up for the time before."""
+    return (run_seconds - compile_seconds) * gain >= COMPILE_MIN_GAIN * run_seconds
 
 
 @torch.inference_mode()

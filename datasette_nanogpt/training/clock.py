@@ -57,7 +57,7 @@ class Clock:
 
     def begin_session(self) -> None:
         """Speed is measured from now on: what came before was no training."""
-        self.session_seconds = self.seconds
+        self.session_seconds, self.session_step = self.seconds, self.step
 
     @property
     def annealing(self) -> bool:

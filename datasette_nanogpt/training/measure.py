@@ -86,10 +86,15 @@ def timed_products(device: str, dtype: torch.dtype, n: int) -> float:
     return 2 * n**3 / best
 
 
+def trial_windows(config: GPTConfig, batch_size: int) -> int:
+    """How many windows a trial step of a run with `batch_size` of them has."""
+    return max(1, min(batch_size, TRIAL_TOKENS // config.block_size))
+
+
 def trial_batch(config: GPTConfig, batch_size: int, device: str) -> Tensor:
     """Random ids (windows, block size + 1): at most `batch_size` windows and TRIAL_TOKENS tokens."""
-    rows = max(1, min(batch_size, TRIAL_TOKENS // config.block_size))
-    return torch.randint(config.vocab_size, (rows, config.block_size + 1)).to(device)
+    shape = (trial_windows(config, batch_size), config.block_size + 1)
+    return torch.randint(config.vocab_size, shape).to(device)
 
 
 def trial(

@@ -93,7 +93,9 @@ class TableRun:
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
         tokenizer, counts = yield from self.progress(steps)
-        self.run.update(note="measuring the speed of this machine")
+        measuring = Progress("measuring the speed of this machine")
+        self.run.update(note=str(measuring))
+        yield measuring
         tokens, titles = counts["train_tokens"], counts["titles"]
         why, stages = resolve(options, tokens, tokenizer.n_vocab, self.device, titles)
         config = stages[0].config

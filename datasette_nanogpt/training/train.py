@@ -18,7 +18,7 @@ from llm_nanogpt.home import nanogpt_home
 
 from ..data.corpus import location
 from ..data.preview import preview
-from ..events import Event, Finished
+from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
 from ..registry.runs import Run
@@ -59,8 +59,6 @@ def _train_table(
     corpus, meta = check(options)
     if corpus:
         yield preview(corpus)
-    from .table_run import TableRun
-
     home, name = nanogpt_home(), options.model_name
     home.mkdir(parents=True, exist_ok=True)
     with hold(home / name):
@@ -72,6 +70,9 @@ def _train_table(
         try:
             # A server's child has a log file from its first line on.
             with nullcontext() if queued else logging_to_file(run_log_file(home, run.id)), logging_failure():
+                yield Progress("loading torch")  # something to see before that, which takes seconds
+                from .table_run import TableRun
+
                 status = yield from TableRun(options, run, stop, group).events(home / name, corpus, meta)
         except (KeyboardInterrupt, GeneratorExit):
             run.end("stopped")

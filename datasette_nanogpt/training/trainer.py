@@ -16,10 +16,11 @@ import torch
 
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
+from llm_nanogpt.home import nanogpt_home
 
 from ..data.dataloader import DataLoader, Tokens, Windows
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
-from .autotune import Workload, autotune
+from .autotune import Autotuner, Workload
 from .clock import Clock
 from .distillation import Teacher, distillation_loss
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
@@ -30,17 +31,13 @@ from .meters import LossMeter, SpeedMeter
 from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state_tensors, use_bf16
 from .process import peak_memory
 from .recipe import Settings
+from .score_schedule import ScoreSchedule
+from .trial_memory import TrialMemory
 
 TrainingEvent = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState
 
 REPORT_SECONDS = 0.5  # between Step events
 STATE_SECONDS = 30.0  # between TrainState events, from the first score to the last decay
-EVALUATIONS = 12  # of a run, where no --eval-interval is given
-EVALUATION_FRACTION = 0.05  # of the time that these may take, which makes them fewer if need be
-FIRST_EVALUATION_FRACTION = 0.5  # of the time until then that the first may take: it shows that it works
-FIRST_EVALUATION_SECONDS = 10.0  # after the start of a run; little is lost from then on if it dies
-PATIENCE = 3  # scores in a row without improvement: the rest of the run would only learn the text by heart
-WORSE = 1.01  # times the lowest score or more is no improvement
 
 
 class Training:
@@ -81,8 +78,8 @@ class Training:
             titles=tokens.titles,
         )
         self.best = start.best  # bits per byte, of the whole run
-        self.lowest = self.best if start.start_step == 0 else math.inf  # of this model's scores
-        self.scores_without_improvement = 0
+        step_tokens = s.batch_size * block_size
+        self.scores = ScoreSchedule(self.clock, s, self.best, step_tokens, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
         self.stopping = False  # as it was asked to: no other model follows
 
@@ -113,7 +110,7 @@ class Training:
         clock = self.clock
         clock.begin_session()
         self.last_report = self.last_state = clock.seconds
-        self.next_evaluation = clock.seconds + self.seconds_to_first_evaluation()
+        self.scores.begin(is_student=self.teacher is not None)
         while not clock.over and stop.requests < 2:
             if stop.requests == 1 and not self.stopping:
                 self.stopping = True
@@ -128,9 +125,11 @@ class Training:
                 yield self.report()
                 self.last_report = clock.seconds
             # Score the validation split, and keep what a resume needs.
-            if self.evaluation_due() and not clock.schedule.done(clock.now):
+            if self.scores.due and not clock.schedule.done(clock.now):
                 yield from self.evaluate(stop, write_sample)
-                if self.past_its_best and not clock.annealing:
+                if self.tuner.compile_pending:
+                    yield from self.compile_model()
+                if self.scores.past_its_best and not clock.annealing:
                     yield from self.anneal(
                         "Held-out text is predicted worse and worse, so this model ends early"
                     )
@@ -219,16 +218,29 @@ class Training:
             compile=s.compile,
             seconds=clock.limit_seconds - clock.seconds,
             steps=s.max_iters - clock.step if s.max_iters else math.inf,
+            # Not before there is something to see. Several processes are set up once, all in the same way.
+            compile_later=self.best == math.inf and self.group.size == 1,
         )
-        speed, forward = yield from autotune(
-            self.model, workload, self.teacher.model if self.teacher else None
-        )
+        teacher = self.teacher.model if self.teacher else None
+        shape = self.model.config, teacher and teacher.config, workload.batch_size
+        memory = TrialMemory(nanogpt_home(), s.device, *shape)
+        self.tuner = Autotuner(self.model, workload, teacher, memory)
+        speed = yield from self.tuner.tune()
         if speed.machine_flops:
             self.speed.machine_flops = speed.machine_flops * self.group.size
         self.group.broadcast_object((speed.bf16, speed.compiled))
-        self.set_up(speed.bf16, speed.compiled, forward)
+        self.set_up(speed.bf16, speed.compiled, self.tuner.compiled)
         if speed.why:
             yield speed
+
+    def compile_model(self) -> Iterator[TrainingEvent]:
+        """Compile a model whose training has begun, if a trial shows that it pays."""
+        began = self.clock.seconds
+        speed = yield from self.tuner.try_compiling()
+        self.forward = self.tuner.compiled or self.forward
+        self.clock.begin_session()
+        self.scores.next_evaluation += self.clock.seconds - began
+        yield speed
 
     def set_up(self, bf16: bool, compiled: bool, forward: Callable | None = None) -> None:
         """Precision, DDP and compiling; `forward` is the compiled model where there is one already."""
@@ -300,9 +312,7 @@ class Training:
             return
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
         best = val_bpb < self.best
-        improved = val_bpb <= WORSE * self.lowest
-        self.scores_without_improvement = 0 if improved else self.scores_without_improvement + 1
-        self.lowest = min(self.lowest, val_bpb)
+        self.scores.add(val_bpb)
         if best:
             self.best = val_bpb
             weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
@@ -313,9 +323,7 @@ class Training:
         sample = write_sample(self.model)
         self.model.train()
         self.evaluated_step = clock.step
-        cost = clock.seconds - began
-        pause = max(clock.expected_seconds() / EVALUATIONS, cost / EVALUATION_FRACTION)
-        self.next_evaluation = clock.seconds + pause
+        self.scores.plan_next(cost=clock.seconds - began)
         train_loss = self.loss.since_score()
         yield Evaluation(clock.step, val_bpb, val_loss, train_loss, clock.seconds, best, sample)
 
@@ -338,31 +346,6 @@ class Training:
     def validation(self) -> tuple[GPT, Windows, str, bool]:
         windows = Windows(self.tokens.val, self.model.config.block_size, self.tokens.titles)
         return self.model, windows, self.settings.device, self.bf16
-
-    def seconds_to_first_evaluation(self) -> float:
-        """A run of less than a minute has no time for one before its end."""
-        if self.clock.limit_seconds < 60:
-            return math.inf
-        return self.clock.limit_seconds / EVALUATIONS if self.teacher else FIRST_EVALUATION_SECONDS
-
-    def evaluation_due(self) -> bool:
-        due = self.clock.seconds >= self.next_evaluation
-        if due and self.best == math.inf:
-            due = self.expected_evaluation_seconds() <= FIRST_EVALUATION_FRACTION * self.clock.seconds
-        if interval := self.settings.eval_interval:  # however long it is, a kill must not lose everything
-            return self.clock.step % interval == 0 or (due and self.best == math.inf)
-        return due
-
-    def expected_evaluation_seconds(self) -> float:
-        """By the steps so far, a third of which is forward."""
-        tokens_per_step = self.settings.batch_size * self.model.config.block_size
-        return self.clock.seconds_per_step() / tokens_per_step * len(self.tokens.val) / 3
-
-    @property
-    def past_its_best(self) -> bool:
-        """Whether to end early. Who asked for steps gets them, and nanoGPT's recipe goes on."""
-        ends_early = self.clock.by_time and bool(self.settings.decay_share)
-        return ends_early and self.scores_without_improvement >= PATIENCE
 
     # ---- What a resume needs
 

@@ -1,0 +1,81 @@
+"""When a run scores its model, and when scores say that a model has learnt what there is to learn."""
+
+from __future__ import annotations
+
+import math
+
+from .clock import Clock
+from .recipe import Settings
+
+EVALUATIONS = 12  # of a model, at least, where no --eval-interval is given and scores are cheap
+SCORE_SECONDS = 20.0  # a score that is shown is no older while scores are cheap
+EVALUATION_FRACTION = 0.05  # of the time that scores may take, which makes them fewer if need be
+FIRST_EVALUATION_FRACTION = 0.5  # of the time until then that the first may take: it shows that it works
+FIRST_EVALUATION_SECONDS = 4.0  # after the first step of a run; little is lost from then on if it dies
+# Scores in a row without improvement, and the fraction of a model's time that these span at least: the rest
+# of it would only teach it the text by heart.
+PATIENCE, PATIENCE_FRACTION = 3, 0.25
+WORSE = 1.01  # times the lowest score or more is no improvement
+
+
+class ScoreSchedule:
+    """The scores of one model in training.
+
+    `best` is the best score of the run before it, inf if there is none; `step_tokens` are the tokens of a
+    training step in all processes, `val_tokens` those that a score reads.
+    """
+
+    def __init__(self, clock: Clock, settings: Settings, best: float, step_tokens: int, val_tokens: int):
+        self.clock, self.settings = clock, settings
+        self.step_tokens, self.val_tokens = step_tokens, val_tokens
+        self.run_has_score = best < math.inf
+        self.lowest = best if clock.start_step == 0 else math.inf  # of this model's scores
+        self.scores_without_improvement = 0
+        self.improved_at = clock.seconds  # of the last score that was an improvement
+        self.next_evaluation = math.inf  # in seconds of the run
+
+    def begin(self, is_student: bool) -> None:
+        """The first step is about to be made. A run of less than a minute has no time for a score before its
+        end; a student is only worth one once it has learnt for a while."""
+        limit = self.clock.limit_seconds
+        first = limit / EVALUATIONS if is_student else FIRST_EVALUATION_SECONDS
+        self.next_evaluation = math.inf if limit < 60 else self.clock.seconds + first
+
+    @property
+    def due(self) -> bool:
+        """Whether to score the model after this step."""
+        due = self.clock.seconds >= self.next_evaluation
+        if due and not self.run_has_score:
+            due = self.expected_seconds <= FIRST_EVALUATION_FRACTION * self.clock.seconds
+        if interval := self.settings.eval_interval:  # however long it is, a kill must not lose everything
+            return self.clock.step % interval == 0 or (due and not self.run_has_score)
+        return due
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the first score will take, by the steps so far, a third of which is forward."""
+        return self.clock.seconds_per_step() / self.step_tokens * self.val_tokens / 3
+
+    def add(self, val_bpb: float) -> None:
+        """Note a score."""
+        improved = val_bpb <= WORSE * self.lowest
+        self.scores_without_improvement = 0 if improved else self.scores_without_improvement + 1
+        self.improved_at = self.clock.seconds if improved else self.improved_at
+        self.lowest = min(self.lowest, val_bpb)
+        self.run_has_score = True
+
+    def plan_next(self, cost: float) -> None:
+        """Choose the time of the next score, as the last one took `cost` seconds with all that goes with
+        it."""
+        pause = min(self.clock.expected_seconds() / EVALUATIONS, SCORE_SECONDS - cost)
+        self.next_evaluation = self.clock.seconds + max(pause, cost / EVALUATION_FRACTION)
+
+    @property
+    def past_its_best(self) -> bool:
+        """Whether to end early. Who asked for steps gets them, and nanoGPT's recipe goes on."""
+        clock = self.clock
+        if not (clock.by_time and self.settings.decay_share):
+            return False
+        length = clock.expected_seconds() - clock.start_seconds
+        long_ago = clock.seconds - self.improved_at >= PATIENCE_FRACTION * length
+        return self.scores_without_improvement >= PATIENCE and long_ago
