@@ -127,47 +127,75 @@ class Speller:
         self._lists = known, WordList({word.casefold() for word in LETTERS.findall(prompt)})
         # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
         # character that is begun after it.
-        self._state: tuple[str | None, bytes] = last_word(prompt), b""
-        self._after = lru_cache(2**14)(self._uncached_after)
+        self._part: str | None = last_word(prompt)
+        self._begun = b""
 
     def accepts(self, piece: bytes) -> bool:
         """Whether `piece` completes only words of the list, and ends in the beginning of one."""
-        return self._after(*self._state, piece) is not None
+        head, middle, tail, begun = cut_piece(self._begun + piece)
+        if self._part is None:
+            part = None if tail is None else tail
+        else:
+            word = self._part + head
+            if tail is None:
+                part = word
+                if head and not self._knows(word, unfinished=True):
+                    return False
+            else:
+                part = tail
+                if word and not self._knows(word):
+                    return False
+        if not all(map(self._knows, middle)) or (tail and not self._knows(tail, unfinished=True)):
+            return False
+        return not begun or part is None or self._may_go_on(part, begun)
 
     def add(self, piece: bytes) -> None:
-        self._state = self._after(*self._state, piece) or (None, b"")
+        refused = not self.accepts(piece)
+        head, _, tail, self._begun = cut_piece(self._begun + piece)
+        if tail is not None:
+            self._part = tail
+        elif self._part is not None:
+            self._part = None if refused else self._part + head
 
-    def _uncached_after(
-        self, part: str | None, begun: bytes, piece: bytes
-    ) -> tuple[str | None, bytes] | None:
-        """The state after `piece`; None where it makes a word that is not in the list."""
-        text, begun = decode_beginning(begun + piece)
-        text, unchecked, part = (part or "") + text.casefold(), part is None, ""
-        for found in LETTERS.finditer(text):
-            word, unfinished = found[0], found.end() == len(text)
-            if unchecked and not found.start():
-                part = None if unfinished else ""
-            elif word.isnumeric() or self._knows(word.encode(), unfinished):
-                part = word if unfinished else ""
-            else:
-                return None
-        if begun and part is not None:  # that may become a letter, or a mark after a word
-            word_goes_on = self._knows(part.encode() + begun, unfinished=True)
-            word_ends = begun[0] not in LETTER_BYTES and (not part or self._knows(part.encode(), False))
-            return (part, begun) if word_goes_on or word_ends else None
-        return part, begun
+    def _knows(self, word: str, unfinished: bool = False) -> bool:
+        """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
+        if word.isnumeric():
+            return True
+        data = word.encode()
+        return any(known.find(data)[unfinished] for known in self._lists)
 
-    def _knows(self, word: bytes, unfinished: bool) -> bool:
-        return any(known.find(word)[unfinished] for known in self._lists)
+    def _may_go_on(self, part: str, begun: bytes) -> bool:
+        """Whether a character that is begun may be a letter of a word in a list, or a mark after one."""
+        if any(known.find(part.encode() + begun)[1] for known in self._lists):
+            return True
+        return begun[0] not in LETTER_BYTES and (not part or self._knows(part))
 
 
-def decode_beginning(data: bytes) -> tuple[str, bytes]:
-    """The characters that `data` has whole, and the bytes of one begun at its end. What is no UTF-8 is left
-    out."""
+@lru_cache(2**16)
+def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes]:
+    """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
+
+    They are case folded; the last is "" after a space or a mark, and None where the piece has neither. Then
+    come the bytes of a character that is begun at the end. What is not UTF-8 is left out.
+    """
+    begun = b""
     while True:
         try:
-            return data.decode(), b""
+            text = piece.decode().casefold()
+            break
         except UnicodeDecodeError as ex:
             if ex.reason == "unexpected end of data":
-                return data[: ex.start].decode(), data[ex.start :]
-            data = data[: ex.start] + data[ex.end :]
+                piece, begun = piece[: ex.start], piece[ex.start :]
+            else:
+                piece = piece[: ex.start] + piece[ex.end :]
+    found = [(match[0], match.start(), match.end()) for match in LETTERS.finditer(text)]
+    head, tail = "", ""
+    if found and found[0][1] == 0:
+        head, _, end = found.pop(0)
+        if end == len(text):
+            return head, [], None, begun
+    elif not text:
+        return "", [], None, begun
+    if found and found[-1][2] == len(text):
+        tail = found.pop()[0]
+    return head, [word for word, _, _ in found], tail, begun

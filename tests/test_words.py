@@ -105,7 +105,7 @@ LETTERS_AND_SPACES = st.text(st.characters(categories=("L", "M", "N", "Zs")), ma
 
 @given(LETTERS_AND_SPACES, st.lists(st.integers(1, 4), max_size=30), st.text(max_size=10))
 def test_text_of_the_list_is_accepted_however_it_is_cut(text, lengths, prompt):
-    """A text of known words alone passes, in whatever pieces of bytes; but for capitals, and for the few marks
+    """A text of known words alone passes, in whatever pieces of bytes; but for capitals, and the few marks
     among letters, if they are cut in two: their first byte may be one that no word has there."""
     text = text.casefold()
     speller = Speller(counted(text).most_frequent(), prompt + " ")
