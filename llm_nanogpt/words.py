@@ -26,7 +26,7 @@ SPACELESS = "".join(
 )
 LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]"
 LETTERS = regex.compile(rf"(?V1){LETTER}+")
-LAST_LETTERS = regex.compile(rf"(?V1){LETTER}+$")
+LAST_LETTERS = regex.compile(rf"(?V1){LETTER}+\Z")
 PART = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
 # As people see words: with the apostrophes in them.
 APOSTROPHE = "['\N{RIGHT SINGLE QUOTATION MARK}]"

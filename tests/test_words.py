@@ -31,8 +31,8 @@ def test_words_of_any_script():
 
 
 def test_the_last_word():
-    assert [last_word(text) for text in ("An Issue", "is ", "is.", "", "x_y", "東京", "हिन्दी")] == [
-        "issue", "", "", "", "y", "", "हिन्दी",
+    assert [last_word(text) for text in ("An Issue", "is ", "is\n", "is.", "", "x_y", "東京", "हिन्दी")] == [
+        "issue", "", "", "", "", "y", "", "हिन्दी",
     ]  # fmt: skip
 
 
