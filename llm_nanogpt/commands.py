@@ -107,8 +107,14 @@ def path(name: str | None) -> None:
 @click.option(
     "-o", "--option", "options", type=(str, str), multiple=True, help="An option, as for llm -m NAME"
 )
+@click.option("--title", help="The title of each text, as -o title. The prompt is how the text begins")
 def sample(
-    name: str, prompt: str, number: int, file: IO[str] | None, options: tuple[tuple[str, str], ...]
+    name: str,
+    prompt: str,
+    number: int,
+    file: IO[str] | None,
+    options: tuple[tuple[str, str], ...],
+    title: str | None,
 ) -> None:
     """Write several texts, with a line of --- between them.
 
@@ -118,6 +124,7 @@ def sample(
     \b
     Example:
       llm nanogpt sample nanogpt-blog "Datasette is" -n 3 -o max_tokens 100 -o seed 1
+      llm nanogpt sample nanogpt-blog --title "Why I like SQLite" -n 3
     """
     import llm
     from pydantic import ValidationError
@@ -128,7 +135,8 @@ def sample(
         prompt = file.read()
     model = llm.get_model(folder_of(name).name)
     try:
-        settings = {k: v for k, v in model.Options(**dict(options)) if v is not None}
+        titled = {"title": title} if title else {}
+        settings = {k: v for k, v in model.Options(**dict(options), **titled) if v is not None}
     except ValidationError as ex:
         raise NanogptError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
     for i in range(number):

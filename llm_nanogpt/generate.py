@@ -16,8 +16,10 @@ import numpy as np
 
 from .config import GPTConfig
 from .errors import InvalidOptions, Problem
+from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .repetition import Repetition
 from .sampler import Sampler, log_softmax
+from .titles import Titles, split_title, with_title
 from .tokenizer import Tokenizer
 from .words import Speller, last_word
 
@@ -50,6 +52,9 @@ class GenerationSettings:
     stop         strings: the text ends before the first of them to appear
     logprobs     keep the log probability of each token, and of this many most likely ones; None: keep none
     go_on        whether the text must not end at once
+    title        of the document that the prompt is in, before its first line; "" where the prompt has it, if
+                 any: a first line before a blank line is a title, where the table has titles
+    guidance     how strongly a title steers what comes after it; 1 leaves the model's probabilities
 
     Raises InvalidOptions with everything that is wrong.
     """
@@ -58,6 +63,8 @@ class GenerationSettings:
     stop: Sequence[str] = ()
     logprobs: int | None = None
     go_on: bool = False
+    title: str = ""
+    guidance: float = GUIDANCE
 
     def __post_init__(self) -> None:
         problems = []
@@ -66,6 +73,9 @@ class GenerationSettings:
         if self.logprobs is not None and self.logprobs < 0:
             message = "logprobs must be 0 (only the token itself) or more"
             problems.append(Problem("logprobs", "minimum", message))
+        if not 0 <= self.guidance <= MAX_GUIDANCE:
+            message = f"guidance must be from 0 to {MAX_GUIDANCE:g}"
+            problems.append(Problem("guidance", "range", message))
         if not all(self.stop):
             problems.append(Problem("stop", "empty", "a stop string must not be empty"))
         if problems:
@@ -108,12 +118,14 @@ class Continuation:
         settings: GenerationSettings,
     ) -> None:
         # An argument of a command line that was not UTF-8 has surrogates, which no tokenizer takes.
-        self.prompt = prompt.encode("utf-8", "replace").decode()
+        self.prompt = with_title(settings.title, prompt).encode("utf-8", "replace").decode()
         self.model, self.tokenizer, self.sampler, self.settings = model, tokenizer, sampler, settings
         self.prompt_tokens = self.dropped_tokens = self.new_tokens = 0
         self.finish_reason: str | None = None
         self.seconds = 0.0
         self.logprobs: list[dict[str, Any]] | None = None if settings.logprobs is None else []
+        self._titles = Titles(tokenizer, model.config)
+        self._head: list[int] = []  # what the context always begins with: the title, where there is one
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:
             self._speller = Speller(tokenizer.words, self.prompt)
@@ -151,9 +163,13 @@ class Continuation:
 
     def _tokens(self) -> Iterator[bytes]:
         """The new bytes, token by token."""
+        whole = self._ends_in_whole_word()
+        context, word = self._start(*self._split_last_word(whole))
+        if self._head and self.settings.guidance != 1:
+            self.model = GuidedModel(self.model, self._head, self.settings.guidance)
         model, block_size = self.model, self.model.config.block_size
         cache = model.new_cache()
-        context, token, given = self._first(cache)
+        context, token, given = self._first(cache, context, word, whole)
         repetition = self._repetition(context)
         while token != self.tokenizer.eot:
             context.append(token)
@@ -168,8 +184,9 @@ class Continuation:
                 return
             if len(context) > block_size:
                 # The context is full: go on from its later half, read again in one pass. So each new token
-                # costs one more in such a pass, where a token is about ten times cheaper.
-                context = context[-max(1, block_size // 2) :]
+                # costs one more in such a pass, where a token is about ten times cheaper. The title stays.
+                self._head = self._head or self._find_head(context)
+                context = [*self._head, *context[-max(1, block_size // 2) :]]
                 logits = model.logits(context, cache)
             else:
                 logits = model.logits(context[-1:], cache, len(context) - 1)
@@ -180,8 +197,9 @@ class Continuation:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
 
-    def _first(self, cache: Any) -> tuple[list[int], int, int]:
+    def _first(self, cache: Any, context: list[int], word: str, whole: bool) -> tuple[list[int], int, int]:
         """Read the prompt. Returns the ids so far, the next one, and how many of its bytes the prompt has.
+        `context` and `word` are as `_start` has them.
 
         A prompt that ends in a word of the table goes on after it. One that ends in half a word, or in the
         space before one, ends in tokens that the model never saw there: in training that word was one token.
@@ -189,8 +207,6 @@ class Continuation:
         token is weighed by its probability, and so is every token after the word as it stands.
         """
         model, tokenizer = self.model, self.tokenizer
-        whole = self._ends_in_whole_word()
-        context, word = self._start(*((self.prompt, "") if whole else tokenizer.split_last_word(self.prompt)))
         logits = model.logits(context, cache)
 
         n_vocab = len(self._allowed(logits))
@@ -235,8 +251,19 @@ class Continuation:
             stable, word, spelled = self.prompt, "", []
         context = [*tokenizer.start(self.model.config.vocab_size), *tokenizer.encode(stable)]
         over = max(0, len(context) + len(spelled) - places)
-        self.dropped_tokens = max(0, over - 1)  # the first is <|endoftext|>, not the prompt's
-        return context[over:], word
+        self._head = self._find_head(context)
+        # The first is <|endoftext|>, not the prompt's.
+        self.dropped_tokens = over if self._head else max(0, over - 1)
+        return [*self._head, *context[len(self._head) + over :]], word
+
+    def _find_head(self, context: Sequence[int]) -> list[int]:
+        return self._titles.head(context).tolist() if self.model.config.titles else []
+
+    def _split_last_word(self, whole: bool) -> tuple[str, str]:
+        """The prompt without its last word, and that word; "" if it is `whole`. A blank line after the title
+        is nothing that the text could extend."""
+        after_title = self.model.config.titles and split_title(self.prompt)[0] and self.prompt[-2:] == "\n\n"
+        return (self.prompt, "") if whole or after_title else self.tokenizer.split_last_word(self.prompt)
 
     def _ends_in_whole_word(self) -> bool:
         """Whether the prompt's last word is one of the table's, or a number: the text does not extend it."""

@@ -13,6 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from .generate import LanguageModel
 
+# Measured: LOG.md, "A title that steers".
+GUIDANCE, MAX_GUIDANCE = 2.0, 100.0
+
 
 class GuidedModel:
     """A model whose logits are without + guidance * (with - without) the title, as a `LanguageModel`.

@@ -27,6 +27,16 @@ ECHO = {"nanogpt": {"echo": True}}  # marks the part of an answer that repeats t
 class SamplingOptions(llm.Options):
     """What `-o` takes. All default to None, so that llm knows which of them a person has set."""
 
+    title: str | None = Field(
+        None,
+        description="The title of the text. The prompt is then how the text after it begins. "
+        "Default: no title, or the prompt's first line, if a blank line follows",
+    )
+    guidance: float | None = Field(
+        None,
+        description="How strongly a title steers the text: 1 leaves the model's probabilities, more keeps "
+        "closer to it. Default: 2, for tables with titles",
+    )
     max_tokens: int | None = Field(None, description="How many tokens to write at most. Default: 500")
     temperature: float | None = Field(
         None,
@@ -110,7 +120,7 @@ class NanoGPT(llm.Model):
         response: llm.Response,
         conversation: llm.Conversation | None = None,
     ) -> Generator[str | StreamEvent]:
-        return write(self.model_id, prompt, response)
+        return write(self.model_id, prompt, response, conversation)
 
 
 class AsyncNanoGPT(llm.AsyncModel):
@@ -127,7 +137,7 @@ class AsyncNanoGPT(llm.AsyncModel):
         response: llm.AsyncResponse,
         conversation: llm.AsyncConversation | None = None,
     ) -> AsyncGenerator[str | StreamEvent]:
-        slices = in_time_slices(write(self.model_id, prompt, response), ASYNC_SLICE)
+        slices = in_time_slices(write(self.model_id, prompt, response, conversation), ASYNC_SLICE)
         try:
             async for pieces in slices:
                 for piece in pieces:
@@ -137,13 +147,17 @@ class AsyncNanoGPT(llm.AsyncModel):
 
 
 def write(
-    name: str, prompt: llm.Prompt, response: llm.Response | llm.AsyncResponse
+    name: str,
+    prompt: llm.Prompt,
+    response: llm.Response | llm.AsyncResponse,
+    conversation: llm.Conversation | llm.AsyncConversation | None = None,
 ) -> Generator[str | StreamEvent]:
     """The text in pieces. When it is done, or closed, `response` has the figures.
 
     Raises llm.ModelError, in one line, for options that cannot be and for a broken model.
     """
     from .generate import generate
+    from .guidance import GUIDANCE
     from .loading import open_model
     from .sampler import Sampler
 
@@ -154,11 +168,13 @@ def write(
         stop = [stop] if isinstance(stop := given.pop("stop", []), str) else stop
         settings = {"max_tokens": given.pop("max_tokens", 500), "stop": stop}
         settings["logprobs"] = given.pop("logprobs", None)
+        settings["title"] = given.pop("title", None) or earlier_title(conversation)
+        settings["guidance"] = given.pop("guidance", GUIDANCE)
         sampler = Sampler(**given)
         opened = open_model(nanogpt_home() / name, device)
         run = generate(opened.model, opened.tokenizer, text, sampler=sampler, go_on=go_on, **settings)
-        if echo and text:
-            yield StreamEvent("text", text, part_index=0, provider_metadata=ECHO)
+        if echo and run.prompt:
+            yield StreamEvent("text", run.prompt, part_index=0, provider_metadata=ECHO)
         try:
             for piece in run:
                 yield StreamEvent("text", piece, part_index=1)
@@ -187,6 +203,13 @@ def report(
     }
     if run.logprobs is not None:
         response.response_json["logprobs"] = run.logprobs
+
+
+def earlier_title(conversation: llm.Conversation | llm.AsyncConversation | None) -> str:
+    """The title that a conversation was given last: what follows belongs to the same text."""
+    responses = conversation.responses if conversation else []
+    titles = (getattr(response.prompt.options, "title", None) for response in reversed(responses))
+    return next(filter(None, titles), "")
 
 
 def document(prompt: llm.Prompt) -> tuple[str, bool]:

@@ -11,6 +11,7 @@ import numpy as np
 from .gpt_numpy import GPT
 from .loading import OpenedModel
 from .sampler import log_softmax
+from .titles import Titles
 from .tokenizer import EOT, Tokenizer
 
 
@@ -58,7 +59,8 @@ class Totals:
 def score(opened: OpenedModel, text: str) -> Score:
     """Score a document, which starts after <|endoftext|> and ends in one, as in training.
 
-    A token of a document longer than the context is predicted from at least half a context before it.
+    A token of a document longer than the context is predicted from at least half a context before it, and
+    from the title, if the model knows titles.
     Raises TypeError for a model that was not opened on the CPU.
     """
     model, tokenizer = opened.model, opened.tokenizer
@@ -68,12 +70,15 @@ def score(opened: OpenedModel, text: str) -> Score:
     ids = [*tokenizer.start(model.config.vocab_size), *tokenizer.encode(text)]
     if tokenizer.eot < model.config.vocab_size:
         ids.append(tokenizer.eot)
+    head = Titles(tokenizer, model.config).head(ids).tolist() if model.config.titles else []
     bits = np.empty(len(ids) - 1)
     done = 0  # predictions made; number i is of ids[i + 1]
     while done < len(bits):
         begin = max(0, done - block_size // 2)
-        end = min(len(bits), begin + block_size)
-        logprobs = log_softmax(model.all_logits(ids[begin:end], cache, 0, done - begin))  # (T, V)
+        title = head if begin >= len(head) else []
+        end = min(len(bits), begin + block_size - len(title))
+        window = [*title, *ids[begin:end]]
+        logprobs = log_softmax(model.all_logits(window, cache, 0, len(title) + done - begin))  # (T, V)
         bits[done:end] = -logprobs[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
         done = end
     return Score(ids[1:], bits, sum(len(tokenizer.token_bytes(token)) for token in ids[1:]))

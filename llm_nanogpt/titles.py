@@ -48,6 +48,12 @@ class Titles:
         return first[: at + 1] if blank[at] and not in_next.any() else first[:0]
 
 
+def with_title(title: str, text: str) -> str:
+    """The document of that title, on one line, and `text`; only `text` where the title is empty."""
+    title = " ".join(title.split())
+    return f"{title}\n\n{text}" if title else text
+
+
 def split_title(text: str) -> tuple[str, str]:
     """The title and the rest of a text whose first line is followed by a blank line; else "" and the text."""
     title, blank, rest = text.partition("\n\n")

@@ -446,3 +446,107 @@ def test_numpy_and_torch_write_the_same_with_words(make_model, bpe, temperature)
         for model in (load_model(checkpoint)[0], TorchModel(module))
     ]
     assert texts[0] == texts[1] != ""
+
+
+@pytest.fixture(scope="module")
+def titled_char():
+    return train_char(["Bees\n\nThey fly and sting, and make honey. "])
+
+
+def titled_model(tokenizer, **changes):
+    config = tiny_config(vocab_size=tokenizer.n_vocab, titles=True, **({"block_size": 64} | changes))
+    return build(config, random_tensors(config))
+
+
+@pytest.mark.parametrize("guidance", [1, 2])
+def test_a_full_context_keeps_the_title(titled_char, guidance):
+    char, model = titled_char, titled_model(titled_char)
+    given = {"max_tokens": 200, "guidance": guidance}
+    caches: dict[int, list[int]] = {}
+    fed: list[list[int]] = []
+    logits = model.logits
+
+    def record(ids, cache, past=0):
+        caches[id(cache)] = [*caches.get(id(cache), [])[:past], *ids]
+        fed.append(caches[id(cache)])
+        return logits(ids, cache, past) - 1e3 * (np.arange(char.n_vocab) == char.eot)  # the text goes on
+
+    model.logits = record
+    run = generate(model, char, "They", title="Bees", sampler=Sampler(seed=1), **given)
+    text = "".join(run)
+    assert run.finish_reason == "length" and not text.startswith("Bees")
+    head = [char.eot, *char.encode("Bees\n\n")]
+    with_title = [ids for ids in fed if ids[0] == char.eot]
+    assert len(with_title) == (len(fed) if guidance == 1 else len(fed) / 2)
+    assert all(ids[: len(head)] == head for ids in with_title)
+    assert any(len(ids) == model.config.block_size for ids in with_title)
+    assert all(ids[0] == char.encode("\n")[0] for ids in fed if ids[0] != char.eot)
+
+
+def test_a_title_can_be_given_in_two_ways(titled_char):
+    model = titled_model(titled_char)
+
+    def write(prompt, **settings):
+        return "".join(
+            generate(model, titled_char, prompt, sampler=Sampler(seed=3), max_tokens=40, **settings)
+        )
+
+    assert write("Bees\n\n") == write("", title=" Bees ") == write("", title="Bees", guidance=2)
+    assert write("Bees\n\nThey") == write("They", title="Bees")
+    assert write("They", title="Bees") != write("They", title="Bees", guidance=1)
+    # Where the table has no titles, a line before a blank line is none.
+    untitled = build(tiny_config(vocab_size=titled_char.n_vocab), random_tensors(model.config))
+    texts = [
+        "".join(generate(untitled, titled_char, "Bees\n\nThey", sampler=Sampler(seed=3), guidance=g))
+        for g in (1, 2)
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_guidance_is_the_difference_that_a_title_makes(titled_char):
+    char, model = titled_char, titled_model(titled_char)
+    run = generate(
+        model, char, "They", title="Bees", logprobs=0, sampler=Sampler(temperature=0), max_tokens=3
+    )
+    text = "".join(run)
+    head, body = char.encode("Bees\n"), char.encode("\nThey")
+    for i in range(3):
+        ids = [*body, *char.encode(text[:i])]
+        known, unknown = (model.logits(before + ids, model.new_cache()) for before in ([char.eot, *head], []))
+        expected = log_softmax(unknown + 2 * (known - unknown))
+        assert run.logprobs[i]["logprob"] == pytest.approx(expected.max(), abs=1e-3)
+
+
+def test_a_prompt_beyond_the_context_keeps_its_title(titled_char):
+    char, model = titled_char, titled_model(titled_char)
+    prompt = "They fly and sting. " * 9
+    run = generate(model, char, prompt, title="Bees", max_tokens=10, sampler=Sampler(seed=1))
+    assert "".join(run)
+    assert run.prompt_tokens - run.dropped_tokens + 1 + 10 == model.config.block_size
+
+
+def test_guidance_must_be_a_number_in_range(titled_char):
+    with pytest.raises(InvalidOptions, match="guidance must be from 0 to 100"):
+        generate(titled_model(titled_char), titled_char, guidance=-1)
+
+
+def test_a_score_repeats_the_title_of_a_long_document(titled_char, tmp_path):
+    from types import SimpleNamespace
+
+    from llm_nanogpt.score import score
+
+    char, model = titled_char, titled_model(titled_char)
+    opened = SimpleNamespace(model=model, tokenizer=char)
+    text = "Bees\n\n" + "They fly and sting, and make honey. " * 4
+    bits = score(opened, text).bits
+    ids = [char.eot, *char.encode(text), char.eot]
+    assert len(bits) == len(ids) - 1
+    done, half, k = 64, 32, 7  # predictions of the first window, half a context, the title's ids
+    while done < len(bits):
+        window = ids[:k] + ids[done - half :][: 64 - k]
+        logprobs = log_softmax(model.all_logits(window, model.new_cache()))
+        end = min(len(bits), done - half + 64 - k)
+        for i in range(done, end):
+            expected = -logprobs[k + i - done + half][ids[i + 1]] / np.log(2)
+            assert bits[i] == pytest.approx(expected, rel=1e-4)
+        done = end
