@@ -191,6 +191,7 @@ class Finished:
     best_step: int  # whose weights are kept
     sample: str
     prompt: str  # a few words to begin with, from held-out text
+    title: str = ""  # of a held-out document, where the table has titles
 
 
 Event = Preview | Progress | Prepared | Speed | Step | Busy | Evaluation | Note | Finished

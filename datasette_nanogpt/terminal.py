@@ -289,7 +289,9 @@ def closing_lines(f: Finished) -> list[str]:
             "To train for longer anyway, use --resume with more --minutes."
         )
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
-    lines.append(f"Write with it:  llm -m {f.name} {shlex.quote(f.prompt)}")
+    # Without a prompt llm would wait for one.
+    prompt = ["-o", "title", f.title, ""] if f.title else [f.prompt]
+    lines.append(f"Write with it:  {shlex.join(['llm', '-m', f.name, *prompt])}")
     return lines
 
 

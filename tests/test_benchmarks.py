@@ -145,3 +145,20 @@ def test_a_sample_of_faults(tmp_path):
 def test_every_fault(tmp_path):
     rows, failed = run_faults(tmp_path)
     assert failed == [] and sum(row["tried"] for row in rows) > 300
+
+
+def test_steering(tmp_path, home, bpe):
+    from conftest import TEXTS, write_model
+
+    from datasette_nanogpt.data.token_files import write_tokens
+
+    folder = write_model(home / "nanogpt-x", bpe, titles=True, block_size=128)
+    (folder / "training").mkdir()
+    documents = [f"Row {i} jumps\n\n{text}" for i, text in enumerate(TEXTS[:9])]
+    for split in ("train", "val"):
+        list(write_tokens(documents, bpe, folder / "training" / f"{split}.bin"))
+    command = [sys.executable, BENCHMARKS / "steering.py", folder, "--texts", "2", "--tokens", "9"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    names = [line.split("|")[1].strip() for line in told.splitlines() if line.count("|") == 12]
+    assert names == ["guidance", "---", "the rows", "1", "2"]
+    assert "| the beginning | 9 |" in told

@@ -255,6 +255,14 @@ def test_sample_refuses_wrong_options(trained, arguments, reason):
     assert reason in refused("sample", "nanogpt-blog", *arguments)
 
 
+def test_sample_with_a_title(trained):
+    trained()
+    given = ("-n", 2, "-o", "seed", 1, "-o", "max_tokens", 5)
+    titled = nanogpt("sample", "nanogpt-blog", "Row", "--title", "Foxes", *given).stdout
+    assert titled == nanogpt("sample", "nanogpt-blog", "Row", "-o", "title", "Foxes", *given).stdout
+    assert titled == nanogpt("sample", "nanogpt-blog", "Foxes\n\nRow", *given).stdout
+
+
 def test_sample_takes_one_prompt(trained, tmp_path):
     trained()
     (tmp_path / "prompt").write_text("Row 12")

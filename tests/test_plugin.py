@@ -408,3 +408,19 @@ def test_ctrl_c_leaves_no_traceback(make_model, kind):
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
     assert b"Traceback" not in errors
+
+
+def test_a_title_is_before_the_prompt_and_stays_in_a_conversation(make_model):
+    make_model(titles=True, block_size=64)
+    model = llm.get_model("nanogpt-tiny")
+    given = {"max_tokens": 9, "seed": 4}
+    first = model.prompt("jumps", title="Row 1", echo=True, **given)
+    assert first.text().startswith("Row 1\n\njumps")
+    assert ask("Row 1\n\njumps", **given).text() == first.text().removeprefix("Row 1\n\njumps")
+    without = ask("jumps", title="Row 1", guidance=1, **given).text()
+    assert without != ask("jumps", title="Row 1", **given).text()
+    assert first.response_json["options"]["title"] == "Row 1"
+    conversation = model.conversation()
+    text = conversation.prompt("jumps", title="Row 1", **given).text()
+    more = conversation.prompt("", max_tokens=9, seed=5)
+    assert more.text() == ask("jumps" + text, title="Row 1", max_tokens=9, seed=5).text()

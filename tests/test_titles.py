@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from datasette_nanogpt.data.dataloader import IGNORED, DataLoader, Windows
 from datasette_nanogpt.training.evaluate import estimate_loss
+from datasette_nanogpt.training.prompt import title_from
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import build
 from llm_nanogpt.titles import Titles, split_title
@@ -155,3 +156,11 @@ def test_config_json_says_that_windows_had_titles(config):
 )
 def test_a_first_line_before_a_blank_line_is_a_title(text, expected):
     assert split_title(text) == expected
+
+
+def test_a_run_ends_with_a_held_out_title(char, config, stream):
+    titles = Titles(char, config)
+    assert title_from(stream, titles) == "Bees"
+    assert title_from(stream[len(DOCUMENTS[0]) + 1 :], titles) == "Ants"
+    only_lines = np.concatenate([[char.eot], char.encode_documents(DOCUMENTS[1:3])])
+    assert title_from(only_lines, titles) == ""

@@ -519,6 +519,18 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     assert response.status_code == 429
 
 
+async def test_a_title_is_asked_for_where_rows_have_one(datasette, make_model, home, database):
+    train(database)
+    page = await datasette.client.get("/-/nanogpt/models/nanogpt-blog?title=Foxes", actor=ROOT)
+    assert 'name="title" value="Foxes"' in page.text
+    assert "llm -m nanogpt-blog &#39;&#39; -o title Foxes" in page.text
+    given = {"prompt": "Row", "seed": 7, "max_tokens": 20}
+    with_title = await lines_of(datasette, title="Foxes", **given)
+    text = "".join(line.get("text", "") for line in with_title)
+    assert text == llm.get_model("nanogpt-blog").prompt("Row", title="Foxes", seed=7, max_tokens=20).text()
+    assert "-o title Foxes" in with_title[-1]["llm"] and "title='Foxes'" in with_title[-1]["python"]
+
+
 def test_a_prompt_like_an_option_is_one_in_a_terminal_too(make_model, home):
     make_model("nanogpt-x")
     prompt, settings = "- item", dict.fromkeys(play.SAMPLER_SETTINGS)

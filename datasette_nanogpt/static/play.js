@@ -36,13 +36,14 @@ function continueFrom(text) {
 // Adds an empty text with its buttons. Returns what is filled in later: `body` is what the model writes.
 function addText(number, seed, values) {
   const body = element("span", ""), paragraph = element("p", "", { className: "text" });
-  paragraph.append(element("strong", values.prompt), body);
+  const title = values.title ? `${values.title}\n\n` : "";
+  paragraph.append(element("strong", title + values.prompt), body);
   const facts = element("p", `Seed ${seed}`, { className: "hint" });
   const whole = () => values.prompt + body.textContent;
   const query = new URLSearchParams({ ...values, seed, samples: 1 });
   const buttons = element("p", "");
   buttons.append(
-    button("Copy", `Copy text ${number + 1}`, () => copy(whole(), paragraph)), " ",
+    button("Copy", `Copy text ${number + 1}`, () => copy(title + whole(), paragraph)), " ",
     button("Continue", `Continue text ${number + 1}`, () => continueFrom(whole())), " ",
     element("a", "Link to this text", { href: `?${query}` }),
   );

@@ -1,15 +1,21 @@
-"""A prompt to try a new model with."""
+"""A prompt, or a title, to try a new model with."""
 
 from __future__ import annotations
+
+from itertools import islice
 
 import numpy as np
 import regex
 
+from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.words import SPACELESS, WORD
 
+from ..data.token_files import document_ends
+
 TOKENS = 200  # at most, in which a document's first words are
 WORDS, CHARACTERS = 2, 40  # of a prompt
+DOCUMENTS, TITLE_CHARACTERS = 20, 60  # in which a title is looked for, and of one that is typed
 CLAUSE = 20  # characters of a script without spaces that are a prompt up to the next space or mark,
 CUT = 8  # and to which a longer clause is cut
 
@@ -29,6 +35,15 @@ def prompt_from(tokens: np.ndarray, tokenizer: Tokenizer) -> str:
     ends = np.flatnonzero(start == tokenizer.eot)
     text = tokenizer.decode(start[: ends[0]] if len(ends) else start)
     return first_words(text.rstrip("\N{REPLACEMENT CHARACTER}")) or "The"
+
+
+def title_from(tokens: np.ndarray, titles: Titles) -> str:
+    """The first title among those of held-out documents that is short enough to be typed; "" without one."""
+    for begin in islice(document_ends(tokens), DOCUMENTS):
+        title = titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest])).strip()
+        if title and len(title) <= TITLE_CHARACTERS:
+            return title
+    return ""
 
 
 def first_words(text: str) -> str:

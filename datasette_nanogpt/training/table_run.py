@@ -38,7 +38,7 @@ from .evaluate import sample_writer
 from .lr_schedule import Stop
 from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
-from .prompt import prompt_from
+from .prompt import prompt_from, title_from
 from .recipe import resolve
 from .resume import reopen
 from .run_log import log_event
@@ -230,7 +230,7 @@ class TableRun:
         status = "stopped" if self.stop.requests and not self.is_over(training) else "finished"
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
-        score = folder.meta["score"]
+        score, tokens = folder.meta["score"], training.tokens
         return Finished(
             status=status,
             name=folder.final.name,
@@ -246,7 +246,8 @@ class TableRun:
             models=training.settings.generation + 1,
             best_step=score["step"],
             sample=self.sample,
-            prompt=prompt_from(training.tokens.val, folder.tokenizer),
+            prompt=prompt_from(tokens.val, folder.tokenizer),
+            title=title_from(tokens.val, tokens.titles) if tokens.titles else "",
         )
 
 

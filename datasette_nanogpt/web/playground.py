@@ -64,15 +64,16 @@ SETTINGS = {
     "samples": Setting("Texts", int, 1, 1, 5),
     "seed": Setting("Seed", int, None, 0, 2**53 - 1),  # JavaScript's greatest whole number
 }
+TEXTS = ("title", "prompt")
 SAMPLER_SETTINGS = ("temperature", "top_k", "top_p", "min_p", "dry_multiplier", "real_words")
 OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
 
 
 def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
-    """The settings that a form or an address asks for, with a `prompt`. Raises InvalidOptions with everything
-    that is wrong."""
+    """The settings that a form or an address asks for, with a `title` and a `prompt`. Raises InvalidOptions
+    with everything that is wrong."""
     problems: list[Problem] = []
-    settings: dict[str, Any] = {"prompt": str(form.get("prompt") or "")}
+    settings: dict[str, Any] = {name: str(form.get(name) or "") for name in TEXTS}
     for field, setting in SETTINGS.items():
         text = form.get(field)
         limited = field == "max_tokens"
@@ -107,6 +108,7 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
             opened.tokenizer,
             settings["prompt"],
             max_tokens=settings["max_tokens"],
+            title=settings["title"],
             sampler=sampler,
         )
         with closing(run):
@@ -187,7 +189,8 @@ def memorized_as_json(memorized: Memorized, datasette: Datasette, database: str)
 
 def llm_line(name: str, settings: Mapping[str, Any]) -> str:
     """What to type in a terminal for the same text."""
-    options = []
+    title = settings.get("title")
+    options = ["-o", "title", title] if title else []
     for option in OPTIONS:
         if settings[option] is not None:
             options += ["-o", option, str(settings[option])]
@@ -199,7 +202,10 @@ def llm_line(name: str, settings: Mapping[str, Any]) -> str:
 
 def python_lines(name: str, settings: Mapping[str, Any]) -> str:
     """The same in Python."""
-    arguments = "".join(f", {key}={settings[key]!r}" for key in OPTIONS if settings[key] is not None)
+    title = settings.get("title")
+    given = {"title": title} if title else {}
+    given |= {key: settings[key] for key in OPTIONS if settings[key] is not None}
+    arguments = "".join(f", {key}={value!r}" for key, value in given.items())
     return (
         f"import llm\n\nmodel = llm.get_model({json.dumps(name)})\n"
         f"print(model.prompt({settings['prompt']!r}{arguments}).text())"

@@ -52,6 +52,7 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
     context = {
         "model": model,
         "fields": settings,
+        "has_titles": checkpoint.config.titles,
         "settings": playground.SETTINGS,
         "error": error,
         "may_write": may_write,
