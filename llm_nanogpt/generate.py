@@ -10,13 +10,13 @@ import codecs
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from .config import GPTConfig
 from .errors import InvalidOptions, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
+from .language_model import LanguageModel
 from .repetition import Repetition
 from .sampler import Sampler, log_softmax
 from .titles import Titles, split_title, with_title
@@ -27,21 +27,6 @@ from .words import Speller, last_word
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
 # Characters of the prompt's last word: each may cost a short pass, when the word's ids are chosen again.
 LONGEST_LAST_WORD = 40
-
-
-class LanguageModel(Protocol):
-    """What `generate` asks of a model; `gpt_numpy.GPT` and `gpt_torch.TorchModel` are two."""
-
-    config: GPTConfig
-
-    @property
-    def device(self) -> str: ...
-
-    def new_cache(self) -> Any:
-        """An empty key-value cache, of whatever kind this model's `logits` takes."""
-
-    def logits(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
-        """(V,) logits of the token after `ids`, which stand at positions `past` and up."""
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,7 @@ class GPT2(GPT):
 
 
 class TorchModel:
-    """A torch module as a `generate.LanguageModel`. Call `module.eval()` first, or dropout stays on."""
+    """A torch module as a `LanguageModel`. Call `module.eval()` first, or dropout stays on."""
 
     def __init__(self, module: GPT) -> None:
         self.module = module

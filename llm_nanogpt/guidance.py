@@ -6,12 +6,11 @@ What a title makes more likely than the same text without it is made more likely
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .generate import LanguageModel
+from .language_model import LanguageModel
 
 # Measured: LOG.md, "A title that steers".
 GUIDANCE, MAX_GUIDANCE = 2.0, 100.0

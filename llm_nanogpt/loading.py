@@ -11,7 +11,7 @@ from pathlib import Path
 from . import gpt_numpy
 from .checkpoint import Checkpoint, read_checkpoint, read_weights
 from .errors import NanogptError
-from .generate import LanguageModel
+from .language_model import LanguageModel
 from .tokenizer import Tokenizer
 
 # Parameters. Below this, numpy writes a page (500 tokens) before torch is imported and a GPU is awake: 3 s of
