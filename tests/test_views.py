@@ -16,6 +16,7 @@ from conftest import TEXTS
 from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
+from datasette.utils import StartupError
 
 from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
 from datasette_nanogpt.registry import queue
@@ -652,3 +653,71 @@ def test_a_long_run_is_thinned_but_keeps_its_scores(home):
         rows = metrics_after(db, run, 0, 500)
     assert sum(row[4] is not None for row in rows) == 50 and 500 <= len(rows) <= 560
     assert rows[-1][1] == 4999 and "<polyline" in svg(rows, [])
+
+
+# ---- What is posted, and what is configured
+
+BODIES = [
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b"{",
+    b"",
+    b"null",
+    b'"text"',
+    b"\xff\xfe",
+    b'{"minutes": [1]}',
+    b'{"prompt": {"a": 1}}',
+    b'{"name": "\\ud800"}',
+    b'{"minutes": ' + b"9" * 5000 + b"}",
+]
+PATHS = ("/blog/entry/-/nanogpt", "/blog/entry/-/nanogpt/rows", "/-/nanogpt/models/nanogpt-blog")
+PATHS += tuple(f"/-/nanogpt/runs/1/{change}" for change in ("stop", "stop-now", "resume", "delete"))
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_body_that_cannot_be_read_is_refused(datasette, home, database, path):
+    train(database)
+    for body in BODIES:
+        headers = {"content-type": "application/json"}
+        response = await datasette.client.post(path, content=body, headers=headers, actor=ROOT)
+        assert response.status_code == 400 and response.json()["error"], (body[:20], response.text)
+    response = await datasette.client.post(path, content=b"minutes=\xff", actor=ROOT)
+    assert response.status_code == 400 and "UTF-8" in response.text
+    (run,) = find_runs(home)
+    assert run["stop_requested"] == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '{"n_layer": 1e999}',
+        '{"seed": NaN}',
+        '{"minutes": -1e999}',
+        '{"where": "a\\u0000b"}',
+        '{"n_embd": 1e308}',
+    ]
+    + ['{"learning_rate": NaN}', '{"name": "a\\u0000b"}', '{"body": "\\u0000"}', '{"minutes": true}'],
+)
+async def test_a_number_that_is_none_is_refused(datasette, home, fields):
+    headers = {"content-type": "application/json"}
+    response = await datasette.client.post(path_of("entry"), content=fields, headers=headers, actor=ROOT)
+    assert response.status_code == 400 and response.json()["error"], response.text
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_minuts": 5}, "there is no option 'max_minuts': did you mean max_minutes?"),
+        ({"colour": "red"}, "There are max_minutes, max_parameters"),
+        ({"max_queued": "many", "max_token": 1}, "max_queued must be a number from 0, not 'many'"),
+        ({"max_tokens": 1.5}, "max_tokens must be a number from 0"),
+        ({"max_minutes": True}, "max_minutes must be a number from 0"),
+        (["max_tokens"], "must have options, not"),
+    ],
+)
+async def test_an_option_that_there_is_not_is_told_at_start_up(database, options, message):
+    datasette = Datasette([str(database)], config={"plugins": {"datasette-nanogpt": options}})
+    with pytest.raises(StartupError, match=re.escape(message)):
+        await datasette.invoke_startup()
+    datasette.close()

@@ -18,18 +18,19 @@ View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 
 def page(view: View) -> View:
-    """A view whose NotFound is answered here. If it were raised further, it would cost Datasette a second
-    where rich is installed, for a traceback with all local variables."""
+    """A view whose NotFound and MalformedBodyError are answered here. If they were raised further, it would
+    cost Datasette a second where rich is installed, for a traceback with all local variables."""
 
     @functools.wraps(view)
     async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
         try:
             return await view(datasette, request)
-        except NotFound as ex:
+        except (NotFound, MalformedBodyError) as ex:
+            status, title = (404, "Not found") if isinstance(ex, NotFound) else (400, "Bad request")
             if wants_json(request) or sent_json(request):
-                return Response.error(str(ex), 404)
-            context = {"title": "Not found", "error": str(ex), "ok": False, "status": 404}
-            return await render(datasette, request, "error.html", context, 404)
+                return Response.error(str(ex), status)
+            context = {"title": title, "error": str(ex), "ok": False, "status": status}
+            return await render(datasette, request, "error.html", context, status)
 
     return answered
 
@@ -44,17 +45,29 @@ def sent_json(request: Request) -> bool:
     return (request.headers.get("content-type") or "").startswith("application/json")
 
 
-async def posted(request: Request) -> dict[str, Any]:
-    """The fields of a form, or of a JSON object. Raises NanogptError where the body is other JSON."""
-    if not sent_json(request):
-        return await request.post_vars()
+class MalformedBodyError(NanogptError):
+    """What was posted cannot be read."""
+
+
+async def posted(request: Request) -> dict[str, str | float | None]:
+    """The fields of a form, or of a JSON object. Raises MalformedBodyError where the body is neither, or a
+    field holds something other than text or a number."""
+    kind = "a JSON object" if sent_json(request) else "a form in UTF-8"
     try:
-        body = await request.json()
-    except ValueError:
+        body = await (request.json() if sent_json(request) else request.post_vars())
+    except (ValueError, RecursionError):  # not JSON or not UTF-8, or brackets in brackets without end
         body = None
     if not isinstance(body, dict):
-        raise NanogptError("The body must be a JSON object")
+        raise MalformedBodyError(f"The body must be {kind}")
+    for key, value in body.items():
+        if not isinstance(value, str | int | float | None) or not _is_unicode(f"{key}{value}"):
+            raise MalformedBodyError(f"The field {key!a} must be text or a number")
     return body
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether there are no halves of a character in a text, as JSON can have them."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 async def render(

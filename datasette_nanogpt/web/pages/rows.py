@@ -24,7 +24,7 @@ from ...data.corpus import location
 from ...registry import row_scores
 from ..menus import rows_url
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
-from ..responses import changed, json_error, page, posted, render, sent_json, wants_json
+from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..score_rows import check_has_keys
 from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
@@ -39,11 +39,8 @@ async def rows_page(datasette: Datasette, request: Request) -> Response:
     """GET: the rows, sorted. POST: queue the run that scores them."""
     db, table = await table_of_request(datasette, request)
     models = await models_of_table(datasette, request.actor, db.name, table)
-    try:
-        form = await posted(request) if request.method == "POST" else {}
-    except NanogptError as ex:
-        return json_error(str(ex))
-    name = request.args.get("model") or form.get("model")
+    form = await posted(request) if request.method == "POST" else {}
+    name = request.args.get("model") or str(form.get("model") or "")
     checkpoint = await _chosen_model(state_of(datasette).home, db, table, models, name)
     origin = origin_of_model(datasette, checkpoint.meta) if checkpoint else None
     may_score = await may(datasette, request.actor, "nanogpt-generate", origin)

@@ -161,10 +161,11 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
     run_id, state, change = int(request.url_vars["run"]), state_of(datasette), request.url_vars["change"]
     found = await asyncio.to_thread(find_run, state.home, run_id)
     run, _ = await require_run(datasette, request, found, change=True)
+    form = await posted(request)
     path = f"/-/nanogpt/runs/{run_id}" + (f"?{request.query_string}" if request.query_string else "")
     try:
         if change == "resume":
-            again = await _resume(datasette, request, run)
+            again = await _resume(datasette, request, run, str(form.get("minutes") or ""))
             return changed(datasette, request, f"/-/nanogpt/runs/{again}", {"run": again})
         if change == "delete":
             await asyncio.to_thread(delete_run, state.home, run_id)
@@ -181,9 +182,8 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
     return changed(datasette, request, path, {"run": run_id})
 
 
-async def _resume(datasette: Datasette, request: Request, run: dict[str, Any]) -> int:
+async def _resume(datasette: Datasette, request: Request, run: dict[str, Any], minutes: str) -> int:
     """Queue the run that goes on with this one; its id."""
     state = state_of(datasette)
-    minutes = str((await posted(request)).get("minutes") or "")
     settings = await asyncio.to_thread(settings_to_resume, state.home, run, minutes, state.limits.max_minutes)
     return await enqueue(datasette, request.actor, settings)
