@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import llm
+from llm.models import ModelWithAliases
+from llm.plugins import pm
 
 from .errors import InvalidOptions, NanogptError, Problem
 from .home import model_names, nanogpt_home
@@ -52,7 +56,7 @@ def check_free(name: str) -> None:
     That is where llm knows it as another plugin's model, which ours would hide, or as an alias of one of
     ours, which would hide it.
     """
-    for known in llm.get_models_with_aliases():
+    for known in _models_of_llm():
         ours, model_id = isinstance(known.model, NanoGPT), known.model.model_id
         if ours and name in known.aliases:
             way_out = f"choose another name, or type `llm aliases remove {name}`"
@@ -61,3 +65,19 @@ def check_free(name: str) -> None:
         if not ours and name in (model_id, *known.aliases):
             message = f"llm has a model {name!r} already: choose another name"
             raise InvalidOptions([Problem("name", "taken", message)])
+
+
+def _models_of_llm() -> list[ModelWithAliases]:
+    """What llm knows. A plugin of another package that does not load is left out: llm itself would end with
+    the plugin's error, and no training needs that plugin."""
+    for plugin in entry_points(group="llm"):
+        try:
+            plugin.load()
+        except (Exception, SystemExit) as ex:
+            logging.getLogger(__name__).warning("llm's plugin %s does not load: %r", plugin.name, ex)
+            pm.set_blocked(plugin.name)
+    try:
+        return llm.get_models_with_aliases()
+    except (Exception, SystemExit) as ex:
+        logging.getLogger(__name__).warning("llm cannot list its models: %r", ex)
+        return []

@@ -6,6 +6,7 @@ a plain SQLite file in WAL mode, so `datasette ~/.../nanogpt.db` opens it as wel
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -43,7 +44,9 @@ def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
     if not create and not file.exists():
         raise NanogptError(f"Nothing has been trained in {home} yet")
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What is in it may be private. SQLite gives the files that it writes beside this one the same mode.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
         # A generator of training events may be advanced by one thread after another.
         db = sqlite3.connect(file, timeout=BUSY_SECONDS, check_same_thread=False)
         try:

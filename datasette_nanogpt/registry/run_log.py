@@ -6,18 +6,26 @@ A server's child writes it from its first line on, and what the child prints to 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 log = logging.getLogger("datasette_nanogpt")
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
+def open_run_log(file: Path) -> BinaryIO:
+    """A log to write at the end of, for its owner alone to read. Raises OSError if it cannot be written."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open(file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+
 @contextmanager
 def logging_to_file(file: Path) -> Iterator[None]:
     """Add what this package logs to the end of a file, too. Raises OSError if that cannot be written."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    open_run_log(file).close()
     handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter(FORMAT))
     level = log.level

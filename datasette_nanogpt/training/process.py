@@ -23,6 +23,8 @@ def set_up_process() -> None:
     keep_freed_memory()
     # Datasette turns these on, and Ctrl+C in a long query would print one: it comes in a callback.
     sqlite3.enable_callback_tracebacks(False)
+    # A model can repeat its rows, and what it was made from lies beside it: all of that is its owner's alone.
+    os.umask(0o077)
 
 
 def keep_freed_memory() -> None:

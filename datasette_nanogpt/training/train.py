@@ -60,7 +60,7 @@ def _train_table(
     if corpus:
         yield preview(corpus)
     home, name = nanogpt_home(), options.model_name
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold(home / name):
         source = corpus.describe() if corpus else meta["source"]
         given = options.given()
