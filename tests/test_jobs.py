@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from datasette.plugins import pm
 from datasette_nanogpt.events import Position, TrainState
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
+from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.training.train_state import write_state
@@ -350,3 +353,119 @@ def test_many_may_open_a_new_registry_at_once(home):
     with ThreadPoolExecutor(12) as pool:
         for db in pool.map(lambda _: open_registry(home, create=True), range(12)):
             assert "note" in [column["name"] for column in db.execute("pragma table_info(runs)")]
+
+
+# ---- What a child is given, and what it leaves
+
+
+async def test_all_that_a_run_writes_is_its_owners_alone(home, enqueue, worker):
+    kept = os.umask(0o022)
+    try:
+        run = enqueue()
+        worker()
+        assert (await until(home, run, *OVER))["status"] == "finished"
+    finally:
+        os.umask(kept)
+    readable = [p for p in (home, *home.rglob("*")) if p.stat().st_mode & 0o077]
+    assert not readable and (home / "nanogpt.db").exists() and run_log_file(home, run).exists()
+
+
+async def test_a_plugin_of_llm_that_does_not_load_fails_no_run(home, enqueue, worker, tmp_path, monkeypatch):
+    folder = tmp_path / "broken"
+    (folder / "llm_broken-1.dist-info").mkdir(parents=True)
+    (folder / "llm_broken-1.dist-info" / "METADATA").write_text("Name: llm-broken\nVersion: 1\n")
+    entry = "[llm]\nbroken = llm_broken\n"
+    (folder / "llm_broken-1.dist-info" / "entry_points.txt").write_text(entry)
+    (folder / "llm_broken.py").write_text("import a_module_that_nobody_has\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    run = enqueue()
+    worker()
+    row = await until(home, run, *OVER)
+    assert (row["status"], row["error"]) == ("finished", None)
+    assert "llm's plugin broken does not load" in run_log_file(home, run).read_text()
+
+
+async def test_no_folder_of_data_is_searched_for_modules(home, enqueue, worker, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    evil = "from pathlib import Path\nPath(__file__).with_name('was run').touch()\nraise SystemExit(1)\n"
+    run = enqueue()
+    for folder in (home, data):
+        for module in ("click.py", "torch.py", "llm.py"):
+            (folder / module).write_text(evil)
+    monkeypatch.chdir(data)
+    old = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*old, ""]))  # "" is the folder that a process stands in
+    worker()
+    row = await until(home, run, *OVER)
+    assert (row["status"], row["error"]) == ("finished", None)
+    assert not [*home.rglob("was run"), *data.rglob("was run")]
+
+
+# ---- Runs that do not end by themselves
+
+STUCK = "import signal\nfrom datasette import hookimpl\n\n@hookimpl\ndef nanogpt_document(row):\n"
+STUCK += "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True:\n        pass\n"
+ENDLESS_SQL = (
+    "id in (with recursive c(x) as (select 1 union all select x + 1 from c) select x from c where x < 0)"
+)
+
+
+@pytest.mark.parametrize("stuck_in", ["sql", "python"])
+async def test_stop_now_ends_a_run_that_is_stuck(home, enqueue, worker, tmp_path, monkeypatch, stuck_in):
+    monkeypatch.setattr(worker_module, "ASK_SECONDS", 1.0)
+    monkeypatch.setattr(worker_module, "TERM_SECONDS", 1.0)
+    (tmp_path / "stuck.py").write_text(STUCK)
+    run, after = enqueue("a", **({"where": ENDLESS_SQL} if stuck_in == "sql" else {})), enqueue("b", n_head=0)
+    first = worker()
+    if stuck_in == "python":
+        first.options = ["--plugins-dir", str(tmp_path)]
+    while not first.child:
+        await asyncio.sleep(0.05)
+    pid = first.child.pid
+    await asyncio.sleep(15)  # by now it is stuck
+    assert find_run(home, run)["status"] == "preparing"
+    first.options = []
+    queue.ask_to_stop(home, run, 2)
+    row = await until(home, run, *OVER)
+    assert row["status"] == "stopped" and "its process was ended" in row["error"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert (await until(home, after, *OVER))["status"] == "failed"
+
+
+async def test_a_run_stops_when_its_server_is_killed(home, enqueue):
+    run = enqueue(**ENDLESS)
+    code = "import asyncio\nfrom pathlib import Path\nfrom datasette_nanogpt.web.worker import Worker\n"
+    code += f"asyncio.run(Worker(Path({str(home)!r})).work(None))\n"
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    await until_trained(home, run)
+    pid = find_run(home, run)["pid"]
+    server.kill()
+    await server.wait()
+    async with asyncio.timeout(child.ORPHAN_SECONDS + 60):
+        while process_id(pid):
+            await asyncio.sleep(0.05)
+    row = find_run(home, run)
+    assert (row["status"], row["error"]) == ("interrupted", "The server stopped during this run.")
+    assert minutes_to_offer(home, row, 60)
+
+
+@pytest.mark.parametrize("shift", [-3600, 0, 3600])
+def test_no_clock_keeps_a_dead_run_alive_or_kills_one_that_lives(home, enqueue, monkeypatch, shift):
+    dead, reused, unknown, alive = (enqueue(name) for name in ("dead", "reused", "unknown", "alive"))
+    gone = subprocess.Popen(["sleep", "60"])
+    of_gone = process_id(gone.pid)
+    gone.kill()
+    here = process_id()
+    while is_alive(of_gone):  # nobody has waited for it yet, but that does not count
+        time.sleep(0.01)
+    gone.wait()
+    with registry(home) as db:
+        db.execute("update runs set status = 'running', heartbeat = ?", [time.time() - shift])
+        for run, process in ((dead, of_gone), (reused, f"{here}0"), (alive, here)):
+            db.execute("update runs set process = ? where id = ?", [process, run])
+    mark_dead_runs(home)
+    found = {row["id"]: row["status"] for row in find_runs(home)}
+    expected = {dead: "interrupted", reused: "interrupted", alive: "running"}
+    assert found == expected | {unknown: "interrupted" if shift else "running"}

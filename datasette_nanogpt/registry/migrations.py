@@ -110,3 +110,8 @@ def m006_models(db: Database) -> None:
 @migrations()
 def m007_log(db: Database) -> None:
     db.table("runs").add_column("log", str)  # the run's log file, relative to the folder of nanogpt.db
+
+
+@migrations()
+def m008_process(db: Database) -> None:
+    db.table("runs").add_column("process", str)  # registry/process_id.py: who is at work on it

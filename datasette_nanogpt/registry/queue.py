@@ -90,16 +90,22 @@ def claim(home: Path) -> int | None:
                 "started": utc_now(),
                 "heartbeat": time.time(),
                 "pid": None,
+                "process": None,
                 "log": str(run_log_file(home, run).relative_to(home)),
             }
             update_run(db, run, claimed)
         return run
 
 
-def beat(home: Path, run: int) -> None:
-    """Give a sign of life for a run whose process cannot do so yet."""
+def beat(home: Path, run: int, process: str | None) -> int:
+    """Give a sign of life for a run whose process may not be able to. What was asked of it: 0, 1 or 2.
+
+    `process` is the `process_id` of that process.
+    """
     with registry(home) as db:
-        update_run(db, run, {"heartbeat": time.time()})
+        update_run(db, run, {"heartbeat": time.time(), "process": process})
+        asked = db.execute("select stop_requested from runs where id = ?", [run]).fetchone()
+    return int(asked["stop_requested"]) if asked else 2  # its record was deleted: nobody waits for it
 
 
 def ask_to_stop(home: Path, run: int, request: int) -> None:
@@ -112,7 +118,7 @@ def ask_to_stop(home: Path, run: int, request: int) -> None:
         )
 
 
-def interrupt(home: Path, run: int, why: str) -> None:
+def interrupt(home: Path, run: int) -> None:
     """Record that a claimed run was cut short by its server, not stopped by a person.
 
     One that had not begun to train goes back to the queue.
@@ -126,5 +132,5 @@ def interrupt(home: Path, run: int, why: str) -> None:
         db.execute(
             "update runs set status = 'interrupted', stop_requested = 0, note = null, error = ?, "
             "ended = ifnull(ended, ?) where id = ? and status in ('stopped', ?, ?)",
-            [why, utc_now(), run, *UNDER_WAY],
+            ["The server stopped during this run.", utc_now(), run, *UNDER_WAY],
         )

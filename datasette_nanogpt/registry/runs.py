@@ -20,12 +20,14 @@ from ..events import Evaluation, Step
 from ..formatting import utc_now
 from .db import insert, open_registry, registry, run_log_file, update_run
 from .pending import delete_rows
+from .process_id import is_alive, process_id
 
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
-SILENT_SECONDS = 15.0  # with no heartbeat for so long, and its model not locked, a run is dead
+# Where a run's process cannot be looked up, one with no heartbeat for so long and no lock is dead.
+SILENT_SECONDS = 15.0
 
 
 # ---- Reading
@@ -74,9 +76,13 @@ def mark_replaced_runs(home: Path, name: str, by: int | None) -> None:
 
 
 def _is_alive(home: Path, run: dict[str, Any]) -> bool:
-    """Whether a process works on this run: there was a heartbeat lately, or its model is locked, which a
-    training does as long as it lives and a scoring never does."""
-    if (run["heartbeat"] or 0.0) >= time.time() - SILENT_SECONDS:
+    """Whether a process works on this run. Where that cannot be looked up, a heartbeat tells, or the lock of
+    its model, which a training holds as long as it lives and a scoring never does."""
+    alive = is_alive(run["process"])
+    if alive is not None:
+        return alive
+    # A heartbeat of the future is none either: the clock was set back since.
+    if abs((run["heartbeat"] or 0.0) - time.time()) <= SILENT_SECONDS:
         return True
     return run["kind"] == "train" and is_training(home / run["name"])
 
@@ -146,6 +152,7 @@ class Run:
             "started": utc_now(),
             "heartbeat": time.time(),
             "pid": os.getpid(),
+            "process": process_id(),
             "settings": json.dumps(settings),
         }
         self.home = home

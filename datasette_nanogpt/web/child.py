@@ -8,9 +8,13 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
+import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +23,7 @@ from llm_nanogpt.errors import NanogptError, click_errors
 from llm_nanogpt.home import nanogpt_home
 
 from ..cli import load_extension_option, plugins_dir_option, stop_on_signals
+from ..registry import queue
 from ..registry.db import run_log_file
 from ..registry.manage import check_not_taken
 from ..registry.run_log import log, logging_to_file
@@ -27,15 +32,17 @@ from ..registry.runs import end_run, find_run
 if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
 
+ORPHAN_SECONDS = 20.0  # to save what was learned, once the server is gone
 NICENESS = 10  # of 19: how far training gives way to the rest of the machine
 
 
 @click.command()
 @click.argument("run", type=int)
 @click.option("--max-parameters", type=int)
+@click.option("--end-with-stdin", is_flag=True, help="Stop when stdin ends: the server that holds it is gone")
 @plugins_dir_option
 @load_extension_option
-def main(run: int, max_parameters: int | None) -> None:
+def main(run: int, max_parameters: int | None, end_with_stdin: bool) -> None:
     """Do what was queued in the browser as RUN."""
     from ..training.lr_schedule import Stop
     from ..training.process import set_up_process
@@ -43,9 +50,43 @@ def main(run: int, max_parameters: int | None) -> None:
     set_up_process()  # before torch is imported
     faulthandler.enable()  # a crash in C leaves its traceback in the log
     give_way()
-    stop = Stop()
-    with click_errors(), logging_to_file(run_log_file(nanogpt_home(), run)), stop_on_signals(stop) as begun:
+    stop, home = Stop(), nanogpt_home()
+    with click_errors(), logging_to_file(run_log_file(home, run)), stop_on_signals(stop) as begun:
+        server = Server(home, run, stop)
+        if end_with_stdin:
+            Thread(target=server.watch, daemon=True).start()
         do_queued(run, stop, begun, max_parameters)
+        if server.interrupted:
+            queue.interrupt(home, run)
+
+
+class Server:
+    """The server that started this process. When it dies the run stops: nobody else could end one that is
+    stuck, and the next server would wait for it."""
+
+    def __init__(self, home: Path, run: int, stop: Stop):
+        self.home, self.run, self.stop = home, run, stop
+        self.interrupted = False  # it has died, and no person had stopped the run before
+
+    def watch(self) -> None:
+        """The server holds the other end of stdin, and writes nothing there: it ends when the server does."""
+        if os.read(sys.stdin.fileno(), 1):
+            return
+        log.warning("The server is gone: stopping, for at most %d s", ORPHAN_SECONDS)
+        ask = Thread(target=self._ask_to_stop, daemon=True)
+        ask.start()
+        ask.join(1)  # second: somebody may have locked the registry
+        self.stop.requests = 2
+        time.sleep(ORPHAN_SECONDS)
+        log.error("The run does not stop: ending its process")
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # and what it has started
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _ask_to_stop(self) -> None:
+        run = find_run(self.home, self.run)
+        self.interrupted = bool(run and not run["stop_requested"])
+        queue.ask_to_stop(self.home, self.run, 2)
 
 
 def do_queued(run: int, stop: Stop, begun: Callable[[], None], max_parameters: int | None = None) -> None:

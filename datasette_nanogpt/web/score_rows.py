@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import insert, registry, update_run
+from ..registry.process_id import process_id
 from ..registry.row_scores import delete_earlier, digest, row_path
 from ..registry.run_log import log
 from ..registry.runs import end_run
@@ -116,6 +117,7 @@ class Recorder:
         progress = {
             "status": "running",
             "pid": os.getpid(),
+            "process": process_id(),
             "heartbeat": time.time(),
             "progress": min(fraction, 1.0),
             "eta": self.seconds() / fraction * (1 - fraction) if fraction else None,

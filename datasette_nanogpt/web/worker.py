@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import sys
 from collections.abc import Sequence
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,11 +19,19 @@ from llm_nanogpt.errors import NanogptError
 
 from ..registry import queue
 from ..registry.db import run_log_file
-from ..registry.run_log import log
+from ..registry.process_id import process_id
+from ..registry.run_log import log, open_run_log
 from ..registry.runs import HEARTBEAT_SECONDS, end_run, find_run
+from .threads import in_thread
 
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
-SHUTDOWN_SECONDS = 8.0  # for the child to save what it has, of the 10 that a shutdown may take
+# "Stop now" asks first, which a run notices between two steps and then saves. One that is stuck gets SIGTERM
+# after so many seconds, and after more of them SIGKILL, with all the processes that it has started.
+ASK_SECONDS, TERM_SECONDS = 20.0, 10.0
+# A server that closes gives the child less time, of the 10 seconds that a shutdown may take: so long to
+# notice that it was asked, so long to save after SIGTERM, and so long to what is written in the registry.
+CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, REGISTRY_SECONDS = 2.0, 5.0, 1.0
+ROOT = os.path.abspath(os.sep)
 LAST_BYTES = 10_000  # of a log, in which the last line is looked for
 # What a disk that is full, locked or absent for a while may raise.
 DISK_ERRORS = (sqlite3.Error, OSError, NanogptError)
@@ -46,6 +56,7 @@ class Worker:
         self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
         self.woken = asyncio.Event()
         self.closing = False
+        self.sent: set[signal.Signals] = set()  # to the child that is at work, because it did not stop
         self.interrupting = False  # the server is closing during a run that no person stopped
         self.child: asyncio.subprocess.Process | None = None
         self.run_id: int | None = None
@@ -57,9 +68,7 @@ class Worker:
         failing = False
         while not self.closing:
             try:
-                run = await asyncio.to_thread(queue.claim, self.home)
-                if run is not None:
-                    await self._do(run)
+                if await self._do_next():
                     failing = False
                     continue
                 failing = False
@@ -71,49 +80,85 @@ class Worker:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
 
-    async def _do(self, run: int) -> None:
-        """Do a claimed run, and record how it ended if its process did not."""
-        self.run_id = run
+    async def _do_next(self) -> bool:
+        """Do the run that is next in the queue. Whether there was one."""
         self.idle.clear()
         try:
-            with await asyncio.to_thread(_open_log, run_log_file(self.home, run)) as run_log:
-                start = run_log.tell()  # bytes in it
-                code = await self._run_child(run, run_log)
-            if self.interrupting:
-                why = "The server stopped during this run."
-                await asyncio.to_thread(queue.interrupt, self.home, run, why)
-            else:
-                await asyncio.to_thread(self._record_end, run, code, start)
-        except OSError as ex:  # no memory, no process or no file to be had
-            log.exception("Run %d could not be started", run)
-            await asyncio.to_thread(end_run, self.home, run, "failed", f"It could not be started: {ex}")
+            self.run_id = await in_thread(queue.claim, self.home)
+            if self.run_id is not None and self.closing:  # meanwhile
+                await in_thread(queue.interrupt, self.home, self.run_id)
+            elif self.run_id is not None:
+                await self._do(self.run_id)
+            return self.run_id is not None
         finally:
             self.child = self.run_id = None
             self.idle.set()
 
+    async def _do(self, run: int) -> None:
+        """Do a claimed run, and record how it ended if its process did not."""
+        self.sent.clear()
+        try:
+            with await in_thread(open_run_log, run_log_file(self.home, run)) as run_log:
+                start = run_log.tell()  # bytes in it
+                code = await self._run_child(run, run_log)
+            if self.interrupting:
+                await in_thread(queue.interrupt, self.home, run)
+            else:
+                await in_thread(self._record_end, run, code, start)
+        except OSError as ex:  # no memory, no process or no file to be had
+            log.exception("Run %d could not be started", run)
+            await in_thread(end_run, self.home, run, "failed", f"It could not be started: {ex}")
+
     async def _run_child(self, run: int, stderr: BinaryIO) -> int:
-        """Start the child and wait for its end, beating for it until it does so itself. Its exit code."""
+        """Start the child and wait for its end. Its exit code."""
         self.child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "datasette_nanogpt.web.child", str(run), *self.options),
-            stdin=asyncio.subprocess.DEVNULL,
+            # -P: no folder of data is searched for modules.
+            *(sys.executable, "-P"),
+            *("-m", "datasette_nanogpt.web.child", str(run), "--end-with-stdin", *self.options),
+            stdin=asyncio.subprocess.PIPE,  # it ends when this server does: that is how the child notices
             stdout=asyncio.subprocess.DEVNULL,
             stderr=stderr,
-            cwd=self.home,  # with -m, the working folder is searched for modules: let it be one of our own
-            env={**os.environ, "NANOGPT_HOME": str(self.home.absolute())},
+            cwd=ROOT,
+            env=_environment(self.home),
             start_new_session=True,  # Ctrl+C in the terminal of the server is for the server
         )
         log.info("Run %d is done by process %d", run, self.child.pid)
+        process, told_at = process_id(self.child.pid), None
         while True:
             with suppress(asyncio.TimeoutError):
                 return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
             with suppress(*DISK_ERRORS):
-                await asyncio.to_thread(queue.beat, self.home, run)
+                if await in_thread(queue.beat, self.home, run, process) >= 2 and told_at is None:
+                    told_at = time.monotonic()
+            if told_at is not None and not self.closing:
+                self._insist(time.monotonic() - told_at)
+
+    def _insist(self, seconds: float) -> None:
+        """End a child that was told so many seconds ago to stop at once, and has not."""
+        if seconds > ASK_SECONDS:
+            self._signal(signal.SIGTERM)
+        if seconds > ASK_SECONDS + TERM_SECONDS:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.child is None or number in self.sent:
+            return
+        log.warning("Run %d does not stop: its process gets %s", self.run_id, number.name)
+        self.sent.add(number)
+        with suppress(ProcessLookupError, PermissionError):
+            if number is signal.SIGKILL and hasattr(os, "killpg"):
+                os.killpg(self.child.pid, number)  # it leads a session, and with it a group, of its own
+            else:
+                self.child.send_signal(number)
 
     def _record_end(self, run: int, code: int, start: int) -> None:
         """Record the end of a run whose process has ended, for the case that it could not do so itself.
 
         Its log had `start` bytes when the process began.
         """
+        if self.sent:
+            why = "It did not stop when it was asked to, so its process was ended: what it had saved is kept."
+            return end_run(self.home, run, "stopped", why)
         file = run_log_file(self.home, run)
         why = f"killed by signal {-code}" if code < 0 else _last_line(file, start) or f"exit code {code}"
         status = "interrupted" if code < 0 else "failed"
@@ -122,28 +167,39 @@ class Worker:
             log.warning("Run %d ended with exit code %d: see %s", run, code, file)
 
     async def close(self) -> None:
-        """Stop the child, which saves what it has learned, and start no other."""
+        """Stop the child, which saves what it has learned, and start no other. It may be called twice."""
         self.closing = True
         self.woken.set()
-        if self.child is None or self.run_id is None:
+        if self.idle.is_set():
             return
-        with suppress(sqlite3.Error, NanogptError):
-            run = await asyncio.to_thread(find_run, self.home, self.run_id)
-            # A run that a person has stopped already just ends sooner.
-            self.interrupting = not (run and run["stop_requested"])
-            await asyncio.to_thread(queue.ask_to_stop, self.home, self.run_id, 2)
-        try:
-            await asyncio.wait_for(self.idle.wait(), SHUTDOWN_SECONDS)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                self.child.kill()
-            await self.idle.wait()
+        if self.run_id is not None:
+            with suppress(asyncio.TimeoutError, *DISK_ERRORS):  # somebody may have locked the registry
+                await asyncio.wait_for(self._ask_to_stop(self.run_id), REGISTRY_SECONDS)
+        for number, seconds in ((signal.SIGTERM, CLOSE_ASK_SECONDS), (signal.SIGKILL, CLOSE_TERM_SECONDS)):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.idle.wait(), seconds)
+                return
+            self._signal(number)
+        with suppress(asyncio.TimeoutError):  # what was not recorded now, the next server finds out
+            await asyncio.wait_for(self.idle.wait(), REGISTRY_SECONDS)
+
+    async def _ask_to_stop(self, run_id: int) -> None:
+        run = await in_thread(find_run, self.home, run_id)
+        # A run that a person has stopped already just ends sooner.
+        if run and not run["stop_requested"]:
+            self.interrupting = True
+        await in_thread(queue.ask_to_stop, self.home, run_id, 2)
 
 
-def _open_log(file: Path) -> BinaryIO:
-    """A file to write at the end of."""
-    file.parent.mkdir(exist_ok=True)
-    return open(file, "ab")
+def _environment(home: Path) -> dict[str, str]:
+    """The child's, whose working folder is another: what this server finds from its own stays where it is."""
+    env = {**os.environ, "NANOGPT_HOME": str(home.absolute()), "PYTHONSAFEPATH": "1"}
+    if "LLM_USER_PATH" in env:
+        env["LLM_USER_PATH"] = os.path.abspath(env["LLM_USER_PATH"])
+    if "PYTHONPATH" in env:  # in which nothing stands for the working folder
+        folders = [os.path.abspath(folder) for folder in env["PYTHONPATH"].split(os.pathsep) if folder]
+        env["PYTHONPATH"] = os.pathsep.join(folders)
+    return env
 
 
 def _last_line(file: Path, start: int) -> str:

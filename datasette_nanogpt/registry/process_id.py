@@ -1,0 +1,54 @@
+"""Which process is at work on a run: told so that no clock, no reused number and no restart can mislead."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+
+def process_id(pid: int | None = None) -> str | None:
+    """A process of this machine, by default this one, as "boot/namespace/pid/start": which boot of which
+    kernel, which container, its number there, and its start in clock ticks after the boot.
+
+    None where the system does not tell (all but Linux), or there is no such process.
+    """
+    pid = pid or os.getpid()
+    start = _start_of(pid)
+    return f"{_machine()}/{pid}/{start}" if _machine() and start else None
+
+
+def is_alive(process: str | None) -> bool | None:
+    """Whether the process of a `process_id` lives. None where that cannot be told from here: it is one of
+    another machine, container or boot, or belongs to somebody whose processes are hidden."""
+    machine, pid, start = (process or "//").rsplit("/", 2)
+    if not machine or machine != _machine():
+        return None
+    if _start_of(int(pid)) == start:
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return None
+    except OSError:
+        pass
+    return False
+
+
+def _start_of(pid: int) -> str:
+    """When a process was started, as /proc has it; "" where there is none, or it is dead but not yet waited
+    for."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # from the state on
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+@cache
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
