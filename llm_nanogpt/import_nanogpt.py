@@ -79,3 +79,125 @@ def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
         f"# {folder.name}\n\nA GPT-2 model of {config.parameters:,} parameters, imported from nanoGPT's "
         f"`{ckpt.name}`.\n\n    llm -m {folder.name} 'Once'\n"
     )
+    staging = hidden(folder, "new")  # deleted by `hold`, if it does not get its place
+    staging.mkdir(mode=0o700)
+    write_model_files(staging, config, tokenizer.eot, facts, card)
+    tokenizer.save(staging, config.block_size)
+    write_weights(staging / "model.safetensors", tensors, {"step": str(step)})
+    publish(staging, folder)
+
+
+# ---- ckpt.pt
+
+
+def _read_ckpt(ckpt: Path) -> dict[str, Any]:
+    """The dictionary in a ckpt.pt, its model_args and model checked for type."""
+    import torch
+
+    try:
+        with open(ckpt, "rb") as fp:
+            saved = _load_tensors(fp, ckpt.name)
+    except OSError as ex:
+        raise NanogptError(f"Cannot read {ckpt}: {ex.strerror}") from ex
+    if not isinstance(saved, dict) or not {"model", "model_args"} <= saved.keys():
+        raise NanogptError(
+            f"{ckpt.name} was not written by nanoGPT's train.py: it has no model and model_args"
+        )
+    args, state = saved["model_args"], saved["model"]
+    for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
+        if not isinstance(args, dict) or type(args.get(name)) is not int or args[name] < 1:
+            raise NanogptError(
+                f"{ckpt.name} was not written by nanoGPT's train.py: its model_args lack {name}"
+            )
+    for name, value in state.items() if isinstance(state, dict) else [("model", state)]:
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided):
+            raise NanogptError(f"{ckpt.name} is refused: {name!r} is not a tensor")
+    return saved
+
+
+def _load_tensors(fp: BinaryIO, name: str) -> Any:
+    import torch
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(fp, map_location="cpu", weights_only=True)
+    except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
+        foreign = re.search(r"GLOBAL (\S+)", str(ex))
+        raise NanogptError(
+            f"{name} is refused: it wants to run {foreign[1]}, and nanoGPT's checkpoints are only data"
+            if foreign
+            else f"{name} is not a checkpoint that torch can read: give a ckpt.pt of nanoGPT's train.py"
+        ) from ex
+
+
+def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> dict[str, np.ndarray]:
+    """nanoGPT's state_dict as the tensors of a Hugging Face GPT-2."""
+    # torch.compile puts _orig_mod. before each name, DistributedDataParallel module. before that.
+    state = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in state.items()}
+    # The output matrix is the embedding; attn.bias is the causal mask of runs without flash attention.
+    left = {k for k in state if k != "lm_head.weight" and not k.endswith((".attn.bias", ".attn.masked_bias"))}
+    tensors = {}
+    for key, shape in config.tensors().items():
+        if key in left:
+            left.remove(key)
+            value = state[key].float().numpy()
+            if key.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+                value = value.T  # nn.Linear's (out, in) to GPT-2's (in, out)
+            if key == "transformer.wte.weight":
+                value = value[: config.vocab_size]
+        elif key.endswith(".bias"):  # trained with bias = False, train.py's default
+            value = np.zeros(shape, np.float32)
+        else:
+            raise NanogptError(f"{name} lacks the tensor {key}")
+        if value.shape != shape:
+            raise NanogptError(f"{name}: tensor {key} is {list(value.shape)}, not {list(shape)}")
+        tensors[key] = np.ascontiguousarray(value)
+    if left:
+        raise NanogptError(
+            f"{name} was not written by nanoGPT's train.py: it has {len(left)} other tensors, "
+            f"{min(left)} among them"
+        )
+    return tensors
+
+
+# ---- meta.pkl
+
+
+class _DataOnly(pickle.Unpickler):
+    """Unpickles what needs no import: dicts, lists, strings, numbers."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise NanogptError(f"meta.pkl is refused: it wants to run {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise NanogptError("meta.pkl is refused: it refers to something outside itself")
+
+
+def _read_meta(meta: Path) -> Tokenizer:
+    """The characters of a meta.pkl, as nanoGPT's prepare.py for characters writes it."""
+    try:
+        if (size := meta.stat().st_size) > META_BYTES:
+            raise NanogptError(
+                f"{meta.name} is refused: {size:,} bytes are too many for a list of characters"
+            )
+        with open(meta, "rb") as fp:
+            saved = _DataOnly(fp).load()
+    except OSError as ex:
+        raise NanogptError(f"Cannot read {meta}: {ex.strerror}") from ex
+    except NanogptError:
+        raise
+    except Exception as ex:  # a damaged pickle raises anything
+        raise NanogptError(f"{meta.name} is not a meta.pkl of nanoGPT: {ex!r}") from ex
+    stoi = saved.get("stoi") if isinstance(saved, dict) else None
+    if not _is_alphabet(stoi):
+        raise NanogptError(f"{meta.name} is not a meta.pkl of nanoGPT: it has no table of characters (stoi)")
+    return characters(stoi, eot=len(stoi))
+
+
+def _is_alphabet(stoi: Any) -> TypeGuard[dict[str, int]]:
+    """Whether this maps single characters to the ids 0, 1, 2, ..., in any order."""
+    if not isinstance(stoi, dict) or not stoi:
+        return False
+    if not all(isinstance(c, str) and len(c) == 1 and type(i) is int for c, i in stoi.items()):
+        return False
+    return sorted(stoi.values()) == list(range(len(stoi)))
