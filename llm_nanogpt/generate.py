@@ -110,6 +110,7 @@ class Continuation:
         self.seconds = 0.0
         self.logprobs: list[dict[str, Any]] | None = None if settings.logprobs is None else []
         self._titles = Titles(tokenizer, model.config)
+        self._titled = model.config.titles or bool(settings.title)  # whether a line may be a title
         self._head: list[int] = []  # what the context always begins with: the title, where there is one
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:
@@ -242,12 +243,12 @@ class Continuation:
         return [*self._head, *context[len(self._head) + over :]], word
 
     def _find_head(self, context: Sequence[int]) -> list[int]:
-        return self._titles.head(context).tolist() if self.model.config.titles else []
+        return self._titles.head(context).tolist() if self._titled else []
 
     def _split_last_word(self, whole: bool) -> tuple[str, str]:
         """The prompt without its last word, and that word; "" if it is `whole`. A blank line after the title
         is nothing that the text could extend."""
-        after_title = self.model.config.titles and split_title(self.prompt)[0] and self.prompt[-2:] == "\n\n"
+        after_title = self._titled and split_title(self.prompt)[0] and self.prompt[-2:] == "\n\n"
         return (self.prompt, "") if whole or after_title else self.tokenizer.split_last_word(self.prompt)
 
     def _ends_in_whole_word(self) -> bool:

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -494,13 +495,15 @@ def test_a_title_can_be_given_in_two_ways(titled_char):
     assert write("Bees\n\n") == write("", title=" Bees ") == write("", title="Bees", guidance=2)
     assert write("Bees\n\nThey") == write("They", title="Bees")
     assert write("They", title="Bees") != write("They", title="Bees", guidance=1)
-    # Where the table has no titles, a line before a blank line is none.
-    untitled = build(tiny_config(vocab_size=titled_char.n_vocab), random_tensors(model.config))
+    # Where the table has no titles, a line before a blank line is none, unless it is called a title.
+    untitled = build(replace(model.config, titles=False), random_tensors(model.config))
     texts = [
         "".join(generate(untitled, titled_char, "Bees\n\nThey", sampler=Sampler(seed=3), guidance=g))
         for g in (1, 2)
     ]
     assert texts[0] == texts[1]
+    named = generate(untitled, titled_char, "They", title="Bees", sampler=Sampler(seed=3))
+    assert "".join(named) not in texts
 
 
 def test_guidance_is_the_difference_that_a_title_makes(titled_char):
