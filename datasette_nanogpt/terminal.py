@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -43,7 +44,8 @@ def display(as_json: bool) -> JsonDisplay:
     """How to show a run here."""
     if as_json:
         return JsonDisplay()
-    return TerminalDisplay() if sys.stderr.isatty() and sys.stdout.isatty() else PlainDisplay()
+    moves = sys.stderr.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return TerminalDisplay() if moves else PlainDisplay()
 
 
 class JsonDisplay:
@@ -152,7 +154,7 @@ class TerminalDisplay(PlainDisplay):
         super().event(event)
         if isinstance(event, Evaluation):
             self.val = f"{event.val_bpb:.3f} bits per byte"
-            click.secho(excerpt(event.sample), dim=True)
+            click.secho(excerpt(event.sample), dim=not os.environ.get("NO_COLOR"))
             if self.bar is not None:
                 self.bar.set_description_str(self.status(), refresh=False)  # it is no longer scoring
         if self.bar is not None:

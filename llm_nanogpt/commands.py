@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +11,7 @@ import click
 
 from .checkpoint import checkpoints, read_checkpoint
 from .errors import NanogptError, click_errors
-from .home import cache_bytes, cache_folder, nanogpt_home
+from .home import cache_bytes, cache_folder, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes
 from .names import check_free, folder_of
 
@@ -129,14 +130,18 @@ def sample(
     import llm
     from pydantic import ValidationError
 
+    from .llm_model import NanoGPT
+
     if file:
         if prompt:
             raise NanogptError("Give a prompt or a file, not both")
         prompt = file.read()
-    model = llm.get_model(folder_of(name).name)
+    model = NanoGPT(folder_of(name).name)  # llm would look into its own folder, which may not be there
     try:
         titled = {"title": title} if title else {}
-        settings = {k: v for k, v in model.Options(**dict(options), **titled) if v is not None}
+        settings = {
+            k: v for k, v in model.Options.model_validate({**dict(options), **titled}) if v is not None
+        }
     except ValidationError as ex:
         raise NanogptError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
     for i in range(number):
@@ -171,7 +176,7 @@ def import_(ckpt: Path, name: str | None, meta: Path | None) -> None:
     from .import_nanogpt import import_nanogpt
 
     stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
-    name = name or "nanogpt-" + stem.removeprefix("out-")
+    name = unicodedata.normalize("NFC", name) if name else name_after(stem.removeprefix("out-"))
     check_free(name)
     checkpoint = import_nanogpt(ckpt, nanogpt_home() / name, meta)
     click.echo(f"Saved in {checkpoint.path}", err=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import tempfile
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,8 +50,12 @@ class _LineByLine(click.ClickException):
 def click_errors() -> Iterator[None]:
     """Let a command print a NanogptError as `Error: ...`, a line for each problem, and exit with code 1.
 
-    Text that is not UTF-8 gets the same.
+    Text that is not UTF-8 gets the same, and so does an error that nobody foresaw: its traceback goes to a
+    file. What the terminal cannot show is printed as `?` meanwhile.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
     try:
         yield
     except NanogptError as ex:
@@ -55,3 +63,19 @@ def click_errors() -> Iterator[None]:
     except UnicodeDecodeError as ex:
         reason = f"{ex.reason} at byte {ex.start:,}"
         raise _LineByLine(f"The text is not UTF-8 ({reason}): iconv -f latin1 -t utf-8 may help") from ex
+    except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except Exception as ex:
+        raise _LineByLine(describe_unforeseen(ex)) from ex
+
+
+def describe_unforeseen(ex: Exception) -> str:
+    """An error that nobody foresaw in a line, and where its traceback was written."""
+    what = " ".join(f"{type(ex).__name__}: {ex}".split())
+    try:
+        handle, path = tempfile.mkstemp(".log", "nanogpt-error-")
+        with open(handle, "w", encoding="utf-8", errors="replace") as file:
+            traceback.print_exception(ex, file=file)
+    except OSError:
+        return f"This should not have happened: {what}"
+    return f"This should not have happened: {what}. Where it happened is in {path}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 from pathlib import Path
 
 from .changes import recover
+
+MAX_NAME, MAX_NAME_BYTES = 100, 200  # file systems take 255 bytes, and we add to a name
+DEFAULT_NAME, DEFAULT_NAME_BYTES = 60, 150  # leave room for the table's name or a number
 
 
 def nanogpt_home() -> Path:
@@ -54,11 +57,32 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def valid_name(name: str) -> bool:
     """Whether a model may have this name.
 
-    It becomes a folder in `nanogpt_home()`, beside nanogpt.db, and a word on command lines: letters, digits
-    and `.-_`, at most 100 of them, not starting with `.` or `-`.
+    It becomes a folder in `nanogpt_home()`, beside nanogpt.db, and a word on command lines: letters and
+    digits of any script with their marks, and `.-_`, at most MAX_NAME of them, not starting with `.` or `-`.
+    Always in NFC, so that a name that was typed is the one on the disk.
     """
-    fits = len(name.encode(errors="replace")) <= 200  # bytes: file systems take 255, and we add to it
-    return bool(re.fullmatch(r"\w[\w.-]{0,99}", name)) and fits and not name.startswith("nanogpt.db")
+    fits = len(name) <= MAX_NAME and len(name.encode(errors="replace")) <= MAX_NAME_BYTES
+    letters = all(map(_in_name, name)) and not unicodedata.category(name[:1] or " ").startswith("M")
+    begins_well = name[:1] not in ("", ".", "-") and not name.startswith("nanogpt.db")
+    return fits and letters and begins_well and unicodedata.is_normalized("NFC", name)
+
+
+def name_after(text: str) -> str:
+    """The default name of a model of the database, or the file, called `text`: "nanogpt-blog" for blog.
+
+    What cannot be in a name becomes a hyphen; letters of any script stay.
+    """
+    text = unicodedata.normalize("NFC", text)
+    words = "".join(c if _in_name(c) else " " for c in text).split()
+    name = f"nanogpt-{'-'.join(words).strip('-.') or 'model'}"[:DEFAULT_NAME]
+    while len(name.encode()) > DEFAULT_NAME_BYTES:
+        name = name[:-1]
+    return name.rstrip("-.")
+
+
+def _in_name(character: str) -> bool:
+    """Whether it is a letter, a mark on a letter, a digit, or one of `.-_`."""
+    return character in ".-_" or unicodedata.category(character)[0] in "LMN"
 
 
 def invalid_name(name: str) -> str:

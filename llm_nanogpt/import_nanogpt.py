@@ -26,6 +26,7 @@ from .tokenizer_training import characters, gpt2
 if TYPE_CHECKING:
     import torch
 
+_WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
 META_BYTES = 10_000_000  # the largest meta.pkl that is read; nanoGPT's own has a few hundred bytes
 
 
@@ -104,6 +105,10 @@ def _read_ckpt(ckpt: Path) -> dict[str, Any]:
             f"{ckpt.name} was not written by nanoGPT's train.py: it has no model and model_args"
         )
     args, state = saved["model_args"], saved["model"]
+    if isinstance(args, dict):
+        saved["model_args"] = args = {
+            k: v.item() if isinstance(v, np.generic) else v for k, v in args.items()
+        }
     for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
         if not isinstance(args, dict) or type(args.get(name)) is not int or args[name] < 1:
             raise NanogptError(
@@ -115,11 +120,19 @@ def _read_ckpt(ckpt: Path) -> dict[str, Any]:
     return saved
 
 
+def _numpy_scalars() -> list[Any]:
+    """What a pickle of a NumPy number needs: best_val_loss is one where the loss was averaged with NumPy."""
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]  # the name in pickles of NumPy 2; and of 1:
+    of_numpy_1 = (scalar, "numpy.core.multiarray.scalar")
+    kinds = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u4", "u8", "?")}
+    return [scalar, of_numpy_1, np.dtype, *kinds]
+
+
 def _load_tensors(fp: BinaryIO, name: str) -> Any:
     import torch
 
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_numpy_scalars()):
             return torch.load(fp, map_location="cpu", weights_only=True)
     except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
         foreign = re.search(r"GLOBAL (\S+)", str(ex))
@@ -132,8 +145,8 @@ def _load_tensors(fp: BinaryIO, name: str) -> Any:
 
 def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> dict[str, np.ndarray]:
     """nanoGPT's state_dict as the tensors of a Hugging Face GPT-2."""
-    # torch.compile puts _orig_mod. before each name, DistributedDataParallel module. before that.
-    state = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in state.items()}
+    # torch.compile puts _orig_mod. before each name, DistributedDataParallel module., in either order.
+    state = {_WRAPPERS.sub("", key): value for key, value in state.items()}
     # The output matrix is the embedding; attn.bias is the causal mask of runs without flash attention.
     left = {k for k in state if k != "lm_head.weight" and not k.endswith((".attn.bias", ".attn.masked_bias"))}
     tensors = {}

@@ -101,8 +101,13 @@ class SamplingOptions(llm.Options):
     @classmethod
     def _list_from_json(cls, value: Any) -> Any:
         if isinstance(value, str) and value.startswith("["):
-            with suppress(ValueError):
-                return json.loads(value)
+            with suppress(json.JSONDecodeError):
+                value = json.loads(value)
+        if isinstance(value, str) or value is None:
+            return value
+        # One error for the whole option: llm cannot print one about an item of a list.
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise ValueError('give a text, or a JSON list of texts, as ["1", "2"]')
         return value
 
 

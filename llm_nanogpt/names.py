@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import unicodedata
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def folder_of(name: str) -> Path:
 
     Raises NanogptError that lists the models there are.
     """
-    home = nanogpt_home()
+    home, name = nanogpt_home(), unicodedata.normalize("NFC", name)
     names = model_names(home)
     if name not in names:
         name = aliases().get(name, name)

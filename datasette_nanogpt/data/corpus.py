@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shlex
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.home import name_after
 
 from ..events import Progress
 from .remote import RemoteCopy, open_remote
@@ -122,7 +125,20 @@ def is_url(database: str) -> bool:
 
 def location(database: str) -> str:
     """Where a database is, always written the same way: as nanogpt.json has it, to recognise it by."""
-    return database.rstrip("/") if is_url(database) else str(Path(database).expanduser().absolute())
+    if is_url(database):
+        return database.rstrip("/")
+    path = os.fsencode(Path(database).expanduser().absolute())
+    return path.decode("utf-8", "backslashreplace")  # a name need not be UTF-8, but what we write must be
+
+
+def default_name(database: str) -> str:
+    """The name of a model of that database, where nobody chose one: after its file or its address."""
+    if not is_url(database):
+        return name_after(Path(database).stem)
+    from datasette.utils import tilde_decode
+
+    place = re.split(r"[?#]", database)[0].rstrip("/").removesuffix(".json")
+    return name_after(tilde_decode(place.rpartition("/")[2]))
 
 
 def open_corpus(

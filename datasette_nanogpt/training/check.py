@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from llm_nanogpt.changes import recover
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
-from llm_nanogpt.home import nanogpt_home, valid_name
+from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.corpus import Corpus, location, open_corpus
@@ -56,9 +56,6 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     if any(problem.code in ("type", "number") for problem in problems):  # what follows needs their types
         raise InvalidOptions(problems)
     home, (_, processes) = nanogpt_home(), rank_and_size()
-    if not options.name and not valid_name(options.model_name):
-        message = f"A model cannot be named {options.model_name!r}, after its database: choose a name for it"
-        problems.append(Problem("name", "name", message))
     if options.batch_size and options.batch_size % processes:
         message = f"The batch must be a multiple of the {processes} processes, not {options.batch_size}"
         problems.append(Problem("batch_size", "multiple", message))

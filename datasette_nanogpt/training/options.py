@@ -6,10 +6,11 @@ form in Datasette and Python share it. It needs no torch, as the form is checked
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from annotated_types import Interval
@@ -19,6 +20,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import invalid_name, valid_name
 
+from ..data.corpus import default_name
 from .plan import plan_text
 
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
@@ -65,7 +67,7 @@ class TrainOptions:
 
     @property
     def model_name(self) -> str:
-        return self.name or "nanogpt-" + Path(self.database).stem
+        return unicodedata.normalize("NFC", self.name) if self.name else default_name(self.database)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -74,6 +76,8 @@ class TrainOptions:
     def given(self) -> dict[str, Any]:
         """The options that were given, without the token: this is written to disk."""
         given = {k: v for k, v in asdict(self).items() if v not in (None, (), [], False)}
+        # The name of a file need not be UTF-8, but what we write must be.
+        given["database"] = os.fsencode(self.database).decode("utf-8", "backslashreplace")
         given |= {"compile": False} if self.compile is False else {}  # which was asked for
         return {k: v for k, v in given.items() if k not in NOT_IN_FILES}
 
@@ -176,7 +180,7 @@ def _explain(field: str, value: object, error: ValidationError) -> Problem:
 def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with values each of which is right."""
     name = o.get("name")
-    if name and not valid_name(name):
+    if name and not valid_name(unicodedata.normalize("NFC", name)):
         yield Problem("name", "name", invalid_name(name))
     if o.get("force") and o.get("resume"):
         message = "A run that goes on with a model cannot replace it as well: choose one of force and resume"

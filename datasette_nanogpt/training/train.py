@@ -79,12 +79,21 @@ def _train_table(
             raise
         except BaseException as ex:
             reason = explain(ex, home, group)
+            if reason is None and isinstance(ex, Exception) and not isinstance(ex, NanogptError):
+                reason = unforeseen(ex, home / name, run_log_file(home, run.id))
             with suppress(sqlite3.OperationalError):
                 run.end("failed", reason or str(ex))
             if reason:
                 raise NanogptError(reason) from ex
             raise
         run.end(status)
+
+
+def unforeseen(ex: Exception, folder: Path, run_log: Path) -> str:
+    """An error that nobody foresaw in a line: what was kept of the run, and where its traceback is."""
+    what = " ".join(f"{type(ex).__name__}: {ex}".split())
+    kept = f"The model of the last score is kept in {folder}" if folder.exists() else "No model was kept"
+    return f"This should not have happened: {what}. {kept}; where it happened is in {run_log}"
 
 
 def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:

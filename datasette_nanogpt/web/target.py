@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import name_after
 
-from ..data.corpus import location
+from ..data.corpus import default_name, location
 from ..data.source import Selection, Source, open_source
 from ..data.sqlite import time_limit
 from ..registry.manage import name_taken
@@ -47,7 +47,7 @@ class Target:
             raise NanogptError(
                 "The file of this database cannot be read: it was moved, or Datasette's user may not read it"
             )
-        return open_source(self.database, self.table, selection)
+        return open_source(self.path, self.table, selection)
 
     def modified(self) -> tuple[int, ...]:
         """What differs once the database was written to, in the file itself or in the log beside it."""
@@ -57,9 +57,9 @@ class Target:
 
     def default_name(self) -> str:
         """A name that no model has yet: the command line's, with the table in it if another one has that."""
-        stem = "nanogpt-" + _word(Path(self.database).stem)
+        stem = default_name(str(self.path))
         if name_taken(self.home, stem, self.database, self.table):
-            stem += f"-{_word(self.table)}"
+            stem += name_after(self.table).removeprefix("nanogpt")
         numbered: Iterator[str] = (f"{stem}-{number}" for number in count(2))
         return next(name for name in chain([stem], numbered) if not (self.home / name).exists())
 
@@ -67,7 +67,3 @@ class Target:
 def reading_time(selection: Selection) -> AbstractContextManager[None]:
     """Limits how long a condition may take in this block; rows without one are read however long it takes."""
     return time_limit(CONDITION_SECONDS) if selection.where else nullcontext()
-
-
-def _word(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text).strip("-")[:40]

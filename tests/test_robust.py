@@ -1,0 +1,250 @@
+"""What must not end a run or print a traceback: terminals, homes, names and numbers of every sort."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from test_columns import prose, title
+
+from datasette_nanogpt.cli import train_command
+from datasette_nanogpt.data.corpus import default_name
+from datasette_nanogpt.training import table_run
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.web.limits import Limits
+from datasette_nanogpt.web.target import Target
+from llm_nanogpt.commands import nanogpt
+from llm_nanogpt.home import name_after, valid_name
+
+BIN = Path(sys.executable).parent
+TINY = [
+    "--n-layer",
+    "1",
+    "--n-head",
+    "2",
+    "--n-embd",
+    "16",
+    "--block-size",
+    "16",
+    "--batch-size",
+    "2",
+    "--vocab-size",
+    "300",
+    "--max-iters",
+    "2",
+]
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "कविता.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table verse (title, body)")
+        db.executemany(
+            "insert into verse values (?, ?)",
+            [(title(i), f"{prose(i)} धर्मभूमि कुरुक्षेत्र ☕") for i in range(60)],
+        )
+    return path
+
+
+def run(*args, **env):
+    changed = {key: value for key, value in {**os.environ, **env}.items() if value is not None}
+    return subprocess.run([str(a) for a in args], capture_output=True, timeout=120, env=changed)
+
+
+def test_a_terminal_that_lacks_the_characters_ends_no_run(database, home):
+    done = run(BIN / "datasette", "nanogpt-train", database, "verse", *TINY, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert "nanogpt-?????" in done.stdout.decode("cp1252")
+    name = "nanogpt-कविता"
+    assert (home / name).is_dir()
+    done = run(
+        BIN / "llm", "nanogpt", "sample", name, "धर्म", "-n", 1, "-o", "echo", 1, PYTHONIOENCODING="cp1252"
+    )
+    assert done.returncode == 0 and b"?" in done.stdout, done.stderr
+    unreachable = {"HOME": "/dev/null/x", "LLM_USER_PATH": None}
+    done = run(BIN / "datasette", "nanogpt-train", database, "verse", *TINY, "--name", "x", **unreachable)
+    assert done.returncode == 0, done.stderr
+    done = run(BIN / "llm", "nanogpt", "sample", "x", "-n", 1, "-o", "max_tokens", 3, **unreachable)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names in UTF-8")
+def test_the_name_of_a_file_need_not_be_utf8(database, home):
+    path = os.fsencode(database.with_name("caf")) + b"\xe9.db"
+    os.rename(database, path)
+    done = CliRunner().invoke(train_command, [os.fsdecode(path), "verse", *TINY])
+    assert done.exit_code == 0, done.output
+    meta = json.loads((home / "nanogpt-caf" / "nanogpt.json").read_text("utf-8"))
+    assert meta["source"]["database"].endswith("caf\\xe9.db")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--seed", "-1"),
+        ("--seed", "9" * 30),
+        ("--minutes", "inf"),
+        ("--minutes", "nan"),
+        ("--minutes", "-1e400"),
+        ("--learning-rate", "nan"),
+        ("--dropout", "inf"),
+        ("--max-iters", "0"),
+    ],
+)
+def test_numbers_out_of_bounds_are_told_in_a_line(database, option, value):
+    done = CliRunner().invoke(train_command, [str(database), "verse", option, value])
+    assert (
+        done.exit_code == 1
+        and done.stderr.startswith(f"Error: {option}: The ")
+        and done.stderr.count("\n") == 1
+    )
+
+
+@pytest.mark.parametrize("stop", ["[1,2]", "[null]", '{"a": 1}', "[", "[[]]", '["a", 1]'])
+def test_any_stop_is_taken_or_refused_in_a_line(make_model, stop):
+    make_model("nanogpt-tiny")
+    done = CliRunner().invoke(
+        nanogpt, ["sample", "nanogpt-tiny", "-n", "1", "-o", "stop", stop, "-o", "max_tokens", "2"]
+    )
+    good = stop in ("[", '{"a": 1}')
+    assert done.exit_code == (0 if good else 1)
+    assert good or (
+        done.stderr.startswith("Error: stop: ")
+        and "JSON list" in done.stderr
+        and done.stderr.count("\n") == 1
+    )
+    done = run(BIN / "llm", "-m", "nanogpt-tiny", "x", "-o", "stop", stop, "-o", "max_tokens", 2)
+    assert done.returncode == (0 if good else 1) and b"Traceback" not in done.stderr
+
+
+def test_an_error_that_nobody_foresaw_is_a_line_and_a_log(database, home, monkeypatch):
+    monkeypatch.setattr(table_run, "resolve", lambda *a: {}["a surprise"])
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(
+        "Error: This should not have happened: KeyError: 'a surprise'. No model was kept"
+    )
+    log = Path(done.stderr.strip().rsplit(" ", 1)[1])
+    assert log.parent == home / ".logs" and "Traceback" in log.read_text("utf-8")
+
+
+def test_an_error_before_a_run_is_a_line_and_a_file(database, monkeypatch):
+    from datasette_nanogpt.training import train
+
+    def fail(*args):
+        raise ZeroDivisionError("a\nsurprise")
+
+    monkeypatch.setattr(train, "check", fail)
+    done = CliRunner().invoke(train_command, [str(database), "verse"])
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1
+    file = Path(done.stderr.strip().rsplit(" ", 1)[1])
+    assert "ZeroDivisionError" in file.read_text("utf-8")
+    file.unlink()
+
+
+# ---- Names
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("blog", "nanogpt-blog"),
+        ("Government workers (1)", "nanogpt-Government-workers-1"),
+        ("हिन्दी कविता", "nanogpt-हिन्दी-कविता"),
+        ("தமிழ்", "nanogpt-தமிழ்"),
+        ("ภาษาไทย", "nanogpt-ภาษาไทย"),
+        ("我的 博客", "nanogpt-我的-博客"),
+        (unicodedata.normalize("NFD", "café"), "nanogpt-café"),
+        ("a/b?c=d&e", "nanogpt-a-b-c-d-e"),
+        ("…!", "nanogpt-model"),
+        ("my.blog.v2", "nanogpt-my.blog.v2"),
+    ],
+)
+def test_a_name_is_made_of_any_database(stem, name, tmp_path, home):
+    assert name_after(stem) == name and valid_name(name)
+    if "/" not in stem:
+        path = str(tmp_path / f"{stem}.db")
+        assert TrainOptions(path, "t").model_name == name
+        assert Target(home, Limits(), path, False, "t").default_name() == name
+
+
+def test_long_names_are_cut(home):
+    for stem in ("a" * 300, "語" * 300, "a b " * 100):
+        assert valid_name(name_after(stem))
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://host/my~20blog", "nanogpt-my-blog"),
+        ("https://host/db/entry.json?_search=x", "nanogpt-entry"),
+        ("https://host/prefix/db/", "nanogpt-db"),
+    ],
+)
+def test_a_name_is_made_of_an_address(address, name):
+    assert default_name(address) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".a", "-a", "a b", "a/b", "nanogpt.db", "\u0301a", "a" * 101, "語" * 80, "e\u0301"]
+)
+def test_names_that_are_refused(name):
+    assert not valid_name(name)
+
+
+def test_a_typed_name_is_found_however_it_is_composed(database, home):
+    decomposed = unicodedata.normalize("NFD", "nanogpt-größe")
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY, "--name", decomposed])
+    assert done.exit_code == 0, done.output
+    assert (home / "nanogpt-größe").is_dir()
+    assert CliRunner().invoke(nanogpt, ["info", decomposed]).exit_code == 0
+
+
+# ---- Checkpoints
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.module.", "module._orig_mod.", "_orig_mod.", "module.", ""])
+def test_checkpoints_with_wrappers_and_numpy_numbers_are_imported(tmp_path, home, prefix):
+    torch = pytest.importorskip("torch")
+    import pickle
+
+    n, vocab, block = 16, 5, 8
+    state = {
+        "transformer.wte.weight": torch.randn(vocab, n),
+        "transformer.wpe.weight": torch.randn(block, n),
+        "transformer.ln_f.weight": torch.ones(n),
+        "transformer.h.0.ln_1.weight": torch.ones(n),
+        "transformer.h.0.ln_2.weight": torch.ones(n),
+        "transformer.h.0.attn.c_attn.weight": torch.randn(3 * n, n),
+        "transformer.h.0.attn.c_proj.weight": torch.randn(n, n),
+        "transformer.h.0.mlp.c_fc.weight": torch.randn(4 * n, n),
+        "transformer.h.0.mlp.c_proj.weight": torch.randn(n, 4 * n),
+    }
+    args = {
+        "n_layer": np.int64(1),
+        "n_head": 2,
+        "n_embd": n,
+        "block_size": block,
+        "vocab_size": np.int32(vocab),
+    }
+    saved = {
+        "model": {prefix + key: value for key, value in state.items()},
+        "model_args": args,
+        "iter_num": np.int64(7),
+        "best_val_loss": np.float32(1.5),
+        "config": {"learning_rate": np.float64(1e-3)},
+    }
+    torch.save(saved, tmp_path / "ckpt.pt")
+    (tmp_path / "meta.pkl").write_bytes(pickle.dumps({"stoi": {c: i for i, c in enumerate("abcde")}}))
+    options = ["import", str(tmp_path / "ckpt.pt"), "--name", "x", "--meta", str(tmp_path / "meta.pkl")]
+    done = CliRunner().invoke(nanogpt, options)
+    assert done.exit_code == 0, done.output
+    meta = json.loads((home / "x" / "nanogpt.json").read_text("utf-8"))
+    assert meta["score"] == {"val_loss": 1.5, "step": 7}
