@@ -252,9 +252,13 @@ class Continuation:
         return (self.prompt, "") if whole or after_title else self.tokenizer.split_last_word(self.prompt)
 
     def _ends_in_whole_word(self) -> bool:
-        """Whether the prompt's last word is one of the table's, or a number: the text does not extend it."""
+        """Whether the prompt's last word is one of the table's, a number, or not the beginning of any: then
+        the text does not extend it."""
         word, known = last_word(self.prompt), self.tokenizer.words
-        return known is not None and (word in known or word.isdigit())
+        if known is None or not word:
+            return False
+        is_word, begins_word = known.find(word.encode())
+        return is_word or not begins_word or word.isnumeric()
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
         allowed = ALLOWED_CHARACTERS if self.tokenizer.is_char else ALLOWED_TOKENS
