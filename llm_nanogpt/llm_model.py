@@ -41,7 +41,7 @@ class SamplingOptions(llm.Options):
     temperature: float | None = Field(
         None,
         description="0 always takes the most likely token, 1 keeps the model's probabilities, "
-        "more is wilder. Default: 0.85",
+        "more is wilder. Default: 0.8",
     )
     top_k: int | None = Field(
         None, description="Choose among this many of the most likely tokens, 0 for all. Default: 0"
