@@ -39,8 +39,8 @@ class Sampler:
     """
 
     # Small models spread some probability over thousands of tokens that are all wrong, so a fraction is left
-    # out. 0.85 suits models that learnt much, and less those that learnt little: figures in benchmarks/LOG.md,
-    # "What people read".
+    # out. A temperature of 0.85 suits models that learnt much, and less those that learnt little: the figures
+    # are in benchmarks/LOG.md, "What people read".
     temperature: float = 0.8
     top_k: int = 0
     top_p: float = 0.9

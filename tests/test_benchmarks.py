@@ -162,3 +162,19 @@ def test_steering(tmp_path, home, bpe):
     names = [line.split("|")[1].strip() for line in told.splitlines() if line.count("|") == 12]
     assert names == ["guidance", "---", "the rows", "1", "2"]
     assert "| the beginning | 9 |" in told
+
+
+def test_writing(tmp_path):
+    with sqlite3.connect(tmp_path / "notes.db") as db:
+        db.execute("create table note (title, body)")
+        texts = (
+            (f"Note {i}", f"Row {i * 7919 % 1000} of many, {i * 31 % 89} in all. " * 3) for i in range(60)
+        )
+        db.executemany("insert into note values (?, ?)", texts)
+    command = [sys.executable, BENCHMARKS / "writing.py", tmp_path / "notes.db", "note", "--minutes", "0.02"]
+    command += ["--tokens", "30", "--texts", "4", "--seeds", "2", "--json", tmp_path / "writing.json"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.splitlines()[2].startswith("| nanogpt-note-0.02, ")
+    (found,) = json.loads((tmp_path / "writing.json").read_text())
+    assert found["rows"]["real"] == 1 and 0 < found["model"]["distinct"] <= 1
+    assert found["cut"] == 30 and 0 < found["model"]["tokens"] <= 30
