@@ -18,7 +18,7 @@ demo: .venv/installed
 		$(BIN)/llm -m nanogpt-demo "$$prompt" -o max_tokens 80 --no-log || exit 1; \
 	done
 	@printf '\n\nSee the table and the run in Datasette:\n'
-	@printf '    $(BIN)/datasette demo.db %s/nanogpt.db\n' "$$NANOGPT_HOME"
+	@printf '    $(BIN)/datasette demo.db %s/nanogpt.db --root\n' "$$NANOGPT_HOME"
 	@printf 'Write more:\n    NANOGPT_HOME=%s $(BIN)/llm -m nanogpt-demo "Return the"\n' "$$NANOGPT_HOME"
 
 test: lint

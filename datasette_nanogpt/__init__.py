@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import click
     from datasette import Request
     from datasette.app import Datasette
-    from datasette.permissions import Action
+    from datasette.permissions import Action, PermissionSQL
 
 Actor = Mapping[str, Any] | None
 Links = Callable[[], Awaitable[list[dict[str, str]]]]
@@ -32,6 +32,13 @@ def register_actions() -> list[Action]:
     from .web.permissions import actions
 
     return actions()
+
+
+@hookimpl
+def permission_resources_sql(datasette: Datasette, actor: Actor, action: str) -> PermissionSQL | None:
+    from .web.own_tables import own_tables_rules
+
+    return own_tables_rules(datasette, actor, action)
 
 
 @hookimpl

@@ -90,7 +90,7 @@ def path(name: str | None) -> None:
     \b
     Example:
       ls $(llm nanogpt path nanogpt-blog)
-      datasette "$(llm nanogpt path)/nanogpt.db"
+      datasette "$(llm nanogpt path)/nanogpt.db" --root
     """
     click.echo(folder_of(name) if name else nanogpt_home())
 

@@ -238,3 +238,70 @@ async def test_a_post_from_another_site_is_refused(datasette, home):
     for change in ("stop", "stop-now", "resume", "delete"):
         response = await datasette.client.get(f"/-/nanogpt/runs/1/{change}", actor=ACTORS["root"])
         assert response.status_code == 405
+
+
+# ---- nanogpt.db, where it is served
+
+REGISTRY_PATHS = ["/{db}", "/{db}.json", "/{db}/samples", "/{db}/samples.json", "/{db}/samples.csv"]
+REGISTRY_PATHS += ["/{db}/runs.json?_shape=array&_extra=query", "/{db}/samples/1", "/{db}/samples/1.json"]
+REGISTRY_PATHS += [f"/{{db}}/-/query{ext}?sql=select+*+from+samples" for ext in ("", ".json", ".csv")]
+REGISTRY_PATHS += ["/{db}/-/schema", "/{db}/-/schema.json", "/{db}.db", "/{db}/runs/-/schema"]
+REGISTRY_PATHS += [
+    "/{db}/runs/-/nanogpt",
+    "/{db}/runs/-/nanogpt/rows.json",
+    "/{db}/RUNS.json",
+]
+
+
+def served(trained, tmp_path, home, **config):
+    """A Datasette of blog.db, the registry, and a copy of it under another name."""
+    shutil.copytree(trained / "models", home)
+    copy = shutil.copy(home / "nanogpt.db", tmp_path / "copy.db")
+    files = [str(trained / "blog.db"), str(home / "nanogpt.db")]
+    datasette = Datasette(files, immutables=[str(copy)], config=config, crossdb=True, memory=True)
+    datasette.root_enabled = True
+    return datasette
+
+
+@pytest.mark.parametrize("actor", ["anonymous", "trainer", "root"])
+@pytest.mark.parametrize("name", ["nanogpt", "copy"])
+async def test_a_registry_that_is_served_is_for_root_alone(trained, tmp_path, home, actor, name):
+    write = {"insert-row": {"id": "trainer"}, "execute-write-sql": {"id": "trainer"}}
+    datasette = served(trained, tmp_path, home, permissions=write)
+    statuses = {}
+    for path in REGISTRY_PATHS:
+        response = await datasette.client.get(path.format(db=name), actor=ACTORS[actor])
+        statuses[path] = response.status_code
+        assert actor == "root" or ("zebra" not in response.text and "quick brown" not in response.text), path
+    if actor == "root":
+        seen = {path for path, code in statuses.items() if code == 200}
+        assert seen >= {path for path in REGISTRY_PATHS if "samples" in path}, statuses
+    else:
+        assert set(statuses.values()) <= {403, 404}, statuses
+    row = {"row": {"name": "x", "status": "queued"}}
+    response = await datasette.client.post(f"/{name}/runs/-/insert", json=row, actor=ACTORS["trainer"])
+    assert response.status_code == 403
+    for path in ("/", "/.json", "/-/databases.json", "/-/jump.json?q=samples"):
+        text = (await datasette.client.get(path, actor=ACTORS[actor])).text
+        assert actor == "root" or (f"/{name}" not in text and "samples" not in text), path
+    sql = "select+*+from+nanogpt.samples"
+    response = await datasette.client.get(f"/_memory/-/query.json?sql={sql}", actor=ACTORS[actor])
+    assert (response.status_code == 200 and "quick" in response.text) is (actor == "root")
+    assert (await datasette.client.get("/blog/entry.json")).status_code == 200
+    await datasette._nanogpt.close()
+    datasette.close()
+
+
+async def test_a_rule_for_the_registry_lets_in_whom_it_names(trained, tmp_path, home):
+    rules = {"nanogpt": {"allow": {"id": "reader"}}, "copy": {"allow_sql": True}}
+    datasette = served(trained, tmp_path, home, databases=rules)
+    for actor, expected in (("reader", 200), ("trainer", 403), ("anonymous", 403)):
+        for path in ("/nanogpt/samples.json", "/nanogpt/-/query.json?sql=select+1"):
+            assert (await datasette.client.get(path, actor=ACTORS[actor])).status_code == expected, (
+                actor,
+                path,
+            )
+        for path in ("/copy/samples.json", "/copy/-/query.json?sql=select+1"):
+            assert (await datasette.client.get(path, actor=ACTORS[actor])).status_code == 403, (actor, path)
+    await datasette._nanogpt.close()
+    datasette.close()

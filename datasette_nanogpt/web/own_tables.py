@@ -1,0 +1,87 @@
+"""Who may see nanogpt.db where a Datasette serves it.
+
+Its tables hold samples of private tables, SQL, actors and paths, of all tables side by side. So root alone
+may see it or do anything with it, unless the configuration has a rule for that very database.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+
+from datasette.app import Datasette
+from datasette.permissions import PermissionSQL
+from datasette.resources import DatabaseResource, TableResource
+
+from llm_nanogpt.home import nanogpt_home
+
+from ..registry.db import registry_file
+from .permissions import Actor
+
+REASON = "nanogpt.db has rows of private tables"
+
+
+def own_tables_rules(datasette: Datasette, actor: Actor, action: str) -> PermissionSQL | None:
+    """Deny an action on every database that is a registry of ours, as Datasette's permission_resources_sql
+    wants it. A rule for a database takes precedence over the rules for the whole instance."""
+    known = datasette.actions.get(action)
+    if known is None or known.resource_class not in (DatabaseResource, TableResource):
+        return None
+    if datasette.root_enabled and actor and actor.get("id") == "root":
+        return None
+    denied = [name for name in _registries(datasette) if not _has_rule(datasette, name, action)]
+    if denied and datasette.crossdb and action == "execute-sql":
+        denied.append("_memory")  # from there, SQL reaches every database
+    if not denied:
+        return None
+    rows = " union all ".join(
+        f"select :nanogpt_denied_{i} as parent, null as child, 0 as allow, :nanogpt_reason as reason"
+        for i in range(len(denied))
+    )
+    names = {f"nanogpt_denied_{i}": name for i, name in enumerate(denied)}
+    return PermissionSQL(sql=rows, params={**names, "nanogpt_reason": REASON})
+
+
+def _registries(datasette: Datasette) -> Iterator[str]:
+    """The names of the databases that are our registry, or a copy of one."""
+    own = os.path.realpath(registry_file(nanogpt_home()))
+    for name, database in datasette.databases.items():
+        if database.path and not database.is_memory:
+            path = os.path.realpath(database.path)
+            if path == own or _has_our_tables(path, _inode(path)):
+                yield name
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=1000)
+def _has_our_tables(path: str, _inode: int) -> bool:
+    """Whether our migrations were applied to the database at a path."""
+    try:
+        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True, timeout=1)) as db:
+            select = "select 1 from _sqlite_migrations where migration_set = 'datasette-nanogpt'"
+            return db.execute(select).fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
+def _has_rule(datasette: Datasette, database: str, action: str) -> bool:
+    """Whether the configuration says who may do this with this database: that is for its author to know."""
+    rules = ((datasette.config or {}).get("databases") or {}).get(database) or {}
+    keys = (
+        {"allow"}
+        if action.startswith("view-")
+        else {"allow", "allow_sql"}
+        if action == "execute-sql"
+        else set()
+    )
+    return action in (rules.get("permissions") or {}) or bool(keys & rules.keys())
