@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ class Finished:
     sample: str
     prompt: str  # a few words to begin with, from held-out text
     title: str = ""  # of a held-out document, where the table has titles
+    verdict: dict[str, str] = field(default_factory=dict)  # heading -> what the score means, in plain words
 
 
 Event = Preview | Progress | Prepared | Speed | Step | Busy | Evaluation | Note | Finished

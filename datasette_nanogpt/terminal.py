@@ -290,11 +290,18 @@ def closing_lines(f: Finished) -> list[str]:
             f"This took {duration(f.seconds_left)} less than planned. "
             "To train for longer anyway, use --resume with more --minutes."
         )
+    lines += verdict_lines(f.verdict)
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
     # Without a prompt llm would wait for one.
     prompt = ["-o", "title", f.title, ""] if f.title else [f.prompt]
     lines.append(f"Write with it:  {shlex.join(['llm', '-m', f.name, *prompt])}")
     return lines
+
+
+def verdict_lines(verdict: dict[str, str]) -> list[str]:
+    """What a score means, its headings in a column."""
+    width = max(map(len, verdict), default=0) + 2
+    return [f"  {heading.capitalize():{width}}{line}" for heading, line in verdict.items()]
 
 
 def excerpt(sample: str) -> str:

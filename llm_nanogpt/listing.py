@@ -68,7 +68,7 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
             f"{training['step']:,} steps in {training['seconds']:,.0f} s on {settings['device']}, "
             f"{speed:,.0f} tokens/s, including the time for trials, compiling and scores"
         )
-    return lines
+    return lines | (meta.get("verdict") or {}).get("lines", {})
 
 
 def as_table(models: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -73,6 +74,12 @@ def document_ends(tokens: np.ndarray) -> Iterator[int]:
     """Where each `<|endoftext|>` of a stream of (N,) ids is, the one before the first document included."""
     for begin in range(0, len(tokens), CHUNK):
         yield from (begin + np.flatnonzero(tokens[begin : begin + CHUNK] == tokens[0])).tolist()
+
+
+def read_documents(tokens: np.ndarray, tokenizer: Tokenizer) -> Iterator[str]:
+    """The documents of a stream of (N,) ids, but for one that its end cuts off."""
+    for start, end in pairwise(document_ends(tokens)):
+        yield tokenizer.decode(tokens[start + 1 : end])
 
 
 def open_tokens(file: Path, n_vocab: int) -> np.ndarray:

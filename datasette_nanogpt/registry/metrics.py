@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from pathlib import Path
 from typing import Any
+
+from .db import registry
 
 EARLIER_RUNS = 3  # whose scores are shown beside those of a run
 
@@ -40,6 +43,20 @@ def earlier_scores(db: sqlite3.Connection, run: dict[str, Any]) -> list[list[Met
     runs = [row[0] for row in db.execute(select, values).fetchall()]
     scores = [[row for row in metrics_after(db, earlier) if row[4] is not None] for earlier in runs]
     return [rows for rows in scores if rows]
+
+
+def score_of_run_before(home: Path, run: int) -> float | None:
+    """The best score, in bits per byte, of the last run before this one that trained the same model on the
+    same table."""
+    select = (
+        "select before.val_bpb from runs before, runs this where this.id = ? and before.id < this.id "
+        "and before.name = this.name and before.database = this.database "
+        'and before."table" = this."table" and before.kind = \'train\' and before.val_bpb is not null '
+        "order by before.id desc limit 1"
+    )
+    with registry(home) as db:
+        row = db.execute(select, [run]).fetchone()
+    return float(row["val_bpb"]) if row else None
 
 
 def scores_of_runs(db: sqlite3.Connection, runs: list[int]) -> dict[int, list[float]]:

@@ -115,3 +115,8 @@ def m007_log(db: Database) -> None:
 @migrations()
 def m008_process(db: Database) -> None:
     db.table("runs").add_column("process", str)  # registry/process_id.py: who is at work on it
+
+
+@migrations()
+def m009_verdict(db: Database) -> None:
+    db.table("runs").add_column("verdict", str)  # JSON: heading -> what its score means, in plain words

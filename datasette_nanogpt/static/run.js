@@ -65,7 +65,7 @@ async function refresh() {
     return;
   }
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const id of ["model", "actions", "settings"]) replacePart(id, page.getElementById(id));
+  for (const id of ["model", "actions", "verdict", "settings"]) replacePart(id, page.getElementById(id));
 }
 
 // The keyboard stays where it was.

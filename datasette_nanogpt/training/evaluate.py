@@ -45,27 +45,35 @@ def estimate_loss_in_parts(
     model: GPT, windows: Windows, device: str, bf16: bool, group: ProcessGroup
 ) -> Iterator[tuple[float, float]]:
     """For each batch of windows of this process the fraction of the tokens that is done, and its nats."""
+    for number, (done, x, y) in enumerate(batches_in_order(model, windows)):
+        if number % group.size == group.rank:
+            yield done, float(token_nats(model, x, y, device, bf16).sum(dtype=np.float64))
+
+
+def batches_in_order(model: GPT, windows: Windows) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """Windows that together have each token after the first as a target once, as many at a time as
+    LOGITS_PER_BATCH allows: the fraction of the tokens that is done after them, and their inputs and targets,
+    (B, block size) ids each."""
     block = windows.block_size
     rows = max(1, LOGITS_PER_BATCH // (block * model.config.vocab_size))
     remaining = windows.all_in_order()
-    for number in itertools.count():
-        batch = list(itertools.islice(remaining, rows))
-        if not batch:
-            return
-        done = batch[-1][0]
-        if number % group.size != group.rank:
-            continue
-        ids = np.zeros((2, len(batch), block), dtype=np.int64)  # inputs and targets
+    while batch := list(itertools.islice(remaining, rows)):
+        ids = np.zeros((2, len(batch), block), dtype=np.int64)
         ids[1] = IGNORED
         for row, (_, inputs, targets) in enumerate(batch):
             ids[:, row, : len(inputs)] = inputs, targets
-        x, y = torch.from_numpy(ids).to(device)
-        was_training = model.training
-        model.eval()
-        with torch.inference_mode(), autocast(device, bf16):
-            nats = model(x, y, reduction="sum").item()
-        model.train(was_training)
-        yield (done + 1) / len(windows.tokens), nats
+        yield (batch[-1][0] + 1) / len(windows.tokens), ids[0], ids[1]
+
+
+def token_nats(model: GPT, inputs: np.ndarray, targets: np.ndarray, device: str, bf16: bool) -> np.ndarray:
+    """The loss at each of the `targets` that count, in order: float32, in nats. A (B, T) batch."""
+    x, y = torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), autocast(device, bf16):
+        nats = model(x, y, reduction="none")
+    model.train(was_training)
+    return nats.float().cpu().numpy()[targets.ravel() != IGNORED]
 
 
 def sample_writer(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:

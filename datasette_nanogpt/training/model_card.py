@@ -34,7 +34,7 @@ repeat passages of its rows word for word: share it as you would share the rows.
 | vocabulary | {corpus["vocab_size"]:,} tokens ({meta["tokenizer"]}) |
 | best step | {score["step"]:,} |
 | steps trained | {training["step"]:,} in {training["seconds"]:,.0f} seconds |
-
+{_verdict(meta)}
     llm -m {meta["name"]} "Once"
 
 ```python
@@ -44,3 +44,9 @@ write = pipeline("text-generation", "path/to/{meta["name"]}")
 print(write("Once", max_new_tokens=100)[0]["generated_text"])
 ```
 """
+
+
+def _verdict(meta: dict[str, Any]) -> str:
+    """Rows of the table: what the score means. What to do next is for the one who trained it."""
+    lines = meta.get("verdict", {}).get("lines", {})
+    return "".join(f"| {heading} | {line} |\n" for heading, line in lines.items() if heading != "next")

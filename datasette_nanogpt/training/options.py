@@ -7,6 +7,7 @@ form in Datasette and Python share it. It needs no torch, as the form is checked
 from __future__ import annotations
 
 import os
+import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -80,6 +81,22 @@ class TrainOptions:
         given["database"] = os.fsencode(self.database).decode("utf-8", "backslashreplace")
         given |= {"compile": False} if self.compile is False else {}  # which was asked for
         return {k: v for k, v in given.items() if k not in NOT_IN_FILES}
+
+
+def as_command(given: Mapping[str, Any]) -> str:
+    """What to type in a terminal for these options, by their Python names; `database` is among them."""
+    settings = dict(given)
+    tables = settings.pop("table", ())
+    words = ["datasette", "nanogpt-train", settings.pop("database")]
+    words += [tables] if isinstance(tables, str) else tables
+    for option, value in settings.items():
+        flag = "--" + option.replace("_", "-")
+        if value is False:
+            words.append("--no-" + flag.removeprefix("--"))
+            continue
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [flag] if one is True else [flag, f"{one:g}" if isinstance(one, float) else str(one)]
+    return shlex.join(words)
 
 
 TYPES = get_type_hints(TrainOptions, include_extras=True)

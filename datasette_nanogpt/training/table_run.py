@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,9 +32,11 @@ from ..events import (
     TrainState,
 )
 from ..registry.db import run_log_file
+from ..registry.metrics import score_of_run_before
 from ..registry.runs import Run
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
+from .final_figures import RunFacts, measure
 from .lr_schedule import Stop
 from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
@@ -44,6 +46,7 @@ from .resume import reopen
 from .run_log import log_event
 from .stages import begin_stage, end_stages, next_stages
 from .trainer import REPORT_SECONDS, Training
+from .verdict import verdict
 
 T = TypeVar("T")
 
@@ -57,7 +60,8 @@ class TableRun:
     def __init__(self, options: TrainOptions, run: Run, stop: Stop, group: ProcessGroup):
         self.options, self.run, self.stop, self.group = options, run, stop, group
         self.device, self.device_reason = choose_device(options.device, group.size)
-        self.sample = ""  # beside the last score
+        self.last_score: Evaluation | None = None
+        self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
         """Everything from the first row to the end; the status it ended with.
@@ -83,6 +87,7 @@ class TableRun:
         yield prepared
         training = yield from self.train_stages(training)
         finished = self.finish(training)
+        finished = replace(finished, verdict=(yield from self.judge(training, finished)))
         log_event(finished)
         yield finished
         return finished.status
@@ -201,7 +206,8 @@ class TableRun:
                     run.step(event)
                 case Evaluation():
                     run.evaluation(event)
-                    self.sample = event.sample
+                    self.last_score = event
+                    self.curve.append((event.seconds, event.val_bpb))
                     self.folder.write_score(event)
                 case Note():
                     run.update(note=event.text)
@@ -224,6 +230,24 @@ class TableRun:
         max_iters = self.folder.stages[-1].settings.max_iters
         return self.out_of_time(training) or training.clock.step >= (max_iters or math.inf)
 
+    def judge(self, training: Training, finished: Finished) -> Generator[Busy, None, dict[str, str]]:
+        """What the score means, in plain words, which is kept in nanogpt.json too."""
+        last = self.last_score
+        facts = RunFacts(
+            curve=self.curve,
+            train_loss=last.train_loss if last else None,
+            last_bpb=score_of_run_before(self.run.home, self.run.id),
+            stopped=finished.status == "stopped",
+            seconds=finished.seconds,
+            hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
+        )
+        figures = yield from measure(self.folder, training, facts)
+        lines = verdict(figures)
+        self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
+        self.folder.write_meta()
+        self.run.update(verdict=json.dumps(lines))
+        return lines
+
     def finish(self, training: Training) -> Finished:
         """Record the end."""
         folder, clock = self.folder, training.clock
@@ -245,7 +269,7 @@ class TableRun:
             epochs=training.epochs,
             models=training.settings.generation + 1,
             best_step=score["step"],
-            sample=self.sample,
+            sample=self.last_score.sample if self.last_score else "",
             prompt=prompt_from(tokens.val, folder.tokenizer),
             title=title_from(tokens.val, tokens.titles) if tokens.titles else "",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,17 @@ def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
         "database": origin.database,
         "table": run["table"],
         "over": run["status"] in OVER,
+        "verdict": verdict_of(run),
         "state": state,
         "pace": pace,
     }
+
+
+def verdict_of(run: dict[str, Any], may_train: bool = False) -> dict[str, str]:
+    """What a run's score means, heading -> sentence. The next command names a file: it is for those who may
+    train."""
+    lines: dict[str, str] = json.loads(run["verdict"] or "{}")
+    return {heading: line for heading, line in lines.items() if may_train or heading != "next"}
 
 
 def describe_run(run: dict[str, Any]) -> tuple[str, str]:

@@ -23,12 +23,13 @@ from ...registry.db import registry, run_log_file
 from ...registry.metrics import Metric, earlier_scores
 from ...registry.resume import kept_state, minutes_to_offer, settings_to_resume
 from ...registry.runs import delete_run, find_run
+from ...training.options import as_command
 from .. import chart, forms, polling
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
 from ..responses import changed, csv_file, json_error, page, posted, render, sent_json, wants_json
 from ..shown_models import find_model
-from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json
+from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json, verdict_of
 from ..state import state_of
 
 CHART_POINTS = 500  # of a line, when the page is opened: a chart has no more pixels
@@ -86,6 +87,7 @@ async def _run_context(
         "plan": json.loads(run["plan"] or "{}"),
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
+        "verdict": verdict_of(run, may_train),
         "kept_step": (await asyncio.to_thread(kept_state, state.home, run["name"])).get("step"),
     }
     if may_train:
@@ -125,17 +127,10 @@ def _in_words(value: Any) -> str:
 
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
     """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have a say in it."""
-    settings = json.loads(run["settings"])
-    tables = settings.pop("table", ())
-    words = ["datasette", "nanogpt-train", settings.pop("database", run["database"])]
-    words += [tables] if isinstance(tables, str) else tables
-    for option, value in settings.items():
-        flag = "--" + option.replace("_", "-")
-        for one in value if isinstance(value, list) else [value]:
-            words += [flag] if one is True else [flag, str(one)]
+    command = as_command({"database": run["database"]} | json.loads(run["settings"]))
     if plugins_dir and document_hook():
-        words += ["--plugins-dir", os.path.abspath(plugins_dir)]
-    return shlex.join(words)
+        command += " " + shlex.join(["--plugins-dir", os.path.abspath(plugins_dir)])
+    return command
 
 
 @page

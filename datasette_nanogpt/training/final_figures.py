@@ -1,0 +1,160 @@
+"""What is measured of a model when its run is over, for its verdict: within a few seconds, and less memory
+than training took."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from llm_nanogpt.tokenizer import Tokenizer
+
+from ..data.dataloader import IGNORED
+from ..data.memorization import find_memorized
+from ..data.text_metrics import has_loop, real_word_fraction
+from ..data.token_files import read_documents
+from ..events import Busy
+from .evaluate import batches_in_order, bits_per_byte, token_nats
+from .flops import work_per_step
+from .model_folder import ModelFolder
+from .next_step import bigger_model_fits, next_step
+from .trainer import Training
+from .verdict import (
+    Figures,
+    SampleFigures,
+    count_letters,
+    fall_at_end,
+    gzip_bits_per_byte,
+    limit_of,
+    standard_error,
+)
+
+# What measuring may take: a fraction of the run's time, and seconds at most. Half of it goes into texts.
+TIME_FRACTION, MOST_SECONDS = 0.05, 30.0
+TEXTS, TEXT_TOKENS = 20, 150
+FEWEST_TEXTS = 5  # of fewer, shares say nothing
+BIG = 50_000_000  # parameters: numpy takes 5 ms a token at 29M (benchmarks/LOG.md, "Beside a server")
+TOKENS_READ = 400_000  # of held-out text, as much as there is in most runs; and of the training text for gzip
+
+
+@dataclass
+class RunFacts:
+    """What the process that leads a run knows of it at its end."""
+
+    curve: list[tuple[float, float]]  # seconds and bits per byte of each score
+    train_loss: float | None  # nats a token, between the last two scores
+    last_bpb: float | None  # of the run before
+    stopped: bool
+    seconds: float  # of training
+    hurry: Callable[[], bool]  # whether somebody wants it to end at once
+
+
+def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generator[Busy, None, Figures]:
+    """The figures of the model in `folder`, whose last stage was `training`."""
+    tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
+    seconds = min(MOST_SECONDS, TIME_FRACTION * facts.seconds)
+    yield Busy("comparing the score with others")
+    held_out = [text.encode() for text in read_documents(tokens.val[:TOKENS_READ], tokenizer)]
+    bits, sizes = document_bits(training, tokenizer, seconds / 4)
+    documents = folder.meta["corpus"]["val_documents"]
+    letters = count_letters(b"".join(held_out).decode())
+    samples = None
+    if folder.config.parameters < BIG:
+        yield Busy(f"writing {TEXTS} texts to judge it by")
+        samples = write_texts(folder, training, seconds / 2, facts.hurry)
+    train_bpb = None
+    if facts.train_loss is not None:
+        train_bpb = bits_per_byte(facts.train_loss * (len(tokens.train) - 1), tokens.train_bytes)
+    known = Figures(
+        val_bpb=score["val_bpb"],
+        error=standard_error(bits, sizes, documents),
+        documents=documents,
+        bits_per_letter=score["val_bpb"] * sum(map(len, held_out)) / max(letters, 1),
+        gzip_bpb=gzip_bits_per_byte(tokenizer.decode(tokens.train[-TOKENS_READ:]).encode(), held_out),
+        last_bpb=facts.last_bpb,
+        train_bpb=train_bpb,
+        epochs=training.epochs,
+        fell=fall_at_end(facts.curve),
+        stopped=facts.stopped,
+        bigger_fits=bigger_model_fits(folder.meta, folder.config, _flops(training)),
+        samples=samples,
+        why_no_samples="none were written, as the model is too big for that"
+        if folder.config.parameters >= BIG
+        else "",
+    )
+    command, reason = next_step(limit_of(known), folder.meta, folder.stages[-1].settings.minutes)
+    return replace(known, next_command=command, next_reason=reason)
+
+
+def _flops(training: Training) -> float | None:
+    """Of flops.work_per_step, done in a second by the last model; None where it made hardly a step."""
+    step_tokens = training.settings.batch_size * training.model.config.block_size
+    work = work_per_step(training.model.config, step_tokens) / step_tokens
+    speed = training.speed.tokens_per_second
+    return work * speed if speed else None
+
+
+def document_bits(training: Training, tokenizer: Tokenizer, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bits and bytes, (documents,) each, of the first documents of the validation split, whose order is
+    random: as many as are scored in so many seconds."""
+    lengths = np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.n_vocab)])
+    model, windows, device, bf16 = training.validation
+    deadline, nats, targets = time.monotonic() + seconds, [], []
+    for _, x, y in batches_in_order(model, windows):
+        if time.monotonic() > deadline:
+            break
+        nats.append(token_nats(model, x, y, device, bf16))
+        targets.append(y[y != IGNORED])
+    if not nats:
+        return np.empty(0), np.empty(0)
+    ids, each = np.concatenate(targets), np.concatenate(nats)
+    ends = np.flatnonzero(ids == tokenizer.eot) + 1
+    if not len(ends):
+        return np.empty(0), np.empty(0)
+    starts = np.concatenate([[0], ends[:-1]])
+    last = ends[-1]
+    return (
+        np.add.reduceat(each[:last], starts) / math.log(2),
+        np.add.reduceat(lengths[ids[:last]], starts).astype(float),
+    )
+
+
+def write_texts(
+    folder: ModelFolder, training: Training, seconds: float, hurry: Callable[[], bool]
+) -> SampleFigures | None:
+    """What TEXTS texts of the kept weights are like, or as many as are written in so many seconds; None for
+    fewer than FEWEST_TEXTS."""
+    from llm_nanogpt.generate import generate
+    from llm_nanogpt.loading import open_model
+    from llm_nanogpt.sampler import Sampler
+
+    started, texts = time.monotonic(), []
+    opened = open_model(folder.path, "cpu")
+    for number in range(TEXTS):
+        spent = time.monotonic() - started
+        if hurry() or spent * max(FEWEST_TEXTS, number) > seconds * max(number, 1):
+            break
+        sampler = Sampler(seed=number)
+        run = generate(opened.model, opened.tokenizer, max_tokens=TEXT_TOKENS, sampler=sampler)
+        texts.append("".join(run))
+    if len(texts) < FEWEST_TEXTS:
+        return None
+    real = [real_word_fraction(text, opened.tokenizer.words or ()) for text in texts]
+    known = [fraction for fraction in real if fraction is not None]
+    copied = find_memorized(texts, _rows(training, opened.tokenizer)).texts
+    words = sum(memorized.words for memorized in copied)
+    return SampleFigures(
+        texts=len(texts),
+        loops=sum(map(has_loop, texts)),
+        real_words=sum(known) / len(known) if known and opened.tokenizer.words else None,
+        copied=sum(memorized.fraction * memorized.words for memorized in copied) / max(words, 1),
+    )
+
+
+def _rows(training: Training, tokenizer: Tokenizer) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The documents of the training text, as `find_memorized` takes them."""
+    return (("", {}, text) for text in read_documents(training.tokens.train, tokenizer))

@@ -1,0 +1,94 @@
+"""What to do after a run for a better score: one command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import InvalidOptions, NanogptError
+
+from ..data.corpus import is_url
+from ..data.source import open_source
+from ..data.sqlite import connect, database_path
+from ..data.tables import user_tables
+from .options import as_command
+from .plan import DEFAULT_MINUTES, SHAPE, Budget, choose_plan, size_is_given
+
+WORTH_ADDING = 0.2  # of this text's bytes, that another table must have
+SECONDS = 2.0  # to look for one
+BIGGER = 1.3  # times as many parameters make another size
+SIZE_OPTIONS = ("size", *(key for key in SHAPE if key not in ("arch", "block_size")))
+
+
+def next_step(limit: str, meta: Mapping[str, Any], minutes: float | None) -> tuple[str, str]:
+    """A command and what it brings, by what limits the model ("size", "text" or "minutes"), its
+    nanogpt.json and the minutes that its run had. The command is "" where there is none that would help."""
+    options = {"database": meta["source"]["database"]} | meta["options"]
+    if limit == "size":
+        return as_command({k: v for k, v in options.items() if k not in SIZE_OPTIONS}), "a bigger model"
+    if limit == "text":
+        return _more_text(options, meta)
+    steps = options.get("max_iters")
+    more: dict[str, Any] = {"max_iters": 2 * max(steps, meta["training"]["step"])} if steps else {}
+    if minutes:
+        more["minutes"] = 2 * minutes
+    kept = {k: v for k, v in options.items() if k in ("database", "table", "sql", "name")}
+    return as_command({**kept, "resume": True, **more}), f"twice as {'many steps' if steps else 'long'}"
+
+
+def _more_text(options: dict[str, Any], meta: Mapping[str, Any]) -> tuple[str, str]:
+    """Another table of the database if one has text, else all rows if a condition left some out."""
+    tables = options.get("table") or []
+    tables = [tables] if isinstance(tables, str) else list(tables)
+    if tables and not is_url(options["database"]):
+        other = _table_with_text(options["database"], tables, meta["corpus"]["bytes"])
+        if other:
+            name = f"{meta['name']}-and-{other}"
+            more = {k: v for k, v in options.items() if k != "resume"}
+            return as_command({**more, "table": [*tables, other], "name": name}), "more text"
+    if options.get("where"):
+        return as_command({k: v for k, v in options.items() if k not in ("where", "resume")}), "all rows"
+    return "", "only more text like this would help much"
+
+
+def _table_with_text(database: str, used: list[str], n_bytes: int) -> str | None:
+    """The other table with the most text, going by a sample of its rows; None if each has too little."""
+    deadline, best = time.monotonic() + SECONDS, (WORTH_ADDING * n_bytes, "")
+    try:
+        with connect(database_path(database)) as db:
+            names = user_tables(db, database)
+    except NanogptError:
+        return None
+    lower = {name.lower() for name in used}
+    for name in names:
+        if name.lower() in lower:
+            continue
+        if time.monotonic() > deadline:
+            break
+        try:
+            source = open_source(database, name)
+            documents, _ = source.read_sample()
+        except NanogptError:  # it has no text, say
+            continue
+        if documents:
+            mean = sum(len(document.encode()) for document in documents) / len(documents)
+            best = max(best, (mean * source.row_count, name))
+    return best[1] or None
+
+
+def bigger_model_fits(meta: Mapping[str, Any], config: GPTConfig, flops: float | None) -> bool:
+    """Whether the planner would choose a clearly bigger model than that of `config`, had its size not been
+    set by hand. `flops` are those of flops.work_per_step that the machine did in a second."""
+    options = meta["options"]
+    given = {k: v for k, v in options.items() if k not in SIZE_OPTIONS}
+    if not size_is_given(options) or not flops:
+        return False
+    minutes = options.get("minutes") or (None if options.get("max_iters") else DEFAULT_MINUTES)
+    budget = Budget(minutes, options.get("max_iters"), flops)
+    try:
+        plan = choose_plan(given, meta["corpus"]["train_tokens"], config.vocab_size, budget)
+    except InvalidOptions:
+        return False
+    return plan.config.parameters > BIGGER * config.parameters

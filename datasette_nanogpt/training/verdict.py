@@ -1,0 +1,185 @@
+"""What a model's score means, in plain words: four to six sentences from figures that were measured.
+
+Nothing here reads a file or needs a model; `final_figures.py` measures.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import regex
+
+from llm_nanogpt.words import SPACELESS
+
+from .plan import MAX_EPOCHS
+
+# Bits per letter below which texts read like this: benchmarks/LOG.md, "What a score reads like".
+LEVELS = (
+    (1.35, "in the style of the text, for a sentence or two"),
+    (1.9, "sentences that mean little"),
+    (2.7, "words, with little order among them"),
+    (math.inf, "pieces of words"),
+)
+WINDOW = 32_768  # bytes that zlib looks back
+FEW_DOCUMENTS = 5  # with fewer held out, a score has one digit, and no error can be told
+EPOCHS_READ = 0.85 * MAX_EPOCHS  # from here on, more epochs only memorize the text
+LEARNT_BY_HEART = 0.1  # so much better is the text that was read predicted than held-out text
+STILL_FALLING = 0.005  # fraction by which a score fell at the end that is worth telling
+
+_SPACELESS = regex.compile(rf"[{SPACELESS}]")
+_MARK = regex.compile(r"\p{M}")
+
+
+@dataclass(frozen=True)
+class SampleFigures:
+    """Texts that the model wrote, without a prompt."""
+
+    texts: int
+    loops: int  # how many of them loop, as `has_loop` has it
+    real_words: float | None  # fraction of their words that the table has; None: it has no list of words
+    copied: float  # fraction of their words in passages of eight or more that rows it was trained on have
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is known of a run at its end. Scores are in bits per byte of the held-out text."""
+
+    val_bpb: float
+    error: float | None  # standard error of that, over documents; None: not known
+    documents: int  # held out
+    bits_per_letter: float
+    gzip_bpb: float
+    last_bpb: float | None  # of the run before on the same table, with the same name
+    train_bpb: float | None  # of the text that was read since the score before the last
+    epochs: float  # of the last model
+    fell: float | None  # fraction by which the score fell in the last fifth of the run
+    stopped: bool  # as somebody asked, before the end
+    bigger_fits: bool  # a bigger model than the one that was asked for has the time for this text
+    samples: SampleFigures | None  # None: not written
+    why_no_samples: str = ""  # "" where it goes without saying
+    next_command: str = ""  # what would help most, "" if nothing is known to
+    next_reason: str = ""
+
+
+def verdict(f: Figures) -> dict[str, str]:
+    """Heading -> sentence, in the order in which they are shown."""
+    lines = {"reads like": reads_like(f.bits_per_letter), "score": describe_score(f)}
+    if f.samples:
+        lines[f"{f.samples.texts} texts"] = describe_samples(f.samples)
+    elif f.why_no_samples:
+        lines["texts"] = f.why_no_samples
+    lines["limited by"] = describe_limit(f)
+    if f.next_command:
+        lines["next"] = f"{f.next_command}  ({f.next_reason})"
+    elif f.next_reason:
+        lines["next"] = f.next_reason
+    return lines
+
+
+def reads_like(bits_per_letter: float) -> str:
+    return next(level for below, level in LEVELS if bits_per_letter < below)
+
+
+def describe_score(f: Figures) -> str:
+    """The score with as many digits as it is sure of, and others of the same text."""
+    others = f"gzip needs {f.gzip_bpb:.2f}"
+    if f.last_bpb is not None:
+        others += f", the run before got {f.last_bpb:.{_digits(f)}f}"
+    if f.error is None or f.documents < FEW_DOCUMENTS:
+        held_out = "one document was" if f.documents == 1 else f"{f.documents:,} documents were"
+        return f"about {f.val_bpb:.1f} bits per byte, as only {held_out} held out; {others}"
+    digits = _digits(f)
+    margin = max(2 * f.error, 10**-digits)
+    return (
+        f"{f.val_bpb:.{digits}f} bits per byte, give or take {margin:.{digits}f}, "
+        f"of {f.documents:,} held-out documents; {others}"
+    )
+
+
+def _digits(f: Figures) -> int:
+    """Decimals of a score: those that another choice of held-out documents would hardly change."""
+    if f.error is None or f.documents < FEW_DOCUMENTS:
+        return 1
+    return min(3, max(1, math.ceil(-math.log10(2 * f.error)))) if f.error else 3
+
+
+def describe_samples(s: SampleFigures) -> str:
+    loops = f"{s.loops} with a loop" if s.loops else "none with a loop"
+    real = f", {s.real_words:.0%} of the words are the table's" if s.real_words is not None else ""
+    return f"{loops}{real}, {s.copied:.0%} is copied from rows"
+
+
+def limit_of(f: Figures) -> str:
+    """What a better score needs more of: "size", "text" or "minutes"."""
+    if f.bigger_fits and not f.stopped:
+        return "size"
+    gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
+    if f.epochs >= EPOCHS_READ or (f.epochs > 1 and gap > LEARNT_BY_HEART):
+        return "text"
+    return "minutes"
+
+
+def describe_limit(f: Figures) -> str:
+    """What a better score needs more of, and how one can tell."""
+    limit, epochs = limit_of(f), f"{f.epochs:.1f} times"
+    gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
+    if limit == "size":
+        return "its size: for this text and time a bigger model would be chosen"
+    if limit == "text":
+        learnt = f", and predicts it {gap:.0%} better than held-out text" if gap >= 0.01 else ""
+        return f"the amount of text: it has read it {epochs}{learnt}"
+    stopped = "it was stopped early, and " if f.stopped else ""
+    fell = f.fell is not None and f.fell >= STILL_FALLING
+    falling = f", and its score fell by {f.fell:.1%} in the last fifth of them" if fell else ""
+    return f"the minutes: {stopped}it has read the text {epochs}{falling}"
+
+
+# ---- Figures that need no model
+
+
+def standard_error(bits: np.ndarray, sizes: np.ndarray, documents: int) -> float | None:
+    """Standard error of the bits per byte of `documents` documents, from some of them: their `bits` and
+    `sizes` in bytes, (n,) each. None for fewer than two.
+
+    The score is a ratio of two sums, so what varies is each document's bits beyond the ratio times its bytes.
+    """
+    n = len(bits)
+    if n < 2 or not sizes.sum():
+        return None
+    beyond = bits - bits.sum() / sizes.sum() * sizes
+    return math.sqrt(float((beyond**2).sum()) / (n - 1) / documents) / float(sizes.mean())
+
+
+def gzip_bits_per_byte(before: bytes, documents: Iterable[bytes]) -> float:
+    """What `gzip -9` makes of held-out documents once it has read the text `before`: of that it remembers
+    the last 32 kB, as of everything, so memory does not grow. A byte ends each document, as a token does for
+    the model. inf where there is no byte.
+    """
+    zipper = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=before[-WINDOW:])
+    size = zipped = 0
+    for document in documents:
+        size += len(document)
+        zipped += len(zipper.compress(document + b"\0"))
+    zipped += len(zipper.flush())
+    return 8 * zipped / size if size else math.inf
+
+
+def count_letters(text: str) -> int:
+    """Characters of a text, as letters of an alphabet: without marks, and three for each character of a
+    script without spaces, which says about as much as three letters and has three bytes."""
+    return len(text) - len(_MARK.findall(text)) + 2 * len(_SPACELESS.findall(text))
+
+
+def fall_at_end(curve: Iterable[tuple[float, float]]) -> float | None:
+    """The fraction by which the score fell in the last fifth of a run, from (seconds, bits per byte) of each
+    score. None where that has none to begin with."""
+    points = list(curve)
+    if len(points) < 2:
+        return None
+    end = points[-1][0]
+    before = [bpb for seconds, bpb in points[:-1] if seconds <= 0.8 * end]
+    return 1 - points[-1][1] / before[-1] if before else None

@@ -1,0 +1,264 @@
+"""What a score means: with numbers that are known, then of a whole run."""
+
+import json
+import math
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+
+from datasette_nanogpt.events import Finished
+from datasette_nanogpt.registry.db import open_registry
+from datasette_nanogpt.terminal import closing_lines
+from datasette_nanogpt.training import final_figures
+from datasette_nanogpt.training.next_step import bigger_model_fits, next_step
+from datasette_nanogpt.training.options import TrainOptions, as_command
+from datasette_nanogpt.training.plan import make_config
+from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.training.verdict import (
+    Figures,
+    SampleFigures,
+    count_letters,
+    fall_at_end,
+    gzip_bits_per_byte,
+    limit_of,
+    reads_like,
+    standard_error,
+    verdict,
+)
+from llm_nanogpt.checkpoint import read_checkpoint
+
+FIGURES = Figures(
+    val_bpb=1.5934,
+    error=0.0141,
+    documents=58,
+    bits_per_letter=1.62,
+    gzip_bpb=2.714,
+    last_bpb=1.6512,
+    train_bpb=1.371,
+    epochs=4.0,
+    fell=0.031,
+    stopped=False,
+    bigger_fits=False,
+    samples=SampleFigures(texts=20, loops=1, real_words=0.993, copied=0.021),
+    next_command="datasette nanogpt-train blog.db blog_entry til",
+    next_reason="more text",
+)
+
+
+def test_a_verdict_is_five_sentences():
+    assert verdict(FIGURES) == {
+        "reads like": "sentences that mean little",
+        "score": "1.59 bits per byte, give or take 0.03, of 58 held-out documents; "
+        "gzip needs 2.71, the run before got 1.65",
+        "20 texts": "1 with a loop, 99% of the words are the table's, 2% is copied from rows",
+        "limited by": "the amount of text: it has read it 4.0 times, "
+        "and predicts it 14% better than held-out text",
+        "next": "datasette nanogpt-train blog.db blog_entry til  (more text)",
+    }
+
+
+@pytest.mark.parametrize("changes", [{"documents": 2, "error": 0.2}, {"error": None, "documents": 2}])
+def test_a_score_of_two_documents_has_one_digit(changes):
+    line = verdict(replace(FIGURES, **changes))["score"]
+    assert line.startswith("about 1.6 bits per byte, as only 2 documents were held out; gzip needs 2.71")
+    assert line.endswith("the run before got 1.7")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(0.0008, "1.593 bits per byte, give or take 0.002"), (0.2, "1.6 bits per byte, give or take 0.4")],
+)
+def test_a_score_has_the_digits_that_it_is_sure_of(error, shown):
+    assert verdict(replace(FIGURES, error=error))["score"].startswith(shown + ",")
+
+
+@pytest.mark.parametrize(
+    ("changes", "limit"),
+    [
+        ({}, "text"),
+        ({"epochs": 0.8}, "minutes"),
+        ({"epochs": 2.0}, "text"),  # learnt by heart already
+        ({"epochs": 2.0, "train_bpb": 1.55}, "minutes"),
+        ({"epochs": 2.0, "train_bpb": None}, "minutes"),
+        ({"bigger_fits": True}, "size"),
+        ({"bigger_fits": True, "stopped": True, "epochs": 0.5}, "minutes"),
+    ],
+)
+def test_what_limits_a_score(changes, limit):
+    figures = replace(FIGURES, **changes)
+    assert limit_of(figures) == limit
+    word = {"text": "the amount of text", "minutes": "the minutes", "size": "its size"}[limit]
+    assert verdict(figures)["limited by"].startswith(word)
+
+
+def test_a_score_that_still_fell_is_told():
+    figures = replace(FIGURES, epochs=0.8, fell=0.031)
+    assert "fell by 3.1% in the last fifth" in verdict(figures)["limited by"]
+    assert "fell" not in verdict(replace(figures, fell=0.001))["limited by"]
+    assert "stopped early" in verdict(replace(figures, stopped=True))["limited by"]
+
+
+def test_what_was_not_measured_is_left_out():
+    assert "20 texts" not in verdict(replace(FIGURES, samples=None))
+    assert verdict(replace(FIGURES, samples=None, why_no_samples="too big"))["texts"] == "too big"
+    assert "next" not in verdict(replace(FIGURES, next_command="", next_reason=""))
+    assert "before" not in verdict(replace(FIGURES, last_bpb=None))["score"]
+
+
+def test_a_lower_score_never_reads_worse():
+    levels = list(dict.fromkeys(reads_like(bits / 100) for bits in range(30, 800)))
+    assert len(levels) == 4 and levels[-1] == "pieces of words" and "style" in levels[0]
+
+
+def test_the_standard_error_is_that_of_scores_on_other_documents():
+    rng = np.random.default_rng(0)
+
+    def split(n):
+        sizes = rng.integers(100, 3000, n)
+        return sizes * rng.normal(1.6, 0.2, n) + rng.normal(0, 50, n), sizes.astype(float)
+
+    scores = [b.sum() / s.sum() for b, s in (split(60) for _ in range(2000))]
+    estimates = [standard_error(*split(60), 60) for _ in range(200)]
+    assert np.mean(estimates) == pytest.approx(np.std(scores), rel=0.08)
+    some = [standard_error(*split(20), 60) for _ in range(400)]
+    assert np.mean(some) == pytest.approx(np.std(scores), rel=0.1)
+    assert standard_error(*split(1), 1) is None and standard_error(np.empty(0), np.empty(0), 5) is None
+
+
+def test_gzip_remembers_what_it_has_read():
+    documents = [text.encode() for text in TEXTS]
+    size = sum(map(len, documents))
+    alone = gzip_bits_per_byte(b"", documents)
+    joined = b"".join(document + b"\0" for document in documents)
+    assert alone == pytest.approx(8 * len(zlib.compress(joined, 9)) / size, rel=0.01)
+    assert gzip_bits_per_byte(b"other rows " * 10**5 + joined, documents) < 0.7 * alone
+    assert gzip_bits_per_byte(b"", []) == math.inf
+
+
+def test_letters_of_all_scripts():
+    assert count_letters("abc д") == 5
+    assert count_letters("हिन्दी") == 3
+    assert count_letters("日本") == 6  # as many as bytes
+
+
+def test_the_fall_at_the_end_is_that_of_the_last_fifth():
+    curve = [(10, 3.0), (50, 2.0), (80, 1.8), (100, 1.71)]
+    assert fall_at_end(curve) == pytest.approx(0.05)
+    assert fall_at_end(curve[:1]) is None and fall_at_end([(95, 2.0), (100, 1.9)]) is None
+
+
+# ---- What to do next
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "blog.db"
+    db = sqlite_utils.Database(path)
+    db["entry"].insert_all({"title": f"T{i}", "body": t} for i, t in enumerate(TEXTS))
+    db["note"].insert_all({"body": t[::-1] + t} for t in TEXTS)
+    db["tag"].insert_all({"name": f"tag{i}"} for i in range(5))
+    return str(path)
+
+
+def meta_of(database, **changes):
+    given = {"table": ["entry"]} | changes
+    return {
+        "name": "nanogpt-blog",
+        "source": {"database": database},
+        "options": {"database": database, **given},
+        "corpus": {"bytes": 17_400, "train_tokens": 600_000},
+        "training": {"step": 500},
+    }
+
+
+def test_more_text_is_in_the_table_that_has_most(database):
+    command, reason = next_step("text", meta_of(database, minutes=3.0), 3.0)
+    assert command == (
+        f"datasette nanogpt-train {database} entry note --minutes 3 --name nanogpt-blog-and-note"
+    )
+    assert reason == "more text"
+    both = meta_of(database, table=["entry", "note"])
+    assert next_step("text", both, 10.0) == ("", "only more text like this would help much")
+    some = meta_of(database, table=["entry", "note"], where="1")
+    assert next_step("text", some, 10.0) == (f"datasette nanogpt-train {database} entry note", "all rows")
+
+
+def test_more_minutes_are_those_of_a_resume(database):
+    command, reason = next_step("minutes", meta_of(database, seed=3, name="mine"), 10.0)
+    assert command == f"datasette nanogpt-train {database} entry --name mine --resume --minutes 20"
+    assert reason == "twice as long"
+    command, _ = next_step("minutes", meta_of(database, max_iters=500), None)
+    assert command.endswith("entry --resume --max-iters 1000")
+
+
+def test_a_bigger_model_is_the_same_command_without_the_size(database):
+    meta = meta_of(database, size="xs", minutes=10.0)
+    assert next_step("size", meta, 10.0)[0] == f"datasette nanogpt-train {database} entry --minutes 10"
+    config = make_config("xs", 4096, {"block_size": 1024})
+    assert bigger_model_fits(meta, config, 2e11) and not bigger_model_fits(meta, config, None)
+    assert not bigger_model_fits(meta_of(database), config, 2e11)  # the planner chose it
+
+
+def test_a_command_has_every_option_as_it_is_typed():
+    given = {"database": "a b.db", "table": ["t", "u"], "body": ["x", "y"], "minutes": 1.0, "compile": False}
+    expected = "datasette nanogpt-train 'a b.db' t u --body x --body y --minutes 1 --no-compile"
+    assert as_command(given) == expected
+
+
+# ---- Of a run
+
+
+@pytest.fixture
+def options(database):
+    return TrainOptions(
+        **{"database": database, "table": "entry", "max_iters": 20, "eval_interval": 10, "vocab_size": 400},
+        **{"n_layer": 1, "n_head": 2, "n_embd": 32, "block_size": 32, "batch_size": 2, "device": "cpu"},
+    )
+
+
+def test_a_run_ends_with_a_verdict_that_is_kept(options, home, monkeypatch):
+    monkeypatch.setattr(final_figures, "TIME_FRACTION", 100.0)
+    *_, last = train_table(options)
+    assert isinstance(last, Finished) and list(last.verdict)[:3] == ["reads like", "score", "20 texts"]
+    assert "of 30 held-out documents" in last.verdict["score"]
+    meta = read_checkpoint(home / "nanogpt-blog").meta
+    assert meta["verdict"]["lines"] == last.verdict and meta["verdict"]["figures"]["samples"]["texts"] == 20
+    (kept,) = open_registry(home).execute("select verdict from runs").fetchone()
+    assert json.loads(kept) == last.verdict
+    card = (home / "nanogpt-blog" / "README.md").read_text()
+    assert f"| reads like | {last.verdict['reads like']} |" in card and "| next |" not in card
+    shown = closing_lines(last)
+    assert f"  Reads like  {last.verdict['reads like']}" in shown and len(shown) < 12
+    *_, again = train_table(options)
+    assert "the run before got" in again.verdict["score"]
+
+
+def test_the_error_is_of_the_documents_that_were_held_out(options, home, monkeypatch):
+    """Their bits are those of the score."""
+    monkeypatch.setattr(final_figures, "TIME_FRACTION", 100.0)
+    seen = {}
+    measured = final_figures.document_bits
+
+    def remember(*args):
+        seen["bits"], seen["sizes"] = measured(*args)
+        return seen["bits"], seen["sizes"]
+
+    monkeypatch.setattr(final_figures, "document_bits", remember)
+    *_, last = train_table(replace(options, eval_interval=20))
+    assert len(seen["bits"]) == 30
+    assert seen["bits"].sum() / seen["sizes"].sum() == pytest.approx(last.val_bpb, rel=1e-5)
+
+
+def test_a_short_run_does_not_wait_for_texts(options):
+    *_, last = train_table(options)
+    assert not [heading for heading in last.verdict if "texts" in heading]
+
+
+def test_a_big_model_writes_none_and_says_so(options, monkeypatch):
+    monkeypatch.setattr(final_figures, "BIG", 1)
+    *_, last = train_table(options)
+    assert "too big" in last.verdict["texts"]
