@@ -344,7 +344,7 @@ def test_what_a_run_replaces_is_told(options, home):
 def test_how_often_the_text_was_read_is_told(options):
     *_, finished = run(replace(options, max_iters=30))
     assert (finished.models, finished.epochs > 0) == (1, True)
-    assert f", {finished.epochs:.1f} epochs." in closing_lines(finished)[-3]
+    assert f", {finished.epochs:.1f} epochs." in closing_lines(finished)[1]
     assert "17s less than planned" in closing_lines(replace(finished, seconds_left=17.0))[-3]
     several = closing_lines(replace(finished, models=3, epochs=3.96))
     assert several[-3].endswith(", 4.0 epochs of the last of 3 models.")
