@@ -345,9 +345,9 @@ def test_how_often_the_text_was_read_is_told(options):
     *_, finished = run(replace(options, max_iters=30))
     assert (finished.models, finished.epochs > 0) == (1, True)
     assert f", {finished.epochs:.1f} epochs." in closing_lines(finished)[1]
-    assert "17s less than planned" in closing_lines(replace(finished, seconds_left=17.0))[-3]
+    assert "17s less than planned" in closing_lines(replace(finished, seconds_left=17.0))[2]
     several = closing_lines(replace(finished, models=3, epochs=3.96))
-    assert several[-3].endswith(", 4.0 epochs of the last of 3 models.")
+    assert several[1].endswith(", 4.0 epochs of the last of 3 models.")
 
 
 def test_only_a_full_disk_is_called_full(tmp_path):
