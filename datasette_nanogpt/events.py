@@ -71,6 +71,8 @@ class Prepared:
     plan_reason: str
     resumed_from: int | None  # step
     replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
+    replaces_bpb: float | None = None  # of the model that is then kept; None: not on the same held-out text
+    kept_bytes: int | None = None  # on disk, of the same: `llm nanogpt restore` brings it back
 
 
 # ---- Training
@@ -189,6 +191,7 @@ class Finished:
     epochs: float  # how often the last model that was trained has read the text,
     models: int  # of so many
     best_step: int  # whose weights are kept
+    better_before: float | None  # bits per byte of the model that it replaced, where that was better
     sample: str
     prompt: str  # a few words to begin with, from held-out text
     title: str = ""  # of a held-out document, where the table has titles

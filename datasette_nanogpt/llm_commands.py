@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 import llm
 
+from llm_nanogpt.changes import replaced
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.listing import megabytes, size_on_disk
@@ -82,7 +83,7 @@ def score(name: str, file: TextIO | None, **options: Any) -> None:
 @click.argument("name")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask")
 def remove(name: str, yes: bool) -> None:
-    """Delete a model, its training data and its aliases.
+    """Delete a model, its training data, its aliases, and the model that it replaced.
 
     \b
     Example:
@@ -92,7 +93,8 @@ def remove(name: str, yes: bool) -> None:
 
     folder = folder_of(name)
     if not yes:
-        click.confirm(f"Delete {folder} ({megabytes(size_on_disk(folder))})?", abort=True)
+        size = size_on_disk(folder) + size_on_disk(replaced(folder))
+        click.confirm(f"Delete {folder} ({megabytes(size)})?", abort=True)
     for alias in remove_model(folder):
         click.echo(f"Removed its alias {alias}", err=True)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from llm_nanogpt.listing import megabytes
+
 from .events import (
     Busy,
     Evaluation,
@@ -228,9 +230,16 @@ def plan_lines(p: Prepared) -> list[str]:
     if p.plan_reason and not resumed:
         lines.append(f"       {p.plan_reason}")
     if p.replaces:
-        lines.append(
-            f"       Its first score replaces {p.name}: {p.replaces}. To keep that, use another --name."
-        )
+        lines += _replaced_lines(p)
+    return lines
+
+
+def _replaced_lines(p: Prepared) -> list[str]:
+    """What becomes of the model of that name."""
+    kept = f"       {megabytes(p.kept_bytes or 0)} of it are kept: `llm nanogpt restore {p.name}` brings it back."
+    lines = [f"       Its first score replaces {p.name}: {p.replaces}.", kept]
+    if p.replaces_bpb is not None:
+        lines.append(f"       On the same held-out text that one has {p.replaces_bpb:.3f} bits per byte.")
     return lines
 
 
@@ -291,6 +300,11 @@ def closing_lines(f: Finished) -> list[str]:
             "To train for longer anyway, use --resume with more --minutes."
         )
     lines += verdict_lines(f.verdict)
+    if f.better_before is not None:
+        lines.append(
+            f"The model that it replaced was better on the same held-out text, {f.better_before:.4f} bits "
+            f"per byte: `llm nanogpt restore {f.name}` brings it back."
+        )
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
     # Without a prompt llm would wait for one.
     prompt = ["-o", "title", f.title, ""] if f.title else [f.prompt]

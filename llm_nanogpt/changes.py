@@ -114,6 +114,13 @@ def replaced(folder: Path) -> Path:
     return folder.parent / ".replaced" / folder.name
 
 
+def replaced_names(home: Path) -> list[str]:
+    """Of the models that have replaced one that is kept."""
+    with suppress(OSError):
+        return sorted(os.listdir(home / ".replaced"))
+    return []
+
+
 # ---- Locks, and what the dead have left
 
 

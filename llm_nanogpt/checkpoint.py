@@ -84,6 +84,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, config, meta, weights)
 
 
+def describe(folder: Path) -> str | None:
+    """The model in a folder, for someone about to replace it; None if there is none."""
+    try:
+        return read_checkpoint(folder).summary
+    except NanogptError:
+        return "a folder that does not load" if folder.exists() else None
+
+
 def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text("utf-8"))

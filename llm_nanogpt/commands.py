@@ -9,10 +9,12 @@ from typing import IO, Any
 
 import click
 
-from .checkpoint import checkpoints, read_checkpoint
+from . import changes
+from .changes import replaced, replaced_names
+from .checkpoint import checkpoints, describe, read_checkpoint
 from .errors import NanogptError, click_errors
 from .home import cache_bytes, cache_folder, name_after, nanogpt_home
-from .listing import as_lines, as_table, details, facts, megabytes
+from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of
 
 
@@ -57,6 +59,9 @@ def models(as_json: bool) -> None:
     else:
         for line in as_table(listed):
             click.echo(line)
+        for name in replaced_names(home):
+            kept = megabytes(size_on_disk(replaced(home / name)))
+            click.echo(f"The model that {name} replaced has {kept}: `llm nanogpt restore {name}`", err=True)
         if cached := cache_bytes(home):
             click.echo(f"The cache has {megabytes(cached)} in {cache_folder(home)}, safe to delete", err=True)
 
@@ -93,6 +98,24 @@ def path(name: str | None) -> None:
       datasette "$(llm nanogpt path)/nanogpt.db" --root
     """
     click.echo(folder_of(name) if name else nanogpt_home())
+
+
+@nanogpt.command()
+@click.argument("name")
+def restore(name: str) -> None:
+    """Bring back the model that one replaced as it was trained again.
+
+    The two change places, so the same command undoes it. Of the models that had one name the last is kept, or
+    the one before if that is better on the same held-out text.
+
+    \b
+    Example:
+      llm nanogpt restore nanogpt-blog
+    """
+    folder = folder_of(name)
+    changes.restore(folder)
+    is_now, kept = (describe(each) for each in (folder, replaced(folder)))
+    click.echo(f"{folder.name} is now: {is_now}. Kept: {kept}", err=True)
 
 
 # ---- Text out of a model

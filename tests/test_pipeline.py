@@ -166,7 +166,7 @@ def test_a_resumed_run_that_is_stopped_at_once_keeps_what_it_had(options, home):
         if isinstance(event, Evaluation):
             break
     stop = Stop()
-    stop.requests = 2
+    stop.ask(2)
     *_, last = train_table(TrainOptions(options.database, "entry", resume=True, compile=False), stop)
     assert (last.status, last.val_bpb) == ("stopped", event.val_bpb)
     db = sqlite_utils.Database(home / "nanogpt.db")
@@ -178,7 +178,7 @@ def test_a_stop_at_once_tells_the_steps_that_a_resume_goes_on_from(options, home
     for event in train_table(replace(options, max_iters=10**6, eval_interval=10**5), stop):
         scored = scored or (isinstance(event, Evaluation) and event.step) or None
         if scored and isinstance(event, Step) and event.step > scored:
-            stop.requests = 2
+            stop.ask(2)
     told = read_checkpoint(home / "nanogpt-blog").meta["training"]["step"]
     assert event.step == told > scored
     resumed = next(
@@ -193,7 +193,7 @@ def test_a_stop_during_the_last_score_ends_a_run_that_is_whole(options):
     stop = Stop()
     for event in train_table(options, stop):
         if isinstance(event, Evaluation) and event.step == options.max_iters:
-            stop.requests = 1
+            stop.ask(1)
     assert (event.status, event.step) == ("finished", options.max_iters)
 
 
@@ -388,7 +388,7 @@ def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
     leading = table_run.TableRun(options, run, Stop(), SINGLE_PROCESS)
     leading.folder = SimpleNamespace(tokenizer=None)
     for _ in leading.train_stage(training):
-        seen += [row["note"] for row in run.db.execute("select note from runs")]
+        seen += [row["note"] for row in open_registry(home).execute("select note from runs")]
     assert seen == ["Compiling", None]
 
 

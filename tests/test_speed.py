@@ -158,7 +158,7 @@ def test_mfu_is_told(tokens, tmp_path):
     for event in training.run(stop):
         if isinstance(event, Step):
             steps.append(event)
-            stop.requests = 2
+            stop.ask(2)
     flops = steps[0].tokens_per_second * flops_per_token(tiny_config())
     assert steps[0].mfu == pytest.approx(flops / training.speed.machine_flops)
     assert 0 < training.speed.mean_mfu < 1

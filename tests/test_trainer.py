@@ -135,7 +135,7 @@ def test_the_second_stop_ends_at_once(tokens, tmp_path):
     for event in run(tokens, tmp_path, settings, stop=stop):
         if isinstance(event, Step | Evaluation):
             steps.append(event.step)
-            stop.requests = 2
+            stop.ask(2)
     assert len(set(steps)) == 1 and read_state(tmp_path).position.step == steps[0]
     assert (tmp_path / "model.safetensors").exists()
 
@@ -169,7 +169,7 @@ def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch,
     stop, seen = Stop(), []
     for event in run(tokens, tmp_path, SETTINGS, stop=stop):
         if isinstance(event, Busy) and sum(type(e) is Evaluation for e in seen) == scores:
-            stop.requests = 2
+            stop.ask(2)
         seen.append(event)
     assert [e.step for e in seen if type(e) is Evaluation] == [10, 20, 30][:scores]
     assert type(seen[-1]) is Busy and "scoring" in seen[-1].what

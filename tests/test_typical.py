@@ -353,7 +353,7 @@ def test_a_stopped_scoring_does_not_hide_a_whole_one(home, database):
     for requests in (0, 1):
         queue.enqueue(home, str(database), settings, None, 10, "entry")
         stop = Stop()
-        stop.requests = requests
+        stop.ask(requests)
         runs.append(do(home, stop))
     assert [run["status"] for run in runs] == ["finished", "stopped"]
     kept, last = typical.scorings(home, "m0", str(database), "entry")

@@ -238,8 +238,9 @@ def _from_cache(entry: Path, corpus: Corpus, folder: Path) -> PreparedCorpus | N
 
 def _add_to_cache(entry: Path, corpus: Corpus, folder: Path, prepared: PreparedCorpus) -> None:
     """Write an entry beside its place and rename it; delete the entries that were not used for long."""
-    half = entry.with_name(f".{entry.name}.{os.getpid()}")
-    half.mkdir(parents=True)
+    half = folder / "cache"  # where a kill leaves nothing: the folder is that of a model in the making
+    half.mkdir()
+    entry.parent.mkdir(parents=True, exist_ok=True)
     try:
         for name in TOKEN_FILES:
             link(folder / name, half / name)

@@ -33,10 +33,11 @@ def run_log_file(home: Path, run: int) -> Path:
     return home / ".logs" / f"run-{run}.log"
 
 
-def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
+def open_registry(home: Path, *, create: bool = False, wait: float | None = None) -> sqlite3.Connection:
     """A connection to the registry, with rows that know their columns. The caller commits and closes it.
 
     The tables are brought up to date first, and what a process that died was about to change is finished.
+    Another writer is waited for, BUSY_SECONDS or `wait` seconds.
     Raises NanogptError if there is no registry and `create` does not ask for one, or if it cannot be opened
     or written.
     """
@@ -48,9 +49,10 @@ def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
         # What is in it may be private. SQLite gives the files that it writes beside this one the same mode.
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
         # A generator of training events may be advanced by one thread after another.
-        db = sqlite3.connect(file, timeout=BUSY_SECONDS, check_same_thread=False)
+        db = sqlite3.connect(file, timeout=BUSY_SECONDS if wait is None else wait, check_same_thread=False)
         try:
-            if _migrated.get(home) != file.stat().st_ino:
+            # One that was deleted and begun anew may have the number of the old one.
+            if _migrated.get(home) != file.stat().st_ino or not file.stat().st_size:
                 _migrate(db)
                 _migrated[home] = file.stat().st_ino
             recover(home)
@@ -59,11 +61,19 @@ def open_registry(home: Path, *, create: bool = False) -> sqlite3.Connection:
             db.close()
             raise
     except (OSError, sqlite3.Error) as ex:
-        raise NanogptError(
-            f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
-        ) from ex
+        raise NanogptError(explain(home, ex)) from ex
     db.row_factory = sqlite3.Row
     return db
+
+
+def explain(home: Path, ex: Exception) -> str:
+    """Why the registry cannot be used, and what to do about it."""
+    file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"{file} is locked: another program has changes in it that it has not saved"
+    return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""What the registry is still to be told of models that were renamed or removed.
+"""What the registry is still to be told: of models that were renamed or removed, and of runs.
 
 Folders and aliases are changed by llm_nanogpt, which knows nothing of nanogpt.db: it leaves a note of each
-change in `<home>/.changes`. Whoever opens the registry next does the rest, in the order of the changes. To do
-it twice does no harm, so a note is deleted after the commit.
+change in `<home>/.changes`. So does a run that ends while the registry cannot be written. Whoever opens it
+next does the rest, in the order of the notes. To do it twice does no harm, so a note is deleted after the
+commit.
 """
 
 from __future__ import annotations
@@ -10,23 +11,27 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from llm_nanogpt.atomic import write_json
 from llm_nanogpt.changes import PENDING
 
 
 def finish_pending(home: Path, db: sqlite3.Connection) -> None:
     """Tell the registry what it was not told yet. If it is locked, that is left for the next time."""
     try:
-        notes = sorted(os.listdir(home / PENDING))
+        notes = sorted(name for name in os.listdir(home / PENDING) if name.endswith(".json"))
     except OSError:  # there are none
         return
     with suppress(sqlite3.OperationalError, OSError):
         for note in notes:
             _finish(home, db, home / PENDING / note)
+        for part in (home / PENDING).glob(".*.part"):
+            part.unlink(missing_ok=True)
         (home / PENDING).rmdir()
 
 
@@ -56,7 +61,52 @@ def _tell(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[st
             )
         case {"kind": "remove", "name": str(name)}:
             return delete_rows(db, "kind = 'score' and name = ?", [name])
+        case {"kind": "run", "row": dict(row), "rows": list(rows)}:
+            told = db.execute(
+                "select 1 from runs where name = ? and started = ? and ended = ?",
+                [row["name"], row["started"], row["ended"]],
+            )
+            if not told.fetchone():
+                write_run(db, row, row.keys(), rows)
     return []
+
+
+def leave_for_later(home: Path, note: dict[str, Any]) -> None:
+    """Have whoever opens the registry next write it."""
+    (home / PENDING).mkdir(parents=True, exist_ok=True)
+    write_json(home / PENDING / f"{time.time_ns():020}.json", note)
+
+
+def write_run(
+    db: sqlite3.Connection,
+    row: dict[str, Any],
+    changed: Iterable[str],
+    rows: Iterable[tuple[str, dict[str, Any]]],
+) -> tuple[int, int]:
+    """Write what has changed in a run's row, and add rows of metrics and samples. The caller commits.
+
+    A row that was deleted is added again; in a registry that was begun anew, under another number if need be.
+    What others ask of the run is not overwritten. Returns the run's number, and what was asked of it.
+    """
+    values = {column: row[column] for column in changed if column not in ("id", "stop_requested")}
+    changes = ", ".join(f'"{column}" = ?' for column in values)
+    # Another run may have the number in a registry that is not the one this run began in.
+    ours = "id = ? and name = ? and started = ?"
+    which = [row["id"], row["name"], row["started"]]
+    run = row["id"]
+    if not db.execute(f"update runs set {changes} where {ours}", [*values.values(), *which]).rowcount:
+        if db.execute("select 1 from runs where id = ?", [run]).fetchone():
+            run = None
+        run = _insert(db, "runs", row | {"id": run})
+    for table, each in rows:
+        _insert(db, table, {"run": run} | each)
+    return run, db.execute("select stop_requested from runs where id = ?", [run]).fetchone()[0] or 0
+
+
+def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> int:
+    columns, marks = ", ".join(f'"{column}"' for column in values), ", ".join("?" * len(values))
+    added = db.execute(f"insert into {table} ({columns}) values ({marks})", [*values.values()])
+    return int(added.lastrowid or 0)
 
 
 def delete_rows(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[str]:

@@ -29,11 +29,27 @@ def minutes_to_offer(home: Path, run: dict[str, Any], limit: float) -> float | N
         run["name"],
         *UNDER_WAY,
     )
-    is_last = bool(runs_of_model) and runs_of_model[0]["id"] == run["id"]
+    is_last = bool(runs_of_model) and _last(home, runs_of_model)["id"] == run["id"]
     if run["status"] not in OVER or not is_last or not _state_file(home, run["name"]).exists():
         return None
     left = _minutes_given(home, run) - _minutes_done(home, run)
     return min(round(left, 1) if left > 0.1 and run["status"] != "finished" else EXTRA_MINUTES, limit)
+
+
+def _last(home: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the runs of a model, the newest first, the one whose model is on disk: the newest, unless the model
+    before that was restored."""
+    log = None
+    with suppress(NanogptError):
+        log = (read_checkpoint(home / runs[0]["name"]).meta.get("training") or {}).get("log")
+    last = next((run for run in runs if log and run["log"] == log), None)
+    if last is None:
+        return runs[0]
+    for run in reversed(runs[: runs.index(last)]):
+        if run["status"] in OVER and not json.loads(run["settings"]).get("resume"):
+            break  # what it trained was put aside
+        last = run
+    return last
 
 
 def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: float) -> dict[str, Any]:

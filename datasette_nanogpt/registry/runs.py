@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from llm_nanogpt.locks import is_training
 
 from ..events import Evaluation, Step
 from ..formatting import utc_now
-from .db import insert, open_registry, registry, run_log_file, update_run
+from .db import BUSY_SECONDS, explain, insert, open_registry, registry, run_log_file, update_run
+from .outbox import Outbox
 from .pending import delete_rows
 from .process_id import is_alive, process_id
+from .run_log import log
 
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
@@ -120,8 +122,8 @@ def delete_runs(home: Path, where: str, values: Sequence[Any]) -> int:
     with registry(home) as db:
         db.execute("begin immediate")  # a server must not start one of them in between
         logs = delete_rows(db, where, values)
-    for log in logs:
-        (home / log).unlink(missing_ok=True)
+    for each in logs:
+        (home / each).unlink(missing_ok=True)
     return len(logs)
 
 
@@ -156,30 +158,43 @@ class Run:
             "settings": json.dumps(settings),
         }
         self.home = home
-        self.db = open_registry(home, create=True)
-        mark_replaced_runs(home, name, by=queued)
-        with self.db:
-            self.id = queued or insert(self.db, "runs", row)
-            update_run(self.db, self.id, row | {"log": str(run_log_file(home, self.id).relative_to(home))})
+        try:
+            db = open_registry(home, create=True)
+            mark_replaced_runs(home, name, by=queued)
+            with db:
+                db.execute("begin immediate")
+                if queued:
+                    _check_name(db, queued, name)
+                self.id = queued or insert(db, "runs", row)
+                log = str(run_log_file(home, self.id).relative_to(home))
+                update_run(db, self.id, row | {"log": log})
+                row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
+        except sqlite3.Error as ex:
+            raise NanogptError(explain(home, ex)) from ex
+        self._outbox = Outbox(home, db, row)
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
 
     def update(self, **values: Any) -> None:
         """Change columns of the run's row. A sign of life goes with it."""
         self._last_beat = time.monotonic()
-        with self.db:
-            update_run(self.db, self.id, {**values, "heartbeat": time.time()})
+        self._outbox.update({**values, "heartbeat": time.time()})
+        self._outbox.send()
 
     def stop_requested(self) -> int:
         """What others asked of the run: 0, 1 to anneal, 2 to stop at once. Gives a sign of life, too."""
         if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
             self.update()
-        row = self.db.execute("select stop_requested from runs where id = ?", [self.id]).fetchone()
-        return int(row["stop_requested"])
+        return self._outbox.stop_requested()
+
+    def notes(self) -> Iterator[str]:
+        """What is to be said of the registry itself: that it cannot be written, and that it can again."""
+        while self._outbox.notes:
+            yield self._outbox.notes.pop(0)
 
     def step(self, event: Step) -> None:
         """Record where the run is."""
-        self._insert(
+        self._outbox.add(
             "metrics",
             {
                 "step": event.step,
@@ -201,20 +216,29 @@ class Run:
         }
         if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
             self.update(**self._last_step)
+        else:
+            self._outbox.send()
 
     def evaluation(self, event: Evaluation) -> None:
         """Record a score and the text written beside it."""
         score = {"step": event.step, "val_bpb": event.val_bpb}
-        self._insert("metrics", {**score, "seconds": event.seconds, "val_loss": event.val_loss})
-        self._insert("samples", {**score, "sample": event.sample})
+        self._outbox.add("metrics", {**score, "seconds": event.seconds, "val_loss": event.val_loss})
+        self._outbox.add("samples", {**score, "sample": event.sample})
         best = {"val_bpb": event.val_bpb} if event.best else {}
         self.update(**{**self._last_step, **best, "step": event.step})
 
-    def _insert(self, table: str, values: dict[str, Any]) -> None:
-        with self.db:
-            insert(self.db, table, {"run": self.id, **values})
-
     def end(self, status: str, error: str | None = None) -> None:
         """Record how the run ended, and close the record."""
-        self.update(status=status, ended=utc_now(), error=error, note=None)
-        self.db.close()
+        self._outbox.update({"status": status, "ended": utc_now(), "error": error, "note": None})
+        self._outbox.send(BUSY_SECONDS, now=True)
+        if not self._outbox.close():
+            log.warning(
+                "nanogpt.db still cannot be written: whoever opens it next records how this run ended"
+            )
+
+
+def _check_name(db: sqlite3.Connection, run: int, name: str) -> None:
+    """Raise NanogptError if the model of a run that waited has another name since the run was looked up."""
+    row = db.execute("select name from runs where id = ?", [run]).fetchone()
+    if row and row["name"] != name:
+        raise NanogptError(f"{name} was renamed to {row['name']} just as this run began: start it again")

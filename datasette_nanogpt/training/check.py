@@ -83,6 +83,19 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     return source, meta
 
 
+def check_place(options: TrainOptions, source: Corpus | None) -> dict[str, Any]:
+    """Check once more what others may have changed before the lock of the model was had.
+
+    Returns what the folder of a resume says (else empty). Raises NanogptError.
+    """
+    folder = nanogpt_home() / options.model_name
+    if source is None:
+        return _check_resume(options, folder)
+    if not options.force:
+        _check_same_table(source, folder)
+    return {}
+
+
 def check_home(home: Path) -> None:
     """Raises NanogptError where models cannot be written."""
     existing = next(p for p in (home, *home.absolute().parents) if p.exists())

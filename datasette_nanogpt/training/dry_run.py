@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
+from llm_nanogpt.changes import hold
 from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import nanogpt_home
+from llm_nanogpt.locks import hidden
 
 from ..data.preview import preview
 from ..events import Event, Prepared
@@ -34,14 +35,20 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     from llm_nanogpt.device import choose_device
 
     from .recipe import resolve
-    from .table_run import describe_model, prepare_text
+    from .replaced import look_at
+    from .table_run import prepare_text
 
     home = nanogpt_home()
     home.mkdir(parents=True, exist_ok=True)
     device, device_reason = choose_device(options.device, 1)
-    with tempfile.TemporaryDirectory(prefix=".dry-run-", dir=home) as folder:
-        tokenizer, counts = yield from prepare_text(options, corpus, Path(folder), home)
+    place = home / f"+dry-run-{os.getpid()}"  # as no model is called; `hold` deletes what is beside it
+    with hold(place):
+        folder = hidden(place, "new")
+        folder.mkdir()
+        tokenizer, counts = yield from prepare_text(options, corpus, folder, home)
     why, stages = resolve(options, counts["train_tokens"], tokenizer.n_vocab, device)
+    meta = {"corpus": counts, "options": options.given()}
+    replaces = look_at(home / options.model_name, meta)
     yield Prepared(
         name=options.model_name,
         folder=str(home / options.model_name),
@@ -53,5 +60,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
         device_reason=device_reason,
         plan_reason=why,
         resumed_from=None,
-        replaces=describe_model(home / options.model_name),
+        replaces=replaces.summary if replaces else None,
+        replaces_bpb=replaces.val_bpb if replaces else None,
+        kept_bytes=replaces.bytes if replaces else None,
     )

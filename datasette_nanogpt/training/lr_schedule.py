@@ -15,14 +15,27 @@ ANNEAL_FRACTION, ANNEAL_SECONDS = 0.1, (2.0, 30.0)
 
 
 class Stop:
-    """Asks a run to stop: once to let the learning rate run down first, twice to stop at once. Safe to use in
-    a signal handler."""
+    """Asks a run to stop: once to let the learning rate run down first, twice to stop at once.
+
+    Signals call `request`, which may interrupt anything, another `request` and `ask` included: none is lost.
+    """
 
     def __init__(self) -> None:
-        self.requests = 0
+        self._signals: list[None] = []  # appending is one step, adding 1 to a number is three
+        self._asked = 0
+
+    @property
+    def requests(self) -> int:
+        """0, 1 to let the learning rate run down, 2 or more to stop at once."""
+        return max(len(self._signals), self._asked)
 
     def request(self) -> None:
-        self.requests += 1
+        """Once more, from this process."""
+        self._signals.append(None)
+
+    def ask(self, requests: int) -> None:
+        """So many in all, from elsewhere: what was asked of the run in the registry."""
+        self._asked = max(self._asked, requests)
 
 
 @dataclass

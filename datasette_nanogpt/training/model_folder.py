@@ -50,6 +50,7 @@ class ModelFolder:
         final: Path | None = None,
     ):
         self.path, self.final = path, final or path  # where the files are now, and where they are to be
+        self.keep = False  # whether what is at `final` is kept for a restore; one of the same run is not
         self.config = config  # of the weights in `path`
         self.stages = list(stages)  # of the run
         self.tokenizer = tokenizer
@@ -90,8 +91,8 @@ class ModelFolder:
         }
         self.write_meta()
         if self.path != self.final:
-            publish(self.path, self.final)
-            self.path = self.final
+            publish(self.path, self.final, keep=self.keep)
+            self.path, self.keep = self.final, False
 
     def write_end(self, status: str, step: int, seconds: float) -> None:
         """Record how the run ended."""

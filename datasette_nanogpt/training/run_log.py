@@ -49,6 +49,8 @@ def log_event(event: Event) -> None:
         case Note():
             log.info("%s", event.text)
         case Finished():
+            if event.better_before is not None:
+                log.warning("The model that it replaced had %.4f bits per byte", event.better_before)
             log.info(
                 "%s after %d steps, %.1f s: %.4f bits per byte",
                 event.status.capitalize(),

@@ -12,9 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.device import choose_device
-from llm_nanogpt.errors import NanogptError
 
 from ..data.corpus import Corpus
 from ..data.prepare import PreparedCorpus, TokenizerChoice, prepare
@@ -42,6 +40,7 @@ from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
 from .prompt import prompt_from, title_from
 from .recipe import resolve
+from .replaced import Replaced, look_at
 from .resume import reopen
 from .run_log import log_event
 from .stages import begin_stage, end_stages, next_stages
@@ -62,6 +61,7 @@ class TableRun:
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
+        self.replaces: Replaced | None = None
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
         """Everything from the first row to the end; the status it ended with.
@@ -69,16 +69,17 @@ class TableRun:
         `final` is the place of the model folder. Without a `corpus` the run there is resumed, and `meta` is
         its nanogpt.json.
         """
-        state, replaces = None, None
+        state = None
         if corpus:
-            replaces = describe_model(final)
             self.folder = yield from self.prepare(corpus, final)
+            self.replaces = look_at(final, self.folder.meta)
+            self.folder.keep = self.replaces is not None and self.replaces.keep
         else:
             self.folder, state = reopen(self.options, meta, final, self.device)
         self.folder.meta.setdefault("training", {})["log"] = str(
             run_log_file(final.parent, self.run.id).relative_to(final.parent)
         )
-        prepared = self.prepared(state, replaces)
+        prepared = self.prepared(state)
         self.run.update(note="building the model")
         training = self.begin(state.position.generation if state else 0, state)
         del state  # which is as big as the model and its optimizers
@@ -137,7 +138,7 @@ class TableRun:
                 last_report = time.monotonic()
                 yield progress
 
-    def prepared(self, state: TrainState | None, replaces: str | None) -> Prepared:
+    def prepared(self, state: TrainState | None) -> Prepared:
         meta, (config, settings) = self.folder.meta, self.folder.stages[-1]
         return Prepared(
             name=self.folder.final.name,
@@ -150,7 +151,9 @@ class TableRun:
             device_reason=self.device_reason,
             plan_reason=meta.get("plan", ""),
             resumed_from=state.position.step if state else None,
-            replaces=replaces,
+            replaces=self.replaces.summary if self.replaces else None,
+            replaces_bpb=self.replaces.val_bpb if self.replaces else None,
+            kept_bytes=self.replaces.bytes if self.replaces else None,
         )
 
     def begin(self, generation: int, state: TrainState | None) -> Training:
@@ -211,9 +214,11 @@ class TableRun:
                     self.folder.write_score(event)
                 case Note():
                     run.update(note=event.text)
-            self.stop.requests = max(self.stop.requests, run.stop_requested())
+            self.stop.ask(run.stop_requested())
             log_event(event)
             yield event
+            for text in run.notes():
+                yield note(text)
 
     def may_replan(self, training: Training) -> bool:
         """Not where it is over, where steps were asked for, or for nanoGPT's recipe, which is one model."""
@@ -255,6 +260,7 @@ class TableRun:
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens
+        before = self.replaces.val_bpb if self.replaces else None
         return Finished(
             status=status,
             name=folder.final.name,
@@ -269,6 +275,7 @@ class TableRun:
             epochs=training.epochs,
             models=training.settings.generation + 1,
             best_step=score["step"],
+            better_before=before if before is not None and before < score["val_bpb"] else None,
             sample=self.last_score.sample if self.last_score else "",
             prompt=prompt_from(tokens.val, folder.tokenizer),
             title=title_from(tokens.val, tokens.titles) if tokens.titles else "",
@@ -293,10 +300,3 @@ def note(text: str) -> Note:
     event = Note(text)
     log_event(event)
     return event
-
-
-def describe_model(folder: Path) -> str | None:
-    """The model in that folder, which a run would replace; None if there is none."""
-    with suppress(NanogptError):
-        return read_checkpoint(folder).summary
-    return "a folder that does not load" if folder.exists() else None

@@ -22,7 +22,7 @@ from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
 from ..registry.runs import Run
-from .check import check
+from .check import check, check_place
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
 from .options import TrainOptions
@@ -56,12 +56,13 @@ def _train_table(
     options: TrainOptions, stop: Stop, queued: int | None, group: ProcessGroup
 ) -> Iterator[Event]:
     """Check, lock the model, and record how the run ends, however that is."""
-    corpus, meta = check(options)
+    corpus, _ = check(options)
     if corpus:
         yield preview(corpus)
     home, name = nanogpt_home(), options.model_name
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold(home / name):
+        meta = check_place(options, corpus)
         source = corpus.describe() if corpus else meta["source"]
         given = options.given()
         if not options.sql:  # as the database writes them, whatever was typed

@@ -47,7 +47,7 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
             continue
         record.add(row)
         totals.add(row.split or "unknown", row.score)
-        stop.requests = max(stop.requests, record.report_if_due())
+        stop.ask(record.report_if_due())
         if stop.requests or record.seconds() > limit:
             status = "stopped"
             break

@@ -1,0 +1,112 @@
+"""What a run is about to tell the registry, kept until it can be told.
+
+nanogpt.db may be locked by someone's unsaved edit, deleted, overwritten, or emptied while a run trains. None
+of that may end the training: what could not be written waits in memory and is written as soon as that works.
+If it never does, it is left in `<home>/.changes` for whoever opens the registry next.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.errors import NanogptError
+
+from .db import open_registry, registry_file
+from .pending import leave_for_later, write_run
+
+PATIENCE_SECONDS = 2.0  # to wait for another writer while a run trains
+RETRY_SECONDS = 5.0  # between attempts once that was in vain
+HEADER = b"SQLite format 3\0"  # of a database file
+MAX_ROWS = 20_000  # that wait, at most: three hours of steps
+
+
+class Outbox:
+    """The row of one run, the rows that belong to it, and what of them is not written yet."""
+
+    def __init__(self, home: Path, db: sqlite3.Connection, row: dict[str, Any]):
+        """`row` has all columns of the run, which is in the registry that `db` has open."""
+        self.home, self.db, self.row = home, db, row
+        self.changed: set[str] = set()  # columns of the row
+        self.rows: list[tuple[str, dict[str, Any]]] = []  # (table, values) that are to be added
+        self.notes: list[str] = []  # for people, not said yet
+        self.failing = False
+        self._next_attempt = 0.0
+        self._inode = registry_file(home).stat().st_ino
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Change columns of the run's row."""
+        self.row |= values
+        self.changed |= values.keys()
+
+    def add(self, table: str, values: dict[str, Any]) -> None:
+        """A row of metrics or samples."""
+        self.rows.append((table, values))
+        if len(self.rows) > MAX_ROWS:  # every second of the steps is left out, no score
+            steps = (i for i, (_, row) in enumerate(self.rows) if row.get("val_bpb") is None)
+            left_out = set(list(steps)[::2])
+            self.rows = [row for i, row in enumerate(self.rows) if i not in left_out]
+
+    def send(self, patience: float = PATIENCE_SECONDS, *, now: bool = False) -> bool:
+        """Write what waits, if the registry can be written. While it cannot, it is tried every few seconds,
+        or `now`."""
+        if self.failing and not now and time.monotonic() < self._next_attempt:
+            return False
+        try:
+            self._send(patience if now or not self.failing else 0.1)
+        except (sqlite3.Error, OSError, NanogptError) as ex:
+            self._next_attempt = time.monotonic() + RETRY_SECONDS
+            if not self.failing:
+                self.failing = True
+                self.notes.append(
+                    f"{registry_file(self.home)} cannot be written ({reason(ex)}): training goes on, and "
+                    "what happens meanwhile is recorded when it can be."
+                )
+            return False
+        if self.failing:
+            self.failing = False
+            self.notes.append(f"{registry_file(self.home)} can be written again: everything is recorded.")
+        return True
+
+    def _send(self, patience: float) -> None:
+        file = registry_file(self.home)
+        if not file.exists() or file.stat().st_ino != self._inode:  # deleted, or another one is there
+            with suppress(sqlite3.Error):
+                self.db.close()
+            self.db = open_registry(self.home, create=True, wait=patience)
+            self._inode = file.stat().st_ino
+        with open(file, "rb") as fp:
+            if fp.read(len(HEADER)) != HEADER:  # which SQLite may not notice, since it reads from its cache
+                raise sqlite3.DatabaseError("it is not a database any more")
+        self.db.execute(f"pragma busy_timeout = {int(1000 * patience)}")
+        with self.db:
+            self.db.execute("begin immediate")
+            run, asked = write_run(self.db, self.row, self.changed, self.rows)
+        self.row |= {"id": run, "stop_requested": max(asked, self.row.get("stop_requested") or 0)}
+        self.changed.clear()
+        self.rows.clear()
+
+    def stop_requested(self) -> int:
+        """What was asked of the run: 0, 1 or 2; the last that is known while the registry cannot be read."""
+        if not self.failing:
+            with suppress(sqlite3.Error):
+                select = "select stop_requested from runs where id = ?"
+                if row := self.db.execute(select, [self.row["id"]]).fetchone():
+                    self.row["stop_requested"] = max(row[0] or 0, self.row["stop_requested"] or 0)
+        return int(self.row["stop_requested"] or 0)
+
+    def close(self) -> bool:
+        """Leave what still waits to whoever opens the registry next. Returns whether nothing had to be."""
+        with suppress(sqlite3.Error):
+            self.db.close()
+        if self.failing:
+            with suppress(OSError):
+                leave_for_later(self.home, {"kind": "run", "row": self.row, "rows": self.rows})
+        return not self.failing
+
+
+def reason(ex: Exception) -> str:
+    return (ex.strerror or str(ex)) if isinstance(ex, OSError) else str(ex)

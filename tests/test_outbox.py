@@ -1,0 +1,168 @@
+"""A run whose registry cannot be written: what it learns and what it tells."""
+
+import os
+import sqlite3
+from contextlib import suppress
+
+import pytest
+from test_pipeline import database, options  # noqa: F401
+
+from datasette_nanogpt.events import Evaluation, Finished, Note, Step
+from datasette_nanogpt.registry import db as registry_db
+from datasette_nanogpt.registry import outbox, runs
+from datasette_nanogpt.registry.db import open_registry, registry, registry_file
+from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.train import train_table
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(outbox, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(registry_db, "BUSY_SECONDS", 0.05)
+
+
+def locked(home):
+    db = sqlite3.connect(registry_file(home), check_same_thread=False)
+    db.execute("begin exclusive")
+    return db.close
+
+
+def deleted(home):
+    for file in home.glob("nanogpt.db*"):
+        file.unlink()
+
+
+def deleted_alone(home):
+    registry_file(home).unlink()
+
+
+def noise(home):
+    data = os.urandom(50_000)
+    with open(registry_file(home), "r+b") as fp:
+        fp.write(data)
+        fp.truncate()
+    return lambda: deleted(home)
+
+
+def noise_by_rename(home):
+    (home / "noise").write_bytes(os.urandom(50_000))
+    os.replace(home / "noise", registry_file(home))
+    return lambda: deleted(home)
+
+
+def no_rows(home):
+    with registry(home) as db:
+        for table in ("metrics", "samples", "runs"):
+            db.execute(f"delete from {table}")
+
+
+def no_tables(home):
+    with registry(home) as db:
+        db.execute("drop table metrics")
+        db.execute("drop table runs")
+    return lambda: deleted(home)
+
+
+def another_registry(home):
+    """Begun anew by another process, with a run of the same number."""
+    deleted(home)
+    with registry(home, create=True) as db:
+        db.execute(
+            "insert into runs (name, status, started, heartbeat) values ('other', 'queued', 'then', 0)"
+        )
+
+
+BREAKS = [locked, deleted, deleted_alone, noise, noise_by_rename, no_rows, no_tables, another_registry]
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+@pytest.mark.parametrize("what", BREAKS)
+def test_what_is_told_never_ends_what_is_learnt(options, home, what, repaired):  # noqa: F811
+    repair, scores, notes, finished = None, 0, [], None
+    for event in train_table(options):
+        if isinstance(event, Evaluation):
+            scores += 1
+            if scores == 1:
+                repair = what(home)
+            elif repair and repaired:
+                repair()
+                repair = None
+        if isinstance(event, Note):
+            notes.append(event.text)
+        if isinstance(event, Finished):
+            finished = event
+    assert finished.status == "finished" and read_checkpoint(home / "nanogpt-blog").meta["score"]
+    if repair:
+        assert sum("cannot be written" in text for text in notes) == 1  # said once
+        repair()
+    open_registry(home, create=True).close()  # as the next run does
+    rows = [run for run in find_runs(home) if run["name"] == "nanogpt-blog"]
+    assert [(row["status"], row["step"], row["val_bpb"]) for row in rows] == [
+        ("finished", 8, finished.val_bpb)
+    ]
+    with registry(home) as db:
+        steps = [row[0] for row in db.execute("select step from metrics where val_bpb is not null")]
+    assert steps[-1] == 8 and len(steps) == len(set(steps))
+    assert not (home / ".changes").exists()
+    assert all(run["status"] == "queued" for run in find_runs(home) if run["name"] == "other")
+
+
+def test_a_registry_that_cannot_be_used_is_told_before_anything_begins(options, home):  # noqa: F811
+    open_registry(home, create=True).close()
+    unlock = locked(home)
+    with pytest.raises(NanogptError, match="nanogpt.db is locked: another program has changes"):
+        list(train_table(options))
+    unlock()
+    noise(home)
+    registry_db._migrated.clear()
+    with pytest.raises(NanogptError, match="is damaged .* move it away"):
+        list(train_table(options))
+    assert not (home / "nanogpt-blog").exists()
+
+
+def test_a_stop_that_comes_while_the_registry_is_asked_is_not_lost():
+    stop = Stop()
+
+    def asked():
+        stop.request()
+        return 0
+
+    stop.ask(asked())
+    assert stop.requests == 1
+    stop.ask(2)
+    stop.ask(1)
+    stop.request()
+    assert stop.requests == 2
+
+
+def test_a_long_lock_costs_a_bounded_memory(home, monkeypatch):
+    monkeypatch.setattr(outbox, "MAX_ROWS", 100)
+    run = runs.Run(home, "m", "blog.db", "entry", {})
+    unlock = locked(home)
+    step = Step(
+        step=0,
+        train_loss=1.0,
+        train_bpb=1.0,
+        tokens_per_second=1.0,
+        mfu=None,
+        learning_rate=1.0,
+        seconds=1.0,
+        progress=0.5,
+        eta=1.0,
+        memory=1,
+    )
+    run.evaluation(Evaluation(1, 2.0, 3.0, None, 1.0, True, "text"))
+    for _ in range(300):
+        with suppress(sqlite3.Error):
+            run.step(step)
+    assert len(run._outbox.rows) <= 101
+    unlock()
+    run.end("finished")
+    with registry(home) as db:
+        assert db.execute("select val_bpb from runs").fetchone()[0] == 2.0
+        assert db.execute("select count(*) from samples").fetchone()[0] == 1

@@ -1,0 +1,70 @@
+"""A model that is trained again: which of the two is better is told, and the old one comes back."""
+
+from dataclasses import replace
+
+from test_commands import nanogpt
+from test_pipeline import TINY, database, options, run  # noqa: F401
+
+from datasette_nanogpt.events import Finished, Prepared
+from datasette_nanogpt.registry.resume import minutes_to_offer
+from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.terminal import closing_lines, plan_lines
+from llm_nanogpt.changes import replaced
+from llm_nanogpt.checkpoint import read_checkpoint
+
+
+def train(options, **changes):  # noqa: F811
+    events = run(replace(options, **changes))
+    return *(next(e for e in events if isinstance(e, kind)) for kind in (Prepared, Finished)), events
+
+
+def score(folder):
+    return read_checkpoint(folder).meta["score"]["val_bpb"]
+
+
+def test_a_worse_model_is_told_and_the_better_one_comes_back(options, home):  # noqa: F811
+    model = home / "nanogpt-blog"
+    plan, end, _ = train(options, max_iters=60)
+    assert plan.replaces_bpb is plan.kept_bytes is end.better_before is None
+    best = end.val_bpb
+    plan, end, _ = train(options, max_iters=2)
+    assert plan.replaces_bpb == end.better_before == best < end.val_bpb
+    lines = "\n".join(plan_lines(plan))
+    assert f"that one has {best:.3f} bits per byte" in lines and "`llm nanogpt restore nanogpt-blog`" in lines
+    assert f"better on the same held-out text, {best:.4f} bits per byte" in "\n".join(closing_lines(end))
+    assert (score(model), score(replaced(model))) == (end.val_bpb, best)
+    # Of the two that could be kept now, the better one stays.
+    plan, end, _ = train(options, max_iters=3)
+    assert end.better_before == best and score(replaced(model)) == best
+    assert "The model that nanogpt-blog replaced has" in nanogpt("models").stderr
+    told = nanogpt("restore", "nanogpt-blog").stderr
+    assert f"nanogpt-blog is now: 300 rows, {best:.3f} bits per byte" in told
+    assert (score(model), score(replaced(model))) == (best, end.val_bpb)
+    nanogpt("remove", "nanogpt-blog", "-y")
+    assert not model.exists() and not replaced(model).exists()
+
+
+def test_scores_on_other_rows_are_not_compared(options, home):  # noqa: F811
+    train(options, max_iters=60)
+    plan, end, _ = train(options, max_iters=2, seed=5)
+    assert plan.replaces and plan.kept_bytes and plan.replaces_bpb is end.better_before is None
+    assert replaced(home / "nanogpt-blog").exists()
+
+
+def test_a_resumed_run_replaces_only_itself(options, home):  # noqa: F811
+    train(options, max_iters=4)
+    plan, end, _ = train(options, max_iters=8, resume=True)
+    assert plan.replaces is end.better_before is None and not (home / ".replaced").exists()
+
+
+def test_the_run_of_what_was_restored_is_the_one_that_goes_on(options, home):  # noqa: F811
+    train(options, max_iters=4)
+    train(options, max_iters=8)
+    second, first = find_runs(home)
+    assert minutes_to_offer(home, second, 60) and not minutes_to_offer(home, first, 60)
+    nanogpt("restore", "nanogpt-blog")
+    assert minutes_to_offer(home, first, 60) and not minutes_to_offer(home, second, 60)
+    train(options, max_iters=8, resume=True)
+    third, second, first = find_runs(home)
+    offered = [bool(minutes_to_offer(home, each, 60)) for each in (first, second, third)]
+    assert offered == [False, False, True]
