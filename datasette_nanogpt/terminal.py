@@ -236,8 +236,11 @@ def plan_lines(p: Prepared) -> list[str]:
 
 def _replaced_lines(p: Prepared) -> list[str]:
     """What becomes of the model of that name."""
-    kept = f"       {megabytes(p.kept_bytes or 0)} of it are kept: `llm nanogpt restore {p.name}` brings it back."
-    lines = [f"       Its first score replaces {p.name}: {p.replaces}.", kept]
+    size = megabytes(p.kept_bytes or 0)
+    lines = [
+        f"       Its first score replaces {p.name}: {p.replaces}.",
+        f"       That is kept ({size}): `llm nanogpt restore {p.name}` brings it back.",
+    ]
     if p.replaces_bpb is not None:
         lines.append(f"       On the same held-out text that one has {p.replaces_bpb:.3f} bits per byte.")
     return lines

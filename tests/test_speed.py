@@ -238,7 +238,7 @@ def test_compiling_for_the_first_time_waits_for_the_first_score(monkeypatch, tok
     for event in training.run(stop):
         seen.append(event)
         if isinstance(event, Speed) and "compil" in event.why:
-            stop.requests = 2
+            stop.ask(2)
     kinds = [type(e) for e in seen]
     compiling = next(i for i, e in enumerate(seen) if isinstance(e, Note) and "Compiling" in e.text)
     assert kinds.index(Evaluation) < compiling and seen[compiling].text == "Compiling the model."

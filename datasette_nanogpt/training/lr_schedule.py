@@ -17,17 +17,18 @@ ANNEAL_FRACTION, ANNEAL_SECONDS = 0.1, (2.0, 30.0)
 class Stop:
     """Asks a run to stop: once to let the learning rate run down first, twice to stop at once.
 
-    Signals call `request`, which may interrupt anything, another `request` and `ask` included: none is lost.
+    Signals and other threads may do so at any moment, in the midst of another request, too: none is lost, as
+    appending to a list is one step, where adding 1 to a number is three.
     """
 
     def __init__(self) -> None:
-        self._signals: list[None] = []  # appending is one step, adding 1 to a number is three
-        self._asked = 0
+        self._signals: list[None] = []
+        self._asked = [0]
 
     @property
     def requests(self) -> int:
         """0, 1 to let the learning rate run down, 2 or more to stop at once."""
-        return max(len(self._signals), self._asked)
+        return max(len(self._signals), *self._asked)
 
     def request(self) -> None:
         """Once more, from this process."""
@@ -35,7 +36,8 @@ class Stop:
 
     def ask(self, requests: int) -> None:
         """So many in all, from elsewhere: what was asked of the run in the registry."""
-        self._asked = max(self._asked, requests)
+        if requests > self.requests:
+            self._asked.append(requests)
 
 
 @dataclass

@@ -7,7 +7,6 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
