@@ -76,7 +76,7 @@ class Server:
         ask = Thread(target=self._ask_to_stop, daemon=True)
         ask.start()
         ask.join(1)  # second: somebody may have locked the registry
-        self.stop.requests = 2
+        self.stop.ask(2)
         time.sleep(ORPHAN_SECONDS)
         log.error("The run does not stop: ending its process")
         if os.getpgrp() == os.getpid():
