@@ -1,4 +1,4 @@
-"""What `llm nanogpt` has where tables or the registry are needed: train, score, rename, remove.
+"""What `llm nanogpt` has where tables or the registry are needed: train, score, compare, rename, remove.
 
 A second entry point of llm adds these to the group that `llm_nanogpt` registers.
 """
@@ -6,8 +6,9 @@ A second entry point of llm adds these to the group that `llm_nanogpt` registers
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 import llm
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from llm_nanogpt.loading import OpenedModel
     from llm_nanogpt.score import Totals
 
+    from .data.compare import Comparison
     from .data.model_rows import ScoredRow
 
+T = TypeVar("T")
 EXCERPT = 60  # characters shown of a document
 # What is said of a scored table's rows, by their split.
 SPLITS = {
@@ -38,7 +41,8 @@ SPLITS = {
 
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
-    for name, command in (("train", train_command), ("score", score), ("remove", remove), ("rename", rename)):
+    commands = (train_command, score, compare, remove, rename)
+    for name, command in zip(("train", "score", "compare", "remove", "rename"), commands, strict=True):
         nanogpt.add_command(command, name)
 
 
@@ -77,6 +81,61 @@ def score(name: str, file: TextIO | None, **options: Any) -> None:
         score_document(opened, file.read().rstrip("\n"), options["jsonl"], options["tokens"])
     else:
         score_table(opened, options)
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--db", required=True, help="The SQLite file")
+@click.option("--table", required=True, help="The table")
+@click.option("--where", help="An SQL condition on its rows")
+@click.option("--title", help="Column of titles  [default: as in training]")
+@click.option("--body", multiple=True, help="Column of text, may be repeated  [default: as in training]")
+@click.option("--jsonl", is_flag=True, help="One JSON object per row")
+def compare(a: str, b: str, **options: Any) -> None:
+    """Say which of two models knows each row of a table better, such as those of two authors.
+
+    Both read the same text; fewer bits per byte are better. The rows that A knows best, compared with B, come
+    first. Rows that a model was trained on are easier for it, so the sums are given without these, too.
+
+    \b
+    Example:
+      llm nanogpt compare nanogpt-ada nanogpt-ben --db mail.db --table message
+    """
+    from llm_nanogpt.loading import open_model
+
+    from .data.compare import Comparison, compare_each_row, open_rows_of_both
+    from .data.source import Selection
+
+    names = a, b
+    first, second = (open_model(folder_of(name), "cpu") for name in names)
+    selection = Selection(options["title"], options["body"], options["where"])
+    source = open_rows_of_both(first, second, options["db"], options["table"], selection)
+    comparison, listed = Comparison(), []
+    for row in with_progress(compare_each_row(first, second, source), source.row_count):
+        comparison.add(row)
+        if options["jsonl"]:
+            figures = {"bits_per_byte": row.bits_per_byte, "seen": row.splits}
+            click.echo(
+                json_line(
+                    {
+                        **row.keys,
+                        **{k: dict(zip(names, v or (None, None), strict=True)) for k, v in figures.items()},
+                    },
+                    None,
+                )
+            )
+        elif each := row.bits_per_byte:
+            excerpt = " ".join(row.text.split())[:EXCERPT]
+            cells = [f"{each[0]:9.3f}", f"{each[1]:9.3f}", "AB"[each[1] < each[0]].center(6)]
+            listed.append((each[0] - each[1], "  ".join([*cells, *map(str, row.keys.values()), excerpt])))
+    if listed:
+        click.echo("  ".join([f"{'A':>9}", f"{'B':>9}", "better", *source.keys, "text"]))
+    for _, line in sorted(listed):
+        click.echo(line)
+    if not options["jsonl"]:
+        for line in lines_of_comparison(comparison, names):
+            click.echo(line, err=True)
 
 
 @click.command()
@@ -148,7 +207,7 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
     saved: list[dict[str, Any]] = []
     listed: list[tuple[float, str]] = []  # bits per byte of a row, and its lines
     totals = Totals()  # by split
-    for row in score_each_row(opened, source):
+    for row in with_progress(score_each_row(opened, source), source.row_count):
         totals.add(row.split, row.score)
         figures = {**row.keys, **row.score.as_json(), "seen": row.split}
         pairs = row.score.pairs(opened.tokenizer) if options["tokens"] else None
@@ -169,6 +228,30 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
     if not options["jsonl"]:
         for line in lines_of_totals(totals):
             click.echo(line, err=True)
+
+
+def with_progress(rows: Iterator[T], total: int) -> Iterator[T]:
+    """Hand the rows on, and show on a terminal how many there have been."""
+    if not sys.stderr.isatty():
+        yield from rows
+        return
+    from tqdm import tqdm
+
+    yield from tqdm(rows, total=total, unit=" rows", desc="scoring", leave=False, dynamic_ncols=True)
+
+
+def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Iterator[str]:
+    """The sums of a comparison, and which model is the better one."""
+    of_rows = [(comparison.all, "")]
+    if comparison.fair.rows < comparison.all.rows:
+        of_rows.append((comparison.fair, " that neither was trained on"))
+    for sums, which in of_rows:
+        rows = f"{sums.rows:,} row{'s' if sums.rows != 1 else ''}{which}"
+        if not sums.rows:
+            yield f"There are no{' rows' + which}: the sum above flatters the one that knows them."
+            continue
+        for name, won, bits in zip(names, sums.won, sums.bits_per_byte, strict=True):
+            yield f"{bits:9.3f}  {name}, which knows {won:,} of {rows} better"
 
 
 def json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:
