@@ -10,9 +10,12 @@ from conftest import tiny_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data.dataloader import IGNORED, DataLoader, Windows
+from datasette_nanogpt.data.dataloader import IGNORED, DataLoader, Tokens, Windows
+from datasette_nanogpt.training.distributed import ProcessGroup
 from datasette_nanogpt.training.evaluate import estimate_loss
 from datasette_nanogpt.training.prompt import title_from
+from datasette_nanogpt.training.recipe import Settings
+from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import build
 from llm_nanogpt.titles import Titles, split_title
@@ -156,6 +159,25 @@ def test_config_json_says_that_windows_had_titles(config):
 )
 def test_a_first_line_before_a_blank_line_is_a_title(text, expected):
     assert split_title(text) == expected
+
+
+def test_processes_weigh_their_parts_by_what_counts(char, config, stream):
+    """The mean over all processes is that of the whole batch."""
+    settings = Settings(4, 0.01, 0.0, 1, 0.5, 0.0, 0, "cpu", False, False, max_iters=1)
+    tokens = Tokens(stream, stream, 1, 1, Titles(char, config))
+    torch.manual_seed(0)
+    model = build(config)
+    torch.nn.init.normal_(model.output, std=0.5)
+    losses = []
+    for rank, size in ((0, 1), (0, 2), (1, 2)):
+        training = Training(model, tokens, settings, group=ProcessGroup(rank, size))
+        batches = [training.get_batch() for _ in range(6)]
+        weights = [weight for _, _, weight in batches]
+        assert (size == 1) == (weights == [1.0] * 6)
+        losses.append(
+            [weight * model(torch.from_numpy(x), torch.from_numpy(y)).item() for x, y, weight in batches]
+        )
+    assert np.mean(losses[1:], axis=0) == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_a_run_ends_with_a_held_out_title(char, config, stream):

@@ -18,7 +18,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.home import nanogpt_home
 
-from ..data.dataloader import DataLoader, Tokens, Windows
+from ..data.dataloader import IGNORED, DataLoader, Tokens, Windows
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
 from .autotune import Autotuner, Workload
 from .clock import Clock
@@ -150,28 +150,30 @@ class Training:
         training is done (0 to 1)."""
         self.lr_scale = lr_scale
         set_lr_scale(self.optimizers, lr_scale)
-        windows, wanted = self.get_batch()
+        windows, wanted, weight = self.get_batch()
         ids, targets = self.on_device(windows), self.on_device(wanted)
         with autocast(self.settings.device, self.bf16):
             if self.teacher:
                 probs = self.teacher.probs(ids, windows)
                 loss, teacher_loss = self.forward(ids, targets, teacher_probs=probs)
-                distillation_loss(loss, teacher_loss, progress).backward()
+                (weight * distillation_loss(loss, teacher_loss, progress)).backward()
             else:
                 loss = self.forward(ids, targets)
-                loss.backward()
+                (weight * loss).backward()
         torch.nn.utils.clip_grad_norm_(self.params, self.settings.grad_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        self.loss.add(loss, targets.numel())
+        self.loss.add(weight * loss, targets.numel())
         self.clock.step += 1
 
-    def get_batch(self) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets, (windows, block size) ids each: this process's part of a batch."""
+    def get_batch(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Inputs and targets, (windows, block size) ids each: this process's part of a batch. And the weight
+        of its mean loss, 1 on average: titles before windows do not count, and others may have more."""
         inputs, targets = self.loader.get_batch(self.settings.batch_size)
         mine = slice(self.group.rank, None, self.group.size)
-        return inputs[mine], targets[mine]
+        counted = targets != IGNORED
+        return inputs[mine], targets[mine], float(counted[mine].mean() / counted.mean())
 
     def on_device(self, ids: np.ndarray) -> torch.Tensor:
         batch = torch.from_numpy(ids)
