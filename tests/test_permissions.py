@@ -16,6 +16,7 @@ from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.web import polling
 from datasette_nanogpt.web.child import do_queued
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -153,11 +154,29 @@ async def test_what_is_hidden_looks_like_what_is_not_there(datasette, kind):
             assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
 
 
-async def test_a_table_one_may_not_see_is_refused_whether_or_not_it_exists(datasette):
-    datasette.config["databases"]["blog"]["tables"]["nothing"] = {"allow": False}
-    for table in ("hush", "nothing"):
-        response = await datasette.client.get(f"/blog/{table}/-/nanogpt", actor=ACTORS["trainer"])
-        assert response.status_code == 403
+async def test_a_table_one_may_not_see_looks_like_one_that_is_not_there(datasette):
+    for ext in ("", ".json", "/rows", "/rows.json"):
+        answers = []
+        for table in ("hush", "none"):
+            response = await datasette.client.get(f"/blog/{table}/-/nanogpt{ext}", actor=ACTORS["trainer"])
+            answers.append((response.status_code, response.text.replace(table, "X")))
+        assert answers[0] == answers[1] and answers[0][0] == 404
+
+
+async def test_a_run_one_may_not_see_is_not_read(datasette, monkeypatch):
+    """What takes long would tell that there is something to hide."""
+    read = []
+    monkeypatch.setattr(polling, "read_run", lambda *args: read.append(args))
+    asked = {}
+    for name in (3, 5, 999, NAMES["private"], NAMES["elsewhere"], "nanogpt-none"):
+        path = f"/-/nanogpt/runs/{name}" if isinstance(name, int) else f"/-/nanogpt/models/{name}"
+        for ext in ("", ".json"):
+            datasette._permission_checks.clear()
+            response = await datasette.client.get(path + ext, actor=ACTORS["reader"])
+            assert response.status_code == 404
+            checks = [check for check in datasette._permission_checks if check.action == "view-table"]
+            asked[path + ext] = len(checks)
+    assert not read and len({*asked.values()}) == 1, asked
 
 
 async def test_a_name_that_is_taken_by_a_hidden_table_tells_nothing_of_it(datasette, home):

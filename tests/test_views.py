@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import shlex
+import threading
 import time
 
 import llm
@@ -26,8 +27,9 @@ from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.process import peak_memory
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import chart, estimate, target
+from datasette_nanogpt.web import chart, estimate, target, threads
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from llm_nanogpt.config import GPTConfig
@@ -721,3 +723,58 @@ async def test_an_option_that_there_is_not_is_told_at_start_up(database, options
     with pytest.raises(StartupError, match=re.escape(message)):
         await datasette.invoke_startup()
     datasette.close()
+
+
+# ---- SQL of people
+
+HEAVY = "length(randomblob(60000000)) + id < 0"  # a few calls of a function, each of which takes long
+
+
+@pytest.mark.parametrize("where", ["randomblob(1000000000) = 1", HEAVY, "zeroblob(900000000) is null"])
+async def test_sql_takes_neither_time_nor_memory_without_end(datasette, monkeypatch, where):
+    monkeypatch.setattr(target, "CONDITION_SECONDS", 0.5)
+    before = peak_memory()
+    began = time.monotonic()
+    answer = await datasette.client.post(path_of("entry"), json={"where": where, "estimate": 1}, actor=ROOT)
+    assert answer.status_code == 400 and ("too big" in answer.text or "too long" in answer.text)
+    assert time.monotonic() - began < 20 and peak_memory() - before < 300e6  # was 60 s, and 1.6 GB
+
+
+async def test_a_view_that_is_slow_by_itself_is_given_up(datasette, database, monkeypatch):
+    monkeypatch.setattr(target, "TABLE_SECONDS", 0.5)
+    endless = "with recursive c(x) as (select 1 union all select x + 1 from c) select x from c"
+    sqlite_utils.Database(database).create_view(
+        "slow", f"select title, body from entry where exists ({endless} where x < 0)"
+    )
+    began = time.monotonic()
+    page = await datasette.client.get(path_of("slow"), actor=ROOT)
+    assert page.status_code == 400 and "takes too long" in page.text and time.monotonic() - began < 20
+
+
+async def test_a_model_whose_condition_never_ends_holds_no_slot(datasette, home, database, monkeypatch):
+    train(database)
+    monkeypatch.setattr("datasette_nanogpt.data.memorization.MIN_WORDS", 1)
+    monkeypatch.setattr(threads, "READ_SECONDS", 0.5)
+    meta = json.loads((home / "nanogpt-blog" / "nanogpt.json").read_text())
+    endless = "with recursive c(x) as (select 1 union all select x + 1 from c) select 1 from c where x < 0"
+    meta["source"]["where"] = f"exists ({endless})"
+    (home / "nanogpt-blog" / "nanogpt.json").write_text(json.dumps(meta))
+    for _ in range(3):
+        lines = await lines_of(datasette, prompt="Row", max_tokens=20, seed=1)
+        assert "too long" in lines[-1]["error"] and datasette._nanogpt.writing == 0
+
+
+async def test_sql_that_nothing_interrupts_holds_few_threads(monkeypatch):
+    monkeypatch.setattr(threads, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(threads, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
+    done = threading.Event()
+    try:
+        tries = [threads.read_database(done.wait) for _ in range(10)]
+        answers = await asyncio.gather(*tries, return_exceptions=True)
+        assert all(isinstance(answer, NanogptError) for answer in answers)
+        assert sum("Too many tables" in str(answer) for answer in answers) == 10 - threads.READERS
+    finally:
+        done.set()
+    await asyncio.sleep(0.1)
+    assert await threads.read_database(lambda: 1) == 1

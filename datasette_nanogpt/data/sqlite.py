@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 5  # how long to wait while another program writes
 # Of SQLite's virtual machine, between two looks at the clock, and for Ctrl+C: some milliseconds.
 CLOCK_INSTRUCTIONS = 100_000
+# With a time limit: of a value that SQL computes or a row holds, and of what LIKE and GLOB compare with.
+MAX_VALUE_BYTES, MAX_PATTERN_BYTES = 64 * 2**20, 1000
 MAX_LISTED_NAMES = 40  # tables or columns in one message
 _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
 # What messages call the SQL that people write, by the option it came from.
@@ -71,7 +74,8 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
                 ) from error
             db.close()
             db = _open(path, "immutable=1")
-        yield db
+        with _interrupted_in_time(db):
+            yield db
     except sqlite3.Error as error:
         _raise_if_stopped(error)
         raise NanogptError(_describe_error(path, str(error))) from error
@@ -89,7 +93,28 @@ def _open(path: Path, parameter: str) -> sqlite3.Connection:
     deadline = _DEADLINE.get(math.inf)
     # Python raises KeyboardInterrupt between its own instructions, and a long query has none but these.
     db.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_INSTRUCTIONS)
+    if deadline < math.inf:  # a server reads it for somebody
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+        db.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN_BYTES)
     return db
+
+
+@contextmanager
+def _interrupted_in_time(db: sqlite3.Connection) -> Iterator[None]:
+    """Interrupt what runs at the deadline, if there is one: a few instructions of SQLite's, after which it
+    looks at the clock, may each call a function that takes long."""
+    deadline = _DEADLINE.get(math.inf)
+    if deadline == math.inf:
+        yield
+        return
+    timer = Timer(max(0.0, deadline - time.monotonic()), db.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # so that it does not interrupt a connection that is closed
 
 
 def _raise_if_stopped(error: Exception) -> None:
@@ -109,7 +134,7 @@ def _decode(raw: bytes) -> str | NotUTF8:
 def time_limit(seconds: float) -> Iterator[None]:
     """Interrupt queries on databases opened in this block after `seconds`: a condition that a person writes
     may take any amount of work. Raises NanogptError then, as for any other reason not to read."""
-    token = _DEADLINE.set(time.monotonic() + seconds)
+    token = _DEADLINE.set(min(time.monotonic() + seconds, _DEADLINE.get(math.inf)))
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from typing import Any
@@ -16,6 +15,7 @@ from ..data.corpus import location
 from ..registry import row_scores
 from .permissions import Actor, may, may_anywhere, models_of_table, origin_of_model
 from .state import state_of
+from .threads import in_thread
 
 Link = dict[str, str]  # href, label, description
 
@@ -88,12 +88,12 @@ async def row_link(datasette: Datasette, actor: Actor, database: str, table: str
 async def _rows_page_has_something(datasette: Datasette, actor: Actor, database: str, table: str) -> bool:
     """Whether there are scores, or the actor may ask for them."""
     db = datasette.get_database(database)
-    if not db.path or await db.view_exists(table) or not await asyncio.to_thread(os.path.exists, db.path):
+    if not db.path or await db.view_exists(table) or not await in_thread(os.path.exists, db.path):
         return False
     home, file = state_of(datasette).home, location(str(db.path))
     for model in await models_of_table(datasette, actor, database, table):
         if await may(datasette, actor, "nanogpt-generate", origin_of_model(datasette, model.meta)):
             return True
-        if (await asyncio.to_thread(row_scores.scorings, home, model.name, file, table))[0]:
+        if (await in_thread(row_scores.scorings, home, model.name, file, table))[0]:
             return True
     return False

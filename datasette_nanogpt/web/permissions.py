@@ -7,7 +7,6 @@ is not attached to this server is shown to nobody.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from llm_nanogpt.checkpoint import Checkpoint, checkpoints
 from llm_nanogpt.errors import NanogptError
 
 from .state import state_of
+from .threads import in_thread
 
 Actor = Mapping[str, Any] | None  # None: nobody has logged in
 # No table can have this name, so only rules for the whole database or the whole instance apply to it.
@@ -51,6 +51,9 @@ class Origin:
     tables: tuple[str, ...]
 
 
+NOWHERE = Origin(NO_TABLE, (NO_TABLE,))
+
+
 def origin(datasette: Datasette, database: str | None, tables: str | Sequence[str] | None) -> Origin | None:
     """The origin of text from a file, `tables` being a name, several, or nothing for a query."""
     if not database:
@@ -74,14 +77,13 @@ def origin_of_model(datasette: Datasette, meta: Mapping[str, Any]) -> Origin | N
 
 
 async def table_of_request(datasette: Datasette, request: Request) -> tuple[Database, str]:
-    """The database, and the table or view, that an address names. Raises Forbidden where the actor may not
-    see it and NotFound where there is none."""
+    """The database, and the table or view, that an address names. Raises NotFound where there is none, and
+    where the actor may not see it: the two look alike, and ask the same."""
     database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
     db = next((db for db in datasette.databases.values() if db.route == database), None)
-    # The permission comes first, or the answer would tell whether a private table exists.
     resource = TableResource(db.name if db else database, table)
-    await datasette.ensure_permission(action="view-table", resource=resource, actor=request.actor)
-    if db is None or not (await db.table_exists(table) or await db.view_exists(table)):
+    allowed = await datasette.allowed(action="view-table", resource=resource, actor=request.actor)
+    if db is None or not (await db.table_exists(table) or await db.view_exists(table)) or not allowed:
         raise NotFound(f"There is no table {table}")
     return db, table
 
@@ -92,7 +94,7 @@ async def visible_models(
     """The models of `wanted` origins that the actor may see, without those that do not load."""
     models = []
     home = state_of(datasette).home
-    for _, checkpoint in await asyncio.to_thread(lambda: list(checkpoints(home))):
+    for _, checkpoint in await in_thread(lambda: list(checkpoints(home))):
         if not isinstance(checkpoint, NanogptError):
             of = origin_of_model(datasette, checkpoint.meta)
             if of and wanted(of) and await may(datasette, actor, "view-table", of):

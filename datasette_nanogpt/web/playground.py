@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
@@ -22,6 +21,7 @@ from ..data.memorization import Memorized, SearchResult, find_memorized
 from ..data.model_rows import open_rows
 from ..data.source import QUERY, Selection
 from ..registry.row_scores import row_path
+from .threads import read_database
 
 SLICE_SECONDS = 0.05  # text is sent at intervals of this length
 Event = dict[str, Any]  # a line of the answer, as JSON
@@ -137,7 +137,7 @@ async def write_and_compare(
     finally:
         await slices.aclose()
     # The prompt is what a person wrote: it is not searched for.
-    result = await asyncio.to_thread(find_copied, checkpoint, texts)
+    result = await read_database(find_copied, checkpoint, texts)
     for i, memorized in enumerate(result.texts):
         yield {"copied": i, **memorized_as_json(memorized, datasette, database)}
     same = {**settings, "seed": seeds[0]}

@@ -16,6 +16,7 @@ from llm_nanogpt.errors import NanogptError
 from ..registry.db import registry
 from ..registry.metrics import metrics_after, samples_after
 from ..registry.runs import run_as_dict
+from .threads import in_thread
 
 FRESH_SECONDS = 0.5  # whoever asks the same within this time gets the same answer
 
@@ -51,7 +52,7 @@ class RunPoller:
             self.answers = {
                 key: answer for key, answer in self.answers.items() if answer[0] >= now - FRESH_SECONDS
             }
-            task = asyncio.create_task(asyncio.to_thread(read_run, self.home, run, after))
+            task = asyncio.create_task(in_thread(read_run, self.home, run, after))
             self.answers[run, after] = now, task
         # A page that goes away does not take the answer from the others.
         return await asyncio.shield(self.answers[run, after][1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from ..registry.db import registry
 from ..registry.metrics import scores_of_runs
 from ..registry.runs import OVER, UNDER_WAY, find_runs
 from . import chart
-from .permissions import Actor, Origin, may, origin_of_run
+from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
 from .state import state_of
+from .threads import in_thread
 
 SHOWN_RUNS = 100
 RUN_FIELDS = (
@@ -94,7 +94,9 @@ async def require_run(
     """The run and its origin. Raises NotFound where the actor may not see the run, as where there is none,
     and Forbidden where the actor may see it, but wants to `change` it and may not."""
     origin = origin_of_run(datasette, run) if run else None
-    if run is None or origin is None or not await may(datasette, request.actor, "view-table", origin):
+    # Of a run that is not there, and of one that is shown to nobody, the same is asked.
+    allowed = await may(datasette, request.actor, "view-table", origin or NOWHERE)
+    if run is None or origin is None or not allowed:
         raise NotFound("There is no such run")
     if change and not await may(datasette, request.actor, permission_to_change(run), origin):
         raise Forbidden(f"This needs the permission {permission_to_change(run)}")
@@ -105,7 +107,7 @@ async def visible_runs(datasette: Datasette, actor: Actor, of: Origin | None = N
     """The newest runs that the actor may see, as JSON: all of them, or those of one origin."""
     where, values = ('"table" = ?', [", ".join(of.tables)]) if of else ("1", [])
     shown: list[dict[str, Any]] = []
-    for run in await asyncio.to_thread(find_runs, state_of(datasette).home, where, *values):
+    for run in await in_thread(find_runs, state_of(datasette).home, where, *values):
         origin = origin_of_run(datasette, run)
         if origin and of in (None, origin) and await may(datasette, actor, "view-table", origin):
             shown.append(run_as_json(await as_seen_by(datasette, actor, run, origin), origin))
@@ -121,7 +123,7 @@ async def sparklines(home: Path, runs: list[dict[str, Any]]) -> dict[int, str]:
         with registry(home) as db:
             return scores_of_runs(db, [run["id"] for run in runs])
 
-    scores = await asyncio.to_thread(read) if runs else {}
+    scores = await in_thread(read) if runs else {}
     return {run: chart.sparkline(values) for run, values in scores.items()}
 
 
@@ -131,7 +133,7 @@ async def enqueue(
     """Queue a run and wake the worker; the run's id. With `scored`, the name of a table, the run scores the
     rows of that table. Raises NanogptError where the queue does not take it."""
     state = state_of(datasette)
-    run = await asyncio.to_thread(
+    run = await in_thread(
         queue.enqueue,
         *(state.home, settings["database"], settings, actor, state.limits.max_queued),
         scored,

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import signal
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import TypeVar
 
 from datasette.app import Datasette
 
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import nanogpt_home
 
 from ..data.connection_setup import prepare_as
 from .limits import Limits
 from .polling import RunPoller
 from .worker import Worker
+
+T = TypeVar("T")
+SQLITE_BYTES = 2**30  # of all databases of this process together, caches included
 
 
 @dataclass
@@ -25,6 +36,8 @@ class PluginState:
     worker: Worker
     poller: RunPoller
     writing: int = 0  # texts that are being written at this moment
+    stopping: asyncio.Event | None = None  # set when the server is asked to stop
+    closing: asyncio.Future[None] | None = None
 
     @classmethod
     def start(cls, datasette: Datasette) -> PluginState:
@@ -34,12 +47,73 @@ class PluginState:
             home, datasette.plugins_dir, limits.max_parameters, extensions_of(datasette.sqlite_extensions)
         )
         prepare_as(datasette)
-        datasette.add_background_task(worker.work, name="nanogpt")
+        limit_sqlite_memory(datasette)
         datasette._nanogpt = state = cls(home, limits, worker, RunPoller(home))
+        datasette.add_background_task(state.work, name="nanogpt")
         return state
+
+    async def work(self, datasette: Datasette) -> None:
+        """Do what is queued until the server stops."""
+        self.stopping = asyncio.Event()
+        with on_stop_signal(self._begin_to_stop):
+            await self.worker.work(datasette)
+
+    def _begin_to_stop(self) -> None:
+        """Answers of ours that are under way end now, and the run is stopped: the server waits for both."""
+        if self.stopping:
+            self.stopping.set()
+        self.closing = asyncio.ensure_future(self.close())
 
     async def close(self) -> None:
         await self.worker.close()
+
+    async def unless_stopping(self, work: Awaitable[T]) -> T:
+        """The result of `work`. Raises NanogptError where the server is asked to stop before there is one."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self.stopping.wait() if self.stopping else asyncio.Event().wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+                raise NanogptError("The server is stopping")
+            return task.result()
+        finally:
+            task.cancel()
+            stopping.cancel()
+
+
+@contextmanager
+def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` in the loop when this process gets SIGINT or SIGTERM, before whoever else handles these:
+    the server, which tells its plugins only when every answer is complete."""
+    loop = asyncio.get_running_loop()
+    others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(stop)
+        other = others[signal.Signals(number)]
+        if callable(other):
+            other(number, frame)
+
+    ours = [n for n, other in others.items() if callable(other)] if current_thread() is main_thread() else []
+    for number in ours:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is handle:
+                signal.signal(number, others[number])
+
+
+def limit_sqlite_memory(datasette: Datasette) -> None:
+    """Limit what SQLite may hold in this process, so that no SQL can take all memory of the machine. Not
+    where a database is in memory, which the limit would end."""
+    if not any(db.is_memory and db.memory_name for db in datasette.databases.values()):
+        with closing(sqlite3.connect(":memory:")) as db:
+            db.execute(f"pragma hard_heap_limit = {SQLITE_BYTES}")
 
 
 def extensions_of(extensions: Iterable[str | tuple[str, str]]) -> list[str]:

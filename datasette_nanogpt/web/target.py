@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -18,7 +18,8 @@ from ..data.sqlite import time_limit
 from ..registry.manage import name_taken
 from .limits import Limits
 
-CONDITION_SECONDS = 10.0  # for reading what meets a condition: a server has few threads, and all need them
+# For reading what meets a condition, and a table or view as it is.
+CONDITION_SECONDS, TABLE_SECONDS = 10.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -65,5 +66,5 @@ class Target:
 
 
 def reading_time(selection: Selection) -> AbstractContextManager[None]:
-    """Limits how long a condition may take in this block; rows without one are read however long it takes."""
-    return time_limit(CONDITION_SECONDS) if selection.where else nullcontext()
+    """Limits how long reading the rows of a table may take in this block, and more so with a condition."""
+    return time_limit(CONDITION_SECONDS if selection.where else TABLE_SECONDS)

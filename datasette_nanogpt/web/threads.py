@@ -9,10 +9,22 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import Any, TypeVar
 
+from llm_nanogpt.errors import NanogptError
+
+from ..data.sqlite import time_limit
+
 T = TypeVar("T")
+
+READERS = 4  # threads that may read the databases of people at once: their SQL may take any time
+READ_SECONDS = 20.0  # for one of them to do what a request needs, before it is interrupted
+GRACE_SECONDS = (
+    1.0  # more, in which SQLite notices that: it does so between two rows, or two calls of a function
+)
+WAIT_SECONDS = 5.0  # for one of the threads to be free
+_free = BoundedSemaphore(READERS)
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
@@ -20,6 +32,11 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
 
     Where the caller stops waiting, the thread goes on by itself.
     """
+    return await _start(function, *args)
+
+
+def _start(function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    """Start such a thread."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
@@ -37,4 +54,29 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
             loop.call_soon_threadsafe(answer, *ended)
 
     Thread(target=work, name=f"nanogpt {function}", daemon=True).start()
-    return await future
+    return future
+
+
+async def read_database(function: Callable[..., T], *args: Any) -> T:
+    """Call a function that reads a person's database, in one of few threads, within `READ_SECONDS`.
+
+    Raises NanogptError if it takes longer, or if all threads are taken: one that SQLite cannot interrupt, in
+    a single call of a function, keeps its thread until it is done.
+    """
+    waits = round(WAIT_SECONDS / 0.05)
+    while not _free.acquire(blocking=False):
+        if not (waits := waits - 1):
+            raise NanogptError("Too many tables are being read at the moment: try again shortly")
+        await asyncio.sleep(0.05)
+
+    def read() -> T:
+        try:
+            with time_limit(READ_SECONDS):
+                return function(*args)
+        finally:
+            _free.release()
+
+    try:
+        return await asyncio.wait_for(_start(read), READ_SECONDS + GRACE_SECONDS)
+    except TimeoutError:
+        raise NanogptError("Reading the rows takes too long: try a simpler condition.") from None

@@ -17,12 +17,14 @@ from llm_nanogpt.errors import NanogptError
 
 from ...data.memorization import MIN_WORDS
 from .. import playground
-from ..permissions import Origin, may, origin_of_model
+from ..permissions import NOWHERE, Origin, may, origin_of_model
 from ..responses import json_error, page, posted, render, wants_json
 from ..shown_models import find_model
 from ..state import state_of
+from ..threads import in_thread
 
 BUSY = "Too many texts are being written at the moment: try again shortly"
+SEND_SECONDS = 20.0  # for a reader to take a line: of those who write at once there may be few
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -32,9 +34,11 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
     state = state_of(datasette)
     # The name may be percent-encoded or tilde-encoded: no name of a model has a % in it.
     name = unquote(tilde_decode(request.url_vars["model"]))
-    checkpoint = await asyncio.to_thread(find_model, state.home, name)
+    checkpoint = await in_thread(find_model, state.home, name)
     origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
-    if not checkpoint or not origin or not await may(datasette, request.actor, "view-table", origin):
+    # Of a model that is not there, and of one that is shown to nobody, the same is asked.
+    allowed = await may(datasette, request.actor, "view-table", origin or NOWHERE)
+    if not checkpoint or not origin or not allowed:
         raise NotFound("There is no such model")
     may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
     if request.method == "POST":
@@ -100,10 +104,13 @@ async def _write(
         state.writing += 1
         events = playground.write_and_compare(checkpoint, settings, datasette, origin.database)
         try:
-            async for event in events:
-                if gone.done():
+            while not gone.done():
+                event = await state.unless_stopping(anext(events, None))
+                if event is None:
                     return
-                await send(event)
+                await asyncio.wait_for(send(event), SEND_SECONDS)
+        except TimeoutError:
+            return  # whoever reads so slowly makes others wait
         except NanogptError as ex:
             await send({"error": str(ex)})
         finally:

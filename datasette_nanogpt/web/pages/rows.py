@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import math
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..score_rows import check_has_keys
 from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
+from ..threads import in_thread, read_database
 
 SHOWN_ROWS = 50  # on a page, unless the address says _size
 MAX_ROWS = 1000  # on a page
@@ -85,7 +86,7 @@ async def _chosen_model(
             raise NotFound(f"There is no such model of {table}")
         return model
     for model in models:
-        if (await asyncio.to_thread(row_scores.scorings, home, model.name, _file(db), table))[0]:
+        if (await in_thread(row_scores.scorings, home, model.name, _file(db), table))[0]:
             return model
     return models[0] if models else None
 
@@ -101,7 +102,8 @@ async def _enqueue_scoring(
     from ...data.model_rows import open_rows
 
     # Another process will do it, so what that process could not read is refused here.
-    source = await asyncio.to_thread(open_rows, checkpoint, _file(db), table)
+    reading = read_database(open_rows, checkpoint, _file(db), table)
+    source = await state_of(datasette).unless_stopping(reading)
     check_has_keys(source.keys, table)
     settings = {
         "database": _file(db),
@@ -134,7 +136,7 @@ async def _scores(
 ) -> dict[str, Any]:
     """What the page shows of one model."""
     home, choice = state_of(datasette).home, _Choice.of(request)
-    runs = await asyncio.to_thread(row_scores.scorings, home, checkpoint.name, _file(db), table)
+    runs = await in_thread(row_scores.scorings, home, checkpoint.name, _file(db), table)
     # Whoever may see the model now need not have been allowed to see everything it was trained on then.
     kept, last = [await _if_visible(datasette, request, run) for run in runs]
     shown: dict[str, Any] = {"model": checkpoint.name, "run": last and run_as_json(*last)}
@@ -143,11 +145,9 @@ async def _scores(
     if not kept:
         return shown
     run, _ = kept
-    rows, count = await asyncio.to_thread(
-        row_scores.page, home, run["id"], choice.by, choice.page, choice.size
-    )
+    rows, count = await in_thread(row_scores.page, home, run["id"], choice.by, choice.page, choice.size)
     if choice.row:
-        scored = await asyncio.to_thread(row_scores.figure, home, run["id"], choice.row)
+        scored = await in_thread(row_scores.figure, home, run["id"], choice.row)
         if scored:
             shown["row"] = scored | {"page": math.ceil(scored["rank"] / choice.size)}
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
@@ -167,7 +167,10 @@ async def _add_texts(
     datasette: Datasette, db: Database, table: str, checkpoint: Checkpoint, rows: list[dict[str, Any]]
 ) -> None:
     """Add to each row its address, the beginning of its text, and whether that has changed since."""
-    texts = await asyncio.to_thread(_texts, checkpoint, _file(db), table, [row["row"] for row in rows])
+    keys = [row["row"] for row in rows]
+    texts: list[str | None] = [None] * len(rows)
+    with suppress(NanogptError):  # the figures can be shown without them
+        texts = await read_database(_texts, checkpoint, _file(db), table, keys)
     for row, text in zip(rows, texts, strict=True):
         row["url"] = row["row"] and str(datasette.urls.row(db.name, table, row["row"]))
         row["changed"] = text is not None and "digest" in row and row_scores.digest(text) != row["digest"]
@@ -194,9 +197,6 @@ def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | N
     """The text of each row as the model reads it; None where it cannot be had."""
     from ...data.model_rows import open_rows
 
-    try:
-        source = open_rows(checkpoint, database, table)
-        texts = source.documents_by_key([urlsafe_components(row) for row in rows if row])
-        return [next(texts) if row else None for row in rows]
-    except NanogptError:
-        return [None] * len(rows)
+    source = open_rows(checkpoint, database, table)
+    texts = source.documents_by_key([urlsafe_components(row) for row in rows if row])
+    return [next(texts) if row else None for row in rows]

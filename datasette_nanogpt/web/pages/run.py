@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
@@ -31,6 +30,7 @@ from ..responses import changed, csv_file, json_error, page, posted, render, sen
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json, verdict_of
 from ..state import state_of
+from ..threads import in_thread
 
 CHART_POINTS = 500  # of a line, when the page is opened: a chart has no more pixels
 CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
@@ -40,10 +40,12 @@ CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate 
 async def run_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page; as JSON with `?after=`, the `next` of the last answer, only what is new since then."""
     run_id, state = int(request.url_vars["run"]), state_of(datasette)
+    # The permission comes first: what takes long would tell that there is something to hide.
+    await require_run(datasette, request, await in_thread(find_run, state.home, run_id))
     if wants_json(request):
         found = await state.poller.poll(run_id, _place(request.args.get("after")))
     else:
-        found = await asyncio.to_thread(polling.read_run, state.home, run_id, points=CHART_POINTS)
+        found = await in_thread(polling.read_run, state.home, run_id, (0, 0), CHART_POINTS)
     run, origin = await require_run(datasette, request, found and found["row"])
     if run["kind"] == "score" and not wants_json(request):
         path = rows_url(datasette, origin.database, run["table"], run["name"], row=request.args.get("row"))
@@ -71,9 +73,9 @@ async def _run_context(
     """What the page shows; `live` is the part that is kept up to date in the browser."""
     state = state_of(datasette)
     may_train = await may(datasette, request.actor, "nanogpt-train", origin)
-    earlier = await asyncio.to_thread(_earlier_scores, state.home, run)
+    earlier = await in_thread(_earlier_scores, state.home, run)
     axes = chart.axes(chart.extent_of(itertools.chain(live["metrics"], *earlier)))
-    checkpoint = await asyncio.to_thread(find_model, state.home, run["name"])
+    checkpoint = await in_thread(find_model, state.home, run["name"])
     model = None
     if checkpoint and origin_of_model(datasette, checkpoint.meta) == origin:
         model = "this" if _made(run, checkpoint) else "another"
@@ -88,14 +90,14 @@ async def _run_context(
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
         "verdict": verdict_of(run, may_train),
-        "kept_step": (await asyncio.to_thread(kept_state, state.home, run["name"])).get("step"),
+        "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
     }
     if may_train:
         limit = state.limits.max_minutes
         context["command"] = command_line(run, datasette.plugins_dir)
         log_file = run_log_file(state.home, run["id"])
-        context["log_file"] = log_file if await asyncio.to_thread(log_file.exists) else None
-        context["more_minutes"] = await asyncio.to_thread(minutes_to_offer, state.home, run, limit)
+        context["log_file"] = log_file if await in_thread(log_file.exists) else None
+        context["more_minutes"] = await in_thread(minutes_to_offer, state.home, run, limit)
     return context
 
 
@@ -137,8 +139,8 @@ def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
 async def run_csv(datasette: Datasette, request: Request) -> Response:
     """Every metric of a run."""
     run_id, home = int(request.url_vars["run"]), state_of(datasette).home
-    await require_run(datasette, request, await asyncio.to_thread(find_run, home, run_id))
-    return await asyncio.to_thread(_csv, home, run_id)
+    await require_run(datasette, request, await in_thread(find_run, home, run_id))
+    return await in_thread(_csv, home, run_id)
 
 
 def _csv(home: Path, run: int) -> Response:
@@ -154,7 +156,7 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
     run_id, state, change = int(request.url_vars["run"]), state_of(datasette), request.url_vars["change"]
-    found = await asyncio.to_thread(find_run, state.home, run_id)
+    found = await in_thread(find_run, state.home, run_id)
     run, _ = await require_run(datasette, request, found, change=True)
     form = await posted(request)
     path = f"/-/nanogpt/runs/{run_id}" + (f"?{request.query_string}" if request.query_string else "")
@@ -163,12 +165,12 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
             again = await _resume(datasette, request, run, str(form.get("minutes") or ""))
             return changed(datasette, request, f"/-/nanogpt/runs/{again}", {"run": again})
         if change == "delete":
-            await asyncio.to_thread(delete_run, state.home, run_id)
+            await in_thread(delete_run, state.home, run_id)
             path = "/-/nanogpt"
             if not sent_json(request):
                 datasette.add_message(request, f"The record of run {run_id}, {run['name']}, was deleted")
         else:
-            await asyncio.to_thread(queue.ask_to_stop, state.home, run_id, 2 if change == "stop-now" else 1)
+            await in_thread(queue.ask_to_stop, state.home, run_id, 2 if change == "stop-now" else 1)
         state.poller.forget()
     except NanogptError as ex:
         if sent_json(request):
@@ -180,5 +182,5 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
 async def _resume(datasette: Datasette, request: Request, run: dict[str, Any], minutes: str) -> int:
     """Queue the run that goes on with this one; its id."""
     state = state_of(datasette)
-    settings = await asyncio.to_thread(settings_to_resume, state.home, run, minutes, state.limits.max_minutes)
+    settings = await in_thread(settings_to_resume, state.home, run, minutes, state.limits.max_minutes)
     return await enqueue(datasette, request.actor, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,7 @@ from ..shown_models import models_as_json
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..state import state_of
 from ..target import Target
+from ..threads import read_database
 
 
 @dataclass
@@ -108,7 +108,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
             form.fields |= await posted(request)
             if form.fields.get("where") and not may_sql:
                 raise Forbidden("An SQL condition needs the permission execute-sql")
-        settings = await asyncio.to_thread(forms.settings_from_form, target, form.fields, where)
+        reading = read_database(forms.settings_from_form, target, form.fields, where)
+        settings = await state.unless_stopping(reading)
         if request.method == "POST" and not form.fields.get("estimate"):
             form.run = await enqueue(datasette, request.actor, settings)
             return form
@@ -127,7 +128,7 @@ async def _add_offer(
     again: it may have taken all the time there is."""
     readable = {k: v for k, v in form.fields.items() if k != "where" or k not in form.wrong}
     try:
-        offer, form.estimate = await asyncio.to_thread(offer_and_estimate, target, where, carried, readable)
+        offer, form.estimate = await read_database(offer_and_estimate, target, where, carried, readable)
         form.offer = offer | {"left_out": left_out}
     except NanogptError as ex:
         form.error = form.error or str(ex)
