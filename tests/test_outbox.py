@@ -166,3 +166,13 @@ def test_a_long_lock_costs_a_bounded_memory(home, monkeypatch):
     with registry(home) as db:
         assert db.execute("select val_bpb from runs").fetchone()[0] == 2.0
         assert db.execute("select count(*) from samples").fetchone()[0] == 1
+
+
+def test_steps_alone_are_written_too(home):
+    """Nothing has changed in the row of a run between two heartbeats."""
+    run = runs.Run(home, "nanogpt-blog", "blog.db", "entry", {})
+    for number in (1, 2, 3):
+        run.step(Step(number, 3.0, 1.5, 1000.0, None, 0.01, 1.0, 0.1, 9.0, None))
+        assert not list(run.notes())
+    with registry(home) as db:
+        assert [row["step"] for row in db.execute("select step from metrics order by id")] == [1, 2, 3]

@@ -88,7 +88,8 @@ def write_run(
     A row that was deleted is added again; in a registry that was begun anew, under another number if need be.
     What others ask of the run is not overwritten. Returns the run's number, and what was asked of it.
     """
-    values = {column: row[column] for column in changed if column not in ("id", "stop_requested")}
+    # The name is among them so that there is something to set where nothing has changed.
+    values = {column: row[column] for column in {"name", *changed} - {"id", "stop_requested"}}
     changes = ", ".join(f'"{column}" = ?' for column in values)
     # Another run may have the number in a registry that is not the one this run began in.
     ours = "id = ? and name = ? and started = ?"
