@@ -7,6 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from llm_nanogpt.errors import NanogptError
+
 from .db import registry
 
 EARLIER_RUNS = 3  # whose scores are shown beside those of a run
@@ -47,15 +49,18 @@ def earlier_scores(db: sqlite3.Connection, run: dict[str, Any]) -> list[list[Met
 
 def score_of_run_before(home: Path, run: int) -> float | None:
     """The best score, in bits per byte, of the last run before this one that trained the same model on the
-    same table."""
+    same table. None if there is none, or the registry cannot be read: a run does not end for that."""
     select = (
         "select before.val_bpb from runs before, runs this where this.id = ? and before.id < this.id "
         "and before.name = this.name and before.database = this.database "
         'and before."table" = this."table" and before.kind = \'train\' and before.val_bpb is not null '
         "order by before.id desc limit 1"
     )
-    with registry(home) as db:
-        row = db.execute(select, [run]).fetchone()
+    try:
+        with registry(home) as db:
+            row = db.execute(select, [run]).fetchone()
+    except (NanogptError, sqlite3.Error):
+        return None
     return float(row["val_bpb"]) if row else None
 
 
