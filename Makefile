@@ -13,13 +13,15 @@ demo: export NANOGPT_HOME ?= $(CURDIR)/demo-models
 demo: .venv/installed
 	$(BIN)/datasette nanogpt-demo-db demo.db
 	$(BIN)/datasette nanogpt-train demo.db python_docs --minutes 1
-	@for prompt in "Return the" "class " "A module"; do \
-		printf "\n--- %s" "$$prompt"; \
-		$(BIN)/llm -m nanogpt-demo "$$prompt" -o max_tokens 80 --no-log || exit 1; \
-	done
+	@write() { \
+		printf '\n\n--- %s\n%s' "$$1" "$$2"; \
+		$(BIN)/llm -m nanogpt-demo -o title "$$1" "$$2" -o temperature 0.6 -o max_tokens 60 --no-log; \
+	}; \
+	write os.path.isfile "Return True if" && write shutil.copytree "Return the" && \
+		write logging.Handler "A handler"
 	@printf '\n\nSee the table and the run in Datasette:\n'
 	@printf '    $(BIN)/datasette demo.db %s/nanogpt.db --root\n' "$$NANOGPT_HOME"
-	@printf 'Write more:\n    NANOGPT_HOME=%s $(BIN)/llm -m nanogpt-demo "Return the"\n' "$$NANOGPT_HOME"
+	@printf 'Write more:\n    NANOGPT_HOME=%s $(BIN)/llm -m nanogpt-demo -o title os.remove "Return the"\n' "$$NANOGPT_HOME"
 
 test: lint
 	$(BIN)/python -m pytest -q -m "not long and not browser" $(ARGS)
