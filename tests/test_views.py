@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import hashlib
 import json
 import re
 import shlex
@@ -116,6 +117,26 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     assert (await datasette.client.post(path_of("odd"), data=told, actor=ROOT)).status_code == 302
     (run,) = find_runs(home)
     assert json.loads(run["settings"])["body"] == ["other"]
+
+
+async def test_the_form_tells_what_is_not_read_and_what_is_skipped(datasette, database):
+    rows = [
+        {
+            "key": hashlib.sha1(str(i).encode()).hexdigest(),
+            "title": f"Title {chr(97 + i % 26)} {i}",
+            "body": text if i % 2 else b"\x89PNG" + bytes([i]),
+        }
+        for i, text in enumerate(TEXTS[:100])
+    ]
+    sqlite_utils.Database(database)["odd"].insert_all(rows)
+    page = await datasette.client.get(path_of("odd"), actor=ROOT)
+    assert "Not read: key (hexadecimal)." in page.text
+    assert "50 rows are skipped: body is a PNG image. A plugin with the hook" in page.text
+    answer = await datasette.client.post(path_of("odd"), json={"estimate": 1}, actor=ROOT)
+    assert [remark.split(":")[0] for remark in answer.json()["offer"]["remarks"]] == [
+        "Not read",
+        "50 rows are skipped",
+    ]
 
 
 async def test_a_column_without_text_is_told(datasette, database):

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import name_after
 
 from ..events import Progress
+from .datasette_client import Address, read_address
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source, open_source, open_sources
 from .sqlite import connect, database_path, list_names
@@ -159,26 +160,31 @@ def open_corpus(
     if tables and sql is not None:
         message = "Name the tables to train on or give a query, not both."
         raise InvalidOptions([Problem("sql", "conflict", message)])
+    address = _address(database, tables, sql) if is_url(database) else None
+    if address:
+        tables = [address.table] if address.table else tables
+        selection = replace(selection, sql=address.sql or sql)
+        sql = selection.sql
     if not tables and sql is None:
         raise InvalidOptions([Problem("table", "required", _suggest_table(database))])
-    if is_url(database):
-        url = location(database)
-        fetched, sources, remote = open_remote(url, tables, selection, token=token, refresh=refresh)
-        return Corpus(url, sources, selection.where, sql, fetched, remote)
+    if address:
+        fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
+        return Corpus(location(database), sources, selection.where, sql, fetched, remote)
     if token or refresh:
         message = "A token and a refresh are for the URL of a Datasette: leave them out for a file."
         raise InvalidOptions([Problem("token" if token else "refresh", "conflict", message)])
     return Corpus(location(database), open_sources(database, tables, selection), selection.where, sql)
 
 
+def _address(url: str, tables: Sequence[str], sql: str | None) -> Address:
+    """With tables or a query the URL is a database's, else it may be that of a table or of a query."""
+    return Address(location(url)) if tables or sql is not None else read_address(url)
+
+
 def _suggest_table(database: str) -> str:
     """What to tell somebody who named no table."""
     if is_url(database):
-        message = "Name the table to train on, or give a query."
-        base, _, name = location(database).rpartition("/")
-        if base.count("/") > 2:
-            message += f" If {name} is a table: datasette nanogpt-train {shlex.join([base, name])}"
-        return message
+        return "Name the table to train on, or give a query, or the address of a table's page."
     with connect(database_path(database)) as db:
         names = user_tables(db, database)
     most = max(_text_of_tables(database, names), default=None, key=lambda table: table[0])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
@@ -35,6 +37,40 @@ class Page:
     total: int  # rows in all pages; 0: not known
 
 
+@dataclass(frozen=True)
+class Address:
+    """What somebody copied from the address bar of a browser."""
+
+    database: str  # its address
+    table: str | None = None
+    filters: tuple[tuple[str, str], ...] = ()  # parameters that choose and sort the rows
+    sql: str | None = None
+
+
+def read_address(url: str) -> Address:
+    """The database, the table and the rows that the address of a Datasette's page, or of its JSON, shows."""
+    from datasette.utils import tilde_decode
+
+    parts = urlsplit(url)
+    path = re.sub(r"\.(json|csv|blob)$", "", parts.path.rstrip("/"))
+    parameters = parse_qsl(parts.query, keep_blank_values=True)
+    sql = dict(parameters).get("sql")
+    base = f"{parts.scheme}://{parts.netloc}"
+    if sql:
+        return Address(base + path.removesuffix("/-/query"), sql=sql)
+    database, _, table = path.rpartition("/")
+    if not database.strip("/"):
+        return Address(base + path)
+    filters = tuple((key, value) for key, value in parameters if _chooses_rows(key))
+    return Address(base + database, tilde_decode(table), filters)
+
+
+def _chooses_rows(parameter: str) -> bool:
+    """Whether a parameter of a table's address decides which rows it shows, and in which order."""
+    chosen = ("_search", "_where", "_sort", "_sort_desc", "_through", "_searchmode")
+    return not parameter.startswith("_") or parameter in chosen or parameter.startswith("_search_")
+
+
 class TemporaryError(Exception):
     """A response that may be better next time."""
 
@@ -46,19 +82,21 @@ class TemporaryError(Exception):
 class DatasetteClient:
     """One database of a Datasette, 0.60 or later: both shapes of its JSON have what is read here."""
 
-    def __init__(self, url: str, token: str | None):
+    def __init__(self, url: str, token: str | None, filters: Sequence[tuple[str, str]] = ()):
         import httpx2
 
         headers = {"User-Agent": f"datasette-nanogpt/{version('datasette-nanogpt')}"}
         if token := token or os.environ.get("DATASETTE_TOKEN"):
             headers["Authorization"] = f"Bearer {token}"
         self.url = url
+        self.filters = list(filters)  # of a table's address: which rows, and in which order
         self.client = httpx2.Client(headers=headers, follow_redirects=True, timeout=TIMEOUT)
         self.attempts = FIRST_ATTEMPTS
 
     def sample(self, table: str, where: str | None, rows: int) -> Page:
-        """The first `rows` rows of a table, with all columns."""
-        return self._page(table, [("_size", str(rows)), ("_nocount", "1")], where)
+        """The first `rows` rows of a table, or as many as the server gives at once, with all columns."""
+        page = self._page(table, [("_size", "max"), ("_nocount", "1")], where)
+        return replace(page, rows=page.rows[:rows])
 
     def page(
         self, table: str, columns: Sequence[str], where: str | None, next_page: str, *, with_total: bool
@@ -74,7 +112,7 @@ class DatasetteClient:
     def _page(self, table: str, params: Params, where: str | None) -> Page:
         from datasette.utils import tilde_encode
 
-        params = [("_shape", "objects"), *params, ("_nofacet", "1"), ("_nosuggest", "1")]
+        params = [("_shape", "objects"), *self.filters, *params, ("_nofacet", "1"), ("_nosuggest", "1")]
         params += [("_where", f"{where}\n")] if where else []  # the line break ends a comment
         data = self._get(f"{self.url}/{tilde_encode(table)}.json", params, table)
         total = data.get("count") or data.get("filtered_table_rows_count")  # 1.0, 0.6x

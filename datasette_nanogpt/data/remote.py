@@ -25,7 +25,7 @@ from llm_nanogpt.home import cache_folder, nanogpt_home
 from ..events import Progress
 from ..formatting import utc_now
 from ..hookspecs import document_hook
-from .datasette_client import DatasetteClient
+from .datasette_client import Address, DatasetteClient
 from .sample import SAMPLE_ROWS
 from .source import QUERY, Selection, Source, open_source, open_sources
 from .sqlite import quote
@@ -98,7 +98,7 @@ class RemoteCopy:
 
 
 def open_remote(
-    url: str, tables: Sequence[str], selection: Selection, *, token: str | None, refresh: bool
+    address: Address, tables: Sequence[str], selection: Selection, *, token: str | None, refresh: bool
 ) -> tuple[str | None, list[Source], RemoteCopy | None]:
     """The tables of a copy that was made before, with its date; else tables of sample rows, and what can
     fetch the rest. `refresh` makes a new copy.
@@ -108,6 +108,7 @@ def open_remote(
     """
     from datasette.utils import tilde_decode
 
+    url = address.database
     base, _, name = url.rpartition("/")
     if "?" in url or "#" in url or base.endswith(":/") or base in ("http:", "https:"):
         message = (
@@ -115,12 +116,21 @@ def open_remote(
         )
         raise InvalidOptions([Problem("database", "url", message)])
     s = selection
-    question = [url, list(tables), s.title, list(s.body), s.where, s.sql, document_hook() is not None]
+    question: list[Any] = [
+        url,
+        list(tables),
+        s.title,
+        list(s.body),
+        s.where,
+        s.sql,
+        document_hook() is not None,
+    ]
+    question += [address.filters] if address.filters else []
     key = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:16]
     path = cache_folder(nanogpt_home()) / "remote" / key / f"{tilde_decode(name).replace('/', '_')}.db"
     if path.exists() and not refresh:
         return *_open_copy(path, selection.text), None
-    client = DatasetteClient(url, token)
+    client = DatasetteClient(url, token, address.filters)
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / path.name
         with _open_for_writing(sample) as db:

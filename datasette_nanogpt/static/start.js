@@ -18,6 +18,8 @@ function showOffer(offer) {
   const rows = offer.texts.map((textContent) =>
     Object.assign(document.createElement("p"), { className: "text", textContent }));
   byId("texts").replaceChildren(...rows);
+  const remarks = offer.remarks.map((textContent) => Object.assign(document.createElement("li"), { textContent }));
+  byId("remarks").replaceChildren(...remarks);
 }
 
 async function update() {

@@ -159,7 +159,8 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
         raise NanogptError(f"A resumed run keeps its settings: leave out {flags}, or start anew with --force")
     theirs = meta["source"]
     named = options.sql or ", ".join(options.tables)
-    if theirs["database"] != location(options.database) or theirs["table"].lower() != named.lower():
+    other_table = named and theirs["table"].lower() != named.lower()  # the address of a table names it
+    if theirs["database"] != location(options.database) or other_table:
         raise NanogptError(
             f"{name} was trained on {theirs['table']} of {theirs['database']}: "
             "name these, or another model with --name"

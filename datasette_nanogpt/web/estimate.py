@@ -14,6 +14,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 
 from ..data.columns import NoTextError
+from ..data.preview import preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote
 from ..formatting import text_size
@@ -41,7 +42,7 @@ def offer_and_estimate(
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
         choices = {"name": target.default_name(), "minutes": minutes_offered(target.limits)}
-        return {"text": str(ex), "texts": [], **choices}, None
+        return {"text": str(ex), "texts": [], "remarks": [], **choices}, None
     except NanogptError:
         return offer(target, where, filters, {}), None
     with suppress(NanogptError):  # no name is asked for: a wrong one makes no difference to the estimate
@@ -138,9 +139,8 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
         source = target.open(selection)
         texts = list(islice(source.documents(), SAMPLED_ROWS))
         if not texts:
-            raise NoTextError(
-                f"The first rows of {target.table} have no text: name another column to read as text"
-            )
+            message = f"The first rows of {target.table} have no text: name another column to read as text"
+            raise NoTextError(". ".join([message, *source.remarks()]))
         n_bytes = _text_bytes(source, texts)
     return {
         "rows": source.row_count,
@@ -148,8 +148,16 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
         "title": source.title,
         "body": list(source.body),
         "note": _note(source),
+        "remarks": _remarks(source, target.database),
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
     }
+
+
+def _remarks(source: Source, database: str) -> list[str]:
+    """What is not read and why, and what looks odd."""
+    found = preview_source(source, database, documents=0)
+    not_read = ", ".join(f"{column} ({why})" for column, why in found.left_out.items())
+    return [*([f"Not read: {not_read}."] if not_read else []), *found.remarks]
 
 
 def _note(source: Source) -> str:
