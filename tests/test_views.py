@@ -21,7 +21,7 @@ from datasette.plugins import pm
 from datasette.utils import StartupError
 
 from datasette_nanogpt.data.memorization import MIN_WORDS, find_memorized
-from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry import queue, runs
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.manage import name_taken
 from datasette_nanogpt.registry.metrics import metrics_after
@@ -30,7 +30,7 @@ from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.process import peak_memory
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import chart, estimate, target, threads
+from datasette_nanogpt.web import chart, estimate, model_cache, target, threads
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from llm_nanogpt.config import GPTConfig
@@ -799,3 +799,28 @@ async def test_sql_that_nothing_interrupts_holds_few_threads(monkeypatch):
         done.set()
     await asyncio.sleep(0.1)
     assert await threads.read_database(lambda: 1) == 1
+
+
+async def test_models_and_runs_are_read_only_as_far_as_they_are_shown(
+    datasette, home, database, make_model, monkeypatch
+):
+    """benchmarks/index_speed.py measures it."""
+    train(database)
+    source = json.loads((home / "nanogpt-blog" / "nanogpt.json").read_text())["source"]
+    for number in range(5):
+        make_model(f"model-{number}", meta={"source": source})
+    with registry(home) as db:
+        columns = 'kind, name, "database", "table", status, settings, started'
+        db.executemany(f"insert into runs ({columns}) select {columns} from runs where id = ?", [[1]] * 500)
+    read, rows = [], []
+    load, as_dict = model_cache.read_checkpoint, runs.run_as_dict
+    monkeypatch.setattr(model_cache, "read_checkpoint", lambda path: (read.append(path), load(path))[1])
+    monkeypatch.setattr(runs, "run_as_dict", lambda db, row: (rows.append(row), as_dict(db, row))[1])
+    for path in ("/-/nanogpt.json", "/blog/entry", path_of("entry") + ".json", "/-/nanogpt"):
+        assert (await datasette.client.get(path, actor=ROOT)).status_code == 200
+        assert len(read) == 6 and len(rows) <= 3 * 100, path
+        rows.clear()
+    (home / "model-1" / "nanogpt.json").write_text("{}")
+    make_model("model-6", meta={"source": source})
+    names = [m["name"] for m in (await datasette.client.get("/-/nanogpt.json", actor=ROOT)).json()["models"]]
+    assert "model-1" not in names and "model-6" in names and len(read) == 8

@@ -120,3 +120,11 @@ def m008_process(db: Database) -> None:
 @migrations()
 def m009_verdict(db: Database) -> None:
     db.table("runs").add_column("verdict", str)  # JSON: heading -> what its score means, in plain words
+
+
+@migrations()
+def m010_indexes(db: Database) -> None:
+    # What a server asks for each second, and for each page of a table or a model.
+    db.table("runs").create_index(["status"])
+    db.table("runs").create_index(["name", "kind"])
+    db.table("runs").create_index(["table"])

@@ -20,8 +20,7 @@ from datasette.permissions import Action
 from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 
-from llm_nanogpt.checkpoint import Checkpoint, checkpoints
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.checkpoint import Checkpoint
 
 from .state import state_of
 from .threads import in_thread
@@ -93,11 +92,13 @@ async def visible_models(
 ) -> list[tuple[Checkpoint, Origin]]:
     """The models of `wanted` origins that the actor may see, without those that do not load."""
     models = []
-    home = state_of(datasette).home
-    for _, checkpoint in await in_thread(lambda: list(checkpoints(home))):
-        if not isinstance(checkpoint, NanogptError):
-            of = origin_of_model(datasette, checkpoint.meta)
-            if of and wanted(of) and await may(datasette, actor, "view-table", of):
+    allowed: dict[Origin, bool] = {}
+    for checkpoint in await in_thread(state_of(datasette).models.read):
+        of = origin_of_model(datasette, checkpoint.meta)
+        if of and wanted(of):
+            if of not in allowed:
+                allowed[of] = await may(datasette, actor, "view-table", of)
+            if allowed[of]:
                 models.append((checkpoint, of))
     return models
 

@@ -107,12 +107,22 @@ async def visible_runs(datasette: Datasette, actor: Actor, of: Origin | None = N
     """The newest runs that the actor may see, as JSON: all of them, or those of one origin."""
     where, values = ('"table" = ?', [", ".join(of.tables)]) if of else ("1", [])
     shown: list[dict[str, Any]] = []
-    for run in await in_thread(find_runs, state_of(datasette).home, where, *values):
-        origin = origin_of_run(datasette, run)
-        if origin and of in (None, origin) and await may(datasette, actor, "view-table", origin):
-            shown.append(run_as_json(await as_seen_by(datasette, actor, run, origin), origin))
-        if len(shown) == SHOWN_RUNS:
+    allowed: dict[Origin, bool] = {}
+    before, home = 2**62, state_of(datasette).home
+    while len(shown) < SHOWN_RUNS:
+        page = f"{where} and id in (select id from runs where {where} and id < ? order by id desc limit ?)"
+        runs = await in_thread(find_runs, home, page, *values, *values, before, SHOWN_RUNS)
+        for run in runs:
+            origin = origin_of_run(datasette, run)
+            if not origin or of not in (None, origin):
+                continue
+            if origin not in allowed:
+                allowed[origin] = await may(datasette, actor, "view-table", origin)
+            if allowed[origin] and len(shown) < SHOWN_RUNS:
+                shown.append(run_as_json(await as_seen_by(datasette, actor, run, origin), origin))
+        if len(runs) < SHOWN_RUNS:
             break
+        before = runs[-1]["id"]
     return shown
 
 

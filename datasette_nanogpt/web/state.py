@@ -20,6 +20,7 @@ from llm_nanogpt.home import nanogpt_home
 
 from ..data.connection_setup import prepare_as
 from .limits import Limits
+from .model_cache import ModelCache
 from .polling import RunPoller
 from .worker import Worker
 
@@ -35,6 +36,7 @@ class PluginState:
     limits: Limits
     worker: Worker
     poller: RunPoller
+    models: ModelCache
     writing: int = 0  # texts that are being written at this moment
     stopping: asyncio.Event | None = None  # set when the server is asked to stop
     closing: asyncio.Future[None] | None = None
@@ -48,7 +50,7 @@ class PluginState:
         )
         prepare_as(datasette)
         limit_sqlite_memory(datasette)
-        datasette._nanogpt = state = cls(home, limits, worker, RunPoller(home))
+        datasette._nanogpt = state = cls(home, limits, worker, RunPoller(home), ModelCache(home))
         datasette.add_background_task(state.work, name="nanogpt")
         return state
 

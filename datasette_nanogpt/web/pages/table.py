@@ -20,7 +20,7 @@ from ..permissions import Origin, table_of_request
 from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..shown_models import models_as_json
 from ..shown_runs import enqueue, sparklines, visible_runs
-from ..state import state_of
+from ..state import PluginState, state_of
 from ..target import Target
 from ..threads import read_database
 
@@ -117,18 +117,24 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
         form.error = str(ex)
         form.wrong = [problem.field for problem in ex.problems] if isinstance(ex, InvalidOptions) else []
     if forms.ROWS_OF_ADDRESS not in form.wrong:
-        await _add_offer(form, target, where, carried, left_out)
+        await _add_offer(state, form, target, where, carried, left_out)
     return form
 
 
 async def _add_offer(
-    form: Form, target: Target, where: str | None, carried: str, left_out: Sequence[str]
+    state: PluginState,
+    form: Form,
+    target: Target,
+    where: str | None,
+    carried: str,
+    left_out: Sequence[str],
 ) -> None:
     """Add what the form shows beside its fields. A condition that could not be read a moment ago is not tried
     again: it may have taken all the time there is."""
     readable = {k: v for k, v in form.fields.items() if k != "where" or k not in form.wrong}
     try:
-        offer, form.estimate = await read_database(offer_and_estimate, target, where, carried, readable)
+        reading = read_database(offer_and_estimate, target, where, carried, readable)
+        offer, form.estimate = await state.unless_stopping(reading)
         form.offer = offer | {"left_out": left_out}
     except NanogptError as ex:
         form.error = form.error or str(ex)

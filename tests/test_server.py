@@ -1,0 +1,71 @@
+"""A real server in a process of its own: it stops when it is told to, and bears many clients."""
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import httpx2
+import pytest
+import sqlite_utils
+from conftest import TEXTS
+
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
+
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+ENDLESS = (
+    "exists (with recursive c(x) as (select 1 union all select x + 1 from c) select 1 from c where x < 0)"
+)
+
+
+@pytest.fixture
+def serve(tmp_path, home):
+    """serve() starts `datasette blog.db --root` and returns its process, address and cookies."""
+    db = sqlite_utils.Database(tmp_path / "blog.db")
+    db["entry"].insert_all({"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS))
+    started = []
+
+    def start():
+        log = tmp_path / "server.txt"
+        with log.open("w") as out:
+            command = [sys.executable, "-m", "datasette", "blog.db", "--root", "-p", "0"]
+            server = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
+        started.append(server)
+        while not (address := re.search(r"running on (http://[\d.]+:\d+)", log.read_text())):
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        token = re.search(r"token=\w+", log.read_text())[0]
+        with httpx2.Client(base_url=address[1], timeout=60) as client:
+            client.get(f"/-/auth-token?{token}")
+            return server, address[1], dict(client.cookies)
+
+    yield start
+    for server in started:
+        server.kill()
+        server.wait()
+
+
+async def test_a_server_stops_on_sigterm_whatever_its_sql_does(serve, tmp_path, home):
+    list(train_table(TrainOptions(str(tmp_path / "blog.db"), "entry", **TINY, max_iters=4, device="cpu")))
+    file = home / "nanogpt-blog" / "nanogpt.json"
+    meta = json.loads(file.read_text())
+    meta["source"]["where"] = ENDLESS
+    file.write_text(json.dumps(meta))
+    server, address, cookies = serve()
+    async with httpx2.AsyncClient(base_url=address, cookies=cookies, timeout=60) as client:
+        asked = [
+            client.post("/-/nanogpt/models/nanogpt-blog", json={"max_tokens": 500, "seed": seed})
+            for seed in (1, 2)
+        ]
+        asked += [client.post("/blog/entry/-/nanogpt", json={"where": ENDLESS, "estimate": 1})]
+        answers = asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.sleep(5)  # by now they are searching
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait, 30)
+        assert time.monotonic() - began < 10
+        await answers
