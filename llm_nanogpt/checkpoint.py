@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .atomic import write_bytes, write_json
 from .config import GPTConfig
@@ -28,6 +30,7 @@ from .home import model_names
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 FORMAT = 1  # of nanogpt.json; a folder of a newer format is refused, never guessed at
 
 
@@ -68,17 +71,44 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Costs a few milliseconds; weights are left on disk. Raises NanogptError saying what is broken.
     """
-    if not path.is_dir():
+    return read_version(path, lambda files: verify(path, files))
+
+
+def read_version(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` returns for a folder that holds the files of `path` as they are now: they are all of one
+    model, even if another takes its place meanwhile (where the system has /proc/self/fd, as Linux does)."""
+    while True:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return read(path)  # which says what is wrong
+        try:
+            files = Path(f"/proc/self/fd/{fd}")
+            return read(files if files.exists() else path)
+        except (NanogptError, OSError) as ex:
+            with suppress(OSError):
+                if not os.path.samestat(os.stat(path), os.fstat(fd)):
+                    continue  # it was replaced, and its files may have been deleted under our hands
+            if isinstance(ex, NanogptError) and str(files) in str(ex):
+                raise NanogptError(str(ex).replace(str(files), str(path))) from ex
+            raise
+        finally:
+            os.close(fd)
+
+
+def verify(path: Path, files: Path) -> Checkpoint:
+    """The checkpoint in `path`, whose files are read from `files`, a handle on it. Raises NanogptError."""
+    if not files.is_dir():
         raise NanogptError(
             f"There is no model {path.name!r} in {path.parent}: `llm nanogpt models` lists them"
         )
     try:
-        meta = _read_meta(path / "nanogpt.json")
-        config = GPTConfig.from_hf(_read_json(path / "config.json"))
+        meta = _read_meta(files / "nanogpt.json")
+        config = GPTConfig.from_hf(_read_json(files / "config.json"))
         for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-            if not (path / name).is_file():
+            if not (files / name).is_file():
                 raise NanogptError(f"{name} is missing")
-        weights = _check_tensors(path / "model.safetensors", config)
+        weights = _check_tensors(files / "model.safetensors", config)
     except NanogptError as ex:
         raise NanogptError(f"Model {path.name!r} is broken: {ex} ({path})") from ex
     return Checkpoint(path, config, meta, weights)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from . import gpt_numpy
-from .checkpoint import Checkpoint, read_checkpoint, read_weights
+from .checkpoint import Checkpoint, read_version, read_weights, verify
 from .errors import NanogptError
 from .language_model import LanguageModel
 from .tokenizer import Tokenizer
@@ -79,7 +79,13 @@ def open_model(folder: Path, device: str | None = None) -> OpenedModel:
 
 @lru_cache(maxsize=4)
 def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> OpenedModel:
-    checkpoint, tokenizer = read_checkpoint(folder), Tokenizer.load(folder)
-    if tokenizer.n_letters > checkpoint.config.vocab_size:
-        raise NanogptError(f"Model {folder.name!r} is broken: its tokenizer has more tokens than the model")
-    return OpenedModel(checkpoint, *load_model(checkpoint, device), tokenizer)
+    def read(files: Path) -> OpenedModel:
+        checkpoint = verify(folder, files)
+        tokenizer = Tokenizer.load(files)
+        if tokenizer.n_letters > checkpoint.config.vocab_size:
+            reason = "its tokenizer has more tokens than the model"
+            raise NanogptError(f"Model {folder.name!r} is broken: {reason}")
+        model, why = load_model(replace(checkpoint, path=files), device)
+        return OpenedModel(checkpoint, model, why, tokenizer)
+
+    return read_version(folder, read)

@@ -14,10 +14,11 @@ from conftest import write_model
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.runs import find_runs
-from llm_nanogpt import changes, exchange, locks
+from llm_nanogpt import changes, exchange, loading, locks
 from llm_nanogpt.changes import hold, publish, recover, replaced, restore
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import model_names
+from llm_nanogpt.loading import open_model
 from llm_nanogpt.locks import hidden, is_training, lock, try_lock
 
 
@@ -229,3 +230,35 @@ def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeyp
         assert model_names(home) == ["b"]
         rename_model(home / "b", "c")
     assert [run["name"] for run in find_runs(home)] == ["c"] and left_over(home) == []
+
+
+# ---- Readers
+
+
+def test_a_reader_sees_one_model_while_two_are_swapped_without_pause(home, make_model, bpe):
+    """Names, shapes and vocabularies of two models that load only together with their own."""
+    from llm_nanogpt.tokenizer_training import train_char
+
+    if exchange._renameat2() is None:
+        pytest.skip("this system cannot exchange two folders")
+    make_model("m", tokenizer=bpe, seed=1)
+    make_model(".other", tokenizer=train_char(["abc"]), seed=2, n_layer=1)
+    model, other, done = home / "m", home / ".other", []
+
+    def swap():
+        while not done:
+            assert exchange.exchange(model, other)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen, until = set(), time.monotonic() + 2
+    try:
+        while time.monotonic() < until:
+            opened = open_model(model, "cpu")
+            loading._open.cache_clear()
+            c = opened.checkpoint
+            seen.add((c.meta["name"], c.config.n_layer, opened.tokenizer.is_char))
+    finally:
+        done.append(True)
+        thread.join()
+    assert seen == {("m", 2, False), (".other", 1, True)}
