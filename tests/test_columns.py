@@ -281,6 +281,11 @@ def test_columns_that_go_together(make, names, together):
     assert (found.title, found.body) == ("title", together)
 
 
+def test_a_short_question_goes_with_a_long_answer(make):
+    path = make({"question": rows(title), "answer": rows(lambda i: f"{prose(i)}\n\n" * 30)})
+    assert open_source(path, "posts").body == ("question", "answer")
+
+
 def test_a_summary_that_says_the_same_is_left_out(make):
     path = make(
         {"summary": rows(lambda i: prose(i)[:70] + "…"), "content": rows(lambda i: f"<p>{prose(i)}</p>")}

@@ -49,7 +49,7 @@ AFTER_BODY = ("more", "extended", "continued", "conclusion", "outro")
 
 # Of the letters that the column with the most text has, so many must be in a column that is chosen by its
 # name, by a word of its name, and to go with another.
-MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER = 0.1, 0.5, 0.02
+MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER = 0.1, 0.5, 0.002
 MIN_FILLED = (
     0.5  # of the rows in which the fullest column has a value, or the column has half of all its text
 )
