@@ -33,6 +33,7 @@ from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import chart, estimate, model_cache, target, threads
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
+from datasette_nanogpt.web.pages import run as run_pages
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.streaming import in_time_slices
@@ -824,3 +825,19 @@ async def test_models_and_runs_are_read_only_as_far_as_they_are_shown(
     make_model("model-6", meta={"source": source})
     names = [m["name"] for m in (await datasette.client.get("/-/nanogpt.json", actor=ROOT)).json()["models"]]
     assert "model-1" not in names and "model-6" in names and len(read) == 8
+
+
+async def test_the_csv_of_a_long_run_is_read_page_by_page(datasette, home, database, monkeypatch):
+    train(database)
+    with registry(home) as db:
+        db.executemany("insert into metrics (run, step) values (1, ?)", [[i] for i in range(3000)])
+        (count,) = db.execute("select count(*) from metrics where run = 1").fetchone()
+    read = []
+    page = run_pages._metrics_page
+    monkeypatch.setattr(
+        run_pages, "_metrics_page", lambda *args: (rows := page(*args), read.append(len(rows)))[0]
+    )
+    lines = (await datasette.client.get("/-/nanogpt/runs/1.csv")).text.splitlines()
+    assert (
+        len(lines) == count + 1 and lines[-1].startswith("2999,") and max(read) <= 1000 and sum(read) == count
+    )

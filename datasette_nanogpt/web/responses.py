@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
-from datasette.utils.asgi import AsgiStream
+from datasette.utils.asgi import AsgiStream, AsgiWriter
 
 from llm_nanogpt.errors import NanogptError
 
@@ -80,11 +80,23 @@ def json_error(message: str, status: int = 400, headers: Mapping[str, str] | Non
     return Response.json({"ok": False, "error": message}, status=status, headers=headers)
 
 
-def csv_file(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Response:
-    """A CSV file to be saved as `name`."""
+def csv_file(name: str, columns: Sequence[str], pages: AsyncIterator[Iterable[Sequence[Any]]]) -> AsgiStream:
+    """A CSV file to be saved as `name`, page after page: the next one is only read when the one before is on
+    its way, so a slow reader holds one page in memory."""
+
+    async def write(writer: AsgiWriter) -> None:
+        await writer.write(_csv_lines([columns]))
+        async for rows in pages:
+            await writer.write(_csv_lines(rows))
+
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return AsgiStream(write, headers=headers, content_type="text/plain; charset=utf-8")
+
+
+def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerows([columns, *rows])
-    return Response.text(out.getvalue(), headers={"content-disposition": f'attachment; filename="{name}"'})
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
 
 
 def changed(datasette: Datasette, request: Request, path: str, result: Mapping[str, Any]) -> Response:

@@ -7,11 +7,13 @@ import json
 import os
 import re
 import shlex
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasette import Request, Response
 from datasette.app import Datasette
+from datasette.utils.asgi import AsgiStream
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
@@ -33,6 +35,7 @@ from ..state import state_of
 from ..threads import in_thread
 
 CHART_POINTS = 500  # of a line, when the page is opened: a chart has no more pixels
+CSV_PAGE = 1000  # rows that are read and sent at once
 CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
 
 
@@ -136,18 +139,26 @@ def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
 
 
 @page
-async def run_csv(datasette: Datasette, request: Request) -> Response:
+async def run_csv(datasette: Datasette, request: Request) -> AsgiStream:
     """Every metric of a run."""
     run_id, home = int(request.url_vars["run"]), state_of(datasette).home
     await require_run(datasette, request, await in_thread(find_run, home, run_id))
-    return await in_thread(_csv, home, run_id)
+
+    async def pages() -> AsyncIterator[list[Sequence[Any]]]:
+        last = 0
+        while rows := await in_thread(_metrics_page, home, run_id, last):
+            last = rows[-1][0]
+            yield [row[1:] for row in rows]
+
+    return csv_file(f"nanogpt-run-{run_id}.csv", CSV_COLUMNS.split(), pages())
 
 
-def _csv(home: Path, run: int) -> Response:
-    columns = CSV_COLUMNS.split()
+def _metrics_page(home: Path, run: int, after: int) -> list[Sequence[Any]]:
+    """The next metrics after the one with the id `after`: its id and CSV_COLUMNS."""
+    columns = ", ".join(["id", *CSV_COLUMNS.split()])
     with registry(home) as db:
-        select = f"select {', '.join(columns)} from metrics where run = ? order by id"
-        return csv_file(f"nanogpt-run-{run}.csv", columns, db.execute(select, [run]))
+        select = f"select {columns} from metrics where run = ? and id > ? order by id limit ?"
+        return [tuple(row) for row in db.execute(select, [run, after, CSV_PAGE])]
 
 
 @page
