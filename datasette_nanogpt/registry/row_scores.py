@@ -64,6 +64,12 @@ def scorings(
     return shown, (runs[0] if runs and runs[0] is not shown else None)
 
 
+def scored_by(home: Path, database: str, table: str) -> set[str]:
+    """The names of the models with figures of a table."""
+    where = "kind = 'score' and database = ? and \"table\" = ? and plan is not null and status in (?, ?)"
+    return {run["name"] for run in find_runs(home, where, database, table, *WITH_FIGURES)}
+
+
 def _version(run: dict[str, Any]) -> str:
     return json.loads(run["plan"])["version"]
 

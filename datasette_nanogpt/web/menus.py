@@ -91,9 +91,9 @@ async def _rows_page_has_something(datasette: Datasette, actor: Actor, database:
     if not db.path or await db.view_exists(table) or not await in_thread(os.path.exists, db.path):
         return False
     home, file = state_of(datasette).home, location(str(db.path))
-    for model in await models_of_table(datasette, actor, database, table):
-        if await may(datasette, actor, "nanogpt-generate", origin_of_model(datasette, model.meta)):
+    models = await models_of_table(datasette, actor, database, table)
+    for origin in {origin_of_model(datasette, model.meta) for model in models}:
+        if await may(datasette, actor, "nanogpt-generate", origin):
             return True
-        if (await in_thread(row_scores.scorings, home, model.name, file, table))[0]:
-            return True
-    return False
+    scored_by = await in_thread(row_scores.scored_by, home, file, table) if models else set()
+    return any(model.name in scored_by for model in models)
