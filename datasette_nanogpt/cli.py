@@ -178,8 +178,15 @@ def flags_named() -> Iterator[None]:
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
     """Ctrl+C lets the learning rate run down, twice stops at once, and so does SIGTERM. Yields what to call
-    when training begins: until then Ctrl+C is an ordinary KeyboardInterrupt."""
+    when training begins: until then Ctrl+C is a KeyboardInterrupt, and if whoever was at work just then
+    swallowed it, as an import or a finalizer may, training does not begin."""
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
 
     def anneal(number: int, frame: FrameType | None) -> None:
         stop.request()
@@ -189,9 +196,13 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
         stop.request()
 
     def training_begins() -> None:
+        if interrupted:
+            raise KeyboardInterrupt
         signal.signal(signal.SIGINT, anneal)
         signal.signal(signal.SIGTERM, at_once)
 
+    if kept[signal.SIGINT] is not signal.SIG_IGN:  # as in a script's background jobs
+        signal.signal(signal.SIGINT, interrupt)
     try:
         yield training_begins
     finally:

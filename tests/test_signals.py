@@ -1,0 +1,26 @@
+"""Ctrl+C before training begins, whoever is at work just then."""
+
+import signal
+from contextlib import suppress
+
+import pytest
+
+from datasette_nanogpt.cli import stop_on_signals
+from datasette_nanogpt.training.lr_schedule import Stop
+
+
+def test_an_interrupt_that_was_swallowed_still_keeps_training_from_beginning():
+    stop = Stop()
+    with pytest.raises(KeyboardInterrupt), stop_on_signals(stop) as training_begins:
+        with suppress(KeyboardInterrupt):  # as some imports do
+            signal.raise_signal(signal.SIGINT)
+        training_begins()
+    assert not stop.requests and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_once_training_has_begun_an_interrupt_is_a_request():
+    stop = Stop()
+    with stop_on_signals(stop) as training_begins:
+        training_begins()
+        signal.raise_signal(signal.SIGINT)
+    assert stop.requests == 1
