@@ -358,16 +358,15 @@ class Shouting:
         conn.create_function("shout", 1, str.upper)
 
 
-async def test_what_another_process_could_not_read_is_refused_with_the_reason(home, database):
+async def test_the_form_reads_as_the_servers_own_connections_do(home, database):
     sqlite_utils.Database(database).create_view("loud", "select shout(body) as body from entry")
     pm.register(plugin := Shouting())
     datasette = Datasette([str(database)])
     datasette.root_enabled = True
     try:
         assert (await datasette.client.get("/blog/loud")).status_code == 200
-        for method in ("GET", "POST"):
-            response = await datasette.client.request(method, path_of("loud"), actor=ROOT)
-            assert "no such function: shout" in response.text
+        page = (await datasette.client.get(path_of("loud"), actor=ROOT)).text
+        assert TEXTS[0][:20].upper() in page and "no such function" not in page
         database.rename(database.with_name("moved.db"))
         for method in ("GET", "POST"):
             response = await datasette.client.request(method, path_of("entry"), actor=ROOT)
