@@ -399,7 +399,7 @@ def test_score_refusals(trained, blog):
 
 def test_every_command_has_an_example():
     names = llm.cli.cli.commands["nanogpt"].list_commands(None)
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         assert "Example" in nanogpt(name, "--help").stdout, name
 
