@@ -141,12 +141,6 @@ def test_a_sample_of_faults(tmp_path):
     assert failed == [] and all(row["tried"] == row["survived"] > 0 for row in rows)
 
 
-@pytest.mark.long
-def test_every_fault(tmp_path):
-    rows, failed = run_faults(tmp_path)
-    assert failed == [] and sum(row["tried"] for row in rows) > 300
-
-
 def test_steering(tmp_path, home, bpe):
     from conftest import TEXTS, write_model
 

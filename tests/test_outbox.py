@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -11,7 +13,7 @@ from datasette_nanogpt.events import Evaluation, Finished, Note, Step
 from datasette_nanogpt.registry import db as registry_db
 from datasette_nanogpt.registry import outbox, runs
 from datasette_nanogpt.registry.db import open_registry, registry, registry_file
-from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.registry.runs import Run, find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.checkpoint import read_checkpoint
@@ -176,3 +178,30 @@ def test_steps_alone_are_written_too(home):
         assert not list(run.notes())
     with registry(home) as db:
         assert [row["step"] for row in db.execute("select step from metrics order by id")] == [1, 2, 3]
+
+
+def test_what_others_ask_reaches_a_run_however_often_they_come_and_go(home):
+    """A process that closes the registry's file loses SQLite's locks on it. Whoever left the registry next
+    then deleted its log, and the run and the others no longer wrote to the same one."""
+    run = Run(home, "a", "/x.db", "entry", {})
+    for step in range(3):
+        run.update(step=step)
+        done = subprocess.run(
+            [sys.executable, "-c", COME_AND_GO, str(home / "nanogpt.db"), str(step)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == str(step)
+    assert run.stop_requested() == 2
+    run.end("stopped")
+
+
+COME_AND_GO = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+print(db.execute("select step from runs").fetchone()[0])
+with db:
+    db.execute("update runs set stop_requested = ?", [sys.argv[2]])
+db.close()
+"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,9 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What is in it may be private. SQLite gives the files that it writes beside this one the same mode.
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        # One that is there is not opened: closing it would drop the locks that SQLite has on it in this process.
+        with suppress(FileExistsError):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         # A generator of training events may be advanced by one thread after another.
         db = sqlite3.connect(file, timeout=BUSY_SECONDS if wait is None else wait, check_same_thread=False)
         try:

@@ -7,6 +7,7 @@ If it never does, it is left in `<home>/.changes` for whoever opens the registry
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import suppress
@@ -35,7 +36,20 @@ class Outbox:
         self.notes: list[str] = []  # for people, not said yet
         self.failing = False
         self._next_attempt = 0.0
-        self._inode = registry_file(home).stat().st_ino
+        self._open_file()
+
+    def _open_file(self) -> None:
+        """Open the registry's file beside the connection, to look at its header. It stays open as long as
+        the connection does: when a process closes a file, it loses every lock that SQLite has on it, and the
+        next program to leave the registry would delete the write-ahead log under the run."""
+        self._fd = os.open(registry_file(self.home), os.O_RDONLY | os.O_CLOEXEC)
+        self._inode = os.fstat(self._fd).st_ino
+
+    def _close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.db.close()
+        with suppress(OSError):
+            os.close(self._fd)
 
     def update(self, values: dict[str, Any]) -> None:
         """Change columns of the run's row."""
@@ -74,13 +88,11 @@ class Outbox:
     def _send(self, patience: float) -> None:
         file = registry_file(self.home)
         if not file.exists() or file.stat().st_ino != self._inode:  # deleted, or another one is there
-            with suppress(sqlite3.Error):
-                self.db.close()
+            self._close()
             self.db = open_registry(self.home, create=True, wait=patience)
-            self._inode = file.stat().st_ino
-        with open(file, "rb") as fp:
-            if fp.read(len(HEADER)) != HEADER:  # which SQLite may not notice, since it reads from its cache
-                raise sqlite3.DatabaseError("it is not a database any more")
+            self._open_file()
+        if os.pread(self._fd, len(HEADER), 0) != HEADER:  # SQLite may not notice: it reads from its cache
+            raise sqlite3.DatabaseError("it is not a database any more")
         self.db.execute(f"pragma busy_timeout = {int(1000 * patience)}")
         with self.db:
             self.db.execute("begin immediate")
@@ -100,8 +112,7 @@ class Outbox:
 
     def close(self) -> bool:
         """Leave what still waits to whoever opens the registry next. Returns whether nothing had to be."""
-        with suppress(sqlite3.Error):
-            self.db.close()
+        self._close()
         if self.failing:
             with suppress(OSError):
                 leave_for_later(self.home, {"kind": "run", "row": self.row, "rows": self.rows})
