@@ -47,7 +47,7 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What is in it may be private. SQLite gives the files that it writes beside this one the same mode.
-        # One that is there is not opened: closing it would drop the locks that SQLite has on it in this process.
+        # One that is there is not opened: closing it would drop the locks that SQLite has on it here.
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         # A generator of training events may be advanced by one thread after another.
