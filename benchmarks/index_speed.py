@@ -13,8 +13,16 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
+TINY: dict[str, Any] = {
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 16,
+    "block_size": 16,
+    "batch_size": 2,
+    "vocab_size": 300,
+}
 REPEATS = 20
 
 
