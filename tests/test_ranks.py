@@ -90,11 +90,15 @@ def test_two_processes_learn_what_one_does(database, start, monkeypatch):
     limits = ["--max-iters", 20, "--eval-interval", 10]
     alone, _ = finish(start(database, "entry", *TINY, "--name", "one", *limits, launcher=()))
     both, errors = finish(start(database, "entry", *TINY, "--name", "two", *limits))
-    kinds = [e["event"] for e in both if e["event"] not in ("step", "busy")]
-    assert kinds == ["prepared", "evaluation", "evaluation", "finished"]  # one process speaks
+    kinds = [e["event"] for e in both]
+    assert kinds.count("prepared") == kinds.count("finished") == 1, errors  # one process speaks
     assert "Traceback" not in errors
-    mine, theirs = ([e for e in run if e["event"] == "evaluation"] for run in (alone, both))
-    assert [e["val_bpb"] for e in theirs] == pytest.approx([e["val_bpb"] for e in mine], abs=1e-4)
+    # On a slow machine there may be a score before step 10, the sooner to have one.
+    mine, theirs = (
+        {e["step"]: e["val_bpb"] for e in run if e["event"] == "evaluation" and not e["step"] % 10}
+        for run in (alone, both)
+    )
+    assert list(mine) == [10, 20] and theirs == pytest.approx(mine, abs=1e-4)
     resumed, _ = finish(start(database, "entry", "--name", "two", "--resume", "--max-iters", 30))
     assert resumed[-1]["step"] == 30
 
