@@ -113,11 +113,12 @@ async def test_what_is_left_out_is_told(datasette):
     assert "not applied here" not in text and "where search matches &#34;lazy&#34;" in text
 
 
-async def test_a_filter_with_a_function_of_the_servers_is_read_as_on_the_tables_page(datasette):
+async def test_a_filter_with_a_function_of_the_servers_is_read_as_on_the_tables_page(datasette, home):
     theirs = await datasette.client.get("/blog/entry.json?_odd=1&_size=0&_extra=count")
     assert theirs.json()["count"] == 150
     page = (await datasette.client.get("/blog/entry/-/nanogpt?_odd=1", actor=ROOT)).text
     assert "150 rows" in page and "no such function" not in page
+    assert not home.exists()  # nothing is made by looking
 
 
 def test_values_in_a_condition_stay_values():
