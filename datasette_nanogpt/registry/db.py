@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
 
 from .pending import finish_pending
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
 
@@ -108,8 +112,21 @@ def _migrate(db: sqlite3.Connection) -> None:
     from .migrations import migrations
 
     tables = Database(db)
-    tables.enable_wal()
+    _enable_wal(tables)
     # A server and its pages, or two commands, may meet here in a home that is new.
     db.execute("begin immediate")
     migrations.apply(tables)
     db.commit()
+
+
+def _enable_wal(tables: Database) -> None:
+    """Switch to WAL mode. SQLite asks nobody to wait here: who meets another that switches, or reads the
+    recovered log, is told "database is locked" at once, whatever the timeout."""
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return tables.enable_wal()
+        except sqlite3.OperationalError as ex:
+            if ex.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
