@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,14 +22,27 @@ if TYPE_CHECKING:
 # ---- Before training
 
 
+class Part(StrEnum):
+    """The parts of the work before training, in their order. Those that a cache makes superfluous are left
+    out."""
+
+    LOOKING = "looking through the rows"
+    READING = "reading"
+    DEDUPLICATING = "looking for near-duplicates"
+    VOCABULARY = "making the vocabulary"
+    TOKENIZING = "tokenizing"
+    MEASURING = "measuring the speed of this machine"
+    BUILDING = "building the model"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far the work before training is. `total` is 0 where nobody knows."""
 
-    what: str
+    what: str  # a Part, or what is fetched before the first
     done: int = 0
     total: int = 0
-    unit: str = ""  # rows or bytes; none for what is not counted
+    unit: str = ""  # rows, or what a part has come to: tokens, copies; none for what is not counted
 
     def __str__(self) -> str:
         of = f" of {self.total:,}" if self.total else ""
@@ -72,6 +86,7 @@ class Prepared:
     resumed_from: int | None  # step
     replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
     replaces_bpb: float | None = None  # of the model that is then kept; None: not on the same held-out text
+    gzip_bpb: float | None = None  # what gzip makes of the held-out text, in bits per byte
     kept_bytes: int | None = None  # on disk, of the same: `llm nanogpt restore` brings it back
 
 

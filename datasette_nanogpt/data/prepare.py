@@ -29,7 +29,7 @@ from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
 from llm_nanogpt.words import WordCounter, WordList
 
-from ..events import Progress
+from ..events import Part, Progress
 from ..hookspecs import document_hook
 from .background import in_background, until_done
 from .columns import NoTextError
@@ -92,7 +92,7 @@ def prepare(
     read, have no text, or the disk is too small.
     """
     yield from corpus.load()
-    digest, size = yield from _report("looking through the rows", corpus.digest(), corpus.row_count)
+    digest, size = yield from _report(Part.LOOKING, corpus.digest(), corpus.row_count)
     entry = None
     if cache and document_hook() is None:  # what a plugin would write now, no key can tell
         versions = [version(name) for name in ("datasette-nanogpt", "tiktoken", "tokenizers")]
@@ -121,20 +121,20 @@ def _make(
     documents = folder / "documents"
     reading = split_documents(corpus.documents(), documents, seed)
     try:
-        split = yield from _report("reading", reading, corpus.row_count)
+        split = yield from _report(Part.READING, reading, corpus.row_count)
     except NoTextError as error:
         if reasons := [remark for source in corpus.sources for remark in source.remarks()]:
             raise NoTextError(f"{error} {' '.join(reasons)}") from error
         raise
     making = in_background(partial(_make_tokenizer, choice, split))
-    yield from (Progress("making the vocabulary") for _ in until_done(making))
+    yield from (Progress(Part.VOCABULARY) for _ in until_done(making))
     tokenizer = making.result()
     counts: dict[str, int] = {}
     counter = WordCounter()
     texts = {"val": split.texts(split.val), "train": counter.count(split.texts(split.train))}
     for name, spans in (("val", split.val), ("train", split.train)):
         tokenizing = write_tokens(texts[name], tokenizer, folder / f"{name}.bin")
-        counts[f"{name}_tokens"] = yield from _report("tokenizing", tokenizing, len(spans))
+        counts[f"{name}_tokens"] = yield from _report(Part.TOKENIZING, tokenizing, len(spans))
     tokenizer.words = _word_list(counter, split)
     val_bytes = _text_bytes(folder / "val.bin", tokenizer)
     if not val_bytes:
@@ -189,11 +189,13 @@ def _text_bytes(file: Path, tokenizer: Tokenizer) -> int:
     return int(lengths[open_tokens(file, tokenizer.n_vocab)].sum())
 
 
-def _report(what: str, steps: Generator[int, None, T], total: int) -> Generator[Progress, None, T]:
-    """Turn the numbers of rows that `steps` yields into Progress; returns what it returns."""
+def _report(part: Part, steps: Generator[int | Part, None, T], total: int) -> Generator[Progress, None, T]:
+    """Turn what `steps` yields, numbers of rows or another part that it has come to, into Progress; returns
+    what it returns."""
     while True:
         try:
-            yield Progress(what, next(steps), total, "rows")
+            at = next(steps)
+            yield Progress(at) if isinstance(at, Part) else Progress(part, at, total, "rows")
         except StopIteration as end:
             return end.value
 

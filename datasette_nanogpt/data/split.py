@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..events import Part
 from .background import in_background, until_done
 from .columns import NoTextError
 from .deduplicate import NearDuplicates
@@ -75,10 +76,11 @@ class _Written:
     sha256: str
 
 
-def split_documents(documents: Iterable[str], file: Path, seed: int) -> Generator[int, None, Split]:
+def split_documents(documents: Iterable[str], file: Path, seed: int) -> Generator[int | Part, None, Split]:
     """Write documents to `file` and decide, from `seed`, their order and which are held out.
 
-    Yields the number of documents read after each batch. Raises NanogptError when there is no text.
+    Yields the number of documents read after each batch, and then that it looks for near-duplicates. Raises
+    NanogptError when there is no text.
     """
     written = yield from _write_documents(documents, file)
     ends, lengths, group = written.ends, written.lengths, written.group
@@ -101,7 +103,7 @@ def split_documents(documents: Iterable[str], file: Path, seed: int) -> Generato
     )
 
 
-def _write_documents(documents: Iterable[str], file: Path) -> Generator[int, None, _Written]:
+def _write_documents(documents: Iterable[str], file: Path) -> Generator[int | Part, None, _Written]:
     sizes, digests, sha256 = array("q"), array("Q"), hashlib.sha256()
     # The next batch is read while the last one is compared.
     with open(file, "wb") as fp, NearDuplicates(file.parent) as near:
@@ -129,7 +131,7 @@ def _write_documents(documents: Iterable[str], file: Path) -> Generator[int, Non
         duplicates = len(digests) - len(unique)
         del digests
         grouping = in_background(partial(near.groups, unique))
-        yield from (len(sizes) for _ in until_done(grouping))
+        yield from (Part.DEDUPLICATING for _ in until_done(grouping))
         group = grouping.result()
     lengths = np.frombuffer(sizes, dtype=np.int64)
     return _Written(np.cumsum(lengths)[unique], lengths[unique], group, duplicates, sha256.hexdigest())

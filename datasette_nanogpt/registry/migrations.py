@@ -128,3 +128,12 @@ def m010_indexes(db: Database) -> None:
     db.table("runs").create_index(["status"])
     db.table("runs").create_index(["name", "kind"])
     db.table("runs").create_index(["table"])
+
+
+@migrations()
+def m011_run_page(db: Database) -> None:
+    db.table("runs").add_column("preparing", str)  # JSON: [part, done, total, unit] of each part begun so far
+    db.table("runs").add_column("goes_on", int)  # 1: its server was lost, and the next one goes on with it
+    db.table("runs").add_column("restarts", int)  # how often it went on like that
+    for column in ("member", "generation"):  # which model of the run: see events.Position
+        db.table("metrics").add_column(column, int)

@@ -174,6 +174,7 @@ class Run:
         self._outbox = Outbox(home, db, row)
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
+        self.generation = 0  # of the model in training: how many came before it in this run
 
     def update(self, **values: Any) -> None:
         """Change columns of the run's row. A sign of life goes with it."""
@@ -205,6 +206,7 @@ class Run:
                 "tokens_per_second": event.tokens_per_second,
                 "mfu": event.mfu,
                 "memory": event.memory,
+                "generation": self.generation,
             },
         )
         self._last_step = {
@@ -222,7 +224,8 @@ class Run:
     def evaluation(self, event: Evaluation) -> None:
         """Record a score and the text written beside it."""
         score = {"step": event.step, "val_bpb": event.val_bpb}
-        self._outbox.add("metrics", {**score, "seconds": event.seconds, "val_loss": event.val_loss})
+        figures = {"seconds": event.seconds, "val_loss": event.val_loss, "generation": self.generation}
+        self._outbox.add("metrics", {**score, **figures})
         self._outbox.add("samples", {**score, "sample": event.sample})
         best = {"val_bpb": event.val_bpb} if event.best else {}
         self.update(**{**self._last_step, **best, "step": event.step})

@@ -58,7 +58,7 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
     tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
     seconds = min(MOST_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
-    held_out = [text.encode() for text in read_documents(tokens.val[:TOKENS_READ], tokenizer)]
+    held_out = held_out_texts(training, tokenizer)
     bits, sizes = document_bits(training, tokenizer, seconds / 4)
     documents = folder.meta["corpus"]["val_documents"]
     letters = count_letters(b"".join(held_out).decode())
@@ -74,7 +74,7 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
         error=standard_error(bits, sizes, documents),
         documents=documents,
         bits_per_letter=score["val_bpb"] * sum(map(len, held_out)) / max(letters, 1),
-        gzip_bpb=gzip_bits_per_byte(tokenizer.decode(tokens.train[-TOKENS_READ:]).encode(), held_out),
+        gzip_bpb=gzip_score(training, tokenizer),
         last_bpb=facts.last_bpb,
         train_bpb=train_bpb,
         epochs=training.epochs,
@@ -88,6 +88,18 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
     )
     command, reason = next_step(limit_of(known), folder.meta, folder.stages[-1].settings.minutes)
     return replace(known, next_command=command, next_reason=reason)
+
+
+def held_out_texts(training: Training, tokenizer: Tokenizer) -> list[bytes]:
+    """The held-out documents, or the first of very many."""
+    return [text.encode() for text in read_documents(training.tokens.val[:TOKENS_READ], tokenizer)]
+
+
+def gzip_score(training: Training, tokenizer: Tokenizer) -> float:
+    """What gzip makes of the held-out documents once it has read the end of the training text, in bits per
+    byte. It takes a fraction of a second."""
+    before = tokenizer.decode(training.tokens.train[-TOKENS_READ:]).encode()
+    return gzip_bits_per_byte(before, held_out_texts(training, tokenizer))
 
 
 def _flops(training: Training) -> float | None:

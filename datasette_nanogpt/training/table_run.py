@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from ..events import (
     Event,
     Finished,
     Note,
+    Part,
     Prepared,
     Progress,
     Speed,
@@ -33,7 +34,7 @@ from ..registry.metrics import score_of_run_before
 from ..registry.runs import Run
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
-from .final_figures import RunFacts, measure
+from .final_figures import RunFacts, gzip_score, measure
 from .lr_schedule import Stop
 from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
@@ -47,6 +48,7 @@ from .trainer import REPORT_SECONDS, Training
 from .verdict import verdict
 
 T = TypeVar("T")
+PARTS = {part.value: place for place, part in enumerate(Part)}  # what comes before them is not in here
 
 
 class TableRun:
@@ -61,6 +63,7 @@ class TableRun:
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
         self.replaces: Replaced | None = None
+        self.parts: dict[str, Progress] = {}  # of the work before training, those begun so far
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
         """Everything from the first row to the end; the status it ended with.
@@ -79,8 +82,10 @@ class TableRun:
             run_log_file(final.parent, self.run.id).relative_to(final.parent)
         )
         prepared = self.prepared(state)
-        self.run.update(note="building the model")
+        self.begin_part(Progress(Part.BUILDING))
         training = self.begin(state.position.generation if state else 0, state)
+        gzip_bpb = gzip_score(training, self.folder.tokenizer)
+        prepared = replace(prepared, gzip_bpb=gzip_bpb if gzip_bpb < math.inf else None)
         del state  # which is as big as the model and its optimizers
         self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         log_event(prepared)
@@ -98,9 +103,8 @@ class TableRun:
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
         tokenizer, counts = yield from self.progress(steps)
-        measuring = Progress("measuring the speed of this machine")
-        self.run.update(note=str(measuring))
-        yield measuring
+        self.parts |= {part.what: part for part in parts_done(counts)}
+        yield self.begin_part(Progress(Part.MEASURING))
         tokens, titles = counts["train_tokens"], counts["titles"]
         why, stages = resolve(options, tokens, tokenizer.n_vocab, self.device, titles)
         config = stages[0].config
@@ -132,10 +136,17 @@ class TableRun:
             due = time.monotonic() - last_report >= REPORT_SECONDS
             if due or progress.what != part:
                 part = progress.what
-                self.run.update(note=str(progress))
+                self.begin_part(progress)
             if due:
                 last_report = time.monotonic()
                 yield progress
+
+    def begin_part(self, progress: Progress) -> Progress:
+        """Have the registry know how far the work before training is."""
+        self.parts[progress.what] = progress
+        parts = sorted(map(astuple, self.parts.values()), key=lambda part: PARTS.get(part[0], -1))
+        self.run.update(note=str(progress), preparing=json.dumps(parts))
+        return progress
 
     def prepared(self, state: TrainState | None) -> Prepared:
         meta, (config, settings) = self.folder.meta, self.folder.stages[-1]
@@ -164,7 +175,7 @@ class TableRun:
         """Train the models of the run, beginning with this one; the last that was trained."""
         folder = self.folder
         while True:
-            generation = training.settings.generation
+            generation = self.run.generation = training.settings.generation
             if len(folder.stages) > 1:
                 place = f"model {generation + 1} of {len(folder.stages)}"
                 self.run.update(note=None, model=place)
@@ -293,6 +304,15 @@ def prepare_text(
         seed=options.seed or 0,
         cache=not options.no_cache,
     )
+
+
+def parts_done(counts: dict[str, Any]) -> Iterator[Progress]:
+    """What the parts up to the tokens have come to, from what nanogpt.json keeps of a corpus."""
+    copies = counts["duplicates"] + counts["near_duplicates"]
+    yield Progress(Part.READING, counts["documents"], unit="documents")
+    yield Progress(Part.DEDUPLICATING, copies, unit="copies and near-duplicates")
+    yield Progress(Part.VOCABULARY, counts["vocab_size"], unit="different tokens")
+    yield Progress(Part.TOKENIZING, counts["train_tokens"] + counts["val_tokens"], unit="tokens")
 
 
 def note(text: str) -> Note:
