@@ -24,7 +24,7 @@ demo: .venv/installed
 	@printf 'Write more:\n    NANOGPT_HOME=%s $(BIN)/llm -m nanogpt-demo -o title os.remove "Return the"\n' "$$NANOGPT_HOME"
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not long and not browser" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not long and not browser" $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
