@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import random
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 import uuid
 import zlib
 from pathlib import Path
@@ -14,7 +16,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from datasette_nanogpt.data.column_content import columns_of
-from datasette_nanogpt.data.columns import NoTextError, choose_columns, words_of
+from datasette_nanogpt.data.column_names import words_of
+from datasette_nanogpt.data.columns import NoTextError, choose_columns
 from datasette_nanogpt.data.sample import BLOCKS, SAMPLE_ROWS, Relation, read_sample
 from datasette_nanogpt.data.shapes import shape_of
 from datasette_nanogpt.data.source import Selection, open_source
@@ -63,6 +66,9 @@ def make(tmp_path):
         return path
 
     return write
+
+
+title_of = title
 
 
 def rows(function, count=N):
@@ -116,6 +122,49 @@ def test_a_name_belongs_to_the_table(make):
 )
 def test_words_of_names(name):
     assert words_of(name) == ("post", "title")
+
+
+@pytest.mark.parametrize(
+    ("names", "title", "body"),
+    [
+        ("标题 作者 内容", "标题", "内容"),
+        ("文章标题 新闻正文", "文章标题", "新闻正文"),
+        ("標題 內文", "標題", "內文"),
+        ("タイトル 本文", "タイトル", "本文"),
+        ("記事タイトル 記事本文", "記事タイトル", "記事本文"),
+        ("제목 내용", "제목", "내용"),
+        ("기사제목 기사내용", "기사제목", "기사내용"),
+        ("titre texte", "titre", "texte"),
+        ("TitreArticle contenu_article", "TitreArticle", "contenu_article"),
+        ("título cuerpo", "título", "cuerpo"),
+        ("titulo contenido", "titulo", "contenido"),
+        ("titolo testo", "titolo", "testo"),
+        ("Überschrift Inhalt", "Überschrift", "Inhalt"),
+        ("BetreffZeile Volltext", "BetreffZeile", "Volltext"),
+        ("tytuł treść", "tytuł", "treść"),
+        ("BAŞLIK içerik", "BAŞLIK", "içerik"),
+        ("заголовок текст", "заголовок", "текст"),
+        ("ЗаголовокСтатьи ТекстСтатьи", "ЗаголовокСтатьи", "ТекстСтатьи"),
+        ("عنوان نص", "عنوان", "نص"),
+        ("שם כותרת תוכן", "כותרת", "תוכן"),
+        ("शीर्षक पाठ", "शीर्षक", "पाठ"),
+        ("หัวข้อ เนื้อหา", "หัวข้อ", "เนื้อหา"),
+        ("tiêu_đề nội_dung", "tiêu_đề", "nội_dung"),
+        ("judul isi", "judul", "isi"),
+        ("ZTITLE1 ZTEXT", "ZTITLE1", "ZTEXT"),
+        ("song_name lyrics", "song_name", "lyrics"),
+        ("strTitle txtBody", "strTitle", "txtBody"),
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_in_other_languages(make, names, title, body, form):
+    """The other columns have text, too: half as much, and a title of nothing in particular."""
+    names, title, body = (unicodedata.normalize(form, text) for text in (names, title, body))
+    values = {"aaa": rows(lambda i: prose(i)[:30]), "bbb": rows(lambda i: prose(i + 1)[:60])}
+    for name in names.split():
+        values[name] = rows(title_of if name == title else prose if name == body else lambda i: f"P. {i}")
+    found = open_source(make(values), "posts")
+    assert (found.title, found.body) == (title, (body,))
 
 
 # ---- What is empty is no body
@@ -271,6 +320,14 @@ def test_shapes(text, shape):
         (("intro", "body"), ("intro", "body")),
         (("content", "summary"), ("summary", "content")),
         (("body", "extended"), ("body", "extended")),
+        (("headline", "standfirst", "body"), ("standfirst", "body")),
+        (("answers", "context", "question"), ("context", "question", "answers")),
+        (("completion", "prompt"), ("prompt", "completion")),
+        (("lyrics", "artist"), ("artist", "lyrics")),
+        (("assistant", "user"), ("user", "assistant")),
+        (("directions", "ingredients"), ("ingredients", "directions")),
+        (("回答", "问题"), ("问题", "回答")),
+        (("review_text", "reply"), ("review_text", "reply")),
     ],
 )
 def test_columns_that_go_together(make, names, together):
@@ -279,6 +336,70 @@ def test_columns_that_go_together(make, names, together):
     )
     found = open_source(path, "posts")
     assert (found.title, found.body) == ("title", together)
+
+
+def test_a_question_goes_with_the_text_that_it_is_about(make):
+    """As in SQuAD: the context is by far the longest, and the answers are JSON."""
+    path = make(
+        {
+            "id": rows(KEYS["keys"]),
+            "title": rows(title),
+            "context": rows(lambda i: prose(i) * 9),
+            "question": rows(lambda i: f"What stands beside river {i}?"),
+            "answers": rows(lambda i: f'{{"text": ["the mill of number {i}"], "answer_start": [{i}]}}'),
+        }
+    )
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == ("title", ("context", "question", "answers"))
+    assert next(found.documents()).endswith("\n\nWhat stands beside river 0?\n\nthe mill of number 0")
+
+
+def test_what_is_the_same_in_most_rows_does_not_go_with_the_text(make):
+    path = make({"summary": rows(lambda i: "incoming"), "body": rows(prose)})
+    assert open_source(path, "posts").body == ("body",)
+
+
+def test_one_line_before_the_text_is_its_title(make):
+    path = make({"summary": rows(title), "description": rows(prose), "status": rows(lambda i: "open")})
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == ("summary", ("description",))
+    path = make({"summary": rows(lambda i: prose(i + 2)), "description": rows(lambda i: prose(i) * 2)})
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == (None, ("summary", "description"))
+
+
+# ---- The same text twice
+
+
+def as_html(i):
+    return f"<p>{prose(i).replace('quiet', '<em>quiet</em>')}</p>\n<ul><li>One</li><li>Two</li></ul>"
+
+
+def as_markdown(i):
+    return f"{prose(i).replace('quiet', '*quiet*')}\n\n- One\n- Two\n"
+
+
+@pytest.mark.parametrize(
+    ("html", "plain"),
+    [
+        ("html", "markdown"),
+        ("body_html", "body"),
+        ("body", "body_md"),
+        ("cooked", "raw"),
+        ("content", "content_text"),
+        ("rendered", "source"),
+    ],
+)
+def test_of_the_same_text_the_one_without_html_is_read(make, html, plain):
+    path = make({"title": rows(title), html: rows(as_html), plain: rows(as_markdown)})
+    found = open_source(path, "posts")
+    assert found.body == (plain,) and found.left_out == {html: f"also in {plain}"}
+    assert open_source(path, "posts", Selection(body=[html])).body == (html,)
+
+
+def test_html_is_read_where_the_other_is_only_its_beginning(make):
+    path = make({"html": rows(lambda i: as_html(i) * 4), "excerpt": rows(prose), "text": rows(title)})
+    assert open_source(path, "posts").body == ("html",)
 
 
 def test_a_short_question_goes_with_a_long_answer(make):
@@ -324,6 +445,34 @@ def test_compressed_text_is_not_passed_over(make, how):
     tool = Path(sys.executable).with_name("sqlite-utils")
     subprocess.run(command.replace("sqlite-utils", str(tool), 1), shell=True, check=True, capture_output=True)
     assert list(open_source(path, "posts").documents())[1] == f"{title(1)}\n\n{prose(1)}"
+
+
+@pytest.mark.parametrize("how", PACKED)
+@pytest.mark.parametrize("name", ["body", "body_gz", "content", "data"])
+def test_a_packed_text_beside_a_short_one_is_not_passed_over(make, how, name):
+    """What the name and the size say is the text stops the run, rather than a summary being learnt."""
+    long = rows(lambda i: "".join(random.Random(i).choices(PROSE[0] + PROSE[1], k=900)))
+    path = make(
+        {"title": rows(title), "summary": rows(prose), name: [PACKED[how](text.encode()) for text in long]}
+    )
+    with pytest.raises(NoTextError, match=f"Column {name} is {how}-compressed") as told:
+        open_source(path, "posts")
+    assert "To train on summary instead, name it as the column of text (--body)" in str(told.value)
+    assert open_source(path, "posts", Selection(body=["summary"])).body == ("summary",)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"body": rows(prose), "body_gz": rows(lambda i: zlib.compress(prose(i).encode()))},
+        {"body": rows(prose), "thumbnail": rows(lambda i: b"\x89PNG\r\n" + bytes(9000))},
+        {"caption": rows(prose), "content": rows(lambda i: b"\xff\xd8\xff" + bytes(9000))},
+        {"notes": rows(prose), "content": rows(lambda i: zlib.compress(b"x")), "size": rows(int)},
+        {"body": rows(prose), "text": [zlib.compress(b"other" * 9)] + [None] * (N - 1)},
+    ],
+)
+def test_packed_data_beside_the_text_is_left_out(make, values):
+    assert len(open_source(make(values), "posts").body) == 1
 
 
 def test_titles_alone_are_read_where_somebody_says_so(make):

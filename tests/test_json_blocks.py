@@ -352,3 +352,21 @@ JSON = st.recursive(
 def test_any_json(value):
     text = read_blocks(json.dumps(value))
     assert text is None or isinstance(text, str)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (["1 cup of sugar", "salt"], "1 cup of sugar\nsalt"),
+        (["塩", "砂糖"], "塩\n砂糖"),
+        ({"text": ["1947", "in 1947"], "answer_start": [7, 40]}, "1947\nin 1947"),
+        ({"text": ["Denver"]}, "Denver"),
+        (["python", "sql-tags"], None),
+        ([], None),
+        ([1, 2], None),
+        (["a b", 1], None),
+        ({"text": [], "answer_start": []}, None),
+    ],
+)
+def test_a_list_of_sentences_is_lines(value, text):
+    assert read_blocks(json.dumps(value)) == text

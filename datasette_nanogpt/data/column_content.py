@@ -14,6 +14,9 @@ from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of, read_text
 
 MOST = 0.5  # of a column's values that are no words make it no text
+MIN_DISTINCT = 0.1  # of the values differ, if each says something about its row
+MAX_SHARED = 0.5  # of the rows have the same value
+FEW_ROWS = 5  # in which values may be the same by chance
 COMPARED_LETTERS = 40  # of a text, which are looked for in another
 COMPARED_ROWS = 50
 LONG_VALUE = 200  # characters
@@ -78,9 +81,25 @@ class Column:
         count = sum(letters(text) for text in texts if blocks or not shape_of(text))
         return count / max(len(self.values), 1)
 
+    @cached_property
+    def sameness(self) -> str:
+        """How the rows share values that say nothing about a row, "" if they do not."""
+        if self.filled_rows < FEW_ROWS or not self.texts:
+            return ""
+        counts = Counter(self.texts)
+        if max(counts.values()) > MAX_SHARED * len(self.texts):
+            return "the same in most rows"
+        return "few different values" if len(counts) < MIN_DISTINCT * len(self.texts) else ""
+
     @property
     def is_long(self) -> bool:
         return sum(map(len, self.texts)) > LONG_VALUE * len(self.texts)
+
+    @property
+    def mean_size(self) -> float:
+        """Of the values that are text or bytes: characters or bytes, of their beginnings."""
+        sizes = [len(value) for value in self.values if isinstance(value, str | bytes) and value]
+        return sum(sizes) / max(len(sizes), 1)
 
     @property
     def slugs(self) -> bool:

@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..hookspecs import document_hook
+from .body_columns import columns_named, find_body, first_line, most_text, unread_bodies
 from .column_content import Column, says_the_same
+from .column_names import BODIES, TITLES
 from .decode import NOT_UTF8, UNPACKING, cure
 from .sample import Relation
 from .sqlite import find_name, list_names
 
-# How titles and texts are usually named, best guess first; the case of letters does not matter, and
-# `post_title`, `postTitle` and `title_line` are found by their words. To add a guess, add its name here, and
-# a row to `test_columns_are_found` in tests/test_columns.py.
-# Among the bodies are only names that always mean the text itself. A `description` is chosen when it has the
-# most text: beside a `readme` or a `transcript` it is the blurb.
-COLUMN_GUESSES = {
-    "title": ("title", "name", "headline", "subject", "heading"),
-    "body": ("body", "content", "text", "html", "markdown", "body_html", "body_text", "message"),
-}
-# Columns that are read together, in this order, if at least two of them have text.
-TOGETHER = (
-    (("question", "prompt", "instruction"), ("input",), ("answer", "response", "completion", "output")),
-    (("front",), ("back",)),
-    (("setup",), ("punchline",)),
-    (("problem",), ("solution",)),
-    (("pros",), ("cons",)),
-)
-# What may stand before the body, and after it, if it does not only repeat how the body begins.
-BEFORE_BODY = (
-    "intro",
-    "introduction",
-    "lead",
-    "lede",
-    "standfirst",
-    "summary",
-    "excerpt",
-    "abstract",
-    "teaser",
-)
-AFTER_BODY = ("more", "extended", "continued", "conclusion", "outro")
-
-# Of the letters that the column with the most text has, so many must be in a column that is chosen by its
-# name, by a word of its name, and to go with another.
-MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER = 0.1, 0.5, 0.002
-MIN_FILLED = (
-    0.5  # of the rows in which the fullest column has a value, or the column has half of all its text
-)
-MIN_DISTINCT = 0.1  # of the titles differ
-MAX_SHARED = 0.5  # of the rows have the same title
-FEW_ROWS = 5  # in which titles may be the same by chance
+MIN_TEXT = 0.1  # of the rows have a value in a column that is not told to be empty
+MIN_FILLED = 0.5  # of the rows in which the fullest column has a value, if a column is to be the title
+NEXT_TO_NOTHING = 0.002  # of the text of a title, if that is the text
 
 
 class NoTextError(InvalidOptions):
@@ -118,27 +81,15 @@ def _find(
     body: tuple[str, ...],
     unique: AbstractSet[str],
 ) -> Choice:
-    free = sorted((column for column in columns if column.name not in body), key=_most_text)
-    named_body = [column for column in columns if column.name in body]
+    free = sorted((column for column in columns if column.name not in body), key=most_text)
     guess_title = title is None
     if guess_title:
-        named = _by_name("title", [c for c in free if not _why_no_title(c)], relation.name)
-        fullest = max((column.filled for column in named), default=0.0)
-        title = next((c.name for c in named if c.filled >= MIN_FILLED * fullest), None)
+        title = _find_title(free, relation.name)
     if not body:
-        others = [column for column in free if column.name != title]
-        body = _find_body(others)
-        packed = [column for column in others if _is_unread_text(column)]
-        if not body and packed and document_hook() is None:
-            raise NoTextError(_packed(relation, packed, title if guess_title else None))
-        if guess_title and title and _is_all_text(title, body, columns):
-            body, title = (title,), None
-        if not body:  # other rows than those of the sample may have text
-            body = tuple(column.name for column in _by_name("body", columns) if not column.filled_rows)[:1]
-        if not body and document_hook() is None:
-            raise NoTextError(_no_text(relation, columns))
-    elif all(c.is_bytes for c in named_body) and document_hook() is None:
-        raise NoTextError(_packed(relation, named_body, None))
+        title, body = _find_body(relation, columns, free, title, guess_title)
+    elif all(c.is_bytes for c in columns if c.name in body) and document_hook() is None:
+        packed = [column for column in columns if column.name in body]
+        raise NoTextError(_packed(relation, packed, None))
     if guess_title and not title:  # what Datasette would label a row with: the only unique column of text
         labels = [c for c in free if c.name in unique and c.name not in body]
         labels = [c for c in labels if not _why_no_title(c) and not c.slugs]
@@ -146,110 +97,46 @@ def _find(
     return Choice(title or None, body)
 
 
+def _find_title(columns: Sequence[Column], table: str) -> str | None:
+    """The column that is named like a title and has one in about as many rows as any other such column."""
+    by_name = columns_named(TITLES, [c for c in columns if not _why_no_title(c)], table)
+    fullest = max((column.filled for column in by_name), default=0.0)
+    return next((c.name for c in by_name if c.filled >= MIN_FILLED * fullest), None)
+
+
+def _find_body(
+    relation: Relation,
+    columns: Sequence[Column],
+    free: Sequence[Column],
+    title: str | None,
+    guess_title: bool,
+) -> tuple[str | None, tuple[str, ...]]:
+    """The title and the columns of the text. `free` are those that may be either, the most text first."""
+    others = [column for column in free if column.name != title]
+    body = find_body(others)
+    packed = [column for column in others if _is_unread_text(column)]
+    if not body and packed and document_hook() is None:
+        raise NoTextError(_packed(relation, packed, title if guess_title else None))
+    if body and document_hook() is None and (unread := unread_bodies(body, others)):
+        raise NoTextError(_packed(relation, unread, None, body))
+    if guess_title and title and _is_all_text(title, body, columns):
+        return None, (title,)
+    if not body:  # other rows than those of the sample may have text
+        body = tuple(c.name for c in columns_named(BODIES, columns) if not c.filled_rows)[:1]
+    if not body and document_hook() is None:
+        raise NoTextError(_no_text(relation, columns))
+    if guess_title and not title and body and (line := first_line(body, columns)):
+        by_name = {column.name: column for column in columns}
+        if not _why_no_title(by_name[line]):
+            return line, body[1:]
+    return title, body
+
+
 def _is_all_text(title: str, body: Sequence[str], columns: Sequence[Column]) -> bool:
     """Whether a title is all the text there is."""
     prose = {column.name: column.prose for column in columns}
     in_body = sum(prose[name] for name in body)
-    return not body or 0 < in_body <= MIN_TEXT_TOGETHER * prose[title]
-
-
-# ---- Names
-
-
-def words_of(name: str) -> tuple[str, ...]:
-    """The words of a column's name: ("post", "title") for post_title, postTitle and "Post title"."""
-    parts = re.sub(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return tuple(re.split(r"[\W_]+", parts.lower().strip(" _-.")))
-
-
-def _is_named(column: Column, guess: str) -> bool:
-    """Whether the column has that name, however its words are joined."""
-    return words_of(column.name) == words_of(guess) or column.name.lower() == guess
-
-
-def _has_word(column: Column, guess: str) -> bool:
-    """Whether the name begins or ends with the word `guess`."""
-    words = words_of(column.name)
-    return len(words) > 1 and guess in (words[0], words[-1])
-
-
-def _by_name(role: str, columns: Sequence[Column], table: str = "") -> list[Column]:
-    """The columns that are named as a title or body is: whole names first, then words of names.
-
-    A "name" with another word is somebody's else, unless the other word is the table's: `recipe_name`.
-    """
-    guesses = COLUMN_GUESSES[role]
-    whole = [column for guess in guesses for column in columns if _is_named(column, guess)]
-    by_word = [
-        column
-        for guess in guesses
-        for column in sorted(columns, key=lambda column: len(words_of(column.name)))
-        if _has_word(column, guess) and (guess != "name" or _is_of_table(column, table))
-    ]
-    return list(dict.fromkeys([*whole, *by_word]))
-
-
-def _is_of_table(column: Column, table: str) -> bool:
-    first = words_of(column.name)[0]
-    return any(word in (first, f"{first}s", f"{first}es", f"{first[:-1]}ies") for word in words_of(table))
-
-
-# ---- The body
-
-
-def _most_text(column: Column) -> tuple[float, str]:
-    """The column with the most text comes first; which stands first in the table makes no difference."""
-    return (-column.prose, column.name.lower())
-
-
-def _find_body(columns: Sequence[Column]) -> tuple[str, ...]:
-    """The column that is named like the text and has enough of it, else the one with the most; with those
-    that go together with it. `columns` begins with the one with the most text."""
-    with_text = [column for column in columns if column.prose]
-    if not with_text:
-        return _find_code(columns)
-    longest = with_text[0]
-    whole = [c for c in _by_name("body", with_text) if _is_guess(c) and _is_enough(c, longest, MIN_TEXT)]
-    by_word = [c for c in _by_name("body", with_text) if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
-    body = next(iter([*whole, *by_word]), longest)
-    for slots in TOGETHER:
-        group = [_pick(with_text, slot, longest) for slot in slots]
-        found = [column.name for column in group if column]
-        if len(found) > 1 and body.name in found:
-            return tuple(found)
-    parts = [_beside(with_text, BEFORE_BODY, body), body, _beside(with_text, AFTER_BODY, body)]
-    return tuple(column.name for column in parts if column)
-
-
-def _is_guess(column: Column) -> bool:
-    return any(_is_named(column, guess) for guess in COLUMN_GUESSES["body"])
-
-
-def _is_enough(column: Column, longest: Column, fraction: float) -> bool:
-    filled = column.filled >= MIN_FILLED * longest.filled or column.prose >= MIN_FILLED * longest.prose
-    return filled and column.prose >= fraction * longest.prose
-
-
-def _find_code(columns: Sequence[Column]) -> tuple[str, ...]:
-    """Without any prose: a column that is named like the text, or with long codes, as of genes, or signs."""
-    named = [column for column in _by_name("body", columns) if column.texts and column.is_long]
-    codes = [column for column in columns if column.texts and column.what in ("long codes", "")]
-    return tuple(column.name for column in [*named, *codes][:1])
-
-
-def _pick(columns: Sequence[Column], names: Sequence[str], longest: Column) -> Column | None:
-    """A column with one of these names, or with the name as a word, that has text."""
-    enough = [c for c in columns if _is_enough(c, longest, MIN_TEXT_TOGETHER)]
-    tests: list[Callable[[Column, str], bool]] = [_is_named, _has_word]
-    return next((c for test in tests for name in names for c in enough if test(c, name)), None)
-
-
-def _beside(columns: Sequence[Column], names: Sequence[str], body: Column) -> Column | None:
-    others = [column for column in columns if column is not body]
-    if any(_is_named(body, name) for name in names):
-        return None
-    column = _pick(others, names, body)
-    return column if column and not says_the_same(column, body) else None
+    return not body or 0 < in_body <= NEXT_TO_NOTHING * prose[title]
 
 
 # ---- Reasons
@@ -259,12 +146,7 @@ def _why_no_title(column: Column) -> str:
     """Why a column cannot be the title, "" if it can."""
     if column.what or not column.texts:
         return column.what or "empty"
-    if column.filled_rows < FEW_ROWS:
-        return ""
-    counts = Counter(column.texts)
-    if max(counts.values()) > MAX_SHARED * len(column.texts):
-        return "the same in most rows"
-    return "few different values" if len(counts) < MIN_DISTINCT * len(column.texts) else ""
+    return column.sameness
 
 
 def _left_out(columns: Sequence[Column], chosen: Choice) -> Iterator[tuple[str, str]]:
@@ -291,16 +173,26 @@ def _left_out(columns: Sequence[Column], chosen: Choice) -> Iterator[tuple[str, 
 
 def _is_unread_text(column: Column) -> bool:
     """Whether it must be text that cannot be read: compressed, in another encoding, or named like text."""
-    return column.is_bytes and (column.what in (*UNPACKING, NOT_UTF8) or bool(_by_name("body", [column])))
-
-
-def _packed(relation: Relation, columns: Sequence[Column], title: str | None) -> str:
-    """What to say of a table whose text is in bytes that are no text."""
-    facts = " ".join(f"Column {list_names([c.name])} is {c.what}. {_cure(relation, c)}" for c in columns)
-    titles = (
-        f" To train on the titles alone, name {list_names([title])} as the column of text." if title else ""
+    return column.is_bytes and (
+        column.what in (*UNPACKING, NOT_UTF8) or bool(columns_named(BODIES, [column]))
     )
-    return f"{relation.description} has no column of text that can be read. {facts}{titles}"
+
+
+def _packed(
+    relation: Relation, columns: Sequence[Column], title: str | None, body: Sequence[str] = ()
+) -> str:
+    """What to say of a table whose text is in bytes that are no text; `title` or `body` could be read."""
+    facts = " ".join(f"Column {list_names([c.name])} is {c.what}. {_cure(relation, c)}" for c in columns)
+    if title:
+        facts += f" To train on the titles alone, name {list_names([title])} as the column of text."
+    if body:
+        facts += f" To train on {list_names(body)} instead, name it as the column of text (--body)."
+        return f"The text of {_lower(relation.description)} cannot be read. {facts}"
+    return f"{relation.description} has no column of text that can be read. {facts}"
+
+
+def _lower(description: str) -> str:
+    return description[:1].lower() + description[1:]
 
 
 def _cure(relation: Relation, column: Column) -> str:

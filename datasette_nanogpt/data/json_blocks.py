@@ -3,7 +3,7 @@
 Wagtail's StreamField, Editor.js, Ghost's Lexical and Mobiledoc, ProseMirror and TipTap, Slate, Draft.js,
 Quill, Portable Text, Contentful, Notion, BlockNote and Gutenberg differ in names, and agree in this: a page
 is a list of blocks, a block has a type, and its text is a string in it or is spread over children. Ids,
-addresses, types and colours are strings too, but they are not text.
+addresses, types and colours are strings too, but they are not text. A list of sentences is lines of text.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ def read_blocks(text: str) -> str | None:
         return None
     try:
         page = json.loads(text)
+        if (lines := _lines(page)) is not None:
+            return "\n".join(lines)
         if not _is_page(page):
             return None
         paragraphs = list(_mobiledoc(page) if _is_mobiledoc(page) else _paragraphs(page, 0))
@@ -71,6 +73,23 @@ def read_blocks(text: str) -> str | None:
             parts.append("\n" if isinstance(paragraph, _Item) and isinstance(parts[-1], _Item) else "\n\n")
         parts.append(paragraph)
     return "".join(parts)
+
+
+def _lines(value: Any) -> list[str] | None:
+    """The lines that JSON is, None if it is anything else: a list of sentences, as the steps of a recipe, or
+    answers with the places where they stand, as in SQuAD."""
+    if isinstance(value, dict) and "text" in value:
+        others = [each for key, each in value.items() if key != "text"]
+        if not all(isinstance(each, list) and all(isinstance(n, int) for n in each) for each in others):
+            return None
+        return value["text"] if _is_list_of_strings(value["text"]) else None
+    # Without a space they are tags or keys.
+    is_text = _is_list_of_strings(value) and any(re.search(r"\s|[^\x00-\x7f]", each) for each in value)
+    return value if is_text else None
+
+
+def _is_list_of_strings(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
 
 
 def _is_page(value: Any) -> bool:

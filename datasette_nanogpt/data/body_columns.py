@@ -1,0 +1,131 @@
+"""Which columns are the text: names propose, how much prose is in them decides; and what goes together."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+from .column_content import Column, says_the_same
+from .column_names import AFTER_BODY, BEFORE_BODY, BODIES, LINES, TOGETHER, has_word, is_named, named
+from .decode import NOT_UTF8, UNPACKING
+
+# Of the letters that the column with the most text has, so many must be in a column that is chosen by its
+# name, by a word of its name, and to go with another; and in one that says the same without HTML.
+MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER, MIN_TEXT_WITHOUT_HTML = 0.1, 0.5, 0.002, 0.7
+# Of the rows in which the fullest column has a value, or the column has half of all its text.
+MIN_FILLED = 0.5
+LONGEST_LINE = 120  # characters of half of the lines, if they are to be titles
+ONE_LINE = 0.95  # of the values have no line break, if a column has lines
+COMPRESSION = 3  # how many times shorter compressed prose is: 2.6 to 3.3 with gzip (README.md)
+
+
+def most_text(column: Column) -> tuple[float, str]:
+    """A key to sort by: the column with the most text comes first, wherever it stands in the table."""
+    return (-column.prose, column.name.lower())
+
+
+def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The column that is named like the text and has enough of it, else the one with the most; with those
+    that go together with it. `columns` begins with the one with the most text."""
+    with_text = [column for column in columns if column.prose]
+    if not with_text:
+        return _find_code(columns)
+    longest = with_text[0]
+    by_name = columns_named(BODIES, with_text)
+    whole = [c for c in by_name if is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
+    by_word = [c for c in by_name if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
+    body = _without_html(next(iter([*whole, *by_word]), longest), with_text)
+    for slots in TOGETHER:
+        parts = _distinct([_pick(with_text, slot, longest) for slot in slots], body)
+        if len(parts) > 1 and body in parts:
+            return tuple(part.name for part in parts)
+    differing = [column for column in with_text if not column.sameness]
+    before = [_pick(differing, names, body) for names in BEFORE_BODY]
+    after = [_pick(differing, AFTER_BODY, body)]
+    if any(is_named(body.name, name) for names in BEFORE_BODY for name in names):
+        before = []
+    if any(is_named(body.name, name) for name in AFTER_BODY):
+        after = []
+    return tuple(part.name for part in _distinct([*before, body, *after], body))
+
+
+def first_line(body: Sequence[str], columns: Sequence[Column]) -> str | None:
+    """The first of several columns of the text, if it has lines that can be titles: a summary of a bug."""
+    first = next(column for column in columns if column.name == body[0])
+    texts = [text.strip() for text in first.texts]
+    is_line = any(is_named(first.name, name) for name in LINES) and len(body) > 1
+    if not is_line or sum("\n" not in text for text in texts) < ONE_LINE * len(texts):
+        return None
+    return first.name if statistics.median(map(len, texts)) <= LONGEST_LINE else None
+
+
+def columns_named(guesses: Sequence[str], columns: Sequence[Column], table: str = "") -> list[Column]:
+    """Those of `columns` that are named as one of `guesses`, best guess first."""
+    by_name = {column.name: column for column in columns}
+    return [by_name[name] for name in named(guesses, list(by_name), table)]
+
+
+def is_body_name(name: str) -> bool:
+    return any(is_named(name, guess) for guess in BODIES)
+
+
+def unread_bodies(body: Sequence[str], columns: Sequence[Column]) -> list[Column]:
+    """Columns that by their name and size must be the text, rather than `body`, and cannot be read."""
+    chosen = [column for column in columns if column.name in body]
+    size = sum(column.mean_size for column in chosen)
+    is_fallback = not any(is_body_name(column.name) for column in chosen)
+    most_rows = max(column.filled_rows for column in columns)
+
+    def is_text(column: Column) -> bool:
+        is_packed = column.what in UNPACKING
+        if is_fallback and named(BODIES, [column.name]):
+            return column.mean_size * (COMPRESSION if is_packed else 1) > size
+        return column.mean_size > size and (is_packed or is_body_name(column.name))
+
+    unread = [c for c in columns if c.is_bytes and c.what in (*UNPACKING, NOT_UTF8, "binary")]
+    return [c for c in unread if c.filled_rows >= MIN_FILLED * most_rows and is_text(c)]
+
+
+def _is_enough(column: Column, longest: Column, fraction: float) -> bool:
+    filled = column.filled >= MIN_FILLED * longest.filled or column.prose >= MIN_FILLED * longest.prose
+    return filled and column.prose >= fraction * longest.prose
+
+
+def _find_code(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Without any prose: a column that is named like the text, or with long codes, as of genes, or signs."""
+    by_name = [column for column in columns_named(BODIES, columns) if column.texts and column.is_long]
+    codes = [column for column in columns if column.texts and column.what in ("long codes", "")]
+    return tuple(column.name for column in [*by_name, *codes][:1])
+
+
+def _pick(columns: Sequence[Column], names: Sequence[str], longest: Column) -> Column | None:
+    """A column with one of these names, or with the name as a word, that has text."""
+    enough = [c for c in columns if _is_enough(c, longest, MIN_TEXT_TOGETHER)]
+    tests: list[Callable[[str, str], bool]] = [is_named, has_word]
+    picked = (c for test in tests for name in names for c in enough if test(c.name, name))
+    column = next(picked, None)
+    return _without_html(column, columns) if column else None
+
+
+def _distinct(parts: Sequence[Column | None], body: Column) -> list[Column]:
+    """The parts, each once, without those that only repeat the body or a part before them."""
+    kept: list[Column] = []
+    for part in parts:
+        others = [body, *kept]
+        if part and (part is body or not any(says_the_same(part, other) for other in others)):
+            kept += [part] if part not in kept else []
+    return kept
+
+
+def _without_html(column: Column, columns: Sequence[Column]) -> Column:
+    """The column that says the same in markdown or plain text, which is how it was written."""
+    if column.kind.format != "html":
+        return column
+    same = [
+        other
+        for other in columns
+        if other.kind.format in ("markdown", "plain")
+        and other.prose >= MIN_TEXT_WITHOUT_HTML * column.prose
+        and says_the_same(other, column)
+    ]
+    return min(same, key=lambda other: other.kind.format != "markdown", default=column)

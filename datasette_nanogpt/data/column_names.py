@@ -1,0 +1,126 @@
+"""How columns are named: the words for a title and a text in the larger languages, and what goes together."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import regex
+
+# How titles and texts are usually named, best guess first; the case of letters and accents do not matter, and
+# `post_title`, `postTitle` and `title_line` are found by their words. To add a guess, add its name here, and
+# a row to `test_columns_are_found` in tests/test_columns.py.
+# Among the bodies are only names that always mean the text itself. A `description` is chosen when it has the
+# most text: beside a `readme` or a `transcript` it is the blurb.
+_TITLES = """
+title name headline subject heading
+titre intitulé título asunto assunto titolo oggetto titlu títol
+titel überschrift betreff onderwerp tittel rubrik overskrift otsikko
+tytuł nagłówek název titulek nadpis naslov cím başlik τίτλος
+заголовок название тема назва заглавие наслов
+标题 標題 题目 題目 主题 主題 タイトル 題名 表題 見出し 件名 제목 표제
+عنوان العنوان الموضوع כותרת נושא शीर्षक শিরোনাম தலைப்பு หัวข้อ ชื่อเรื่อง tiêu_đề judul
+song nombre nom 名称 名稱
+"""
+_BODIES = """
+body content text html markdown body_html body_text message
+texte contenu corps texto contenido cuerpo conteúdo corpo testo contenuto
+inhalt volltext tekst inhoud innehåll brödtext innhold indhold sisältö teksti
+treść obsah szöveg tartalom conținut metin içerik κείμενο
+текст содержание содержимое сообщение зміст вміст съдържание
+正文 内容 內容 全文 文本 本文 テキスト コンテンツ 본문 내용 텍스트
+نص النص محتوى المحتوى المتن متن محتوا תוכן טקסט
+पाठ सामग्री विषयवस्तु বিষয়বস্তু உள்ளடக்கம் เนื้อหา ข้อความ nội_dung văn_bản isi
+"""
+# A "name" is somebody's, unless the other word of the column's name is the table's, or one of these.
+_NAMES = "name nombre nom 名称 名稱"
+_NAMED_THINGS = "article post page song track recipe book product movie film game event"
+_QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
+_ANSWER = """answer answers response reply completion output chosen 答案 回答 答え 답변 ответ antwort
+respuesta resposta risposta réponse"""
+# Columns that are read together, in this order, if at least two of them have text.
+_TOGETHER = (
+    f"context passage paragraph article story background | {_QUESTION} | input | {_ANSWER}",
+    "message comment review | response reply answer",
+    "user human | assistant bot",
+    "front | back",
+    "setup | punchline",
+    "problem | solution",
+    "pros | cons",
+    "term | definition",
+    "artist singer band | lyrics lyric",
+    "description | ingredients | instructions directions steps preparation",
+)
+# What may stand before the body, one of each line, and after it, if it does not only repeat how the body
+# begins.
+_BEFORE_BODY = (
+    "subtitle subheading standfirst dek chapeau vorspann entradilla 导语",
+    """intro introduction lead lede summary excerpt abstract teaser résumé resumen resumo zusammenfassung
+    einleitung 摘要 要約 요약 аннотация""",
+)
+AFTER_BODY = ("more", "extended", "continued", "conclusion", "outro")
+# One line of it, before the text, is a title where there is no other.
+LINES = ("summary", "short_description", "short_desc", "subtitle")
+
+TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
+NAMED_THINGS = frozenset(_NAMED_THINGS.split())
+TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slots in _TOGETHER)
+BEFORE_BODY = tuple(tuple(names.split()) for names in _BEFORE_BODY)
+
+_CAMEL = regex.compile(r"(?<=[\p{Ll}\p{Lo}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})|(?<=\p{L})(?=\p{N})")
+_BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
+_MARKS = regex.compile(r"\p{M}+")
+_STROKES = str.maketrans(
+    "đĐłŁøØ\N{LATIN SMALL LETTER DOTLESS I}", "dDlLoOi"
+)  # that Unicode does not take apart
+# Scripts without spaces: there the end of a name says what it is.
+_JOINED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]+")
+_CORE_DATA = regex.compile(r"Z[A-Z0-9_]{2,}")  # Apple's programs put a Z before every name
+
+
+@lru_cache(4096)
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a column's name without case and accents: ("post", "title") for post_title, postTitle and
+    "Post title", ("titulo",) for Título in either form of Unicode."""
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", name)).translate(_STROKES)
+    if _CORE_DATA.fullmatch(plain):
+        plain = plain[1:]
+    words = _BETWEEN.split(_CAMEL.sub(" ", plain).casefold())
+    return tuple(filter(None, words)) or ("",)
+
+
+def is_named(name: str, guess: str) -> bool:
+    """Whether a column has that name, however its words are joined."""
+    return words_of(name) == words_of(guess)
+
+
+def has_word(name: str, guess: str) -> bool:
+    """Whether the name begins or ends with the word `guess`."""
+    words, wanted = words_of(name), words_of(guess)
+    n, last = len(wanted), words[-1]
+    if len(words) > n and wanted in (words[:n], words[-n:]):
+        return True
+    joined = n == 1 and _JOINED.fullmatch(wanted[0])
+    return bool(joined) and last != wanted[0] and last.endswith(wanted[0])
+
+
+def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list[str]:
+    """Those of `names` that are named as one of `guesses`: whole names first, then words of names.
+
+    A "name" with another word is somebody's else, unless the other word is the table's: `recipe_name`.
+    """
+    whole = [name for guess in guesses for name in names if is_named(name, guess)]
+    by_word = [
+        name
+        for guess in guesses
+        for name in sorted(names, key=lambda name: len(words_of(name)))
+        if has_word(name, guess) and (guess not in NAMES or _is_of_table(name, table))
+    ]
+    return list(dict.fromkeys([*whole, *by_word]))
+
+
+def _is_of_table(name: str, table: str) -> bool:
+    first = words_of(name)[0]
+    plurals = (first, f"{first}s", f"{first}es", f"{first[:-1]}ies")
+    return first in NAMED_THINGS or any(word in plurals for word in words_of(table))
