@@ -172,6 +172,7 @@ class Position:
     generation: int = 0  # of the model in training: how many came before it
     start_step: int = 0  # at which this model began,
     start_seconds: float = 0.0  # and at which time
+    lr_factor: float = 1.0  # of the learning rate: less than 1 once the loss got out of hand
 
 
 @dataclass(frozen=True, eq=False)

@@ -303,11 +303,6 @@ def closing_lines(f: Finished) -> list[str]:
             "To train for longer anyway, use --resume with more --minutes."
         )
     lines += verdict_lines(f.verdict)
-    if f.better_before is not None:
-        lines.append(
-            f"The model that it replaced was better on the same held-out text, {f.better_before:.4f} bits "
-            f"per byte: `llm nanogpt restore {f.name}` brings it back."
-        )
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
     # Without a prompt llm would wait for one.
     prompt = ["-o", "title", f.title, ""] if f.title else [f.prompt]

@@ -31,7 +31,8 @@ def test_a_worse_model_is_told_and_the_better_one_comes_back(options, home):  # 
     assert plan.replaces_bpb == end.better_before == best < end.val_bpb
     lines = "\n".join(plan_lines(plan))
     assert f"that one has {best:.3f} bits per byte" in lines and "`llm nanogpt restore nanogpt-blog`" in lines
-    assert f"better on the same held-out text, {best:.4f} bits per byte" in "\n".join(closing_lines(end))
+    told = f"better on the same held-out text, {best:.4f} bits per byte"
+    assert told in "\n".join(closing_lines(end)) and told in find_runs(home)[0]["verdict"]  # for its page
     assert (score(model), score(replaced(model))) == (end.val_bpb, best)
     # Of the two that could be kept now, the better one stays.
     plan, end, _ = train(options, max_iters=3)

@@ -165,6 +165,7 @@ def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
 @pytest.mark.parametrize("scores", [1, 3])  # 3: during the last one
 def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch, scores):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(evaluate, "BUSY_SECONDS", 0.0)
     monkeypatch.setattr(evaluate, "LOGITS_PER_BATCH", 1)  # so that a score has many parts
     stop, seen = Stop(), []
     for event in run(tokens, tmp_path, SETTINGS, stop=stop):
@@ -234,7 +235,7 @@ def test_a_loss_that_is_no_number_is_told(tokens, tmp_path):
 
 
 def test_a_state_comes_back_and_keeps_its_names_on_disk(tmp_path):
-    position = Position(7, 1.5, 2.5, windows=28, generation=1, start_step=4, start_seconds=0.5)
+    position = Position(7, 1.5, 2.5, windows=28, generation=1, start_step=4, start_seconds=0.5, lr_factor=0.5)
     write_state(tmp_path, TrainState({"rng": torch.get_rng_state()}, position))
     state = read_state(tmp_path)
     assert state.position == position and torch.equal(state.tensors["rng"], torch.get_rng_state())
@@ -246,6 +247,7 @@ def test_a_state_comes_back_and_keeps_its_names_on_disk(tmp_path):
         "position": 28,
         "generation": 1,
         "born": [4, 0.5],
+        "lr_factor": 0.5,
     }
 
 

@@ -38,6 +38,8 @@ class Command(IntEnum):
     LOSS = 1  # add up the training loss
     EVALUATE = 2  # score the validation split, each process its part
     END = 3  # of this model
+    KEEP = 4  # a copy of its state, as the loss is in order
+    BACK = 5  # to that copy
 
 
 @dataclass(frozen=True)

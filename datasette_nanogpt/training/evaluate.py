@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import torch
@@ -13,9 +14,11 @@ from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import IGNORED, Windows
+from ..events import Busy
 from .distributed import SINGLE_PROCESS, ProcessGroup
 from .measure import autocast
 
+BUSY_SECONDS = 0.5  # between signs of life
 SAMPLE_TOKENS = 80  # of the text beside each score
 LOGITS_PER_BATCH = 2**23  # numbers that the logits of one batch may have: 32 MB in float32
 
@@ -48,6 +51,23 @@ def estimate_loss_in_parts(
     for number, (done, x, y) in enumerate(batches_in_order(model, windows)):
         if number % group.size == group.rank:
             yield done, float(token_nats(model, x, y, device, bf16).sum(dtype=np.float64))
+
+
+def estimate_loss_unless(
+    model: GPT, windows: Windows, device: str, bf16: bool, group: ProcessGroup, stopped: Callable[[], bool]
+) -> Generator[Busy, None, float | None]:
+    """The same as `estimate_loss`, with signs of life; None if it was `stopped`."""
+    if group.size > 1:  # the others cannot leave off
+        return estimate_loss(model, windows, device, bf16, group)
+    total, last_report = 0.0, time.monotonic()
+    for fraction, nats in estimate_loss_in_parts(model, windows, device, bf16, group):
+        total += nats
+        if time.monotonic() - last_report >= BUSY_SECONDS:
+            yield Busy(f"scoring on held-out text, {fraction:.0%}")
+            last_report = time.monotonic()
+        if stopped():
+            return None
+    return total
 
 
 def batches_in_order(model: GPT, windows: Windows) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:

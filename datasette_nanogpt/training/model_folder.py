@@ -77,8 +77,9 @@ class ModelFolder:
         write_teacher(self.path, model)
         self.write_meta()
 
-    def write_score(self, score: Evaluation) -> None:
-        """Record a score whose weights, if they are the best, are written; the folder takes its place."""
+    def write_score(self, score: Evaluation, replace: bool = True) -> None:
+        """Record a score whose weights, if they are the best, are written. The folder takes its place, unless
+        a model is there that it is not to `replace`."""
         if score.best:
             self.meta["score"] = {"val_bpb": score.val_bpb, "val_loss": score.val_loss, "step": score.step}
         started = self.meta.get("training", {}).get("started") or utc_now()
@@ -90,7 +91,7 @@ class ModelFolder:
             "seconds": round(score.seconds, 1),
         }
         self.write_meta()
-        if self.path != self.final:
+        if self.path != self.final and (replace or not self.final.exists()):
             publish(self.path, self.final, keep=self.keep)
             self.path, self.keep = self.final, False
 

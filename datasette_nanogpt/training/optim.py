@@ -29,6 +29,8 @@ MOMENTUM = 0.95
 BETAS = (0.9, 0.98)
 # Of AdamW in nanoGPT's train.py.
 NANOGPT_BETAS = (0.9, 0.95)
+# A learning rate that no one means: of a higher one AdamW's step is more than a float32 can be.
+MAX_RATE = 1e30
 # Coefficients of the quintic iteration in Keller Jordan's post on Muon. NEWTON_SCHULZ_STEPS of it push all
 # singular values into about 0.7 to 1.2.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -136,7 +138,7 @@ def set_lr_scale(optimizers: Sequence[Optimizer], lr_scale: float) -> None:
     """Set all learning rates to that fraction of the full ones."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * lr_scale
+            group["lr"] = min(group["peak_lr"] * lr_scale, MAX_RATE)
 
 
 def state_tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:

@@ -57,3 +57,11 @@ def _read(folder: Path) -> Checkpoint | None:
         return read_checkpoint(folder)
     except NanogptError:
         return None
+
+
+def better_before(val_bpb: float, name: str) -> str:
+    """For the run that replaced a model which was better."""
+    return (
+        f"a model that was better on the same held-out text, {val_bpb:.4f} bits per byte: "
+        f"`llm nanogpt restore {name}` brings it back"
+    )

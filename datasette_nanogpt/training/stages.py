@@ -15,7 +15,8 @@ from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import Tokens
 from ..events import Position, TrainState
-from .distributed import ProcessGroup, leave_signals_to_rank_0
+from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
+from .evaluate import estimate_loss
 from .flops import work_per_step
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
@@ -53,7 +54,28 @@ def follow(group: ProcessGroup) -> None:
         path, stage, corpus, position, has_begun = message
         leave_signals_to_rank_0()
         state = read_state(path) if has_begun else TrainState({}, position) if position else None
-        _build(path, stage, corpus, state, group).follow()
+        _follow_steps(_build(path, stage, corpus, state, group))
+
+
+def _follow_steps(training: Training) -> None:
+    """One model: as rank 0 says, step by step."""
+    group = training.group
+    training.set_up(*group.broadcast_object())
+    while True:
+        command, lr_scale, progress = group.broadcast_command()
+        match command:
+            case Command.STEP:
+                training.train_step(lr_scale, progress)
+            case Command.LOSS:
+                training.loss.read()
+            case Command.EVALUATE:
+                estimate_loss(*training.validation, group)
+            case Command.KEEP:
+                training.last_good.keep(training.state())
+            case Command.BACK:
+                training.take_up_last_good()
+            case Command.END:
+                return
 
 
 def _receive(group: ProcessGroup) -> Message | None:

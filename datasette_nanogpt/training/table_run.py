@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llm_nanogpt.device import choose_device
+from llm_nanogpt.errors import NanogptError
 
 from ..data.corpus import Corpus
 from ..data.prepare import PreparedCorpus, TokenizerChoice, prepare
@@ -40,7 +41,7 @@ from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
 from .prompt import prompt_from, title_from
 from .recipe import resolve
-from .replaced import Replaced, look_at
+from .replaced import Replaced, better_before, look_at
 from .resume import reopen
 from .run_log import log_event
 from .stages import begin_stage, end_stages, next_stages
@@ -221,7 +222,8 @@ class TableRun:
                     run.evaluation(event)
                     self.last_score = event
                     self.curve.append((event.seconds, event.val_bpb))
-                    self.folder.write_score(event)
+                    self.folder.write_score(event, self.may_replace(event, training))
+                    run.update(verdict=json.dumps(self.replaced_by(self.folder.meta["score"]["val_bpb"])))
                 case Note():
                     run.update(note=event.text)
             self.stop.ask(run.stop_requested())
@@ -229,6 +231,22 @@ class TableRun:
             yield event
             for text in run.notes():
                 yield note(text)
+
+    def may_replace(self, score: Evaluation, training: Training) -> bool:
+        """Whether a model may take the place of one that is there: if it knows more than how frequent each
+        token is, or no less than that one."""
+        return score.val_loss < training.last_good.unigram or (self.bpb_before or 0.0) >= score.val_bpb
+
+    def replaced_by(self, val_bpb: float) -> dict[str, str]:
+        """A line for the verdict, if the model that has that score has replaced a better one."""
+        if self.folder.path != self.folder.final or (self.bpb_before or math.inf) >= val_bpb:
+            return {}
+        return {"replaced": better_before(self.bpb_before or 0.0, self.folder.final.name)}
+
+    @property
+    def bpb_before(self) -> float | None:
+        """Of the model that is kept, on the same held-out text."""
+        return self.replaces.val_bpb if self.replaces else None
 
     def may_replan(self, training: Training) -> bool:
         """Not where it is over, where steps were asked for, or for nanoGPT's recipe, which is one model."""
@@ -260,17 +278,23 @@ class TableRun:
         lines = verdict(figures)
         self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
         self.folder.write_meta()
+        lines = {**lines, **self.replaced_by(finished.val_bpb)}  # which is of the run, not of the model
         self.run.update(verdict=json.dumps(lines))
         return lines
 
     def finish(self, training: Training) -> Finished:
-        """Record the end."""
+        """Record the end. Raises NanogptError for a model that has not taken the place of the one there."""
         folder, clock = self.folder, training.clock
+        if folder.path != folder.final:
+            raise NanogptError(
+                f"The model that was trained knows no more than how frequent each token is, so "
+                f"{folder.final.name} stays as it was: train for longer"
+            )
         status = "stopped" if self.stop.requests and not self.is_over(training) else "finished"
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens
-        before = self.replaces.val_bpb if self.replaces else None
+        before = self.bpb_before
         return Finished(
             status=status,
             name=folder.final.name,

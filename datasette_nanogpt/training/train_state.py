@@ -35,6 +35,7 @@ def write_state(folder: Path, state: TrainState) -> None:
         "position": p.windows,
         "generation": p.generation,
         "born": [p.start_step, p.start_seconds],
+        "lr_factor": p.lr_factor,
     }
     _write(folder, "state", state.tensors, at)
 
@@ -64,6 +65,7 @@ def _position(at: Mapping[str, Any]) -> Position:
         generation=at.get("generation", 0),
         start_step=start_step,
         start_seconds=start_seconds,
+        lr_factor=at.get("lr_factor", 1.0),
     )
 
 

@@ -7,14 +7,12 @@ time the next event is asked for.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.home import nanogpt_home
 
@@ -24,7 +22,8 @@ from .autotune import Autotuner, Workload
 from .clock import Clock
 from .distillation import Teacher, distillation_loss
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
-from .evaluate import bits_per_byte, estimate_loss, estimate_loss_in_parts
+from .divergence import Diverged, LastGood, all_finite
+from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
 from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, Stop
 from .measure import autocast
 from .meters import LossMeter, SpeedMeter
@@ -84,6 +83,8 @@ class Training:
         self.stopping = False  # as it was asked to: no other model follows
 
         self.lr_scale = 0.0  # fraction of the full learning rate
+        self.lr_factor = start.lr_factor  # of the schedule's, less than 1 once the loss got out of hand
+        self.last_good = LastGood(tokens)
         self.loss = LossMeter(s.device, group)
         self.speed = SpeedMeter(model.config, teacher.config if teacher else None)
 
@@ -95,11 +96,17 @@ class Training:
         """Train the model in place. The first request of `stop` runs the learning rate down, the second ends
         it at once. `write_sample` gives the text beside each score.
 
-        Raises NanogptError when the loss is no longer a number.
+        Raises NanogptError where the loss gets out of hand even at an eighth of the learning rate.
         """
         yield from self.tune()
         try:
-            yield from self.loop(stop, write_sample)
+            self.keep_as_good()
+            while True:
+                try:
+                    yield from self.loop(stop, write_sample)
+                    break
+                except Diverged as ex:
+                    yield from self.go_back(ex)
         except GeneratorExit:  # nobody listens any more
             self.group.broadcast_command(Command.END)
             raise
@@ -117,7 +124,7 @@ class Training:
                 yield from self.anneal("Stopping", " Ask once more to stop at once.")
             # One step, in all processes, at the learning rate of this moment.
             now = clock.now
-            lr_scale = clock.schedule.get_lr_scale(clock.model_steps, now)
+            lr_scale = self.lr_factor * clock.schedule.get_lr_scale(clock.model_steps, now)
             progress = clock.schedule.progress(now)
             self.group.broadcast_command(Command.STEP, lr_scale, progress)
             self.train_step(lr_scale, progress)
@@ -135,6 +142,8 @@ class Training:
                     )
                 self.last_report = self.last_state = clock.seconds
             elif self.state_due():
+                if not all_finite(self.model.state_dict()):  # a resume could not go on from them
+                    raise Diverged(f"The weights are no longer numbers after step {clock.step:,}")
                 yield self.state()
                 self.last_state = clock.seconds
         # A last score, unless a stop at once was asked for and there is a score.
@@ -165,6 +174,9 @@ class Training:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.loss.add(weight * loss, targets.numel())
+        self.last_batch = windows, wanted
+        if self.last_good.first_loss is None:
+            self.last_good.first_loss = loss.item()
         self.clock.step += 1
 
     def get_batch(self) -> tuple[np.ndarray, np.ndarray, float]:
@@ -181,21 +193,6 @@ class Training:
             return batch.to(self.settings.device)
         # Copied while the GPU is still at the step before.
         return batch.pin_memory().to(self.settings.device, non_blocking=True)
-
-    def follow(self) -> None:
-        """What the processes other than rank 0 do: as it says, step by step."""
-        self.set_up(*self.group.broadcast_object())
-        while True:
-            command, lr_scale, progress = self.group.broadcast_command()
-            match command:
-                case Command.STEP:
-                    self.train_step(lr_scale, progress)
-                case Command.LOSS:
-                    self.loss.read()
-                case Command.EVALUATE:
-                    estimate_loss(*self.validation, self.group)
-                case Command.END:
-                    return
 
     def anneal(self, why: str, hint: str = "") -> Iterator[TrainingEvent]:
         """Run the learning rate down from now on, if it does not yet. A resume goes on from before that."""
@@ -290,15 +287,9 @@ class Training:
         )
 
     def read_loss(self) -> float:
-        """Nats a token, mean since it was last read. Raises NanogptError where it is no number."""
+        """Nats a token, mean since it was last read. Raises Diverged where it is no number."""
         self.group.broadcast_command(Command.LOSS)
-        loss = self.loss.read()
-        if not math.isfinite(loss):
-            raise NanogptError(
-                f"The loss is no longer a number at step {self.clock.step}: "
-                f"train with a smaller --learning-rate than {self.settings.learning_rate:g}"
-            )
-        return loss
+        return self.last_good.check_loss(self.loss.read(), self.clock.step)
 
     # ---- The validation score
 
@@ -309,10 +300,14 @@ class Training:
         began = clock.seconds
         if self.loss.steps:
             self.read_loss()
-        nats = yield from self.validation_nats(stop)
+        self.group.broadcast_command(Command.EVALUATE)
+        nats = yield from estimate_loss_unless(
+            *self.validation, self.group, lambda: stop.requests >= 2 and self.best < math.inf
+        )
         if nats is None:
             return
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
+        self.last_good.check_score(val_loss, val_bpb, clock.step, self.batch_nats)
         best = val_bpb < self.best
         self.scores.add(val_bpb)
         if best:
@@ -320,6 +315,7 @@ class Training:
             weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
             yield BestWeights(self.model.config, weights, clock.step, val_bpb, val_loss)
         if not clock.annealing:
+            self.keep_as_good()
             yield self.state()
         self.model.eval()
         sample = write_sample(self.model)
@@ -329,25 +325,42 @@ class Training:
         train_loss = self.loss.since_score()
         yield Evaluation(clock.step, val_bpb, val_loss, train_loss, clock.seconds, best, sample)
 
-    def validation_nats(self, stop: Stop) -> Generator[Busy, None, float | None]:
-        """Of all processes. None if a stop at once was asked for meanwhile and there is a score already."""
-        self.group.broadcast_command(Command.EVALUATE)
-        if self.group.size > 1:  # the others cannot leave off
-            return estimate_loss(*self.validation, self.group)
-        total, last_report = 0.0, time.monotonic()
-        for fraction, nats in estimate_loss_in_parts(*self.validation, self.group):
-            total += nats
-            if time.monotonic() - last_report >= REPORT_SECONDS:
-                yield Busy(f"scoring on held-out text, {fraction:.0%}")
-                last_report = time.monotonic()
-            if stop.requests >= 2 and self.best < math.inf:
-                return None
-        return total
-
     @property
     def validation(self) -> tuple[GPT, Windows, str, bool]:
         windows = Windows(self.tokens.val, self.model.config.block_size, self.tokens.titles)
         return self.model, windows, self.settings.device, self.bf16
+
+    def batch_nats(self) -> float:
+        """Nats a token of the windows that were learnt from last."""
+        return float(token_nats(self.model, *self.last_batch, self.settings.device, self.bf16).mean())
+
+    # ---- When the loss gets out of hand
+
+    def keep_as_good(self) -> None:
+        """Remember the state of now, in all processes."""
+        self.group.broadcast_command(Command.KEEP)
+        self.last_good.keep(self.state())
+
+    def go_back(self, why: Diverged) -> Iterator[TrainingEvent]:
+        """Go on from the last good state at half the learning rate. NanogptError where that is in vain."""
+        rate = self.settings.learning_rate
+        self.last_good.go_back(why, rate * self.lr_factor)
+        self.group.broadcast_command(Command.BACK)
+        self.take_up_last_good()
+        if self.clock.over and self.best == math.inf:
+            raise self.last_good.failure(why, "and there is no time to try again", rate)
+        self.evaluated_step = self.clock.step  # if the time is over, that need not be scored once more
+        if self.best < math.inf:
+            yield self.state()
+        yield Note(f"{why}. Back to step {self.clock.step:,}, at half the rate: {rate * self.lr_factor:.2g}.")
+
+    def take_up_last_good(self) -> None:
+        """The same in one process."""
+        good = self.last_good.state
+        self.restore(good)
+        self.clock.step, self.loader.position = good.position.step, good.position.windows
+        self.lr_factor = good.position.lr_factor
+        self.loss = LossMeter(self.settings.device, self.group)
 
     # ---- What a resume needs
 
@@ -372,13 +385,14 @@ class Training:
             generation=self.settings.generation,
             start_step=clock.start_step,
             start_seconds=clock.start_seconds,
+            lr_factor=self.lr_factor,
         )
 
     def restore(self, state: TrainState) -> Position:
         """Take up a state of this model, or begin the model where that of the one before ended."""
         p = state.position
         if p.generation != self.settings.generation:
-            return replace(p, start_step=p.step, start_seconds=p.seconds)
+            return replace(p, start_step=p.step, start_seconds=p.seconds, lr_factor=1.0)
         weights = {k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")}
         self.model.load_state_dict(weights)
         load_state_tensors(self.optimizers, dict(state.tensors))
