@@ -312,7 +312,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
         if page.evaluate("document.activeElement.value") == "Take out of the queue":
             break
     page.keyboard.press("Enter")
-    page.get_by_text(re.compile("^stopped")).wait_for()
+    page.get_by_text(re.compile("^stopped", re.I)).wait_for()
     assert find_run(site.home, run["id"])["status"] == "stopped"
 
 
@@ -327,15 +327,17 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     assert page.get_by_label("10 minutes").is_checked() and page.get_by_label("Layers").input_value() == "7"
     assert "id > 100" in page.locator("section.content").inner_text()
     page.goto(site.url + pages_of(site)["finished"])
-    assert page.locator("#chart svg polyline.val").count() == 1
-    assert page.locator("#chart svg polyline.earlier").count() == 1
+    assert page.get_by_text("Without it, the table below has the scores").is_visible()
+    page.get_by_text("The scores as a table").click()
+    assert page.locator("#scores tbody tr").count() == 5
+    assert re.search(r"For comparison: run \d+ 2.000", page.locator("#scores").inner_text())
     assert page.locator("#samples article").count() == 5
     page.goto(site.url + pages_of(site)["running"])
     assert page.get_by_role("link", name="Reload this page").is_visible()
     run = write_run(site.home, site.database, "python_docs", "in-the-queue", "queued")
     page.goto(f"{site.url}/-/nanogpt/runs/{run}")
     page.get_by_role("button", name="Take out of the queue").click()
-    assert page.locator("#status").inner_text().startswith("stopped")
+    assert page.locator("#status").inner_text().lower().startswith("stopped")
     assert not page.get_by_role("button", name="Delete for good").is_visible()
     page.get_by_text("Delete this record").click()
     page.get_by_role("button", name="Delete for good").click()
@@ -354,15 +356,15 @@ def test_what_is_new_arrives_once(page, site):
     page.on("request", lambda request: asked.append(request.url) if ".json" in request.url else None)
     page.on("response", lambda answer: got.append(answer) if f"runs/{run}.json" in answer.url else None)
     page.goto(f"{site.url}/-/nanogpt/runs/{run}")
-    line = page.locator("#chart polyline.train")
+    line = page.locator("#chart polyline.smooth")
     before = line.get_attribute("points")
     write_metrics(site.home, run, 30, 65)
-    page.get_by_role("heading", name="Step 59").wait_for()
+    page.get_by_role("heading", name="Step 59:").wait_for()
     assert page.locator("#samples article").count() == 3
     assert page.locator("#samples img, #samples script").count() == 0
     assert line.get_attribute("points") != before
     write_metrics(site.home, run, 65, 81)
-    page.get_by_role("heading", name="Step 79").wait_for()
+    page.get_by_role("heading", name="Step 79:").wait_for()
     told = [row[1] for answer in list(got) for row in answer.json()["metrics"]]
     assert told == list(range(30, 81)) and all(re.search(r"after=\d+\.\d+$", url) for url in asked)
 
@@ -504,7 +506,7 @@ def test_the_whole_way(trainer, server, home):
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")
-    page.get_by_text(re.compile("^preparing")).wait_for()
+    page.get_by_text(re.compile("^preparing", re.I)).wait_for()
     page.wait_for_function("document.getElementById('pace').textContent")  # it says what it is at
 
     chart = page.locator("#chart polyline.train")
@@ -520,14 +522,14 @@ def test_the_whole_way(trainer, server, home):
     shot(page, "run")
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
-    assert page.locator("#status").inner_text().startswith("stopped")
+    assert page.locator("#status").inner_text().lower().startswith("stopped")
     page.get_by_label("More minutes").fill("0.2")
     page.get_by_role("button", name="Resume").click()
     page.wait_for_url("**/-/nanogpt/runs/2")
-    page.get_by_text(re.compile("^finished")).wait_for(timeout=2 * TRAINING)
-    assert page.locator("#chart polyline.earlier").count() == 1
+    page.get_by_text(re.compile("^finished", re.I)).wait_for(timeout=2 * TRAINING)
+    assert page.locator("#chart polyline.other").count() == 1
 
-    page.get_by_role("link", name="Write with this model").click()
+    page.get_by_role("link", name="Write with nanogpt-demo").click()
     page.get_by_label("Prompt").fill("Return a")
     page.get_by_label("Temperature").fill("0.5")
     page.get_by_label("Seed").fill("3")
@@ -561,11 +563,11 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
     try:
         page.context.add_cookies([again.login])
         page.goto(f"{again.url}/-/nanogpt/runs/{number}")
-        assert page.locator("#status").inner_text().startswith("interrupted")
+        assert page.locator("#status").inner_text().lower().startswith("interrupted")
         assert page.get_by_text("The server stopped during this run.").is_visible()
         assert page.get_by_text("Resume continues from step").is_visible()
         page.get_by_role("button", name="Resume").click()
-        page.get_by_text(re.compile("^running")).wait_for(timeout=TRAINING)
+        page.get_by_text(re.compile("^running", re.I)).wait_for(timeout=TRAINING)
         page.get_by_role("button", name="Stop now").click()
         page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
     finally:

@@ -11,9 +11,7 @@ from llm_nanogpt.errors import NanogptError
 
 from .db import registry
 
-EARLIER_RUNS = 3  # whose scores are shown beside those of a run
-
-# [id, step, seconds, train_bpb, val_bpb]; bits per byte, None where there are none
+# [id, step, seconds, train_bpb, val_bpb, generation, member]; bits per byte, None where there are none
 Metric = list[Any]
 
 
@@ -23,28 +21,24 @@ def metrics_after(
     """The metrics of a run after the one with the id `after`: every score, and of the rest no more than about
     `points`."""
     # 9e999 is infinity, which JSON does not know.
-    select = "select id, step, seconds, nullif(train_bpb, 9e999), nullif(val_bpb, 9e999) from metrics"
+    figures = "nullif(train_bpb, 9e999), nullif(val_bpb, 9e999), ifnull(generation, 0), ifnull(member, 0)"
+    select = f"select id, step, seconds, {figures} from metrics"
     rows = [list(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
     every = max(1, math.ceil(len(rows) / points)) if points else 1
     return [row for i, row in enumerate(rows) if i % every == 0 or row[4] is not None or i == len(rows) - 1]
+
+
+def first_score(db: sqlite3.Connection, run: int) -> float | None:
+    """The first score of a run, in bits per byte; None if it has none."""
+    select = "select nullif(val_bpb, 9e999) from metrics where run = ? and val_bpb is not null order by id"
+    row = db.execute(select + " limit 1", [run]).fetchone()
+    return row[0] if row else None
 
 
 def samples_after(db: sqlite3.Connection, run: int, after: int = 0) -> list[dict[str, Any]]:
     """The samples of a run after the one with the id `after`."""
     select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
     return [dict(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
-
-
-def earlier_scores(db: sqlite3.Connection, run: dict[str, Any]) -> list[list[Metric]]:
-    """The scores of each of the last runs before this one that trained the same model on the same table."""
-    select = (
-        'select id from runs where name = ? and database = ? and "table" = ? and id < ? '
-        "and kind = 'train' order by id desc limit ?"
-    )
-    values = [run["name"], run["database"], run["table"], run["id"], EARLIER_RUNS]
-    runs = [row[0] for row in db.execute(select, values).fetchall()]
-    scores = [[row for row in metrics_after(db, earlier) if row[4] is not None] for earlier in runs]
-    return [rows for rows in scores if rows]
 
 
 def score_of_run_before(home: Path, run: int) -> float | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 log = logging.getLogger("datasette_nanogpt")
+LOG_LINES, LOG_BYTES = 40, 10_000  # of a log, what a page shows
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -20,6 +21,19 @@ def open_run_log(file: Path) -> BinaryIO:
     """A log to write at the end of, for its owner alone to read. Raises OSError if it cannot be written."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open(file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+
+def log_end(file: Path) -> str:
+    """The last LOG_LINES lines of a log, as far as its last LOG_BYTES hold them. "" if it cannot be read."""
+    try:
+        with open(file, "rb") as log_file:
+            size = log_file.seek(0, os.SEEK_END)
+            log_file.seek(max(0, size - LOG_BYTES))
+            text = log_file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = text.splitlines()[1 if size > LOG_BYTES else 0 :]
+    return "\n".join(lines[-LOG_LINES:])
 
 
 @contextmanager

@@ -1,93 +1,174 @@
-// The chart of a run: bits per byte against steps or seconds.
+// The chart of a run: bits per byte against steps or time, as SVG as wide as its place. It is the only drawing of it:
+// without JavaScript the page has the scores as a table. An own drawing rather than a library's, because it is to be
+// read by keyboard and screen reader, follow forced colours, and be saved as SVG, none of which a canvas does.
 //
-// Rows of metrics are [id, step, seconds, train_bpb, val_bpb]. The server works out the axes, those of its own SVG
-// among them (chart.py): an axis is a list of ticks, [value, pixels, label]. All text goes through textContent.
+// All text goes through textContent; colours and widths of lines are in nanogpt.css.
+import { STEP, SECONDS, TRAIN, VALIDATION, extent, nameOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
-const TRAIN = 3, VALIDATION = 4;  // columns of a row
+const TOP = 14, RIGHT = 14, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
+const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
+const LABEL_HEIGHT = 13;  // pixels: labels of lines keep this distance
 
 const byId = (id) => document.getElementById(id);
+const count = (number) => number.toLocaleString("en");
 
-function svgNode(name, attributes, text) {
+function svgNode(name, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) {
+    node.setAttribute(key, typeof value === "number" ? Math.round(value * 10) / 10 : value);
+  }
+  node.append(...children);
   return node;
 }
 
-// Where a value stands on an axis, in pixels.
-function place(axis, value) {
-  const [first, start] = axis[0], [last, end] = axis.at(-1);
-  return start + (value - first) / (last - first) * (end - start);
-}
-
-function gridNodes(across, up, unit) {
-  const left = across[0][1], right = across.at(-1)[1], bottom = up[0][1];
-  const nodes = across.map(([, x, label]) => svgNode("text", { x, y: bottom + 18, "text-anchor": "middle" }, label));
-  for (const [, y, label] of up) {
-    nodes.push(svgNode("line", { class: "grid", x1: left, x2: right, y1: y, y2: y }));
-    nodes.push(svgNode("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, label));
-  }
-  const middle = (left + right) / 2;
-  return [...nodes, svgNode("text", { x: middle, y: bottom + 34, "text-anchor": "middle" }, unit)];
-}
-
-// A line, with a dot for each score; a line of a single point would not show without one.
-function lineNodes(kind, places) {
-  const nodes = [svgNode("polyline", { class: kind, points: places.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ") })];
-  const dots = kind === "val" || places.length === 1 ? places : [];
-  return [...nodes, ...dots.map(([cx, cy]) => svgNode("circle", { class: kind, r: 3, cx, cy }))];
-}
-
-function summary(metrics) {
-  const last = metrics.findLast((row) => row[VALIDATION] !== null);
-  return last ? `Validation: ${last[VALIDATION].toFixed(3)} bits per byte after ${last[1].toLocaleString("en")} steps` : "No score yet";
-}
-
 export class Chart {
-  constructor(earlier) {
+  // `known`: scores to compare with, as {label, bpb}.
+  constructor(known) {
     this.box = byId("chart");
-    this.earlier = earlier;  // rows of earlier runs of the same model
+    this.known = known;
     this.metrics = [];
-    this.axes = null;
+    this.others = new Map();  // run -> rows of its scores, those that are shown
     this.chosen = null;  // the number of the row that is read; null: the last one
     this.box.addEventListener("pointermove", (event) => this.readNearest(event));
+    this.box.addEventListener("pointerdown", (event) => this.readNearest(event));
     this.box.addEventListener("keydown", (event) => this.readByKey(event));
     // Once focused, the chosen row stays: a screen reader would read each new value aloud.
     this.box.addEventListener("focus", () => this.read(this.chosen ?? this.metrics.length - 1));
     for (const id of ["log", "time"]) byId(id).addEventListener("change", () => this.draw());
-    byId("choices").hidden = false;
+    byId("smoothing").addEventListener("input", () => this.draw());
+    new ResizeObserver(() => this.draw()).observe(this.box);
   }
 
-  show(metrics, axes) {
-    Object.assign(this, { metrics, axes });
+  show(metrics) {
+    this.metrics = metrics;
+    this.draw();
+  }
+
+  // Shows the scores of another run, or with null no longer.
+  compare(run, rows) {
+    if (rows) this.others.set(run, rows.filter((row) => row[VALIDATION] !== null));
+    else this.others.delete(run);
     this.draw();
   }
 
   get byTime() { return byId("time").checked; }
 
-  // Where a row stands across the chart, in pixels.
-  across(row) {
-    return this.byTime ? place(this.axes.seconds, row[2]) : place(this.axes.steps, row[1]);
-  }
+  at(row) { return row[this.byTime ? SECONDS : STEP] ?? 0; }
 
-  places(rows, column) {
-    const log = byId("log").checked, up = log ? this.axes.log : this.axes.linear;
-    return rows.filter((row) => row[column] !== null)
-      .map((row) => [this.across(row), place(up, log ? Math.log10(row[column]) : row[column])]);
+  // Works out the scales from all that is to be shown; false where there is nothing yet.
+  measure() {
+    this.models = pieces(this.metrics);
+    this.smooth = this.models.map((rows) => smoothed(rows, Number(byId("smoothing").value)));
+    const lines = [this.metrics, ...this.others.values()];
+    const range = extent({ lines, smooth: this.smooth.flat(), known: this.known.map(({ bpb }) => bpb) });
+    if (!range) return false;
+    const width = Math.max(this.box.clientWidth, MIN_WIDTH), height = width < NARROW ? NARROW_HEIGHT : HEIGHT;
+    const last = Math.max(...lines.flat().map((row) => this.at(row)), 1);
+    const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
+    const across = scale(0, last / unit, [LEFT, width - RIGHT], { count: width < NARROW ? 4 : 6 });
+    const up = scale(...range, [height - BOTTOM, TOP], { logarithmic: byId("log").checked });
+    const x = (row) => across.place(this.at(row) / unit);
+    Object.assign(this, { width, height, across, up, unit: name, x });
+    return true;
   }
 
   draw() {
-    if (!this.axes) return;
-    const { width, height, steps, seconds, linear, log } = this.axes;
-    const across = this.byTime ? seconds : steps, up = byId("log").checked ? log : linear;
-    const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": summary(this.metrics) });
-    svg.append(...gridNodes(across, up, this.byTime ? "seconds" : "steps"));
-    for (const rows of this.earlier) svg.append(...lineNodes("earlier", this.places(rows, VALIDATION)));
-    svg.append(...lineNodes("train", this.places(this.metrics, TRAIN)));
-    svg.append(...lineNodes("val", this.places(this.metrics, VALIDATION)));
-    svg.append(svgNode("line", { class: "cursor", x1: 0, x2: 0, y1: up.at(-1)[1], y2: up[0][1], visibility: "hidden" }));
+    if (!this.metrics.length || !this.measure()) return;
+    const { width, height } = this;
+    const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": this.summary() });
+    const plot = svgNode("g", { "clip-path": "url(#plot)" });
+    for (const nodes of [this.rules(), this.knownLines(), this.otherLines(), this.ownLines()]) plot.append(...nodes);
+    const inside = { x: LEFT, y: TOP - 4, width: width - LEFT - RIGHT + 6, height: height - TOP - BOTTOM + 8 };
+    const clip = svgNode("clipPath", { id: "plot" }, svgNode("rect", inside));
+    this.cursor = svgNode("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
+    svg.append(clip, ...this.grid(), plot, ...this.labels(), this.cursor);
+    this.box.classList.remove("awaited");
     this.box.replaceChildren(svg);
+    byId("choices").hidden = false;
     this.describe();
+  }
+
+  summary() {
+    const last = this.metrics.findLast((row) => row[VALIDATION] !== null);
+    return last ? `Validation: ${last[VALIDATION].toFixed(3)} bits per byte after ${count(last[STEP])} steps` : "No score yet";
+  }
+
+  grid() {
+    const { width, height, across, up } = this, bottom = height - BOTTOM, nodes = [];
+    for (const value of across.values) {
+      nodes.push(svgNode("text", { x: across.place(value), y: bottom + 16, "text-anchor": "middle" }, count(value)));
+    }
+    for (const value of up.values) {
+      const y = up.place(value);
+      nodes.push(svgNode("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
+      nodes.push(svgNode("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(Number(value.toPrecision(4)))));
+    }
+    return [...nodes, svgNode("text", { x: (LEFT + width - RIGHT) / 2, y: bottom + 32, "text-anchor": "middle" }, this.unit)];
+  }
+
+  // Where the next model of the run begins.
+  rules() {
+    return this.models.slice(1).map(([row]) => {
+      const x = this.x(row);
+      return svgNode("line", { class: "rule", x1: x, x2: x, y1: TOP, y2: this.height - BOTTOM });
+    });
+  }
+
+  knownLines() {
+    return this.known.map(({ bpb }) => {
+      const y = this.up.place(bpb);
+      return svgNode("line", { class: "known", x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y });
+    });
+  }
+
+  otherLines() {
+    return [...this.others.values()].flatMap((rows, i) =>
+      pieces(rows).flatMap((piece) => this.line(`other other-${i % 4}`, piece, (row) => row[VALIDATION], true)));
+  }
+
+  ownLines() {
+    const raw = this.models.flatMap((rows) => this.line("train", rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN]));
+    const smooth = this.smooth.flatMap((piece) => {
+      const values = new Map(piece);
+      return this.line("smooth", [...values.keys()], (row) => values.get(row));
+    });
+    const scores = this.models.flatMap((rows) => this.line("val", rows.filter((row) => row[VALIDATION] !== null), (row) => row[VALIDATION], true));
+    return [...raw, ...smooth, ...scores];
+  }
+
+  // A line through rows, with dots if asked for; a single point would not show without one.
+  line(kind, rows, value, dots = false) {
+    const places = rows.map((row) => [this.x(row), this.up.place(value(row))]);
+    if (!places.length) return [];
+    const points = places.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
+    const circles = dots || places.length === 1 ? places : [];
+    return [svgNode("polyline", { class: kind, points }), ...circles.map(([cx, cy]) => svgNode("circle", { class: kind, r: 3, cx, cy }))];
+  }
+
+  // The names of models, of known scores and of other runs, beside what they name; none over another.
+  labels() {
+    const right = this.width - RIGHT;
+    const models = this.models.length < 2 ? [] : this.models.map((rows, i) => {
+      const x = i ? this.x(rows[0]) : LEFT;
+      return svgNode("text", { class: "label", x: x + 4, y: TOP + 8 }, nameOf(rows));
+    });
+    const taken = [];
+    const free = (wanted) => {
+      let y = wanted;
+      while (taken.some((other) => Math.abs(other - y) < LABEL_HEIGHT)) y += LABEL_HEIGHT;
+      taken.push(y);
+      return y;
+    };
+    const known = this.known.map(({ label, bpb }) => {  // at the left, where lines are still far above
+      const y = free(this.up.place(bpb) - 4);
+      return svgNode("text", { class: "label", x: LEFT + 4, y }, `${label} ${bpb.toFixed(3)}`);
+    });
+    taken.length = 0;
+    const others = [...this.others].filter(([, rows]) => rows.length).map(([run, rows], i) => {
+      const y = free(this.up.place(rows.at(-1)[VALIDATION]) - 6);
+      return svgNode("text", { class: `label other-${i % 4}`, x: Math.min(this.x(rows.at(-1)), right), y, "text-anchor": "end" }, `run ${run}`);
+    });
+    return [...models, ...known, ...others];
   }
 
   // Makes the chart something that the keyboard can move through, and tells the value of the chosen row.
@@ -100,38 +181,55 @@ export class Chart {
 
   // Chooses a row, by its number, and tells its value.
   read(number) {
-    if (!this.axes || number < 0) return;
+    if (!this.cursor || number < 0) return;
     this.chosen = number;
     this.tell(number);
   }
 
   tell(number) {
-    const row = this.metrics[number], cursor = this.box.querySelector(".cursor");
-    for (const end of ["x1", "x2"]) cursor.setAttribute(end, this.across(row));
+    const row = this.metrics[number], { cursor, box } = this;
+    for (const end of ["x1", "x2"]) cursor.setAttribute(end, this.x(row));
     cursor.setAttribute("visibility", this.chosen === null ? "hidden" : "visible");
-    const [, step, seconds, train, validation] = row;
-    const value = validation !== null ? `validation ${validation.toFixed(3)}` : `training ${train?.toFixed(3) ?? "?"}`;
-    const at = this.byTime ? `${Math.round(seconds).toLocaleString("en")} s` : `Step ${step.toLocaleString("en")}`;
-    byId("reading").textContent = `${at}: ${value}`;
-    Object.assign(this.box, { ariaValueNow: number, ariaValueText: `${at}: ${value}` });
+    const text = this.textOf(row);
+    byId("reading").textContent = text;
+    Object.assign(box, { ariaValueNow: number, ariaValueText: text });
+  }
+
+  textOf(row) {
+    const at = this.byTime ? `${count(Math.round(row[SECONDS]))} s` : `Step ${count(row[STEP])}`;
+    const model = this.models.length > 1 ? `, ${nameOf([row])}` : "";
+    if (row[VALIDATION] !== null) return `${at}${model}: validation ${row[VALIDATION].toFixed(3)}`;
+    const smooth = this.smooth.flat().find(([each]) => each === row);
+    const average = smooth && Number(byId("smoothing").value) ? `, smoothed ${smooth[1].toFixed(3)}` : "";
+    return `${at}${model}: training ${row[TRAIN]?.toFixed(3) ?? "?"}${average}`;
   }
 
   readNearest(event) {
-    const svg = this.box.firstElementChild;
-    if (!svg || !this.axes || !this.metrics.length) return;
+    const svg = this.box.querySelector("svg");
+    if (!svg || !this.metrics.length) return;
     const box = svg.getBoundingClientRect();
-    const pointer = (event.clientX - box.left) * this.axes.width / box.width;
+    const pointer = (event.clientX - box.left) * this.width / box.width;
     let nearest = 0, distance = Infinity;
     this.metrics.forEach((row, number) => {
-      const away = Math.abs(this.across(row) - pointer);
+      const away = Math.abs(this.x(row) - pointer);
       if (away < distance) [nearest, distance] = [number, away];
     });
     this.read(nearest);
   }
 
+  // The number of the next score in a direction, or of the row at that end.
+  scoreFrom(at, direction) {
+    let number = at + direction;
+    while (this.metrics[number] && this.metrics[number][VALIDATION] === null) number += direction;
+    return number;
+  }
+
   readByKey(event) {
     const last = this.metrics.length - 1, at = this.chosen ?? last;
-    const moves = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, Home: 0, End: last };
+    const moves = {
+      ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, Home: 0, End: last,
+      PageDown: this.scoreFrom(at, -1), PageUp: this.scoreFrom(at, 1),
+    };
     if (!(event.key in moves) || last < 0) return;
     event.preventDefault();
     this.read(Math.max(0, Math.min(moves[event.key], last)));

@@ -1,21 +1,45 @@
 // Follows a run: asks the server each second for what is new. All text goes through textContent.
 import { Chart } from "./chart.js";
+import { savePng, saveSvg } from "./chart_file.js";
 
 const EVERY = 1000, HIDDEN = 10000;  // milliseconds between questions, and in a tab that nobody looks at
 const MAX_SLOWDOWN = 8;  // how many times longer the wait becomes while the server does not answer
+const MAX_ROWS = 3000;  // of figures that are kept
+const OTHER_POINTS = 300;  // of the line of another run
 
 const byId = (id) => document.getElementById(id);
 const address = location.pathname.replace(/\/$/, "") + ".json";
-const { run: firstRun, metrics, axes: firstAxes, next: firstNext, earlier } = JSON.parse(byId("live").textContent);
-const chart = new Chart(earlier);
-let run = firstRun, axes = firstAxes, next = firstNext;
+const live = JSON.parse(byId("live").textContent);
+const { someone } = live;
+let { run, next, metrics } = live;
+const chart = new Chart(live.known);
 let timer = null, asking = false, failures = 0;
 
-// A screen reader reads the status aloud each time it is set, so it is set only when it changes.
-function showStatus() {
-  if (byId("status").textContent !== run.state) byId("status").textContent = run.state;
-  byId("pace").textContent = run.pace;
-  byId("progress").value = run.progress ?? 0;
+// ---- What changes each second
+
+function setText(id, text) {
+  const part = byId(id);
+  if (!part) return;
+  if (part.textContent !== text) part.textContent = text;  // a screen reader reads a status aloud each time it is set
+  part.hidden = !text && id !== "status";
+}
+
+function showState() {
+  const { number, fell, left } = run.headline;
+  setText("status", run.state);
+  setText("pace", run.pace);
+  if (number) setText("number", number);
+  setText("fell", fell);
+  setText("left", left);
+  if (byId("progress")) byId("progress").value = run.bar ?? 0;
+  byId("parts")?.replaceChildren(...run.parts.map(partItem));
+}
+
+// A part of the work before training: its name, and what it has come to.
+function partItem({ label, state, count }) {
+  const item = Object.assign(document.createElement("li"), { className: state, textContent: `${label} ` });
+  item.append(Object.assign(document.createElement("span"), { textContent: count }));
+  return item;
 }
 
 function showConnection(text) {
@@ -40,22 +64,35 @@ function addSample(sample) {
   box.append(sampleArticle(sample));
   box.tabIndex = 0;
   if (atEnd) box.scrollLeft = box.scrollWidth;
+  byId("newest-heading").textContent = `What it wrote at step ${sample.step.toLocaleString("en")}`;
+  byId("newest-text").textContent = sample.sample;
+  byId("newest").hidden = false;
+}
+
+// A run that goes on after its server was lost makes some steps again. Of very many figures every second is kept, and
+// all scores: the chart has no more pixels, and is drawn anew each second.
+function addMetrics(rows) {
+  while (metrics.length && metrics.at(-1)[1] > rows[0][1]) metrics.pop();
+  metrics.push(...rows);
+  if (metrics.length > MAX_ROWS) metrics = metrics.filter((row, i) => i % 2 === 0 || row[4] !== null || i === metrics.length - 1);
 }
 
 function show(answer) {
   const before = run;
   ({ run, next } = answer);
-  showStatus();
   if (answer.metrics.length) {
-    metrics.push(...answer.metrics);
-    axes = answer.axes;
-    chart.show(metrics, axes);
+    addMetrics(answer.metrics);
+    chart.show(metrics);
   }
   answer.samples.forEach(addSample);
-  const changed = run.status !== before.status || run.stop_requested !== before.stop_requested;
+  showState();
+  const changed = ["status", "stop_requested"].some((key) => run[key] !== before[key]);
+  const firstScore = run.headline.number && !before.headline.number;
   const modelAppeared = answer.samples.length > 0 && byId("model").dataset.model !== "this";
-  if (changed || modelAppeared) refresh();
+  if (changed || firstScore || modelAppeared) refresh();
 }
+
+// ---- What changes seldom
 
 // The links, the buttons and the settings come from the server: they are taken from a new copy of this page.
 async function refresh() {
@@ -65,25 +102,40 @@ async function refresh() {
     return;
   }
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const id of ["model", "actions", "verdict", "settings"]) replacePart(id, page.getElementById(id));
+  for (const id of ["model", "lead", "actions", "verdict", "scores", "settings"]) replacePart(id, page.getElementById(id));
+  chart.known = JSON.parse(page.getElementById("live").textContent).known;
+  chart.draw();
 }
 
-// The keyboard stays where it was.
+// The keyboard stays where it was, and what was open stays open.
 function replacePart(id, part) {
   if (!part) return;
   const focused = byId(id).contains(document.activeElement);
+  if (byId(id).open) part.open = true;
   byId(id).replaceWith(part);
-  if (focused) byId(id).querySelector("input, button, summary")?.focus();
+  if (focused) byId(id).querySelector("a, input:not([type=hidden]), button, summary")?.focus();
 }
+
+// ---- Asking
 
 // What is new since the last answer; null if this run may no longer be seen.
 async function fetchAnswer() {
-  const question = new URLSearchParams({ ...(axes && { extent: axes.extent }), after: next });
-  const response = await fetch(`${address}?${question}`, { cache: "no-store" });
+  const response = await fetch(`${address}?after=${next}`, { cache: "no-store" });
   if (response.status === 404 || response.status === 403) return null;
   if (!response.ok) throw new Error(response.status);
   return response.json();
 }
+
+// Why the run can no longer be seen: a server that was started anew may have forgotten who had logged in.
+async function tellWhyGone() {
+  const actor = await fetch(actorAddress()).then((answer) => answer.json()).catch(() => null);
+  const loggedOut = someone && actor && !actor.actor;
+  showConnection(loggedOut
+    ? "You are no longer logged in: the server was started again, or your login has run out. The run itself may go on. Log in again, then reload this page."
+    : "This run was deleted, or you may no longer see it.");
+}
+
+const actorAddress = () => address.replace(/\/-\/nanogpt\/.*/, "/-/actor.json");
 
 async function ask() {
   if (asking) return;
@@ -92,7 +144,7 @@ async function ask() {
   try {
     const answer = await fetchAnswer();
     if (!answer) {
-      showConnection("This run was deleted, or you may no longer see it.");
+      await tellWhyGone();
       return;
     }
     show(answer);
@@ -111,7 +163,24 @@ function askNow() {
   if (!run.over && !document.hidden) ask();
 }
 
+// ---- Other runs, and the chart as a file
+
+async function compare({ value, checked }) {
+  if (!checked) return chart.compare(value, null);
+  const response = await fetch(address.replace(/\d+\.json$/, `${value}.json?points=${OTHER_POINTS}`)).catch(() => null);
+  if (response?.ok) chart.compare(value, (await response.json()).metrics);
+}
+
+for (const box of document.querySelectorAll("input.other")) {
+  box.hidden = false;
+  box.addEventListener("change", () => compare(box));
+  if (box.checked) compare(box);
+}
+const fileName = (kind) => `${run.name}-run-${run.id}.${kind}`;
+byId("save-svg").addEventListener("click", () => saveSvg(byId("chart").querySelector("svg"), fileName("svg")));
+byId("save-png").addEventListener("click", () => savePng(byId("chart").querySelector("svg"), fileName("png")));
+
 document.addEventListener("visibilitychange", askNow);
 window.addEventListener("online", askNow);
-chart.show(metrics, axes);
+chart.show(metrics);
 if (!run.over) timer = setTimeout(ask, EVERY / 2);

@@ -14,7 +14,7 @@ from typing import Any
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import registry
-from ..registry.metrics import metrics_after, samples_after
+from ..registry.metrics import first_score, metrics_after, samples_after
 from ..registry.runs import run_as_dict
 from .threads import in_thread
 
@@ -24,7 +24,8 @@ Place = tuple[int, int]  # ids of the last metric and the last sample that a pag
 
 
 def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = None) -> dict[str, Any] | None:
-    """The `row` of a run, its `metrics` and `samples` after a place, and the `next` place to ask from.
+    """The `row` of a run, its first score, its `metrics` and `samples` after a place, and the `next` place to
+    ask from.
 
     With `points`, about so many metrics at most. None if there is no such run.
     """
@@ -34,7 +35,13 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
             metrics = metrics_after(db, run, metric, points)
             samples = samples_after(db, run, sample)
             place = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
-            return {"row": run_as_dict(db, row), "metrics": metrics, "samples": samples, "next": place}
+            return {
+                "row": run_as_dict(db, row),
+                "first_bpb": first_score(db, run),
+                "metrics": metrics,
+                "samples": samples,
+                "next": place,
+            }
     return None
 
 

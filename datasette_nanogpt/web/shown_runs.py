@@ -57,11 +57,12 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         if run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
             status, note = "stopping", "the current scoring finishes first" if scoring else None
+    if status == "stopped" and run["kind"] == "train":
+        nothing = run["val_bpb"] is None
+        note = "there was nothing to keep yet" if nothing else "what it had learned is kept"
     state = f"{status}: {note}" if note else status
     if run["model"] and not over:
         state += f", {run['model']}"
-    if run["val_bpb"] is not None:
-        state += f", best {run['val_bpb']:.3f} bits per byte"
     if run["step"]:
         pace.append(f"step {run['step']:,}")
     if run["tokens_per_second"] and not over:

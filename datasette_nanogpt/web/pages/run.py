@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -21,44 +20,55 @@ from llm_nanogpt.errors import NanogptError
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
-from ...registry.metrics import Metric, earlier_scores
 from ...registry.resume import kept_state, minutes_to_offer, settings_to_resume
+from ...registry.run_log import log_end
 from ...registry.runs import delete_run, find_run
 from ...training.options import as_command
-from .. import chart, forms, polling
+from .. import chart, polling
+from ..comparison import describe_settings, known_scores, other_runs
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
 from ..responses import changed, csv_file, json_error, page, posted, render, sent_json, wants_json
+from ..run_states import (
+    in_words_of_the_form,
+    phase_of,
+    replaced_a_better_model,
+    restore_command,
+    state_as_json,
+    when_scored,
+)
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json, verdict_of
 from ..state import state_of
 from ..threads import in_thread
 
 CHART_POINTS = 500  # of a line, when the page is opened: a chart has no more pixels
+SCORES_IN_TABLE = 100  # the last ones
 CSV_PAGE = 1000  # rows that are read and sent at once
 CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
 
 
 @page
 async def run_page(datasette: Datasette, request: Request) -> Response:
-    """GET: the page; as JSON with `?after=`, the `next` of the last answer, only what is new since then."""
+    """GET: the page. As JSON, all that is known of the run: with `?after=`, the `next` of the last answer,
+    only what is new since then, and with `?points=` its line in about so many points."""
     run_id, state = int(request.url_vars["run"]), state_of(datasette)
     # The permission comes first: what takes long would tell that there is something to hide.
     await require_run(datasette, request, await in_thread(find_run, state.home, run_id))
-    if wants_json(request):
-        found = await state.poller.poll(run_id, _place(request.args.get("after")))
+    points = _points(request.args.get("points")) if wants_json(request) else CHART_POINTS
+    if points:
+        found = await in_thread(polling.read_run, state.home, run_id, (0, 0), points)
     else:
-        found = await in_thread(polling.read_run, state.home, run_id, (0, 0), CHART_POINTS)
+        found = await state.poller.poll(run_id, _place(request.args.get("after")))
     run, origin = await require_run(datasette, request, found and found["row"])
     if run["kind"] == "score" and not wants_json(request):
         path = rows_url(datasette, origin.database, run["table"], run["name"], row=request.args.get("row"))
         return Response.redirect(path)
     run = await as_seen_by(datasette, request.actor, run, origin)
-    live = {**(found or {}), "run": run_as_json(run, origin)}
-    live.pop("row")
+    live = {**(found or {})}
+    del live["row"]
+    live["run"] = run_as_json(run, origin) | state_as_json(run, live.pop("first_bpb"))
     if wants_json(request):
-        extent = chart.extent_of(live["metrics"], chart.read_extent(request.args.get("extent")))
-        live["axes"] = chart.axes(extent)
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     context = await _run_context(datasette, request, run, origin, live)
     return await render(datasette, request, "nanogpt_run.html", context)
@@ -70,64 +80,61 @@ def _place(after: str | None) -> polling.Place:
     return (int(place[1]), int(place[2])) if place else (0, 0)
 
 
+def _points(text: str | None) -> int | None:
+    """How many points somebody wants of a line, as far as that makes sense."""
+    return min(int(text), CHART_POINTS) if text and re.fullmatch(r"[1-9]\d{0,5}", text) else None
+
+
 async def _run_context(
     datasette: Datasette, request: Request, run: dict[str, Any], origin: Origin, live: dict[str, Any]
 ) -> dict[str, Any]:
     """What the page shows; `live` is the part that is kept up to date in the browser."""
     state = state_of(datasette)
     may_train = await may(datasette, request.actor, "nanogpt-train", origin)
-    earlier = await in_thread(_earlier_scores, state.home, run)
-    axes = chart.axes(chart.extent_of(itertools.chain(live["metrics"], *earlier)))
     checkpoint = await in_thread(find_model, state.home, run["name"])
     model = None
     if checkpoint and origin_of_model(datasette, checkpoint.meta) == origin:
         model = "this" if _made(run, checkpoint) else "another"
-    context = {
+    others = await other_runs(datasette, run, origin, may_train)
+    known = await known_scores(datasette, request.actor, run, origin, others)
+    script = {**live, "samples": [], "known": known, "someone": bool(request.actor)}
+    return {
         **live,
         "model": model,
-        "svg": chart.svg(axes, live["metrics"], earlier),
-        "earlier": earlier,
+        "others": others,
+        "known": known,
+        "scores": [metric for metric in live["metrics"] if metric[4] is not None][-SCORES_IN_TABLE:],
         "origin": origin,
-        "live": chart.for_script({**live, "samples": [], "earlier": earlier, "axes": axes}),
+        "live": chart.for_script(script),
         "plan": json.loads(run["plan"] or "{}"),
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
         "verdict": verdict_of(run, may_train),
+        "better_before": replaced_a_better_model(run),
+        "restore": restore_command(run),
+        "awaited": when_scored(json.loads(run["settings"])),
+        "error": in_words_of_the_form(run["error"] or ""),
         "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
+        **(await _for_trainers(datasette, run) if may_train else {}),
     }
-    if may_train:
-        limit = state.limits.max_minutes
-        context["command"] = command_line(run, datasette.plugins_dir)
-        log_file = run_log_file(state.home, run["id"])
-        context["log_file"] = log_file if await in_thread(log_file.exists) else None
-        context["more_minutes"] = await in_thread(minutes_to_offer, state.home, run, limit)
-    return context
 
 
-def _earlier_scores(home: Path, run: dict[str, Any]) -> list[list[Metric]]:
-    with registry(home) as db:
-        return earlier_scores(db, run)
+async def _for_trainers(datasette: Datasette, run: dict[str, Any]) -> dict[str, Any]:
+    """What of the page is for those alone who may train: it names folders, or changes something."""
+    state = state_of(datasette)
+    file = run_log_file(state.home, run["id"])
+    return {
+        "command": command_line(run, datasette.plugins_dir),
+        "log_file": file if await in_thread(file.exists) else None,
+        "log": await in_thread(log_end, file) if phase_of(run) == "broken" else "",
+        "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
+    }
 
 
 def _made(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
     """Whether a model is the one that this run made, not of an earlier or a later run of the same name."""
     updated = (checkpoint.meta.get("training") or {}).get("updated") or ""
     return run["status"] != "queued" and run["started"] <= updated <= (run["ended"] or updated)
-
-
-def describe_settings(settings: dict[str, Any], may_train: bool) -> dict[str, str]:
-    """The settings of a run under the names of the form. SQL may name tables and values that are private."""
-    described, hidden = {}, ("database", "token") + (() if may_train else ("where", "sql"))
-    for key, value in settings.items():
-        if key not in hidden:
-            label = forms.LABELS.get(key, key.replace("_", " ")).lower()
-            values = value if isinstance(value, list) else [value]
-            described[label] = ", ".join(map(_in_words, values))
-    return described
-
-
-def _in_words(value: Any) -> str:
-    return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:

@@ -1,0 +1,71 @@
+// What the chart of a run needs to compute: round ticks, scales, smoothing, and where one model ends and the next
+// begins. Nothing here touches the page.
+//
+// A row of metrics is [id, step, seconds, train_bpb, val_bpb, generation, member], with null for no figure.
+
+export const STEP = 1, SECONDS = 2, TRAIN = 3, VALIDATION = 4, GENERATION = 5, MEMBER = 6;
+
+// Round numbers from at most `low` to at least `high`, about `count` of them.
+export function ticks(low, high, count = 5) {
+  const span = high - low > 1e-9 ? high - low : Math.max(Math.abs(high), 1);
+  const size = 10 ** Math.floor(Math.log10(span / count));
+  const step = size * [1, 2, 5, 10].find((m) => span / (size * m) <= count);
+  const first = Math.floor(low / step + 1e-9), last = Math.max(Math.ceil(high / step - 1e-9), first + 1);
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+// A scale from values to pixels: `start` and `end` are those of the lowest and the highest tick.
+export function scale(low, high, [start, end], { count = 5, logarithmic = false } = {}) {
+  const values = logarithmic ? ticks(low, high, count).filter((value) => value > 0) : ticks(low, high, count);
+  if (logarithmic) values[0] = Math.min(values[0], low);
+  const of = logarithmic ? (value) => Math.log(Math.max(value, 1e-6)) : (value) => value;
+  const first = of(values[0]), last = of(values.at(-1));
+  return { values, place: (value) => start + (of(value) - first) / (last - first || 1) * (end - start) };
+}
+
+// Which model of the run a row is about.
+export const modelOf = (row) => `${row[GENERATION] ?? 0}.${row[MEMBER] ?? 0}`;
+
+// Rows in pieces, one for each model that was in training.
+export function pieces(rows) {
+  const all = [];
+  for (const row of rows) {
+    if (!all.length || modelOf(all.at(-1)[0]) !== modelOf(row)) all.push([]);
+    all.at(-1).push(row);
+  }
+  return all;
+}
+
+// What a piece is called: "model 2", or "model 2, member 3" where several learn beside each other.
+export function nameOf([row]) {
+  const member = row[MEMBER] ? `, member ${row[MEMBER] + 1}` : "";
+  return `model ${(row[GENERATION] ?? 0) + 1}${member}`;
+}
+
+// An exponential moving average of the training figures of one model, as TensorBoard's slider makes it: a `weight`
+// of 0 changes nothing, and the first values are not drawn towards 0. Returns [row, value] of each row with one.
+export function smoothed(rows, weight) {
+  let sum = 0, weights = 0;
+  return rows.filter((row) => row[TRAIN] !== null).map((row) => {
+    sum = weight * sum + (1 - weight) * row[TRAIN];
+    weights = weight * weights + (1 - weight);
+    return [row, sum / weights];
+  });
+}
+
+// The lowest and the highest of what an axis must show: all scores, what is known, and the smoothed line from the
+// first score on, where the noise of single windows and the fall of the first steps do not count. null: nothing.
+export function extent({ lines, smooth, known }) {
+  const scores = lines.flat().map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
+  const own = lines[0]?.find((row) => row[VALIDATION] !== null);
+  const settled = smooth.filter(([row]) => !own || row[STEP] >= own[STEP]).map(([, bpb]) => bpb);
+  const shown = [...scores, ...settled];
+  if (!shown.length) return null;
+  const values = [...shown, ...known];
+  return [Math.min(...values), Math.max(...values)];
+}
+
+// A number of seconds in the unit that suits the whole axis.
+export function timeUnit(seconds) {
+  return [[7200, 3600, "hours"], [180, 60, "minutes"]].find(([from]) => seconds >= from)?.slice(1) ?? [1, "seconds"];
+}

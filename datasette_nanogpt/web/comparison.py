@@ -1,0 +1,104 @@
+"""What the chart of a run can be compared with: other runs on the same text, and scores that are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasette.app import Datasette
+
+from ..registry.runs import find_runs
+from . import forms
+from .permissions import Actor, Origin, origin_of_run, visible_models
+from .state import state_of
+from .threads import in_thread
+
+OTHER_RUNS = 12  # that are offered
+NAMES = ("name", "resume", "force")  # settings in which runs differ without being different
+
+
+async def other_runs(
+    datasette: Datasette, run: Mapping[str, Any], origin: Origin, may_train: bool
+) -> list[dict[str, Any]]:
+    """Other runs on the same text that have a score, the newest first, with the settings that differ. The
+    last one of the same model before this one is `shown` at first."""
+    others = [
+        other
+        for other in await in_thread(_scored_runs, state_of(datasette).home, run)
+        if origin_of_run(datasette, other) == origin
+    ]
+    before = [other["id"] for other in others if other["name"] == run["name"] and other["id"] < run["id"]]
+    return [
+        {
+            "id": other["id"],
+            "name": other["name"],
+            "val_bpb": other["val_bpb"],
+            "differs": differences(run, other, may_train),
+            "shown": other["id"] in before[:1],
+        }
+        for other in others
+    ]
+
+
+def _scored_runs(home: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    same = "database = ? and \"table\" = ? and kind = 'train' and val_bpb is not null and id != ?"
+    newest = f"id in (select id from runs where {same} order by id desc limit ?)"
+    return find_runs(home, newest, run["database"], run["table"], run["id"], OTHER_RUNS)
+
+
+def differences(run: Mapping[str, Any], other: Mapping[str, Any], may_train: bool) -> str:
+    """In which settings another run differs from this one, in words."""
+    here, there = (_settings(each, may_train) for each in (run, other))
+    parts = []
+    for label in dict.fromkeys([*there, *here]):
+        if here.get(label) != there.get(label):
+            parts.append(f"{label} {there.get(label, 'automatic')}, here {here.get(label, 'automatic')}")
+    return "; ".join(parts)
+
+
+def _settings(run: Mapping[str, Any], may_train: bool) -> dict[str, str]:
+    """The settings that a run was started with, and the size of its model."""
+    given = json.loads(run["settings"] or "{}")
+    described = describe_settings({k: v for k, v in given.items() if k not in NAMES}, may_train)
+    config = json.loads(run["plan"] or "{}").get("config")
+    if config:
+        shape = f"{config['n_layer']} x {config['n_embd']}"
+        described.setdefault("layers x width", shape)
+    return described
+
+
+def describe_settings(settings: Mapping[str, Any], may_train: bool) -> dict[str, str]:
+    """The settings of a run under the names of the form. SQL may name tables and values that are private."""
+    described, hidden = {}, ("database", "token") + (() if may_train else ("where", "sql"))
+    for key, value in settings.items():
+        if key not in hidden:
+            label = forms.LABELS.get(key, key.replace("_", " ")).lower()
+            values = value if isinstance(value, list) else [value]
+            described[label] = ", ".join(map(_in_words, values))
+    return described
+
+
+def _in_words(value: Any) -> str:
+    return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+async def known_scores(
+    datasette: Datasette, actor: Actor, run: Mapping[str, Any], origin: Origin, others: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Scores that a run can be measured by, as {"label", "bpb"}: what gzip needs, what the last run of this
+    model came to, and the best model of this table."""
+    known = {}
+    if gzip_bpb := json.loads(run["plan"] or "{}").get("gzip_bpb"):
+        known["gzip"] = gzip_bpb
+    before = [other for other in others if other["name"] == run["name"] and other["id"] < run["id"]]
+    if before:
+        known[f"run {before[0]['id']}"] = before[0]["val_bpb"]
+    models = await visible_models(datasette, actor, lambda of: of == origin)
+    scores = {model.name: (model.meta.get("score") or {}).get("val_bpb") for model, _ in models}
+    scored = {name: bpb for name, bpb in scores.items() if bpb is not None and name != run["name"]}
+    if scored:
+        best = min(scored, key=scored.__getitem__)
+        known[f"best here: {best}"] = scored[best]
+    return [{"label": label, "bpb": bpb} for label, bpb in known.items()]

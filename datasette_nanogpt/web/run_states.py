@@ -1,0 +1,140 @@
+"""What the page of a run says in each of its states: waiting, preparing, running, done, or broken off."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ..events import Part
+from ..formatting import duration
+from ..registry.runs import OVER
+from . import forms
+
+Run = Mapping[str, Any]
+
+# What a part of the work before training is called, and how much of that work it is, about: on two cores, a
+# table of 2 MB takes 10 s in all.
+PARTS: dict[str, tuple[str, float]] = {
+    Part.LOOKING: ("Look through the rows", 0.1),
+    Part.READING: ("Read the text", 0.3),
+    Part.DEDUPLICATING: ("Find copies and near-duplicates", 0.1),
+    Part.VOCABULARY: ("Make a vocabulary", 0.15),
+    Part.TOKENIZING: ("Turn the text into tokens", 0.15),
+    Part.MEASURING: ("Measure how fast this machine is", 0.1),
+    Part.BUILDING: ("Build the model", 0.1),
+}
+BEFORE = 0.1  # the same, of what comes before these: fetching rows
+SHORT_MINUTES = 1.0  # a run of less is scored at its end only: training/score_schedule.py
+# What the form calls options that it has no box for.
+OTHER_LABELS = {"force": "Replace the existing model"}
+
+
+def phase_of(run: Run) -> str:
+    """Which of the page's states a run is in: queued, preparing, running, done or broken. One that was
+    stopped with a model to show for it is done."""
+    match run["status"]:
+        case "finished":
+            return "done"
+        case "stopped":
+            return "broken" if run["val_bpb"] is None else "done"
+        case "failed" | "interrupted":
+            return "broken"
+        case status:
+            return str(status)
+
+
+def state_as_json(run: Run, first_bpb: float | None) -> dict[str, Any]:
+    """What of the page's state changes while a run goes on. `first_bpb` is its first score."""
+    parts, prepared = parts_of(run)
+    preparing = run["status"] == "preparing"
+    return {
+        "phase": phase_of(run),
+        "parts": parts if preparing else [],
+        "headline": headline(run, first_bpb),
+        "bar": prepared if preparing else run["progress"],
+    }
+
+
+def parts_of(run: Run) -> tuple[list[dict[str, str]], float]:
+    """The parts of the work before training, with what each has come to, and how much of it all is done, from
+    0 to 1. A run that is resumed has little of it."""
+    begun = {what: (done, total, unit) for what, done, total, unit in json.loads(run["preparing"] or "[]")}
+    resumed = json.loads(run["settings"] or "{}").get("resume")
+    names = [name for name in begun if name not in PARTS]
+    names += [Part.BUILDING] if resumed else PARTS
+    now = max((names.index(name) for name in begun if name in names), default=0)
+    parts, done_weight, all_weight = [], 0.0, 0.0
+    for i, name in enumerate(names):
+        label, weight = PARTS.get(name, (name[:1].upper() + name[1:], BEFORE))
+        done, total, unit = begun.get(name, (0, 0, ""))
+        state = "done" if i < now else "now" if i == now else "next"
+        parts.append({"label": label, "state": state, "count": _count(state, done, total, unit)})
+        all_weight += weight
+        done_weight += weight * (1.0 if i < now else done / total if i == now and total else 0.0)
+    return parts, min(1.0, done_weight / all_weight)
+
+
+def _count(state: str, done: int, total: int, unit: str) -> str:
+    if not unit or state == "next":
+        return ""
+    if state == "now" and total:
+        return f"{done:,} of {total:,} {unit}"
+    return f"{total or done:,} {unit}"
+
+
+def headline(run: Run, first_bpb: float | None) -> dict[str, str]:
+    """The one number of a run, and what to make of it."""
+    bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
+    over = run["status"] in OVER
+    left = f"about {duration(run['eta'])} left" if run["eta"] and not over else ""
+    if bpb is None:
+        waiting = run["status"] == "running"
+        fell = when_scored(json.loads(run["settings"] or "{}")) if waiting else ""
+        return {"number": "", "fell": fell, "left": left}
+    gzip_bpb, remarks = plan.get("gzip_bpb"), []
+    if first_bpb and first_bpb > bpb:
+        remarks.append(f"{(first_bpb - bpb) / first_bpb:.0%} less than its first score, {first_bpb:.3f}")
+    if gzip_bpb:
+        than = "better" if bpb < gzip_bpb else "not yet better" if not over else "not better"
+        remarks.append(f"{than} than gzip, which needs {gzip_bpb:.3f}")
+    fell = "; ".join(remarks)
+    return {"number": f"{bpb:.3f}", "fell": fell[:1].upper() + fell[1:], "left": left}
+
+
+def when_scored(settings: Mapping[str, Any]) -> str:
+    """When the first score of a run comes."""
+    minutes = settings.get("minutes")
+    if minutes and minutes < SHORT_MINUTES:
+        return "A run this short is scored at its end."
+    return "The first score comes a few seconds after training begins."
+
+
+def replaced_a_better_model(run: Run) -> str:
+    """What to say where the model that a run replaces was better on the same held-out rows. "" where not."""
+    plan = json.loads(run["plan"] or "{}")
+    before, bpb = plan.get("replaces_bpb"), run["val_bpb"]
+    if before is None or bpb is None or bpb <= before:
+        return ""
+    what = "replaced" if run["status"] in OVER else "replaces"
+    return (
+        f"The model that this run {what} is better on the same held-out rows: {before:.3f} bits per byte, "
+        f"not {bpb:.3f}. It is kept."
+    )
+
+
+def restore_command(run: Run) -> str:
+    return shlex.join(["llm", "nanogpt", "restore", run["name"]])
+
+
+def in_words_of_the_form(text: str) -> str:
+    """A message with the names that the form has for options, not the command line's."""
+
+    def label(match: re.Match[str]) -> str:
+        option = match[1].replace("-", "_")
+        known = forms.LABELS.get(option) or OTHER_LABELS.get(option)
+        return f"“{known}”" if known else match[0]
+
+    return re.sub(r"--([a-z][a-z-]*[a-z])", label, text)
