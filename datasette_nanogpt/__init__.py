@@ -79,10 +79,11 @@ def table_actions(
     datasette: Datasette, actor: Actor, database: str, table: str, request: Request | None
 ) -> Links:
     async def links() -> list[dict[str, str]]:
-        from .web.menus import rows_link, train_link
+        from .web.menus import rows_link, train_link, write_link
 
         train = await train_link(datasette, actor, database, table, request)
-        return train + await rows_link(datasette, actor, database, table)
+        write = await write_link(datasette, actor, database, table)
+        return train + write + await rows_link(datasette, actor, database, table)
 
     return links
 
@@ -90,9 +91,9 @@ def table_actions(
 @hookimpl
 def row_actions(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> Links:
     async def links() -> list[dict[str, str]]:
-        from .web.menus import row_link
+        from .web.menus import row_links
 
-        return await row_link(datasette, actor, database, table, row)
+        return await row_links(datasette, actor, database, table, row)
 
     return links
 

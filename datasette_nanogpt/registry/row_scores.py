@@ -74,15 +74,20 @@ def _version(run: dict[str, Any]) -> str:
     return json.loads(run["plan"])["version"]
 
 
-def page(home: Path, run: int, order: str, number: int, size: int) -> tuple[list[dict[str, Any]], int]:
-    """Page `number`, from 1, of a run's figures in an order of `ORDER`, and how many rows it scored."""
+def count(home: Path, run: int) -> int:
+    """How many rows a run has scored."""
     with registry(home) as db:
-        count = db.execute("select count(*) as n from scores where run = ?", [run]).fetchone()["n"]
+        return int(db.execute("select count(*) as n from scores where run = ?", [run]).fetchone()["n"])
+
+
+def page(home: Path, run: int, order: str, number: int, size: int) -> list[dict[str, Any]]:
+    """Page `number`, from 1, of a run's figures in an order of `ORDER`."""
+    with registry(home) as db:
         rows = db.execute(
             f"select * from scores where run = ? order by {ORDER[order]} limit ? offset ?",
             [run, size, (number - 1) * size],
         )
-        return [dict(row) for row in rows], count
+        return [dict(row) for row in rows]
 
 
 def figure(home: Path, run: int, row: str) -> dict[str, Any] | None:

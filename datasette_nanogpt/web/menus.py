@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from typing import Any
+from urllib.parse import quote as quote_part
 from urllib.parse import urlencode
 
 from datasette import Request
 from datasette.app import Datasette
+from datasette.database import Database, QueryInterrupted
 from datasette.resources import TableResource
 
+from llm_nanogpt.checkpoint import Checkpoint
+
 from ..data.corpus import location
+from ..data.sqlite import quote
 from ..registry import row_scores
 from .permissions import Actor, may, may_anywhere, models_of_table, origin_of_model
 from .state import state_of
 from .threads import in_thread
 
 Link = dict[str, str]  # href, label, description
+EMPTY_MS = 50  # to see whether a table or view has a row, each time its menu is made
 
 
 def rows_url(
@@ -26,6 +33,14 @@ def rows_url(
     """The address of the page of the most and least typical rows of a table."""
     query = urlencode({key: value for key, value in {"model": model, **arguments}.items() if value})
     return datasette.urls.table(database, table) + "/-/nanogpt/rows" + (f"?{query}" if query else "")
+
+
+def model_url(datasette: Datasette, model: str, **arguments: Any) -> str:
+    """The address of a model's page."""
+    query = urlencode({key: value for key, value in arguments.items() if value})
+    return datasette.urls.path("/-/nanogpt/models/" + quote_part(model, safe="")) + (
+        f"?{query}" if query else ""
+    )
 
 
 async def index_link(datasette: Datasette, actor: Actor) -> list[Link]:
@@ -42,8 +57,13 @@ async def train_link(
     resource = TableResource(database, table)
     if not await datasette.allowed(action="nanogpt-train", resource=resource, actor=actor):
         return []
-    columns = await datasette.get_database(database).table_column_details(table)
-    if all(re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns):
+    db = datasette.get_database(database)
+    if not db.path or db.is_memory:  # the process that trains could not read it
+        return []
+    columns = await db.table_column_details(table)
+    if not await _has_rows(db, table) or all(
+        re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns
+    ):
         return []
     query = f"?{request.query_string}" if request and request.query_string else ""
     return [
@@ -53,6 +73,38 @@ async def train_link(
             "description": "A small language model that writes like its rows.",
         }
     ]
+
+
+async def _has_rows(db: Database, table: str) -> bool:
+    """Whether there is a row, as far as that can be seen at once."""
+    try:
+        found = await db.execute(f"select 1 from {quote(table)} limit 1", custom_time_limit=EMPTY_MS)
+    except (QueryInterrupted, sqlite3.Error):
+        return True
+    return bool(found.rows)
+
+
+async def write_link(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
+    """For the menu of a table's page: writing with the model that was trained on it last."""
+    model = await _model_to_write_with(datasette, actor, database, table)
+    if model is None:
+        return []
+    return [
+        {
+            "href": model_url(datasette, model.name),
+            "label": f"Write with {model.name}",
+            "description": "The GPT of this table.",
+        }
+    ]
+
+
+async def _model_to_write_with(
+    datasette: Datasette, actor: Actor, database: str, table: str
+) -> Checkpoint | None:
+    for model in await models_of_table(datasette, actor, database, table):
+        if await may(datasette, actor, "nanogpt-generate", origin_of_model(datasette, model.meta)):
+            return model
+    return None
 
 
 async def rows_link(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
@@ -68,7 +120,7 @@ async def rows_link(datasette: Datasette, actor: Actor, database: str, table: st
     ]
 
 
-async def row_link(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> list[Link]:
+async def row_links(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> list[Link]:
     """For the menu of a row, where a model was trained on its table."""
     if not await _rows_page_has_something(datasette, actor, database, table):
         return []
@@ -76,12 +128,28 @@ async def row_link(datasette: Datasette, actor: Actor, database: str, table: str
     path = row_scores.row_path([row[key] for key in keys])
     if path is None:
         return []
+    links = []
+    if model := await _model_to_write_with(datasette, actor, database, table):
+        which = {"table": table, "row": path}
+        links = [
+            {
+                "href": model_url(datasette, model.name, **which),
+                "label": "Continue this row",
+                "description": f"{model.name} goes on where its text ends.",
+            },
+            {
+                "href": model_url(datasette, model.name, **which, show="surprise"),
+                "label": "Colour by surprise",
+                "description": f"Which words {model.name} did not expect.",
+            },
+        ]
     return [
+        *links,
         {
             "href": rows_url(datasette, database, table, row=path),
             "label": "How typical is this row?",
             "description": "Its bits per byte under the GPT of this table, and its rank.",
-        }
+        },
     ]
 
 

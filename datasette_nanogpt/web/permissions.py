@@ -133,4 +133,13 @@ async def may_anywhere(datasette: Datasette, actor: Actor) -> bool:
     for action in ("nanogpt-train", "nanogpt-generate"):
         if (await datasette.allowed_resources(action, actor, limit=1)).resources:
             return True
-    return False
+        # That lists nothing at all where one table denies what others allow: so the databases are asked, and
+        # the tables that the configuration has rules for.
+        rules = (datasette.config or {}).get("databases") or {}
+        for database in datasette.databases:
+            for table in (NO_TABLE, *((rules.get(database) or {}).get("tables") or {})):
+                resource = TableResource(database, table)
+                if await datasette.allowed(action=action, resource=resource, actor=actor):
+                    return True
+    origins = {of for _, of in await visible_models(datasette, actor, lambda _: True)}
+    return any([await may(datasette, actor, "nanogpt-generate", of) for of in origins])

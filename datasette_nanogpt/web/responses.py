@@ -90,7 +90,7 @@ def csv_file(name: str, columns: Sequence[str], pages: AsyncIterator[Iterable[Se
             await writer.write(_csv_lines(rows))
 
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return AsgiStream(write, headers=headers, content_type="text/plain; charset=utf-8")
+    return AsgiStream(write, headers=headers, content_type="text/csv; charset=utf-8")
 
 
 def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:

@@ -145,7 +145,10 @@ async def _scores(
     if not kept:
         return shown
     run, _ = kept
-    rows, count = await in_thread(row_scores.page, home, run["id"], choice.by, choice.page, choice.size)
+    count = await in_thread(row_scores.count, home, run["id"])
+    pages = math.ceil(count / choice.size)
+    number = min(choice.page, max(1, pages))
+    rows = await in_thread(row_scores.page, home, run["id"], choice.by, number, choice.size)
     if choice.row:
         scored = await in_thread(row_scores.figure, home, run["id"], choice.row)
         if scored:
@@ -154,7 +157,8 @@ async def _scores(
     plan = json.loads(run["plan"])
     return shown | {
         "rows": rows,
-        "pages": math.ceil(count / choice.size),
+        "page": number,
+        "pages": pages,
         "size": choice.size,
         "count": count,
         "scored": {"id": run["id"], "ended": run["ended"], **plan},
