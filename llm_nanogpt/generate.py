@@ -89,9 +89,11 @@ class Continuation:
     dropped_tokens   how many of them, at the prompt's start, did not fit into the context
     new_tokens       sampled so far, without <|endoftext|>
     finish_reason    "stop" after <|endoftext|> or a stop string, "length" after max_tokens, None before
+    stop_text        the stop string that ended it, None if none did
     seconds          from the first step to the last piece
     logprobs         per token {"token", "logprob", "top": [[token, logprob], ...]}: natural logarithms,
                      before temperature and the other settings; None if not asked for
+    ends             after each token, how many characters had been written; a stop string takes some away
     """
 
     def __init__(
@@ -107,8 +109,10 @@ class Continuation:
         self.model, self.tokenizer, self.sampler, self.settings = model, tokenizer, sampler, settings
         self.prompt_tokens = self.dropped_tokens = self.new_tokens = 0
         self.finish_reason: str | None = None
+        self.stop_text: str | None = None
         self.seconds = 0.0
         self.logprobs: list[dict[str, Any]] | None = None if settings.logprobs is None else []
+        self.ends: list[int] = []
         self._titles = Titles(tokenizer, model.config)
         self._titled = model.config.titles or bool(settings.title)  # whether a line may be a title
         self._head: list[int] = []  # what the context always begins with: the title, where there is one
@@ -135,9 +139,12 @@ class Continuation:
         held = ""  # text not yet handed out: it may be the beginning of a stop string
         for piece in self._tokens():
             self.seconds = time.perf_counter() - start
-            held += decoder.decode(piece)
-            if ends := [at for s in stop if (at := held.find(s)) >= 0]:
-                held = held[: min(ends)]
+            text = decoder.decode(piece)
+            held += text
+            self.ends.append((self.ends[-1] if self.ends else 0) + len(text))
+            if ends := [(at, s) for s in stop if (at := held.find(s)) >= 0]:
+                at, self.stop_text = min(ends)
+                held = held[:at]
                 self.finish_reason = "stop"
                 break
             safe = len(held) - max((overlap(held, s) for s in stop), default=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Score:
     tokens: list[int]
     bits: np.ndarray  # (len(tokens),) float64: -log2 of each token's probability
     bytes: int  # of UTF-8, without characters that a character-level tokenizer leaves out
+    likely: list[list[tuple[int, float]]] = field(default_factory=list)  # of each: likeliest tokens, bits
 
     @property
     def bits_per_byte(self) -> float | None:
@@ -56,11 +57,12 @@ class Totals:
         }
 
 
-def score(opened: OpenedModel, text: str) -> Score:
+def score(opened: OpenedModel, text: str, likely: int = 0) -> Score:
     """Score a document, which starts after <|endoftext|> and ends in one, as in training.
 
     A token of a document longer than the context is predicted from at least half a context before it, and
-    from the title, if the model knows titles.
+    from the title, if the model knows titles. With `likely`, that many of the likeliest tokens are kept for
+    each place.
     Raises TypeError for a model that was not opened on the CPU.
     """
     model, tokenizer = opened.model, opened.tokenizer
@@ -72,6 +74,7 @@ def score(opened: OpenedModel, text: str) -> Score:
         ids.append(tokenizer.eot)
     head = Titles(tokenizer, model.config).head(ids).tolist() if model.config.titles else []
     bits = np.empty(len(ids) - 1)
+    others: list[list[tuple[int, float]]] = []
     done = 0  # predictions made; number i is of ids[i + 1]
     while done < len(bits):
         begin = max(0, done - block_size // 2)
@@ -80,5 +83,14 @@ def score(opened: OpenedModel, text: str) -> Score:
         window = [*title, *ids[begin:end]]
         logprobs = log_softmax(model.all_logits(window, cache, 0, len(title) + done - begin))  # (T, V)
         bits[done:end] = -logprobs[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
+        if likely:
+            others += [_likeliest(row, likely) for row in logprobs]
         done = end
-    return Score(ids[1:], bits, sum(len(tokenizer.token_bytes(token)) for token in ids[1:]))
+    return Score(ids[1:], bits, sum(len(tokenizer.token_bytes(token)) for token in ids[1:]), others)
+
+
+def _likeliest(logprobs: np.ndarray, count: int) -> list[tuple[int, float]]:
+    """The `count` likeliest tokens of (V,) natural logarithms, the likeliest first, with their bits."""
+    best = np.argpartition(-logprobs, min(count, len(logprobs) - 1))[:count]
+    best = best[np.argsort(-logprobs[best], kind="stable")]
+    return [(int(token), float(-logprobs[token]) / math.log(2)) for token in best]

@@ -412,35 +412,88 @@ def test_a_hidden_tab_asks_seldom_and_a_lost_connection_is_told(page, site):
 # ---- Writing
 
 
-def test_writing_is_stopped_repeated_continued_and_shared(page, site):
-    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=1000&samples=5")
-    page.get_by_role("button", name="Write").click()
-    page.locator("#texts .text").first.wait_for()
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_text("Stopped.").wait_for()
-    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row")
-    texts = []
-    for _ in range(2):
-        page.get_by_role("button", name="Write").click()
-        page.get_by_text("Done.").wait_for()
-        texts.append(page.locator("#texts .text").inner_text())
-        page.reload()
-    assert texts[0] == texts[1] and texts[0].startswith("Row")
-    page.get_by_role("button", name="Write").click()
+def written(page):
+    """The newest text, without its prompt."""
+    return page.locator("#texts .text span").first
+
+
+def write_again(page):
+    """Press Write and wait for the text."""
+    before = page.locator("#texts article").count()
+    page.get_by_role("button", name="Write", exact=True).click()
+    page.wait_for_function(f"document.querySelectorAll('#texts article').length > {before}")
     page.get_by_text("Done.").wait_for()
+
+
+def test_writing_is_stopped_repeated_continued_shared_and_kept(page, site):
+    playground = site.url + "/-/nanogpt/models/nanogpt-demo"
+    page.goto(playground + "?max_tokens=1000&samples=5")
+    page.get_by_label("Prompt").press("Control+Enter")
+    page.locator("#texts .text span:not(:empty)").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("You stopped it.").wait_for()
+    page.locator("#texts .hint", has_text=re.compile("is copied|words are copied")).wait_for()  # what there was of it was compared, too
+    page.get_by_role("button", name="Clear all").click()
+    assert page.locator("#texts article").count() == 0
+
+    page.goto(playground + "?max_tokens=30&seed=5&prompt=Row")
+    write_again(page)
+    page.reload()
+    assert page.locator("#texts article").count() == 1  # texts stay
+    write_again(page)
+    texts = page.locator("#texts .text").all_inner_texts()
+    assert len(texts) == 2 and texts[0] == texts[1] and texts[0].startswith("Row")
     assert page.locator("#texts").get_attribute("aria-busy") == "false"
     assert "-o seed 5" in page.locator("#llm").inner_text() and "seed=5" in page.url
-    page.get_by_role("button", name="Copy").click()
-    page.get_by_text(re.compile("Copied|Selected")).wait_for()
-    link = page.get_by_role("link", name="Link to this text").get_attribute("href")
-    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Copy").first.click()
+    page.get_by_text(re.compile(r"Copied\.|Selected")).wait_for()
+    link = page.get_by_role("link", name="Link to").first.get_attribute("href")
+    page.get_by_role("button", name="Keep").first.click()
+    page.locator("#kept article").wait_for()
+    assert page.locator("#kept .text").inner_text() == texts[0]
+    page.get_by_role("button", name="Continue").first.click()
+    page.wait_for_function("document.querySelectorAll('#texts article').length === 3")
     page.get_by_text("Done.").wait_for()
     assert page.get_by_label("Prompt").input_value().startswith(texts[0].rstrip())
-    assert page.evaluate("document.activeElement.value") == "Write"  # the button that was pressed is gone
-    page.goto(f"{site.url}/-/nanogpt/models/nanogpt-demo{link}")
+    page.goto(site.url.removesuffix("/under") + link)
     assert (
         page.get_by_label("Prompt").input_value() == "Row" and page.get_by_label("Seed").input_value() == "5"
     )
+    page.get_by_role("button", name="Remove").click()
+    page.locator("#kept article").wait_for(state="detached")
+
+
+def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site):
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row")
+    page.get_by_text("Side by side").click()
+    page.get_by_label("Its temperature").fill("0")  # which asks for the second column
+    page.get_by_role("button", name="Write", exact=True).click()
+    page.get_by_text("Done.").wait_for()
+    page.get_by_label("Surprise").check()
+    assert page.locator("#texts .pair article").count() == 2
+    first = page.locator("#texts article").first
+    assert (
+        "".join(first.locator(".token").all_text_contents()) == first.locator(".text > span").text_content()
+    )
+    first.locator(".token").nth(2).hover()
+    assert re.search(r"[\d.]+ bits, expected with .*Likely here: “", page.locator("#likely").inner_text())
+    first.locator(".token").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.previousElementSibling.className").startswith("token")
+    assert page.locator("#likely").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#likely").is_visible()
+    page.get_by_label("Copied").check()
+    assert page.locator(".token").count() == 0
+
+
+def test_a_row_is_coloured_from_its_menu(page, site):
+    page.goto(site.url + "/demo/python_docs/3")
+    page.locator("summary", has_text="Row actions").click()
+    page.get_by_role("menuitem", name="Colour by surprise").click()
+    page.get_by_text("bits per byte.").wait_for()
+    assert page.get_by_role("link", name="Row 3 of python_docs").is_visible()
+    assert page.locator(".token").count() > 5
 
 
 def test_a_copied_passage_leads_to_its_row(page, site, bpe):
@@ -449,25 +502,21 @@ def test_a_copied_passage_leads_to_its_row(page, site, bpe):
     # Of the untrained models this one, at temperature 0, repeats words, where others hardly write a space.
     write_model(site.home / "odd", bpe, seed=2, meta={"source": source})
     page.goto(site.url + "/-/nanogpt/models/odd?seed=1&temperature=0&dry_multiplier=0&max_tokens=150")
-    page.get_by_role("button", name="Write").click()
-    page.get_by_text("Done.").wait_for()
-    written = page.locator("#texts .text span").inner_text()
+    write_again(page)
+    text = written(page).inner_text()
     # What it will write again is put into a row, among the scripts.
     row = (
-        sqlite_utils.Database(site.database)[ODD]
-        .insert({"title": EVIL, "body": f"{EVIL} {written}"})
-        .last_rowid
+        sqlite_utils.Database(site.database)[ODD].insert({"title": EVIL, "body": f"{EVIL} {text}"}).last_rowid
     )
-    page.get_by_role("button", name="Write").click()
-    page.get_by_text("of its words are copied").wait_for()
-    page.get_by_text("Done.").wait_for()
+    write_again(page)
+    page.locator("#texts .hint", has_text="of its words are copied").first.wait_for()
     assert page.locator("#texts img, #texts script").count() == 0
     page.locator("a.copied").first.click()
     page.wait_for_url(f"**/under/demo/{tilde_encode(ODD)}/{row}")
-    assert written.split()[3] in page.locator("table.rows-and-columns").inner_text()
+    assert text.split()[3] in page.locator("table.rows-and-columns").inner_text()
     page.go_back()
-    page.get_by_text("to get the same text again").wait_for()
-    assert page.get_by_label("Seed").input_value() == "1"
+    page.locator("a.copied").first.wait_for()  # the texts are there as they were
+    assert page.locator("#texts article").count() == 2 and page.get_by_label("Seed").input_value() == "1"
 
 
 # ---- With training
@@ -531,14 +580,13 @@ def test_the_whole_way(trainer, server, home):
 
     page.get_by_role("link", name="Write with nanogpt-demo").click()
     page.get_by_label("Prompt").fill("Return a")
-    page.get_by_label("Temperature").fill("0.5")
+    page.get_by_label("Temperature", exact=True).fill("0.5")
+    page.get_by_text("More", exact=True).click()
     page.get_by_label("Seed").fill("3")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write", exact=True).click()
     page.get_by_text("Done.").wait_for(timeout=TRAINING)
     text = page.locator("#texts .text").inner_text()
-    assert (
-        len(text) > len("Return a") and "of its words are copied" in page.locator("#texts .hint").inner_text()
-    )
+    assert len(text) > len("Return a") and "is copied" in page.locator("#texts .hint").inner_text()
     shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() >= 1

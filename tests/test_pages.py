@@ -1,5 +1,6 @@
 """What the pages offer to whom, and what they have in them: menus, forms, the rows and the index."""
 
+import json
 import re
 
 import pytest
@@ -7,6 +8,13 @@ import sqlite_utils
 from conftest import TEXTS, write_model
 from datasette.app import Datasette
 
+from datasette_nanogpt.registry.kept_texts import kept_texts
+from datasette_nanogpt.registry.manage import remove_model, rename_model
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
+
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
+TINY |= {"max_iters": 3, "device": "cpu"}
 ROOT, WRITER = {"id": "root"}, {"id": "writer"}
 
 
@@ -106,3 +114,103 @@ PAGES = (
 async def test_nothing_of_ours_is_inline(datasette, path):
     ours = (await text_of(datasette, path)).split('<section class="content"', 1)[1].split("</section>")[0]
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?! type=\"application/json\")", ours)
+
+
+# ---- The playground
+
+MODEL = "/-/nanogpt/models/nanogpt-blog"
+
+
+async def write(datasette, **settings):
+    response = await datasette.client.post(MODEL, json={"max_tokens": 20, **settings}, actor=ROOT)
+    assert response.status_code == 200, response.text
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+async def test_each_token_comes_with_its_surprise(datasette):
+    lines = await write(datasette, prompt="Row 1: qu", seed=7)
+    text = "".join(line.get("text", "") for line in lines)
+    tokens = [token for line in lines for token in line.get("tokens", [])]
+    ends = [end for end, _, _ in tokens]
+    assert 0 < len(tokens) <= 20 and ends == sorted(ends) and ends[-1] == len(text)
+    assert all(bits >= 0 and 1 <= len(likely) <= 4 for _, bits, likely in tokens)
+    assert all(0 <= p <= 1 for _, _, likely in tokens for _, p in likely)
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome"),
+    [
+        ({"max_tokens": 5}, "It was cut at 5 tokens."),
+        (
+            {"prompt": "fox " * 200, "max_tokens": 5},
+            "tokens of the prompt did not fit into the model's context of 32",
+        ),
+        ({"stop": "e\n \na\no\ni", "max_tokens": 200}, "It was ended by the stop text"),
+    ],
+)
+async def test_what_happened_is_told(datasette, settings, outcome):
+    (told,) = [line["outcome"] for line in await write(datasette, seed=1, **settings) if "ended" in line]
+    assert outcome in told
+
+
+async def test_one_bad_parameter_of_a_link_costs_only_that(datasette):
+    text = await text_of(datasette, f"{MODEL}?temperature=warm&prompt=Row+9&seed=12345678901234&top_k=5")
+    assert "Temperature must be a number, not &#39;warm&#39;: its default is used instead." in text
+    assert ">\nRow 9</textarea>" in text and 'value="12345678901234"' in text and "-o top_k 5" in text
+
+
+async def test_a_prompt_that_no_address_holds_is_posted(datasette):
+    prompt = "long " * 20_000
+    response = await datasette.client.post(
+        MODEL, data={"prompt": prompt, "seed": "5"}, headers={"accept": "text/html"}, actor=ROOT
+    )
+    assert response.status_code == 200 and f">\n{prompt}</textarea>" in response.text
+
+
+async def test_a_row_is_continued_or_coloured(datasette):
+    text = await text_of(datasette, f"{MODEL}?table=entry&row=7")
+    assert ">\nTitle &lt;b&gt; 7\n\nRow 7:" in text and "row <a href=" in text
+    text = await text_of(datasette, f"{MODEL}?table=entry&row=7&show=surprise")
+    assert ">\n</textarea>" in text and re.search(r'id="row-text" hidden>Title &lt;b&gt; 7', text)
+    assert "is no table of this model" in await text_of(datasette, f"{MODEL}?table=hush&row=7")
+    assert "no text in row 9999" in await text_of(datasette, f"{MODEL}?table=entry&row=9999")
+
+
+async def test_a_text_is_coloured_and_compared(datasette):
+    given = {"text": "Row 7: quick Zoë’s ☕ fox"}
+    answer = (await datasette.client.post(f"{MODEL}/surprise", json=given, actor=ROOT)).json()
+    assert answer["tokens"][-1][0] == len(given["text"]) and "bits per byte" in answer["outcome"]
+    answer = (await datasette.client.post(f"{MODEL}/copied", json={"text": TEXTS[5]}, actor=ROOT)).json()
+    assert answer["longest"] >= 8 and answer["passages"][0]["url"].startswith("/blog/entry/")
+    for path in ("surprise", "keep"):
+        assert (await datasette.client.post(f"{MODEL}/{path}", json={}, actor=ROOT)).status_code == 400
+    for path in ("surprise", "copied", "keep", "texts/1/remove"):
+        assert (await datasette.client.post(f"{MODEL}/{path}", json=given, actor=WRITER)).status_code == 403
+        assert (await datasette.client.get(f"{MODEL}/{path}", actor=ROOT)).status_code == 405
+
+
+async def test_kept_texts_go_with_their_model(datasette, home):
+    given = {"text": "and <b>so on", "prompt": "Row 3", "seed": 4, "temperature": 0.5}
+    for _ in range(2):
+        assert (await datasette.client.post(f"{MODEL}/keep", json=given, actor=ROOT)).status_code == 200
+    text = await text_of(datasette, MODEL, {"id": "reader"})
+    assert text.count("and &lt;b&gt;so on") == 2 and "Temperature 0.5, seed 4, weights step0-" in text
+    assert "/remove" not in text
+    await datasette.client.post(f"{MODEL}/texts/1/remove", actor=ROOT)
+    (kept,) = kept_texts(home, "nanogpt-blog", 9)
+    assert (kept["id"], kept["seed"], kept["settings"]["temperature"]) == (2, 4, 0.5)
+    rename_model(home / "nanogpt-blog", "nanogpt-new")
+    assert not kept_texts(home, "nanogpt-blog", 9) and kept_texts(home, "nanogpt-new", 9) == [kept]
+    remove_model(home / "nanogpt-new")
+    assert not kept_texts(home, "nanogpt-new", 9)
+
+
+async def test_held_out_rows_are_offered_as_prompts(database, home):
+    options = TrainOptions(str(database), "entry", name="nanogpt-real", **TINY)
+    list(train_table(options))
+    datasette = await serve(database)
+    prompts = re.findall(
+        r'data-field="title">([^<]*)<', await text_of(datasette, "/-/nanogpt/models/nanogpt-real")
+    )
+    assert 1 <= len(prompts) <= 5 and all(prompt.startswith("Title &lt;b&gt;") for prompt in prompts)
+    datasette.close()

@@ -30,7 +30,7 @@ from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.process import peak_memory
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import estimate, model_cache, target, threads
+from datasette_nanogpt.web import estimate, model_cache, play_settings, target, threads
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.pages import run as run_pages
@@ -539,7 +539,7 @@ async def test_text_is_written_and_compared_with_the_table(datasette, database):
     )
     assert response.status_code == 400 and "from 1 to 30" in response.text and "Top p" in response.text
     with pytest.raises(NanogptError, match="Top k must be a whole number, not '1.5'"):
-        play.read_settings({"top_k": "1.5"}, 30)
+        play_settings.read_settings({"top_k": "1.5"}, 30)
     datasette._nanogpt.writing = 2
     response = await datasette.client.post("/-/nanogpt/models/nanogpt-blog", json={}, actor=ROOT)
     assert response.status_code == 429
@@ -559,8 +559,8 @@ async def test_a_title_is_asked_for_where_rows_have_one(datasette, make_model, h
 
 def test_a_prompt_like_an_option_is_one_in_a_terminal_too(make_model, home):
     make_model("nanogpt-x")
-    prompt, settings = "- item", dict.fromkeys(play.SAMPLER_SETTINGS)
-    line = play.llm_line("nanogpt-x", {**settings, "prompt": prompt, "max_tokens": 3, "seed": 1})
+    prompt, settings = "- item", dict.fromkeys(play_settings.SAMPLER_SETTINGS)
+    line = play_settings.llm_line("nanogpt-x", {**settings, "prompt": prompt, "max_tokens": 3, "seed": 1})
     result = CliRunner().invoke(llm.cli.cli, shlex.split(line)[1:])
     assert result.exit_code == 0, result.output
     text = llm.get_model("nanogpt-x").prompt(prompt, max_tokens=3, seed=1).text()
@@ -595,7 +595,7 @@ async def test_a_table_named_in_other_letters_is_the_same(datasette, home, datab
 
 async def test_who_stops_listening_stops_the_work(make_model, home):
     make_model("nanogpt-tiny")
-    settings = play.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
+    settings = play_settings.read_settings({"max_tokens": 10**5, "seed": 1}, 10**6)
     events = play.generate_texts(home / "nanogpt-tiny", settings)
     slices = in_time_slices(events, play.SLICE_SECONDS)
     await anext(slices)

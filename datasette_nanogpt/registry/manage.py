@@ -33,7 +33,8 @@ def check_not_taken(home: Path, name: str, database: str, table: str) -> None:
 
 
 def remove_model(folder: Path) -> list[str]:
-    """Delete a model, the one that it replaced, its scorings of rows, and its aliases, which are returned.
+    """Delete a model, the one that it replaced, its scorings of rows, the texts that were kept of it, and its
+    aliases, which are returned.
 
     Its training runs stay. Raises NanogptError if the model is being trained.
     """

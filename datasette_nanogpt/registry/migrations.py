@@ -137,3 +137,23 @@ def m011_run_page(db: Database) -> None:
     db.table("runs").add_column("restarts", int)  # how often it went on like that
     for column in ("member", "generation"):  # which model of the run: see events.Position
         db.table("metrics").add_column(column, int)
+
+
+@migrations()
+def m012_texts(db: Database) -> None:
+    db.table("texts").create(  # those that somebody kept
+        {
+            "id": int,
+            "model": str,  # its name
+            "version": str,  # of its weights then: step and hash
+            "kept": str,  # UTC, ISO 8601
+            "actor": str,  # JSON: who kept it
+            "title": str,
+            "prompt": str,
+            "text": str,  # what the model wrote, without the prompt
+            "seed": int,
+            "settings": str,  # JSON: those of the playground
+        },
+        pk="id",
+    )
+    db.table("texts").create_index(["model"])

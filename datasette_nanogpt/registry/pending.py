@@ -59,7 +59,9 @@ def _tell(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[st
                 "json_set(plan, '$.name', ?2, '$.folder', ?3), plan) where name = ?1",
                 [name, new_name, folder],
             )
+            db.execute("update texts set model = ? where model = ?", [new_name, name])
         case {"kind": "remove", "name": str(name)}:
+            db.execute("delete from texts where model = ?", [name])
             return delete_rows(db, "kind = 'score' and name = ?", [name])
         case {"kind": "run", "row": dict(row), "rows": list(rows)}:
             told = db.execute(

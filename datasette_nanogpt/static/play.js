@@ -1,77 +1,26 @@
-// Writes with a model: shows text as it is generated, then which passages were copied from the table.
-// All text goes through textContent.
+// Writes with a model: shows texts as they are generated, what of them was copied, and what was surprising.
+import { explainIn } from "./surprise.js";
+import { Text, addTexts, clearTexts, restore, showAs, store } from "./texts.js";
+
 const byId = (id) => document.getElementById(id);
 const form = byId("write");
+const here = form?.getAttribute("action");
 let controller = null;  // of the request under way
-
-function element(name, text, properties = {}) {
-  return Object.assign(document.createElement(name), { textContent: text, ...properties });
-}
-
-function button(label, name, onclick) {
-  const made = element("button", label, { type: "button", className: "core", ariaLabel: name });
-  made.addEventListener("click", onclick);
-  return made;
-}
+let count = 0;  // of texts since the page was opened
 
 function showState(text) {
   byId("state").textContent = text;
 }
 
-async function copy(text, paragraph) {
-  try {
-    await navigator.clipboard.writeText(text);
-    showState("Copied.");
-  } catch {  // browsers let a page copy only if it comes by https or from this computer
-    getSelection().selectAllChildren(paragraph);
-    showState("Selected: copy it with Ctrl+C.");
-  }
-}
-
-function continueFrom(text) {
-  byId("prompt").value = text;
-  form.requestSubmit();
-}
-
-// Adds an empty text with its buttons. Returns what is filled in later: `body` is what the model writes.
-function addText(number, seed, values) {
-  const body = element("span", ""), paragraph = element("p", "", { className: "text" });
-  const title = values.title ? `${values.title}\n\n` : "";
-  paragraph.append(element("strong", title + values.prompt), body);
-  const facts = element("p", `Seed ${seed}`, { className: "hint" });
-  const whole = () => values.prompt + body.textContent;
-  const query = new URLSearchParams({ ...values, seed, samples: 1 });
-  const buttons = element("p", "");
-  buttons.append(
-    button("Copy", `Copy text ${number + 1}`, () => copy(title + whole(), paragraph)), " ",
-    button("Continue", `Continue text ${number + 1}`, () => continueFrom(whole())), " ",
-    element("a", "Link to this text", { href: `?${query}` }),
-  );
-  const article = element("article", "");
-  article.append(element("h2", `Text ${number + 1}`), paragraph, facts, buttons);
-  byId("texts").append(article);
-  return { seed, body, facts };
-}
-
-function passageLink(text, { words, url }) {
-  const link = element("a", text, { className: "copied", title: `${words} words of a row` });
-  if (url) link.href = url;
-  return link;
-}
-
-// Shows the text again, with its copied passages as links to their rows.
-function underline({ body, facts }, { passages, fraction, longest }) {
-  const characters = Array.from(body.textContent);  // the server counts characters, not UTF-16 units
-  const parts = [];
-  let end = 0;
-  for (const passage of passages) {
-    parts.push(characters.slice(end, passage.start).join(""));
-    parts.push(passageLink(characters.slice(passage.start, passage.end).join(""), passage));
-    end = passage.end;
-  }
-  parts.push(characters.slice(end).join(""));
-  body.replaceChildren(...parts);
-  facts.textContent += `. ${Math.round(fraction * 100)}% of its words are copied, the longest passage has ${longest} words`;
+async function post(path, values, signal) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(values),
+    signal,
+  });
+  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `Error ${response.status}`);
+  return response;
 }
 
 // The JSON objects of an answer, each as soon as its line is there.
@@ -87,39 +36,122 @@ async function* jsonLines(response) {
   }
 }
 
-async function request(values, signal) {
-  const response = await fetch(location.pathname, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(values),
-    signal,
-  });
-  if (!response.ok) throw new Error((await response.json()).error);
-  return response;
+// ---- What can be done with a text
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text.title + text.whole);
+    showState("Copied.");
+  } catch {  // browsers let a page copy only if it comes by https or from this computer
+    getSelection().selectAllChildren(text.article.querySelector(".text"));
+    showState("Selected: copy it with Ctrl+C.");
+  }
 }
 
-function showEvent(event, texts, values) {
-  if ("error" in event) throw new Error(event.error);
-  if ("sample" in event) texts.push(addText(event.sample, event.seed, values));
-  else if ("text" in event) texts.at(-1).body.textContent += event.text;
-  else if ("copied" in event) underline(texts[event.copied], event);
-  else if (event.done) finish(event, texts[0].seed, values);
+async function keep(text) {
+  const { values, seed, version, path } = text.data;
+  try {
+    await post(`${path}/keep`, { ...values, seed, version, text: text.data.text });
+  } catch (error) {
+    showState(error.message);
+    return false;
+  }
+  showState("Kept. It is listed on the page of the model.");
+  if (path === here) await refreshKept();
+  return true;
 }
 
-function finish({ llm, python, rows, all_rows: allRows }, seed, values) {
+// The list comes from the server: it is taken from a new copy of this page.
+async function refreshKept() {
+  const response = await fetch(here).catch(() => null);
+  if (!response?.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  byId("kept").replaceWith(page.getElementById("kept"));
+}
+
+function fill(values) {
+  for (const [name, value] of Object.entries(values)) {
+    const field = form.elements[name];
+    if (field) field.value = value;
+  }
+  form.querySelectorAll("[type=range]").forEach(showDegree);
+}
+
+function again(text) {
+  fill({ ...text.data.values, seed: "" });
+  form.requestSubmit();
+}
+
+function goOn(text) {
+  fill({ title: text.data.values.title ?? "", prompt: text.whole, seed: "" });
+  form.requestSubmit();
+}
+
+const actions = { again, goOn, copy, keep };
+
+// ---- Writing
+
+// The two columns of a text, or its only one: who writes it, and with which values.
+function writers(values) {
+  const name = document.querySelector("h1").textContent;
+  const first = { path: here, model: name, version: form.dataset.version, values };
+  if (!byId("twice").checked) return [first];
+  const { value: path, selectedOptions } = byId("beside_model");
+  const version = path === here ? form.dataset.version : "";
+  const beside = { ...values, temperature: byId("beside_temperature").value };
+  return [first, { path, model: selectedOptions[0].textContent, version, values: beside }];
+}
+
+// One column. Its texts are made as they come, or beside those that are there.
+async function writeColumn(writer, columns, signal) {
+  const mine = [];
+  columns.push(mine);
+  const seed = columns[0][0]?.data.seed;
+  const response = await post(writer.path, { ...writer.values, ...(seed !== undefined && { seed }) }, signal);
+  for await (const event of jsonLines(response)) {
+    if ("error" in event) throw new Error(event.error);
+    if ("sample" in event) mine.push(begun(event, writer, columns));
+    else if ("text" in event) mine.at(-1).append(event.text, event.tokens);
+    else if ("ended" in event) mine[event.ended].set({ outcome: event.outcome });
+    else if ("copied" in event) mine[event.copied].set({ copied: event });
+    else if (event.done) finish(event, mine, columns.length === 1);
+  }
+}
+
+function begun({ sample, seed }, writer, columns) {
+  const beside = columns.length > 1 && columns[0][sample];
+  if (!beside) count += 1;
+  const label = `Text ${beside ? beside.data.number : count}` + (beside ? ", beside it" : "");
+  const text = new Text({ ...writer, seed, label, number: beside ? beside.data.number : count }, actions);
+  if (beside) {
+    const row = beside.article.parentElement;
+    row.className = "pair";
+    row.append(text.article);
+    beside.partners.push(text);
+  } else {
+    text.partners = [text];
+    addTexts(text.partners);
+  }
+  return text;
+}
+
+function finish({ llm, python, rows, all_rows: allRows }, texts, isFirst) {
+  texts.forEach((text) => text.set({ copied: { ...text.data.copied, rows, all_rows: allRows } }));
+  if (!isFirst) return;
   byId("llm").textContent = llm;
   byId("python").textContent = python;
-  byId("underlined").hidden = false;
-  // Whoever follows a passage and comes back can write the same again.
-  history.replaceState(null, "", "?" + new URLSearchParams({ ...values, seed }));
-  showState(allRows ? "Done." : `Done. The texts were compared with the first ${rows.toLocaleString("en")} rows only.`);
+}
+
+// Whoever follows a passage and comes back can write the same again, unless the prompt is too long for that.
+function remember(values, seed) {
+  const address = `?${new URLSearchParams({ ...values, seed })}`;
+  history.replaceState(null, "", address.length < 2000 ? address : here);
 }
 
 // The texts are read aloud when they are whole, not word by word.
 function begin() {
   byId("stop").hidden = false;
-  if (byId("texts").contains(document.activeElement)) byId("stop").focus();  // the pressed button goes away
-  byId("texts").replaceChildren();
+  byId("shortcut").hidden = true;
   byId("texts").setAttribute("aria-busy", "true");
   showState("Writing…");
 }
@@ -128,24 +160,97 @@ function end() {
   if (document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
   byId("stop").hidden = true;
   byId("texts").setAttribute("aria-busy", "false");
+  store();
+}
+
+// What was written before somebody pressed Stop is compared with the table as well.
+async function compareStopped(text) {
+  if (!text || text.data.copied || !text.data.text) return;
+  text.set({ outcome: "You stopped it." });
+  const answer = await post(`${text.data.path}/copied`, { text: text.data.text }).catch(() => null);
+  if (answer) text.set({ copied: await answer.json() });
+  store();
 }
 
 async function write(event) {
   event.preventDefault();
   controller?.abort();
   const mine = controller = new AbortController();
-  const values = Object.fromEntries(new FormData(form)), texts = [];
+  const values = Object.fromEntries(new FormData(form)), columns = [];
   begin();
   try {
-    const response = await request(values, mine.signal);
-    for await (const event of jsonLines(response)) showEvent(event, texts, values);
+    for (const writer of writers(values)) await writeColumn(writer, columns, mine.signal);
+    showState("Done.");
+    remember(values, columns[0][0].data.seed);
   } catch (error) {
     if (mine === controller) showState(error.name === "AbortError" ? "Stopped." : error.message);
+    columns.flat().forEach(compareStopped);
   }
   if (mine === controller) end();
 }
 
+// ---- A row of the table, coloured
+
+async function colourRow({ row, table, url }) {
+  const text = byId("row-text").textContent, label = `Row ${row} of ${table}`;
+  showState(`Reading ${label}…`);
+  try {
+    const answer = await (await post(`${here}/surprise`, { text })).json();
+    const values = { title: "", prompt: "" };
+    addTexts([new Text({ values, text, label, of: url, tokens: answer.tokens, outcome: answer.outcome }, actions)]);
+    showState("");
+  } catch (error) {
+    showState(error.message);
+  }
+  history.replaceState(null, "", here);  // else it would be there a second time when somebody comes back
+  store();
+}
+
+// ---- The page
+
+const DEGREES = [[0.01, "always the likeliest"], [0.6, "careful"], [0.75, "rather careful"], [0.86, "as usual"], [1.05, "lively"], [Infinity, "wild"]];
+
+function showDegree(slider) {
+  const words = DEGREES.find(([below]) => slider.value < below)[1];
+  slider.nextElementSibling.nextElementSibling.value = `${slider.value}, ${words}`;
+  slider.setAttribute("aria-valuetext", `${slider.value}, ${words}`);
+}
+
+function choose(view) {
+  document.querySelector(`[name=view][value=${view}]`).checked = true;
+  for (const hint of document.querySelectorAll("#view [data-view]")) hint.hidden = hint.dataset.view !== view;
+  showAs(view);
+  store();
+}
+
+function tryPrompt({ target }) {
+  const { field } = target.dataset;
+  if (!field) return;
+  if (field === "title") byId("prompt").value = "";
+  byId(field).value = target.textContent;
+  form.requestSubmit();
+}
+
 if (form) {
   form.addEventListener("submit", write);
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
   byId("stop").addEventListener("click", () => controller?.abort());
+  byId("clear").addEventListener("click", clearTexts);
+  byId("prompts")?.addEventListener("click", tryPrompt);
+  byId("view").addEventListener("change", ({ target }) => choose(target.value));
+  for (const slider of form.querySelectorAll("[type=range]")) {
+    showDegree(slider);
+    slider.addEventListener("input", () => showDegree(slider));
+  }
+  for (const id of ["beside_model", "beside_temperature"]) {
+    byId(id).addEventListener("input", () => { byId("twice").checked = true; });
+  }
+  explainIn(byId("texts"));
+  const view = restore(actions);
+  choose(form.dataset.show === "surprise" ? "surprise" : view);
+  if (byId("row-text")) colourRow(form.dataset);
 }

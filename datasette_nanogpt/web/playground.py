@@ -1,19 +1,16 @@
-"""Writing with a model in the browser: the settings, the text as it is generated, what of it was copied."""
+"""Writing with a model in the browser: the text as it is generated, what of it was copied or surprising."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasette.app import Datasette
 
 from llm_nanogpt.checkpoint import Checkpoint
-from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.streaming import in_time_slices
 
@@ -21,81 +18,27 @@ from ..data.memorization import Memorized, SearchResult, find_memorized
 from ..data.model_rows import open_rows
 from ..data.source import QUERY, Selection
 from ..registry.row_scores import row_path
+from .play_settings import SAMPLER_SETTINGS, llm_line, python_lines
 from .threads import read_database
 
+if TYPE_CHECKING:
+    from llm_nanogpt.generate import Continuation
+
 SLICE_SECONDS = 0.05  # text is sent at intervals of this length
+COLOURED_TOKENS = 4096  # of a text, at most: each costs a pass over all weights
 Event = dict[str, Any]  # a line of the answer, as JSON
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A number that can be set on the page."""
-
-    label: str
-    kind: type[int] | type[float]
-    default: float | None  # the value where the field is empty
-    minimum: float
-    maximum: float
-
-    def read(self, field: str, text: str, maximum: float) -> float:
-        """The number that a field holds, at most `maximum`. Raises InvalidOptions where it holds none."""
-        try:
-            value = self.kind(text)
-        except ValueError:
-            noun = "whole number" if self.kind is int else "number"
-            raise self._problem(field, "number", f"must be a {noun}, not {text!r}") from None
-        if not self.minimum <= value <= maximum:
-            message = f"must be from {self.minimum:,} to {maximum:,}, not {value:,}"
-            raise self._problem(field, "range", message)
-        return value
-
-    def _problem(self, field: str, code: str, message: str) -> InvalidOptions:
-        return InvalidOptions([Problem(field, code, f"{self.label} {message}")])
-
-
-SETTINGS = {
-    "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5),
-    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6),
-    "top_p": Setting("Top p", float, Sampler.top_p, 0.001, 1),
-    "min_p": Setting("Min p", float, Sampler.min_p, 0, 1),
-    "dry_multiplier": Setting("DRY multiplier", float, Sampler.dry_multiplier, 0, 100),
-    "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1),
-    "max_tokens": Setting("Tokens", int, 200, 1, 10**6),
-    "samples": Setting("Texts", int, 1, 1, 5),
-    "seed": Setting("Seed", int, None, 0, 2**53 - 1),  # JavaScript's greatest whole number
-}
-TEXTS = ("title", "prompt")
-SAMPLER_SETTINGS = ("temperature", "top_k", "top_p", "min_p", "dry_multiplier", "real_words")
-OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
-
-
-def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
-    """The settings that a form or an address asks for, with a `title` and a `prompt`. Raises InvalidOptions
-    with everything that is wrong."""
-    problems: list[Problem] = []
-    settings: dict[str, Any] = {name: str(form.get(name) or "") for name in TEXTS}
-    for field, setting in SETTINGS.items():
-        text = form.get(field)
-        limited = field == "max_tokens"
-        maximum = max_tokens if limited else setting.maximum
-        default = min(setting.default or 0, max_tokens) if limited else setting.default
-        try:
-            settings[field] = default if text in (None, "") else setting.read(field, str(text), maximum)
-        except InvalidOptions as ex:
-            problems += ex.problems
-    if problems:
-        raise InvalidOptions(problems)
-    return settings
 
 
 def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event]:
     """Write as many texts as the settings ask for, each with the seed after the last one's.
 
-    Yields {"sample": i, "seed": its seed} before each text, then {"text": ...} for each piece of it. Closing
-    this stops the work.
+    Yields {"sample": i, "seed": its seed} before each text; {"text": ..., "tokens": ...} for each piece of
+    it, with a `Surprise` for each token that was written since; {"ended": i, "outcome": a sentence} after it.
+    Closing this stops the work.
     """
     from llm_nanogpt.generate import generate
     from llm_nanogpt.loading import open_model
+    from llm_nanogpt.surprise import LIKELY, surprise_of_writing
 
     opened = open_model(folder)
     how = {name: settings[name] for name in SAMPLER_SETTINGS}
@@ -107,13 +50,34 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
             opened.model,
             opened.tokenizer,
             settings["prompt"],
-            max_tokens=settings["max_tokens"],
-            title=settings["title"],
             sampler=sampler,
+            logprobs=LIKELY,
+            **{name: settings[name] for name in ("max_tokens", "title", "guidance", "stop")},
         )
+        told = 0
         with closing(run):
             for piece in run:
-                yield {"text": piece}
+                tokens = surprise_of_writing(run, told)
+                told += len(tokens)
+                yield {"text": piece, "tokens": tokens}
+        yield {"ended": i, "outcome": outcome(run)}
+
+
+def outcome(run: Continuation) -> str:
+    """Why a text ends where it does, and what of its prompt was not read."""
+    tokens = f"{run.new_tokens:,} token{'s' if run.new_tokens != 1 else ''}"
+    if run.stop_text is not None:
+        sentence = f"It was ended by the stop text {run.stop_text!r}, after {tokens}."
+    elif run.finish_reason == "length":
+        sentence = f"It was cut at {tokens}."
+    else:
+        sentence = f"It ended by itself, after {tokens}."
+    if run.dropped_tokens:
+        sentence += (
+            f" The first {run.dropped_tokens:,} tokens of the prompt did not fit"
+            f" into the model's context of {run.model.config.block_size:,}."
+        )
+    return sentence
 
 
 async def write_and_compare(
@@ -131,7 +95,7 @@ async def write_and_compare(
                 if "sample" in event:
                     texts.append("")
                     seeds.append(event["seed"])
-                else:
+                elif "text" in event:
                     texts[-1] += event["text"]
                 yield event
     finally:
@@ -148,6 +112,9 @@ async def write_and_compare(
         "llm": llm_line(checkpoint.name, same),
         "python": python_lines(checkpoint.name, same),
     }
+
+
+# ---- Texts that exist
 
 
 def find_copied(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
@@ -187,26 +154,20 @@ def memorized_as_json(memorized: Memorized, datasette: Datasette, database: str)
     }
 
 
-def llm_line(name: str, settings: Mapping[str, Any]) -> str:
-    """What to type in a terminal for the same text."""
-    title = settings.get("title")
-    options = ["-o", "title", title] if title else []
-    for option in OPTIONS:
-        if settings[option] is not None:
-            options += ["-o", option, str(settings[option])]
-    prompt = settings["prompt"]
-    if prompt.startswith("-"):  # else it would be taken for an option
-        return shlex.join(["llm", "prompt", "-m", name, *options, "--", prompt])
-    return shlex.join(["llm", "-m", name, prompt, *options])
+def surprise(folder: Path, text: str) -> dict[str, Any]:
+    """The `Surprise` of each token of a text, its beginning at least, and what is said of them. Raises
+    NanogptError where the model cannot be read."""
+    from llm_nanogpt.loading import open_model
+    from llm_nanogpt.score import score
+    from llm_nanogpt.surprise import LIKELY, surprise_of_text
 
-
-def python_lines(name: str, settings: Mapping[str, Any]) -> str:
-    """The same in Python."""
-    title = settings.get("title")
-    given = {"title": title} if title else {}
-    given |= {key: settings[key] for key in OPTIONS if settings[key] is not None}
-    arguments = "".join(f", {key}={value!r}" for key, value in given.items())
-    return (
-        f"import llm\n\nmodel = llm.get_model({json.dumps(name)})\n"
-        f"print(model.prompt({settings['prompt']!r}{arguments}).text())"
-    )
+    opened = open_model(folder, "cpu")
+    ids = opened.tokenizer.encode(text)
+    beginning = opened.tokenizer.decode(ids[:COLOURED_TOKENS]) if len(ids) > COLOURED_TOKENS else text
+    scored = score(opened, beginning, LIKELY)
+    if scored.bits_per_byte is None:
+        raise NanogptError("There is no text to colour")
+    said = f"{scored.bits_per_byte:.3f} bits per byte."
+    if len(ids) > COLOURED_TOKENS:
+        said += f" Only the first {COLOURED_TOKENS:,} of its {len(ids):,} tokens are coloured."
+    return {"tokens": surprise_of_text(scored, opened.tokenizer), "outcome": said}

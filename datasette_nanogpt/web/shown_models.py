@@ -5,14 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from datasette import Forbidden, NotFound, Request
 from datasette.app import Datasette
+from datasette.utils import tilde_decode
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import valid_name
 
-from .permissions import Actor, Origin, visible_models
+from .permissions import NOWHERE, Actor, Origin, may, origin_of_model, visible_models
+from .state import state_of
+from .threads import in_thread
 
 
 async def models_as_json(
@@ -41,3 +46,21 @@ def find_model(home: Path, name: str) -> Checkpoint | None:
     with suppress(NanogptError):
         return read_checkpoint(home / name) if valid_name(name) else None
     return None
+
+
+async def require_model(
+    datasette: Datasette, request: Request, write: bool = False
+) -> tuple[Checkpoint, Origin]:
+    """The model that an address names, and its origin. Raises NotFound where the actor may not see it, as
+    where there is none, and Forbidden where the actor wants to `write` with it and may not."""
+    # The name may be percent-encoded or tilde-encoded: no name of a model has a % in it.
+    name = unquote(tilde_decode(request.url_vars["model"]))
+    checkpoint = await in_thread(find_model, state_of(datasette).home, name)
+    origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
+    # Of a model that is not there, and of one that is shown to nobody, the same is asked.
+    allowed = await may(datasette, request.actor, "view-table", origin or NOWHERE)
+    if not checkpoint or not origin or not allowed:
+        raise NotFound("There is no such model")
+    if write and not await may(datasette, request.actor, "nanogpt-generate", origin):
+        raise Forbidden("Writing with this model needs the permission nanogpt-generate")
+    return checkpoint, origin

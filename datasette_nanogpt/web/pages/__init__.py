@@ -8,9 +8,11 @@ from .model import model_page
 from .rows import rows_page
 from .run import run_change, run_csv, run_page
 from .table import table_page
+from .texts import text_change
 
 TABLE = r"^/(?P<database>[^/]+)/(?P<table>[^/]+)/-/nanogpt"
 RUN = r"^/-/nanogpt/runs/(?P<run>\d{1,15})"
+MODEL = r"^/-/nanogpt/models/(?P<model>[^/]+?)"
 JSON = r"(?:\.(?P<format>json))?$"
 
 
@@ -21,7 +23,9 @@ def routes() -> list[tuple[str, View]]:
         (RUN + JSON, run_page),
         (RUN + r"\.csv$", run_csv),
         (RUN + r"/(?P<change>stop|stop-now|resume|delete)$", run_change),
-        (r"^/-/nanogpt/models/(?P<model>[^/]+?)" + JSON, model_page),
+        (MODEL + JSON, model_page),
+        (MODEL + r"/(?P<change>copied|surprise|keep)$", text_change),
+        (MODEL + r"/texts/(?P<text>\d{1,15})/(?P<change>remove)$", text_change),
         (TABLE + JSON, table_page),
         (TABLE + r"/rows" + JSON, rows_page),
     ]

@@ -4,75 +4,124 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
-from datasette import Forbidden, NotFound, Request, Response
+from datasette import Request, Response
 from datasette.app import Datasette
-from datasette.utils import tilde_decode
+from datasette.utils import urlsafe_components
 from datasette.utils.asgi import AsgiStream
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from ...data.memorization import MIN_WORDS
-from .. import playground
-from ..permissions import NOWHERE, Origin, may, origin_of_model
-from ..responses import json_error, page, posted, render, wants_json
-from ..shown_models import find_model
+from ...data.model_rows import open_rows
+from ...registry.kept_texts import kept_texts
+from .. import play_settings, playground
+from ..permissions import Origin, may, visible_models
+from ..prompts import prompts_to_try
+from ..responses import json_error, page, posted, render, sent_json, wants_json
+from ..shown_models import require_model
 from ..state import state_of
-from ..threads import in_thread
+from ..threads import in_thread, read_database
 
 BUSY = "Too many texts are being written at the moment: try again shortly"
 SEND_SECONDS = 20.0  # for a reader to take a line: of those who write at once there may be few
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+SHOWN_TEXTS = 50  # of those that were kept
+ROW_CHARACTERS = 50_000  # of a row that is continued or coloured
 
 
 @page
 async def model_page(datasette: Datasette, request: Request) -> Response | AsgiStream:
-    """GET: the playground. POST: text as it is generated, a JSON object a line."""
-    state = state_of(datasette)
-    # The name may be percent-encoded or tilde-encoded: no name of a model has a % in it.
-    name = unquote(tilde_decode(request.url_vars["model"]))
-    checkpoint = await in_thread(find_model, state.home, name)
-    origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
-    # Of a model that is not there, and of one that is shown to nobody, the same is asked.
-    allowed = await may(datasette, request.actor, "view-table", origin or NOWHERE)
-    if not checkpoint or not origin or not allowed:
-        raise NotFound("There is no such model")
-    may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
-    if request.method == "POST":
-        if not may_write:
-            raise Forbidden("Writing with this model needs the permission nanogpt-generate")
-        return await _write(datasette, request, checkpoint, origin)
+    """GET: the playground, and so is a POST of a form by a browser, whose prompt may be too long for an
+    address. Any other POST: text as it is generated, a JSON object a line."""
+    may_post = request.method == "POST"
+    checkpoint, origin = await require_model(datasette, request, write=may_post)
+    form = await posted(request) if may_post else {key: request.args[key] for key in request.args}
+    navigates = "text/html" in (request.headers.get("accept") or "") and not sent_json(request)
+    if may_post and not navigates:
+        return await _write(datasette, request, checkpoint, origin, form)
+    home = state_of(datasette).home
     model = _model_as_json(checkpoint, origin)
+    texts = await in_thread(kept_texts, home, checkpoint.name, SHOWN_TEXTS)
     if wants_json(request):
-        return Response.json({"ok": True, "model": model})
-    error, limit = None, state.limits.max_tokens
-    try:
-        settings = playground.read_settings({key: request.args[key] for key in request.args}, limit)
-    except NanogptError as ex:
-        error, settings = str(ex), playground.read_settings({}, limit)
-    context = {
-        "model": model,
-        "fields": settings,
-        "has_titles": checkpoint.config.titles,
-        "settings": playground.SETTINGS,
-        "error": error,
-        "may_write": may_write,
-        "copied_words": MIN_WORDS,
-        "limits": state.limits,
-        "origin": origin,
-        "llm": playground.llm_line(name, settings),
-        "python": playground.python_lines(name, settings),
-    }
+        return Response.json({"ok": True, "model": model, "texts": texts})
+    context = {"model": model, "origin": origin, "kept": texts}
+    context |= await _playground(datasette, request, checkpoint, origin, form)
     return await render(datasette, request, "nanogpt_model.html", context)
+
+
+async def _playground(
+    datasette: Datasette, request: Request, checkpoint: Checkpoint, origin: Origin, form: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the page has to write with. One thing that is wrong in a link costs only that."""
+    limits = state_of(datasette).limits
+    settings, problems = play_settings.read_link(form, limits.max_tokens)
+    errors = [f"{problem.message}: its default is used instead." for problem in problems]
+    row, row_error = await _row_of_address(datasette, checkpoint, origin, request)
+    errors += [row_error] if row_error else []
+    if row and row["show"] != "surprise" and not settings["prompt"]:
+        settings["prompt"] = row["text"]
+    may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
+    return {
+        "fields": settings,
+        "stop_lines": play_settings.as_lines(settings["stop"]),
+        "has_titles": checkpoint.config.titles,
+        "settings": play_settings.SETTINGS,
+        "error": "\n".join(errors),
+        "row": row,
+        "may_write": may_write,
+        "others": await _others(datasette, request, checkpoint) if may_write else [],
+        "prompts": await in_thread(prompts_to_try, checkpoint) if may_write else [],
+        "copied_words": MIN_WORDS,
+        "limits": limits,
+        "llm": play_settings.llm_line(checkpoint.name, settings),
+        "python": play_settings.python_lines(checkpoint.name, settings),
+    }
+
+
+async def _others(datasette: Datasette, request: Request, checkpoint: Checkpoint) -> list[str]:
+    """The names of the other models that the actor may write with."""
+    return [
+        other.name
+        for other, of in await visible_models(datasette, request.actor, lambda _: True)
+        if other.name != checkpoint.name and await may(datasette, request.actor, "nanogpt-generate", of)
+    ]
+
+
+async def _row_of_address(
+    datasette: Datasette, checkpoint: Checkpoint, origin: Origin, request: Request
+) -> tuple[dict[str, Any] | None, str]:
+    """The row that is to be continued or coloured, `?table=…&row=…`, as the model reads it; and what is wrong
+    with it. Only rows of the model's own tables are read."""
+    table, key = request.args.get("table"), request.args.get("row")
+    if not table or not key:
+        return None, ""
+    if table not in origin.tables:
+        return None, f"{table} is no table of this model."
+
+    def read() -> str | None:
+        source = open_rows(checkpoint, checkpoint.meta["source"]["database"], table)
+        return next(source.documents_by_key([urlsafe_components(key)]))
+
+    try:
+        text = await read_database(read)
+    except NanogptError as ex:
+        return None, str(ex)
+    if not text:
+        return None, f"There is no text in row {key} of {table}."
+    url = str(datasette.urls.row(origin.database, table, key))
+    show = request.args.get("show") or ""
+    return {"table": table, "row": key, "url": url, "text": text[:ROW_CHARACTERS], "show": show}, ""
 
 
 def _model_as_json(checkpoint: Checkpoint, origin: Origin) -> dict[str, Any]:
     source = checkpoint.meta["source"]
     return {
         "name": checkpoint.name,
+        "version": checkpoint.version,
         "database": origin.database,
         "table": source["table"],
         "rows": source.get("rows"),
@@ -84,11 +133,11 @@ def _model_as_json(checkpoint: Checkpoint, origin: Origin) -> dict[str, Any]:
 
 
 async def _write(
-    datasette: Datasette, request: Request, checkpoint: Checkpoint, origin: Origin
+    datasette: Datasette, request: Request, checkpoint: Checkpoint, origin: Origin, form: Mapping[str, Any]
 ) -> Response | AsgiStream:
     state = state_of(datasette)
     try:
-        settings = playground.read_settings(await posted(request), state.limits.max_tokens)
+        settings = play_settings.read_settings(form, state.limits.max_tokens)
     except NanogptError as ex:
         return json_error(str(ex))
     if state.writing >= state.limits.max_generations:

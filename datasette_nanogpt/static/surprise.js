@@ -1,0 +1,86 @@
+// A text with each token coloured by how much it surprised the model, and what else was likely there.
+// All text goes through textContent.
+const BITS = [2, 4, 6, 9, 12];  // from which on a token has the next colour; four are usual
+const SHOWN = 60;  // characters of a token, in words
+
+const tooltip = document.getElementById("likely");
+
+function level(bits) {
+  return BITS.filter((from) => bits >= from).length;
+}
+
+// What a token is called: blanks and line breaks can be seen.
+function named(text) {
+  if (text === "<|endoftext|>") return "the end of the text";
+  return `“${text.slice(0, SHOWN).replaceAll("\n", "⏎").replaceAll("\t", "⇥")}”`;
+}
+
+function percent(probability) {
+  return probability >= 0.01 ? `${Math.round(probability * 100)}%` : "under 1%";
+}
+
+function describe(text, bits, likely) {
+  const others = likely.filter(([other]) => other !== text).map(([other, p]) => `${named(other)} ${percent(p)}`);
+  return `${named(text)}: ${bits.toFixed(1)} bits, expected with ${percent(2 ** -bits)}. Likely here: ${others.join(", ")}.`;
+}
+
+// The spans of a text, {text, tokens}; each token is [end, bits, likely], its end counted in characters.
+export function colouredSpans({ text, tokens }) {
+  const characters = Array.from(text), spans = [];
+  let start = 0, carried = 0;  // bits of tokens that are only a part of a character
+  for (const [end, bits, likely] of tokens) {
+    carried += bits;
+    if (end <= start || start >= characters.length) continue;
+    const span = document.createElement("span");
+    span.textContent = characters.slice(start, end).join("");
+    span.className = `token s${level(carried)}`;
+    span.tabIndex = spans.length ? -1 : 0;
+    span.dataset.likely = describe(span.textContent, carried, likely);
+    spans.push(span);
+    [start, carried] = [end, 0];
+  }
+  return [...spans, characters.slice(start).join("")];
+}
+
+function show(token) {
+  tooltip.textContent = token.dataset.likely;
+  tooltip.hidden = false;
+  token.setAttribute("aria-describedby", tooltip.id);
+  const place = token.getBoundingClientRect(), width = tooltip.offsetWidth;
+  const left = Math.max(8, Math.min(place.left, document.documentElement.clientWidth - width - 8));
+  tooltip.style.left = `${left + scrollX}px`;
+  tooltip.style.top = `${place.bottom + scrollY + 4}px`;
+}
+
+function hide() {
+  tooltip.hidden = true;
+  document.querySelector(".token[aria-describedby]")?.removeAttribute("aria-describedby");
+}
+
+// The arrow keys go from token to token: only one of a text is a stop of the Tab key.
+function move(event) {
+  const token = event.target.closest(".token");
+  if (event.key === "Escape") hide();
+  if (!token) return;
+  const tokens = [...token.parentElement.querySelectorAll(".token")];
+  const at = tokens.indexOf(token);
+  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tokens.length - 1 }[event.key];
+  if (!tokens[to]) return;
+  event.preventDefault();
+  token.tabIndex = -1;
+  tokens[to].tabIndex = 0;
+  tokens[to].focus();
+}
+
+// Shows what was likely, for all coloured texts in an element.
+export function explainIn(element) {
+  for (const name of ["mouseover", "focusin"]) {
+    element.addEventListener(name, ({ target }) => {
+      const token = target.closest(".token");
+      hide();
+      if (token) show(token);
+    });
+  }
+  for (const name of ["mouseleave", "focusout"]) element.addEventListener(name, hide);
+  element.addEventListener("keydown", move);
+}

@@ -1,0 +1,178 @@
+// The texts on a model's page: how they are shown, what can be done with each, and where they stay.
+// All text goes through textContent.
+import { colouredSpans } from "./surprise.js";
+
+const MOST = 40;  // texts that stay
+const LONGEST_LINK = 2000;  // characters of an address that every browser and server takes
+const box = document.getElementById("texts");
+const shelf = `nanogpt texts ${location.pathname}`;
+const pairs = [];  // of texts that are written together, the newest first: usually one each
+let view = "copied";
+
+function element(name, text, properties = {}) {
+  return Object.assign(document.createElement(name), { textContent: text, ...properties });
+}
+
+function button(label, name, onclick) {
+  const made = element("button", label, { type: "button", className: "core", ariaLabel: name });
+  made.addEventListener("click", onclick);
+  return made;
+}
+
+function passageLink(text, { words, url }) {
+  const link = element("a", text, { className: "copied", title: `${words} words of a row` });
+  if (url) link.href = url;
+  return link;
+}
+
+// The text with its copied passages as links to their rows.
+function underlined({ text, copied }) {
+  const characters = Array.from(text);  // the server counts characters, not UTF-16 units
+  const parts = [];
+  let end = 0;
+  for (const passage of copied?.passages ?? []) {
+    parts.push(characters.slice(end, passage.start).join(""));
+    parts.push(passageLink(characters.slice(passage.start, passage.end).join(""), passage));
+    end = passage.end;
+  }
+  return [...parts, characters.slice(end).join("")];
+}
+
+// One text. `data` is all that is to be known of it, as JSON:
+//   values: title, prompt and settings; seed; model, path, version: with which it was written; of: a row's address
+//   text, tokens, outcome, copied: what came of it; kept: whether it was kept
+export class Text {
+  constructor(data, actions) {
+    this.data = { text: "", tokens: [], outcome: "", copied: null, kept: false, ...data };
+    this.body = element("span", "");
+    this.facts = element("p", "", { className: "hint" });
+    this.article = element("article", "");
+    this.article.append(...this.head(), this.paragraph(), this.facts, this.buttons(actions));
+    this.show();
+  }
+
+  get title() {
+    return this.data.values.title ? `${this.data.values.title.trim()}\n\n` : "";
+  }
+
+  get whole() {
+    return this.data.values.prompt + this.data.text;
+  }
+
+  head() {
+    const { label, of } = this.data, heading = element("h2", "");
+    heading.append(of ? element("a", label, { href: of }) : label);
+    return [heading];
+  }
+
+  paragraph() {
+    const paragraph = element("p", "", { className: "text" });
+    paragraph.append(element("strong", this.title + this.data.values.prompt), this.body);
+    return paragraph;
+  }
+
+  buttons({ again, goOn, copy, keep }) {
+    const { label, of } = this.data, made = element("p", "", { className: "buttons" });
+    if (of) {
+      made.append(button("Continue", `Continue ${label}`, () => goOn(this)));
+      return made;
+    }
+    const kept = button("Keep", `Keep ${label}`, async ({ target }) => {
+      if (await keep(this)) this.markKept(target);
+    });
+    if (this.data.kept) this.markKept(kept);
+    made.append(
+      button("Again", `Write again as ${label}`, () => again(this)),
+      button("Continue", `Continue ${label}`, () => goOn(this)),
+      button("Copy", `Copy ${label}`, () => copy(this)),
+      ...this.link(), kept,
+    );
+    return made;
+  }
+
+  // A link that writes the same again; none where the prompt is too long for one: then the text can be kept.
+  link() {
+    const { values, seed, path, label } = this.data;
+    const address = `${path}?${new URLSearchParams({ ...values, seed, samples: 1 })}`;
+    if (address.length > LONGEST_LINK) return [];
+    return [element("a", "Link", { href: address, ariaLabel: `Link to ${label}` })];
+  }
+
+  markKept(kept) {
+    this.data.kept = true;
+    Object.assign(kept, { textContent: "Kept", disabled: true });
+    store();
+  }
+
+  append(text, tokens) {
+    this.data.text += text;
+    this.data.tokens.push(...tokens);
+    this.show();
+  }
+
+  set(changes) {
+    Object.assign(this.data, changes);
+    this.show();
+  }
+
+  show() {
+    const { copied, outcome, seed, model, values, of, tokens } = this.data;
+    const surprise = view === "surprise" && tokens.length;
+    this.body.replaceChildren(...(surprise ? colouredSpans(this.data) : underlined(this.data)));
+    const facts = of ? [] : [`${model}, temperature ${values.temperature}, seed ${seed}.`];
+    if (outcome) facts.push(outcome);
+    if (copied) facts.push(describeCopied(copied));
+    this.facts.textContent = facts.join(" ");
+  }
+}
+
+function describeCopied({ fraction, longest, rows, all_rows: allRows }) {
+  const some = allRows === false ? ` It was compared with the first ${rows.toLocaleString("en")} rows only.` : "";
+  if (!longest) return `Nothing in it is copied.${some}`;
+  return `${Math.round(fraction * 100)}% of its words are copied, the longest passage has ${longest} words.${some}`;
+}
+
+// ---- All of them
+
+// Puts texts that belong side by side on top.
+export function addTexts(texts) {
+  const row = element("div", "", { className: texts.length > 1 ? "pair" : "single" });
+  row.append(...texts.map((text) => text.article));
+  box.prepend(row);
+  pairs.unshift({ texts, row });
+  for (const { row: old } of pairs.splice(MOST)) old.remove();
+  document.getElementById("view").hidden = false;
+}
+
+export function clearTexts() {
+  pairs.length = 0;
+  box.replaceChildren();
+  document.getElementById("view").hidden = true;
+  store();
+}
+
+export function showAs(name) {
+  view = name;
+  for (const { texts } of pairs) texts.forEach((text) => text.show());
+}
+
+// They stay in this tab: whoever follows a passage to its row and comes back finds them.
+export function store() {
+  try {
+    sessionStorage.setItem(shelf, JSON.stringify({ view, pairs: pairs.map(({ texts }) => texts.map(({ data }) => data)) }));
+  } catch {  // there is no room, or the browser does not allow it
+    sessionStorage.removeItem?.(shelf);
+  }
+}
+
+// Shows the texts that stayed, and returns how: "copied" or "surprise".
+export function restore(actions) {
+  try {
+    const stored = JSON.parse(sessionStorage.getItem(shelf));
+    view = stored?.view ?? view;
+    for (const texts of stored?.pairs.reverse() ?? []) addTexts(texts.map((data) => new Text(data, actions)));
+  } catch {  // they are of an earlier version of this script
+    clearTexts();
+  }
+  return view;
+}

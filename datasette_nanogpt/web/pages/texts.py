@@ -1,0 +1,79 @@
+"""What is done with texts of a model, beside writing them: /-/nanogpt/models/<name>/copied, /surprise, /keep
+and /texts/<id>/remove. All are POST, for whoever may write with the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasette import Request, Response
+from datasette.app import Datasette
+
+from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.errors import NanogptError
+
+from ...registry.kept_texts import keep_text, remove_text
+from .. import play_settings, playground
+from ..menus import model_url
+from ..permissions import Origin
+from ..responses import json_error, page, posted, sent_json
+from ..shown_models import require_model
+from ..state import state_of
+from ..threads import in_thread, read_database
+from .model import BUSY
+
+
+@page
+async def text_change(datasette: Datasette, request: Request) -> Response:
+    """The body is that of a form or a JSON object, with a `text`. The answer is JSON, or for a form that a
+    browser sent, a redirect to the page of the model."""
+    if request.method != "POST":
+        return Response.text("POST only", status=405, headers={"allow": "POST"})
+    checkpoint, origin = await require_model(datasette, request, write=True)
+    form = await posted(request)
+    change, home = request.url_vars["change"], state_of(datasette).home
+    try:
+        if change == "copied":
+            answer = await _copied(datasette, checkpoint, origin, str(form.get("text") or ""))
+        elif change == "surprise":
+            state = state_of(datasette)
+            if state.writing >= state.limits.max_generations:
+                return json_error(BUSY, 429, {"retry-after": "5"})
+            state.writing += 1
+            try:
+                work = in_thread(playground.surprise, checkpoint.path, str(form.get("text") or ""))
+                answer = await state.unless_stopping(work)
+            finally:
+                state.writing -= 1
+        elif change == "keep":
+            text = _text_to_keep(datasette, checkpoint, form)
+            answer = {"text": await in_thread(keep_text, home, text, request.actor)}
+        else:
+            await in_thread(remove_text, home, checkpoint.name, int(request.url_vars["text"]))
+            answer = {}
+    except NanogptError as ex:
+        return json_error(str(ex))
+    if not sent_json(request) and change.endswith("remove"):
+        return Response.redirect(model_url(datasette, checkpoint.name) + "#kept")
+    return Response.json({"ok": True, **answer})
+
+
+async def _copied(datasette: Datasette, checkpoint: Checkpoint, origin: Origin, text: str) -> dict[str, Any]:
+    result = await state_of(datasette).unless_stopping(
+        read_database(playground.find_copied, checkpoint, [text])
+    )
+    found = playground.memorized_as_json(result.texts[0], datasette, origin.database)
+    return {**found, "rows": result.rows, "all_rows": result.complete}
+
+
+def _text_to_keep(datasette: Datasette, checkpoint: Checkpoint, form: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a text, from what was posted. Raises NanogptError for settings that cannot be."""
+    settings = play_settings.read_settings(form, state_of(datasette).limits.max_tokens)
+    if not form.get("text"):
+        raise NanogptError("There is no text to keep")
+    return {
+        "model": checkpoint.name,
+        "version": str(form.get("version") or checkpoint.version),
+        "text": str(form["text"]),
+        **{name: settings.pop(name) for name in ("title", "prompt", "seed")},
+        "settings": settings,
+    }

@@ -1,0 +1,137 @@
+"""The settings of the playground: what can be set, what a form or a link says, and the same elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.guidance import GUIDANCE, MAX_GUIDANCE
+from llm_nanogpt.sampler import Sampler
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number that can be set on the page."""
+
+    label: str
+    kind: type[int] | type[float]
+    default: float | None  # the value where the field is empty
+    minimum: float
+    maximum: float
+    step: float | None = None  # of the arrows beside its box; None: any number
+
+    def read(self, field: str, text: str, maximum: float) -> float:
+        """The number that a field holds, at most `maximum`. Raises InvalidOptions where it holds none."""
+        try:
+            value = self.kind(text)
+        except ValueError:
+            noun = "whole number" if self.kind is int else "number"
+            raise self._problem(field, "number", f"must be a {noun}, not {text!r}") from None
+        if not self.minimum <= value <= maximum:
+            message = f"must be from {self.minimum:,} to {maximum:,}, not {value:,}"
+            raise self._problem(field, "range", message)
+        return value
+
+    def _problem(self, field: str, code: str, message: str) -> InvalidOptions:
+        return InvalidOptions([Problem(field, code, f"{self.label} {message}")])
+
+
+SETTINGS = {
+    "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
+    "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1),
+    "samples": Setting("Texts", int, 1, 1, 5, 1),
+    "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1),  # JavaScript's greatest whole number
+    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1),
+    "top_p": Setting("Top p", float, Sampler.top_p, 0.001, 1),
+    "min_p": Setting("Min p", float, Sampler.min_p, 0, 1),
+    "repetition_penalty": Setting("Repetition penalty", float, Sampler.repetition_penalty, 0.1, 10),
+    "dry_multiplier": Setting("DRY multiplier", float, Sampler.dry_multiplier, 0, 100),
+    "guidance": Setting("Guidance by the title", float, GUIDANCE, 0, MAX_GUIDANCE),
+    "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1, 1),
+}
+TEXTS = ("title", "prompt")
+SAMPLER_SETTINGS = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "dry_multiplier",
+    "real_words",
+)
+OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
+MOST_STOPS = 20  # texts
+
+
+def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
+    """The settings that a form asks for, with a `title`, a `prompt` and a list `stop`. Raises InvalidOptions
+    with everything that is wrong."""
+    settings, problems = read_link(form, max_tokens)
+    if problems:
+        raise InvalidOptions(problems)
+    return settings
+
+
+def read_link(form: Mapping[str, Any], max_tokens: int) -> tuple[dict[str, Any], list[Problem]]:
+    """`read_settings`, where what is wrong has its default, and what is wrong with it."""
+    problems: list[Problem] = []
+    settings: dict[str, Any] = {name: str(form.get(name) or "") for name in TEXTS}
+    settings["stop"] = _lines(str(form.get("stop") or ""))
+    for field, setting in SETTINGS.items():
+        text = form.get(field)
+        limited = field == "max_tokens"
+        maximum = max_tokens if limited else setting.maximum
+        settings[field] = min(setting.default or 0, max_tokens) if limited else setting.default
+        try:
+            if text not in (None, ""):
+                settings[field] = setting.read(field, str(text), maximum)
+        except InvalidOptions as ex:
+            problems += ex.problems
+    return settings, problems
+
+
+def _lines(text: str) -> list[str]:
+    r"""The stop texts of a field, one a line; \n in one stands for a line break."""
+    lines = text.replace("\r", "").split("\n")
+    return [line.replace("\\n", "\n") for line in lines if line][:MOST_STOPS]
+
+
+def as_lines(stop: list[str]) -> str:
+    """The stop texts as the field has them."""
+    return "\n".join(text.replace("\n", "\\n") for text in stop)
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of llm for these settings, without those that change nothing."""
+    given = {"title": settings["title"]} if settings.get("title") else {}
+    if settings.get("title") and settings.get("guidance", GUIDANCE) != GUIDANCE:
+        given["guidance"] = settings["guidance"]
+    for option in OPTIONS:
+        default = SETTINGS[option].default if option == "repetition_penalty" else None
+        if settings.get(option) not in (None, default):
+            given[option] = settings[option]
+    if stop := settings.get("stop"):
+        given["stop"] = stop[0] if len(stop) == 1 and not stop[0].startswith("[") else json.dumps(stop)
+    return given
+
+
+def llm_line(name: str, settings: Mapping[str, Any]) -> str:
+    """What to type in a terminal for the same text."""
+    options = [word for key, value in _given(settings).items() for word in ("-o", key, str(value))]
+    prompt = settings["prompt"]
+    if prompt.startswith("-"):  # else it would be taken for an option
+        return shlex.join(["llm", "prompt", "-m", name, *options, "--", prompt])
+    return shlex.join(["llm", "-m", name, prompt, *options])
+
+
+def python_lines(name: str, settings: Mapping[str, Any]) -> str:
+    """The same in Python."""
+    arguments = "".join(f", {key}={value!r}" for key, value in _given(settings).items())
+    return (
+        f"import llm\n\nmodel = llm.get_model({json.dumps(name)})\n"
+        f"print(model.prompt({settings['prompt']!r}{arguments}).text())"
+    )
