@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
 import time
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -74,6 +76,7 @@ class PlainDisplay(JsonDisplay):
     def __init__(self) -> None:
         self.last: Step | None = None
         self.last_line = time.monotonic()
+        self.told: set[str] = set()  # remarks on the rows, without their number
 
     def event(self, event: Event) -> None:
         match event:
@@ -82,10 +85,11 @@ class PlainDisplay(JsonDisplay):
                     self.last_line = time.monotonic()
                     click.echo(str(event))
             case Preview():
+                self.told = {_without_number(remark) for t in event.tables for remark in t.remarks}
                 for line in preview_lines(event):
                     click.echo(line)
             case Prepared():
-                for line in plan_lines(event):
+                for line in plan_lines(event, self.told):
                     click.echo(line)
             case Speed():
                 click.echo(f"Speed: {event.why}")
@@ -217,12 +221,12 @@ def _text_from(table: TablePreview) -> str:
     return f"the text from {', then '.join(columns)}" if columns else "the text from a plugin"
 
 
-def plan_lines(p: Prepared) -> list[str]:
-    """What a run is about to do: the text, the model, the time."""
+def plan_lines(p: Prepared, told: AbstractSet[str] = frozenset()) -> list[str]:
+    """What a run is about to do: the text, the model, the time. `told` are remarks that were shown before."""
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
     m, limits = p.config, _limits(p)
     lines = [
-        *_text_lines(p),
+        *_text_lines(p, told),
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, context {m.block_size}; "
         f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}. "
         "Press Ctrl+C to stop early and keep it.",
@@ -246,7 +250,12 @@ def _replaced_lines(p: Prepared) -> list[str]:
     return lines
 
 
-def _text_lines(p: Prepared) -> list[str]:
+def _without_number(remark: str) -> str:
+    """A remark on rows as it is of any number of them: the preview counts some rows, the run all."""
+    return re.sub(r" of the [\d,]+ rows looked at| rows|[\d,]+", "", remark)
+
+
+def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
     """The rows, their text and its split."""
     s, c = p.source, p.corpus
     columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
@@ -272,7 +281,8 @@ def _text_lines(p: Prepared) -> list[str]:
         f"({p.tokenizer} tokenizer, vocabulary of {p.config.vocab_size:,}), {held_out}",
     ]
     for table in s["tables"]:
-        lines += [f"       {remark}" for remark in table.get("remarks", ()) if "no text" not in remark]
+        remarks = [remark for remark in table.get("remarks", ()) if _without_number(remark) not in told]
+        lines += [f"       {remark}" for remark in remarks if "no text" not in remark]
     if c["bytes"] < LITTLE_TEXT:
         lines.append("       That is little to learn from: expect words and echoes of the rows.")
     return lines

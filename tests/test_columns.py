@@ -515,6 +515,49 @@ def test_text_in_other_encodings(make, encoding, text, read):
     assert list(open_source(path, "posts").documents())[0] == f"{title(0)}\n\n{text}0"
 
 
+FRENCH = "Le café était déjà fermé, et la Seine gelée: "
+RUSSIAN = "Москва слезам не верит, сказала она "
+
+
+def as_text(path):
+    """SQLite's TEXT, with whatever bytes are in it."""
+    with sqlite3.connect(path) as db:
+        db.execute("update posts set body = cast(body as text)")
+
+
+def test_a_column_has_one_encoding(make):
+    """A short text in another encoding makes sense in Windows-1252 by chance; its column does not."""
+    bodies = rows(lambda i: (("Да " if i % 5 else RUSSIAN) + str(i)).encode("cp1251") if i % 2 else prose(i))
+    path = make({"title": rows(title), "body": bodies})
+    as_text(path)
+    found = open_source(path, "posts")
+    assert not any("Äà" in text for text in found.documents())
+    assert found.skipped == {"body is not UTF-8": N // 2} and not found.decoded
+    path = make({"title": rows(title), "body": rows(lambda i: f"{FRENCH}{i}".encode("cp1252"))})
+    as_text(path)
+    found = open_source(path, "posts")
+    assert found.kinds["body"].encoding == "Windows-1252" and len(list(found.documents())) == N
+
+
+@pytest.mark.parametrize(("text", "encoding", "read"), [(FRENCH, "cp1252", True), (RUSSIAN, "cp1251", False)])
+def test_a_column_has_one_encoding_where_the_sample_had_none(make, text, encoding, read):
+    """Rows 3 and 4 are not in the sample, and one of them alone would be read wrongly."""
+    bodies = rows(prose, 50_000)
+    bodies[25], bodies[26] = (
+        "Да".encode("cp1251") if not read else "é".encode("cp1252"),
+        text.encode(encoding),
+    )
+    path = make({"body": bodies})
+    as_text(path)
+    found = open_source(path, "posts")
+    assert not found.kinds["body"].encoding
+    documents = list(found.documents())
+    assert len(documents) == 50_000 - 2 * (not read)
+    assert (found.decoded, found.skipped) == (
+        ({"Windows-1252": 2}, {}) if read else ({}, {"body is not UTF-8": 2})
+    )
+
+
 # ---- For any table
 
 VALUES = {

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from test_columns import N, prose, rows, title
 
+from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import Selection
@@ -118,3 +120,17 @@ def test_what_is_skipped_is_told_with_its_cure(make):
     facts = open_corpus(path, ["posts"])
     list(facts.documents())
     assert facts.describe()["tables"][0]["skipped"] == {"body is not UTF-8": N // 2}
+
+
+def test_what_was_told_before_training_is_not_told_again(make):
+    """The preview counts rows of the sample, the run all of them: that is the same remark."""
+    bodies = rows(lambda i: prose(i) if i % 9 else "Москва слезам".encode("cp1251"), 300)
+    path = make(title=rows(title, 300), body=bodies)
+    arguments = [path, "posts", "--dry-run", "--device", "cpu", "--max-iters", "1", "--no-cache"]
+    done = CliRunner().invoke(train_command, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.output.count("are skipped: body is not UTF-8. If you know") == 1
+    path = make(body=rows(lambda i: f"Déjà vu {i}, et encore".encode("cp1252"), 300))
+    done = CliRunner().invoke(train_command, [path, *arguments[1:]], catch_exceptions=False)
+    assert done.output.count("of the 200 rows looked at are in Windows-1252, and decoded") == 1
+    assert done.output.count("Windows-1252") == 1

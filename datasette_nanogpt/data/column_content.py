@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .decode import decode_bytes
+from .decode import decode_bytes, encoding_of
 from .sample import Value
 from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of, read_text
@@ -40,7 +40,7 @@ class Column:
     @cached_property
     def text_by_row(self) -> list[str]:
         """The text of each row, "" where there is none."""
-        texts = [_text(value) or "" for value in self.values]
+        texts = [self._text(value) or "" for value in self.values]
         return [text if text.strip("\0 \t\r\n") else "" for text in texts]
 
     @cached_property
@@ -54,7 +54,15 @@ class Column:
 
     @cached_property
     def kind(self) -> TextKind:
-        return kind_of(self.texts, self.text_format)
+        return replace(kind_of(self.texts, self.text_format), encoding=self._encoding)
+
+    @cached_property
+    def _encoding(self) -> str:
+        return encoding_of(self.values)
+
+    def _text(self, value: Value) -> str | None:
+        text = decode_bytes(value, self._encoding).text if isinstance(value, bytes) else value
+        return text if isinstance(text, str) else None
 
     @cached_property
     def what(self) -> str:
@@ -66,8 +74,9 @@ class Column:
         """How many values are something else than words, the most common first."""
         others = Counter("numbers" for value in self.values if isinstance(value, int | float))
         raw = [value for value in self.values if isinstance(value, bytes) and value]
-        others.update(what for text, what in map(decode_bytes, raw) if text is None)
-        if self.kind.format != "blocks":
+        decoded = (decode_bytes(value, self._encoding) for value in raw)
+        others.update(what for text, what in decoded if text is None)
+        if not self.kind.is_wrapped:
             others.update(shape for text in self.texts if (shape := shape_of(text)))
         return Counter(dict(others.most_common()))
 
@@ -76,9 +85,9 @@ class Column:
         """Letters of words a row, of each text once; 0 where most values are no words."""
         if self.what:
             return 0.0
-        blocks = self.kind.format == "blocks"
-        texts = [read_text(text, self.kind).text if blocks else text for text in set(self.texts)]
-        count = sum(letters(text) for text in texts if blocks or not shape_of(text))
+        wrapped = self.kind.is_wrapped
+        texts = [read_text(text, self.kind).text if wrapped else text for text in set(self.texts)]
+        count = sum(letters(text) for text in texts if wrapped or not shape_of(text))
         return count / max(len(self.values), 1)
 
     @cached_property
@@ -108,17 +117,12 @@ class Column:
     @cached_property
     def is_bytes(self) -> bool:
         """Whether most values are bytes that are no text."""
-        unread = sum(isinstance(value, bytes) and _text(value) is None for value in self.values)
+        unread = sum(isinstance(value, bytes) and self._text(value) is None for value in self.values)
         return unread > MOST * self.filled_rows
 
 
 def columns_of(sample: Mapping[str, Sequence[Value]], text_format: str | None = None) -> list[Column]:
     return [Column(name, values, text_format) for name, values in sample.items()]
-
-
-def _text(value: Value) -> str | None:
-    text = decode_bytes(value).text if isinstance(value, bytes) else value
-    return text if isinstance(text, str) else None
 
 
 def says_the_same(column: Column, other: Column) -> bool:

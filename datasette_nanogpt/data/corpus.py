@@ -47,7 +47,7 @@ class Corpus:
     @property
     def has_titles(self) -> bool:
         """Whether documents begin with a title and a blank line, at least those of one table."""
-        return any(source.title for source in self.sources)
+        return any(source.has_titles for source in self.sources)
 
     @property
     def row_count(self) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from .sqlite import quote
 
 WINDOWS_1252 = "Windows-1252"
 MAX_HIGH_BYTES = 0.3  # of text in a language that Windows-1252 is for: accents are on few of its letters
+ENCODED_VALUES = 200  # that are not UTF-8 say in which encoding a column is
 MAX_CONTROLS = 0.02  # of the characters of a text
 
 # How the bytes begin -> what they are. Compressed data has a line to unpack it in UNPACKING.
@@ -58,8 +61,11 @@ class Decoded(NamedTuple):
     what: str = ""
 
 
-def decode_bytes(raw: bytes) -> Decoded:
-    """Bytes as text where they are text, whether SQLite calls them TEXT or BLOB. Never fails."""
+def decode_bytes(raw: bytes, encoding: str = "") -> Decoded:
+    """Bytes as text where they are text, whether SQLite calls them TEXT or BLOB. Never fails.
+
+    `encoding` is what `encoding_of` says of the column; with "" each value decides for itself.
+    """
     if kind := _binary_kind(raw):
         return Decoded(None, kind)
     try:
@@ -69,9 +75,23 @@ def decode_bytes(raw: bytes) -> Decoded:
             return _without_controls(raw[: error.start].decode("utf-8-sig"), raw)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Decoded(raw[: len(raw) // 2 * 2].decode("utf-16", "replace"), "UTF-16")
-    if text := _windows_1252(raw):
+    many = MAX_HIGH_BYTES if not encoding else 1  # "où", alone, has more than others
+    if encoding != NOT_UTF8 and (text := _windows_1252(raw, many)):
         return Decoded(text, WINDOWS_1252)
     return Decoded(None, NOT_UTF8 if not _CONTROL.search(raw.decode("latin-1")) else "binary")
+
+
+def encoding_of(values: Iterable[object]) -> str:
+    """How the values of a column that are not UTF-8 are read, by the first ENCODED_VALUES of them: "" where
+    all are UTF-8, Windows-1252 where that makes sense of all others, else NOT_UTF8, and they are skipped.
+
+    A few words in another encoding make sense in Windows-1252 by chance; the rest of the column shows it.
+    """
+    raw = (value for value in values if isinstance(value, bytes))
+    others = list(islice((v for v in raw if decode_bytes(v, NOT_UTF8).what == NOT_UTF8), ENCODED_VALUES))
+    if not others:
+        return ""
+    return WINDOWS_1252 if _windows_1252(b"\n".join(others), MAX_HIGH_BYTES) else NOT_UTF8
 
 
 def _is_cut(raw: bytes, start: int) -> bool:
@@ -102,9 +122,10 @@ def _binary_kind(raw: bytes) -> str:
     return "zlib-compressed" if is_zlib and _HIGH.search(raw[2:12]) else ""
 
 
-def _windows_1252(raw: bytes) -> str | None:
-    """The text of bytes that make sense in Windows-1252, else None."""
-    if _MULTI_BYTE.search(raw) or len(_HIGH.findall(raw)) > MAX_HIGH_BYTES * len(raw):
+def _windows_1252(raw: bytes, max_high: float) -> str | None:
+    """The text of bytes that make sense in Windows-1252, else None. At most the fraction `max_high` of them
+    are not ASCII."""
+    if _MULTI_BYTE.search(raw) or len(_HIGH.findall(raw)) > max_high * len(raw):
         return None
     try:
         text = raw.decode("cp1252")

@@ -33,7 +33,7 @@ def is_quoted_printable(text: str) -> bool:
 def decode_quoted_printable(text: str) -> str:
     """The text that was encoded. Bytes that are not UTF-8 are read as Windows-1252."""
     text = _SOFT_END.sub("", text)
-    return _BYTES.sub(lambda run: _decode(bytes.fromhex(run[0].replace("=", "")), "utf-8"), text)
+    return _BYTES.sub(lambda run: decode_charset(bytes.fromhex(run[0].replace("=", "")), "utf-8"), text)
 
 
 def decode_words(text: str) -> str:
@@ -48,7 +48,7 @@ def _decoded_word(word: re.Match[str]) -> str:
     charset, encoding, data = word.groups()
     if encoding in "Qq":
         data = data.replace("_", " ")
-        return _decode(
+        return decode_charset(
             b"".join(
                 bytes.fromhex(part[1:]) if re.fullmatch("=[0-9A-Fa-f]{2}", part) else part.encode()
                 for part in re.findall("=[0-9A-Fa-f]{2}|[^=]+|=", data)
@@ -56,12 +56,13 @@ def _decoded_word(word: re.Match[str]) -> str:
             charset,
         )
     try:
-        return _decode(b64decode(data + "=" * (-len(data) % 4), validate=True), charset)
+        return decode_charset(b64decode(data + "=" * (-len(data) % 4), validate=True), charset)
     except (Base64Error, ValueError):
         return word[0]
 
 
-def _decode(data: bytes, charset: str) -> str:
+def decode_charset(data: bytes, charset: str) -> str:
+    """Bytes as text, in UTF-8 or Windows-1252 where they are not in that charset."""
     for name in (charset, "utf-8", "cp1252"):
         try:
             return data.decode(name)

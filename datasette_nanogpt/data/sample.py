@@ -11,8 +11,8 @@ from .sqlite import quote
 
 SAMPLE_ROWS = 200
 BLOCKS = 20  # places of the table that the rows are taken from
-SAMPLE_CHARS = 5_000  # of each value, but for JSON, which is whole or nothing:
-JSON_CHARS = 100_000
+SAMPLE_CHARS = 5_000  # of each value, but for JSON, which is whole or nothing, and mail, which begins with
+WHOLE_CHARS = 100_000  # pages of headers
 SAMPLE_SECONDS = 2.0  # after which no further place of a view is looked at: to skip rows is to compute them
 
 Value = str | int | float | bytes | None  # of one column of a row
@@ -47,11 +47,13 @@ def read_sample(db: sqlite3.Connection, relation: Relation) -> dict[str, list[Va
 
 def _beginning(name: str) -> str:
     """SQL for the beginning of a column's value."""
-    json = f"substr(ltrim({name}), 1, 1) in ('{{', '[') and length({name}) <= {JSON_CHARS}"
+    json = f"substr(ltrim({name}), 1, 1) in ('{{', '[') and length({name}) <= {WHOLE_CHARS}"
+    start = f"lower(substr({name}, 1, {SAMPLE_CHARS}))"
+    mail = f"instr({start}, '\nmime-version: ') or instr({start}, '\nmessage-id: ')"
     return (
-        f"case typeof({name}) when 'text' then case when {json} then {name} "
-        f"else substr({name}, 1, {SAMPLE_CHARS}) end "
-        f"when 'blob' then substr({name}, 1, {SAMPLE_CHARS}) else {name} end"
+        f"case when typeof({name}) not in ('text', 'blob') then {name} "
+        f"when typeof({name}) = 'text' and {json} then {name} "
+        f"when {mail} then substr({name}, 1, {WHOLE_CHARS}) else substr({name}, 1, {SAMPLE_CHARS}) end"
     )
 
 

@@ -18,7 +18,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ..hookspecs import document_hook
 from .column_content import columns_of
 from .columns import choose_columns, missing_columns
-from .decode import cure, decode_bytes
+from .decode import NOT_UTF8, WINDOWS_1252, Decoded, cure, decode_bytes, encoding_of
 from .documents import join_document
 from .sample import Relation, Value, read_sample
 from .sqlite import (
@@ -82,7 +82,9 @@ class Source:
     left_out: Mapping[str, str] = field(default_factory=dict)  # why each other column is not read, in words
     skipped: Counter[str] = field(default_factory=Counter)
     decoded: Counter[str] = field(default_factory=Counter)  # rows with text in an encoding other than UTF-8
+    attachments: int = 0  # to mail, in the rows that were read
     sample: Sequence[Mapping[str, Value]] = field(default=(), repr=False)  # the beginnings of some rows
+    _encodings: dict[str, str] = field(default_factory=dict, repr=False)  # of columns, see `_decode`
 
     @property
     def text_columns(self) -> list[str]:
@@ -93,6 +95,11 @@ class Source:
     def html_columns(self) -> frozenset[str]:
         """The columns of `body` that hold HTML."""
         return frozenset(column for column in self.body if self.kinds[column].format == "html")
+
+    @property
+    def has_titles(self) -> bool:
+        """Whether most documents begin with a title."""
+        return bool(self.title) or any(self.kinds[column].format == "mail" for column in self.body)
 
     @property
     def read_as_text(self) -> list[str]:
@@ -111,7 +118,7 @@ class Source:
 
     def read_sample(self) -> tuple[list[str], list[str]]:
         """The documents of the sample, from all over the table, and the remarks on them."""
-        looked = replace(self, skipped=Counter(), decoded=Counter())
+        looked = replace(self, skipped=Counter(), decoded=Counter(), attachments=0)
         hook = document_hook()
         documents = [text for row in self.sample for text in looked._documents(hook, row)]
         whole = len(self.sample) == self.row_count
@@ -121,6 +128,9 @@ class Source:
         """What was decoded and skipped in the rows that were read, and what can be done about it."""
         of = of or " rows"
         remarks = [f"{n:,}{of} are in {encoding}, and decoded." for encoding, n in self.decoded.items()]
+        if any(self.kinds[column].format == "mail" for column in self.body):
+            told = f"{self.attachments:,} attachments{'' if of == ' rows' else of}"
+            remarks.append(f"Headers and quoted replies of mail are left out, and {told}.")
         for reason, n in self.skipped.items():
             remark = f"{n:,}{of} are skipped: {reason}."
             for column in self.text_columns:
@@ -201,6 +211,7 @@ class Source:
         stand between them."""
         self.skipped.clear()
         self.decoded.clear()
+        self.attachments = 0
         hook = document_hook()
         columns = self._columns_to_read(hook)
         with connect(self.database) as db:
@@ -242,7 +253,7 @@ class Source:
         encodings: set[str] = set()
         for column, value in zip(self.text_columns, values, strict=True):
             plain = "" if value is None else str(value)
-            decoded, what = decode_bytes(value) if isinstance(value, bytes) else (plain, "")
+            decoded, what = self._decode(column, value) if isinstance(value, bytes) else (plain, "")
             if decoded is None:
                 # Half a row would teach titles without texts.
                 self.skipped[f"{column} is {what}"] += 1
@@ -259,10 +270,23 @@ class Source:
         for column, value in zip(self.body, texts, strict=True):
             text = read_text(value, self.kinds[column])
             title = title or text.title
+            self.attachments += text.attachments
             first, *rest = documents_of(text.text, self.kinds[column]) or [""]
             bodies.append(first)
             others += rest
         return self._count_empty([join_document(title, bodies), *(join_document(None, [o]) for o in others)])
+
+    def _decode(self, column: str, raw: bytes) -> Decoded:
+        """A value as text. How bytes that are not UTF-8 are read is the same for all of a column: where the
+        sample had none of them, the whole column is looked through once."""
+        decoded = decode_bytes(raw, self.kinds[column].encoding)
+        if self.kinds[column].encoding or decoded.what not in (WINDOWS_1252, NOT_UTF8):
+            return decoded
+        if column not in self._encodings:
+            with connect(self.database) as db:
+                rows = db.execute(f"select {quote(column)} from {self.from_sql}")
+                self._encodings[column] = encoding_of(value for (value,) in rows)
+        return decode_bytes(raw, self._encodings[column])
 
     def _count_empty(self, documents: Sequence[str]) -> list[str]:
         documents = [document for document in documents if document]

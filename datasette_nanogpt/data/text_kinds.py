@@ -14,6 +14,7 @@ from .front_matter import split_front_matter
 from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
 from .json_blocks import read_blocks
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
+from .mail_messages import is_message, read_message
 from .markers import has_markers, split_at_markers
 
 TEXT_FORMATS = ("plain", "html", "markdown")  # what somebody can say of all columns
@@ -38,7 +39,7 @@ _SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
 class TextKind:
     """How the values of a column are read; nanogpt.json keeps it, so that scoring reads them the same way."""
 
-    format: str = "plain"  # or html, markdown, blocks
+    format: str = "plain"  # or html, markdown, blocks, mail
     entities: bool = False  # &amp; without any tag
     quoted_printable: bool = False  # in some values at least
     front_matter: bool = False  # in some values at least
@@ -46,11 +47,17 @@ class TextKind:
     data: str = (
         ""  # "JSON", "hex" or "base64", where that is what most values are: no text, though read as it is
     )
+    encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the text is a small part of a value."""
+        return self.format in ("blocks", "mail")
 
     @property
     def names(self) -> list[str]:
         """What is read as text, in words; nothing of plain text and markdown, which stay as they are."""
-        formats = {"html": "HTML", "blocks": "JSON blocks"}
+        formats = {"html": "HTML", "blocks": "JSON blocks", "mail": "mail"}
         return [
             *([formats[self.format]] if self.format in formats else []),
             *(["HTML entities"] if self.entities else []),
@@ -67,10 +74,11 @@ PLAIN = TextKind()
 
 
 class Text(NamedTuple):
-    """A value as text, with the title that was in its front matter."""
+    """A value as text, with the title that was in its front matter or the subject of the mail."""
 
     title: str | None
     text: str
+    attachments: int = 0  # to a mail
 
 
 def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
@@ -84,6 +92,8 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     markers = has_markers([value[:SAMPLE_CHARS] for value in values])
     if text_format is None and (found := _json_kind(values)):
         return found
+    if text_format is None and _most(values, is_message):
+        return TextKind("mail", markers=markers)
     texts = [value[:SAMPLE_CHARS] for value in values]
     encoded = any(map(is_quoted_printable, texts))
     if encoded:
@@ -104,6 +114,9 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
 def read_text(value: str, kind: TextKind) -> Text:
     """A value of a column of that kind as text; breaks of every sort become line breaks."""
     title = None
+    if kind.format == "mail" and is_message(value):
+        message = read_message(value)
+        return Text(message.subject, message.text, message.attachments)
     if kind.quoted_printable and is_quoted_printable(value):
         value = decode_quoted_printable(value)
     if kind.front_matter:
