@@ -121,7 +121,9 @@ def proxy(datasette, monkeypatch):
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
             found = httpx2.get(
-                datasette + self.path, headers={"Authorization": self.headers["Authorization"] or ""}
+                datasette + self.path,
+                headers={"Authorization": self.headers["Authorization"] or ""},
+                timeout=60,
             )
             body = found.content
             self.send_response(found.status_code)
