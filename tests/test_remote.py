@@ -1,5 +1,6 @@
 """Reading a real Datasette on loopback, through a proxy that fails on purpose."""
 
+import hashlib
 import json
 import socket
 import sqlite3
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 import venv
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 
@@ -16,9 +18,14 @@ import pytest
 from conftest import finish
 from datasette import hookimpl
 from datasette.plugins import pm
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datasette_nanogpt.data import datasette_client
 from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.datasette_client import DatasetteClient, read_address
+from datasette_nanogpt.data.remote_sample import PLACES, _between, sample_query, sample_table
+from datasette_nanogpt.data.sample import SAMPLE_ROWS
 from datasette_nanogpt.data.source import Selection
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import cache_folder, nanogpt_home
@@ -33,6 +40,30 @@ def actor_from_request(request):
     if request.headers.get("authorization") == "Bearer {TOKEN}":
         return {{"id": "reader"}}
 """
+
+
+WIDE = """
+create table numbers (id integer primary key, body text);
+create table hashes (id text primary key, body text);
+create table bare (body text);
+create table pairs (author text, number integer, body text, primary key (author, number));
+create view seen as select body from numbers;
+create table sparse (id integer primary key, body text);
+"""
+
+
+def write_wide(path):
+    """Tables of 5,000 rows with keys of many kinds."""
+    with sqlite3.connect(path) as db:
+        db.executescript(WIDE)
+        keys = [hashlib.sha1(str(i).encode()).hexdigest() for i in range(5000)]
+        db.executemany("insert into numbers values (?, ?)", ((i * 3, i) for i in range(5000)))
+        db.executemany("insert into hashes values (?, ?)", ((k, int(k[:6], 16) * 5000 >> 24) for k in keys))
+        db.executemany("insert into bare values (?)", ((i,) for i in range(5000)))
+        pairs = ((f"author {i // 50:02d}", i % 50, i) for i in range(5000))
+        db.executemany("insert into pairs values (?, ?, ?)", pairs)
+        db.executemany("insert into sparse values (?, ?)", ((i, i) for i in range(5000)))
+        db.execute("insert into sparse values (?, 5000)", [2**60])
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +92,7 @@ def database(tmp_path_factory):
         db.executemany("insert into bare values (?)", [("one",), (None,), (b"\0\xff",), ("two",)])
         db.commit()
         db.close()
+    write_wide(folder / "wide.db")
     return folder / "my blog.db"
 
 
@@ -266,9 +298,60 @@ def test_every_kind(proxy, database, tables, options):
     same_as_here(fetch(proxy.url, tables, **options), database, *tables, **options)
 
 
+@pytest.fixture
+def wide(datasette):
+    return f"{datasette}/wide"
+
+
+@pytest.mark.parametrize("table", ["numbers", "hashes", "bare", "pairs", "seen", "query"])
+def test_a_sample_is_from_all_over_the_table(wide, table):
+    """Eight requests find rows in each eighth of the table, by a key, a number of rows or `_sort_desc`."""
+    client = DatasetteClient(wide, None)
+    if table == "query":
+        rows = sample_query(client, "select body from numbers order by id", None)
+    else:
+        rows = sample_table(client, table, None)
+    assert 100 <= len(rows) <= SAMPLE_ROWS
+    eighths = Counter(int(row["body"]) * 8 // 5000 for row in rows)
+    assert len(eighths) == 8 and max(eighths.values()) <= SAMPLE_ROWS // 2
+
+
+def test_a_sample_keeps_to_the_filters_of_an_address(wide):
+    address = read_address(f"{wide}/numbers?id__gt=7000&_sort_desc=body")
+    client = DatasetteClient(address.database, None, address.filters)
+    numbers = [row["id"] for row in sample_table(client, "numbers", "id < 12000")]
+    assert 7000 < min(numbers) < 8000 and 11_000 < max(numbers) < 12_000 and len(numbers) > 100
+
+
+def test_a_far_key_does_not_leave_a_sample_small(wide):
+    rows = sample_table(DatasetteClient(wide, None), "sparse", None)
+    assert len(rows) == SAMPLE_ROWS and {0, 5000} <= {int(row["body"]) for row in rows}
+
+
+def test_a_server_that_gives_only_its_first_page(proxy):
+    proxy.failures = chain([None], repeat(503))
+    rows = sample_table(DatasetteClient(proxy.url, None), "entry", None)
+    assert len(rows) == SAMPLE_ROWS and len(proxy.requests) == 3
+
+
+@given(st.integers(-(2**62), 2**62) | st.floats(-1e9, 1e9), st.integers(0, 2**40), st.integers(1, 6))
+def test_numbers_between(low, distance, place):
+    assert low <= type(low)(_between(low, low + distance, place / 7)) <= low + distance
+
+
+ASCII = st.text(st.characters(min_codepoint=33, max_codepoint=126))
+
+
+@given(ASCII, ASCII)
+def test_texts_between(a, b):
+    low, high = sorted((a, b))
+    texts = [_between(low, high, place / 7, sorted({*low, *high})) for place in range(1, 7)]
+    assert texts == sorted(texts) and all(low[:1] <= text[:1] <= high[:1] for text in texts if low)
+
+
 def test_a_fetch_that_was_cut_off_goes_on(proxy, database, monkeypatch):
     monkeypatch.setattr(datasette_client, "ATTEMPTS", 2)
-    proxy.failures = chain([None] * 3, repeat("drop"))  # the sample and two pages
+    proxy.failures = chain([None] * (PLACES + 2), repeat("drop"))  # the sample and two pages
     with pytest.raises(NanogptError, match="does not answer .*what was fetched so far is kept"):
         fetch(proxy.url, ["entry"])
     proxy.failures = repeat(None)

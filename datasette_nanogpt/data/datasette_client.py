@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -35,6 +35,7 @@ class Page:
     rows: list[dict[str, Any]]
     next_page: str  # token of the next page, "" after the last
     total: int  # rows in all pages; 0: not known
+    keys: tuple[str, ...] = ()  # the columns of the primary key, or rowid; none for a view or query
 
 
 @dataclass(frozen=True)
@@ -93,30 +94,41 @@ class DatasetteClient:
         self.client = httpx2.Client(headers=headers, follow_redirects=True, timeout=TIMEOUT)
         self.attempts = FIRST_ATTEMPTS
 
-    def sample(self, table: str, where: str | None, rows: int) -> Page:
-        """The first `rows` rows of a table, or as many as the server gives at once, with all columns."""
-        page = self._page(table, [("_size", "max"), ("_nocount", "1")], where)
-        return replace(page, rows=page.rows[:rows])
+    def first_page(self, table: str, where: str | None) -> Page:
+        """As many of the first rows of a table as the server gives at once, with all columns, the number of
+        all rows, and the primary key; in the order of that, whatever the address says."""
+        params = [("_size", "max"), ("_extra", "count"), ("_extra", "primary_keys")]
+        return self._page(table, [*self._unsorted(), *params], where)
+
+    def rows_at(self, table: str, where: str | None, size: int, place: Params) -> list[dict[str, Any]]:
+        """`size` rows of a table from a `place` on, a `_next` or a `_sort_desc`. It is not tried for long."""
+        params = [*self._unsorted(), ("_size", str(size)), ("_nocount", "1"), *place]
+        return self._page(table, params, where, attempts=2).rows
+
+    def _unsorted(self) -> Params:
+        return [each for each in self.filters if not each[0].startswith("_sort")]
 
     def page(
         self, table: str, columns: Sequence[str], where: str | None, next_page: str, *, with_total: bool
     ) -> Page:
         """As many rows of a table as the server gives at once, from `next_page` on; all columns if none are
         named."""
-        params = [("_size", "max")]
+        params = [*self.filters, ("_size", "max")]
         params += [("_col", column) for column in columns]
         params += [("_next", next_page)] if next_page else []
         params += [("_extra", "count")] if with_total else [("_nocount", "1")]
         return self._page(table, params, where)
 
-    def _page(self, table: str, params: Params, where: str | None) -> Page:
+    def _page(self, table: str, params: Params, where: str | None, attempts: int = 0) -> Page:
         from datasette.utils import tilde_encode
 
-        params = [("_shape", "objects"), *self.filters, *params, ("_nofacet", "1"), ("_nosuggest", "1")]
+        params = [("_shape", "objects"), *params, ("_nofacet", "1"), ("_nosuggest", "1")]
         params += [("_where", f"{where}\n")] if where else []  # the line break ends a comment
-        data = self._get(f"{self.url}/{tilde_encode(table)}.json", params, table)
+        data = self._get(f"{self.url}/{tilde_encode(table)}.json", params, table, attempts)
         total = data.get("count") or data.get("filtered_table_rows_count")  # 1.0, 0.6x
-        return Page(data["rows"], data.get("next") or "", total or 0)
+        rows = data["rows"]
+        keys = tuple(data.get("primary_keys") or (["rowid"] if rows and "rowid" in rows[0] else []))
+        return Page(rows, data.get("next") or "", total or 0, keys)
 
     def query(self, sql: str, where: str | None, next_page: str, size: int = QUERY_ROWS) -> Page:
         """Rows of a query, which has pages only if we ask for them: `next_page` is an offset."""
@@ -127,8 +139,16 @@ class DatasetteClient:
         more = bool(rows) and (len(rows) == size or data.get("truncated"))
         return Page(rows, str(start + len(rows)) if more else "", 0)
 
-    def _get(self, url: str, params: Params, table: str | None) -> dict[str, Any]:
-        """The JSON of an answer, asked for again where that may help. Raises NanogptError."""
+    def count(self, sql: str, where: str | None) -> int:
+        """How many rows a query has."""
+        condition = f"where ({where}\n)" if where else ""
+        counted = f"select count(*) as n from (\n{sql.strip().rstrip(';')}\n) {condition}"
+        rows = self._get(f"{self.url}.json", [("sql", counted), ("_shape", "objects")], None, 2)["rows"]
+        return int(rows[0]["n"])
+
+    def _get(self, url: str, params: Params, table: str | None, attempts: int = 0) -> dict[str, Any]:
+        """The JSON of an answer, asked for again where that may help, `attempts` times or as often as is
+        usual. Raises NanogptError."""
         import httpx2
         from tenacity import (
             Retrying,
@@ -146,7 +166,7 @@ class DatasetteClient:
 
         retrying = Retrying(
             retry=retry_if_exception_type((TemporaryError, httpx2.TransportError)),
-            stop=stop_after_attempt(self.attempts),
+            stop=stop_after_attempt(attempts or self.attempts),
             wait=wait,
             reraise=True,
         )

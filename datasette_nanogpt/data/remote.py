@@ -26,7 +26,7 @@ from ..events import Progress
 from ..formatting import utc_now
 from ..hookspecs import document_hook
 from .datasette_client import Address, DatasetteClient
-from .sample import SAMPLE_ROWS
+from .remote_sample import sample_query, sample_table
 from .source import QUERY, Selection, Source, open_source, open_sources
 from .sqlite import quote
 
@@ -158,8 +158,8 @@ def _open_copy(path: Path, text: str | None) -> tuple[str, list[Source]]:
 def _write_sample(db: sqlite3.Connection, client: DatasetteClient, table: str, selection: Selection) -> None:
     """Some rows of a table or query, in a table of that name. Raises InvalidOptions if there are none."""
     where, sql = selection.where, selection.sql
-    page = client.query(sql, where, "", SAMPLE_ROWS) if sql else client.sample(table, where, SAMPLE_ROWS)
-    if not page.rows:
+    rows = sample_query(client, sql, where) if sql else sample_table(client, table, where)
+    if not rows:
         if where:
             field, named, other = "where", f"The condition {where!r}", "condition"
         elif sql:
@@ -168,9 +168,9 @@ def _write_sample(db: sqlite3.Connection, client: DatasetteClient, table: str, s
             field, named, other = "table", f"Table {table!r}", "table"
         message = f"{named} returns no rows from {client.url}: try another {other}."
         raise InvalidOptions([Problem(field, "no_rows", message)])
-    columns = list(page.rows[0])
+    columns = list(rows[0])
     db.execute(f"create table {quote(table)} ({', '.join(map(quote, columns))})")
-    _insert(db, table, columns, page.rows)
+    _insert(db, table, columns, rows)
 
 
 def _insert(
