@@ -28,7 +28,9 @@ from pathlib import Path
 from .atomic import part_of, sync_folder, write_bytes, write_json
 from .errors import NanogptError
 from .exchange import exchange
+from .files import read_file, read_json
 from .locks import Lock, hidden, lock, try_lock
+from .meta import read_meta
 
 LEFT_BEHIND = re.compile(r"\.(.+)\.(?:lock|change|new|old|removed|change\.part)")
 PENDING = ".changes"  # the folder of changes that the registry is to be told of
@@ -52,6 +54,9 @@ class Change:
     def names(self) -> list[str]:
         """The models whose locks it needs, in the order in which everyone takes them."""
         return sorted({self.name, self.new_name} - {""})
+
+
+EMPTY = Change("", "")
 
 
 # ---- Changes
@@ -253,8 +258,10 @@ def _written_down(home: Path) -> Iterator[Change]:
 def _read(folder: Path) -> Change | None:
     """The change of a model that was written down."""
     try:
-        change = Change(**json.loads(hidden(folder, "change").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        change = Change(**read_json(hidden(folder, "change")))
+    except (NanogptError, TypeError):
+        return None
+    if any(type(value) is not type(getattr(EMPTY, key)) for key, value in asdict(change).items()):
         return None
     plain = all(re.fullmatch(r"[\w+][\w.+-]*", name) for name in change.names)  # a name, not a path
     return change if plain and change.kind in KINDS and change.name == folder.name else None
@@ -287,7 +294,7 @@ def _finish(home: Path, change: Change) -> None:
                 os.rename(folder, new)  # which fails where there is another: then nothing is changed
             _replace(replaced(folder), replaced(new))
             for renamed in (new, replaced(new)):
-                with suppress(OSError, ValueError, TypeError):  # a broken model keeps what it says of itself
+                with suppress(NanogptError, OSError):  # a broken model keeps what it says of itself
                     _rename_inside(renamed, change.name)
             _change_aliases(home, Path(change.aliases), change.name, change.new_name)
         case "remove":
@@ -357,14 +364,14 @@ def _delete(folder: Path) -> None:
 
 def _rename_inside(folder: Path, old_name: str) -> None:
     """Write the folder's name into nanogpt.json and the model card."""
-    meta = json.loads((folder / "nanogpt.json").read_text("utf-8"))
+    meta = read_meta(folder / "nanogpt.json")
     options = meta.get("options") or {}
     if "name" in options:
         meta["options"] = options | {"name": folder.name}
     write_json(folder / "nanogpt.json", meta | {"name": folder.name})
     # Only where the card means the model, not the table that it was trained on.
     mention = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(old_name)}(?![\w.-])"
-    card = re.sub(mention, rf"\g<1>{folder.name}", (folder / "README.md").read_text("utf-8"))
+    card = re.sub(mention, rf"\g<1>{folder.name}", read_file(folder / "README.md").decode("utf-8", "replace"))
     write_bytes(folder / "README.md", card.encode())
 
 

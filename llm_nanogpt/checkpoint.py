@@ -14,7 +14,7 @@ cannot disagree, whatever moment a process dies at.
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -23,15 +23,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .atomic import write_bytes, write_json
-from .config import GPTConfig
+from .config import GPTConfig, shortened
 from .errors import NanogptError
-from .home import model_names
+from .files import is_file, open_file, parse_json, read_json
+from .home import model_names, unreadable_names
+from .meta import FORMAT, read_meta
 
 if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-FORMAT = 1  # of nanogpt.json; a folder of a newer format is refused, never guessed at
+HEADER_BYTES = 16_000_000  # of a safetensors file: that of a model of 1,000 layers has 1.3 MB
+_BITS = "F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8"
+ITEM_BYTES = {kind: int(kind.lstrip("BFIU")) // 8 for kind in _BITS.split()} | {"BOOL": 1}
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,13 @@ def verify(path: Path, files: Path) -> Checkpoint:
             f"There is no model {path.name!r} in {path.parent}: `llm nanogpt models` lists them"
         )
     try:
-        meta = _read_meta(files / "nanogpt.json")
-        config = GPTConfig.from_hf(_read_json(files / "config.json"))
+        meta = read_meta(files / "nanogpt.json")
+        config = GPTConfig.from_hf(read_json(files / "config.json"))
         for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-            if not (files / name).is_file():
-                raise NanogptError(f"{name} is missing")
+            if not is_file(files / name):
+                raise NanogptError(
+                    f"{name} is missing" if not os.path.lexists(files / name) else f"{name} is not a file"
+                )
         weights = _check_tensors(files / "model.safetensors", config)
     except NanogptError as ex:
         raise NanogptError(f"Model {path.name!r} is broken: {ex} ({path})") from ex
@@ -122,34 +128,9 @@ def describe(folder: Path) -> str | None:
         return "a folder that does not load" if folder.exists() else None
 
 
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise NanogptError(f"{file.name} is missing") from None
-    except (OSError, ValueError) as ex:
-        raise NanogptError(f"{file.name} cannot be read, {ex}") from ex
-
-
-def _read_meta(file: Path) -> dict[str, Any]:
-    meta = _read_json(file)
-    if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
-        raise NanogptError(f"{file.name} does not say its format")
-    if any(not isinstance(meta.get(key) or {}, dict) for key in ("source", "corpus", "score", "training")):
-        raise NanogptError(f"{file.name} is not as this program writes it")
-    if meta["format"] > FORMAT:
-        raise NanogptError(
-            f"its format {meta['format']} is newer than this version reads: upgrade datasette-nanogpt"
-        )
-    return meta
-
-
 def _check_tensors(file: Path, config: GPTConfig) -> dict[str, str]:
     """Returns the metadata of a safetensors file whose tensors are those of `config`."""
-    try:
-        header = read_safetensors_header(file)
-    except (OSError, ValueError) as ex:
-        raise NanogptError(f"{file.name} cannot be read, {ex}") from ex
+    header = read_safetensors_header(file)
     metadata: dict[str, str] = header.pop("__metadata__", {})
     expected = config.tensors()
     if missing := expected.keys() - header.keys():
@@ -157,29 +138,45 @@ def _check_tensors(file: Path, config: GPTConfig) -> dict[str, str]:
     for name, shape in expected.items():
         tensor = header[name]
         if tensor["dtype"] != "F32" or tuple(tensor["shape"]) != shape:
-            raise NanogptError(f"tensor {name} is {tensor['dtype']} {tensor['shape']}, not F32 {list(shape)}")
+            theirs = shortened(tensor["shape"])
+            raise NanogptError(f"tensor {name} is {tensor['dtype']} {theirs}, not F32 {list(shape)}")
     return metadata
 
 
 def read_safetensors_header(file: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file: 8 bytes of length, little-endian, then the JSON.
 
-    Reading it takes no library and no weights. Raises ValueError for a damaged or truncated file.
+    Reading it takes no library and no weights. What it returns is checked: the tensors, one after the other,
+    are all that follows. Raises NanogptError for a file that is damaged or truncated.
     """
-    with open(file, "rb") as fp:
+    with open_file(file) as fp:
+        size = os.fstat(fp.fileno()).st_size
         length = int.from_bytes(fp.read(8), "little")
-        if not 2 <= length <= 100_000_000:
-            raise ValueError("it does not start as a safetensors file does")
-        header: dict[str, Any] = json.loads(fp.read(length))
+        if not 2 <= length <= min(HEADER_BYTES, max(size - 8, 2)):
+            raise NanogptError(f"{file.name} does not start as a safetensors file does")
+        header = parse_json(fp.read(length), file.name)
+    damaged = NanogptError(f"{file.name} cannot be read, its header is not that of a safetensors file")
+    if not isinstance(header, dict) or not _is_text_map(header.get("__metadata__", {})):
+        raise damaged
+    end = 0
     try:
-        tensors = [value for key, value in header.items() if key != "__metadata__"]
-        ends = [t["data_offsets"][1] for t in tensors if t["dtype"] and t["shape"] is not None]
-        end = 8 + length + max(ends, default=0)
-    except (AttributeError, LookupError, TypeError):
-        raise ValueError("its header is not that of a safetensors file") from None
-    if file.stat().st_size != end:
-        raise ValueError(f"it has {file.stat().st_size:,} bytes of {end:,}")
+        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+        for tensor in sorted(tensors, key=lambda tensor: tensor["data_offsets"]):
+            begin, stop = tensor["data_offsets"]
+            each = ITEM_BYTES[tensor["dtype"]]
+            whole = all(type(n) is int and n >= 0 for n in (begin, stop, *tensor["shape"]))
+            if not whole or begin != end or stop - begin != each * math.prod(tensor["shape"]):
+                raise damaged
+            end = stop
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise damaged from None
+    if size != (end := 8 + length + end):
+        raise NanogptError(f"{file.name} cannot be read, it has {size:,} bytes of {end:,}")
     return header
+
+
+def _is_text_map(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def read_weights(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
@@ -235,3 +232,5 @@ def checkpoints(home: Path) -> Iterator[tuple[str, Checkpoint | NanogptError]]:
             yield name, read_checkpoint(home / name)
         except NanogptError as ex:
             yield name, ex
+    for name in unreadable_names(home):
+        yield name, NanogptError(f"The name {name} cannot be shown as it is: rename the folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 from typing import IO, Any
@@ -224,7 +225,7 @@ def export(name: str, gguf: Path, dtype: str, force: bool) -> None:
     """
     from .export_gguf import export_gguf
 
-    if gguf.exists() and not force:
+    if os.path.lexists(gguf) and not force:
         raise NanogptError(f"The file {gguf} exists already: choose another, or replace it with --force")
     out = export_gguf(read_checkpoint(folder_of(name)), gguf, dtype)
     click.echo(f"Wrote {out} ({megabytes(out.stat().st_size)})", err=True)

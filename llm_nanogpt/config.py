@@ -10,6 +10,32 @@ from typing import Any
 from .errors import InvalidOptions, NanogptError, Problem
 
 ARCHITECTURES = ("qwen3", "gpt2")
+ACTIVATIONS = ("gelu_new", "gelu")
+# The largest that any model here has a use for. No memory is taken for a shape before each of its sizes is
+# known to be within these.
+MAXIMA = {
+    "vocab_size": 2**21,  # there are 1.1M characters in Unicode
+    "block_size": 2**20,
+    "n_layer": 1_000,
+    "n_head": 10_000,
+    "n_embd": 100_000,
+    "n_kv_head": 10_000,
+    "head_dim": 100_000,
+    "n_inner": 1_000_000,
+}
+# Positions times head size: a table of rotations has 4 bytes for each, 512 MB at most.
+MAX_ROTATIONS = 2**27
+CHOSEN = ("n_kv_head", "head_dim", "n_inner")  # where they are 0
+LABELS = {
+    "vocab_size": "The vocabulary",
+    "block_size": "The context",
+    "n_layer": "The number of layers",
+    "n_head": "The number of heads",
+    "n_embd": "The width",
+    "n_kv_head": "The number of key heads",
+    "head_dim": "The size of a head",
+    "n_inner": "The width of the MLP",
+}
 
 
 @dataclass(frozen=True)
@@ -156,21 +182,45 @@ class GPTConfig:
             ) from ex
         except (AttributeError, KeyError, TypeError) as ex:
             raise NanogptError(f"config.json is incomplete: {ex} is missing or wrong") from ex
-        raise NanogptError(f"config.json describes a {arch!r} model: only qwen3 and gpt2 can be read")
+        raise NanogptError(
+            f"config.json describes a {shortened(arch)} model: only qwen3 and gpt2 can be read"
+        )
 
 
 def _size_problems(c: GPTConfig) -> Iterator[Problem]:
     if c.arch not in ARCHITECTURES:
         yield Problem("arch", "choice", f"Architecture {c.arch!r} is not known: use qwen3 or gpt2")
-    for field, label in (
-        ("vocab_size", "The vocabulary"),
-        ("block_size", "The context"),
-        ("n_layer", "The number of layers"),
-        ("n_head", "The number of heads"),
-        ("n_embd", "The width"),
-    ):
-        if (value := getattr(c, field)) < 1:
-            yield Problem(field, "minimum", f"{label} must be at least 1, not {value}")
+    for field, label in LABELS.items():
+        value, least = getattr(c, field), 0 if field in CHOSEN else 1
+        if type(value) is not int:
+            yield Problem(field, "number", f"{label} must be a whole number, not {shortened(value)}")
+        elif value < least:
+            yield Problem(field, "minimum", f"{label} must be at least {least}, not {shortened(value)}")
+        elif value > MAXIMA[field]:
+            message = f"{label} must be at most {MAXIMA[field]:,}, not {shortened(value)}"
+            yield Problem(field, "maximum", message)
+    for field in ("rope_theta", "norm_eps"):
+        value = getattr(c, field)
+        if type(value) not in (int, float) or not 0 < value < 1e30:
+            message = f"{field} must be a number above 0 and below 1e30, not {shortened(value)}"
+            yield Problem(field, "range", message)
+    for field in ("tied", "titles"):
+        if type(getattr(c, field)) is not bool:
+            yield Problem(
+                field, "boolean", f"{field} must be true or false, not {shortened(getattr(c, field))}"
+            )
+    if c.activation not in ACTIVATIONS:
+        message = f"The activation {shortened(c.activation)} is not known: use gelu_new or gelu"
+        yield Problem("activation", "choice", message)
+
+
+def shortened(value: object) -> str:
+    """A value of a file, as an error can show it."""
+    try:
+        text = f"{value:,}" if isinstance(value, int) else repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits
+        return "something else"
+    return text if len(text) <= 30 else f"{text[:29]}…"
 
 
 def _head_problems(c: GPTConfig) -> Iterator[Problem]:
@@ -178,6 +228,8 @@ def _head_problems(c: GPTConfig) -> Iterator[Problem]:
         yield Problem(
             "n_embd", "multiple", f"The width must be a multiple of the {c.n_head} heads, not {c.n_embd}"
         )
+    if c.head_dim < 1:
+        yield Problem("n_head", "maximum", f"A width of {c.n_embd} cannot be shared by {c.n_head} heads")
     if c.n_head % c.n_kv_head:
         yield Problem("n_head", "multiple", f"{c.n_head} heads cannot share {c.n_kv_head} key heads evenly")
     if c.arch == "qwen3" and c.head_dim % 2:
@@ -187,6 +239,10 @@ def _head_problems(c: GPTConfig) -> Iterator[Problem]:
             f"Rotary positions need an even head size (width / heads), not {c.head_dim}: "
             "change the number of heads or the width",
         )
+    if c.arch == "qwen3" and c.block_size * c.head_dim > MAX_ROTATIONS:
+        longest = MAX_ROTATIONS // c.head_dim
+        message = f"The context must be at most {longest:,} with heads of {c.head_dim}, not {c.block_size:,}"
+        yield Problem("block_size", "maximum", message)
 
 
 def _gpt2_tensors(c: GPTConfig) -> dict[str, tuple[int, ...]]:

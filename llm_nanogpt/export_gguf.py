@@ -11,6 +11,7 @@ from .changes import part_file
 from .checkpoint import Checkpoint, read_weights
 from .config import GPTConfig
 from .errors import NanogptError
+from .files import open_file
 from .home import nanogpt_home
 from .tokenizer import EOT, PRE_TOKENIZERS, Tokenizer, spell
 
@@ -81,10 +82,18 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
 
 
 def _check(out: Path, dtype: str) -> None:
-    if out.exists():
-        with open(out, "rb") as fp:
-            if fp.read(4) != b"GGUF":
-                raise NanogptError(f"{out} is not a GGUF file, so it is not replaced: choose another name")
+    try:
+        is_there = out.exists()
+    except OSError as ex:  # a name that is too long
+        raise NanogptError(f"Cannot write {out}: {ex.strerror}") from ex
+    if is_there:
+        try:
+            with open_file(out) as fp:
+                replaceable = fp.read(4) == b"GGUF"
+        except (NanogptError, OSError):
+            replaceable = False
+        if not replaceable:
+            raise NanogptError(f"{out} is not a GGUF file, so it is not replaced: choose another name")
     if dtype not in DTYPES:
         raise NanogptError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
 
@@ -167,8 +176,15 @@ def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, vocab_size: int) ->
 def _merges(tokenizer: Tokenizer, vocab_size: int) -> list[str]:
     """The merges of a BPE. For characters, those that put each of several bytes together, left to right."""
     if not tokenizer.is_char:
-        return [" ".join(pair) for pair in tokenizer.spec["model"]["merges"]]
+        merges = tokenizer.spec["model"].get("merges")
+        if not isinstance(merges, list) or not all(map(_is_merge, merges)):
+            raise NanogptError("tokenizer.json does not have its merges as this program writes them")
+        return [" ".join(pair) for pair in merges]
     texts = map(tokenizer.token_bytes, range(vocab_size))
     pairs = [(text[:n], text[n : n + 1]) for text in texts for n in range(1, len(text))]
     # The first pair never occurs: llama.cpp refuses an empty list.
     return [f"{spell(a)} {spell(b)}" for a, b in dict.fromkeys([(b"\xff", b"\xff"), *pairs])]
+
+
+def _is_merge(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InvalidOptions, Problem
+from .errors import InvalidOptions, NanogptError, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
 from .repetition import Repetition
@@ -27,6 +27,10 @@ from .words import Speller, last_word
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
 # Characters of the prompt's last word: each may cost a short pass, when the word's ids are chosen again.
 LONGEST_LAST_WORD = 40
+DAMAGED = (
+    "The model's weights are damaged, or its training went wrong: what it computes are no numbers. Train it "
+    "again, or bring back the one before with `llm nanogpt restore`"
+)
 
 
 @dataclass(frozen=True)
@@ -180,9 +184,9 @@ class Continuation:
                 # costs one more in such a pass, where a token is about ten times cheaper. The title stays.
                 self._head = self._head or self._find_head(context)
                 context = [*self._head, *context[-max(1, block_size // 2) :]]
-                logits = model.logits(context, cache)
+                logits = self._read(context, cache)
             else:
-                logits = model.logits(context[-1:], cache, len(context) - 1)
+                logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
             penalised = repetition.penalised(self.sampler.penalised(logits, context))
             token = self.sampler.choose(penalised, self._accepts)
@@ -199,9 +203,8 @@ class Continuation:
         So the last word's ids are chosen again. Every way to spell its beginning and run past its end in one
         token is weighed by its probability, and so is every token after the word as it stands.
         """
-        model, tokenizer = self.model, self.tokenizer
-        logits = model.logits(context, cache)
-
+        tokenizer = self.tokenizer
+        logits = self._read(context, cache)
         n_vocab = len(self._allowed(logits))
         ways: list[tuple[list[int], int, int]] = []  # ids of the word's beginning, token, bytes of it given
         logprobs, penalised = [], []  # of each way: its log probability, and after the penalties
@@ -209,12 +212,12 @@ class Continuation:
             rest = word[cut:].encode()
             ids = tokenizer.encode(word[:cut])
             tokens = tokenizer.longer_than(rest) if rest else range(n_vocab)
-            if not tokens or len(context) + len(ids) > model.config.block_size:
+            if not tokens or len(context) + len(ids) > self.model.config.block_size:
                 continue
             before, after = 0.0, logits  # log probability of `ids`, logits after them
             for i, token in enumerate(ids):
                 before += log_softmax(after)[token]
-                after = model.logits([token], cache, len(context) + i)
+                after = self._read([token], cache, len(context) + i)
             after = self._allowed(after)
             if whole:
                 after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
@@ -227,8 +230,15 @@ class Continuation:
         if token != tokenizer.eot:
             self._keep_logprobs(np.concatenate(logprobs), chosen, [token for _, token, _ in ways])
         if ids:
-            model.logits(ids, cache, len(context))
+            self._read(ids, cache, len(context))
         return context + ids, token, given
+
+    def _read(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
+        """(V,) logits of the token after `ids`, which stand at positions `past` and up."""
+        logits = self.model.logits(ids, cache, past)
+        if not np.isfinite(logits.max()):
+            raise NanogptError(DAMAGED)
+        return logits
 
     def _start(self, stable: str, word: str) -> tuple[list[int], str]:
         """The ids to start from, cut to fit into the context, and the last word, whose ids are to be chosen.

@@ -26,11 +26,13 @@ from .config import GPTConfig
 ONE_THREAD = 20_000_000
 EXP_IS_SAFE = 60.0  # a score: its float32 exp(), summed over a context, is far from inf
 ONE = np.float32(1)
+ROTATED = 4096  # positions whose rotations are computed at once, in 16 bytes for each number
 
 
 def build(config: GPTConfig, weights: dict[str, np.ndarray]) -> GPT:
     """A model from the tensors of model.safetensors, float32 under their Hugging Face names."""
-    return (GPT2 if config.arch == "gpt2" else Qwen3)(config, weights)
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged weights show in the logits
+        return (GPT2 if config.arch == "gpt2" else Qwen3)(config, weights)
 
 
 class GPT:
@@ -61,8 +63,8 @@ class GPT:
         """(T - first, V): the logits after each of `ids`, leaving out the first `first`."""
         if past + len(ids) > self.config.block_size:
             raise ValueError(f"{past + len(ids)} tokens do not fit a context of {self.config.block_size}")
-        # exp() of a far negative gate is inf, and 1 / inf the right 0.
-        with self.threads(), np.errstate(over="ignore"):
+        # exp() of a far negative gate is inf, and 1 / inf the right 0. What is no number shows in the logits.
+        with self.threads(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             return self._hidden(np.asarray(ids), cache, past)[first:].dot(self.output)
 
     def _hidden(self, ids: np.ndarray, cache: np.ndarray, past: int) -> np.ndarray:
@@ -121,9 +123,12 @@ class Qwen3(GPT):
             self.layers.append((gain, bounded, *(np.ascontiguousarray(m.T) for m in matrices)))
         self.norm = w["model.norm.weight"] * to_sum
         self.output = self.embed.T if c.tied else np.ascontiguousarray(w["lm_head.weight"].T)
-        angle = np.outer(np.arange(c.block_size), c.rope_theta ** (-np.arange(0, d, 2) / d))
         self.eps, self.head_eps = (np.float32(n * c.norm_eps) for n in (c.n_embd, d))
-        self.rotations = np.exp(1j * angle).astype(np.complex64)[:, None]  # (block size, 1, D / 2)
+        frequencies = c.rope_theta ** (-np.arange(0, d, 2) / d)
+        self.rotations = np.empty((c.block_size, 1, d // 2), np.complex64)
+        for at in range(0, c.block_size, ROTATED):
+            angle = np.outer(np.arange(at, min(at + ROTATED, c.block_size)), frequencies)
+            self.rotations[at : at + ROTATED, 0] = np.exp(1j * angle)
 
     def normalised(self, x: np.ndarray) -> np.ndarray:
         """(T, E) -> (T, E): each divided by the root of its sum of squares."""

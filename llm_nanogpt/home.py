@@ -35,16 +35,28 @@ def cache_bytes(home: Path) -> int:
 
 
 def model_names(home: Path) -> list[str]:
-    """Names of the model folders in `home`, broken ones too, sorted. Looks at no file inside them.
+    """Names of the model folders in `home`, broken ones too, sorted, but for `unreadable_names`. Looks at no
+    file inside them.
 
     What a process that died was about to change is finished first.
     """
     recover(home)
     try:
         with os.scandir(home) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and _is_folder(e))
+            folders = [e.name for e in entries if not e.name.startswith(".") and _is_folder(e)]
     except OSError:
         return []
+    return sorted(name for name in folders if name.isprintable())
+
+
+def unreadable_names(home: Path) -> list[str]:
+    """Names of folders in `home` that no terminal or page can show, with these characters spelled out."""
+    try:
+        with os.scandir(home) as entries:
+            names = [e.name for e in entries if not e.name.isprintable() and _is_folder(e)]
+    except OSError:
+        return []
+    return sorted(name.encode("ascii", "backslashreplace").decode() for name in names)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

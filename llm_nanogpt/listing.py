@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from .home import nanogpt_home
 from .locks import is_training
 
 TABLE_WIDTH = 30  # characters of a table's name in the list; the rest becomes …
+MOST_FILES = 1000  # of a folder, whose sizes are added up
 HEADING = ("name", "table", "rows", "parameters", "bits/byte", "trained", "on disk", "state")
 
 
@@ -48,27 +51,30 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
         meta.get(key) or {} for key in ("source", "corpus", "training", "settings", "score", "options")
     )
     lines = {
-        "columns": " + ".join([*filter(None, [source.get("title")]), *source.get("body", [])]),
+        "columns": " + ".join([*filter(None, [source.get("title")]), *(source.get("body") or ())]),
         "where": source.get("where") or "",
         "shape": c.shape,
         "tokenizer": meta.get("tokenizer") or "",
         "options": ", ".join(f"{k} {v}" for k, v in options.items() if k not in ("database", "table")),
-        "versions": ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in (meta.get("versions") or {}).items()),
         # Relative to the home, so that it is right after the home has moved.
         "log": str(nanogpt_home() / training["log"]) if training.get("log") else "",
     }
-    if corpus:
-        lines["text"] = f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents"
-        lines["held out"] = f"{corpus['val_bytes']:,} bytes in {corpus['val_documents']:,} documents"
-    if score:
+    for label, size, documents in (
+        ("text", corpus.get("bytes"), corpus.get("documents")),
+        ("held out", corpus.get("val_bytes"), corpus.get("val_documents")),
+    ):
+        if size is not None and documents is not None:
+            lines[label] = f"{size:,} bytes in {documents:,} documents"
+    if score.get("val_loss") is not None:
         lines["loss"] = f"{score['val_loss']:.4f} nats per token of the held-out text"
-    if settings and training.get("seconds"):
+    if settings and training.get("seconds") and training.get("step") is not None:
         speed = training["step"] * settings["batch_size"] * c.block_size / training["seconds"]
         lines["training"] = (
             f"{training['step']:,} steps in {training['seconds']:,.0f} s on {settings['device']}, "
             f"{speed:,.0f} tokens/s, including the time for trials, compiling and scores"
         )
-    return lines | (meta.get("verdict") or {}).get("lines", {})
+    return lines | ((meta.get("verdict") or {}).get("lines") or {})
 
 
 def as_table(models: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -91,14 +97,15 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of all files; those that vanish meanwhile are not counted."""
+    """Bytes of all files of a model, which are in it and in its `training`. Links, and files that vanish
+    meanwhile, are not counted: a folder may be a link to one that has no end."""
     total = 0
-    for parent, _, files in os.walk(folder):
-        for file in files:
-            try:
-                total += os.lstat(os.path.join(parent, file)).st_size
-            except OSError:
-                continue
+    for parent in (folder, folder / "training"):
+        with suppress(OSError), os.scandir(parent) as entries:
+            for entry in islice(entries, MOST_FILES):
+                with suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        total += entry.stat(follow_symlinks=False).st_size
     return total
 
 

@@ -81,7 +81,7 @@ def open_model(folder: Path, device: str | None = None) -> OpenedModel:
 def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> OpenedModel:
     def read(files: Path) -> OpenedModel:
         checkpoint = verify(folder, files)
-        tokenizer = Tokenizer.load(files)
+        tokenizer = Tokenizer.load(files, folder.name)
         if tokenizer.n_letters > checkpoint.config.vocab_size:
             reason = "its tokenizer has more tokens than the model"
             raise NanogptError(f"Model {folder.name!r} is broken: {reason}")

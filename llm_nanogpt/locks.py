@@ -82,7 +82,7 @@ def lock(folder: Path) -> Lock | None:
 def is_training(folder: Path) -> bool:
     """Whether a process holds the lock of this model."""
     try:
-        fd = os.open(hidden(folder, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(hidden(folder, "lock"), os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except OSError:  # nobody works on it
         return False
     try:

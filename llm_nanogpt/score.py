@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import NanogptError
+from .generate import DAMAGED
 from .gpt_numpy import GPT
 from .loading import OpenedModel
 from .sampler import log_softmax
@@ -81,7 +83,10 @@ def score(opened: OpenedModel, text: str, likely: int = 0) -> Score:
         title = head if begin >= len(head) else []
         end = min(len(bits), begin + block_size - len(title))
         window = [*title, *ids[begin:end]]
-        logprobs = log_softmax(model.all_logits(window, cache, 0, len(title) + done - begin))  # (T, V)
+        logits = model.all_logits(window, cache, 0, len(title) + done - begin)  # (T, V)
+        if not np.isfinite(logits.max(axis=-1)).all():
+            raise NanogptError(DAMAGED)
+        logprobs = log_softmax(logits)
         bits[done:end] = -logprobs[np.arange(end - done), ids[done + 1 : end + 1]] / math.log(2)
         if likely:
             others += [_likeliest(row, likely) for row in logprobs]

@@ -16,8 +16,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .atomic import write_json
+from .atomic import write_bytes, write_json
+from .config import MAXIMA
 from .errors import NanogptError
+from .files import read_json
 from .words import LETTER_BYTES, LETTERS, WordList
 
 if TYPE_CHECKING:
@@ -37,7 +39,15 @@ QWEN35_SPLIT = (
     r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
     r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-PRE_TOKENIZERS = {LLAMA3_SPLIT: "llama-bpe", QWEN35_SPLIT: "qwen35"}  # any other is GPT-2's, "gpt-2"
+# GPT-2's, as OpenAI wrote it, and as versions of tiktoken spell it.
+_GPT2_WORDS = r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2_SPLITS = (
+    r"'s|'t|'re|'ve|'m|'ll|'d|" + _GPT2_WORDS,
+    r"'(?:[sdmt]|ll|ve|re)|" + _GPT2_WORDS,
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+)
+PRE_TOKENIZERS = {LLAMA3_SPLIT: "llama-bpe", QWEN35_SPLIT: "qwen35"} | dict.fromkeys(GPT2_SPLITS, "gpt-2")
+FILE_BYTES = 48_000_000  # the largest tokenizer.json that is read: a million tokens have some 45 MB
 LONGEST = 100_000  # characters tiktoken is given at once: a million spaces overflow its stack
 
 
@@ -62,16 +72,22 @@ def spell(token: bytes) -> str:
 class Tokenizer:
     """Text <-> ids. `spec` is the parsed tokenizer.json; `load` reads one, `tokenizer_training` makes one.
 
-    `words` are those of the table that a model was trained on, where they are known.
+    `words` are those of the table that a model was trained on, where they are known. Raises ValueError, or
+    what Python raises for values of other types, for a file that is not one that this package writes.
     """
 
     def __init__(self, spec: dict[str, Any], words: WordList | None = None) -> None:
         self.spec, self.words = spec, words
         vocab: dict[str, int] = spec["model"]["vocab"]
         special = {t["content"]: t["id"] for t in spec["added_tokens"] if t["special"]}
+        ids = [*vocab.values(), *special.values()]
+        if not all(type(i) is int and 0 <= i < MAXIMA["vocab_size"] for i in ids):
+            raise ValueError("an id is no number, or too high")
         self.eot: int = special[EOT]
         # GPT-2's own tokenizer.json, and so ours, may list the special token among the others.
         letters = {token: i for token, i in vocab.items() if token not in special}
+        if not letters:
+            raise ValueError("it has no tokens")
         self.n_letters: int = max(letters.values()) + 1  # ids that stand for text are below this
         self.n_vocab: int = max(self.n_letters, self.eot + 1)
         self.is_char: bool = spec["pre_tokenizer"] is None
@@ -79,11 +95,17 @@ class Tokenizer:
         self.split: str | None = None
         if not self.is_char:
             self.split = spec["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+            if self.split not in PRE_TOKENIZERS:  # some regexes take years for a line of text
+                raise ValueError("it cuts words by a regex that is none of this package's")
         if self.is_char:
+            if any(len(token) != 1 for token in letters):
+                raise ValueError("it has tokens that are no single characters")
             self._bytes = {i: token.encode() for token, i in letters.items()}
         else:
             byte_of = _byte_letters()
             self._bytes = {i: bytes([byte_of[c] for c in token]) for token, i in letters.items()}
+            if sum(len(token) == 1 for token in set(self._bytes.values())) < 256:  # which tiktoken relies on
+                raise ValueError("it lacks tokens of single bytes")
 
     @cached_property
     def _tiktoken(self) -> tiktoken.Encoding:
@@ -240,7 +262,9 @@ class Tokenizer:
         """Write tokenizer.json, tokenizer_config.json, and words.txt where there are words."""
         if self.words:
             self.words.save(folder)
-        write_json(folder / "tokenizer.json", self.spec)
+        # Without spaces: of a large vocabulary they would be half of it.
+        spec = json.dumps(self.spec, ensure_ascii=False, separators=(",", ":"))
+        write_bytes(folder / "tokenizer.json", spec.encode())
         write_json(
             folder / "tokenizer_config.json",
             {
@@ -254,10 +278,14 @@ class Tokenizer:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Tokenizer:
+    def load(cls, folder: Path, name: str = "") -> Tokenizer:
         """Read tokenizer.json, and words.txt if it is there. Raises NanogptError where tokenizer.json is not
-        one that this module writes."""
+        one that this module writes; `name` is the model's, if the folder is not called so."""
         try:
-            return cls(json.loads((folder / "tokenizer.json").read_text("utf-8")), WordList.load(folder))
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as ex:
-            raise NanogptError(f"Model {folder.name!r} is broken: tokenizer.json, {ex!r}") from ex
+            spec = read_json(folder / "tokenizer.json", FILE_BYTES)
+            return cls(spec, WordList.load(folder))
+        except NanogptError as ex:
+            raise NanogptError(f"Model {name or folder.name!r} is broken: {ex}") from ex
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as ex:
+            reason = str(ex) if type(ex) is ValueError else "it is not as this package writes it"
+            raise NanogptError(f"Model {name or folder.name!r} is broken: tokenizer.json, {reason}") from ex

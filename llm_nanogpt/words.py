@@ -15,8 +15,11 @@ from pathlib import Path
 import regex
 
 from .atomic import write_bytes
+from .errors import NanogptError
+from .files import read_file
 
 FILE = "words.txt"
+FILE_BYTES = 32_000_000  # the largest that is read: WORDS of LONGEST_WORD, two bytes a letter
 WORDS = 200_000  # the most that are kept: those of 200 MB of English, 2 MB on disk
 COUNTED = 1_000_000  # strings between spaces that are counted at a time, in some 100 MB
 LONGEST_WORD = 64  # characters; what is longer is data
@@ -78,8 +81,8 @@ class WordList:
     def load(cls, folder: Path) -> WordList | None:
         """The words of a model folder; None where it has none: it is an old one, or an imported one."""
         try:
-            return cls((folder / FILE).read_text("utf-8", "ignore").split())
-        except OSError:
+            return cls(read_file(folder / FILE, FILE_BYTES).decode("utf-8", "ignore").split())
+        except NanogptError:
             return None
 
 

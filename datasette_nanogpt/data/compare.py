@@ -76,7 +76,7 @@ def open_rows_of_both(
     InvalidOptions and NanogptError as `open_source` does."""
     for opened in (a, b):
         source = opened.checkpoint.meta.get("source") or {}
-        if table in [known.get("table") for known in source.get("tables", [source])]:
+        if table in [known.get("table") for known in source.get("tables") or [source]]:
             return open_rows(opened.checkpoint, database, table, selection)
     return open_rows(a.checkpoint, database, table, selection)
 

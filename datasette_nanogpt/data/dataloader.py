@@ -39,8 +39,17 @@ class Tokens:
     def open(
         cls, folder: Path, vocab_size: int, corpus: dict[str, Any], titles: Titles | None = None
     ) -> Tokens:
-        """Those that `prepare` wrote into `folder`; `corpus` is what it returned, as in nanogpt.json."""
-        train, val = (open_tokens(folder / f"{split}.bin", vocab_size) for split in ("train", "val"))
+        """Those that `prepare` wrote into `folder`; `corpus` is what it returned, as in nanogpt.json. Raises
+        NanogptError where they are not there as they were."""
+        try:
+            train, val = (open_tokens(folder / f"{split}.bin", vocab_size) for split in ("train", "val"))
+            for split, tokens in (("train", train), ("val", val)):
+                if len(tokens) != corpus.get(f"{split}_tokens", len(tokens)):
+                    raise NanogptError(f"{split}.bin is not the one that this model was trained on")
+        except NanogptError as ex:
+            raise NanogptError(
+                f"{folder.parent.name} has lost its tokens ({ex} in {folder}): train it again with --force"
+            ) from ex
         return cls(train, val, corpus["train_bytes"], corpus["val_bytes"], titles)
 
 

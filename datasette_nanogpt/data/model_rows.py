@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.checkpoint import Checkpoint
@@ -33,9 +33,9 @@ def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Sele
     Raises InvalidOptions and NanogptError as `open_source` does.
     """
     trained_on = checkpoint.meta.get("source") or {}
-    for known in trained_on.get("tables", [trained_on]):
+    for known in trained_on.get("tables") or [trained_on]:
         if known.get("table") == table and selection.title is None and not selection.body:
-            same_columns = replace(selection, title=known["title"] or "", body=known["body"])
+            same_columns = replace(selection, title=known.get("title") or "", body=known.get("body") or ())
             source = open_source(database, table, same_columns)
             # What kinds of text the columns had then is not for a sample of other rows to decide.
             return replace(source, kinds=source.kinds | _kinds(known))
@@ -44,10 +44,14 @@ def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Sele
 
 def _kinds(known: Mapping[str, Any]) -> dict[str, TextKind]:
     """How the columns of a table were read. Older models only know which ones held HTML."""
-    if "kinds" in known:
-        return {column: TextKind(**kind) for column, kind in known["kinds"].items()}
+    if known.get("kinds"):
+        facts = {each.name for each in fields(TextKind)}
+        return {
+            column: TextKind(**{key: value for key, value in (kind or {}).items() if key in facts})
+            for column, kind in known["kinds"].items()
+        }
     html = known.get("html") or ()
-    return {column: TextKind("html" if column in html else "plain") for column in known["body"]}
+    return {column: TextKind("html" if column in html else "plain") for column in known.get("body") or ()}
 
 
 def score_each_row(opened: OpenedModel, source: Source) -> Iterator[ScoredRow]:

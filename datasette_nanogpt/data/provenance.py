@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.files import is_file
 
 from .token_files import document_ends, open_tokens, token_dtype
 
@@ -27,7 +28,7 @@ class Provenance:
         self._dtype = token_dtype(vocab_size)
         self._digests: dict[str, set[bytes]] = {}
         # A model that was imported has no token files. Where documents were cut in two, they have the halves.
-        if not corpus.get("cut", True) and all(file.exists() for file in files.values()):
+        if not corpus.get("cut", True) and all(map(is_file, files.values())):
             self._digests = {split: set(_digests(file, vocab_size)) for split, file in files.items()}
 
     def split_of(self, ids: Sequence[int]) -> str | None:

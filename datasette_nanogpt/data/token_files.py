@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.files import open_file
+
 from .background import in_background, until_done
 from .documents import batches
 
@@ -83,5 +86,9 @@ def read_documents(tokens: np.ndarray, tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def open_tokens(file: Path, n_vocab: int) -> np.ndarray:
-    """The ids of a token file, (tokens,), as a read-only memory map."""
-    return np.memmap(file, dtype=token_dtype(n_vocab), mode="r")
+    """The ids of a token file, (tokens,), as a read-only memory map. NanogptError where it is not whole."""
+    with open_file(file) as fp:
+        try:
+            return np.memmap(fp, dtype=token_dtype(n_vocab), mode="r")
+        except (OSError, ValueError) as ex:  # empty, or the end of it is missing
+            raise NanogptError(f"{file.name} is not a whole file of tokens") from ex

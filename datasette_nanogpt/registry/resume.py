@@ -79,10 +79,11 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
 
 
 def kept_state(home: Path, name: str) -> dict[str, Any]:
-    """Where a resumed run of a model goes on: `step`, `seconds` and more. Empty if that cannot be read."""
-    with suppress(OSError, ValueError, KeyError):
+    """Where a resumed run of a model goes on: `step` and `seconds`. Empty if that cannot be read."""
+    with suppress(NanogptError, OSError, ValueError, KeyError, TypeError, OverflowError):
         header = read_safetensors_header(_state_file(home, name))
-        return json.loads(header["__metadata__"]["at"])
+        at = json.loads(header["__metadata__"]["at"])
+        return {"step": int(at["step"]), "seconds": float(at["seconds"])}
     return {}
 
 

@@ -122,7 +122,7 @@ def _check_same_table(source: Corpus, folder: Path) -> None:
             f"The name {folder.name} is taken by a folder that does not load: {ways_out}"
         ) from None
     if (theirs.get("database"), theirs.get("table")) != (source.database, source.name):
-        of = f"{theirs['table']} of {theirs['database']}" if theirs else "an imported model"
+        of = f"{theirs.get('table')} of {theirs.get('database')}" if theirs else "an imported model"
         raise NanogptError(f"The name {folder.name} is taken by {of}: {ways_out}")
 
 
@@ -130,7 +130,7 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     """What nanogpt.json says of a model that can be trained further. Raises NanogptError where it cannot."""
     recover(folder.parent)
     meta = read_checkpoint(folder).meta
-    if "settings" not in meta:
+    if not meta.get("settings") or not meta.get("source") or not meta.get("corpus"):
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")
     _check_same_run(options, meta, folder.name)
     batch, (_, processes) = meta["settings"]["batch_size"], rank_and_size()
@@ -139,7 +139,7 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
             f"{folder.name} has {batch} windows in a step, which {processes} processes cannot divide evenly"
         )
     at = read_position(folder)
-    minutes = options.minutes or meta["settings"]["minutes"]
+    minutes = options.minutes or meta["settings"].get("minutes")
     iters = max_iters_of_resume(options, meta, at.step)
     done_by_time = minutes is not None and at.seconds >= minutes * 60
     if done_by_time or (iters is not None and at.step >= iters):
@@ -154,10 +154,12 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
     """Only what FREE_ON_RESUME names may differ from the run that is resumed."""
     # As JSON has them: lists, not tuples. Those that the run was started with may be given again.
     given = json.loads(json.dumps(options.given()))
-    if fixed := {o for o, v in given.items() if o not in FREE_ON_RESUME and v != meta["options"].get(o)}:
+    if fixed := {
+        o for o, v in given.items() if o not in FREE_ON_RESUME and v != (meta.get("options") or {}).get(o)
+    }:
         flags = ", ".join("--" + o.replace("_", "-") for o in sorted(fixed))
         raise NanogptError(f"A resumed run keeps its settings: leave out {flags}, or start anew with --force")
-    theirs = meta["source"]
+    theirs = {"table": "", "database": None} | meta["source"]
     named = options.sql or ", ".join(options.tables)
     other_table = named and theirs["table"].lower() != named.lower()  # the address of a table names it
     if theirs["database"] != location(options.database) or other_table:
@@ -173,7 +175,8 @@ def max_iters_of_resume(options: TrainOptions, meta: dict[str, Any], step: int) 
     A limit of steps that the planner chose ends with the run it was made for: those who now ask for more
     minutes than it had get them, and so do those who ask for other minutes when all of its steps are done.
     """
-    asked, minutes, limit = meta["options"], options.minutes or 0, meta["settings"]["max_iters"]
+    asked, minutes = meta.get("options") or {}, options.minutes or 0
+    limit = meta["settings"].get("max_iters")
     planned = None if "max_iters" in asked else asked.get("minutes") or DEFAULT_MINUTES
     more = planned is not None and minutes > planned
     more |= step >= (limit or math.inf) and minutes not in (0, planned)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..events import TrainState
@@ -26,9 +26,18 @@ def reopen(
 ) -> tuple[ModelFolder, TrainState]:
     """The folder of the run and what it goes on from. `meta` is its nanogpt.json, as `check` returned it."""
     checkpoint, state = read_checkpoint(path), read_state(path)
-    stages = reopen_stages(options, meta, checkpoint.config, state.position.step, device)
-    # A kill may have come after the weights were written, and before anything else was.
-    score = {key: json.loads(checkpoint.weights[key]) for key in ("step", "val_bpb", "val_loss")}
+    try:
+        stages = reopen_stages(options, meta, checkpoint.config, state.position.step, device)
+        # A kill may have come after the weights were written, and before anything else was.
+        score = {
+            "step": int(checkpoint.weights["step"]),
+            **{key: float(checkpoint.weights[key]) for key in ("val_bpb", "val_loss")},
+        }
+    except (InvalidOptions, LookupError, TypeError, ValueError) as ex:
+        reason = "nanogpt.json or model.safetensors does not say all that it takes"
+        raise NanogptError(
+            f"{path.name} cannot be resumed, {reason}: train it again from the start with --force"
+        ) from ex
     best = min(state.position.best, score["val_bpb"])
     state = replace(state, position=replace(state.position, best=best))
     tokenizer = Tokenizer.load(path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llm_nanogpt.atomic import write_bytes
 from llm_nanogpt.checkpoint import read_safetensors_header
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 
 from ..events import Position, TrainState
 
@@ -43,7 +43,10 @@ def write_state(folder: Path, state: TrainState) -> None:
 def read_state(folder: Path) -> TrainState:
     """What `write_state` wrote. Raises NanogptError when it is missing or damaged."""
     tensors, at = _read(folder, "state")
-    return TrainState(tensors, _position(at))
+    try:
+        return TrainState(tensors, _position(at))
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as ex:
+        raise _damaged(folder / "training" / "state.safetensors") from ex
 
 
 def read_position(folder: Path) -> Position:
@@ -51,21 +54,21 @@ def read_position(folder: Path) -> Position:
     file = folder / "training" / "state.safetensors"
     try:
         return _position(json.loads(read_safetensors_header(file)["__metadata__"]["at"]))
-    except (OSError, LookupError, TypeError, ValueError) as ex:
+    except (NanogptError, OSError, LookupError, TypeError, ValueError, OverflowError) as ex:
         raise _damaged(file) from ex
 
 
 def _position(at: Mapping[str, Any]) -> Position:
     start_step, start_seconds = at.get("born", (0, 0.0))
     return Position(
-        step=at["step"],
-        seconds=at["seconds"],
-        best=at["best"],
-        windows=at["position"],
-        generation=at.get("generation", 0),
-        start_step=start_step,
-        start_seconds=start_seconds,
-        lr_factor=at.get("lr_factor", 1.0),
+        step=int(at["step"]),
+        seconds=float(at["seconds"]),
+        best=float(at["best"]),
+        windows=int(at["position"]),
+        generation=int(at.get("generation", 0)),
+        start_step=int(start_step),
+        start_seconds=float(start_seconds),
+        lr_factor=float(at.get("lr_factor", 1.0)),
     )
 
 
@@ -79,8 +82,11 @@ def read_teacher(folder: Path) -> GPT:
     from llm_nanogpt.gpt_torch import build
 
     tensors, config = _read(folder, "teacher")
-    teacher = build(GPTConfig(**config))
-    teacher.load_state_dict(tensors)
+    try:
+        teacher = build(GPTConfig(**config))
+        teacher.load_state_dict(tensors)
+    except (InvalidOptions, RuntimeError, TypeError) as ex:
+        raise _damaged(folder / "training" / "teacher.safetensors") from ex
     return teacher
 
 
@@ -98,9 +104,10 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     file = folder / "training" / f"{name}.safetensors"
     try:
+        read_safetensors_header(file)  # which refuses what is no file, before anything waits for it
         with safe_open(file, "pt") as fp:
             return {k: fp.get_tensor(k) for k in fp.keys()}, json.loads(fp.metadata()["at"])  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as ex:
+    except (NanogptError, OSError, SafetensorError, KeyError, TypeError, ValueError) as ex:
         raise _damaged(file) from ex
 
 

@@ -1,0 +1,69 @@
+"""Files that somebody else may have made: read only if they are files, and of a size that makes sense.
+
+A name in a folder may as well be a pipe, a device or a link to one, which would be waited for, or be read,
+without end; and a small file of JSON can be nested more deeply than Python can follow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import NanogptError
+
+JSON_BYTES = 8_000_000  # the largest nanogpt.json, config.json and the like; ours have a few kilobytes
+# JSON takes up to 20 times its size in memory where it is made of empty lists and objects.
+MOST_BRACKETS = 3_000_000
+
+
+def open_file(file: Path) -> BinaryIO:
+    """A file to read, unless it is none. Raises NanogptError that says why, without the folder's name."""
+    try:
+        fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise NanogptError(f"{file.name} is missing") from None
+    except (OSError, ValueError) as ex:
+        raise NanogptError(f"{file.name} cannot be read, {getattr(ex, 'strerror', None) or ex}") from ex
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NanogptError(f"{file.name} is not a file")
+    return open(fd, "rb")
+
+
+def read_file(file: Path, limit: int = JSON_BYTES) -> bytes:
+    """All bytes of a file. Raises NanogptError for more than `limit` of them, and what `open_file` does."""
+    with open_file(file) as fp:
+        if (size := os.fstat(fp.fileno()).st_size) > limit:
+            raise NanogptError(f"{file.name} has {size:,} bytes, and at most {limit:,} make sense")
+        try:
+            return fp.read(limit)
+        except OSError as ex:
+            raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
+
+
+def read_json(file: Path, limit: int = JSON_BYTES) -> Any:
+    """What a file of JSON holds. Raises NanogptError where it cannot be read."""
+    return parse_json(read_file(file, limit), file.name)
+
+
+def parse_json(data: bytes, name: str) -> Any:
+    """What JSON holds. Raises NanogptError where it is none, or too deep or too full for this computer."""
+    if data.count(b"[") + data.count(b"{") > MOST_BRACKETS:
+        raise NanogptError(f"{name} has too many lists and objects")
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise NanogptError(f"{name} is nested too deeply") from None
+    except ValueError as ex:
+        raise NanogptError(f"{name} cannot be read, {ex}") from ex
+
+
+def is_file(file: Path) -> bool:
+    """Whether it is a file, or a link to one."""
+    try:
+        return stat.S_ISREG(os.stat(file).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,143 @@
+"""nanogpt.json, checked once: whoever has read it need not look at types again.
+
+What is known of it is written down here. All of it may be missing, or null, but what is there is of its type;
+what is not known belongs to another version, and is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import NanogptError
+from .files import read_json
+
+FORMAT = 1  # a folder of a newer format is refused, never guessed at
+LARGEST = 2**53  # a whole number that JSON's readers agree on
+
+
+@dataclass(frozen=True)
+class Record:
+    """An object of JSON: its fields and their types, those that must be there, and the type of all others."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    others: Any = None  # None: any
+
+
+_TABLE = Record(
+    {
+        "table": str,
+        "title": str,
+        "body": [str],
+        "html": [str],
+        "kinds": Record(others=Record({"format": str, "data": str})),
+        "rows": int,
+    },
+    required=("table",),
+)
+_SOURCE = Record(
+    {
+        "database": str,
+        "table": str,
+        "title": str,
+        "body": [str],
+        "html": [str],
+        "where": str,
+        "sql": str,
+        "rows": int,
+        "tables": [_TABLE],
+    }
+)
+_COUNTS = "documents duplicates train_documents val_documents bytes train_bytes val_bytes vocab_size"
+_CORPUS = Record(
+    dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
+    | {"sha256": str, "titles": bool, "skipped": Record(others=int)}
+)
+_SETTINGS = Record(
+    {
+        "batch_size": int,  # windows in a step
+        "learning_rate": float,
+        "device": str,
+        "minutes": float,
+        "max_iters": int,
+        "run_minutes": float,
+        "seed": int,
+    },
+    required=("batch_size", "device"),
+)
+META = Record(
+    {
+        "format": int,
+        "name": str,
+        "source": _SOURCE,
+        "corpus": _CORPUS,
+        "tokenizer": str,
+        "plan": str,
+        "options": Record(),
+        "score": Record({"val_bpb": float, "val_loss": float, "step": int}),
+        "training": Record(
+            {"status": str, "started": str, "updated": str, "step": int, "seconds": float, "log": str}
+        ),
+        "parameters": int,
+        "settings": _SETTINGS,
+        "generations": [Record({"config": Record(), "settings": _SETTINGS}, ("config", "settings"))],
+        "versions": Record(others=str),
+        "verdict": Record({"lines": Record(others=str)}),
+        "imported": Record({"from": str, "meta": str}),
+    }
+)
+
+
+def read_meta(file: Path) -> dict[str, Any]:
+    """What a nanogpt.json says. Raises NanogptError where it is not as this program writes it."""
+    meta = read_json(file)
+    if not isinstance(meta, dict) or type(meta.get("format")) is not int:
+        raise NanogptError(f"{file.name} does not say its format")
+    if problem := next(_problems(meta, META, ""), None):
+        raise NanogptError(f"{file.name} is not as this program writes it: {problem}")
+    if meta["format"] > FORMAT:
+        raise NanogptError(
+            f"its format {meta['format']} is newer than this version reads: upgrade datasette-nanogpt"
+        )
+    return meta
+
+
+def _problems(value: Any, kind: Any, name: str) -> Iterator[str]:
+    """What is wrong with a value of JSON that should be of a kind, null being of any."""
+    if value is None:
+        return
+    if isinstance(kind, Record):
+        if not isinstance(value, dict):
+            yield f"{name} is not an object"
+            return
+        for key in kind.required:
+            if value.get(key) is None:
+                yield f"{name} has no {key}"
+        for key, each in value.items():
+            known = kind.fields.get(key, kind.others)
+            if known is not None:
+                yield from _problems(each, known, f"{name}.{key}" if name else key)
+    elif isinstance(kind, list):
+        if not isinstance(value, list):
+            yield f"{name} is not a list"
+            return
+        for each in value:
+            if each is None:
+                yield f"{name} has a null"
+            yield from _problems(each, kind[0], f"one of {name}")
+    elif not _is_a(value, kind):
+        noun = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+        yield f"{name} is not {noun}"
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if kind is float:
+        return type(value) in (int, float) and abs(value) < LARGEST
+    if type(value) is not kind:
+        return False
+    if isinstance(value, str):  # half of a pair of UTF-16 is no text
+        return not any("\ud800" <= c <= "\udfff" for c in value)
+    return not isinstance(value, int) or abs(value) < LARGEST
