@@ -67,6 +67,13 @@ load_extension_option = click.option(
     type=click.Choice(["plain", "html", "markdown"]),
     help="How to read the text  [default: as a sample of it suggests]",
 )
+@click.option(
+    "--template", help="What the text of a row is, in Jinja: '{{ tags }}\\n# {{ title }}\\n\\n{{ body }}'"
+)
+@click.option(
+    "--group-by", help="Column, or SQL: rows with the same value are one text, as those of a chat are"
+)
+@click.option("--order-by", help="Column, or SQL: the order of the rows in such a text")
 @click.option("--where", help="SQL condition that chooses the rows to train on")
 @click.option("--sql", help="SQL query whose rows to train on, instead of a TABLE")
 @click.option("--token", help="API token, if DATABASE is a URL  [default: $DATASETTE_TOKEN]")

@@ -57,6 +57,7 @@ class TablePreview:
     rows: int
     title: str | None  # the column
     body: list[str]  # the columns
+    text: str  # how these become a document, where they are not one after the other: by a template, grouped
     read_as: dict[str, list[str]]  # column -> what its text is, where it is not plain: "HTML", "front matter"
     left_out: dict[str, str]  # other column -> why it is not read, in words
     documents: list[str]  # the first ones

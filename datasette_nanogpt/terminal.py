@@ -204,8 +204,8 @@ def preview_lines(p: Preview) -> list[str]:
     """How the rows will be read, and how to have them read otherwise."""
     lines: list[str] = []
     for table in p.tables:
-        title = f"the title from {table.title}, " if table.title else "no title, "
-        lines.append(f"Rows of {table.table} as the model will read them, {title}{_text_from(table)}:")
+        parts = [*_title_of(table), _text_from(table), *([table.text] if table.text else [])]
+        lines.append(f"Rows of {table.table} as the model will read them, {', '.join(parts)}:")
         for i, document in enumerate(table.documents):
             lines += ["    ---"] if i else []
             lines.append(excerpt(document))
@@ -214,6 +214,12 @@ def preview_lines(p: Preview) -> list[str]:
         lines += [f"Note: {remark}" for remark in table.remarks]
     lines.append("To read other columns, use --title and --body; to read the text otherwise, --text.")
     return [*lines, ""]
+
+
+def _title_of(table: TablePreview) -> list[str]:
+    if table.text.startswith("by the template"):
+        return []
+    return [f"the title from {table.title}" if table.title else "no title"]
 
 
 def _text_from(table: TablePreview) -> str:
@@ -274,8 +280,9 @@ def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
     held_out = f"{c['val_documents']:,} of {c['documents']:,} documents held out"
     if c["cut"]:
         held_out = "the end of each document held out"
+    grouped = f", a text for each {s['group_by']}" if s.get("group_by") else ""
     lines = [
-        f"Text:  {s['rows']:,} rows of {s['table']} ({columns}), {text_size(c['bytes'])}"
+        f"Text:  {s['rows']:,} rows of {s['table']} ({columns}{grouped}), {text_size(c['bytes'])}"
         + (f" ({', '.join(notes)})" if notes else ""),
         f"       {c['train_tokens'] + c['val_tokens']:,} tokens "
         f"({p.tokenizer} tokenizer, vocabulary of {p.config.vocab_size:,}), {held_out}",

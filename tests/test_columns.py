@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from datasette_nanogpt.data.column_content import columns_of
 from datasette_nanogpt.data.column_names import words_of
 from datasette_nanogpt.data.columns import NoTextError, choose_columns
+from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.sample import BLOCKS, SAMPLE_ROWS, Relation, read_sample
 from datasette_nanogpt.data.shapes import shape_of
-from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.sqlite import connect
 
 PROSE = [

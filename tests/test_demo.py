@@ -6,7 +6,7 @@ import pytest
 
 from datasette_nanogpt.data import demo
 from datasette_nanogpt.data.demo import build_demo_db
-from datasette_nanogpt.data.source import open_source
+from datasette_nanogpt.data.open_source import open_source
 from llm_nanogpt.errors import NanogptError
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from datasette_nanogpt.data import sqlite
 from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
-from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.source import Selection
 from llm_nanogpt.errors import InvalidOptions, NanogptError
 
 

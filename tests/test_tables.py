@@ -15,7 +15,8 @@ from test_columns import prose, rows, title
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data import connection_setup
 from datasette_nanogpt.data.corpus import open_corpus
-from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.sqlite import connect
 from datasette_nanogpt.data.tables import user_tables
 from llm_nanogpt.errors import NanogptError

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasette_nanogpt.data.documents import join_document
-from datasette_nanogpt.data.source import Selection, open_source
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.text_kinds import PLAIN, TextKind, kind_of, read_text
 
 PROSE = ["It was a fine day.", "Nothing happened, he said.", "Well, well."]

@@ -18,8 +18,9 @@ from llm_nanogpt.home import name_after
 
 from ..events import Progress
 from .datasette_client import Address, read_address
+from .open_source import open_source, open_sources
 from .remote import RemoteCopy, open_remote
-from .source import ALL_ROWS, Selection, Source, open_source, open_sources
+from .source import ALL_ROWS, Selection, Source
 from .sqlite import connect, database_path, list_names
 from .tables import user_tables
 
@@ -53,6 +54,11 @@ class Corpus:
     def row_count(self) -> int:
         return sum(source.row_count for source in self.sources)
 
+    @property
+    def document_count(self) -> int:
+        """About how many documents there are: those that are left out count."""
+        return sum(source.document_count for source in self.sources)
+
     def load(self) -> Iterator[Progress]:
         """Fetch the rows, if they are on the web."""
         if self.remote:
@@ -72,7 +78,10 @@ class Corpus:
             values, size = yield from _add_to(before, source.digest())
             before += source.row_count
             kinds = [source.kinds[column] for column in source.text_columns]
-            blake.update(values + repr((source.text_columns, kinds, bool(source.title))).encode())
+            how = [source.text_columns, kinds, bool(source.title)]
+            how += [source.template.source] if source.template else []
+            how += [source.grouping, source.speaker] if source.grouping else []
+            blake.update(values + repr(tuple(how)).encode())
             total += size
         return blake.hexdigest(), total
 
@@ -89,6 +98,7 @@ class Corpus:
             ),
             "markers": any(source.has_markers for source in self.sources),
             "data": list(dict.fromkeys(name for source in self.sources for name in source.data)),
+            **_text_options(self.sources[0]),
             "where": self.where,
             "sql": self.sql,
             "fetched": self.fetched,
@@ -98,6 +108,7 @@ class Corpus:
                     "table": source.table,
                     "title": source.title,
                     "body": list(source.body),
+                    **_text_options(source),
                     "html": sorted(source.html_columns),
                     "kinds": {column: kind.as_json() for column, kind in source.kinds.items()},
                     "left_out": dict(source.left_out),
@@ -109,6 +120,19 @@ class Corpus:
                 for source in self.sources
             ],
         }
+
+
+def _text_options(source: Source) -> dict[str, Any]:
+    """What a document is, where it is not the title and the body of a row."""
+    grouping = source.grouping
+    options = {
+        "template": source.template and source.template.source,
+        "group_by": grouping and grouping.group_by,
+        "order_by": grouping and grouping.order_by,
+        "speaker": source.speaker,
+        "documents": grouping and grouping.count,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _add_to(rows: int, steps: Generator[int, None, T]) -> Generator[int, None, T]:

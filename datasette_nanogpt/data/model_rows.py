@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.checkpoint import Checkpoint
 
-from .source import ALL_ROWS, Selection, Source, open_source
+from .open_source import open_source
+from .source import ALL_ROWS, Selection, Source
 from .text_kinds import TextKind
 
 if TYPE_CHECKING:
@@ -28,17 +29,21 @@ class ScoredRow:
 
 def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Selection = ALL_ROWS) -> Source:
     """The rows of a table, as `datasette nanogpt-train` reads them: from the columns that the model was
-    trained on, if it was trained on a table of that name and `selection` names no others.
+    trained on, by the same template and in the same conversations, if it was trained on a table of that name
+    and `selection` names no others.
 
     Raises InvalidOptions and NanogptError as `open_source` does.
     """
     trained_on = checkpoint.meta.get("source") or {}
     for known in trained_on.get("tables") or [trained_on]:
         if known.get("table") == table and selection.title is None and not selection.body:
-            same_columns = replace(selection, title=known.get("title") or "", body=known.get("body") or ())
+            same = {key: known.get(key) for key in ("template", "group_by", "order_by")}
+            if not known.get("template"):
+                same |= {"title": known.get("title") or "", "body": known.get("body") or ()}
+            same_columns = replace(selection, **same)
             source = open_source(database, table, same_columns)
             # What kinds of text the columns had then is not for a sample of other rows to decide.
-            return replace(source, kinds=source.kinds | _kinds(known))
+            return replace(source, kinds=source.kinds | _kinds(known), speaker=known.get("speaker"))
     return open_source(database, table, selection)
 
 

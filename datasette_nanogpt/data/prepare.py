@@ -121,7 +121,7 @@ def _make(
     documents = folder / "documents"
     reading = split_documents(corpus.documents(), documents, seed)
     try:
-        split = yield from _report(Part.READING, reading, corpus.row_count)
+        split = yield from _report(Part.READING, reading, corpus.document_count)
     except NoTextError as error:
         if reasons := [remark for source in corpus.sources for remark in source.remarks()]:
             raise NoTextError(f"{error} {' '.join(reasons)}") from error

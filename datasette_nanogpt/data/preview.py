@@ -22,8 +22,18 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         rows=source.row_count,
         title=source.title,
         body=list(source.body),
+        text=_text(source),
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
         documents=list(islice(source.documents(), documents)),
         remarks=[*remarks, *oddities(source, sample, database)],
     )
+
+
+def _text(source: Source) -> str:
+    parts = ["by the template"] if source.template else []
+    if grouping := source.grouping:
+        order = f" in the order of {grouping.order_by}" if grouping.order_by else ""
+        parts.append(f"the rows of each {grouping.group_by}{order} as one of {grouping.count:,} texts")
+        parts += [f"{source.speaker} before each row"] if source.speaker else []
+    return ", ".join(parts)

@@ -26,8 +26,9 @@ from ..events import Progress
 from ..formatting import utc_now
 from ..hookspecs import document_hook
 from .datasette_client import Address, DatasetteClient
+from .open_source import open_source, open_sources
 from .remote_sample import sample_query, sample_table
-from .source import QUERY, Selection, Source, open_source, open_sources
+from .source import QUERY, Selection, Source
 from .sqlite import quote
 
 STALE_SECONDS = 86_400  # a fetch that was cut off longer ago starts again from the first row
@@ -68,7 +69,7 @@ class RemoteCopy:
             raise NanogptError(
                 f"Another process is fetching {self.client.url}: wait until it is done."
             ) from None
-        return _open_copy(self.path, self.selection.text)
+        return _open_copy(self.path, self.selection)
 
     def _fetch_table(self, db: sqlite3.Connection, source: Source) -> Iterator[Progress]:
         with db:
@@ -80,7 +81,7 @@ class RemoteCopy:
         next_page, done = db.execute(state, [source.table]).fetchone()
         (count,) = db.execute(f"select count(*) from {quote(source.table)}").fetchone()
         # All columns are asked for without names: among them is rowid, which Datasette does not take by name.
-        named = [] if document_hook() else source.text_columns
+        named = [] if document_hook() else source.columns_to_fetch
         total, sql, where = 0, self.selection.sql, self.selection.where
         while not done:
             if sql:
@@ -125,11 +126,13 @@ def open_remote(
         s.sql,
         document_hook() is not None,
     ]
+    text = [s.template, s.group_by, s.order_by]
+    question += [text] if any(text) else []
     question += [address.filters] if address.filters else []
     key = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:16]
     path = cache_folder(nanogpt_home()) / "remote" / key / f"{tilde_decode(name).replace('/', '_')}.db"
     if path.exists() and not refresh:
-        return *_open_copy(path, selection.text), None
+        return *_open_copy(path, selection), None
     client = DatasetteClient(url, token, address.filters)
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / path.name
@@ -143,14 +146,19 @@ def open_remote(
     return None, sources, RemoteCopy(path, client, selection)
 
 
-def _open_copy(path: Path, text: str | None) -> tuple[str, list[Source]]:
-    """When a copy was made (UTC, ISO 8601), and its tables with the columns that were chosen then. `text` is
-    that of a Selection."""
+def _open_copy(path: Path, selection: Selection) -> tuple[str, list[Source]]:
+    """When a copy was made (UTC, ISO 8601), and its tables with the columns that were chosen then; the server
+    has applied the rest of the selection."""
     with _open_for_writing(path) as db:
         fetched, chosen = db.execute(f"select fetched, chosen from {STATE}_done").fetchone()
     # Columns that are not read were not fetched: why they are not, the copy cannot tell.
+    here = replace(selection, where=None, sql=None)
     return fetched, [
-        open_source(str(path), table, Selection(title or "", body, text=text))
+        open_source(
+            str(path),
+            table,
+            here if selection.template else replace(here, title=title or "", body=tuple(body)),
+        )
         for table, title, body in json.loads(chosen)
     ]
 

@@ -32,7 +32,12 @@ _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the
 # SQLite's words for what an extension would have, and ours.
 _MISSING = re.compile(r"(?:no such|unknown) (module|tokenizer|collation sequence|function): ?(.+)")
 _KINDS = {"module": "virtual table module", "collation sequence": "collation"}
-_WRITTEN_SQL = {"where": "The condition", "sql": "The query"}
+_WRITTEN_SQL = {
+    "where": "The condition",
+    "sql": "The query",
+    "group_by": "The grouping by",
+    "order_by": "The order by",
+}
 
 
 class NotUTF8(bytes):
@@ -173,7 +178,7 @@ def _describe_error(path: Path, error: str) -> str:
 @contextmanager
 def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]:
     """Turn SQLite's errors into InvalidOptions about `sql`, which a person wrote in the option `field`
-    ("where" or "sql"). Without `sql` they pass through, and so do errors that it cannot have caused."""
+    ("where", "sql", ...). Without `sql` they pass through, and so do errors that it cannot have caused."""
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:

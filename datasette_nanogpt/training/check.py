@@ -19,7 +19,6 @@ from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.corpus import Corpus, location, open_corpus
-from ..data.source import Selection
 from ..formatting import duration
 from .distributed import rank_and_size
 from .options import TrainOptions, problems_of
@@ -41,7 +40,7 @@ class _Problems(list[Problem]):
         try:
             return what(*args, **kwargs)
         except InvalidOptions as ex:
-            self.extend(ex.problems)
+            self.extend(problem for problem in ex.problems if problem not in self)
         except NanogptError as ex:
             self.extend(Problem(field, "refused", line) for line in str(ex).splitlines())
         return None
@@ -104,9 +103,8 @@ def check_home(home: Path) -> None:
 
 
 def _open(options: TrainOptions) -> Corpus:
-    selection = Selection(options.title, tuple(options.body), options.where, options.sql, options.text)
     return open_corpus(
-        options.database, options.tables, selection, token=options.token, refresh=options.refresh
+        options.database, options.tables, options.selection, token=options.token, refresh=options.refresh
     )
 
 

@@ -10,7 +10,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, NanogptError
 
 from ..data.corpus import is_url
-from ..data.source import open_source
+from ..data.open_source import open_source
 from ..data.sqlite import connect, database_path
 from ..data.tables import user_tables
 from .options import as_command

@@ -20,8 +20,10 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import invalid_name, valid_name
+from llm_nanogpt.template import Template
 
 from ..data.corpus import default_name
+from ..data.source import Selection
 from .plan import plan_text
 
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
@@ -39,6 +41,9 @@ class TrainOptions:
     title: str | None = None
     body: Sequence[str] = ()
     text: Literal["plain", "html", "markdown"] | None = None
+    template: str | None = None
+    group_by: str | None = None
+    order_by: str | None = None
     where: str | None = None
     sql: str | None = None
     token: str | None = None
@@ -69,6 +74,20 @@ class TrainOptions:
     @property
     def model_name(self) -> str:
         return unicodedata.normalize("NFC", self.name) if self.name else default_name(self.database)
+
+    @property
+    def selection(self) -> Selection:
+        """Which rows and columns."""
+        return Selection(
+            self.title,
+            tuple(self.body),
+            self.where,
+            self.sql,
+            self.text,
+            template=self.template,
+            group_by=self.group_by,
+            order_by=self.order_by,
+        )
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -206,6 +225,17 @@ def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
     if o.get("vocab_size") and tokenizer in ("gpt2", "char"):
         message = f"The vocabulary can only be set for the bpe tokenizer: {tokenizer} has its own"
         yield Problem("vocab_size", "conflict", message)
+    if template := o.get("template"):
+        try:
+            Template(template)
+        except InvalidOptions as ex:
+            yield from ex.problems
+        if named := [field for field in ("title", "body") if o.get(field)]:
+            message = f"The template names the columns that are read: leave out the {' and the '.join(named)}"
+            yield Problem("template", "conflict", message)
+    if o.get("order_by") and not o.get("group_by"):
+        message = "The order is that of the rows of one document: say what to group them by as well"
+        yield Problem("order_by", "conflict", message)
     try:
         if o.get("n_embd") or o.get("n_head"):  # only their proportions matter here
             heads, arch = o.get("n_head") or 1, o.get("arch") or "qwen3"

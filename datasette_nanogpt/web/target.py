@@ -13,7 +13,8 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import name_after
 
 from ..data.corpus import default_name, location
-from ..data.source import Selection, Source, open_source
+from ..data.open_source import open_source
+from ..data.source import Selection, Source
 from ..data.sqlite import time_limit
 from ..registry.manage import name_taken
 from .limits import Limits

@@ -1,0 +1,107 @@
+"""Rows that belong together as one document: a conversation, in the order in which it was held."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_nanogpt.errors import InvalidOptions, Problem
+
+from .column_content import Column
+from .column_names import named
+from .documents import join_document
+from .row_reader import RowText
+from .sample import Relation
+from .sqlite import explain_sql, find_name, list_names, quote
+
+# What columns are called that say who wrote a row, best guess first.
+SPEAKERS = (
+    *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
+    *("handle", "who", "character", "name"),
+)
+# Of a document: a longer conversation goes on in another one, so that memory does not grow with the table.
+MAX_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which rows are one document: those with the same value of `by`, in the order of `order`, both SQL."""
+
+    group_by: str  # as it was asked for: a column or SQL
+    order_by: str | None
+    by: str
+    order: str | None
+    columns: tuple[str, ...]  # that these are, where they are columns
+    count: int  # of the documents: a row without a value is one of its own
+
+    def sql_order(self, rest: str) -> str:
+        """SQL that has the rows of each document together. `rest` orders a table, "" if nothing does."""
+        # As Python compares them, whatever the column's collation is.
+        parts = [
+            f"({self.by}) is null",
+            f"({self.by}) collate binary",
+            *([f"({self.order})"] if self.order else []),
+        ]
+        return "order by " + ", ".join([*parts, *([rest.removeprefix("order by ")] if rest else [])])
+
+
+def open_grouping(
+    db: sqlite3.Connection, relation: Relation, group_by: str | None, order: str | None
+) -> Grouping | None:
+    """The grouping by a column, or by an SQL expression of columns; None where rows are not grouped.
+
+    Raises InvalidOptions where there are no such columns.
+    """
+    if group_by is None:
+        return None
+    given = {"group_by": group_by, "order_by": order}
+    columns, sql, problems = [], dict[str, str | None](), list[Problem]()
+    for option, text in given.items():
+        if column := find_name(text, relation.columns) if text else None:
+            columns.append(column)
+        sql[option] = quote(column) if column else text
+        try:
+            advice = f" The columns are: {list_names(relation.columns)}."
+            with explain_sql(option, text, advice):
+                if text:
+                    db.execute(f"select ({sql[option]}\n) from {relation.from_sql} limit 1").fetchone()
+        except InvalidOptions as error:
+            problems += error.problems
+    if problems or sql["group_by"] is None:
+        raise InvalidOptions(problems)
+    by = sql["group_by"]
+    counts = f"count(distinct ({by}) collate binary), ifnull(sum(({by}) is null), 0)"
+    groups, alone = db.execute(f"select {counts} from {relation.from_sql}").fetchone()
+    return Grouping(group_by, order, by, sql["order_by"], tuple(columns), groups + alone)
+
+
+def find_speaker(columns: Sequence[Column]) -> str | None:
+    """The column that says who wrote a row: words before numbers, whole names before words of names."""
+    filled = [c for c in columns if c.filled_rows and not c.is_bytes and not c.is_long]
+    names = named(SPEAKERS, [c.name for c in filled])
+    words = {c.name for c in filled if not c.what}
+    return next(iter(sorted(names, key=lambda name: name not in words)), None)
+
+
+def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tuple[Sequence[Any], str]]:
+    """Documents of rows in the order of their groups, each with the keys of its first row.
+
+    A row is its keys, the value of its group, and its text. The title of a document is the first that one of
+    its rows has. Rows are on lines of their own; a text that ends in line breaks of its own keeps those.
+    """
+    keys: Sequence[Any] = ()
+    last, title, texts, size = None, "", list[str](), 0
+    for row_keys, group, row in rows:
+        if texts and (group is None or group != last or size > MAX_CHARACTERS):
+            yield keys, join_document(title, ["".join(texts)])
+            title, texts, size = "", [], 0
+        if not texts:
+            keys, last = row_keys, group
+        title = title or row.title
+        for text in (row.text, *row.others):
+            texts.append(text if text.endswith("\n") or not text else f"{text}\n")
+            size += len(text)
+    if texts:
+        yield keys, join_document(title, ["".join(texts)])

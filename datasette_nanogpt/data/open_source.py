@@ -1,0 +1,185 @@
+"""Opening the rows of a table or a query: their columns, what a document is, how many there are."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.template import Template
+
+from .column_content import Column, columns_of
+from .columns import choose_columns, missing_columns
+from .conversations import Grouping, find_speaker, open_grouping
+from .sample import Relation, read_sample
+from .source import ALL_ROWS, QUERY, Selection, Source
+from .sqlite import (
+    column_names,
+    connect,
+    database_path,
+    explain_sql,
+    find_name,
+    list_names,
+    order_by,
+    primary_key,
+    quote,
+    rowid_name,
+    unique_columns,
+)
+from .tables import find_table
+from .text_kinds import TextKind
+
+T = TypeVar("T")
+
+
+def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> Source:
+    """Find a table's rows and the columns to read; reads a bounded sample, and counts the rows.
+
+    With `selection.sql` the rows are those of the query, and `table` is only what it is called. Raises
+    InvalidOptions for whatever makes the table unfit to train on, NanogptError where the file cannot be read.
+    """
+    path = database_path(database)
+    with connect(path) as db:
+        sql, where = selection.sql, selection.where
+        if sql is None:
+            table = find_table(db, database, table)
+            description, from_sql = f"Table {table!r}", quote(table)
+        else:
+            sql = sql.strip().rstrip(";")
+            description, from_sql = "The query", f"({sql}\n)"  # the line break ends a comment in `sql`
+        with explain_sql("sql", sql):
+            columns = column_names(db, from_sql)
+        from_sql += f" where ({where}\n)" if where else ""
+        relation = Relation(table, description, columns, from_sql, database)
+        relation = replace(relation, row_count=_count_rows(db, relation, sql, where))
+        order, rowid = "", None
+        keys: tuple[str, ...] = ()
+        unique: set[str] = set()
+        if sql is None:
+            order, keys, unique = order_by(db, table), primary_key(db, table), unique_columns(db, table)
+            rowid = None if where else rowid_name(db, table)
+        template, grouping = _open_text(db, relation, selection)
+        sample = read_sample(db, replace(relation, rowid=rowid))
+    found = columns_of(sample, selection.text)
+    title, body, speaker = selection.title, selection.body, None
+    offered = found
+    if template:
+        title, body = "", template.columns
+    elif grouping:
+        offered = [
+            c for c in found if c.name not in grouping.columns or find_name(c.name, [title or "", *body])
+        ]
+        speaker = find_speaker([c for c in offered if not find_name(c.name, [title or "", *body])])
+        offered = [c for c in offered if c.name != speaker]
+    choice = choose_columns(relation, offered, title, body, unique)
+    return Source(
+        path,
+        table,
+        columns,
+        choice.title,
+        choice.body,
+        _kinds(found, choice.body, [choice.title, speaker]),
+        relation.row_count,
+        from_sql,
+        grouping.sql_order(order) if grouping else order,
+        keys,
+        left_out=choice.left_out,
+        sample=[dict(zip(sample, values, strict=True)) for values in zip(*sample.values(), strict=True)],
+        template=template,
+        grouping=grouping,
+        speaker=speaker,
+        has_condition=bool(where),
+    )
+
+
+def _kinds(
+    columns: Sequence[Column], body: Sequence[str], lines: Sequence[str | None]
+) -> dict[str, TextKind]:
+    """How the text of columns is read. `lines` are those of one line, such as a title."""
+    kinds = {c.name: c.kind for c in columns if c.name in body}
+    return kinds | {c.name: replace(c, text_format=None).kind for c in columns if c.name in lines}
+
+
+def _open_text(
+    db: sqlite3.Connection, relation: Relation, selection: Selection
+) -> tuple[Template | None, Grouping | None]:
+    """What a selection says of the text of a row, and of the rows of a document. Raises InvalidOptions with
+    everything that is wrong with either."""
+    problems: list[Problem] = []
+
+    def attempt(open_: Callable[[], T]) -> T | None:
+        try:
+            return open_()
+        except InvalidOptions as error:
+            problems.extend(error.problems)
+            return None
+
+    template = attempt(lambda: Template(selection.template or "")) if selection.template else None
+    grouping = attempt(lambda: open_grouping(db, relation, selection.group_by, selection.order_by))
+    missing = [name for name in template.columns if not find_name(name, relation.columns)] if template else []
+    if missing:
+        message = (
+            f"{relation.description} has no column {list_names(missing)}, which the template names. "
+            f"The columns are: {list_names(relation.columns)}."
+        )
+        problems.append(Problem("template", "missing_column", message))
+    if problems:
+        raise InvalidOptions(problems)
+    return template, grouping
+
+
+def _count_rows(db: sqlite3.Connection, relation: Relation, sql: str | None, where: str | None) -> int:
+    """How many rows there are. Raises InvalidOptions if there are none."""
+    advice = f" The columns are: {list_names(relation.columns)}."
+    # The query alone was tried before: what fails now is the condition, if there is one.
+    with explain_sql("sql", sql), explain_sql("where", where, advice):
+        (count,) = db.execute(f"select count(*) from {relation.from_sql}").fetchone()
+    if count:
+        return count
+    if where:
+        problem = Problem("where", "no_rows", f"No row matches the condition {where!r}: try another one.")
+    elif sql:
+        problem = Problem("sql", "no_rows", "The query returns no rows: try another one.")
+    else:
+        message = f"{relation.description} is empty: fill it first, or choose another table."
+        problem = Problem("table", "no_rows", message)
+    raise InvalidOptions([problem])
+
+
+def open_sources(database: str, tables: Sequence[str], selection: Selection = ALL_ROWS) -> list[Source]:
+    """A Source for each of `tables`, or the one of `selection.sql`; of the columns that `selection` names
+    each table uses those that it has.
+
+    Raises InvalidOptions with everything that is wrong, a Problem each.
+    """
+    if len(tables) < 2:
+        return [open_source(database, tables[0] if tables else QUERY, selection)]
+    columns: dict[str, tuple[str, ...]] = {}
+    problems: list[Problem] = []
+    with connect(database_path(database)) as db:
+        for table in tables:
+            try:
+                columns[table] = column_names(db, quote(find_table(db, database, table)))
+            except InvalidOptions as error:
+                problems += error.problems
+    everywhere = list(dict.fromkeys(name for names in columns.values() for name in names))
+    missing = missing_columns("The tables have", everywhere, selection.title, selection.body)
+    if missing and not problems:
+        problems += missing
+    sources = []
+    for table, names in columns.items() if not missing else ():
+        title = selection.title
+        if title and not find_name(title, names):
+            title = None
+        own = replace(
+            selection, title=title, body=[name for name in selection.body if find_name(name, names)]
+        )
+        try:
+            sources.append(open_source(database, table, own))
+        except InvalidOptions as error:
+            problems += error.problems
+    if problems:
+        raise InvalidOptions(problems)
+    return sources

@@ -1,0 +1,159 @@
+"""From the columns of a row to its text: by a template, by a plugin, or title and body."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pluggy import HookCaller
+
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.template import RenderError, Template
+
+from .decode import NOT_UTF8, WINDOWS_1252, Decoded, decode_bytes
+from .documents import join_document
+from .markers import split_at_markers
+from .sample import Value
+from .sqlite import find_name
+from .text_kinds import PLAIN, TextKind, documents_of, read_text, read_title
+
+MAX_REASONS = 20  # why rows are skipped, that are told one by one
+
+
+class RowText(NamedTuple):
+    """The text of one row: a document, or a part of one."""
+
+    title: str
+    text: str
+    others: list[str]  # documents after a marker
+
+
+@dataclass
+class RowReader:
+    """How the columns of a row become its text. `skipped` and `decoded` count rows, as `Source` has them."""
+
+    database: str  # as plugins know it: the file's name without .db
+    table: str
+    title: str | None
+    body: tuple[str, ...]
+    kinds: Mapping[str, TextKind]
+    encoding: Callable[[str], str]  # of a column whose bytes are not UTF-8 and whose kind does not know
+    template: Template | None = None
+    speaker: str | None = None  # the column of who says it, which leads the text
+    hook: HookCaller | None = None  # a plugin's; a template was written for this run, and goes before it
+    skipped: Counter[str] = field(default_factory=Counter)
+    decoded: Counter[str] = field(default_factory=Counter)
+    attachments: int = 0  # to mail
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that become text."""
+        return [*(name for name in (self.title, self.speaker) if name), *self.body]
+
+    def documents(self, row: Mapping[str, Value]) -> list[str]:
+        """The documents of a row by itself; none where it is left out, which is counted."""
+        text = self.read(row)
+        if text is None:
+            return []
+        documents = [join_document(text.title, [text.text]), *(join_document(None, [o]) for o in text.others)]
+        if not any(documents):
+            self.skipped["no text"] += 1
+        return [document for document in documents if document]
+
+    def read(self, row: Mapping[str, Value]) -> RowText | None:
+        """The text of a row, which may be empty; None where it is left out, which is counted."""
+        if self.template:
+            return self._of_template(self.template, row)
+        text = self._of_plugin(self.hook, row) if self.hook else None
+        if text is None:
+            return self._of_columns(row)
+        return RowText("", text, []) if text else None
+
+    def _of_template(self, template: Template, row: Mapping[str, Value]) -> RowText | None:
+        decoded = self._decode(row)
+        if decoded is None:
+            return None
+        values: dict[str, str | int | float | None] = {}
+        for column, value in decoded.items():
+            values[column] = value
+            if isinstance(value, str):
+                read = read_text(value, self.kinds.get(column, PLAIN))
+                values[column] = read.text
+                self.attachments += read.attachments
+        named = {name: values[find_name(name, self.columns) or name] for name in template.columns}
+        try:
+            text = template.render(named)
+        except RenderError as error:
+            reason = str(error)
+            few = reason in self.skipped or len(self.skipped) < MAX_REASONS
+            self.skipped[reason if few else "the template fails for other reasons"] += 1
+            return None
+        has_markers = any(kind.markers for kind in self.kinds.values())
+        first, *others = (split_at_markers(text) if has_markers else [text]) or [""]
+        return RowText("", first, others)
+
+    def _of_plugin(self, hook: HookCaller, row: Mapping[str, Value]) -> str | None:
+        """The plugin's text of a row, "" if it is left out, None if the plugin has no opinion."""
+        answer = hook(database=self.database, table=self.table, row=row)
+        if answer is False:
+            self.skipped["left out by a plugin"] += 1
+            return ""
+        if answer is None:
+            return None
+        if not isinstance(answer, str):
+            raise NanogptError(
+                "A plugin's nanogpt_document() must return a str, False or None, "
+                f"not {type(answer).__name__}."
+            )
+        return answer or "\n"  # no text, which `documents` counts
+
+    def _of_columns(self, row: Mapping[str, Value]) -> RowText | None:
+        decoded = self._decode(row)
+        if decoded is None:
+            return None
+        texts = {column: "" if value is None else str(value) for column, value in decoded.items()}
+        has_entities = any(self.kinds[column].format == "html" for column in self.body)
+        title, speaker = (
+            read_title(texts[name], entities=self.kinds[name].entities or has_entities) if name else ""
+            for name in (self.title, self.speaker)
+        )
+        bodies: list[str] = []
+        others: list[str] = []
+        for column in self.body:
+            text = read_text(texts[column], self.kinds[column])
+            title = title or text.title or ""
+            self.attachments += text.attachments
+            first, *rest = documents_of(text.text, self.kinds[column]) or [""]
+            bodies.append(first)
+            others += rest
+        body = join_document(None, bodies)
+        if body and speaker.strip():
+            body = f"{' '.join(speaker.split())}: {body}"
+        return RowText(title, body, others)
+
+    def _decode(self, row: Mapping[str, Value]) -> dict[str, str | int | float | None] | None:
+        """The values of the columns without bytes; None where some bytes are no text, which is counted."""
+        values: dict[str, str | int | float | None] = {}
+        encodings: set[str] = set()
+        for column in self.columns:
+            value = row[column]
+            if isinstance(value, bytes):
+                decoded, what = self._decode_bytes(column, value)
+                if decoded is None:
+                    # Half a row would teach titles without texts.
+                    self.skipped[f"{column} is {what}"] += 1
+                    return None
+                encodings |= {what} if what else set()
+                value = decoded
+            values[column] = value
+        self.decoded.update(encodings)
+        return values
+
+    def _decode_bytes(self, column: str, raw: bytes) -> Decoded:
+        known = self.kinds[column].encoding
+        decoded = decode_bytes(raw, known)
+        if known or decoded.what not in (WINDOWS_1252, NOT_UTF8):
+            return decoded
+        return decode_bytes(raw, self.encoding(column))
