@@ -197,7 +197,7 @@ async def test_a_run_is_stopped_and_one_that_waits_leaves_the_queue(home, enqueu
     assert not find_runs(home, "id = ?", run) and read_checkpoint(home / "a")
 
 
-async def test_a_server_that_goes_leaves_the_run_to_be_resumed(home, enqueue, worker, database):
+async def test_the_next_server_goes_on_with_the_run_of_one_that_went(home, enqueue, worker):
     run, waiting = enqueue(**ENDLESS), enqueue("b")
     first = worker()
     await until_trained(home, run)
@@ -213,11 +213,18 @@ async def test_a_server_that_goes_leaves_the_run_to_be_resumed(home, enqueue, wo
     assert row["status"] == "interrupted" and find_runs(home, "id = ?", waiting)[0]["status"] == "queued"
     assert row["ended"] and row["error"] == "The server stopped during this run."
     queue.ask_to_stop(home, waiting, 1)
-    resume = {"database": database, "table": "entry", "name": "nanogpt-blog", "resume": True}
-    again = queue.enqueue(home, database, {**resume, "max_iters": row["step"] + 200}, None, 10)
-    worker()
-    row = await until(home, again, *OVER)
-    assert row["status"] == "finished" and json.loads(row["plan"])["resumed_from"] > 0
+    worker()  # which goes on with it
+    row = await until(home, run, "running")
+    assert json.loads(row["plan"])["resumed_from"] > 0 and row["restarts"] == 1 and not row["goes_on"]
+    kept = json.loads(row["plan"])["resumed_from"]
+    while find_run(home, run)["step"] <= kept + 5:
+        await asyncio.sleep(0.05)
+    queue.ask_to_stop(home, run, 2)
+    row = await until(home, run, *OVER)
+    assert row["status"] == "stopped" and not row["goes_on"]
+    with registry(home) as db:
+        steps = [each[0] for each in db.execute("select step from metrics where run = ? order by id", [run])]
+    assert steps == sorted(steps)  # what was made again is there once
 
 
 async def test_a_server_that_goes_before_training_began_leaves_the_run_in_the_queue(home, enqueue, worker):

@@ -111,7 +111,8 @@ def beat(home: Path, run: int, process: str | None) -> int:
 def ask_to_stop(home: Path, run: int, request: int) -> None:
     """Ask a run to stop: 1 anneals, 2 saves at once. One that waits is taken out of the queue."""
     with registry(home) as db:
-        db.execute("update runs set stop_requested = max(stop_requested, ?) where id = ?", [request, run])
+        asked = "update runs set stop_requested = max(stop_requested, ?), goes_on = null where id = ?"
+        db.execute(asked, [request, run])
         db.execute(
             "update runs set status = 'stopped', ended = ? where id = ? and status = 'queued'",
             [utc_now(), run],
@@ -121,7 +122,8 @@ def ask_to_stop(home: Path, run: int, request: int) -> None:
 def interrupt(home: Path, run: int) -> None:
     """Record that a claimed run was cut short by its server, not stopped by a person.
 
-    One that had not begun to train goes back to the queue.
+    One that had not begun to train goes back to the queue; the others follow when a server is there again
+    (restart.py).
     """
     with registry(home) as db:
         db.execute(
@@ -130,7 +132,7 @@ def interrupt(home: Path, run: int) -> None:
             [run, *UNDER_WAY],
         )
         db.execute(
-            "update runs set status = 'interrupted', stop_requested = 0, note = null, error = ?, "
-            "ended = ifnull(ended, ?) where id = ? and status in ('stopped', ?, ?)",
+            "update runs set status = 'interrupted', stop_requested = 0, note = null, goes_on = 1, "
+            "error = ?, ended = ifnull(ended, ?) where id = ? and status in ('stopped', ?, ?)",
             ["The server stopped during this run.", utc_now(), run, *UNDER_WAY],
         )

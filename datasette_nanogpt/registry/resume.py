@@ -32,7 +32,7 @@ def minutes_to_offer(home: Path, run: dict[str, Any], limit: float) -> float | N
     is_last = bool(runs_of_model) and _last(home, runs_of_model)["id"] == run["id"]
     if run["status"] not in OVER or not is_last or not _state_file(home, run["name"]).exists():
         return None
-    left = _minutes_given(home, run) - _minutes_done(home, run)
+    left = minutes_given(home, run) - _minutes_done(home, run)
     return min(round(left, 1) if left > 0.1 and run["status"] != "finished" else EXTRA_MINUTES, limit)
 
 
@@ -68,7 +68,7 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
         more = 0.0
     if not 0 < more <= limit:
         raise NanogptError(f"Minutes must be more than 0 and at most {limit:g}")
-    given, done = _minutes_given(home, run), _minutes_done(home, run)
+    given, done = minutes_given(home, run), _minutes_done(home, run)
     # The minutes left were offered in tenths. Taking all of them keeps to what the run was given, and with
     # that to its plan.
     takes_what_is_left = run["status"] != "finished" and more == round(given - done, 1)
@@ -95,7 +95,7 @@ def _minutes_done(home: Path, run: dict[str, Any]) -> float:
     return kept_state(home, run["name"]).get("seconds", 0.0) / 60
 
 
-def _minutes_given(home: Path, run: dict[str, Any]) -> float:
+def minutes_given(home: Path, run: dict[str, Any]) -> float:
     """The minutes asked for, or else those in the model's own settings; 0 if only steps were limited."""
     settings: dict[str, Any] = {}
     with suppress(NanogptError):

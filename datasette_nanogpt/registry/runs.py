@@ -68,7 +68,14 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 
 def mark_dead_runs(home: Path) -> None:
     """Mark as interrupted every run that seems to be under way but whose process is gone."""
-    _interrupt(home, [run for run in find_runs(home, *_UNDER_WAY) if not _is_alive(home, run)])
+    dead = [run for run in find_runs(home, *_UNDER_WAY) if not _is_alive(home, run)]
+    _interrupt(home, dead)
+    # Runs of a server go on, those of a terminal do not.
+    if servers := [run["id"] for run in dead if run["actor"] and not run["stop_requested"]]:
+        with registry(home) as db:
+            marks = ", ".join("?" * len(servers))
+            dead_still = f"id in ({marks}) and status = 'interrupted'"
+            db.execute(f"update runs set goes_on = 1 where {dead_still}", servers)
 
 
 def mark_replaced_runs(home: Path, name: str, by: int | None) -> None:

@@ -20,6 +20,7 @@ class Limits:
     max_queued: int = 10  # runs that wait at once
     max_generations: int = 2  # texts that are written at once
     max_tokens: int = 1000  # of one text
+    max_restarts: int = 3  # how often a run goes on by itself after its server was lost
 
     @classmethod
     def from_config(cls, datasette: Datasette) -> Limits:

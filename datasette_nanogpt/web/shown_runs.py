@@ -33,7 +33,7 @@ def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
         **{field: run[field] for field in RUN_FIELDS.split()},
         "database": origin.database,
         "table": run["table"],
-        "over": run["status"] in OVER,
+        "over": run["status"] in OVER and not run["goes_on"],
         "verdict": verdict_of(run),
         "state": state,
         "pace": pace,
@@ -60,6 +60,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     if status == "stopped" and run["kind"] == "train":
         nothing = run["val_bpb"] is None
         note = "there was nothing to keep yet" if nothing else "what it had learned is kept"
+    if run["goes_on"]:
+        note = "it goes on by itself as soon as the server is there again"
     state = f"{status}: {note}" if note else status
     if run["model"] and not over:
         state += f", {run['model']}"

@@ -46,7 +46,11 @@ class PluginState:
         """Make the state of a server and have its worker started with the server."""
         home, limits = nanogpt_home(), Limits.from_config(datasette)
         worker = Worker(
-            home, datasette.plugins_dir, limits.max_parameters, extensions_of(datasette.sqlite_extensions)
+            home,
+            datasette.plugins_dir,
+            limits.max_parameters,
+            extensions_of(datasette.sqlite_extensions),
+            limits.max_restarts,
         )
         prepare_as(datasette)
         limit_sqlite_memory(datasette)

@@ -20,8 +20,10 @@ from llm_nanogpt.errors import NanogptError
 from ..registry import queue
 from ..registry.db import run_log_file
 from ..registry.process_id import process_id
+from ..registry.restart import restart_interrupted
 from ..registry.run_log import log, open_run_log
 from ..registry.runs import HEARTBEAT_SECONDS, end_run, find_run
+from .limits import Limits
 from .threads import in_thread
 
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
@@ -46,8 +48,9 @@ class Worker:
         plugins_dir: str | None = None,
         max_parameters: int | None = None,
         extensions: Sequence[str] = (),
+        max_restarts: int = Limits.max_restarts,
     ):
-        self.home = home
+        self.home, self.max_restarts = home, max_restarts
         # A plugin in the server's folder may decide what a row's text is.
         self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
         for extension in extensions:  # a file of ours is known by its name alone only in our folder
@@ -84,6 +87,7 @@ class Worker:
         """Do the run that is next in the queue. Whether there was one."""
         self.idle.clear()
         try:
+            await in_thread(restart_interrupted, self.home, self.max_restarts)
             self.run_id = await in_thread(queue.claim, self.home)
             if self.run_id is not None and self.closing:  # meanwhile
                 await in_thread(queue.interrupt, self.home, self.run_id)

@@ -114,6 +114,7 @@ async def _run_context(
         "restore": restore_command(run),
         "awaited": when_scored(json.loads(run["settings"])),
         "error": in_words_of_the_form(run["error"] or ""),
+        "restarts": run["restarts"],
         "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
         **(await _for_trainers(datasette, run) if may_train else {}),
     }

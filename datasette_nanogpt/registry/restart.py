@@ -1,0 +1,84 @@
+"""Runs that lost their server: the next one goes on with them by itself.
+
+A server that stops, is killed, or goes down with its machine leaves `goes_on` in the rows of its runs; a run
+that a person stopped, that failed, or whose process alone was killed does not have it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ..formatting import utc_now
+from .db import registry, update_run
+from .resume import kept_state, minutes_given, minutes_to_offer
+from .runs import find_runs
+
+LITTLE = 0.01  # minutes: with less left, a run has done what it was asked for
+
+
+def restart_interrupted(home: Path, most: int) -> list[int]:
+    """Put back into the queue what lost its server, each run at most `most` times. Returns their ids.
+
+    A run goes on from its last saved state; one that had none starts anew. One whose model was trained again
+    meanwhile is left as it is.
+    """
+    restarted = []
+    for run in find_runs(home, "status = 'interrupted' and goes_on = 1"):
+        changes = _left_as_it_is(run, most)
+        kept = 0
+        if changes is None and run["kind"] == "score":
+            changes = {}
+        elif changes is None:
+            changes, kept = _changes(home, run)
+        if _apply(home, run["id"], changes, kept):
+            restarted.append(run["id"])
+    return restarted
+
+
+def _left_as_it_is(run: dict[str, Any], most: int) -> dict[str, Any] | None:
+    """What to write of a run that went on too often; None for others."""
+    if (run["restarts"] or 0) < most:
+        return None
+    times = f", for the {run['restarts'] + 1}th time" if run["restarts"] and run["restarts"] > 2 else ""
+    why = f"The server stopped during this run{times}. It does not go on by itself any more"
+    return {"error": f"{why}: max_restarts in the configuration is {most}."}
+
+
+def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
+    """What to write of a training that goes on, and the step from which it does; None where it does not."""
+    settings = json.loads(run["settings"])
+    state = kept_state(home, run["name"])
+    if minutes_to_offer(home, run, math.inf) is not None and state:
+        given, steps = minutes_given(home, run), settings.get("max_iters") or math.inf
+        done = (given and given - state.get("seconds", 0.0) / 60 < LITTLE) or state.get("step", 0) >= steps
+        return (None if done else {"settings": json.dumps(_to_resume(settings))}), state["step"]
+    later = find_runs(home, "name = ? and kind = 'train' and id > ?", run["name"], run["id"])
+    if later or settings.get("resume"):
+        return None, 0
+    return {"settings": run["settings"], "val_bpb": None, "step": None, "progress": None}, 0
+
+
+def _to_resume(settings: dict[str, Any]) -> dict[str, Any]:
+    return {**{key: value for key, value in settings.items() if key != "force"}, "resume": True}
+
+
+def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> bool:
+    """Queue a run again with these changes, unless another server already did or they say why not. What it
+    had recorded after the step `kept` is done again. Returns whether it was queued."""
+    with registry(home) as db:
+        db.execute("begin immediate")
+        there = "select 1 from runs where id = ? and status = 'interrupted' and goes_on = 1"
+        if not db.execute(there, [run]).fetchone():
+            return False
+        if changes is None or "error" in changes:
+            update_run(db, run, {"goes_on": None, **(changes or {})})
+            return False
+        again = {"status": "queued", "stop_requested": 0, "error": None, "ended": None, "note": None}
+        update_run(db, run, {**changes, **again, "goes_on": None, "started": utc_now()})
+        db.execute("update runs set restarts = ifnull(restarts, 0) + 1 where id = ?", [run])
+        for table in ("metrics", "samples"):
+            db.execute(f"delete from {table} where run = ? and step > ?", [run, kept])
+    return True
