@@ -276,6 +276,10 @@ def test_the_title_that_has_values_is_chosen(make):
         "It's 10:30!",
         "O'Brien",
         "t7",
+        "[00:12] Jane: good morning",
+        "[1] A note at the foot",
+        "[12:30:05] Jane joined [the call]",
+        '{"Quoted" words in braces',
     ],
 )
 def test_words_have_no_shape(words):
@@ -301,6 +305,11 @@ def test_words_have_no_shape(words):
         ("PROJ-123", "keys"),
         ("ACGT" * 5000, "long codes"),
         ("[1, 2]", "JSON"),
+        ("[]", "JSON"),
+        ("[12]", "JSON"),
+        ('{"a": [1, "b"]}', "JSON"),
+        ('["' + "word " * 900, "JSON"),
+        ("{}", "JSON"),
     ],
 )
 def test_shapes(text, shape):
@@ -367,6 +376,37 @@ def test_one_line_before_the_text_is_its_title(make):
     path = make({"summary": rows(lambda i: prose(i + 2)), "description": rows(lambda i: prose(i) * 2)})
     found = open_source(path, "posts")
     assert (found.title, found.body) == (None, ("summary", "description"))
+
+
+def test_a_summary_is_the_title_beside_texts_that_go_together(make):
+    path = make(
+        {
+            "summary": rows(title),
+            "description": rows(prose),
+            "steps_to_reproduce": rows(lambda i: f"1. {prose(i + 2)}\n2. Again"),
+        }
+    )
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == ("summary", ("description", "steps_to_reproduce"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("What did you like most about it?", "What could be better?", "Any other comments for us?"),
+        ("fr", "en", "de"),
+        ("Latin", "English"),
+    ],
+)
+def test_columns_that_are_all_alike_are_read_in_the_order_of_the_table(make, names):
+    values = {name: rows(lambda i, k=k: prose(i * 5 + k)[: 60 + 5 * k]) for k, name in enumerate(names)}
+    assert open_source(make(values | {"place": rows(lambda i: "here")}), "posts").body == names
+
+
+def test_why_a_longer_column_is_not_read(make):
+    path = make({"text": rows(prose), "notes": rows(lambda i: prose(i + 1) * 3)})
+    assert open_source(path, "posts").left_out == {"notes": "not named like the text"}
+    assert open_source(path, "posts", Selection(body=["text"])).left_out == {"notes": "not asked for"}
 
 
 # ---- The same text twice

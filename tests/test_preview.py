@@ -62,6 +62,7 @@ def test_plain_prose_is_not_odd(make):
     "line",
     [
         "Sent from my phone",
+        "Date:  [2118],  kept as  it is",
         "This site's cookies: 'accept' all",
         "Follow us on the web, at example.org, for more of the same",
     ],

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from .column_content import Column, says_the_same
-from .column_names import AFTER_BODY, BEFORE_BODY, BODIES, LINES, TOGETHER, has_word, is_named, named
+from .column_names import AFTER_BODY, BEFORE_BODY, BODIES, LINES, TOGETHER, has_word, is_named, named, set_of
 from .decode import NOT_UTF8, UNPACKING
 
 # Of the letters that the column with the most text has, so many must be in a column that is chosen by its
@@ -26,7 +26,8 @@ def most_text(column: Column) -> tuple[float, str]:
 
 def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     """The column that is named like the text and has enough of it, else the one with the most; with those
-    that go together with it. `columns` begins with the one with the most text."""
+    that go together with it. `columns` are in the order of the table."""
+    columns, in_order = sorted(columns, key=most_text), columns
     with_text = [column for column in columns if column.prose]
     if not with_text:
         return _find_code(columns)
@@ -39,6 +40,9 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
         parts = _distinct([_pick(with_text, slot, longest) for slot in slots], body)
         if len(parts) > 1 and body in parts:
             return tuple(part.name for part in parts)
+    if kind := set_of(body.name):
+        alike = [c for c in in_order if c in with_text and set_of(c.name) == kind]
+        return tuple(column.name for column in _distinct(alike, body))
     differing = [column for column in with_text if not column.sameness]
     before = [_pick(differing, names, body) for names in BEFORE_BODY]
     after = [_pick(differing, AFTER_BODY, body)]
@@ -50,13 +54,24 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
 
 
 def first_line(body: Sequence[str], columns: Sequence[Column]) -> str | None:
-    """The first of several columns of the text, if it has lines that can be titles: a summary of a bug."""
-    first = next(column for column in columns if column.name == body[0])
-    texts = [text.strip() for text in first.texts]
-    is_line = any(is_named(first.name, name) for name in LINES) and len(body) > 1
-    if not is_line or sum("\n" not in text for text in texts) < ONE_LINE * len(texts):
-        return None
-    return first.name if statistics.median(map(len, texts)) <= LONGEST_LINE else None
+    """A column of lines that can be titles where there are no others, such as the summary of a bug; it may
+    have been taken for the first part of the text."""
+    rest = [column for column in columns if column.name in body]
+    for column in columns:
+        others = [other for other in rest if other is not column]
+        texts = [text.strip() for text in column.texts]
+        if (
+            column.sameness
+            or not others
+            or not texts
+            or not any(is_named(column.name, line) for line in LINES)
+        ):
+            continue
+        one_line = sum("\n" not in text for text in texts) >= ONE_LINE * len(texts)
+        short = statistics.median(map(len, texts)) <= LONGEST_LINE
+        if one_line and short and not any(says_the_same(column, other) for other in others):
+            return column.name
+    return None
 
 
 def columns_named(guesses: Sequence[str], columns: Sequence[Column], table: str = "") -> list[Column]:

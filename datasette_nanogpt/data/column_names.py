@@ -37,12 +37,14 @@ treść obsah szöveg tartalom conținut metin içerik κείμενο
 _NAMES = "name nombre nom 名称 名稱"
 _NAMED_THINGS = "article post page song track recipe book product movie film game event"
 _QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
-_ANSWER = """answer answers response reply completion output chosen 答案 回答 答え 답변 ответ antwort
-respuesta resposta risposta réponse"""
+_ANSWER = """answer answers response reply completion output chosen accepted_answer 答案 回答 答え 답변 ответ
+antwort respuesta resposta risposta réponse"""
 # Columns that are read together, in this order, if at least two of them have text.
 _TOGETHER = (
     f"context passage paragraph article story background | {_QUESTION} | input | {_ANSWER}",
     "message comment review | response reply answer",
+    "body content text | accepted_answer answer reply response",
+    "description | responsibilities | requirements qualifications | benefits",
     "user human | assistant bot",
     "front | back",
     "setup | punchline",
@@ -52,6 +54,11 @@ _TOGETHER = (
     "artist singer band | lyrics lyric",
     "description | ingredients | instructions directions steps preparation",
 )
+_LANGUAGES = """
+en fr de es it pt nl sv pl cs ru uk tr ar he hi zh ja ko
+english french german spanish italian portuguese dutch swedish polish czech russian ukrainian turkish arabic
+hebrew hindi chinese japanese korean latin greek
+"""
 # What may stand before the body, one of each line, and after it, if it does not only repeat how the body
 # begins.
 _BEFORE_BODY = (
@@ -62,6 +69,9 @@ _BEFORE_BODY = (
 AFTER_BODY = ("more", "extended", "continued", "conclusion", "outro")
 # One line of it, before the text, is a title where there is no other.
 LINES = ("summary", "short_description", "short_desc", "subtitle")
+
+LANGUAGES = frozenset(_LANGUAGES.split())
+MIN_SENTENCE = 4  # words of a name that is a question of a form
 
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
 NAMED_THINGS = frozenset(_NAMED_THINGS.split())
@@ -103,6 +113,14 @@ def has_word(name: str, guess: str) -> bool:
         return True
     joined = n == 1 and _JOINED.fullmatch(wanted[0])
     return bool(joined) and last != wanted[0] and last.endswith(wanted[0])
+
+
+def set_of(name: str) -> str:
+    """To which set of columns a name belongs that are all alike: the questions of a form, or languages."""
+    words = words_of(name)
+    if len(words) == 1 and words[0] in LANGUAGES:
+        return "languages"
+    return "questions" if " " in name.strip() and len(words) >= MIN_SENTENCE else ""
 
 
 def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list[str]:

@@ -70,7 +70,7 @@ def choose_columns(
     body = tuple(dict.fromkeys(name for one in body if (name := find_name(one, names))))
     title = find_name(title, names) if title else title
     chosen = _find(relation, columns, title, body, unique)
-    reasons = dict(_left_out(columns, chosen))
+    reasons = dict(_left_out(columns, chosen, "not asked for" if body else "not named like the text"))
     return Choice(chosen.title, chosen.body, reasons)
 
 
@@ -113,7 +113,7 @@ def _find_body(
 ) -> tuple[str | None, tuple[str, ...]]:
     """The title and the columns of the text. `free` are those that may be either, the most text first."""
     others = [column for column in free if column.name != title]
-    body = find_body(others)
+    body = find_body([column for column in columns if column in others])
     packed = [column for column in others if _is_unread_text(column)]
     if not body and packed and document_hook() is None:
         raise NoTextError(_packed(relation, packed, title if guess_title else None))
@@ -125,10 +125,8 @@ def _find_body(
         body = tuple(c.name for c in columns_named(BODIES, columns) if not c.filled_rows)[:1]
     if not body and document_hook() is None:
         raise NoTextError(_no_text(relation, columns))
-    if guess_title and not title and body and (line := first_line(body, columns)):
-        by_name = {column.name: column for column in columns}
-        if not _why_no_title(by_name[line]):
-            return line, body[1:]
+    if guess_title and not title and (line := first_line(body, [c for c in columns if not c.what])):
+        return line, tuple(name for name in body if name != line)
     return title, body
 
 
@@ -149,8 +147,8 @@ def _why_no_title(column: Column) -> str:
     return column.sameness
 
 
-def _left_out(columns: Sequence[Column], chosen: Choice) -> Iterator[tuple[str, str]]:
-    """Why each column that was not chosen was not, in a few words."""
+def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterator[tuple[str, str]]:
+    """Why each column that was not chosen was not, in a few words; `longer`: one with more text."""
     by_name = {column.name: column for column in columns}
     body = [by_name[name] for name in chosen.body]
     for column in columns:
@@ -167,7 +165,8 @@ def _left_out(columns: Sequence[Column], chosen: Choice) -> Iterator[tuple[str, 
         elif any(says_the_same(column, other) for other in body):
             why = f"also in {list_names(chosen.body)}"
         else:
-            why = "less text" if all(other.prose >= column.prose for other in body) else "not asked for"
+            most = max((other.prose for other in body), default=0.0)
+            why = "less text" if most >= column.prose else longer
         yield column.name, why
 
 

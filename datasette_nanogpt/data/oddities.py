@@ -69,5 +69,5 @@ def _without(source: Source, line: str, database: str) -> str:
     title = [quote(source.title)] if source.title else []
     text = "'" + line.replace("'", "''") + "'"
     bodies = [f"replace({quote(column)}, {text}, '') as {quote(column)}" for column in source.body]
-    sql = f"select {', '.join([*title, *bodies])} from {source.from_sql}"
-    return shlex.join(["datasette", "nanogpt-train", database, "--sql", " ".join(sql.split())])
+    sql = f"select {', '.join([*title, *bodies])} from {' '.join(source.from_sql.split())}"
+    return shlex.join(["datasette", "nanogpt-train", database, "--sql", sql])

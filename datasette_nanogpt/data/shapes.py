@@ -18,6 +18,10 @@ _CALENDAR = frozenset(_CALENDAR_WORDS.split())
 _NUMERIC = re.compile(r"[+-]?\d[\d.,:/+-]*(?:st|nd|rd|th|[TZ][\d.:+-]*Z?)?")
 _URL = r"(?:[a-zA-Z][a-zA-Z0-9+.-]{1,20}://|(?:mailto|urn|tag|data|doi|magnet|tel|at|did|geo):|www\.)\S+"
 
+# JSON begins and ends with brackets, but for a value that is cut: "[00:12] Hello" and "[1] a note" do not.
+_JSON_END = rf".*[\]}}]\s*|.{{{SHAPED_CHARS - 100},}}|(?<=[\]}}])"
+_JSON_NUMBER = r"-?\d[\d.e+-]*\s*(?:,|\]\s*\Z)"
+
 # What there is to say of a column, and what all of a value matches then, without tags; the first counts.
 _SHAPES = [
     (name, re.compile(pattern, re.ASCII | re.DOTALL))
@@ -33,7 +37,8 @@ _SHAPES = [
         ("file paths", r"(?:[A-Za-z]:\\|~/|\.{0,2}/)\S+|\S+/\S+/\S+"),
         ("file names", r"[^\n]{0,100}[^\s.]\.(?=\w*[a-z])[a-z0-9]{2,4}"),
         ("keys", r"(?=\S*\d)(?=\S*[A-Za-z])[\w.:+/=~-]{8,}|[A-Z]{2,10}[-_]\d+"),
-        ("JSON", r"\{\s*[\"}].*|\[\s*(?:[\"{\[\]\d-]|true|false|null).*"),
+        ("JSON", rf"\{{\s*[\"}}](?:{_JSON_END})"),
+        ("JSON", rf"\[\s*(?:[\"{{\[\]]|true|false|null|{_JSON_NUMBER})(?:{_JSON_END})"),
         ("long codes", rf"[!-~]{{{LONG_WORD},}}"),
     ]
 ]
