@@ -18,5 +18,7 @@ def duration(seconds: float) -> str:
 
 
 def text_size(n_bytes: float) -> str:
-    """Bytes as 9.1 kB or 0.12 MB."""
+    """Bytes as 33 bytes, 9.1 kB or 0.12 MB."""
+    if n_bytes < 1000:
+        return f"{n_bytes:.0f} bytes"
     return f"{n_bytes / 1e6:.2f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"

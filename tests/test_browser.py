@@ -320,7 +320,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     page = open_page(browser, site, java_script_enabled=False)
     page.goto(site.url + "/demo/python_docs/-/nanogpt?id__gt=100")
     page.get_by_label("10 minutes").check()
-    page.locator("summary", has_text="Advanced").click()
+    page.locator("details#advanced summary").click()
     page.get_by_label("Layers").fill("7")
     page.get_by_role("button", name="Estimate again").click()
     assert page.locator("#estimate").inner_text().startswith("7 layers")
@@ -597,7 +597,7 @@ def test_the_whole_way(trainer, server, home):
 def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, server, home):
     page = trainer
     page.goto(f"{server.url}/demo/{tilde_encode(ODD)}/-/nanogpt")
-    page.locator("summary", has_text="Advanced").click()
+    page.locator("details#advanced summary").click()
     for label, key in (("Layers", "n_layer"), ("Width", "n_embd"), ("Vocabulary", "vocab_size")):
         page.get_by_label(label, exact=True).fill(str(TINY[key]))
     page.get_by_label("Heads").fill("2")

@@ -2,14 +2,19 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import sqlite_utils
 from conftest import TEXTS, write_model
 from datasette.app import Datasette
 
+from datasette_nanogpt import web
+from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.kept_texts import kept_texts
 from datasette_nanogpt.registry.manage import remove_model, rename_model
+from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.training.expectation import expected_bits
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 
@@ -214,3 +219,86 @@ async def test_held_out_rows_are_offered_as_prompts(database, home):
     )
     assert 1 <= len(prompts) <= 5 and all(prompt.startswith("Title &lt;b&gt;") for prompt in prompts)
     datasette.close()
+
+
+# ---- The form
+
+FORM = "/blog/entry/-/nanogpt"
+
+
+async def test_what_is_wrong_is_said_beside_its_field(datasette):
+    """A seed beyond what PyTorch takes was cut off by its box, and Start then did nothing."""
+    form = {"n_embd": "33", "dropout": "2", "minutes": "1"}
+    response = await datasette.client.post(FORM, data=form, actor=ROOT)
+    assert response.status_code == 400 and "Nothing was started: 2 fields are wrong" in response.text
+    for field, message in (("n_head", "even head size"), ("dropout", "at most 0.99")):
+        assert re.search(
+            rf'id="{field}"[^>]*aria-describedby="{field}-error" aria-invalid="true"', response.text
+        )
+        assert re.search(rf'id="{field}-error">[^<]*{message}', response.text)
+    assert '<details id="advanced" open>' in response.text
+    answer = await datasette.client.post(FORM, json={**form, "estimate": 1}, actor=ROOT)
+    assert {problem["field"] for problem in answer.json()["problems"]} == {"n_head", "dropout"}
+
+
+@pytest.mark.parametrize("texts", [["one", "two words", "and three"], [""] * 5, ["x"]])
+async def test_what_cannot_train_is_refused(datasette, database, home, texts):
+    sqlite_utils.Database(database)["few"].insert_all({"body": text} for text in texts)
+    page = await datasette.client.get("/blog/few/-/nanogpt", actor=ROOT)
+    assert "too little to train on" in page.text or "no text" in page.text
+    response = await datasette.client.post("/blog/few/-/nanogpt", data={"body": "body"}, actor=ROOT)
+    assert response.status_code == 400 and not find_runs(home, "name != 'nanogpt-blog'")
+
+
+async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, database):
+    estimate = (await datasette.client.post(FORM, json={"estimate": 1}, actor=ROOT)).json()["estimate"]
+    assert "is little text: expect words with little order" in estimate["warning"] and not estimate["refused"]
+    assert [card["minutes"] for card in estimate["cards"]] == [1, 3, 10, 30]
+    text = " ".join(TEXTS * 40)
+    sqlite_utils.Database(database)["much"].insert_all({"body": f"{i} {text}"} for i in range(100))
+    answer = await datasette.client.post("/blog/much/-/nanogpt", json={"estimate": 1}, actor=ROOT)
+    one, *_, thirty = answer.json()["estimate"]["cards"]
+    assert not answer.json()["estimate"]["warning"] and "at most once" in one["reads"]
+    assert one["like"] == "sentences that mean little" and thirty["like"].startswith("the style of the text")
+
+
+@pytest.mark.parametrize(
+    ("letters", "epochs", "known"),
+    [
+        (7e3, 4, 4.0),
+        (77e3, 4, 2.2),
+        (2e6, 0.8, 1.61),
+        (2e6, 4, 1.2),
+        (1.8e6, 4, 1.55),
+        (1e6, 4, 1.77),
+        (1e7, 3.2, 1.16),
+    ],
+)
+def test_the_expectation_is_near_what_was_measured(letters, epochs, known):
+    """The figures are those of README.md and of benchmarks/LOG.md."""
+    assert abs(expected_bits(letters, epochs) - known) < 0.5
+
+
+async def test_a_form_is_filled_in_as_an_earlier_run_was(datasette, home, database):
+    settings = {"minutes": 10, "n_layer": 3, "name": "nanogpt-three", "where": "id < 250", "body": ["body"]}
+    run = queue.enqueue(
+        home, str(database), {"database": str(database), "table": ["entry"], **settings}, None, 9
+    )
+    text = await text_of(datasette, f"{FORM}?_again={run}")
+    for part in (
+        'value="10" checked',
+        'value="nanogpt-three"',
+        'value="id &lt; 250"',
+        '<details id="advanced" open>',
+    ):
+        assert part in text
+    assert re.search(r'<input[^>]* name="n_layer"[^>]* value="3"', text)
+    assert 'value="nanogpt-three"' not in await text_of(datasette, f"/blog/hush/-/nanogpt?_again={run}")
+
+
+def test_the_stylesheet_is_whole():
+    css = (Path(web.__file__).parents[1] / "static" / "nanogpt.css").read_text("utf-8")
+    depth = [0]
+    for character in css:
+        depth.append(depth[-1] + {"{": 1, "}": -1}.get(character, 0))
+    assert depth[-1] == 0 and max(depth) <= 2 and min(depth) == 0

@@ -111,7 +111,7 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     sqlite_utils.Database(database)["odd"].insert_all(rows)
     page = await datasette.client.get(path_of("odd"), actor=ROOT)
     assert page.text.count(message) == 1 and "column to read as text" in page.text
-    assert "<details open>" in page.text
+    assert '<details id="advanced" open>' in page.text
     told = {"body": "other", "minutes": "1"}
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
     assert offered.status_code == 200 and offered.json()["offer"]["texts"]
@@ -215,7 +215,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     form = {"minutes": "10", "n_layer": "5", "size": "m", "estimate": "1"}
     page = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
     assert page.status_code == 200 and "5 layers" in page.text
-    assert "<option selected>m</option>" in page.text
+    assert '<option value="m" selected>m</option>' in page.text
     assert 'value="10" checked' in page.text and 'placeholder="auto" value="5"' in page.text
     assert not home.exists()
 
@@ -295,15 +295,15 @@ async def test_a_refused_form_keeps_what_is_right_and_marks_what_is_wrong(datase
     page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
     assert 'value="10" checked' in page and "in less than 10 minutes" in page
     assert re.search(r'<input [^>]*name="name"[^>]* aria-invalid="true" autofocus>', page)
-    assert "<details><summary>Advanced" in page
+    assert '<details id="advanced"><summary>Advanced' in page
     form = {"name": "fine", "n_layer": "0", "n_embd": "1"}
     page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
     assert re.search(r'name="n_layer"[^>]* aria-invalid="true" autofocus>', page)
     assert page.count("aria-invalid") == 2 and page.count("autofocus") == 1
-    assert "<details open><summary>Advanced" in page
+    assert '<details id="advanced" open><summary>Advanced' in page
     form = {"body": "nope"}
     page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
-    assert re.search(r'name="body" aria-invalid="true" autofocus>', page) and "300 rows, about" in page
+    assert re.search(r'name="body"[^>]* aria-invalid="true" autofocus>', page) and "300 rows, about" in page
 
 
 async def test_the_rows_shown_are_those_of_the_form(datasette, database):

@@ -22,12 +22,40 @@ function showOffer(offer) {
   byId("remarks").replaceChildren(...remarks);
 }
 
+// What is wrong is said beside its field; the fields that are folded away are shown where one of them is wrong.
+function showProblems(problems) {
+  for (const place of form.querySelectorAll(".field-error")) {
+    const field = place.id.replace(/-error$/, "");
+    place.textContent = problems.filter((problem) => problem.field === field).map(({ message }) => message).join(". ");
+    const input = byId(field);
+    if (place.textContent) input?.setAttribute("aria-invalid", "true");
+    else input?.removeAttribute("aria-invalid");
+    if (place.textContent && byId("advanced").contains(place)) byId("advanced").open = true;
+  }
+  const named = (problem) => byId(`${problem.field}-error`);
+  return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
+}
+
+function showEstimate(estimate) {
+  byId("estimate").textContent = estimate.text;
+  form.querySelectorAll(".card").forEach((card, i) => {
+    card.querySelector(".reads").textContent = estimate.cards[i]?.reads ?? "";
+    card.querySelector(".like").textContent = estimate.cards[i]?.like ?? "";
+  });
+}
+
 async function update() {
   const question = ++questions;
-  const answer = await fetchEstimate().catch(() => ({}));
+  const { error, problems, offer, estimate } = await fetchEstimate().catch(() => ({}));
   if (question !== questions) return;  // the form has changed since
-  byId("estimate").textContent = answer.error ?? answer.estimate?.text ?? "";
-  if (answer.offer && !answer.error) showOffer(answer.offer);
+  const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
+  byId("estimate").textContent = "";
+  if (estimate) showEstimate(estimate);
+  if (offer && !error) showOffer(offer);
+  const warning = general || estimate?.refused || estimate?.warning || "";
+  if (byId("warning").textContent !== warning) byId("warning").textContent = warning;
+  byId("warning").hidden = !warning;
+  byId("start").disabled = Boolean(estimate?.refused);
 }
 
 function updateSoon() {

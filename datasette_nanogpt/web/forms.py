@@ -39,6 +39,11 @@ LABELS = {
     "where": "Condition",
 }
 ADVANCED = LABELS.keys() - {"minutes", "size", "name"}  # the fields that are folded away at first
+# How the page groups them: heading -> the numbers in it.
+GROUPS = {
+    "Model": ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"),
+    "Training": ("batch_size", "learning_rate", "dropout", "seed"),
+}
 NUMBERS = {  # and whether they must be whole
     "n_layer": True,
     "n_head": True,
@@ -63,6 +68,22 @@ def form_defaults(limits: Limits) -> dict[str, str]:
     """The fields of a form that nobody has filled in yet."""
     offered = minutes_offered(limits)
     return {"minutes": str(max((m for m in offered if m <= DEFAULT_MINUTES), default=offered[0]))}
+
+
+def fields_of_settings(settings: Mapping[str, Any], may_sql: bool) -> dict[str, str]:
+    """The fields of a form that asks for a run like an earlier one with these settings. A condition is left
+    out for those who may not write SQL; the model of that run is replaced."""
+    fields = {key: settings[key] for key in LABELS if settings.get(key) not in (None, "", [])}
+    if not may_sql:
+        fields.pop("where", None)
+    body = fields.get("body")
+    if isinstance(body, list | tuple):
+        fields.pop("body")
+        if len(body) == 1:
+            fields["body"] = body[0]
+    return {
+        key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in fields.items()
+    } | {"replace": "1"}
 
 
 def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection:

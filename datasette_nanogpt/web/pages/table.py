@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,18 +12,19 @@ from datasette.app import Datasette
 from datasette.database import Database
 from datasette.resources import DatabaseResource, TableResource
 
-from llm_nanogpt.errors import InvalidOptions, NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
+from ...registry.runs import find_run
 from ...training.options import bounds, choices
 from .. import filters, forms
-from ..estimate import offer_and_estimate
-from ..permissions import Origin, table_of_request
+from ..estimate import check_enough, offer_and_estimate
+from ..permissions import Origin, origin_of_run, table_of_request
 from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..shown_models import models_as_json
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..state import PluginState, state_of
 from ..target import Target
-from ..threads import read_database
+from ..threads import in_thread, read_database
 
 
 @dataclass
@@ -32,9 +34,24 @@ class Form:
     fields: dict[str, Any]
     run: int | None = None  # the run that it has started
     error: str | None = None  # everything that is wrong, a line each
-    wrong: list[str] = field(default_factory=list)  # the fields that are wrong
+    problems: list[Problem] = field(default_factory=list)  # the same with the fields, as far as it has any
     offer: dict[str, Any] | None = None  # see estimate.offer; None where there is nothing to fill in
     estimate: dict[str, Any] | None = None
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        """What is wrong with each field that is."""
+        fields: dict[str, list[str]] = {}
+        for problem in self.problems:
+            fields.setdefault(problem.field, []).append(problem.message)
+        return {key: ". ".join(messages) for key, messages in fields.items() if key in forms.LABELS}
+
+    @property
+    def general(self) -> str:
+        """What is wrong that no field can be blamed for, a line each."""
+        if not self.problems:
+            return self.error or ""
+        return "\n".join(p.message for p in self.problems if p.field not in forms.LABELS)
 
     @property
     def advanced(self) -> bool:
@@ -56,7 +73,8 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         raise Forbidden("Training on this table needs the permission nanogpt-train")
     error, offer, estimate = (form.error, form.offer, form.estimate) if form else (None, None, None)
     status = 400 if error else 200
-    result = {"ok": error is None, "error": error, "offer": offer, "estimate": estimate}
+    problems = [{"field": p.field, "message": p.message} for p in form.problems] if form else []
+    result = {"ok": error is None, "error": error, "problems": problems, "offer": offer, "estimate": estimate}
     if form and form.fields.get("estimate") and sent_json(request):
         return Response.json(result, status=status)
     here = Origin(db.name, (table,))
@@ -69,14 +87,15 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     context = lists | {
         "database": db.name,
         "table": table,
-        "columns": await db.table_columns(table),
+        "column_choices": [(column, column) for column in await db.table_columns(table)],
         "query": request.query_string,
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
-        "sizes": choices("size"),
+        "sizes": [(size, size) for size in choices("size")],
         "labels": forms.LABELS,
         "numbers": {key: (whole, *bounds(key)) for key, whole in forms.NUMBERS.items()},
+        "groups": forms.GROUPS,
         "lines": await sparklines(state_of(datasette).home, lists["runs"]),
     }
     return await render(datasette, request, "nanogpt_table.html", context, status)
@@ -104,6 +123,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
     try:
         columns = await db.table_columns(table)
         where, carried, left_out = await filters.rows_to_train_on(datasette, request, db.name, table, columns)
+        if request.method == "GET":
+            form.fields |= await _fields_of_run(datasette, request, Origin(db.name, (table,)), may_sql)
         if request.method == "POST":
             form.fields |= await posted(request)
             if form.fields.get("where") and not may_sql:
@@ -111,14 +132,28 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
         reading = read_database(forms.settings_from_form, target, form.fields, where)
         settings = await state.unless_stopping(reading)
         if request.method == "POST" and not form.fields.get("estimate"):
+            await state.unless_stopping(read_database(check_enough, target, settings))
             form.run = await enqueue(datasette, request.actor, settings)
             return form
     except NanogptError as ex:
         form.error = str(ex)
-        form.wrong = [problem.field for problem in ex.problems] if isinstance(ex, InvalidOptions) else []
-    if forms.ROWS_OF_ADDRESS not in form.wrong:
+        form.problems = list(ex.problems) if isinstance(ex, InvalidOptions) else []
+    if forms.ROWS_OF_ADDRESS not in [problem.field for problem in form.problems]:
         await _add_offer(state, form, target, where, carried, left_out)
     return form
+
+
+async def _fields_of_run(
+    datasette: Datasette, request: Request, here: Origin, may_sql: bool
+) -> dict[str, str]:
+    """The fields as an earlier run of this table had them, where the address names one: `?_again=12`."""
+    number = request.args.get("_again") or ""
+    if not number.isdecimal() or len(number) > 15:
+        return {}
+    run = await in_thread(find_run, state_of(datasette).home, int(number))
+    if run is None or origin_of_run(datasette, run) != here:
+        return {}
+    return forms.fields_of_settings(json.loads(run["settings"] or "{}"), may_sql)
 
 
 async def _add_offer(
