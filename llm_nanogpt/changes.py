@@ -106,7 +106,7 @@ def part_file(home: Path, out: Path) -> Iterator[Path]:
     writable = home.is_dir() and os.access(home, os.W_OK)
     with hold(home / name, busy=f"{out} is being written") if writable else nullcontext():
         if writable:
-            write_json(hidden(home / name, "change"), asdict(Change("export", name, part=str(part))))
+            _write_down(home, Change("export", name, part=str(part)))
         try:
             yield part
             os.replace(part, out)
@@ -235,8 +235,13 @@ def _carry_out(home: Path, change: Change) -> None:
     Raises OSError. If it was the first step that failed, nothing has changed; otherwise whoever comes next
     tries the rest again.
     """
-    write_json(hidden(home / change.name, "change"), asdict(change))
+    _write_down(home, change)
     _attempt(home, change)
+
+
+def _write_down(home: Path, change: Change) -> None:
+    """In ASCII, as the name of a file need not be UTF-8."""
+    write_bytes(hidden(home / change.name, "change"), json.dumps(asdict(change), indent=2).encode())
 
 
 def _attempt(home: Path, change: Change) -> None:

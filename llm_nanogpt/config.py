@@ -214,13 +214,13 @@ def _size_problems(c: GPTConfig) -> Iterator[Problem]:
         yield Problem("activation", "choice", message)
 
 
-def shortened(value: object) -> str:
+def shortened(value: object, limit: int = 30) -> str:
     """A value of a file, as an error can show it."""
     try:
         text = f"{value:,}" if isinstance(value, int) else repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits
         return "something else"
-    return text if len(text) <= 30 else f"{text[:29]}…"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _head_problems(c: GPTConfig) -> Iterator[Problem]:

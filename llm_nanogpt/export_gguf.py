@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,11 +83,7 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
 
 
 def _check(out: Path, dtype: str) -> None:
-    try:
-        is_there = out.exists()
-    except OSError as ex:  # a name that is too long
-        raise NanogptError(f"Cannot write {out}: {ex.strerror}") from ex
-    if is_there:
+    if os.path.lexists(out):
         try:
             with open_file(out) as fp:
                 replaceable = fp.read(4) == b"GGUF"

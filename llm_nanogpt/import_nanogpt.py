@@ -1,23 +1,22 @@
 """nanoGPT's checkpoints: ckpt.pt, and the meta.pkl of a character-level model, become a model folder.
 
-Neither file can run code: both are read by unpicklers that refuse everything but plain data.
+`foreign_pickles.py` reads both files, and runs nothing that is in them.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from .changes import hold, publish
 from .checkpoint import Checkpoint, read_checkpoint, write_model_files, write_weights
-from .config import GPTConfig
-from .errors import NanogptError
+from .config import GPTConfig, shortened
+from .errors import InvalidOptions, NanogptError
+from .foreign_pickles import read_ckpt, read_meta
 from .home import invalid_name, valid_name
 from .locks import hidden
 from .tokenizer import Tokenizer
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
-META_BYTES = 10_000_000  # the largest meta.pkl that is read; nanoGPT's own has a few hundred bytes
+LARGEST = 2**53  # a step or a loss beyond it is none
 
 
 def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkpoint:
@@ -52,28 +51,32 @@ def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkp
 def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
     saved = _read_ckpt(ckpt)
     args = saved["model_args"]
-    tokenizer = _read_meta(meta) if meta else gpt2()
+    tokenizer = _tokenizer(meta) if meta else gpt2()
     if tokenizer.n_letters > args["vocab_size"]:
         size = f"{ckpt.name} has {args['vocab_size']:,} tokens"
         if meta:
             raise NanogptError(f"{size}, {meta.name} has {tokenizer.n_letters:,}: they are of different runs")
         raise NanogptError(f"{size}, fewer than GPT-2's: give its characters with --meta data/.../meta.pkl")
-    config = GPTConfig(
-        arch="gpt2",
-        # nanoGPT pads 50,257 to 50,304 for speed. The tokens beyond mean nothing and are cut off.
-        vocab_size=args["vocab_size"] if meta else tokenizer.n_vocab,
-        norm_eps=1e-5,
-        activation="gelu",
-        **{k: args[k] for k in ("block_size", "n_layer", "n_head", "n_embd")},
-    )
+    try:
+        config = GPTConfig(
+            arch="gpt2",
+            # nanoGPT pads 50,257 to 50,304 for speed. The tokens beyond mean nothing and are cut off.
+            vocab_size=args["vocab_size"] if meta else tokenizer.n_vocab,
+            norm_eps=1e-5,
+            activation="gelu",
+            **{k: args[k] for k in ("block_size", "n_layer", "n_head", "n_embd")},
+        )
+    except InvalidOptions as ex:
+        problems = "; ".join(problem.message for problem in ex.problems)
+        raise NanogptError(f"{ckpt.name} describes a model that cannot be: {problems}") from ex
     tensors = _tensors(saved["model"], config, ckpt.name)
-    step, loss = int(saved.get("iter_num", 0)), saved.get("best_val_loss")
+    step, loss = int(_number(saved.get("iter_num")) or 0), _number(saved.get("best_val_loss"))
     facts = {
         "name": folder.name,
         "imported": {"from": str(ckpt.resolve()), "meta": str(meta.resolve()) if meta else None},
         "tokenizer": "char" if meta else "gpt2",
         "parameters": config.parameters,
-        "score": {} if loss is None else {"val_loss": float(loss), "step": step},
+        "score": {} if loss is None else {"val_loss": loss, "step": step},
         "versions": {"datasette-nanogpt": version("datasette-nanogpt")},
     }
     card = (
@@ -93,54 +96,42 @@ def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
 
 def _read_ckpt(ckpt: Path) -> dict[str, Any]:
     """The dictionary in a ckpt.pt, its model_args and model checked for type."""
-    import torch
-
-    try:
-        with open(ckpt, "rb") as fp:
-            saved = _load_tensors(fp, ckpt.name)
-    except OSError as ex:
-        raise NanogptError(f"Cannot read {ckpt}: {ex.strerror}") from ex
+    saved = read_ckpt(ckpt)
     if not isinstance(saved, dict) or not {"model", "model_args"} <= saved.keys():
         raise NanogptError(
             f"{ckpt.name} was not written by nanoGPT's train.py: it has no model and model_args"
         )
     args, state = saved["model_args"], saved["model"]
-    if isinstance(args, dict):
-        saved["model_args"] = args = {
-            k: v.item() if isinstance(v, np.generic) else v for k, v in args.items()
-        }
     for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
         if not isinstance(args, dict) or type(args.get(name)) is not int or args[name] < 1:
             raise NanogptError(
                 f"{ckpt.name} was not written by nanoGPT's train.py: its model_args lack {name}"
             )
     for name, value in state.items() if isinstance(state, dict) else [("model", state)]:
-        if not (isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided):
-            raise NanogptError(f"{ckpt.name} is refused: {name!r} is not a tensor")
+        if not isinstance(name, str) or not _is_plain_tensor(value):
+            raise NanogptError(f"{ckpt.name} is refused: {shortened(name, 80)} is not a tensor of numbers")
     return saved
 
 
-def _numpy_scalars() -> list[Any]:
-    """What a pickle of a NumPy number needs: best_val_loss is one where the loss was averaged with NumPy."""
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]  # the name in pickles of NumPy 2; and of 1:
-    of_numpy_1 = (scalar, "numpy.core.multiarray.scalar")
-    kinds = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u4", "u8", "?")}
-    return [scalar, of_numpy_1, np.dtype, *kinds]
-
-
-def _load_tensors(fp: BinaryIO, name: str) -> Any:
+def _is_plain_tensor(value: Any) -> TypeGuard[torch.Tensor]:
+    """Whether this is a tensor of floats whose numbers are all in the file: one that repeats a few of them,
+    or has none, could be of any size."""
     import torch
 
-    try:
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(fp, map_location="cpu", weights_only=True)
-    except Exception as ex:  # torch raises whatever its readers do, with advice that must not be taken
-        foreign = re.search(r"GLOBAL (\S+)", str(ex))
-        raise NanogptError(
-            f"{name} is refused: it wants to run {foreign[1]}, and nanoGPT's checkpoints are only data"
-            if foreign
-            else f"{name} is not a checkpoint that torch can read: give a ckpt.pt of nanoGPT's train.py"
-        ) from ex
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    stored = value.untyped_storage().nbytes()
+    return value.is_floating_point() and value.numel() * value.element_size() <= stored
+
+
+def _number(value: Any) -> float | None:
+    """A number that is beside the weights, and may be a tensor; None where it is none."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        value = value.item() if value.numel() == 1 and _is_plain_tensor(value) else None
+    known = type(value) in (int, float) and abs(value) < LARGEST  # NaN is not
+    return float(value) if known else None
 
 
 def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> dict[str, np.ndarray]:
@@ -153,7 +144,7 @@ def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> di
     for key, shape in config.tensors().items():
         if key in left:
             left.remove(key)
-            value = state[key].float().numpy()
+            value = state[key].detach().float().numpy()
             if key.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
                 value = value.T  # nn.Linear's (out, in) to GPT-2's (in, out)
             if key == "transformer.wte.weight":
@@ -168,7 +159,7 @@ def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> di
     if left:
         raise NanogptError(
             f"{name} was not written by nanoGPT's train.py: it has {len(left)} other tensors, "
-            f"{min(left)} among them"
+            f"{min(left)[:80]} among them"
         )
     return tensors
 
@@ -176,31 +167,9 @@ def _tensors(state: dict[str, torch.Tensor], config: GPTConfig, name: str) -> di
 # ---- meta.pkl
 
 
-class _DataOnly(pickle.Unpickler):
-    """Unpickles what needs no import: dicts, lists, strings, numbers."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise NanogptError(f"meta.pkl is refused: it wants to run {module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise NanogptError("meta.pkl is refused: it refers to something outside itself")
-
-
-def _read_meta(meta: Path) -> Tokenizer:
+def _tokenizer(meta: Path) -> Tokenizer:
     """The characters of a meta.pkl, as nanoGPT's prepare.py for characters writes it."""
-    try:
-        if (size := meta.stat().st_size) > META_BYTES:
-            raise NanogptError(
-                f"{meta.name} is refused: {size:,} bytes are too many for a list of characters"
-            )
-        with open(meta, "rb") as fp:
-            saved = _DataOnly(fp).load()
-    except OSError as ex:
-        raise NanogptError(f"Cannot read {meta}: {ex.strerror}") from ex
-    except NanogptError:
-        raise
-    except Exception as ex:  # a damaged pickle raises anything
-        raise NanogptError(f"{meta.name} is not a meta.pkl of nanoGPT: {ex!r}") from ex
+    saved = read_meta(meta)
     stoi = saved.get("stoi") if isinstance(saved, dict) else None
     if not _is_alphabet(stoi):
         raise NanogptError(f"{meta.name} is not a meta.pkl of nanoGPT: it has no table of characters (stoi)")
@@ -212,5 +181,7 @@ def _is_alphabet(stoi: Any) -> TypeGuard[dict[str, int]]:
     if not isinstance(stoi, dict) or not stoi:
         return False
     if not all(isinstance(c, str) and len(c) == 1 and type(i) is int for c, i in stoi.items()):
+        return False
+    if any("\ud800" <= c <= "\udfff" for c in stoi):  # half of a pair of UTF-16 is no character
         return False
     return sorted(stoi.values()) == list(range(len(stoi)))

@@ -325,3 +325,53 @@ def test_writing_on_torch_with_weights_that_are_no_numbers_says_so(make_model, h
         module.output.fill_(torch.nan)
     with pytest.raises(NanogptError, match="weights are damaged"):
         list(generate(TorchModel(module), opened.tokenizer, "Row", max_tokens=3))
+
+
+# ---- GGUF
+
+
+GGUF_TARGETS = {
+    "a folder of that name": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "a text": lambda path: path.write_text("not GGUF"),
+    "a link without end": lambda path: path.symlink_to("/dev/zero"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a link to the root": lambda path: path.symlink_to("/"),
+}
+
+
+@pytest.mark.parametrize("case", GGUF_TARGETS)
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_target_that_is_no_gguf_file_is_left_alone(make_model, tmp_path, case, force):
+    pytest.importorskip("gguf")
+    make_model("fine")
+    out = tmp_path / "x.gguf"
+    GGUF_TARGETS[case](out)
+    before = os.lstat(out)
+    start = time.monotonic()
+    done = CliRunner().invoke(nanogpt, ["export", "fine", "--gguf", str(out), *force])
+    assert done.exit_code in (1, 2) and "Error: " in done.stderr and "should not" not in done.stderr, done
+    assert os.lstat(out).st_ino == before.st_ino and time.monotonic() - start < SECONDS
+    assert [p.name for p in tmp_path.glob(".*")] == []
+
+
+@pytest.mark.parametrize(
+    "out", ["file/x.gguf", "none/x.gguf", "x" * 252 + ".gg", "x" * 300, "x/" * 3000 + "y", "a\udce9.gguf"]
+)
+def test_a_target_that_cannot_be_written_is_told_in_a_line(make_model, tmp_path, out):
+    pytest.importorskip("gguf")
+    make_model("fine")
+    (tmp_path / "file").write_text("a file")
+    done = CliRunner().invoke(nanogpt, ["export", "fine", "--gguf", str(tmp_path / out)])
+    if "\udce9" in out:
+        assert done.exit_code == 0 and os.path.exists(tmp_path / out)
+        return
+    assert done.exit_code in (1, 2) and "Error: " in done.stderr and "should not" not in done.stderr, done
+
+
+def test_merges_of_another_kind_are_no_gguf(make_model, tmp_path):
+    pytest.importorskip("gguf")
+    tokenizer(lambda spec: spec["model"].update(merges=[1, 2]))(make_model("hurt"))
+    done = CliRunner().invoke(nanogpt, ["export", "hurt", "--gguf", str(tmp_path / "x.gguf")])
+    assert done.exit_code == 1 and done.stderr.startswith("Error: tokenizer.json does not have its merges")
+    assert not (tmp_path / "x.gguf").exists()

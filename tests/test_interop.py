@@ -234,7 +234,7 @@ def spoil(tmp_path, what):
     ("what", "reason"),
     [
         ("evil ckpt", r"ckpt.pt is refused: it wants to run (posix|nt|os).system"),
-        ("old evil ckpt", r"(posix|nt|os).system"),
+        ("old evil ckpt", "not a checkpoint that torch can read"),
         ("no ckpt", "Cannot read .*ckpt.pt: No such file"),
         ("text", "not a checkpoint that torch can read"),
         ("cut", "not a checkpoint that torch can read"),
@@ -253,7 +253,7 @@ def spoil(tmp_path, what):
         ("too many letters", "they are of different runs"),
         ("cut meta", "not a meta.pkl of nanoGPT"),
         ("no meta", "Cannot read .*meta.pkl"),
-        ("huge meta", "10,000,001 bytes are too many"),
+        ("huge meta", "meta.pkl has 10,000,001 bytes, and at most 4,000,000 make sense"),
     ],
 )
 def test_what_is_not_nanogpt_s_is_refused_by_name(tmp_path, home, what, reason):
