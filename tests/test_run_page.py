@@ -1,16 +1,19 @@
 """The page of a run: its states, what its chart is told, and how it goes on after a server was lost."""
 
+import html
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 import sqlite_utils
 from conftest import TEXTS
+from datasette.app import Datasette
 
 from datasette_nanogpt.events import Part, Position, TrainState
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.db import insert, registry, run_log_file
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
 from datasette_nanogpt.registry.runs import find_run, mark_dead_runs
@@ -146,3 +149,148 @@ def test_a_machine_that_went_down_is_a_lost_server(home, interrupted):
         db.execute("update runs set status = 'running', goes_on = null, process = ?", [dead_process()])
     mark_dead_runs(home)
     assert restart_interrupted(home, 3) == [interrupted]
+
+
+# ---- The page
+
+
+@pytest.fixture
+async def datasette(database, home):
+    datasette = Datasette([str(database)])
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    yield datasette
+    datasette.close()
+
+
+@pytest.fixture
+def write_run(home, database):
+    """write_run(status="failed", ...) records a run of the table by hand; its id."""
+
+    def write(scores=(), settings=None, **values):
+        settings = {"database": str(database), "table": "entry", "name": "x"} | (settings or {})
+        with registry(home, create=True) as db:
+            row = {"kind": "train", "name": "x", "database": str(database), "table": "entry"}
+            row |= {"settings": json.dumps(settings), "started": "2026-01-01", "actor": "null"}
+            row |= {"val_bpb": min(scores, default=None), "step": len(scores) or None} | values
+            run = insert(db, "runs", row)
+            for step, bpb in enumerate(scores, 1):
+                insert(db, "metrics", {"run": run, "step": step, "seconds": step, "val_bpb": bpb})
+        return run
+
+    return write
+
+
+async def page_of(datasette, run, actor=ROOT):
+    text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=actor)).text
+    return " ".join(html.unescape(re.sub("<[^>]+>", " ", text[text.index("<h1>") :])).split()), text
+
+
+async def test_while_it_prepares_parts_are_ticked_off_with_what_they_came_to(datasette, write_run):
+    parts = [[Part.LOOKING, 190_000, 200_000, "rows"], [Part.READING, 86_017, 200_000, "rows"]]
+    run = write_run(status="preparing", preparing=json.dumps(parts), process=process_id())
+    words, text = await page_of(datasette, run)
+    assert "Look through the rows 200,000 rows" in words and "Read the text 86,017 of 200,000 rows" in words
+    assert re.findall(r'<li class="(\w+)"', text) == ["done", "now"] + ["next"] * 5
+    assert "The first score comes a few seconds after training begins" in words
+    told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
+    assert told["phase"] == "preparing" and 0.2 < told["bar"] < 0.3
+    resumed = write_run(status="preparing", settings={"resume": True, "name": "y"}, process=process_id())
+    assert "Read the text" not in (await page_of(datasette, resumed))[0]
+
+
+async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run):
+    plan = json.dumps({"gzip_bpb": 2.6})
+    run = write_run([4.0, 3.0], status="running", plan=plan, eta=100.0, process=process_id())
+    words, _ = await page_of(datasette, run)
+    assert "3.000 bits per byte 25% less than its first score, 4.000; not yet better than gzip" in words
+    assert "about 1m 40s left" in words
+    run = write_run([4.0, 2.0], status="finished", plan=plan)
+    assert (
+        "50% less than its first score, 4.000; better than gzip, which needs 2.600"
+        in (await page_of(datasette, run))[0]
+    )
+
+
+async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, home, write_run):
+    error = "The name x is taken: choose another with --name, or more than --minutes 3 or --no-such"
+    run = write_run(status="failed", error=error, settings={"size": "xs", "minutes": 3.0})
+    log = run_log_file(home, run)
+    log.parent.mkdir()
+    log.write_text("secret\n" * 3000 + "The end of it.\n")
+    words, text = await page_of(datasette, run)
+    assert "choose another with “Model name”, or more than “Minutes” 3 or --no-such" in words
+    assert f'href="/blog/entry/-/nanogpt?_again={run}"' in text and "The end of it." in words
+    assert words.count("secret") < 50  # the rest is in the file
+    assert 'id="figures" hidden' in text  # nothing to draw
+    words, text = await page_of(datasette, run, None)
+    assert "The end of it" not in words and "_again" not in text and "taken" not in words
+    # A run that only went on has the settings of the one that began.
+    more = write_run([2.0], status="stopped", settings={"resume": True, "minutes": 6.0})
+    assert f"_again={run}" in (await page_of(datasette, more))[1]
+    # What the form has no fields for cannot be filled in.
+    query = write_run(status="failed", settings={"sql": "select 1", "table": []}, table="select 1")
+    assert "_again" not in (await page_of(datasette, query))[1]
+
+
+async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_run):
+    run = write_run([3.0], status="stopped")
+    words, _ = await page_of(datasette, run)
+    assert "stopped: what it had learned is kept" in words and "finished" not in words
+    run = write_run(status="stopped")
+    words, text = await page_of(datasette, run)
+    assert "stopped: there was nothing to keep yet" in words and "Start again with these settings" in words
+
+
+async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
+    run = write_run([3.0], status="stopped", step=56)
+    (home / "x").mkdir()
+    write_state(home / "x", TrainState({}, Position(step=49, seconds=60.0)))
+    words, _ = await page_of(datasette, run)
+    assert "Resume continues from step 49, where all that a resume needs was last saved" in words
+    assert "the 7 steps after that will be made again" in words
+
+
+async def test_a_run_that_replaced_a_better_model_says_so(datasette, write_run):
+    plan = json.dumps({"replaces_bpb": 1.5})
+    words, _ = await page_of(datasette, write_run([3.0, 2.0], status="finished", plan=plan))
+    assert "replaced is better on the same held-out rows: 1.500 bits per byte, not 2.000" in words
+    assert "llm nanogpt restore x" in words
+    words, _ = await page_of(datasette, write_run([3.0, 1.4], status="finished", plan=plan))
+    assert "that this run replaced" not in words
+
+
+async def test_runs_to_compare_with_say_how_they_differ(datasette, write_run, database, home):
+    first = write_run([3.0], status="finished", settings={"minutes": 1.0, "seed": 2})
+    elsewhere = write_run([1.0], status="finished", table="other", settings={"table": "other"})
+    last = write_run([2.5], status="finished", name="y", settings={"minutes": 3.0, "size": "xs", "name": "y"})
+    run = write_run([2.0], status="finished", settings={"minutes": 3.0}, plan=json.dumps({"gzip_bpb": 2.6}))
+    words, text = await page_of(datasette, run)
+    assert f"x, run {first}: 3.000 bits per byte its page minutes 1, here 3; seed 2, here automatic" in words
+    assert f"y, run {last}: 2.500 bits per byte its page size xs, here automatic" in words
+    assert f"run {elsewhere}:" not in words
+    assert re.search(f'value="{first}" checked', text) and not re.search(f'value="{last}" checked', text)
+    assert "For comparison: gzip 2.600, run 1 3.000." in words
+    line = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json?points=300", actor=ROOT)).json()
+    assert [row[4] for row in line["metrics"]] == [2.0]
+
+
+async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):
+    run = write_run([2.0 + 1 / i for i in range(1, 60)], status="running", process=process_id())
+    with registry(home) as db:
+        for step in range(20_000):
+            db.execute(
+                "insert into metrics (run, step, seconds, train_bpb) values (?, ?, ?, 2.123456789)",
+                [run, step, step / 2],
+            )
+        for step in range(50):
+            db.execute(
+                "insert into samples (run, step, val_bpb, sample) values (?, ?, 2, ?)",
+                [run, step, "A text. " * 75],
+            )
+    text = (await page_of(datasette, run))[1]
+    assert len(text.encode()) < 150_000
+    place = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["next"]
+    answer = await datasette.client.get(f"/-/nanogpt/runs/{run}.json?after={place}", actor=ROOT)
+    assert len(answer.content) < 2000

@@ -13,6 +13,14 @@ from llm_nanogpt.errors import NanogptError
 
 from .runs import OVER, UNDER_WAY, find_runs
 
+SETTINGS_OF_RESUME = {
+    "database",
+    "table",
+    "sql",
+    "name",
+    "resume",
+    "minutes",
+}  # as settings_to_resume has them
 EXTRA_MINUTES = 3.0  # offered after a run that used all the minutes it was given
 
 
@@ -76,6 +84,17 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
     old = json.loads(run["settings"])
     source = {key: old[key] for key in ("table", "sql") if key in old}
     return {"database": run["database"], **source, "name": run["name"], "resume": True, "minutes": total}
+
+
+def begun_by(home: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """The run that was asked for with all its settings: this one, or the one that it goes on with."""
+    if json.loads(run["settings"]).keys() <= SETTINGS_OF_RESUME:
+        before = "id < ? and name = ? and database = ? and \"table\" = ? and kind = 'train'"
+        values = (run["id"], run["name"], run["database"], run["table"])
+        for other in find_runs(home, before, *values):
+            if not json.loads(other["settings"]).get("resume"):
+                return other
+    return run
 
 
 def kept_state(home: Path, name: str) -> dict[str, Any]:

@@ -290,7 +290,7 @@ class TableRun:
                 f"The model that was trained knows no more than how frequent each token is, so "
                 f"{folder.final.name} stays as it was: train for longer"
             )
-        status = "stopped" if self.stop.requests and not self.is_over(training) else "finished"
+        status = "stopped" if self.stop.requests else "finished"
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens

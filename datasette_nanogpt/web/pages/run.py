@@ -20,7 +20,7 @@ from llm_nanogpt.errors import NanogptError
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
-from ...registry.resume import kept_state, minutes_to_offer, settings_to_resume
+from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import delete_run, find_run
 from ...training.options import as_command
@@ -116,11 +116,11 @@ async def _run_context(
         "error": in_words_of_the_form(run["error"] or ""),
         "restarts": run["restarts"],
         "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
-        **(await _for_trainers(datasette, run) if may_train else {}),
+        **(await _for_trainers(datasette, run, origin) if may_train else {}),
     }
 
 
-async def _for_trainers(datasette: Datasette, run: dict[str, Any]) -> dict[str, Any]:
+async def _for_trainers(datasette: Datasette, run: dict[str, Any], origin: Origin) -> dict[str, Any]:
     """What of the page is for those alone who may train: it names folders, or changes something."""
     state = state_of(datasette)
     file = run_log_file(state.home, run["id"])
@@ -128,8 +128,19 @@ async def _for_trainers(datasette: Datasette, run: dict[str, Any]) -> dict[str, 
         "command": command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
         "log": await in_thread(log_end, file) if phase_of(run) == "broken" else "",
+        "again": await in_thread(_form_filled_in, datasette, run, origin),
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
     }
+
+
+def _form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -> str | None:
+    """The address of the form with the settings of a run filled in. None where the form cannot ask for it."""
+    begun = begun_by(state_of(datasette).home, run)
+    settings = json.loads(begun["settings"])
+    if len(origin.tables) != 1 or len(settings.get("body") or []) > 1 or settings.get("sql"):
+        return None
+    table = datasette.urls.table(origin.database, origin.tables[0])
+    return f"{table}/-/nanogpt?_again={begun['id']}"
 
 
 def _made(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
