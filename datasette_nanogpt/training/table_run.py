@@ -290,7 +290,9 @@ class TableRun:
                 f"The model that was trained knows no more than how frequent each token is, so "
                 f"{folder.final.name} stays as it was: train for longer"
             )
-        status = "stopped" if self.stop.requests else "finished"
+        # A stop that came when all was done has changed nothing.
+        cut_short = training.stopping or not self.is_over(training)
+        status = "stopped" if self.stop.requests and cut_short else "finished"
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens
