@@ -89,6 +89,18 @@ def table_actions(
 
 
 @hookimpl
+def top_table(
+    datasette: Datasette, request: Request, database: str, table: str
+) -> Callable[[], Awaitable[str | None]]:
+    async def bar() -> str | None:
+        from .web.under_way import bar
+
+        return await bar(datasette, request, database, table)
+
+    return bar
+
+
+@hookimpl
 def row_actions(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> Links:
     async def links() -> list[dict[str, str]]:
         from .web.menus import row_links

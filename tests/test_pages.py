@@ -11,8 +11,10 @@ from datasette.app import Datasette
 
 from datasette_nanogpt import web
 from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry.db import insert, registry, update_run
 from datasette_nanogpt.registry.kept_texts import kept_texts
 from datasette_nanogpt.registry.manage import remove_model, rename_model
+from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training.expectation import expected_bits
 from datasette_nanogpt.training.options import TrainOptions
@@ -302,3 +304,74 @@ def test_the_stylesheet_is_whole():
     for character in css:
         depth.append(depth[-1] + {"{": 1, "}": -1}.get(character, 0))
     assert depth[-1] == 0 and max(depth) <= 2 and min(depth) == 0
+
+
+# ---- What runs now, all models and runs
+
+
+@pytest.fixture
+def runs(home, database):
+    """A run that goes on, one that is over, and one on a table that not everybody may see."""
+
+    def add(table, status, **values):
+        settings = {"database": str(database), "table": [table], "name": f"nanogpt-{table}", "n_layer": 2}
+        run = queue.enqueue(home, str(database), settings | values.pop("settings", {}), None, 9)
+        values |= {"status": status, "process": process_id(), "started": "2026-01-01T10:00:00"}
+        with registry(home) as db:
+            update_run(db, run, values)
+            for seconds in (5, 15, 45):
+                bpb = 4 - seconds / 30 - run / 10
+                score = {"run": run, "step": seconds, "seconds": float(seconds), "val_bpb": bpb}
+                insert(db, "metrics", score)
+                insert(
+                    db,
+                    "samples",
+                    {"run": run, "step": 9, "sample": f"{table} <b>wrote this {seconds}\nor so"},
+                )
+        return run
+
+    over = add("entry", "finished", val_bpb=2.4, settings={"n_layer": 3, "name": "nanogpt-blog"})
+    now = add("entry", "running", val_bpb=3.1, progress=0.4, eta=90.0)
+    return {"over": over, "now": now, "hush": add("hush", "running", progress=0.2)}
+
+
+async def test_what_runs_now_is_on_top_of_the_index_and_of_its_table(database, runs):
+    datasette = await serve(database, databases={"blog": HUSH})
+    for actor, seen in ((ROOT, {runs["now"], runs["hush"]}), (WRITER, {runs["now"]})):
+        answer = await datasette.client.get("/-/nanogpt.json?now=1", actor=actor)
+        assert {run["id"] for run in answer.json()["runs"]} == seen
+        text = await text_of(datasette, "/-/nanogpt", actor)
+        assert text.count('class="now-card"') == len(seen) and ("hush" in text) is (actor == ROOT)
+        assert ('value="Stop"' in text) is (actor == ROOT)
+        text = await text_of(datasette, "/blog/entry", actor)
+        assert text.count('class="now-card slim"') == 1 and "1m 30s left" in text
+    address = re.search(r'id="now" data-url="([^"]*)"', text)[1].replace("&amp;", "&")
+    (run,) = (await datasette.client.get(address)).json()["runs"]
+    assert run["id"] == runs["now"] and run["progress"] == 0.4
+    assert "now-card" not in await text_of(datasette, "/blog/empty")
+    datasette.close()
+
+
+async def test_a_model_is_shown_with_a_line_that_it_wrote(datasette, runs, home):
+    text = await text_of(datasette, "/-/nanogpt")
+    assert "“entry &lt;b&gt;wrote this 45”" in text
+    with registry(home) as db:  # another table's model had the name before
+        db.execute("update runs set \"table\" = 'hush' where id = ?", [runs["over"]])
+    assert "wrote this" not in await text_of(datasette, "/-/nanogpt")
+
+
+async def test_two_runs_are_compared(database, runs):
+    datasette = await serve(database, databases={"blog": HUSH})
+    address = f"/-/nanogpt/compare?run={runs['over']}&run={runs['now']}"
+    answer = (await datasette.client.get(address.replace("?", ".json?"), actor=ROOT)).json()
+    assert ["layers", "3", "2"] in answer["settings"] and ["bits per byte", "2.400", "3.100"] in answer[
+        "figures"
+    ]
+    assert ["after 30s", "3.400", "3.300"] in answer["scores"]
+    text = await text_of(datasette, address)
+    assert text.count("<polyline") == 2 and 'class="differs"' in text
+    hidden = f"/-/nanogpt/compare?run={runs['over']}&run={runs['hush']}"
+    assert (await datasette.client.get(hidden, actor=WRITER)).status_code == 404
+    response = await datasette.client.get(f"/-/nanogpt/compare?run={runs['over']}", actor=ROOT)
+    assert response.status_code == 302 and response.headers["location"] == "/-/nanogpt"
+    datasette.close()

@@ -41,6 +41,16 @@ def samples_after(db: sqlite3.Connection, run: int, after: int = 0) -> list[dict
     return [dict(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
 
 
+def last_sample(db: sqlite3.Connection, name: str, database: str, table: str) -> str:
+    """What the model of that name wrote last in a run on that table; "" if nothing is known."""
+    select = (
+        "select sample from samples where run = (select max(id) from runs where name = ? and kind = 'train' "
+        'and database = ? and "table" = ? and val_bpb is not null) order by id desc limit 1'
+    )
+    row = db.execute(select, [name, database, table]).fetchone()
+    return str(row["sample"]) if row else ""
+
+
 def score_of_run_before(home: Path, run: int) -> float | None:
     """The best score, in bits per byte, of the last run before this one that trained the same model on the
     same table. None if there is none, or the registry cannot be read: a run does not end for that."""

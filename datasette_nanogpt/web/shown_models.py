@@ -15,9 +15,14 @@ from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import valid_name
 
+from ..data.corpus import location
+from ..registry.db import registry
+from ..registry.metrics import last_sample
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_model, visible_models
 from .state import state_of
 from .threads import in_thread
+
+LINE = 160  # characters shown of what a model wrote
 
 
 async def models_as_json(
@@ -39,6 +44,29 @@ async def models_as_json(
             }
         )
     return models
+
+
+async def lines_written(datasette: Datasette, home: Path, models: list[dict[str, Any]]) -> dict[str, str]:
+    """A line that each of these models wrote in its last run, by name, as far as there is one."""
+
+    def read() -> dict[str, str]:
+        lines = {}
+        with suppress(NanogptError), registry(home) as db:
+            for model in models:
+                path = datasette.databases[model["database"]].path
+                # A name may have been that of another table's model, whose samples are not for everybody.
+                sample = last_sample(db, model["name"], location(str(path)), model["table"] or "")
+                if line := first_line(sample):
+                    lines[model["name"]] = line
+        return lines
+
+    return await in_thread(read) if models else {}
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that says something, cut at a word."""
+    line = max((line.strip() for line in text.strip().split("\n")[:6]), key=len, default="")
+    return line if len(line) <= LINE else line[:LINE].rsplit(" ", 1)[0] + " …"
 
 
 def find_model(home: Path, name: str) -> Checkpoint | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..responses import View
+from .compare import compare_page
 from .index import index_page
 from .model import model_page
 from .rows import rows_page
@@ -20,6 +21,7 @@ def routes() -> list[tuple[str, View]]:
     """Patterns of addresses and their views, for Datasette."""
     return [
         (r"^/-/nanogpt" + JSON, index_page),
+        (r"^/-/nanogpt/compare" + JSON, compare_page),
         (RUN + JSON, run_page),
         (RUN + r"\.csv$", run_csv),
         (RUN + r"/(?P<change>stop|stop-now|resume|delete)$", run_change),

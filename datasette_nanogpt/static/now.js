@@ -1,0 +1,60 @@
+// Follows what runs now: on the list of all models, and in the bar on a table's page. All text goes through textContent.
+const EVERY = 1000, HIDDEN = 10000, IDLE = 5000;  // milliseconds between questions; IDLE while nothing runs
+const PARTS = ["now", "models-and-runs"];  // of the page, that change when a run begins or ends
+let timer = null;
+
+function ids(elements) {
+  return [...elements].map((element) => element.dataset.run).join();
+}
+
+function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+function show(card, run) {
+  setText(card.querySelector("[data-of=state]"), run.state);
+  setText(card.querySelector("[data-of=pace]"), run.pace);
+  card.querySelector("progress").value = run.progress ?? 0;
+}
+
+// The lists come from the server: they are taken from a new copy of this page.
+async function refresh() {
+  const response = await fetch(location.href);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const id of PARTS) {
+    const old = document.getElementById(id), part = page.getElementById(id);
+    if (old && part) old.replaceWith(part);
+    else if (old) old.querySelectorAll(".now-card").forEach(showOver);
+  }
+}
+
+// On the page of a table the bar goes away with the last run; here it says so.
+function showOver(card) {
+  setText(card.querySelector("[data-of=state]"), "is over");
+  setText(card.querySelector("[data-of=pace]"), "");
+  card.querySelector("progress").value = 1;
+}
+
+async function follow() {
+  const now = document.getElementById("now");
+  if (!now) return;
+  let wait = EVERY;
+  try {
+    const response = await fetch(now.dataset.url, { cache: "no-store" });
+    const { runs } = await response.json();
+    const cards = now.querySelectorAll(".now-card");
+    if (ids(cards) === runs.map(({ id }) => String(id)).join()) runs.forEach((run, i) => show(cards[i], run));
+    else await refresh();
+    if (!runs.length) wait = document.getElementById(PARTS[1]) ? IDLE : 0;
+  } catch {
+    wait = IDLE;  // the connection is lost: it is tried again
+  }
+  if (wait) timer = setTimeout(follow, document.hidden ? HIDDEN : wait);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || timer === null) return;
+  clearTimeout(timer);
+  follow();
+});
+timer = setTimeout(follow, EVERY);

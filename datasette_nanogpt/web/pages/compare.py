@@ -1,0 +1,121 @@
+"""Two runs side by side: /-/nanogpt/compare?run=1&run=2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasette import Request, Response
+from datasette.app import Datasette
+
+from llm_nanogpt.config import GPTConfig
+
+from ...formatting import duration
+from ...registry.db import registry
+from ...registry.metrics import metrics_after
+from ...registry.runs import find_run
+from ..comparison import describe_settings
+from ..permissions import may
+from ..responses import json_error, page, render, wants_json
+from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
+from ..state import state_of
+from ..threads import in_thread
+
+# Seconds of training after which both scores are told.
+MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
+WIDTH, HEIGHT = 720, 220  # of the chart, in its own units
+
+Score = tuple[float, float]  # seconds of training, bits per byte
+Line = tuple[str, str, str]  # what it is, and of each run
+
+
+@page
+async def compare_page(datasette: Datasette, request: Request) -> Response:
+    home = state_of(datasette).home
+    numbers = [text for text in request.args.getlist("run") if text.isdecimal() and len(text) < 16]
+    if len(numbers) != 2:
+        message = f"Tick two runs to compare them, not {len(numbers)}"
+        if wants_json(request):
+            return json_error(message)
+        datasette.add_message(request, message, datasette.WARNING)
+        return Response.redirect(datasette.urls.path("/-/nanogpt"))
+    runs, scores, sides = [], [], []
+    for number in numbers:
+        run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
+        may_train = await may(datasette, request.actor, "nanogpt-train", origin)
+        run = await as_seen_by(datasette, request.actor, run, origin)
+        runs.append(run_as_json(run, origin))
+        scores.append(await in_thread(_scores, home, run["id"]))
+        sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
+    figures, settings, verdicts = ([*_beside(a, b)] for a, b in zip(*sides, strict=True))
+    lists = {"figures": figures, "scores": _at_marks(*scores), "settings": settings, "verdicts": verdicts}
+    if wants_json(request):
+        return Response.json({"ok": True, "runs": runs, **lists})
+    context = {"runs": runs, **lists, "chart": _chart(*scores)}
+    return await render(datasette, request, "nanogpt_compare.html", context)
+
+
+def _scores(home: Path, run: int) -> list[Score]:
+    with registry(home) as db:
+        metrics = metrics_after(db, run, points=1)
+    return [(metric[2] or 0.0, metric[4]) for metric in metrics if metric[4] is not None]
+
+
+def _figures(run: dict[str, Any], scores: Sequence[Score]) -> dict[str, str]:
+    """What came of a run."""
+    plan = json.loads(run["plan"] or "{}")
+    config, source = plan.get("config"), plan.get("source") or {}
+    figures = {
+        "bits per byte": f"{run['val_bpb']:.3f}" if run["val_bpb"] is not None else "",
+        "status": run["status"],
+        "training": duration(scores[-1][0]) if scores else "",
+        "steps": f"{run['step']:,}" if run["step"] else "",
+        "rows": f"{source['rows']:,}" if source.get("rows") else "",
+        "parameters": f"{GPTConfig(**config).parameters:,}" if config else "",
+        "layers x width": f"{config['n_layer']} x {config['n_embd']}" if config else "",
+        "tokens a second": f"{run['tokens_per_second']:,.0f}" if run["tokens_per_second"] else "",
+        "memory": f"{run['memory'] / 1e6:,.0f} MB" if run["memory"] else "",
+        "started (UTC)": (run["started"] or "")[:16].replace("T", " "),
+    }
+    return {key: value for key, value in figures.items() if value}
+
+
+def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
+    given = json.loads(run["settings"] or "{}")
+    return describe_settings({k: v for k, v in given.items() if k not in ("name", "force")}, may_train)
+
+
+def _beside(a: dict[str, str], b: dict[str, str]) -> list[Line]:
+    return [(key, a.get(key, ""), b.get(key, "")) for key in dict.fromkeys([*a, *b])]
+
+
+def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
+    """The best score of each run so far, after equal times in training."""
+    lines = []
+    for mark in MARKS:
+        best = [min((bpb for seconds, bpb in side if seconds <= mark), default=None) for side in (a, b)]
+        if any(side and side[-1][0] >= mark / 2 for side in (a, b)):
+            lines.append((f"after {duration(mark)}", *(f"{bpb:.3f}" if bpb else "" for bpb in best)))
+    return [(label, one, other) for label, one, other in lines if one or other]
+
+
+def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
+    """Both lines of scores, as points of polylines, and the ends of the axes. None without scores."""
+    if len(a) < 2 and len(b) < 2:
+        return None
+    bits = [bpb for _, bpb in (*a, *b)]
+    low, high, end = min(bits), max(bits), max(seconds for seconds, _ in (*a, *b)) or 1.0
+
+    def points(side: Sequence[Score]) -> str:
+        scale = HEIGHT / ((high - low) or 1.0)
+        return " ".join(f"{seconds / end * WIDTH:.1f},{(high - bpb) * scale:.1f}" for seconds, bpb in side)
+
+    return {
+        "lines": [points(a), points(b)],
+        "low": low,
+        "high": high,
+        "end": duration(end),
+        "size": (WIDTH, HEIGHT),
+    }
