@@ -22,3 +22,8 @@ def text_size(n_bytes: float) -> str:
     if n_bytes < 1000:
         return f"{n_bytes:.0f} bytes"
     return f"{n_bytes / 1e6:.2f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
+
+
+def memory_size(n_bytes: float) -> str:
+    """Bytes of memory as 0.6 GB or 1,200 GB."""
+    return f"{n_bytes / 1e9:,.{0 if n_bytes >= 1e11 else 1}f} GB"

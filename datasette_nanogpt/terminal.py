@@ -31,7 +31,7 @@ from .events import (
     Step,
     TablePreview,
 )
-from .formatting import duration, text_size
+from .formatting import duration, memory_size, text_size
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -237,6 +237,8 @@ def plan_lines(p: Prepared, told: AbstractSet[str] = frozenset()) -> list[str]:
         f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}. "
         "Press Ctrl+C to stop early and keep it.",
     ]
+    if p.memory:
+        lines.append(f"       This takes about {memory_size(p.memory)} of memory at most.")
     if p.plan_reason and not resumed:
         lines.append(f"       {p.plan_reason}")
     if p.replaces:

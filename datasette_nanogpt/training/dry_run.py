@@ -34,7 +34,8 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     yield preview(corpus, DOCUMENTS)
     from llm_nanogpt.device import choose_device
 
-    from .recipe import resolve
+    from .memory import estimate_memory
+    from .recipe import largest_workload, resolve
     from .replaced import look_at
     from .table_run import prepare_text
 
@@ -63,4 +64,5 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
         replaces=replaces.summary if replaces else None,
         replaces_bpb=replaces.val_bpb if replaces else None,
         kept_bytes=replaces.bytes if replaces else None,
+        memory=estimate_memory(largest_workload(stages)),
     )

@@ -24,6 +24,9 @@ from llm_nanogpt.template import Template
 
 from ..data.corpus import default_name
 from ..data.source import Selection
+from .available_memory import likely_device
+from .distributed import rank_and_size
+from .memory import Workload, memory_problem
 from .plan import plan_text
 
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
@@ -242,5 +245,15 @@ def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
             GPTConfig(257, 2, 1, heads, o.get("n_embd") or 128 * heads, arch=arch)
         if o.get("max_parameters"):
             plan_text(o, 10**8)  # bytes: a text for the largest vocabulary
+        if problem := _does_not_fit(o):
+            yield problem
     except InvalidOptions as ex:
         yield from ex.problems
+
+
+def _does_not_fit(o: Mapping[str, Any]) -> Problem | None:
+    """What is wrong with a shape that has no room in this machine, whatever the text."""
+    plan = plan_text({**o, "size": o.get("size") or "xs"}, 1)  # the smallest model that these options allow
+    batch_size = -(-plan.batch_size // rank_and_size()[1])
+    device, dropout = o.get("device") or likely_device(), o.get("dropout") or 0.0
+    return memory_problem(Workload(plan.config, batch_size, device, dropout), o)

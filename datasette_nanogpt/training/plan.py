@@ -17,6 +17,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..data.prepare import choose_vocab_size
 from .flops import work_per_step
+from .memory import Workload, estimate_memory
 
 DEFAULT_MINUTES = 10.0
 # Layers and width of each size; heads are 64 wide ("Size").
@@ -75,6 +76,7 @@ class Budget:
     steps: int | None = None
     flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
     processes: int = 1  # each gets the same number of windows in a step
+    memory: float | None = None  # bytes that each process may take; None: nobody knows
 
     def __str__(self) -> str:
         speed = f"{self.flops / 1e9:,.0f}" if self.flops else f"some {DEFAULT_FLOPS / 1e9:.0f}"
@@ -197,7 +199,12 @@ def _choose_size(
     names = [size for size in SIZES if run.tokens > SHORT_TEXT or size not in LONG_TEXT_SIZES]
     configs = {size: make_config(size, vocab_size, shape) for size in names}
     limit = given.get("max_parameters") or math.inf
-    configs = {size: c for size, c in configs.items() if c.parameters <= limit} or {"xs": configs["xs"]}
+    memory, batch_size = run.budget.memory or math.inf, run.batch_size // run.budget.processes
+    configs = {
+        size: c
+        for size, c in configs.items()
+        if c.parameters <= limit and estimate_memory(Workload(c, batch_size)) <= memory
+    } or {"xs": configs["xs"]}
     seen = {size: run.tokens_seen(config) for size, config in configs.items()}
     enough = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * run.tokens, MIN_TOKENS[s])]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]

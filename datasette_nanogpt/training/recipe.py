@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from llm_nanogpt.config import GPTConfig
 
+from .available_memory import available_memory, resident_memory
 from .distributed import rank_and_size
+from .memory import Workload, check_memory, estimate_memory
 from .options import TrainOptions
 from .plan import DEFAULT_MINUTES, Budget, Plan, choose_plan, size_is_given
 
@@ -69,7 +72,8 @@ def resolve(
     """The models of a run on a text of `train_tokens` tokens and how each is trained, with a reason in words.
     `titles` says whether its documents have titles.
 
-    Where no steps are given, this measures the speed of the machine, which takes up to 3 seconds.
+    Where no steps are given, this measures the speed of the machine, which takes up to 3 seconds. Raises
+    InvalidOptions for a model that does not fit in the memory, naming the largest that does.
     """
     from .measure import training_flops
 
@@ -80,7 +84,9 @@ def resolve(
     if minutes and planned and not options.max_iters:
         flops = training_flops(device, vocab_size, minutes * 60) * processes  # each is as fast as this one
     given = {**options.given(), "max_parameters": options.max_parameters}
-    budget = Budget(minutes, options.max_iters, flops, processes)
+    memory = available_memory(device)
+    memory = memory and memory + _reserved(device)
+    budget = Budget(minutes, options.max_iters, flops, processes, memory)
     plan = choose_plan(given, train_tokens, vocab_size, budget)
     plans = [*plan.teachers, plan]
     titles &= options.arch != "gpt2"  # nanoGPT's recipe knows of none
@@ -88,7 +94,32 @@ def resolve(
         Stage(replace(p.config, titles=titles), _settings(options, p, i, minutes, device))
         for i, p in enumerate(plans)
     ]
+    check_stages(stages, given)
     return plan.why, stages
+
+
+def largest_workload(stages: Sequence[Stage]) -> Workload:
+    """The work of the stage of a run that takes the most memory."""
+    _, processes = rank_and_size()
+    teachers = [None, *(stage.config for stage in stages)]
+    return max(
+        (
+            Workload(config, s.batch_size // processes, s.device, s.dropout, teacher)
+            for (config, s), teacher in zip(stages, teachers, strict=False)
+        ),
+        key=estimate_memory,
+    )
+
+
+def check_stages(stages: Sequence[Stage], given: Mapping[str, Any]) -> None:
+    """Raises InvalidOptions where the largest stage of a run does not fit in the memory."""
+    workload = largest_workload(stages)
+    check_memory(workload, given, _reserved(workload.device))
+
+
+def _reserved(device: str) -> int:
+    """Bytes that this process, which is the one that trains, has of its share of the memory already."""
+    return 0 if device.startswith("cuda") else resident_memory()
 
 
 def _settings(

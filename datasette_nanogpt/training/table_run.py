@@ -37,10 +37,11 @@ from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import RunFacts, gzip_score, measure
 from .lr_schedule import Stop
+from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
 from .prompt import prompt_from, title_from
-from .recipe import resolve
+from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
 from .run_log import log_event
@@ -79,6 +80,7 @@ class TableRun:
             self.folder.keep = self.replaces is not None and self.replaces.keep
         else:
             self.folder, state = reopen(self.options, meta, final, self.device)
+            check_stages(self.folder.stages, self.options.given())
         self.folder.meta.setdefault("training", {})["log"] = str(
             run_log_file(final.parent, self.run.id).relative_to(final.parent)
         )
@@ -165,6 +167,7 @@ class TableRun:
             replaces=self.replaces.summary if self.replaces else None,
             replaces_bpb=self.replaces.val_bpb if self.replaces else None,
             kept_bytes=self.replaces.bytes if self.replaces else None,
+            memory=estimate_memory(largest_workload(self.folder.stages)),
         )
 
     def begin(self, generation: int, state: TrainState | None) -> Training:

@@ -17,10 +17,12 @@ from ..data.columns import NoTextError
 from ..data.preview import preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote
-from ..formatting import text_size
+from ..formatting import memory_size, text_size
 from ..registry.db import registry
+from ..training.available_memory import likely_device
 from ..training.expectation import LITTLE_TEXT, expectation, expected_bits
 from ..training.flops import work_per_step
+from ..training.memory import Workload, estimate_memory
 from ..training.plan import MAX_EPOCHS, Plan, describe_teachers, plan_text
 from ..training.verdict import count_letters
 from .forms import minutes_offered, selection_from_form, settings_from_form
@@ -90,13 +92,18 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
         reads = f"reads each row {_times(epochs)}, about {bits:.1f} bits per byte"
         cards.append({"minutes": minutes, "reads": reads, "like": like})
+    teacher = plan.teachers[-1].config if plan.teachers else None
+    dropout = settings.get("dropout") or 0.0
+    memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teacher))
     return {
         "layers": plan.config.n_layer,
         "width": plan.config.n_embd,
         "parameters": plan.config.parameters,
         "tokens": round(plan.tokens_seen),
         "epochs": round(plan.epochs, 1),
-        "text": _describe(plan, settings["minutes"], measured=flops is not None),
+        "memory": memory,
+        "text": f"{_describe(plan, settings['minutes'], measured=flops is not None)} "
+        f"It takes about {memory_size(memory)} of memory.",
         "cards": cards,
         "warning": _warn_of_little(read),
         "refused": _too_little(read, plan),

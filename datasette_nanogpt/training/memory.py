@@ -1,0 +1,157 @@
+"""How much memory a run takes, how much there is, and the largest model or batch that fits. Needs no torch.
+
+benchmarks/memory.py prints the estimates beside what runs took: within 25% from 1M to 30M parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import InvalidOptions, Problem
+
+from ..formatting import memory_size
+from .available_memory import available_memory
+
+FLOAT = 4  # bytes of a number; weights in bfloat16 are copies, which outweigh what they save
+# What a run holds on the CPU whatever its model: Python, torch, a prepared text (benchmarks/memory.py).
+PROCESS_BYTES = 400e6
+CUDA_BYTES = 600e6  # what CUDA takes of a GPU for itself
+# Copies of the logits that are there at once: their logarithms, the gradient of these, that of the logits; a
+# teacher adds its probabilities and two products with them.
+LOGIT_COPIES, LOGIT_COPIES_OF_STUDENT = 3, 6
+# Numbers that a layer keeps at each position for the backward pass, as multiples of its width and of the width
+# inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for each of the two blocks.
+KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
+# A score has the logits of a batch of windows and their logarithms: evaluate.LOGITS_PER_BATCH, twice.
+SCORE_BYTES = 2 * 2**23 * FLOAT
+# Memory that C keeps (process.keep_freed_memory) is not always where the next tensor fits: steps took 1.0 to
+# 1.6 times as much as was in use at once (benchmarks/memory.py).
+FRAGMENTATION = 1.2
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The steps of one process of a run."""
+
+    config: GPTConfig
+    batch_size: int  # windows of a step, in this process
+    device: str = "cpu"
+    dropout: float = 0.0
+    teacher: GPTConfig | None = None
+
+
+def estimate_memory(w: Workload) -> int:
+    """The most memory, in bytes, that a process with this work holds at once: of the GPU, if it has one."""
+    count, matrices = _count_weights(w.config)
+    # Muon keeps a number for each weight of the matrices in layers, AdamW two for each of the others.
+    muon = 0 if w.config.arch == "gpt2" else matrices
+    weights, state = FLOAT * count, FLOAT * (2 * count - muon)
+    held = weights + state + (FLOAT * w.teacher.parameters if w.teacher else 0)
+    step = max(FLOAT * _step_numbers(w), weights + _orthogonalizing_bytes(w.config))
+    if w.device != "cpu":
+        return round(CUDA_BYTES + held + weights + step)
+    # To save the state, each tensor is copied as bytes, and all of them into one file; and the weights are read
+    # again for the texts that a run is judged by.
+    saving = 2 * (weights + state) + weights
+    return round(PROCESS_BYTES + held + FRAGMENTATION * step + max(saving, SCORE_BYTES))
+
+
+def _count_weights(c: GPTConfig) -> tuple[int, int]:
+    """All weights, and those of matrices in layers; without a list of the tensors of a thousand layers."""
+    others = inside = matrices = 0
+    for name, shape in replace(c, n_layer=1).tensors().items():
+        in_layer, n = ".0." in name, math.prod(shape)
+        others += n * (not in_layer)
+        inside += n * in_layer
+        matrices += n * (in_layer and len(shape) == 2)
+    return others + c.n_layer * inside, c.n_layer * matrices
+
+
+def _orthogonalizing_bytes(c: GPTConfig) -> int:
+    """What Muon takes for the matrices of one shape, those of all layers at once: update, stack, two steps of
+    the iteration."""
+    if c.arch == "gpt2":
+        return 0
+    return 4 * FLOAT * c.n_layer * c.n_embd * max(c.n_inner, c.n_head * c.head_dim)
+
+
+def _step_numbers(w: Workload) -> int:
+    """The numbers that a step keeps for its backward pass, and those of its loss."""
+    c = w.config
+    of_width, of_inner = KEPT[c.arch]
+    layer = of_width * max(c.n_embd, c.n_head * c.head_dim) + of_inner * c.n_inner
+    if w.dropout:
+        layer += 2 * c.n_embd
+        if c.arch == "gpt2":  # attention with dropout has the odds of all pairs of positions, three times
+            layer += 3 * c.n_head * c.block_size
+    logits = LOGIT_COPIES_OF_STUDENT if w.teacher else LOGIT_COPIES
+    return w.batch_size * c.block_size * (c.n_layer * layer + 3 * c.n_embd + logits * c.vocab_size)
+
+
+# ---- What fits
+
+
+def memory_problem(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> Problem | None:
+    """What is wrong with a run that cannot fit; None if it can, or if nobody can tell.
+
+    `given` are the options set by hand, which the message is about; `reserved` is what this process holds
+    already, in bytes, where it is the one that trains.
+    """
+    limit = available_memory(w.device)
+    if limit is None or estimate_memory(w) <= limit + reserved:
+        return None
+    limit += reserved
+    field, way_out = _way_out(w, given, limit)
+    message = (
+        f"This needs about {memory_size(estimate_memory(w))} of memory, and {memory_size(limit)} are available: "
+        f"{way_out}"
+    )
+    return Problem(field, "memory", message)
+
+
+def check_memory(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> None:
+    """Raises InvalidOptions where a run cannot fit, naming the largest that does."""
+    if problem := memory_problem(w, given, reserved):
+        raise InvalidOptions([problem])
+
+
+def _way_out(w: Workload, given: Mapping[str, Any], limit: float) -> tuple[str, str]:
+    """The option to change, and the largest value of it that fits: what was set by hand first."""
+    c = w.config
+
+    def fits(**changes: Any) -> bool:
+        batch_size = changes.pop("batch_size", w.batch_size)
+        return estimate_memory(replace(w, config=_reshaped(c, changes), batch_size=batch_size)) <= limit
+
+    tried: list[tuple[str, int, Callable[[int], bool], str]] = [
+        ("batch_size", w.batch_size, lambda n: fits(batch_size=n), "at most {:,} windows in a step fit"),
+        ("block_size", c.block_size, lambda n: fits(block_size=n), "a context of at most {:,} fits"),
+        ("n_embd", c.n_embd, lambda n: fits(n_embd=n), "a width of at most {:,} fits"),
+        ("n_layer", c.n_layer, lambda n: fits(n_layer=n), "at most {:,} layers fit"),
+    ]
+    for field, now, try_value, words in sorted(tried, key=lambda each: not given.get(each[0])):
+        if largest := _largest(now, try_value, 2 * c.n_head if field == "n_embd" else 1):
+            return field, words.format(largest)
+    if w.batch_size > 1:
+        field, words = _way_out(replace(w, batch_size=1), given, limit)
+        return field, f"with one window in a step {words}"
+    return "size", "a model of this shape does not fit, however small one of its numbers is"
+
+
+def _reshaped(c: GPTConfig, changes: Mapping[str, int]) -> GPTConfig:
+    """The same model with another width, depth or context; what follows from the width follows."""
+    follow = {"head_dim": 0, "n_inner": 0} if "n_embd" in changes else {}
+    return replace(c, **follow, **changes)
+
+
+def _largest(now: int, fits: Callable[[int], bool], multiple: int) -> int | None:
+    """The largest multiple below `now` that fits, by bisection; None if not even the first one does."""
+    low, high = 0, now // multiple
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle * multiple) else (low, middle)
+    return low * multiple or None
