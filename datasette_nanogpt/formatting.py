@@ -25,5 +25,7 @@ def text_size(n_bytes: float) -> str:
 
 
 def memory_size(n_bytes: float) -> str:
-    """Bytes of memory as 0.6 GB or 1,200 GB."""
+    """Bytes of memory as 640 MB, 2.5 GB or 1,200 GB."""
+    if n_bytes < 1e9:
+        return f"{n_bytes / 1e6:.0f} MB"
     return f"{n_bytes / 1e9:,.{0 if n_bytes >= 1e11 else 1}f} GB"

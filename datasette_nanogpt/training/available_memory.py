@@ -21,7 +21,8 @@ def available_memory(device: str = "cpu") -> int | None:
     if not device.startswith("cuda"):  # an Apple GPU shares the memory of the machine
         limits = [limit for limit in (_of_machine(), *_of_cgroups()) if limit is not None]
         return min(limits, default=None)
-    if torch := sys.modules.get("torch"):
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
     return None

@@ -23,8 +23,8 @@ CUDA_BYTES = 600e6  # what CUDA takes of a GPU for itself
 # Copies of the logits that are there at once: their logarithms, the gradient of these, that of the logits; a
 # teacher adds its probabilities and two products with them.
 LOGIT_COPIES, LOGIT_COPIES_OF_STUDENT = 3, 6
-# Numbers that a layer keeps at each position for the backward pass, as multiples of its width and of the width
-# inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for each of the two blocks.
+# Numbers that a layer keeps at each position for the backward pass, as multiples of its width and of the
+# width inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for both its blocks.
 KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
 # A score has the logits of a batch of windows and their logarithms: evaluate.LOGITS_PER_BATCH, twice.
 SCORE_BYTES = 2 * 2**23 * FLOAT
@@ -54,8 +54,8 @@ def estimate_memory(w: Workload) -> int:
     step = max(FLOAT * _step_numbers(w), weights + _orthogonalizing_bytes(w.config))
     if w.device != "cpu":
         return round(CUDA_BYTES + held + weights + step)
-    # To save the state, each tensor is copied as bytes, and all of them into one file; and the weights are read
-    # again for the texts that a run is judged by.
+    # To save the state, each tensor is copied as bytes, and all of them into one file; and the weights are
+    # read again for the texts that a run is judged by.
     saving = 2 * (weights + state) + weights
     return round(PROCESS_BYTES + held + FRAGMENTATION * step + max(saving, SCORE_BYTES))
 
@@ -106,10 +106,8 @@ def memory_problem(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> 
         return None
     limit += reserved
     field, way_out = _way_out(w, given, limit)
-    message = (
-        f"This needs about {memory_size(estimate_memory(w))} of memory, and {memory_size(limit)} are available: "
-        f"{way_out}"
-    )
+    need, have = memory_size(estimate_memory(w)), memory_size(limit)
+    message = f"This needs about {need} of memory, and {have} are available: {way_out}"
     return Problem(field, "memory", message)
 
 
@@ -144,8 +142,8 @@ def _way_out(w: Workload, given: Mapping[str, Any], limit: float) -> tuple[str, 
 
 def _reshaped(c: GPTConfig, changes: Mapping[str, int]) -> GPTConfig:
     """The same model with another width, depth or context; what follows from the width follows."""
-    follow = {"head_dim": 0, "n_inner": 0} if "n_embd" in changes else {}
-    return replace(c, **follow, **changes)
+    values: dict[str, Any] = {"head_dim": 0, "n_inner": 0} if "n_embd" in changes else {}
+    return replace(c, **{**values, **changes})
 
 
 def _largest(now: int, fits: Callable[[int], bool], multiple: int) -> int | None:

@@ -7,6 +7,7 @@ The loop over steps is in trainer.py. torch is only imported once the options ar
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -30,6 +31,7 @@ from .run_log import logging_failure
 
 __all__ = ["Finished", "TrainOptions", "train_table"]
 
+OUT_OF_MEMORY = "out of memory|can't allocate memory|not enough memory"  # torch's words, on each device
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -99,6 +101,11 @@ def unforeseen(ex: Exception, folder: Path, run_log: Path) -> str:
 
 def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
     """What to tell people of an error that is not of our making; None where it speaks for itself."""
+    if isinstance(ex, MemoryError) or (isinstance(ex, RuntimeError) and re.search(OUT_OF_MEMORY, str(ex))):
+        return (
+            "There is not enough memory, as other programs take more of it than when this began: end some of "
+            "them, or train with a smaller --batch-size or --size"
+        )
     if isinstance(ex, RuntimeError):
         return group.failure(ex)
     if getattr(ex, "errno", None) in DISK_FULL or (
