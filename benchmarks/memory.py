@@ -54,7 +54,7 @@ def fill(file: Path, rows: int, length: int, row_length: int) -> None:
         notes = ((" ".join(words(i, 600)),) for i in range(400))
         db.executemany("insert into note (body) values (?)", notes)
         db.execute("insert into long (body) values (?)", [" ".join(words(0, length))])
-        text = words(1, rows * row_length)
+        text = words(1, rows * row_length * 4)
         tiny = ((" ".join(next(text) for _ in range(row_length // 6)) + f" {i}",) for i in range(rows))
         db.executemany("insert into short (body) values (?)", tiny)
 
