@@ -337,6 +337,13 @@ def test_shapes(text, shape):
         (("assistant", "user"), ("user", "assistant")),
         (("directions", "ingredients"), ("ingredients", "directions")),
         (("回答", "问题"), ("问题", "回答")),
+        (("a", "q"), ("q", "a")),
+        (("closing", "body", "salutation"), ("salutation", "body", "closing")),
+        (
+            ("question", "option_a", "option_b", "explanation"),
+            ("question", "option_a", "option_b", "explanation"),
+        ),
+        (("msgstr", "msgid"), ("msgid", "msgstr")),
         (("review_text", "reply"), ("review_text", "reply")),
     ],
 )
@@ -396,11 +403,32 @@ def test_a_summary_is_the_title_beside_texts_that_go_together(make):
         ("What did you like most about it?", "What could be better?", "Any other comments for us?"),
         ("fr", "en", "de"),
         ("Latin", "English"),
+        ("text1", "text2"),
+        ("paragraph_a", "paragraph_b", "paragraph_c"),
     ],
 )
 def test_columns_that_are_all_alike_are_read_in_the_order_of_the_table(make, names):
     values = {name: rows(lambda i, k=k: prose(i * 5 + k)[: 60 + 5 * k]) for k, name in enumerate(names)}
     assert open_source(make(values | {"place": rows(lambda i: "here")}), "posts").body == names
+
+
+@pytest.mark.parametrize(
+    ("heading", "again"),
+    [
+        (lambda i: f"# {title(i)}\n\n", True),
+        (lambda i: f"<h1>{title(i).upper()}</h1>\n", True),
+        (lambda i: f"# {title(i)}\n" if i % 3 else "", True),
+        (lambda i: f"{title(i)}\n", False),  # as of a poem
+        (lambda i: f"# Chapter {i}\n\n", False),
+    ],
+)
+def test_a_heading_that_says_the_title_again_is_left_out(make, heading, again):
+    tag = "<p>" if "<" in heading(1) else ""
+    path = make({"title": rows(title), "body": rows(lambda i: f"{heading(i)}{tag}{prose(i)}")})
+    found = open_source(path, "posts")
+    assert found.kinds["body"].title_again == again
+    first = list(found.documents())[1]
+    assert (first == f"{title(1)}\n\n{prose(1)}") == again and prose(1) in first
 
 
 def test_why_a_longer_column_is_not_read(make):
@@ -614,6 +642,8 @@ VALUES = {
     "shared": lambda i: "incoming",
     "picture": lambda i: b"\x89PNG\0" + bytes([i]),
     "bytes": lambda i: prose(i).encode(),
+    "html": lambda i: f"<p>{prose(i)}</p>\n<p>{prose(i + 1)}</p>",
+    "zlib": lambda i: zlib.compress(prose(i).encode()),
 }
 NAMES = [
     "title",
@@ -627,6 +657,12 @@ NAMES = [
     "postContent",
     "id",
     "notes",
+    "question",
+    "answer",
+    "description",
+    "html",
+    "标题",
+    "текст",
 ]
 columns = st.lists(
     st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(VALUES))),
@@ -634,8 +670,8 @@ columns = st.lists(
     max_size=6,
     unique_by=lambda c: c[0],
 )
-TEXTS = ("prose", "bytes")
-WORDS = ("prose", "bytes", "titles")
+TEXTS = ("prose", "bytes", "html")
+WORDS = (*TEXTS, "titles")
 
 
 def choose(columns):
@@ -655,7 +691,11 @@ def test_no_empty_column_is_chosen_while_another_has_text(columns):
     texts = [name for name, kind in columns if kind in TEXTS]
     if texts:
         # A picture or compressed data in what is called the text is for a person to decide about.
-        assert all(kinds[name] in WORDS for name in found.body) if found else "picture" in kinds.values()
+        assert (
+            all(kinds[name] in WORDS for name in found.body)
+            if found
+            else {"picture", "zlib"} & {*kinds.values()}
+        )
     for name in (found.title, *found.body) if found and any(kind in WORDS for kind in kinds.values()) else ():
         assert name is None or kinds[name] in (*WORDS, "shared")
     if found:

@@ -27,30 +27,40 @@ def most_text(column: Column) -> tuple[float, str]:
 def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     """The column that is named like the text and has enough of it, else the one with the most; with those
     that go together with it. `columns` are in the order of the table."""
-    columns, in_order = sorted(columns, key=most_text), columns
-    with_text = [column for column in columns if column.prose]
+    by_text = sorted(columns, key=most_text)
+    with_text = [column for column in by_text if column.prose]
     if not with_text:
-        return _find_code(columns)
+        return _find_code(by_text)
+    body = _find_main(with_text)
+    parts: list[Column] = []
+    for part in _find_parts(body, with_text):
+        alike = [c for c in columns if c.prose and set_of(c.name) and set_of(c.name) == set_of(part.name)]
+        parts += alike or [part]
+    return tuple(part.name for part in _distinct(parts, body))
+
+
+def _find_main(with_text: Sequence[Column]) -> Column:
+    """The column that is named like the text, or that has the most of it, which is the first one."""
     longest = with_text[0]
     by_name = columns_named(BODIES, with_text)
     whole = [c for c in by_name if is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
     by_word = [c for c in by_name if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
-    body = _without_html(next(iter([*whole, *by_word]), longest), with_text)
+    return _without_html(next(iter([*whole, *by_word]), longest), with_text)
+
+
+def _find_parts(body: Column, with_text: Sequence[Column]) -> list[Column]:
+    """The body, and what goes together with it, in the order in which it is read."""
     for slots in TOGETHER:
-        parts = _distinct([_pick(with_text, slot, longest) for slot in slots], body)
+        parts = _distinct([_pick(with_text, slot, with_text[0]) for slot in slots], body)
         if len(parts) > 1 and body in parts:
-            return tuple(part.name for part in parts)
-    if kind := set_of(body.name):
-        alike = [c for c in in_order if c in with_text and set_of(c.name) == kind]
-        return tuple(column.name for column in _distinct(alike, body))
+            return parts
     differing = [column for column in with_text if not column.sameness]
-    before = [_pick(differing, names, body) for names in BEFORE_BODY]
-    after = [_pick(differing, AFTER_BODY, body)]
-    if any(is_named(body.name, name) for names in BEFORE_BODY for name in names):
-        before = []
-    if any(is_named(body.name, name) for name in AFTER_BODY):
-        after = []
-    return tuple(part.name for part in _distinct([*before, body, *after], body))
+    parts = [body]
+    for before, slots in ((True, BEFORE_BODY), (False, AFTER_BODY)):
+        if not any(is_named(body.name, name) for names in slots for name in names):
+            beside = [column for names in slots if (column := _pick(differing, names, body))]
+            parts = [*beside, *parts] if before else [*parts, *beside]
+    return _distinct(parts, body)
 
 
 def first_line(body: Sequence[str], columns: Sequence[Column]) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .decode import decode_bytes, encoding_of
+from .documents import without_heading
 from .sample import Value
 from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of, read_text
@@ -133,6 +134,17 @@ def says_the_same(column: Column, other: Column) -> bool:
         if a and b
     ][:COMPARED_ROWS]
     return sum(_repeats(a, b) or _repeats(b, a) for a, b in pairs) > MOST * len(pairs)
+
+
+def repeats_title(body: Column, title: Column) -> bool:
+    """Whether most texts begin with a heading that is the title."""
+    pairs = [pair for pair in zip(body.text_by_row, title.text_by_row, strict=True) if all(pair)]
+    again = sum(
+        without_heading(text := read_text(value, body.kind).text, name) != text
+        for value, name in pairs
+        if value.lstrip()[:2].lower() in ("# ", "<h")
+    )
+    return again > MOST * len(pairs)
 
 
 def _repeats(text: str, other: str) -> bool:

@@ -41,11 +41,14 @@ _ANSWER = """answer answers response reply completion output chosen accepted_ans
 antwort respuesta resposta risposta réponse"""
 # Columns that are read together, in this order, if at least two of them have text.
 _TOGETHER = (
-    f"context passage paragraph article story background | {_QUESTION} | input | {_ANSWER}",
+    f"context passage paragraph article story background | {_QUESTION} | input | option choice options "
+    f"choices | {_ANSWER} | explanation rationale",
     "message comment review | response reply answer",
     "body content text | accepted_answer answer reply response",
     "description | responsibilities | requirements qualifications | benefits",
     "user human | assistant bot",
+    "q | a",
+    "original source msgid | translation translated target msgstr",
     "front | back",
     "setup | punchline",
     "problem | solution",
@@ -65,10 +68,11 @@ _BEFORE_BODY = (
     "subtitle subheading standfirst dek chapeau vorspann entradilla 导语",
     """intro introduction lead lede summary excerpt abstract teaser résumé resumen resumo zusammenfassung
     einleitung 摘要 要約 요약 аннотация""",
+    "salutation greeting",
 )
-AFTER_BODY = ("more", "extended", "continued", "conclusion", "outro")
-# One line of it, before the text, is a title where there is no other.
-LINES = ("summary", "short_description", "short_desc", "subtitle")
+_AFTER_BODY = ("more extended continued conclusion outro", "closing", "ps postscript")
+# Where lines, and not several sentences, have such a name, they are titles if there are no others.
+LINES = ("summary", "short_description", "short_desc", "description", "subtitle")
 
 LANGUAGES = frozenset(_LANGUAGES.split())
 MIN_SENTENCE = 4  # words of a name that is a question of a form
@@ -77,6 +81,7 @@ TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_N
 NAMED_THINGS = frozenset(_NAMED_THINGS.split())
 TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slots in _TOGETHER)
 BEFORE_BODY = tuple(tuple(names.split()) for names in _BEFORE_BODY)
+AFTER_BODY = tuple(tuple(names.split()) for names in _AFTER_BODY)
 
 _CAMEL = regex.compile(r"(?<=[\p{Ll}\p{Lo}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})|(?<=\p{L})(?=\p{N})")
 _BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
@@ -110,17 +115,20 @@ def has_word(name: str, guess: str) -> bool:
     words, wanted = words_of(name), words_of(guess)
     n, last = len(wanted), words[-1]
     if len(words) > n and wanted in (words[:n], words[-n:]):
-        return True
+        return len(guess) > 1
     joined = n == 1 and _JOINED.fullmatch(wanted[0])
     return bool(joined) and last != wanted[0] and last.endswith(wanted[0])
 
 
-def set_of(name: str) -> str:
-    """To which set of columns a name belongs that are all alike: the questions of a form, or languages."""
-    words = words_of(name)
-    if len(words) == 1 and words[0] in LANGUAGES:
-        return "languages"
-    return "questions" if " " in name.strip() and len(words) >= MIN_SENTENCE else ""
+def set_of(name: str) -> tuple[str, ...]:
+    """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
+    that end in a number or letter, such as option_a; () for other names."""
+    *stem, last = words_of(name)
+    if not stem:
+        return ("a language",) if last in LANGUAGES else ()
+    if " " in name.strip() and len(stem) >= MIN_SENTENCE - 1:
+        return ("a question",)
+    return (*stem, "") if last.isdecimal() or len(last) == 1 else ()
 
 
 def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list[str]:

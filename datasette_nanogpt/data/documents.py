@@ -22,6 +22,13 @@ def join_document(title: str | None, bodies: Iterable[str]) -> str:
     return "\n\n".join(part for part in (" ".join(clean_text(title or "").split()), *bodies) if part)
 
 
+def without_heading(text: str, title: str) -> str:
+    """`text` without a first line that only says the title again: "# The harbour"."""
+    first, _, rest = text.lstrip().partition("\n")
+    same = " ".join(first.strip("# \t\r").split()).casefold() == " ".join(title.split()).casefold()
+    return rest.lstrip("=-\r\n") if same and rest.strip() else text
+
+
 def clean_text(text: str) -> str:
     """`text` with `\\n` for every line end, two for separators, and without control characters."""
     text = _LINE_BREAK.sub("\n", text)

@@ -23,6 +23,7 @@ MAX_WORD = 40  # letters, on average, in a script that has spaces
 DATA = {"JSON": "JSON", "hex": "hexadecimal numbers", "base64": "base64"}
 
 _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
+_TEXT_LINE = re.compile(r"(?!```|~~~).*\w")
 _WORD = re.compile(r"\S+")
 
 
@@ -56,7 +57,7 @@ def _repeated_lines(source: Source, documents: Sequence[str], database: str) -> 
     counts: Counter[str] = Counter()
     for document in documents:
         lines = {line.strip() for line in document.split("\n")}
-        counts.update(line for line in lines if len(line) >= REPEATED_CHARS and re.search(r"\w", line))
+        counts.update(line for line in lines if len(line) >= REPEATED_CHARS and _TEXT_LINE.match(line))
     often = [(line, n) for line, n in counts.most_common(MAX_TOLD) if n >= REPEATED * len(documents)]
     for i, (line, n) in enumerate(often):
         shown = line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "…"

@@ -10,7 +10,7 @@ from typing import TypeVar
 from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.template import Template
 
-from .column_content import Column, columns_of
+from .column_content import Column, columns_of, repeats_title
 from .columns import choose_columns, missing_columns
 from .conversations import Grouping, find_speaker, open_grouping
 from .sample import Relation, read_sample
@@ -97,8 +97,13 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
 def _kinds(
     columns: Sequence[Column], body: Sequence[str], lines: Sequence[str | None]
 ) -> dict[str, TextKind]:
-    """How the text of columns is read. `lines` are those of one line, such as a title."""
+    """How the text of columns is read. `lines` are those of one line: the title, if
+    there is one, and others."""
     kinds = {c.name: c.kind for c in columns if c.name in body}
+    first = next((c for c in columns if c.name == next(iter(body), None)), None)
+    title = next((c for c in columns if c.name == lines[0]), None)
+    if first and title and repeats_title(first, title):
+        kinds[first.name] = replace(first.kind, title_again=True)
     return kinds | {c.name: replace(c, text_format=None).kind for c in columns if c.name in lines}
 
 

@@ -13,7 +13,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.template import RenderError, Template
 
 from .decode import NOT_UTF8, WINDOWS_1252, Decoded, decode_bytes
-from .documents import join_document
+from .documents import join_document, without_heading
 from .markers import split_at_markers
 from .sample import Value
 from .sqlite import find_name
@@ -125,6 +125,8 @@ class RowReader:
             text = read_text(texts[column], self.kinds[column])
             title = title or text.title or ""
             self.attachments += text.attachments
+            if title and self.kinds[column].title_again:
+                text = text._replace(text=without_heading(text.text, title))
             first, *rest = documents_of(text.text, self.kinds[column]) or [""]
             bodies.append(first)
             others += rest

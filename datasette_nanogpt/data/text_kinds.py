@@ -47,6 +47,7 @@ class TextKind:
     data: str = (
         ""  # "JSON", "hex" or "base64", where that is what most values are: no text, though read as it is
     )
+    title_again: bool = False  # above the text, as a heading: it is left out
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
 
     @property
