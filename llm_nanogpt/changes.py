@@ -9,7 +9,7 @@ and is deleted.
     .NAME.lock      held by who works on the model          .NAME.change   the change under way
     .NAME.new       a model that is being made              .NAME.old      aside, between two renames
     .NAME.removed   about to be deleted                     .replaced/NAME the model that NAME replaced
-    .changes/       changes that nanogpt.db is still to be told of (registry/db.py)
+    .changes/       changes that nanogpt.db is still to be told of (registry/pending.py)
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def replaced(folder: Path) -> Path:
 
 
 def replaced_names(home: Path) -> list[str]:
-    """Of the models that have replaced one that is kept."""
+    """Names of the models that have replaced one that is kept."""
     with suppress(OSError):
         return sorted(os.listdir(home / ".replaced"))
     return []

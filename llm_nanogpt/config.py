@@ -264,7 +264,7 @@ def _gpt2_tensors(c: GPTConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _qwen3_tensors(c: GPTConfig) -> dict[str, tuple[int, ...]]:
-    """Matrices as nn.Linear has them: (out, in)."""
+    """Name -> shape of each tensor. Matrices have nn.Linear's layout, (out, in)."""
     e, d, inner = c.n_embd, c.head_dim, c.n_inner
     q, kv = c.n_head * d, c.n_kv_head * d
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (c.vocab_size, e)}

@@ -180,8 +180,9 @@ class Continuation:
                 self.finish_reason = "length"
                 return
             if len(context) > block_size:
-                # The context is full: go on from its later half, read again in one pass. So each new token
-                # costs one more in such a pass, where a token is about ten times cheaper. The title stays.
+                # The context is full: go on from its later half, which is read again in one pass. That makes
+                # one more token to read for each one written; reading is about ten times cheaper than
+                # writing. The title stays.
                 self._head = self._head or self._find_head(context)
                 context = [*self._head, *context[-max(1, block_size // 2) :]]
                 logits = self._read(context, cache)

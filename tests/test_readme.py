@@ -78,12 +78,27 @@ def test_named_files_exist(name):
         assert any((folder / path).exists() for folder in folders), path
 
 
-def test_every_module_is_in_the_tree():
-    tree = PAGES["how-it-works.md"].read_text("utf-8").split("## The files")[1]
-    modules = [
-        path for package in ("datasette_nanogpt", "llm_nanogpt") for path in ROOT.glob(f"{package}/**/*.py")
-    ]
-    assert not [str(path.relative_to(ROOT)) for path in modules if path.name not in tree]
+def test_every_module_is_in_the_tree_once():
+    """`web/pages` is one line of the tree, with all its modules."""
+    tree = PAGES["how-it-works.md"].read_text("utf-8").split("## The files")[1].split("```")[1]
+    listed, folders = [], [""] * 3
+    for line in tree.splitlines():
+        indent, name, rest = re.match(r"( *)(\S*) *(.*)", line).groups()
+        depth = len(indent) // 2
+        if name == "pages/":
+            listed += [f"{''.join(folders[:depth])}pages/{page}" for page in re.findall(r"\w+\.py", rest)]
+        elif name.endswith("/"):
+            folders[depth] = name
+        elif name.endswith(".py"):
+            listed.append("".join(folders[:depth]) + name)
+    packages = ("datasette_nanogpt/", "llm_nanogpt/")
+    modules = {
+        path.relative_to(ROOT).as_posix() for package in packages for path in ROOT.glob(f"{package}**/*.py")
+    }
+    modules -= {module for module in modules if module.count("/") > 1 and module.endswith("/__init__.py")}
+    assert sorted(name for name in listed if name.startswith(packages)) == sorted(
+        modules - {"llm_nanogpt/__init__.py"}
+    )
 
 
 def test_the_readme_is_short():

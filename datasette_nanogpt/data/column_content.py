@@ -107,7 +107,7 @@ class Column:
 
     @property
     def mean_size(self) -> float:
-        """Of the values that are text or bytes: characters or bytes, of their beginnings."""
+        """Mean length of the values that are text or bytes, in characters or bytes. Values are cut short."""
         sizes = [len(value) for value in self.values if isinstance(value, str | bytes) and value]
         return sum(sizes) / max(len(sizes), 1)
 

@@ -22,7 +22,7 @@ class ComparedRow:
     text: str
     bits: tuple[float, float]  # in all
     bytes: tuple[int, int]  # a tokenizer of characters leaves out those that it lacks
-    splits: tuple[str | None, str | None]  # as `Provenance.split_of` has them, in each model's training
+    splits: tuple[str | None, str | None]  # in each model's training, as `Provenance.split_of` returns it
 
     @property
     def bits_per_byte(self) -> tuple[float, float] | None:
@@ -48,7 +48,7 @@ class Comparison:
 
 
 class Sums:
-    """Of some rows: how many, how many each model knows better, and the bits per byte of each."""
+    """Figures of some rows: how many, how many each model knows better, and the bits per byte of each."""
 
     def __init__(self) -> None:
         self.rows = 0

@@ -20,8 +20,8 @@ from llm_nanogpt.titles import Titles
 
 from .token_files import document_ends, open_tokens
 
-IGNORED = -100  # a target that does not count, as torch has it
-# Of the windows that could begin with a title, those that do not: a model must do without one, too.
+IGNORED = -100  # a target that does not count: the default of torch's cross_entropy
+# Fraction of the windows that could begin with a title and yet do not: a model must also write without one.
 WITHOUT_TITLE = 0.15
 
 
@@ -54,7 +54,7 @@ class Tokens:
 
 
 class Windows:
-    """Windows of a stream, (N,) ids, that start where one likes. Keeps 8 bytes a document in memory."""
+    """Windows of a stream, (N,) ids, from any start. Keeps 8 bytes a document in memory."""
 
     def __init__(self, tokens: np.ndarray, block_size: int, titles: Titles | None) -> None:
         self.tokens, self.block_size, self.titles = tokens, block_size, titles
@@ -64,8 +64,8 @@ class Windows:
         return np.fromiter(document_ends(self.tokens), dtype=np.int64)
 
     def title_before(self, start: int) -> np.ndarray:
-        """The title, as `Titles.head` has it, of the document that a window which starts there begins in; no
-        ids where the window has all of it, or the document none."""
+        """The ids to put before a window that starts at `start`: the title of the document it begins in, as
+        `Titles.head` returns it. None of them if the window holds the whole title, or there is no title."""
         if self.titles is None:
             return np.empty(0, dtype=np.int64)
         begin = int(self._ends[np.searchsorted(self._ends, start, side="right") - 1])
@@ -82,8 +82,8 @@ class Windows:
         return inputs, targets
 
     def all_in_order(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Windows that together have each token after the first as a target once: how many have been up to
-        each, its inputs and its targets."""
+        """Windows in which each token but the first is a target just once. With each window's inputs and
+        targets comes the number of targets so far."""
         start = 0
         while start < len(self.tokens) - 1:
             inputs, targets = self.window(start)
@@ -119,7 +119,7 @@ class DataLoader:
                 f"{len(tokens):,} tokens are too few to train on, a block size of {block_size} needs "
                 f"{2 * block_size + 1:,}: use a table with more text, or a smaller --block-size"
             )
-        self._epoch = -1  # of which _order, _offset and _with_title are
+        self._epoch = -1  # the epoch that _order, _offset and _with_title belong to
 
     def get_batch(self, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """The next windows: inputs and targets, (batch_size, block_size) int64 ids each. Targets of IGNORED

@@ -44,7 +44,7 @@ class Memorized:
 
     @property
     def fraction(self) -> float:
-        """Of the text's words, the fraction that is in passages."""
+        """Fraction of the text's words that are in passages."""
         return min(1.0, sum(p.words for p in self.passages) / self.words) if self.words else 0.0
 
     @property

@@ -24,7 +24,7 @@ class ScoredRow:
     keys: dict[str, Any]  # the columns of the primary key; empty for a view
     text: str  # as the model reads it
     score: Score
-    split: str | None  # as `Provenance.split_of` has it
+    split: str | None  # as `Provenance.split_of` returns it
 
 
 def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Selection = ALL_ROWS) -> Source:

@@ -59,7 +59,7 @@ class Outbox:
     def add(self, table: str, values: dict[str, Any]) -> None:
         """A row of metrics or samples."""
         self.rows.append((table, values))
-        if len(self.rows) > MAX_ROWS:  # every second of the steps is left out, no score
+        if len(self.rows) > MAX_ROWS:  # leave out every second step, but no score
             steps = (i for i, (_, row) in enumerate(self.rows) if row.get("val_bpb") is None)
             left_out = set(list(steps)[::2])
             self.rows = [row for i, row in enumerate(self.rows) if i not in left_out]

@@ -28,10 +28,10 @@ def enqueue(
 ) -> int:
     """Put a run at the end of the queue. Returns its id.
 
-    `settings` are those of `TrainOptions.given()`, and `actor` is Datasette's, as JSON has it. With
+    `settings` are those of `TrainOptions.given()`, and `actor` is Datasette's, as JSON. With
     `scored`, the rows of that table are scored by the model of that name; `table` of the settings is still
-    what the model was trained on. Raises NanogptError if
-    `limit` runs are waiting already, or one for the same.
+    what the model was trained on. Raises NanogptError if `limit` runs are waiting already, or one for the
+    same.
     """
     tables = settings.get("table", ())
     trained_on = settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables))

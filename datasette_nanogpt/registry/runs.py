@@ -46,7 +46,7 @@ def find_runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]
 
 
 def find_run(home: Path, run: int) -> dict[str, Any] | None:
-    """The run of that number, as `find_runs` has it."""
+    """The run of that number, as `find_runs` returns it."""
     return next(iter(find_runs(home, "id = ?", run)), None)
 
 
@@ -79,7 +79,8 @@ def mark_dead_runs(home: Path) -> None:
 
 
 def mark_replaced_runs(home: Path, name: str, by: int | None) -> None:
-    """Mark as interrupted what seems to train the model `name`, whose lock the caller holds for run `by`."""
+    """Mark every run that seems to train the model `name`, other than run `by`, as interrupted. The caller
+    holds the model's lock for `by`, so those runs have lost it."""
     others = find_runs(home, *_UNDER_WAY)
     _interrupt(home, [r for r in others if r["kind"] == "train" and r["name"] == name and r["id"] != by])
 

@@ -32,12 +32,12 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Of training so far, over all resumes."""
+        """Seconds of training so far, over all resumes."""
         return time.monotonic() - self.started
 
     @property
     def model_steps(self) -> int:
-        """That this model was trained for."""
+        """Steps that this model was trained for."""
         return self.step - self.start_step
 
     @property

@@ -103,7 +103,7 @@ def gzip_score(training: Training, tokenizer: Tokenizer) -> float:
 
 
 def _flops(training: Training) -> float | None:
-    """Of flops.work_per_step, done in a second by the last model; None where it made hardly a step."""
+    """FLOPs a second (flops.work_per_step) of the last model; None where it made hardly a step."""
     step_tokens = training.settings.batch_size * training.model.config.block_size
     work = work_per_step(training.model.config, step_tokens) / step_tokens
     speed = training.speed.tokens_per_second

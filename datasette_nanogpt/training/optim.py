@@ -91,7 +91,7 @@ def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
 
 
 def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) -> list[Optimizer]:
-    """The optimizers for a model; nanoGPT's function of that name, for its recipe.
+    """The optimizers for a model, as nanoGPT's function of the same name makes AdamW for its own recipe.
 
     Each group keeps its full learning rate as `peak_lr`, which `set_lr_scale` scales.
     """

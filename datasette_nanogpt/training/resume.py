@@ -77,5 +77,5 @@ def reopen_stages(
 
 
 def smaller(limit: T | None, other: T | None) -> T | None:
-    """Of two limits, None being no limit."""
+    """The lower of two limits, where None is no limit."""
     return min((each for each in (limit, other) if each), default=None)

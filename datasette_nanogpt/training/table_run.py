@@ -248,7 +248,7 @@ class TableRun:
 
     @property
     def bpb_before(self) -> float | None:
-        """Of the model that is kept, on the same held-out text."""
+        """Bits per byte of the model that is kept, on the same held-out text."""
         return self.replaces.val_bpb if self.replaces else None
 
     def may_replan(self, training: Training) -> bool:

@@ -27,7 +27,7 @@ LEVELS = (
 WINDOW = 32_768  # bytes that zlib looks back
 FEW_DOCUMENTS = 5  # with fewer held out, a score has one digit, and no error can be told
 EPOCHS_READ = 0.85 * MAX_EPOCHS  # from here on, more epochs only memorize the text
-LEARNT_BY_HEART = 0.1  # so much better is the text that was read predicted than held-out text
+LEARNT_BY_HEART = 0.1  # by this fraction, or more, text that was read is predicted better than held-out text
 STILL_FALLING = 0.005  # fraction by which a score fell at the end that is worth telling
 
 _SPACELESS = regex.compile(rf"[{SPACELESS}]")
@@ -38,7 +38,7 @@ class SampleFigures:
     """Texts that the model wrote, without a prompt."""
 
     texts: int
-    loops: int  # how many of them loop, as `has_loop` has it
+    loops: int  # how many of them loop: text_metrics.has_loop
     real_words: float | None  # fraction of their words that the table has; None: it has no list of words
     copied: float  # fraction of their words in passages of eight or more that rows it was trained on have
 

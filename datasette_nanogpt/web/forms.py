@@ -56,7 +56,9 @@ NUMBERS = {  # and whether they must be whole
     "seed": True,
 }
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
-ROWS_OF_ADDRESS = ""  # the field of a problem with the rows that the address chooses, not one of the form's
+ROWS_OF_ADDRESS = (
+    ""  # the `field` of a problem with the rows that the page's address chooses: no field of the form
+)
 
 
 def minutes_offered(limits: Limits) -> list[float]:

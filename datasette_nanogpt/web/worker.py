@@ -53,7 +53,9 @@ class Worker:
         self.home, self.max_restarts = home, max_restarts
         # A plugin in the server's folder may decide what a row's text is.
         self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
-        for extension in extensions:  # a file of ours is known by its name alone only in our folder
+        for (
+            extension
+        ) in extensions:  # a relative path means nothing to the child, which runs in another folder
             path = os.path.abspath(extension) if os.path.exists(extension) else extension
             self.options += ["--load-extension", path]
         self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
@@ -84,7 +86,7 @@ class Worker:
                 await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
 
     async def _do_next(self) -> bool:
-        """Do the run that is next in the queue. Whether there was one."""
+        """Do the run that is next in the queue. Returns whether there was one."""
         self.idle.clear()
         try:
             await in_thread(restart_interrupted, self.home, self.max_restarts)
@@ -114,7 +116,7 @@ class Worker:
             await in_thread(end_run, self.home, run, "failed", f"It could not be started: {ex}")
 
     async def _run_child(self, run: int, stderr: BinaryIO) -> int:
-        """Start the child and wait for its end. Its exit code."""
+        """Start the child and wait for its end. Returns its exit code."""
         self.child = await asyncio.create_subprocess_exec(
             # -P: no folder of data is searched for modules.
             *(sys.executable, "-P"),
@@ -196,11 +198,11 @@ class Worker:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """The child's, whose working folder is another: what this server finds from its own stays where it is."""
+    """The environment of the child. Its working folder is another one, so relative paths become absolute."""
     env = {**os.environ, "NANOGPT_HOME": str(home.absolute()), "PYTHONSAFEPATH": "1"}
     if "LLM_USER_PATH" in env:
         env["LLM_USER_PATH"] = os.path.abspath(env["LLM_USER_PATH"])
-    if "PYTHONPATH" in env:  # in which nothing stands for the working folder
+    if "PYTHONPATH" in env:  # an empty entry means the working folder, and is left out
         folders = [os.path.abspath(folder) for folder in env["PYTHONPATH"].split(os.pathsep) if folder]
         env["PYTHONPATH"] = os.pathsep.join(folders)
     return env
