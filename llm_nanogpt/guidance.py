@@ -19,7 +19,7 @@ GUIDANCE, MAX_GUIDANCE = 2.0, 100.0
 class GuidedModel:
     """A model whose logits are without + guidance * (with - without) the title, as a `LanguageModel`.
 
-    `head` is what each context begins with, up to the blank line after the title, as `Titles.head` returns it.
+    `head` is what each context begins with, up to the blank line after the title, as `Titles.head` finds it.
     "Without" is the same context from the blank line on. Each token takes two steps of the model.
     """
 

@@ -57,7 +57,7 @@ NUMBERS = {  # and whether they must be whole
 }
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
 ROWS_OF_ADDRESS = (
-    ""  # the `field` of a problem with the rows that the page's address chooses: no field of the form
+    ""  # the `field` of a problem with the rows that the page's address chooses
 )
 
 

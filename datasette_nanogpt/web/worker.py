@@ -55,7 +55,7 @@ class Worker:
         self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
         for (
             extension
-        ) in extensions:  # a relative path means nothing to the child, which runs in another folder
+        ) in extensions:  # the child runs in another folder
             path = os.path.abspath(extension) if os.path.exists(extension) else extension
             self.options += ["--load-extension", path]
         self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
