@@ -56,9 +56,7 @@ NUMBERS = {  # and whether they must be whole
     "seed": True,
 }
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
-ROWS_OF_ADDRESS = (
-    ""  # the `field` of a problem with the rows that the page's address chooses
-)
+ROWS_OF_ADDRESS = ""  # the `field` of a problem with the rows that the page's address chooses
 
 
 def minutes_offered(limits: Limits) -> list[float]:

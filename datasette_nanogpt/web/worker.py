@@ -53,9 +53,7 @@ class Worker:
         self.home, self.max_restarts = home, max_restarts
         # A plugin in the server's folder may decide what a row's text is.
         self.options = ["--plugins-dir", os.path.abspath(plugins_dir)] if plugins_dir else []
-        for (
-            extension
-        ) in extensions:  # the child runs in another folder
+        for extension in extensions:  # the child runs in another folder
             path = os.path.abspath(extension) if os.path.exists(extension) else extension
             self.options += ["--load-extension", path]
         self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
