@@ -270,10 +270,9 @@ def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
     notes = [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
     notes += [f"{c['duplicates']:,} duplicates dropped"] if c["duplicates"] else []
     if near := c.get("near_duplicates"):
-        divided = "on both sides of the split, so the score is too good"
-        notes.append(
-            f"{near:,} near-duplicates {divided if c['near_duplicates_divided'] else 'kept together'}"
-        )
+        divided = c["near_duplicates_divided"]
+        sides = "both sides of the split, so the score is too good" if divided else "one side of the split"
+        notes.append(f"{near:,} near-duplicates, on {sides}")
     if read_as_text := s.get("read_as_text", ["HTML"] if s["html"] else []):
         notes.append(f"{', '.join(read_as_text)} read as text")
     notes += ["rows cut at <|endoftext|>"] if s.get("markers") else []
