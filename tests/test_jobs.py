@@ -19,6 +19,7 @@ from datasette.plugins import pm
 from datasette_nanogpt.events import Position, TrainState
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
+from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
@@ -223,7 +224,7 @@ async def test_the_next_server_goes_on_with_the_run_of_one_that_went(home, enque
     row = await until(home, run, *OVER)
     assert row["status"] == "stopped" and not row["goes_on"]
     with registry(home) as db:
-        steps = [each[0] for each in db.execute("select step from metrics where run = ? order by id", [run])]
+        steps = [each[1] for each in metrics_after(db, run)]
     assert steps == sorted(steps)  # what was made again is there once
 
 

@@ -23,7 +23,8 @@ def metrics_after(
     # 9e999 is infinity, which JSON does not know.
     figures = "nullif(train_bpb, 9e999), nullif(val_bpb, 9e999), ifnull(generation, 0), ifnull(member, 0)"
     select = f"select id, step, seconds, {figures} from metrics"
-    rows = [list(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
+    having = " where run = ? and id > ? and step is not null order by id"
+    rows = [list(row) for row in db.execute(select + having, [run, after])]
     every = max(1, math.ceil(len(rows) / points)) if points else 1
     return [row for i, row in enumerate(rows) if i % every == 0 or row[4] is not None or i == len(rows) - 1]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> b
         again = {"status": "queued", "stop_requested": 0, "error": None, "ended": None, "note": None}
         update_run(db, run, {**changes, **again, "goes_on": None, "started": utc_now()})
         db.execute("update runs set restarts = ifnull(restarts, 0) + 1 where id = ?", [run])
-        for table in ("metrics", "samples"):
-            db.execute(f"delete from {table} where run = ? and step > ?", [run, kept])
+        forget_steps(db, run, kept)
     return True
+
+
+def forget_steps(db: sqlite3.Connection, run: int, kept: int) -> None:
+    """Delete the figures of a run after the step `kept`. If the last id of all is among them, its row stays
+    without figures: SQLite would give the id to the next one, and pages that have seen it ask for what comes
+    after."""
+    last = "id = (select max(id) from metrics) and run = ? and step > ?"
+    blank = (
+        "step = null, seconds = null, train_bpb = null, train_loss = null, val_bpb = null, val_loss = null"
+    )
+    db.execute(f"update metrics set {blank} where {last}", [run, kept])
+    db.execute("delete from metrics where run = ? and step > ?", [run, kept])

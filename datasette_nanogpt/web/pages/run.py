@@ -176,7 +176,9 @@ def _metrics_page(home: Path, run: int, after: int) -> list[Sequence[Any]]:
     """The next metrics after the one with the id `after`: its id and CSV_COLUMNS."""
     columns = ", ".join(["id", *CSV_COLUMNS.split()])
     with registry(home) as db:
-        select = f"select {columns} from metrics where run = ? and id > ? order by id limit ?"
+        select = (
+            f"select {columns} from metrics where run = ? and id > ? and step is not null order by id limit ?"
+        )
         return [tuple(row) for row in db.execute(select, [run, after, CSV_PAGE])]
 
 

@@ -1,0 +1,352 @@
+"""The page of a run in a browser, in each of its states: its chart, what it is like to read and to reach, and
+that it goes on when a server comes back. Nothing trains here: the runs were written by hand."""
+
+import io
+import json
+import math
+import random
+import re
+
+import pytest
+import test_browser
+from browser_checks import apply_policy, refused, violations
+from conftest import write_model
+from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
+
+from datasette_nanogpt.events import Part
+from datasette_nanogpt.registry.db import insert, registry, run_log_file
+from datasette_nanogpt.registry.restart import forget_steps
+
+pytestmark = test_browser.pytestmark
+PLAN = {
+    "config": {
+        "arch": "qwen3",
+        "n_layer": 2,
+        "n_head": 2,
+        "n_embd": 128,
+        "block_size": 1024,
+        "vocab_size": 4096,
+    },
+    "source": {"rows": 4049},
+    "corpus": {"bytes": 2_010_000, "train_tokens": 500_000, "val_tokens": 45_297},
+    "settings": {"device": "cpu", "learning_rate": 0.003, "batch_size": 4, "seed": 0},
+    "device_reason": "no GPU found",
+    "gzip_bpb": 2.62,
+}
+PARTS = [[Part.LOOKING, 4049, 4049, "rows"], [Part.READING, 1742, 4049, "rows"]]
+VERDICT = {
+    "reads like": "sentences that mean little",
+    "score": "1.67 bits per byte, give or take 0.06, of 405 held-out documents; gzip needs 2.62",
+    "limited by": "the minutes: it has read the text 0.6 times",
+}
+SAMPLE = "Return the internal class of the operand, or None where there is no such name.\n\nChanged in 3.8."
+STATES = ("queued", "preparing", "begun", "running", "stages", "done", "failed", "interrupted")
+
+
+def write_curve(home, run, first, last, end, models=1):
+    """Figures as a run has them: noise around a line that falls, and a score every 24 steps."""
+    noise = random.Random(run)
+    with registry(home) as db:
+        for step in range(first, last, 2):
+            generation, x = divmod(step * models / last, 1)
+            bpb = end + (6.2 - end) * math.exp(-14 * x) + 0.5 * math.exp(-3 * x)
+            figures = {"run": run, "step": step, "seconds": step / 1.6, "generation": int(generation)}
+            insert(db, "metrics", figures | {"train_bpb": bpb + noise.gauss(0, 0.12)})
+            if step % 24 == 22:
+                insert(db, "metrics", figures | {"val_bpb": bpb + 0.05})
+                insert(db, "samples", {"run": run, "step": step, "val_bpb": bpb + 0.05, "sample": SAMPLE})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, bpe):
+    folder = tmp_path_factory.mktemp("runs")
+    home, database = folder / "models", make_database(folder / "demo.db")
+    tables = [{"table": "python_docs", "title": "title", "body": ["body"]}]
+    source = {"database": str(database), "table": "python_docs", "rows": 4049, "tables": tables}
+    for name, bpb, updated in (("best", 1.381, "2026"), ("nanogpt-done", 1.67, "2999")):
+        meta = {"source": source, "score": {"val_bpb": bpb}, "training": {"updated": updated}}
+        write_model(home / name, bpe, meta=meta)
+
+    def write(state, status, steps=0, end=1.7, models=1, **values):
+        values = {"plan": json.dumps(PLAN), "val_bpb": end + 0.1 if steps else None} | values
+        run = write_run(home, database, "python_docs", f"nanogpt-{state}", status, 0, **values)
+        write_curve(home, run, 0, steps, end, models)
+        with registry(home) as db:
+            db.execute("update runs set step = ? where id = ?", [steps or None, run])
+        return run
+
+    live = {"eta": 80.0, "tokens_per_second": 9123.0, "memory": 6e8}
+    error = "The name is taken by a folder that does not load: choose another with --name"
+    runs = {
+        "earlier": write("done", "finished", 200, 1.9),
+        "other": write("other", "finished", 260, 1.8),
+        "queued": write("queued", "queued", val_bpb=None, plan=None, progress=None),
+        "preparing": write("preparing", "preparing", preparing=json.dumps(PARTS), plan=None, progress=None),
+        "begun": write("begun", "running", 12, 3.0, **live | {"val_bpb": None}),
+        "running": write("running", "running", 260, 1.7, **live),
+        "stages": write("stages", "running", 400, 1.6, 3, **live, model="model 3 of 3"),
+        "done": write("done", "finished", 300, 1.57, verdict=json.dumps(VERDICT), ended="2999"),
+        "failed": write("failed", "failed", error=error),
+        "interrupted": write(
+            "interrupted", "interrupted", 90, 1.9, error="The server stopped during this run."
+        ),
+    }
+    log = run_log_file(home, runs["failed"])
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("2026-11-27 18:00:00 ERROR Failed\n")
+    server = Server(database, home)
+    server.home, server.runs, server.database = home, runs, database
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def page(browser, site):  # noqa: F811
+    page = open_page(browser, site)
+    yield page
+    close_page(page)
+
+
+def show(page, site, state):
+    page.goto(f"{site.url}/-/nanogpt/runs/{site.runs[state]}")
+    if state in ("begun", "running", "stages", "done", "interrupted"):
+        page.locator("#chart polyline.smooth").first.wait_for(state="attached")
+
+
+def top_of(page):
+    """The greatest label of the upward axis."""
+    labels = page.locator("#chart svg > text[text-anchor=end]").all_text_contents()
+    return max(float(label) for label in labels if re.fullmatch(r"[\d.]+", label))
+
+
+# ---- Each state
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_no_state_bars_anybody_or_breaks_a_strict_policy(browser, site, look):  # noqa: F811
+    looks = {
+        "light": {},
+        "dark": {"color_scheme": "dark"},
+        "phone": {"viewport": {"width": 390, "height": 800}},
+    }
+    page = open_page(browser, site, **looks[look])
+    apply_policy(page)
+    for state in STATES:
+        show(page, site, state)
+        page.evaluate("document.querySelectorAll('section.content details').forEach((d) => d.open = true)")
+        assert violations(page) == [], state
+        assert refused(page) == [], state
+        assert page.evaluate(WIDER) == [], state
+    close_page(page)
+
+
+def test_text_twice_as_big_and_forced_colours(browser, site):  # noqa: F811
+    page = open_page(browser, site, viewport={"width": 640, "height": 500}, device_scale_factor=2)
+    show(page, site, "stages")
+    assert page.evaluate(WIDER) == []
+    page.emulate_media(forced_colors="active")
+    colours = page.evaluate(
+        """() => [getComputedStyle(document.querySelector('polyline.val')).stroke,
+          getComputedStyle(document.body).color,
+          getComputedStyle(document.querySelector('polyline.smooth')).stroke]"""
+    )
+    assert colours[0] == colours[1] != colours[2]
+    close_page(page)
+
+
+def test_the_first_minute_says_what_it_is_at(page, site):
+    show(page, site, "preparing")
+    assert page.locator("#parts .done").text_content() == "Look through the rows 4,049 rows"
+    assert page.locator("#parts .now").inner_text().endswith("1,742 of 4,049 rows")
+    before = page.locator("#progress").evaluate("(e) => e.value")
+    assert "first score comes a few seconds after" in page.locator("#chart").inner_text()
+    run, parts = site.runs["preparing"], [*PARTS, [Part.VOCABULARY, 0, 0, ""]]
+    parts[1] = [Part.READING, 4049, 4049, "rows"]
+    with registry(site.home) as db:
+        db.execute("update runs set preparing = ? where id = ?", [json.dumps(parts), run])
+    page.locator("#parts .now", has_text="Make a vocabulary").wait_for()
+    assert page.locator("#progress").evaluate("(e) => e.value") > before
+    write_curve(site.home, run, 0, 20, 2.0)  # and then it runs
+    with registry(site.home) as db:
+        db.execute("update runs set status = 'running', step = 18, eta = 60 where id = ?", [run])
+    page.locator("#chart polyline.smooth").wait_for(state="attached")
+    page.locator("#parts").wait_for(state="detached")
+    with registry(site.home) as db:
+        insert(db, "metrics", {"run": run, "step": 20, "seconds": 12, "val_bpb": 3.5})
+        insert(db, "samples", {"run": run, "step": 20, "val_bpb": 3.5, "sample": "Its first words."})
+        db.execute("update runs set val_bpb = 3.5 where id = ?", [run])
+    page.locator("#number", has_text="3.500").wait_for()
+    assert page.locator("#newest").inner_text().split("\n")[-1] == "Its first words."
+    assert page.locator("#left").inner_text() == "about 1m 00s left"
+
+
+def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_form(page, site):
+    show(page, site, "done")
+    write = page.get_by_role("link", name="Write with nanogpt-done")
+    sizes = [e.bounding_box()["height"] for e in (write, page.get_by_text("Delete this record"))]
+    assert sizes[0] > 1.5 * sizes[1]
+    assert page.get_by_text("sentences that mean little").is_visible()
+    show(page, site, "failed")
+    assert "choose another with “Model name”" in page.locator("#lead").inner_text()
+    assert "ERROR Failed" in page.locator("#actions pre").inner_text()
+    assert not page.locator("#figures").is_visible()
+    page.get_by_role("link", name="Start again with these settings").click()
+    page.wait_for_url(f"**/python_docs/-/nanogpt?_again={site.runs['failed']}")
+
+
+def test_somebody_who_is_logged_out_is_told(browser, site):  # noqa: F811
+    page = open_page(browser, site)
+    show(page, site, "running")
+    page.route("**/runs/*.json*", lambda route: route.fulfill(status=404, body="{}"))
+    page.context.clear_cookies()
+    page.get_by_text("You are no longer logged in").wait_for()
+    assert page.locator("#connection").get_attribute("role") == "alert"
+    close_page(page)
+
+
+def test_steps_that_are_made_again_are_drawn_once(page, site):
+    """As after a server was lost: the run goes on from an earlier step, on the page that is open."""
+    run = write_run(site.home, site.database, "python_docs", "nanogpt-again", "running", 40)
+    page.goto(f"{site.url}/-/nanogpt/runs/{run}")
+    with registry(site.home) as db:
+        db.execute("update runs set status = 'preparing', restarts = 1 where id = ?", [run])
+    page.get_by_text("It went on by itself").wait_for()
+    with registry(site.home) as db:
+        forget_steps(db, run, 20)
+        db.execute("update runs set status = 'running' where id = ?", [run])
+        insert(db, "metrics", {"run": run, "step": 21, "seconds": 11, "train_bpb": 1.5})
+    page.get_by_text("Step 21: training 1.500").wait_for()
+    across = [float(p.split(",")[0]) for p in page.locator("polyline.train").get_attribute("points").split()]
+    assert across == sorted(across)
+    with registry(site.home) as db:
+        db.execute("update runs set status = 'finished' where id = ?", [run])
+
+
+# ---- The chart
+
+
+def test_the_axis_is_set_by_scores_and_not_by_noise(page, site):
+    show(page, site, "running")
+    top, rows = top_of(page), {"run": site.runs["running"], "seconds": 163, "step": 261}
+    with registry(site.home) as db:
+        insert(db, "metrics", rows | {"train_bpb": 60.0})
+        insert(db, "metrics", rows | {"step": 262, "train_bpb": 1.7})
+    page.get_by_text(re.compile("^Step 262: training")).wait_for()
+    page.locator("#smoothing").fill("0.97")
+    assert top_of(page) < 3 * top  # one window's 60 is not shown
+    raw = page.locator("polyline.train").get_attribute("points")
+    before = page.locator("polyline.smooth").get_attribute("points")
+    page.locator("#smoothing").fill("0.5")
+    assert page.locator("polyline.smooth").get_attribute("points") != before
+    points = page.locator("polyline.train").get_attribute("points").split()
+    assert [point.split(",")[0] for point in points] == [point.split(",")[0] for point in raw.split()]
+    style = "(kind) => parseFloat(getComputedStyle(document.querySelector('polyline.' + kind)).strokeWidth)"
+    widths = [page.evaluate(style, kind) for kind in ("train", "smooth")]
+    assert widths[1] >= 2 * widths[0]
+
+
+def test_models_of_a_run_are_apart_and_known_scores_are_dashed(page, site):
+    show(page, site, "stages")
+    assert page.locator("#chart .rule").count() == 2
+    assert page.locator("#chart polyline.smooth").count() == page.locator("#chart polyline.val").count() == 3
+    labels = page.locator("#chart .label").all_text_contents()
+    assert {"model 1", "model 2", "model 3"} < set(labels)
+    assert "gzip 2.620" in labels and "best here: best 1.381" in labels
+    dashes = "getComputedStyle(document.querySelector('#chart .known')).strokeDasharray"
+    assert page.evaluate(dashes) != "none"
+
+
+def test_the_chart_is_read_by_pointer_and_keyboard(page, site):
+    show(page, site, "running")
+    chart, reading = page.locator("#chart"), page.locator("#reading")
+    chart.hover(position={"x": 200, "y": 100})
+    assert re.match(r"Step \d+: ", reading.inner_text())
+    chart.focus()
+    page.keyboard.press("Home")
+    assert reading.inner_text().startswith("Step 0: training")
+    for step in (22, 46):
+        page.keyboard.press("PageUp")
+        assert reading.inner_text().startswith(f"Step {step}: validation")
+    page.keyboard.press("ArrowRight")
+    assert re.match(r"Step 48: training [\d.]+, smoothed [\d.]+$", reading.inner_text())
+    page.keyboard.press("PageDown")
+    assert reading.inner_text().startswith("Step 46: validation")
+    assert chart.get_attribute("aria-valuetext") == reading.inner_text()
+    page.get_by_label("against time").check()
+    assert reading.inner_text().startswith("29 s: validation")
+    page.get_by_label("logarithmic").check()
+    assert page.locator("#chart polyline.val").count() == 1
+
+
+def test_other_runs_are_compared(page, site):
+    show(page, site, "done")
+    page.locator("#chart polyline.other").wait_for(state="attached")  # the last run of this model
+    assert f"run {site.runs['earlier']}" in page.locator("#chart .label").all_text_contents()
+    page.get_by_text("Compare with other runs on this text").click()
+    page.get_by_label(f"nanogpt-other, run {site.runs['other']}").check()
+    page.locator("#chart polyline.other-1").wait_for(state="attached")
+    page.get_by_label(f"nanogpt-other, run {site.runs['other']}").uncheck()
+    page.locator("#chart polyline.other-1").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_chart_is_saved_as_it_looks(browser, site, scheme):  # noqa: F811
+    from PIL import Image
+
+    page = open_page(browser, site, color_scheme=scheme)
+    apply_policy(page)
+    show(page, site, "stages")
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="SVG").click()
+    assert saving.value.suggested_filename == f"nanogpt-stages-run-{site.runs['stages']}.svg"
+    svg = saving.value.path().read_text()
+    assert (
+        svg.startswith("<svg")
+        and "gzip 2.620" in svg
+        and 'stroke="rgb(' in svg
+        and 'class="cursor' not in svg
+    )
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="PNG").click()
+    image = Image.open(io.BytesIO(saving.value.path().read_bytes())).convert("RGB")
+    assert image.width == 2 * page.evaluate("document.querySelector('#chart svg').viewBox.baseVal.width")
+    colours = {colour: count for count, colour in image.getcolors(10**6)}
+    paper = max(colours, key=colours.get)
+    assert (sum(paper) > 600) is (scheme == "light") and len(colours) > 50  # lines, labels and their edges
+    assert refused(page) == []
+    close_page(page)
+
+
+def test_the_chart_computes_what_tensorboard_would(page, site):
+    """Smoothing is the average that is not drawn towards 0; ticks are round and reach around."""
+    show(page, site, "done")
+    result = page.evaluate(
+        """async (file) => {
+          const m = await import(file), rows = [4, 2, 2].map((bpb, i) => [i, i, i, bpb, null, 0, 0]);
+          return {
+            smooth: m.smoothed(rows, 0.5).map(([, value]) => value),
+            none: m.smoothed(rows, 0).map(([, value]) => value),
+            ticks: [[0, 97], [1.83, 2.47], [5, 5], [0, 123456]].map(([low, high]) => m.ticks(low, high)),
+            nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
+            pieces: m.pieces([[0, 0], [1, 0], [1, 1]].map((of) => [1, 1, 1, 2, null, ...of])).map(m.nameOf),
+          };
+        }""",
+        page.locator("script[src*='run.js']").get_attribute("src").replace("run.js", "chart_math.js"),
+    )
+    assert result["smooth"] == [4, pytest.approx(8 / 3), pytest.approx(16 / 7)] and result["none"] == [
+        4,
+        2,
+        2,
+    ]
+    assert result["ticks"][0] == [0, 20, 40, 60, 80, 100] and result["ticks"][1][0] <= 1.83
+    assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
+    assert result["nothing"] is None and result["pieces"] == ["model 1", "model 2", "model 2, member 2"]
+
+
+def test_it_asks_once_a_second_and_little(page, site):
+    sizes = []
+    page.on("response", lambda answer: sizes.append(answer) if "after=" in answer.url else None)
+    show(page, site, "begun")
+    page.wait_for_timeout(4000)
+    assert 2 <= len(sizes) <= 5
+    assert max(len(answer.body()) for answer in sizes) < 3000
