@@ -202,7 +202,9 @@ class Continuation:
         A prompt that ends in a word of the table goes on after it. One that ends in half a word, or in the
         space before one, ends in tokens that the model never saw there: in training that word was one token.
         So the last word's ids are chosen again. Every way to spell its beginning and run past its end in one
-        token is weighed by its probability, and so is every token after the word as it stands.
+        token is weighed by its probability, and so is every token after the word as it stands. After "in the
+        gard" these are: tokens that begin with " gard", such as " garden", in the word's place; tokens that
+        begin with "ard" after the ids of " g", and so for each cut; and any token after the ids of " gard".
         """
         tokenizer = self.tokenizer
         logits = self._read(context, cache)
