@@ -36,9 +36,8 @@ from .formatting import duration, memory_size, text_size
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-LITTLE_TEXT = (
-    100_000  # bytes; with less a model gets to 2.2 bits per byte or worse (LOG.md, "The planner's grid")
-)
+# Bytes of text with less of which a model gets to 2.2 bits per byte or worse (LOG.md, "The planner's grid").
+LITTLE_TEXT = 100_000
 BAR_COLUMNS = 12  # of the bar and the percentage before it, at least
 WAIT_SECONDS = 10  # between lines about the work before training
 EXCERPT_CHARACTERS = 400  # of a sample or a document

@@ -20,9 +20,8 @@ T = TypeVar("T")
 
 READERS = 4  # threads that may read the databases of people at once: their SQL may take any time
 READ_SECONDS = 20.0  # for one of them to do what a request needs, before it is interrupted
-GRACE_SECONDS = (
-    1.0  # more, in which SQLite notices that: it does so between two rows, or two calls of a function
-)
+# More, in which SQLite notices the interrupt: it looks between two rows, or two calls of a function.
+GRACE_SECONDS = 1.0
 WAIT_SECONDS = 5.0  # for one of the threads to be free
 _free = BoundedSemaphore(READERS)
 
