@@ -213,6 +213,7 @@ class Finished:
     sample: str
     prompt: str  # a few words to begin with, from held-out text
     title: str = ""  # of a held-out document, where the table has titles
+    conditions: dict[str, str] = field(default_factory=dict)  # columns of one, where a template has them
     verdict: dict[str, str] = field(default_factory=dict)  # heading -> what the score means, in plain words
 
 

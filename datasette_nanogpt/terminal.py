@@ -323,7 +323,11 @@ def closing_lines(f: Finished) -> list[str]:
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
     # Without a prompt llm would wait for one.
     prompt = ["-o", "title", f.title, ""] if f.title else [f.prompt]
-    lines.append(f"Write with it:  {shlex.join(['llm', '-m', f.name, *prompt])}")
+    command = ["llm", "-m", f.name, *prompt]
+    if f.conditions:
+        given = [word for name, value in f.conditions.items() for word in ("--set", f"{name}={value}")]
+        command = ["llm", "nanogpt", "sample", f.name, *given]
+    lines.append(f"Write with it:  {shlex.join(command)}")
     return lines
 
 

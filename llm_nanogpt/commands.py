@@ -133,13 +133,23 @@ def restore(name: str) -> None:
     "-o", "--option", "options", type=(str, str), multiple=True, help="An option, as for llm -m NAME"
 )
 @click.option("--title", help="The title of each text, as -o title. The prompt is how the text begins")
+@click.option(
+    "--set",
+    "columns",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="A column of the row to write; can be used several times. The others are left to the model",
+)
+@click.option("--save-table", help="Write the texts to this table too, a column for each of their columns")
+@click.option("--db", help="The SQLite file of that table")
 def sample(
     name: str,
     prompt: str,
     number: int,
     file: IO[str] | None,
-    options: tuple[tuple[str, str], ...],
-    title: str | None,
+    save_table: str | None,
+    db: str | None,
+    **given: Any,
 ) -> None:
     """Write several texts, with a line of --- between them.
 
@@ -150,34 +160,56 @@ def sample(
     Example:
       llm nanogpt sample nanogpt-blog "Datasette is" -n 3 -o max_tokens 100 -o seed 1
       llm nanogpt sample nanogpt-blog --title "Why I like SQLite" -n 3
+      llm nanogpt sample nanogpt-blog --set tags=python --save-table generated --db blog.db
     """
-    import llm
-    from pydantic import ValidationError
-
-    from .llm_model import NanoGPT
+    from .llm_model import start
+    from .save_rows import RowTable
 
     if file:
         if prompt:
             raise NanogptError("Give a prompt or a file, not both")
         prompt = file.read()
-    model = NanoGPT(folder_of(name).name)  # llm would look into its own folder, which may not be there
-    try:
-        titled = {"title": title} if title else {}
-        settings = {
-            k: v for k, v in model.Options.model_validate({**dict(options), **titled}) if v is not None
-        }
-    except ValidationError as ex:
-        raise NanogptError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
+    if bool(save_table) != bool(db):
+        raise NanogptError("Give both --save-table and --db, the table and the SQLite file that it is in")
+    folder, settings = folder_of(name), _sampling_options(**given)
+    table: RowTable | None = None
     for i in range(number):
+        seed = {"seed": settings["seed"] + i} if "seed" in settings else {}
+        opened, run, how = start(folder.name, prompt, settings | seed)
+        if db and save_table and table is None:
+            table = RowTable(opened, db, save_table)
         if i:
             click.echo("---")
-        seed = {"seed": settings["seed"] + i} if "seed" in settings else {}
-        try:
-            for piece in model.prompt(prompt, **(settings | seed)):
-                click.echo(piece, nl=False)
-        except llm.ModelError as ex:
-            raise NanogptError(str(ex)) from ex
+        pieces = [run.prompt]
+        if how["echo"]:
+            click.echo(run.prompt, nl=False)
+        for piece in run:
+            click.echo(piece, nl=False)
+            pieces.append(piece)
         click.echo()
+        if table:
+            table.add(run, "".join(pieces), how)
+    if table:
+        rows = f"{number} row{'s' if number != 1 else ''}"
+        click.echo(f"Wrote {rows} to the table {save_table} of {db}", err=True)
+
+
+def _sampling_options(
+    options: tuple[tuple[str, str], ...], title: str | None, columns: tuple[str, ...]
+) -> dict[str, Any]:
+    """What `sample` was given, as `SamplingOptions` has it. Raises NanogptError for what cannot be."""
+    from pydantic import ValidationError
+
+    from .llm_model import SamplingOptions
+
+    if without := [text for text in columns if "=" not in text]:
+        raise NanogptError(f"--set needs a column and a value: --set {without[0]}=VALUE")
+    values = {name.strip(): value for name, _, value in (text.partition("=") for text in columns)}
+    named = {**dict(options), **({"title": title} if title else {}), **({"set": values} if values else {})}
+    try:
+        return {key: value for key, value in SamplingOptions.model_validate(named) if value is not None}
+    except ValidationError as ex:
+        raise NanogptError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
 
 
 # ---- In and out

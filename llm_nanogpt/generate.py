@@ -19,7 +19,7 @@ from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
 from .repetition import Repetition
 from .sampler import Sampler, log_softmax
-from .titles import Titles, split_title, with_title
+from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 from .words import Speller, last_word
 
@@ -44,6 +44,7 @@ class GenerationSettings:
     title        of the document that the prompt is in, before its first line; "" where the prompt has it, if
                  any: a first line before a blank line is a title, where the table has titles
     guidance     how strongly a title steers what comes after it; 1 leaves the model's probabilities
+    condition    the beginning of the prompt that steers, where that is not a title
 
     Raises InvalidOptions with everything that is wrong.
     """
@@ -54,6 +55,7 @@ class GenerationSettings:
     go_on: bool = False
     title: str = ""
     guidance: float = GUIDANCE
+    condition: str = ""
 
     def __post_init__(self) -> None:
         problems = []
@@ -162,8 +164,9 @@ class Continuation:
         """The new bytes, token by token."""
         whole = self._ends_in_whole_word()
         context, word = self._start(*self._split_last_word(whole))
-        if self._head and self.settings.guidance != 1:
-            self.model = GuidedModel(self.model, self._head, self.settings.guidance)
+        steering = self._steering(context)
+        if steering and self.settings.guidance != 1:
+            self.model = GuidedModel(self.model, steering, self.settings.guidance)
         model, block_size = self.model, self.model.config.block_size
         cache = model.new_cache()
         context, token, given = self._first(cache, context, word, whole)
@@ -183,7 +186,9 @@ class Continuation:
                 # The context is full: go on from its later half, which is read again in one pass. That makes
                 # one more token to read for each one written; reading is about ten times cheaper than
                 # writing. The title stays.
-                self._head = self._head or self._find_head(context)
+                self._head = self._head or self._find_head(context) or steering[: self._titles.longest]
+                if isinstance(self.model, GuidedModel):
+                    self.model.left_out = max(0, len(self._head) - 1)
                 context = [*self._head, *context[-max(1, block_size // 2) :]]
                 logits = self._read(context, cache)
             else:
@@ -262,13 +267,26 @@ class Continuation:
         self.dropped_tokens = over if self._head else max(0, over - 1)
         return [*self._head, *context[len(self._head) + over :]], word
 
+    def _steering(self, context: Sequence[int]) -> list[int]:
+        """The ids at the beginning of `context`, which has the prompt's, that steer: those of the condition,
+        or of the title."""
+        left = len(self.settings.condition.encode("utf-8", "replace"))
+        if not left or self.dropped_tokens:
+            return self._head
+        for n, token in enumerate(context):
+            left -= len(self.tokenizer.token_bytes(token)) if token != self.tokenizer.eot else 0
+            if left <= 0:
+                return list(context[: n + 1])
+        return list(context)
+
     def _find_head(self, context: Sequence[int]) -> list[int]:
         return self._titles.head(context).tolist() if self._titled else []
 
     def _split_last_word(self, whole: bool) -> tuple[str, str]:
         """The prompt without its last word, and that word; "" if it is `whole`. A blank line after the title
         is nothing that the text could extend."""
-        after_title = self._titled and split_title(self.prompt)[0] and self.prompt[-2:] == "\n\n"
+        title, blank, rest = self.prompt.partition(BLANK_LINE.decode())
+        after_title = self._titled and title.strip() and blank and not rest
         return (self.prompt, "") if whole or after_title else self.tokenizer.split_last_word(self.prompt)
 
     def _ends_in_whole_word(self) -> bool:

@@ -27,9 +27,11 @@ Segment = str | Slot
 
 
 class Layout:
-    """Segments, with a slot at the end: text after the last column is part of it."""
+    """Slots, with literal text before, between and after them."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
+    def __init__(self, segments: Sequence[Segment], title: str | None = None) -> None:
+        """`title` is the column that may be called "title" as well."""
+        self.title = title
         # literals[i] stands before slots[i], the last one after all of them.
         self.literals, self.slots = [""], list[Slot]()
         for segment in segments:
@@ -53,35 +55,45 @@ class Layout:
         filled: list[str | None] = []
         for slot in self.slots:
             missing = [name for name in slot.columns if name not in known]
-            if len(missing) == len(slot.columns):
-                filled.append(None)
-                continue
-            if missing:
-                also = (
-                    f"{' and '.join(slot.columns)} stand in one place of the text: give {missing[0]} as well"
-                )
-                problems.append(Problem("set", "incomplete", also))
-                continue
-            try:
-                filled.append(" ".join(slot.render(known).split()))
-            except Exception as ex:  # a filter of a template may ask more of a value
-                problems.append(
-                    Problem("set", "value", f"{slot.columns[0]} cannot be {known[slot.columns[0]]!r}: {ex}")
-                )
-        last = max((i for i, text in enumerate(filled) if text is not None), default=-1)
-        if last == len(self.slots) - 1 and not problems:
+            text = None
+            if missing and len(missing) < len(slot.columns):
+                together = " and ".join(slot.columns)
+                message = f"{together} stand in one place of the text: give {' and '.join(missing)} as well"
+                problems.append(Problem("set", "incomplete", message))
+            elif not missing:
+                try:
+                    text = " ".join(slot.render(known).split())
+                except Exception as ex:  # a filter of a template may ask more of a value
+                    name = slot.columns[0]
+                    problems.append(Problem("set", "value", f"{name} cannot be {known[name]!r}: {ex}"))
+            filled.append(text)
+        if filled and filled[-1] is not None:
             name = self.slots[-1].columns[-1]
-            problems.append(
-                Problem("set", "last", f"{name} is what the model writes: the prompt is how it begins")
-            )
-        for i in range(last):
-            if filled[i] is None and not self.literals[i + 1] and not problems:
-                a, b = (slot.columns[0] for slot in self.slots[i : i + 2])
-                message = f"There is no text between {a} and {b}: give {a} as well"
-                problems.append(Problem("set", "adjacent", message))
+            message = f"{name} is what the model writes: the prompt is how it begins"
+            problems.append(Problem("set", "last", message))
         if problems:
             raise InvalidOptions(problems)
         return filled
+
+    def check_ends(self, filled: Sequence[str | None]) -> None:
+        """Raises InvalidOptions where one of these slots is left to the model, and no text tells where it
+        ends."""
+        for i, text in enumerate(filled):
+            if text is None and not self.literals[i + 1]:
+                a, b = (slot.columns[0] for slot in self.slots[i : i + 2])
+                message = f"There is no text between {a} and {b}: give {a} as well"
+                raise InvalidOptions([Problem("set", "adjacent", message)])
+
+    def text_of(self, filled: Sequence[str | None]) -> str:
+        """The beginning of a text up to the end of these slots, and the text after them. Line breaks before
+        the first word are none of a row's text."""
+        parts = [f"{text or ''}{after}" for text, after in zip(filled, self.literals[1:], strict=False)]
+        return "".join([self.literals[0], *parts]).lstrip("\n")
+
+    def known(self, filled: Sequence[str | None], i: int) -> str | None:
+        """What stands in slot `i` because it stands in one before, None if it does not."""
+        key = self.slots[i].key
+        return next((filled[j] for j in range(i) if self.slots[j].key == key), None)
 
     def _by_name(self, values: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
         """The values under the columns' names as the layout has them; the case of letters does not matter."""
@@ -89,6 +101,7 @@ class Layout:
         for name, value in values.items():
             own = [column for column in self.columns if column == name]
             own = own or [column for column in self.columns if column.lower() == name.lower()]
+            own = own or ([self.title] if self.title and name == "title" else [])
             if own:
                 known |= dict.fromkeys(own, value)
             else:
@@ -124,7 +137,7 @@ class Layout:
         """What stands in slot `i`, which begins at `start`, and where the next one begins; None: nowhere."""
         after = self.literals[i + 1]
         if i == len(self.slots) - 1:
-            return text[start:].removesuffix(after.rstrip()).rstrip() if after.strip() else text[start:], None
+            return text[start:].rstrip().removesuffix(after.rstrip()).rstrip(), None
         from_ = start + len(given) if given is not None and text.startswith(given, start) else start
         end = text.find(after, from_)
         return (text[start:], None) if end < 0 else (text[start:end], end + len(after))

@@ -32,10 +32,15 @@ class SamplingOptions(llm.Options):
         description="The title of the text. The prompt is then how the text after it begins. "
         "Default: no title, or the prompt's first line, if a blank line follows",
     )
+    set: dict[str, str] | str | None = Field(
+        None,
+        description="Columns of the row that is written, column=value, one a line, or a JSON object. The "
+        "prompt is then how its last column begins. Default: all are left to the model",
+    )
     guidance: float | None = Field(
         None,
-        description="How strongly a title steers the text: 1 leaves the model's probabilities, more keeps "
-        "closer to it. Default: 2, for tables with titles",
+        description="How strongly a title, or what is set, steers the text: 1 leaves the model's "
+        "probabilities, more keeps closer to it. Default: 2, for tables with titles",
     )
     max_tokens: int | None = Field(None, description="How many tokens to write at most. Default: 500")
     temperature: float | None = Field(
@@ -110,6 +115,21 @@ class SamplingOptions(llm.Options):
             raise ValueError('give a text, or a JSON list of texts, as ["1", "2"]')
         return value
 
+    @field_validator("set", mode="before")
+    @classmethod
+    def _columns(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            with suppress(json.JSONDecodeError):
+                value = json.loads(value)
+        if isinstance(value, str):
+            lines = [line.partition("=") for line in value.splitlines() if line.strip()]
+            if not all(equals for _, equals, _ in lines):
+                raise ValueError("give column=value, one a line, or a JSON object")
+            value = {column.strip(): text for column, _, text in lines}
+        if isinstance(value, dict):
+            return {str(column): "" if text is None else str(text) for column, text in value.items()}
+        return value
+
 
 class NanoGPT(llm.Model):
     can_stream = True
@@ -161,32 +181,58 @@ def write(
 
     Raises llm.ModelError, in one line, for options that cannot be and for a broken model.
     """
-    from .generate import generate
-    from .guidance import GUIDANCE
-    from .loading import open_model
-    from .sampler import Sampler
-
     try:
         text, go_on = document(prompt)
         given = {key: value for key, value in dict(prompt.options).items() if value is not None}
-        device, echo = given.pop("device", None), given.pop("echo", False)
-        stop = [stop] if isinstance(stop := given.pop("stop", []), str) else stop
-        settings = {"max_tokens": given.pop("max_tokens", 500), "stop": stop}
-        settings["logprobs"] = given.pop("logprobs", None)
-        settings["title"] = given.pop("title", None) or earlier_title(conversation)
-        settings["guidance"] = given.pop("guidance", GUIDANCE)
-        sampler = Sampler(**given)
-        opened = open_model(nanogpt_home() / name, device)
-        run = generate(opened.model, opened.tokenizer, text, sampler=sampler, go_on=go_on, **settings)
-        if echo and run.prompt:
+        for name_ in ("title", "set"):
+            given[name_] = given.get(name_) or earlier_option(conversation, name_)
+        goes_on = bool(conversation and conversation.responses)
+        opened, run, options = start(name, text, given, go_on=go_on, goes_on=goes_on)
+        if options["echo"] and run.prompt:
             yield StreamEvent("text", run.prompt, part_index=0, provider_metadata=ECHO)
         try:
             for piece in run:
                 yield StreamEvent("text", piece, part_index=1)
         finally:
-            report(response, opened, run, {**settings, **sampler.settings(), "echo": echo})
+            report(response, opened, run, options)
     except NanogptError as ex:
         raise llm.ModelError("; ".join(str(ex).splitlines())) from ex
+
+
+def start(
+    name: str, text: str, options: dict[str, Any], *, go_on: bool = False, goes_on: bool = False
+) -> tuple[OpenedModel, Continuation, dict[str, Any]]:
+    """A model, and the text that it is about to write after `text`, with all options that this takes.
+
+    `options` are those of SamplingOptions that were given. With `goes_on`, `text` is a conversation that has
+    answers already. Raises NanogptError for options that cannot be, and for a broken model.
+    """
+    from .generate import generate
+    from .guidance import GUIDANCE
+    from .loading import open_model
+    from .sampler import Sampler
+
+    given = dict(options)
+    device, echo = given.pop("device", None), given.pop("echo", False)
+    stop = [stop] if isinstance(stop := given.pop("stop", []), str) else stop
+    settings = {"max_tokens": given.pop("max_tokens", 500), "stop": stop}
+    settings["logprobs"] = given.pop("logprobs", None)
+    settings["guidance"] = given.pop("guidance", GUIDANCE)
+    title, values = given.pop("title", None) or "", given.pop("set", None) or {}
+    sampler = Sampler(**given)
+    opened = open_model(nanogpt_home() / name, device)
+    has_template = (opened.checkpoint.meta.get("source") or {}).get("template")
+    if values or (title and has_template):
+        from .conditions import write_row
+
+        values = {**values, **({"title": title} if title else {})}
+        how = {**settings, "go_on": go_on, "goes_on": goes_on}
+        run: Continuation = write_row(opened, values, text, sampler=sampler, **how)
+    else:
+        titled = {**settings, "title": title, "go_on": go_on}
+        run = generate(opened.model, opened.tokenizer, text, sampler=sampler, **titled)
+    known = {"title": title, **({"set": values} if values else {})}
+    return opened, run, {**known, **settings, **sampler.settings(), "echo": echo}
 
 
 def report(
@@ -210,11 +256,11 @@ def report(
         response.response_json["logprobs"] = run.logprobs
 
 
-def earlier_title(conversation: llm.Conversation | llm.AsyncConversation | None) -> str:
-    """The title that a conversation was given last: what follows belongs to the same text."""
+def earlier_option(conversation: llm.Conversation | llm.AsyncConversation | None, name: str) -> Any:
+    """The title, or the columns, that a conversation was given last: what follows is of the same text."""
     responses = conversation.responses if conversation else []
-    titles = (getattr(response.prompt.options, "title", None) for response in reversed(responses))
-    return next(filter(None, titles), "")
+    values = (getattr(response.prompt.options, name, None) for response in reversed(responses))
+    return next(filter(None, values), None)
 
 
 def document(prompt: llm.Prompt) -> tuple[str, bool]:

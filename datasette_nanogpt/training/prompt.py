@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import regex
 
+from llm_nanogpt.layout import Layout
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.words import SPACELESS, WORD
@@ -44,6 +45,18 @@ def title_from(tokens: np.ndarray, titles: Titles) -> str:
         if title and len(title) <= TITLE_CHARACTERS:
             return title
     return ""
+
+
+def conditions_from(tokens: np.ndarray, titles: Titles, layout: Layout) -> dict[str, str]:
+    """One or two columns of a held-out document that stand above its text, to write another row with."""
+    for begin in islice(document_ends(tokens), DOCUMENTS):
+        head = titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest]))
+        columns = layout.split(head) if head else {}
+        names = [name for slot in layout.slots[:-1] if len(slot.columns) == 1 for name in slot.columns]
+        found = {name: value for name in names if (value := columns.get(name)) and "\n" not in value}
+        if found and len("".join(found.values())) <= TITLE_CHARACTERS:
+            return dict(list(found.items())[:2])
+    return {}
 
 
 def first_words(text: str) -> str:

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.template import Template
 
 from ..data.corpus import Corpus
+from ..data.dataloader import Tokens
 from ..data.prepare import PreparedCorpus, TokenizerChoice, prepare
 from ..events import (
     BestWeights,
@@ -40,7 +42,7 @@ from .lr_schedule import Stop
 from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
 from .options import TrainOptions
-from .prompt import prompt_from, title_from
+from .prompt import conditions_from, prompt_from, title_from
 from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
@@ -285,6 +287,14 @@ class TableRun:
         self.run.update(verdict=json.dumps(lines))
         return lines
 
+    def to_try(self, tokens: Tokens) -> dict[str, Any]:
+        """The `title`, or the `conditions`, of a held-out document."""
+        template = self.folder.meta["source"].get("template")
+        if tokens.titles and template:
+            layout = Template(template).layout
+            return {"conditions": conditions_from(tokens.val, tokens.titles, layout) if layout else {}}
+        return {"title": title_from(tokens.val, tokens.titles)} if tokens.titles else {}
+
     def finish(self, training: Training) -> Finished:
         """Record the end. Raises NanogptError for a model that has not taken the place of the one there."""
         folder, clock = self.folder, training.clock
@@ -317,7 +327,7 @@ class TableRun:
             better_before=before if before is not None and before < score["val_bpb"] else None,
             sample=self.last_score.sample if self.last_score else "",
             prompt=prompt_from(tokens.val, folder.tokenizer),
-            title=title_from(tokens.val, tokens.titles) if tokens.titles else "",
+            **self.to_try(tokens),
         )
 
 

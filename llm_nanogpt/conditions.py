@@ -1,0 +1,164 @@
+"""Columns as conditions: a row is written with some of its columns given, and the others left to the model.
+
+What is given before the first column that is left is the prompt, and steers what follows as a title does. A
+column that is left between given ones is written up to the text that follows it in every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .errors import NanogptError
+from .generate import Continuation, GenerationSettings
+from .layout import Layout, Segment, Slot
+from .loading import OpenedModel
+from .sampler import Sampler
+from .template import Template
+
+BLANK_LINE = "\n\n"
+COLUMN_TOKENS = 100  # that the model writes of a column before others, at most
+
+
+def write_row(
+    opened: OpenedModel,
+    values: Mapping[str, str],
+    prompt: str = "",
+    *,
+    sampler: Sampler | None = None,
+    goes_on: bool = False,
+    **settings: Any,  # the fields of GenerationSettings
+) -> RowContinuation:
+    """The text of a row with these columns, as `generate` has it; `prompt` is how its last column begins.
+    With `goes_on` it is all that was written after the columns that are known from the start.
+
+    Raises InvalidOptions for columns that there are not, NanogptError where the columns of a text cannot be
+    told apart.
+    """
+    layout = layout_of(opened.checkpoint.meta.get("source") or {})
+    filled = layout.fill(values)
+    if goes_on:
+        filled = filled[: filled.index(None)]
+    return RowContinuation(
+        opened, layout, filled, prompt, sampler or Sampler(), GenerationSettings(**settings)
+    )
+
+
+class RowContinuation(Continuation):
+    """A `Continuation` of a row. The pieces are all of its text but for `prompt`, which is what is known of
+    its beginning; given columns that come later are among them."""
+
+    def __init__(
+        self,
+        opened: OpenedModel,
+        layout: Layout,
+        filled: Sequence[str | None],
+        prompt: str,
+        sampler: Sampler,
+        settings: GenerationSettings,
+    ) -> None:
+        self.layout, self.filled = layout, list(filled)
+        self._given = [i for i, text in enumerate(filled) if text is not None]
+        # Slots are made one by one up to the last given one, or to the one that the prompt begins; the rest
+        # is written in one go.
+        in_last = prompt and len(filled) == len(layout.slots)
+        self._made = len(filled) - 1 if in_last else max(self._given, default=-1) + 1
+        layout.check_ends(filled[: self._made])
+        known = next((i for i, text in enumerate(filled) if text is None), len(filled))
+        self._known = min(known, self._made)  # slots from the start
+        self._begins = layout.text_of(filled[: self._known])
+        self._prompt_later = prompt if self._known < self._made else ""
+        at_once = "" if self._prompt_later else prompt
+        super().__init__(opened.model, opened.tokenizer, self._begins + at_once, sampler, settings)
+        self.text = self.prompt  # as far as it is written
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The columns of the text, as far as it is written."""
+        return self.layout.split(self.text, self.filled)
+
+    def _run(self) -> Generator[str]:
+        text = self._begins
+        for i in range(self._known, self._made):
+            after = self.layout.literals[i + 1]
+            if self.filled[i] is None:
+                self.filled[i] = self.layout.known(self.filled, i)
+            if (value := self.filled[i]) is None:
+                start = len(self.text)
+                # A blank line ends what stands above it, whatever was to come before.
+                above = any(BLANK_LINE in literal for literal in self.layout.literals[i + 1 : -1])
+                steers = any(j < i for j in self._given)
+                yield from self._follow(text if steers else "", [after, BLANK_LINE] if above else [after])
+                if self.finish_reason:
+                    return
+                self.filled[i] = self.text[start:]
+                yield self._put(after)
+            else:
+                yield self._put(value + after)
+            text = self.text
+        if self._prompt_later:
+            yield self._put(self._prompt_later)
+        yield from self._follow(text if self._given else "")
+
+    def _put(self, text: str) -> str:
+        self.text += text
+        return text
+
+    def _follow(self, condition: str, ends: Sequence[str] = ()) -> Iterator[str]:
+        """Write on, up to one of the `ends` of a column, if there are any; the figures are added up."""
+        left = self.settings.max_tokens - self.new_tokens
+        settings = replace(
+            self.settings,
+            condition=condition,
+            max_tokens=min(left, COLUMN_TOKENS) if ends else left,
+            stop=[*self.settings.stop, *ends],
+        )
+        part = Continuation(self.model, self.tokenizer, self.text, self.sampler, settings)
+        tokens, seconds, characters = self.new_tokens, self.seconds, len(self.text) - len(self.prompt)
+
+        def add_up() -> None:
+            self.new_tokens, self.seconds = tokens + part.new_tokens, seconds + part.seconds
+            self.ends += [characters + end for end in part.ends[len(self.ends) - ended :]]
+            if self.logprobs is not None:
+                self.logprobs += (part.logprobs or [])[len(self.logprobs) - logged :]
+
+        ended, logged = len(self.ends), len(self.logprobs or ())
+        try:
+            for piece in part:
+                add_up()
+                yield self._put(piece)
+        finally:
+            part.close()
+            add_up()
+            self.prompt_tokens = self.prompt_tokens or part.prompt_tokens
+            self.dropped_tokens = max(self.dropped_tokens, part.dropped_tokens)
+        stopped = part.stop_text is not None and part.stop_text in self.settings.stop
+        if not ends or stopped or self.new_tokens >= self.settings.max_tokens:
+            self.finish_reason, self.stop_text = part.finish_reason, part.stop_text
+
+
+def layout_of(source: Mapping[str, Any]) -> Layout:
+    """The layout of what a model was trained on, by the `source` of its nanogpt.json. Raises NanogptError
+    where there is none."""
+    if source.get("template"):
+        layout = Template(source["template"]).layout
+        if layout is None:
+            raise NanogptError(
+                "The template of this model has an {% if %} or a loop, so its columns cannot be told apart "
+                "in a text: give the beginning of the text as the prompt"
+            )
+        return layout
+    body = source.get("body") or []
+    if not body:
+        raise NanogptError("This model does not know which columns its text is made of")
+    segments: list[Segment] = []
+    for name, after in ((source.get("title"), "\n\n"), (source.get("speaker"), ": ")):
+        segments += [_column(name), after] if name else []
+    for name in body:
+        segments += [_column(name), "\n\n"]
+    return Layout(segments[:-1], title=source.get("title"))
+
+
+def _column(name: str) -> Slot:
+    return Slot(name, (name,), lambda values: str(values[name]))
