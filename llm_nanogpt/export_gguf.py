@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .changes import part_file
-from .checkpoint import Checkpoint, read_weights
+from .checkpoint import Checkpoint, read_version, read_weights, verify
 from .config import GPTConfig
 from .errors import NanogptError
 from .files import open_file
@@ -61,18 +63,19 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
     import gguf
 
     _check(out, dtype)
-    tokenizer = Tokenizer.load(checkpoint.path)
+    checkpoint, tokenizer, weights = read_version(checkpoint.path, lambda files: _read(checkpoint, files))
     vocab_size = max(checkpoint.config.vocab_size, tokenizer.n_vocab)
     try:
         with part_file(nanogpt_home(), out) as part:
             writer = gguf.GGUFWriter(part, checkpoint.config.arch)
             writer.add_name(checkpoint.name)
-            kind = "ALL" if dtype == "f32" else "MOSTLY"
-            writer.add_file_type(getattr(gguf.LlamaFileType, f"{kind}_{dtype.upper()}"))
+            how_many = "ALL" if dtype == "f32" else "MOSTLY"
+            writer.add_file_type(getattr(gguf.LlamaFileType, f"{how_many}_{dtype.upper()}"))
             _add_shape(writer, checkpoint.config)
             writer.add_vocab_size(vocab_size)
             _add_tokenizer(writer, tokenizer, vocab_size)
-            _add_tensors(writer, checkpoint, vocab_size, getattr(gguf.GGMLQuantizationType, dtype.upper()))
+            arch, kind = checkpoint.config.arch, getattr(gguf.GGMLQuantizationType, dtype.upper())
+            _add_tensors(writer, arch, weights, vocab_size, kind)
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()
@@ -80,6 +83,12 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
     except OSError as ex:
         raise NanogptError(f"Cannot write {out}: {ex.strerror or ex}") from ex
     return out
+
+
+def _read(checkpoint: Checkpoint, files: Path) -> tuple[Checkpoint, Tokenizer, dict[str, np.ndarray]]:
+    """All that is exported, of one model: another may take its place meanwhile."""
+    now = verify(checkpoint.path, files)
+    return now, Tokenizer.load(files, checkpoint.name), read_weights(replace(now, path=files))
 
 
 def _check(out: Path, dtype: str) -> None:
@@ -112,13 +121,16 @@ def _add_shape(writer: GGUFWriter, c: GPTConfig) -> None:
 
 
 def _add_tensors(
-    writer: GGUFWriter, checkpoint: Checkpoint, vocab_size: int, kind: GGMLQuantizationType
+    writer: GGUFWriter,
+    arch: str,
+    weights: Mapping[str, np.ndarray],
+    vocab_size: int,
+    kind: GGMLQuantizationType,
 ) -> None:
     """The weights: matrices as `kind`, (out, in), embeddings with `vocab_size` rows."""
     import gguf
 
-    arch = checkpoint.config.arch
-    for name, tensor in read_weights(checkpoint).items():
+    for name, tensor in weights.items():
         layer, module, suffix = _split(name)
         if module in ("model.embed_tokens", "transformer.wte", "lm_head"):
             # A model without <|endoftext|> gets an empty row for it, since llama.cpp needs one.

@@ -11,7 +11,7 @@ import llm
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS
+from conftest import TEXTS, write_model
 from torch import nn
 from torch.nn import functional as F
 
@@ -21,7 +21,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.export_gguf import export_gguf
 from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
-from llm_nanogpt.tokenizer import EOT, PRE_TOKENIZERS
+from llm_nanogpt.tokenizer import EOT, PRE_TOKENIZERS, Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 
 # ---- nanoGPT
@@ -319,6 +319,28 @@ def test_gguf_has_all_of_the_model(make_model, tmp_path, arch, changes, dtype):
     assert field["tokenizer.ggml.tokens"][field["tokenizer.ggml.eos_token_id"]] == EOT
     assert len(field["tokenizer.ggml.tokens"]) == 400
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["m.gguf"]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_gguf_is_of_one_version_while_another_takes_its_place(
+    make_model, bpe, tmp_path, monkeypatch, deleted
+):
+    old = make_model("nanogpt-tiny")
+    new = write_model(tmp_path / "other" / "nanogpt-tiny", bpe, seed=1, n_layer=3)
+    whole = [export_gguf(read_checkpoint(m), tmp_path / "whole.gguf").read_bytes() for m in (old, new)]
+    checkpoint, read = read_checkpoint(old), Tokenizer.load
+
+    def read_and_swap(folder, *name):
+        tokenizer = read(folder, *name)
+        if new.exists():
+            old.rename(tmp_path / "aside")
+            new.rename(old)
+            if deleted:
+                shutil.rmtree(tmp_path / "aside")
+        return tokenizer
+
+    monkeypatch.setattr(Tokenizer, "load", read_and_swap)
+    assert export_gguf(checkpoint, tmp_path / "swapped.gguf").read_bytes() == whole[deleted]
 
 
 def test_gguf_leaves_a_file_be_when_it_cannot_write(make_model, tmp_path):

@@ -205,3 +205,18 @@ with db:
     db.execute("update runs set stop_requested = ?", [sys.argv[2]])
 db.close()
 """
+
+
+NO_LOCKS = [sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMMAP]
+
+
+@pytest.mark.parametrize("code", NO_LOCKS)
+def test_a_home_without_the_locks_of_sqlite_is_told_in_a_line(home, monkeypatch, code):
+    def connect(*args, **settings):
+        error = sqlite3.OperationalError("locking protocol")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(NanogptError, match="without the locks that SQLite needs .* local disk$"):
+        open_registry(home, create=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import TEXTS
 from test_columns import N, prose, rows, title
 
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
-from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.data.source import ALL_ROWS, Selection
 from datasette_nanogpt.terminal import preview_lines
 
 
@@ -135,3 +136,16 @@ def test_what_was_told_before_training_is_not_told_again(make):
     done = CliRunner().invoke(train_command, [path, *arguments[1:]], catch_exceptions=False)
     assert done.output.count("of the 200 rows looked at are in Windows-1252, and decoded") == 1
     assert done.output.count("Windows-1252") == 1
+
+
+def test_rows_without_a_fixed_order_are_told(tmp_path):
+    with sqlite3.connect(tmp_path / "blog.db") as db:
+        db.execute("create table entry (body)")
+        db.executemany("insert into entry values (?)", [(text,) for text in TEXTS[:20]])
+        db.execute("create view newest as select * from entry order by body")
+    sql = Selection(sql="select body from entry order by body")
+    for table, selection, what in (("newest", ALL_ROWS, "view"), ("", sql, "query")):
+        corpus = open_corpus(str(tmp_path / "blog.db"), [table] if table else [], selection)
+        assert any(f"rows of a {what} come in no order" in r for r in preview(corpus).tables[0].remarks)
+    corpus = open_corpus(str(tmp_path / "blog.db"), ["entry"])
+    assert not any("order" in remark for remark in preview(corpus).tables[0].remarks)

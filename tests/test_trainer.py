@@ -17,6 +17,7 @@ from datasette_nanogpt.events import BestWeights, Busy, Evaluation, Note, Positi
 from datasette_nanogpt.training import distillation, evaluate, trainer
 from datasette_nanogpt.training.evaluate import bits_per_byte, estimate_loss
 from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.measure import random_state, set_random_state
 from datasette_nanogpt.training.recipe import Settings
 from datasette_nanogpt.training.train_state import read_state, write_state
 from datasette_nanogpt.training.trainer import Training
@@ -301,3 +302,15 @@ def test_a_score_tells_the_mean_loss_since_the_last_one(tokens, tmp_path):
 
     each, seldom = losses(1), losses(4)
     assert seldom == [pytest.approx(np.mean(each[:4])), pytest.approx(np.mean(each[4:]))]
+
+
+def test_the_random_numbers_of_a_gpu_go_on_as_well(monkeypatch):
+    state = {"cuda:1": torch.tensor([7], dtype=torch.uint8)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: state[device])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda new, device: state.update({device: new}))
+    saved = random_state("cuda:1")
+    expected, state["cuda:1"] = torch.rand(3), torch.tensor([8], dtype=torch.uint8)
+    set_random_state(saved, "cuda:1")
+    assert state["cuda:1"].item() == 7 and torch.equal(torch.rand(3), expected)
+    set_random_state(random_state("cpu"), "cuda:1")  # the run goes on elsewhere
+    assert "rng_cuda" not in random_state("cpu")

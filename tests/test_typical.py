@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 
 import llm.cli
@@ -378,3 +379,24 @@ def test_the_terminal_tells_which_rows_were_held_out(home, database):
     CliRunner().invoke(llm.cli.cli, [*command, "--save-table", "scores"], catch_exceptions=False)
     saved = sqlite_utils.Database(database)["scores"]
     assert {row["id"] for row in saved.rows_where("seen = 'held out'")} == held.keys()
+
+
+def test_scores_wait_while_somebody_has_the_registry_locked(trained, home, monkeypatch):
+    monkeypatch.setattr(score_rows, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(score_rows, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(score_rows, "RETRY_SECONDS", 0.05)
+    shutil.copytree(trained / "models" / "m0", home / "m0")
+    settings = {"name": "m0", "table": "entry"}
+    run = queue.enqueue(home, str(trained / "blog.db"), settings, None, 5, scored="entry")
+    assert queue.claim(home) == run
+    locker = sqlite3.connect(home / "nanogpt.db", check_same_thread=False)
+    locker.execute("begin immediate")
+    unlock = threading.Timer(1.5, lambda: locker.rollback())
+    unlock.start()
+    score_rows.score_rows(home, find_runs(home, "id = ?", run)[0], Stop())
+    unlock.join()
+    locker.close()
+    (row,) = find_runs(home, "id = ?", run)
+    assert row["status"] == "finished"
+    with registry(home) as db:
+        assert db.execute("select count(*) from scores where run = ?", [run]).fetchone()[0] == 60

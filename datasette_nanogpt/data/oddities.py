@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import regex
 
-from .source import Source
+from .source import QUERY, Source
 from .sqlite import quote
 
 MIN_DOCUMENTS = 10  # to say what most of them have
@@ -29,6 +29,12 @@ _WORD = re.compile(r"\S+")
 
 def oddities(source: Source, documents: Sequence[str], database: str) -> Iterator[str]:
     """Sentences about `documents`, which are some of the source's."""
+    if not source.order_by and not source.grouping and source.row_count > 1:
+        what = "query" if source.table == QUERY else "view"
+        yield (
+            f"The rows of a {what} come in no order that SQLite promises, whatever its SQL says: the same "
+            "command may hold out other rows the next time."
+        )
     for column, kind in source.kinds.items():
         if column in source.body and kind.data:
             yield f"Most of {column} is {DATA.get(kind.data, kind.data)}, which is learned as it is."

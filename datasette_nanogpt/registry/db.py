@@ -22,6 +22,13 @@ from .pending import finish_pending
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+# What SQLite says where a file cannot be locked, or the memory of a write-ahead log not be shared.
+NO_LOCKS = (
+    sqlite3.SQLITE_PROTOCOL,
+    *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK),
+    *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
+    *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_NOLFS),
+)
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
 
 _migrated: dict[Path, int] = {}  # home -> inode of its registry, once this process has migrated it
@@ -79,6 +86,11 @@ def explain(home: Path, ex: Exception) -> str:
         return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
     if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"{file} is locked: another program has changes in it that it has not saved"
+    if code is not None and code in NO_LOCKS:
+        return (
+            f"{file} is on a file system without the locks that SQLite needs ({ex}): "
+            "set NANOGPT_HOME to a folder on a local disk"
+        )
     return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
 
 

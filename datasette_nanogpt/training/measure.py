@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -134,6 +134,20 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
     elif device.startswith("mps"):
         torch.mps.synchronize()
+
+
+def random_state(device: str) -> dict[str, Tensor]:
+    """The state of the random numbers of the CPU and, where they are drawn there, of a CUDA device."""
+    state = {"rng": torch.get_rng_state()}
+    return state | ({"rng_cuda": torch.cuda.get_rng_state(device)} if device.startswith("cuda") else {})
+
+
+def set_random_state(state: Mapping[str, Tensor], device: str) -> None:
+    """Go on with the random numbers of `random_state`. A state that was saved on another device has none for
+    this one."""
+    torch.set_rng_state(state["rng"])
+    if device.startswith("cuda") and "rng_cuda" in state:
+        torch.cuda.set_rng_state(state["rng_cuda"], device)
 
 
 def kept_random_state(device: str) -> AbstractContextManager[None]:

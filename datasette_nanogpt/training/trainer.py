@@ -25,7 +25,7 @@ from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, Proces
 from .divergence import Diverged, LastGood, all_finite
 from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
 from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, Stop
-from .measure import autocast
+from .measure import autocast, random_state, set_random_state
 from .meters import LossMeter, SpeedMeter
 from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state_tensors, use_bf16
 from .process import peak_memory
@@ -366,7 +366,7 @@ class Training:
 
     def state(self) -> TrainState:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= state_tensors(self.optimizers) | {"rng": torch.get_rng_state()}
+        tensors |= state_tensors(self.optimizers) | random_state(self.settings.device)
         return TrainState(tensors, self.position)
 
     def state_due(self) -> bool:
@@ -396,5 +396,5 @@ class Training:
         weights = {k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")}
         self.model.load_state_dict(weights)
         load_state_tensors(self.optimizers, dict(state.tensors))
-        torch.set_rng_state(state.tensors["rng"])
+        set_random_state(state.tensors, self.settings.device)
         return p

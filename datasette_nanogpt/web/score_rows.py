@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.db import insert, registry, update_run
+from ..registry.db import insert, open_registry, update_run
 from ..registry.process_id import process_id
 from ..registry.row_scores import delete_earlier, digest, row_path
 from ..registry.run_log import log
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
 
 REPORT_SECONDS = 1.0  # between writes to the registry
+# To wait for others who have it locked, while rows are scored: what was not written is written the next time.
+BUSY_SECONDS = 1.0
+# To wait for them when all is scored, and between attempts.
+PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 1.0
 NO_CHARACTER = "without a character the model knows"  # why a row is left out
 
 
@@ -61,11 +67,26 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
         "skipped": dict(source.skipped),
         "seen": totals.as_json(),
     }
-    record.report(eta=0.0, note=None, plan=json.dumps(plan))
+    patiently(lambda: record.write(eta=0.0, note=None, plan=json.dumps(plan)))
     if status == "finished":
-        delete_earlier(home, run, version)
-    end_run(home, run["id"], status)
+        patiently(lambda: delete_earlier(home, run, version))
+    patiently(lambda: end_run(home, run["id"], status))
     log.info("%s: %s", status, json.dumps(plan))
+
+
+def patiently(write: Callable[[], object]) -> None:
+    """Write to the registry as soon as whoever has it locked is done. Raises NanogptError or sqlite3.Error
+    after PATIENCE_SECONDS: it may be gone for good."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            write()
+            return
+        except (NanogptError, sqlite3.Error) as ex:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("Waiting to write the last scores: %s", ex)
+            time.sleep(RETRY_SECONDS)
 
 
 def check_has_keys(keys: Sequence[str], table: str) -> None:
@@ -82,8 +103,7 @@ class Recorder:
         self.scored = 0
         self._waiting: list[dict[str, Any]] = []  # not yet written
         self._started = self._last_report = time.monotonic()
-        with registry(home) as db:
-            db.execute("delete from scores where run = ?", [run])  # of a server that stopped during this run
+        self._restarted = True  # the scores of a server that stopped during this run are still to be deleted
         self.report()
 
     def seconds(self) -> float:
@@ -110,8 +130,20 @@ class Recorder:
         return self.report() if time.monotonic() - self._last_report >= REPORT_SECONDS else 0
 
     def report(self, **last: Any) -> int:
-        """Write what is new, and with it the columns in `last`. What was asked of the run: 0, 1 or 2."""
-        self._last_report = time.monotonic()
+        """Write what is new, and with it the columns in `last`. What was asked of the run: 0, 1 or 2.
+
+        If somebody has the registry locked, it is kept for the next time.
+        """
+        try:
+            return self.write(**last)
+        except (NanogptError, sqlite3.Error) as ex:
+            log.warning("The scores are kept until they can be written: %s", ex)
+            return 0
+        finally:
+            self._last_report = time.monotonic()
+
+    def write(self, **last: Any) -> int:
+        """The same. Raises NanogptError or sqlite3.Error where it cannot be written."""
         read = self.scored + self.source.skipped.total()
         fraction = read / max(self.source.row_count, 1)
         progress = {
@@ -123,10 +155,13 @@ class Recorder:
             "eta": self.seconds() / fraction * (1 - fraction) if fraction else None,
             "note": f"{self.scored:,} of {self.source.row_count:,} rows",
         }
-        with registry(self.home) as db:
+        with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db, db:
+            if self._restarted:
+                db.execute("delete from scores where run = ?", [self.run])
             for row in self._waiting:
                 insert(db, "scores", row)
             update_run(db, self.run, progress | last)
             asked = db.execute("select stop_requested from runs where id = ?", [self.run]).fetchone()
         self._waiting.clear()
+        self._restarted = False
         return asked["stop_requested"] if asked else 2  # its record was deleted: nobody waits for it
