@@ -28,7 +28,8 @@ from pathlib import Path
 from machine import machine
 from vs_nanogpt import finish, train
 
-from datasette_nanogpt.training.plan import MAX_MODELS, SIZES
+from datasette_nanogpt.training.plan import SIZES
+from datasette_nanogpt.training.population import MAX_CHAIN
 
 GRID = Path(__file__).with_name("plan_grid.json")
 CELL = ("table", "megabytes", "minutes")
@@ -88,7 +89,7 @@ def known(rows: list[dict], cell: dict, size: str) -> dict | None:
     for row in rows:
         ended = row["seconds"] < 57 * row["minutes"] and row["minutes"] <= cell["minutes"]
         # Rows without a number of models were measured before a model could have a teacher.
-        ended &= row.get("models", MAX_MODELS) == MAX_MODELS
+        ended &= row.get("models", MAX_CHAIN) == MAX_CHAIN
         text = cell | {"minutes": row["minutes"]} if ended else cell
         if row["size"] == size and in_cell(row, text):
             return row

@@ -171,7 +171,7 @@ class Position:
     seconds: float = 0.0  # of training, the same
     best: float = math.inf  # bits per byte, of all scores so far
     windows: int = 0  # that were drawn from the training text
-    generation: int = 0  # of the model in training: how many came before it
+    stage: int = 0  # which model of the run is in training: how many came before it
     start_step: int = 0  # at which this model began,
     start_seconds: float = 0.0  # and at which time
     lr_factor: float = 1.0  # of the learning rate: less than 1 once the loss got out of hand

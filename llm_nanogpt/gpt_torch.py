@@ -18,6 +18,9 @@ from torch.nn import functional as F  # noqa: N812  # as everyone writes it
 from .config import GPTConfig
 
 Cache = list[tuple[Tensor, Tensor]]  # per layer: keys and values so far, each (B, H, T, D)
+# What a teacher predicts at each place: its K likeliest next tokens, (B, T, K) ids, and their probabilities,
+# (B, T, K) float32. What these lack of 1 is that of all other tokens together.
+TopProbs = tuple[Tensor, Tensor]
 
 
 def build(config: GPTConfig, dropout: float = 0.0) -> GPT:
@@ -45,19 +48,24 @@ class GPT(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, ids: Tensor, targets: Tensor, reduction: str = "mean", teacher_probs: Tensor | None = None
+        self, ids: Tensor, targets: Tensor, reduction: str = "mean", teacher_probs: TopProbs | None = None
     ) -> Tensor:
         """Cross-entropy in nats of `targets` (B, T) after `ids` (B, T); targets of -100 do not count.
 
-        With `teacher_probs`, (B, T, V), a tensor of two means: the cross-entropy of `targets`, and that of
-        the teacher's distribution (1503.02531, at temperature 1), both where targets count.
+        With `teacher_probs`, a tensor of two means: the cross-entropy of `targets`, and that of the teacher's
+        distribution (1503.02531, at temperature 1), both where targets count.
         """
         logits = F.linear(self.hidden(ids, None), self.output).flatten(0, 1).float()
         if teacher_probs is None:
             return F.cross_entropy(logits, targets.flatten(), ignore_index=-100, reduction=reduction)
         logprobs = F.log_softmax(logits, dim=-1)
+        likeliest, probs = (each.flatten(0, 1) for each in teacher_probs)  # (B T, K)
+        own = logprobs.gather(1, likeliest)
+        # All other tokens count as one: their probabilities in all, as the teacher and the model have them.
+        rest, own_rest = 1 - probs.sum(dim=-1), 1 - own.exp().sum(dim=-1)
+        losses = -(probs * own).sum(dim=-1) - rest.clamp(min=0) * own_rest.clamp(min=1e-6).log()
         counted = (targets.flatten() != -100).float()
-        distillation = -(teacher_probs.flatten(0, 1) * logprobs).sum(dim=-1) @ counted / counted.sum()
+        distillation = losses @ counted / counted.sum()
         return torch.stack([F.nll_loss(logprobs, targets.flatten(), ignore_index=-100), distillation])
 
     @torch.no_grad()

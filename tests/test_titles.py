@@ -10,7 +10,7 @@ from conftest import tiny_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data.dataloader import IGNORED, DataLoader, Tokens, Windows
+from datasette_nanogpt.data.dataloader import IGNORED, DataLoader, Tokens, Windows, gather
 from datasette_nanogpt.training.distributed import ProcessGroup
 from datasette_nanogpt.training.evaluate import estimate_loss
 from datasette_nanogpt.training.prompt import title_from
@@ -131,10 +131,11 @@ def test_a_teacher_is_not_asked_about_repeated_titles(config):
     targets = torch.randint(config.vocab_size, (2, 30))
     targets[:, :7] = IGNORED
     probs = torch.rand(2, 30, config.vocab_size).softmax(-1)
-    losses = model(ids, targets, teacher_probs=probs)
+    every = torch.arange(config.vocab_size).expand(2, 30, -1)
+    losses = model(ids, targets, teacher_probs=(every, probs))
     other = probs.clone()
     other[:, :7] = torch.rand(2, 7, config.vocab_size).softmax(-1)
-    assert torch.equal(model(ids, targets, teacher_probs=other), losses)
+    assert torch.equal(model(ids, targets, teacher_probs=(every, other)), losses)
     logprobs = torch.log_softmax(torch.nn.functional.linear(model.hidden(ids, None), model.output), -1)
     expected = -(probs * logprobs).sum(-1)[:, 7:].mean()
     assert losses[1].item() == pytest.approx(expected.item(), rel=1e-5)
@@ -171,11 +172,14 @@ def test_processes_weigh_their_parts_by_what_counts(char, config, stream):
     losses = []
     for rank, size in ((0, 1), (0, 2), (1, 2)):
         training = Training(model, tokens, settings, group=ProcessGroup(rank, size))
-        batches = [training.get_batch() for _ in range(6)]
-        weights = [weight for _, _, weight in batches]
+        batches = [training.next_spans() for _ in range(6)]
+        weights = [weight for _, weight in batches]
         assert (size == 1) == (weights == [1.0] * 6)
         losses.append(
-            [weight * model(torch.from_numpy(x), torch.from_numpy(y)).item() for x, y, weight in batches]
+            [
+                weight * model(*map(torch.from_numpy, gather(stream, spans, config.block_size))).item()
+                for spans, weight in batches
+            ]
         )
     assert np.mean(losses[1:], axis=0) == pytest.approx(losses[0], rel=1e-5)
 

@@ -236,7 +236,7 @@ def test_a_loss_that_is_no_number_is_told(tokens, tmp_path):
 
 
 def test_a_state_comes_back_and_keeps_its_names_on_disk(tmp_path):
-    position = Position(7, 1.5, 2.5, windows=28, generation=1, start_step=4, start_seconds=0.5, lr_factor=0.5)
+    position = Position(7, 1.5, 2.5, windows=28, stage=1, start_step=4, start_seconds=0.5, lr_factor=0.5)
     write_state(tmp_path, TrainState({"rng": torch.get_rng_state()}, position))
     state = read_state(tmp_path)
     assert state.position == position and torch.equal(state.tensors["rng"], torch.get_rng_state())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,6 +53,14 @@ class Tokens:
         return cls(train, val, corpus["train_bytes"], corpus["val_bytes"], titles)
 
 
+class Span(NamedTuple):
+    """Where the tokens of a window are in a stream: a title from elsewhere, and what comes after it."""
+
+    start: int  # of all that is no title
+    title: int  # where the title before it begins,
+    title_length: int  # in tokens; 0: there is none
+
+
 class Windows:
     """Windows of a stream, (N,) ids, from any start. Keeps 8 bytes a document in memory."""
 
@@ -63,23 +71,21 @@ class Windows:
     def _ends(self) -> np.ndarray:
         return np.fromiter(document_ends(self.tokens), dtype=np.int64)
 
-    def title_before(self, start: int) -> np.ndarray:
-        """The ids to put before a window that starts at `start`: the title of the document it begins in, as
-        `Titles.head` returns it. None of them if the window holds the whole title, or there is no title."""
-        if self.titles is None:
-            return np.empty(0, dtype=np.int64)
+    def span(self, start: int, with_title: bool = True) -> Span:
+        """The window that starts there, after the title, as `Titles.head` has it, of the document that it
+        begins in; after none where the window has all of that title, or the document none."""
+        if self.titles is None or not with_title:
+            return Span(start, 0, 0)
         begin = int(self._ends[np.searchsorted(self._ends, start, side="right") - 1])
-        head = self.titles.head(self.tokens[begin : begin + self.titles.longest])
-        return head[: len(head) if start >= begin + len(head) else 0]
+        length = len(self.titles.head(self.tokens[begin : begin + self.titles.longest]))
+        return Span(start, begin, length if start >= begin + length else 0)
 
     def window(self, start: int, with_title: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """(T,) inputs and, one later, targets, T being the block size, or less at the end of the stream."""
-        head = self.title_before(start) if with_title else self.tokens[:0]
-        stop = start + self.block_size - len(head) + 1
-        ids = np.concatenate([head, self.tokens[start:stop]]).astype(np.int64)
-        inputs, targets = ids[:-1], ids[1:].copy()
-        targets[: len(head)] = IGNORED
-        return inputs, targets
+        span = self.span(start, with_title)
+        length = min(self.block_size, len(self.tokens) - 1 - start + span.title_length)
+        inputs, targets = gather(self.tokens, np.array([span]), length)
+        return inputs[0], targets[0]
 
     def all_in_order(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Windows in which each token but the first is a target just once. With each window's inputs and
@@ -89,6 +95,22 @@ class Windows:
             inputs, targets = self.window(start)
             start += int((targets != IGNORED).sum())
             yield start, inputs, targets
+
+
+def places_of(spans: np.ndarray, length: int) -> np.ndarray:
+    """Where in the stream the tokens of windows are: (B, 3) spans -> (B, length)."""
+    start, title, title_length = spans.T[:, :, None]
+    at = np.arange(length)
+    return np.where(at < title_length, title + at, start + at - title_length)
+
+
+def gather(tokens: np.ndarray, spans: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of a stream, (N,) ids, by their spans, (B, 3): inputs and, one later, targets, (B, length)
+    int64 each."""
+    ids = tokens[places_of(spans, length + 1)].astype(np.int64)
+    inputs, targets = ids[:, :-1], ids[:, 1:].copy()
+    targets[np.arange(length) < spans[:, 2:]] = IGNORED
+    return inputs, targets
 
 
 class DataLoader:
@@ -124,17 +146,20 @@ class DataLoader:
     def get_batch(self, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """The next windows: inputs and targets, (batch_size, block_size) int64 ids each. Targets of IGNORED
         do not count."""
+        return gather(self.tokens, self.next_spans(batch_size), self.block_size)
+
+    def next_spans(self, batch_size: int) -> np.ndarray:
+        """Where the next windows are: (batch_size, 3) int64, a Span each."""
         if self.replacement:
             rng = np.random.default_rng([self.seed, self.position])
             starts = rng.integers(0, len(self.tokens) - self.block_size, batch_size)
-            windows = [self.windows.window(int(start)) for start in starts]
+            spans = [self.windows.span(int(start)) for start in starts]
         else:
-            windows = [self._window(self.position + i) for i in range(batch_size)]
+            spans = [self._span(self.position + i) for i in range(batch_size)]
         self.position += batch_size
-        inputs, targets = zip(*windows, strict=True)
-        return np.stack(inputs), np.stack(targets)
+        return np.array(spans, dtype=np.int64)
 
-    def _window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def _span(self, number: int) -> Span:
         epoch, i = divmod(number, self.per_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, epoch])
@@ -142,4 +167,4 @@ class DataLoader:
             self._order = rng.permutation(self.per_epoch)
             self._with_title = rng.random(self.per_epoch) >= WITHOUT_TITLE
         start = int(self._order[i]) * self.block_size + self._offset
-        return self.windows.window(start, bool(self._with_title[i]))
+        return self.windows.span(start, bool(self._with_title[i]))

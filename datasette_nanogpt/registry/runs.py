@@ -182,7 +182,9 @@ class Run:
         self._outbox = Outbox(home, db, row)
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
-        self.generation = 0  # of the model in training: how many came before it in this run
+        # Of the model in training: 0 learns from the text alone, 1 from models of generation 0, too, and so on;
+        # and which it is of its generation.
+        self.generation = self.member = 0
 
     def update(self, **values: Any) -> None:
         """Change columns of the run's row. A sign of life goes with it."""
@@ -215,6 +217,7 @@ class Run:
                 "mfu": event.mfu,
                 "memory": event.memory,
                 "generation": self.generation,
+                "member": self.member,
             },
         )
         self._last_step = {
@@ -232,7 +235,8 @@ class Run:
     def evaluation(self, event: Evaluation) -> None:
         """Record a score and the text written beside it."""
         score = {"step": event.step, "val_bpb": event.val_bpb}
-        figures = {"seconds": event.seconds, "val_loss": event.val_loss, "generation": self.generation}
+        figures = {"seconds": event.seconds, "val_loss": event.val_loss}
+        figures |= {"generation": self.generation, "member": self.member}
         self._outbox.add("metrics", {**score, **figures})
         self._outbox.add("samples", {**score, "sample": event.sample})
         best = {"val_bpb": event.val_bpb} if event.best else {}

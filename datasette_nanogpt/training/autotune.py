@@ -51,6 +51,7 @@ class Workload:
     seconds: float  # until the run ends; inf: no limit
     steps: float  # the same
     compile_later: bool = False  # a trial of compiling waits until the caller asks for it
+    is_student: bool = False  # which learns from a teacher's probabilities, too
 
 
 class Autotuner:
@@ -67,11 +68,10 @@ class Autotuner:
         self,
         model: GPT,
         workload: Workload,
-        teacher: GPT | None = None,
         memory: TrialMemory | None = None,
     ):
         w = self.workload = workload
-        self.model, self.teacher, self.memory = model, teacher, memory
+        self.model, self.memory = model, memory
         self.known = memory.recall() if memory else TrialResults(today())
         self.bf16, self.compile_pending = bool(w.bf16), False
         self.compiled: Forward | None = None
@@ -124,7 +124,7 @@ class Autotuner:
     def _time_step(self, bf16: bool, forward: Forward | None = None) -> float:
         """Seconds of a step whose learning rate is 0: it changes nothing."""
         optimizers = configure_optimizers(self.model, learning_rate=0.0, weight_decay=0.0)
-        return trial(forward or self.model, self._batch(), bf16, optimizers, self.teacher)
+        return trial(forward or self.model, self._batch(), bf16, optimizers, self.workload.is_student)
 
     def _clean_up(self) -> None:
         self.model.zero_grad(set_to_none=True)

@@ -12,33 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llm_nanogpt.gpt_torch import GPT
-
-# Weight of the teacher's probabilities in what a student learns from, at the beginning and at the end of its
-# training; the rest is the text's. A student soon knows more than a smaller teacher does.
-# Teacher annealing: arxiv.org/abs/1907.04829
-DISTILLATION_WEIGHTS = (0.9, 0.4)
+# Tokens that are kept of what teachers predict at a place; the others count as one. benchmarks/LOG.md, "A
+# population", has what a student loses by that.
+KEPT = 32
 SHORTEST, LONGEST = 2, 8  # tokens of a repeat; longer ones count as LONGEST
 SAMPLED_WINDOWS = 200  # to learn from how often repeats are right
 
 
-class Teacher:
-    """A trained model and the repeats of the training text."""
-
-    def __init__(self, model: GPT, tokens: np.ndarray, block_size: int, device: str):
-        """`tokens` is the training stream, (N,) ids; `block_size` is the student's."""
-        self.model = model.to(device).eval()
-        self.repeats = Repeats(tokens, block_size)
-
-    def probs(self, ids: Tensor, windows: np.ndarray) -> Tensor:
-        """(B, T) ids, on the device and as an array -> (B, T, V) float32 probabilities of the next tokens."""
-        return self.repeats.improve(self.model.next_token_probs(ids), windows)
-
-
-def distillation_loss(text_loss: Tensor, teacher_loss: Tensor, progress: float) -> Tensor:
-    """Both losses in one, when so much of the student's training is done (0 to 1)."""
-    first, last = DISTILLATION_WEIGHTS
-    return torch.lerp(text_loss, teacher_loss, first + (last - first) * progress)
+def distillation_loss(losses: Tensor, teacher_weight: float | Tensor) -> Tensor:
+    """The text's loss and the teacher's, (2,), in one."""
+    return torch.lerp(losses[0], losses[1], teacher_weight)
 
 
 class Repeats:

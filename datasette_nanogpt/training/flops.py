@@ -39,11 +39,16 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
     return flops
 
 
-def work_per_step(config: GPTConfig, step_tokens: int, teacher: GPTConfig | None = None) -> float:
-    """FLOPs that would take as long as a whole training step: those of its matrix products, LOGIT_FLOPS for
-    the rest, and a third of the teacher's work, as a teacher only runs forward."""
-    work = flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
-    return work + (work_per_step(teacher, step_tokens) / 3 if teacher else 0)
+def work_per_step(config: GPTConfig, step_tokens: int) -> float:
+    """FLOPs that would take as long as a whole training step: those of its matrix products, and LOGIT_FLOPS
+    for the rest."""
+    return flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
+
+
+def work_of_teaching(config: GPTConfig, tokens: int) -> float:
+    """The same for a teacher that predicts a whole text once: forward alone, a third of a step, in windows
+    that overlap by a quarter (teacher_probs.py)."""
+    return work_per_step(config, 1024) / 1024 * tokens / 3 * 4 / 3
 
 
 def estimate_mfu(flops: float, seconds: float, machine_flops: float | None) -> float | None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.gpt_torch import GPT, build
+from llm_nanogpt.gpt_torch import build
 
+from .distillation import KEPT
 from .flops import work_per_step
 from .optim import configure_optimizers, use_bf16
 from .plan import make_config
@@ -102,17 +103,21 @@ def trial(
     batch: Tensor,
     bf16: bool,
     optimizers: Sequence[Optimizer],
-    teacher: GPT | None = None,
+    is_student: bool = False,
 ) -> float:
-    """Seconds of a training step on a `trial_batch`, the best of a few: the teacher's probabilities, forward,
-    backward, optimizers. Leaves gradients behind."""
+    """Seconds of a training step on a `trial_batch`, the best of a few: forward, backward, optimizers.
+    Leaves gradients behind."""
     device = str(batch.device)
     use_bf16(optimizers, bf16)
+    # What a teacher predicts, however wrong: as many tokens as teacher_probs.py keeps.
+    probs = None
+    if is_student:
+        likeliest = batch[:, :-1, None].expand(-1, -1, KEPT).contiguous()
+        probs = likeliest, torch.full(likeliest.shape, 1 / (2 * KEPT), device=device)
     best, spent, steps = math.inf, 0.0, 0
     while steps < 2 or (spent < TRIAL_SECONDS and steps < 10):
         started = time.perf_counter()
         with autocast(device, bf16):
-            probs = teacher.next_token_probs(batch[:, :-1]) if teacher else None
             loss = forward(batch[:, :-1], batch[:, 1:], teacher_probs=probs)
         loss.sum().backward()
         for optimizer in optimizers:

@@ -45,10 +45,8 @@ class LossMeter:
 class SpeedMeter:
     """Tokens a second and the MFU, model FLOPs utilisation, of the steps that were reported."""
 
-    def __init__(self, config: GPTConfig, teacher: GPTConfig | None):
+    def __init__(self, config: GPTConfig):
         self.flops_per_token = flops_per_token(config)
-        if teacher:
-            self.flops_per_token += flops_per_token(teacher) // 3  # it goes forward alone
         self.machine_flops: float | None = (
             None  # FLOP/s of all processes in matrix products; None: not measured
         )

@@ -24,7 +24,7 @@ from ..events import BestWeights, Evaluation, TrainState
 from ..formatting import utc_now
 from .model_card import model_card
 from .recipe import Stage
-from .train_state import write_state, write_teacher
+from .train_state import drop_teachers, write_state, write_teacher
 
 if TYPE_CHECKING:
     from llm_nanogpt.gpt_torch import GPT
@@ -72,10 +72,17 @@ class ModelFolder:
     def write_state(self, state: TrainState) -> None:
         write_state(self.path, state)
 
-    def write_teacher(self, model: GPT) -> None:
-        """Keep the model that was just trained, for the next one; `stages` may have changed meanwhile."""
-        write_teacher(self.path, model)
+    def write_teacher(self, stage: int, model: GPT) -> None:
+        """Keep the model of that stage, which was just trained, for those that it teaches; `stages` may have
+        changed meanwhile."""
+        write_teacher(self.path, stage, model)
         self.write_meta()
+
+    def drop_teachers(self, at: int) -> None:
+        """Delete what no stage from `at` on learns from. What taught the last one stays with it, for a run
+        that goes on."""
+        groups = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
+        drop_teachers(self.path, groups, {stage for group in groups for stage in group} | {at})
 
     def write_score(self, score: Evaluation, replace: bool = True) -> None:
         """Record a score whose weights, if they are the best, are written. The folder takes its place, unless

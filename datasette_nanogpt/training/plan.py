@@ -8,7 +8,8 @@ teachers for it. Constants name the section of benchmarks/LOG.md that they come 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,52 +19,51 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from ..data.prepare import choose_vocab_size
 from .flops import work_per_step
 from .memory import Workload, estimate_memory
+from .population import (
+    DECAY_PER_EPOCH,
+    DELAY,
+    MAX_EPOCHS,
+    Member,
+    choose_chain,
+    choose_population,
+    works,
+)
 
 DEFAULT_MINUTES = 10.0
 # Layers and width of each size; heads are 64 wide ("Size").
-SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384)}
+SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384), "xl": (6, 512)}
 # A size is chosen if there is time for this many epochs of the text, or for MIN_TOKENS: with less, a smaller
-# size learns more in the same time ("The planner's grid"; xs and s: "Runs of seconds"). The values of l are a
-# guess.
-MIN_EPOCHS = {"xs": 0.0, "s": 0.25, "m": 2.2, "l": 10.0}
-MIN_TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6}
-# More epochs than this only memorize the text ("Readings and decay, once more").
-MAX_EPOCHS = 4.0
-# The size of the small models that come first in a run, by the size of the last one. The last size itself
+# size learns more in the same time ("The planner's grid"; xs and s: "Runs of seconds"). Those of l and xl are
+# guesses.
+MIN_EPOCHS = {"xs": 0.0, "s": 0.25, "m": 2.2, "l": 10.0, "xl": 40.0}
+MIN_TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6, "xl": 100e6}
+# The size of the small models that come first in a chain, by the size of the last one. The last size itself
 # follows as often as there is time for it ("A model that teaches the next").
-TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s"}
-MAX_MODELS = 4  # in a run: a fourth was still worth 1%, on little text ("A model that teaches the next")
-# A model only gets a teacher if it has time for this many epochs itself: with fewer it does no better than
-# alone in all of the time ("A model that teaches the next").
-STUDENT_EPOCHS = 2.5
-# A student's weight decay relative to that of a model without a teacher: a teacher's probabilities are harder
-# to memorize than the text ("A model that teaches the next").
-STUDENT_DECAY_FACTOR = 0.5
-# A teacher may take this many times its planned time before it is cut short ("The plan, looked at again
-# between models"; other values were not tried).
-DELAY = 1.25
+TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s", "xl": "m"}
 SCORING_FRACTION = 0.08  # of the time goes into scores in a run of several models ("Ten minutes by default")
 # FLOPs of flops.work_per_step a second where the machine was not measured: two cores ("Runs of seconds").
 DEFAULT_FLOPS = 100e9
 # Tokens in a step; a short text gets half as many, as more steps are worth more than longer ones. A short
-# text has at most SHORT_TEXT tokens and gets none of LONG_TEXT_SIZES: with teachers m does better ("The
-# planner's grid" and "A model that teaches the next").
+# text has at most SHORT_TEXT tokens.
 STEP_TOKENS = 1024
 SHORT_TEXT = 100_000
-LONG_TEXT_SIZES = ("l",)
+# The tokens that a text must have for a size: in shorter ones m with teachers does better than l ("The
+# planner's grid" and "A model that teaches the next"), and on 650,000 tokens xl, with and without dropout, no
+# better than l (measured on an H200: "A population").
+MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
 # The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
 # planner's grid").
 CONTEXTS = (1024, 512, 256, 64)
 MIN_WINDOWS = 50
-# How much the logarithm of the weights decays in an epoch at the full learning rate, from the second epoch on
-# ("Readings and decay, once more").
-DECAY_PER_EPOCH = 0.45
 # Steps of warmup, and the number of steps below which a run does better without reaching its full rate ("The
 # planner's grid").
 WARMUP_STEPS, FEW_STEPS = 20, 16
 # What is assumed of a text that was not tokenized yet: bytes in a token of a vocabulary trained on it, and
 # how many characters it is written with.
 BYTES_PER_TOKEN, CHARACTERS = 3, 100
+
+# Learning rates of a text that is read at most once, and of one that is read more often (choose_rates).
+RATES = (0.02, 0.01)
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
@@ -99,6 +99,7 @@ class Plan:
     epochs: float  # the same as a multiple of the text
     why: str
     minutes: float | None  # at most
+    member: Member  # its place among the models of the run
     budget_fraction: float = 1.0  # of the run's work is done when this model is
     teachers: tuple[Plan, ...] = ()  # the models before it; max_iters count from the first one's start
 
@@ -125,17 +126,17 @@ class _Run:
         )
         return min(by_steps, by_time)
 
-    def time(self, config: GPTConfig, teacher: GPTConfig | None) -> float:
-        """The fraction of the minutes that MAX_EPOCHS take."""
-        slower = work_per_step(config, self.step_tokens, teacher) / work_per_step(config, self.step_tokens)
-        return MAX_EPOCHS * self.tokens / self.tokens_seen(config) * slower
+    @property
+    def work(self) -> float:
+        """How much of flops.work_per_step there is time for, beside scores. inf where nothing limits it."""
+        seconds = 60 * self.budget.minutes if self.budget.minutes else math.inf
+        return (1 - SCORING_FRACTION) * seconds * (self.budget.flops or DEFAULT_FLOPS)
 
-    def plan(
-        self, config: GPTConfig, epochs: float, max_iters: int | None, why: str, taught: bool = False
-    ) -> Plan:
-        learning_rate, weight_decay = choose_rates(epochs, self.tokens, self.step_tokens, taught)
+    def plan(self, member: Member, max_iters: int | None, why: str) -> Plan:
+        epochs = member.epochs
+        learning_rate, weight_decay = choose_rates(epochs, self.tokens, self.step_tokens, member.decay)
         return Plan(
-            config=config,
+            config=member.config,
             batch_size=self.batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
@@ -145,6 +146,7 @@ class _Run:
             epochs=epochs,
             why=why,
             minutes=self.budget.minutes,
+            member=member,
         )
 
 
@@ -165,8 +167,12 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
     epochs = run.tokens_seen(config) / tokens
     # nanoGPT's recipe has no end but the budget.
     if epochs <= MAX_EPOCHS or budget.steps or config.arch == "gpt2":
-        return run.plan(config, epochs, None, why)
-    return _plan_enough(run, config, make_config(TEACHERS[size], vocab_size, shape), why)
+        return run.plan(Member(config, epochs), None, why)
+    bigger: list[GPTConfig] = []
+    if not size_is_given(given):
+        sizes = [*_allowed_sizes(given, shape, vocab_size, tokens).values()]
+        bigger = sizes[sizes.index(config) + 1 :]
+    return _plan_enough(run, config, bigger, make_config(TEACHERS[size], vocab_size, shape), why)
 
 
 def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None) -> Plan:
@@ -196,15 +202,7 @@ def _choose_size(
     if size_is_given(given):
         size = given.get("size")
         return size or "xs", f"size {size}, as asked" if size else ""
-    names = [size for size in SIZES if run.tokens > SHORT_TEXT or size not in LONG_TEXT_SIZES]
-    configs = {size: make_config(size, vocab_size, shape) for size in names}
-    limit = given.get("max_parameters") or math.inf
-    memory, batch_size = run.budget.memory or math.inf, run.batch_size // run.budget.processes
-    configs = {
-        size: c
-        for size, c in configs.items()
-        if c.parameters <= limit and estimate_memory(Workload(c, batch_size)) <= memory
-    } or {"xs": configs["xs"]}
+    configs = _allowed_sizes(given, shape, vocab_size, run)
     seen = {size: run.tokens_seen(config) for size, config in configs.items()}
     enough = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * run.tokens, MIN_TOKENS[s])]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
@@ -213,84 +211,64 @@ def _choose_size(
     return size, f"size {size}: {run.budget} would give {epochs[size]} epochs{''.join(others)}"
 
 
-def _plan_enough(run: _Run, config: GPTConfig, small: GPTConfig, why: str) -> Plan:
-    """What to do with more time than MAX_EPOCHS of `config` take: other models first, or an early end."""
-    reasons, minutes = [why] if why else [], run.budget.minutes or math.inf
-    steps = steps_for_max_epochs(run.tokens, run.step_tokens)
-    before = choose_teachers(config, small, run.time)
-    if not before:
+def _allowed_sizes(
+    given: Mapping[str, Any], shape: Mapping[str, Any], vocab_size: int, run: _Run
+) -> dict[str, GPTConfig]:
+    """The sizes that the text, the memory and `max_parameters` allow, the smallest at least."""
+    names = [name for name in SIZES if run.tokens > MIN_TEXT.get(name, 0)]
+    configs = {name: make_config(name, vocab_size, shape) for name in names}
+    limit = given.get("max_parameters") or math.inf
+    memory, batch_size = run.budget.memory or math.inf, run.batch_size // run.budget.processes
+    return {
+        name: c
+        for name, c in configs.items()
+        if c.parameters <= limit and estimate_memory(Workload(c, batch_size)) <= memory
+    } or {"xs": configs["xs"]}
+
+
+def _plan_enough(
+    run: _Run, config: GPTConfig, bigger: Sequence[GPTConfig], small: GPTConfig, why: str
+) -> Plan:
+    """What to do with more time than MAX_EPOCHS of `config` take: a population of it or of something bigger,
+    other models first, or an early end."""
+    text = run.tokens, run.step_tokens
+    members: list[Member] = []
+    for each in reversed([config, *bigger]):
+        members = members or choose_population(each, *text, run.work)
+    members = members or choose_chain(config, small, *text, run.work)
+    reasons = [why] if why else []
+    if not members:
         reasons.append(f"the run ends after {MAX_EPOCHS:g} epochs, as more would only memorize the text")
-        return run.plan(config, MAX_EPOCHS, steps, "; ".join(reasons))
-    reasons.append(f"{MAX_EPOCHS:g} epochs are enough, so {describe_teachers(before)}")
-    why = "; ".join(reasons)
-    *times, last = (
-        run.time(c, teacher) for c, teacher in zip([*before, config], [None, *before], strict=True)
-    )
-    part = min(
-        1.0, (1 - SCORING_FRACTION - sum(times)) / last
-    )  # of MAX_EPOCHS, for which there is time at the end
-    teachers, done = [], 0.0
-    for i, (model, time) in enumerate(zip(before, times, strict=True), 1):
-        done += time
-        fraction = done / (sum(times) + last * part)
-        plan = run.plan(model, MAX_EPOCHS, i * steps, why, taught=i > 1)
-        limit = minutes * min(1, DELAY * fraction)
-        teachers.append(replace(plan, budget_fraction=fraction, minutes=limit))
-    # The last model ends after MAX_EPOCHS as well, should the machine become faster.
-    end = (len(before) + 1) * steps
-    plan = run.plan(config, MAX_EPOCHS * part, end, why, taught=True)
-    return replace(plan, teachers=tuple(teachers))
+        steps = math.ceil(MAX_EPOCHS * run.tokens / run.step_tokens)
+        return run.plan(Member(config, MAX_EPOCHS), steps, "; ".join(reasons))
+    why = "; ".join([*reasons, f"{MAX_EPOCHS:g} epochs are enough, so {describe(members)}"])
+    each_work, plans, steps, done = works(members, *text), [], 0, 0.0
+    for member, work in zip(members, each_work, strict=True):
+        done += work
+        fraction = done / sum(each_work)
+        # The last model ends after all its epochs, too, should the machine become faster.
+        epochs = max(member.epochs, MAX_EPOCHS) if member is members[-1] else member.epochs
+        steps += math.ceil(epochs * run.tokens / run.step_tokens)
+        limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
+        plan = run.plan(member, steps, why)
+        plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
+    return replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes, teachers=tuple(plans[:-1]))
 
 
-def choose_teachers(
-    config: GPTConfig, small: GPTConfig, time: Callable[[GPTConfig, GPTConfig | None], float]
-) -> list[GPTConfig]:
-    """The models to train before that of `config`, the first one `small`; none where that leaves too little
-    time. `time(config, teacher)` is the fraction of all time that MAX_EPOCHS take."""
-    left = 1 - SCORING_FRACTION - time(small, None) - time(config, small)
-    if left < (STUDENT_EPOCHS / MAX_EPOCHS - 1) * time(config, small):
-        return []
-    models = [small]
-    for place, another in ((1, config), (0, small)):
-        while left >= time(another, another) and len(models) < MAX_MODELS - 1:
-            models.insert(place, another)
-            left -= time(another, another)
-    return models
-
-
-def replan(
-    models: Sequence[GPTConfig], at: int, tokens: int, step_tokens: int, flops: float, seconds: float
-) -> tuple[int, bool]:
-    """What follows once model `at` of the `models` of a run is trained, `seconds` are left, and the machine
-    turned out to do `flops` of flops.work_per_step a second.
-
-    Returns how many of the next models to leave out, so that the last one gets its epochs, and whether there
-    is time for one more like the last.
-    """
-
-    def time(config: GPTConfig, teacher: GPTConfig) -> float:
-        return steps_for_max_epochs(tokens, step_tokens) * work_per_step(config, step_tokens, teacher) / flops
-
-    left, last, rest = (1 - SCORING_FRACTION) * seconds, models[-1], list(models[at + 1 :])
-    if not rest:
-        another = STUDENT_EPOCHS / MAX_EPOCHS * time(last, last) <= left
-        return 0, another and len(models) < MAX_MODELS
-    out = 0  # the small ones, which come first, are worth the least
-    while len(rest) - out > 1 and sum(map(time, rest[out:], [models[at], *rest[out:]])) > DELAY * left:
-        out += 1
-    return out, False
-
-
-def steps_for_max_epochs(tokens: int, step_tokens: int) -> int:
-    return math.ceil(MAX_EPOCHS * tokens / step_tokens)
-
-
-def describe_teachers(teachers: Sequence[GPTConfig]) -> str:
-    """Which models are trained before the one that was chosen, and what for."""
-    sizes = ", ".join(f"{config.parameters / 1e6:.1f}M" for config in teachers)
-    if len(teachers) == 1:
+def describe(members: Sequence[Member]) -> str:
+    """Which models are trained before the last one, and what for."""
+    *before, last = members
+    sizes = ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before)
+    if len(before) == 1:
         return f"a model of {sizes} parameters is trained first, to teach it"
-    return f"{len(teachers)} models of {sizes} parameters are trained first, each to teach the next"
+    if len(last.teachers) == 1:
+        return f"{len(before)} models of {sizes} parameters are trained first, each to teach the next"
+    size = f"{last.config.parameters / 1e6:.1f}M parameters"
+    counts = Counter(member.generation for member in before)
+    first, *others = counts.values()
+    words = [f"{first} models of {size} are trained first, each from the text alone"]
+    words += [f"then {count} that learn from the average of those as well" for count in others]
+    return ", ".join([*words, f"and last one that learns from their average, for {last.epochs:.0f} epochs"])
 
 
 def size_is_given(given: Mapping[str, Any]) -> bool:
@@ -325,14 +303,16 @@ def choose_warmup(steps: float) -> int:
     return min(WARMUP_STEPS, int(steps / 10)) if steps >= FEW_STEPS else WARMUP_STEPS
 
 
-def choose_rates(epochs: float, tokens: int, step_tokens: int, taught: bool = False) -> tuple[float, float]:
-    """Learning rate and weight decay. A text that is seen more than once is memorized, unless the steps are
-    shorter and the weights keep decaying, by the same fraction in each epoch, however short the text. The
-    rates are from LOG.md, "Readings and regularisation"; the threshold is from "Runs of seconds"."""
+def choose_rates(
+    epochs: float, tokens: int, step_tokens: int, decay: float = DECAY_PER_EPOCH
+) -> tuple[float, float]:
+    """Learning rate and weight decay, `decay` in an epoch. A text that is seen more than once is memorized,
+    unless the steps are shorter and the weights keep decaying, by the same fraction in each epoch, however
+    short the text. The rates are from LOG.md, "Readings and regularisation"; the threshold is from "Runs of
+    seconds"."""
     if epochs <= 1:
-        return 0.02, 0.0
-    decay = DECAY_PER_EPOCH * (STUDENT_DECAY_FACTOR if taught else 1)
-    return 0.01, decay / 0.01 * step_tokens / tokens
+        return RATES[0], 0.0
+    return RATES[1], decay / RATES[1] * step_tokens / tokens
 
 
 def _count(n: float, noun: str) -> str:

@@ -12,7 +12,8 @@ from .available_memory import available_memory, resident_memory
 from .distributed import rank_and_size
 from .memory import Workload, check_memory, estimate_memory
 from .options import TrainOptions
-from .plan import DEFAULT_MINUTES, Budget, Plan, choose_plan, size_is_given
+from .plan import DEFAULT_MINUTES, RATES, Budget, Plan, choose_plan, choose_rates, size_is_given
+from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member
 
 # nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
 # windows.
@@ -48,7 +49,11 @@ class Settings:
     eval_interval: int | None = None  # steps between scores; None: by time
     grad_clip: float = 1.0
     replacement: bool = False  # draw windows at random with replacement, as nanoGPT does
-    generation: int = 0  # how many models were trained before this one; the last of them is its teacher
+    stage: int = 0  # how many models of the run are trained before this one
+    generation: int = 0  # 0: it learns from the text alone; 1: from models of generation 0, too; and so on
+    member: int = 0  # which of its generation
+    teachers: tuple[int, ...] = ()  # the stages that teach it: what they predict, on average
+    teacher_weights: tuple[float, float] = TEACHER_WEIGHTS  # at the beginning and at the end
     share: float = 1.0  # fraction of the run's work that is done when this model is
     run_minutes: float | None = None  # the limit of the whole run; None: `minutes`
 
@@ -56,11 +61,11 @@ class Settings:
     def model_seed(self) -> int:
         """The seed of weights and batches. A student that started like its teacher would only be the same
         again."""
-        return self.seed + self.generation
+        return self.seed + self.stage
 
 
 class Stage(NamedTuple):
-    """One of the models that a run trains one after the other; each teaches the next."""
+    """One of the models that a run trains one after the other, the first ones to teach the others."""
 
     config: GPTConfig
     settings: Settings
@@ -101,11 +106,16 @@ def resolve(
 def largest_workload(stages: Sequence[Stage]) -> Workload:
     """The work of the stage of a run that takes the most memory."""
     _, processes = rank_and_size()
-    teachers = [None, *(stage.config for stage in stages)]
     return max(
         (
-            Workload(config, s.batch_size // processes, s.device, s.dropout, teacher)
-            for (config, s), teacher in zip(stages, teachers, strict=False)
+            Workload(
+                config,
+                s.batch_size // processes,
+                s.device,
+                s.dropout,
+                stages[s.teachers[-1]].config if s.teachers else None,
+            )
+            for config, s in stages
         ),
         key=estimate_memory,
     )
@@ -122,10 +132,9 @@ def _reserved(device: str) -> int:
     return 0 if device.startswith("cuda") else resident_memory()
 
 
-def _settings(
-    options: TrainOptions, plan: Plan, generation: int, minutes: float | None, device: str
-) -> Settings:
+def _settings(options: TrainOptions, plan: Plan, stage: int, minutes: float | None, device: str) -> Settings:
     """The settings of one model of a run of `minutes`, with what was set by hand in its place."""
+    place = plan.member
     recipe: dict[str, Any] = NANOGPT_RECIPE
     if plan.config.arch != "gpt2":
         decay = plan.weight_decay
@@ -141,17 +150,41 @@ def _settings(
         recipe = recipe | {"learning_rate": options.learning_rate}
     return Settings(
         batch_size=plan.batch_size,
-        dropout=options.dropout or 0.0,
+        dropout=place.dropout if options.dropout is None else options.dropout,
         seed=options.seed or 0,
         minutes=plan.minutes,
         max_iters=options.max_iters or plan.max_iters,
         eval_interval=options.eval_interval,
-        generation=generation,
+        stage=stage,
+        generation=place.generation,
+        member=place.number,
+        teachers=place.teachers,
+        teacher_weights=place.weights,
         share=plan.budget_fraction,
         run_minutes=minutes,
         **device_settings(device, options.compile, plan.config.arch),
         **recipe,
     )
+
+
+def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
+    """The models of a run as the planner sees them, with the epochs that their steps are."""
+    members, before = [], 0
+    for config, s in stages:
+        epochs = MAX_EPOCHS
+        if s.max_iters:
+            epochs = (s.max_iters - before) * s.batch_size * config.block_size / train_tokens
+            before = s.max_iters
+        members.append(Member(config, epochs, s.generation, s.member, s.teachers))
+    return members
+
+
+def student_settings(settings: Settings, student: Member, train_tokens: int, step_tokens: int) -> Settings:
+    """Those of a student that follows the last model of a run, whose settings these are."""
+    rate, decay = choose_rates(student.epochs, train_tokens, step_tokens, student.decay)
+    if settings.learning_rate not in RATES:  # set by hand
+        rate, decay = settings.learning_rate, decay * rate / settings.learning_rate
+    return replace(settings, learning_rate=rate, weight_decay=decay, teacher_weights=student.weights)
 
 
 def device_settings(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:

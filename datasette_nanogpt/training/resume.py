@@ -15,6 +15,7 @@ from ..events import TrainState
 from .check import max_iters_of_resume
 from .model_folder import ModelFolder
 from .options import TrainOptions
+from .population import TEACHER_WEIGHTS
 from .recipe import Settings, Stage, device_settings
 from .train_state import read_state
 
@@ -56,10 +57,14 @@ def reopen_stages(
         changed["eval_interval"] = options.eval_interval
     # Runs of one model had no list of them once.
     known = meta.get("generations") or [{"config": asdict(config), "settings": meta["settings"]}]
-    stages = [Stage(GPTConfig(**each["config"]), Settings(**each["settings"] | changed)) for each in known]
+    stages = [
+        Stage(GPTConfig(**each["config"]), _settings(each["settings"] | changed, at))
+        for at, each in enumerate(known)
+    ]
     last = stages[-1].settings
     minutes = options.minutes or last.minutes
-    max_iters = max_iters_of_resume(options, meta, step)
+    # What the planner chose stays: other models follow where there is more time.
+    max_iters = max_iters_of_resume(options, meta, step) or last.max_iters
     return [
         *(  # a run may now end in one of these
             Stage(
@@ -74,6 +79,15 @@ def reopen_stages(
         ),
         Stage(stages[-1].config, replace(last, minutes=minutes, max_iters=max_iters)),
     ]
+
+
+def _settings(known: dict[str, Any], stage: int) -> Settings:
+    """Settings as nanogpt.json has them. Once each model had one teacher, the model before, and did not say
+    so."""
+    teachers = known.get("teachers", [stage - 1] if stage else [])
+    weights = known.get("teacher_weights", TEACHER_WEIGHTS)
+    place = {"stage": stage, "teachers": tuple(teachers), "teacher_weights": tuple(weights)}
+    return Settings(**known | place)
 
 
 def smaller(limit: T | None, other: T | None) -> T | None:

@@ -1,8 +1,9 @@
-"""The stages of a run: one or several models, trained one after the other, each teaching the next."""
+"""The stages of a run: one or several models, trained one after the other, that teach those which follow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ from llm_nanogpt.gpt_torch import Qwen3, build
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 
-from ..data.dataloader import Tokens
-from ..events import Position, TrainState
+from ..data.dataloader import Tokens, Windows
+from ..events import Busy, Position, TrainState
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
 from .evaluate import estimate_loss
 from .flops import work_per_step
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
-from .plan import STUDENT_DECAY_FACTOR, replan, steps_for_max_epochs
-from .recipe import Stage
-from .train_state import read_state, read_teacher
+from .measure import bf16_may_pay
+from .plan import SCORING_FRACTION
+from .population import Member, leave_out, one_more, without
+from .recipe import Stage, as_members, student_settings
+from .teacher_probs import TeacherProbs, write_teacher_probs
+from .train_state import read_state, read_teacher, teacher_probs_file
 from .trainer import Training
 
 # From rank 0 to all, None at the end: the model folder, the stage, the corpus as in nanogpt.json, where the
@@ -93,32 +97,74 @@ def _build(
     if group.is_leader and isinstance(model, Qwen3) and not (state and state.tensors):
         init_from_bigrams(model, tokens.train)
         init_induction_heads(model)
-    teacher = read_teacher(path) if settings.generation else None
+    teacher = None
+    if settings.teachers:
+        teacher = TeacherProbs(teacher_probs_file(path, settings.teachers), config.vocab_size)
     return Training(model, tokens, settings, state, group, teacher)
+
+
+def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[Busy]:
+    """Compute what the teachers of a stage predict for the text, unless it is there already.
+
+    Their weights and the token files are in the model folder `path`. Leave off at any time: nothing is there
+    before it is whole.
+    """
+    config, settings = stage
+    if not settings.teachers or (file := teacher_probs_file(path, settings.teachers)).exists():
+        return
+    models = [read_teacher(path, number).to(settings.device).eval() for number in settings.teachers]
+    titles = Titles(Tokenizer.load(path), config) if config.titles else None
+    tokens = Tokens.open(path / "training", config.vocab_size, corpus, titles).train
+    who = "the model before predicts" if len(models) == 1 else f"the {len(models)} teachers predict"
+    windows = Windows(tokens, config.block_size, titles)
+    bf16 = bf16_may_pay(settings.device) if settings.bf16 is None else settings.bf16
+    for fraction in write_teacher_probs(file, models, windows, settings.device, bf16):
+        yield Busy(f"{who} the text, {fraction:.0%}")
+
+
+def describe_stage(training: Training) -> str:
+    """What a model of several is, in words."""
+    size, s = f"{training.model.config.parameters / 1e6:.2f}M parameters", training.settings
+    if training.clock.model_steps or not s.teachers:
+        return size
+    teachers = (
+        "the model before" if len(s.teachers) == 1 else f"the average of {len(s.teachers)} models before"
+    )
+    return f"{size}, which learns from scratch, from the text and from {teachers}"
 
 
 def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) -> tuple[list[Stage], str]:
     """The stages of the run, now that one is trained and it is known how long steps take here; and what to
     say of a change: some may be left out for want of time, or one more may be added."""
-    generation = training.settings.generation
-    done, rest = list(stages[: generation + 1]), list(stages[generation + 1 :])
-    models, (config, settings) = [stage.config for stage in stages], stages[-1]
+    at, config, settings = training.settings.stage, *stages[-1]
     step_tokens = settings.batch_size * config.block_size
-    left_out, another = 0, False
-    if (speed := training.speed.tokens_per_second) and settings.minutes:
-        teacher = models[generation - 1] if generation else None
-        flops = work_per_step(models[generation], step_tokens, teacher) / step_tokens * speed
-        seconds = 60 * settings.minutes - training.clock.seconds
-        left_out, another = replan(models, generation, train_tokens, step_tokens, flops, seconds)
-    if another and not training.clock.annealing:  # it ended early if it was: one more would do no better
-        if not generation:
-            settings = replace(settings, weight_decay=settings.weight_decay * STUDENT_DECAY_FACTOR)
-        rest = [Stage(config, settings)]
-    steps = steps_for_max_epochs(train_tokens, step_tokens)
-    for i, (model, s) in enumerate(rest[left_out:], 1):
-        max_iters = s.max_iters and training.clock.step + i * steps
-        done.append(Stage(model, replace(s, generation=generation + i, max_iters=max_iters)))
-    if left_out:
-        which = "model is" if left_out == 1 else "models are"
-        return done, f"Steps take longer than planned, so {left_out} {which} left out."
-    return done, "There is time for one more model." if another and rest else ""
+    text, speed = (train_tokens, step_tokens), training.speed.tokens_per_second
+    if not speed or not settings.minutes:
+        return list(stages), ""
+    work = work_per_step(training.model.config, step_tokens) / step_tokens * speed  # a second
+    work *= (1 - SCORING_FRACTION) * (60 * settings.minutes - training.clock.seconds)
+    members = as_members(stages, train_tokens)
+    if at == len(stages) - 1:
+        more = one_more(members, *text, work) if training.improved else None
+        if not more:
+            return list(stages), ""
+        steps = math.ceil(more.epochs * train_tokens / step_tokens)
+        follows = student_settings(settings, more, *text)
+        return [*stages, _at(Stage(more.config, follows), more, at + 1, training.clock.step + steps)], (
+            "There is time for one more model."
+        )
+    out = leave_out(members, at, *text, work)
+    kept = [stage for i, stage in enumerate(stages) if i not in out]
+    step = training.clock.step
+    for i, member in enumerate(without(members, out)):
+        if i > at:
+            step += math.ceil(member.epochs * train_tokens / step_tokens)
+            kept[i] = _at(kept[i], member, i, step)
+    which = "model is" if len(out) == 1 else "models are"
+    return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
+
+
+def _at(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:
+    """A stage as number `number` of its run, which ends at that step."""
+    settings = replace(stage.settings, stage=number, max_iters=max_iters, teachers=member.teachers)
+    return Stage(stage.config, replace(settings, generation=member.generation, member=member.number))

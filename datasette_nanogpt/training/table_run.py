@@ -47,7 +47,7 @@ from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
 from .run_log import log_event
-from .stages import begin_stage, end_stages, next_stages
+from .stages import ask_teachers, begin_stage, describe_stage, end_stages, next_stages
 from .trainer import REPORT_SECONDS, Training
 from .verdict import verdict
 
@@ -87,8 +87,12 @@ class TableRun:
             run_log_file(final.parent, self.run.id).relative_to(final.parent)
         )
         prepared = self.prepared(state)
+        at = state.position.stage if state else 0
+        yield from self.ask_teachers(at)
+        if self.stopped():
+            raise KeyboardInterrupt
         self.begin_part(Progress(Part.BUILDING))
-        training = self.begin(state.position.generation if state else 0, state)
+        training = self.begin(at, state)
         gzip_bpb = gzip_score(training, self.folder.tokenizer)
         prepared = replace(prepared, gzip_bpb=gzip_bpb if gzip_bpb < math.inf else None)
         del state  # which is as big as the model and its optimizers
@@ -172,35 +176,56 @@ class TableRun:
             memory=estimate_memory(largest_workload(self.folder.stages)),
         )
 
-    def begin(self, generation: int, state: TrainState | None) -> Training:
+    def begin(self, stage: int, state: TrainState | None) -> Training:
         """The model of that stage, in all processes."""
         folder = self.folder
-        return begin_stage(folder.path, folder.stages[generation], folder.meta["corpus"], state, self.group)
+        return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.group)
+
+    def stopped(self) -> bool:
+        """Whether it was asked to stop, by Ctrl+C or in the registry."""
+        self.stop.ask(self.run.stop_requested())
+        return self.stop.requests > 0
+
+    def ask_teachers(self, stage: int) -> Generator[Busy, None, None]:
+        """Have there what the teachers of that stage predict."""
+        folder = self.folder
+        for busy in ask_teachers(folder.path, folder.stages[stage], folder.meta["corpus"]):
+            if self.stopped():
+                return
+            self.run.update(note=busy.what)
+            yield busy
 
     def train_stages(self, training: Training) -> Generator[Event, None, Training]:
         """Train the models of the run, beginning with this one; the last that was trained."""
         folder = self.folder
         while True:
-            generation = self.run.generation = training.settings.generation
+            at, settings = training.settings.stage, training.settings
+            self.run.generation, self.run.member = settings.generation, settings.member
             if len(folder.stages) > 1:
-                place = f"model {generation + 1} of {len(folder.stages)}"
+                place = f"model {at + 1} of {len(folder.stages)}"
                 self.run.update(note=None, model=place)
-                size = f"{training.model.config.parameters / 1e6:.2f}M parameters"
-                why = ", which learns from scratch, from the text and from the model before"
-                yield note(f"Now {place}, {size}{why if training.is_new_student else ''}.")
+                yield note(f"Now {place}, {describe_stage(training)}.")
             yield from self.train_stage(training)
             if self.may_replan(training):
-                folder.stages, change = next_stages(
-                    folder.stages, training, folder.meta["corpus"]["train_tokens"]
-                )
+                tokens = folder.meta["corpus"]["train_tokens"]
+                folder.stages, change = next_stages(folder.stages, training, tokens)
                 if change:
                     yield note(change)
-            if self.is_over(training) or self.stop.requests or generation == len(folder.stages) - 1:
+            if self.is_over(training) or self.stop.requests or at == len(folder.stages) - 1:
                 end_stages(self.group)
                 return training
             self.run.update(note="building the next model")
-            folder.write_teacher(training.model)
-            training = self.begin(generation + 1, TrainState({}, training.position))
+            folder.write_teacher(at, training.model)
+            # From here on a resume begins with the next model.
+            began, position = time.monotonic(), replace(training.position, stage=at + 1)
+            folder.write_state(TrainState({}, position))
+            yield from self.ask_teachers(at + 1)
+            if self.stopped():
+                end_stages(self.group)
+                return training
+            position = replace(position, seconds=position.seconds + time.monotonic() - began)
+            training = self.begin(at + 1, TrainState({}, position))
+            folder.drop_teachers(at + 1)
             folder.write_state(training.state())
 
     def train_stage(self, training: Training) -> Iterator[Event]:
@@ -322,7 +347,7 @@ class TableRun:
             val_loss=score["val_loss"],
             mfu=training.speed.mean_mfu,
             epochs=training.epochs,
-            models=training.settings.generation + 1,
+            models=training.settings.stage + 1,
             best_step=score["step"],
             better_before=before if before is not None and before < score["val_bpb"] else None,
             sample=self.last_score.sample if self.last_score else "",

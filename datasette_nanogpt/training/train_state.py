@@ -1,13 +1,13 @@
-"""What a run needs to go on, in two files of the model folder, written in one piece and without pickle.
+"""What a run needs to go on, in files of the model folder, written in one piece and without pickle.
 
 training/state.safetensors     weights, the optimizers' state, torch's random state; its Position as JSON
-training/teacher.safetensors   the weights of the model before, for the next one to learn from; its shape
+training/teacher-N.safetensors the weights of the model of stage N, for others to learn from; its shape
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ def write_state(folder: Path, state: TrainState) -> None:
         "seconds": p.seconds,
         "best": p.best,
         "position": p.windows,
-        "generation": p.generation,
+        "generation": p.stage,
         "born": [p.start_step, p.start_seconds],
         "lr_factor": p.lr_factor,
     }
@@ -65,29 +65,47 @@ def _position(at: Mapping[str, Any]) -> Position:
         seconds=float(at["seconds"]),
         best=float(at["best"]),
         windows=int(at["position"]),
-        generation=int(at.get("generation", 0)),
+        stage=int(at.get("generation", 0)),
         start_step=int(start_step),
         start_seconds=float(start_seconds),
         lr_factor=float(at.get("lr_factor", 1.0)),
     )
 
 
-def write_teacher(folder: Path, model: GPT) -> None:
-    """Keep a model for the next one to learn from."""
-    _write(folder, "teacher", model.state_dict(), asdict(model.config))
+def write_teacher(folder: Path, stage: int, model: GPT) -> None:
+    """Keep the model of that stage for others to learn from."""
+    _write(folder, f"teacher-{stage}", model.state_dict(), asdict(model.config))
 
 
-def read_teacher(folder: Path) -> GPT:
+def read_teacher(folder: Path, stage: int) -> GPT:
     """What `write_teacher` wrote. Raises NanogptError when it is missing or damaged."""
     from llm_nanogpt.gpt_torch import build
 
-    tensors, config = _read(folder, "teacher")
+    name = f"teacher-{stage}"
+    if not (folder / "training" / f"{name}.safetensors").exists():
+        name = "teacher"  # as it was called when each model had one teacher, the model before
+    tensors, config = _read(folder, name)
     try:
         teacher = build(GPTConfig(**config))
         teacher.load_state_dict(tensors)
     except (InvalidOptions, RuntimeError, TypeError) as ex:
-        raise _damaged(folder / "training" / "teacher.safetensors") from ex
+        raise _damaged(folder / "training" / f"{name}.safetensors") from ex
     return teacher
+
+
+def teacher_probs_file(folder: Path, teachers: Sequence[int]) -> Path:
+    """Where what these stages predict for the training text is kept (teacher_probs.py)."""
+    return folder / "training" / f"teachers-{'-'.join(map(str, teachers))}.bin"
+
+
+def drop_teachers(folder: Path, needed: Collection[Sequence[int]], models: Collection[int]) -> None:
+    """Delete what no model learns from any more: all predictions but those of the groups of stages that are
+    `needed`, and all weights but those of the stages `models`."""
+    kept = {teacher_probs_file(folder, teachers).name for teachers in needed}
+    kept |= {f"teacher-{stage}.safetensors" for stage in models}
+    for file in (folder / "training").glob("teacher*"):
+        if file.name not in kept:
+            file.unlink()
 
 
 def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:

@@ -16,11 +16,11 @@ import torch
 from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.home import nanogpt_home
 
-from ..data.dataloader import IGNORED, DataLoader, Tokens, Windows
+from ..data.dataloader import DataLoader, Tokens, Windows, gather, places_of
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
 from .autotune import Autotuner, Workload
 from .clock import Clock
-from .distillation import Teacher, distillation_loss
+from .distillation import distillation_loss
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
 from .divergence import Diverged, LastGood, all_finite
 from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
@@ -31,11 +31,13 @@ from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state
 from .process import peak_memory
 from .recipe import Settings
 from .score_schedule import ScoreSchedule
+from .teacher_probs import TeacherProbs
 from .trial_memory import TrialMemory
 
 TrainingEvent = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState
 
 REPORT_SECONDS = 0.5  # between Step events
+IMPROVED = 0.999  # times the best score or less is clearly better: two seeds differ by more than that
 STATE_SECONDS = 30.0  # between TrainState events, from the first score to the last decay
 
 
@@ -43,8 +45,8 @@ class Training:
     """One model in training: what learns, where it is, and how long it has taken.
 
     With `state`, as `read_state` returns it, it goes on from there; one without tensors is where the model
-    before ended. A `teacher` is that model: this one then learns from its probabilities as well as from the
-    text. Rank 0 of the `group` runs the loop, the others follow.
+    before ended. With a `teacher` it learns from these probabilities as well as from the text. Rank 0 of the
+    `group` runs the loop, the others follow.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Training:
         settings: Settings,
         state: TrainState | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
-        teacher: GPT | None = None,
+        teacher: TeacherProbs | None = None,
     ):
         s = self.settings = settings
         block_size = model.config.block_size
@@ -62,7 +64,7 @@ class Training:
         self.model = model.to(s.device)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimizers = configure_optimizers(model, s.learning_rate, s.weight_decay)
-        self.teacher = Teacher(teacher, tokens.train, block_size, s.device) if teacher else None
+        self.teacher = teacher
         self.forward: Callable[..., torch.Tensor] = model  # compiled and in DDP after `set_up`
         self.bf16 = False
 
@@ -77,6 +79,7 @@ class Training:
             titles=tokens.titles,
         )
         self.best = start.best  # bits per byte, of the whole run
+        self.best_before = start.best if not self.clock.model_steps else math.inf  # of the models before
         step_tokens = s.batch_size * block_size
         self.scores = ScoreSchedule(self.clock, s, self.best, step_tokens, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
@@ -86,7 +89,7 @@ class Training:
         self.lr_factor = start.lr_factor  # of the schedule's, less than 1 once the loss got out of hand
         self.last_good = LastGood(tokens)
         self.loss = LossMeter(s.device, group)
-        self.speed = SpeedMeter(model.config, teacher.config if teacher else None)
+        self.speed = SpeedMeter(model.config)
 
     # ---- The loop
 
@@ -159,13 +162,14 @@ class Training:
         training is done (0 to 1)."""
         self.lr_scale = lr_scale
         set_lr_scale(self.optimizers, lr_scale)
-        windows, wanted, weight = self.get_batch()
-        ids, targets = self.on_device(windows), self.on_device(wanted)
+        spans, weight = self.next_spans()
+        ids, targets = (self.on_device(a) for a in gather(self.tokens.train, spans, self.loader.block_size))
         with autocast(self.settings.device, self.bf16):
             if self.teacher:
-                probs = self.teacher.probs(ids, windows)
-                loss, teacher_loss = self.forward(ids, targets, teacher_probs=probs)
-                (weight * distillation_loss(loss, teacher_loss, progress)).backward()
+                probs = self.teacher.at(places_of(spans, self.loader.block_size), self.settings.device)
+                losses = self.forward(ids, targets, teacher_probs=probs)
+                loss = losses[0]
+                (weight * distillation_loss(losses, self.teacher_weight(progress))).backward()
             else:
                 loss = self.forward(ids, targets)
                 (weight * loss).backward()
@@ -174,18 +178,23 @@ class Training:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.loss.add(weight * loss, targets.numel())
-        self.last_batch = windows, wanted
+        self.last_spans = spans
         if self.last_good.first_loss is None:
             self.last_good.first_loss = loss.item()
         self.clock.step += 1
 
-    def get_batch(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Inputs and targets, (windows, block size) ids each: this process's part of a batch. And the weight
-        of its mean loss, 1 on average: titles before windows do not count, and others may have more."""
-        inputs, targets = self.loader.get_batch(self.settings.batch_size)
-        mine = slice(self.group.rank, None, self.group.size)
-        counted = targets != IGNORED
-        return inputs[mine], targets[mine], float(counted[mine].mean() / counted.mean())
+    def next_spans(self) -> tuple[np.ndarray, float]:
+        """Where this process's part of a batch is, (windows, 3). And the weight of its mean loss, 1 on
+        average: titles before windows do not count, and others may have more."""
+        spans = self.loader.next_spans(self.settings.batch_size)
+        mine = spans[self.group.rank :: self.group.size]
+        counted = self.loader.block_size - spans[:, 2].mean()
+        return mine, float((self.loader.block_size - mine[:, 2].mean()) / counted)
+
+    def teacher_weight(self, progress: float) -> float:
+        """What the teacher's probabilities count for beside the text, which has the rest."""
+        first, last = self.settings.teacher_weights
+        return first + (last - first) * progress
 
     def on_device(self, ids: np.ndarray) -> torch.Tensor:
         batch = torch.from_numpy(ids)
@@ -219,11 +228,11 @@ class Training:
             steps=s.max_iters - clock.step if s.max_iters else math.inf,
             # Not before there is something to see. Several processes are set up once, all in the same way.
             compile_later=self.best == math.inf and self.group.size == 1,
+            is_student=self.teacher is not None,
         )
-        teacher = self.teacher.model if self.teacher else None
-        shape = self.model.config, teacher and teacher.config, workload.batch_size
+        shape = self.model.config, workload.is_student, workload.batch_size
         memory = TrialMemory(nanogpt_home(), s.device, *shape)
-        self.tuner = Autotuner(self.model, workload, teacher, memory)
+        self.tuner = Autotuner(self.model, workload, memory)
         speed = yield from self.tuner.tune()
         if speed.machine_flops:
             self.speed.machine_flops = speed.machine_flops * self.group.size
@@ -260,9 +269,9 @@ class Training:
         return windows * self.loader.block_size / len(self.tokens.train)
 
     @property
-    def is_new_student(self) -> bool:
-        """Whether it has a teacher and has not been trained yet."""
-        return self.teacher is not None and not self.clock.model_steps
+    def improved(self) -> bool:
+        """Whether this model is clearly better than those of the run before it."""
+        return self.best < IMPROVED * self.best_before
 
     # ---- The training loss
 
@@ -332,7 +341,8 @@ class Training:
 
     def batch_nats(self) -> float:
         """Nats a token of the windows that were learnt from last."""
-        return float(token_nats(self.model, *self.last_batch, self.settings.device, self.bf16).mean())
+        batch = gather(self.tokens.train, self.last_spans, self.loader.block_size)
+        return float(token_nats(self.model, *batch, self.settings.device, self.bf16).mean())
 
     # ---- When the loss gets out of hand
 
@@ -382,7 +392,7 @@ class Training:
             seconds=clock.seconds,
             best=self.best,
             windows=self.loader.position,
-            generation=self.settings.generation,
+            stage=self.settings.stage,
             start_step=clock.start_step,
             start_seconds=clock.start_seconds,
             lr_factor=self.lr_factor,
@@ -391,7 +401,7 @@ class Training:
     def restore(self, state: TrainState) -> Position:
         """Take up a state of this model, or begin the model where that of the one before ended."""
         p = state.position
-        if p.generation != self.settings.generation:
+        if p.stage != self.settings.stage or not state.tensors:
             return replace(p, start_step=p.step, start_seconds=p.seconds, lr_factor=1.0)
         weights = {k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")}
         self.model.load_state_dict(weights)

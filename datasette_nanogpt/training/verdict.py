@@ -15,7 +15,7 @@ import regex
 
 from llm_nanogpt.words import SPACELESS
 
-from .plan import MAX_EPOCHS
+from .population import MAX_EPOCHS
 
 # Bits per letter below which texts read like this: benchmarks/LOG.md, "What a score reads like".
 LEVELS = (

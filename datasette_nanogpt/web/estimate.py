@@ -23,7 +23,8 @@ from ..training.available_memory import likely_device
 from ..training.expectation import LITTLE_TEXT, expectation, expected_bits
 from ..training.flops import work_per_step
 from ..training.memory import Workload, estimate_memory
-from ..training.plan import MAX_EPOCHS, Plan, describe_teachers, plan_text
+from ..training.plan import Plan, describe, plan_text
+from ..training.population import MAX_EPOCHS
 from ..training.verdict import count_letters
 from .forms import minutes_offered, selection_from_form, settings_from_form
 from .target import Target, reading_time
@@ -157,7 +158,7 @@ def _describe(plan: Plan, minutes: float, measured: bool) -> str:
         f"each row {_times(plan.epochs)}.",
     ]
     if plan.teachers:
-        teachers = describe_teachers([teacher.config for teacher in plan.teachers])
+        teachers = describe([each.member for each in (*plan.teachers, plan)])
         sentences.append(f"{teachers[0].upper()}{teachers[1:]}.")
     elif enough:
         sentences.append("Reading the rows more often would only make it repeat them.")

@@ -1,0 +1,212 @@
+"""The models of a run that has more time than one model needs: which ones, in which order, who teaches whom.
+
+With a little more time, small models come first and each teaches the next, a chain. With several times as
+much, a population: models that learn from the text alone, each from a start of its own; then generations that
+learn from the average of the generation before; and at the end one student of the last average, which is the
+model of the run. An average of four models predicts a text about 6% better than each of them, and a student
+keeps most of that (benchmarks/LOG.md, "A population"). Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from llm_nanogpt.config import GPTConfig
+
+from .flops import work_of_teaching, work_per_step
+
+# How much the logarithm of the weights decays in an epoch at the full learning rate ("Readings and decay,
+# once more"), relative to that half as much for a student of one teacher: a teacher's probabilities are
+# harder to memorize than the text ("A model that teaches the next").
+DECAY_PER_EPOCH, STUDENT_DECAY_PER_EPOCH = 0.45, 0.225
+# Epochs of a model without a time of its own to keep to; more only memorize the text.
+MAX_EPOCHS = 4.0
+# A student has time for this many epochs or is not begun: with fewer it does no better than a model alone in
+# all of the time ("A model that teaches the next").
+STUDENT_EPOCHS = 2.5
+# What the teachers' probabilities count for in what a student learns from, at the beginning and at the end of
+# its training; the text has the rest. A student soon knows more than a single teacher does.
+# Teacher annealing: arxiv.org/abs/1907.04829
+TEACHER_WEIGHTS = (0.9, 0.4)
+MAX_CHAIN = 4  # models: a fourth was still worth 1%, on little text ("A model that teaches the next")
+MAX_MODELS = 40  # in a run: each of them so far improved on those before
+# Of a population: members of a generation, generations before the last student.
+FEWEST_MEMBERS, MOST_MEMBERS, MOST_GENERATIONS = 3, 4, 3
+# The last student learns from an average that is better than itself, so it may trust it longer, read more
+# often and decay less: between these epochs, with this decay in all (issue: "12 readings, shrinking 0.1").
+LAST_EPOCHS, LAST_DECAY = (6.0, 12.0), 1.2
+LAST_WEIGHTS = {6.0: (0.95, 0.7), 12.0: (1.0, 0.9)}
+# From this width on models learn a text by heart so soon that dropout helps, and more epochs with it.
+WIDE = 384
+# A run may take this many times its planned time before models are left out ("The plan, looked at again
+# between models"; other values were not tried).
+DELAY = 1.25
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a run, as far as its place among the others decides how it is trained."""
+
+    config: GPTConfig
+    epochs: float
+    generation: int = 0
+    number: int = 0  # among those of its generation
+    teachers: tuple[int, ...] = ()  # the places in the run of those that teach it
+    decay: float = DECAY_PER_EPOCH
+    dropout: float = 0.0  # fraction of activations
+    weights: tuple[float, float] = TEACHER_WEIGHTS
+
+
+def chain(configs: Sequence[GPTConfig]) -> list[Member]:
+    """Models each of which teaches the next."""
+    students = [
+        Member(config, MAX_EPOCHS, at, teachers=(at - 1,), decay=STUDENT_DECAY_PER_EPOCH)
+        for at, config in enumerate(configs)
+    ]
+    return [Member(configs[0], MAX_EPOCHS), *students[1:]]
+
+
+def population(
+    config: GPTConfig, size: int, generations: int, epochs: float = LAST_EPOCHS[0]
+) -> list[Member]:
+    """Generations of `size` members, and a last student that reads the text `epochs` times."""
+    wide = config.n_embd >= WIDE
+    members: list[Member] = []
+    for generation in range(generations):
+        teachers = tuple(range(len(members) - size, len(members))) if generation else ()
+        one = Member(config, 6.0 if wide else MAX_EPOCHS, decay=0.6 if wide else DECAY_PER_EPOCH)
+        if generation:
+            one = Member(config, 5.0, generation, teachers=teachers, decay=0.3)
+        dropout = 0.1 if wide else 0.0
+        members += [replace(one, number=number, dropout=dropout) for number in range(size)]
+    teachers = tuple(range(len(members) - size, len(members)))
+    return [*members, last_student(config, generations, teachers, epochs)]
+
+
+def last_student(config: GPTConfig, generation: int, teachers: tuple[int, ...], epochs: float) -> Member:
+    """The student of an average, which reads the text `epochs` times."""
+    (few, first), (many, later) = LAST_WEIGHTS.items()
+    part = min(1.0, max(0.0, (epochs - few) / (many - few)))
+    begin, end = (a + (b - a) * part for a, b in zip(first, later, strict=True))
+    dropout = 0.05 if config.n_embd >= WIDE else 0.0
+    decay = LAST_DECAY / max(epochs, few)
+    return Member(config, epochs, generation, 0, teachers, decay, dropout, (begin, end))
+
+
+def works(members: Sequence[Member], tokens: int, step_tokens: int) -> list[float]:
+    """flops.work_per_step of each model of a run, with that of its teachers, whose predictions are computed
+    once for all that learn from them."""
+    known: set[tuple[int, ...]] = set()
+    result = []
+    for member in members:
+        work = member.epochs * tokens / step_tokens * work_per_step(member.config, step_tokens)
+        if member.teachers and member.teachers not in known:
+            known.add(member.teachers)
+            work += sum(work_of_teaching(members[at].config, tokens) for at in member.teachers)
+        result.append(work)
+    return result
+
+
+def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: float) -> list[Member]:
+    """The biggest population of that model for so much work; no members where that is too little."""
+
+    def total(members: Sequence[Member]) -> float:
+        return sum(works(members, tokens, step_tokens))
+
+    best: list[Member] = []
+    for generations in range(1, MOST_GENERATIONS + 1):
+        for size in range(FEWEST_MEMBERS, MOST_MEMBERS + 1):
+            members = population(config, size, generations)
+            if len(members) <= MAX_MODELS and total(members) <= work:
+                best = members
+    if best:  # the rest of the time goes to the last student
+        epoch = tokens / step_tokens * work_per_step(config, step_tokens)
+        epochs = min(LAST_EPOCHS[1], LAST_EPOCHS[0] + (work - total(best)) / epoch)
+        last = best[-1]
+        best[-1] = last_student(config, last.generation, last.teachers, epochs)
+    return best
+
+
+def choose_chain(
+    config: GPTConfig, small: GPTConfig, tokens: int, step_tokens: int, work: float
+) -> list[Member]:
+    """The longest chain that ends with `config` and begins with `small` for so much work, the last model with
+    the epochs that are left for it; no members where a model alone does better."""
+
+    def cut(configs: Sequence[GPTConfig]) -> list[Member]:
+        """With STUDENT_EPOCHS at least of the last; none where there is no time for these."""
+        *before, last = chain(configs)
+        epoch = tokens / step_tokens * work_per_step(config, step_tokens)
+        left = work - sum(works([*before, replace(last, epochs=0.0)], tokens, step_tokens))
+        epochs = min(MAX_EPOCHS, left / epoch)
+        return [*before, replace(last, epochs=epochs)] if epochs >= STUDENT_EPOCHS else []
+
+    configs = [small, config]
+    members = cut(configs)
+    # A model more must leave the last one all its epochs: another of its size, else another small one.
+    for another in (config, small):
+        while members and len(configs) < min(MAX_CHAIN, MAX_MODELS):
+            longer = sorted([*configs, another], key=lambda each: each.parameters)
+            if (more := cut(longer)) and more[-1].epochs == MAX_EPOCHS:
+                configs, members = longer, more
+            else:
+                break
+    return members
+
+
+def leave_out(members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float) -> set[int]:
+    """The places of models that do not follow, once the model at `at` is trained and there is time for so
+    much `work` more, so that the last one gets its epochs."""
+    out: set[int] = set()
+    while sum(_works_without(members, out, tokens, step_tokens)[at + 1 :]) > DELAY * work:
+        rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
+        if not rest:
+            break
+        # One of the largest generation; of a chain the first ones, which are small, are worth the least.
+        sizes = Counter(members[i].generation for i in rest)
+        largest = max(sizes, key=lambda generation: (sizes[generation], -generation))
+        out.add([i for i in rest if members[i].generation == largest][-1])
+    return out
+
+
+def _works_without(members: Sequence[Member], out: set[int], tokens: int, step_tokens: int) -> list[float]:
+    kept = [replace(m, epochs=0.0, teachers=()) if i in out else m for i, m in enumerate(members)]
+    return works(kept, tokens, step_tokens)
+
+
+def without(members: Sequence[Member], out: set[int]) -> list[Member]:
+    """The members without some of them. Whose teachers are all left out learns from the nearest generation
+    before that has any left."""
+    kept = [member for i, member in enumerate(members) if i not in out]
+    new = {i: place for place, i in enumerate(i for i in range(len(members)) if i not in out)}
+    result = []
+    for place, member in enumerate(kept):
+        teachers = tuple(new[i] for i in member.teachers if i in new)
+        if member.teachers and not teachers:
+            before = max(m.generation for m in kept[:place] if m.generation < member.generation)
+            teachers = tuple(i for i, m in enumerate(kept[:place]) if m.generation == before)
+        result.append(replace(member, teachers=teachers))
+    return result
+
+
+def one_more(members: Sequence[Member], tokens: int, step_tokens: int, work: float) -> Member | None:
+    """The student that follows the last model of a run where there is time left for so much `work`; None
+    where that is too little. It learns from the last models of its size, on average."""
+    last = members[-1]
+    teachers = [i for i, member in enumerate(members) if member.config == last.config][-MOST_MEMBERS:]
+    epoch = tokens / step_tokens * work_per_step(last.config, step_tokens)
+    left = work - sum(work_of_teaching(members[i].config, tokens) for i in teachers)
+    epochs = left / epoch
+    if epochs < STUDENT_EPOCHS or len(members) >= MAX_MODELS:
+        return None
+    if len(teachers) == 1:
+        return Member(
+            last.config,
+            min(epochs, MAX_EPOCHS),
+            last.generation + 1,
+            teachers=tuple(teachers),
+            decay=STUDENT_DECAY_PER_EPOCH,
+        )
+    return last_student(last.config, last.generation + 1, tuple(teachers), min(epochs, LAST_EPOCHS[1]))

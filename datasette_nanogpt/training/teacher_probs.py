@@ -1,0 +1,115 @@
+"""What the teachers of a student predict for the whole training text: computed once and kept on disk, so that
+many teachers cost a student no more than one, and many students no more than one.
+
+Each place of the token stream has a row: the KEPT likeliest next tokens by the mean of all teachers, improved
+by repeats (distillation.py), and their probabilities. The other tokens count as one. Windows overlap, so no
+row is predicted from less than a quarter of the context, but for the first ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from llm_nanogpt.gpt_torch import GPT, TopProbs
+
+from ..data.dataloader import Span, Windows, gather, places_of
+from ..data.token_files import token_dtype
+from .distillation import KEPT, Repeats
+from .evaluate import LOGITS_PER_BATCH
+from .measure import autocast
+
+# Of a window the first quarter is only read, and predicted in the window before.
+OVERLAP = 4
+
+
+def row_type(vocab_size: int) -> np.dtype:
+    """A row of the file: ids and their probabilities, (kept,) each."""
+    kept = min(KEPT, vocab_size)
+    return np.dtype([("ids", token_dtype(vocab_size), kept), ("probs", np.float16, kept)])
+
+
+def file_bytes(tokens: int, vocab_size: int) -> int:
+    """How much of the disk the rows of a text take."""
+    return tokens * row_type(vocab_size).itemsize
+
+
+class TeacherProbs:
+    """The rows of a text, (N,), read through a memory map."""
+
+    def __init__(self, file: Path, vocab_size: int) -> None:
+        self.rows = np.memmap(file, dtype=row_type(vocab_size), mode="r")
+
+    def at(self, places: np.ndarray, device: str) -> TopProbs:
+        """What the teachers predict after these (B, T) places of the stream."""
+        rows = self.rows[places]
+        ids, probs = (torch.from_numpy(a) for a in (rows["ids"].astype(np.int64), rows["probs"]))
+        return ids.to(device), probs.to(device).float()
+
+
+def write_teacher_probs(
+    file: Path, models: Sequence[GPT], windows: Windows, device: str, bf16: bool
+) -> Iterator[float]:
+    """Compute the rows of a text by these models, all on the device; yields the fraction that is done.
+
+    The file is there once it is whole.
+    """
+    vocab_size, tokens = models[0].config.vocab_size, windows.tokens
+    repeats = Repeats(tokens, windows.block_size)
+    part = file.with_suffix(".part")
+    with open(part, "wb") as fp:
+        for spans, first_place, last in _batches(windows, vocab_size):
+            first = first_place
+            ids, _ = gather(tokens, spans, windows.block_size)
+            rows = _rows(_mean_probs(models, ids, repeats, device, bf16), vocab_size)
+            places = places_of(spans, windows.block_size)
+            # The windows of a batch follow each other: of each, the places that the one before had not.
+            for row, place, start in zip(rows, places, spans, strict=True):
+                new = (place >= first) & (np.arange(len(place)) >= start[2]) & (place < last)
+                fp.write(row[new].tobytes())
+                first = max(first, int(place[-1]) + 1)
+            yield min(first, last) / last
+        fp.write(np.zeros(1, row_type(vocab_size)).tobytes())  # nothing follows the last token
+    os.replace(part, file)
+
+
+def _batches(windows: Windows, vocab_size: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Spans, (B, 3), of windows that follow each other, the first place that is new in them, and the end of
+    the stream: its last token has no next one."""
+    block, end = windows.block_size, len(windows.tokens) - 1
+    size = max(1, LOGITS_PER_BATCH // (block * vocab_size))
+    spans: list[Span] = []
+    first = covered = 0  # places that were written, and that are in `spans`, too
+    while covered < end:
+        start = max(0, min(covered - block // OVERLAP, end - block))
+        span = windows.span(start, with_title=start < end - block)  # the last one has no room for a title
+        spans.append(span)
+        covered = start + block - span.title_length
+        if len(spans) == size or covered >= end:
+            yield np.array(spans, dtype=np.int64), first, end
+            first, spans = covered, []
+
+
+@torch.no_grad()
+def _mean_probs(models: Sequence[GPT], ids: np.ndarray, repeats: Repeats, device: str, bf16: bool) -> Tensor:
+    """(B, T) ids -> (B, T, V) float32: the mean of the models' probabilities, improved by repeats."""
+    batch = torch.from_numpy(ids).to(device)
+    with autocast(device, bf16):
+        total = models[0].next_token_probs(batch)
+        for model in models[1:]:
+            total += model.next_token_probs(batch)
+    return repeats.improve(total / len(models), ids)
+
+
+def _rows(probs: Tensor, vocab_size: int) -> np.ndarray:
+    """(B, T, V) probabilities -> (B, T) rows."""
+    kept = row_type(vocab_size)
+    likeliest = probs.topk(kept["probs"].shape[0], dim=-1)
+    rows = np.empty(probs.shape[:2], kept)
+    rows["ids"], rows["probs"] = likeliest.indices.cpu().numpy(), likeliest.values.cpu().numpy()
+    return rows
