@@ -3,18 +3,31 @@
 import pytest
 
 from datasette_nanogpt.data.prepare import choose_vocab_size
-from datasette_nanogpt.training.flops import flops_per_token, work_per_step
+from datasette_nanogpt.training.flops import flops_per_token, work_of_teaching, work_per_step
 from datasette_nanogpt.training.plan import (
     DEFAULT_FLOPS,
-    MAX_EPOCHS,
-    MAX_MODELS,
-    SCORING_FRACTION,
     SIZES,
-    STUDENT_EPOCHS,
     Budget,
     choose_plan,
     choose_rates,
-    replan,
+)
+from datasette_nanogpt.training.population import (
+    DECAY_PER_EPOCH,
+    DELAY,
+    FEWEST_MEMBERS,
+    LAST_EPOCHS,
+    MAX_EPOCHS,
+    MAX_MODELS,
+    MOST_GENERATIONS,
+    MOST_MEMBERS,
+    STUDENT_EPOCHS,
+    Member,
+    chain,
+    leave_out,
+    one_more,
+    population,
+    without,
+    works,
 )
 from llm_nanogpt.errors import NanogptError
 
@@ -73,44 +86,106 @@ def test_what_is_read_often_is_held_back_more():
     for tokens, step_tokens in ((TINY, 1024), (LARGE, 1024), (BLOG, 64)):
         rate, decay = choose_rates(2.0, tokens, step_tokens)
         assert rate * decay * tokens / step_tokens == pytest.approx(twice[0] * twice[1] * BLOG / 1024)
-    assert choose_rates(2.0, BLOG, 1024, taught=True)[1] == pytest.approx(twice[1] / 2)
+    assert choose_rates(2.0, BLOG, 1024, DECAY_PER_EPOCH / 2)[1] == pytest.approx(twice[1] / 2)
     assert plan(TINY).weight_decay > plan(LARGE).weight_decay
     assert plan(BLOG, 60).epochs == pytest.approx(plan(BLOG, 60).tokens_seen / BLOG)
 
 
-def test_a_little_text_ends_the_run_before_the_minutes_do():
+def models_of(p):
+    return [*p.teachers, p]
+
+
+def test_a_model_ends_after_its_epochs_whatever_the_minutes():
     for given in ({}, {"block_size": 32, "batch_size": 2}, {"batch_size": 7}):
         tiny = plan(TINY, given=given)
-        assert tiny.tokens_seen == pytest.approx(MAX_EPOCHS * TINY) and tiny.epochs == MAX_EPOCHS
+        assert tiny.tokens_seen == pytest.approx(tiny.epochs * TINY) and tiny.epochs <= LAST_EPOCHS[1]
         step = tiny.batch_size * tiny.config.block_size
         steps = tiny.max_iters - tiny.teachers[-1].max_iters
         assert 0 <= steps * step - tiny.tokens_seen < step
-        assert tiny.max_iters == plan(TINY, 20.0, given=given).max_iters
     # Not where there is no time for so much, where the steps are given, nor in nanoGPT's recipe.
     for other in (plan(LARGE), plan(TINY, 10.0, steps=10**6), plan(TINY, given={"arch": "gpt2"})):
         assert other.max_iters is None and not other.teachers and "enough" not in other.why
 
 
 @pytest.mark.parametrize("size", NAMES)
-def test_left_time_goes_into_a_teacher_where_the_model_still_has_time_to_learn(size):
-    plans = [plan(BLOG, 2**power, given={"size": size}) for power in range(-4, 12)]
+def test_left_time_goes_into_teachers_where_the_model_still_has_time_to_learn(size):
+    plans = [plan(BLOG, 2**power, given={"size": size}) for power in range(-4, 14)]
     alone = [p for p in plans if not p.teachers]
-    assert all(p.epochs <= MAX_EPOCHS for p in plans) and plans[: len(alone)] == alone
+    assert all(p.epochs <= MAX_EPOCHS for p in alone) and plans[: len(alone)] == alone
     counts = [len(p.teachers) for p in plans]
-    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == MAX_MODELS - 1
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == MOST_MEMBERS * MOST_GENERATIONS
     for p in plans[len(alone) :]:
         assert p.epochs >= STUDENT_EPOCHS and "enough" in p.why
         assert p.weight_decay < alone[-1].weight_decay or alone[-1].epochs <= 1
-        chain = [*p.teachers, p]
-        works = [flops_per_token(each.config) for each in chain]
-        assert works == sorted(works) and all(t.epochs == MAX_EPOCHS for t in p.teachers)
-        assert len({each.batch_size for each in chain}) == 1
+        models = models_of(p)
+        flops = [flops_per_token(each.config) for each in models]
+        assert flops == sorted(flops) and all(t.epochs >= MAX_EPOCHS for t in p.teachers)
+        assert len({each.batch_size for each in models}) == 1
         for name in ("budget_fraction", "minutes"):
-            values = [getattr(each, name) for each in chain]
+            values = [getattr(each, name) for each in models]
             assert values == sorted(values) and values[0] > 0
-        assert chain[0].budget_fraction < 1 == p.budget_fraction
+        assert models[0].budget_fraction < 1 == p.budget_fraction
         steps = [t.max_iters for t in p.teachers]
         assert [*steps, p.max_iters] == sorted({*steps, p.max_iters})
+
+
+@pytest.mark.parametrize("tokens", TEXTS)
+def test_more_time_never_buys_less(tokens):
+    """The work that a plan is for: of all its models, up to what the time is enough for."""
+    spent = []
+    for power in range(26):
+        budget = 0.05 * 2**power
+        p = plan(tokens, budget)
+        members = [each.member for each in models_of(p)]
+        step = p.batch_size * p.config.block_size
+        work = sum(works(members, tokens, step))
+        assert work <= 1.001 * budget * 60 * DEFAULT_FLOPS
+        spent.append(work)
+    assert all(later >= 0.99 * earlier for earlier, later in zip(spent, spent[1:], strict=False))
+
+
+def test_an_hour_is_for_a_population_and_ten_minutes_for_a_chain():
+    ten, hour = plan(650_000, 10, 4096, flops=400e9), plan(650_000, 60, 4096, flops=400e9)
+    assert size_of(ten) == NAMES.index("m") and "each to teach the next" in ten.why or len(ten.teachers) == 1
+    assert len(hour.teachers) >= FEWEST_MEMBERS and "from the text alone" in hour.why
+    assert size_of(hour) >= size_of(ten)
+    gpu = plan(650_000, 10, 4096, flops=30e12)
+    assert len(gpu.teachers) == MOST_MEMBERS * MOST_GENERATIONS and gpu.epochs == LAST_EPOCHS[1]
+    assert NAMES[size_of(gpu)] == "l" and all(each.member.dropout for each in models_of(gpu))
+    assert NAMES[size_of(plan(2_000_000, 480, 4096, flops=100e12))] == "xl"
+
+
+def test_each_generation_learns_from_all_of_the_one_before():
+    config = plan(BLOG).config
+    members = population(config, 3, 2)
+    assert [(m.generation, m.number) for m in members] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (2, 0),
+    ]
+    assert [m.teachers for m in members] == [()] * 3 + [(0, 1, 2)] * 3 + [(3, 4, 5)]
+    # What the teachers predict is computed once for all of their students.
+    costs = works(members, BLOG, 1024)
+    assert costs[0] == costs[1] and costs[3] > costs[4] == costs[5]
+
+
+def test_members_are_left_out_so_that_the_last_one_gets_its_epochs():
+    config = plan(BLOG).config
+    members = population(config, 4, 2)
+    costs = works(members, BLOG, 1024)
+    rest = sum(costs[2:])
+    assert leave_out(members, 1, BLOG, 1024, rest) == set()
+    out = leave_out(members, 1, BLOG, 1024, rest - 3.5 * costs[5])
+    assert out and 8 not in out and 0 not in out and 1 not in out
+    kept = without(members, out)
+    assert kept[-1].config == config and all(max(m.teachers, default=0) < i + 1 for i, m in enumerate(kept))
+    # With nothing left at all the last one learns from those that are trained.
+    out = leave_out(members, 1, BLOG, 1024, 0.0)
+    assert out == set(range(2, 8)) and without(members, out)[-1].teachers == (0, 1)
 
 
 def test_between_too_little_time_for_a_teacher_and_enough_the_run_ends_after_four_readings():
@@ -122,8 +197,8 @@ def test_between_too_little_time_for_a_teacher_and_enough_the_run_ends_after_fou
 def test_each_process_gets_the_same_number_of_windows():
     assert [plan(BLOG, processes=n).batch_size for n in (1, 2, 3)] == [1, 2, 3]
     assert plan(TINY, processes=3).batch_size % 3 == 0
-    one, two = (plan(TINY, given={"batch_size": 1}, processes=n) for n in (1, 2))
-    assert two.max_iters == pytest.approx(one.max_iters / 2, abs=MAX_MODELS)
+    one, two = (plan(TINY, 600.0, given={"batch_size": 1}, processes=n) for n in (1, 2))
+    assert two.max_iters == pytest.approx(one.max_iters / 2, abs=MOST_MEMBERS * MOST_GENERATIONS + 1)
 
 
 def test_what_is_given_by_hand_wins():
@@ -194,22 +269,23 @@ def test_no_size_is_chosen_beyond_the_parameters_that_are_allowed():
 def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_same():
     given = plan(BLOG, flops=5e11)
     small, big = given.teachers[0].config, given.config
-    models = [small, small, big, big]
-    last = (
-        MAX_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING_FRACTION)
-    )  # FLOPs of its readings
-    times = (2, 1.5, 1, 0.1)
-    outs = [replan(models, 0, BLOG, 1024, flops=1e12, seconds=last * t / 1e12)[0] for t in times]
-    assert outs == [0, 1, 2, 2]
-    assert replan(models, 2, BLOG, 1024, flops=1e12, seconds=1.0) == (0, False)  # the last one anyway
+    members = chain([small, small, big, big])
+    last = works(members, BLOG, 1024)[-1] / DELAY
+    outs = [leave_out(members, 0, BLOG, 1024, last * t) for t in (2.5, 2, 1, 0.1)]
+    assert outs == [set(), {1}, {1, 2}, {1, 2}]
+    assert leave_out(members, 2, BLOG, 1024, 1.0) == set()  # the last one anyway
 
 
 def test_a_machine_that_is_faster_than_planned_trains_one_more():
     big = plan(BLOG, flops=5e11).config
-    least = STUDENT_EPOCHS * BLOG * work_per_step(big, 1024, big) / 1024 / (1 - SCORING_FRACTION)
-    for share, another in ((1.01, True), (0.99, False)):
-        assert replan([big], 0, BLOG, 1024, flops=1e12, seconds=least * share / 1e12) == (0, another)
-    assert replan([big] * MAX_MODELS, MAX_MODELS - 1, BLOG, 1024, flops=1e18, seconds=600) == (0, False)
+    epoch = BLOG / 1024 * work_per_step(big, 1024)
+    for members, teachers in (([Member(big, 4.0)], (0,)), (population(big, 3, 1), (0, 1, 2, 3))):
+        least = STUDENT_EPOCHS * epoch + len(teachers) * work_of_teaching(big, BLOG)
+        assert one_more(members, BLOG, 1024, 0.99 * least) is None
+        more = one_more(members, BLOG, 1024, 1.01 * least)
+        assert more.teachers == teachers and more.generation == members[-1].generation + 1
+        assert more.epochs == pytest.approx(STUDENT_EPOCHS, rel=0.1)
+    assert one_more([Member(big, 4.0)] * MAX_MODELS, BLOG, 1024, 1e30) is None
 
 
 def test_a_short_text_gets_a_short_warmup():

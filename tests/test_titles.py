@@ -172,7 +172,7 @@ def test_processes_weigh_their_parts_by_what_counts(char, config, stream):
     losses = []
     for rank, size in ((0, 1), (0, 2), (1, 2)):
         training = Training(model, tokens, settings, group=ProcessGroup(rank, size))
-        batches = [training.next_spans() for _ in range(6)]
+        batches = [training.batches.next_spans() for _ in range(6)]
         weights = [weight for _, weight in batches]
         assert (size == 1) == (weights == [1.0] * 6)
         losses.append(

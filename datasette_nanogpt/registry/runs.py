@@ -182,8 +182,8 @@ class Run:
         self._outbox = Outbox(home, db, row)
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
-        # Of the model in training: 0 learns from the text alone, 1 from models of generation 0, too, and so on;
-        # and which it is of its generation.
+        # Of the model in training: generation 0 learns from the text alone, 1 from that generation, too, and
+        # so on; and which it is of its generation.
         self.generation = self.member = 0
 
     def update(self, **values: Any) -> None:

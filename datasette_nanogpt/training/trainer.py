@@ -10,15 +10,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.home import nanogpt_home
 
-from ..data.dataloader import DataLoader, Tokens, Windows, gather, places_of
+from ..data.dataloader import DataLoader, Tokens, Windows
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
 from .autotune import Autotuner, Workload
+from .batches import Batches
 from .clock import Clock
 from .distillation import distillation_loss
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
@@ -78,6 +78,7 @@ class Training:
             replacement=s.replacement,
             titles=tokens.titles,
         )
+        self.batches = Batches(self.loader, s.batch_size, s.device, group, teacher)
         self.best = start.best  # bits per byte, of the whole run
         self.best_before = start.best if not self.clock.model_steps else math.inf  # of the models before
         step_tokens = s.batch_size * block_size
@@ -162,46 +163,28 @@ class Training:
         training is done (0 to 1)."""
         self.lr_scale = lr_scale
         set_lr_scale(self.optimizers, lr_scale)
-        spans, weight = self.next_spans()
-        ids, targets = (self.on_device(a) for a in gather(self.tokens.train, spans, self.loader.block_size))
+        batch = self.batches.next()
         with autocast(self.settings.device, self.bf16):
-            if self.teacher:
-                probs = self.teacher.at(places_of(spans, self.loader.block_size), self.settings.device)
-                losses = self.forward(ids, targets, teacher_probs=probs)
+            if batch.teacher_probs:
+                losses = self.forward(batch.ids, batch.targets, teacher_probs=batch.teacher_probs)
                 loss = losses[0]
-                (weight * distillation_loss(losses, self.teacher_weight(progress))).backward()
+                (batch.weight * distillation_loss(losses, self.teacher_weight(progress))).backward()
             else:
-                loss = self.forward(ids, targets)
-                (weight * loss).backward()
+                loss = self.forward(batch.ids, batch.targets)
+                (batch.weight * loss).backward()
         torch.nn.utils.clip_grad_norm_(self.params, self.settings.grad_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        self.loss.add(weight * loss, targets.numel())
-        self.last_spans = spans
+        self.loss.add(batch.weight * loss, batch.targets.numel())
         if self.last_good.first_loss is None:
             self.last_good.first_loss = loss.item()
         self.clock.step += 1
-
-    def next_spans(self) -> tuple[np.ndarray, float]:
-        """Where this process's part of a batch is, (windows, 3). And the weight of its mean loss, 1 on
-        average: titles before windows do not count, and others may have more."""
-        spans = self.loader.next_spans(self.settings.batch_size)
-        mine = spans[self.group.rank :: self.group.size]
-        counted = self.loader.block_size - spans[:, 2].mean()
-        return mine, float((self.loader.block_size - mine[:, 2].mean()) / counted)
 
     def teacher_weight(self, progress: float) -> float:
         """What the teacher's probabilities count for beside the text, which has the rest."""
         first, last = self.settings.teacher_weights
         return first + (last - first) * progress
-
-    def on_device(self, ids: np.ndarray) -> torch.Tensor:
-        batch = torch.from_numpy(ids)
-        if not self.settings.device.startswith("cuda"):
-            return batch.to(self.settings.device)
-        # Copied while the GPU is still at the step before.
-        return batch.pin_memory().to(self.settings.device, non_blocking=True)
 
     def anneal(self, why: str, hint: str = "") -> Iterator[TrainingEvent]:
         """Run the learning rate down from now on, if it does not yet. A resume goes on from before that."""
@@ -341,8 +324,7 @@ class Training:
 
     def batch_nats(self) -> float:
         """Nats a token of the windows that were learnt from last."""
-        batch = gather(self.tokens.train, self.last_spans, self.loader.block_size)
-        return float(token_nats(self.model, *batch, self.settings.device, self.bf16).mean())
+        return float(token_nats(self.model, *self.batches.last(), self.settings.device, self.bf16).mean())
 
     # ---- When the loss gets out of hand
 
