@@ -14,11 +14,12 @@ from conftest import TEXTS, finish, tiny_config
 from datasette_nanogpt.data.dataloader import Tokens, Windows
 from datasette_nanogpt.data.token_files import open_tokens, write_tokens
 from datasette_nanogpt.events import BestWeights, Busy, Evaluation, Note, Position, Step, TrainState
-from datasette_nanogpt.training import distillation, evaluate, trainer
+from datasette_nanogpt.training import evaluate, trainer
 from datasette_nanogpt.training.evaluate import bits_per_byte, estimate_loss
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.measure import random_state, set_random_state
 from datasette_nanogpt.training.recipe import Settings
+from datasette_nanogpt.training.teacher_probs import TeacherProbs, write_teacher_probs
 from datasette_nanogpt.training.train_state import read_state, write_state
 from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt.checkpoint import read_safetensors_header, write_weights
@@ -55,6 +56,13 @@ def tokens(tmp_path, bpe):
 def new_model(arch="qwen3"):
     torch.manual_seed(0)
     return build(tiny_config(arch))
+
+
+def ask(teacher, tokens, folder):
+    """What a teacher predicts for the training text."""
+    for _ in write_teacher_probs(folder / "probs", [teacher], Windows(tokens.train, 32, None), "cpu", False):
+        pass
+    return TeacherProbs(folder / "probs", 400, len(tokens.train))
 
 
 def run(tokens, folder, settings=SETTINGS, model=None, stop=None, **kwargs):
@@ -157,8 +165,9 @@ def test_a_second_stop_while_the_rate_runs_down_goes_on_from_before_that(tokens,
 def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
     before = Position(step=100, seconds=5.0, best=9.0)
-    settings = replace(SETTINGS, generation=1, max_iters=140)
-    events = run(tokens, tmp_path, settings, state=TrainState({}, before), teacher=new_model())
+    settings = replace(SETTINGS, stage=1, max_iters=140)
+    teacher = ask(new_model(), tokens, tmp_path)
+    events = run(tokens, tmp_path, settings, state=TrainState({}, before), teacher=teacher)
     rates = [e.learning_rate / settings.learning_rate for e in events if isinstance(e, Step)]
     assert rates[:4] == pytest.approx([1 / 3, 2 / 3, 1, 1])
 
@@ -283,14 +292,13 @@ def test_a_run_that_only_learns_by_heart_ends_early(tokens, tmp_path):
     assert [e for e in events if isinstance(e, Evaluation)][-1].step == 300
 
 
-def test_a_teachers_probabilities_count_less_and_less(tokens, tmp_path, monkeypatch):
+def test_a_teachers_probabilities_count_less_and_less(tokens, tmp_path):
     """One that knows nothing holds its student back, unless its weight runs down to nothing."""
     torch.manual_seed(7)
-    ignorant = build(tiny_config())
+    ignorant = ask(build(tiny_config()), tokens, tmp_path)
     scores = {}
     for weights in ((0.9, 0.9), (0.9, 0.0), (0.0, 0.9)):
-        monkeypatch.setattr(distillation, "DISTILLATION_WEIGHTS", weights)
-        *_, last = run(tokens, tmp_path, teacher=ignorant)
+        *_, last = run(tokens, tmp_path, replace(SETTINGS, teacher_weights=weights), teacher=ignorant)
         scores[weights] = last.val_bpb
     assert scores[0.9, 0.0] < scores[0.0, 0.9] < scores[0.9, 0.9]
 

@@ -237,7 +237,7 @@ def _plan_enough(run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: GP
     that there is time for, other models first, or an early end."""
     text, config = (run.tokens, run.step_tokens), sizes[size]
     members: list[Member] = []
-    for name, each in reversed(sizes.items()):
+    for name, each in reversed([*sizes.items()]):
         if not members and (members := choose_population(each, *text, run.work)) and name != size:
             why = f"size {name}: {run.budget} are enough for several models"
     members = members or choose_chain(config, small, *text, run.work)

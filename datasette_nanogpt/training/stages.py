@@ -21,7 +21,7 @@ from .evaluate import estimate_loss
 from .flops import work_per_step
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
-from .measure import bf16_may_pay
+from .measure import bf16_may_pay, training_flops
 from .plan import SCORING_FRACTION
 from .population import Member, leave_out, one_more, without
 from .recipe import Stage, as_members, student_settings
@@ -99,7 +99,8 @@ def _build(
         init_induction_heads(model)
     teacher = None
     if settings.teachers:
-        teacher = TeacherProbs(teacher_probs_file(path, settings.teachers), config.vocab_size)
+        file = teacher_probs_file(path, settings.teachers)
+        teacher = TeacherProbs(file, config.vocab_size, len(tokens.train))
     return Training(model, tokens, settings, state, group, teacher)
 
 
@@ -138,11 +139,14 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     say of a change: some may be left out for want of time, or one more may be added."""
     at, config, settings = training.settings.stage, *stages[-1]
     step_tokens = settings.batch_size * config.block_size
-    text, speed = (train_tokens, step_tokens), training.speed.tokens_per_second
-    if not speed or not settings.minutes:
+    text, seconds = (train_tokens, step_tokens), 60 * (settings.minutes or 0.0) - training.clock.seconds
+    if seconds <= 0:
         return list(stages), ""
-    work = work_per_step(training.model.config, step_tokens) / step_tokens * speed  # a second
-    work *= (1 - SCORING_FRACTION) * (60 * settings.minutes - training.clock.seconds)
+    work = (1 - SCORING_FRACTION) * seconds
+    if speed := training.speed.tokens_per_second:
+        work *= work_per_step(training.model.config, step_tokens) / step_tokens * speed
+    else:  # a resume that made no step
+        work *= training_flops(settings.device, config.vocab_size, seconds) * training.group.size
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
         more = one_more(members, *text, work) if training.improved else None

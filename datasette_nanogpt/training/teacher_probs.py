@@ -1,7 +1,7 @@
 """What the teachers of a student predict for the whole training text: computed once and kept on disk, so that
 many teachers cost a student no more than one, and many students no more than one.
 
-Each place of the token stream has a row: the KEPT likeliest next tokens by the mean of all teachers, improved
+Each place of the token stream has a row: the likeliest next tokens by the mean of all teachers, improved
 by repeats (distillation.py), and their probabilities. The other tokens count as one. Windows overlap, so no
 row is predicted from less than a quarter of the context, but for the first ones.
 """
@@ -20,7 +20,7 @@ from llm_nanogpt.gpt_torch import GPT, TopProbs
 
 from ..data.dataloader import Span, Windows, gather, places_of
 from ..data.token_files import token_dtype
-from .distillation import KEPT, Repeats
+from .distillation import FEWEST_KEPT, KEPT, KEPT_BYTES, Repeats
 from .evaluate import LOGITS_PER_BATCH
 from .measure import autocast
 
@@ -28,22 +28,24 @@ from .measure import autocast
 OVERLAP = 4
 
 
-def row_type(vocab_size: int) -> np.dtype:
-    """A row of the file: ids and their probabilities, (kept,) each."""
-    kept = min(KEPT, vocab_size)
-    return np.dtype([("ids", token_dtype(vocab_size), kept), ("probs", np.float16, kept)])
+def row_type(vocab_size: int, tokens: int) -> np.dtype:
+    """A row of the file for a text of so many tokens: ids and their probabilities, (kept,) each."""
+    id_type = np.dtype(token_dtype(vocab_size))
+    fitting = KEPT_BYTES // (tokens * (id_type.itemsize + 2))
+    kept = min(max(FEWEST_KEPT, fitting), KEPT, vocab_size)
+    return np.dtype([("ids", id_type, kept), ("probs", np.float16, kept)])
 
 
 def file_bytes(tokens: int, vocab_size: int) -> int:
     """How much of the disk the rows of a text take."""
-    return tokens * row_type(vocab_size).itemsize
+    return tokens * row_type(vocab_size, tokens).itemsize
 
 
 class TeacherProbs:
     """The rows of a text, (N,), read through a memory map."""
 
-    def __init__(self, file: Path, vocab_size: int) -> None:
-        self.rows = np.memmap(file, dtype=row_type(vocab_size), mode="r")
+    def __init__(self, file: Path, vocab_size: int, tokens: int) -> None:
+        self.rows = np.memmap(file, dtype=row_type(vocab_size, tokens), mode="r")
 
     def at(self, places: np.ndarray, device: str) -> TopProbs:
         """What the teachers predict after these (B, T) places of the stream."""
@@ -60,21 +62,21 @@ def write_teacher_probs(
     The file is there once it is whole.
     """
     vocab_size, tokens = models[0].config.vocab_size, windows.tokens
-    repeats = Repeats(tokens, windows.block_size)
+    repeats, row = Repeats(tokens, windows.block_size), row_type(vocab_size, len(tokens))
     part = file.with_suffix(".part")
     with open(part, "wb") as fp:
         for spans, first_place, last in _batches(windows, vocab_size):
             first = first_place
             ids, _ = gather(tokens, spans, windows.block_size)
-            rows = _rows(_mean_probs(models, ids, repeats, device, bf16), vocab_size)
+            rows = _rows(_mean_probs(models, ids, repeats, device, bf16), row)
             places = places_of(spans, windows.block_size)
             # The windows of a batch follow each other: of each, the places that the one before had not.
-            for row, place, start in zip(rows, places, spans, strict=True):
-                new = (place >= first) & (np.arange(len(place)) >= start[2]) & (place < last)
-                fp.write(row[new].tobytes())
+            for each, place, span in zip(rows, places, spans, strict=True):
+                new = (place >= first) & (np.arange(len(place)) >= span[2]) & (place < last)
+                fp.write(each[new].tobytes())
                 first = max(first, int(place[-1]) + 1)
             yield min(first, last) / last
-        fp.write(np.zeros(1, row_type(vocab_size)).tobytes())  # nothing follows the last token
+        fp.write(np.zeros(1, row).tobytes())  # nothing follows the last token
     os.replace(part, file)
 
 
@@ -106,10 +108,9 @@ def _mean_probs(models: Sequence[GPT], ids: np.ndarray, repeats: Repeats, device
     return repeats.improve(total / len(models), ids)
 
 
-def _rows(probs: Tensor, vocab_size: int) -> np.ndarray:
+def _rows(probs: Tensor, row: np.dtype) -> np.ndarray:
     """(B, T, V) probabilities -> (B, T) rows."""
-    kept = row_type(vocab_size)
-    likeliest = probs.topk(kept["probs"].shape[0], dim=-1)
-    rows = np.empty(probs.shape[:2], kept)
+    likeliest = probs.topk(row["probs"].shape[0], dim=-1)
+    rows = np.empty(probs.shape[:2], row)
     rows["ids"], rows["probs"] = likeliest.indices.cpu().numpy(), likeliest.values.cpu().numpy()
     return rows

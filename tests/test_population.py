@@ -1,0 +1,124 @@
+"""Populations: what teachers predict, kept on disk, and models that learn from their average."""
+
+import numpy as np
+import pytest
+import sqlite_utils
+import torch
+from conftest import TEXTS, tiny_config
+
+from datasette_nanogpt.data.dataloader import Windows
+from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Prepared
+from datasette_nanogpt.training import measure, population, stages
+from datasette_nanogpt.training.distillation import Repeats
+from datasette_nanogpt.training.lr_schedule import Stop
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
+from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.training.train_state import read_state
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.gpt_torch import build
+
+T = 32
+
+
+def models(n: int):
+    torch.manual_seed(0)
+    made = [build(tiny_config(vocab_size=60, block_size=T)).eval() for _ in range(n)]
+    for model in made:
+        torch.nn.init.normal_(model.output, std=0.5)
+    return made
+
+
+@pytest.mark.parametrize("length", [2 * T + 1, 300, 301, 333])
+def test_every_place_has_the_average_of_its_teachers_after_a_quarter_of_the_context(tmp_path, length):
+    tokens = np.random.default_rng(0).integers(60, size=length).astype(np.uint16)
+    teachers, file = models(2), tmp_path / "probs.bin"
+    fractions = list(write_teacher_probs(file, teachers, Windows(tokens, T, None), "cpu", bf16=False))
+    assert fractions == sorted(fractions) and fractions[-1] == 1
+    assert file.stat().st_size == file_bytes(length, 60) and not list(tmp_path.glob("*.part"))
+    rows = TeacherProbs(file, 60, length)
+    ids, probs = rows.at(np.arange(length - 1)[None], "cpu")
+    assert ids.shape == (1, length - 1, 60) and torch.allclose(probs.sum(-1), torch.ones(1), atol=0.01)
+    # Each row is that of some window which has enough before it.
+    repeats = Repeats(tokens, T)
+    for place in (0, 5, T - 1, T, T + 7, length - 2):
+        wanted = []
+        for start in range(max(0, place - T + 1), (0 if place < T else place - T // 4) + 1):
+            window = tokens[start : start + T].astype(np.int64)[None]
+            x = torch.from_numpy(window)
+            mean = sum(t.next_token_probs(x) for t in teachers) / 2
+            wanted.append(repeats.improve(mean, window)[0, place - start])
+        mine = torch.zeros(60).scatter(0, ids[0, place], probs[0, place])
+        assert min((mine - each).abs().max().item() for each in wanted) < 2e-3
+
+
+@pytest.fixture
+def options(tmp_path, monkeypatch):
+    """A run of five tiny models: two, two that learn from them, and the last student."""
+    for name in ("FEWEST_MEMBERS", "MOST_MEMBERS", "MOST_GENERATIONS"):
+        monkeypatch.setattr(population, name, 2)
+    monkeypatch.setattr(population, "MAX_MODELS", 5)
+    for module in (measure, stages):
+        monkeypatch.setattr(module, "training_flops", lambda *_: 1e15)
+    path = tmp_path / "blog.db"
+    sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:80]))
+    shape = {"n_layer": 1, "n_head": 2, "n_embd": 32, "block_size": 16, "batch_size": 16, "vocab_size": 300}
+    return TrainOptions(str(path), "entry", minutes=2.0, device="cpu", compile=False, **shape)
+
+
+def figures(home):
+    rows = sqlite_utils.Database(home / "nanogpt.db").query(
+        "select distinct generation, member from metrics where val_bpb is not null order by id"
+    )
+    return [(row["generation"], row["member"]) for row in rows]
+
+
+def test_generations_learn_from_the_average_and_the_best_single_model_is_kept(options, home):
+    events = list(train_table(options))
+    prepared, done = next(e for e in events if isinstance(e, Prepared)), events[-1]
+    assert "2 models" in prepared.plan_reason and "from the text alone" in prepared.plan_reason
+    scores = [e for e in events if isinstance(e, Evaluation)]
+    assert isinstance(done, Finished) and done.models == 5
+    assert done.val_bpb == min(e.val_bpb for e in scores)
+    kept = [each["settings"] for each in read_checkpoint(home / "nanogpt-blog").meta["generations"]]
+    assert [s["teachers"] for s in kept] == [[], [], [0, 1], [0, 1], [2, 3]]
+    assert figures(home) == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    asked = [e.what for e in events if isinstance(e, Busy) and "teachers predict" in e.what]
+    assert asked and asked[0].startswith("the 2 teachers predict the text")
+    left = {file.name for file in (home / "nanogpt-blog" / "training").glob("teacher*")}
+    assert left == {"teachers-2-3.bin", "teacher-2.safetensors", "teacher-3.safetensors"}
+
+
+def test_a_population_that_was_stopped_goes_on_where_it_was(options, home):
+    stop, folder = Stop(), home / "nanogpt-blog"
+    for event in train_table(options, stop):
+        if isinstance(event, Busy) and "teachers predict" in event.what:
+            stop.request()
+    assert event.status == "stopped" and event.models == 2
+    assert read_state(folder).position.stage == 2 and not read_state(folder).tensors
+    events = list(train_table(TrainOptions(options.database, "entry", resume=True)))
+    assert (events[-1].status, events[-1].models) == ("finished", 5)
+    assert [e.text.split(",")[0] for e in events if isinstance(e, Note)][0] == "Now model 3 of 5"
+
+
+def test_a_population_that_was_killed_goes_on_where_it_was(options, home):
+    run, folder = train_table(options), home / "nanogpt-blog"
+    for event in run:
+        if isinstance(event, Note) and event.text.startswith("Now model 4 of 5"):
+            break
+    run.close()  # as if killed
+    at = read_state(folder).position
+    assert at.stage == 3
+    events = list(train_table(TrainOptions(options.database, "entry", resume=True)))
+    assert (
+        events[-1].models == 5 and next(e for e in events if isinstance(e, Prepared)).resumed_from == at.step
+    )
+
+
+def test_more_minutes_buy_one_more_student(options, home, monkeypatch):
+    *_, done = train_table(options)
+    monkeypatch.setattr(population, "MAX_MODELS", 6)
+    events = list(train_table(TrainOptions(options.database, "entry", resume=True, minutes=4.0)))
+    kept = [each["settings"] for each in read_checkpoint(home / "nanogpt-blog").meta["generations"]]
+    assert events[-1].models == 6 and kept[-1]["generation"] == 3
+    assert events[-1].step > done.step and events[-1].val_bpb <= done.val_bpb
