@@ -1,5 +1,7 @@
 """Populations: what teachers predict, kept on disk, and models that learn from their average."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import sqlite_utils
@@ -8,7 +10,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.data.dataloader import Windows
 from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Prepared
-from datasette_nanogpt.training import measure, population, stages
+from datasette_nanogpt.training import disk, measure, population, stages
 from datasette_nanogpt.training.distillation import Repeats
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -16,6 +18,7 @@ from datasette_nanogpt.training.teacher_probs import TeacherProbs, file_bytes, w
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
 
 T = 32
@@ -122,3 +125,11 @@ def test_more_minutes_buy_one_more_student(options, home, monkeypatch):
     kept = [each["settings"] for each in read_checkpoint(home / "nanogpt-blog").meta["generations"]]
     assert events[-1].models == 6 and kept[-1]["generation"] == 3
     assert events[-1].step > done.step and events[-1].val_bpb <= done.val_bpb
+
+
+def test_a_disk_without_room_is_told_before_training(options, home, monkeypatch):
+    prepared = next(e for e in train_table(options) if isinstance(e, Prepared))
+    assert "of the disk" in prepared.plan_reason
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**5))
+    with pytest.raises(NanogptError, match=r"needs .* of the disk, which has .* left: make room"):
+        list(train_table(options))

@@ -60,7 +60,7 @@ class TrainOptions:
     arch: Literal["qwen3", "gpt2"] | None = None
     tokenizer: Literal["bpe", "gpt2", "char"] | None = None
     vocab_size: Annotated[int, Interval(ge=257, le=1_000_000)] | None = None
-    size: Literal["xs", "s", "m", "l"] | None = None
+    size: Literal["xs", "s", "m", "l", "xl"] | None = None
     n_layer: Annotated[int, Interval(ge=1, le=1000)] | None = None
     n_head: Annotated[int, Interval(ge=1, le=10_000)] | None = None
     n_embd: Annotated[int, Interval(ge=2, le=100_000)] | None = None

@@ -25,7 +25,7 @@ from .measure import bf16_may_pay, training_flops
 from .plan import SCORING_FRACTION
 from .population import Member, leave_out, one_more, without
 from .recipe import Stage, as_members, student_settings
-from .teacher_probs import TeacherProbs, write_teacher_probs
+from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from .train_state import read_state, read_teacher, teacher_probs_file
 from .trainer import Training
 
@@ -111,7 +111,11 @@ def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[B
     before it is whole.
     """
     config, settings = stage
-    if not settings.teachers or (file := teacher_probs_file(path, settings.teachers)).exists():
+    file, size = (
+        teacher_probs_file(path, settings.teachers),
+        file_bytes(corpus["train_tokens"], config.vocab_size),
+    )
+    if not settings.teachers or (file.exists() and file.stat().st_size == size):
         return
     models = [read_teacher(path, number).to(settings.device).eval() for number in settings.teachers]
     titles = Titles(Tokenizer.load(path), config) if config.titles else None

@@ -35,6 +35,7 @@ from ..events import (
 from ..registry.db import run_log_file
 from ..registry.metrics import score_of_run_before
 from ..registry.runs import Run
+from .disk import check_disk
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import RunFacts, gzip_score, measure
@@ -116,6 +117,7 @@ class TableRun:
         yield self.begin_part(Progress(Part.MEASURING))
         tokens, titles = counts["train_tokens"], counts["titles"]
         why, stages = resolve(options, tokens, tokenizer.n_vocab, self.device, titles)
+        why += check_disk(staging, stages, tokens)
         config = stages[0].config
         tokenizer.save(staging, config.block_size)
         meta = {

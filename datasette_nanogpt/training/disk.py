@@ -1,0 +1,41 @@
+"""How much of the disk a run takes, told before it begins: several models, and what they predict, take more
+than the one that is kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from llm_nanogpt.errors import NanogptError
+
+from ..formatting import text_size
+from .recipe import Stage
+from .teacher_probs import file_bytes
+
+WEIGHT = 4  # bytes, float32
+# Of a model in training: its weights in the folder, and in the state with up to two numbers of the optimizers
+# for each. Files are written anew beside the old ones.
+COPIES = 1 + 2 * 3
+
+
+def bytes_of_run(stages: Sequence[Stage], train_tokens: int) -> int:
+    """The most that a run has on the disk at once, beside the token files."""
+    config = stages[-1].config
+    biggest = max(each.config.parameters for each in stages)
+    # Two groups of teachers at most: those of the generation in training, and those that it will teach.
+    teachers = 2 * max(len(each.settings.teachers) for each in stages) * biggest * WEIGHT
+    predicted = 2 * file_bytes(train_tokens, config.vocab_size) if teachers else 0
+    return COPIES * biggest * WEIGHT + teachers + predicted
+
+
+def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
+    """What a run of several models takes, in words; "" for one model. Raises NanogptError where the disk has
+    less than any run needs."""
+    needed, free = bytes_of_run(stages, train_tokens), shutil.disk_usage(folder).free
+    if needed > free:
+        raise NanogptError(
+            f"This run needs {text_size(needed)} of the disk, which has {text_size(free)} left: make room, "
+            "set NANOGPT_HOME to another place, or give fewer --minutes or a smaller --size"
+        )
+    return f"; takes {text_size(needed)} of the disk" if len(stages) > 1 else ""
