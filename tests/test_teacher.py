@@ -118,6 +118,8 @@ def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatc
     monkeypatch.setattr(population, "MAX_MODELS", 4)
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
     monkeypatch.setattr(stages, "leave_out", lambda members, at, *_: {1, 2} if at == 0 else set())
+    monkeypatch.setattr(stages, "one_more", lambda *_: None)
+    monkeypatch.setattr(plan, "choose_population", lambda *_: [])
     # Its steps end the first model, though it gets a small part of the minutes and the machine may be busy.
     events = list(train_table(replace(options, minutes=3.0)))
     notes = [e.text for e in events if isinstance(e, Note)]

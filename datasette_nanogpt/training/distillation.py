@@ -15,7 +15,7 @@ from torch import Tensor
 # Tokens that are kept of what teachers predict at a place, fewer of a long text, whose file would take more
 # than KEPT_BYTES; the others count as one. benchmarks/LOG.md, "A population", has what a student loses by
 # that.
-KEPT, FEWEST_KEPT, KEPT_BYTES = 64, 8, 2**30
+KEPT, FEWEST_KEPT, KEPT_BYTES = 128, 8, 2**30
 SHORTEST, LONGEST = 2, 8  # tokens of a repeat; longer ones count as LONGEST
 SAMPLED_WINDOWS = 200  # to learn from how often repeats are right
 

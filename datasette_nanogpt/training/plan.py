@@ -26,6 +26,7 @@ from .population import (
     Member,
     choose_chain,
     choose_population,
+    steps_of,
     works,
 )
 
@@ -244,7 +245,7 @@ def _plan_enough(run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: GP
     reasons = [why] if why else []
     if not members:
         reasons.append(f"the run ends after {MAX_EPOCHS:g} epochs, as more would only memorize the text")
-        steps = math.ceil(MAX_EPOCHS * run.tokens / run.step_tokens)
+        steps = steps_of(MAX_EPOCHS, *text)
         return run.plan(Member(config, MAX_EPOCHS), steps, "; ".join(reasons))
     why = "; ".join([*reasons, f"{MAX_EPOCHS:g} epochs are enough, so {describe(members)}"])
     each_work, plans, steps, done = works(members, *text), [], 0, 0.0
@@ -253,7 +254,7 @@ def _plan_enough(run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: GP
         fraction = done / sum(each_work)
         # The last model ends after all its epochs, too, should the machine become faster.
         epochs = max(member.epochs, MAX_EPOCHS) if member is members[-1] else member.epochs
-        steps += math.ceil(epochs * run.tokens / run.step_tokens)
+        steps += steps_of(epochs, *text)
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
         plan = run.plan(member, steps, why)
         plans.append(replace(plan, budget_fraction=fraction, minutes=limit))

@@ -9,6 +9,7 @@ keeps most of that (benchmarks/LOG.md, "A population"). Needs no torch.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,11 @@ class Member:
     decay: float = DECAY_PER_EPOCH
     dropout: float = 0.0  # fraction of activations
     weights: tuple[float, float] = TEACHER_WEIGHTS
+
+
+def steps_of(epochs: float, tokens: int, step_tokens: int) -> int:
+    """How many steps so many epochs are; a last part of a step is one more, unless it is a rounding error."""
+    return math.ceil(epochs * tokens / step_tokens - 1e-6)
 
 
 def chain(configs: Sequence[GPTConfig]) -> list[Member]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
 from .plan import SCORING_FRACTION
-from .population import Member, leave_out, one_more, without
+from .population import Member, leave_out, one_more, steps_of, without
 from .recipe import Stage, as_members, student_settings
 from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from .train_state import read_state, read_teacher, teacher_probs_file
@@ -111,11 +110,9 @@ def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[B
     before it is whole.
     """
     config, settings = stage
-    file, size = (
-        teacher_probs_file(path, settings.teachers),
-        file_bytes(corpus["train_tokens"], config.vocab_size),
-    )
-    if not settings.teachers or (file.exists() and file.stat().st_size == size):
+    file = teacher_probs_file(path, settings.teachers)
+    whole = file_bytes(corpus["train_tokens"], config.vocab_size)
+    if not settings.teachers or (file.exists() and file.stat().st_size == whole):
         return
     models = [read_teacher(path, number).to(settings.device).eval() for number in settings.teachers]
     titles = Titles(Tokenizer.load(path), config) if config.titles else None
@@ -156,7 +153,7 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
         more = one_more(members, *text, work) if training.improved else None
         if not more:
             return list(stages), ""
-        steps = math.ceil(more.epochs * train_tokens / step_tokens)
+        steps = steps_of(more.epochs, *text)
         follows = student_settings(settings, more, *text)
         return [*stages, _at(Stage(more.config, follows), more, at + 1, training.clock.step + steps)], (
             "There is time for one more model."
@@ -166,7 +163,7 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     step = training.clock.step
     for i, member in enumerate(without(members, out)):
         if i > at:
-            step += math.ceil(member.epochs * train_tokens / step_tokens)
+            step += steps_of(member.epochs, *text)
             kept[i] = _at(kept[i], member, i, step)
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
