@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .plan import MAX_EPOCHS
+from .population import MAX_EPOCHS
 from .verdict import reads_like
 
 # (letters of text, bits per letter at best). Means of docstrings, documentation, a blog and speeches in

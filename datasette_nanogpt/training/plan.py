@@ -177,7 +177,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
     if not size_is_given(given):
         short = MIN_EPOCHS[size] * tokens <= MIN_TOKENS[size]
         smallest = min(size, SMALLEST_OF_MANY if short else size, key=[*SIZES].index)
-        allowed = _allowed_sizes(given, shape, vocab_size, tokens)
+        allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
     return _plan_enough(run, size, sizes, make_config(TEACHERS[size], vocab_size, shape), why)
 
