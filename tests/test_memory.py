@@ -122,7 +122,7 @@ def test_a_plan_takes_a_size_that_fits():
         size: estimate_memory(Workload(make_config(size, 4096, {"block_size": 1024}), 1)) for size in SIZES
     }
     assert (
-        chosen(None) == SIZES["l"][1]
+        chosen(None) == SIZES["xl"][1]
         and chosen(need["l"] - 1) == SIZES["m"][1]
         and chosen(1) == SIZES["xs"][1]
     )
