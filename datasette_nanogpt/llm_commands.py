@@ -112,7 +112,7 @@ def compare(a: str, b: str, **options: Any) -> None:
     selection = Selection(options["title"], options["body"], options["where"])
     source = open_rows_of_both(first, second, options["db"], options["table"], selection)
     comparison, listed = Comparison(), []
-    for row in with_progress(compare_each_row(first, second, source), source.row_count):
+    for row in with_progress(compare_each_row(first, second, source), source.document_count):
         comparison.add(row)
         if options["jsonl"]:
             figures = {"bits_per_byte": row.bits_per_byte, "seen": row.splits}
@@ -207,7 +207,7 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
     saved: list[dict[str, Any]] = []
     listed: list[tuple[float, str]] = []  # bits per byte of a row, and its lines
     totals = Totals()  # by split
-    for row in with_progress(score_each_row(opened, source), source.row_count):
+    for row in with_progress(score_each_row(opened, source), source.document_count):
         totals.add(row.split, row.score)
         figures = {**row.keys, **row.score.as_json(), "seen": row.split}
         pairs = row.score.pairs(opened.tokenizer) if options["tokens"] else None

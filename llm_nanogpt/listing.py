@@ -52,6 +52,8 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
     )
     lines = {
         "columns": " + ".join([*filter(None, [source.get("title")]), *(source.get("body") or ())]),
+        "template": repr(source["template"]) if source.get("template") else "",
+        "conversations": grouping(source),
         "where": source.get("where") or "",
         "shape": c.shape,
         "tokenizer": meta.get("tokenizer") or "",
@@ -75,6 +77,15 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
             f"{speed:,.0f} tokens/s, including the time for trials, compiling and scores"
         )
     return lines | ((meta.get("verdict") or {}).get("lines") or {})
+
+
+def grouping(source: dict[str, Any]) -> str:
+    """Which rows are one text, "" where each is by itself."""
+    if not source.get("group_by"):
+        return ""
+    order = f" in the order of {source['order_by']}" if source.get("order_by") else ""
+    speaker = f", {source['speaker']} before each row" if source.get("speaker") else ""
+    return f"the rows of each {source['group_by']}{order}{speaker}"
 
 
 def as_table(models: Iterable[dict[str, Any]]) -> Iterator[str]:

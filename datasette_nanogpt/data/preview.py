@@ -22,7 +22,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         rows=source.row_count,
         title=source.title,
         body=list(source.body),
-        text=_text(source),
+        text=describe_text(source),
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
         documents=list(islice(source.documents(), documents)),
@@ -30,7 +30,8 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
     )
 
 
-def _text(source: Source) -> str:
+def describe_text(source: Source) -> str:
+    """How columns become a document where they are not one after the other; "" where they are."""
     parts = ["by the template"] if source.template else []
     if grouping := source.grouping:
         order = f" in the order of {grouping.order_by}" if grouping.order_by else ""

@@ -10,8 +10,11 @@ def model_card(meta: dict[str, Any]) -> str:
     source, corpus, score, training = (meta[k] for k in ("source", "corpus", "score", "training"))
     columns = " + ".join([*([source["title"]] if source["title"] else []), *source["body"]])
     rows = f"{corpus['documents']:,} of {source['rows']:,} rows"
+    if source.get("group_by"):
+        rows = f"{corpus['documents']:,} documents of {source['rows']:,} rows"
     where = f" where {source['where']}" if source["where"] else ""
     database = source["database"].rsplit("/", 1)[-1]
+    grouped = f", one document for each {source['group_by']}" if source.get("group_by") else ""
     return f"""\
 ---
 library_name: transformers
@@ -21,7 +24,8 @@ pipeline_tag: text-generation
 # {meta["name"]}
 
 A GPT of {meta["parameters"]:,} parameters, trained from scratch by datasette-nanogpt on the table
-`{source["table"]}` of `{database}`: {rows}{where}, columns {columns}, {corpus["bytes"]:,} bytes of text.
+`{source["table"]}` of `{database}`: {rows}{where}, columns {columns}{grouped},
+{corpus["bytes"]:,} bytes of text.
 
 It continues text in the style of that table. It knows nothing else and does not answer questions. It may
 repeat passages of its rows word for word: share it as you would share the rows.
@@ -34,7 +38,7 @@ repeat passages of its rows word for word: share it as you would share the rows.
 | vocabulary | {corpus["vocab_size"]:,} tokens ({meta["tokenizer"]}) |
 | best step | {score["step"]:,} |
 | steps trained | {training["step"]:,} in {training["seconds"]:,.0f} seconds |
-{_verdict(meta)}
+{_verdict(meta)}{_template(source)}
     llm -m {meta["name"]} "Once"
 
 ```python
@@ -50,3 +54,12 @@ def _verdict(meta: dict[str, Any]) -> str:
     """Rows of the table: what the score means. What to do next is for the one who trained it."""
     lines = meta.get("verdict", {}).get("lines", {})
     return "".join(f"| {heading} | {line} |\n" for heading, line in lines.items() if heading != "next")
+
+
+def _template(source: dict[str, Any]) -> str:
+    """What the text of a row is, as a block of code."""
+    if not source.get("template"):
+        return ""
+    lines = source["template"].replace("\\n", "\n").rstrip("\n").split("\n")
+    template = "\n".join(f"    {line}" for line in lines)
+    return f"\nThe text of a row is\n\n{template}\n\nand this writes another:\n"

@@ -42,7 +42,8 @@ def _more_text(options: dict[str, Any], meta: Mapping[str, Any]) -> tuple[str, s
     """Another table of the database if one has text, else all rows if a condition left some out."""
     tables = options.get("table") or []
     tables = [tables] if isinstance(tables, str) else list(tables)
-    if tables and not is_url(options["database"]):
+    written_for = options.get("template") or options.get("group_by")  # the columns of this table
+    if tables and not written_for and not is_url(options["database"]):
         other = _table_with_text(options["database"], tables, meta["corpus"]["bytes"])
         if other:
             name = f"{meta['name']}-and-{other}"

@@ -14,7 +14,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.columns import NoTextError
-from ..data.preview import preview_source
+from ..data.preview import describe_text, preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote
 from ..formatting import memory_size, text_size
@@ -123,7 +123,8 @@ def check_enough(target: Target, settings: Mapping[str, Any]) -> None:
 
 def _selection(settings: Mapping[str, Any]) -> Selection:
     body = tuple(settings.get("body", ()))
-    return Selection(settings.get("title"), body, settings.get("where"), text=settings.get("text"))
+    more = {key: settings.get(key) for key in ("text", "template", "group_by", "order_by")}
+    return Selection(settings.get("title"), body, settings.get("where"), **more)
 
 
 def _too_little(read: Mapping[str, Any], plan: Plan) -> str | None:
@@ -196,17 +197,18 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
     with reading_time(selection):
         source = target.open(selection)
         texts = list(islice(source.documents(), SAMPLED_ROWS))
+        read = source.rows_read
         if not texts:
             message = f"The first rows of {target.table} have no text: name another column to read as text"
             raise NoTextError(". ".join([message, *source.remarks()]))
-        n_bytes = _text_bytes(source, texts)
+        n_bytes = _text_bytes(source, texts, read)
     return {
         "rows": source.row_count,
         "bytes": n_bytes,
         "letters": round(n_bytes * sum(map(count_letters, texts)) / sum(len(t.encode()) for t in texts)),
         "title": source.title,
         "body": list(source.body),
-        "note": _note(source),
+        "note": (f", {how}" if (how := describe_text(source)) else "") + _note(source),
         "remarks": _remarks(source, target.database),
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
     }
@@ -226,14 +228,14 @@ def _note(source: Source) -> str:
     return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
 
 
-def _text_bytes(source: Source, texts: list[str]) -> int:
-    """About how many bytes of text there are, `texts` being the first documents.
+def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
+    """About how many bytes of text there are, `texts` being the first documents, of so many rows.
 
     Rows differ in length, and the first ones may be the longest, so all are measured as they are stored; the
     documents tell how much of that becomes text.
     """
     stored = _stored_bytes(source)
-    of_texts = _stored_bytes(source, SAMPLED_ROWS + sum(source.skipped.values()))
+    of_texts = _stored_bytes(source, rows)
     return round(stored * sum(len(text.encode()) for text in texts) / max(of_texts, 1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.source import Selection, Source
+from ..data.sqlite import find_name
 from ..registry.manage import name_taken
 from ..training.options import validate
 from .limits import Limits
@@ -25,6 +26,9 @@ LABELS = {
     "title": "Title column",
     "body": "Text column",
     "text": "Format of the text",
+    "template": "Template",
+    "group_by": "Group rows by",
+    "order_by": "Order in a group",
     "arch": "Architecture",
     "tokenizer": "Tokenizer",
     "n_layer": "Layers",
@@ -56,6 +60,8 @@ NUMBERS = {  # and whether they must be whole
     "seed": True,
 }
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
+OF_ROWS = ("title", "body", "template", "group_by", "order_by")  # what opening the rows finds wrong
+COLUMNS_OR_SQL = ("group_by", "order_by")  # a column, or SQL from those who may write it
 ROWS_OF_ADDRESS = ""  # the `field` of a problem with the rows that the page's address chooses
 
 
@@ -90,7 +96,15 @@ def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection
     """Which rows and columns a form chooses: its condition goes before `where`, the one of the address."""
     fields = _text_fields(form)
     body = (fields["body"],) if "body" in fields else ()
-    return Selection(fields.get("title"), body, fields.get("where") or where, text=fields.get("text"))
+    more = {key: fields.get(key) for key in ("text", "template", "group_by", "order_by")}
+    return Selection(fields.get("title"), body, fields.get("where") or where, **more)
+
+
+def needs_sql(form: Mapping[str, Any], columns: Sequence[str]) -> bool:
+    """Whether a form has SQL in it: a condition, or a grouping by something else than a column."""
+    fields = _text_fields(form)
+    given = [fields[key] for key in COLUMNS_OR_SQL if key in fields]
+    return "where" in fields or any(find_name(name, columns) is None for name in given)
 
 
 def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
@@ -126,8 +140,10 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
 
 def _text_fields(form: Mapping[str, Any]) -> dict[str, str]:
     """The options that a form, or a JSON object, fills in. Blanks around a value are not part of it."""
-    fields = {key: str(form[key]).strip() for key in LABELS if isinstance(form.get(key), str | int | float)}
-    return {key: text for key, text in fields.items() if text}
+    given = {key: str(form[key]) for key in LABELS if isinstance(form.get(key), str | int | float)}
+    # Browsers end lines as the protocol does. At its end a template may have a blank line between rows.
+    lines = {key: text.replace("\r\n", "\n") for key, text in given.items() if text.strip()}
+    return {key: text if key == "template" else text.strip() for key, text in lines.items()}
 
 
 def _open(target: Target, selection: Selection, has_condition: bool) -> Source:
@@ -138,7 +154,7 @@ def _open(target: Target, selection: Selection, has_condition: bool) -> Source:
             return target.open(selection)
     except InvalidOptions as ex:
         problems = [
-            replace(problem, field=problem.field if problem.field in ("title", "body") else condition)
+            replace(problem, field=problem.field if problem.field in OF_ROWS else condition)
             for problem in ex.problems
         ]
         raise InvalidOptions(problems) from ex

@@ -62,7 +62,8 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
     version = opened.checkpoint.version
     plan = {
         "version": version,
-        "rows": source.row_count,
+        # Of conversations those that have no text were not counted, only their rows.
+        "rows": source.row_count if not source.grouping else _documents(source, record, status),
         "scored": record.scored,
         "skipped": dict(source.skipped),
         "seen": totals.as_json(),
@@ -87,6 +88,11 @@ def patiently(write: Callable[[], object]) -> None:
                 raise
             log.warning("Waiting to write the last scores: %s", ex)
             time.sleep(RETRY_SECONDS)
+
+
+def _documents(source: Source, record: Recorder, status: str) -> int:
+    known = record.scored if status == "finished" else source.document_count
+    return known + source.skipped.total()
 
 
 def check_has_keys(keys: Sequence[str], table: str) -> None:
@@ -144,8 +150,10 @@ class Recorder:
 
     def write(self, **last: Any) -> int:
         """The same. Raises NanogptError or sqlite3.Error where it cannot be written."""
-        read = self.scored + self.source.skipped.total()
-        fraction = read / max(self.source.row_count, 1)
+        grouped = self.source.grouping
+        read = self.scored + (0 if grouped else self.source.skipped.total())
+        total = self.source.document_count
+        fraction = read / max(total, 1)
         progress = {
             "status": "running",
             "pid": os.getpid(),
@@ -153,7 +161,7 @@ class Recorder:
             "heartbeat": time.time(),
             "progress": min(fraction, 1.0),
             "eta": self.seconds() / fraction * (1 - fraction) if fraction else None,
-            "note": f"{self.scored:,} of {self.source.row_count:,} rows",
+            "note": f"{self.scored:,} of {total:,} {'conversations' if grouped else 'rows'}",
         }
         with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db, db:
             if self._restarted:

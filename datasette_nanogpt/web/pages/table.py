@@ -127,8 +127,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
             form.fields |= await _fields_of_run(datasette, request, Origin(db.name, (table,)), may_sql)
         if request.method == "POST":
             form.fields |= await posted(request)
-            if form.fields.get("where") and not may_sql:
-                raise Forbidden("An SQL condition needs the permission execute-sql")
+        if not may_sql and forms.needs_sql(form.fields, columns):
+            raise Forbidden("SQL in a condition or a grouping needs the permission execute-sql")
         reading = read_database(forms.settings_from_form, target, form.fields, where)
         settings = await state.unless_stopping(reading)
         if request.method == "POST" and not form.fields.get("estimate"):
