@@ -1,4 +1,5 @@
-"""A process that is killed just before one of its file operations, and what it had told by then."""
+"""A process that is killed just before one of its file operations, or that the disk refuses it, and what it
+had told by then."""
 
 from __future__ import annotations
 
@@ -23,10 +24,12 @@ SECONDS = 120  # after which a child counts as hung
 
 
 class Killer:
-    """Counts the file operations below a folder, and kills this process just before one of them."""
+    """Counts the file operations below a folder, and kills this process just before one of them. With an
+    `error`, a number of errno, the disk refuses that one instead, and if it is `lasting` all that follow."""
 
-    def __init__(self, below: Path, kill_before: int | None):
+    def __init__(self, below: Path, kill_before: int | None, error: int | None = None, lasting: bool = False):
         self.below, self.kill_before = str(below), kill_before
+        self.error, self.lasting = error, lasting
         self.log: list[str] = []
 
     def install(self) -> None:
@@ -64,9 +67,14 @@ class Killer:
         return call
 
     def meet(self, what: str) -> None:
-        if len(self.log) == self.kill_before:
-            os.kill(os.getpid(), signal.SIGKILL)
+        number, at = len(self.log), self.kill_before
         self.log.append(what)
+        if at is None or not (number == at or (self.lasting and number > at)):
+            return
+        if self.error is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif not what.startswith("SQL"):
+            raise OSError(self.error, os.strerror(self.error), what.partition(" ")[2] or None)
 
 
 @dataclass

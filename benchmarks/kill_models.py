@@ -13,7 +13,7 @@ import os
 import pickle
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from datasette_nanogpt.training.train_state import read_position
 from datasette_nanogpt.web.score_rows import score_rows
 from llm_nanogpt import changes
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, read_weights
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.export_gguf import export_gguf
 from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
@@ -217,18 +218,27 @@ OPERATIONS += [
 ]
 
 
-def operate(operation: Operation, box: Box, kill_before: int | None) -> Outcome:
-    """Do it in a process of its own; its file operations, if it was not killed."""
+def operate(
+    operation: Operation, box: Box, kill_before: int | None, error: int | None = None, lasting: bool = False
+) -> Outcome:
+    """Do it in a process of its own; its file operations, if it was not killed. If the disk refused one with
+    an `error`, the line that people read, or "" if it was none the worse for that."""
 
-    def work(tell: Tell) -> list[str]:
+    def work(tell: Tell) -> list[str] | str:
         box.enter()
         if not operation.exchange:
             setattr(changes, "exchange", lambda a, b: False)  # noqa: B010
-        killer = Killer(box.path, kill_before)
+        killer = Killer(box.path, kill_before, error, lasting)
         killer.install()
-        operation.do(box, tell)
-        killer.kill_before = None
-        return killer.log
+        try:
+            operation.do(box, tell)
+        except NanogptError as ex:
+            if error is None:
+                raise
+            return str(ex)
+        finally:
+            killer.kill_before = None
+        return killer.log if error is None else ""
 
     return in_child(work)
 
@@ -357,8 +367,16 @@ def judge(operation: Operation, before: dict, after: dict, seen: dict, told: lis
 # ---- The faults
 
 
-def faults(operation: Operation, box: Box, every: int, first: int = 0) -> Iterator[tuple[int, str, Verdict]]:
-    """Each fault of an operation: its number, what the process was about to do as it died, the verdict."""
+def faults(
+    operation: Operation,
+    box: Box,
+    every: int,
+    first: int = 0,
+    errors: Sequence[int | None] = (None,),
+    lasting: bool = False,
+) -> Iterator[tuple[int, str, Verdict]]:
+    """Each fault of an operation: its number, what the process was about to do, the verdict. It is killed, or
+    is refused that by each of the `errors` in turn."""
     start, work = Box(box.path / "start"), Box(box.path / "work")
 
     def fresh() -> None:
@@ -378,19 +396,30 @@ def faults(operation: Operation, box: Box, every: int, first: int = 0) -> Iterat
     before = next_command(work)
     log = operate(operation, work, None).result
     after = next_command(work)
-    for number in range(first, len(log), every):
+    on_disk = tuple(errors) != (None,)  # SQLite would not notice an error there
+    numbers = [n for n, what in enumerate(log) if not (on_disk and what.startswith("SQL"))]
+    for number in numbers[first::every]:
         fresh()
         age_runs(work)
         try:
-            outcome = operate(operation, work, number)
+            error = errors[number % len(errors)]
+            outcome = operate(operation, work, number, error, lasting)
             age_runs(work)
             seen = next_command(work)
             verdict = judge(operation, before, after, seen, outcome.told)
+            if error is not None:
+                verdict.lost += not_a_line(str(outcome.result))
         except RuntimeError as ex:
             verdict = Verdict(lost=[str(ex).strip().splitlines()[-1]])
         yield number, log[number], verdict
     shutil.rmtree(start.path)
     shutil.rmtree(work.path)
+
+
+def not_a_line(told: str) -> list[str]:
+    """What is wrong with what people read."""
+    good = "\n" not in told and len(told) < 500 and "should not have happened" not in told
+    return [] if good else [f"it told: {told[:300]!r}"]
 
 
 def age_runs(box: Box) -> None:

@@ -151,10 +151,14 @@ def read_safetensors_header(file: Path) -> dict[str, Any]:
     """
     with open_file(file) as fp:
         size = os.fstat(fp.fileno()).st_size
-        length = int.from_bytes(fp.read(8), "little")
-        if not 2 <= length <= min(HEADER_BYTES, max(size - 8, 2)):
-            raise NanogptError(f"{file.name} does not start as a safetensors file does")
-        header = parse_json(fp.read(length), file.name)
+        try:
+            length = int.from_bytes(fp.read(8), "little")
+            if not 2 <= length <= min(HEADER_BYTES, max(size - 8, 2)):
+                raise NanogptError(f"{file.name} does not start as a safetensors file does")
+            data = fp.read(length)
+        except OSError as ex:
+            raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
+        header = parse_json(data, file.name)
     damaged = NanogptError(f"{file.name} cannot be read, its header is not that of a safetensors file")
     if not isinstance(header, dict) or not _is_text_map(header.get("__metadata__", {})):
         raise damaged

@@ -114,7 +114,10 @@ def restore(name: str) -> None:
       llm nanogpt restore nanogpt-blog
     """
     folder = folder_of(name)
-    changes.restore(folder)
+    try:
+        changes.restore(folder)
+    except OSError as ex:
+        raise NanogptError(f"Cannot change {folder}: {ex.strerror or ex}") from ex
     is_now, kept = (describe(each) for each in (folder, replaced(folder)))
     click.echo(f"{folder.name} is now: {is_now}. Kept: {kept}", err=True)
 

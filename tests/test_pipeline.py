@@ -355,7 +355,8 @@ def test_only_a_full_disk_is_called_full(tmp_path):
     told = partial(pipeline.explain, home=tmp_path, group=SINGLE_PROCESS)
     assert "is full" in told(OSError(errno.ENOSPC, "No space left on device"))
     assert "is full" in told(sqlite3.OperationalError("database or disk is full"))
-    assert told(FileNotFoundError(errno.ENOENT, "No such file", "fulltext/model.safetensors")) is None
+    other = told(FileNotFoundError(errno.ENOENT, "No such file", "fulltext/model.safetensors"))
+    assert other == "The disk refuses to go on: No such file (fulltext/model.safetensors)"
 
 
 def test_several_processes_are_planned_for_as_fast_as_they_are_together(options, monkeypatch):

@@ -38,9 +38,15 @@ def log_end(file: Path) -> str:
 
 @contextmanager
 def logging_to_file(file: Path) -> Iterator[None]:
-    """Add what this package logs to the end of a file, too. Raises OSError if that cannot be written."""
-    open_run_log(file).close()
-    handler = logging.FileHandler(file, encoding="utf-8")
+    """Add what this package logs to the end of a file, too, as long as that can be written."""
+    try:
+        open_run_log(file).close()
+        handler = logging.FileHandler(file, encoding="utf-8")
+    except OSError as ex:
+        log.warning("%s cannot be written (%s): this run has no log", file, ex.strerror)
+        yield
+        return
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # nor does it end the run later
     handler.setFormatter(logging.Formatter(FORMAT))
     level = log.level
     log.addHandler(handler)

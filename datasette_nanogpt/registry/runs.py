@@ -177,9 +177,9 @@ class Run:
                 log = str(run_log_file(home, self.id).relative_to(home))
                 update_run(db, self.id, row | {"log": log})
                 row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
-        except sqlite3.Error as ex:
+            self._outbox = Outbox(home, db, row)
+        except (sqlite3.Error, OSError) as ex:
             raise NanogptError(explain(home, ex)) from ex
-        self._outbox = Outbox(home, db, row)
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
         # Of the model in training: generation 0 learns from the text alone, 1 from that generation, too, and

@@ -61,11 +61,14 @@ class ModelFolder:
         linked into it, until it is published."""
         if best.config != self.config:
             staging = staging_folder(self.final)
-            (staging / "training").mkdir(parents=True)
+            (staging / "training").mkdir(parents=True, exist_ok=True)
             for file in (self.path / "training").iterdir():
                 link(file, staging / "training" / file.name)
             self.tokenizer.save(staging, best.config.block_size)
             self.path, self.config = staging, best.config
+        if not self.path.exists():  # somebody has removed it: what has just been learnt is kept all the same
+            self.path.mkdir(mode=0o700, parents=True)
+            self.tokenizer.save(self.path, self.config.block_size)
         score = {"step": str(best.step), "val_bpb": repr(best.val_bpb), "val_loss": repr(best.val_loss)}
         write_weights(self.path / "model.safetensors", best.tensors, score)
 

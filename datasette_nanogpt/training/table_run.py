@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, astuple, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +49,7 @@ from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
 from .run_log import log_event
+from .saving import Saver
 from .stages import ask_teachers, begin_stage, describe_stage, end_stages, next_stages
 from .trainer import REPORT_SECONDS, Training
 from .verdict import verdict
@@ -129,6 +131,11 @@ class TableRun:
             "options": options.given(),
         }
         return ModelFolder(staging, config, stages, tokenizer, meta, final)
+
+    @cached_property
+    def saver(self) -> Saver:
+        """What writes into the folder, once that is known."""
+        return Saver(self.folder)
 
     def progress(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
         """Pass on the work before training about as often as training is reported, and return its result.
@@ -217,10 +224,11 @@ class TableRun:
                 end_stages(self.group)
                 return training
             self.run.update(note="building the next model")
-            folder.write_teacher(at, training.model)
+            self.saver.finish()
+            self.saver.insist(partial(folder.write_teacher, at, training.model))
             # From here on a resume begins with the next model.
             began, position = time.monotonic(), replace(training.position, stage=at + 1)
-            folder.write_state(TrainState({}, position))
+            self.saver.state(TrainState({}, position))
             yield from self.ask_teachers(at + 1)
             if self.stopped():
                 end_stages(self.group)
@@ -228,7 +236,7 @@ class TableRun:
             position = replace(position, seconds=position.seconds + time.monotonic() - began)
             training = self.begin(at + 1, TrainState({}, position))
             folder.drop_teachers(at + 1)
-            folder.write_state(training.state())
+            self.saver.state(training.state())
 
     def train_stage(self, training: Training) -> Iterator[Event]:
         """Train one model to its end, and write and record what it tells."""
@@ -237,10 +245,10 @@ class TableRun:
         for event in training.run(self.stop, write_sample):
             # Scores may leave no time for a Step, so the registry is asked after every event.
             if isinstance(event, BestWeights):
-                self.folder.write_weights(event)
+                self.saver.weights(event)
                 continue
             if isinstance(event, TrainState):
-                self.folder.write_state(event)
+                self.saver.state(event)
                 continue
             if (busy and not isinstance(event, Busy)) or isinstance(event, Speed):
                 run.update(note=None)
@@ -254,14 +262,15 @@ class TableRun:
                     run.evaluation(event)
                     self.last_score = event
                     self.curve.append((event.seconds, event.val_bpb))
-                    self.folder.write_score(event, self.may_replace(event, training))
-                    run.update(verdict=json.dumps(self.replaced_by(self.folder.meta["score"]["val_bpb"])))
+                    self.saver.score(event, self.may_replace(event, training))
+                    run.update(verdict=json.dumps(self.replaced_by(training.best)))
                 case Note():
                     run.update(note=event.text)
             self.stop.ask(run.stop_requested())
             log_event(event)
             yield event
-            for text in run.notes():
+            self.saver.retry()
+            for text in (*run.notes(), *self.saver.notes()):
                 yield note(text)
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
@@ -325,6 +334,7 @@ class TableRun:
     def finish(self, training: Training) -> Finished:
         """Record the end. Raises NanogptError for a model that has not taken the place of the one there."""
         folder, clock = self.folder, training.clock
+        self.saver.finish()
         if folder.path != folder.final:
             raise NanogptError(
                 f"The model that was trained knows no more than how frequent each token is, so "

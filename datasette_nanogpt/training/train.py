@@ -7,6 +7,7 @@ The loop over steps is in trainer.py. torch is only imported once the options ar
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -62,7 +63,10 @@ def _train_table(
     if corpus:
         yield preview(corpus)
     home, name = nanogpt_home(), options.model_name
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as ex:
+        raise NanogptError(f"{explain(ex, home, group)}. {advice(ex, home / name)}") from ex
     with hold(home / name):
         meta = check_place(options, corpus)
         source = corpus.describe() if corpus else meta["source"]
@@ -82,6 +86,8 @@ def _train_table(
             raise
         except BaseException as ex:
             reason = explain(ex, home, group)
+            if reason and isinstance(ex, OSError) and ex.errno not in DISK_FULL:
+                reason = f"{reason}. {advice(ex, home / name)}"
             if reason is None and isinstance(ex, Exception) and not isinstance(ex, NanogptError):
                 reason = unforeseen(ex, home / name, run_log_file(home, run.id))
             with suppress(sqlite3.OperationalError):
@@ -112,4 +118,21 @@ def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
         isinstance(ex, sqlite3.OperationalError) and "full" in str(ex)
     ):
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+    if isinstance(ex, OSError) and ex.strerror:
+        place = f" ({os.fsdecode(ex.filename)})" if ex.filename else ""
+        return f"The disk refuses to go on: {ex.strerror}{place}"
     return None
+
+
+def advice(ex: BaseException, folder: Path) -> str:
+    """After an error of the disk: what was kept, and what to do."""
+    kept = f"What was saved last is in {folder}" if folder.exists() else "No model was kept"
+    again = "go on with --resume" if (folder / "training" / "state.safetensors").exists() else "train again"
+    match getattr(ex, "errno", None):
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{kept}: make {folder.parent} writable, then {again}"
+        case errno.ENOENT | errno.ENOTDIR:
+            return f"{kept}: if somebody removed {folder.parent}, put it back, then {again}"
+        case errno.EIO:
+            return f"{kept}: look after the disk, or set NANOGPT_HOME to another, then {again}"
+    return f"{kept}: {again}"

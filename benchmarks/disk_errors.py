@@ -1,0 +1,58 @@
+"""Refuse a process each of its file operations in turn, as a failing disk does, and look at what is left.
+
+    python benchmarks/disk_errors.py                     # all operations, every fault
+    python benchmarks/disk_errors.py train --lasting     # all that follow are refused, too
+    python benchmarks/disk_errors.py --every 10          # a sample: each tenth file operation
+
+The operations are those of faults.py. In place of a kill, a file operation ends with an error: input/output
+error, permission denied, read-only file system, no such file, no space (as without inodes), in turn. The
+operation must then end well, or in a line that names the reason; afterwards the same must be true as after a
+kill. The exit code is 1 if something was not survived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kill_models import OPERATIONS, Box, faults
+
+ERRORS = (errno.EIO, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOSPC)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("operations", nargs="*", metavar="OPERATION", help="default: all")
+    parser.add_argument("--every", type=int, default=1, help="try each Nth file operation only")
+    parser.add_argument("--lasting", action="store_true", help="refuse all that follow, too")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.operations) - {operation.name for operation in OPERATIONS}:
+        parser.error(f"unknown {', '.join(unknown)}")
+    print(f"{'operation':20} {'tried':>6} {'survived':>9} {'seconds':>8}")
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="disk-") as folder:
+        for operation in OPERATIONS:
+            if arguments.operations and operation.name not in arguments.operations:
+                continue
+            start, tried, before = time.monotonic(), 0, len(failed)
+            every, lasting = arguments.every, arguments.lasting
+            for number, what, verdict in faults(operation, Box(Path(folder)), every, 0, ERRORS, lasting):
+                tried += 1
+                # What is half made may stay where the disk does not let it be deleted; a kill leaves nothing.
+                if reasons := verdict.lost + verdict.split:
+                    what = what.replace(folder, "")
+                    failed.append(f"{operation.name}, at {number} ({what}): {'; '.join(reasons)}")
+            survived = tried - (len(failed) - before)
+            print(
+                f"{operation.name:20} {tried:6,} {survived:9,} {time.monotonic() - start:8,.0f}", flush=True
+            )
+    print(*failed, sep="\n")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What a run keeps, written as it goes on: a disk that refuses it once does not end the training.
+
+What could not be written waits in memory and is tried again every few seconds: the best weights with their
+score. A state is not kept, as the next one follows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ..events import BestWeights, Evaluation, TrainState
+from .model_folder import ModelFolder
+
+RETRY_SECONDS = 5.0  # between attempts once one was in vain
+ATTEMPTS, ATTEMPT_SECONDS = 3, 2.0  # at what the next model of a run cannot do without, and between them
+
+
+class Saver:
+    """Writes into the model folder of a run what it is to keep."""
+
+    def __init__(self, folder: ModelFolder):
+        self.folder = folder
+        self._weights: BestWeights | None = None  # those that are not on the disk yet,
+        self._scores: list[tuple[Evaluation, bool]] = []  # and the scores since
+        self._notes: list[str] = []  # for people, not said yet
+        self._failure: OSError | None = None
+        self._next_attempt = 0.0
+
+    def weights(self, best: BestWeights) -> None:
+        """Write the best weights."""
+        self._weights = best
+        self._send()
+        if self._weights:  # which the training goes on to change
+            tensors = {name: tensor.copy() for name, tensor in best.tensors.items()}
+            self._weights = replace(best, tensors=tensors)
+
+    def state(self, state: TrainState) -> None:
+        """Write what a resume needs, unless the weights before it are not written."""
+        if not self._waits:
+            self._attempt(lambda: self.folder.write_state(state))
+
+    def score(self, score: Evaluation, may_replace: bool) -> None:
+        """Write a score, once its weights are."""
+        self._scores.append((score, may_replace))
+        self._send()
+
+    def retry(self) -> None:
+        """Write what waits, if it is time to try again."""
+        if self._waits and time.monotonic() >= self._next_attempt:
+            self._send()
+
+    def finish(self) -> None:
+        """Write what waits now. Raises OSError if that cannot be done."""
+        if self._waits:
+            self._send()
+        if self._waits and self._failure:
+            raise self._failure
+
+    def insist(self, write: Callable[[], None]) -> None:
+        """Write what the run cannot go on without. Raises OSError after ATTEMPTS."""
+        for _ in range(ATTEMPTS - 1):
+            if self._attempt(write):
+                return
+            time.sleep(ATTEMPT_SECONDS)
+        write()
+
+    def notes(self) -> Iterator[str]:
+        """What is to be said of the disk."""
+        while self._notes:
+            yield self._notes.pop(0)
+
+    @property
+    def _waits(self) -> bool:
+        return bool(self._weights or self._scores)
+
+    def _send(self) -> None:
+        self._attempt(self._write_all)
+
+    def _write_all(self) -> None:
+        if self._weights:
+            self.folder.write_weights(self._weights)
+            self._weights = None
+        while self._scores:
+            self.folder.write_score(*self._scores[0])
+            self._scores.pop(0)
+
+    def _attempt(self, write: Callable[[], None]) -> bool:
+        """Whether something could be written; what is to be said of that."""
+        try:
+            write()
+        except OSError as ex:
+            self._next_attempt = time.monotonic() + RETRY_SECONDS
+            if self._failure is None:
+                kept = "; the best weights wait in memory" if self._waits else ""
+                self._notes.append(
+                    f"{self.folder.path} cannot be written ({ex.strerror or ex}): training goes on{kept}, "
+                    "and it is tried again."
+                )
+            self._failure = ex
+            return False
+        if self._failure:
+            self._failure = None
+            self._notes.append(f"{self.folder.path} can be written again: all is saved.")
+        return True

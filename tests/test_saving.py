@@ -1,0 +1,131 @@
+"""A disk that refuses something: the run goes on where it can, and ends in a line where it cannot."""
+
+import errno
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import tiny_config
+from test_pipeline import TINY, database, options, run  # noqa: F401
+
+from datasette_nanogpt.cli import train_command
+from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Note
+from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.training import model_folder, saving
+from datasette_nanogpt.training.train import train_table
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.commands import nanogpt
+from llm_nanogpt.errors import NanogptError
+
+ERRORS = (errno.EIO, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOSPC)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(saving, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(saving, "ATTEMPT_SECONDS", 0.0)
+
+
+def refuse(monkeypatch, name, code, times, skip=0):
+    """The function of that name in model_folder.py fails so often, after so many times that it works."""
+    works, calls = getattr(model_folder, name), [0]
+
+    def fail(*args, **kwargs):
+        calls[0] += 1
+        if skip < calls[0] <= skip + times:
+            raise OSError(code, os.strerror(code), str(args[0]))
+        return works(*args, **kwargs)
+
+    monkeypatch.setattr(model_folder, name, fail)
+
+
+@pytest.mark.parametrize("code", ERRORS)
+@pytest.mark.parametrize("name", ["write_weights", "write_state", "write_meta", "publish"])
+def test_a_save_that_failed_is_made_up_for(options, home, monkeypatch, name, code):  # noqa: F811
+    refuse(monkeypatch, name, code, times=1)
+    events = run(replace(options, max_iters=8))
+    notes = [e.text for e in events if isinstance(e, Note)]
+    assert any(f"cannot be written ({os.strerror(code)}): training goes on" in note for note in notes), notes
+    assert any("can be written again" in note for note in notes)
+    assert isinstance(events[-1], Finished)
+    scores = [e.val_bpb for e in events if isinstance(e, Evaluation)]
+    checkpoint = read_checkpoint(home / "nanogpt-blog")
+    assert float(checkpoint.weights["val_bpb"]) == checkpoint.meta["score"]["val_bpb"] == min(scores)
+
+
+def test_the_best_weights_wait_as_they_were():
+    """Training goes on to change the tensors that they are in."""
+    written = []
+
+    class Folder:
+        path = "m"
+
+        def write_weights(self, best):
+            written.append(best.tensors["a"].tolist())
+            if len(written) < 3:
+                raise OSError(errno.EIO, "Input/output error")
+
+    saver, weights = saving.Saver(Folder()), np.zeros(2, np.float32)
+    saver.weights(BestWeights(tiny_config(), {"a": weights}, 1, 2.0, 3.0))
+    weights += 1
+    for _ in range(3):
+        saver.retry()
+    assert written == [[0, 0]] * 3 and len([*saver.notes()]) == 2
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_a_disk_that_never_works_again_ends_the_run_in_a_line(database, home, monkeypatch, code):  # noqa: F811
+    refuse(monkeypatch, "write_weights", code, times=10**6, skip=1)
+    arguments = [str(database), "entry", "--max-iters", "40", "--eval-interval", "4"]
+    for key, value in TINY.items():
+        if key not in ("max_iters", "eval_interval"):
+            flag = f"--{key.replace('_', '-')}"
+            arguments += [flag, str(value)] if value is not False else [f"--no-{key}"]
+    done = CliRunner().invoke(train_command, arguments)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert done.exit_code == 1 and len(errors) == 1 and "should not" not in errors[0], done.output
+    if code == errno.ENOSPC:
+        assert "is full" in errors[0]
+    else:
+        kept = f"What was saved last is in {home / 'nanogpt-blog'}"
+        assert os.strerror(code) in errors[0] and kept in errors[0] and "--resume" in errors[0]
+    assert read_checkpoint(home / "nanogpt-blog").weights["val_bpb"]
+    assert find_runs(home)[0]["status"] == "failed"
+
+
+def test_a_home_that_is_removed_meanwhile_is_made_again(options, home):  # noqa: F811
+    events = []
+    for event in train_table(replace(options, max_iters=40, eval_interval=4)):
+        events.append(event)
+        if isinstance(event, Evaluation) and event.step == 8:
+            shutil.rmtree(home)
+    assert isinstance(events[-1], Finished)
+    checkpoint = read_checkpoint(home / "nanogpt-blog")
+    assert int(checkpoint.weights["step"]) > 8 and checkpoint.meta["training"]["status"] == "finished"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_cannot_be_written_is_told_in_a_line(options, home):  # noqa: F811
+    home.mkdir(mode=0o500)
+    with pytest.raises(NanogptError, match="Cannot write in"):
+        run(options)
+
+
+@pytest.mark.parametrize("file", ["train.bin", "val.bin", "state.safetensors"])
+@pytest.mark.parametrize("how", ["gone", "cut", "a pipe"])
+def test_a_resume_without_what_it_needs_is_told_in_a_line(options, home, file, how):  # noqa: F811
+    run(replace(options, max_iters=4))
+    path = home / "nanogpt-blog" / "training" / file
+    data = path.read_bytes()
+    path.unlink()
+    if how == "cut":
+        path.write_bytes(data[:-2])
+    elif how == "a pipe":
+        os.mkfifo(path)
+    with pytest.raises(NanogptError, match="--force") as ex:
+        run(replace(options, max_iters=8, resume=True))
+    assert "\n" not in str(ex.value) and "should not" not in str(ex.value)
+    assert CliRunner().invoke(nanogpt, ["sample", "nanogpt-blog", "-n", "1"]).exit_code == 0
