@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from conftest import TEXTS
 from datasette.app import Datasette
 
+from datasette_nanogpt.data.model_rows import open_rows
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry import row_scores as typical
 from datasette_nanogpt.registry.db import registry
@@ -400,3 +401,53 @@ def test_scores_wait_while_somebody_has_the_registry_locked(trained, home, monke
     assert row["status"] == "finished"
     with registry(home) as db:
         assert db.execute("select count(*) from scores where run = ?", [run]).fetchone()[0] == 60
+
+
+def test_what_is_scored_first_is_from_all_over_the_table(home, database):
+    source = open_rows(read_checkpoint(home / "m0"), str(database), "entry")
+    order = [keys["id"] - 7 for keys, _ in source.keyed_documents_from_copy(scattered=True)]
+    assert sorted(order) == list(range(60))
+    assert [sum(first <= i < first + 20 for i in order[:12]) for first in (0, 20, 40)] == [4, 4, 4]
+
+
+async def test_a_scoring_gives_way_to_a_training_shows_what_there_is_and_goes_on(
+    datasette, home, database, monkeypatch
+):
+    monkeypatch.setattr(score_rows, "REPORT_SECONDS", 0)
+    await ask(datasette, "entry")
+    settings = {"database": str(database), "table": ["bare"], "name": "later"} | TINY
+    run = queue.claim(home)
+    training = queue.enqueue(home, str(database), settings, None, 10)
+    do_queued(run, Stop(), lambda: None)
+    (row,) = find_runs(home, "id = ?", run)
+    scored = json.loads(row["plan"])["scored"]
+    assert (row["status"], row["note"], scored) == ("queued", f"after run {training}", 1)
+    found = await told(datasette, "entry")
+    assert found["partial"] and found["count"] == 1 and found["run"]["status"] == "queued"
+    text = (await datasette.client.get(rows_of("entry"))).text
+    assert "1 of 61 rows were scored so far, from all over the table" in text
+    assert do(home)["id"] == training  # which was asked for later
+    first = dict(scores_of(home, run))
+    assert do(home)["id"] == run
+    found = await told(datasette, "entry")
+    assert found["count"] == 60 and not found["partial"] and found["run"] is None
+    assert sum(kind["rows"] for kind in found["scored"]["seen"].values()) == 60
+    after = dict(scores_of(home, run))
+    assert len(after) == 60 and first.items() <= after.items()  # what there was is not scored again
+
+
+def scores_of(home, run):
+    with registry(home) as db:
+        return [tuple(row) for row in db.execute("select row, id from scores where run = ?", [run])]
+
+
+async def test_title_and_text_stand_apart_beside_a_bar(datasette, home):
+    text = (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    assert "About 61 rows, " in text and "on two cores" in text
+    await ask(datasette, "entry")
+    do(home)
+    found = await told(datasette, "entry", "?page=99")
+    assert (found["page"], found["pages"]) == (2, 2) and len(found["rows"]) == 10
+    assert all(row["title"].startswith("T") and row["excerpt"].startswith("Row") for row in found["rows"])
+    text = (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    assert text.count('<svg class="bar"') == 50 and "as fast as the last scoring here" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +59,14 @@ def _kinds(known: Mapping[str, Any]) -> dict[str, TextKind]:
     return {column: TextKind("html" if column in html else "plain") for column in known.get("body") or ()}
 
 
-def score_each_row(opened: OpenedModel, source: Source) -> Iterator[ScoredRow]:
-    """Score the rows of a table one by one, in its order. The model must have been opened on the CPU.
+def score_each_row(
+    opened: OpenedModel,
+    source: Source,
+    scattered: bool = False,
+    skip: Callable[[dict[str, Any]], bool] | None = None,
+) -> Iterator[ScoredRow]:
+    """Score the rows of a table one by one, in its order or `scattered`, but for those whose keys are to be
+    skipped. The model must have been opened on the CPU.
 
     The table is copied to a temporary file first, so that others can write to it in the meantime.
     """
@@ -69,6 +75,8 @@ def score_each_row(opened: OpenedModel, source: Source) -> Iterator[ScoredRow]:
     from .provenance import Provenance
 
     provenance = Provenance(opened.checkpoint)
-    for keys, text in source.keyed_documents_from_copy():
+    for keys, text in source.keyed_documents_from_copy(scattered):
+        if skip and skip(keys):
+            continue
         row_score = score(opened, text)
         yield ScoredRow(keys, text, row_score, provenance.split_of(row_score.tokens[:-1]))

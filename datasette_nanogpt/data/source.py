@@ -23,6 +23,7 @@ from .sqlite import connect, quote
 from .text_kinds import TextKind
 
 DIGEST_ROWS = 10_000  # read between two figures of progress
+GOLDEN = 2654435769  # 2**32 divided by the golden ratio
 QUERY = "query"  # the name that stands for a table's when the rows are those of a query
 Key = dict[str, Any]  # the primary key of a row: column -> value; {} in a view or query
 
@@ -168,9 +169,10 @@ class Source:
         """`documents()`, each with the primary key of its row."""
         return ((dict(zip(self.keys, values, strict=True)), text) for values, text in self._read(self.keys))
 
-    def keyed_documents_from_copy(self) -> Iterator[tuple[Key, str]]:
+    def keyed_documents_from_copy(self, scattered: bool = False) -> Iterator[tuple[Key, str]]:
         """`keyed_documents()`, all copied to a temporary file before the first one comes: slow work on each
-        would otherwise keep others from writing to the database meanwhile.
+        would otherwise keep others from writing to the database meanwhile. `scattered`: in an order in which
+        the first ones are from all over the table, always the same.
 
         Raises NanogptError where the copy does not fit on the disk.
         """
@@ -185,7 +187,11 @@ class Source:
                 raise NanogptError(
                     f"Cannot copy the rows to a temporary file: {error}. Is the disk full?"
                 ) from error
-            for *values, text in copy.execute("select * from document order by rowid"):
+            # Multiples of the golden ratio, in fractions of 2**32, are spread evenly however many there are.
+            order = f"(rowid * {GOLDEN}) & {2**32 - 1}" if scattered else "rowid"
+            rowids = copy.execute(f"select rowid from document order by {order}")
+            for (rowid,) in rowids:
+                *values, text = copy.execute("select * from document where rowid = ?", [rowid]).fetchone()
                 yield dict(zip(self.keys, values, strict=True)), text
 
     def documents_by_key(self, keys: Iterable[Sequence[str]]) -> Iterator[str | None]:

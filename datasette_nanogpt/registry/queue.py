@@ -7,6 +7,7 @@ decides which server does a queued run, so two servers on one home never both do
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def _refuse_if_full_or_there(row: dict[str, Any], unfinished: list[dict[str, Any
 
 
 def claim(home: Path) -> int | None:
-    """Take the next run out of the queue, to do it. None if there is none, or if another is under way."""
+    """Take the next run out of the queue, trainings before scorings, to do it. None if there is none, or if
+    another is under way."""
     mark_dead_runs(home)
     if not find_runs(home, "status = 'queued'"):
         return None
@@ -82,7 +84,9 @@ def claim(home: Path) -> int | None:
         db.execute("begin immediate")
         if db.execute("select 1 from runs where status in (?, ?)", UNDER_WAY).fetchone():
             return None
-        run = db.execute("select min(id) as id from runs where status = 'queued'").fetchone()["id"]
+        first = "select id from runs where status = 'queued' order by kind = 'score', id limit 1"
+        row = db.execute(first).fetchone()
+        run = row["id"] if row else None
         if run is not None:
             claimed = {
                 "status": "preparing",
@@ -95,6 +99,11 @@ def claim(home: Path) -> int | None:
             }
             update_run(db, run, claimed)
         return run
+
+
+def training_waits(db: sqlite3.Connection) -> bool:
+    """Whether a training is queued: a scoring gives way to it."""
+    return db.execute("select 1 from runs where status = 'queued' and kind = 'train'").fetchone() is not None
 
 
 def beat(home: Path, run: int, process: str | None) -> int:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from datasette.utils import tilde_encode
 
 from .db import registry
-from .runs import delete_runs, find_runs
+from .runs import UNDER_WAY, delete_runs, find_runs
 
 WITH_FIGURES = ("finished", "stopped")  # the states of a scoring whose figures are shown
+GOES_ON = ("queued", *UNDER_WAY)  # and of one whose figures so far are shown
 ORDER = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}  # least or most typical first
 
 
@@ -52,16 +54,18 @@ def delete_earlier(home: Path, run: dict[str, Any], version: str) -> None:
 def scorings(
     home: Path, name: str, database: str, table: str
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The scoring of a table by a model whose figures are shown, and the last scoring if that is another."""
+    """The scoring of a table by a model whose figures are shown, and the last scoring if that is another, or
+    still goes on."""
     runs = find_runs(
         home, "kind = 'score' and name = ? and database = ? and \"table\" = ?", name, database, table
     )
-    with_figures = [run for run in runs if run["status"] in WITH_FIGURES and run["plan"]]
+    with_figures = [run for run in runs if run["status"] in (*WITH_FIGURES, *GOES_ON) and run["plan"]]
     of_last_version = [run for run in with_figures if _version(run) == _version(with_figures[0])]
-    # A scoring that was stopped does not take the place of a complete one by the same weights.
+    # One that goes on, or was stopped, does not take the place of a complete one by the same weights.
     complete = [run for run in of_last_version if run["status"] == "finished"]
     shown = next(iter(complete + of_last_version), None)
-    return shown, (runs[0] if runs and runs[0] is not shown else None)
+    last = runs[0] if runs else None
+    return shown, (last if last and (last is not shown or last["status"] in GOES_ON) else None)
 
 
 def scored_by(home: Path, database: str, table: str) -> set[str]:
@@ -78,6 +82,27 @@ def count(home: Path, run: int) -> int:
     """How many rows a run has scored."""
     with registry(home) as db:
         return int(db.execute("select count(*) as n from scores where run = ?", [run]).fetchone()["n"])
+
+
+def highest(home: Path, run: int) -> float:
+    """The most bits per byte of any row that a run has scored."""
+    with registry(home) as db:
+        select = "select max(bits_per_byte) as most from scores where run = ?"
+        return float(db.execute(select, [run]).fetchone()["most"] or 0.0)
+
+
+def scoring_speed(home: Path) -> float | None:
+    """Products of bytes and parameters a second of the last scoring here that was finished; None before."""
+    for run in find_runs(home, "kind = 'score' and status = 'finished' and plan is not null")[:1]:
+        plan = json.loads(run["plan"])
+        size = sum(kind["bytes"] for kind in plan["seen"].values())
+        seconds = _seconds(run["started"], run["ended"])
+        return size * plan["parameters"] / seconds if seconds > 0 and plan.get("parameters") else None
+    return None
+
+
+def _seconds(started: str, ended: str) -> float:
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
 def page(home: Path, run: int, order: str, number: int, size: int) -> list[dict[str, Any]]:

@@ -54,9 +54,11 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     """A run's columns. The note of one that is queued says which run is before it."""
     run = dict(row)
     if run["status"] == "queued":
+        # Trainings are done before scorings, whenever these were asked for.
+        earlier = "id < ? and kind = 'train'" if run["kind"] == "train" else "(id < ? or kind = 'train')"
         before = db.execute(
-            "select id from runs where status in (?, ?) or (status = 'queued' and id < ?) "
-            "order by status = 'queued' desc, id desc limit 1",
+            f"select id from runs where status in (?, ?) or (status = 'queued' and {earlier}) "
+            "order by status = 'queued' desc, kind = 'score' desc, id desc limit 1",
             [*UNDER_WAY, run["id"]],
         ).fetchone()
         run["note"] = f"after run {before['id']}" if before else None

@@ -1,10 +1,22 @@
-// While rows are scored: shows how far that has come, and reloads the page when it is over.
+// While rows are scored: shows how far that has come, and what there is so far; reloads the page when it is over.
+const PARTIAL = 5;  // seconds between two looks at the rows that were scored so far
 const progress = document.getElementById("progress");
+let looks = 0;
 
 // A screen reader reads the status aloud each time it is set, so it is set only when it changes.
 function setText(id, text) {
   const element = document.getElementById(id);
   if (element.textContent !== text) element.textContent = text;
+}
+
+// The rows come from the server: they are taken from a new copy of this page. Nothing moves under somebody's keyboard.
+async function refreshResults() {
+  const results = document.getElementById("results");
+  if (results.contains(document.activeElement)) return;
+  const response = await fetch(location.href);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const part = page.getElementById("results");
+  if (part) results.replaceWith(part);
 }
 
 async function follow() {
@@ -17,6 +29,8 @@ async function follow() {
     setText("status", run.state);
     setText("pace", run.pace);
     progress.value = run.progress ?? 0;
+    looks += 1;
+    if (looks % PARTIAL === 0 && !document.hidden && run.status === "running") await refreshResults();
   } catch {
     setText("status", "The connection is lost. Trying again.");
   }

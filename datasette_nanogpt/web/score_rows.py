@@ -1,4 +1,8 @@
-"""Scoring every row of a table with its model, in the child process of a server's worker."""
+"""Scoring every row of a table with its model, in the child process of a server's worker.
+
+Rows come in a scattered order, so that what there is so far is a fair sample of the table. A scoring gives
+way to a training that waits: it goes back to the queue, and goes on later where it was.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,14 @@ from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import insert, open_registry, update_run
 from ..registry.process_id import process_id
+from ..registry.queue import training_waits
 from ..registry.row_scores import delete_earlier, digest, row_path
 from ..registry.run_log import log
 from ..registry.runs import end_run
 
 if TYPE_CHECKING:
+    from llm_nanogpt.checkpoint import Checkpoint
+
     from ..data.model_rows import ScoredRow
     from ..data.source import Source
     from ..training.lr_schedule import Stop
@@ -38,7 +45,6 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
     Raises NanogptError if the rows cannot be read or none has text.
     """
     from llm_nanogpt.loading import open_model
-    from llm_nanogpt.score import Totals
 
     from ..data.model_rows import open_rows, score_each_row
 
@@ -46,33 +52,26 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
     source = open_rows(opened.checkpoint, run["database"], run["table"])
     check_has_keys(source.keys, run["table"])
     limit = 60 * (json.loads(run["settings"]).get("minutes") or float("inf"))  # seconds
-    record, totals, status = Recorder(home, run["id"], source), Totals(), "finished"
-    for row in score_each_row(opened, source):
+    record, status = Recorder(home, run, source, opened.checkpoint), "finished"
+    for row in score_each_row(opened, source, scattered=True, skip=record.has):
         if not row.score.bytes:
             source.skipped[NO_CHARACTER] += 1
             continue
         record.add(row)
-        totals.add(row.split or "unknown", row.score)
         stop.ask(record.report_if_due())
         if stop.requests or record.seconds() > limit:
             status = "stopped"
             break
+        if record.training_waits:
+            return record.give_way()
     if not record.scored:
         raise NanogptError(f"No row of {run['table']} has text to score")
-    version = opened.checkpoint.version
-    plan = {
-        "version": version,
-        # Of conversations those that have no text were not counted, only their rows.
-        "rows": source.row_count if not source.grouping else _documents(source, record, status),
-        "scored": record.scored,
-        "skipped": dict(source.skipped),
-        "seen": totals.as_json(),
-    }
-    patiently(lambda: record.write(eta=0.0, note=None, plan=json.dumps(plan)))
+    record.is_complete = status == "finished"
+    patiently(lambda: record.write(eta=0.0, note=None))
     if status == "finished":
-        patiently(lambda: delete_earlier(home, run, version))
+        patiently(lambda: delete_earlier(home, run, opened.checkpoint.version))
     patiently(lambda: end_run(home, run["id"], status))
-    log.info("%s: %s", status, json.dumps(plan))
+    log.info("%s: %s", status, record.plan())
 
 
 def patiently(write: Callable[[], object]) -> None:
@@ -90,11 +89,6 @@ def patiently(write: Callable[[], object]) -> None:
             time.sleep(RETRY_SECONDS)
 
 
-def _documents(source: Source, record: Recorder, status: str) -> int:
-    known = record.scored if status == "finished" else source.document_count
-    return known + source.skipped.total()
-
-
 def check_has_keys(keys: Sequence[str], table: str) -> None:
     """Raise NanogptError for a view, whose rows have no primary key."""
     if not keys:
@@ -104,21 +98,46 @@ def check_has_keys(keys: Sequence[str], table: str) -> None:
 class Recorder:
     """Writes scores to the registry, about once a second, and how far the run is."""
 
-    def __init__(self, home: Path, run: int, source: Source):
-        self.home, self.run, self.source = home, run, source
-        self.scored = 0
+    def __init__(self, home: Path, run: dict[str, Any], source: Source, checkpoint: Checkpoint):
+        """Begin, or go on with what the run has scored before, if that was by the same weights."""
+        from llm_nanogpt.score import Totals
+
+        self.home, self.run, self.source = home, int(run["id"]), source
+        self.version, self.parameters = checkpoint.version, checkpoint.config.parameters
+        self.training_waits = self.is_complete = False
+        self.totals = Totals()
         self._waiting: list[dict[str, Any]] = []  # not yet written
+        before = json.loads(run["plan"] or "{}").get("version")
+        self._restarted = before != self.version  # what there is of other weights is still to be deleted
+        if not self._restarted:
+            patiently(self._take_up)
+        self.scored = self._before = int(sum(kind[0] for kind in self.totals.kinds.values()))
         self._started = self._last_report = time.monotonic()
-        self._restarted = True  # the scores of a server that stopped during this run are still to be deleted
         self.report()
 
+    def _take_up(self) -> None:
+        """Add up what was scored before."""
+        sums = "select seen, count(*), sum(bits_per_byte * bytes), sum(bytes) from scores where run = ?"
+        with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db:
+            for kind, rows, bits, size in db.execute(f"{sums} group by seen", [self.run]):
+                self.totals.kinds[kind or "unknown"] = [rows, bits, size]
+
     def seconds(self) -> float:
-        """How long this has been going on."""
+        """How long this has been going on, since it was begun or taken up again."""
         return time.monotonic() - self._started
+
+    def has(self, keys: dict[str, Any]) -> bool:
+        """Whether the row with this key was scored before."""
+        if not self._before:
+            return False
+        with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db:
+            select = "select 1 from scores where run = ? and row = ?"
+            return db.execute(select, [self.run, row_path([*keys.values()])]).fetchone() is not None
 
     def add(self, row: ScoredRow) -> None:
         """Take up the score of a row."""
         self.scored += 1
+        self.totals.add(row.split or "unknown", row.score)
         self._waiting.append(
             {
                 "run": self.run,
@@ -128,6 +147,23 @@ class Recorder:
                 "tokens": len(row.score.tokens),
                 "seen": row.split,
                 "digest": digest(row.text),
+            }
+        )
+
+    def plan(self) -> str:
+        """What there is so far, as JSON."""
+        rows = self.source.row_count
+        if self.source.grouping:  # of conversations those without text were not counted, only their rows
+            known = self.scored if self.is_complete else self.source.document_count
+            rows = known + self.source.skipped.total()
+        return json.dumps(
+            {
+                "version": self.version,
+                "parameters": self.parameters,
+                "rows": rows,
+                "scored": self.scored,
+                "skipped": dict(self.source.skipped),
+                "seen": self.totals.as_json(),
             }
         )
 
@@ -153,16 +189,18 @@ class Recorder:
         grouped = self.source.grouping
         read = self.scored + (0 if grouped else self.source.skipped.total())
         total = self.source.document_count
-        fraction = read / max(total, 1)
+        new, left = read - self._before, total - read
         progress = {
             "status": "running",
             "pid": os.getpid(),
             "process": process_id(),
             "heartbeat": time.time(),
-            "progress": min(fraction, 1.0),
-            "eta": self.seconds() / fraction * (1 - fraction) if fraction else None,
+            "progress": min(read / max(total, 1), 1.0),
+            "eta": self.seconds() / new * left if new > 0 and left >= 0 else None,
             "note": f"{self.scored:,} of {total:,} {'conversations' if grouped else 'rows'}",
         }
+        if self.scored:
+            progress["plan"] = self.plan()
         with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db, db:
             if self._restarted:
                 db.execute("delete from scores where run = ?", [self.run])
@@ -170,6 +208,12 @@ class Recorder:
                 insert(db, "scores", row)
             update_run(db, self.run, progress | last)
             asked = db.execute("select stop_requested from runs where id = ?", [self.run]).fetchone()
+            self.training_waits = training_waits(db)
         self._waiting.clear()
         self._restarted = False
         return asked["stop_requested"] if asked else 2  # its record was deleted: nobody waits for it
+
+    def give_way(self) -> None:
+        """Go back to the queue. Trainings come before scorings there."""
+        patiently(lambda: self.write(status="queued", pid=None, process=None, note=None, eta=None))
+        log.info("Gives way to a training, after %d rows", self.scored)

@@ -163,6 +163,8 @@ class Worker:
         if self.sent:
             why = "It did not stop when it was asked to, so its process was ended: what it had saved is kept."
             return end_run(self.home, run, "stopped", why)
+        if not code and (row := find_run(self.home, run)) and row["status"] == "queued":
+            return  # a scoring that gives way
         file = run_log_file(self.home, run)
         why = f"killed by signal {-code}" if code < 0 else _last_line(file, start) or f"exit code {code}"
         status = "interrupted" if code < 0 else "failed"

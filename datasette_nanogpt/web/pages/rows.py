@@ -19,8 +19,10 @@ from datasette.utils import urlsafe_components
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.titles import split_title
 
 from ...data.corpus import location
+from ...formatting import duration, text_size
 from ...registry import row_scores
 from ..menus import rows_url
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
@@ -32,7 +34,10 @@ from ..threads import in_thread, read_database
 
 SHOWN_ROWS = 50  # on a page, unless the address says _size
 MAX_ROWS = 1000  # on a page
-EXCERPT = 120  # characters shown of a row
+EXCERPT = 120  # characters shown of a row, and of its title
+# Products of bytes and parameters that are scored in a second, before anything was scored here: with three
+# bytes in a token and two operations a parameter these are 10 GFLOP/s of numpy, a guess for two cores.
+SCORING_SPEED = 1.5e10
 
 
 @page
@@ -140,7 +145,8 @@ async def _scores(
     # Whoever may see the model now need not have been allowed to see everything it was trained on then.
     kept, last = [await _if_visible(datasette, request, run) for run in runs]
     shown: dict[str, Any] = {"model": checkpoint.name, "run": last and run_as_json(*last)}
-    shown |= {"scored": None, "rows": [], "by": choice.by, "page": choice.page, "pages": 0}
+    shown["estimate"] = await in_thread(_estimate, home, checkpoint)
+    shown |= {"scored": None, "rows": [], "by": choice.by, "page": choice.page, "pages": 0, "partial": False}
     shown["row"] = {"row": choice.row} if choice.row else None
     if not kept:
         return shown
@@ -154,6 +160,7 @@ async def _scores(
         if scored:
             shown["row"] = scored | {"page": math.ceil(scored["rank"] / choice.size)}
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
+    highest = await in_thread(row_scores.highest, home, run["id"])
     plan = json.loads(run["plan"])
     return shown | {
         "rows": rows,
@@ -161,6 +168,9 @@ async def _scores(
         "pages": pages,
         "size": choice.size,
         "count": count,
+        "highest": highest,
+        "has_titles": any(row["title"] for row in rows),
+        "partial": run["status"] in row_scores.GOES_ON,
         "scored": {"id": run["id"], "ended": run["ended"], **plan},
         "stale": plan["version"] != checkpoint.version,
         "cut": plan["scored"] + sum(plan["skipped"].values()) < plan["rows"],
@@ -175,12 +185,33 @@ async def _add_texts(
     texts: list[str | None] = [None] * len(rows)
     with suppress(NanogptError):  # the figures can be shown without them
         texts = await read_database(_texts, checkpoint, _file(db), table, keys)
+    titled = _has_titles(checkpoint, table)
     for row, text in zip(rows, texts, strict=True):
         row["url"] = row["row"] and str(datasette.urls.row(db.name, table, row["row"]))
         row["changed"] = text is not None and "digest" in row and row_scores.digest(text) != row["digest"]
+        title, body = split_title(text or "") if titled else ("", text or "")
+        row["title"] = " ".join(title.split())[:EXCERPT]
+        row["excerpt"] = " ".join(body.split())[:EXCERPT]
         row["text"] = text and " ".join(text.split())[:EXCERPT]
         for key in ("run", "id", "digest"):
             row.pop(key, None)
+
+
+def _has_titles(checkpoint: Checkpoint, table: str) -> bool:
+    source = checkpoint.meta.get("source") or {}
+    return any(known.get("title") for known in source.get("tables", [source]) if known.get("table") == table)
+
+
+def _estimate(home: Path, checkpoint: Checkpoint) -> str:
+    """What scoring will come to, as far as the model knows its rows."""
+    rows = (checkpoint.meta.get("source") or {}).get("rows")
+    size = (checkpoint.meta.get("corpus") or {}).get("bytes")
+    if not rows or not size:
+        return ""
+    speed = row_scores.scoring_speed(home)
+    seconds = size * checkpoint.config.parameters / (speed or SCORING_SPEED)
+    than = "as fast as the last scoring here" if speed else "on two cores"
+    return f"About {rows:,} rows, {text_size(size)} of text: {duration(seconds)}, {than}."
 
 
 async def _if_visible(
