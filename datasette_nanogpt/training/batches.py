@@ -1,4 +1,5 @@
-"""The batches of one process on its device, with what the teachers predict there."""
+"""The batches of one process on its device, with what the teachers predict there: taken from the token file,
+or from a copy of it in the memory of a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from llm_nanogpt.gpt_torch import TopProbs
 
-from ..data.dataloader import DataLoader, gather, places_of
+from ..data.dataloader import IGNORED, DataLoader, gather, places_of
 from .distributed import ProcessGroup
 from .teacher_probs import TeacherProbs
 
@@ -21,8 +22,6 @@ class Batch(NamedTuple):
     ids: Tensor
     targets: Tensor
     teacher_probs: TopProbs | None
-    # Of its mean loss, 1 on average: titles before windows do not count, and other processes may have more.
-    weight: float
 
 
 class Batches:
@@ -40,19 +39,25 @@ class Batches:
         self.group, self.teacher = group, teacher
         self.last_spans = np.empty((0, 3), dtype=np.int64)  # of the last batch
 
-    def next(self) -> Batch:
-        spans, weight = self.next_spans()
+    def gather(self, spans: np.ndarray) -> Batch:
+        """The windows at these spans, (B, 3), by way of the computer's memory."""
         block_size = self.loader.block_size
         ids, targets = (self.on_device(a) for a in gather(self.loader.tokens, spans, block_size))
         places = places_of(spans, block_size)
-        probs = self.teacher.at(places, self.device) if self.teacher else None
-        self.last_spans = spans
-        return Batch(ids, targets, probs, weight)
+        return Batch(ids, targets, self.teacher.at(places, self.device) if self.teacher else None)
+
+    def fit_on_device(self) -> bool:
+        """Whether the text, and what the teachers predict, take at most a quarter of what a GPU has left."""
+        if not self.device.startswith("cuda"):
+            return False
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return TextOnDevice.size(self.loader, self.teacher) <= free // 4
 
     def next_spans(self) -> tuple[np.ndarray, float]:
-        """Where the windows are, (B, 3), and the weight of their mean loss."""
+        """Where the next windows are, (B, 3), and the weight of their mean loss, 1 on average: titles before
+        windows do not count, and other processes may have more of these."""
         block_size, spans = self.loader.block_size, self.loader.next_spans(self.batch_size)
-        mine = spans[self.group.rank :: self.group.size]
+        mine = self.last_spans = spans[self.group.rank :: self.group.size]
         return mine, float((block_size - mine[:, 2].mean()) / (block_size - spans[:, 2].mean()))
 
     def last(self) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +70,35 @@ class Batches:
             return batch.to(self.device)
         # Copied while the GPU is still at the step before.
         return batch.pin_memory().to(self.device, non_blocking=True)
+
+
+class TextOnDevice:
+    """The training text, and what the teachers predict, as tensors on the device: windows are taken there."""
+
+    def __init__(self, loader: DataLoader, device: str, teacher: TeacherProbs | None) -> None:
+        self.block_size = loader.block_size
+        self.tokens = torch.from_numpy(loader.tokens.astype(np.int32)).to(device)
+        self.at = torch.arange(self.block_size + 1, device=device)
+        self.likeliest = self.probs = torch.empty(0)
+        self.has_teacher = teacher is not None
+        if teacher:
+            self.likeliest = torch.from_numpy(teacher.rows["ids"].astype(np.int32)).to(device)
+            self.probs = torch.from_numpy(np.array(teacher.rows["probs"])).to(device)
+
+    @staticmethod
+    def size(loader: DataLoader, teacher: TeacherProbs | None) -> int:
+        """In bytes."""
+        row = teacher.rows.dtype["ids"].shape[0] * (4 + 2) if teacher else 0
+        return len(loader.tokens) * (4 + row)
+
+    def gather(self, spans: Tensor) -> Batch:
+        """What `Batches.gather` has for the same spans, (B, 3) on the device."""
+        start, title, length = (column[:, None] for column in spans.unbind(1))
+        places = torch.where(self.at < length, title + self.at, start + self.at - length)
+        ids = self.tokens[places].long()
+        targets = ids[:, 1:].masked_fill(self.at[:-1] < length, IGNORED)
+        probs = None
+        if self.has_teacher:
+            places = places[:, :-1]
+            probs = self.likeliest[places].long(), self.probs[places].float()
+        return Batch(ids[:, :-1], targets, probs)

@@ -71,7 +71,10 @@ class Muon(Optimizer):
                 if group["weight_decay"]:
                     torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
                 steps = orthogonalize(torch.stack(updates), self.bf16)
-                torch._foreach_add_(params, list(steps.unbind()), alpha=-scale)
+                if isinstance(scale, Tensor):
+                    torch._foreach_sub_(params, list((steps * scale).unbind()))
+                else:
+                    torch._foreach_add_(params, list(steps.unbind()), alpha=-scale)
 
 
 def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
@@ -134,11 +137,24 @@ def use_bf16(optimizers: Sequence[Optimizer], bf16: bool) -> None:
             optimizer.bf16 = bf16
 
 
-def set_lr_scale(optimizers: Sequence[Optimizer], lr_scale: float) -> None:
+def set_lr_scale(optimizers: Sequence[Optimizer], lr_scale: float | Tensor) -> None:
     """Set all learning rates to that fraction of the full ones."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = min(group["peak_lr"] * lr_scale, MAX_RATE)
+            rate = group["peak_lr"] * lr_scale
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate).clamp_(max=MAX_RATE)
+            else:
+                group["lr"] = min(rate, MAX_RATE)
+
+
+def use_tensor_rates(optimizers: Sequence[Optimizer], device: str) -> None:
+    """Let the learning rates be tensors on the device, which a captured step can change."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(float(group["lr"]), device=device)
+            if device.startswith("cuda") and "capturable" in group:
+                group["capturable"] = True
 
 
 def state_tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:

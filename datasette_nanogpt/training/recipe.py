@@ -63,6 +63,11 @@ class Settings:
         again."""
         return self.seed + self.stage
 
+    def teacher_weight(self, progress: float) -> float:
+        """What the teachers' probabilities count for beside the text, which has the rest."""
+        first, last = self.teacher_weights
+        return first + (last - first) * progress
+
 
 class Stage(NamedTuple):
     """One of the models that a run trains one after the other, the first ones to teach the others."""

@@ -18,19 +18,20 @@ from llm_nanogpt.home import nanogpt_home
 from ..data.dataloader import DataLoader, Tokens, Windows
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
 from .autotune import Autotuner, Workload
-from .batches import Batches
+from .batches import Batches, TextOnDevice
 from .clock import Clock
-from .distillation import distillation_loss
+from .cuda_graph import why_not_captured
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
 from .divergence import Diverged, LastGood, all_finite
 from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
 from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, Stop
-from .measure import autocast, random_state, set_random_state
+from .measure import random_state, set_random_state
 from .meters import LossMeter, SpeedMeter
-from .optim import configure_optimizers, load_state_tensors, set_lr_scale, state_tensors, use_bf16
+from .optim import configure_optimizers, load_state_tensors, state_tensors, use_bf16, use_tensor_rates
 from .process import peak_memory
 from .recipe import Settings
 from .score_schedule import ScoreSchedule
+from .step import GraphedStep, Knobs, Steps, TrainStep
 from .teacher_probs import TeacherProbs
 from .trial_memory import TrialMemory
 
@@ -67,6 +68,7 @@ class Training:
         self.teacher = teacher
         self.forward: Callable[..., torch.Tensor] = model  # compiled and in DDP after `set_up`
         self.bf16 = False
+        self._step: Steps | None = None  # made when it is first needed
 
         start = self.restore(state) if state else Position()
         self.clock = Clock(s, start)
@@ -162,29 +164,27 @@ class Training:
         """One step of this process at that fraction of the full learning rate, when so much of the model's
         training is done (0 to 1)."""
         self.lr_scale = lr_scale
-        set_lr_scale(self.optimizers, lr_scale)
-        batch = self.batches.next()
-        with autocast(self.settings.device, self.bf16):
-            if batch.teacher_probs:
-                losses = self.forward(batch.ids, batch.targets, teacher_probs=batch.teacher_probs)
-                loss = losses[0]
-                (batch.weight * distillation_loss(losses, self.teacher_weight(progress))).backward()
-            else:
-                loss = self.forward(batch.ids, batch.targets)
-                (batch.weight * loss).backward()
-        torch.nn.utils.clip_grad_norm_(self.params, self.settings.grad_clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        self.loss.add(batch.weight * loss, batch.targets.numel())
+        spans, weight = self.batches.next_spans()
+        knobs = Knobs(lr_scale, weight, self.settings.teacher_weight(progress))
+        loss = self.step(spans, knobs)
+        self.loss.add(weight * loss, spans.shape[0] * self.loader.block_size)
         if self.last_good.first_loss is None:
             self.last_good.first_loss = loss.item()
         self.clock.step += 1
 
-    def teacher_weight(self, progress: float) -> float:
-        """What the teacher's probabilities count for beside the text, which has the rest."""
-        first, last = self.settings.teacher_weights
-        return first + (last - first) * progress
+    @property
+    def step(self) -> Steps:
+        """What makes a step: a CUDA graph, where that is possible."""
+        if self._step is None:
+            s, batches = self.settings, self.batches
+            step = TrainStep(self.forward, self.params, self.optimizers, s.grad_clip, (s.device, self.bf16))
+            if why_not_captured(s.device, self.group.size, batches.fit_on_device()) is None:
+                use_tensor_rates(self.optimizers, s.device)
+                text = TextOnDevice(self.loader, s.device, self.teacher)
+                self._step = GraphedStep(step, text.gather, s.batch_size)
+            else:
+                self._step = lambda spans, knobs: step(batches.gather(spans), knobs)
+        return self._step
 
     def anneal(self, why: str, hint: str = "") -> Iterator[TrainingEvent]:
         """Run the learning rate down from now on, if it does not yet. A resume goes on from before that."""
@@ -217,6 +217,10 @@ class Training:
         memory = TrialMemory(nanogpt_home(), s.device, *shape)
         self.tuner = Autotuner(self.model, workload, memory)
         speed = yield from self.tuner.tune()
+        if s.device.startswith("cuda"):
+            why_not = why_not_captured(s.device, self.group.size, self.batches.fit_on_device())
+            how = f"no CUDA graphs: {why_not}" if why_not else "each step is a CUDA graph"
+            speed = replace(speed, why="; ".join(filter(None, [speed.why, how])))
         if speed.machine_flops:
             self.speed.machine_flops = speed.machine_flops * self.group.size
         self.group.broadcast_object((speed.bf16, speed.compiled))
@@ -229,6 +233,7 @@ class Training:
         began = self.clock.seconds
         speed = yield from self.tuner.try_compiling()
         self.forward = self.tuner.compiled or self.forward
+        self._step = None
         self.clock.begin_session()
         self.scores.next_evaluation += self.clock.seconds - began
         yield speed
@@ -241,6 +246,7 @@ class Training:
         if compiled:
             in_ddp = self.group.size > 1
             self.forward = torch.compile(self.forward) if in_ddp or forward is None else forward
+        self._step = None
         if self.group.rank:  # or else every process would drop out the same activations
             torch.manual_seed(int(torch.randint(2**31, ())) + self.group.rank)
         self.model.train()
@@ -353,6 +359,7 @@ class Training:
         self.clock.step, self.loader.position = good.position.step, good.position.windows
         self.lr_factor = good.position.lr_factor
         self.loss = LossMeter(self.settings.device, self.group)
+        self._step = None  # its graph, if it is one, has the tensors of before
 
     # ---- What a resume needs
 

@@ -1,0 +1,83 @@
+"""One training step: forward, backward, clipping, optimizers; on CUDA all of it as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .batches import Batch
+from .cuda_graph import Captured
+from .distillation import distillation_loss
+from .measure import autocast
+from .optim import set_lr_scale
+
+
+class Knobs(NamedTuple):
+    """What changes from step to step beside the batch: numbers, or tensors of one number on the device."""
+
+    lr_scale: float | Tensor  # fraction of the full learning rate
+    weight: float | Tensor  # of this process's mean loss
+    teacher_weight: float | Tensor  # of the teachers' probabilities; the text has the rest
+
+
+# Makes a step on the windows at spans, (B, 3); its mean loss, a scalar.
+Steps = Callable[[np.ndarray, Knobs], Tensor]
+
+
+class TrainStep:
+    """The step of a model in training."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Tensor],
+        params: Sequence[nn.Parameter],
+        optimizers: Sequence[Optimizer],
+        grad_clip: float,
+        precision: tuple[str, bool],
+    ) -> None:
+        """`precision` is the device, and whether matrix products are in bfloat16."""
+        self.forward, self.params, self.optimizers = forward, params, optimizers
+        self.grad_clip, (self.device, self.bf16) = grad_clip, precision
+
+    def __call__(self, batch: Batch, knobs: Knobs) -> Tensor:
+        """Make the step; the mean loss of the text in nats, a scalar."""
+        set_lr_scale(self.optimizers, knobs.lr_scale)
+        with autocast(self.device, self.bf16):
+            if batch.teacher_probs:
+                losses = self.forward(batch.ids, batch.targets, teacher_probs=batch.teacher_probs)
+                text, loss = losses[0], distillation_loss(losses, knobs.teacher_weight)
+            else:
+                text = loss = self.forward(batch.ids, batch.targets)
+        (knobs.weight * loss).backward()
+        nn.utils.clip_grad_norm_(self.params, self.grad_clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return text.detach()
+
+
+class GraphedStep:
+    """The same as a CUDA graph. It takes its windows on the device, by `gather`, from spans (B, 3)."""
+
+    def __init__(self, step: TrainStep, gather: Callable[[Tensor], Batch], windows: int) -> None:
+        self.step, self.gather = step, gather
+        self.spans = torch.zeros(windows, 3, dtype=torch.int64, device=step.device)
+        self.knobs = torch.zeros(len(Knobs._fields), device=step.device)
+        self.loss = torch.zeros((), device=step.device)
+        self.run = Captured(self._step)
+
+    def __call__(self, spans: np.ndarray, knobs: Knobs) -> Tensor:
+        """A step on the windows at these spans; its mean loss, which the next step overwrites."""
+        for tensor, values in ((self.spans, torch.from_numpy(spans)), (self.knobs, torch.tensor(knobs))):
+            # Copied while the GPU is still at the step before.
+            tensor.copy_(values.pin_memory() if tensor.is_cuda else values, non_blocking=True)
+        self.run()
+        return self.loss
+
+    def _step(self) -> None:
+        self.loss.copy_(self.step(self.gather(self.spans), Knobs(*self.knobs.unbind())))
