@@ -131,7 +131,7 @@ def _training_rows(
         opened = [open_rows(checkpoint, source["database"], QUERY, Selection(sql=source["sql"]))]
     else:
         selection = Selection(where=source.get("where"))
-        tables = [known["table"] for known in source.get("tables") or [source]]
+        tables = [known["table"] for known in source.get("tables") or [source] if known.get("table")]
         opened = [open_rows(checkpoint, source["database"], table, selection) for table in tables]
     for rows in opened:
         for keys, document in rows.keyed_documents():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from ..shown_models import require_model
 from ..state import state_of
 from ..threads import in_thread, read_database
 
+log = logging.getLogger("datasette_nanogpt")
 BUSY = "Too many texts are being written at the moment: try again shortly"
 SEND_SECONDS = 20.0  # for a reader to take a line: of those who write at once there may be few
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -123,7 +125,7 @@ def _model_as_json(checkpoint: Checkpoint, origin: Origin) -> dict[str, Any]:
         "name": checkpoint.name,
         "version": checkpoint.version,
         "database": origin.database,
-        "table": source["table"],
+        "table": source.get("table"),
         "rows": source.get("rows"),
         "parameters": checkpoint.config.parameters,
         "context": checkpoint.config.block_size,
@@ -162,6 +164,11 @@ async def _write(
             return  # whoever reads so slowly makes others wait
         except NanogptError as ex:
             await send({"error": str(ex)})
+        except Exception as ex:  # or the text would just end
+            log.exception("Writing with %s failed", checkpoint.name)
+            await send(
+                {"error": f"This should not have happened: {type(ex).__name__}. The server's log has more"}
+            )
         finally:
             await events.aclose()
             state.writing -= 1
