@@ -20,12 +20,14 @@ from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import measure, recipe, table_run
 from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
+from datasette_nanogpt.training.dry_run import preview_table
+from datasette_nanogpt.training.enough_text import check_enough_text
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.train import train_table
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights, write_weights
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
 
 TINY = {
@@ -121,10 +123,10 @@ def test_a_run_keeps_a_log_that_its_model_names(options, home):
         "Finished after 8",
     ):
         assert words in log
-    with pytest.raises(NanogptError, match="too few"):
+    with pytest.raises(NanogptError, match="too little to train on"):
         run(replace(options, block_size=10_000))
     failed = (home / ".logs" / "run-2.log").read_text("utf-8")
-    assert "ERROR Failed: " in failed and "too few" in failed and "Traceback" not in failed
+    assert "ERROR Failed: " in failed and "too little to train on" in failed and "Traceback" not in failed
     run(replace(options, name="other"))  # another log
     assert (home / meta["training"]["log"]).read_text("utf-8") == log
 
@@ -428,7 +430,7 @@ def test_everything_wrong_is_told_at_once(options, home):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"table": "tiny"}, "too few"),
+        ({"table": "tiny"}, "too little to train on"),
         ({"table": "empty"}, "empty"),
         ({"table": "number"}, "no column of text"),
         ({"table": "missing"}, "entry, note"),
@@ -450,6 +452,32 @@ def test_each_mistake_is_one_line_and_leaves_nothing(options, home, changes, mes
     assert left <= {"nanogpt.db", "nanogpt.db-wal", "nanogpt.db-shm", ".nanogpt-blog.lock", ".cache", ".logs"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"table": "tiny", "block_size": None}, "Choose a table with more text"),
+        ({"table": "tiny", "block_size": 2}, "Choose a table with more text"),
+        ({"block_size": 10_000}, "or a context of at most "),
+    ],
+)
+def test_a_dry_run_refuses_too_little_text_in_the_words_of_the_run(options, changes, advice):
+    told = []
+    for begin in (preview_table, train_table):
+        with pytest.raises(InvalidOptions, match="too little to train on") as ex:
+            list(begin(replace(options, **changes)))
+        told.append(str(ex.value))
+    assert told[0] == told[1] and advice in told[0]
+    if "at most" in advice:  # which is true
+        longest = int(told[0].rpartition(" ")[2])
+        check_enough_text({"block_size": longest}, (counts := next_counts(options)))
+        with pytest.raises(InvalidOptions):
+            check_enough_text({"block_size": longest + 1}, counts)
+
+
+def next_counts(options):
+    return next(event for event in preview_table(options) if isinstance(event, Prepared)).corpus
+
+
 def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "file" / "models"))
@@ -460,11 +488,12 @@ def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch):
 def test_a_failed_run_is_recorded_and_leaves_the_old_model(options, home):
     run(options)
     before = (home / "nanogpt-blog/model.safetensors").read_bytes()
-    with pytest.raises(NanogptError, match="too few"):
+    with pytest.raises(NanogptError, match="too little to train on"):
         run(replace(options, block_size=10_000))
     assert (home / "nanogpt-blog/model.safetensors").read_bytes() == before
     rows = list(sqlite_utils.Database(home / "nanogpt.db")["runs"].rows)
-    assert [r["status"] for r in rows] == ["finished", "failed"] and "too few" in rows[1]["error"]
+    assert [r["status"] for r in rows] == ["finished", "failed"]
+    assert "too little to train on" in rows[1]["error"]
 
 
 @pytest.mark.parametrize(("flops", "readings"), [(1e16, "many"), (1e3, "few")])

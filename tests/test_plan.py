@@ -60,7 +60,7 @@ def test_a_minute_of_much_text_gets_a_small_model_and_ten_of_a_little_a_big_one(
     assert size_of(plan(LARGE, 1.0)) <= NAMES.index("s")
     assert size_of(plan(TINY, 10.0)) >= size_of(plan(BLOG, 10.0)) > 0
     hurried = plan(LARGE, 0.05)  # no time for any size: the smallest
-    assert size_of(hurried) == 0 and hurried.why.endswith("would give less than 0.1 epochs")
+    assert size_of(hurried) == 0 and hurried.why.endswith("reads the text less than 0.1 times.")
 
 
 def test_steps_and_minutes_together_end_at_the_sooner():
@@ -237,19 +237,36 @@ def test_sizes_grow():
 def test_the_reason_names_the_budget_and_the_readings_of_this_size_and_of_the_next():
     chosen = plan(BLOG, 7.5, flops=20e9)
     small, next_one = (NAMES[size_of(chosen) + i] for i in (0, 1))
-    assert chosen.why.startswith(f"size {small}: 7.5 minutes at 20 GFLOP/s ")
     bigger = plan(BLOG, 7.5, flops=20e9, given={"size": next_one})
-    assert f"{chosen.epochs:.1f} epochs, only {bigger.epochs:.1f} with size {next_one}" in chosen.why
+    assert chosen.why == (
+        f"In 7.5 minutes, at the 20 GFLOP/s of this machine, size {small} reads the text "
+        f"{chosen.epochs:.1f} times; the next size, {next_one}, would read it {bigger.epochs:.1f} times."
+    )
     by_steps = plan(BLOG, None, steps=20_000)
-    assert "20,000 steps" in by_steps.why and f"{by_steps.epochs:.1f} epochs" in by_steps.why
-    assert plan(BLOG, given={"size": "m"}).why == "size m, as asked"
+    assert by_steps.why.startswith("In 20,000 steps size ") and f"{by_steps.epochs:.1f} times" in by_steps.why
+    assert plan(BLOG, given={"size": "m"}).why == "Size m, as asked."
     assert plan(BLOG, 1.0, given={"n_layer": 9, "n_embd": 512}).why == ""
     both = plan(BLOG, 1.0, steps=20_000)
-    assert f"1 minute at some {DEFAULT_FLOPS / 1e9:.0f} GFLOP/s or 20,000 steps" in both.why
+    assert both.why.startswith("In 20,000 steps or 1 minute, whichever ends first, size ")
+
+
+def test_a_reason_is_of_the_model_that_was_asked_for_in_part():
+    """Heads or width given by hand make another model than the size's name says."""
+    for given in ({"n_head": 8}, {"n_embd": 512}, {"n_layer": 9}):
+        chosen = plan(BLOG, 1.0, flops=40e9, given=given)
+        assert f" a model of {chosen.config.parameters / 1e6:.1f}M parameters reads the text" in chosen.why
+        assert "size" not in chosen.why
+
+
+def test_a_reason_is_whole_sentences():
+    plans = [plan(tokens, 10.0**p) for tokens in TEXTS for p in range(-2, 5)]
+    for why in {p.why for p in plans}:
+        assert why[0].isupper() and why.endswith(".") and " 1.0 times" not in why
+        assert all(sentence[0].isupper() or sentence[0].isdigit() for sentence in why.split(". "))
 
 
 def test_a_bigger_size_that_has_as_much_time_is_not_said_to_have_less():
-    assert "only" not in plan(LARGE, 1000.0, steps=5).why
+    assert "next size" not in plan(LARGE, 1000.0, steps=5).why
 
 
 def test_a_vocabulary_grows_with_the_text():

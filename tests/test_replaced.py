@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 
+from conftest import random_tensors, tiny_config, write_model
 from test_commands import nanogpt
 from test_pipeline import TINY, database, options, run  # noqa: F401
+from test_trainer import SETTINGS
 
-from datasette_nanogpt.events import Finished, Prepared
+from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Prepared
 from datasette_nanogpt.registry.resume import minutes_to_offer
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.terminal import closing_lines, plan_lines
+from datasette_nanogpt.training import model_folder
+from datasette_nanogpt.training.model_folder import ModelFolder, staging_folder
+from datasette_nanogpt.training.recipe import Stage
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 
@@ -43,6 +48,21 @@ def test_a_worse_model_is_told_and_the_better_one_comes_back(options, home):  # 
     assert (score(model), score(replaced(model))) == (best, end.val_bpb)
     nanogpt("remove", "nanogpt-blog", "-y")
     assert not model.exists() and not replaced(model).exists()
+
+
+def test_models_of_two_shapes_come_before_one_takes_its_place(home, bpe, monkeypatch):
+    """The first two of a run were worse than the model that is there."""
+    final = write_model(home / "nanogpt-blog", bpe)
+    (staging_folder(final) / "training").mkdir(parents=True)
+    monkeypatch.setattr(model_folder, "model_card", lambda meta: "")
+    small, big = tiny_config(), tiny_config(n_layer=3)
+    folder = ModelFolder(staging_folder(final), small, [], bpe, read_checkpoint(final).meta, final)
+    folder.stages = [Stage(config, SETTINGS) for config in (small, big)]
+    for step, config in enumerate((small, big, big)):
+        folder.write_weights(BestWeights(config, random_tensors(config), step, 3.0 - step, 2.0))
+        folder.write_score(Evaluation(step, 3.0 - step, 2.0, None, 1.0, True, ""), replace=step == 2)
+        assert read_checkpoint(final).config == (big if step == 2 else small)
+    assert score(final) == 1.0 and not staging_folder(final).exists()
 
 
 def test_scores_on_other_rows_are_not_compared(options, home):  # noqa: F811

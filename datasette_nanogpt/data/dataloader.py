@@ -25,6 +25,11 @@ IGNORED = -100  # a target that does not count: the default of torch's cross_ent
 WITHOUT_TITLE = 0.15
 
 
+def least_tokens(block_size: int) -> int:
+    """How many tokens a stream must have for one window at any offset."""
+    return 2 * block_size + 1
+
+
 @dataclass(frozen=True)
 class Tokens:
     """The two token streams, (N,) ids each, and the bytes of text behind them."""
@@ -138,8 +143,8 @@ class DataLoader:
         self.per_epoch = (len(tokens) - 1) // block_size - 1  # one less, because of the offset
         if self.per_epoch < 1:
             raise NanogptError(
-                f"{len(tokens):,} tokens are too few to train on, a block size of {block_size} needs "
-                f"{2 * block_size + 1:,}: use a table with more text, or a smaller --block-size"
+                f"{len(tokens):,} tokens are too few to train on, a context of {block_size} needs "
+                f"{least_tokens(block_size):,}: use a table with more text, or a smaller --block-size"
             )
         self._epoch = -1  # the epoch that _order, _offset and _with_title belong to
 

@@ -18,6 +18,9 @@ MAX_RETURNS = 3  # to a good state, each at half the learning rate of the one be
 # Times the loss of the first step: a model that has learnt nothing yet may have as much, even if that is
 # worse than the unigram's.
 UNTRAINED = 1.1
+# Tokens of the training text, a few kB, with fewer of which hardly anything is better than the unigram
+# (benchmarks/LOG.md, "A few hundred bytes").
+LITTLE_TEXT = 2000
 COUNTED = 20_000_000  # tokens of the training text that the unigram is made of, as in init_bigrams.py
 
 CHUNK = 1_000_000
@@ -39,6 +42,7 @@ class LastGood:
 
     def __init__(self, tokens: Tokens):
         self.unigram = unigram_nats(tokens)  # a token of the held-out text
+        self.is_little_text = len(tokens.train) < LITTLE_TEXT
         self.first_loss: float | None = None  # nats a token, of the first step
         self.returns = 0
 
@@ -80,7 +84,10 @@ class LastGood:
 
     def failure(self, why: Diverged, end: str, learning_rate: float) -> NanogptError:
         """What a run ends with."""
-        advice = f"leave --learning-rate out, or train with less than {learning_rate:.2g}"
+        if self.is_little_text:
+            advice = "there is too little text to learn from, choose a table with more"
+        else:
+            advice = f"leave --learning-rate out, or train with less than {learning_rate:.2g}"
         return NanogptError(f"{why}, {end}: {advice}")
 
 

@@ -34,6 +34,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     yield preview(corpus, DOCUMENTS)
     from llm_nanogpt.device import choose_device
 
+    from .enough_text import check_enough_text
     from .memory import estimate_memory
     from .recipe import largest_workload, resolve
     from .replaced import look_at
@@ -47,6 +48,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
         folder = hidden(place, "new")
         folder.mkdir()
         tokenizer, counts = yield from prepare_text(options, corpus, folder, home)
+    check_enough_text(options.given(), counts)
     why, stages = resolve(options, counts["train_tokens"], tokenizer.n_vocab, device)
     meta = {"corpus": counts, "options": options.given()}
     replaces = look_at(home / options.model_name, meta)

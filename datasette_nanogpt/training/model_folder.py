@@ -61,9 +61,11 @@ class ModelFolder:
         linked into it, until it is published."""
         if best.config != self.config:
             staging = staging_folder(self.final)
-            (staging / "training").mkdir(parents=True, exist_ok=True)
-            for file in (self.path / "training").iterdir():
-                link(file, staging / "training" / file.name)
+            if self.path == self.final:
+                (staging / "training").mkdir(parents=True, exist_ok=True)
+                for file in (self.path / "training").iterdir():
+                    link(file, staging / "training" / file.name)
+            (staging / "config.json").unlink(missing_ok=True)  # `write_meta` writes it anew
             self.tokenizer.save(staging, best.config.block_size)
             self.path, self.config = staging, best.config
         if not self.path.exists():  # somebody has removed it: what has just been learnt is kept all the same

@@ -8,8 +8,7 @@ teachers for it. Constants name the section of benchmarks/LOG.md that they come 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from ..data.prepare import choose_vocab_size
 from .flops import work_per_step
 from .memory import Workload, estimate_memory
+from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
     DECAY_PER_EPOCH,
     DELAY,
@@ -84,10 +84,7 @@ class Budget:
     memory: float | None = None  # bytes that each process may take; None: nobody knows
 
     def __str__(self) -> str:
-        speed = f"{self.flops / 1e9:,.0f}" if self.flops else f"some {DEFAULT_FLOPS / 1e9:.0f}"
-        limits = [f"{_count(self.minutes, 'minute')} at {speed} GFLOP/s"] if self.minutes else []
-        limits += [_count(self.steps, "step")] if self.steps else []
-        return " or ".join(limits)
+        return describe_budget(self.minutes, self.steps, self.flops)
 
 
 @dataclass(frozen=True)
@@ -195,11 +192,20 @@ def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None
 
 def _choose_batch(given: Mapping[str, Any], tokens: int, budget: Budget) -> _Run:
     """The context and the windows in a step, a multiple of the processes."""
-    step_tokens = STEP_TOKENS if tokens > SHORT_TEXT else STEP_TOKENS // 2
-    fitting = [n for n in CONTEXTS if n <= min(step_tokens, tokens / MIN_WINDOWS)]
-    block_size = given.get("block_size") or max(fitting, default=CONTEXTS[-1])
+    step_tokens = _choose_step_tokens(tokens)
+    block_size = given.get("block_size") or choose_context(tokens)
     batch_size = given.get("batch_size") or max(1, step_tokens // block_size)
     return _Run(tokens, block_size, -(-batch_size // budget.processes) * budget.processes, budget)
+
+
+def choose_context(tokens: int) -> int:
+    """The context for a text of so many tokens."""
+    longest = min(_choose_step_tokens(tokens), tokens / MIN_WINDOWS)
+    return max((n for n in CONTEXTS if n <= longest), default=CONTEXTS[-1])
+
+
+def _choose_step_tokens(tokens: int) -> int:
+    return STEP_TOKENS if tokens > SHORT_TEXT else STEP_TOKENS // 2
 
 
 def _choose_size(
@@ -208,14 +214,14 @@ def _choose_size(
     """The biggest size that the text, the budget and `max_parameters` allow, and why it is this one."""
     if size_is_given(given):
         size = given.get("size")
-        return size or "xs", f"size {size}, as asked" if size else ""
+        return size or "xs", f"Size {size}, as asked." if size else ""
     configs = _allowed_sizes(given, shape, vocab_size, run)
     seen = {size: run.tokens_seen(config) for size, config in configs.items()}
     enough = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * run.tokens, MIN_TOKENS[s])]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
-    epochs = {size: _epochs(tokens / run.tokens) for size, tokens in seen.items()}
-    others = [f", only {epochs[b]} with size {b}" for b in bigger if epochs[b] != epochs[size]]
-    return size, f"size {size}: {run.budget} would give {epochs[size]} epochs{''.join(others)}"
+    epochs = {name: seen[name] / run.tokens for name in (size, *bigger)}
+    parameters = {name: configs[name].parameters for name in epochs}
+    return size, describe_choice(given, str(run.budget), epochs, parameters)
 
 
 def _allowed_sizes(
@@ -240,14 +246,14 @@ def _plan_enough(run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: GP
     members: list[Member] = []
     for name, each in reversed([*sizes.items()]):
         if not members and (members := choose_population(each, *text, run.work)) and name != size:
-            why = f"size {name}: {run.budget} are enough for several models"
+            why = f"{run.budget} there is time for several models of size {name}."
     members = members or choose_chain(config, small, *text, run.work)
     reasons = [why] if why else []
     if not members:
-        reasons.append(f"the run ends after {MAX_EPOCHS:g} epochs, as more would only memorize the text")
+        reasons.append(f"The run ends after {MAX_EPOCHS:g} times, as more would only memorize the text.")
         steps = steps_of(MAX_EPOCHS, *text)
-        return run.plan(Member(config, MAX_EPOCHS), steps, "; ".join(reasons))
-    why = "; ".join([*reasons, f"{MAX_EPOCHS:g} epochs are enough, so {describe(members)}"])
+        return run.plan(Member(config, MAX_EPOCHS), steps, " ".join(reasons))
+    why = " ".join([*reasons, f"{MAX_EPOCHS:g} times are enough, so {describe_members(members)}."])
     each_work, plans, steps, done = works(members, *text), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
         done += work
@@ -259,22 +265,6 @@ def _plan_enough(run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: GP
         plan = run.plan(member, steps, why)
         plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
     return replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes, teachers=tuple(plans[:-1]))
-
-
-def describe(members: Sequence[Member]) -> str:
-    """Which models are trained before the last one, and what for."""
-    *before, last = members
-    sizes = ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before)
-    if len(before) == 1:
-        return f"a model of {sizes} parameters is trained first, to teach it"
-    if len(last.teachers) == 1:
-        return f"{len(before)} models of {sizes} parameters are trained first, each to teach the next"
-    size = f"{last.config.parameters / 1e6:.1f}M parameters"
-    counts = Counter(member.generation for member in before)
-    first, *others = counts.values()
-    words = [f"{first} models of {size} are trained first, each from the text alone"]
-    words += [f"then {count} that learn from the average of those as well" for count in others]
-    return ", ".join([*words, f"and last one that learns from their average, for {last.epochs:.0f} epochs"])
 
 
 def size_is_given(given: Mapping[str, Any]) -> bool:
@@ -319,18 +309,3 @@ def choose_rates(
     if epochs <= 1:
         return RATES[0], 0.0
     return RATES[1], decay / RATES[1] * step_tokens / tokens
-
-
-def _count(n: float, noun: str) -> str:
-    return (
-        f"{n:,} {noun}{'s' if n != 1 else ''}"
-        if isinstance(n, int)
-        else f"{n:g} {noun}{'s' if n != 1 else ''}"
-    )
-
-
-def _epochs(epochs: float) -> str:
-    """A number of epochs in words."""
-    if epochs < 0.1:
-        return "less than 0.1"
-    return f"{epochs:,.{0 if epochs >= 100 else 1}f}"

@@ -38,6 +38,7 @@ from ..registry.metrics import score_of_run_before
 from ..registry.runs import Run
 from .disk import check_disk
 from .distributed import ProcessGroup
+from .enough_text import check_enough_text
 from .evaluate import sample_writer
 from .final_figures import RunFacts, gzip_score, measure
 from .lr_schedule import Stop
@@ -115,6 +116,7 @@ class TableRun:
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
         tokenizer, counts = yield from self.progress(steps)
+        check_enough_text(options.given(), counts)
         self.parts |= {part.what: part for part in parts_done(counts)}
         yield self.begin_part(Progress(Part.MEASURING))
         tokens, titles = counts["train_tokens"], counts["titles"]

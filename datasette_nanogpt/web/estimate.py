@@ -20,10 +20,12 @@ from ..data.sqlite import connect, quote
 from ..formatting import memory_size, text_size
 from ..registry.db import registry
 from ..training.available_memory import likely_device
+from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import LITTLE_TEXT, expectation, expected_bits
 from ..training.flops import work_per_step
 from ..training.memory import Workload, estimate_memory
-from ..training.plan import Plan, describe, plan_text
+from ..training.plan import Plan, plan_text
+from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
 from ..training.verdict import count_letters
 from .forms import minutes_offered, selection_from_form, settings_from_form
@@ -130,14 +132,10 @@ def _selection(settings: Mapping[str, Any]) -> Selection:
 def _too_little(read: Mapping[str, Any], plan: Plan) -> str | None:
     """Why there is not enough text for a single window of the context, None if there is."""
     per_token = 1 if plan.config.vocab_size < 256 else SHORT_TOKEN_BYTES
-    least = (2 * plan.config.block_size + 1) * per_token / TRAINED_FRACTION
-    if read["bytes"] >= least:
+    needed = tokens_needed(plan.config.block_size) * per_token / TRAINED_FRACTION
+    if read["bytes"] >= needed:
         return None
-    rows = f"{read['rows']:,} rows" if read["rows"] != 1 else "1 row"
-    return (
-        f"The {text_size(read['bytes'])} of text in {rows} are too little to train on: a context of "
-        f"{plan.config.block_size} tokens needs at least {text_size(round(least))}, and sentences some 100 kB"
-    )
+    return too_little_text(read["bytes"], plan.config.block_size, needed)
 
 
 def _warn_of_little(read: Mapping[str, Any]) -> str | None:
@@ -159,7 +157,7 @@ def _describe(plan: Plan, minutes: float, measured: bool) -> str:
         f"each row {_times(plan.epochs)}.",
     ]
     if plan.teachers:
-        teachers = describe([each.member for each in (*plan.teachers, plan)])
+        teachers = describe_members([each.member for each in (*plan.teachers, plan)])
         sentences.append(f"{teachers[0].upper()}{teachers[1:]}.")
     elif enough:
         sentences.append("Reading the rows more often would only make it repeat them.")
