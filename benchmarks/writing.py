@@ -4,12 +4,13 @@
     python benchmarks/writing.py --model ~/.config/io.datasette.llm/nanogpt/nanogpt-blog
     python benchmarks/writing.py --model FOLDER --settings '{}' '{"dry_multiplier": 0, "real_words": false}'
 
-Each text goes on from the first words of a held-out row, until the model ends it or it has as many tokens as
-the row was cut at. In each cell: the model's texts / the rows. "loops" and "ended" (by the model, not cut)
-are fractions of the texts. "real" words (those of the table), "distinct" words and repeated 4-grams ("rep4")
-are means over the texts, and so is "copied", the fraction of words in passages of eight words or more that
-the rows trained on have too. "js1" is the distance of the words from those of held-out rows, "js2" that of
-pairs of words; of the rows themselves it is that of as many rows trained on.
+Each text goes on from the first words of a held-out row, until the model ends it or it has as many tokens
+as the row was cut at. In each cell: the model's texts / the rows. "loops", "ended" (by the model, not cut)
+and "signs" (30 characters and more without a word of two letters) are fractions of the texts. "real" words
+(those of the table), "distinct" words and repeated 4-grams ("rep4") are means over the texts, and so is
+"copied", the fraction of words in passages of eight words or more that the rows trained on have too. "js1"
+is the distance of the words from those of held-out rows, "js2" that of pairs of words; of the rows
+themselves it is that of as many rows trained on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from datasette_nanogpt.data.memorization import find_memorized
 from datasette_nanogpt.data.text_metrics import (
     distinct_fraction,
     has_loop,
+    longest_sign_run,
     ngram_distance,
     real_word_fraction,
     repeated_ngram_fraction,
@@ -44,6 +46,7 @@ from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.words import WordList, words
 
 PROMPT_WORDS = 4
+SIGN_RUN = 30  # characters without a word of two letters: a run of numbers and signs
 COLUMNS = {  # name -> digits shown
     "loops": 3,
     "real": 3,
@@ -52,6 +55,7 @@ COLUMNS = {  # name -> digits shown
     "js1": 3,
     "js2": 3,
     "copied": 3,
+    "signs": 3,
     "ended": 2,
     "tokens": 0,
 }
@@ -104,6 +108,7 @@ def figures(
     copied = find_memorized([t.removeprefix(p) for t, p in zip(texts, prompts, strict=True)], trained)
     return {
         "loops": mean(map(has_loop, texts)),
+        "signs": mean(longest_sign_run(text) >= SIGN_RUN for text in texts),
         "real": mean(real_word_fraction(text, rows.known) for text in texts),
         "distinct": mean(map(distinct_fraction, texts)),
         "rep4": mean(map(repeated_ngram_fraction, texts)),
@@ -195,7 +200,7 @@ def main() -> None:
     args = parser.parse_args()
     if bool(args.database) != bool(args.tables) or not (args.tables or args.model):
         parser.error("give a database and its tables, or --model")
-    print("| " + " | ".join(["model", "cut at", "settings", *COLUMNS]) + " |\n" + "|---" * 12 + "|")
+    print("| " + " | ".join(["model", "cut at", "settings", *COLUMNS]) + " |\n" + "|---" * 13 + "|")
     found = []
     with tempfile.TemporaryDirectory() as home:
         trained = (train(args.database, t, m, Path(home)) for t in args.tables for m in args.minutes)

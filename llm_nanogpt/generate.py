@@ -19,6 +19,7 @@ from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
 from .repetition import Repetition
 from .sampler import Sampler, log_softmax
+from .sign_runs import SignRun
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 from .words import Speller, last_word
@@ -125,7 +126,10 @@ class Continuation:
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:
             self._speller = Speller(tokenizer.words, self.prompt)
-        self._pieces = self._run()
+        self._run: SignRun | None = None
+        if sampler.real_words and tokenizer.run_lengths:
+            self._run = SignRun(tokenizer, tokenizer.run_lengths)
+        self._pieces = self._write()
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
@@ -137,7 +141,7 @@ class Continuation:
         """Stop here. Nothing runs between two pieces."""
         self._pieces.close()
 
-    def _run(self) -> Generator[str]:
+    def _write(self) -> Generator[str]:
         start = time.perf_counter()
         stop = self.settings.stop
         # Bytes that never become a character are left out, and so is a character cut off at the end.
@@ -176,6 +180,8 @@ class Continuation:
             repetition.add(token)
             if self._speller:
                 self._speller.add(self.tokenizer.token_bytes(token)[given:])
+            if self._run:
+                self._run.add(self.tokenizer.token_bytes(token)[given:])
             self.new_tokens += 1
             yield self.tokenizer.token_bytes(token)[given:]
             given = 0
@@ -195,6 +201,7 @@ class Continuation:
                 logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
             penalised = repetition.penalised(self.sampler.penalised(logits, context))
+            penalised = self._run.penalised(penalised) if self._run else penalised
             token = self.sampler.choose(penalised, self._accepts)
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))
@@ -300,9 +307,9 @@ class Continuation:
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
         allowed = ALLOWED_CHARACTERS if self.tokenizer.is_char else ALLOWED_TOKENS
-        return Repetition(
-            self.sampler, self.sampler.dry_allowed_length or allowed, self.tokenizer.numbers, ids
-        )
+        tokenizer = self.tokenizer
+        length = self.sampler.dry_allowed_length or allowed
+        return Repetition(self.sampler, length, tokenizer.numbers, ids, tokenizer.with_letters)
 
     def _accepts(self, token: int, given: int = 0) -> bool:
         """Whether a token keeps the words real. The prompt has its first `given` bytes already."""

@@ -81,7 +81,8 @@ class SamplingOptions(llm.Options):
     )
     real_words: bool | None = Field(
         None,
-        description="Write only words that the table or the prompt has, and numbers. Default: true",
+        description="Write only words that the table or the prompt has, and numbers, without longer runs of "
+        "numbers and signs than its rows have. Default: true",
     )
     seed: int | None = Field(
         None,

@@ -55,6 +55,7 @@ _COUNTS = "documents duplicates train_documents val_documents bytes train_bytes 
 _CORPUS = Record(
     dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
     | {"sha256": str, "titles": bool, "skipped": Record(others=int)}
+    | {"run_lengths": Record({"usual": int, "rare": int}, required=("usual", "rare"))}
 )
 _SETTINGS = Record(
     {

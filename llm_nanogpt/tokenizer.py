@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from .atomic import write_bytes, write_json
 from .config import MAXIMA
 from .errors import NanogptError
 from .files import read_json
+from .sign_runs import RunLengths, is_sign
 from .words import LETTER_BYTES, LETTERS, WordList
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Tokenizer:
 
     def __init__(self, spec: dict[str, Any], words: WordList | None = None) -> None:
         self.spec, self.words = spec, words
+        self.run_lengths: RunLengths | None = None  # of the table, where they are known
         vocab: dict[str, int] = spec["model"]["vocab"]
         special = {t["content"]: t["id"] for t in spec["added_tokens"] if t["special"]}
         ids = [*vocab.values(), *special.values()]
@@ -239,6 +241,29 @@ class Tokenizer:
         return np.array(
             sorted(i for i, token in self._bytes.items() if token.strip().isdigit()), dtype=np.intp
         )
+
+    @cached_property
+    def signs(self) -> np.ndarray:
+        """Which tokens are no word of two letters, nor part of a character: (n_vocab,) of bool."""
+        return self._tokens_that(is_sign)
+
+    @cached_property
+    def begins_with_letter(self) -> np.ndarray:
+        """(n_vocab,) of bool."""
+        return self._tokens_that(lambda text: text[:1].isalpha())
+
+    @cached_property
+    def with_letters(self) -> np.ndarray:
+        """Which tokens have a letter, (n_vocab,) of bool. A character by itself is none."""
+        return self._tokens_that(lambda text: not self.is_char and any(map(str.isalpha, text)))
+
+    def _tokens_that(self, is_so: Callable[[str], bool]) -> np.ndarray:
+        import numpy as np
+
+        which = np.zeros(self.n_vocab, dtype=bool)
+        for i, token in self._bytes.items():
+            which[i] = i != self.eot and is_so(token.decode(errors="replace"))
+        return which
 
     @cached_property
     def extends_word(self) -> np.ndarray:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from llm_nanogpt.sign_runs import split_at_words
 from llm_nanogpt.words import words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
@@ -44,6 +45,11 @@ def _repeats(symbols: np.ndarray, size: int, times: int) -> Iterable[int]:
     breaks = np.flatnonzero(~np.concatenate([[False], same, [False]]))
     long = np.diff(breaks) - 1 >= size * (times - 1)
     return (int(start) for start in breaks[:-1][long])
+
+
+def longest_sign_run(text: str) -> int:
+    """The characters of the longest stretch without a word of two letters: "9d2b780a-6d70-1"."""
+    return max(map(len, split_at_words(text)))
 
 
 def real_word_fraction(text: str, known: Collection[str]) -> float | None:

@@ -1,0 +1,103 @@
+"""Runs of numbers and signs: a text that is written has hardly longer ones than the rows of its table.
+
+Where anything may come next, as within "9d2b780a-6d70-1", a small model does not find its way back to words,
+and DRY sees no repetition. A run is what stands between two words of at least two letters.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import regex
+
+from .words import SPACELESS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .tokenizer import Tokenizer
+
+COUNTED = 1_000_000  # characters of text that are looked at
+USUAL, RARE = 0.97, 0.99  # of the runs of the rows are shorter
+STRENGTH = 4.0  # nats that a token loses at a length that is rare: benchmarks/LOG.md, "Runs of numbers"
+SHORTEST = 4  # characters between the two lengths, at least
+
+_WORDS = regex.compile(rf"(?V1)\p{{L}}\p{{M}}*\p{{L}}[\p{{L}}\p{{M}}]*|[{SPACELESS}]\p{{M}}*")
+
+
+class RunLengths(NamedTuple):
+    """How long the runs of a table are, in characters: 97% of them are shorter, and 99%."""
+
+    usual: int
+    rare: int
+
+
+def split_at_words(text: str) -> list[str]:
+    """What stands between the words of at least two letters, empty strings among it."""
+    return _WORDS.split(text)
+
+
+def run_lengths(texts: Iterable[str]) -> RunLengths | None:
+    """The lengths in the first million characters of `texts`; None where these have no words."""
+    import numpy as np
+
+    lengths: list[int] = []
+    left = COUNTED
+    for text in texts:
+        parts = split_at_words(text[:left])
+        lengths += [len(part) for part in parts if part] if len(parts) > 1 else []
+        left -= len(text)
+        if left <= 0:
+            break
+    if not lengths:
+        return None
+    usual, rare = np.quantile(lengths, [USUAL, RARE], method="higher").tolist()
+    return RunLengths(usual, max(rare, usual + SHORTEST))
+
+
+def read_run_lengths(corpus: Mapping[str, Any]) -> RunLengths | None:
+    """What nanogpt.json says of a table's runs; None in older models."""
+    known = corpus.get("run_lengths")
+    return RunLengths(known["usual"], max(known["rare"], known["usual"] + SHORTEST)) if known else None
+
+
+def is_sign(text: str) -> bool:
+    """Whether a token is no word, nor part of a character."""
+    return bool(text) and not _WORDS.search(text) and "\N{REPLACEMENT CHARACTER}" not in text
+
+
+class SignRun:
+    """The run that a text ends in, and what goes on with it. What the prompt ends in does not count."""
+
+    def __init__(self, tokenizer: Tokenizer, lengths: RunLengths) -> None:
+        self._tokenizer, self._lengths = tokenizer, lengths
+        self._length, self._after_letter = 0, False
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+
+    def add(self, piece: bytes) -> None:
+        text = self._decoder.decode(piece)
+        if not text:  # part of a character
+            return
+        *words, after = split_at_words(text)
+        if words:
+            self._length = len(after)
+        elif self._after_letter and text[0].isalpha():
+            self._length = len(text) - 1
+        else:
+            self._length += len(text)
+        self._after_letter = text[-1].isalpha()
+
+    def penalised(self, logits: np.ndarray) -> np.ndarray:
+        """`logits` (V,) of the next token, or a copy in which what would lengthen the run is less likely."""
+        import numpy as np
+
+        over = self._length - self._lengths.usual
+        if over <= 0:
+            return logits
+        goes_on = self._tokenizer.signs[: len(logits)]
+        if self._after_letter:
+            goes_on = goes_on & ~self._tokenizer.begins_with_letter[: len(logits)]
+        penalty = STRENGTH * over / (self._lengths.rare - self._lengths.usual)
+        return np.where(goes_on, logits - np.float32(penalty), logits)
