@@ -128,7 +128,7 @@ class Continuation:
             self._speller = Speller(tokenizer.words, self.prompt)
         self._run: SignRun | None = None
         if sampler.real_words and tokenizer.run_lengths:
-            self._run = SignRun(tokenizer, tokenizer.run_lengths)
+            self._run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, tokenizer.run_lengths)
         self._pieces = self._write()
 
     def __iter__(self) -> Iterator[str]:

@@ -17,8 +17,6 @@ from .words import SPACELESS
 if TYPE_CHECKING:
     import numpy as np
 
-    from .tokenizer import Tokenizer
-
 COUNTED = 1_000_000  # characters of text that are looked at
 USUAL, RARE = 0.97, 0.99  # of the runs of the rows are shorter
 STRENGTH = 4.0  # nats that a token loses at a length that is rare: benchmarks/LOG.md, "Runs of numbers"
@@ -69,10 +67,13 @@ def is_sign(text: str) -> bool:
 
 
 class SignRun:
-    """The run that a text ends in, and what goes on with it. What the prompt ends in does not count."""
+    """The run that a text ends in, and what goes on with it. What the prompt ends in does not count.
 
-    def __init__(self, tokenizer: Tokenizer, lengths: RunLengths) -> None:
-        self._tokenizer, self._lengths = tokenizer, lengths
+    `signs` and `letters` (V,) of bool are the tokenizer's `signs` and `begins_with_letter`.
+    """
+
+    def __init__(self, signs: np.ndarray, letters: np.ndarray, lengths: RunLengths) -> None:
+        self._signs, self._letters, self._lengths = signs, letters, lengths
         self._length, self._after_letter = 0, False
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
@@ -96,8 +97,8 @@ class SignRun:
         over = self._length - self._lengths.usual
         if over <= 0:
             return logits
-        goes_on = self._tokenizer.signs[: len(logits)]
+        goes_on = self._signs[: len(logits)]
         if self._after_letter:
-            goes_on = goes_on & ~self._tokenizer.begins_with_letter[: len(logits)]
+            goes_on = goes_on & ~self._letters[: len(logits)]
         penalty = STRENGTH * over / (self._lengths.rare - self._lengths.usual)
         return np.where(goes_on, logits - np.float32(penalty), logits)

@@ -34,7 +34,7 @@ def test_signs(text, sign):
     st.lists(st.sampled_from(["the", " ", "a", "1", "-", "b", "\n", "港", ", ", "x", "é", "ab"]), max_size=30)
 )
 def test_the_run_of_a_text_in_pieces_is_that_of_the_whole(tokenizer, pieces):
-    run = SignRun(tokenizer, RunLengths(4, 8))
+    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, RunLengths(4, 8))
     for piece in pieces:
         for part in (piece.encode()[:2], piece.encode()[2:]):
             run.add(part)
@@ -50,7 +50,7 @@ def test_lengths_of_rows():
 
 
 def test_what_lengthens_a_run_becomes_less_likely(tokenizer):
-    run = SignRun(tokenizer, RunLengths(4, 8))
+    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, RunLengths(4, 8))
     logits = np.zeros(tokenizer.n_vocab, np.float32)
     for piece, penalty in (
         (b"1234", 0),
@@ -115,5 +115,5 @@ def test_a_run_of_training_knows_its_lengths(tmp_path, tokenizer):
 
 
 def test_a_prompt_of_numbers_goes_on(tokenizer):
-    run = SignRun(tokenizer, RunLengths(4, 8))  # the prompt is not added
+    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, RunLengths(4, 8))  # the prompt is not added
     assert not run.penalised(np.zeros(tokenizer.n_vocab, np.float32)).any()
