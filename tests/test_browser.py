@@ -383,7 +383,7 @@ def test_what_is_new_arrives_once(page, site):
     with registry(site.home) as db:
         db.execute("update runs set status = 'finished', progress = 1 where id = ?", [run])
     page.get_by_text("Delete this record").wait_for()
-    assert page.evaluate("document.activeElement.closest('#actions') !== null")
+    assert page.evaluate("document.activeElement.closest('.actions') !== null")
     count = len(asked)
     page.wait_for_timeout(2500)
     assert len(asked) == count  # it is over: nobody asks any more
@@ -562,14 +562,13 @@ def test_the_whole_way(trainer, server, home):
     chart = page.locator("#chart polyline.train")
     chart.wait_for(state="attached", timeout=TRAINING)
     points = chart.get_attribute("points")
-    page.locator("#samples article").nth(1 if SHOTS else 0).wait_for(timeout=TRAINING)
+    page.locator("#samples article").first.wait_for(timeout=TRAINING)
     page.wait_for_function(
         "p => document.querySelector('#chart polyline.train')?.getAttribute('points') !== p", arg=points
     )
     page.get_by_role("link", name="Write with this model").wait_for()
     page.reload()
     page.get_by_role("button", name="Stop", exact=True).wait_for()
-    shot(page, "run")
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
     assert page.locator("#status").inner_text().lower().startswith("stopped")
@@ -612,11 +611,8 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
     try:
         page.context.add_cookies([again.login])
         page.goto(f"{again.url}/-/nanogpt/runs/{number}")
-        assert page.locator("#status").inner_text().lower().startswith("interrupted")
-        assert page.get_by_text("The server stopped during this run.").is_visible()
-        assert page.get_by_text("Resume continues from step").is_visible()
-        page.get_by_role("button", name="Resume").click()
-        page.get_by_text(re.compile("^running", re.I)).wait_for(timeout=TRAINING)
+        page.get_by_text(re.compile("^running", re.I)).wait_for(timeout=TRAINING)  # by itself
+        assert page.get_by_text("It went on by itself").is_visible()
         page.get_by_role("button", name="Stop now").click()
         page.get_by_role("button", name="Resume").wait_for(timeout=TRAINING)
     finally:

@@ -188,7 +188,7 @@ def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_f
     assert page.get_by_text("sentences that mean little").is_visible()
     show(page, site, "failed")
     assert "choose another with “Model name”" in page.locator("#lead").inner_text()
-    assert "ERROR Failed" in page.locator("#actions pre").inner_text()
+    assert "ERROR Failed" in page.locator("#more pre").inner_text()
     assert not page.locator("#figures").is_visible()
     page.get_by_role("link", name="Start again with these settings").click()
     page.wait_for_url(f"**/python_docs/-/nanogpt?_again={site.runs['failed']}")

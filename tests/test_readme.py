@@ -111,7 +111,7 @@ def test_a_package_index_gets_absolute_links_or_none():
     plain, published = describe(text, None, None), describe(text, "someone/fork", "abc123")
     assert "](docs/" in text and "![" in text
     assert "![" not in plain and "](docs/" not in plain and "](https://datasette.io" in plain
-    assert "](https://raw.githubusercontent.com/someone/fork/abc123/docs/run.png)" in published
+    assert "](https://raw.githubusercontent.com/someone/fork/abc123/docs/run.webp)" in published
     assert "](https://github.com/someone/fork/blob/abc123/docs/training.md)" in published
     assert not re.search(r"\]\((?!https?:)", published)
 

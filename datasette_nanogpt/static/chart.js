@@ -63,7 +63,7 @@ export class Chart {
     const range = extent({ lines, smooth: this.smooth.flat(), known: this.known.map(({ bpb }) => bpb) });
     if (!range) return false;
     const width = Math.max(this.box.clientWidth, MIN_WIDTH), height = width < NARROW ? NARROW_HEIGHT : HEIGHT;
-    const last = Math.max(...lines.flat().map((row) => this.at(row)), 1);
+    const last = Math.max(...lines.flat().map((row) => this.at(row)), 10);
     const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
     const across = scale(0, last / unit, [LEFT, width - RIGHT], { count: width < NARROW ? 4 : 6 });
     const up = scale(...range, [height - BOTTOM, TOP], { logarithmic: byId("log").checked });

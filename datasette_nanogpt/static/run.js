@@ -102,18 +102,19 @@ async function refresh() {
     return;
   }
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const id of ["model", "lead", "actions", "verdict", "scores", "settings"]) replacePart(id, page.getElementById(id));
+  const focused = ["actions", "more"].some((id) => byId(id).contains(document.activeElement));
+  for (const id of ["model", "lead", "actions", "verdict", "more", "scores", "settings"]) replacePart(id, page.getElementById(id));
+  const controls = "a, input:not([type=hidden]), button, summary";
+  if (focused) document.querySelector(`:is(#actions, #more) :is(${controls})`)?.focus();  // the keyboard stays there
   chart.known = JSON.parse(page.getElementById("live").textContent).known;
   chart.draw();
 }
 
-// The keyboard stays where it was, and what was open stays open.
+// What was open stays open.
 function replacePart(id, part) {
   if (!part) return;
-  const focused = byId(id).contains(document.activeElement);
   if (byId(id).open) part.open = true;
   byId(id).replaceWith(part);
-  if (focused) byId(id).querySelector("a, input:not([type=hidden]), button, summary")?.focus();
 }
 
 // ---- Asking
