@@ -34,15 +34,15 @@ def apply_policy(page):
     stand in its pages, so those are allowed one by one; ours may not."""
 
     def with_policy(route):
+        if route.request.resource_type != "document":
+            return route.continue_()
         response = route.fetch()
-        headers = dict(response.headers)
-        if "text/html" in headers.get("content-type", ""):
-            outside = re.sub(r"<section class=\"content\">.*</section>", "", response.text(), flags=re.DOTALL)
-            inline = re.findall(r"<script[^>]*>(.*?)</script>", outside, re.DOTALL)
-            hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inline]
-            allowed = " ".join(f"'sha256-{text}'" for text in hashes)
-            headers["content-security-policy"] = f"{POLICY} script-src 'self' {allowed}"
-        route.fulfill(response=response, headers=headers)
+        outside = re.sub(r"<section class=\"content\">.*</section>", "", response.text(), flags=re.DOTALL)
+        inline = re.findall(r"<script[^>]*>(.*?)</script>", outside, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inline]
+        allowed = " ".join(f"'sha256-{text}'" for text in hashes)
+        policy = {"content-security-policy": f"{POLICY} script-src 'self' {allowed}"}
+        return route.fulfill(response=response, headers=response.headers | policy)
 
     page.add_init_script(WATCH)
     page.route("**/*", with_policy)

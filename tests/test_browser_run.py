@@ -328,7 +328,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             none: m.smoothed(rows, 0).map(([, value]) => value),
             ticks: [[0, 97], [1.83, 2.47], [5, 5], [0, 123456]].map(([low, high]) => m.ticks(low, high)),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
-            pieces: m.pieces([[0, 0], [1, 0], [1, 1]].map((of) => [1, 1, 1, 2, null, ...of])).map(m.nameOf),
+            names: [[[0, 0], [1, 0]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>
+              m.namesOf(m.pieces(models.map((of) => [1, 1, 1, 2, null, ...of])))),
           };
         }""",
         page.locator("script[src*='run.js']").get_attribute("src").replace("run.js", "chart_math.js"),
@@ -340,7 +341,9 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     ]
     assert result["ticks"][0] == [0, 20, 40, 60, 80, 100] and result["ticks"][1][0] <= 1.83
     assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
-    assert result["nothing"] is None and result["pieces"] == ["model 1", "model 2", "model 2, member 2"]
+    assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2"]
+    members = ["generation 1, member 1", "generation 1, member 2", "generation 2, member 1"]
+    assert result["names"][1] == members
 
 
 def test_it_asks_once_a_second_and_little(page, site):

@@ -3,10 +3,11 @@
 // read by keyboard and screen reader, follow forced colours, and be saved as SVG, none of which a canvas does.
 //
 // All text goes through textContent; colours and widths of lines are in nanogpt.css.
-import { STEP, SECONDS, TRAIN, VALIDATION, extent, nameOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
+import { STEP, SECONDS, TRAIN, VALIDATION, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
 const TOP = 14, RIGHT = 14, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
+const CHARACTER = 6;  // pixels of a label, about
 const LABEL_HEIGHT = 13;  // pixels: labels of lines keep this distance
 
 const byId = (id) => document.getElementById(id);
@@ -148,9 +149,11 @@ export class Chart {
   // The names of models, of known scores and of other runs, beside what they name; none over another.
   labels() {
     const right = this.width - RIGHT;
-    const models = this.models.length < 2 ? [] : this.models.map((rows, i) => {
-      const x = i ? this.x(rows[0]) : LEFT;
-      return svgNode("text", { class: "label", x: x + 4, y: TOP + 8 }, nameOf(rows));
+    const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : LEFT);
+    const models = this.models.length < 2 ? [] : namesOf(this.models).flatMap((name, i) => {
+      const room = (starts[i + 1] ?? right) - starts[i];
+      const text = [name, String(i + 1)].find((each) => CHARACTER * each.length + 6 < room);
+      return text ? [svgNode("text", { class: "label", x: starts[i] + 4, y: TOP + 8 }, text)] : [];
     });
     const taken = [];
     const free = (wanted) => {
@@ -159,9 +162,14 @@ export class Chart {
       taken.push(y);
       return y;
     };
-    const known = this.known.map(({ label, bpb }) => {  // at the left, where lines are still far above
-      const y = free(this.up.place(bpb) - 4);
-      return svgNode("text", { class: "label", x: LEFT + 4, y }, `${label} ${bpb.toFixed(3)}`);
+    const lowest = Math.min(...this.smooth.flat().map(([, bpb]) => bpb));
+    const known = this.known.map(({ label, bpb }) => {
+      const text = `${label} ${bpb.toFixed(3)}`, width = CHARACTER * text.length, line = this.up.place(bpb);
+      const below = bpb < lowest && line + LABEL_HEIGHT < this.height - BOTTOM;  // nothing of the run is there
+      const y = free(below ? line + LABEL_HEIGHT - 2 : line - 4);
+      const onRight = this.crossings(right - width, right, y) < this.crossings(LEFT, LEFT + width, y);
+      const place = onRight ? { x: right, "text-anchor": "end" } : { x: LEFT + 4 };
+      return svgNode("text", { class: "label", y, ...place }, text);
     });
     taken.length = 0;
     const others = [...this.others].filter(([, rows]) => rows.length).map(([run, rows], i) => {
@@ -169,6 +177,13 @@ export class Chart {
       return svgNode("text", { class: `label other-${i % 4}`, x: Math.min(this.x(rows.at(-1)), right), y, "text-anchor": "end" }, `run ${run}`);
     });
     return [...models, ...known, ...others];
+  }
+
+  // How many points of the run's own lines are where a label from one x to another would stand.
+  crossings(from, to, y) {
+    const own = [...this.smooth.flat(), ...this.metrics.map((row) => [row, row[VALIDATION]])];
+    return own.filter(([row, bpb]) => bpb !== null && this.x(row) >= from && this.x(row) <= to
+      && Math.abs(this.up.place(bpb) - y + 4) < LABEL_HEIGHT / 2).length;
   }
 
   // Makes the chart something that the keyboard can move through, and tells the value of the chosen row.
@@ -197,7 +212,8 @@ export class Chart {
 
   textOf(row) {
     const at = this.byTime ? `${count(Math.round(row[SECONDS]))} s` : `Step ${count(row[STEP])}`;
-    const model = this.models.length > 1 ? `, ${nameOf([row])}` : "";
+    const names = namesOf(this.models), own = modelOf(row);
+    const model = names.length > 1 ? `, ${names[this.models.findIndex(([first]) => modelOf(first) === own)]}` : "";
     if (row[VALIDATION] !== null) return `${at}${model}: validation ${row[VALIDATION].toFixed(3)}`;
     const smooth = this.smooth.flat().find(([each]) => each === row);
     const average = smooth && Number(byId("smoothing").value) ? `, smoothed ${smooth[1].toFixed(3)}` : "";

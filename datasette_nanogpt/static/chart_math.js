@@ -28,18 +28,22 @@ export const modelOf = (row) => `${row[GENERATION] ?? 0}.${row[MEMBER] ?? 0}`;
 
 // Rows in pieces, one for each model that was in training.
 export function pieces(rows) {
-  const all = [];
+  const all = new Map();
   for (const row of rows) {
-    if (!all.length || modelOf(all.at(-1)[0]) !== modelOf(row)) all.push([]);
-    all.at(-1).push(row);
+    const model = modelOf(row);
+    if (!all.has(model)) all.set(model, []);
+    all.get(model).push(row);
   }
-  return all;
+  return [...all.values()];
 }
 
-// What a piece is called: "model 2", or "model 2, member 3" where several learn beside each other.
-export function nameOf([row]) {
-  const member = row[MEMBER] ? `, member ${row[MEMBER] + 1}` : "";
-  return `model ${(row[GENERATION] ?? 0) + 1}${member}`;
+// What each piece is called: "model 2", or "generation 2, member 3" where a generation has several models.
+export function namesOf(models) {
+  const several = models.some(([row]) => row[MEMBER]);
+  return models.map(([row]) => {
+    const generation = (row[GENERATION] ?? 0) + 1;
+    return several ? `generation ${generation}, member ${(row[MEMBER] ?? 0) + 1}` : `model ${generation}`;
+  });
 }
 
 // An exponential moving average of the training figures of one model, as TensorBoard's slider makes it: a `weight`

@@ -66,7 +66,7 @@ function addSample(sample) {
   if (atEnd) box.scrollLeft = box.scrollWidth;
   byId("newest-heading").textContent = `What it wrote at step ${sample.step.toLocaleString("en")}`;
   byId("newest-text").textContent = sample.sample;
-  byId("newest").hidden = false;
+  byId("newest").hidden = byId("written").hidden = false;
 }
 
 // A run that goes on after its server was lost makes some steps again. Of very many figures every second is kept, and
