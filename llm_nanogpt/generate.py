@@ -126,10 +126,10 @@ class Continuation:
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:
             self._speller = Speller(tokenizer.words, self.prompt)
-        self._run: SignRun | None = None
+        self._signs: SignRun | None = None
         if sampler.real_words and tokenizer.run_lengths:
-            self._run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, tokenizer.run_lengths)
-        self._pieces = self._write()
+            self._signs = SignRun(tokenizer.signs, tokenizer.begins_with_letter, tokenizer.run_lengths)
+        self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
@@ -141,7 +141,7 @@ class Continuation:
         """Stop here. Nothing runs between two pieces."""
         self._pieces.close()
 
-    def _write(self) -> Generator[str]:
+    def _run(self) -> Generator[str]:
         start = time.perf_counter()
         stop = self.settings.stop
         # Bytes that never become a character are left out, and so is a character cut off at the end.
@@ -180,8 +180,8 @@ class Continuation:
             repetition.add(token)
             if self._speller:
                 self._speller.add(self.tokenizer.token_bytes(token)[given:])
-            if self._run:
-                self._run.add(self.tokenizer.token_bytes(token)[given:])
+            if self._signs:
+                self._signs.add(self.tokenizer.token_bytes(token)[given:])
             self.new_tokens += 1
             yield self.tokenizer.token_bytes(token)[given:]
             given = 0
@@ -201,7 +201,7 @@ class Continuation:
                 logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
             penalised = repetition.penalised(self.sampler.penalised(logits, context))
-            penalised = self._run.penalised(penalised) if self._run else penalised
+            penalised = self._signs.penalised(penalised) if self._signs else penalised
             token = self.sampler.choose(penalised, self._accepts)
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))
