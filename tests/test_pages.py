@@ -253,13 +253,14 @@ async def test_what_cannot_train_is_refused(datasette, database, home, texts):
 
 
 async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, database):
-    estimate = (await datasette.client.post(FORM, json={"estimate": 1}, actor=ROOT)).json()["estimate"]
+    answer = (await datasette.client.post(FORM, json={"estimate": 1}, actor=ROOT)).json()
+    estimate, cards = answer["estimate"], answer["offer"]["cards"]
     assert "is little text: expect words with little order" in estimate["warning"] and not estimate["refused"]
-    assert [card["minutes"] for card in estimate["cards"]] == [1, 3, 10, 30]
-    text = " ".join(TEXTS * 40)
+    assert [card["minutes"] for card in cards] == [1, 3, 10, 30]
+    text = " ".join(TEXTS * 4)
     sqlite_utils.Database(database)["much"].insert_all({"body": f"{i} {text}"} for i in range(100))
     answer = await datasette.client.post("/blog/much/-/nanogpt", json={"estimate": 1}, actor=ROOT)
-    one, *_, thirty = answer.json()["estimate"]["cards"]
+    one, *_, thirty = answer.json()["offer"]["cards"]
     assert not answer.json()["estimate"]["warning"] and "at most once" in one["reads"]
     assert one["like"] == "sentences that mean little" and thirty["like"].startswith("the style of the text")
 

@@ -36,11 +36,10 @@ function showProblems(problems) {
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
 }
 
-function showEstimate(estimate) {
-  byId("estimate").textContent = estimate.text;
+function showCards(cards) {
   form.querySelectorAll(".card").forEach((card, i) => {
-    card.querySelector(".reads").textContent = estimate.cards[i]?.reads ?? "";
-    card.querySelector(".like").textContent = estimate.cards[i]?.like ?? "";
+    card.querySelector(".reads").textContent = cards[i]?.reads ?? "";
+    card.querySelector(".like").textContent = cards[i]?.like ?? "";
   });
 }
 
@@ -49,8 +48,8 @@ async function update() {
   const { error, problems, offer, estimate } = await fetchEstimate().catch(() => ({}));
   if (question !== questions) return;  // the form has changed since
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
-  byId("estimate").textContent = "";
-  if (estimate) showEstimate(estimate);
+  byId("estimate").textContent = estimate?.text ?? "";
+  if (offer) showCards(offer.cards ?? []);
   if (offer && !error) showOffer(offer);
   const warning = general || estimate?.refused || estimate?.warning || "";
   if (byId("warning").textContent !== warning) byId("warning").textContent = warning;

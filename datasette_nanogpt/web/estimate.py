@@ -56,8 +56,12 @@ def offer_and_estimate(
         return {"text": str(ex), "texts": [], "remarks": [], **choices}, None
     except NanogptError:
         return offer(target, where, filters, {}), None
-    with suppress(NanogptError):  # no name is asked for: a wrong one makes no difference to the estimate
-        return offered, estimate(target, settings_from_form(target, {**form, "name": ""}, where))
+    rows = {key: form[key] for key in ("title", "body", "text", "where") if form.get(key)}
+    for fields in (form, rows):  # what to expect is told of the rows, whatever else is wrong
+        with suppress(NanogptError):  # no name is asked for: a wrong one makes no difference to the estimate
+            settings = settings_from_form(target, {**fields, "name": ""}, where)
+            offered["cards"] = what_to_expect(target, settings)
+            return offered, estimate(target, settings) if fields is form else None
     return offered, None
 
 
@@ -82,19 +86,11 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 
 
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run with these settings, those of `settings_from_form`, will come to: numbers and words, and
-    what to expect of each number of minutes that can be chosen."""
+    """What a run with these settings, those of `settings_from_form`, will come to: numbers and words."""
     read = _read(target, _selection(settings), target.modified())
     flops = measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
     plan = plan_text(settings, read["bytes"], flops)
-    cards = []
-    for minutes in minutes_offered(target.limits):
-        epochs = plan_text({**settings, "minutes": minutes}, read["bytes"], flops).epochs
-        like = expectation(read["letters"], epochs)
-        bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
-        reads = f"reads each row {_times(epochs)}, about {bits:.1f} bits per byte"
-        cards.append({"minutes": minutes, "reads": reads, "like": like})
     teacher = plan.teachers[-1].config if plan.teachers else None
     dropout = settings.get("dropout") or 0.0
     memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teacher))
@@ -107,10 +103,23 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "memory": memory,
         "text": f"{_describe(plan, settings['minutes'], measured=flops is not None)} "
         f"It takes about {memory_size(memory)} of memory.",
-        "cards": cards,
         "warning": _warn_of_little(read),
         "refused": _too_little(read, plan),
     }
+
+
+def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of each number of minutes that can be chosen, how often it reads the rows, and what that reads like."""
+    read, flops = _read(target, _selection(settings), target.modified()), measured_flops(target.home)
+    cards = []
+    for minutes in minutes_offered(target.limits):
+        limit = {"max_parameters": target.limits.max_parameters, "minutes": minutes}
+        epochs = plan_text({**settings, **limit}, read["bytes"], flops).epochs
+        like = expectation(read["letters"], epochs)
+        bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
+        reads = f"reads each row {_times(epochs)}, about {bits:.1f} bits per byte"
+        cards.append({"minutes": minutes, "reads": reads, "like": like})
+    return cards
 
 
 def check_enough(target: Target, settings: Mapping[str, Any]) -> None:

@@ -1,0 +1,144 @@
+"""The list of all models and runs, the form, the playground, typical rows and two runs compared, in a
+browser: whether they bar anybody, and what each is for. Nothing trains: the runs were written by hand."""
+
+import json
+
+import pytest
+import test_browser
+from browser_checks import apply_policy, refused, violations
+from conftest import write_model
+from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
+
+from datasette_nanogpt.registry.db import insert, registry, update_run
+from datasette_nanogpt.registry.kept_texts import keep_text
+from datasette_nanogpt.registry.runs import find_run
+
+pytestmark = test_browser.pytestmark
+LOOKS = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 800}},
+}
+KEPT = {"title": "A title", "prompt": "Row", "text": " 1: quick brown fox.", "seed": 3}
+SEEN = {
+    "trained": {"rows": 70, "bits_per_byte": 1.4, "bytes": 70_000},
+    "held out": {"rows": 10, "bits_per_byte": 1.7, "bytes": 10_000},
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, bpe):
+    folder = tmp_path_factory.mktemp("pages")
+    home, database = folder / "models", make_database(folder / "demo.db")
+    tables = [{"table": "python_docs", "title": "title", "body": ["body"]}]
+    source = {"database": str(database), "table": "python_docs", "rows": 4049, "tables": tables}
+    for name, bpb in (("nanogpt-demo", 1.381), ("nanogpt-other", 1.67)):
+        meta = {"source": source, "score": {"val_bpb": bpb}, "training": {"updated": "2026-11-27T10:00:00"}}
+        checkpoint = write_model(home / name, bpe, meta=meta | {"corpus": {"bytes": 2_000_000}})
+    table, ended = "python_docs", "2026-11-27T10:00:00+00:00"
+    runs = {
+        "over": write_run(home, database, table, "nanogpt-demo", "finished", 60, ended=ended),
+        "other": write_run(home, database, table, "nanogpt-other", "finished", 80, ended=ended),
+        "running": write_run(home, database, table, "nanogpt-live", "running", 40, eta=90.0),
+        "scored": write_run(home, database, table, "nanogpt-demo", "finished", kind="score"),
+    }
+    plan = {"version": checkpoint.name, "rows": 4049, "scored": 80, "skipped": {}, "seen": SEEN}
+    with registry(home) as db:
+        update_run(db, runs["scored"], {"plan": json.dumps(plan), "status": "stopped", "val_bpb": None})
+        for row in range(80):
+            figures = {"bits_per_byte": 0.8 + row / 20, "bytes": 900, "tokens": 300, "seen": "trained"}
+            insert(db, "scores", {"run": runs["scored"], "row": str(row + 1), "digest": b"", **figures})
+    keep_text(home, KEPT | {"model": "nanogpt-demo", "version": "1", "settings": {"temperature": 0.8}}, None)
+    server = Server(database, home)
+    server.home, server.runs, server.database = home, runs, database
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def page(browser, site):  # noqa: F811
+    page = open_page(browser, site)
+    yield page
+    close_page(page)
+
+
+def write_a_text(page):
+    page.get_by_role("button", name="Write", exact=True).click()
+    page.get_by_text("Done.").wait_for()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):  # noqa: F811
+    page = open_page(browser, site, **LOOKS[look])
+    apply_policy(page)
+    for path in (
+        "/-/nanogpt",
+        f"/-/nanogpt/compare?run={site.runs['over']}&run={site.runs['other']}",
+        "/demo/python_docs/-/nanogpt",
+        "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo&row=7",
+        "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row",
+    ):
+        page.goto(site.url + path)
+        page.evaluate("document.querySelectorAll('section.content details').forEach((d) => d.open = true)")
+        if "/models/" in path:
+            write_a_text(page)
+            page.get_by_label("Surprise").check()
+        assert violations(page) == [], path
+        assert refused(page) == [], path
+        assert page.evaluate(WIDER) == [], path
+    close_page(page)
+
+
+def test_the_list_follows_what_runs_and_stops_it(page, site):
+    page.goto(site.url + "/-/nanogpt")
+    card = page.locator("#now .now-card")
+    with registry(site.home) as db:
+        update_run(db, site.runs["running"], {"progress": 0.75, "step": 1234})
+    card.get_by_text("Step 1,234").wait_for()
+    assert card.locator("progress").evaluate("bar => bar.value") == 0.75
+    assert page.locator(".model-cards .wrote").count() == 2
+    card.get_by_role("button", name="Stop nanogpt-live").click()
+    page.wait_for_url(f"**/runs/{site.runs['running']}")
+    assert find_run(site.home, site.runs["running"])["stop_requested"] == 1
+    page.goto(site.url + "/demo/python_docs")
+    page.get_by_role("link", name="nanogpt-live").wait_for()
+    with registry(site.home) as db:
+        update_run(db, site.runs["running"], {"status": "stopped"})
+    page.locator(".now-card", has_text="is over").wait_for()
+
+    page.goto(site.url + "/-/nanogpt")
+    for run in ("over", "other"):
+        page.get_by_label(f"Compare run {site.runs[run]}", exact=True).check()
+    page.get_by_role("button", name="Compare two runs").click()
+    page.get_by_role("heading", name="Two runs").wait_for()
+    assert page.locator("figure.compare polyline").count() == 2
+
+
+def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
+    page.goto(site.url + "/demo/python_docs/-/nanogpt")
+    page.locator("#advanced summary").click()
+    seed = page.get_by_label("Seed")
+    seed.fill("12345678901234")
+    page.get_by_text("The seed must be at most").wait_for()
+    assert seed.evaluate("box => box.scrollWidth <= box.clientWidth")  # nothing of it is cut off
+    page.locator("#advanced summary").click()
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Nothing was started: 1 field is wrong").wait_for()
+    assert page.locator("#advanced").get_attribute("open") is not None
+    assert page.evaluate("document.activeElement.id") == "seed"
+    error = page.locator(f"#{page.get_by_label('Seed').get_attribute('aria-describedby').split()[0]}")
+    assert "at most" in error.inner_text()
+    card = page.locator("label.card", has_text="30 minutes")
+    card.click()
+    assert card.locator("input").is_checked() and "reads each row" in card.inner_text()
+
+
+def test_typical_rows_lead_to_their_row_and_back(page, site):
+    page.goto(site.url + "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo&page=99")
+    page.get_by_text("Page 2 of 2").wait_for()
+    assert page.locator("#rows .bar rect").count() == 30
+    page.get_by_role("link", name="Show the least typical first").click()
+    first = page.locator("#rows tbody tr").first
+    assert first.locator(".title").inner_text() and first.locator(".excerpt").inner_text()
+    first.get_by_role("link").click()
+    page.wait_for_url("**/demo/python_docs/80")
