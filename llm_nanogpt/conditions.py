@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .errors import NanogptError
-from .generate import Continuation, GenerationSettings
+from .generate import Continuation, GenerationSettings, generate
 from .layout import Layout, Segment, Slot
 from .loading import OpenedModel
 from .sampler import Sampler
@@ -43,6 +43,24 @@ def write_row(
     return RowContinuation(
         opened, layout, filled, prompt, sampler or Sampler(), GenerationSettings(**settings)
     )
+
+
+def write_text(
+    opened: OpenedModel,
+    prompt: str,
+    *,
+    title: str = "",
+    values: Mapping[str, str] | None = None,
+    goes_on: bool = False,
+    **how: Any,  # the sampler, and the fields of GenerationSettings
+) -> Continuation:
+    """A text with a title, with columns, or with neither, by a model of any kind: where a template says what
+    a text is, its title is a column like others."""
+    has_template = (opened.checkpoint.meta.get("source") or {}).get("template")
+    if values or (title and has_template):
+        columns = {**(values or {}), **({"title": title} if title else {})}
+        return write_row(opened, columns, prompt, goes_on=goes_on, **how)
+    return generate(opened.model, opened.tokenizer, prompt, title=title, **how)
 
 
 class RowContinuation(Continuation):

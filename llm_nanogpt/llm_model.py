@@ -185,8 +185,8 @@ def write(
     try:
         text, go_on = document(prompt)
         given = {key: value for key, value in dict(prompt.options).items() if value is not None}
-        for name_ in ("title", "set"):
-            given[name_] = given.get(name_) or earlier_option(conversation, name_)
+        for option in ("title", "set"):
+            given[option] = given.get(option) or earlier_option(conversation, option)
         goes_on = bool(conversation and conversation.responses)
         opened, run, options = start(name, text, given, go_on=go_on, goes_on=goes_on)
         if options["echo"] and run.prompt:
@@ -208,7 +208,7 @@ def start(
     `options` are those of SamplingOptions that were given. With `goes_on`, `text` is a conversation that has
     answers already. Raises NanogptError for options that cannot be, and for a broken model.
     """
-    from .generate import generate
+    from .conditions import write_text
     from .guidance import GUIDANCE
     from .loading import open_model
     from .sampler import Sampler
@@ -222,16 +222,8 @@ def start(
     title, values = given.pop("title", None) or "", given.pop("set", None) or {}
     sampler = Sampler(**given)
     opened = open_model(nanogpt_home() / name, device)
-    has_template = (opened.checkpoint.meta.get("source") or {}).get("template")
-    if values or (title and has_template):
-        from .conditions import write_row
-
-        values = {**values, **({"title": title} if title else {})}
-        how = {**settings, "go_on": go_on, "goes_on": goes_on}
-        run: Continuation = write_row(opened, values, text, sampler=sampler, **how)
-    else:
-        titled = {**settings, "title": title, "go_on": go_on}
-        run = generate(opened.model, opened.tokenizer, text, sampler=sampler, **titled)
+    how = {"sampler": sampler, "go_on": go_on, "goes_on": goes_on, **settings}
+    run = write_text(opened, text, title=title, values=values, **how)
     known = {"title": title, **({"set": values} if values else {})}
     return opened, run, {**known, **settings, **sampler.settings(), "echo": echo}
 

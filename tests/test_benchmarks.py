@@ -158,6 +158,32 @@ def test_steering(tmp_path, home, bpe):
     assert "| the beginning | 9 |" in told
 
 
+def test_conditions(tmp_path, home, bpe):
+    from conftest import TEXTS, write_model
+
+    from datasette_nanogpt.data.token_files import write_tokens
+
+    source = {"template": "{{ kind }}\n\n{{ text }}", "body": ["kind", "text"]}
+    folder = write_model(home / "nanogpt-x", bpe, titles=True, block_size=128, meta={"source": source})
+    (folder / "training").mkdir()
+    documents = [f"{('foxes', 'dogs')[i % 2]}\n\n{text}" for i, text in enumerate(TEXTS[:10])]
+    for split in ("train", "val"):
+        list(write_tokens(documents, bpe, folder / "training" / f"{split}.bin"))
+    command = [
+        sys.executable,
+        BENCHMARKS / "conditions.py",
+        "--model",
+        folder,
+        "--texts",
+        "2",
+        "--tokens",
+        "9",
+    ]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    names = [line.split("|")[1].strip() for line in told.splitlines() if line.count("|") == 5]
+    assert names == ["", "---", "held-out rows", "guidance 1", "guidance 2", "none"]
+
+
 def test_writing(tmp_path):
     with sqlite3.connect(tmp_path / "notes.db") as db:
         db.execute("create table note (title, body)")

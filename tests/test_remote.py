@@ -443,3 +443,30 @@ def test_a_token_is_not_written_to_the_registry():
     from datasette_nanogpt.training.options import TrainOptions
 
     assert TOKEN not in str(TrainOptions("https://host/blog", "entry", token=TOKEN).given())
+
+
+def test_a_template_and_conversations_of_a_datasette_on_the_web(datasette):
+    """The columns that the text is made of are fetched, and all of them where SQL groups the rows."""
+
+    def read(**selection):
+        corpus = open_corpus(f"{datasette}/my~20blog", ["entry"], Selection(where="id < 12", **selection))
+        finish(corpus.load())
+        with sqlite3.connect(corpus.sources[0].database) as db:
+            names = ("id", "title", "body", "cover", "stars")
+            counts = db.execute(
+                f"select {', '.join(f'count({name})' for name in names)} from entry"
+            ).fetchone()
+            columns = {name for name, count in zip(names, counts, strict=True) if count}
+        again = open_corpus(f"{datasette}/my~20blog", ["entry"], Selection(where="id < 12", **selection))
+        assert list(again.documents()) == list(corpus.documents())  # of the copy
+        return list(corpus.documents()), columns, corpus.describe()
+
+    texts, columns, source = read(template=r"{{ stars }} stars\n\n{{ title }}")
+    assert texts[:2] == ["0 stars\n\nt0", "1 stars\n\nt1"] and columns == {"stars", "title"}
+    assert source["template"] == r"{{ stars }} stars\n\n{{ title }}"
+    texts, columns, source = read(group_by="stars", order_by="id", template="{{ title }}")
+    assert texts == ["t0\nt5\nt10", "t1\nt6\nt11", "t2\nt7", "t3\nt8", "t4\nt9"]
+    assert columns == {"stars", "id", "title"} and source["group_by"] == "stars"
+    texts, columns, _ = read(group_by="stars > 2", order_by="-id", template="{{ title }}")
+    assert texts == ["t11\nt10\nt7\nt6\nt5\nt2\nt1\nt0", "t9\nt8\nt4\nt3"]
+    assert "cover" in columns

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import tracemalloc
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,8 @@ from datasette.app import Datasette
 from llm.cli import cli as llm_cli
 
 from datasette_nanogpt.data.model_rows import open_rows, score_each_row
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.registry.queue import enqueue
 from datasette_nanogpt.registry.row_scores import figure, scorings
 from datasette_nanogpt.registry.runs import find_runs
@@ -194,3 +197,37 @@ def test_scores_of_conversations_in_the_registry(database, home, make_model):
     key = next(first.keyed_documents())[0]["id"]
     assert figure(home, shown["id"], str(key))
     assert find_runs(home)[0]["status"] == "finished"
+
+
+async def test_the_playground_of_a_template(database, home, make_model):
+    folder = make_model("nanogpt-chat", titles=True, block_size=64)
+    meta = json.loads((folder / "nanogpt.json").read_text())
+    known = {"table": "message", "title": None, "template": TEMPLATE, "body": ["topic", "sent", "text"]}
+    meta["source"] = {"database": database, **known, "tables": [known], "rows": 120}
+    (folder / "nanogpt.json").write_text(json.dumps(meta))
+    datasette = Datasette([database])
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    page = await datasette.client.get("/-/nanogpt/models/nanogpt-chat", actor=ROOT)
+    assert page.status_code == 200 and 'name="prompt"' in page.text
+    assert 'name="title"' not in page.text  # a title is not what stands first
+    settings = {"prompt": "Row", "max_tokens": 3, "seed": 1}
+    answer = await datasette.client.post("/-/nanogpt/models/nanogpt-chat", json=settings, actor=ROOT)
+    events = [json.loads(line) for line in answer.text.splitlines()]
+    assert events[-1]["done"] and "".join(event.get("text", "") for event in events)
+    datasette.close()
+
+
+def test_a_grouped_table_is_streamed(tmp_path):
+    """The rows of all conversations are never in memory together."""
+    path = str(tmp_path / "many.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (thread, text)")
+        db.executemany("insert into t values (?, ?)", ((i % 500, "word " * 200) for i in range(4000)))
+    source = open_source(path, "t", Selection(group_by="thread"))
+    list(source.documents())  # modules are loaded
+    tracemalloc.start()
+    assert sum(len(text) > 7000 for text in source.documents()) == 500
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 400_000  # of 4 MB

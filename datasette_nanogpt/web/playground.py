@@ -36,7 +36,7 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
     it, with a `Surprise` for each token that was written since; {"ended": i, "outcome": a sentence} after it.
     Closing this stops the work.
     """
-    from llm_nanogpt.generate import generate
+    from llm_nanogpt.conditions import write_text
     from llm_nanogpt.loading import open_model
     from llm_nanogpt.surprise import LIKELY, surprise_of_writing
 
@@ -46,9 +46,8 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
     for i in range(settings["samples"]):
         sampler = Sampler(**how, seed=first + i)
         yield {"sample": i, "seed": sampler.seed}
-        run = generate(
-            opened.model,
-            opened.tokenizer,
+        run = write_text(
+            opened,
             settings["prompt"],
             sampler=sampler,
             logprobs=LIKELY,

@@ -26,6 +26,11 @@ def prompts_to_try(checkpoint: Checkpoint) -> list[str]:
         return []
 
 
+def asks_for_title(checkpoint: Checkpoint) -> bool:
+    """Whether there is a field for a title. Above a text by a template may stand something else."""
+    return checkpoint.config.titles and not (checkpoint.meta.get("source") or {}).get("template")
+
+
 @lru_cache(maxsize=64)
 def _prompts(folder: Path, _version: str) -> list[str]:
     checkpoint = read_checkpoint(folder)
@@ -37,7 +42,7 @@ def _prompts(folder: Path, _version: str) -> list[str]:
     titles = Titles(tokenizer, checkpoint.config)
     found: dict[str, None] = {}
     for begin, end in islice(pairwise(document_ends(tokens)), LOOKED_AT):
-        if checkpoint.config.titles:
+        if asks_for_title(checkpoint):
             prompt = tokenizer.decode(titles.head(tokens[begin : begin + titles.longest])).strip()
         else:
             prompt = first_words(
