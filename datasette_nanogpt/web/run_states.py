@@ -29,7 +29,7 @@ PARTS: dict[str, tuple[str, float]] = {
 BEFORE = 0.1  # the same, of what comes before these: fetching rows
 SHORT_MINUTES = 1.0  # a run of less is scored at its end only: training/score_schedule.py
 # What the form calls options that it has no box for.
-OTHER_LABELS = {"force": "Replace the existing model"}
+OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
 
 
 def phase_of(run: Run) -> str:
