@@ -147,6 +147,7 @@ class Note:
     """A sentence or two for people."""
 
     text: str
+    stopping: bool = False  # whether it says what happens until a run ends that was asked to stop
 
 
 # ---- What is to be kept

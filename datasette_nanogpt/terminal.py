@@ -97,7 +97,8 @@ class PlainDisplay(JsonDisplay):
             case Evaluation():
                 click.echo(self.score(event))
             case Note():
-                click.echo(event.text)
+                again = " Press Ctrl+C again to stop at once." if event.stopping else ""
+                click.echo(event.text + again)
             case Finished():
                 self.finish(event)
 
@@ -305,14 +306,15 @@ def _limits(p: Prepared) -> str:
 
 def closing_lines(f: Finished) -> list[str]:
     """How a run ended, and what to do next."""
+    epochs = f"{f.epochs:.1f}" if f.epochs >= 0.1 else "less than 0.1"
     best = "" if f.best_step == f.step else f", the best, from step {f.best_step:,}"
     of = "" if f.models == 1 else f" of the last of {f.models} models"
     lines = [""]
     if f.status == "stopped":
-        lines.append("Stopped early. To continue, use the same command with --resume.")
+        lines.append("Stopped early.")
     lines.append(
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
-        f"after {f.step:,} steps in {duration(f.seconds)}{utilization(f.mfu)}, {f.epochs:.1f} epochs{of}."
+        f"after {f.step:,} steps in {duration(f.seconds)}{utilization(f.mfu)}, {epochs} epochs{of}."
     )
     if f.status == "finished" and f.seconds_left >= 5:
         lines.append(

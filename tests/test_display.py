@@ -2,8 +2,8 @@
 
 import pytest
 
-from datasette_nanogpt.events import Busy, Evaluation, Step
-from datasette_nanogpt.terminal import BAR_COLUMNS, TerminalDisplay, status
+from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Step
+from datasette_nanogpt.terminal import BAR_COLUMNS, PlainDisplay, TerminalDisplay, closing_lines, status
 
 STEP = Step(
     step=1234,
@@ -50,3 +50,28 @@ def test_a_bar_does_not_go_on_scoring_once_the_score_is_there(capsys):
         out, err = capsys.readouterr()
     assert "2.125 bits per byte" in out and "scoring" in err
     assert "scoring" not in err.split("\r")[-1] and "9m 33s left" in err.split("\r")[-1]
+
+
+def test_a_second_ctrl_c_is_named_on_the_terminal_alone(capsys):
+    stopping = Note("Stopping: 8 s more while the learning rate runs down, then a last score.", stopping=True)
+    for event in (stopping, Note("Now model 2 of 4.")):
+        PlainDisplay().event(event)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{stopping.text} Press Ctrl+C again to stop at once.",
+        "Now model 2 of 4.",
+    ]
+
+
+def test_a_stopped_run_has_one_next_step():
+    figures = {"step": 23, "best_step": 23, "seconds": 20.0, "seconds_left": 0.0, "mfu": None, "models": 1}
+    verdict = {"next": "datasette nanogpt-train a.db t --resume  (goes on where it stopped)"}
+    lines = closing_lines(
+        Finished(
+            **{"status": "stopped", "name": "m", "folder": "/m", "parameters": 1000, "prompt": "a"},
+            **{"val_bpb": 3.0, "val_loss": 2.0, "better_before": None, "sample": "", "epochs": 0.01},
+            **figures,
+            verdict=verdict,
+        )
+    )
+    assert sum("--resume" in line for line in lines) == 1 and "Stopped early." in lines
+    assert any("less than 0.1 epochs." in line for line in lines)

@@ -2,19 +2,22 @@
 
 import json
 import math
+import re
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlite_utils
 from conftest import TEXTS
 
+from datasette_nanogpt.data.text_metrics import is_prose
 from datasette_nanogpt.events import Finished
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.terminal import closing_lines
 from datasette_nanogpt.training import final_figures
-from datasette_nanogpt.training.next_step import bigger_model_fits, next_step
+from datasette_nanogpt.training.next_step import Limits, bigger_model_fits, next_step
 from datasette_nanogpt.training.options import TrainOptions, as_command
 from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
@@ -111,7 +114,42 @@ def test_what_was_not_measured_is_left_out():
 
 def test_a_lower_score_never_reads_worse():
     levels = list(dict.fromkeys(reads_like(bits / 100) for bits in range(30, 800)))
-    assert len(levels) == 4 and levels[-1] == "pieces of words" and "style" in levels[0]
+    assert len(levels) == 5 and levels[-1] == "pieces of words" and "style" in levels[0]
+
+
+def test_one_scale_for_the_readme_and_the_verdict():
+    """The README's table says of each score what the verdict does."""
+    table = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| [\d,]+ \| [\d.]+ [kM]B \| \d+ \| ([\d.]+) \| .*: ([^|]+) \|$", table, re.MULTILINE
+    )
+    assert len(rows) == 4
+    for bits, like in rows:
+        assert reads_like(float(bits)) == like
+
+
+@pytest.mark.parametrize("bits", [2.03, 2.35])
+def test_phrases_are_no_sentences(bits):
+    """SET('5, closed) / Sep. / The elements / E" RE" Pos)"""
+    assert "sentences" not in reads_like(bits)
+
+
+def test_what_is_no_prose_gets_no_claim_about_its_sentences():
+    assert is_prose(TEXTS) and is_prose(["日本語の文章です。"] * 3) and is_prose(["हिन्दी में एक छोटी कविता है"])
+    codes = [f"{i:04}-{i * 7919 % 100_003:X}/{i % 7}" for i in range(50)]
+    assert not any(map(is_prose, (codes, ["red", "light blue"], ['{"a": [1, 2], "b": 3.5}'] * 9, [""], [])))
+    line = verdict(replace(FIGURES, prose=False))["reads like"]
+    assert line == "text without sentences, like the rows: compare the two"
+
+
+def test_worse_than_knowing_nothing_is_said():
+    assert verdict(replace(FIGURES, val_bpb=2449.1))["reads like"].startswith("noise")
+
+
+def test_steps_are_not_called_minutes():
+    by_steps = replace(FIGURES, epochs=0.04, by_steps=True)
+    line = verdict(by_steps)["limited by"]
+    assert line.startswith("the steps: it has read the text less than 0.1 times") and "minutes" not in line
 
 
 def test_the_standard_error_is_that_of_scores_on_other_documents():
@@ -176,31 +214,54 @@ def meta_of(database, **changes):
 
 
 def test_more_text_is_in_the_table_that_has_most(database):
-    command, reason = next_step("text", meta_of(database, minutes=3.0), 3.0)
+    command, reason = next_step("text", meta_of(database, minutes=3.0), Limits(3.0, None))
     assert command == (
         f"datasette nanogpt-train {database} entry note --minutes 3 --name nanogpt-blog-and-note"
     )
     assert reason == "more text"
     both = meta_of(database, table=["entry", "note"])
-    assert next_step("text", both, 10.0) == ("", "only more text like this would help much")
+    assert next_step("text", both, Limits(10.0, None)) == ("", "only more text like this would help much")
     some = meta_of(database, table=["entry", "note"], where="1")
-    assert next_step("text", some, 10.0) == (f"datasette nanogpt-train {database} entry note", "all rows")
+    assert next_step("text", some, Limits(10.0, None)) == (
+        f"datasette nanogpt-train {database} entry note",
+        "all rows",
+    )
 
 
 def test_more_minutes_are_those_of_a_resume(database):
-    command, reason = next_step("minutes", meta_of(database, seed=3, name="mine"), 10.0)
+    command, reason = next_step("minutes", meta_of(database, seed=3, name="mine"), Limits(10.0, None))
     assert command == f"datasette nanogpt-train {database} entry --name mine --resume --minutes 20"
     assert reason == "twice as long"
-    command, _ = next_step("minutes", meta_of(database, max_iters=500), None)
+    command, _ = next_step("minutes", meta_of(database, max_iters=500), Limits(None, 500))
     assert command.endswith("entry --resume --max-iters 1000")
 
 
 def test_a_bigger_model_is_the_same_command_without_the_size(database):
     meta = meta_of(database, size="xs", minutes=10.0)
-    assert next_step("size", meta, 10.0)[0] == f"datasette nanogpt-train {database} entry --minutes 10"
+    assert next_step("size", meta, Limits(10.0, None))[0] == f"datasette nanogpt-train {database} entry"
     config = make_config("xs", 4096, {"block_size": 1024})
-    assert bigger_model_fits(meta, config, 2e11) and not bigger_model_fits(meta, config, None)
-    assert not bigger_model_fits(meta_of(database), config, 2e11)  # the planner chose it
+    ten = Limits(10.0, None)
+    assert bigger_model_fits(meta, config, 2e11, ten) and not bigger_model_fits(meta, config, None, ten)
+    assert not bigger_model_fits(meta_of(database), config, 2e11, ten)  # the planner chose it
+
+
+def test_what_would_help_goes_by_what_the_run_had_and_not_by_what_it_was_begun_with(database):
+    """It was begun with 20,000 steps and went on to 45 of them."""
+    meta = meta_of(database, size="xs", max_iters=20_000)
+    config = make_config("xs", 4096, {"block_size": 1024})
+    assert bigger_model_fits(meta, config, 2e11, Limits(None, 20_000))
+    assert not bigger_model_fits(meta, config, 2e11, Limits(None, 45))
+    meta["training"]["step"] = 45
+    command, reason = next_step("minutes", meta, Limits(None, 45))
+    assert command.endswith("entry --resume --max-iters 90") and reason == "twice as many steps"
+    assert next_step("size", meta, Limits(None, 45))[0].endswith("entry --max-iters 45")
+
+
+def test_what_was_stopped_goes_on(database):
+    meta = meta_of(database, max_iters=300)
+    command, reason = next_step("minutes", meta, Limits(None, 300, stopped=True))
+    assert command == f"datasette nanogpt-train {database} entry --resume"
+    assert reason == "goes on where it stopped"
 
 
 def test_a_command_has_every_option_as_it_is_typed():

@@ -23,9 +23,9 @@ def expected_bits(letters: float, epochs: float) -> float:
     return max(_between(BY_TEXT, letters), _between(BY_READING, read) if epochs < MAX_EPOCHS else 0)
 
 
-def expectation(letters: float, epochs: float) -> str:
+def expectation(letters: float, epochs: float, prose: bool = True) -> str:
     """What such a run reads like, in the words of the verdict."""
-    return reads_like(expected_bits(letters, epochs))
+    return reads_like(expected_bits(letters, epochs), prose)
 
 
 def _between(points: Sequence[tuple[float, float]], at: float) -> float:

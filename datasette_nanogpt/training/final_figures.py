@@ -15,13 +15,13 @@ from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import IGNORED
 from ..data.memorization import find_memorized
-from ..data.text_metrics import has_loop, real_word_fraction
+from ..data.text_metrics import has_loop, is_prose, real_word_fraction
 from ..data.token_files import read_documents
 from ..events import Busy
 from .evaluate import batches_in_order, bits_per_byte, token_nats
 from .flops import work_per_step
 from .model_folder import ModelFolder
-from .next_step import bigger_model_fits, next_step
+from .next_step import Limits, bigger_model_fits, next_step
 from .trainer import Training
 from .verdict import (
     Figures,
@@ -48,13 +48,16 @@ class RunFacts:
     curve: list[tuple[float, float]]  # seconds and bits per byte of each score
     train_loss: float | None  # nats a token, between the last two scores
     last_bpb: float | None  # of the run before
-    stopped: bool
+    max_iters: int | None  # steps that were asked for now; None: as many as when it was begun
+    stopped: bool  # as somebody asked
     seconds: float  # of training
     hurry: Callable[[], bool]  # whether somebody wants it to end at once
 
 
 def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generator[Busy, None, Figures]:
     """The figures of the model in `folder`, whose last stage was `training`."""
+    asked = facts.max_iters or folder.meta["options"].get("max_iters")
+    limits = Limits(folder.stages[-1].settings.minutes, asked, facts.stopped)
     tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
     seconds = min(MOST_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
@@ -80,13 +83,15 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
         epochs=training.epochs,
         fell=fall_at_end(facts.curve),
         stopped=facts.stopped,
-        bigger_fits=bigger_model_fits(folder.meta, folder.config, _flops(training)),
+        bigger_fits=bigger_model_fits(folder.meta, folder.config, _flops(training), limits),
         samples=samples,
         why_no_samples="none were written, as the model is too big for that"
         if folder.config.parameters >= BIG
         else "",
+        prose=is_prose(text.decode() for text in held_out),
+        by_steps=limits.minutes is None,
     )
-    command, reason = next_step(limit_of(known), folder.meta, folder.stages[-1].settings.minutes)
+    command, reason = next_step(limit_of(known), folder.meta, limits)
     return replace(known, next_command=command, next_reason=reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, NanogptError
@@ -22,20 +22,37 @@ BIGGER = 1.3  # times as many parameters make another size
 SIZE_OPTIONS = ("size", *(key for key in SHAPE if key not in ("arch", "block_size")))
 
 
-def next_step(limit: str, meta: Mapping[str, Any], minutes: float | None) -> tuple[str, str]:
+class Limits(NamedTuple):
+    """What a run had at most: it may have gone on with more than it was begun with, or with less."""
+
+    minutes: float | None
+    steps: int | None  # that were asked for
+    stopped: bool = False  # before that, as somebody asked
+
+    def options(self) -> dict[str, Any]:
+        minutes = None if self.minutes == DEFAULT_MINUTES and not self.steps else self.minutes
+        given = {"max_iters": self.steps, "minutes": minutes}
+        return {option: value for option, value in given.items() if value}
+
+
+def next_step(limit: str, meta: Mapping[str, Any], limits: Limits) -> tuple[str, str]:
     """A command and what it brings, by what limits the model ("size", "text" or "minutes"), its
-    nanogpt.json and the minutes that its run had. The command is "" where there is none that would help."""
+    nanogpt.json and what its run had. The command is "" where there is none that would help."""
     options = {"database": meta["source"]["database"]} | meta["options"]
+    options = {k: v for k, v in options.items() if k not in ("minutes", "max_iters")} | limits.options()
     if limit == "size":
         return as_command({k: v for k, v in options.items() if k not in SIZE_OPTIONS}), "a bigger model"
     if limit == "text":
         return _more_text(options, meta)
-    steps = options.get("max_iters")
-    more: dict[str, Any] = {"max_iters": 2 * max(steps, meta["training"]["step"])} if steps else {}
-    if minutes:
-        more["minutes"] = 2 * minutes
-    kept = {k: v for k, v in options.items() if k in ("database", "table", "sql", "name")}
-    return as_command({**kept, "resume": True, **more}), f"twice as {'many steps' if steps else 'long'}"
+    kept = {k: v for k, v in options.items() if k in ("database", "table", "sql", "name")} | {"resume": True}
+    if limits.stopped:
+        return as_command(kept), "goes on where it stopped"
+    more: dict[str, Any] = {}
+    if limits.steps:
+        more["max_iters"] = 2 * max(limits.steps, meta["training"]["step"])
+    if limits.minutes:
+        more["minutes"] = 2 * limits.minutes
+    return as_command({**kept, **more}), f"twice as {'many steps' if limits.steps else 'long'}"
 
 
 def _more_text(options: dict[str, Any], meta: Mapping[str, Any]) -> tuple[str, str]:
@@ -79,15 +96,16 @@ def _table_with_text(database: str, used: list[str], n_bytes: int) -> str | None
     return best[1] or None
 
 
-def bigger_model_fits(meta: Mapping[str, Any], config: GPTConfig, flops: float | None) -> bool:
+def bigger_model_fits(
+    meta: Mapping[str, Any], config: GPTConfig, flops: float | None, limits: Limits
+) -> bool:
     """Whether the planner would choose a clearly bigger model than that of `config`, had its size not been
     set by hand. `flops` are those of flops.work_per_step that the machine did in a second."""
     options = meta["options"]
     given = {k: v for k, v in options.items() if k not in SIZE_OPTIONS}
     if not size_is_given(options) or not flops:
         return False
-    minutes = options.get("minutes") or (None if options.get("max_iters") else DEFAULT_MINUTES)
-    budget = Budget(minutes, options.get("max_iters"), flops)
+    budget = Budget(limits.minutes, limits.steps, flops)
     try:
         plan = choose_plan(given, meta["corpus"]["train_tokens"], config.vocab_size, budget)
     except InvalidOptions:

@@ -313,6 +313,7 @@ class TableRun:
             curve=self.curve,
             train_loss=last.train_loss if last else None,
             last_bpb=score_of_run_before(self.run.home, self.run.id),
+            max_iters=self.options.max_iters,
             stopped=finished.status == "stopped",
             seconds=finished.seconds,
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,

@@ -127,7 +127,7 @@ class Training:
         while not clock.over and stop.requests < 2:
             if stop.requests == 1 and not self.stopping:
                 self.stopping = True
-                yield from self.anneal("Stopping", " Ask once more to stop at once.")
+                yield from self.anneal("Stopping")
             # One step, in all processes, at the learning rate of this moment.
             now = clock.now
             lr_scale = self.lr_factor * clock.schedule.get_lr_scale(clock.model_steps, now)
@@ -186,7 +186,7 @@ class Training:
                 self._step = lambda spans, knobs: step(batches.gather(spans), knobs)
         return self._step
 
-    def anneal(self, why: str, hint: str = "") -> Iterator[TrainingEvent]:
+    def anneal(self, why: str) -> Iterator[TrainingEvent]:
         """Run the learning rate down from now on, if it does not yet. A resume goes on from before that."""
         clock = self.clock
         if not clock.annealing:
@@ -195,7 +195,8 @@ class Training:
             seconds = min(max(ANNEAL_FRACTION * clock.seconds, shortest), longest)
             clock.anneal(min(seconds, TORCHRUN_DECAY_SECONDS) if self.group.size > 1 else seconds)
         left = clock.expected_seconds() - clock.seconds
-        yield Note(f"{why}: {left:.0f} s more while the learning rate runs down, then a last score.{hint}")
+        text = f"{why}: {left:.0f} s more while the learning rate runs down, then a last score."
+        yield Note(text, stopping=self.stopping)
 
     # ---- Speed
 

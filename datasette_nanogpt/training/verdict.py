@@ -15,15 +15,19 @@ import regex
 
 from llm_nanogpt.words import SPACELESS
 
+from .plan_reasons import times
 from .population import MAX_EPOCHS
 
 # Bits per letter below which texts read like this: benchmarks/LOG.md, "What a score reads like".
 LEVELS = (
-    (1.45, "the style of the text, for a sentence or two"),
-    (2.4, "sentences that mean little"),
+    (1.3, "sentences in the style of the rows"),
+    (1.85, "sentences that mean little"),
+    (2.5, "words and short phrases"),
     (3.5, "words with little order among them"),
     (math.inf, "pieces of words"),
 )
+NO_PROSE = "text without sentences, like the rows: compare the two"
+KNOWS_NOTHING = 8.0  # bits per byte
 WINDOW = 32_768  # bytes that zlib looks back
 FEW_DOCUMENTS = 5  # with fewer held out, a score has one digit, and no error can be told
 EPOCHS_READ = 0.85 * MAX_EPOCHS  # from here on, more epochs only memorize the text
@@ -59,6 +63,8 @@ class Figures:
     stopped: bool  # as somebody asked, before the end
     bigger_fits: bool  # a bigger model than the one that was asked for has the time for this text
     samples: SampleFigures | None  # None: not written
+    prose: bool = True  # whether the text is, as `is_prose` has it
+    by_steps: bool = False  # whether steps limited the run, and no time
     why_no_samples: str = ""  # "" where it goes without saying
     next_command: str = ""  # what would help most, "" if nothing is known to
     next_reason: str = ""
@@ -66,7 +72,10 @@ class Figures:
 
 def verdict(f: Figures) -> dict[str, str]:
     """Heading -> sentence, in the order in which they are shown."""
-    lines = {"reads like": reads_like(f.bits_per_letter), "score": describe_score(f)}
+    like = reads_like(f.bits_per_letter, f.prose)
+    if f.val_bpb >= KNOWS_NOTHING:
+        like = "noise: a model that knows nothing has 8 bits per byte"
+    lines = {"reads like": like, "score": describe_score(f)}
     if f.samples:
         lines[f"{f.samples.texts} texts"] = describe_samples(f.samples)
     elif f.why_no_samples:
@@ -79,7 +88,10 @@ def verdict(f: Figures) -> dict[str, str]:
     return lines
 
 
-def reads_like(bits_per_letter: float) -> str:
+def reads_like(bits_per_letter: float, prose: bool = True) -> str:
+    """What texts with that score are like, in words that follow "reads like" or "expect"."""
+    if not prose:
+        return NO_PROSE
     return next(level for below, level in LEVELS if bits_per_letter < below)
 
 
@@ -124,7 +136,7 @@ def limit_of(f: Figures) -> str:
 
 def describe_limit(f: Figures) -> str:
     """What a better score needs more of, and how one can tell."""
-    limit, epochs = limit_of(f), f"{f.epochs:.1f} times"
+    limit, epochs = limit_of(f), times(f.epochs)
     gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
     if limit == "size":
         return "its size: for this text and time a bigger model would be chosen"
@@ -134,7 +146,7 @@ def describe_limit(f: Figures) -> str:
     stopped = "it was stopped early, and " if f.stopped else ""
     fell = f.fell is not None and f.fell >= STILL_FALLING
     falling = f", and its score fell by {f.fell:.1%} in the last fifth of them" if fell else ""
-    return f"the minutes: {stopped}it has read the text {epochs}{falling}"
+    return f"the {'steps' if f.by_steps else 'minutes'}: {stopped}it has read the text {epochs}{falling}"
 
 
 # ---- Figures that need no model

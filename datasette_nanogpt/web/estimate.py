@@ -17,6 +17,7 @@ from ..data.columns import NoTextError
 from ..data.preview import describe_text, preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote
+from ..data.text_metrics import is_prose
 from ..formatting import memory_size, text_size
 from ..registry.db import registry
 from ..training.available_memory import likely_device
@@ -115,7 +116,7 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
     for minutes in minutes_offered(target.limits):
         limit = {"max_parameters": target.limits.max_parameters, "minutes": minutes}
         epochs = plan_text({**settings, **limit}, read["bytes"], flops).epochs
-        like = expectation(read["letters"], epochs)
+        like = expectation(read["letters"], epochs, read["prose"])
         bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
         reads = f"reads each row {_times(epochs)}, about {bits:.1f} bits per byte"
         cards.append({"minutes": minutes, "reads": reads, "like": like})
@@ -150,8 +151,8 @@ def _too_little(read: Mapping[str, Any], plan: Plan) -> str | None:
 def _warn_of_little(read: Mapping[str, Any]) -> str | None:
     if read["letters"] >= LITTLE_TEXT:
         return None
-    like = expectation(read["letters"], MAX_EPOCHS)
-    return f"{text_size(read['bytes'])} is little text: expect {like}, however long it trains. Add more rows."
+    expect = f": expect {expectation(read['letters'], MAX_EPOCHS)}" if read["prose"] else ""
+    return f"{text_size(read['bytes'])} is little text{expect}, however long it trains. Add more rows."
 
 
 def _describe(plan: Plan, minutes: float, measured: bool) -> str:
@@ -213,6 +214,7 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
         "rows": source.row_count,
         "bytes": n_bytes,
         "letters": round(n_bytes * sum(map(count_letters, texts)) / sum(len(t.encode()) for t in texts)),
+        "prose": is_prose(texts),
         "title": source.title,
         "body": list(source.body),
         "note": (f", {how}" if (how := describe_text(source)) else "") + _note(source),
