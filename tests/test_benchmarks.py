@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -39,13 +40,17 @@ def test_train_speed(tmp_path):
     assert all(row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows)
 
 
-def test_plan_grid(tmp_path):
-    with sqlite3.connect(tmp_path / "notes.db") as db:
+def write_notes(path):
+    with sqlite3.connect(path) as db:
         db.execute("create table note (title, body)")
         texts = (
             (f"Note {i}", f"Row {i * 7919 % 1000} of many, {i * 31 % 89} in all. " * 9) for i in range(150)
         )
         db.executemany("insert into note values (?, ?)", texts)
+
+
+def test_plan_grid(tmp_path):
+    write_notes(tmp_path / "notes.db")
     command = [sys.executable, BENCHMARKS / "plan_grid.py", tmp_path / "notes.db", "note"]
     command += [
         "--megabytes",
@@ -198,3 +203,33 @@ def test_writing(tmp_path):
     (found,) = json.loads((tmp_path / "writing.json").read_text())
     assert found["rows"]["real"] == 1 and 0 < found["model"]["distinct"] <= 1
     assert found["cut"] == 30 and 0 < found["model"]["tokens"] <= 30
+
+
+@pytest.mark.long
+def test_gpu_without_one():
+    command = [sys.executable, BENCHMARKS / "gpu.py", "--device", "cpu", "--sizes", "xs", "--seconds", "0.01"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.count("0.0e+00") == 2 and "| xs, 1,024 |" in told
+
+
+@pytest.mark.long
+def test_population_by_steps(tmp_path):
+    write_notes(tmp_path / "notes.db")
+    command = [sys.executable, BENCHMARKS / "population.py", tmp_path / "notes.db", "note"]
+    command += ["--minutes", "0.01", "0.02", "--gflops", "20"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert [line.split("|")[1].strip() for line in told.splitlines()[2:]] == ["0.01", "0.02"]
+
+
+def test_passages_that_training_rows_have(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from copied_bits import longest_shared
+
+    train, val = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9]), np.array([50, 3, 4, 5, 6, 7, 60, 4, 5, 9])
+    longest = np.zeros(len(val) - 1, int)
+    for length, shared, same in longest_shared(train, val):
+        longest[shared] = length
+        if length == 2:  # before 5, 6, 7, 60 and 9
+            assert np.flatnonzero(shared).tolist() == [2, 3, 4, 5, 8]
+            assert np.flatnonzero(same).tolist() == [2, 3, 4]
+    assert longest.tolist() == [0, 1, 2, 2, 4, 4, 0, 1, 2]

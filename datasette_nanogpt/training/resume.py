@@ -63,8 +63,9 @@ def reopen_stages(
     ]
     last = stages[-1].settings
     minutes = options.minutes or last.minutes
-    # What the planner chose stays: other models follow where there is more time.
-    max_iters = max_iters_of_resume(options, meta, step) or last.max_iters
+    max_iters = max_iters_of_resume(options, meta, step)
+    if "max_iters" not in meta["options"]:  # what the planner chose stays: other models follow in more time
+        max_iters = max_iters or last.max_iters
     return [
         *(  # a run may now end in one of these
             Stage(

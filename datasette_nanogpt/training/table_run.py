@@ -92,8 +92,7 @@ class TableRun:
         )
         prepared = self.prepared(state)
         at = state.position.stage if state else 0
-        yield from self.ask_teachers(at)
-        if self.stopped():
+        if not (yield from self.ask_teachers(at)):
             raise KeyboardInterrupt
         self.begin_part(Progress(Part.BUILDING))
         training = self.begin(at, state)
@@ -192,19 +191,16 @@ class TableRun:
         folder = self.folder
         return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.group)
 
-    def stopped(self) -> bool:
-        """Whether it was asked to stop, by Ctrl+C or in the registry."""
-        self.stop.ask(self.run.stop_requested())
-        return self.stop.requests > 0
-
-    def ask_teachers(self, stage: int) -> Generator[Busy, None, None]:
-        """Have there what the teachers of that stage predict."""
+    def ask_teachers(self, stage: int) -> Generator[Busy, None, bool]:
+        """Have there what the teachers of that stage predict. False if it was asked to stop meanwhile."""
         folder = self.folder
         for busy in ask_teachers(folder.path, folder.stages[stage], folder.meta["corpus"]):
-            if self.stopped():
-                return
+            self.stop.ask(self.run.stop_requested())
+            if self.stop.requests:
+                return False
             self.run.update(note=busy.what)
             yield busy
+        return True
 
     def train_stages(self, training: Training) -> Generator[Event, None, Training]:
         """Train the models of the run, beginning with this one; the last that was trained."""
@@ -231,8 +227,7 @@ class TableRun:
             # From here on a resume begins with the next model.
             began, position = time.monotonic(), replace(training.position, stage=at + 1)
             self.saver.state(TrainState({}, position))
-            yield from self.ask_teachers(at + 1)
-            if self.stopped():
+            if not (yield from self.ask_teachers(at + 1)) or self.stop.requests:
                 end_stages(self.group)
                 return training
             position = replace(position, seconds=position.seconds + time.monotonic() - began)

@@ -1,0 +1,175 @@
+"""What a GPU makes of it: a training step as a graph, checked and timed, and whole runs. About 12 minutes.
+
+    python benchmarks/gpu.py                                        # steps alone, 3 minutes
+    python benchmarks/gpu.py blog.db blog_entry --minutes 0.5 1 5   # and whole runs of the default
+    python benchmarks/gpu.py --device cpu --sizes xs --seconds 0.1  # does it run?
+
+Random ids from a vocabulary of 4,096 in windows of 1,024. What is printed goes into LOG.md as it is:
+- whether the graph gives the weights that the same steps give kernel by kernel, alone and with teachers
+- ms a step and MFU of each size, kernel by kernel and as a graph, at 1,024 tokens a step
+- the same of the biggest size with more tokens a step, for texts that are not read twice
+- how fast teachers predict a text
+- bits per byte of whole runs, and how long the whole command took
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import machine
+
+from datasette_nanogpt.training.flops import flops_per_token
+from datasette_nanogpt.training.plan import SIZES, make_config
+
+VOCABULARY, BLOCK = 4096, 1024
+CHECKED_STEPS = 30
+WINDOWS = (8, 32, 128)  # in a step of a text that is long enough
+
+
+def training_of(size: str, device: str, windows: int, teachers: int, folder: Path) -> Any:
+    """A model on random ids, ready for steps."""
+    import numpy as np
+    import torch
+
+    from datasette_nanogpt.data.dataloader import Tokens, Windows
+    from datasette_nanogpt.training.recipe import Settings
+    from datasette_nanogpt.training.teacher_probs import TeacherProbs, write_teacher_probs
+    from datasette_nanogpt.training.trainer import Training
+    from llm_nanogpt.gpt_torch import build
+
+    torch.manual_seed(0)
+    config = make_config(size, VOCABULARY, {"block_size": BLOCK})
+    ids = np.random.default_rng(0).integers(VOCABULARY, size=2 * BLOCK * max(windows, 4)).astype(np.uint16)
+    teacher, file = None, folder / f"{size}-{teachers}.bin"
+    if teachers:
+        models = [build(config).to(device).eval() for _ in range(teachers)]
+        for _ in write_teacher_probs(file, models, Windows(ids, BLOCK, None), device, device != "cpu"):
+            pass
+        teacher = TeacherProbs(file, VOCABULARY, len(ids))
+    settings = Settings(windows, 0.01, 0.1, 0, 0.0, 0.0, 0, device, False, device != "cpu", max_iters=10**9)
+    training = Training(build(config), Tokens(ids, ids, 1, 1), settings, teacher=teacher)
+    training.set_up(settings.bf16 or False, compiled=False)
+    return training
+
+
+def kernel_by_kernel(training: Any) -> None:
+    """Let the next steps be no graph."""
+    from datasette_nanogpt.training.step import TrainStep
+
+    s = training.settings
+    precision = (s.device, training.bf16)
+    step = TrainStep(training.forward, training.params, training.optimizers, s.grad_clip, precision)
+    training._step = lambda spans, knobs: step(training.batches.gather(spans), knobs)
+
+
+def check(device: str, size: str, teachers: int, folder: Path) -> str:
+    """The largest difference of a weight after the same steps, relative to the largest weight."""
+    weights = []
+    for graph in (False, True):
+        training = training_of(size, device, 1, teachers, folder)
+        if not graph:
+            kernel_by_kernel(training)
+        for i in range(CHECKED_STEPS):
+            training.train_step(lr_scale=(i + 1) / CHECKED_STEPS, progress=i / CHECKED_STEPS)
+        weights.append([p.detach().float().cpu() for p in training.params])
+        if graph and hasattr(training.step, "run") and training.step.run.failure:
+            return f"not captured: {training.step.run.failure}"
+    differences = ((a - b).abs().max() / a.abs().max() for a, b in zip(*weights, strict=True))
+    return f"{max(float(d) for d in differences):.1e}"
+
+
+def step_seconds(training: Any, seconds: float) -> float:
+    """The median of rounds of ten steps, between which the GPU is waited for."""
+    from datasette_nanogpt.training.measure import synchronize
+
+    device = training.settings.device
+    times: list[float] = []
+    for _ in range(6):
+        training.train_step(1e-3, progress=0.0)
+    synchronize(device)
+    while sum(times) < seconds or len(times) < 3:
+        started = time.perf_counter()
+        for _ in range(10):
+            training.train_step(1e-3, progress=0.0)
+        synchronize(device)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) / 10
+
+
+def time_steps(size: str, windows: int, graph: bool, args: argparse.Namespace, folder: Path) -> str:
+    training = training_of(size, args.device, windows, 0, folder)
+    if not graph:
+        kernel_by_kernel(training)
+    seconds = step_seconds(training, args.seconds)
+    flops = flops_per_token(training.model.config) * windows * BLOCK
+    return f"{seconds * 1000:.2f} ms, {flops / seconds / args.machine_flops:.1%}"
+
+
+def whole_run(database: str, table: str, minutes: float, device: str) -> str:
+    from vs_nanogpt import train
+
+    started, first = time.perf_counter(), None
+    for _, event in train(database, table, minutes=minutes, device=device):
+        if event["event"] == "evaluation" and first is None:
+            first = time.perf_counter() - started
+        if event["event"] == "finished":
+            took = time.perf_counter() - started
+            return (
+                f"| {table} | {minutes:g} | {event['val_bpb']:.4f} | {event['models']} | "
+                f"{event['seconds']:.0f} s | {took:.0f} s | {first or math.nan:.0f} s |"
+            )
+    raise SystemExit("The run ended before it told its result")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("database", nargs="?")
+    parser.add_argument("table", nargs="?")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--seconds", type=float, default=3.0, help="of steps, for each figure")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[0.5, 1, 5], help="of the whole runs")
+    args = parser.parse_args()
+
+    import torch
+
+    from datasette_nanogpt.training.measure import product_speed
+
+    on = machine()
+    name = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else on["processor"]
+    args.machine_flops = product_speed(args.device, bf16=True)
+    print(f"{name}, torch {on['versions']['torch']}, {args.machine_flops / 1e12:.1f} TFLOP/s in products\n")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for teachers in (0, 4):
+            difference = check(args.device, args.sizes[0], teachers, folder)
+            print(
+                f"Graph against kernels, {CHECKED_STEPS} steps, {teachers} teachers: {difference}", flush=True
+            )
+        print("\n| size, tokens a step | kernel by kernel: step, MFU | as a graph |\n|---|---|---|")
+        jobs = [(size, 1) for size in args.sizes]
+        jobs += [(args.sizes[-1], windows) for windows in WINDOWS if args.device.startswith("cuda")]
+        for size, windows in jobs:
+            both = [time_steps(size, windows, graph, args, folder) for graph in (False, True)]
+            print(f"| {size}, {windows * BLOCK:,} | {both[0]} | {both[1]} |", flush=True)
+        started = time.perf_counter()
+        training_of(args.sizes[-1], args.device, 8, 4, folder)
+        took = time.perf_counter() - started
+        print(f"\nFour teachers of size {args.sizes[-1]}: {2 * BLOCK * 8 / took:,.0f} tokens/s")
+    if args.database and args.table:
+        print("\n| table | minutes | bits per byte | models | training | command | first score |")
+        print("|---|---|---|---|---|---|---|")
+        for minutes in args.minutes:
+            print(whole_run(args.database, args.table, minutes, args.device), flush=True)
+
+
+if __name__ == "__main__":
+    main()
