@@ -53,9 +53,7 @@ def click_errors() -> Iterator[None]:
     Text that is not UTF-8 gets the same, and so does an error that nobody foresaw: its traceback goes to a
     file. What the terminal cannot show is printed as `?` meanwhile.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
-            stream.reconfigure(errors="replace")
+    print_anything()
     try:
         yield
     except NanogptError as ex:
@@ -67,6 +65,13 @@ def click_errors() -> Iterator[None]:
         raise
     except Exception as ex:
         raise _LineByLine(describe_unforeseen(ex)) from ex
+
+
+def print_anything() -> None:
+    """Have a program print `?` for what its terminal cannot show, rather than end there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def describe_unforeseen(ex: Exception) -> str:

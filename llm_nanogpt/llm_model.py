@@ -7,11 +7,12 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import click
 import llm
 from llm.parts import StreamEvent
 from pydantic import Field, field_validator
 
-from .errors import NanogptError
+from .errors import NanogptError, print_anything
 from .home import nanogpt_home
 from .streaming import in_time_slices
 
@@ -146,6 +147,7 @@ class NanoGPT(llm.Model):
         response: llm.Response,
         conversation: llm.Conversation | None = None,
     ) -> Generator[str | StreamEvent]:
+        _prepare_terminal()
         return write(self.model_id, prompt, response, conversation)
 
 
@@ -163,6 +165,7 @@ class AsyncNanoGPT(llm.AsyncModel):
         response: llm.AsyncResponse,
         conversation: llm.AsyncConversation | None = None,
     ) -> AsyncGenerator[str | StreamEvent]:
+        _prepare_terminal()
         slices = in_time_slices(write(self.model_id, prompt, response, conversation), ASYNC_SLICE)
         try:
             async for pieces in slices:
@@ -170,6 +173,12 @@ class AsyncNanoGPT(llm.AsyncModel):
                     yield piece
         finally:
             await slices.aclose()  # whoever stops listening stops the work
+
+
+def _prepare_terminal() -> None:
+    """`llm -m` prints what a model writes; a program that asks a model for a text keeps its own streams."""
+    if click.get_current_context(silent=True):
+        print_anything()
 
 
 def write(

@@ -68,6 +68,9 @@ def test_a_terminal_that_lacks_the_characters_ends_no_run(database, home):
         BIN / "llm", "nanogpt", "sample", name, "धर्म", "-n", 1, "-o", "echo", 1, PYTHONIOENCODING="cp1252"
     )
     assert done.returncode == 0 and b"?" in done.stdout, done.stderr
+    done = run(BIN / "llm", "-m", name, "धर्म", "-o", "echo", 1, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0 and b"?" in done.stdout, done.stderr
+    assert "धर्म" in run(BIN / "llm", "logs", "-r").stdout.decode()  # what was written is kept as it is
     unreachable = {"HOME": "/dev/null/x", "LLM_USER_PATH": None}
     done = run(BIN / "datasette", "nanogpt-train", database, "verse", *TINY, "--name", "x", **unreachable)
     assert done.returncode == 0, done.stderr
