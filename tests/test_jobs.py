@@ -477,3 +477,15 @@ def test_no_clock_keeps_a_dead_run_alive_or_kills_one_that_lives(home, enqueue, 
     found = {row["id"]: row["status"] for row in find_runs(home)}
     expected = {dead: "interrupted", reused: "interrupted", alive: "running"}
     assert found == expected | {unknown: "interrupted" if shift else "running"}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names in UTF-8")
+async def test_a_run_of_a_file_whose_name_is_not_utf8(home, database, worker, enqueue):
+    path = os.fsdecode(os.fsencode(database).replace(b"blog", b"caf\xe9"))
+    os.rename(database, path)
+    run = enqueue(name="nanogpt-cafe", database=path, max_iters=2)
+    worker()
+    row = await until(home, run, "finished", "failed")
+    assert row["status"] == "finished", row["error"]
+    assert read_checkpoint(home / "nanogpt-cafe").meta["source"]["database"].endswith("caf\\xe9.db")
