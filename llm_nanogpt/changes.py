@@ -25,12 +25,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .atomic import part_of, sync_folder, write_bytes, write_json
+from .atomic import part_of, sync_folder, write_bytes
 from .errors import NanogptError
 from .exchange import exchange
-from .files import read_file, read_json
+from .files import read_json
 from .locks import Lock, hidden, lock, try_lock
-from .meta import read_meta
+from .renaming import change_aliases, rename_inside
 
 LEFT_BEHIND = re.compile(r"\.(.+)\.(?:lock|change|new|old|removed|change\.part)")
 PENDING = ".changes"  # the folder of changes that the registry is to be told of
@@ -72,6 +72,16 @@ def publish(staging: Path, final: Path, *, keep: bool = False) -> None:
     else:  # a single step
         os.rename(staging, final)
         sync_folder(final.parent)
+
+
+def finish_publishing(final: Path) -> bool:
+    """Do the rest of a `publish` in which the disk refused something; False if there is none. The caller
+    holds the lock. Raises OSError if it does so again."""
+    change = _read(final)
+    if change is None or change.kind != "publish":
+        return False
+    _finish(final.parent, change)
+    return True
 
 
 def rename(folder: Path, new_name: str, aliases: Path, registry: bool) -> None:
@@ -299,9 +309,8 @@ def _finish(home: Path, change: Change) -> None:
                 os.rename(folder, new)  # which fails where there is another: then nothing is changed
             _replace(replaced(folder), replaced(new))
             for renamed in (new, replaced(new)):
-                with suppress(NanogptError, OSError):  # a broken model keeps what it says of itself
-                    _rename_inside(renamed, change.name)
-            _change_aliases(home, Path(change.aliases), change.name, change.new_name)
+                rename_inside(renamed, change.name)
+            change_aliases(home, Path(change.aliases), change.name, change.new_name)
         case "remove":
             gone = hidden(folder, "removed")
             if folder.exists():
@@ -309,7 +318,7 @@ def _finish(home: Path, change: Change) -> None:
                 os.rename(folder, gone)  # in one step: there is never half a model
             _delete(gone)
             _delete(replaced(folder))
-            _change_aliases(home, Path(change.aliases), change.name, None)
+            change_aliases(home, Path(change.aliases), change.name, None)
         case "export":
             part = Path(change.part)
             if part.name.startswith(".") and part.name.endswith(".part"):
@@ -365,33 +374,3 @@ def _delete(folder: Path) -> None:
             folder.unlink()
         else:
             shutil.rmtree(folder)
-
-
-def _rename_inside(folder: Path, old_name: str) -> None:
-    """Write the folder's name into nanogpt.json and the model card."""
-    meta = read_meta(folder / "nanogpt.json")
-    options = meta.get("options") or {}
-    if "name" in options:
-        meta["options"] = options | {"name": folder.name}
-    write_json(folder / "nanogpt.json", meta | {"name": folder.name})
-    # Only where the card means the model, not the table that it was trained on.
-    mention = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(old_name)}(?![\w.-])"
-    card = re.sub(mention, rf"\g<1>{folder.name}", read_file(folder / "README.md").decode("utf-8", "replace"))
-    write_bytes(folder / "README.md", card.encode())
-
-
-def _change_aliases(home: Path, file: Path, name: str, new_name: str | None) -> None:
-    """Have llm's aliases of one model stand for another, or delete them."""
-    if file.name != "aliases.json" or not file.is_file():
-        return
-    taken = lock(home / "+aliases")  # of two renames at once, each keeps what the other wrote
-    try:
-        with suppress(ValueError):  # llm itself begins anew with such a file
-            aliases = json.loads(file.read_text("utf-8"))
-            if isinstance(aliases, dict) and name in aliases.values():
-                changed = {alias: new_name if model == name else model for alias, model in aliases.items()}
-                kept = {alias: model for alias, model in changed.items() if model is not None}
-                write_bytes(Path(os.path.realpath(file)), (json.dumps(kept, indent=4) + "\n").encode())
-    finally:
-        if taken:
-            taken.release()

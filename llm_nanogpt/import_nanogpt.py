@@ -107,7 +107,9 @@ def _read_ckpt(ckpt: Path) -> dict[str, Any]:
             raise NanogptError(
                 f"{ckpt.name} was not written by nanoGPT's train.py: its model_args lack {name}"
             )
-    for name, value in state.items() if isinstance(state, dict) else [("model", state)]:
+    if not isinstance(state, dict):
+        raise NanogptError(f"{ckpt.name} is refused: its model is not a table of tensors")
+    for name, value in state.items():
         if not isinstance(name, str) or not _is_plain_tensor(value):
             raise NanogptError(f"{ckpt.name} is refused: {shortened(name, 80)} is not a tensor of numbers")
     return saved

@@ -101,10 +101,15 @@ def as_lines(model: dict[str, Any]) -> Iterator[str]:
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """Lines in which the cells of a column start below each other."""
-    rows = list(rows)
+    rows = [tuple(map(shown, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def shown(text: str) -> str:
+    """A text of a file, for a terminal: what it cannot show, and what would steer it, becomes �."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def size_on_disk(folder: Path) -> int:

@@ -231,6 +231,7 @@ GOOD = {
     "more than is known": meta(source={"new": [1]}, novelty={"a": {"b": None}}),
     "whole numbers": meta(score={"val_bpb": 2, "val_loss": 3, "step": 0}, training={"seconds": 1, "step": 2}),
     "empty objects": meta(source={}, corpus={}, score={}, settings=None, generations=[], verdict={}),
+    "options of half a letter": meta(options={"title": "\ud800", "where": "\x1b[31m\nx"}),
     "a score without a step": meta(score={"val_bpb": 2.5}),
     "words that are a pipe": instead("words.txt", os.mkfifo),
     "a training folder that is the root": lambda folder: (folder / "training").symlink_to("/"),

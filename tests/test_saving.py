@@ -13,9 +13,11 @@ from test_pipeline import TINY, database, options, run  # noqa: F401
 
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Note
+from datasette_nanogpt.registry.manage import rename_model
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training import model_folder, saving
 from datasette_nanogpt.training.train import train_table
+from llm_nanogpt import changes, renaming
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
@@ -129,3 +131,44 @@ def test_a_resume_without_what_it_needs_is_told_in_a_line(options, home, file, h
         run(replace(options, max_iters=8, resume=True))
     assert "\n" not in str(ex.value) and "should not" not in str(ex.value)
     assert CliRunner().invoke(nanogpt, ["sample", "nanogpt-blog", "-n", "1"]).exit_code == 0
+
+
+def test_a_disk_that_refuses_something_as_a_model_is_replaced_loses_neither(options, home, monkeypatch):  # noqa: F811
+    """Each step of it, once: the hidden folder has the old model by then."""
+    run(replace(options, max_iters=4))
+    folder = home / "nanogpt-blog"
+    old = (folder / "model.safetensors").read_bytes()
+    works = changes.sync_folder
+    for number in range(2):
+        calls = []
+
+        def fail(path, calls=calls, number=number):
+            calls.append(path)
+            if len(calls) == number + 1:
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            works(path)
+
+        monkeypatch.setattr(changes, "sync_folder", fail)
+        assert isinstance(run(replace(options, max_iters=8, seed=number + 1))[-1], Finished)
+        assert len(calls) > number
+        monkeypatch.setattr(changes, "sync_folder", works)
+        assert read_checkpoint(folder).meta["options"]["seed"] == number + 1
+        kept = (home / ".replaced" / "nanogpt-blog" / "model.safetensors").read_bytes()
+        assert kept == old and not list(home.glob(".nanogpt-blog.*"))
+        CliRunner().invoke(nanogpt, ["restore", "nanogpt-blog"])
+        shutil.rmtree(home / ".replaced")
+
+
+def test_a_rename_that_the_disk_refuses_half_way_is_finished_by_the_next_command(options, home, monkeypatch):  # noqa: F811
+    run(replace(options, max_iters=4))
+    works = renaming.write_json
+
+    def fail(file, value):
+        raise OSError(errno.EIO, "Input/output error", str(file))
+
+    monkeypatch.setattr(renaming, "write_json", fail)
+    with pytest.raises(NanogptError, match="Cannot change"):
+        rename_model(home / "nanogpt-blog", "other")
+    monkeypatch.setattr(renaming, "write_json", works)
+    assert CliRunner().invoke(nanogpt, ["models"]).exit_code == 0
+    assert read_checkpoint(home / "other").meta["name"] == "other" and not list(home.glob(".*.change"))

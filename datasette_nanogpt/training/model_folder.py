@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_nanogpt.changes import publish
+from llm_nanogpt.changes import finish_publishing, publish
 from llm_nanogpt.checkpoint import write_meta, write_model_files, write_weights
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.locks import hidden
@@ -59,6 +59,7 @@ class ModelFolder:
     def write_weights(self, best: BestWeights) -> None:
         """Write weights and their score. Those of another shape get a folder of their own, with all the rest
         linked into it, until it is published."""
+        self._settle()
         if best.config != self.config:
             staging = staging_folder(self.final)
             if self.path == self.final:
@@ -74,7 +75,14 @@ class ModelFolder:
         score = {"step": str(best.step), "val_bpb": repr(best.val_bpb), "val_loss": repr(best.val_loss)}
         write_weights(self.path / "model.safetensors", best.tensors, score)
 
+    def _settle(self) -> None:
+        """Where the disk refused something as the folder took its place, the rest of that comes first: the
+        hidden folder may be the other model by now."""
+        if self.path != self.final and finish_publishing(self.final):
+            self.path, self.keep = self.final, False
+
     def write_state(self, state: TrainState) -> None:
+        self._settle()
         write_state(self.path, state)
 
     def write_teacher(self, stage: int, model: GPT) -> None:
@@ -92,6 +100,7 @@ class ModelFolder:
     def write_score(self, score: Evaluation, replace: bool = True) -> None:
         """Record a score whose weights, if they are the best, are written. The folder takes its place, unless
         a model is there that it is not to `replace`."""
+        self._settle()
         if score.best:
             self.meta["score"] = {"val_bpb": score.val_bpb, "val_loss": score.val_loss, "step": score.step}
         started = self.meta.get("training", {}).get("started") or utc_now()
