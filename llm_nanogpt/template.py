@@ -17,6 +17,7 @@ from .layout import Layout, Segment, Slot
 from .template_syntax import (
     COUNTED,
     FILTERS,
+    JOINED,
     ROW,
     SLICEABLE,
     TESTS,
@@ -135,9 +136,11 @@ def _environment() -> SandboxedEnvironment:
     from jinja2.sandbox import SandboxedEnvironment
 
     class Environment(SandboxedEnvironment):
-        intercepted_binops = frozenset(["*", "/", "//", "%"])
+        intercepted_binops = frozenset(["+", "*", "/", "//", "%"])
 
         def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+            if operator == "+" and isinstance(left, str) and isinstance(right, str):
+                return _joined([left, right])
             if not all(isinstance(value, int | float) for value in (left, right)):
                 raise TypeError(f"{operator} is for numbers")
             return super().call_binop(context, operator, left, right)
@@ -147,7 +150,8 @@ def _environment() -> SandboxedEnvironment:
     )
     env.globals.clear()
     env.filters = {name: env.filters[name] for name in FILTERS}
-    env.filters |= {"replace": _replace, "join": _join, SLICEABLE: _sliceable}
+    env.filters |= {"replace": _replace, "join": _joined, "round": _round}
+    env.filters |= {SLICEABLE: _sliceable, JOINED: _joined}
     env.filters[COUNTED] = pass_context(_counted)
     env.tests = {name: env.tests[name] for name in TESTS} | {
         "in": env.tests["in"],
@@ -197,15 +201,20 @@ def _sliceable(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _replace(value: Any, old: str, new: str) -> str:
+def _replace(value: Any, old: str, new: str, count: int = -1) -> str:
     text = str(value)
     if len(text) + text.count(old) * len(new) > MAX_CHARACTERS:
         raise _TooMuchError(f"it makes more than {MAX_CHARACTERS:,} characters of a row")
-    return text.replace(old, new)
+    return text.replace(old, new, count)
 
 
-def _join(values: Iterable[Any], between: str = "") -> str:
-    texts = [str(value) for value in values]
+def _round(value: Any, digits: int = 0) -> float:
+    """Jinja's would compute a power of ten of any size."""
+    return round(float(value), max(-20, min(20, digits)))
+
+
+def _joined(values: Iterable[Any], between: str = "") -> str:
+    texts = ["" if value is None else str(value) for value in values]
     if sum(map(len, texts)) + len(texts) * len(between) > MAX_CHARACTERS:
         raise _TooMuchError(f"it makes more than {MAX_CHARACTERS:,} characters of a row")
     return between.join(texts)

@@ -17,7 +17,8 @@ EXPRESSIONS = (
     *("Compare", "Operand", "And", "Or", "Not", "CondExpr", "Concat"),
     *("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Neg", "Pos"),
 )
-# None of these makes much more text than it is given; of `replace` and `join` template.py sees to that.
+# None of these makes much more text than it is given, or takes long; template.py sees to that with its own
+# `replace`, `join` and `round`.
 FILTERS = (
     *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length"),
     *("lower", "replace", "round", "string", "title", "trim", "truncate", "upper"),
@@ -29,8 +30,8 @@ METHODS = (
 TESTS = ("divisibleby", "even", "none", "number", "odd", "string")
 LOOP = ("first", "index", "index0", "last", "length")  # of the variable `loop`
 JINJAS_OWN = ("self", "caller", "varargs", "kwargs", "super")  # names
-# Filters that no template can name: they are put where a template loops and slices.
-COUNTED, SLICEABLE = "0 counted", "0 sliceable"
+# Filters that no template can name: they are put where a template loops, slices and joins.
+COUNTED, SLICEABLE, JOINED = "0 counted", "0 sliceable", "0 joined"
 
 
 def refused(reason: str) -> InvalidOptions:
@@ -74,8 +75,9 @@ def _choose(what: str, name: str, names: Sequence[str]) -> str:
 
 
 def rewrite(tree: nodes.Template) -> nodes.Template:
-    """The tree with the steps of its loops counted, with numbers that can be sliced, and with `row.title` as
-    `row["title"]`. Raises InvalidOptions for places and attributes that are not those of a row's values."""
+    """The tree with the steps of its loops counted, with numbers that can be sliced, with limits where text
+    is joined, and with `row.title` as `row["title"]`. Raises InvalidOptions for places and attributes that
+    are not those of a row's values."""
     from jinja2 import nodes
     from jinja2.visitor import NodeTransformer
 
@@ -99,6 +101,10 @@ def rewrite(tree: nodes.Template) -> nodes.Template:
                 arguments = node.args, node.kwargs, None, None
                 return nodes.Filter(callee.node, "replace", *arguments, lineno=node.lineno)
             return node
+
+        def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802
+            self.generic_visit(node)
+            return ours(JOINED, nodes.List(node.nodes, lineno=node.lineno))
 
         def visit_Getattr(self, node: nodes.Getattr) -> nodes.Expr:  # noqa: N802
             if _is_row(node.node):

@@ -184,7 +184,9 @@ def test_rows_of_a_conversation_are_one_document(database):
     ("options", "expected"),
     [
         ({"group_by": "THREAD"}, "Zoë: hello from b\nno name, earlier"),
-        ({"group_by": "thread", "order_by": "sent desc"}, None),
+        ({"group_by": "thread", "order_by": "sent desc"}, "Zoë: hello from b\nno name, earlier"),
+        ({"group_by": "thread", "order_by": "sent ASC"}, "no name, earlier\nZoë: hello from b"),
+        ({"group_by": "thread", "order_by": "sent, id"}, None),
         ({"group_by": "thread", "order_by": "-id"}, "no name, earlier\nZoë: hello from b"),
         ({"group_by": "upper(thread)", "where": "id != 5"}, "Zoë: hello from b"),
     ],

@@ -28,6 +28,9 @@ from llm_nanogpt.template import RenderError, Template
         ("{% for c in a %}{{ c }}{% if not loop.last %};{% endif %}{% endfor %}", {"a": "xy"}, "x;y"),
         ("{% if n > 2 and a in ('x', 'y') %}{{ n + 1 }}{% endif %}", {"n": 3, "a": "x"}, "4"),
         ("{{ a ~ ' & ' ~ b }}", {"a": "<b>", "b": "x"}, "<b> & x"),  # it is no HTML
+        ("{{ 2.345 | round(1) }} {{ n | round(999999999) }}", {"n": 7}, "2.3 7.0"),
+        ("{{ n | round(-999999999) }}", {"n": 7}, "0.0"),
+        ("{{ a.replace('x', 'y', 1) }}{{ a + '!' }}", {"a": "xx"}, "yxxx!"),
         ("{# a note #}{{ a }}{% raw %}{{ a }}{% endraw %}", {"a": 1}, "1{{ a }}"),
     ],
 )  # fmt: skip
@@ -80,6 +83,9 @@ def test_what_a_template_may_not_have_is_told(source, reason):
         ("{{ a | replace('x', a) }}", "67,108,864 characters"),
         ("{{ a.replace('x', a) | length }}", "67,108,864 characters"),
         ("{{ a | join(a) | length }}", "67,108,864 characters"),
+        ("{{ (" + "a~" * 4000 + "a) | length }}", "67,108,864 characters"),
+        ("{{ ((" + "a~" * 2000 + "a) + (" + "a~" * 2000 + "a)) | length }}", "67,108,864 characters"),
+        ("{{ a + [a] }}", "TypeError"),
         ("{% for x in a %}{{ a }}{% endfor %}", "67,108,864 characters"),
         ("{% for x in a %}{% for y in a %}{% endfor %}{% endfor %}", "10,000 steps"),
         ("{{ a[1:].missing() }}", None),

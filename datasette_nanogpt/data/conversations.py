@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ SPEAKERS = (
 )
 # Of a document: a longer conversation goes on in another one, so that memory does not grow with the table.
 MAX_CHARACTERS = 1_000_000
+_DIRECTION = re.compile(r"(.+?)(\s+(?:asc|desc))\s*", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Grouping:
         parts = [
             f"({self.by}) is null",
             f"({self.by}) collate binary",
-            *([f"({self.order})"] if self.order else []),
+            *([self.order] if self.order else []),
         ]
         return "order by " + ", ".join([*parts, *([rest.removeprefix("order by ")] if rest else [])])
 
@@ -56,7 +58,9 @@ def open_grouping(
     """
     if group_by is None:
         return None
-    given = {"group_by": group_by, "order_by": order}
+    match = _DIRECTION.fullmatch(order) if order and not find_name(order, relation.columns) else None
+    by_what, direction = (match[1], match[2]) if match else (order, "")
+    given = {"group_by": group_by, "order_by": by_what}
     columns, sql, problems = [], dict[str, str | None](), list[Problem]()
     for option, text in given.items():
         if column := find_name(text, relation.columns) if text else None:
@@ -74,7 +78,8 @@ def open_grouping(
     by = sql["group_by"]
     counts = f"count(distinct ({by}) collate binary), ifnull(sum(({by}) is null), 0)"
     groups, alone = db.execute(f"select {counts} from {relation.from_sql}").fetchone()
-    return Grouping(group_by, order, by, sql["order_by"], tuple(columns), groups + alone)
+    sql_order = f"({sql['order_by']}){direction}" if order else None
+    return Grouping(group_by, order, by, sql_order, tuple(columns), groups + alone)
 
 
 def find_speaker(columns: Sequence[Column]) -> str | None:
