@@ -18,7 +18,7 @@ from .sampler import Sampler
 from .template import Template
 
 BLANK_LINE = "\n\n"
-COLUMN_TOKENS = 100  # that the model writes of a column before others, at most
+COLUMN_TOKENS = 50  # that the model writes of a column before others, at most, and half of what is left
 
 
 def write_row(
@@ -129,7 +129,7 @@ class RowContinuation(Continuation):
         settings = replace(
             self.settings,
             condition=condition,
-            max_tokens=min(left, COLUMN_TOKENS) if ends else left,
+            max_tokens=max(1, min(left // 2, COLUMN_TOKENS)) if ends else left,
             stop=[*self.settings.stop, *ends],
         )
         part = Continuation(self.model, self.tokenizer, self.text, self.sampler, settings)

@@ -158,12 +158,10 @@ def test_a_plain_title_can_be_set(char):
 
 
 def test_limits_stop_and_figures(char):
-    run, text = write(char, {"created": "1999"}, max_tokens=10)
-    assert (text, run.finish_reason, run.new_tokens) == (
-        "python · 1999\n# B",
-        "length",
-        10,
-    )  # " · " took three
+    run, text = write(char, {"created": "1999"}, max_tokens=23)
+    assert (text, run.finish_reason, run.new_tokens) == ("python · 1999\n# Bees\n\nThey fly", "length", 23)
+    run, text = write(char, {"created": "1999"}, max_tokens=10)  # a column has half of them
+    assert (text, run.finish_reason, run.new_tokens) == ("pytho · 1999\n# Bees\n", "length", 10)
     run, text = write(char, {"created": "1999"}, stop=["yth"])
     assert (text, run.stop_text, run.finish_reason) == ("p", "yth", "stop")
     assert run.columns == {"tags": "p", "created": None, "title": None, "body": None}
@@ -173,7 +171,7 @@ def test_limits_stop_and_figures(char):
     assert run.ends[-1] == len(text) + len("fly")
     # A column that does not end is cut, and a blank line ends what stands above it.
     endless = ["x" * 999, "2024\n# ", "Bees\n\n", "They"]
-    assert write(char, {"created": "1"}, columns=endless)[1] == "x" * 100 + " · 1\n# Bees\n\nThey"
+    assert write(char, {"created": "1"}, columns=endless)[1] == "x" * 50 + " · 1\n# Bees\n\nThey"
     short = ["x\n\nand more", "2024\n# ", "Bees\n\n", "They"]
     assert write(char, {"created": "1"}, columns=short)[1].startswith("x · 1\n# ")
 

@@ -11,7 +11,7 @@ import time
 import httpx2
 import pytest
 import sqlite_utils
-from conftest import TEXTS
+from conftest import TEXTS, write_model
 
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -69,3 +69,23 @@ async def test_a_server_stops_on_sigterm_whatever_its_sql_does(serve, tmp_path, 
         await asyncio.to_thread(server.wait, 30)
         assert time.monotonic() - began < 10
         await answers
+
+
+def test_generated_rows_are_shown_and_faceted(serve, tmp_path, home, bpe):
+    """`--save-table` adds a table to a database that is being served; columns of the text are facets."""
+    template = "{{ tags }} · {{ created[:4] }}\n\n{{ body }}"
+    source = {"template": template, "body": ["tags", "created", "body"], "database": "/x.db", "table": "t"}
+    write_model(home / "nanogpt-rows", bpe, block_size=64, meta={"source": source})
+    server, address, cookies = serve()
+    command = [sys.executable, "-m", "llm", "nanogpt", "sample", "nanogpt-rows", "-o", "max_tokens", "5"]
+    command += ["--save-table", "generated", "--db", tmp_path / "blog.db", "-n"]
+    for number, tags in ((3, "python, café"), (1, "sql")):
+        subprocess.run([*command, str(number), "--set", f"tags={tags}"], check=True, capture_output=True)
+    with httpx2.Client(base_url=address, cookies=cookies, timeout=60) as client:
+        facets = client.get("/blog/generated.json?_facet=tags&_facet=model&_extra=facet_results").json()
+        found = facets["facet_results"]["results"]["tags"]["results"]
+        assert {each["value"]: each["count"] for each in found} == {"python, café": 3, "sql": 1}
+        row = client.get("/blog/generated.json?tags=sql&_shape=objects").json()["rows"][0]
+        assert row.keys() >= {"tags", "created", "body", "model", "seed", "settings", "finish_reason"}
+        assert json.loads(row["settings"])["set"] == {"tags": "sql"} and row["nanogpt_created"]
+        assert "python, café" in client.get("/blog/generated?_facet=tags").text
