@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,16 +151,21 @@ class Tokenizer:
             for text in texts
         ]
 
-    def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
-        """Ids of all texts as one uint32 array, `<|endoftext|>` after each."""
+    def encode_documents(self, texts: Sequence[str], dtype: type[np.integer] | None = None) -> np.ndarray:
+        """Ids of all texts as one array, of uint32 or `dtype`, `<|endoftext|>` after each."""
         import numpy as np
 
+        dtype, end = dtype or np.uint32, [self.eot]
+        if not self.is_char and max(map(len, texts)) > LONGEST:  # as little as possible of it at once
+            parts = (part for text in texts for part in chain(self._parts_of_long(text), [end]))
+            return np.concatenate([np.asarray(part, dtype) for part in parts])
         joined = EOT.join([*texts, ""])
-        if self.is_char or max(map(len, texts)) > LONGEST or joined.count(EOT) > len(texts):
-            end = np.array([self.eot], dtype=np.uint32)
-            return np.concatenate([part for ids in self.encode_batch(texts) for part in (ids, end)])
+        if self.is_char or joined.count(EOT) > len(texts):
+            each = self.encode_batch(texts)
+            return np.concatenate([part for ids in each for part in (ids, end)]).astype(dtype)
         # One call for all: the way in and out costs as much as 200 characters.
-        return self._tiktoken.encode_to_numpy(joined, allowed_special={EOT}, disallowed_special=())
+        ids = self._tiktoken.encode_to_numpy(joined, allowed_special={EOT}, disallowed_special=())
+        return ids.astype(dtype)
 
     def _ids(self, text: str) -> np.ndarray:
         return self._tiktoken.encode_to_numpy(text, disallowed_special=())

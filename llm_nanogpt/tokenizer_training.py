@@ -73,10 +73,11 @@ def _in_short_words(texts: Iterable[str]) -> Iterator[str]:
 
     longer = f"{{{LONGEST_WORD + 1},}}+"
     long_word = regex.compile(rf"[\p{{L}}\p{{M}}]{longer}|[^\s\p{{L}}\p{{N}}]{longer}|\s{longer}")
+    no_space = re.compile(rf"\S{{{LONGEST_WORD + 1}}}")
     long_space = re.compile(rf"\s{{{LONGEST_WORD + 1}}}")
     for text in texts:
         start = 0
-        if max(map(len, text.split()), default=0) > LONGEST_WORD or long_space.search(text):
+        if no_space.search(text) or long_space.search(text):
             for word in long_word.finditer(text):
                 yield text[start : word.start()]
                 for at in range(word.start(), word.end(), LONGEST_WORD):

@@ -21,7 +21,8 @@ from .files import read_file
 FILE = "words.txt"
 FILE_BYTES = 32_000_000  # the largest that is read: WORDS of LONGEST_WORD, two bytes a letter
 WORDS = 200_000  # the most that are kept: those of 200 MB of English, 2 MB on disk
-COUNTED = 1_000_000  # strings between spaces that are counted at a time, in some 100 MB
+COUNTED = 2 * WORDS  # strings between spaces that are counted at a time, in some 60 MB
+PIECE = 500_000  # characters of a text that become strings at once: these take ten times as much memory
 LONGEST_WORD = 64  # characters; what is longer is data
 
 SPACELESS = "".join(
@@ -96,9 +97,10 @@ class WordCounter:
     def count(self, texts: Iterable[str]) -> Iterator[str]:
         """Hand the texts on, and count their words."""
         for text in texts:
-            self._strings.update(text.split())
-            if len(self._strings) > COUNTED:
-                self._strings = Counter(dict(self._strings.most_common(COUNTED // 2)))
+            for piece in _pieces(text):
+                self._strings.update(piece.split())
+                if len(self._strings) > COUNTED:
+                    self._strings = Counter(dict(self._strings.most_common(COUNTED // 2)))
             yield text
 
     def counts(self) -> Counter[str]:
@@ -118,6 +120,16 @@ class WordCounter:
         counts = self.counts()
         in_list = sum(count for word, count in counts.items() if word in known)
         return in_list / counts.total() if counts else 1.0
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A long text in pieces that end at spaces, or nearly so where it has none."""
+    start = 0
+    while len(text) - start > PIECE:
+        end = text.rfind(" ", start, start + PIECE) + 1 or start + PIECE
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 class Speller:

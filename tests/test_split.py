@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import TEXTS, finish
 
+from datasette_nanogpt.data import deduplicate
 from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.split import VALIDATION_BYTES, split_documents
 
@@ -54,3 +55,20 @@ def test_documents_longer_than_what_is_held_out(tmp_path, seed):
 def test_no_text_at_all(tmp_path):
     with pytest.raises(NoTextError, match="choose other columns"):
         finish(split_documents([], tmp_path / "a", seed=0))
+
+
+def test_a_long_document_is_hashed_in_pieces_as_if_whole(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    long = rng.integers(97, 123, 40_000, dtype=np.uint8).tobytes()
+    documents = [long, b"short", long[:-50] + b"another end", b"", b"0123456789abcdef"]
+    digests = rng.integers(2**63, size=len(documents), dtype=np.uint64)
+    whole = deduplicate._min_hashes(documents, digests)
+    for chunk, pieces in ((1000, 5000), (37, 3), (39_985, 2)):
+        monkeypatch.setattr(deduplicate, "CHUNK_BYTES", chunk)
+        monkeypatch.setattr(deduplicate, "PIECES", pieces)
+        with deduplicate.NearDuplicates(tmp_path) as near:
+            near.add(documents, digests)
+            keys = (whole.reshape(-1, 12, 7) * deduplicate._MIX).sum(axis=2, dtype=np.uint64).T
+            for file, expected in zip(near._bands, keys, strict=True):
+                file.seek(0)
+                assert np.array_equal(np.fromfile(file, dtype=np.uint64), expected)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import TEXTS, finish
 
+from datasette_nanogpt.data import token_files
 from datasette_nanogpt.data.split import split_documents
 from datasette_nanogpt.data.token_files import open_tokens, write_tokens
 from llm_nanogpt.tokenizer_training import train_char
@@ -71,3 +72,17 @@ def test_a_long_document_is_cut_where_words_are(bpe, monkeypatch):
     whole = bpe.encode(text)
     monkeypatch.setattr("llm_nanogpt.tokenizer.LONGEST", 100)
     assert bpe.encode(text) == whole
+
+
+def test_long_documents_are_read_in_pieces_that_overlap(bpe, monkeypatch):
+    monkeypatch.setattr(token_files, "PIECE", 20)
+    monkeypatch.setattr(token_files, "OVERLAP", 5)
+    texts = ["short", " ".join(TEXTS[:9]), TEXTS[3]]
+    tokens = np.concatenate([[bpe.eot], *([*bpe.encode(text), bpe.eot] for text in texts)]).astype(np.uint16)
+    pieces = list(token_files.read_pieces(tokens, bpe))
+    assert pieces[0] == "short"
+    lengths = [len(bpe.encode(text)) for text in texts]
+    assert len(pieces) == sum(max(1, -(-(n - 5) // 15)) for n in lengths)
+    words = texts[1].split()
+    for i in range(len(words) - 2):  # whatever is short is whole in some piece
+        assert any(" ".join(words[i : i + 2]) in piece for piece in pieces)

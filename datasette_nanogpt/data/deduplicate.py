@@ -9,7 +9,7 @@ whatever its length.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ SAMPLED = 4  # one shingle in so many is looked at, the same ones in every docum
 # 0.94 at s = 0.8, 0.64 at 0.7, 0.09 at 0.5.
 BANDS, ROWS_PER_BAND = 12, 7
 CHUNK_BYTES = 2**20  # hashed at a time; band keys that are looked up at a time, too
+PIECES = 5000  # of documents, hashed at a time
 _MIX = np.random.default_rng(0).integers(2**63, size=ROWS_PER_BAND, dtype=np.uint64) | np.uint64(1)
 # Odd numbers that mix bits when multiplied by: 2^64 over the golden ratio, and a prime of xxHash.
 _ODD = [np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)]
@@ -41,14 +42,11 @@ class NearDuplicates:
     def add(self, documents: Sequence[bytes], digests: np.ndarray) -> None:
         """Hash some more documents. `digests` are (documents,) uint64, one for each whole document: it joins
         the document's shingles, as some documents are shorter than one."""
-        from rensa import RMinHash
-
-        hashes, ends = _shingles(documents)
-        starts = np.concatenate([[0], ends[:-1]])
-        hashes = np.insert(hashes, starts, digests)
-        offsets = np.concatenate([[0], ends + np.arange(1, len(ends) + 1)]).astype(np.uint64)
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, BANDS * ROWS_PER_BAND, 0)
-        signatures = np.array(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS_PER_BAND)
+        # The MinHash of a document is the least of those of its pieces.
+        least = np.full((len(documents), BANDS * ROWS_PER_BAND), np.iinfo(np.uint64).max, dtype=np.uint64)
+        for owners, pieces in _in_pieces(documents):
+            np.minimum.at(least, owners, _min_hashes(pieces, digests[owners]))
+        signatures = least.reshape(-1, BANDS, ROWS_PER_BAND)
         for file, keys in zip(self._bands, (signatures * _MIX).sum(axis=2, dtype=np.uint64).T, strict=True):
             file.write(keys.tobytes())
 
@@ -79,6 +77,38 @@ class NearDuplicates:
 def _is_in(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Which of `values` are among `known`, which are sorted; as a mask."""
     return known[np.searchsorted(known, values).clip(max=len(known) - 1)] == values
+
+
+def _in_pieces(documents: Sequence[bytes]) -> Iterator[tuple[list[int], list[bytes]]]:
+    """All documents in batches, the long ones in pieces that have each shingle once: whose piece each is, and
+    the pieces. Of batches of short ones the signatures take the memory, of others the shingles."""
+    owners: list[int] = []
+    pieces: list[bytes] = []
+    size = 0
+    for owner, document in enumerate(documents):
+        for start in range(0, max(1, len(document) - SHINGLE + 1), CHUNK_BYTES):
+            piece = document[start : start + CHUNK_BYTES + SHINGLE - 1]
+            owners.append(owner)
+            pieces.append(piece)
+            size += len(piece)
+            if size >= CHUNK_BYTES or len(pieces) == PIECES:
+                yield owners, pieces
+                owners, pieces, size = [], [], 0
+    if pieces:
+        yield owners, pieces
+
+
+def _min_hashes(documents: Sequence[bytes], digests: np.ndarray) -> np.ndarray:
+    """The MinHash values of documents, (documents, BANDS * ROWS_PER_BAND) uint64; each one's digest joins its
+    shingles."""
+    from rensa import RMinHash
+
+    hashes, ends = _shingles(documents)
+    starts = np.concatenate([[0], ends[:-1]])
+    hashes = np.insert(hashes, starts, digests)
+    offsets = np.concatenate([[0], ends + np.arange(1, len(ends) + 1)]).astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, BANDS * ROWS_PER_BAND, 0)
+    return np.array(matrix.to_rows(), dtype=np.uint64)
 
 
 def _shingles(documents: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from .measure import autocast
 
 BUSY_SECONDS = 0.5  # between signs of life
 SAMPLE_TOKENS = 80  # of the text beside each score
-LOGITS_PER_BATCH = 2**23  # numbers that the logits of one batch may have: 32 MB in float32
+LOGITS_PER_BATCH = 2**22  # numbers that the logits of one batch may have: 16 MB in float32
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:

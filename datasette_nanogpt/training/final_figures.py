@@ -16,7 +16,7 @@ from llm_nanogpt.tokenizer import Tokenizer
 from ..data.dataloader import IGNORED
 from ..data.memorization import find_memorized
 from ..data.text_metrics import has_loop, is_prose, real_word_fraction
-from ..data.token_files import read_documents
+from ..data.token_files import read_documents, read_pieces
 from ..events import Busy
 from .evaluate import batches_in_order, bits_per_byte, token_nats
 from .flops import work_per_step
@@ -174,4 +174,4 @@ def write_texts(
 
 def _rows(training: Training, tokenizer: Tokenizer) -> Iterator[tuple[str, dict[str, Any], str]]:
     """The documents of the training text, as `find_memorized` takes them."""
-    return (("", {}, text) for text in read_documents(training.tokens.train, tokenizer))
+    return (("", {}, text) for text in read_pieces(training.tokens.train, tokenizer))

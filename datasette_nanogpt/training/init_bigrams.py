@@ -20,6 +20,7 @@ from .init_induction import code_dims
 
 SMOOTHING = 32.0  # how many bigrams the plain frequencies count for in each row
 MAX_TOKENS = 20_000_000  # counted, of a longer text the first ones
+COUNTED_AT_ONCE = 1_000_000  # tokens
 # Rows count as their frequency to this power: errors on frequent tokens cost more (LOG.md, "The start").
 ROW_WEIGHT = 0.5
 
@@ -34,9 +35,11 @@ def init_from_bigrams(model: Qwen3, tokens: np.ndarray) -> None:
     dimension makes all rows of the embedding equally long, so that RMSNorm changes nothing.
     """
     v, e = model.config.vocab_size, model.config.n_embd
-    ids = torch.from_numpy(tokens[:MAX_TOKENS].astype(np.int64))
-    frequency = (torch.bincount(ids, minlength=v) + 0.5) / (len(ids) + 0.5 * v)  # (V,)
-    left, right = factorize_bigrams(ids, frequency, code_dims(model.config)[0].start)
+    pairs, counts = count_bigrams(tokens[:MAX_TOKENS], v)
+    seen = torch.zeros(v, dtype=torch.int64).index_add_(0, pairs // v, counts)  # but for the last token
+    seen[int(tokens[:MAX_TOKENS][-1])] += 1
+    frequency = (seen + 0.5) / (min(len(tokens), MAX_TOKENS) + 0.5 * v)  # (V,)
+    left, right = factorize_bigrams(pairs, counts, frequency, code_dims(model.config)[0].start)
     bias = frequency.log()
     bias -= bias.mean()
     # A row of the embedding gets the length sqrt(E), which is RMS 1. Of its square a quarter is the
@@ -53,13 +56,25 @@ def init_from_bigrams(model: Qwen3, tokens: np.ndarray) -> None:
     model.lm_head.weight.copy_(torch.cat(output, dim=1))
 
 
-def factorize_bigrams(ids: Tensor, frequency: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+def count_bigrams(tokens: np.ndarray, v: int) -> tuple[Tensor, Tensor]:
+    """The pairs (i, j) of neighbours in (N,) ids, each as i * v + j, sorted, (P,), and how often each occurs,
+    (P,). Memory grows with the pairs, not with the text."""
+    pairs, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for start in range(0, len(tokens) - 1, COUNTED_AT_ONCE):
+        ids = tokens[start : start + COUNTED_AT_ONCE + 1].astype(np.int64)
+        some, times = np.unique(ids[:-1] * v + ids[1:], return_counts=True)
+        pairs, places = np.unique(np.concatenate([pairs, some]), return_inverse=True)
+        counts = np.bincount(places, weights=np.concatenate([counts, times])).astype(np.int64)
+    return torch.from_numpy(pairs), torch.from_numpy(counts)
+
+
+def factorize_bigrams(pairs: Tensor, counts: Tensor, frequency: Tensor, dims: int) -> tuple[Tensor, Tensor]:
     """Two (V, K) matrices whose product, left @ right.T, is about log(1 + count(i, j) / (a P(j))).
 
-    `ids` (N,) is the text, `frequency` (V,) is P, and K is `dims`, or V if that is less.
+    `pairs` and `counts` (P,) are those of `count_bigrams`, `frequency` (V,) is P, and K is `dims`, or V if
+    that is less.
     """
     v = len(frequency)
-    pairs, counts = torch.unique(ids[:-1] * v + ids[1:], return_counts=True)
     i, j = pairs // v, pairs % v
     ratio = torch.log1p(counts / (SMOOTHING * frequency[j]))
     weight = frequency**ROW_WEIGHT

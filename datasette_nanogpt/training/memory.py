@@ -27,7 +27,7 @@ LOGIT_COPIES, LOGIT_COPIES_OF_STUDENT = 3, 6
 # width inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for both its blocks.
 KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
 # A score has the logits of a batch of windows and their logarithms: evaluate.LOGITS_PER_BATCH, twice.
-SCORE_BYTES = 2 * 2**23 * FLOAT
+SCORE_BYTES = 2 * 2**22 * FLOAT
 # Memory that C keeps (process.keep_freed_memory) is not always where the next tensor fits: steps took 1.0 to
 # 1.6 times as much as was in use at once (benchmarks/memory.py).
 FRAGMENTATION = 1.2

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from contextlib import suppress
 
+_set_up: set[int] = set()  # processes that were set up here: they train and do nothing else
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
@@ -20,11 +21,19 @@ def set_up_process() -> None:
     # Idle threads must soon sleep. By default they spin, and with any other program at work on the same cores
     # a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    keep_freed_memory()
+    _set_up.add(os.getpid())
     # Datasette turns these on, and Ctrl+C in a long query would print one: it comes in a callback.
     sqlite3.enable_callback_tracebacks(False)
     # A model can repeat its rows, and what it was made from lies beside it: all of that is its owner's alone.
     os.umask(0o077)
+
+
+def training_begins() -> None:
+    """Give back what the text took, and keep from now on what steps free, where the process is ours."""
+    if os.getpid() in _set_up:
+        with suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)
+        keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

@@ -23,6 +23,7 @@ from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
 from .plan import SCORING_FRACTION
 from .population import Member, leave_out, one_more, steps_of, without
+from .process import training_begins
 from .recipe import Stage, as_members, student_settings
 from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from .train_state import read_state, read_teacher, teacher_probs_file
@@ -88,6 +89,7 @@ def _receive(group: ProcessGroup) -> Message | None:
 def _build(
     path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState | None, group: ProcessGroup
 ) -> Training:
+    training_begins()
     config, settings = stage
     torch.manual_seed(settings.model_seed)
     model = build(config, settings.dropout)
