@@ -39,13 +39,14 @@ def main() -> None:
             if arguments.operations and operation.name not in arguments.operations:
                 continue
             start, tried, before = time.monotonic(), 0, len(failed)
-            every, lasting = arguments.every, arguments.lasting
-            for number, what, verdict in faults(operation, Box(Path(folder)), every, 0, ERRORS, lasting):
+            share, lasting = 1 / arguments.every, arguments.lasting
+            for fault in faults(operation, Box(Path(folder)), share, ERRORS, lasting):
+                verdict = fault.verdict
                 tried += 1
                 # What is half made may stay where the disk does not let it be deleted; a kill leaves nothing.
                 if reasons := verdict.lost + verdict.split:
-                    what = what.replace(folder, "")
-                    failed.append(f"{operation.name}, at {number} ({what}): {'; '.join(reasons)}")
+                    what = fault.what.replace(folder, "")
+                    failed.append(f"{operation.name}, at {fault.number} ({what}): {'; '.join(reasons)}")
             survived = tried - (len(failed) - before)
             print(
                 f"{operation.name:20} {tried:6,} {survived:9,} {time.monotonic() - start:8,.0f}", flush=True

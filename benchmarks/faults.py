@@ -2,7 +2,8 @@
 
     python benchmarks/faults.py                     # all operations, every fault
     python benchmarks/faults.py rename remove       # these
-    python benchmarks/faults.py --every 10          # a sample: each tenth file operation
+    python benchmarks/faults.py --share 0.1         # a tenth of the file operations, evenly spread
+    python benchmarks/faults.py --minutes 10        # as many as there is time for, the same share of each
 
 An operation (train, rename, ...) first runs to its end, and its file operations in the home, in llm's folder
 and beside the files that it writes are counted: each opening of a file to write, rename, unlink, mkdir,
@@ -14,8 +15,10 @@ next command comes: the models are listed and the registry is opened. After that
 - folder, alias, runs and nanogpt.json must tell one story;
 - nothing half made may be left over.
 
-Prints a line for each operation, and one for each fault that was not survived. The exit code is 1 if there is
-one. Everything happens in a temporary folder; processes are forked, so torch is imported once.
+Prints a line for each operation, how far it is meanwhile (on a terminal), and a line for each fault that was
+not survived. The exit code is 1 if there is one. It ends after --minutes: what could not be tried by then is
+counted, and what was is spread over the whole of an operation. Everything happens in a temporary folder;
+processes are forked, so torch is imported once.
 """
 
 from __future__ import annotations
@@ -28,37 +31,38 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kill_models import OPERATIONS, Box, faults
+from kill_models import OPERATIONS, Box, clear, faults
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("operations", nargs="*", metavar="OPERATION", help="default: all")
-    parser.add_argument("--every", type=int, default=1, help="try each Nth file operation only")
+    parser.add_argument("--share", type=float, default=1.0, help="of the file operations, 0 to 1")
+    parser.add_argument("--minutes", type=float, default=25.0, help="at most, for all operations together")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     names = [operation.name for operation in OPERATIONS]
     if unknown := set(arguments.operations) - set(names):
         parser.error(f"unknown {', '.join(unknown)}: choose from {', '.join(names)}")
-    heads = ("operation", "tried", "survived", "work lost", "split", "left over", "seconds")
-    print("{:20} {:>6} {:>9} {:>10} {:>6} {:>10} {:>8}".format(*heads))
+    if not 0 < arguments.share <= 1:
+        parser.error("--share is a number above 0, at most 1")
+    heads = ("operation", "tried", "of", "survived", "work lost", "split", "left over", "seconds")
+    print("{:20} {:>6} {:>6} {:>9} {:>10} {:>6} {:>10} {:>8}".format(*heads))
+    chosen = [o for o in OPERATIONS if not arguments.operations or o.name in arguments.operations]
+    end = time.monotonic() + 60 * arguments.minutes
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        for operation in OPERATIONS:
-            if arguments.operations and operation.name not in arguments.operations:
-                continue
-            row: dict[str, Any] = {
-                "operation": operation.name,
-                "tried": 0,
-                "survived": 0,
-                "lost": 0,
-                "split": 0,
-                "left": 0,
-            }
+        for number, operation in enumerate(chosen):
+            counts = ("tried", "of", "survived", "lost", "split", "left")
+            row: dict[str, Any] = {"operation": operation.name, **dict.fromkeys(counts, 0)}
             start = time.monotonic()
-            for number, what, verdict in faults(operation, Box(Path(folder)), arguments.every):
+            # What one operation leaves of its time, the others have.
+            deadline = start + (end - start) / (len(chosen) - number)
+            for fault in faults(operation, box := Box(Path(folder)), arguments.share):
+                verdict, what = fault.verdict, fault.what
                 row["tried"] += 1
+                row["of"] = fault.of
                 reasons = verdict.lost + verdict.split + [f"left over: {name}" for name in verdict.left]
                 row["survived"] += not reasons
                 row["lost"] += bool(verdict.lost)
@@ -66,22 +70,35 @@ def main() -> None:
                 row["left"] += bool(verdict.left)
                 if reasons:
                     what = what.replace(folder, "")
-                    failed.append(f"{operation.name}, before {number} ({what}): {'; '.join(reasons)}")
+                    failed.append(f"{operation.name}, before {fault.number} ({what}): {'; '.join(reasons)}")
+                progress(f"{operation.name}: {row['tried']} of {round(fault.of * arguments.share)} kills")
+                if time.monotonic() > deadline:
+                    break
+            clear(box)
+            progress("")
             row["seconds"] = round(time.monotonic() - start, 1)
             rows.append(row)
             print(line(row), flush=True)
     total: dict[str, Any] = {key: sum(row[key] for row in rows) for key in rows[0] if key != "operation"}
     print(line({"operation": "all"} | total))
+    if total["tried"] < total["of"]:
+        print(f"{total['of'] - total['tried']:,} file operations were not tried: --share 1, more --minutes")
     print(*failed, sep="\n")
     if arguments.json:
         arguments.json.write_text(json.dumps({"rows": rows, "failed": failed}, indent=2) + "\n")
     sys.exit(bool(failed))
 
 
+def progress(text: str) -> None:
+    """Show how far it is, in the same line of a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
 def line(row: dict[str, Any]) -> str:
     return (
-        f"{row['operation']:20} {row['tried']:6,} {row['survived']:9,} {row['lost']:10,} {row['split']:6,} "
-        f"{row['left']:10,} {row['seconds']:8,.0f}"
+        f"{row['operation']:20} {row['tried']:6,} {row['of']:6,} {row['survived']:9,} {row['lost']:10,} "
+        f"{row['split']:6,} {row['left']:10,} {row['seconds']:8,.0f}"
     )
 
 

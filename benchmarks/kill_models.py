@@ -367,16 +367,33 @@ def judge(operation: Operation, before: dict, after: dict, seen: dict, told: lis
 # ---- The faults
 
 
+@dataclass
+class Fault:
+    """A process that was killed or refused something, and what it left."""
+
+    number: int  # of the file operation that it was about to do
+    of: int  # file operations in all
+    what: str  # it was about to do
+    verdict: Verdict
+
+
+def evenly(total: int, share: float) -> list[int]:
+    """That share of the numbers below `total`, all over them at any time: halves, quarters, ..."""
+    chosen = range(0, total, max(1, round(1 / share)))
+    bits = max(1, len(chosen).bit_length())
+    order = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits))
+    return [chosen[i] for i in order if i < len(chosen)]
+
+
 def faults(
     operation: Operation,
     box: Box,
-    every: int,
-    first: int = 0,
+    share: float = 1.0,
     errors: Sequence[int | None] = (None,),
     lasting: bool = False,
-) -> Iterator[tuple[int, str, Verdict]]:
-    """Each fault of an operation: its number, what the process was about to do, the verdict. It is killed, or
-    is refused that by each of the `errors` in turn."""
+) -> Iterator[Fault]:
+    """A share of the faults of an operation, spread evenly over it however soon one leaves off. The process
+    is killed, or is refused what it was about to do by each of the `errors` in turn."""
     start, work = Box(box.path / "start"), Box(box.path / "work")
 
     def fresh() -> None:
@@ -398,7 +415,7 @@ def faults(
     after = next_command(work)
     on_disk = tuple(errors) != (None,)  # SQLite would not notice an error there
     numbers = [n for n, what in enumerate(log) if not (on_disk and what.startswith("SQL"))]
-    for number in numbers[first::every]:
+    for number in (numbers[place] for place in evenly(len(numbers), share)):
         fresh()
         age_runs(work)
         try:
@@ -411,9 +428,13 @@ def faults(
                 verdict.lost += not_a_line(str(outcome.result))
         except RuntimeError as ex:
             verdict = Verdict(lost=[str(ex).strip().splitlines()[-1]])
-        yield number, log[number], verdict
-    shutil.rmtree(start.path)
-    shutil.rmtree(work.path)
+        yield Fault(number, len(numbers), log[number], verdict)
+
+
+def clear(box: Box) -> None:
+    """Delete what `faults` made, also where it was left early."""
+    for name in ("start", "work"):
+        shutil.rmtree(box.path / name, ignore_errors=True)
 
 
 def not_a_line(told: str) -> list[str]:

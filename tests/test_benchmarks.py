@@ -142,8 +142,21 @@ def run_faults(tmp_path, *arguments):
 
 
 def test_a_sample_of_faults(tmp_path):
-    rows, failed = run_faults(tmp_path, "rename", "restore", "restore, 2 renames", "--every", "7")
+    rows, failed = run_faults(tmp_path, "rename", "restore", "restore, 2 renames", "--share", "0.14")
     assert failed == [] and all(row["tried"] == row["survived"] > 0 for row in rows)
+
+
+def test_faults_end_in_time_and_are_spread(tmp_path, monkeypatch):
+    rows, failed = run_faults(tmp_path, "rename", "--minutes", "0.0001")
+    assert failed == [] and rows[0]["tried"] == 1 < rows[0]["of"]
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from kill_models import evenly
+
+    for total in (1, 2, 7, 64, 100):
+        assert sorted(evenly(total, 1)) == list(range(total))
+        assert sorted(evenly(total, 0.25)) == list(range(0, total, 4))
+    first = sorted(evenly(100, 1)[:8])
+    assert all(b - a < 30 for a, b in zip(first, first[1:], strict=False))
 
 
 def test_steering(tmp_path, home, bpe):
