@@ -15,6 +15,7 @@ import llm
 
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.commands import nanogpt
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.listing import megabytes, size_on_disk
 from llm_nanogpt.names import folder_of
@@ -156,6 +157,7 @@ def remove(name: str, yes: bool) -> None:
         click.confirm(f"Delete {folder} ({megabytes(size)})?", abort=True)
     for alias in remove_model(folder):
         click.echo(f"Removed its alias {alias}", err=True)
+    click.echo(f"Removed {folder.name}", err=True)
 
 
 @click.command()
@@ -170,7 +172,9 @@ def rename(name: str, new_name: str) -> None:
     """
     from .registry.manage import rename_model
 
-    rename_model(folder_of(name), new_name)
+    folder = folder_of(name)
+    rename_model(folder, new_name)
+    click.echo(f"{folder.name} is now {new_name}: llm -m {new_name} 'Once'", err=True)
 
 
 # ---- What `score` does
@@ -246,12 +250,12 @@ def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Itera
     if comparison.fair.rows < comparison.all.rows:
         of_rows.append((comparison.fair, " that neither was trained on"))
     for sums, which in of_rows:
-        rows = f"{sums.rows:,} row{'s' if sums.rows != 1 else ''}{which}"
         if not sums.rows:
             yield f"There are no{' rows' + which}: the sum above flatters the one that knows them."
             continue
         for name, won, bits in zip(names, sums.won, sums.bits_per_byte, strict=True):
-            yield f"{bits:9.3f}  {name}, which knows {won:,} of {rows} better"
+            rows = counted(sums.rows, "row")
+            yield f"{bits:9.3f}  {name} knows better: {won:,} of the {rows}{which}"
 
 
 def json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:
@@ -264,12 +268,13 @@ def lines_of(row: ScoredRow, pairs: list[tuple[str, float]] | None) -> str:
     split = [f"{row.split:8}"] if row.split else []
     excerpt = " ".join(row.text.split())[:EXCERPT]
     cells = [f"{row.score.bits_per_byte:9.3f}", *split, *map(str, row.keys.values()), excerpt]
-    return "\n".join(["  ".join(cells), *(f"{bits:9.2f}  {token!r}" for token, bits in pairs or ())])
+    tokens = [f"{bits:9.2f}  {token!r}" for token, bits in pairs or ()]
+    return "\n".join(["  ".join(cells), *(["     bits  token"] if tokens else []), *tokens])
 
 
 def lines_of_totals(totals: Totals) -> Iterator[str]:
     """The figures of all rows of each split."""
     for split, total in totals.as_json().items():
         if total["bytes"]:
-            rows = f"{total['rows']:,} row{'s' if total['rows'] != 1 else ''}"
+            rows = counted(total["rows"], "row")
             yield f"{total['bits_per_byte']:9.3f}  over {total['bytes']:,} bytes of {rows}{SPLITS[split]}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from llm_nanogpt.counts import counted
 from llm_nanogpt.listing import megabytes
 
 from .events import (
@@ -205,7 +206,8 @@ def preview_lines(p: Preview) -> list[str]:
     lines: list[str] = []
     for table in p.tables:
         parts = [*_title_of(table), _text_from(table), *([table.text] if table.text else [])]
-        lines.append(f"Rows of {table.table} as the model will read them, {', '.join(parts)}:")
+        end = ":" if table.documents else ", have no text."
+        lines.append(f"Rows of {table.table} as the model will read them, {', '.join(parts)}{end}")
         for i, document in enumerate(table.documents):
             lines += ["    ---"] if i else []
             lines.append(excerpt(document))
@@ -268,22 +270,23 @@ def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
     s, c = p.source, p.corpus
     columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
     notes = [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
-    notes += [f"{c['duplicates']:,} duplicates dropped"] if c["duplicates"] else []
+    notes += [f"{counted(c['duplicates'], 'duplicate')} dropped"] if c["duplicates"] else []
     if near := c.get("near_duplicates"):
         divided = c["near_duplicates_divided"]
         sides = "both sides of the split, so the score is too good" if divided else "one side of the split"
-        notes.append(f"{near:,} near-duplicates, on {sides}")
+        notes.append(f"{counted(near, 'near-duplicate')}, on {sides}")
     if read_as_text := s.get("read_as_text", ["HTML"] if s["html"] else []):
         notes.append(f"{', '.join(read_as_text)} read as text")
     notes += ["rows cut at <|endoftext|>"] if s.get("markers") else []
     notes += [f"most of it is {data}, learnt as it is" for data in s.get("data", ())]
     notes += [f"fetched {s['fetched']}"] if s.get("fetched") else []
-    held_out = f"{c['val_documents']:,} of {c['documents']:,} documents held out"
+    held_out = f"{c['val_documents']:,} of {counted(c['documents'], 'document')} held out"
     if c["cut"]:
         held_out = "the end of each document held out"
     grouped = f", a text for each {s['group_by']}" if s.get("group_by") else ""
+    name = "the query" if s.get("sql") else s["table"]
     lines = [
-        f"Text:  {s['rows']:,} rows of {s['table']} ({columns}{grouped}), {text_size(c['bytes'])}"
+        f"Text:  {counted(s['rows'], 'row')} of {name} ({columns}{grouped}), {text_size(c['bytes'])}"
         + (f" ({', '.join(notes)})" if notes else ""),
         f"       {c['train_tokens'] + c['val_tokens']:,} tokens "
         f"({p.tokenizer} tokenizer, vocabulary of {p.config.vocab_size:,}), {held_out}",
@@ -299,7 +302,7 @@ def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
 def _limits(p: Prepared) -> str:
     """How long the run takes."""
     steps, minutes = p.settings["max_iters"], p.settings["minutes"]
-    limits = [f"{steps:,} steps"] if steps else []
+    limits = [counted(steps, "step")] if steps else []
     limits += [f"{'at most' if limits else 'about'} {duration(minutes * 60)}"] if minutes else []
     return ", ".join(limits)
 
@@ -314,7 +317,7 @@ def closing_lines(f: Finished) -> list[str]:
         lines.append("Stopped early.")
     lines.append(
         f"{f.val_bpb:.4f} bits per byte on held-out text (loss {f.val_loss:.3f}){best}, "
-        f"after {f.step:,} steps in {duration(f.seconds)}{utilization(f.mfu)}, {epochs} epochs{of}."
+        f"after {counted(f.step, 'step')} in {duration(f.seconds)}{utilization(f.mfu)}, {epochs} epochs{of}."
     )
     if f.status == "finished" and f.seconds_left >= 5:
         lines.append(

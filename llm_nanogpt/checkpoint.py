@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .atomic import write_bytes, write_json
 from .config import GPTConfig, shortened
+from .counts import counted
 from .errors import NanogptError
 from .files import is_file, open_file, parse_json, read_json
 from .home import model_names, unreadable_names
@@ -64,7 +65,7 @@ class Checkpoint:
     def summary(self) -> str:
         """For someone about to replace it: "577 rows, 1.878 bits per byte, trained 2026-11-26"."""
         source, score, training = (self.meta.get(key) or {} for key in ("source", "score", "training"))
-        facts = [f"{source.get('rows') or 0:,} rows"]
+        facts = [counted(source.get("rows") or 0, "row")]
         facts += [f"{score['val_bpb']:.3f} bits per byte"] if score.get("val_bpb") is not None else []
         facts += [f"trained {training['updated'][:10]}"] if training.get("updated") else []
         return ", ".join(facts)

@@ -232,8 +232,10 @@ def import_(ckpt: Path, name: str | None, meta: Path | None) -> None:
     Example:
       llm nanogpt import out-shakespeare-char/ckpt.pt --meta data/shakespeare_char/meta.pkl
     """
+    from .foreign_pickles import check_ckpt
     from .import_nanogpt import import_nanogpt
 
+    check_ckpt(ckpt)  # before its name, which nobody chose
     stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
     name = unicodedata.normalize("NFC", name) if name else name_after(stem.removeprefix("out-"))
     check_free(name)

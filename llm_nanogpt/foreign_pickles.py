@@ -37,6 +37,13 @@ NOT_TORCHS = "is not a checkpoint that torch can read: give a ckpt.pt of nanoGPT
 IMPORTS = ("GLOBAL", "STACK_GLOBAL", "INST")
 
 
+def check_ckpt(ckpt: Path) -> None:
+    """Raises NanogptError where a file is none that torch.save wrote, without torch."""
+    _check_there(ckpt)
+    with open_file(ckpt) as fp:
+        _check_zip(fp, ckpt.name)
+
+
 def read_ckpt(ckpt: Path) -> Any:
     """What a ckpt.pt holds, as torch.save wrote it. Raises NanogptError that names what is in the way."""
     import torch

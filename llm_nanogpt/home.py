@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from .changes import recover
+from .errors import NanogptError
 
 MAX_NAME, MAX_NAME_BYTES = 100, 200  # file systems take 255 bytes, and we add to a name
 DEFAULT_NAME, DEFAULT_NAME_BYTES = 60, 150  # leave room for the table's name or a number
@@ -21,6 +22,16 @@ def nanogpt_home() -> Path:
     import click
 
     return Path(click.get_app_dir("io.datasette.llm")) / "nanogpt"
+
+
+def make_home(home: Path) -> None:
+    """Make the folder, which only its owner can read. Raises NanogptError where that cannot be."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as ex:
+        raise NanogptError(
+            f"Cannot write in {home} ({ex.strerror}): set NANOGPT_HOME to a folder that you own"
+        ) from ex
 
 
 def cache_folder(home: Path) -> Path:

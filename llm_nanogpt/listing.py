@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoint import Checkpoint
+from .counts import counted
 from .errors import NanogptError
 from .home import nanogpt_home
 from .locks import is_training
@@ -67,7 +68,7 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
         ("held out", corpus.get("val_bytes"), corpus.get("val_documents")),
     ):
         if size is not None and documents is not None:
-            lines[label] = f"{size:,} bytes in {documents:,} documents"
+            lines[label] = f"{counted(size, 'byte')} in {counted(documents, 'document')}"
     if score.get("val_loss") is not None:
         lines["loss"] = f"{score['val_loss']:.4f} nats per token of the held-out text"
     if settings and training.get("seconds") and training.get("step") is not None:
@@ -126,7 +127,8 @@ def size_on_disk(folder: Path) -> int:
 
 
 def megabytes(n: int) -> str:
-    return f"{n / 1e6:,.1f} MB"
+    """A size on disk: 1.3 MB, or 4 kB where that would be next to nothing."""
+    return f"{n / 1e6:,.1f} MB" if n >= 1e5 or not n else f"{max(1, round(n / 1e3))} kB"
 
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:

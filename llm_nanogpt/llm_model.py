@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 import llm
 from llm.parts import StreamEvent
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from .errors import NanogptError, print_anything
 from .home import nanogpt_home
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 ASYNC_SLICE = 0.02  # seconds: pieces of text that the writing thread hands over at a time
 
 ECHO = {"nanogpt": {"echo": True}}  # marks the part of an answer that repeats the prompt
+
+
+def _unknown_option(name: str, known: Sequence[str]) -> PydanticCustomError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return PydanticCustomError("unknown_option", "There is no such option: {hint}", {"hint": hint})
 
 
 class SamplingOptions(llm.Options):
@@ -103,6 +112,19 @@ class SamplingOptions(llm.Options):
         description="cpu, mps or cuda. Default: cpu; for models above 50M parameters a GPU, if there is one",
     )
     echo: bool | None = Field(None, description="Begin the answer with the prompt. Default: false")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest(cls, data: Any) -> Any:
+        """llm would say of an option that is not there: "Extra inputs are not permitted"."""
+        unknown = data.keys() - cls.model_fields.keys() if isinstance(data, dict) else ()
+        if unknown:
+            errors = [
+                InitErrorDetails(type=_unknown_option(name, [*cls.model_fields]), loc=(name,), input=name)
+                for name in sorted(unknown)
+            ]
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return data
 
     @field_validator("stop", mode="before")
     @classmethod

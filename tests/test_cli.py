@@ -79,6 +79,11 @@ def test_a_dry_run_shows_documents_and_the_plan_and_writes_no_model(database, ho
     assert again.returncode == 1 and again.stderr.startswith("Error: --resume: A dry run")
 
 
+def test_arguments_in_the_wrong_order(database):
+    done = run(*command("entry", database))
+    assert done.returncode == 1 and "the database comes before its tables" in done.stderr
+
+
 def test_json_is_an_object_a_line(database):
     done = run(*command(database, "entry", *TINY, "--max-iters", 4, "--eval-interval", 2, "--json"))
     events = [json.loads(line) for line in done.stdout.splitlines()]

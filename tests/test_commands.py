@@ -19,6 +19,7 @@ from llm_nanogpt import loading
 from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint, write_meta
 from llm_nanogpt.gpt_numpy import build
+from llm_nanogpt.listing import megabytes
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import log_softmax
 from llm_nanogpt.score import score
@@ -197,7 +198,7 @@ def test_remove(trained, home):
     assert (home / "other").exists()
     nanogpt("remove", "other", input="y\n")
     (home / "nanogpt-blog" / "config.json").unlink()  # a broken one can be removed too
-    nanogpt("remove", "nanogpt-blog", "-y")
+    assert nanogpt("remove", "nanogpt-blog", "-y").stderr == "Removed nanogpt-blog\n"
     assert list(home.iterdir()) == []
 
 
@@ -211,7 +212,7 @@ def test_rename(trained, home):
     assert "cannot be named" in refused("rename", "nanogpt-blog", "a/b")
     llm.set_alias("blog", "other")
     assert "'blog' is an alias of other" in refused("rename", "nanogpt-blog", "blog")
-    nanogpt("rename", "nanogpt-blog", "simon")
+    assert "nanogpt-blog is now simon: llm -m simon" in nanogpt("rename", "nanogpt-blog", "simon").stderr
     assert llm.get_model("simon").prompt("Row", seed=1, max_tokens=5).text() == before
     assert read_checkpoint(home / "simon").meta["name"] == "simon"
     assert "llm -m simon" in (home / "simon" / "README.md").read_text()
@@ -246,7 +247,9 @@ def test_sample(trained, tmp_path):
     ("arguments", "reason"),
     [
         (["-o", "top_p", 3], "top_p must be above 0"),
-        (["-o", "nonsense", 3], "nonsense: Extra inputs are not permitted"),
+        (["-o", "nonsense", 3], "nonsense: There is no such option: there are title, "),
+        (["-o", "titel", "x"], "titel: There is no such option: did you mean title?"),
+        (["-o", "Top-P", "1"], "Top-P: There is no such option: did you mean top_p?"),
         (["-o", "max_tokens", "many"], "max_tokens: Input should be a valid integer"),
     ],
 )
@@ -335,8 +338,8 @@ def test_score_a_file(trained, tmp_path, home):
     assert float(line.split()[0]) == pytest.approx(expected, abs=1e-3)
     assert nanogpt("score", "nanogpt-blog", "-", input=TEXTS[1]).stdout == told
     lines = nanogpt("score", "nanogpt-blog", "-", "--tokens", input=TEXTS[1]).stdout.splitlines()
-    assert lines[:2] == [heading, line]
-    assert "".join(literal_eval(part.split(maxsplit=1)[1]) for part in lines[2:]) == text + "<|endoftext|>"
+    assert lines[:3] == [heading, line, "     bits  token"]
+    assert "".join(literal_eval(part.split(maxsplit=1)[1]) for part in lines[3:]) == text + "<|endoftext|>"
     told = json.loads(nanogpt("score", "nanogpt-blog", "-", "--jsonl", "--tokens", input=TEXTS[1]).stdout)
     assert sum(bits for _, bits in told["token_bits"]) == pytest.approx(
         told["bits_per_byte"] * told["bytes"], rel=1e-3
@@ -402,6 +405,24 @@ def test_every_command_has_an_example():
     assert len(names) == 12
     for name in names:
         assert "Example" in nanogpt(name, "--help").stdout, name
+
+
+def test_what_is_no_checkpoint_is_told_before_its_name(trained, blog):
+    trained()  # of the name that a model of blog.db would get
+    assert "blog.db is not a checkpoint" in refused("import", blog)
+
+
+def test_sizes_are_never_next_to_nothing():
+    sizes = (0, 300, 4000, 99_000, 150_000, 2.5e9)
+    assert [megabytes(n) for n in sizes] == ["0.0 MB", "1 kB", "4 kB", "99 kB", "0.1 MB", "2,500.0 MB"]
+
+
+def test_llm_names_the_nearest_option(trained):
+    trained()
+    told = CliRunner().invoke(llm.cli.cli, ["-m", "nanogpt-blog", "-o", "titel", "x", "Row"])
+    assert told.exit_code == 1 and told.stderr.split() == (
+        ["Error:", "titel", "There", "is", "no", "such", "option:", "did", "you", "mean", "title?"]
+    )
 
 
 def test_import_and_export(tmp_path, home):

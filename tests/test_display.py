@@ -2,8 +2,16 @@
 
 import pytest
 
-from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Step
-from datasette_nanogpt.terminal import BAR_COLUMNS, PlainDisplay, TerminalDisplay, closing_lines, status
+from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Preview, Step, TablePreview
+from datasette_nanogpt.terminal import (
+    BAR_COLUMNS,
+    PlainDisplay,
+    TerminalDisplay,
+    closing_lines,
+    preview_lines,
+    status,
+)
+from llm_nanogpt.counts import counted
 
 STEP = Step(
     step=1234,
@@ -75,3 +83,13 @@ def test_a_stopped_run_has_one_next_step():
     )
     assert sum("--resume" in line for line in lines) == 1 and "Stopped early." in lines
     assert any("less than 0.1 epochs." in line for line in lines)
+
+
+def test_a_table_without_text_and_a_query_are_called_so():
+    empty = TablePreview("t", 3, None, ["body"], "", {}, {}, [], ["3 rows have no text."])
+    (first, *_) = preview_lines(Preview([empty]))
+    assert first == "Rows of t as the model will read them, no title, the text from body, have no text."
+
+
+def test_one_is_singular():
+    assert [counted(n, "row") for n in (0, 1, 2, 1000)] == ["0 rows", "1 row", "2 rows", "1,000 rows"]

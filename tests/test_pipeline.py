@@ -264,7 +264,9 @@ def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
         run(resume)
     *_, last = run(replace(resume, max_iters=12))
     assert last.step == 12
-    with pytest.raises(NanogptError, match="leave out --n-layer, --where"):
+    with pytest.raises(
+        NanogptError, match="leave out --n-layer, --where, or leave out --resume and add --force"
+    ):
         run(replace(resume, n_layer=3, where="1", max_iters=20))
     *_, last = run(replace(options, resume=True, body=("body",), max_iters=16))
     assert last.step == 16
@@ -480,11 +482,13 @@ def next_counts(options):
     return next(event for event in preview_table(options) if isinstance(event, Prepared)).corpus
 
 
-def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch):
+@pytest.mark.parametrize("begin", [train_table, preview_table])
+@pytest.mark.parametrize("home", ["file/models", "/proc/models"])
+def test_a_home_that_cannot_be_written(options, tmp_path, monkeypatch, home, begin):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "file" / "models"))
-    with pytest.raises(NanogptError, match="NANOGPT_HOME"):
-        run(options)
+    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / home))
+    with pytest.raises(NanogptError, match="Cannot write in .*: set NANOGPT_HOME to a folder that you own"):
+        list(begin(options))
 
 
 def test_a_failed_run_is_recorded_and_leaves_the_old_model(options, home):

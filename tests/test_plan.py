@@ -60,7 +60,7 @@ def test_a_minute_of_much_text_gets_a_small_model_and_ten_of_a_little_a_big_one(
     assert size_of(plan(LARGE, 1.0)) <= NAMES.index("s")
     assert size_of(plan(TINY, 10.0)) >= size_of(plan(BLOG, 10.0)) > 0
     hurried = plan(LARGE, 0.05)  # no time for any size: the smallest
-    assert size_of(hurried) == 0 and hurried.why.endswith("reads the text less than 0.1 times.")
+    assert size_of(hurried) == 0 and hurried.why.endswith("can read the text less than 0.1 times.")
 
 
 def test_steps_and_minutes_together_end_at_the_sooner():
@@ -239,8 +239,8 @@ def test_the_reason_names_the_budget_and_the_readings_of_this_size_and_of_the_ne
     small, next_one = (NAMES[size_of(chosen) + i] for i in (0, 1))
     bigger = plan(BLOG, 7.5, flops=20e9, given={"size": next_one})
     assert chosen.why == (
-        f"In 7.5 minutes, at the 20 GFLOP/s of this machine, size {small} reads the text "
-        f"{chosen.epochs:.1f} times; the next size, {next_one}, would read it {bigger.epochs:.1f} times."
+        f"In 7.5 minutes, at the 20 GFLOP/s of this machine, size {small} can read the text "
+        f"{chosen.epochs:.1f} times; the next size, {next_one}, could read it {bigger.epochs:.1f} times."
     )
     by_steps = plan(BLOG, None, steps=20_000)
     assert by_steps.why.startswith("In 20,000 steps size ") and f"{by_steps.epochs:.1f} times" in by_steps.why
@@ -254,7 +254,7 @@ def test_a_reason_is_of_the_model_that_was_asked_for_in_part():
     """Heads or width given by hand make another model than the size's name says."""
     for given in ({"n_head": 8}, {"n_embd": 512}, {"n_layer": 9}):
         chosen = plan(BLOG, 1.0, flops=40e9, given=given)
-        assert f" a model of {chosen.config.parameters / 1e6:.1f}M parameters reads the text" in chosen.why
+        assert f" a model of {chosen.config.parameters / 1e6:.1f}M parameters can read the text" in chosen.why
         assert "size" not in chosen.why
 
 

@@ -166,6 +166,13 @@ def default_name(database: str) -> str:
     return name_after(tilde_decode(place.rpartition("/")[2]))
 
 
+def _database_among(tables: Sequence[str], database: str) -> str:
+    """The table that is the file, where `database` is none, "" where that is not so."""
+    if is_url(database) or Path(database).expanduser().exists():
+        return ""
+    return next((table for table in tables if Path(table).expanduser().is_file()), "")
+
+
 def open_corpus(
     database: str,
     tables: Sequence[str] = (),
@@ -189,6 +196,9 @@ def open_corpus(
         tables = [address.table] if address.table else tables
         selection = replace(selection, sql=address.sql or sql)
         sql = selection.sql
+    if swapped := _database_among(tables, database):
+        message = f"There is no file {database}, but a file {swapped}: the database comes before its tables."
+        raise InvalidOptions([Problem("database", "missing", message)])
     if not tables and sql is None:
         raise InvalidOptions([Problem("table", "required", _suggest_table(database))])
     if address:

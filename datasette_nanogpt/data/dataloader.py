@@ -53,7 +53,8 @@ class Tokens:
                     raise NanogptError(f"{split}.bin is not the one that this model was trained on")
         except NanogptError as ex:
             raise NanogptError(
-                f"{folder.parent.name} has lost its tokens ({ex} in {folder}): train it again with --force"
+                f"{folder.parent.name} has lost its tokens ({ex} in {folder}): "
+                "train it again, without --resume and with --force"
             ) from ex
         return cls(train, val, corpus["train_bytes"], corpus["val_bytes"], titles)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 from ..events import Preview, TablePreview
@@ -12,7 +13,8 @@ from .source import Source
 
 def preview(corpus: Corpus, documents: int = 1) -> Preview:
     """The first `documents` documents of each table of a corpus, what they are made of, and what is odd."""
-    return Preview([preview_source(source, corpus.database, documents) for source in corpus.sources])
+    tables = [preview_source(source, corpus.database, documents) for source in corpus.sources]
+    return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
 
 def preview_source(source: Source, database: str, documents: int = 1) -> TablePreview:

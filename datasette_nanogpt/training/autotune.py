@@ -176,7 +176,7 @@ class Autotuner:
             seconds, known.compile_seconds, known.compile_gain
         ):
             return None
-        return f"{known.compile_gain:.1f} times as fast after {known.compile_seconds:.0f} s, {known.when}"
+        return f"{_speedup(known.compile_gain)} after {known.compile_seconds:.0f} s, {known.when}"
 
     def _compile(self) -> Generator[Note, None, str]:
         """Compile the model; keep that if it works and is faster than `step_seconds`, where these are known,
@@ -198,7 +198,7 @@ class Autotuner:
         took = f"compiled in {seconds:.0f} s"
         if known.compile_gain:
             self.compiled = compiled
-            return f"{took}: {known.compile_gain:.1f} times as fast, {known.when}"
+            return f"{took}: {_speedup(known.compile_gain)}, {known.when}"
         if self.step_seconds is None:
             self.compiled = compiled
             return took
@@ -206,9 +206,14 @@ class Autotuner:
         self._found(compile_gain=times, compile_seconds=seconds, step_seconds=self.step_seconds)
         if step_seconds < CLEARLY * self.step_seconds:
             self.compiled = compiled
-            return f"{took}: {times:.1f} times as fast"
+            return f"{took}: {_speedup(times)}"
         torch.compiler.reset()
-        return f"not compiled: {times:.1f} times as fast in a trial"
+        return f"not compiled: {_speedup(times)} in a trial"
+
+
+def _speedup(times: float) -> str:
+    number = f"{times:.1f}"
+    return "as fast" if number == "1.0" else f"{number} times as fast"
 
 
 def try_bf16(step: Callable[[bool], float], float32_seconds: float) -> tuple[bool, float, str]:
@@ -218,8 +223,8 @@ def try_bf16(step: Callable[[bool], float], float32_seconds: float) -> tuple[boo
         seconds = min(seconds, step(True))
     times = float32_seconds / seconds
     if seconds < CLEARLY * float32_seconds:
-        return True, seconds, f"bfloat16: {times:.1f} times as fast as float32 in a trial"
-    return False, float32_seconds, f"float32: bfloat16 was {times:.1f} times as fast in a trial"
+        return True, seconds, f"bfloat16: {_speedup(times)} as float32 in a trial"
+    return False, float32_seconds, f"float32: bfloat16 was {_speedup(times)} in a trial"
 
 
 def compiling_repays(run_seconds: float, compile_seconds: float, gain: float) -> bool:

@@ -156,7 +156,9 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
         o for o, v in given.items() if o not in FREE_ON_RESUME and v != (meta.get("options") or {}).get(o)
     }:
         flags = ", ".join("--" + o.replace("_", "-") for o in sorted(fixed))
-        raise NanogptError(f"A resumed run keeps its settings: leave out {flags}, or start anew with --force")
+        raise NanogptError(
+            f"A resumed run keeps its settings: leave out {flags}, or leave out --resume and add --force"
+        )
     theirs = {"table": "", "database": None} | meta["source"]
     named = options.sql or ", ".join(options.tables)
     other_table = named and theirs["table"].lower() != named.lower()  # the address of a table names it

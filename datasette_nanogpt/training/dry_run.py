@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from llm_nanogpt.changes import hold
 from llm_nanogpt.errors import InvalidOptions, Problem
-from llm_nanogpt.home import nanogpt_home
+from llm_nanogpt.home import make_home, nanogpt_home
 from llm_nanogpt.locks import hidden
 
 from ..data.preview import preview
@@ -41,7 +41,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     from .table_run import prepare_text
 
     home = nanogpt_home()
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     device, device_reason = choose_device(options.device, 1)
     place = home / f"+dry-run-{os.getpid()}"  # as no model is called; `hold` deletes what is beside it
     with hold(place):

@@ -178,6 +178,9 @@ def validate(
         if field not in TYPES:
             problems.append(Problem(field, "unknown", f"There is no option {field!r}"))
             continue
+        if field == "vocab_size" and (problem := _own_vocabulary(values)):
+            problems.append(problem)
+            continue
         try:
             cleaned[field] = _adapter(field).validate_python(value, strict=strict)
         except ValidationError as ex:
@@ -216,6 +219,14 @@ def _explain(field: str, value: object, error: ValidationError) -> Problem:
     return Problem(field, code, f"{_subject(field)} {message.format(**known)}")
 
 
+def _own_vocabulary(o: Mapping[str, Any]) -> Problem | None:
+    """What is wrong with any size of the vocabulary, where the tokenizer has its own."""
+    if o.get("tokenizer") not in ("gpt2", "char"):
+        return None
+    message = f"The vocabulary can only be set for the bpe tokenizer: {o['tokenizer']} has its own"
+    return Problem("vocab_size", "conflict", message)
+
+
 def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with values each of which is right."""
     name = o.get("name")
@@ -224,10 +235,9 @@ def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
     if o.get("force") and o.get("resume"):
         message = "A run that goes on with a model cannot replace it as well: choose one of force and resume"
         yield Problem("force", "conflict", message)
-    tokenizer = o.get("tokenizer")
-    if o.get("vocab_size") and tokenizer in ("gpt2", "char"):
-        message = f"The vocabulary can only be set for the bpe tokenizer: {tokenizer} has its own"
-        yield Problem("vocab_size", "conflict", message)
+    if (title := o.get("title")) and title.lower() in [column.lower() for column in o.get("body") or ()]:
+        message = f"The column {title} is read as the title already: name other columns as the body"
+        yield Problem("body", "conflict", message)
     if template := o.get("template"):
         try:
             Template(template)

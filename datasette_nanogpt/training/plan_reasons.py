@@ -34,10 +34,10 @@ def describe_choice(
         return f"{parameters[size] / 1e6:.1f}M parameters"
 
     name = f"a model of {millions(chosen)}" if by_hand else f"size {chosen}"
-    sentence = f"{budget} {name} reads the text {times(epochs[chosen])}"
+    sentence = f"{budget} {name} can read the text {times(epochs[chosen])}"
     if bigger and times(epochs[bigger[0]]) != times(epochs[chosen]):
         other = f"one of {millions(bigger[0])}" if by_hand else f"the next size, {bigger[0]},"
-        sentence += f"; {other} would read it {times(epochs[bigger[0]])}"
+        sentence += f"; {other} could read it {times(epochs[bigger[0]])}"
     return sentence + "."
 
 

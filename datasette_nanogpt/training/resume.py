@@ -37,7 +37,8 @@ def reopen(
     except (InvalidOptions, LookupError, TypeError, ValueError) as ex:
         reason = "nanogpt.json or model.safetensors does not say all that it takes"
         raise NanogptError(
-            f"{path.name} cannot be resumed, {reason}: train it again from the start with --force"
+            f"{path.name} cannot be resumed, {reason}: "
+            "train it again from the start, without --resume and with --force"
         ) from ex
     best = min(state.position.best, score["val_bpb"])
     state = replace(state, position=replace(state.position, best=best))

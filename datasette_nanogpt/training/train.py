@@ -16,7 +16,7 @@ from pathlib import Path
 
 from llm_nanogpt.changes import hold
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.home import nanogpt_home
+from llm_nanogpt.home import make_home, nanogpt_home
 
 from ..data.corpus import location
 from ..data.preview import preview
@@ -64,7 +64,7 @@ def _train_table(
         yield preview(corpus)
     home, name = nanogpt_home(), options.model_name
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(home)
     except OSError as ex:
         raise NanogptError(f"{explain(ex, home, group)}. {advice(ex, home / name)}") from ex
     with hold(home / name):
