@@ -97,7 +97,7 @@ load_extension_option = click.option(
 @click.option("--vocab-size", type=int, help="Number of tokens in the vocabulary of bpe")
 @click.option(
     "--size",
-    type=click.Choice(["xs", "s", "m", "l"]),
+    type=click.Choice(["xs", "s", "m", "l", "xl"]),
     help="Size of the model  [default: chosen by the text, the minutes and the speed of the machine]",
 )
 @click.option("--n-layer", type=int, help="Number of layers")

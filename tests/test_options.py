@@ -39,7 +39,7 @@ def test_a_form_gets_numbers_and_no_blanks():
         ("minutes", "nan", "maximum", "The time in minutes must be at most 1,000,000, not nan"),
         ("minutes", "61", "maximum", "The time in minutes must be at most 60, not 61"),
         ("dropout", "-1", "minimum", "The dropout must be at least 0, not -1"),
-        ("size", "xxl", "choice", "The size must be one of xs, s, m, l, not xxl"),
+        ("size", "xxl", "choice", "The size must be one of xs, s, m, l, xl, not xxl"),
         ("device", "gpu", "choice", "The device must be one of cpu, cuda, mps, not gpu"),
         (
             "name",
