@@ -27,7 +27,8 @@ def nanogpt_document(
     `database` is the name Datasette would give it (`blog` for `blog.db`); `row` maps every column
     to a str, int, float, None, or bytes (a BLOB, or text that is not UTF-8).
 
-    Return the text as a str, False to leave the row out, or None for the usual title and body.
+    Return the text as a str, False to leave the row out, or None for the usual title and body. A run with a
+    template asks no plugin; where rows of a conversation become one document, this is one of its parts.
     """
 
 

@@ -97,10 +97,9 @@ def rewrite(tree: nodes.Template) -> nodes.Template:
             callee.node = self.visit(callee.node)
             node.args = [self.visit(argument) for argument in node.args]
             node.kwargs = [self.visit(argument) for argument in node.kwargs]
-            if callee.attr == "replace":
-                arguments = node.args, node.kwargs, None, None
-                return nodes.Filter(callee.node, "replace", *arguments, lineno=node.lineno)
-            return node
+            arguments = node.args, node.kwargs, None, None
+            ours_too = nodes.Filter(callee.node, "replace", *arguments, lineno=node.lineno)
+            return ours_too if callee.attr == "replace" else node
 
         def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802
             self.generic_visit(node)
@@ -108,8 +107,7 @@ def rewrite(tree: nodes.Template) -> nodes.Template:
 
         def visit_Getattr(self, node: nodes.Getattr) -> nodes.Expr:  # noqa: N802
             if _is_row(node.node):
-                name = nodes.Const(node.attr, lineno=node.lineno)
-                return nodes.Getitem(node.node, name, "load", lineno=node.lineno)
+                return nodes.Getitem(node.node, nodes.Const(node.attr), "load", lineno=node.lineno)
             if isinstance(node.node, nodes.Name) and node.node.name == "loop" and node.attr in LOOP:
                 return node
             raise refused(f"line {node.lineno}: a value has no {node.attr!r}")

@@ -153,7 +153,9 @@ def test_the_command_has_the_options():
     options = TrainOptions("a.db", "t", template="{{ a }}\n\n{{ b }}", group_by="thread", order_by="sent")
     command = as_command(options.given())
     assert "--group-by thread --order-by sent" in command
-    assert "--template '{{ a }}\n\n{{ b }}'" in command
+    assert r"--template '{{ a }}\n\n{{ b }}'" in command
+    blank = TrainOptions("a.db", "t", template="", group_by="", order_by="")
+    assert blank.selection == Selection()
 
 
 # ---- Conversations

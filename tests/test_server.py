@@ -11,7 +11,9 @@ import time
 import httpx2
 import pytest
 import sqlite_utils
+from click.testing import CliRunner
 from conftest import TEXTS, write_model
+from llm.cli import cli as llm_cli
 
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -77,10 +79,11 @@ def test_generated_rows_are_shown_and_faceted(serve, tmp_path, home, bpe):
     source = {"template": template, "body": ["tags", "created", "body"], "database": "/x.db", "table": "t"}
     write_model(home / "nanogpt-rows", bpe, block_size=64, meta={"source": source})
     server, address, cookies = serve()
-    command = [sys.executable, "-m", "llm", "nanogpt", "sample", "nanogpt-rows", "-o", "max_tokens", "5"]
-    command += ["--save-table", "generated", "--db", tmp_path / "blog.db", "-n"]
+    command = ["nanogpt", "sample", "nanogpt-rows", "-o", "max_tokens", "5"]
+    command += ["--save-table", "generated", "--db", str(tmp_path / "blog.db"), "-n"]
     for number, tags in ((3, "python, café"), (1, "sql")):
-        subprocess.run([*command, str(number), "--set", f"tags={tags}"], check=True, capture_output=True)
+        written = CliRunner().invoke(llm_cli, [*command, str(number), "--set", f"tags={tags}"])
+        assert written.exit_code == 0, written.output
     with httpx2.Client(base_url=address, cookies=cookies, timeout=60) as client:
         facets = client.get("/blog/generated.json?_facet=tags&_facet=model&_extra=facet_results").json()
         found = facets["facet_results"]["results"]["tags"]["results"]

@@ -87,9 +87,9 @@ class TrainOptions:
             self.where,
             self.sql,
             self.text,
-            template=self.template,
-            group_by=self.group_by,
-            order_by=self.order_by,
+            template=self.template or None,
+            group_by=self.group_by or None,
+            order_by=self.order_by or None,
         )
 
     @property
@@ -102,6 +102,8 @@ class TrainOptions:
         # The name of a file need not be UTF-8, but what we write must be.
         given["database"] = os.fsencode(self.database).decode("utf-8", "backslashreplace")
         given |= {"compile": False} if self.compile is False else {}  # which was asked for
+        if self.template:  # on one line, for a command that can be read and compared
+            given["template"] = self.template.replace("\n", "\\n")
         return {k: v for k, v in given.items() if k not in NOT_IN_FILES}
 
 
