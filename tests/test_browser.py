@@ -21,6 +21,7 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 
 from datasette_nanogpt.data.demo import build_demo_db
+from datasette_nanogpt.data.memorization import MIN_WORDS
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.process_id import process_id
@@ -587,6 +588,11 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_text("Done.").wait_for(timeout=TRAINING)
     text = page.locator("#texts .text").inner_text()
     assert len(text) > len("Return a") and "is copied" in page.locator("#texts .hint").inner_text()
+    if len(text.split()) > 2 * MIN_WORDS:  # a row that has what it wrote is found, and the picture shows that
+        row = {"title": "A copy", "body": text.removeprefix("Return a")}
+        sqlite_utils.Database(server.database)["python_docs"].insert(row)
+        write_again(page)
+        page.locator("a.copied").first.wait_for()
     shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() >= 1

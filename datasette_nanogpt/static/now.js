@@ -14,6 +14,7 @@ function setText(element, text) {
 function show(card, run) {
   setText(card.querySelector("[data-of=state]"), run.state);
   setText(card.querySelector("[data-of=pace]"), run.pace);
+  setText(card.querySelector("[data-of=score]"), run.val_bpb === null ? "" : `${run.val_bpb.toFixed(3)} bits per byte`);
   card.querySelector("progress").value = run.progress ?? 0;
 }
 

@@ -9,10 +9,11 @@ function level(bits) {
   return BITS.filter((from) => bits >= from).length;
 }
 
-// What a token is called: blanks and line breaks can be seen.
+// What a token is called: without the blank before a word, and where there is nothing else, blanks can be seen.
 function named(text) {
   if (text === "<|endoftext|>") return "the end of the text";
-  return `“${text.slice(0, SHOWN).replaceAll("\n", "⏎").replaceAll("\t", "⇥")}”`;
+  const shown = text.trim() || text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣");
+  return `“${shown.slice(0, SHOWN)}”`;
 }
 
 function percent(probability) {

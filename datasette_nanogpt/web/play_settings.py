@@ -83,15 +83,21 @@ def read_link(form: Mapping[str, Any], max_tokens: int) -> tuple[dict[str, Any],
     settings["stop"] = _lines(str(form.get("stop") or ""))
     for field, setting in SETTINGS.items():
         text = form.get(field)
-        limited = field == "max_tokens"
-        maximum = max_tokens if limited else setting.maximum
-        settings[field] = min(setting.default or 0, max_tokens) if limited else setting.default
+        maximum = max_tokens if field == "max_tokens" else setting.maximum
+        settings[field] = default_of(field, max_tokens)
         try:
             if text not in (None, ""):
                 settings[field] = setting.read(field, str(text), maximum)
         except InvalidOptions as ex:
             problems += ex.problems
     return settings, problems
+
+
+def default_of(field: str, max_tokens: int) -> Any:
+    """What a setting is where nobody set it."""
+    if field == "max_tokens":
+        return min(SETTINGS[field].default or 0, max_tokens)
+    return SETTINGS[field].default if field in SETTINGS else []
 
 
 def _lines(text: str) -> list[str]:

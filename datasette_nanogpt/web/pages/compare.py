@@ -96,8 +96,10 @@ def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
     lines = []
     for mark in MARKS:
         best = [min((bpb for seconds, bpb in side if seconds <= mark), default=None) for side in (a, b)]
-        if any(side and side[-1][0] >= mark / 2 for side in (a, b)):
+        if any(side and side[-1][0] >= mark for side in (a, b)):
             lines.append((f"after {duration(mark)}", *(f"{bpb:.3f}" if bpb else "" for bpb in best)))
+    last = [f"{min(bpb for _, bpb in side):.3f}" if side else "" for side in (a, b)]
+    lines.append(("at the end", *last))
     return [(label, one, other) for label, one, other in lines if one or other]
 
 

@@ -32,6 +32,8 @@ BUSY = "Too many texts are being written at the moment: try again shortly"
 SEND_SECONDS = 20.0  # for a reader to take a line: of those who write at once there may be few
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 SHOWN_TEXTS = 50  # of those that were kept
+# The settings that are folded away until one of them is set; a seed is in the link of every text.
+FOLDED = (*(key for key in play_settings.SETTINGS if key not in ("temperature", "seed")), "stop")
 ROW_CHARACTERS = 50_000  # of a row that is continued or coloured
 
 

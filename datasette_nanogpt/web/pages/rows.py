@@ -190,11 +190,16 @@ async def _add_texts(
         row["url"] = row["row"] and str(datasette.urls.row(db.name, table, row["row"]))
         row["changed"] = text is not None and "digest" in row and row_scores.digest(text) != row["digest"]
         title, body = split_title(text or "") if titled else ("", text or "")
-        row["title"] = " ".join(title.split())[:EXCERPT]
-        row["excerpt"] = " ".join(body.split())[:EXCERPT]
+        row["title"], row["excerpt"] = _excerpt(title), _excerpt(body)
         row["text"] = text and " ".join(text.split())[:EXCERPT]
         for key in ("run", "id", "digest"):
             row.pop(key, None)
+
+
+def _excerpt(text: str) -> str:
+    """The beginning of a text on one line, cut at a word."""
+    line = " ".join(text[: 10 * EXCERPT].split())
+    return line if len(line) <= EXCERPT else line[:EXCERPT].rsplit(" ", 1)[0] + " …"
 
 
 def _has_titles(checkpoint: Checkpoint, table: str) -> bool:
@@ -211,7 +216,7 @@ def _estimate(home: Path, checkpoint: Checkpoint) -> str:
     speed = row_scores.scoring_speed(home)
     seconds = size * checkpoint.config.parameters / (speed or SCORING_SPEED)
     than = "as fast as the last scoring here" if speed else "on two cores"
-    return f"About {rows:,} rows, {text_size(size)} of text: {duration(seconds)}, {than}."
+    return f"About {rows:,} rows, {text_size(size)} of text: it takes about {duration(seconds)}, {than}."
 
 
 async def _if_visible(
