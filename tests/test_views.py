@@ -434,8 +434,9 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
         db.execute("update runs set status = 'running' where id = 1")
     assert find_run(home, 2)["note"] == "after run 1"
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
-    row = re.search(r"<tr><td><a [^>]+>3</a>.*?</tr>", index, re.DOTALL)[0]
-    assert "queued: after run 2" in row and row.endswith("<td></td></tr>")  # it has not started
+    row = re.search(r"<tr><td[^>]*><a [^>]+>3</a>.*?</tr>", index, re.DOTALL)[0]
+    assert "queued: after run 2" in row
+    assert '<td data-label="Started (UTC)"></td>' in row  # it has not
 
 
 async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette, home, database):
