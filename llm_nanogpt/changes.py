@@ -136,6 +136,14 @@ def replaced_names(home: Path) -> list[str]:
     return []
 
 
+def refused(folder: Path, ex: OSError) -> str:
+    """What to say of a change that the disk refused."""
+    rest = (
+        "it is as it was" if folder.exists() else "what was begun is done by the next `llm nanogpt` command"
+    )
+    return f"Cannot change {folder} ({ex.strerror or ex}): {rest}"
+
+
 # ---- Locks, and what the dead have left
 
 

@@ -117,7 +117,7 @@ def restore(name: str) -> None:
     try:
         changes.restore(folder)
     except OSError as ex:
-        raise NanogptError(f"Cannot change {folder}: {ex.strerror or ex}") from ex
+        raise NanogptError(changes.refused(folder, ex)) from ex
     is_now, kept = (describe(each) for each in (folder, replaced(folder)))
     click.echo(f"{folder.name} is now: {is_now}. Kept: {kept}", err=True)
 

@@ -42,12 +42,13 @@ def fail():
         (fail, "traceback"),
         (lambda: os._exit(3), "traceback"),
         (lambda: time.sleep(60), "hang"),
-        (lambda: b"x" * 300_000_000, "over 1 GB"),
+        (lambda: b"x" * 150_000_000, "over 1 GB"),
     ],
 )
 def test_what_is_not_survived_is_told(folder, monkeypatch, work, outcome):
-    monkeypatch.setattr(fuzz_files, "HANG_SECONDS", 1)
-    monkeypatch.setattr(fuzz_files, "MOST_BYTES", 100_000_000)
+    monkeypatch.setattr(fuzz_files, "HANG_SECONDS", 2)
+    monkeypatch.setattr(fuzz_files, "WAITS", 1)
+    monkeypatch.setattr(fuzz_files, "MOST_BYTES", 50_000_000)
     monkeypatch.setitem(fuzz_files.KINDS, "meta.pkl", (lambda path, rng: None, lambda path: work()))
     counts, bad = fuzz_files.fuzz("meta.pkl", folder, 0, 60, 1)
     assert counts == {outcome: 1} and len(bad) == 1, bad

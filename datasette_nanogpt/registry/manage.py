@@ -87,4 +87,4 @@ def _at_work(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as ex:
-        raise NanogptError(f"Cannot change {folder}: {ex.strerror or ex}") from ex
+        raise NanogptError(changes.refused(folder, ex)) from ex
