@@ -221,7 +221,10 @@ def preview_lines(p: Preview) -> list[str]:
 def _title_of(table: TablePreview) -> list[str]:
     if table.text.startswith("by the template"):
         return []
-    return [f"the title from {table.title}" if table.title else "no title"]
+    read_as = {name for names in table.read_as.values() for name in names}
+    inside = {"mail": "the subject", "front matter": "the front matter"}
+    title = table.title or next((where for name, where in inside.items() if name in read_as), None)
+    return [f"the title from {title}" if title else "no title"]
 
 
 def _text_from(table: TablePreview) -> str:

@@ -149,3 +149,14 @@ def test_rows_without_a_fixed_order_are_told(tmp_path):
         assert any(f"rows of a {what} come in no order" in r for r in preview(corpus).tables[0].remarks)
     corpus = open_corpus(str(tmp_path / "blog.db"), ["entry"])
     assert not any("order" in remark for remark in preview(corpus).tables[0].remarks)
+
+
+def test_where_a_title_comes_from_that_has_no_column(make):
+    mail = "From: a@example.org\nDate: today\nMessage-ID: <1>\nSubject: {}\n\n{}"
+    path = make(raw=rows(lambda i: mail.format(title(i), prose(i))))
+    assert (
+        "the title from the subject, the text from raw (mail)"
+        in preview_lines(preview(open_corpus(path, ["posts"])))[0]
+    )
+    path = make(page=rows(lambda i: f"---\ntitle: {title(i)}\n---\n{prose(i)}"))
+    assert "the title from the front matter, " in preview_lines(preview(open_corpus(path, ["posts"])))[0]
