@@ -177,7 +177,7 @@ def test_rows_of_a_conversation_are_one_document(database):
         keyed[0][1],
         keyed[1][1],
         keyed[3][1],
-        None,
+        keyed[0][1],
         None,
     ]
 

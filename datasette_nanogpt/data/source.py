@@ -196,7 +196,7 @@ class Source:
 
     def documents_by_key(self, keys: Iterable[Sequence[str]]) -> Iterator[str | None]:
         """The document of each row with these values of `self.keys`, None where there is no such row. With a
-        grouping it is that of a conversation, by the key of its first row."""
+        grouping it is that of the conversation that the row is in."""
         reader = self._reader()
         columns = self._columns_to_read(reader)
         condition = " and ".join(f"{quote(key)} = ?" for key in self.keys)
@@ -215,7 +215,8 @@ class Source:
     def _conversation(
         self, db: sqlite3.Connection, reader: RowReader, key: Sequence[str], condition: str
     ) -> str | None:
-        """The document that begins with the row of that key, which `condition` compares; None without one."""
+        """The conversation of the row with that key, which `condition` compares; of a long one that was cut,
+        the part that begins with the row, else the first."""
         assert self.grouping  # noqa: S101  # as whoever calls this knows
         columns, by = self._columns_to_read(reader), self.grouping.by
         group = f"select ({by}) from {quote(self.table)} where {condition}"
@@ -223,8 +224,9 @@ class Source:
         of_group = f"({by}) is ({group})" if name is not None else condition
         joiner = "and" if self.has_condition else "where"
         rows = db.execute(self._select([*self.keys, *columns], f"{joiner} {of_group}"), key)
-        documents = self._grouped(reader, columns, rows)
-        return next((text for first, text in documents if [*map(str, first)] == [*map(str, key)]), None)
+        parts = [([*map(str, first)], text) for first, text in self._grouped(reader, columns, rows)]
+        begins = (text for first, text in parts if first == [*map(str, key)])
+        return next(begins, parts[0][1] if parts else None)
 
     def digest(self) -> Generator[int, None, tuple[bytes, int]]:
         """A hash of all values that `documents()` reads, in order, and how many bytes they have. Yields the

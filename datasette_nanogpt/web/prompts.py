@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
+from llm_nanogpt.conditions import layout_of
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
@@ -29,6 +30,15 @@ def prompts_to_try(checkpoint: Checkpoint) -> list[str]:
 def asks_for_title(checkpoint: Checkpoint) -> bool:
     """Whether there is a field for a title. Above a text by a template may stand something else."""
     return checkpoint.config.titles and not (checkpoint.meta.get("source") or {}).get("template")
+
+
+def columns_to_set(checkpoint: Checkpoint) -> list[str]:
+    """The columns of a template that can be given to `llm nanogpt sample`; none without a template."""
+    source = checkpoint.meta.get("source") or {}
+    try:
+        return [*layout_of(source).columns[:-1]] if source.get("template") else []
+    except NanogptError:  # they cannot be told apart
+        return []
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ from ...data.model_rows import open_rows
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
 from ..permissions import Origin, may, visible_models
-from ..prompts import asks_for_title, prompts_to_try
+from ..prompts import asks_for_title, columns_to_set, prompts_to_try
 from ..responses import json_error, page, posted, render, sent_json, wants_json
 from ..shown_models import require_model
 from ..state import state_of
@@ -73,6 +73,7 @@ async def _playground(
         "fields": settings,
         "stop_lines": play_settings.as_lines(settings["stop"]),
         "has_titles": asks_for_title(checkpoint),
+        "columns": columns_to_set(checkpoint),
         "settings": play_settings.SETTINGS,
         "error": "\n".join(errors),
         "row": row,
