@@ -121,7 +121,9 @@ class Continuation:
         self.logprobs: list[dict[str, Any]] | None = None if settings.logprobs is None else []
         self.ends: list[int] = []
         self._titles = Titles(tokenizer, model.config)
-        self._titled = model.config.titles or bool(settings.title)  # whether a line may be a title
+        # Whether what stands before a blank line may be a title.
+        above = settings.condition.endswith(BLANK_LINE.decode())
+        self._titled = model.config.titles or bool(settings.title) or above
         self._head: list[int] = []  # what the context always begins with: the title, where there is one
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:

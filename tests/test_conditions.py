@@ -286,6 +286,19 @@ def test_llm_takes_columns(model):
         ask("", set="nope").text()
 
 
+@pytest.mark.parametrize("titles", [True, False])
+def test_a_title_that_is_set_is_a_title(make_model, titles):
+    folder = make_model("nanogpt-x", block_size=160, titles=titles)
+    meta = json.loads((folder / "nanogpt.json").read_text())
+    meta["source"] = {"title": "headline", "body": ["text"]}
+    (folder / "nanogpt.json").write_text(json.dumps(meta))
+    ask = llm.get_model(folder.name).prompt
+    how = {"max_tokens": 200, "seed": 1, "echo": True}
+    for prompt in ("", "Row 1", "Row 1\n\nand"):
+        titled = ask(prompt, title="Quick foxes", **how).text()
+        assert ask(prompt, set={"headline": "Quick foxes"}, **how).text() == titled
+
+
 def test_a_conversation_keeps_its_columns(model):
     conversation = llm.get_model(model).conversation()
     first = conversation.prompt("Row", set={"tags": "x", "created": "2024"}, max_tokens=4, seed=1).text()
