@@ -27,8 +27,10 @@ class Record:
     others: Any = None  # None: any
 
 
+_TEXT: dict[str, Any] = {"template": str, "group_by": str, "order_by": str, "speaker": str, "documents": int}
 _TABLE = Record(
-    {
+    _TEXT
+    | {
         "table": str,
         "title": str,
         "body": [str],
@@ -39,7 +41,8 @@ _TABLE = Record(
     required=("table",),
 )
 _SOURCE = Record(
-    {
+    _TEXT
+    | {
         "database": str,
         "table": str,
         "title": str,

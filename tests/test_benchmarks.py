@@ -146,6 +146,14 @@ def test_a_sample_of_faults(tmp_path):
     assert failed == [] and all(row["tried"] == row["survived"] > 0 for row in rows)
 
 
+@pytest.mark.long
+def test_a_sample_of_what_a_disk_refuses():
+    command = [sys.executable, BENCHMARKS / "disk_errors.py", "rename", "export", "train", "--every", "12"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert len(done.stdout.splitlines()) >= 4
+
+
 def test_faults_end_in_time_and_are_spread(tmp_path, monkeypatch):
     rows, failed = run_faults(tmp_path, "rename", "--minutes", "0.0001")
     assert failed == [] and rows[0]["tried"] == 1 < rows[0]["of"]

@@ -73,6 +73,18 @@ ODD = {
         source=source(path) | {"tables": [{"table": "entry", "title": "gone", "body": ["lost"]}]}
     ),
     "no columns": lambda path: meta(source=source(path) | {"tables": [{"table": "entry"}]}),
+    "a template that is none": lambda path: meta(
+        source=source(path) | {"template": "{{ body", "tables": None}
+    ),
+    "a template of a table that is none": lambda path: meta(
+        source=source(path) | {"tables": [{"table": "entry", "body": ["body"], "template": "{% for"}]}
+    ),
+    "a column that is not there": lambda path: meta(
+        source=source(path) | {"tables": [{"table": "entry", "body": ["body"], "template": "{{ gone }}"}]}
+    ),
+    "a group that is none": lambda path: meta(
+        source=source(path) | {"tables": [{"table": "entry", "body": ["body"], "group_by": "gone("}]}
+    ),
     "SQL that is none": lambda path: meta(source={"database": str(path), "sql": "select"}),
     "kinds of another version": lambda path: meta(
         source=source(path)

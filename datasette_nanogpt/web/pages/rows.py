@@ -204,7 +204,9 @@ def _excerpt(text: str) -> str:
 
 def _has_titles(checkpoint: Checkpoint, table: str) -> bool:
     source = checkpoint.meta.get("source") or {}
-    return any(known.get("title") for known in source.get("tables", [source]) if known.get("table") == table)
+    return any(
+        known.get("title") for known in source.get("tables") or [source] if known.get("table") == table
+    )
 
 
 def _estimate(home: Path, checkpoint: Checkpoint) -> str:
