@@ -105,7 +105,7 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     datasette, home, database, column, message
 ):
     rows = [
-        {"id": i, column: "[]" if column == "notes" else None, "other": json.dumps([text])}
+        {"id": i, column: "[]" if column == "notes" else None, "other": json.dumps([text, i])}
         for i, text in enumerate(TEXTS)
     ]
     sqlite_utils.Database(database)["odd"].insert_all(rows)
