@@ -18,13 +18,13 @@ from datasette.plugins import pm
 
 from datasette_nanogpt.events import Position, TrainState
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import registry, run_log_file
+from datasette_nanogpt.registry.db import registry, run_log_file, update_run
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.training.train_state import write_state
-from datasette_nanogpt.web import child
+from datasette_nanogpt.web import child, terminal_runs
 from datasette_nanogpt.web import worker as worker_module
 from datasette_nanogpt.web.child import NICENESS
 from datasette_nanogpt.web.worker import Worker
@@ -151,6 +151,30 @@ async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, 
     with registry(home) as db:
         scores = db.execute("select run, count(*) from samples group by run").fetchall()
     assert [tuple(row) for row in scores] == [(run, scores[0][1]) for run in ids]
+
+
+@pytest.mark.long
+async def test_two_servers_and_a_terminal_on_one_home(home, database, enqueue, worker):
+    command = [sys.executable, "-c", "import sys; from datasette.cli import cli; cli()", "nanogpt-train"]
+    shape = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    options = ["--name=typed", "--max-iters=300", "--no-compile", *shape]
+    typed = subprocess.Popen([*command, database, "entry", *options], stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while not find_runs(home, "name = 'typed'"):
+        assert typed.poll() is None and time.monotonic() < end
+        await asyncio.sleep(0.05)
+    queued = [enqueue("first"), enqueue("second")]
+    for _ in range(2):
+        worker()
+    for run in queued:
+        await until(home, run, *OVER)
+    assert await asyncio.to_thread(typed.wait, 120) == 0
+    rows = find_runs(home)
+    assert [row["status"] for row in rows] == ["finished"] * 3
+    times = sorted((row["started"], row["ended"]) for row in rows)
+    assert all(ended <= started for (_, ended), (started, _) in zip(times, times[1:], strict=False))
+    assert {row["name"] for row in rows} == {"typed", "first", "second"}
+    assert all(read_checkpoint(home / row["name"]) for row in rows)
 
 
 @pytest.mark.parametrize("done", [119, 122, 125])
@@ -489,3 +513,24 @@ async def test_a_run_of_a_file_whose_name_is_not_utf8(home, database, worker, en
     row = await until(home, run, "finished", "failed")
     assert row["status"] == "finished", row["error"]
     assert read_checkpoint(home / "nanogpt-cafe").meta["source"]["database"].endswith("caf\\xe9.db")
+
+
+async def test_stop_now_sends_sigterm_to_a_run_of_a_terminal(home, enqueue, worker, monkeypatch):
+    monkeypatch.setattr(terminal_runs, "ASK_SECONDS", 0.5)
+    stuck = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    run = enqueue("typed")
+    with registry(home) as db:
+        now = {"status": "running", "pid": stuck.pid, "process": process_id(stuck.pid)}
+        update_run(db, run, now | {"heartbeat": time.time(), "stop_requested": 2})
+    worker()
+    assert await asyncio.to_thread(stuck.wait, 30) == -signal.SIGTERM
+
+
+def test_nobody_is_sent_sigterm_in_the_place_of_another(home, enqueue, monkeypatch):
+    monkeypatch.setattr(terminal_runs, "ASK_SECONDS", -1.0)
+    run, other = enqueue("typed"), process_id().rsplit("/", 1)[0] + "/1"  # its number is given to us now
+    with registry(home) as db:
+        update_run(db, run, {"status": "running", "process": other, "stop_requested": 2})
+    runs = terminal_runs.TerminalRuns(home)
+    runs.insist()
+    assert runs.sent == {run}  # and this process lives

@@ -794,6 +794,21 @@ async def test_models_and_runs_are_read_only_as_far_as_they_are_shown(
     assert "model-1" not in names and "model-6" in names and len(read) == 8
 
 
+async def test_the_json_of_a_long_run_comes_in_parts(datasette, home, database, monkeypatch):
+    train(database)
+    with registry(home) as db:
+        db.executemany("insert into metrics (run, step) values (1, ?)", [[i] for i in range(3000)])
+        (count,) = db.execute("select count(*) from metrics where run = 1").fetchone()
+    monkeypatch.setattr("datasette_nanogpt.web.polling.METRICS", 1000)
+    after, steps, more = "", [], True
+    while more:
+        answer = (await datasette.client.get(f"/-/nanogpt/runs/1.json{after}")).json()
+        assert len(answer["metrics"]) <= 1000
+        steps += [metric[1] for metric in answer["metrics"]]
+        after, more = f"?after={answer['next']}", answer["more"]
+    assert len(steps) == count and steps[-1] == 2999
+
+
 async def test_the_csv_of_a_long_run_is_read_page_by_page(datasette, home, database, monkeypatch):
     train(database)
     with registry(home) as db:

@@ -16,15 +16,15 @@ Metric = list[Any]
 
 
 def metrics_after(
-    db: sqlite3.Connection, run: int, after: int = 0, points: int | None = None
+    db: sqlite3.Connection, run: int, after: int = 0, points: int | None = None, limit: int = -1
 ) -> list[Metric]:
-    """The metrics of a run after the one with the id `after`: every score, and of the rest no more than about
-    `points`."""
+    """The metrics of a run after the one with the id `after`, the first `limit` of them: every score, and of
+    the rest no more than about `points`."""
     # 9e999 is infinity, which JSON does not know.
     figures = "nullif(train_bpb, 9e999), nullif(val_bpb, 9e999), ifnull(generation, 0), ifnull(member, 0)"
     select = f"select id, step, seconds, {figures} from metrics"
-    having = " where run = ? and id > ? and step is not null order by id"
-    rows = [list(row) for row in db.execute(select + having, [run, after])]
+    having = " where run = ? and id > ? and step is not null order by id limit ?"
+    rows = [list(row) for row in db.execute(select + having, [run, after, limit])]
     every = max(1, math.ceil(len(rows) / points)) if points else 1
     return [row for i, row in enumerate(rows) if i % every == 0 or row[4] is not None or i == len(rows) - 1]
 
@@ -36,10 +36,11 @@ def first_score(db: sqlite3.Connection, run: int) -> float | None:
     return row[0] if row else None
 
 
-def samples_after(db: sqlite3.Connection, run: int, after: int = 0) -> list[dict[str, Any]]:
-    """The samples of a run after the one with the id `after`."""
+def samples_after(db: sqlite3.Connection, run: int, after: int = 0, limit: int = -1) -> list[dict[str, Any]]:
+    """The samples of a run after the one with the id `after`, the first `limit` of them."""
     select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
-    return [dict(row) for row in db.execute(select + " where run = ? and id > ? order by id", [run, after])]
+    having = " where run = ? and id > ? order by id limit ?"
+    return [dict(row) for row in db.execute(select + having, [run, after, limit])]
 
 
 def last_sample(db: sqlite3.Connection, name: str, database: str, table: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,17 @@ def is_alive(process: str | None) -> bool | None:
     except OSError:
         pass
     return False
+
+
+def terminate(process: str) -> bool:
+    """Send SIGTERM to the process of a `process_id`. False where it is not alive, or is somebody else's."""
+    if not is_alive(process):
+        return False
+    try:
+        os.kill(int(process.rsplit("/", 2)[1]), signal.SIGTERM)
+    except OSError:
+        return False
+    return True
 
 
 def _start_of(pid: int) -> str:

@@ -20,6 +20,9 @@ from .threads import in_thread
 
 FRESH_SECONDS = 0.5  # whoever asks the same within this time gets the same answer
 
+# In one answer, about 1 MB: it is in the server's memory for as long as a slow client reads it.
+METRICS, SAMPLES = 10_000, 500
+
 Place = tuple[int, int]  # ids of the last metric and the last sample that a page has
 
 
@@ -27,13 +30,14 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
     """The `row` of a run, its first score, its `metrics` and `samples` after a place, and the `next` place to
     ask from.
 
-    With `points`, about so many metrics at most. None if there is no such run.
+    With `points`, about so many metrics at most. Else no more than METRICS and SAMPLES at once: where there
+    is `more`, ask again. None if there is no such run.
     """
     metric, sample = after
     with suppress(NanogptError), registry(home) as db:
         if row := db.execute("select * from runs where id = ?", [run]).fetchone():
-            metrics = metrics_after(db, run, metric, points)
-            samples = samples_after(db, run, sample)
+            metrics = metrics_after(db, run, metric, points, -1 if points else METRICS)
+            samples = samples_after(db, run, sample, SAMPLES)
             place = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
             return {
                 "row": run_as_dict(db, row),
@@ -41,6 +45,7 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
                 "metrics": metrics,
                 "samples": samples,
                 "next": place,
+                "more": len(samples) == SAMPLES or (not points and len(metrics) == METRICS),
             }
     return None
 

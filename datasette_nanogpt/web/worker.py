@@ -24,6 +24,7 @@ from ..registry.restart import restart_interrupted
 from ..registry.run_log import log, open_run_log
 from ..registry.runs import HEARTBEAT_SECONDS, end_run, find_run
 from .limits import Limits
+from .terminal_runs import TerminalRuns
 from .threads import in_thread
 
 POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
@@ -57,6 +58,7 @@ class Worker:
             path = os.path.abspath(extension) if os.path.exists(extension) else extension
             self.options += ["--load-extension", path]
         self.options += ["--max-parameters", str(max_parameters)] if max_parameters else []
+        self.terminal_runs = TerminalRuns(home)
         self.woken = asyncio.Event()
         self.closing = False
         self.sent: set[signal.Signals] = set()  # to the child that is at work, because it did not stop
@@ -80,6 +82,8 @@ class Worker:
                     log.warning("The registry in %s cannot be used, trying again: %s", self.home, ex)
                 failing = True
             self.woken.clear()
+            with suppress(*DISK_ERRORS):
+                await in_thread(self.terminal_runs.insist)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.woken.wait(), POLL_SECONDS)
 
