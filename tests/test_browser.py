@@ -317,6 +317,19 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     assert find_run(site.home, run["id"])["status"] == "stopped"
 
 
+def test_a_model_that_is_replaced_gives_its_name(page, site):
+    page.goto(site.url + pages_of(site)["start"])
+    name, choice = page.get_by_label("Model name"), page.get_by_label("Existing models of this table")
+    assert name.input_value() == "nanogpt-demo-2"
+    choice.select_option("nanogpt-demo")
+    assert name.input_value() == "nanogpt-demo"
+    name.fill("other")
+    assert choice.input_value() == ""
+    choice.select_option("nanogpt-demo")
+    choice.select_option("")
+    assert name.input_value() == "nanogpt-demo-2"
+
+
 def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(browser, site):
     page = open_page(browser, site, java_script_enabled=False)
     page.goto(site.url + "/demo/python_docs/-/nanogpt?id__gt=100")
@@ -340,7 +353,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     page.get_by_role("button", name="Take out of the queue").click()
     assert page.locator("#status").inner_text().lower().startswith("stopped")
     assert not page.get_by_role("button", name="Delete for good").is_visible()
-    page.get_by_text("Delete this record").click()
+    page.get_by_text("Delete this run").click()
     page.get_by_role("button", name="Delete for good").click()
     page.wait_for_url("**/-/nanogpt")
     assert page.get_by_text(f"The record of run {run}, in-the-queue, was deleted").is_visible()
@@ -383,7 +396,7 @@ def test_what_is_new_arrives_once(page, site):
     page.get_by_role("button", name="Stop", exact=True).focus()
     with registry(site.home) as db:
         db.execute("update runs set status = 'finished', progress = 1 where id = ?", [run])
-    page.get_by_text("Delete this record").wait_for()
+    page.get_by_text("Delete this run").wait_for()
     assert page.evaluate("document.activeElement.closest('.actions') !== null")
     count = len(asked)
     page.wait_for_timeout(2500)

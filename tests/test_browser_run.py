@@ -183,7 +183,7 @@ def test_the_first_minute_says_what_it_is_at(page, site):
 def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_form(page, site):
     show(page, site, "done")
     write = page.get_by_role("link", name="Write with nanogpt-done")
-    sizes = [e.bounding_box()["height"] for e in (write, page.get_by_text("Delete this record"))]
+    sizes = [e.bounding_box()["height"] for e in (write, page.get_by_text("Delete this run"))]
     assert sizes[0] > 1.5 * sizes[1]
     assert page.get_by_text("sentences that mean little").is_visible()
     show(page, site, "failed")
@@ -266,14 +266,14 @@ def test_the_chart_is_read_by_pointer_and_keyboard(page, site):
     assert reading.inner_text().startswith("Step 0: training")
     for step in (22, 46):
         page.keyboard.press("PageUp")
-        assert reading.inner_text().startswith(f"Step {step}: validation")
+        assert reading.inner_text().startswith(f"Step {step}: held-out text")
     page.keyboard.press("ArrowRight")
     assert re.match(r"Step 48: training [\d.]+, smoothed [\d.]+$", reading.inner_text())
     page.keyboard.press("PageDown")
-    assert reading.inner_text().startswith("Step 46: validation")
+    assert reading.inner_text().startswith("Step 46: held-out text")
     assert chart.get_attribute("aria-valuetext") == reading.inner_text()
     page.get_by_label("against time").check()
-    assert reading.inner_text().startswith("29 s: validation")
+    assert reading.inner_text().startswith("29 s: held-out text")
     page.get_by_label("logarithmic").check()
     assert page.locator("#chart polyline.val").count() == 1
 

@@ -330,11 +330,13 @@ async def test_a_model_is_replaced_only_when_that_is_asked_for(datasette, home, 
     for kind in ("data", "json"):
         response = await datasette.client.post(path_of("entry"), actor=ROOT, **{kind: form})
         assert response.status_code == 400
-        told = r"nanogpt-blog exists \(300 rows, \d\.\d{3} bits per byte, trained 2\d{3}-\d\d-\d\d\): tick"
+        told = r"nanogpt-blog exists \(300 rows, \d\.\d{3} bits per byte, trained [\d-]+\): choose to repl"
         assert re.search(told, response.text)
     response = await datasette.client.post(path_of("entry"), json={**form, "estimate": 1}, actor=ROOT)
     assert response.json()["ok"] and not find_runs(home, "status = 'queued'")
-    form["replace"] = "1"
+    # Chosen from the list, whatever name is in the field.
+    form |= {"replace": "nanogpt-blog", "name": "nanogpt-blog-2"}
+    assert '<option value="nanogpt-blog">replace nanogpt-blog (300 rows' in page
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
     assert [run["name"] for run in find_runs(home, "status = 'queued'")] == ["nanogpt-blog"]
     for status, told in (("queued", "waiting"), ("running", "under way")):

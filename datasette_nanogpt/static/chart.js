@@ -91,7 +91,7 @@ export class Chart {
 
   summary() {
     const last = this.metrics.findLast((row) => row[VALIDATION] !== null);
-    return last ? `Validation: ${last[VALIDATION].toFixed(3)} bits per byte after ${count(last[STEP])} steps` : "No score yet";
+    return last ? `Held-out text: ${last[VALIDATION].toFixed(3)} bits per byte after ${count(last[STEP])} steps` : "No score yet";
   }
 
   grid() {
@@ -214,7 +214,7 @@ export class Chart {
     const at = this.byTime ? `${count(Math.round(row[SECONDS]))} s` : `Step ${count(row[STEP])}`;
     const names = namesOf(this.models), own = modelOf(row);
     const model = names.length > 1 ? `, ${names[this.models.findIndex(([first]) => modelOf(first) === own)]}` : "";
-    if (row[VALIDATION] !== null) return `${at}${model}: validation ${row[VALIDATION].toFixed(3)}`;
+    if (row[VALIDATION] !== null) return `${at}${model}: held-out text ${row[VALIDATION].toFixed(3)}`;
     const smooth = this.smooth.flat().find(([each]) => each === row);
     const average = smooth && Number(byId("smoothing").value) ? `, smoothed ${smooth[1].toFixed(3)}` : "";
     return `${at}${model}: training ${row[TRAIN]?.toFixed(3) ?? "?"}${average}`;

@@ -62,6 +62,13 @@ function updateSoon() {
   timer = setTimeout(update, 300);
 }
 
+// A model that is to be replaced gives the new one its name, and another name replaces none.
+function keepNameAndChoice({ target }) {
+  const { name, replace } = form.elements;
+  if (target === replace) name.value = replace.value || name.defaultValue;
+  else if (target === name && replace && replace.value !== name.value) replace.value = "";
+}
+
 // Whether a field is not as the server sent it: somebody was faster than this script, or the browser remembers a form.
 function isFilledIn({ type, value, defaultValue, checked, defaultChecked, options }) {
   if (type === "submit") return false;
@@ -72,6 +79,7 @@ function isFilledIn({ type, value, defaultValue, checked, defaultChecked, option
 
 if (form) {
   byId("again").hidden = true;  // it is for those without JavaScript
+  form.addEventListener("input", keepNameAndChoice);
   form.addEventListener("input", updateSoon);
   if ([...form.elements].some(isFilledIn)) update();
 }

@@ -129,7 +129,8 @@ export class Text {
 function describeCopied({ fraction, longest, rows, all_rows: allRows }) {
   const some = allRows === false ? ` It was compared with the first ${rows.toLocaleString("en")} rows only.` : "";
   if (!longest) return `Nothing in it is copied.${some}`;
-  return `${Math.round(fraction * 100)}% of its words are copied, the longest passage has ${longest} words.${some}`;
+  const percent = fraction < 0.005 ? "Less than 1" : Math.round(fraction * 100);
+  return `${percent}% of its words are copied, the longest passage has ${longest} word${longest === 1 ? "" : "s"}.${some}`;
 }
 
 // ---- All of them

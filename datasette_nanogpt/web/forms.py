@@ -18,6 +18,7 @@ from .target import Target, reading_time
 
 MINUTES = (1, 3, 10, 30)  # offered where the configuration allows them
 DEFAULT_MINUTES = 3
+REPLACE_NAMED = "1"  # a form asks to replace the model of the name in its field
 # The fields that are options of a run, in their order on the page, and what the page calls them.
 LABELS = {
     "minutes": "Minutes",
@@ -89,7 +90,7 @@ def fields_of_settings(settings: Mapping[str, Any], may_sql: bool) -> dict[str, 
             fields["body"] = body[0]
     return {
         key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in fields.items()
-    } | {"replace": "1"}
+    } | {"replace": REPLACE_NAMED}
 
 
 def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection:
@@ -117,7 +118,11 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
     selection = selection_from_form(form, where)
     source = _open(target, selection, "where" in fields)
     target = replace(target, table=source.table)  # as the database writes it
-    name = fields.get("name") or target.default_name()
+    replaced = form.get("replace")
+    if isinstance(replaced, str) and replaced.strip() not in ("", REPLACE_NAMED):
+        name = replaced.strip()  # chosen from a list, whatever is in the field of the name
+    else:
+        name = fields.get("name") or target.default_name()
     options = {
         **fields,
         "name": name,
@@ -168,7 +173,7 @@ def _name_problems(target: Target, name: str, replaces: bool) -> Iterator[Proble
     if name_taken(target.home, name, target.database, target.table):
         yield Problem("name", "taken", f"The name {name} is taken by another model: choose another")
     elif folder.exists() and not replaces:
-        ways_out = "tick the box to replace it, or choose another name"
+        ways_out = "choose to replace it, or choose another name"
         message = f"{name} exists ({read_checkpoint(folder).summary}): {ways_out}"
         yield Problem("name", "exists", message)
 
