@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data.json_blocks import read_blocks
+from datasette_nanogpt.data.json_blocks import has_parts, read_blocks
 
 TEXT = "A heading\n\nFirst & <foremost>, a link here.\n\n- one\n- two"
 
@@ -370,3 +370,21 @@ def test_any_json(value):
 )
 def test_a_list_of_sentences_is_lines(value, text):
     assert read_blocks(json.dumps(value)) == text
+
+
+LINK = {"type": "link", "text": "https://example.org"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (["See ", LINK, ", it is good."], "See https://example.org, it is good."),
+        ([LINK, " first"], "https://example.org first"),
+        (["1 < 2 & ", {"type": "bold", "text": "more"}], "1 < 2 & more"),
+        (["a", {"n": 1}], None),
+        (["a", 1], None),
+    ],
+)
+def test_the_parts_of_a_message_are_one_text(value, text):
+    assert read_blocks(json.dumps(value)) == text and has_parts(json.dumps(value)) == (text is not None)
+    assert not has_parts(json.dumps([LINK])) and not has_parts("[See") and not has_parts("See")

@@ -225,3 +225,14 @@ def test_the_form_has_it_too():
     assert validate({"text": "html"}) == ({"text": "html"}, [])
     (problem,) = validate({"text": "latex"})[1]
     assert problem.message == "The format of the text must be one of plain, html, markdown, not latex"
+
+
+def test_some_values_are_json_of_the_parts_of_a_text():
+    """As of a chat: messages with a link are lists, the others are strings."""
+    link = json.dumps(["See ", {"type": "link", "text": "https://example.org"}, "."])
+    kind = kind_of(["Good morning.", "[I have been there]", "And you?", link])
+    assert kind.parts and kind.names == ["JSON in some rows"]
+    assert read_text(link, kind).text == "See https://example.org."
+    for plain in ("[I have been there]", "Good morning."):
+        assert read_text(plain, kind).text == plain
+    assert kind_of([link.replace("See", f"See {i}") for i in range(5)]).format == "blocks"

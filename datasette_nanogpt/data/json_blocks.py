@@ -62,6 +62,8 @@ def read_blocks(text: str) -> str | None:
         page = json.loads(text)
         if (lines := _lines(page)) is not None:
             return "\n".join(lines)
+        if (message := _message_parts(page)) is not None:
+            return "".join(message)
         if not _is_page(page):
             return None
         paragraphs = list(_mobiledoc(page) if _is_mobiledoc(page) else _paragraphs(page, 0))
@@ -86,6 +88,26 @@ def _lines(value: Any) -> list[str] | None:
     # Without a space they are tags or keys.
     is_text = _is_list_of_strings(value) and any(re.search(r"\s|[^\x00-\x7f]", each) for each in value)
     return value if is_text else None
+
+
+def has_parts(text: str) -> bool:
+    """Whether `text` is JSON of strings and objects that are one text together, as of a chat message with a
+    link in it: ["See ", {"type": "link", "text": "https://example.org"}, "."]."""
+    if text.lstrip()[:1] != "[":
+        return False
+    try:
+        return _message_parts(json.loads(text)) is not None
+    except (ValueError, RecursionError):
+        return False
+
+
+def _message_parts(value: Any) -> list[str] | None:
+    if not isinstance(value, list) or not any(isinstance(each, str) for each in value):
+        return None
+    texts = [each.get("text") if isinstance(each, dict) else each for each in value]
+    strings = [text for text in texts if isinstance(text, str)]
+    is_mixed = any(isinstance(each, dict) for each in value)
+    return strings if is_mixed and len(strings) == len(value) else None
 
 
 def _is_list_of_strings(value: Any) -> bool:

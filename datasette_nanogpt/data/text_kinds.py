@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .front_matter import split_front_matter
 from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
-from .json_blocks import read_blocks
+from .json_blocks import has_parts, read_blocks
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .markers import has_markers, split_at_markers
@@ -43,6 +43,7 @@ class TextKind:
     entities: bool = False  # &amp; without any tag
     quoted_printable: bool = False  # in some values at least
     front_matter: bool = False  # in some values at least
+    parts: bool = False  # some values are JSON of the parts of a text, see `has_parts`
     markers: bool = False  # between documents, see markers.py
     data: str = (
         ""  # "JSON", "hex" or "base64", where that is what most values are: no text, though read as it is
@@ -64,6 +65,7 @@ class TextKind:
             *(["HTML entities"] if self.entities else []),
             *(["quoted-printable"] if self.quoted_printable else []),
             *(["front matter"] if self.front_matter else []),
+            *(["JSON in some rows"] if self.parts else []),
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -108,8 +110,9 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     if text_format is None and not _is_html(texts) and _has_entities(texts):
         entities, texts = True, [unescape(text) for text in texts]
     text_format = text_format or _format_of(texts)
+    parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
-    return TextKind(text_format, entities, encoded, front, markers, data)
+    return TextKind(text_format, entities, encoded, front, parts, markers, data)
 
 
 def read_text(value: str, kind: TextKind) -> Text:
@@ -118,6 +121,8 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.format == "mail" and is_message(value):
         message = read_message(value)
         return Text(message.subject, message.text, message.attachments)
+    if kind.parts and has_parts(value):
+        value = read_blocks(value) or ""
     if kind.quoted_printable and is_quoted_printable(value):
         value = decode_quoted_printable(value)
     if kind.front_matter:
