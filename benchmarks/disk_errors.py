@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kill_models import OPERATIONS, Box, faults
+from kill_models import OPERATIONS, Box, clear, faults
 
 ERRORS = (errno.EIO, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOSPC)
 
@@ -40,13 +40,18 @@ def main() -> None:
                 continue
             start, tried, before = time.monotonic(), 0, len(failed)
             share, lasting = 1 / arguments.every, arguments.lasting
-            for fault in faults(operation, Box(Path(folder)), share, ERRORS, lasting):
+            box = Box(Path(folder))
+            for fault in faults(operation, box, share, ERRORS, lasting):
                 verdict = fault.verdict
                 tried += 1
                 # What is half made may stay where the disk does not let it be deleted; a kill leaves nothing.
-                if reasons := verdict.lost + verdict.split:
+                reasons = verdict.lost + verdict.split
+                if lasting:  # the run has said by then that its best weights wait in memory
+                    reasons = [reason for reason in reasons if "was announced" not in reason]
+                if reasons:
                     what = fault.what.replace(folder, "")
                     failed.append(f"{operation.name}, at {fault.number} ({what}): {'; '.join(reasons)}")
+            clear(box)
             survived = tried - (len(failed) - before)
             print(
                 f"{operation.name:20} {tried:6,} {survived:9,} {time.monotonic() - start:8,.0f}", flush=True

@@ -2,7 +2,8 @@
 
 `train_table` yields Preview, Progress, Prepared once, the trainer's events, then Finished. BestWeights and
 TrainState are for whoever writes the model folder and go no further: train.py writes them before it asks the
-trainer to go on, so an Evaluation is announced only once the weights that it is about are on the disk.
+trainer to go on, so an Evaluation is announced only once the weights that it is about are on the disk. If
+the disk refuses them, a Note says so (saving.py).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -42,8 +43,10 @@ class Lock:
         self.file, self.fd, self.real = file, fd, real
 
     def release(self) -> None:
-        # Unlinked while it is locked: whoever has the file open already will see that it is gone.
-        self.file.unlink(missing_ok=True)
+        # Unlinked while it is locked: whoever has the file open already will see that it is gone. Where the
+        # disk refuses that, the next one unlinks it.
+        with suppress(OSError):
+            self.file.unlink(missing_ok=True)
         os.close(self.fd)
 
 

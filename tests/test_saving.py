@@ -109,6 +109,21 @@ def test_a_home_that_is_removed_meanwhile_is_made_again(options, home):  # noqa:
     assert int(checkpoint.weights["step"]) > 8 and checkpoint.meta["training"]["status"] == "finished"
 
 
+def test_a_lock_that_cannot_be_deleted_hides_no_error(options, home, monkeypatch):  # noqa: F811
+    def fail(path, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    run(replace(options, max_iters=4))
+    refuse(monkeypatch, "write_weights", errno.EROFS, times=10**6)
+    events = train_table(replace(options, max_iters=8, seed=2))
+    next(e for e in events if isinstance(e, Evaluation))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", fail)
+        with pytest.raises(NanogptError, match=r"Read-only file system.*What was saved last is in"):
+            list(events)
+    assert CliRunner().invoke(nanogpt, ["models"]).exit_code == 0 and not list(home.glob(".*.lock"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_home_that_cannot_be_written_is_told_in_a_line(options, home):  # noqa: F811
     home.mkdir(mode=0o500)
