@@ -309,3 +309,15 @@ def test_a_short_text_gets_a_short_warmup():
     warmups = [plan(tokens).warmup_steps for tokens in (800, 3_000, 8_000, BLOG)]
     assert warmups[0] == warmups[-1] == 20 and 0 < warmups[1] < warmups[2] < 20
     assert plan(BLOG, None, steps=50).warmup_steps == 5
+
+
+def test_a_text_that_is_not_read_twice_gets_steps_as_big_as_a_gpu_wants():
+    for minutes in (1, 10, 60):
+        gpu = plan(LARGE, minutes, flops=50e12, largest_step=65_536)
+        steps = gpu.tokens_seen / (gpu.batch_size * gpu.config.block_size)
+        assert steps >= 2000 and (gpu.batch_size == 64 or steps < 4000)
+    assert plan(LARGE, 10, flops=50e12).batch_size == 1
+    assert plan(BLOG, 10, flops=50e12, largest_step=65_536).batch_size == 1
+    limited = plan(LARGE, 60, flops=50e12, largest_step=65_536, memory=3e9)
+    assert 1 < limited.batch_size < plan(LARGE, 60, flops=50e12, largest_step=65_536).batch_size
+    assert plan(LARGE, 60, flops=50e12, largest_step=65_536, given={"batch_size": 3}).batch_size == 3

@@ -33,11 +33,11 @@ PRODUCT_SECONDS = 0.15  # of matrix products that are timed
 PRODUCT_FRACTIONS = {torch.float32: 0.85, torch.bfloat16: 0.48}
 
 
-def training_flops(device: str, vocab_size: int, seconds: float) -> float:
+def training_flops(device: str, vocab_size: int, seconds: float, windows: int = 1) -> float:
     """How much of flops.work_per_step this machine does in a second, to plan a run of so many `seconds`.
 
-    By trial steps of size m in the faster precision, which takes about 3 s on two cores; where that is too
-    long for the run, guessed from matrix products alone in 0.5 s.
+    By trial steps of size m, with so many `windows`, in the faster precision, which takes about 3 s on two
+    cores; where that is too long for the run, guessed from matrix products alone in 0.5 s.
     """
     config = make_config("m", vocab_size, {"block_size": 1024})
     if device == "cpu":
@@ -47,7 +47,7 @@ def training_flops(device: str, vocab_size: int, seconds: float) -> float:
             return guess
     with kept_random_state(device):
         model = build(config).to(device)
-        batch = trial_batch(config, 1, device)
+        batch = torch.randint(vocab_size, (windows, config.block_size + 1)).to(device)
         optimizers = configure_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
         precisions = (False, True) if bf16_may_pay(device) else (False,)
         best = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)

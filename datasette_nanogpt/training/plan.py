@@ -52,6 +52,8 @@ SHORT_TEXT = 100_000
 # planner's grid" and "A model that teaches the next"), and on 650,000 tokens xl, with and without dropout, no
 # better than l (measured on an H200: "A population").
 MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
+# Steps that a run keeps where these are made bigger, as a GPU wants them; a guess, not measured.
+FEWEST_STEPS = 2000
 # The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
 # planner's grid").
 CONTEXTS = (1024, 512, 256, 64)
@@ -82,6 +84,7 @@ class Budget:
     flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
     processes: int = 1  # each gets the same number of windows in a step
     memory: float | None = None  # bytes that each process may take; None: nobody knows
+    largest_step: int = 0  # tokens that a step may have, if the text has enough; 0: STEP_TOKENS, as on a CPU
 
     def __str__(self) -> str:
         return describe_budget(self.minutes, self.steps, self.flops)
@@ -166,6 +169,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
     if config.parameters > limit:
         message = f"A model may have at most {limit:,} parameters, not {config.parameters:,}"
         raise InvalidOptions([Problem("size", "too_big", message)])
+    run = _choose_steps(run, given, config)
     epochs = run.tokens_seen(config) / tokens
     # nanoGPT's recipe has no end but the budget.
     if epochs <= MAX_EPOCHS or budget.steps or config.arch == "gpt2":
@@ -177,6 +181,22 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
     return _plan_enough(run, size, sizes, make_config(TEACHERS[size], vocab_size, shape), why)
+
+
+def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
+    """With more windows in a step, as many as the device likes, where a text is not read twice and there are
+    steps enough: such a text has something new for each of them."""
+    budget, batch_size = run.budget, run.batch_size
+    memory = budget.memory or math.inf
+    if given.get("batch_size") or budget.steps or run.tokens_seen(config) >= 2 * run.tokens:
+        return run
+    while 2 * batch_size * run.block_size <= budget.largest_step:
+        bigger = replace(run, batch_size=2 * batch_size)
+        work = Workload(config, bigger.batch_size // budget.processes)
+        if bigger.tokens_seen(config) / bigger.step_tokens < FEWEST_STEPS or estimate_memory(work) > memory:
+            break
+        batch_size = bigger.batch_size
+    return replace(run, batch_size=batch_size)
 
 
 def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None) -> Plan:

@@ -29,6 +29,11 @@ NANOGPT_RECIPE = {
 DECAY_FRACTION = 0.5
 
 
+# On CUDA a text of so many tokens is long enough for steps of up to GPU_STEP_TOKENS; its speed is then
+# measured with this many windows. Guesses: no such run was measured yet.
+LONG_TEXT, GPU_STEP_TOKENS, GPU_WINDOWS = 5_000_000, 65_536, 16
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to train one model, as nanogpt.json keeps it. `minutes` or `max_iters` limits the run, or both:
@@ -92,11 +97,13 @@ def resolve(
     # nanoGPT's recipe is the same however many epochs there are: with a size given, nothing is left to plan.
     planned = options.arch != "gpt2" or not size_is_given(options.given())
     if minutes and planned and not options.max_iters:
-        flops = training_flops(device, vocab_size, minutes * 60) * processes  # each is as fast as this one
+        windows = GPU_WINDOWS if device.startswith("cuda") and train_tokens >= LONG_TEXT else 1
+        flops = training_flops(device, vocab_size, minutes * 60, windows) * processes  # each is as fast
     given = {**options.given(), "max_parameters": options.max_parameters}
     memory = available_memory(device)
     memory = memory and memory + _reserved(device)
-    budget = Budget(minutes, options.max_iters, flops, processes, memory)
+    largest_step = GPU_STEP_TOKENS if device.startswith("cuda") else 0
+    budget = Budget(minutes, options.max_iters, flops, processes, memory, largest_step)
     plan = choose_plan(given, train_tokens, vocab_size, budget)
     plans = [*plan.teachers, plan]
     titles &= options.arch != "gpt2"  # nanoGPT's recipe knows of none
