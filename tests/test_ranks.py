@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import sqlite_utils
@@ -174,3 +177,61 @@ def test_what_cannot_be_divided_is_told_before_any_work(database, monkeypatch):
     with pytest.raises(NanogptError, match="multiple of the 3 processes") as ex:
         check(TrainOptions(str(database), "entry", batch_size=4, n_layer=0))
     assert "layers" in str(ex.value)
+
+
+@pytest.fixture
+def two_machines(database, start, tmp_path, monkeypatch):
+    """Two torchruns with two processes each; the second one has neither the table nor a home to write in."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def begin(*limits):
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        launchers = []
+        for rank in (0, 1):
+            launchers.append(["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "2"])
+            launchers[-1] += ["--node-rank", str(rank)]
+            launchers[-1] += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+        first = start(database, "entry", *limits, launcher=launchers[0])
+        with monkeypatch.context() as second:
+            second.setenv("NANOGPT_HOME", "/dev/null/nowhere")
+            return first, start(tmp_path / "not-there.db", "entry", *limits, launcher=launchers[1])
+
+    return begin
+
+
+@pytest.mark.long
+def test_two_machines_of_which_one_has_the_home(home, two_machines):
+    first, second = two_machines(*TINY, "--max-iters", 20, "--eval-interval", 10)
+    events, errors = finish(first)
+    silent, second_errors = finish(second)
+    assert events[-1]["event"] == "finished" and events[-1]["step"] == 20, errors + second_errors
+    assert silent == [] and "Traceback" not in errors + second_errors
+    assert not list(Path(tempfile.gettempdir()).glob("nanogpt-*/training/train.bin"))
+    assert read_checkpoint(home / "nanogpt-blog").meta["training"]["status"] == "finished"
+
+
+@pytest.mark.long
+def test_ctrl_c_on_the_first_of_two_machines_ends_both(home, two_machines):
+    first, second = two_machines(*ENDLESS)
+    until(first, "step")
+    os.killpg(first.pid, signal.SIGINT)
+    events, errors = finish(first)
+    assert events[-1]["event"] == "finished" and events[-1]["status"] == "stopped", errors
+    finish(second)
+    assert read_checkpoint(home / "nanogpt-blog").meta["training"]["status"] == "stopped"
+
+
+@pytest.mark.long
+def test_a_lost_machine_ends_the_run_with_one_message(home, two_machines):
+    first, second = two_machines(*ENDLESS)
+    until(first, "evaluation")
+    for worker in workers(second):
+        os.kill(worker, signal.SIGKILL)
+    os.killpg(second.pid, signal.SIGKILL)
+    _, errors = finish(first)
+    assert first.returncode
+    assert errors.count("Error: One of the 4 processes was killed: go on with --resume") == 1
+    (run,) = registered(home)
+    assert run["status"] == "failed" and "--resume" in run["error"]

@@ -77,6 +77,28 @@ class ProcessGroup:
             command = Command(int(number))
         return command, lr_scale, progress
 
+    def broadcast_bytes(self, data: bytes, length: int) -> bytes:
+        """Rank 0's bytes, so many, in all processes."""
+        import torch.distributed
+
+        numbers = torch.empty(length, dtype=torch.uint8)
+        if self.is_leader:
+            numbers = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        torch.distributed.broadcast(numbers, 0)
+        return numbers.numpy().tobytes()
+
+    def gather_objects(self, value: T) -> list[T]:
+        """The values of all processes, in the order of their ranks."""
+        import torch.distributed
+
+        values: list[T | None] = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return cast(list[T], values)
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        self.sum(_one())
+
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place, of a tensor that each of them has."""
         if self.size > 1:
@@ -102,6 +124,12 @@ class ProcessGroup:
         if "gloo" in str(ex):
             return f"One of the {self.size} processes was killed: go on with --resume"
         return None
+
+
+def _one() -> Tensor:
+    import torch
+
+    return torch.ones(1)
 
 
 SINGLE_PROCESS = ProcessGroup()

@@ -21,6 +21,7 @@ from .flops import work_per_step
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
+from .nodes import Courier, courier_of, files_of_stage
 from .plan import SCORING_FRACTION
 from .population import Member, leave_out, one_more, steps_of, without
 from .process import training_begins
@@ -35,16 +36,22 @@ Message = tuple[Path, Stage, dict[str, Any], Position | None, bool]
 
 
 def begin_stage(
-    path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState | None, group: ProcessGroup
+    path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState | None, courier: Courier
 ) -> Training:
     """A model that is about to be trained, or trained on from `state`, in all processes.
 
     Its token files, and its teacher if there is one, are in the model folder `path`; `corpus` is as in
     nanogpt.json.
     """
-    has_begun = bool(state and state.tensors)
+    has_begun, group = bool(state and state.tensors), courier.group
     group.broadcast_object((path, stage, corpus, state.position if state else None, has_begun))
+    courier.send(path, _files(path, stage, has_begun))
     return _build(path, stage, corpus, state, group)
+
+
+def _files(path: Path, stage: Stage, has_begun: bool) -> list[str]:
+    teachers = stage.settings.teachers
+    return files_of_stage(path, teacher_probs_file(path, teachers) if teachers else None, has_begun)
 
 
 def end_stages(group: ProcessGroup) -> None:
@@ -54,11 +61,13 @@ def end_stages(group: ProcessGroup) -> None:
 
 def follow(group: ProcessGroup) -> None:
     """What the processes other than rank 0 do in a run: train along, and nothing else."""
-    while message := _receive(group):
-        path, stage, corpus, position, has_begun = message
-        leave_signals_to_rank_0()
-        state = read_state(path) if has_begun else TrainState({}, position) if position else None
-        _follow_steps(_build(path, stage, corpus, state, group))
+    with courier_of(group) as courier:
+        while message := _receive(group):
+            path, stage, corpus, position, has_begun = message
+            leave_signals_to_rank_0()
+            path = courier.send(path, [])
+            state = read_state(path) if has_begun else TrainState({}, position) if position else None
+            _follow_steps(_build(path, stage, corpus, state, group))
 
 
 def _follow_steps(training: Training) -> None:

@@ -44,6 +44,7 @@ from .final_figures import RunFacts, gzip_score, measure
 from .lr_schedule import Stop
 from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
+from .nodes import Courier
 from .options import TrainOptions
 from .prompt import conditions_from, prompt_from, title_from
 from .recipe import check_stages, largest_workload, resolve
@@ -67,6 +68,7 @@ class TableRun:
 
     def __init__(self, options: TrainOptions, run: Run, stop: Stop, group: ProcessGroup):
         self.options, self.run, self.stop, self.group = options, run, stop, group
+        self.courier = Courier(group)
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
@@ -189,7 +191,7 @@ class TableRun:
     def begin(self, stage: int, state: TrainState | None) -> Training:
         """The model of that stage, in all processes."""
         folder = self.folder
-        return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.group)
+        return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.courier)
 
     def ask_teachers(self, stage: int) -> Generator[Busy, None, bool]:
         """Have there what the teachers of that stage predict. False if it was asked to stop meanwhile."""
