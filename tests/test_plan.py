@@ -147,7 +147,7 @@ def test_more_time_never_buys_less(tokens):
 def test_an_hour_is_for_a_population_and_ten_minutes_for_a_chain():
     ten, hour = plan(650_000, 10, 4096, flops=400e9), plan(650_000, 60, 4096, flops=400e9)
     assert size_of(ten) == NAMES.index("m") and "each to teach the next" in ten.why or len(ten.teachers) == 1
-    assert len(hour.teachers) >= FEWEST_MEMBERS and "from the text alone" in hour.why
+    assert len(hour.teachers) >= FEWEST_MEMBERS and "each to teach those that follow" in hour.why
     assert size_of(hour) >= size_of(ten)
     gpu = plan(650_000, 10, 4096, flops=30e12)
     assert len(gpu.teachers) == MOST_MEMBERS * MOST_GENERATIONS and gpu.epochs == LAST_EPOCHS[1]
@@ -288,7 +288,7 @@ def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_sam
     small, big = given.teachers[0].config, given.config
     members = chain([small, small, big, big])
     last = works(members, BLOG, 1024)[-1] / DELAY
-    outs = [leave_out(members, 0, BLOG, 1024, last * t) for t in (2.5, 2, 1, 0.1)]
+    outs = [leave_out(members, 0, BLOG, 1024, last * t) for t in (2.5, 1.7, 1, 0.1)]
     assert outs == [set(), {1}, {1, 2}, {1, 2}]
     assert leave_out(members, 2, BLOG, 1024, 1.0) == set()  # the last one anyway
 

@@ -58,7 +58,7 @@ def test_every_place_has_the_average_of_its_teachers_after_a_quarter_of_the_cont
 @pytest.fixture
 def options(tmp_path, monkeypatch):
     """A run of five tiny models: two, two that learn from them, and the last student."""
-    for name in ("FEWEST_MEMBERS", "MOST_MEMBERS", "MOST_GENERATIONS"):
+    for name in ("FEWEST_MEMBERS", "MOST_MEMBERS", "FEWEST_GENERATIONS", "MOST_GENERATIONS"):
         monkeypatch.setattr(population, name, 2)
     monkeypatch.setattr(population, "MAX_MODELS", 5)
     for module in (measure, stages):

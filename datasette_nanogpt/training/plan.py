@@ -68,9 +68,10 @@ BYTES_PER_TOKEN, CHARACTERS = 3, 100
 # Learning rates of a text that is read at most once, and of one that is read more often (choose_rates).
 RATES = (0.02, 0.01)
 
-# Several models of this size are better than fewer of a bigger one: four models, averaged, are 6% better than
-# one, l is 1% better than m ("A population"). That is of short texts, which MIN_EPOCHS decides on.
-SMALLEST_OF_MANY = "m"
+# SEVERAL models of this size are better than fewer of a bigger one: two students, one after the other, make a
+# model 7% better, l is 1% better than m ("A population"). So it is with short texts, which MIN_EPOCHS
+# decides on.
+SMALLEST_OF_MANY, SEVERAL = "m", 3
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
 
@@ -180,7 +181,8 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         smallest = min(size, SMALLEST_OF_MANY if short else size, key=[*SIZES].index)
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
-    return _plan_enough(run, size, sizes, make_config(TEACHERS[size], vocab_size, shape), why)
+    small = {name: make_config(TEACHERS[name], vocab_size, shape) for name in sizes}
+    return _plan_enough(run, size, sizes, small, why)
 
 
 def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
@@ -259,15 +261,19 @@ def _allowed_sizes(
     } or {"xs": configs["xs"]}
 
 
-def _plan_enough(run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: GPTConfig, why: str) -> Plan:
-    """What to do with more time than MAX_EPOCHS of `size` take: a population of the biggest of these `sizes`
-    that there is time for, other models first, or an early end."""
-    text, config = (run.tokens, run.step_tokens), sizes[size]
-    members: list[Member] = []
-    for name, each in reversed([*sizes.items()]):
-        if not members and (members := choose_population(each, *text, run.work)) and name != size:
-            why = f"{run.budget} there is time for several models of size {name}."
-    members = members or choose_chain(config, small, *text, run.work)
+def _plan_enough(
+    run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], why: str
+) -> Plan:
+    """What to do with more time than MAX_EPOCHS of `size` take: several models of the biggest of these
+    `sizes` that there is time for, or else of the smallest; `small` ones come first. Or an early end."""
+    text = run.tokens, run.step_tokens
+    for name, config in reversed([*sizes.items()]):  # the last one is used below
+        members = choose_population(config, *text, run.work)
+        members = members or choose_chain(config, small[name], *text, run.work)
+        if sum(member.config == config for member in members) >= SEVERAL:
+            break
+    if name != size:
+        why = f"{run.budget} there is time for several models of size {name}."
     reasons = [why] if why else []
     if not members:
         reasons.append(f"The run ends after {MAX_EPOCHS:g} times, as more would only memorize the text.")

@@ -55,8 +55,9 @@ def describe_members(members: Sequence[Member]) -> str:
     sizes = ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before)
     if len(before) == 1:
         return f"a model of {sizes} parameters is trained first, to teach it"
-    if len(last.teachers) == 1:
-        return f"{len(before)} models of {sizes} parameters are trained first, each to teach the next"
+    if len({member.generation for member in before}) == len(before):
+        whom = "the next" if len(last.teachers) == 1 else "those that follow"
+        return f"{len(before)} models of {sizes} parameters are trained first, each to teach {whom}"
     size = f"{last.config.parameters / 1e6:.1f}M parameters"
     counts = Counter(member.generation for member in before)
     first, *others = counts.values()

@@ -1,10 +1,10 @@
 """The models of a run that has more time than one model needs: which ones, in which order, who teaches whom.
 
-With a little more time, small models come first and each teaches the next, a chain. With several times as
-much, a population: models that learn from the text alone, each from a start of its own; then generations that
-learn from the average of the generation before; and at the end one student of the last average, which is the
-model of the run. An average of four models predicts a text about 6% better than each of them, and a student
-keeps most of that (benchmarks/LOG.md, "A population"). Needs no torch.
+With a little more time, small models come first and each teaches the next, a chain; and more of the last
+size follow, each taught by the average of those before. With very much time, a population: models that learn
+from the text alone, each from a start of its own; then generations that learn from the average of the
+generation before; and at the end one student of the last average, which is the model of the run. For the same
+time a chain is better (benchmarks/LOG.md, "A population"). Needs no torch.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ STUDENT_EPOCHS = 2.5
 # its training; the text has the rest. A student soon knows more than a single teacher does.
 # Teacher annealing: arxiv.org/abs/1907.04829
 TEACHER_WEIGHTS = (0.9, 0.4)
-MAX_CHAIN = 4  # models: a fourth was still worth 1%, on little text ("A model that teaches the next")
+MAX_CHAIN = 10  # models: of size s each of the first four was better than those before ("A population")
 MAX_MODELS = 40  # in a run: each of them so far improved on those before
 # Of a population: members of a generation, generations before the last student.
-FEWEST_MEMBERS, MOST_MEMBERS, MOST_GENERATIONS = 3, 4, 3
+FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # The last student learns from an average that is better than itself, so it may trust it longer, read more
 # often and decay less: between these epochs, with this decay in all (issue: "12 readings, shrinking 0.1").
 LAST_EPOCHS, LAST_DECAY = (6.0, 12.0), 1.2
@@ -65,13 +65,19 @@ def steps_of(epochs: float, tokens: int, step_tokens: int) -> int:
     return math.ceil(epochs * tokens / step_tokens - 1e-6)
 
 
-def chain(configs: Sequence[GPTConfig]) -> list[Member]:
-    """Models each of which teaches the next."""
-    students = [
-        Member(config, MAX_EPOCHS, at, teachers=(at - 1,), decay=STUDENT_DECAY_PER_EPOCH)
-        for at, config in enumerate(configs)
-    ]
-    return [Member(configs[0], MAX_EPOCHS), *students[1:]]
+def chain(configs: Sequence[GPTConfig], epochs: float = LAST_EPOCHS[0]) -> list[Member]:
+    """Models that each learn from what came before: small ones and the first of the last size from the one
+    before, the others of that size, which read the text `epochs` times, from all of it, on average."""
+    members: list[Member] = []
+    for at, config in enumerate(configs):
+        alike = tuple(i for i in range(at) if configs[i] == config)[-MOST_MEMBERS:]
+        if not at:
+            members.append(Member(config, MAX_EPOCHS))
+        elif alike and config == configs[-1]:
+            members.append(last_student(config, at, alike, epochs))
+        else:
+            members.append(Member(config, MAX_EPOCHS, at, 0, (at - 1,), STUDENT_DECAY_PER_EPOCH))
+    return members
 
 
 def population(
@@ -84,7 +90,7 @@ def population(
         teachers = tuple(range(len(members) - size, len(members))) if generation else ()
         one = Member(config, 6.0 if wide else MAX_EPOCHS, decay=0.6 if wide else DECAY_PER_EPOCH)
         if generation:
-            one = Member(config, 5.0, generation, teachers=teachers, decay=0.3)
+            one = last_student(config, generation, teachers, LAST_EPOCHS[0])
         dropout = 0.1 if wide else 0.0
         members += [replace(one, number=number, dropout=dropout) for number in range(size)]
     teachers = tuple(range(len(members) - size, len(members)))
@@ -122,7 +128,7 @@ def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: fl
         return sum(works(members, tokens, step_tokens))
 
     best: list[Member] = []
-    for generations in range(1, MOST_GENERATIONS + 1):
+    for generations in range(FEWEST_GENERATIONS, MOST_GENERATIONS + 1):
         for size in range(FEWEST_MEMBERS, MOST_MEMBERS + 1):
             members = population(config, size, generations)
             if len(members) <= MAX_MODELS and total(members) <= work:
@@ -140,25 +146,27 @@ def choose_chain(
 ) -> list[Member]:
     """The longest chain that ends with `config` and begins with `small` for so much work, the last model with
     the epochs that are left for it; no members where a model alone does better."""
+    epoch = tokens / step_tokens * work_per_step(config, step_tokens)
 
-    def cut(configs: Sequence[GPTConfig]) -> list[Member]:
-        """With STUDENT_EPOCHS at least of the last; none where there is no time for these."""
+    def cut(configs: Sequence[GPTConfig], fewest: float) -> list[Member]:
+        """With `fewest` epochs of the last at least; none where there is no time for these."""
+        if len(configs) > min(MAX_CHAIN, MAX_MODELS):
+            return []
         *before, last = chain(configs)
-        epoch = tokens / step_tokens * work_per_step(config, step_tokens)
         left = work - sum(works([*before, replace(last, epochs=0.0)], tokens, step_tokens))
-        epochs = min(MAX_EPOCHS, left / epoch)
-        return [*before, replace(last, epochs=epochs)] if epochs >= STUDENT_EPOCHS else []
+        if (epochs := left / epoch) < fewest:
+            return []
+        if len(last.teachers) > 1 or (last.teachers and configs[last.teachers[0]] == config):
+            last = last_student(config, last.generation, last.teachers, min(epochs, LAST_EPOCHS[1]))
+        return [*before, replace(last, epochs=min(epochs, last.epochs))]
 
+    members = cut([small, config], STUDENT_EPOCHS)
     configs = [small, config]
-    members = cut(configs)
-    # A model more must leave the last one all its epochs: another of its size, else another small one.
-    for another in (config, small):
-        while members and len(configs) < min(MAX_CHAIN, MAX_MODELS):
-            longer = sorted([*configs, another], key=lambda each: each.parameters)
-            if (more := cut(longer)) and more[-1].epochs == MAX_EPOCHS:
-                configs, members = longer, more
-            else:
-                break
+    # A second of the last size must have the epochs of a model alone, later ones those of a last student.
+    while more := members and cut([*configs, config], MAX_EPOCHS if len(configs) == 2 else LAST_EPOCHS[0]):
+        members, configs = more, [*configs, config]
+    if len(configs) == 2 and members and (more := cut([small, *configs], MAX_EPOCHS)):
+        members = more
     return members
 
 
