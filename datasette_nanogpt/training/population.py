@@ -178,10 +178,11 @@ def leave_out(members: Sequence[Member], at: int, tokens: int, step_tokens: int,
         rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
         if not rest:
             break
-        # One of the largest generation; of a chain the first ones, which are small, are worth the least.
+        # Small ones first, as they are worth the least; then the last one of the largest generation.
         sizes = Counter(members[i].generation for i in rest)
-        largest = max(sizes, key=lambda generation: (sizes[generation], -generation))
-        out.add([i for i in rest if members[i].generation == largest][-1])
+        largest = max(sizes, key=lambda generation: (sizes[generation], generation))
+        smaller = [i for i in rest if members[i].config != members[-1].config]
+        out.add(smaller[0] if smaller else [i for i in rest if members[i].generation == largest][-1])
     return out
 
 
@@ -192,7 +193,7 @@ def _works_without(members: Sequence[Member], out: set[int], tokens: int, step_t
 
 def without(members: Sequence[Member], out: set[int]) -> list[Member]:
     """The members without some of them. Whose teachers are all left out learns from the nearest generation
-    before that has any left."""
+    before that has any left, as from a teacher that is no better than itself."""
     kept = [member for i, member in enumerate(members) if i not in out]
     new = {i: place for place, i in enumerate(i for i in range(len(members)) if i not in out)}
     result = []
@@ -201,6 +202,8 @@ def without(members: Sequence[Member], out: set[int]) -> list[Member]:
         if member.teachers and not teachers:
             before = max(m.generation for m in kept[:place] if m.generation < member.generation)
             teachers = tuple(i for i, m in enumerate(kept[:place]) if m.generation == before)
+            epochs, decay = min(member.epochs, MAX_EPOCHS), STUDENT_DECAY_PER_EPOCH
+            member = replace(member, epochs=epochs, decay=decay, weights=TEACHER_WEIGHTS)  # noqa: PLW2901
         result.append(replace(member, teachers=teachers))
     return result
 
@@ -215,12 +218,4 @@ def one_more(members: Sequence[Member], tokens: int, step_tokens: int, work: flo
     epochs = left / epoch
     if epochs < STUDENT_EPOCHS or len(members) >= MAX_MODELS:
         return None
-    if len(teachers) == 1:
-        return Member(
-            last.config,
-            min(epochs, MAX_EPOCHS),
-            last.generation + 1,
-            teachers=tuple(teachers),
-            decay=STUDENT_DECAY_PER_EPOCH,
-        )
     return last_student(last.config, last.generation + 1, tuple(teachers), min(epochs, LAST_EPOCHS[1]))

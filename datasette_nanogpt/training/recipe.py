@@ -187,7 +187,8 @@ def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
         if s.max_iters:
             epochs = (s.max_iters - before) * s.batch_size * config.block_size / train_tokens
             before = s.max_iters
-        members.append(Member(config, epochs, s.generation, s.member, s.teachers))
+        place = Member(config, epochs, s.generation, s.member, s.teachers, weights=s.teacher_weights)
+        members.append(place)
     return members
 
 

@@ -175,7 +175,10 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     for i, member in enumerate(without(members, out)):
         if i > at:
             step += steps_of(member.epochs, *text)
-            kept[i] = _at(kept[i], member, i, step)
+            config, s = kept[i]
+            if member.weights != s.teacher_weights:  # other teachers than planned
+                s = student_settings(s, member, *text)
+            kept[i] = _at(Stage(config, s), member, i, step)
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
 
