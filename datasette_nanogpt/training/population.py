@@ -196,6 +196,7 @@ def without(members: Sequence[Member], out: set[int]) -> list[Member]:
     before that has any left, as from a teacher that is no better than itself."""
     kept = [member for i, member in enumerate(members) if i not in out]
     new = {i: place for place, i in enumerate(i for i in range(len(members)) if i not in out)}
+    generations = sorted({member.generation for member in kept})
     result = []
     for place, member in enumerate(kept):
         teachers = tuple(new[i] for i in member.teachers if i in new)
@@ -204,7 +205,8 @@ def without(members: Sequence[Member], out: set[int]) -> list[Member]:
             teachers = tuple(i for i, m in enumerate(kept[:place]) if m.generation == before)
             epochs, decay = min(member.epochs, MAX_EPOCHS), STUDENT_DECAY_PER_EPOCH
             member = replace(member, epochs=epochs, decay=decay, weights=TEACHER_WEIGHTS)  # noqa: PLW2901
-        result.append(replace(member, teachers=teachers))
+        generation = generations.index(member.generation)
+        result.append(replace(member, teachers=teachers, generation=generation))
     return result
 
 
