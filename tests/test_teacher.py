@@ -121,7 +121,7 @@ def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatc
     monkeypatch.setattr(stages, "one_more", lambda *_: None)
     monkeypatch.setattr(plan, "choose_population", lambda *_: [])
     # Its steps end the first model, though it gets a small part of the minutes and the machine may be busy.
-    events = list(train_table(replace(options, minutes=3.0)))
+    events = list(train_table(replace(options, minutes=12.0)))
     notes = [e.text for e in events if isinstance(e, Note)]
     assert [note[:16] for note in notes] == ["Now model 1 of 4", "Steps take longe", "Now model 2 of 2"]
     generations = read_checkpoint(home / "nanogpt-blog").meta["generations"]
