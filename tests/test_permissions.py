@@ -78,7 +78,7 @@ def routes(kind: str) -> list[tuple[str, str, dict, str]]:
         ("GET", page, {}, "view-table"),
         ("GET", page + ".json", {}, "view-table"),
         ("POST", page, {"minutes": "1", "estimate": "1"}, "nanogpt-train"),
-        ("POST", page, {"minutes": "1", "name": f"new-{kind}"}, "nanogpt-train"),
+        ("POST", page, {"minutes": "1", "name": f"nanogpt-blog-{table}-new"}, "nanogpt-train"),
         ("GET", f"/-/nanogpt/runs/{run}", {}, "view-table"),
         ("GET", f"/-/nanogpt/runs/{run}.json", {}, "view-table"),
         ("GET", f"/-/nanogpt/runs/{run}.json?after=0.0", {}, "view-table"),
@@ -181,14 +181,28 @@ async def test_a_run_one_may_not_see_is_not_read(datasette, monkeypatch):
     assert not read
 
 
-async def test_a_name_that_is_taken_by_a_hidden_table_tells_nothing_of_it(datasette, home):
-    for name in (NAMES["private"], NAMES["elsewhere"]):
-        response = await datasette.client.post(
-            "/blog/entry/-/nanogpt", json={"name": name}, actor=ACTORS["trainer"]
-        )
-        assert response.status_code == 400
-        assert response.json()["error"] == f"The name {name} is taken by another model: choose another"
+async def test_a_name_that_is_taken_by_a_hidden_table_looks_like_any_other(datasette, home):
+    taken, free = (NAMES["private"], NAMES["elsewhere"]), ("nanogpt-none", "mine")
+    for form in ({}, {"replace": "1"}, {"estimate": "1"}):
+        answers = set()
+        for name in taken + free:
+            response = await datasette.client.post(
+                "/blog/entry/-/nanogpt", json={"name": name, **form}, actor=ACTORS["trainer"]
+            )
+            error = response.json()["error"]
+            answers.add((response.status_code, error and error.replace(name, "NAME")))
+        own = "nanogpt-blog-entry"
+        assert answers == {(400, f"A model of this table can be called {own}, or {own}- and what you like")}
+    page = (await datasette.client.get("/blog/entry/-/nanogpt", actor=ACTORS["trainer"])).text
+    assert "nanogpt-blog-entry" in page  # the name that is offered does not depend on what is hidden
     assert not find_runs(home, "status = 'queued'")
+    for form in ({"name": "nanogpt-blog-entry-mine"}, {"name": NAMES["public"], "replace": "1"}):
+        sent = await datasette.client.post("/blog/entry/-/nanogpt", json=form, actor=ACTORS["trainer"])
+        assert sent.status_code == 200, sent.text
+    root = await datasette.client.post(
+        "/blog/entry/-/nanogpt", json={"name": NAMES["private"]}, actor=ACTORS["root"]
+    )
+    assert root.json()["error"].endswith("is taken by another model: choose another")
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,13 @@ def _open(target: Target, selection: Selection, has_condition: bool) -> Source:
 
 def _name_problems(target: Target, name: str, replaces: bool) -> Iterator[Problem]:
     """Whether another model has that name. The one of this table is replaced where somebody asked for it."""
-    folder = target.home / name
-    if name_taken(target.home, name, target.database, target.table):
+    folder, own = target.home / name, target.own_name()
+    known = target.visible is None or name in target.visible
+    if not known and name != own and not name.startswith(f"{own}-"):
+        # Whether there is such a model or not, the same is said, and nothing is looked at.
+        message = f"A model of this table can be called {own}, or {own}- and what you like"
+        yield Problem("name", "not_own", message)
+    elif name_taken(target.home, name, target.database, target.table):
         yield Problem("name", "taken", f"The name {name} is taken by another model: choose another")
     elif folder.exists() and not replaces:
         ways_out = "choose to replace it, or choose another name"

@@ -21,6 +21,7 @@ from datasette.resources import DatabaseResource, TableResource
 from datasette.utils import tilde_decode
 
 from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.home import model_names
 
 from .state import state_of
 from .threads import in_thread
@@ -101,6 +102,16 @@ async def visible_models(
             if allowed[of]:
                 models.append((checkpoint, of))
     return models
+
+
+async def names_in_sight(datasette: Datasette, actor: Actor) -> frozenset[str] | None:
+    """The models that the actor may see; None where none is hidden. Root, who has the machine, may know of
+    all."""
+    if (actor or {}).get("id") == "root":
+        return None
+    visible = frozenset(model.name for model, _ in await visible_models(datasette, actor, lambda _: True))
+    names = await in_thread(model_names, state_of(datasette).home)
+    return None if visible.issuperset(names) else visible
 
 
 async def models_of_table(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Checkpoint]:

@@ -32,6 +32,9 @@ class Target:
     path: str | None  # of the database's file
     in_memory: bool
     table: str
+    # The models that may be seen by whoever asks, None where these are all: of the others nothing is told,
+    # not even that a name is taken.
+    visible: frozenset[str] | None = None
 
     @property
     def database(self) -> str:
@@ -60,10 +63,14 @@ class Target:
     def default_name(self) -> str:
         """A name that no model has yet: the command line's, with the table in it if another one has that."""
         stem = default_name(str(self.path))
-        if name_taken(self.home, stem, self.database, self.table):
-            stem += name_after(self.table).removeprefix("nanogpt")
+        if self.visible is not None or name_taken(self.home, stem, self.database, self.table):
+            stem = self.own_name()
         numbered: Iterator[str] = (f"{stem}-{number}" for number in count(2))
         return next(name for name in chain([stem], numbered) if not (self.home / name).exists())
+
+    def own_name(self) -> str:
+        """What a name begins with that is this table's alone."""
+        return default_name(str(self.path)) + name_after(self.table).removeprefix("nanogpt")
 
 
 def reading_time(selection: Selection) -> AbstractContextManager[None]:

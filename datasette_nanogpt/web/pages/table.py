@@ -18,7 +18,7 @@ from ...registry.runs import find_run
 from ...training.options import bounds, choices
 from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
-from ..permissions import Origin, origin_of_run, table_of_request
+from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
 from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..shown_models import models_as_json
 from ..shown_runs import enqueue, sparklines, visible_runs
@@ -117,7 +117,8 @@ async def _permissions(
 async def _form(datasette: Datasette, request: Request, db: Database, table: str, may_sql: bool) -> Form:
     """The form, and the run that it starts where it was posted and nothing is wrong with it."""
     state = state_of(datasette)
-    target = Target(state.home, state.limits, db.path, db.is_memory, table)
+    visible = await names_in_sight(datasette, request.actor)
+    target = Target(state.home, state.limits, db.path, db.is_memory, table, visible)
     form = Form(forms.form_defaults(state.limits))
     where, carried, left_out = None, "", list[str]()
     try:
