@@ -87,6 +87,9 @@ def routes(kind: str) -> list[tuple[str, str, dict, str]]:
     model = f"/-/nanogpt/models/{NAMES[kind]}"
     found += [("GET", model, {}, "view-table"), ("GET", model + ".json", {}, "view-table")]
     found += [("POST", model, {"max_tokens": "5", "seed": "1"}, "nanogpt-generate")]
+    for change in ("copied", "surprise", "keep", "texts/1/remove"):
+        found.append(("POST", f"{model}/{change}", {"text": "Row 1", "seed": "1"}, "nanogpt-generate"))
+    found.append(("GET", f"/-/nanogpt/compare?run={run}&run={run}", {}, "view-table"))
     for path in ("", ".json", f".json?model={NAMES[kind]}&row=1&_sort_desc=bits_per_byte"):
         found.append(("GET", f"{page}/rows{path}", {}, "view-table"))
     found.append(("POST", f"{page}/rows", {}, "nanogpt-generate"))
