@@ -150,6 +150,7 @@ def test_steps_are_not_called_minutes():
     by_steps = replace(FIGURES, epochs=0.04, by_steps=True)
     line = verdict(by_steps)["limited by"]
     assert line.startswith("the steps: it has read the text less than 0.1 times") and "minutes" not in line
+    assert " and so many steps a bigger" in verdict(replace(by_steps, bigger_fits=True))["limited by"]
 
 
 def test_the_standard_error_is_that_of_scores_on_other_documents():

@@ -139,7 +139,8 @@ def describe_limit(f: Figures) -> str:
     limit, epochs = limit_of(f), times(f.epochs)
     gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
     if limit == "size":
-        return "its size: for this text and time a bigger model would be chosen"
+        budget = "so many steps" if f.by_steps else "time"
+        return f"its size: for this text and {budget} a bigger model would be chosen"
     if limit == "text":
         learnt = f", and predicts it {gap:.0%} better than held-out text" if gap >= 0.01 else ""
         return f"the amount of text: it has read it {epochs}{learnt}"
