@@ -565,8 +565,8 @@ def test_the_whole_way(trainer, server, home):
     page.locator("summary", has_text="Table actions").click()
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
     assert page.get_by_text("the title from").is_visible()
-    page.get_by_label("1 minute", exact=True).check()
-    page.get_by_text("in 1 minute").wait_for()
+    page.get_by_role("radio", name=re.compile("^10 minutes")).check()  # it is stopped at its first score
+    page.locator("#estimate", has_text="10 minutes").wait_for()
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")
