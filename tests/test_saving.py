@@ -1,6 +1,7 @@
 """A disk that refuses something: the run goes on where it can, and ends in a line where it cannot."""
 
 import errno
+import logging
 import os
 import shutil
 from dataclasses import replace
@@ -122,6 +123,18 @@ def test_a_lock_that_cannot_be_deleted_hides_no_error(options, home, monkeypatch
         with pytest.raises(NanogptError, match=r"Read-only file system.*What was saved last is in"):
             list(events)
     assert CliRunner().invoke(nanogpt, ["models"]).exit_code == 0 and not list(home.glob(".*.lock"))
+
+
+def test_a_run_without_a_log_prints_no_traceback(options, home, monkeypatch, capfd):  # noqa: F811
+    home.mkdir()
+    (home / ".logs").write_text("not a folder")
+    refuse(monkeypatch, "write_weights", errno.EIO, times=10**6)
+    handlers = logging.getLogger().handlers[:]  # pytest's own would hide what Python does without any
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with pytest.raises(NanogptError, match="Input/output error"):
+        run(replace(options, max_iters=4))
+    assert handlers and "Traceback" not in capfd.readouterr().err
+    assert not logging.getLogger("datasette_nanogpt").handlers
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -44,7 +44,12 @@ def logging_to_file(file: Path) -> Iterator[None]:
         handler = logging.FileHandler(file, encoding="utf-8")
     except OSError as ex:
         log.warning("%s cannot be written (%s): this run has no log", file, ex.strerror)
-        yield
+        nowhere = logging.NullHandler()  # without any, Python prints errors with their tracebacks
+        log.addHandler(nowhere)
+        try:
+            yield
+        finally:
+            log.removeHandler(nowhere)
         return
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # nor does it end the run later
     handler.setFormatter(logging.Formatter(FORMAT))
