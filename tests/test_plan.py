@@ -321,3 +321,11 @@ def test_a_text_that_is_not_read_twice_gets_steps_as_big_as_a_gpu_wants():
     limited = plan(LARGE, 60, flops=50e12, largest_step=65_536, memory=3e9)
     assert 1 < limited.batch_size < plan(LARGE, 60, flops=50e12, largest_step=65_536).batch_size
     assert plan(LARGE, 60, flops=50e12, largest_step=65_536, given={"batch_size": 3}).batch_size == 3
+
+
+def test_several_models_are_told_in_one_sentence():
+    p = plan(650_000, 10, 4096, flops=30e12)
+    assert (
+        p.why.count("average") == 2 and " that learn from the average of those before them as well" in p.why
+    )
+    assert "M and " in plan(BLOG, 2**6, given={"size": "m"}).why

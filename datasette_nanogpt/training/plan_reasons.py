@@ -52,7 +52,9 @@ def times(epochs: float) -> str:
 def describe_members(members: Sequence[Member]) -> str:
     """Which models are trained before the last one, and what for."""
     *before, last = members
-    sizes = ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before)
+    sizes = " and ".join(
+        ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before).rsplit(", ", 1)
+    )
     if len(before) == 1:
         return f"a model of {sizes} parameters is trained first, to teach it"
     if len({member.generation for member in before}) == len(before):
@@ -62,5 +64,7 @@ def describe_members(members: Sequence[Member]) -> str:
     counts = Counter(member.generation for member in before)
     first, *others = counts.values()
     words = [f"{first} models of {size} are trained first, each from the text alone"]
-    words += [f"then {count} that learn from the average of those as well" for count in others]
+    if others:
+        again = f"{len(others)} times {others[0]}" if len(others) > 1 else f"{others[0]}"
+        words.append(f"then {again} that learn from the average of those before them as well")
     return ", ".join([*words, f"and last one that learns from their average, for {last.epochs:.0f} epochs"])
