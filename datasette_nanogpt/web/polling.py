@@ -22,6 +22,7 @@ FRESH_SECONDS = 0.5  # whoever asks the same within this time gets the same answ
 
 # In one answer, about 1 MB: it is in the server's memory for as long as a slow client reads it.
 METRICS, SAMPLES = 10_000, 500
+PAGE_SAMPLES = 100  # the last ones, of 600 bytes each, on a page: it stays under 200 kB
 
 Place = tuple[int, int]  # ids of the last metric and the last sample that a page has
 
@@ -30,14 +31,15 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
     """The `row` of a run, its first score, its `metrics` and `samples` after a place, and the `next` place to
     ask from.
 
-    With `points`, about so many metrics at most. Else no more than METRICS and SAMPLES at once: where there
-    is `more`, ask again. None if there is no such run.
+    With `points`, about so many metrics at most, and the last PAGE_SAMPLES samples. Else no more than METRICS
+    and SAMPLES at once: where there is `more`, ask again. None if there is no such run.
     """
     metric, sample = after
     with suppress(NanogptError), registry(home) as db:
         if row := db.execute("select * from runs where id = ?", [run]).fetchone():
             metrics = metrics_after(db, run, metric, points, -1 if points else METRICS)
-            samples = samples_after(db, run, sample, SAMPLES)
+            samples = samples_after(db, run, sample, -1 if points else SAMPLES)
+            samples = samples[-PAGE_SAMPLES:] if points else samples
             place = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
             return {
                 "row": run_as_dict(db, row),
@@ -45,7 +47,7 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
                 "metrics": metrics,
                 "samples": samples,
                 "next": place,
-                "more": len(samples) == SAMPLES or (not points and len(metrics) == METRICS),
+                "more": not points and (len(samples) == SAMPLES or len(metrics) == METRICS),
             }
     return None
 
