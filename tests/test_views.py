@@ -198,11 +198,11 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
 
     page = await datasette.client.get(path_of("entry"), actor=ROOT)
     _, plain = await estimate(minutes="3")
-    assert plain["estimate"]["text"] in page.text and "to teach the next" in plain["estimate"]["text"]
+    assert plain["estimate"]["text"] in page.text and "teach those that follow" in plain["estimate"]["text"]
     timed = {"arch": "gpt2", "size": "m"}  # ends with the minutes
     (_, short), (_, longer) = [await estimate(minutes=minutes, **timed) for minutes in ("3", "6")]
     assert longer["estimate"]["tokens"] == pytest.approx(2 * short["estimate"]["tokens"], abs=1)
-    assert longer["estimate"]["text"].endswith("times.")
+    assert "times. It takes about" in longer["estimate"]["text"]
     sizes = [(await estimate(size=size))[1]["estimate"]["parameters"] for size in ("xs", "s", "m", "l")]
     assert sizes == sorted(set(sizes)) and (await estimate(size="xxl"))[0] == 400
     _, fewer = await estimate(where="id < 100", minutes="3", **timed)
