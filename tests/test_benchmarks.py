@@ -167,6 +167,38 @@ def test_faults_end_in_time_and_are_spread(tmp_path, monkeypatch):
     assert all(b - a < 30 for a, b in zip(first, first[1:], strict=False))
 
 
+@pytest.mark.long
+def test_slow_readers_take_little_memory(tmp_path):
+    command = [sys.executable, BENCHMARKS / "server_load.py", "--slow", "20", "--seconds", "3"]
+    subprocess.run([*command, "--json", tmp_path / "load.json"], check=True, capture_output=True)
+    found = json.loads((tmp_path / "load.json").read_text())
+    assert found["least_read"] > 0 and found["most"] < found["before"] + 100  # megabytes
+
+
+@pytest.mark.long
+def test_a_server_under_load(tmp_path):
+    command = [sys.executable, BENCHMARKS / "server_load.py", "--clients", "3", "--minutes", "0.1"]
+    subprocess.run([*command, "--json", tmp_path / "load.json"], check=True, capture_output=True)
+    found = json.loads((tmp_path / "load.json").read_text())
+    assert found["errors"] == {} and found["requests"] > 3 and len(found["memory"]) > 3
+
+
+@pytest.mark.long
+def test_the_memory_of_a_run_is_as_estimated(tmp_path):
+    command = [sys.executable, BENCHMARKS / "memory.py", "--shapes", "1", "--json", tmp_path / "memory.json"]
+    subprocess.run(command, check=True, capture_output=True)
+    (row,) = json.loads((tmp_path / "memory.json").read_text())["rows"]
+    assert abs(row["differs"]) < 0.25
+
+
+@pytest.mark.long
+def test_a_long_row_and_many_short_ones_take_little_memory(tmp_path):
+    options = ["--rows", "--megabytes", "20", "--thousands", "100", "--json", tmp_path / "memory.json"]
+    subprocess.run([sys.executable, BENCHMARKS / "memory.py", *options], check=True, capture_output=True)
+    rows = json.loads((tmp_path / "memory.json").read_text())["rows"]
+    assert all(row["peak"] < 750e6 for row in rows), rows  # bytes; 0.9 GB once, for the long one
+
+
 def test_steering(tmp_path, home, bpe):
     from conftest import TEXTS, write_model
 

@@ -51,6 +51,7 @@ class Origin:
     tables: tuple[str, ...]
 
 
+SOURCE = ("database", "sql", "table", "tables")  # what the origin of a model depends on
 NOWHERE = Origin(NO_TABLE, (NO_TABLE,))
 
 
@@ -94,8 +95,12 @@ async def visible_models(
     """The models of `wanted` origins that the actor may see, without those that do not load."""
     models = []
     allowed: dict[Origin, bool] = {}
+    origins: dict[str, Origin | None] = {}  # by the source: to find a file among the databases takes long
     for checkpoint in await in_thread(state_of(datasette).models.read):
-        of = origin_of_model(datasette, checkpoint.meta)
+        source = repr([(checkpoint.meta.get("source") or {}).get(key) for key in SOURCE])
+        if source not in origins:
+            origins[source] = origin_of_model(datasette, checkpoint.meta)
+        of = origins[source]
         if of and wanted(of):
             if of not in allowed:
                 allowed[of] = await may(datasette, actor, "view-table", of)
