@@ -38,4 +38,4 @@ def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
             f"This run needs {text_size(needed)} of the disk, which has {text_size(free)} left: make room, "
             "set NANOGPT_HOME to another place, or give fewer --minutes or a smaller --size"
         )
-    return f"; takes {text_size(needed)} of the disk" if len(stages) > 1 else ""
+    return f" It takes {text_size(needed)} of the disk." if len(stages) > 1 else ""
