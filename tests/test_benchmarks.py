@@ -68,7 +68,7 @@ def test_plan_grid(tmp_path):
     grid = json.loads((tmp_path / "grid.json").read_text())
     ((row,), (choice,)) = grid["rows"], grid["choices"]  # nothing is measured twice
     assert (row["size"], choice["megabytes"]) == ("xs", 0.03)
-    assert f"size {choice['chosen']}: " in choice["why"]
+    assert f"size {choice['chosen']} " in choice["why"]
     assert told[1].splitlines()[-1].split()[-2:] == [f"({row['readings']:.1f})", choice["chosen"]]
     assert f"{row['bpb']:.3f}*" in told[1]
 

@@ -294,7 +294,7 @@ def damage_other_tokenizer(folder):
 
 MORE_DAMAGE = DAMAGE | {
     "There is no model": damage_gone,
-    "model.safetensors is missing": damage_folder_for_file,
+    "model.safetensors is not a file": damage_folder_for_file,
     "its tokenizer has more tokens": damage_other_tokenizer,
     "tokenizer.json, ": lambda folder: (folder / "tokenizer.json").write_text("{}"),
 }
