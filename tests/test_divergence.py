@@ -88,6 +88,16 @@ def test_a_time_that_is_over_leaves_no_new_attempt(tokens):  # noqa: F811
         list(events_of(training, lambda t: t.model.output.data.fill_(math.nan)))
 
 
+def test_what_a_model_began_with_is_better_than_nothing(tokens):  # noqa: F811
+    settings = replace(SETTINGS, max_iters=None, minutes=0.01, eval_interval=None)
+    training = Training(new_model(), tokens, settings)
+    training.last_good.unigram = 100.0
+    events = list(events_of(training, lambda t: t.model.output.data.fill_(math.nan)))
+    (score,) = (e for e in events if isinstance(e, Evaluation))
+    assert score.step == 0 and score.best and math.isfinite(score.val_bpb)
+    assert any(isinstance(e, BestWeights) for e in events)
+
+
 def test_a_model_that_has_not_learnt_yet_is_not_one_that_diverged(tokens):  # noqa: F811
     settings = replace(SETTINGS, learning_rate=1e-9, max_iters=2, eval_interval=1)
     events = list(Training(new_model("gpt2"), tokens, settings).run(Stop()))

@@ -45,6 +45,9 @@ class LastGood:
         self.is_little_text = len(tokens.train) < LITTLE_TEXT
         self.first_loss: float | None = None  # nats a token, of the first step
         self.returns = 0
+        # Whether the time is over and nothing was saved. What training began with may still know something of
+        # the text (init_bigrams.py).
+        self.is_last_chance = False
 
     def keep(self, state: TrainState) -> None:
         """Take a copy of a state, instead of the one before."""
@@ -71,7 +74,8 @@ class LastGood:
 
     def _knows_nothing(self, nats: float) -> bool:
         """Whether a loss in nats a token is worse than the unigram's, and than what the model began with."""
-        return not nats <= max(self.unigram, UNTRAINED * (self.first_loss or 0.0))
+        untrained = 0.0 if self.is_last_chance else UNTRAINED * (self.first_loss or 0.0)
+        return not nats <= max(self.unigram, untrained)
 
     def go_back(self, why: Diverged, learning_rate: float) -> None:
         """Have `state` with half the factor for the learning rate, which was `learning_rate` last. Raises

@@ -342,13 +342,15 @@ class Training:
 
     def go_back(self, why: Diverged) -> Iterator[TrainingEvent]:
         """Go on from the last good state at half the learning rate. NanogptError where that is in vain."""
-        rate = self.settings.learning_rate
-        self.last_good.go_back(why, rate * self.lr_factor)
+        rate, good = self.settings.learning_rate, self.last_good
+        if good.is_last_chance:
+            raise good.failure(why, "and there is no time to try again", rate)
+        good.go_back(why, rate * self.lr_factor)
         self.group.broadcast_command(Command.BACK)
         self.take_up_last_good()
-        if self.clock.over and self.best == math.inf:
-            raise self.last_good.failure(why, "and there is no time to try again", rate)
-        self.evaluated_step = self.clock.step  # if the time is over, that need not be scored once more
+        good.is_last_chance = self.clock.over and self.best == math.inf
+        # If the time is over, a state that has a score needs no other one.
+        self.evaluated_step = -1 if good.is_last_chance else self.clock.step
         if self.best < math.inf:
             yield self.state()
         yield Note(f"{why}. Back to step {self.clock.step:,}, at half the rate: {rate * self.lr_factor:.2g}.")
