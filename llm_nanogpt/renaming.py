@@ -13,7 +13,6 @@ from .atomic import write_bytes, write_json
 from .errors import NanogptError
 from .files import read_file
 from .locks import lock
-from .meta import read_meta
 
 
 def rename_inside(folder: Path, old_name: str) -> None:
@@ -29,6 +28,8 @@ def rename_inside(folder: Path, old_name: str) -> None:
 
 
 def _write_name(folder: Path, old_name: str) -> None:
+    from .meta import read_meta  # takes 20 ms, and llm imports this module at each start
+
     meta = read_meta(folder / "nanogpt.json")
     options = meta.get("options") or {}
     if "name" in options:

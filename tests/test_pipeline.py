@@ -80,6 +80,7 @@ def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
     assert list(dict.fromkeys(parts)) == [
         "looking through the rows",
         "reading",
+        "looking for near-duplicates",
         "making the vocabulary",
         "tokenizing",
         "measuring the speed of this machine",
