@@ -199,7 +199,8 @@ def test_what_is_left_of_a_run_is_no_more_than_it_was_given(home, enqueue, done)
 
 
 def test_a_run_of_a_terminal_had_the_minutes_that_nobody_named(home, enqueue, make_model):
-    make_model("nanogpt-blog", meta={"settings": {"minutes": 10.0, "run_minutes": 10.0}})
+    settings = {"minutes": 10.0, "run_minutes": 10.0, "batch_size": 2, "device": "cpu"}
+    make_model("nanogpt-blog", meta={"settings": settings})
     run = find_run(home, enqueue())
     end_run(home, run["id"], "stopped")
     write_state(home / run["name"], TrainState({}, Position(step=5, seconds=120.0)))

@@ -274,8 +274,9 @@ class TableRun:
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
         """Whether a model may take the place of one that is there: if it knows more than how frequent each
-        token is, or no less than that one."""
-        return score.val_loss < training.last_good.unigram or (self.bpb_before or 0.0) >= score.val_bpb
+        token is, or no less than that one. One that is resumed is there itself."""
+        knows_something = score.val_loss < training.last_good.unigram
+        return self.replaces is None or knows_something or (self.bpb_before or 0.0) >= score.val_bpb
 
     def replaced_by(self, val_bpb: float) -> dict[str, str]:
         """A line for the verdict, if the model that has that score has replaced a better one."""
