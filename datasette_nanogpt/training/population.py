@@ -36,7 +36,7 @@ MAX_MODELS = 40  # in a run: each of them so far improved on those before
 # Of a population: members of a generation, generations before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # The last student learns from an average that is better than itself, so it may trust it longer, read more
-# often and decay less: between these epochs, with this decay in all (issue: "12 readings, shrinking 0.1").
+# often and decay less: between these epochs, with this decay in all ("A population").
 LAST_EPOCHS, LAST_DECAY = (6.0, 12.0), 1.2
 LAST_WEIGHTS = {6.0: (0.95, 0.7), 12.0: (1.0, 0.9)}
 # From this width on models learn a text by heart so soon that dropout helps, and more epochs with it.
