@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 import sqlite_utils
@@ -121,8 +119,9 @@ def test_each_model_of_two_processes_learns_what_it_does_in_one(database, home, 
     limits = ["--minutes", 2, "--eval-interval", 10**6]
     alone, _ = finish(start(database, "entry", *TINY, "--name", "one", *limits, launcher=()))
     both, _ = finish(start(database, "entry", *TINY, "--name", "two", *limits))
-    mine, theirs = ([e for e in run if e["event"] == "evaluation"] for run in (alone, both))
-    assert len(mine) > 1 and [e["step"] for e in mine] == [e["step"] for e in theirs]
+    # How many models follow these is a matter of the time that is left.
+    mine, theirs = ([e for e in run if e["event"] == "evaluation"][:3] for run in (alone, both))
+    assert len(mine) == 3 and [e["step"] for e in mine] == [e["step"] for e in theirs]
     assert [e["val_bpb"] for e in theirs] == pytest.approx([e["val_bpb"] for e in mine], rel=1e-3)
 
 
@@ -183,6 +182,9 @@ def test_what_cannot_be_divided_is_told_before_any_work(database, monkeypatch):
 def two_machines(database, start, tmp_path, monkeypatch):
     """Two torchruns with two processes each; the second one has neither the table nor a home to write in."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
 
     def begin(*limits):
         with socket.socket() as found:
@@ -202,13 +204,13 @@ def two_machines(database, start, tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_two_machines_of_which_one_has_the_home(home, two_machines):
+def test_two_machines_of_which_one_has_the_home(home, two_machines, tmp_path):
     first, second = two_machines(*TINY, "--max-iters", 20, "--eval-interval", 10)
     events, errors = finish(first)
     silent, second_errors = finish(second)
     assert events[-1]["event"] == "finished" and events[-1]["step"] == 20, errors + second_errors
     assert silent == [] and "Traceback" not in errors + second_errors
-    assert not list(Path(tempfile.gettempdir()).glob("nanogpt-*/training/train.bin"))
+    assert not list((tmp_path / "temporary").rglob("train.bin"))
     assert read_checkpoint(home / "nanogpt-blog").meta["training"]["status"] == "finished"
 
 
