@@ -57,9 +57,11 @@ def finish(process):
 
 
 def until(process, kind):
+    """The next event of that kind."""
     for line in process.stdout:
-        if json.loads(line)["event"] == kind:
-            return
+        event = json.loads(line)
+        if event["event"] == kind:
+            return event
     raise AssertionError(process.stderr.read())
 
 
@@ -116,12 +118,14 @@ def test_two_processes_go_on_to_the_next_model(database, home, start):
 @pytest.mark.long
 def test_each_model_of_two_processes_learns_what_it_does_in_one(database, home, start, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    limits = ["--minutes", 2, "--eval-interval", 10**6]
-    alone, _ = finish(start(database, "entry", *TINY, "--name", "one", *limits, launcher=()))
-    both, _ = finish(start(database, "entry", *TINY, "--name", "two", *limits))
-    # How many models follow these is a matter of the time that is left.
-    mine, theirs = ([e for e in run if e["event"] == "evaluation"][:3] for run in (alone, both))
-    assert len(mine) == 3 and [e["step"] for e in mine] == [e["step"] for e in theirs]
+    # More minutes than the models need, as otherwise a busy machine cuts one of them short.
+    limits = ["--minutes", 10, "--eval-interval", 10**6]
+    alone = start(database, "entry", *TINY, "--name", "one", *limits, launcher=())
+    mine = [until(alone, "evaluation") for _ in range(3)]
+    os.killpg(alone.pid, signal.SIGKILL)
+    both = start(database, "entry", *TINY, "--name", "two", *limits)
+    theirs = [until(both, "evaluation") for _ in range(3)]
+    assert [e["step"] for e in mine] == [e["step"] for e in theirs]
     assert [e["val_bpb"] for e in theirs] == pytest.approx([e["val_bpb"] for e in mine], rel=1e-3)
 
 
