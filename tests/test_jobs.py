@@ -348,8 +348,8 @@ async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enque
 
 
 async def nothing_happened(worker, run, errors):
-    with registry(worker.home) as db:  # a sign of life that is long ago
-        db.execute("update runs set heartbeat = 0 where id = ?", [run])
+    with registry(worker.home) as db:  # a sign of life that is long ago, of a run that is not to go on
+        db.execute("update runs set heartbeat = 0, stop_requested = 1 where id = ?", [run])
     return 1
 
 
