@@ -183,7 +183,17 @@ class Speller:
         """Whether a character that is begun may be a letter of a word in a list, or a mark after one."""
         if any(known.find(part.encode() + begun)[1] for known in self._lists):
             return True
-        return begun[0] not in LETTER_BYTES and (not part or self._knows(part))
+        other = begun[0] not in LETTER_BYTES or begun in _spaceless_beginnings()
+        return other and (not part or self._knows(part))
+
+
+@lru_cache(1)
+def _spaceless_beginnings() -> frozenset[bytes]:
+    """The first one and two bytes of characters that are words by themselves, which no list has all of."""
+    characters = regex.findall(
+        rf"[{SPACELESS}]", "".join(map(chr, [*range(0xD800), *range(0xE000, 0x10000)]))
+    )
+    return frozenset(character.encode()[:n] for character in characters for n in (1, 2))
 
 
 @lru_cache(2**16)

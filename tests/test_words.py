@@ -1,7 +1,7 @@
 """The words of a table: the list beside a model, and text that keeps to it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_nanogpt.words import LONGEST_WORD, Speller, WordCounter, WordList, last_word, words
@@ -104,6 +104,7 @@ LETTERS_AND_SPACES = st.text(st.characters(categories=("L", "M", "N", "Zs")), ma
 
 
 @given(LETTERS_AND_SPACES, st.lists(st.integers(1, 4), max_size=30), st.text(max_size=10))
+@example("ก", [1], "")
 def test_text_of_the_list_is_accepted_however_it_is_cut(text, lengths, prompt):
     """A text of known words alone passes, in whatever pieces of bytes; but for capitals, and the few marks
     among letters, if they are cut in two: their first byte may be one that no word has there."""
