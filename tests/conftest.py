@@ -31,6 +31,17 @@ def finish(steps):
             return end.value
 
 
+async def serve(database, **options):
+    """A started Datasette of a file, with root. Its queue is looked at, not worked off."""
+    from datasette.app import Datasette
+
+    datasette = Datasette([str(database)], **options)
+    datasette.root_enabled = True
+    await datasette.invoke_startup()
+    datasette._background_tasks._launched = True
+    return datasette
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """An empty home for models; llm's own folder is moved too, so that no test sees the user's files."""

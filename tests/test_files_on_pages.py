@@ -6,8 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import sqlite_utils
-from conftest import TEXTS, write_model
-from datasette.app import Datasette
+from conftest import TEXTS, serve, write_model
 from test_files_of_others import BROKEN, SECONDS, meta, spoil, tokenizer
 
 from llm_nanogpt.changes import replaced
@@ -25,10 +24,7 @@ def database(tmp_path):
 
 @pytest.fixture
 async def datasette(database, home):
-    datasette = Datasette([str(database)])
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    datasette = await serve(database)
     yield datasette
     datasette.close()
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS
+from conftest import TEXTS, serve
 from datasette import hookimpl
-from datasette.app import Datasette
 from datasette.filters import FilterArguments
 from datasette.plugins import pm
 
@@ -48,10 +47,7 @@ async def datasette(tmp_path, home):
         ({"entry": i, "word": f"w{i % 5}"} for i in range(300)), foreign_keys=[("entry", "entry", "id")]
     )
     pm.register(plugin := Plugin())
-    datasette = Datasette([str(tmp_path / "blog.db")])
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True
+    datasette = await serve(tmp_path / "blog.db")
     yield datasette
     datasette.close()
     pm.unregister(plugin)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS, write_model
-from datasette.app import Datasette
+from conftest import TEXTS, serve, write_model
 
 from datasette_nanogpt import web
 from datasette_nanogpt.registry import queue
@@ -41,17 +40,9 @@ def database(tmp_path, home, bpe):
     return path
 
 
-async def serve(database, **config):
-    datasette = Datasette([str(database)], memory=True, config=config)
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
-    return datasette
-
-
 @pytest.fixture
 async def datasette(database):
-    datasette = await serve(database)
+    datasette = await serve(database, memory=True)
     yield datasette
     datasette.close()
 
@@ -77,7 +68,9 @@ async def test_the_main_menu_has_gpts_for_whoever_may_use_one(database, action, 
         "database": HUSH | rule,
         "table": {"tables": HUSH["tables"] | {"entry": rule}},
     }[of]
-    datasette = await serve(database, databases={"blog": blog}, **(rule if of == "instance" else {}))
+    datasette = await serve(
+        database, memory=True, config={"databases": {"blog": blog}, **(rule if of == "instance" else {})}
+    )
     assert 'href="/-/nanogpt"' in await text_of(datasette, "/", WRITER)
     assert 'href="/-/nanogpt"' not in await text_of(datasette, "/", {"id": "reader"})
     datasette.close()
@@ -215,7 +208,7 @@ async def test_kept_texts_go_with_their_model(datasette, home):
 async def test_held_out_rows_are_offered_as_prompts(database, home):
     options = TrainOptions(str(database), "entry", name="nanogpt-real", **TINY)
     list(train_table(options))
-    datasette = await serve(database)
+    datasette = await serve(database, memory=True)
     prompts = re.findall(
         r'data-field="title">([^<]*)<', await text_of(datasette, "/-/nanogpt/models/nanogpt-real")
     )
@@ -337,7 +330,7 @@ def runs(home, database):
 
 
 async def test_what_runs_now_is_on_top_of_the_index_and_of_its_table(database, runs):
-    datasette = await serve(database, databases={"blog": HUSH})
+    datasette = await serve(database, memory=True, config={"databases": {"blog": HUSH}})
     for actor, seen in ((ROOT, {runs["now"], runs["hush"]}), (WRITER, {runs["now"]})):
         answer = await datasette.client.get("/-/nanogpt.json?now=1", actor=actor)
         assert {run["id"] for run in answer.json()["runs"]} == seen
@@ -362,7 +355,7 @@ async def test_a_model_is_shown_with_a_line_that_it_wrote(datasette, runs, home)
 
 
 async def test_two_runs_are_compared(database, runs):
-    datasette = await serve(database, databases={"blog": HUSH})
+    datasette = await serve(database, memory=True, config={"databases": {"blog": HUSH}})
     address = f"/-/nanogpt/compare?run={runs['over']}&run={runs['now']}"
     answer = (await datasette.client.get(address.replace("?", ".json?"), actor=ROOT)).json()
     assert ["layers", "3", "2"] in answer["settings"] and ["bits per byte", "2.400", "3.100"] in answer[

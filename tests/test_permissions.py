@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlite_utils
 import yaml
-from conftest import TEXTS
+from conftest import TEXTS, serve
 from datasette.app import Datasette
 
 from datasette_nanogpt.registry import queue
@@ -55,17 +55,14 @@ def trained(tmp_path_factory):
 async def datasette(trained, home):
     shutil.copytree(trained / "models", home)
     ids = {"id": ["trainer", "root"]}
-    datasette = Datasette(
-        [str(trained / "blog.db")],
+    datasette = await serve(
+        trained / "blog.db",
         memory=True,
         config={
             "permissions": {"nanogpt-train": ids, "nanogpt-generate": {"id": ["writer", *ids["id"]]}},
             "databases": {"blog": {"tables": {"hush": {"allow": {"id": "root"}}}}},
         },
     )
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
     yield datasette
     datasette.close()
 

@@ -8,8 +8,7 @@ import subprocess
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS
-from datasette.app import Datasette
+from conftest import TEXTS, serve
 
 from datasette_nanogpt.events import Part, Position, TrainState
 from datasette_nanogpt.registry import queue
@@ -159,10 +158,7 @@ def test_a_machine_that_went_down_is_a_lost_server(home, interrupted):
 
 @pytest.fixture
 async def datasette(database, home):
-    datasette = Datasette([str(database)])
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    datasette = await serve(database)
     yield datasette
     datasette.close()
 

@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 from click.testing import CliRunner
+from conftest import serve
 from datasette.app import Datasette
 from llm.cli import cli as llm_cli
 
@@ -57,10 +58,7 @@ def run(database, **changes):
 
 @pytest.fixture
 async def datasette(database, home):
-    datasette = Datasette([database], metadata={})
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    datasette = await serve(database, metadata={})
     yield datasette
     datasette.close()
 

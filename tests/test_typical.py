@@ -13,8 +13,7 @@ import llm.cli
 import pytest
 import sqlite_utils
 from click.testing import CliRunner
-from conftest import TEXTS
-from datasette.app import Datasette
+from conftest import TEXTS, serve
 
 from datasette_nanogpt.data.model_rows import open_rows
 from datasette_nanogpt.registry import queue
@@ -72,10 +71,7 @@ def database(trained, home, tmp_path):
 
 @pytest.fixture
 async def datasette(database):
-    datasette = Datasette([str(database)], memory=True)
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
+    datasette = await serve(database, memory=True)
     yield datasette
     datasette.close()
 
@@ -311,10 +307,7 @@ async def test_nobody_is_led_to_an_empty_page(datasette, home):
 async def test_the_text_of_a_row_is_never_html_and_base_url_is_in_every_link(database, home):
     with closing(sqlite3.connect(database)) as db, db:
         db.execute("update entry set body = '<script>alert(1)</script>'")
-    datasette = Datasette([str(database)], settings={"base_url": "/under/"})
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True
+    datasette = await serve(database, settings={"base_url": "/under/"})
     await ask(datasette, "entry")
     do(home)
     text = (await datasette.client.get(rows_of("entry") + "?row=9&_size=20", actor=ROOT)).text

@@ -14,7 +14,7 @@ import llm.cli
 import pytest
 import sqlite_utils
 from click.testing import CliRunner
-from conftest import TEXTS
+from conftest import TEXTS, serve
 from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
@@ -57,12 +57,9 @@ def database(tmp_path):
 
 @pytest.fixture
 async def datasette(database, home):
-    datasette = Datasette(
-        [str(database)], memory=True, config={"plugins": {"datasette-nanogpt": {"max_tokens": 30}}}
+    datasette = await serve(
+        database, memory=True, config={"plugins": {"datasette-nanogpt": {"max_tokens": 30}}}
     )
-    datasette.root_enabled = True
-    await datasette.invoke_startup()
-    datasette._background_tasks._launched = True  # the queue is looked at, not worked off
     yield datasette
     datasette.close()
 
