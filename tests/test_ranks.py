@@ -109,10 +109,11 @@ def test_two_processes_learn_what_one_does(database, start, monkeypatch):
 @pytest.mark.long
 def test_two_processes_go_on_to_the_next_model(database, home, start):
     events, errors = finish(start(database, "entry", *TINY, "--minutes", 0.9))
-    told = [e for e in events if e["event"] in ("note", "finished")]
     models = read_checkpoint(home / "nanogpt-blog").meta["generations"]
-    assert [e["event"] for e in told] == ["note"] * len(models) + ["finished"], errors
-    assert len(models) > 1 and told[-1]["step"] == models[-1]["settings"]["max_iters"]
+    # A busy machine adds notes of its own, of models that are left out or added.
+    kinds = [e["event"] for e in events if e["event"] in ("note", "finished")]
+    assert kinds.index("finished") == len(kinds) - 1 >= len(models), errors
+    assert len(models) > 1 and events[-1]["step"] == models[-1]["settings"]["max_iters"]
 
 
 @pytest.mark.long
