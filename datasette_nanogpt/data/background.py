@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
-WAIT_SECONDS = 0.2
+WAIT_SECONDS = 0.2  # between two checks whether the work is done
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:

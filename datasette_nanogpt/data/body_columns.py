@@ -1,4 +1,4 @@
-"""Which columns are the text: names propose, how much prose is in them decides; and what goes together."""
+"""Which columns hold the text: names propose columns, the amount of prose in them decides."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from .column_content import Column, says_the_same
 from .column_names import AFTER_BODY, BEFORE_BODY, BODIES, LINES, TOGETHER, has_word, is_named, named, set_of
 from .decode import NOT_UTF8, UNPACKING
 
-# Of the letters that the column with the most text has, so many must be in a column that is chosen by its
-# name, by a word of its name, and to go with another; and in one that says the same without HTML.
+# How much text a column must have, as a fraction of the letters in the column with the most text: if its
+# whole name fits, if a word of its name fits, if it goes with another column, and if it is a copy without
+# HTML.
 MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER, MIN_TEXT_WITHOUT_HTML = 0.1, 0.5, 0.002, 0.7
-# Of the rows in which the fullest column has a value, or the column has half of all its text.
+# A column must have a value in this fraction of the rows that the column with the most text fills, or this
+# fraction of its letters.
 MIN_FILLED = 0.5
-LONGEST_LINE = 120  # characters of half of the lines, if they are to be titles
-ONE_LINE = 0.95  # of the values have no line break, if a column has lines
+LONGEST_LINE = 120  # characters: the median value of a column of lines that can be titles is no longer
+ONE_LINE = 0.95  # the fraction of values without a line break from which a column counts as lines
 COMPRESSION = 3  # how many times shorter compressed prose is: 2.6 to 3.3 with gzip (README.md)
 
 

@@ -14,12 +14,12 @@ from .sample import Value
 from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of, read_text
 
-MOST = 0.5  # of a column's values that are no words make it no text
-MIN_DISTINCT = 0.1  # of the values differ, if each says something about its row
-MAX_SHARED = 0.5  # of the rows have the same value
-FEW_ROWS = 5  # in which values may be the same by chance
-COMPARED_LETTERS = 40  # of a text, which are looked for in another
-COMPARED_ROWS = 50
+MOST = 0.5  # "most" means more than this fraction of the values
+MIN_DISTINCT = 0.1  # below this fraction of distinct values, a column says little about each row
+MAX_SHARED = 0.5  # above this fraction of rows with one and the same value, it says nothing either
+FEW_ROWS = 5  # in fewer rows than this, equal values may be chance
+COMPARED_LETTERS = 40  # how many letters of a text are looked for in another column's
+COMPARED_ROWS = 50  # rows that are compared
 LONG_VALUE = 200  # characters
 
 _NOT_COMPARED = re.compile(r"[\W_]+")
@@ -67,12 +67,12 @@ class Column:
 
     @cached_property
     def what(self) -> str:
-        """What most values are instead of words, "" for words."""
+        """What most values are if not words ("dates", "a PNG image"), "" if they are words."""
         return next(iter(self._others), "") if sum(self._others.values()) > MOST * self.filled_rows else ""
 
     @cached_property
     def _others(self) -> Counter[str]:
-        """How many values are something else than words, the most common first."""
+        """How many values are not words, by what they are, the most common first."""
         others = Counter("numbers" for value in self.values if isinstance(value, int | float))
         raw = [value for value in self.values if isinstance(value, bytes) and value]
         decoded = (decode_bytes(value, self._encoding) for value in raw)
@@ -83,7 +83,7 @@ class Column:
 
     @cached_property
     def prose(self) -> float:
-        """Letters of words a row, of each text once; 0 where most values are no words."""
+        """Letters of prose per row, counting equal texts once; 0 where most values are not words."""
         if self.what:
             return 0.0
         wrapped = self.kind.is_wrapped
@@ -93,7 +93,7 @@ class Column:
 
     @cached_property
     def sameness(self) -> str:
-        """How the rows share values that say nothing about a row, "" if they do not."""
+        """Why the values say nothing about their rows ("the same in most rows"), "" if they do."""
         if self.filled_rows < FEW_ROWS or not self.texts:
             return ""
         counts = Counter(self.texts)
@@ -117,7 +117,7 @@ class Column:
 
     @cached_property
     def is_bytes(self) -> bool:
-        """Whether most values are bytes that are no text."""
+        """Whether most values are bytes that cannot be read as text."""
         unread = sum(isinstance(value, bytes) and self._text(value) is None for value in self.values)
         return unread > MOST * self.filled_rows
 
@@ -148,7 +148,7 @@ def repeats_title(body: Column, title: Column) -> bool:
 
 
 def _repeats(text: str, other: str) -> bool:
-    """Whether `text` is in `other`: a short one only at the beginning, as any word may be in a long text."""
+    """Whether `text` is in `other`. A short text must be at its start: any word may occur in a long text."""
     start = text[:COMPARED_LETTERS]
     return bool(text) and (start in other if len(start) == COMPARED_LETTERS else other.startswith(start))
 

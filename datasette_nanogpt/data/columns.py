@@ -1,4 +1,4 @@
-"""Which columns of a table are the title and the text: names propose, what is in the columns decides."""
+"""Which columns of a table are the title and the text. Names propose columns, their contents decide."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .decode import NOT_UTF8, UNPACKING, cure
 from .sample import Relation
 from .sqlite import find_name, list_names
 
-MIN_TEXT = 0.1  # of the rows have a value in a column that is not told to be empty
-MIN_FILLED = 0.5  # of the rows in which the fullest column has a value, if a column is to be the title
-NEXT_TO_NOTHING = 0.002  # of the text of a title, if that is the text
+MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
+MIN_FILLED = 0.5  # a title must be filled in this fraction of the rows that the fullest such column fills
+NEXT_TO_NOTHING = 0.002  # if the body has less than this fraction of the title's text, the title is the text
 
 
 class NoTextError(InvalidOptions):
-    """The columns that were looked at have no text: another column may have it."""
+    """None of the columns that were considered has text; another column may."""
 
     def __init__(self, message: str):
         super().__init__([Problem("body", "no_text", message)])
@@ -180,7 +180,7 @@ def _is_unread_text(column: Column) -> bool:
 def _packed(
     relation: Relation, columns: Sequence[Column], title: str | None, body: Sequence[str] = ()
 ) -> str:
-    """What to say of a table whose text is in bytes that are no text; `title` or `body` could be read."""
+    """The message for a table whose text is in bytes that cannot be read, when `title` or `body` could be."""
     facts = " ".join(f"Column {list_names([c.name])} is {c.what}. {_cure(relation, c)}" for c in columns)
     if title:
         facts += f" To train on the titles alone, name {list_names([title])} as the column of text."

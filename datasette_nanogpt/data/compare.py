@@ -20,8 +20,8 @@ class ComparedRow:
 
     keys: dict[str, Any]  # the columns of the primary key; empty for a view
     text: str
-    bits: tuple[float, float]  # in all
-    bytes: tuple[int, int]  # a tokenizer of characters leaves out those that it lacks
+    bits: tuple[float, float]  # for the whole text
+    bytes: tuple[int, int]  # without characters that a character-level tokenizer leaves out
     splits: tuple[str | None, str | None]  # in each model's training, as `Provenance.split_of` returns it
 
     @property

@@ -29,13 +29,13 @@ def prepare_connection(db: sqlite3.Connection, path: Path) -> None:
     if _datasette is not None:
         try:
             _datasette._prepare_connection(db, _name_of(_datasette, path))
-        except Exception as error:
+        except Exception as error:  # a plugin may raise anything
             raise NanogptError(f"The connection to {path} cannot be set up: {error}.") from error
     else:
         from datasette.plugins import pm
 
         for hook in pm.hook.prepare_connection.get_hookimpls():
-            with suppress(Exception):  # it may need the Datasette that there is not
+            with suppress(Exception):  # it may need a Datasette, and there is none
                 values = {"conn": db, "database": path.stem, "datasette": None}
                 hook.function(*(values[name] for name in hook.argnames))
     db.row_factory = None

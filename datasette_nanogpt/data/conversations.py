@@ -1,4 +1,4 @@
-"""Rows that belong together as one document: a conversation, in the order in which it was held."""
+"""Conversations: several rows as one document, in their order."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .row_reader import RowText
 from .sample import Relation
 from .sqlite import explain_sql, find_name, list_names, quote
 
-# What columns are called that say who wrote a row, best guess first.
+# Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
     *("handle", "who", "character", "name"),
 )
-# Of a document: a longer conversation goes on in another one, so that memory does not grow with the table.
+# A longer conversation becomes several documents, so that memory does not grow with the table.
 MAX_CHARACTERS = 1_000_000
 _DIRECTION = re.compile(r"(.+?)(\s+(?:asc|desc))\s*", re.IGNORECASE | re.DOTALL)
 
@@ -35,8 +35,8 @@ class Grouping:
     order_by: str | None
     by: str
     order: str | None
-    columns: tuple[str, ...]  # that these are, where they are columns
-    count: int  # of the documents: a row without a value is one of its own
+    columns: tuple[str, ...]  # the columns that `group_by` and `order_by` name; none for an expression
+    count: int  # how many documents there are: a row without a value is one of its own
 
     def sql_order(self, rest: str) -> str:
         """SQL that has the rows of each document together. `rest` orders a table, "" if nothing does."""

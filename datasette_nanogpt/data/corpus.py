@@ -1,4 +1,4 @@
-"""All that one model is trained on: tables or a query, of a SQLite file or of a Datasette on the web."""
+"""Everything that one model is trained on: tables or a query, in a SQLite file or a Datasette on the web."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .source import ALL_ROWS, Selection, Source
 from .sqlite import connect, database_path, list_names
 from .tables import user_tables
 
-LOOKING_SECONDS = 5.0  # for the table with the most text
+LOOKING_SECONDS = 5.0  # how long to look for the table with the most text
 
 T = TypeVar("T")
 
@@ -167,7 +167,7 @@ def default_name(database: str) -> str:
 
 
 def _database_among(tables: Sequence[str], database: str) -> str:
-    """The table that is the file, where `database` is none, "" where that is not so."""
+    """The one of `tables` that is a file while `database` is not: they were swapped. "" if they were not."""
     if is_url(database) or Path(database).expanduser().exists():
         return ""
     return next((table for table in tables if Path(table).expanduser().is_file()), "")
@@ -216,7 +216,7 @@ def _address(url: str, tables: Sequence[str], sql: str | None) -> Address:
 
 
 def _suggest_table(database: str) -> str:
-    """What to tell somebody who named no table."""
+    """The message for somebody who named no table."""
     if is_url(database):
         return "Name the table to train on, or give a query, or the address of a table's page."
     with connect(database_path(database)) as db:

@@ -21,7 +21,7 @@ from llm_nanogpt.titles import Titles
 from .token_files import document_ends, open_tokens
 
 IGNORED = -100  # a target that does not count: the default of torch's cross_entropy
-# Fraction of the windows that could begin with a title and yet do not: a model must also write without one.
+# Of the windows that could begin with a title, this fraction does not: a model must also write without one.
 WITHOUT_TITLE = 0.15
 
 

@@ -15,10 +15,8 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-ATTEMPTS, FIRST_ATTEMPTS = (
-    9,
-    4,
-)  # at one request; fewer before the first answer, when no fetched rows are at stake
+# How often a request is tried; less often before the first answer, when no fetched rows can be lost.
+ATTEMPTS, FIRST_ATTEMPTS = 9, 4
 FIRST_WAIT, MAX_WAIT = 0.5, 60.0  # seconds between attempts; doubled each time, with jitter
 MAX_RETRY_AFTER = 300.0  # seconds that a server may ask us to wait
 RETRIED_STATUS = {429, 500, 502, 503, 504}
@@ -101,7 +99,7 @@ class DatasetteClient:
         return self._page(table, [*self._unsorted(), *params], where)
 
     def rows_at(self, table: str, where: str | None, size: int, place: Params) -> list[dict[str, Any]]:
-        """`size` rows of a table from a `place` on, a `_next` or a `_sort_desc`. It is not tried for long."""
+        """`size` rows of a table from a `place` on: a `_next` or a `_sort_desc`. Tried twice at most."""
         params = [*self._unsorted(), ("_size", str(size)), ("_nocount", "1"), *place]
         return self._page(table, params, where, attempts=2).rows
 
@@ -147,8 +145,8 @@ class DatasetteClient:
         return int(rows[0]["n"])
 
     def _get(self, url: str, params: Params, table: str | None, attempts: int = 0) -> dict[str, Any]:
-        """The JSON of an answer, asked for again where that may help, `attempts` times or as often as is
-        usual. Raises NanogptError."""
+        """The JSON of an answer, after up to `attempts` tries (0: the usual number) while trying again may
+        help. Raises NanogptError."""
         import httpx2
         from tenacity import (
             Retrying,

@@ -1,4 +1,4 @@
-"""Bytes of a database that may be text: UTF-8, UTF-16 with its mark, Windows-1252; else what they are."""
+"""Bytes of a database as text (UTF-8, UTF-16 with its mark, Windows-1252), or what else they are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import NamedTuple
 from .sqlite import quote
 
 WINDOWS_1252 = "Windows-1252"
-MAX_HIGH_BYTES = 0.3  # of text in a language that Windows-1252 is for: accents are on few of its letters
-ENCODED_VALUES = 200  # that are not UTF-8 say in which encoding a column is
-MAX_CONTROLS = 0.02  # of the characters of a text
+# The largest fraction of bytes above 127 in Windows-1252 text: its languages have accents on few letters.
+MAX_HIGH_BYTES = 0.3
+ENCODED_VALUES = 200  # how many values that are not UTF-8 decide the encoding of a column
+MAX_CONTROLS = 0.02  # the largest fraction of control characters in text
 
 # How the bytes begin -> what they are. Compressed data has a line to unpack it in UNPACKING.
 _MAGIC = (
@@ -32,7 +33,7 @@ _MAGIC = (
     (b"bplist00", "a property list"),
     (b"\x80\x04\x95", "a Python pickle"),
 )
-# What unpacks compressed data: the Python expression for `sqlite-utils convert`, and the module it imports.
+# How to unpack compressed data: a Python expression for `sqlite-utils convert`, and the module it imports.
 UNPACKING = {
     "zlib-compressed": ("zlib.decompress(value).decode()", "zlib"),
     "gzip-compressed": ("gzip.decompress(value).decode()", "gzip"),

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 SHINGLE = 16  # bytes: two or three words, five Chinese characters
-SAMPLED = 4  # one shingle in so many is looked at, the same ones in every document
+SAMPLED = 4  # one in this many shingles is used, the same ones in every document
 # Two documents that share a fraction s of their shingles are found with probability 1 - (1 - s^7)^12:
 # 0.94 at s = 0.8, 0.64 at 0.7, 0.09 at 0.5.
 BANDS, ROWS_PER_BAND = 12, 7
-CHUNK_BYTES = 2**20  # hashed at a time; band keys that are looked up at a time, too
-PIECES = 5000  # of documents, hashed at a time
+CHUNK_BYTES = 2**20  # bytes that are hashed at a time, and band keys that are looked up at a time
+PIECES = 5000  # pieces of documents that are hashed at a time
 _MIX = np.random.default_rng(0).integers(2**63, size=ROWS_PER_BAND, dtype=np.uint64) | np.uint64(1)
 # Odd numbers that mix bits when multiplied by: 2^64 over the golden ratio, and a prime of xxHash.
 _ODD = [np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)]

@@ -19,7 +19,7 @@ from llm_nanogpt.errors import NanogptError
 from .documents import join_document
 
 SCHEMA = "CREATE TABLE python_docs (id INTEGER PRIMARY KEY, title TEXT, body TEXT)"
-MIN_CHARS = 80  # of a text; shorter docstrings mostly repeat a name
+MIN_CHARS = 80  # shorter docstrings mostly repeat a name
 # Folders of the standard library: tests, other people's packages, and what repeats the topics.
 _SKIPPED = frozenset(
     [
@@ -119,7 +119,7 @@ def _docstrings_in(node: Documented, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _library() -> Path | zipfile.Path | None:
-    """Where the standard library's sources are: a folder, in some builds a zip."""
+    """The sources of the standard library: a folder, or a zip in some builds; None if they are missing."""
     folder = Path(sysconfig.get_path("stdlib"))
     if (folder / "os.py").exists():
         return folder

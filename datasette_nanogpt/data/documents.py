@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-# NUL and its kin, the byte order mark and halves of surrogate pairs: nothing a model should write.
+# Control characters, the byte order mark and halves of surrogate pairs: nothing that a model should write.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufeff\ud800-\udfff]")
 # Line breaks of other systems, and the end of a page; then separators of fields and records (those of Anki's
 # cards among them), and of paragraphs.
@@ -36,7 +36,7 @@ def clean_text(text: str) -> str:
 
 
 def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
-    """Group `texts`, in order, into lists of at least so many characters; the last may have fewer."""
+    """Group `texts`, in order, into lists of at least `characters` in all; the last may have fewer."""
     batch, size = [], 0
     for text in texts:
         batch.append(text)

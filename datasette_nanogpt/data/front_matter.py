@@ -1,4 +1,4 @@
-"""Front matter: what a static site generator keeps about a page, above the page's text."""
+"""Front matter: what a static site generator stores above the text of a page, such as its title."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK = re.compile(
 _YAML_LINE = re.compile(r"(?:[\w.-]+|\"[^\"\n]+\"|'[^'\n]+')[ \t]*:(?:[ \t].*)?$|[ \t#\]}-].*$|$", re.ASCII)
 _TOML_LINE = re.compile(r"[\w.\"'-]+[ \t]*=.*$|[ \t#\[\]}\"'].*$|$", re.ASCII)
 _TITLE = re.compile(r"^(?:title|Title|\"title\"|'title')[ \t]*[:=][ \t]*(.*(?:\n[ \t]+.+)*)", re.MULTILINE)
-LONGEST = 20_000  # characters of a block: longer ones are text between two rules
+LONGEST = 20_000  # characters: a longer block is text between two horizontal rules
 
 
 def split_front_matter(text: str) -> tuple[str | None, str]:

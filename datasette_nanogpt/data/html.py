@@ -37,7 +37,7 @@ _VERBATIM_TAGS = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 _CONTAINERS = "html body div blockquote section article main header footer aside details center fieldset form"
 _CLOSED_TAGS = frozenset([*_GAP, "td", "th"]) - frozenset(_CONTAINERS.split())
 
-SAMPLE_CHARS = 20_000  # that are looked at to recognise HTML
+SAMPLE_CHARS = 20_000  # how much of a text is examined to recognise HTML
 MAX_DEPTH = 500  # elements open at once; the time to parse, and to write, grows with the square of this
 
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")

@@ -25,7 +25,7 @@ _BREAK_TYPES = ("linebreak", "hardBreak", "hard_break", "br", "break")
 _ITEM = re.compile(
     r".*(?:list|bullet|numbered|ordered|task|check|todo)[-_]?(?:list)?[-_]?item|li|to_do", re.IGNORECASE
 )
-# Below these keys is how a text looks or where it leads to, or a copy of what was read before.
+# Under these keys is how a text looks, where it leads to, or a copy of text that was read already.
 _NO_TEXT = """
 marks markDefs markups entityMap inlineStyleRanges entityRanges styles innerContent tunes annotations type
 _type nodeType blockName object id _id _key key uuid url href src uri link style class className format mode
@@ -47,7 +47,7 @@ _MACHINE = re.compile(
 )
 _TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
-DEEPEST = 200  # levels of blocks within blocks; people's pages have some ten
+MAX_DEPTH = 200  # levels of blocks within blocks; pages that people write have about ten
 
 
 class _Item(str):
@@ -182,7 +182,7 @@ def _line(nodes: Iterable[Any]) -> str:
 
 def _paragraphs(node: Any, depth: int, key: str = "") -> Iterator[str]:
     """The paragraphs below a node, in order. `key` is the name under which its parent has it."""
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         return
     if isinstance(node, str):
         if text := _text(key, node):
@@ -225,7 +225,7 @@ def _as_item(paragraphs: Iterable[str]) -> Iterator[str]:
 
 
 def _text(key: str, value: str) -> str:
-    """A string of a block as text, "" where it is none. HTML is read, but for code."""
+    """A string of a block as text, "" if it is not text. HTML becomes text, except in code."""
     value = value.strip()
     words = {word.lower() for word in _KEY_WORD.findall(key)}
     if not value or _MACHINE.fullmatch(value):

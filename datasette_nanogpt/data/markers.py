@@ -9,8 +9,10 @@ _MARKER = re.compile(r"<\|(?:startoftext|endoftext|begin_of_text|end_of_text)\|>
 _RUN = re.compile(rf"{_MARKER.pattern}(?:\s*{_MARKER.pattern})*")
 _START = re.compile(r"<\|(?:startoftext|begin_of_text)\|>\Z")
 _QUOTES, _PUNCTUATION = frozenset("'\"()\u201c\u201d\u2018\u2019"), frozenset(",.;:)")
-MIN_PLACED = 0.9  # of the markers in a column; a text about markers has most of them inside its sentences
-MIN_ROWS = 0.1  # of the rows of a column have markers, if these are to separate documents
+# Markers count as separators if at least this fraction of them stand between documents: text about markers
+# has most of them inside sentences.
+MIN_PLACED = 0.9
+MIN_ROWS = 0.1  # and if at least this fraction of the rows have any
 
 
 def has_markers(texts: Sequence[str]) -> bool:

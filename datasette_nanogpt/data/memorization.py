@@ -13,12 +13,12 @@ import regex
 
 from llm_nanogpt.words import SPACELESS
 
-MIN_WORDS = 8  # of a passage; in scripts without spaces two characters count as a word
-# After this time the rest of a large table is not searched, and the result says how much was. Programs that
-# write to the database may have to wait meanwhile, and most give up after 5 s.
+MIN_WORDS = 8  # the shortest passage; in scripts without spaces two characters count as a word
+# After this time the search of a large table ends, and the result says how much was searched. Programs that
+# write to the database may have to wait for the search, and most give up after 5 s.
 SECONDS = 4.0
 
-# A character of such a script or of its punctuation is compared by itself, with its marks; all else by words.
+# Characters of scripts without spaces, and their punctuation, are compared one by one, other text by words.
 _SPACELESS = rf"{SPACELESS}\u3000-\u303f\uff00-\uffef"
 _UNIT = regex.compile(rf"[{_SPACELESS}]\p{{M}}*|[^\s{_SPACELESS}]+")
 _CHARACTER = regex.compile(rf"[{_SPACELESS}]")

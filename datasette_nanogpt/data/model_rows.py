@@ -1,4 +1,4 @@
-"""The rows of a table as a model that was trained on it reads and scores them."""
+"""Reading and scoring the rows of a table in the way that a model was trained on them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Sele
                 same |= {"title": known.get("title") or "", "body": known.get("body") or ()}
             same_columns = replace(selection, **same)
             source = open_source(database, table, same_columns)
-            # What kinds of text the columns had then is not for a sample of other rows to decide.
+            # The columns keep the kinds of text that they had in training, whatever a sample says now.
             return replace(source, kinds=source.kinds | _kinds(known), speaker=known.get("speaker"))
     return open_source(database, table, selection)
 

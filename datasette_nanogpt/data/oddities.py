@@ -1,4 +1,4 @@
-"""What looks odd about the text of a table, in sentences: somebody may not mean to train on that."""
+"""Warnings, in sentences, about text that somebody may not mean to train on: data, logs, repeated lines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import regex
 from .source import QUERY, Source
 from .sqlite import quote
 
-MIN_DOCUMENTS = 10  # to say what most of them have
-REPEATED = 0.5  # of the documents have the same line, if it is told
-REPEATED_CHARS = 8  # of a line, at least
-MAX_TOLD = 3  # repeated lines
-SHOWN_CHARS = 60  # of a line
-MIN_LETTERS = 0.7  # of the characters of prose, blanks aside; in code and logs fewer are
-MAX_DIGITS = 0.15
-MAX_WORD = 40  # letters, on average, in a script that has spaces
+MIN_DOCUMENTS = 10  # with fewer documents, lines that repeat are not reported
+REPEATED = 0.5  # a line is reported if at least this fraction of the documents have it
+REPEATED_CHARS = 8  # shorter lines are not reported
+MAX_REPORTED = 3  # how many repeated lines are reported
+SHOWN_CHARS = 60  # how much of a line is shown
+MIN_LETTERS = 0.7  # the fraction of letters in prose, not counting white space; code and logs have fewer
+MAX_DIGITS = 0.15  # the fraction of digits in prose
+MAX_WORD = 40  # letters: the longest mean word of a script with spaces
 DATA = {"JSON": "JSON", "hex": "hexadecimal numbers", "base64": "base64"}
 
 _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
@@ -64,7 +64,7 @@ def _repeated_lines(source: Source, documents: Sequence[str], database: str) -> 
     for document in documents:
         lines = {line.strip() for line in document.split("\n")}
         counts.update(line for line in lines if len(line) >= REPEATED_CHARS and _TEXT_LINE.match(line))
-    often = [(line, n) for line, n in counts.most_common(MAX_TOLD) if n >= REPEATED * len(documents)]
+    often = [(line, n) for line, n in counts.most_common(MAX_REPORTED) if n >= REPEATED * len(documents)]
     for i, (line, n) in enumerate(often):
         shown = line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "…"
         cure = f" To leave it out: {_without(source, line, database)}" if i == 0 else ""

@@ -39,15 +39,15 @@ from .split import Split, split_documents
 from .token_files import open_tokens, token_dtype, write_tokens
 
 T = TypeVar("T")
-FORMAT = 4  # of the cache, and of all that decides what is in it: a change here makes old entries useless
+# The version of the cache and of everything that decides what is in it: raise it to make old entries invalid.
+FORMAT = 4
 CACHE_DAYS = 30  # since an entry was last used
-SPARE_BYTES = 50_000_000  # of disk, for the model and for what else the disk is used for
-# Bytes of text that a vocabulary needs for each of its tokens, to learn them all: a bigger one needs more
-# text.
+SPARE_BYTES = 50_000_000  # disk space to leave free, for the model and for other programs
+# Bytes of text that a vocabulary needs for each of its tokens.
 TEXT_BYTES_PER_TOKEN = 250
 TOKEN_FILES = ("train.bin", "val.bin")
-# Of the words in held-out text, at least this fraction must be among those of the training text. Where fewer
-# are, as with genomes or hashes, runs of letters are not words, and no list of them is kept.
+# A word list is kept if at least this fraction of the words in held-out text are in it. In genomes or hashes
+# fewer are, because there runs of letters are not words.
 KNOWN_FRACTION = 0.5
 
 
@@ -95,7 +95,7 @@ def prepare(
     yield from corpus.load()
     digest, size = yield from _report(Part.LOOKING, corpus.digest(), corpus.row_count)
     entry = None
-    if cache and document_hook() is None:  # what a plugin would write now, no key can tell
+    if cache and document_hook() is None:  # a key cannot tell what a plugin would write now
         versions = [version(name) for name in ("datasette-nanogpt", "tiktoken", "tokenizers")]
         settings = [FORMAT, digest, tokenizer.kind, tokenizer.vocab_size, seed, *versions]
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]

@@ -16,7 +16,7 @@ from llm_nanogpt.errors import NanogptError
 from .datasette_client import DatasetteClient, Page
 from .sample import SAMPLE_ROWS
 
-PLACES = 8  # that rows are taken from, the first page and the last among them; a request each
+PLACES = 8  # how many places rows are taken from, the first and the last page included; a request each
 
 Row = dict[str, Any]
 

@@ -19,7 +19,7 @@ from .sample import Value
 from .sqlite import find_name
 from .text_kinds import PLAIN, TextKind, documents_of, read_text, read_title
 
-MAX_REASONS = 20  # why rows are skipped, that are told one by one
+MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together
 
 
 class RowText(NamedTuple):
@@ -39,10 +39,10 @@ class RowReader:
     title: str | None
     body: tuple[str, ...]
     kinds: Mapping[str, TextKind]
-    encoding: Callable[[str], str]  # of a column whose bytes are not UTF-8 and whose kind does not know
+    encoding: Callable[[str], str]  # column -> encoding of its bytes that are not UTF-8, if `kinds` lacks it
     template: Template | None = None
-    speaker: str | None = None  # the column of who says it, which leads the text
-    hook: HookCaller | None = None  # a plugin's; a template was written for this run, and goes before it
+    speaker: str | None = None  # the column that says who wrote the row; it is put before the text
+    hook: HookCaller | None = None  # a plugin's; not used with a template, which was written for this run
     skipped: Counter[str] = field(default_factory=Counter)
     decoded: Counter[str] = field(default_factory=Counter)
     attachments: int = 0  # to mail

@@ -11,9 +11,11 @@ from .sqlite import quote
 
 SAMPLE_ROWS = 200
 BLOCKS = 20  # places of the table that the rows are taken from
-SAMPLE_CHARS = 5_000  # of each value, but for JSON, which is whole or nothing, and mail, which begins with
-WHOLE_CHARS = 100_000  # pages of headers
-SAMPLE_SECONDS = 2.0  # after which no further place of a view is looked at: to skip rows is to compute them
+SAMPLE_CHARS = 5_000  # how much of each value is read
+# How much is read of JSON, which makes no sense unless it is whole, and of mail, which begins with headers.
+WHOLE_CHARS = 100_000
+# After this time no further place of a view is read: SQLite has to compute the rows that it skips.
+SAMPLE_SECONDS = 2.0
 
 Value = str | int | float | bytes | None  # of one column of a row
 

@@ -6,8 +6,8 @@ import re
 
 import regex
 
-SHAPED_CHARS = 1_000  # of a value, which tell its shape
-LONG_WORD = 40  # letters, from which on one ASCII word alone is a code rather than a word
+SHAPED_CHARS = 1_000  # how much of a value is examined
+LONG_WORD = 40  # characters: an ASCII word of this length alone in its value is a code
 
 _CALENDAR_WORDS = """
 jan feb mar apr may jun jul aug sep sept oct nov dec january february march april june july august
@@ -22,7 +22,8 @@ _URL = r"(?:[a-zA-Z][a-zA-Z0-9+.-]{1,20}://|(?:mailto|urn|tag|data|doi|magnet|te
 _JSON_END = rf".*[\]}}]\s*|.{{{SHAPED_CHARS - 100},}}|(?<=[\]}}])"
 _JSON_NUMBER = r"-?\d[\d.e+-]*\s*(?:,|\]\s*\Z)"
 
-# What there is to say of a column, and what all of a value matches then, without tags; the first counts.
+# What a column is called, and the pattern that a whole value matches without its tags; the first match
+# counts.
 _SHAPES = [
     (name, re.compile(pattern, re.ASCII | re.DOTALL))
     for name, pattern in [

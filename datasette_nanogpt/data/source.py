@@ -22,7 +22,7 @@ from .sample import Value
 from .sqlite import connect, quote
 from .text_kinds import TextKind
 
-DIGEST_ROWS = 10_000  # read between two figures of progress
+DIGEST_ROWS = 10_000  # rows that are read between two reports of progress
 GOLDEN = 2654435769  # 2**32 divided by the golden ratio
 QUERY = "query"  # the name that stands for a table's when the rows are those of a query
 Key = dict[str, Any]  # the primary key of a row: column -> value; {} in a view or query
@@ -30,13 +30,14 @@ Key = dict[str, Any]  # the primary key of a row: column -> value; {} in a view 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows to read and which of their columns, as far as somebody said so.
+    """Which rows to read, and which of their columns, as the options say.
 
     `title` and `body` name columns; where they do not, columns are guessed from a sample of the rows.
     `title=""` means no title. `where` is an SQL condition; `sql` is a query whose rows are read instead of a
-    table's. `text` is how the body is read, one of TEXT_FORMATS; None: as the sample tells. `template` says
-    what a row's text is, see llm_nanogpt/template.py; then there is neither title nor body. Rows with the
-    same `group_by` become one document, in the order of `order_by`: columns, or SQL expressions of columns.
+    table's. `text` is how the body is read, one of TEXT_FORMATS; None: as the sample suggests. `template`
+    says what a row's text is, see llm_nanogpt/template.py; then there is neither title nor body. Rows with
+    the same `group_by` become one document, in the order of `order_by`: columns, or SQL expressions of
+    columns.
     """
 
     title: str | None = None
@@ -217,7 +218,7 @@ class Source:
     ) -> str | None:
         """The conversation of the row with that key, which `condition` compares; of a long one that was cut,
         the part that begins with the row, else the first."""
-        assert self.grouping  # noqa: S101  # as whoever calls this knows
+        assert self.grouping  # noqa: S101  # the caller has checked that
         columns, by = self._columns_to_read(reader), self.grouping.by
         group = f"select ({by}) from {quote(self.table)} where {condition}"
         (name,) = db.execute(group, key).fetchone() or (None,)

@@ -22,12 +22,11 @@ from .deduplicate import NearDuplicates
 from .documents import batches
 
 VALIDATION_FRACTION = 0.1  # of the documents
-# Of text in the validation split, at most: more makes each score slower (5 s for size s) and hardly more
-# exact.
+# The most text that is held out: more makes each score slower (5 s for size s) and hardly more exact.
 VALIDATION_BYTES = 1_000_000
 MIN_DOCUMENTS = 10  # with fewer, the end of each document is held out instead of whole documents
-BATCH_CHARS = 1_000_000  # of text read at a time
-SPANS_AT_ONCE = 10_000  # spans that become Python numbers at a time
+BATCH_CHARS = 1_000_000  # characters of text that are read at a time
+SPANS_AT_ONCE = 10_000  # how many spans become Python numbers at a time
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Split:
     duplicates: int  # exact ones, dropped, so that none is on both sides
     near_duplicates: int  # documents nearly the same as another one: these are on one side of the split,
     near_duplicates_divided: bool  # unless there is hardly any other text
-    documents_cut: bool  # whether each document was cut in two, for there are so few
+    documents_cut: bool  # whether each document was cut in two because there are so few
     sha256: str  # of all documents, in the order read
 
     @property

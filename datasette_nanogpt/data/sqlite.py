@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 BUSY_SECONDS = 5  # how long to wait while another program writes
-# Of SQLite's virtual machine, between two looks at the clock, and for Ctrl+C: some milliseconds.
+# Instructions of SQLite's virtual machine, some milliseconds, between two checks of the clock and of Ctrl+C.
 CLOCK_INSTRUCTIONS = 100_000
-# With a time limit: of a value that SQL computes or a row holds, and of what LIKE and GLOB compare with.
+# The largest value that SQL may compute or a row may hold, and the longest pattern of LIKE and GLOB, where a
+# time limit is set.
 MAX_VALUE_BYTES, MAX_PATTERN_BYTES = 64 * 2**20, 1000
 MAX_LISTED_NAMES = 40  # tables or columns in one message
 _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
-# What messages call the SQL that people write, by the option it came from.
-# SQLite's words for what an extension would have, and ours.
+# How SQLite reports something that an extension would provide, and what our messages call it.
 _MISSING = re.compile(r"(?:no such|unknown) (module|tokenizer|collation sequence|function): ?(.+)")
 _KINDS = {"module": "virtual table module", "collation sequence": "collation"}
+# What messages call the SQL that people write, by the option it came from.
 _WRITTEN_SQL = {
     "where": "The condition",
     "sql": "The query",

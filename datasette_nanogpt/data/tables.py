@@ -1,4 +1,4 @@
-"""The tables and views of a database that somebody may mean, and the one with the most text."""
+"""The tables and views of a database that people made, without those of SQLite's extensions and of tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 
 from .sqlite import find_name, list_names, schema_of
 
-# Of SpatiaLite.
+# Tables that SpatiaLite makes.
 _SPATIAL = """
 ElementaryGeometries SpatialIndex geometry_columns geometry_columns_auth geometry_columns_field_infos
 geometry_columns_statistics geometry_columns_time spatial_ref_sys spatial_ref_sys_all spatial_ref_sys_aux
@@ -22,7 +22,7 @@ raster_coverages_srid vector_coverages vector_coverages_keyword vector_coverages
 vector_coverages_srid wms_getcapabilities wms_getmap wms_ref_sys wms_settings topologies networks
 stored_procedures stored_variables data_licenses SE_external_graphics SE_fonts
 """
-# Of other tools: sqlite-utils, sqlite-migrate, llm, Datasette, Django, Rails, Alembic.
+# Tables that other tools make: sqlite-utils, sqlite-migrate, llm, Datasette, Django, Rails, Alembic.
 _OF_TOOLS = """
 _counts _analyze_tables_ _sqlite_migrations _llm_migrations _sqlite_utils_migrations django_migrations
 django_content_type django_session schema_migrations ar_internal_metadata alembic_version

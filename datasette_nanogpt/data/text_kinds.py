@@ -17,13 +17,14 @@ from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .markers import has_markers, split_at_markers
 
-TEXT_FORMATS = ("plain", "html", "markdown")  # what somebody can say of all columns
-SAMPLE_CHARS = 20_000  # of a value of the sample are looked at, but for JSON, which is whole or nothing
-MIN_FRACTION = 0.5  # of the values are of a kind, if the column is
-# Of the `&` outside code that begin an entity, if entities are decoded: in text about HTML and in code
-# many stand for themselves.
+TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
+SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
+MIN_FRACTION = 0.5  # a column is of a kind if more than this fraction of its values are
+# Entities are decoded if at least this fraction of the `&` outside code begin one: in text about HTML, and in
+# code, many stand for themselves.
 MIN_ENTITIES = 0.95
-MIN_BLOCK_TEXT = 0.03  # of JSON of blocks is text; an editor's formatting of a short paragraph takes the rest
+# JSON is read as blocks if at least this fraction of it is text: a short paragraph is mostly formatting.
+MIN_BLOCK_TEXT = 0.03
 
 _AMPERSAND = re.compile(r"&")
 _ENTITY = re.compile(r"&(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|([a-zA-Z][a-zA-Z0-9]{1,31};))")
@@ -45,9 +46,8 @@ class TextKind:
     front_matter: bool = False  # in some values at least
     parts: bool = False  # some values are JSON of the parts of a text, see `has_parts`
     markers: bool = False  # between documents, see markers.py
-    data: str = (
-        ""  # "JSON", "hex" or "base64", where that is what most values are: no text, though read as it is
-    )
+    # "JSON", "hex" or "base64" where most values are that and not text; they are still read as they are.
+    data: str = ""
     title_again: bool = False  # above the text, as a heading: it is left out
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
 
@@ -85,7 +85,7 @@ class Text(NamedTuple):
 
 
 def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
-    """The kind of a column by some of its values; `text_format`, one of TEXT_FORMATS, is what somebody said.
+    """The kind of a column, by some of its values; `text_format`, one of TEXT_FORMATS, overrides its format.
 
     JSON is recognised by whole values, everything else by their first SAMPLE_CHARS characters.
     """

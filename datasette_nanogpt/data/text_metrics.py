@@ -19,8 +19,8 @@ from llm_nanogpt.words import words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
 STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many characters, this many times
-# Prose: the least fraction of letters among its characters without spaces, the least words of half of the
-# texts, and how many texts are looked at.
+# Prose has at least this fraction of letters among its characters without spaces, and at least this many
+# words in the median text, of at most so many texts.
 PROSE_LETTERS, PROSE_WORDS, PROSE_TEXTS = 0.65, 4, 200
 
 _PROSE_LETTERS = regex.compile(r"[\p{L}\p{M}]")

@@ -28,8 +28,8 @@ from .documents import batches
 if TYPE_CHECKING:
     from llm_nanogpt.tokenizer import Tokenizer
 
-BATCH_CHARS = 500_000  # of text, tokenized by one thread at a time
-PIECE, OVERLAP = 100_000, 1000  # tokens
+BATCH_CHARS = 500_000  # characters that one thread tokenizes at a time
+PIECE, OVERLAP = 100_000, 1000  # tokens: `read_pieces` cuts long documents
 CHUNK = 10_000_000  # tokens of a token file that are searched at once
 
 
@@ -70,7 +70,7 @@ def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Gene
 
 
 def token_dtype(n_vocab: int) -> type[np.integer]:
-    """The type of the ids in a token file, for a vocabulary of so many tokens."""
+    """The type of the ids in a token file, for a vocabulary of `n_vocab` tokens."""
     return np.uint16 if n_vocab <= 2**16 else np.uint32
 
 
