@@ -12,12 +12,11 @@ from typing import Any
 
 from .errors import NanogptError
 from .generate import Continuation, GenerationSettings, generate
-from .layout import Layout, Segment, Slot
+from .layout import BLANK_LINE, Layout, Segment, Slot
 from .loading import OpenedModel
 from .sampler import Sampler
 from .template import Template
 
-BLANK_LINE = "\n\n"
 COLUMN_TOKENS = 50  # that the model writes of a column before others, at most, and half of what is left
 
 
@@ -36,7 +35,7 @@ def write_row(
     Raises InvalidOptions for columns that there are not, NanogptError where the columns of a text cannot be
     told apart.
     """
-    layout = layout_of(opened.checkpoint.meta.get("source") or {})
+    layout = layout_of(opened.checkpoint.meta.get("source") or {}, values)
     filled = layout.fill(values)
     if goes_on:
         filled = filled[: filled.index(None)]
@@ -104,8 +103,7 @@ class RowContinuation(Continuation):
                 self.filled[i] = self.layout.known(self.filled, i)
             if (value := self.filled[i]) is None:
                 start = len(self.text)
-                # A blank line ends what stands above it, whatever was to come before.
-                above = any(BLANK_LINE in literal for literal in self.layout.literals[i + 1 : -1])
+                above = self.layout.above_blank_line(i)
                 steers = any(j < i for j in self._given)
                 yield from self._follow(text if steers else "", [after, BLANK_LINE] if above else [after])
                 if self.finish_reason:
@@ -156,17 +154,11 @@ class RowContinuation(Continuation):
             self.finish_reason, self.stop_text = part.finish_reason, part.stop_text
 
 
-def layout_of(source: Mapping[str, Any]) -> Layout:
-    """The layout of what a model was trained on, by the `source` of its nanogpt.json. Raises NanogptError
-    where there is none."""
+def layout_of(source: Mapping[str, Any], values: Mapping[str, str] | None = None) -> Layout:
+    """The layout of what a model was trained on, by the `source` of its nanogpt.json; where its template has
+    an `if`, it may depend on the columns that are given. Raises NanogptError where there is none."""
     if source.get("template"):
-        layout = Template(source["template"]).layout
-        if layout is None:
-            raise NanogptError(
-                "The template of this model has an {% if %} or a loop, so its columns cannot be told apart "
-                "in a text: give the beginning of the text as the prompt"
-            )
-        return layout
+        return Template(source["template"]).layout(values)
     body = source.get("body") or []
     if not body:
         raise NanogptError("This model does not know which columns its text is made of")

@@ -1,16 +1,19 @@
 """The layout of a row's text: the columns and the text between them, and the way back from text to columns.
 
 "{{ tags }} · {{ title }}\\n\\n{{ body }}" is the column tags, " · ", the column title, a blank line, the
-column body. What is written with it can be given in part, and be put back into columns.
+column body. What is written with it can be given in part, and be put back into columns. A template with an
+`if` has several layouts, of which what is given may leave one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import InvalidOptions, Problem
+
+BLANK_LINE = "\n\n"
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Slot:
     columns: tuple[str, ...]
     render: Callable[[Mapping[str, Any]], str]  # the values of `columns` -> what stands there
     plain: bool = True  # whether that is the column as it is, not a part of it
+    lines: bool = False  # whether it may have line breaks of its own, as what a loop makes
+    # Columns that decide what stands here: it is all that comes after an `if` that they have not decided yet.
+    decided_by: tuple[str, ...] = ()
 
 
 Segment = str | Slot
@@ -29,9 +35,18 @@ Segment = str | Slot
 class Layout:
     """Slots, with literal text before, between and after them."""
 
-    def __init__(self, segments: Sequence[Segment], title: str | None = None) -> None:
-        """`title` is the column that may be called "title" as well."""
-        self.title = title
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        title: str | None = None,
+        columns: Sequence[str] | None = None,
+        ways: Sequence[Layout] = (),
+    ) -> None:
+        """`title` is the column that may be called "title" as well. `columns` are all that there are, if not
+        each of them stands in the text. `ways` are the layouts that a text may have, where it is not known
+        which: all begin with these segments."""
+        self.title, self.ways = title, ways
+        self._columns = columns
         # literals[i] stands before slots[i], the last one after all of them.
         self.literals, self.slots = [""], list[Slot]()
         for segment in segments:
@@ -43,7 +58,15 @@ class Layout:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        if self._columns is not None:
+            return tuple(self._columns)
         return tuple(dict.fromkeys(name for slot in self.slots for name in slot.columns))
+
+    @property
+    def settable(self) -> list[str]:
+        """The columns that can be given: all but the last one, which the model writes."""
+        last = {name for way in self.ways or [self] if way.slots for name in way.slots[-1].columns}
+        return [name for name in self.columns if name not in last]
 
     def fill(self, values: Mapping[str, str]) -> list[str | None]:
         """What stands in each slot by the values of columns, None where the model is to write it.
@@ -51,18 +74,22 @@ class Layout:
         Raises InvalidOptions, about `set`, for columns that there are not, and where the text cannot be made
         of what is given.
         """
-        known, problems = self._by_name(values)
+        known, problems = by_name(values, self.columns, self.title)
         filled: list[str | None] = []
         for slot in self.slots:
             missing = [name for name in slot.columns if name not in known]
             text = None
-            if missing and len(missing) < len(slot.columns):
+            if slot.decided_by:
+                if given := [name for name in slot.columns if name in known]:
+                    problems.append(_undecided(given, slot.decided_by))
+            elif missing and len(missing) < len(slot.columns):
                 together = " and ".join(slot.columns)
                 message = f"{together} stand in one place of the text: give {' and '.join(missing)} as well"
                 problems.append(Problem("set", "incomplete", message))
             elif not missing:
                 try:
-                    text = " ".join(slot.render(known).split())
+                    rendered = slot.render(known)
+                    text = rendered if slot.lines else " ".join(rendered.split())
                 except Exception as ex:  # a filter of a template may ask more of a value
                     name = slot.columns[0]
                     problems.append(Problem("set", "value", f"{name} cannot be {known[name]!r}: {ex}"))
@@ -95,43 +122,49 @@ class Layout:
         key = self.slots[i].key
         return next((filled[j] for j in range(i) if self.slots[j].key == key), None)
 
-    def _by_name(self, values: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
-        """The values under the columns' names as the layout has them; the case of letters does not matter."""
-        known, problems = dict[str, str](), list[Problem]()
-        for name, value in values.items():
-            own = [column for column in self.columns if column == name]
-            own = own or [column for column in self.columns if column.lower() == name.lower()]
-            own = own or ([self.title] if self.title and name == "title" else [])
-            if own:
-                known |= dict.fromkeys(own, value)
-            else:
-                there = ", ".join(self.columns)
-                message = f"The text of this model has no column {name!r}. Its columns are: {there}"
-                problems.append(Problem("set", "missing_column", message))
-        return known, problems
-
     def split(self, text: str, filled: Sequence[str | None] = ()) -> dict[str, str | None]:
         """The columns of a text, by the literals between them; None for those that it does not get to.
 
         `filled` is what stands in some slots, as `fill` has it. Without text between two columns the second
-        has both.
+        has both. Where the text may have several layouts it is the one with most of its text between columns.
         """
-        at = len(self.literals[0]) if text.startswith(self.literals[0]) else 0
-        columns: dict[str, str | None] = {}
+        _, layout, values = max(
+            (layout._fit(text, filled) for layout in self.ways or [self]), key=lambda fit: fit[0]
+        )
+        columns = dict.fromkeys(self.columns) if self.ways else dict[str, str | None]()
         plain: set[str] = set()
-        known: dict[str, str] = {}
-        end: int | None = at
-        for i, slot in enumerate(self.slots):
-            value = None
-            if end is not None:
-                given = known.get(slot.key, filled[i] if i < len(filled) else None)
-                value, end = self._value(text, end, i, given)
-                known[slot.key] = value
+        for slot, value in zip(layout.slots, values, strict=True):
             name = "_".join(slot.columns)
-            if name not in columns or (slot.plain and name not in plain):
+            if columns.get(name) is None or (slot.plain and name not in plain):
                 columns[name] = value
             plain |= {name} if slot.plain else set()
         return columns
+
+    def _fit(self, text: str, filled: Sequence[str | None]) -> tuple[Fit, Layout, list[str | None]]:
+        """How well `text` fits this layout, and what stands in each slot, None where it ends before."""
+        starts = text.startswith(first := self.literals[0].lstrip("\n"))
+        values: list[str | None] = []
+        known: dict[str, str] = {}
+        end: int | None = len(first) if starts else 0
+        matched = len(first) if starts else 0
+        for i, slot in enumerate(self.slots):
+            if end is None:
+                values.append(None)
+                continue
+            given = known.get(slot.key, filled[i] if i < len(filled) else None)
+            value, end = self._value(text, end, i, given)
+            known[slot.key] = value
+            values.append(value)
+            matched += len(self.literals[i + 1]) if end is not None else 0
+        reached = starts and (not values or values[-1] is not None)
+        above = any(
+            BLANK_LINE in (value or "") and self.above_blank_line(i + 1) for i, value in enumerate(values)
+        )
+        return Fit(reached, not above, matched), self, values
+
+    def above_blank_line(self, i: int) -> bool:
+        """Whether a blank line and a column come after slot `i`: the line ends what stands above it."""
+        return any(BLANK_LINE in literal for literal in self.literals[i + 1 : -1])
 
     def _value(self, text: str, start: int, i: int, given: str | None) -> tuple[str, int | None]:
         """What stands in slot `i`, which begins at `start`, and where the next one begins; None: nowhere."""
@@ -141,3 +174,36 @@ class Layout:
         from_ = start + len(given) if given is not None and text.startswith(given, start) else start
         end = text.find(after, from_)
         return (text[start:], None) if end < 0 else (text[start:end], end + len(after))
+
+
+class Fit(NamedTuple):
+    """How well a text fits a layout; the greater one fits better."""
+
+    reached: bool  # the last column
+    one_line: bool  # no blank line in what stands above one
+    matched: int  # characters of the text between columns
+
+
+def by_name(
+    values: Mapping[str, str], columns: Sequence[str], title: str | None = None
+) -> tuple[dict[str, str], list[Problem]]:
+    """Values under the names of `columns`, whatever the case of their letters; `title` is the column that
+    "title" may stand for. And what is wrong with the others."""
+    known, problems = dict[str, str](), list[Problem]()
+    for name, value in values.items():
+        own = [column for column in columns if column == name]
+        own = own or [column for column in columns if column.lower() == name.lower()]
+        own = own or ([title] if title and name == "title" else [])
+        if own:
+            known |= dict.fromkeys(own, value)
+        else:
+            message = f"The text of this model has no column {name!r}. Its columns are: {', '.join(columns)}"
+            problems.append(Problem("set", "missing_column", message))
+    return known, problems
+
+
+def _undecided(given: Sequence[str], by: Sequence[str]) -> Problem:
+    a, b = " and ".join(given), " and ".join(by)
+    stand = "stands" if len(given) == 1 else "stand"
+    message = f"Where {a} {stand} in the text depends on {b}: set {b} as well, empty for a row without"
+    return Problem("set", "undecided", message)

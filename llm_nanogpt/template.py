@@ -9,11 +9,13 @@ long or fill the memory, whoever wrote it (template_syntax.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from .layout import Layout, Segment, Slot
+from .errors import InvalidOptions, NanogptError, Problem
+from .layout import Layout, Segment, Slot, by_name
 from .template_syntax import (
     COUNTED,
     FILTERS,
@@ -38,6 +40,7 @@ MAX_SOURCE = 10_000  # characters of a template
 MAX_STEPS = 10_000  # of all loops of a template, in one row
 MAX_SECONDS = 5.0  # for the loops of a template, in one row
 MAX_CHARACTERS = 64 * 2**20  # that a template makes of one row
+MAX_WAYS = 256  # in which the text of a template may come out: of eight independent `if`, say
 _BUDGET = "0 budget"  # a name that no template can have
 
 
@@ -83,23 +86,94 @@ class Template:
         """The text of a row, by the names of `columns`; NULL is the empty text. Raises RenderError."""
         return _render(self._template, values)
 
-    @cached_property
-    def layout(self) -> Layout | None:
-        """The text and the columns of the template in turn; None where it has an `if` or a loop."""
+    def layout(self, values: Mapping[str, str] | None = None) -> Layout:
+        """The text and the columns of the template in turn, as far as the columns that are given decide it:
+        of an `if` whose columns are given one way is left, and after another anything may come."""
+        known, _ = by_name(values or {}, self.columns)
+        undecided: list[str] = []
+        ways = self._ways(self._ast.body, known, undecided)
+        layouts = [Layout(way, columns=self.columns) for way in ways]
+        if len(ways) == 1:
+            return layouts[0]
+        same = [
+            pair[0]
+            for pair in takewhile(lambda pair: len(set(map(_key, pair))) == 1, zip(*ways, strict=False))
+        ]
+        names = {
+            name
+            for way in ways
+            for part in way[len(same) :]
+            if isinstance(part, Slot)
+            for name in part.columns
+        }
+        by = tuple(dict.fromkeys(undecided))
+        columns = tuple(name for name in self.columns if name in names)
+        rest = Slot("", columns, lambda values: "", plain=False, decided_by=by)
+        return Layout([*same, rest], columns=self.columns, ways=layouts)
+
+    def _ways(
+        self, body: Sequence[nodes.Node], known: Mapping[str, str], undecided: list[str]
+    ) -> list[list[Segment]]:
+        """What may stand in the text for a part of the template, by the columns that are known. The others
+        that decide it are added to `undecided`."""
+        ways: list[list[Segment]] = [[]]
+        for node in body:
+            more = self._ways_of(node, known, undecided)
+            ways = [[*way, *after] for way in ways for after in more]
+            if len(ways) > MAX_WAYS:
+                names = ", ".join(dict.fromkeys(undecided))
+                raise NanogptError(
+                    "The template of this model has too many {% if %} to tell its columns apart: "
+                    f"set {names}"
+                )
+        return ways
+
+    def _ways_of(
+        self, node: nodes.Node, known: Mapping[str, str], undecided: list[str]
+    ) -> list[list[Segment]]:
         from jinja2 import nodes
 
-        segments: list[Segment] = []
-        for node in self._ast.body:
-            if not isinstance(node, nodes.Output):
-                return None
-            for part in node.nodes:
-                if isinstance(part, nodes.TemplateData):
-                    segments.append(part.data)
-                elif columns := tuple(dict.fromkeys(columns_in(part, self.columns))):
-                    segments.append(Slot(repr(part), columns, self._renderer(part), is_plain(part)))
-                else:
-                    segments.append(self._renderer(part)({}))
-        return Layout(segments)
+        match node:
+            case nodes.Output():
+                return [[self._segment(part) for part in node.nodes]]
+            case nodes.If():
+                ways: list[list[Segment]] = []
+                for branch in (node, *node.elif_):
+                    missing = [name for name in columns_in(branch.test, self.columns) if name not in known]
+                    undecided += missing
+                    if missing or self._is_true(branch.test, known):
+                        ways += self._ways(branch.body, known, undecided)
+                    if not missing and self._is_true(branch.test, known):
+                        return ways
+                return [*ways, *self._ways(node.else_, known, undecided)]
+        columns = tuple(dict.fromkeys(columns_in(node, self.columns)))
+        render = self._renderer(node)
+        return [[Slot(repr(node), columns, render, plain=False, lines=True) if columns else render({})]]
+
+    def _segment(self, part: nodes.Expr) -> Segment:
+        from jinja2 import nodes
+
+        if isinstance(part, nodes.TemplateData):
+            return part.data
+        columns = tuple(dict.fromkeys(columns_in(part, self.columns)))
+        render = self._renderer(nodes.Output([part], lineno=part.lineno))
+        return Slot(repr(part), columns, render, is_plain(part)) if columns else render({})
+
+    def _is_true(self, test: nodes.Node, values: Mapping[str, str]) -> bool:
+        """Whether an `if` is true for columns that were given as text. "0" is nothing, as a row's 0 is,
+        unless the test is about text."""
+        from jinja2 import nodes
+
+        assert isinstance(test, nodes.Expr)  # noqa: S101  # as it is in every `if`
+        about_text = any(isinstance(const.value, str) for const in test.find_all(nodes.Const))
+        choice = nodes.CondExpr(test, nodes.Const("1"), nodes.Const(""), lineno=test.lineno)
+        render = self._renderer(nodes.Output([choice], lineno=test.lineno))
+        try:
+            return bool(render(values if about_text else as_numbers(values)))
+        except RenderError as ex:
+            name = next(columns_in(test, self.columns))
+            message = f"{name} cannot be {values[name]!r}: {ex}"
+            raise InvalidOptions([Problem("set", "value", message)]) from ex
 
     @cached_property
     def has_header(self) -> bool:
@@ -117,14 +191,45 @@ class Template:
             for i, part in enumerate(parts)
         )
 
-    def _renderer(self, part: nodes.Expr) -> Callable[[Mapping[str, Value]], str]:
-        """What renders one expression of the template alone."""
+    def _renderer(self, part: nodes.Node) -> Callable[[Mapping[str, Value]], str]:
+        """What renders one part of the template alone. Columns that are given as text are numbers where the
+        template computes with them."""
         from jinja2 import nodes
 
-        alone = nodes.Template([nodes.Output([part], lineno=part.lineno)], lineno=part.lineno)
+        alone = nodes.Template([part], lineno=part.lineno)
         alone.set_environment(self._env)
         template = self._env.from_string(alone)
-        return lambda values: _render(template, values)
+
+        def render(values: Mapping[str, Value]) -> str:
+            try:
+                return _render(template, values)
+            except RenderError:
+                if values == (numbers := as_numbers(values)):
+                    raise
+                return _render(template, numbers)
+
+        return render
+
+
+def _key(segment: Segment) -> tuple[bool, str]:
+    """The same for segments that have the same text."""
+    return (False, segment) if isinstance(segment, str) else (True, segment.key)
+
+
+def as_numbers(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values with those as numbers that are written like one."""
+    return {name: _number(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _number(text: str) -> Value:
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if str(number) == text:
+            return number
+    return text
 
 
 # ---- Rendering

@@ -123,12 +123,69 @@ def test_places_that_cannot_be_told_apart(char):
         write(char, {"a": "x", "c": "y"}, source=source)
     run, _ = write(char, {"a": "x", "b": "y", "c": "1", "d": "2"}, source=source)
     assert run.prompt == "xy 12: "
-    with pytest.raises(NanogptError, match="has an {% if %} or a loop"):
-        write(char, {"a": "x"}, source={"template": "{% if a %}{{ a }}{% endif %} {{ b }}"})
     with pytest.raises(InvalidOptions, match="n cannot be 'x'"):
         write(char, {"n": "x"}, source={"template": "{{ n + 1 }} {{ b }}"})
     with pytest.raises(NanogptError, match="does not know which columns"):
         write(char, {"a": "x"}, source={"imported": True})
+
+
+TAGGED = "{% if tags %}{{ tags }} · {% endif %}# {{ title }}\n\n{{ body }}"
+LISTED = "{{ t }}\n{% for tag in tags.split(',') %}- {{ tag | trim }}\n{% endfor %}\n{{ body }}"
+KINDS = (
+    "{% if kind == 'post' %}# {{ title }}{% elif n > 2 %}{{ n }} by {{ who }}{% else %}note{% endif %}"
+    "\n\n{{ b }}"
+)
+SIGNED = "{{ body }}{% if name %}\n\nSigned: {{ name }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "begins"),
+    [
+        (TAGGED, {"tags": "x"}, "x · # "),
+        (TAGGED, {"tags": ""}, "# "),
+        (TAGGED, {"tags": "x", "title": "y"}, "x · # y\n\n"),
+        (TAGGED, {"tags": "", "title": "y"}, "# y\n\n"),
+        ("{{ a }}\n" + TAGGED, {"a": "z"}, "z\n"),  # what comes after an `if` is the model's, whatever it is
+        (LISTED, {"t": "A", "tags": "x, y"}, "A\n- x\n- y\n\n"),
+        (LISTED, {"t": "A"}, "A\n"),
+        (KINDS, {"kind": "post", "title": "x"}, "# x\n\n"),
+        (KINDS, {"kind": "x", "n": "3"}, "3 by "),
+        (KINDS, {"kind": "x", "n": "2", "who": "unused"}, "note\n\n"),
+        ("{% if n %}{{ n + 1 }}{% else %}none{% endif %}: {{ b }}", {"n": "41"}, "42: "),
+        ("{% if n %}{{ n + 1 }}{% else %}none{% endif %}: {{ b }}", {"n": "0"}, "none: "),
+        ("{% if '0' in n %}yes{% endif %}: {{ b }}", {"n": "10"}, "yes: "),
+        ("{% if draft %}Draft. {% endif %}{{ b }}", {"draft": "1"}, "Draft. "),
+        (SIGNED, {"name": ""}, ""),
+    ],
+)
+def test_what_is_given_decides_an_if(char, template, values, begins):
+    run, text = write(char, values, source={"template": template}, columns=["They fly."])
+    assert run.prompt == begins
+    assert run.text == begins + text
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "reason"),
+    [
+        (TAGGED, {"title": "x"}, "Where title stands in the text depends on tags: set tags as well"),
+        (
+            KINDS,
+            {"title": "x"},
+            "depends on kind and n: set kind and n as well, empty for a row without",
+        ),
+        (KINDS, {"kind": "x", "n": "y"}, "n cannot be 'y'"),
+        (SIGNED, {"body": "x", "name": ""}, "body is what the model writes"),
+        ("{% for x in a %}{{ x }}{{ c }}{% endfor %}: {{ b }}", {"a": "x"}, "give c as well"),
+        (
+            "".join(f"{{% if {x} %}}{{{{ {x} }}}}{{% endif %}}" for x in "abcdefghij"),
+            {"a": "x"},
+            "many {% if %}",
+        ),
+    ],
+)
+def test_what_an_if_leaves_open(char, template, values, reason):
+    with pytest.raises((InvalidOptions, NanogptError), match=re.escape(reason)):
+        write(char, values, source={"template": template})
 
 
 def test_a_column_that_occurs_twice_is_the_same(char):
@@ -223,11 +280,27 @@ def test_a_condition_stays_when_the_context_is_full(char):
 )
 def test_a_rendered_row_is_put_back_into_columns(template, row):
     made = Template(template)
-    assert made.layout.split(made.render(row)) == row
+    assert made.layout().split(made.render(row)) == row
+
+
+@pytest.mark.parametrize(
+    ("template", "row"),
+    [
+        (TAGGED, {"tags": "a, b", "title": "T", "body": "One · two\n\nthree"}),
+        (TAGGED, {"tags": None, "title": "T", "body": "One · # two\n\nthree"}),
+        (SIGNED, {"body": "One\n\ntwo", "name": "Ada"}),
+        (SIGNED, {"body": "One\n\ntwo", "name": None}),
+        ("{% if a %}{{ a }}\n{% else %}{{ c }}: {% endif %}{{ b }}", {"a": None, "b": "y", "c": "z"}),
+        ("{% if a %}\n{{ a }} · {% endif %}\n# {{ b }}", {"a": None, "b": "y"}),
+    ],
+)
+def test_a_row_of_a_template_with_an_if_is_put_back(template, row):
+    made = Template(template)
+    assert made.layout().split(made.render(row).strip()) == row
 
 
 def test_a_text_that_ends_early_or_is_unlike_a_row():
-    layout = Template(TEMPLATE).layout
+    layout = Template(TEMPLATE).layout()
     nothing = dict.fromkeys(["created", "title", "body"])
     assert layout.split("python · 20") == {**nothing, "tags": "python", "created": "20"}
     assert layout.split("no row at all") == {**nothing, "tags": "no row at all"}
@@ -237,7 +310,7 @@ def test_a_text_that_ends_early_or_is_unlike_a_row():
 
 
 def test_parts_of_columns_and_several_in_one():
-    layout = Template("{{ d[:4] }}-{{ d }} {{ a ~ '/' ~ b }}\n{{ c }}").layout
+    layout = Template("{{ d[:4] }}-{{ d }} {{ a ~ '/' ~ b }}\n{{ c }}").layout()
     assert layout.split("2024-2024x 1/2\nrest") == {"d": "2024x", "a_b": "1/2", "c": "rest"}
 
 

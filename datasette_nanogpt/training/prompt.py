@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import regex
 
-from llm_nanogpt.layout import Layout
+from llm_nanogpt.conditions import layout_of
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.words import SPACELESS, WORD
@@ -47,8 +50,13 @@ def title_from(tokens: np.ndarray, titles: Titles) -> str:
     return ""
 
 
-def conditions_from(tokens: np.ndarray, titles: Titles, layout: Layout) -> dict[str, str]:
-    """One or two columns of a held-out document that stand above its text, to write another row with."""
+def conditions_from(tokens: np.ndarray, titles: Titles, source: Mapping[str, Any]) -> dict[str, str]:
+    """One or two columns of a held-out document that stand above its text, to write another row with, by the
+    `source` of nanogpt.json; none where they cannot be told apart."""
+    try:
+        layout = layout_of(source)
+    except NanogptError:
+        return {}
     for begin in islice(document_ends(tokens), DOCUMENTS):
         head = titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest]))
         columns = layout.split(head) if head else {}

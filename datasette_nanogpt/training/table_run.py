@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.template import Template
 
 from ..data.corpus import Corpus
 from ..data.dataloader import Tokens
@@ -326,10 +325,9 @@ class TableRun:
 
     def to_try(self, tokens: Tokens) -> dict[str, Any]:
         """The `title`, or the `conditions`, of a held-out document."""
-        template = self.folder.meta["source"].get("template")
-        if tokens.titles and template:
-            layout = Template(template).layout
-            return {"conditions": conditions_from(tokens.val, tokens.titles, layout) if layout else {}}
+        source = self.folder.meta["source"]
+        if tokens.titles and source.get("template"):
+            return {"conditions": conditions_from(tokens.val, tokens.titles, source)}
         return {"title": title_from(tokens.val, tokens.titles)} if tokens.titles else {}
 
     def finish(self, training: Training) -> Finished:

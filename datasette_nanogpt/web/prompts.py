@@ -36,7 +36,7 @@ def columns_to_set(checkpoint: Checkpoint) -> list[str]:
     """The columns of a template that can be given to `llm nanogpt sample`; none without a template."""
     source = checkpoint.meta.get("source") or {}
     try:
-        return [*layout_of(source).columns[:-1]] if source.get("template") else []
+        return layout_of(source).settable if source.get("template") else []
     except NanogptError:  # they cannot be told apart
         return []
 
