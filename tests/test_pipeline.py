@@ -445,7 +445,7 @@ def test_everything_wrong_is_told_at_once(options, home):
         ({"arch": "gpt2", "n_embd": 15}, "multiple of the . heads"),
         ({"n_embd": 18, "n_head": 6}, "even head size"),
         ({"tokenizer": "char"}, "only be set for the bpe tokenizer"),
-        ({"force": True, "resume": True}, "choose one of force and resume"),
+        ({"force": True, "resume": True}, "choose either force or resume"),
         ({"device": "tpu"}, "cpu, cuda, mps"),
     ],
 )

@@ -15,7 +15,7 @@ from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.training import autotune as autotuning
 from datasette_nanogpt.training import measure
-from datasette_nanogpt.training.autotune import Autotuner, Workload, mps_differs
+from datasette_nanogpt.training.autotune import Autotuner, TuningTask, mps_differs
 from datasette_nanogpt.training.flops import flops_per_step, flops_per_token
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.measure import trial_batch
@@ -48,7 +48,7 @@ def last_score(tokens, folder, settings):
 
 def settled(model, memory=None, **changes):
     asked = {"bf16": None, "compile": False, "seconds": 600.0, "steps": math.inf} | changes
-    tuner = Autotuner(model, Workload("cpu", 4, **asked), memory=memory)
+    tuner = Autotuner(model, TuningTask("cpu", 4, **asked), memory=memory)
     return finish(tuner.tune()), tuner.compiled
 
 
@@ -185,7 +185,7 @@ def memory(tmp_path):
 def test_what_was_tried_is_not_tried_again(memory, monkeypatch):
     first, _ = settled(model_of(), memory)
     monkeypatch.setattr(autotuning, "trial", lambda *_: pytest.fail("tried"))
-    tuner = Autotuner(model_of(), Workload("cpu", 4, None, False, 600.0, math.inf), memory=memory)
+    tuner = Autotuner(model_of(), TuningTask("cpu", 4, None, False, 600.0, math.inf), memory=memory)
     events = [*tuner.tune()]
     again, _ = settled(model_of(), memory)
     assert events == [] and again.bf16 == first.bf16
@@ -222,7 +222,7 @@ def test_compiling_is_decided_by_what_it_gained(
     memory.remember(known_gain(gain, compile_seconds))
     monkeypatch.setattr(torch, "compile", lambda model: model)
     monkeypatch.setattr(autotuning, "COMPILERS", ("python3",))
-    tuner = Autotuner(model_of(), Workload("cpu", 4, None, None, run_seconds, math.inf), memory=memory)
+    tuner = Autotuner(model_of(), TuningTask("cpu", 4, None, None, run_seconds, math.inf), memory=memory)
     events = [*tuner.tune()]
     assert (tuner.compiled is not None) == pays
     notes = [e.text for e in events if isinstance(e, Note)]

@@ -1,4 +1,4 @@
-"""How the steps of a run are fastest on this machine: precision and compiling, by trials."""
+"""Finds the fastest way to run training steps on this machine: precision and compiling, by trials."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from .measure import (
 from .optim import configure_optimizers
 from .trial_memory import TrialMemory, TrialResults, today
 
-# What takes this fraction of the time or less is faster; a smaller difference may be another program at work.
+# Only what takes at most this fraction of the time counts as faster: a smaller difference may be chance.
 CLEARLY = 0.9
 # torch.compile took 20 to 35 s to start on two cores; then bfloat16 steps were 1.0 to 1.4 times as fast
 # (LOG.md, "Steps" and "Ten minutes by default").
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.2
-COMPILE_MIN_GAIN = 1.1  # in all steps of a run: with less, compiling is not worth the wait
+COMPILE_MIN_GAIN = 1.1  # over a whole run, compiling included: with less it is not worth the wait
 COMPILERS = ("g++", "clang++", "c++")
 MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
 
@@ -41,8 +41,8 @@ Forward = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
-class Workload:
-    """The steps that are to be run in this process, and what is set by hand."""
+class TuningTask:
+    """The steps that this process will run, and what was set by hand."""
 
     device: str
     batch_size: int  # windows in a step
@@ -55,32 +55,31 @@ class Workload:
 
 
 class Autotuner:
-    """Finds out how to run the steps of `model`, by trials or by what a `memory` has of earlier ones.
+    """Chooses how to run the steps of `model`, by trials or by the results of earlier ones in `memory`.
 
-    compiled         the compiled model, if it is to be used
-    compile_pending  whether compiling is still to be tried, by `try_compiling`
+    compiled         the compiled model, or None if the model is used as it is
+    compile_pending  whether `try_compiling` must still be called
 
-    The trials take a second or two, compiling half a minute; none leaves a trace in the model or its random
-    numbers.
+    The trials take a second or two, compiling half a minute. Neither changes the model or its random numbers.
     """
 
     def __init__(
         self,
         model: GPT,
-        workload: Workload,
+        task: TuningTask,
         memory: TrialMemory | None = None,
     ):
-        w = self.workload = workload
+        w = self.task = task
         self.model, self.memory = model, memory
         self.known = memory.recall() if memory else TrialResults(today())
         self.bf16, self.compile_pending = bool(w.bf16), False
         self.compiled: Forward | None = None
         self.step_seconds = self.known.step_seconds  # of a trial step, as it would run
-        self.machine_flops: float | None = None  # a second, in matrix products
+        self.machine_flops: float | None = None  # FLOP/s in matrix products
 
     def tune(self) -> Generator[Busy | Note, None, Speed]:
         """Choose precision and compiling, and try compiling if that is chosen and not to come later."""
-        w = self.workload
+        w = self.task
         reasons: list[str] = []
         with kept_random_state(w.device):
             if w.device.startswith("mps") and (warning := mps_differs(self.model, self._batch())):
@@ -105,7 +104,7 @@ class Autotuner:
         return self._speed(reasons)
 
     def try_compiling(self) -> Generator[Busy | Note, None, Speed]:
-        """What `tune` left for later."""
+        """Try compiling, which `tune` left for later."""
         self.compile_pending = False
         return self._speed([(yield from self._compile())])
 
@@ -119,12 +118,12 @@ class Autotuner:
 
     def _batch(self) -> Tensor:
         """(windows, block size + 1) random ids."""
-        return trial_batch(self.model.config, self.workload.batch_size, self.workload.device)
+        return trial_batch(self.model.config, self.task.batch_size, self.task.device)
 
     def _time_step(self, bf16: bool, forward: Forward | None = None) -> float:
-        """Seconds of a step whose learning rate is 0: it changes nothing."""
+        """How many seconds a step takes; its learning rate is 0, so it changes nothing."""
         optimizers = configure_optimizers(self.model, learning_rate=0.0, weight_decay=0.0)
-        return trial(forward or self.model, self._batch(), bf16, optimizers, self.workload.is_student)
+        return trial(forward or self.model, self._batch(), bf16, optimizers, self.task.is_student)
 
     def _clean_up(self) -> None:
         self.model.zero_grad(set_to_none=True)
@@ -134,16 +133,17 @@ class Autotuner:
         self.known = replace(self.known, day=today(), **results)
 
     def _run_seconds(self) -> float:
-        """How long the run will take, as far as that is known."""
-        w = self.workload
+        """How many seconds the run will take, as far as that is known; inf if nothing limits it."""
+        w = self.task
         if self.step_seconds is None:
             return min(w.seconds, math.inf)
         windows = trial_windows(self.model.config, w.batch_size)
         return min(w.seconds, w.steps * self.step_seconds * w.batch_size / windows)
 
     def _measure_machine(self) -> float:
-        """The most FLOPs a second in matrix products, now or before: other programs only slow it down."""
-        flops = max(product_speed(self.workload.device, self.bf16), self.known.machine_flops or 0.0)
+        """The highest FLOP/s in matrix products, now or in earlier trials: other programs only slow it
+        down."""
+        flops = max(product_speed(self.task.device, self.bf16), self.known.machine_flops or 0.0)
         self.known = replace(self.known, machine_flops=flops)
         return flops
 
@@ -155,7 +155,7 @@ class Autotuner:
             self.bf16 = self.known.bf16
             return [f"{self.known.bf16_reason}, {self.known.when}"]
         reason = "float32: matrix products in bfloat16 are no faster here"
-        if bf16_may_pay(self.workload.device):
+        if bf16_may_pay(self.task.device):
             assert self.step_seconds is not None  # noqa: S101  # as bf16 is to be tried, a step was timed
             self.bf16, self.step_seconds, reason = try_bf16(self._time_step, self.step_seconds)
         self._found(bf16=self.bf16, bf16_reason=reason, step_seconds=self.step_seconds)
@@ -164,7 +164,7 @@ class Autotuner:
     # ---- Compiling
 
     def _compiling_does_not_repay(self) -> str | None:
-        """Why a run of this length is not worth compiling for; None if it may be."""
+        """Why compiling would not pay off in a run of this length; None if it may."""
         if not any(map(shutil.which, COMPILERS)):
             return "there is no C++ compiler"
         known, seconds = self.known, self._run_seconds()
@@ -179,14 +179,14 @@ class Autotuner:
         return f"{_speedup(known.compile_gain)} after {known.compile_seconds:.0f} s, {known.when}"
 
     def _compile(self) -> Generator[Note, None, str]:
-        """Compile the model; keep that if it works and is faster than `step_seconds`, where these are known,
-        or was so in an earlier run. Returns what came of it."""
+        """Compile the model. Keep the result if it was faster in an earlier run, if it is faster now than
+        `step_seconds`, or if that is not known. Returns what came of it, in words."""
         known = self.known
         last_time = f", which took {known.compile_seconds:.0f} s on {known.day}" if known.compile_gain else ""
         yield Note(f"Compiling the model{last_time}.")
         started = time.perf_counter()
         try:
-            with kept_random_state(self.workload.device):
+            with kept_random_state(self.task.device):
                 compiled = torch.compile(self.model)
                 step_seconds = self._time_step(self.bf16, compiled)
         except Exception as ex:  # all kinds: of a compiler, a driver or a header that is missing
@@ -228,7 +228,7 @@ def try_bf16(step: Callable[[bool], float], float32_seconds: float) -> tuple[boo
 
 
 def compiling_repays(run_seconds: float, compile_seconds: float, gain: float) -> bool:
-    """Whether in a run of that length compiled steps, `gain` times as fast, make up for the time before."""
+    """Whether compiled steps, `gain` times as fast, make up for the time that compiling takes."""
     return (run_seconds - compile_seconds) * gain >= COMPILE_MIN_GAIN * run_seconds
 
 

@@ -1,4 +1,4 @@
-"""How much memory a new process can have here: of the machine, of its control group, of a GPU."""
+"""How much memory is available here: on the machine, within its control groups, on a GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEMINFO, OWN_CGROUPS, OWN_STATM = Path("/proc/meminfo"), Path("/proc/self/cgroup
 
 
 def available_memory(device: str = "cpu") -> int | None:
-    """Bytes that another process could have; None where nobody can tell without waking a GPU.
+    """Bytes that another process could take; None where that cannot be known without waking a GPU.
 
     For a CUDA device torch must have been imported, as in a process that trains.
     """

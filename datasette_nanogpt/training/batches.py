@@ -1,5 +1,5 @@
-"""The batches of one process on its device, with what the teachers predict there: taken from the token file,
-or from a copy of it in the memory of a GPU."""
+"""The batches of one process on its device, with the teachers' predictions for them: taken from the token
+file, or from a copy of it in the memory of a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from .teacher_probs import TeacherProbs
 
 
 class Batch(NamedTuple):
-    """The part of a process: (B, T) ids, and what the teachers predict, if there are any."""
+    """One process's part of a batch: (B, T) ids and targets, and the teachers' predictions, if there are
+    any."""
 
     ids: Tensor
     targets: Tensor
@@ -68,7 +69,7 @@ class Batches:
         batch = torch.from_numpy(ids)
         if not self.device.startswith("cuda"):
             return batch.to(self.device)
-        # Copied while the GPU is still at the step before.
+        # Copied while the GPU still works on the step before.
         return batch.pin_memory().to(self.device, non_blocking=True)
 
 

@@ -1,6 +1,6 @@
-"""Before a run: everything wrong with its options, its table or its folder is found here, all at once.
+"""Checks before a run: finds everything that is wrong with its options, its table or its folder, all at once.
 
-This imports torch only where a GPU is asked for, so that a mistake is reported within a second.
+It imports torch only where a GPU is asked for, so that a mistake is reported within a second.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
 
 
 def check_place(options: TrainOptions, source: Corpus | None) -> dict[str, Any]:
-    """Check once more what others may have changed before the lock of the model was had.
+    """Check again what other processes may have changed before this one got the lock of the model.
 
     Returns what the folder of a resume says (else empty). Raises NanogptError.
     """
@@ -172,8 +172,8 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
 def max_iters_of_resume(options: TrainOptions, meta: dict[str, Any], step: int) -> int | None:
     """The step at which a resumed run ends; None if only the minutes end it.
 
-    A limit of steps that the planner chose ends with the run it was made for: those who now ask for more
-    minutes than it had get them, and so do those who ask for other minutes when all of its steps are done.
+    A limit of steps that the planner chose holds only for the run it was made for. It is dropped if more
+    minutes are asked for than that run had, or other minutes once all of its steps are done.
     """
     asked, minutes = meta.get("options") or {}, options.minutes or 0
     limit = meta["settings"].get("max_iters")

@@ -1,4 +1,4 @@
-"""Where a run is in steps and in seconds, and how long it will take."""
+"""How many steps and seconds a run has trained, and how long it will take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Clock:
     """
 
     def __init__(self, settings: Settings, start: Position):
-        """`start` is where this process takes the run up: in the middle of the model, or before it."""
+        """`start` is where this process continues the run: in the middle of the model, or before it."""
         s = self.settings = settings
         self.step = start.step  # of the run
         self.start_step, self.start_seconds = start.start_step, start.start_seconds  # of the model
@@ -52,43 +52,43 @@ class Clock:
 
     @property
     def over(self) -> bool:
-        """Whether the model is trained, or the time up."""
+        """Whether the model has had all its training, or the time is up."""
         return self.schedule.done(self.now) or self.seconds >= self.limit_seconds
 
     def begin_session(self) -> None:
-        """Speed is measured from now on: what came before was no training."""
+        """Measure speed from now on: the time before was not spent on steps."""
         self.session_seconds, self.session_step = self.seconds, self.step
 
     @property
     def annealing(self) -> bool:
-        """Whether this model ends early, and its learning rate runs down."""
+        """Whether this model is ending early and its learning rate runs down."""
         return self.schedule.stop_at is not None
 
     def anneal(self, seconds: float) -> None:
-        """Begin to run the learning rate down, for so many seconds."""
+        """Begin to run the learning rate down, over `seconds`."""
         self.schedule.anneal(self.model_steps, self.now, seconds * self.pace)
 
     @property
     def pace(self) -> float:
-        """How much of the schedule's unit there is in a second."""
+        """Units of the schedule per second."""
         if self.by_time:
             return max(1.0, self.now / max(self.seconds - self.start_seconds, 1e-9))
         steps, seconds = self.step - self.session_step, self.seconds - self.session_seconds
         return max(steps, 1) / max(seconds, 1e-9)
 
     def expected_seconds(self) -> float:
-        """How long the run takes until this model is done, by what it took so far."""
+        """Seconds of the run until this model is done, estimated from its speed so far."""
         schedule = self.schedule
         end = schedule.length if schedule.stop_at is None else schedule.stop_at + schedule.stop_length
         left = max(end - self.now, 0.0) / self.pace
         return min(self.seconds + left, max(self.limit_seconds, self.seconds))
 
     def expected_run_seconds(self) -> float:
-        """The same with the models that follow."""
+        """Seconds of the whole run, with the models that follow."""
         s, expected = self.settings, self.expected_seconds()
         limit = (s.run_minutes or s.minutes or math.inf) * 60
         return max(expected, min(expected / s.share, limit))
 
     def seconds_per_step(self) -> float:
-        """In this process so far."""
+        """The mean of the steps of this process so far."""
         return (self.seconds - self.session_seconds) / max(self.step - self.session_step, 1)

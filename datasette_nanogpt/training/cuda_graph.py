@@ -1,4 +1,4 @@
-"""Work on a GPU that is launched at once, instead of one kernel after the other.
+"""CUDA graphs: work on a GPU that is launched in one go, instead of one kernel after the other.
 
 Launching the few hundred kernels of a training step takes 11 to 13 ms, whatever the size of the model; a GPU
 needs 1 or 2 ms for those of a small one (benchmarks/LOG.md, "A population").
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import torch
 
-# Times that the work is done kernel by kernel before it is captured: cuBLAS and the allocator settle down,
-# and optimizers make their state.
+# How often the work runs kernel by kernel before it is captured: meanwhile cuBLAS and the allocator settle,
+# and optimizers create their state.
 TIMES_BEFORE = 3
 
 
@@ -43,7 +43,7 @@ class Captured:
             torch.cuda.current_stream().wait_stream(stream)
 
     def _capture(self) -> None:
-        """Record the work, which does not do it."""
+        """Record the work without doing it."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):
@@ -54,7 +54,7 @@ class Captured:
             self.graph = graph
 
     def forget(self) -> None:
-        """Capture anew: some of the tensors are others than before."""
+        """Capture again at a later call, because some of the tensors have been replaced."""
         self.graph, self.times = None, 0
 
 

@@ -1,5 +1,5 @@
-"""How much of the disk a run takes, told before it begins: several models, and what they predict, take more
-than the one that is kept."""
+"""How much disk space a run takes, checked before it begins: several models and their predictions take more
+than the one model that is kept."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from .recipe import Stage
 from .teacher_probs import file_bytes
 
 WEIGHT = 4  # bytes, float32
-# Of a model in training: its weights in the folder, and in the state with up to two numbers of the optimizers
-# for each. Files are written anew beside the old ones.
+# How many numbers a model in training has on the disk for each weight: one in the folder, and three in the
+# state (the weight and up to two numbers of the optimizers), which is written beside the old one and so
+# exists twice.
 COPIES = 1 + 2 * 3
 
 
 def bytes_of_run(stages: Sequence[Stage], train_tokens: int) -> int:
-    """The most that a run has on the disk at once, beside the token files."""
+    """The most bytes that a run has on the disk at once, not counting the token files."""
     config = stages[-1].config
     biggest = max(each.config.parameters for each in stages)
     # Two groups of teachers at most: those of the generation in training, and those that it will teach.
@@ -30,8 +31,8 @@ def bytes_of_run(stages: Sequence[Stage], train_tokens: int) -> int:
 
 
 def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
-    """What a run of several models takes, in words; "" for one model. Raises NanogptError where the disk has
-    less than any run needs."""
+    """A sentence on the disk space of a run of several models; "" for one model. Raises NanogptError where
+    the disk has too little."""
     needed, free = bytes_of_run(stages, train_tokens), shutil.disk_usage(folder).free
     if needed > free:
         raise NanogptError(

@@ -1,9 +1,9 @@
-"""What a student learns from its teacher: the probabilities that the model before gives each next token.
+"""What a student learns from its teachers: the probabilities that they give each next token.
 
-They are improved by repeats: where a window's last words stood before in the same window, it may go on as it
-did then. That makes a teacher better by 4% of its bits on a blog (benchmarks/LOG.md), and teaches the student
-to look back. The text alone teaches that less and less: it is soon known by heart, and what is known need not
-be looked up.
+They are improved by repeats: where the last tokens of a window occurred earlier in the same window, the text
+may continue as it did then. That makes a teacher better by 4% of its bits on a blog (benchmarks/LOG.md), and
+teaches the student to look back. The text alone teaches that less and less, because the student soon knows it
+by heart and has no need to look back.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Tokens that are kept of what teachers predict at a place, fewer of a long text, whose file would take more
-# than KEPT_BYTES; the others count as one. benchmarks/LOG.md, "A population", has what a student loses by
-# that.
+# How many of the likeliest tokens are kept of the teachers' predictions at each place: as many as keep the
+# file of a long text within KEPT_BYTES, but never fewer than FEWEST_KEPT. All other tokens count as one.
+# benchmarks/LOG.md, "A population", says what a student loses by that.
 KEPT, FEWEST_KEPT, KEPT_BYTES = 128, 8, 2**30
 SHORTEST, LONGEST = 2, 8  # tokens of a repeat; longer ones count as LONGEST
-SAMPLED_WINDOWS = 200  # to learn from how often repeats are right
+SAMPLED_WINDOWS = 200  # windows in which it is counted how often repeats are right
 
 
 def distillation_loss(losses: Tensor, teacher_weight: float | Tensor) -> Tensor:
-    """The text's loss and the teacher's, (2,), in one."""
+    """One loss from `losses` (2,), that of the text and that of the teachers' probabilities."""
     return torch.lerp(losses[0], losses[1], teacher_weight)
 
 
@@ -82,6 +82,7 @@ def same_tokens(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_lengths(goes_on: np.ndarray) -> np.ndarray:
-    """For each element how many there are, itself included, since the last one that does not go on."""
+    """For each element of `goes_on`, (N,) bool, how many there are from the last False up to it, both
+    included."""
     n = np.arange(len(goes_on))
     return n + 1 - np.maximum.accumulate(np.where(goes_on, 0, n))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 T = TypeVar("T")
-WAIT_LIMIT = timedelta(days=7)  # for the next command; the death of a process is noticed at once all the same
-FAILURE_SECONDS = 10.0  # for rank 0 to report why another process failed, before torchrun ends it
+WAIT_LIMIT = timedelta(days=7)  # to wait for the next command; a process that dies is noticed at once anyway
+FAILURE_SECONDS = 10.0  # that rank 0 has to report why another process failed, before torchrun ends it
 # The longest early decay after Ctrl+C: torchrun kills whatever has not ended 30 s later.
 TORCHRUN_DECAY_SECONDS = 15.0
 FAILURE_KEY = "nanogpt/failure"  # in torchrun's store: what went wrong in a process other than rank 0
@@ -38,8 +38,8 @@ class Command(IntEnum):
     LOSS = 1  # add up the training loss
     EVALUATE = 2  # score the validation split, each process its part
     END = 3  # of this model
-    KEEP = 4  # a copy of its state, as the loss is in order
-    BACK = 5  # to that copy
+    KEEP = 4  # keep a copy of the state, because the loss is in order
+    BACK = 5  # go back to that copy
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def rank_and_size() -> tuple[int, int]:
 
 @contextmanager
 def join_process_group() -> Iterator[ProcessGroup]:
-    """Join the other processes. Whatever goes wrong in one of them, rank 0 reports it."""
+    """Join the other processes. Rank 0 reports whatever goes wrong in any of them."""
     rank, size = rank_and_size()
     if size == 1:
         yield SINGLE_PROCESS

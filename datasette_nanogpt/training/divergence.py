@@ -1,4 +1,4 @@
-"""A loss that got out of hand: what shows it, and the state that training goes back to."""
+"""Divergence: how a loss that got out of hand is recognised, and the state that training goes back to."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from llm_nanogpt.errors import NanogptError
 from ..data.dataloader import Tokens
 from ..events import TrainState
 
-MAX_RETURNS = 3  # to a good state, each at half the learning rate of the one before, until a run gives up
-# Times the loss of the first step: a model that has learnt nothing yet may have as much, even if that is
-# worse than the unigram's.
+MAX_RETURNS = 3  # how often a run goes back, each time at half the learning rate, before it gives up
+# A loss of up to this many times the first step's is not a reason to go back: a model that has learnt nothing
+# yet has as much, even if the unigram is better.
 UNTRAINED = 1.1
-# Tokens of the training text, a few kB, with fewer of which hardly anything is better than the unigram
-# (benchmarks/LOG.md, "A few hundred bytes").
+# Tokens (a few kB): with less training text hardly anything is better than the unigram (benchmarks/LOG.md, "A
+# few hundred bytes").
 LITTLE_TEXT = 2000
-COUNTED = 20_000_000  # tokens of the training text that the unigram is made of, as in init_bigrams.py
+COUNTED = 20_000_000  # tokens of the training text that are counted for the unigram, as in init_bigrams.py
 
-CHUNK = 1_000_000
+CHUNK = 1_000_000  # tokens that are counted at a time
 
 
 class Diverged(Exception):  # noqa: N818  # it happens to a loss, and is not an error yet
-    """What shows that the weights are of no use, as the beginning of a sentence."""
+    """Why the weights are useless, as the beginning of a sentence."""
 
 
 class LastGood:
-    """The last state of one model in training whose loss was in order, kept in the computer's memory.
+    """The last state of a model in training whose loss was in order, kept in the computer's memory.
 
-    Going back to it takes the rate to half. A model that predicts text worse than the unigram does, which
-    only knows how frequent each token is, has lost what it knew. Or it has not learnt yet, or has learnt its
-    text by heart, which are no reasons to go back.
+    Going back to it halves the learning rate. A model that predicts text worse than the unigram, which only
+    knows how frequent each token is, has diverged, unless it has not learnt anything yet or has only learnt
+    its text by heart.
     """
 
     state: TrainState
@@ -45,8 +45,8 @@ class LastGood:
         self.is_little_text = len(tokens.train) < LITTLE_TEXT
         self.first_loss: float | None = None  # nats a token, of the first step
         self.returns = 0
-        # Whether the time is over and nothing was saved. What training began with may still know something of
-        # the text (init_bigrams.py).
+        # Whether the time is over and nothing was saved. The initial weights may still know something about
+        # the text (init_bigrams.py), and are scored then.
         self.is_last_chance = False
 
     def keep(self, state: TrainState) -> None:
@@ -56,14 +56,14 @@ class LastGood:
         self.state = TrainState(copies, state.position)
 
     def check_loss(self, nats: float, step: int) -> float:
-        """The training loss in nats a token. Raises Diverged where it is no number."""
+        """Returns the training loss, in nats per token. Raises Diverged where it is not a finite number."""
         if not math.isfinite(nats):
             raise Diverged(f"The loss is no longer a number at step {step:,}")
         return nats
 
     def check_score(self, nats: float, val_bpb: float, step: int, batch_nats: Callable[[], float]) -> None:
-        """Raises Diverged for a model that knows nothing of the held-out text, `nats` a token, and nothing of
-        what it has just read, `batch_nats`."""
+        """Raises Diverged if the model predicts neither the held-out text, at `nats` per token, nor the text
+        that it has just read, at `batch_nats()`."""
         if self._knows_nothing(nats) and self._knows_nothing(batch_nats()):
             if not math.isfinite(nats):
                 raise Diverged(f"The score is not a number after step {step:,}")
@@ -73,13 +73,13 @@ class LastGood:
             )
 
     def _knows_nothing(self, nats: float) -> bool:
-        """Whether a loss in nats a token is worse than the unigram's, and than what the model began with."""
+        """Whether a loss in nats per token is worse than the unigram's and than the model's first one."""
         untrained = 0.0 if self.is_last_chance else UNTRAINED * (self.first_loss or 0.0)
         return not nats <= max(self.unigram, untrained)
 
     def go_back(self, why: Diverged, learning_rate: float) -> None:
-        """Have `state` with half the factor for the learning rate, which was `learning_rate` last. Raises
-        NanogptError once that was in vain MAX_RETURNS times."""
+        """Halve the learning rate's factor in `state`, because of `why`. Raises NanogptError after
+        MAX_RETURNS times; `learning_rate` is the last one, for the message."""
         if self.returns == MAX_RETURNS:
             raise self.failure(why, f"after {MAX_RETURNS} new attempts", learning_rate) from why
         self.returns += 1
@@ -87,7 +87,7 @@ class LastGood:
         self.state = replace(self.state, position=replace(position, lr_factor=position.lr_factor / 2))
 
     def failure(self, why: Diverged, end: str, learning_rate: float) -> NanogptError:
-        """What a run ends with."""
+        """The error that a run ends with."""
         if self.is_little_text:
             advice = "there is too little text to learn from, choose a table with more"
         else:
@@ -96,8 +96,8 @@ class LastGood:
 
 
 def unigram_nats(tokens: Tokens) -> float:
-    """What knowing only how frequent each token is gives: nats a token of the held-out text, by the counts in
-    the training text, each one higher so that none is 0."""
+    """The loss of the unigram, which only knows how frequent each token is: nats per token of the held-out
+    text, by the counts in the training text, plus one each so that none is 0."""
     train = tokens.train[:COUNTED]
     size = int(max(train.max(), tokens.val.max())) + 1
     counts = np.ones(size)
@@ -108,5 +108,5 @@ def unigram_nats(tokens: Tokens) -> float:
 
 
 def all_finite(tensors: dict[str, Tensor]) -> bool:
-    """Whether all numbers in these tensors are numbers."""
+    """Whether the floats in these tensors are all finite."""
     return all(bool(tensor.isfinite().all()) for tensor in tensors.values() if tensor.is_floating_point())

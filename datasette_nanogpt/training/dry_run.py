@@ -20,7 +20,7 @@ DOCUMENTS = 3  # shown of each table
 
 
 def preview_table(options: TrainOptions) -> Iterator[Event]:
-    """Yields Preview, Progress, then Prepared: all that `train_table` tells before it trains.
+    """Yields Preview, Progress, then Prepared: everything that `train_table` reports before it trains.
 
     It writes no model and no run; the tokens are kept in the cache, so that the run itself starts sooner.
     Raises what `train_table` raises for these options.

@@ -1,4 +1,4 @@
-"""Whether there is enough text to train on at all: told before anything is measured or built."""
+"""Whether there is enough text to train on, checked before anything is measured or built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..data.dataloader import least_tokens
 from ..formatting import text_size
 from .plan import CONTEXTS, choose_context
 
-# With fewer, scores are worse than knowing nothing, whatever the context (LOG.md, "A few hundred bytes").
+# With fewer tokens, scores are worse than knowing nothing, whatever the context (LOG.md, "A few hundred
+# bytes").
 LEAST_TOKENS = least_tokens(CONTEXTS[-1])
 SENTENCES_NEED = "some 100 kB"  # LOG.md, "What a score reads like"
 
@@ -33,12 +34,13 @@ def check_enough_text(given: Mapping[str, Any], counts: Mapping[str, Any]) -> No
 
 
 def tokens_needed(block_size: int) -> int:
-    """To train on, for a context of that many tokens."""
+    """How many tokens of training text a context of `block_size` tokens needs."""
     return max(LEAST_TOKENS, least_tokens(block_size))
 
 
 def too_little_text(n_bytes: int, block_size: int, needed: float) -> str:
-    """What to say of a text of `n_bytes`, where a context of `block_size` tokens needs `needed` bytes."""
+    """The message for a text of `n_bytes` bytes where a context of `block_size` tokens needs `needed`
+    bytes."""
     what = f"a context of {block_size} tokens" if block_size > CONTEXTS[-1] else "a model"
     return (
         f"The {text_size(n_bytes)} of text are too little to train on: {what} needs about "

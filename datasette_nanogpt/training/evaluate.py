@@ -1,4 +1,4 @@
-"""What a model is worth: its loss on the whole held-out split, in bits per byte too, and a sample of text."""
+"""Scoring a model: its loss on the whole held-out split, also in bits per byte, and a sample of its text."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ..events import Busy
 from .distributed import SINGLE_PROCESS, ProcessGroup
 from .measure import autocast
 
-BUSY_SECONDS = 0.5  # between signs of life
-SAMPLE_TOKENS = 80  # of the text beside each score
-LOGITS_PER_BATCH = 2**22  # numbers that the logits of one batch may have: 16 MB in float32
+BUSY_SECONDS = 0.5  # between reports of progress
+SAMPLE_TOKENS = 80  # length of the text that is shown with each score
+LOGITS_PER_BATCH = 2**22  # the most logits of one batch: 16 MB in float32
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
-    """A loss that tokenizers cannot change: total nats of a text over its UTF-8 bytes and ln 2."""
+    """Bits per byte, which can be compared between tokenizers, from the total nats of a text and its UTF-8
+    bytes."""
     return nats / n_bytes / math.log(2)
 
 
@@ -35,7 +36,7 @@ def estimate_loss(
     bf16: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> float:
-    """Total nats of a stream of ids after its first one, of all processes together.
+    """Total nats of all ids of a stream but the first, summed over all processes.
 
     nanoGPT's estimate_loss is a mean over random windows; this one reads every token once, in order, in
     windows of the block size, so two scores differ by what the model learnt and by nothing else.
@@ -56,8 +57,8 @@ def estimate_loss_in_parts(
 def estimate_loss_unless(
     model: GPT, windows: Windows, device: str, bf16: bool, group: ProcessGroup, stopped: Callable[[], bool]
 ) -> Generator[Busy, None, float | None]:
-    """The same as `estimate_loss`, with signs of life; None if it was `stopped`."""
-    if group.size > 1:  # the others cannot leave off
+    """The same as `estimate_loss`, reporting progress; None if it was `stopped`."""
+    if group.size > 1:  # the other processes cannot stop in the middle
         return estimate_loss(model, windows, device, bf16, group)
     total, last_report = 0.0, time.monotonic()
     for fraction, nats in estimate_loss_in_parts(model, windows, device, bf16, group):
@@ -97,7 +98,7 @@ def token_nats(model: GPT, inputs: np.ndarray, targets: np.ndarray, device: str,
 
 
 def sample_writer(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
-    """What writes the sample beside each score: with no prompt, and always with the same seed."""
+    """A function that writes the sample for each score: without a prompt, and always with the same seed."""
     from llm_nanogpt.generate import generate
     from llm_nanogpt.gpt_torch import TorchModel
     from llm_nanogpt.sampler import Sampler

@@ -1,4 +1,4 @@
-"""What is measured of a model when its run is over, for its verdict: within a few seconds, and less memory
+"""The figures that a verdict needs, measured when a run is over: within a few seconds, and in less memory
 than training took."""
 
 from __future__ import annotations
@@ -33,25 +33,28 @@ from .verdict import (
     standard_error,
 )
 
-# What measuring may take: a fraction of the run's time, and seconds at most. Half of it goes into texts.
-TIME_FRACTION, MOST_SECONDS = 0.05, 30.0
-TEXTS, TEXT_TOKENS = 20, 150
-FEWEST_TEXTS = 5  # of fewer, shares say nothing
-BIG = 50_000_000  # parameters: numpy takes 5 ms a token at 29M (benchmarks/LOG.md, "Beside a server")
-TOKENS_READ = 400_000  # of held-out text, as much as there is in most runs; and of the training text for gzip
+# The time that measuring may take: this fraction of the run's, but at most so many seconds. Half of it goes
+# into texts.
+TIME_FRACTION, MAX_SECONDS = 0.05, 30.0
+TEXTS, TEXT_TOKENS = 20, 150  # how many texts are written, and how long they are
+FEWEST_TEXTS = 5  # percentages of fewer texts say nothing
+# Parameters: bigger models write no texts, as numpy takes 5 ms a token at 29M (benchmarks/LOG.md, "Beside a
+# server").
+BIG = 50_000_000
+TOKENS_READ = 400_000  # the most held-out tokens that are used, and the training tokens that gzip gets
 
 
 @dataclass
 class RunFacts:
-    """What the process that leads a run knows of it at its end."""
+    """What the leading process knows about its run at the end."""
 
     curve: list[tuple[float, float]]  # seconds and bits per byte of each score
-    train_loss: float | None  # nats a token, between the last two scores
-    last_bpb: float | None  # of the run before
-    max_iters: int | None  # steps that were asked for now; None: as many as when it was begun
-    stopped: bool  # as somebody asked
+    train_loss: float | None  # nats per token, between the last two scores
+    last_bpb: float | None  # score of the run before
+    max_iters: int | None  # steps asked for now; None: as many as when the run was started
+    stopped: bool  # whether somebody stopped it
     seconds: float  # of training
-    hurry: Callable[[], bool]  # whether somebody wants it to end at once
+    hurry: Callable[[], bool]  # whether somebody asked it to end at once
 
 
 def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generator[Busy, None, Figures]:
@@ -59,7 +62,7 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
     asked = facts.max_iters or folder.meta["options"].get("max_iters")
     limits = Limits(folder.stages[-1].settings.minutes, asked, facts.stopped)
     tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
-    seconds = min(MOST_SECONDS, TIME_FRACTION * facts.seconds)
+    seconds = min(MAX_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
     held_out = held_out_texts(training, tokenizer)
     bits, sizes = document_bits(training, tokenizer, seconds / 4)
@@ -96,19 +99,19 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
 
 
 def held_out_texts(training: Training, tokenizer: Tokenizer) -> list[bytes]:
-    """The held-out documents, or the first of very many."""
+    """The held-out documents as UTF-8, or the first of them if there are very many."""
     return [text.encode() for text in read_documents(training.tokens.val[:TOKENS_READ], tokenizer)]
 
 
 def gzip_score(training: Training, tokenizer: Tokenizer) -> float:
-    """What gzip makes of the held-out documents once it has read the end of the training text, in bits per
-    byte. It takes a fraction of a second."""
+    """Bits per byte of the held-out documents with gzip, which has read the end of the training text before.
+    Takes a fraction of a second."""
     before = tokenizer.decode(training.tokens.train[-TOKENS_READ:]).encode()
     return gzip_bits_per_byte(before, held_out_texts(training, tokenizer))
 
 
 def _flops(training: Training) -> float | None:
-    """FLOPs a second (flops.work_per_step) of the last model; None where it made hardly a step."""
+    """FLOP/s of the last model, as flops.work_per_step counts them; None if it made hardly a step."""
     step_tokens = training.settings.batch_size * training.model.config.block_size
     work = work_per_step(training.model.config, step_tokens) / step_tokens
     speed = training.speed.tokens_per_second
@@ -117,7 +120,7 @@ def _flops(training: Training) -> float | None:
 
 def document_bits(training: Training, tokenizer: Tokenizer, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """Bits and bytes, (documents,) each, of the first documents of the validation split, whose order is
-    random: as many as are scored in so many seconds."""
+    random: as many as can be scored in `seconds`."""
     lengths = np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.n_vocab)])
     model, windows, device, bf16 = training.validation
     deadline, nats, targets = time.monotonic() + seconds, [], []
@@ -143,8 +146,8 @@ def document_bits(training: Training, tokenizer: Tokenizer, seconds: float) -> t
 def write_texts(
     folder: ModelFolder, training: Training, seconds: float, hurry: Callable[[], bool]
 ) -> SampleFigures | None:
-    """What TEXTS texts of the kept weights are like, or as many as are written in so many seconds; None for
-    fewer than FEWEST_TEXTS."""
+    """Write TEXTS texts with the kept weights, or as many as fit into `seconds`, and measure them; None if
+    there are fewer than FEWEST_TEXTS."""
     from llm_nanogpt.generate import generate
     from llm_nanogpt.loading import open_model
     from llm_nanogpt.sampler import Sampler

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# After a stop the learning rate goes down in this fraction of the time trained so far, but takes at least and
-# at most so many seconds.
+# After a stop the learning rate runs down over this fraction of the time trained so far, but over at least
+# the first and at most the second number of seconds.
 ANNEAL_FRACTION, ANNEAL_SECONDS = 0.1, (2.0, 30.0)
 
 
 class Stop:
     """Asks a run to stop: once to let the learning rate run down first, twice to stop at once.
 
-    Signals and other threads may do so at any moment, in the midst of another request, too: none is lost, as
-    appending to a list is one step, where adding 1 to a number is three.
+    Signals and other threads may do so at any moment, even in the middle of another request. None is lost,
+    because appending to a list is a single step; adding 1 to a number takes three.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Stop:
         return max(len(self._signals), *self._asked)
 
     def request(self) -> None:
-        """Once more, from this process."""
+        """Ask once more, from this process."""
         self._signals.append(None)
 
     def ask(self, requests: int) -> None:
-        """So many in all, from elsewhere: what was asked of the run in the registry."""
+        """Raise the number of requests to `requests`, which the registry has from other processes."""
         if requests > self.requests:
             self._asked.append(requests)
 

@@ -20,24 +20,24 @@ from .flops import work_per_step
 from .optim import configure_optimizers, use_bf16, use_tensor_rates
 from .plan import make_config
 
-# From 10 s on a run tries bfloat16: such trials take about a second, two at most (LOG.md, "Runs of seconds").
+# A run of at least 10 s tries bfloat16, which takes about a second, two at most (LOG.md, "Runs of seconds").
 SHORT_SECONDS = 10.0
 # Runs of at least a minute begin with trial steps that tell the planner how fast the machine is, unless these
 # take more than this fraction of the time.
 MEASURED_SECONDS, MEASURING_FRACTION = 60.0, 0.1
-TRIAL_SECONDS = 0.4  # of each trial, or two steps
-TRIAL_TOKENS = 1024  # in the batch of a trial, at most
-PRODUCT_SECONDS = 0.15  # of matrix products that are timed
-# The fraction of that speed that work_per_step of size s reached in training (LOG.md, "Runs of seconds", with
-# the work of its logits counted since).
+TRIAL_SECONDS = 0.4  # how long a trial goes on, but for two steps at least
+TRIAL_TOKENS = 1024  # the most tokens in the batch of a trial
+PRODUCT_SECONDS = 0.15  # how long matrix products are timed
+# The fraction of the speed of matrix products that training size s reached, in FLOPs of work_per_step
+# (LOG.md, "Runs of seconds"; the work of the logits was added later).
 PRODUCT_FRACTIONS = {torch.float32: 0.85, torch.bfloat16: 0.48}
 
 
 def training_flops(device: str, vocab_size: int, seconds: float, windows: int = 1) -> float:
-    """How much of flops.work_per_step this machine does in a second, to plan a run of so many `seconds`.
+    """FLOP/s of this machine in training, as flops.work_per_step counts them, to plan a run of `seconds`.
 
-    By trial steps of size m, with so many `windows`, in the faster precision, which takes about 3 s on two
-    cores; where that is too long for the run, guessed from matrix products alone in 0.5 s.
+    Measured with trial steps of size m, of `windows` windows each, in the faster precision, which takes about
+    3 s on two cores. Where that is too long for the run, it is guessed from matrix products alone in 0.5 s.
     """
     config = make_config("m", vocab_size, {"block_size": 1024})
     if device == "cpu":
@@ -55,27 +55,28 @@ def training_flops(device: str, vocab_size: int, seconds: float, windows: int = 
 
 
 def guess_training_flops(seconds: float) -> float:
-    """The same by matrix products on the CPU, in the precisions that a run of so many `seconds` may use."""
+    """The same, guessed from matrix products on the CPU, in the precisions that a run of `seconds` may
+    use."""
     dtypes = PRODUCT_FRACTIONS if seconds >= SHORT_SECONDS else [torch.float32]
     return max(PRODUCT_FRACTIONS[dtype] * timed_products("cpu", dtype, 512) for dtype in dtypes)
 
 
 def bf16_may_pay(device: str) -> bool:
-    """Whether bfloat16 is worth a trial: a CPU that does not know it may take seconds for a step in it."""
+    """Whether bfloat16 is worth a trial: a CPU without support for it may take seconds for a step."""
     if device.startswith("mps"):
         return False  # float32 by default there
     return timed_products(device, torch.bfloat16, 512) > timed_products(device, torch.float32, 512)
 
 
 def product_speed(device: str, bf16: bool = False) -> float:
-    """FLOPs a second of this process in big square matrix products, as MFU is measured against: in float32,
-    but in bfloat16 for models in bfloat16 on CUDA."""
+    """FLOP/s of this process in big square matrix products, which MFU is relative to: in float32, or in
+    bfloat16 for models in bfloat16 on CUDA."""
     cuda = device.startswith("cuda")
     return timed_products(device, torch.bfloat16 if cuda and bf16 else torch.float32, 8192 if cuda else 1024)
 
 
 def timed_products(device: str, dtype: torch.dtype, n: int) -> float:
-    """FLOPs a second of the fastest of a few products of n x n matrices."""
+    """FLOP/s of the fastest of a few products of n x n matrices."""
     a = torch.randn(n, n, device=device).to(dtype)
     best, spent, products = math.inf, 0.0, 0
     while spent < PRODUCT_SECONDS or products < 2:  # the first one may wait for a library to load
@@ -110,7 +111,7 @@ def trial(
     Leaves gradients behind."""
     device = str(batch.device)
     use_bf16(optimizers, bf16)
-    # What a teacher predicts, however wrong: as many tokens as teacher_probs.py keeps.
+    # Made-up teacher's predictions, for as many tokens as teacher_probs.py keeps.
     probs = None
     if is_student:
         likeliest = batch[:, :-1, None].expand(-1, -1, KEPT).contiguous()
@@ -137,12 +138,12 @@ def trial(
 
 
 def autocast(device: str, bf16: bool) -> AbstractContextManager[object]:
-    """Matrix products in bfloat16, or all as it is."""
+    """Run matrix products in bfloat16, or do nothing."""
     return torch.autocast(device.partition(":")[0], torch.bfloat16) if bf16 else nullcontext()
 
 
 def synchronize(device: str) -> None:
-    """Wait for what a GPU has still to do."""
+    """Wait until a GPU has done everything that it was given."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     elif device.startswith("mps"):
@@ -156,16 +157,16 @@ def random_state(device: str) -> dict[str, Tensor]:
 
 
 def set_random_state(state: Mapping[str, Tensor], device: str) -> None:
-    """Go on with the random numbers of `random_state`. A state that was saved on another device has none for
-    this one."""
+    """Restore what `random_state` returned. A state that was saved on another device has none for this
+    one."""
     torch.set_rng_state(state["rng"])
     if device.startswith("cuda") and "rng_cuda" in state:
         torch.cuda.set_rng_state(state["rng_cuda"], device)
 
 
 def kept_random_state(device: str) -> AbstractContextManager[None]:
-    """Random numbers that are drawn within change nothing after it. Left to itself, torch would wake every
-    GPU for that."""
+    """Restore the state of the random numbers at the end of the block. Only `device` is named, because torch
+    would otherwise wake every GPU."""
     devices: list[int] = []
     if device.startswith("cuda"):
         devices = [torch.device(device).index if ":" in device else torch.cuda.current_device()]

@@ -16,20 +16,20 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from ..formatting import memory_size
 from .available_memory import available_memory
 
-FLOAT = 4  # bytes of a number; weights in bfloat16 are copies, which outweigh what they save
-# What a run holds on the CPU whatever its model: Python, torch, a prepared text (benchmarks/memory.py).
+FLOAT = 4  # bytes per number; weights in bfloat16 are extra copies, which cost what bfloat16 saves elsewhere
+# Memory of a run on the CPU whatever its model: Python, torch, a prepared text (benchmarks/memory.py).
 PROCESS_BYTES = 400e6
-CUDA_BYTES = 600e6  # what CUDA takes of a GPU for itself
-# Copies of the logits that are there at once: their logarithms, the gradient of these, that of the logits; a
-# teacher adds its probabilities and two products with them.
+CUDA_BYTES = 600e6  # memory of the GPU that CUDA itself takes
+# How many copies of the logits exist at once: their logarithms, the gradient of these, and that of the
+# logits. A student also has the teacher's probabilities and two products with them.
 LOGIT_COPIES, LOGIT_COPIES_OF_STUDENT = 3, 6
 # Numbers that a layer keeps at each position for the backward pass, as multiples of its width and of the
 # width inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for both its blocks.
 KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
-# A score has the logits of a batch of windows and their logarithms: evaluate.LOGITS_PER_BATCH, twice.
+# Scoring needs the logits of a batch of windows and their logarithms: evaluate.LOGITS_PER_BATCH, twice.
 SCORE_BYTES = 2 * 2**22 * FLOAT
-# Memory that C keeps (process.keep_freed_memory) is not always where the next tensor fits: steps took 1.0 to
-# 1.6 times as much as was in use at once (benchmarks/memory.py).
+# Memory that C keeps (process.keep_freed_memory) does not always fit the next tensor: steps took 1.0 to 1.6
+# times as much as was in use at once (benchmarks/memory.py).
 FRAGMENTATION = 1.2
 
 
@@ -45,7 +45,7 @@ class Workload:
 
 
 def estimate_memory(w: Workload) -> int:
-    """The most memory, in bytes, that a process with this work holds at once: of the GPU, if it has one."""
+    """The most memory, in bytes, that a process with this workload holds at once; on a GPU, the GPU's."""
     count, matrices = _count_weights(w.config)
     # Muon keeps a number for each weight of the matrices in layers, AdamW two for each of the others.
     muon = 0 if w.config.arch == "gpt2" else matrices
@@ -61,7 +61,8 @@ def estimate_memory(w: Workload) -> int:
 
 
 def _count_weights(c: GPTConfig) -> tuple[int, int]:
-    """All weights, and those of matrices in layers; without a list of the tensors of a thousand layers."""
+    """The number of all weights, and of those in the layers' matrices. Counts one layer and multiplies, so
+    that a thousand layers need no list of tensors."""
     others = inside = matrices = 0
     for name, shape in replace(c, n_layer=1).tensors().items():
         in_layer, n = ".0." in name, math.prod(shape)
@@ -72,15 +73,15 @@ def _count_weights(c: GPTConfig) -> tuple[int, int]:
 
 
 def _orthogonalizing_bytes(c: GPTConfig) -> int:
-    """What Muon takes for the matrices of one shape, those of all layers at once: update, stack, two steps of
-    the iteration."""
+    """Bytes that Muon needs for the matrices of one shape in all layers at once: update, stack, and two steps
+    of the iteration."""
     if c.arch == "gpt2":
         return 0
     return 4 * FLOAT * c.n_layer * c.n_embd * max(c.n_inner, c.n_head * c.head_dim)
 
 
 def _step_numbers(w: Workload) -> int:
-    """The numbers that a step keeps for its backward pass, and those of its loss."""
+    """How many numbers a step keeps for its backward pass and its loss."""
     c = w.config
     of_width, of_inner = KEPT[c.arch]
     layer = of_width * max(c.n_embd, c.n_head * c.head_dim) + of_inner * c.n_inner
@@ -96,10 +97,10 @@ def _step_numbers(w: Workload) -> int:
 
 
 def memory_problem(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> Problem | None:
-    """What is wrong with a run that cannot fit; None if it can, or if nobody can tell.
+    """The problem with a run that cannot fit; None if it can, or if that cannot be known.
 
-    `given` are the options set by hand, which the message is about; `reserved` is what this process holds
-    already, in bytes, where it is the one that trains.
+    `given` are the options set by hand, which the message is about; `reserved` are the bytes that this
+    process holds already, where it is the one that trains.
     """
     limit = available_memory(w.device)
     if limit is None or estimate_memory(w) <= limit + reserved:

@@ -1,4 +1,4 @@
-"""What is measured while a model trains: its training loss, and the speed of its steps."""
+"""Meters of a model in training: its training loss, and the speed of its steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .flops import estimate_mfu, flops_per_token
 
 
 class LossMeter:
-    """The training loss in nats a token, added up on the device: reading it waits for a GPU."""
+    """The training loss in nats per token, added up on the device, because reading it waits for a GPU."""
 
     def __init__(self, device: str, group: ProcessGroup):
         self.group = group
@@ -47,9 +47,8 @@ class SpeedMeter:
 
     def __init__(self, config: GPTConfig):
         self.flops_per_token = flops_per_token(config)
-        self.machine_flops: float | None = (
-            None  # FLOP/s of all processes in matrix products; None: not measured
-        )
+        # FLOP/s of all processes together in matrix products; None: not measured.
+        self.machine_flops: float | None = None
         self.tokens, self.seconds = 0, 0.0
 
     def add(self, tokens: int, seconds: float) -> None:
@@ -57,7 +56,7 @@ class SpeedMeter:
         self.seconds += seconds
 
     def mfu(self, tokens: int, seconds: float) -> float | None:
-        """0 to 1, of so many tokens in so many seconds. None: the machine was not measured."""
+        """The MFU, 0 to 1, of `tokens` in `seconds`. None: the machine was not measured."""
         return estimate_mfu(tokens * self.flops_per_token, seconds, self.machine_flops)
 
     @property

@@ -1,8 +1,8 @@
-"""The model folder of a run under way: the one place that writes in it.
+"""The model folder of a run under way: the only module that writes in it.
 
-Files go into a hidden folder beside the model's place as long as there are no weights of that shape with a
-score, so a model that is there already stays until there is something better. Each file is replaced in one
-piece, and weights carry their own score, so a kill at any instant leaves a folder that loads, or none.
+Until there are weights with a score, the files are in a hidden folder beside the model's place, so a model
+that is there already stays until then. Each file is replaced in one piece, and weights carry their own score,
+so a kill at any moment leaves a folder that loads, or none.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ModelFolder:
         final: Path | None = None,
     ):
         self.path, self.final = path, final or path  # where the files are now, and where they are to be
-        self.keep = False  # whether what is at `final` is kept for a restore; one of the same run is not
+        self.keep = False  # whether the model at `final` is kept for a restore; one of the same run is not
         self.config = config  # of the weights in `path`
         self.stages = list(stages)  # of the run
         self.tokenizer = tokenizer
@@ -76,8 +76,8 @@ class ModelFolder:
         write_weights(self.path / "model.safetensors", best.tensors, score)
 
     def _settle(self) -> None:
-        """Where the disk refused something as the folder took its place, the rest of that comes first: the
-        hidden folder may be the other model by now."""
+        """If an error of the disk interrupted publishing, finish that first: the hidden folder may hold the
+        replaced model by now."""
         if self.path != self.final and finish_publishing(self.final):
             self.path, self.keep = self.final, False
 
@@ -86,20 +86,20 @@ class ModelFolder:
         write_state(self.path, state)
 
     def write_teacher(self, stage: int, model: GPT) -> None:
-        """Keep the model of that stage, which was just trained, for those that it teaches; `stages` may have
-        changed meanwhile."""
+        """Keep the model of that stage, which was just trained, for those that it teaches. Writes
+        nanogpt.json too, as `stages` may have changed."""
         write_teacher(self.path, stage, model)
         self.write_meta()
 
     def drop_teachers(self, at: int) -> None:
-        """Delete what no stage from `at` on learns from. What taught the last one stays with it, for a run
-        that goes on."""
+        """Delete the teachers of which no stage from `at` on learns. Those of the last stage stay, for a
+        resume."""
         groups = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
         drop_teachers(self.path, groups, {stage for group in groups for stage in group} | {at})
 
     def write_score(self, score: Evaluation, replace: bool = True) -> None:
-        """Record a score whose weights, if they are the best, are written. The folder takes its place, unless
-        a model is there that it is not to `replace`."""
+        """Record a score; if it is the best, its weights have been written. Then the folder takes its place,
+        unless there is a model that it must not `replace`."""
         self._settle()
         if score.best:
             self.meta["score"] = {"val_bpb": score.val_bpb, "val_loss": score.val_loss, "step": score.step}

@@ -1,4 +1,4 @@
-"""What to do after a run for a better score: one command."""
+"""The one command that would improve a run's score most."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..data.tables import user_tables
 from .options import as_command
 from .plan import DEFAULT_MINUTES, SHAPE, Budget, choose_plan, size_is_given
 
-WORTH_ADDING = 0.2  # of this text's bytes, that another table must have
-SECONDS = 2.0  # to look for one
-BIGGER = 1.3  # times as many parameters make another size
+WORTH_ADDING = 0.2  # another table is suggested if it has this fraction of the text's bytes
+SECONDS = 2.0  # how long to look for one
+BIGGER = 1.3  # a model is clearly bigger with this many times as many parameters
 SIZE_OPTIONS = ("size", *(key for key in SHAPE if key not in ("arch", "block_size")))
 
 
 class Limits(NamedTuple):
-    """What a run had at most: it may have gone on with more than it was begun with, or with less."""
+    """The limits that a run had at its end: a resume may have changed those it was started with."""
 
     minutes: float | None
-    steps: int | None  # that were asked for
-    stopped: bool = False  # before that, as somebody asked
+    steps: int | None  # the limit that was asked for
+    stopped: bool = False  # whether somebody stopped it before
 
     def options(self) -> dict[str, Any]:
         minutes = None if self.minutes == DEFAULT_MINUTES and not self.steps else self.minutes

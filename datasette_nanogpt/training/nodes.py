@@ -31,8 +31,8 @@ class Courier:
         self.several = group.size > local
         self.elsewhere = self.several and int(os.environ.get("GROUP_RANK", "0")) > 0
         self.writes = self.elsewhere and int(os.environ.get("LOCAL_RANK", "0")) == 0
-        self.folder: Path | None = None  # on another machine: of what was sent
-        self.sent: dict[str, tuple[int, int]] = {}  # file -> its size and time, of what all have
+        self.folder: Path | None = None  # where the files are that were sent here; None on the first machine
+        self.sent: dict[str, tuple[int, int]] = {}  # file -> size and time of the version that all have
 
     def send(self, path: Path, names: list[str]) -> Path:
         """The folder in which this process finds the files of these `names`, which rank 0 has in `path`."""
@@ -55,7 +55,7 @@ class Courier:
         return self.folder or path
 
     def _choose_folder(self) -> Path:
-        """That of this machine, which one of its processes makes."""
+        """The folder of this machine, which one of its processes makes."""
         own = tempfile.mkdtemp(prefix="nanogpt-") if self.writes else None
         folders = self.group.gather_objects((os.environ.get("GROUP_RANK"), own))
         here = os.environ.get("GROUP_RANK")

@@ -23,13 +23,13 @@ from .flops import NEWTON_SCHULZ_STEPS
 EMBEDDING_RATE, OUTPUT_RATE, GAIN_RATE = 3.0, 0.3, 1.0
 # Weight decay relative to that of the matrices (LOG.md, "Readings and decay, once more").
 EMBEDDING_DECAY, OUTPUT_DECAY = 0.75, 10.0
-# Of Muon; 0.9 was 0.7% worse (LOG.md, "Momentum, sequence growth, NorMuon").
+# Muon's momentum; 0.9 was 0.7% worse (LOG.md, "Momentum, sequence growth, NorMuon").
 MOMENTUM = 0.95
-# Of AdamW; 0.95 was 3% worse (LOG.md, "The recipe once more: what did not help").
+# AdamW's betas; 0.95 for the second was 3% worse (LOG.md, "The recipe once more: what did not help").
 BETAS = (0.9, 0.98)
-# Of AdamW in nanoGPT's train.py.
+# AdamW's betas in nanoGPT's train.py.
 NANOGPT_BETAS = (0.9, 0.95)
-# A learning rate that no one means: of a higher one AdamW's step is more than a float32 can be.
+# The highest learning rate: with more, AdamW's step would not fit in a float32. Nobody asks for so much.
 MAX_RATE = 1e30
 # Coefficients of the quintic iteration in Keller Jordan's post on Muon. NEWTON_SCHULZ_STEPS of it push all
 # singular values into about 0.7 to 1.2.

@@ -1,7 +1,7 @@
-"""What a run can be asked for, and what is wrong with what was asked for.
+"""The options of a run, and the check that finds what is wrong with them.
 
 This module is what configurator.py is in nanoGPT: the one place that knows all options. The command line, the
-form in Datasette and Python share it. It needs no torch, as the form is checked in Datasette's own process.
+form in Datasette and Python share it. It needs no torch, because Datasette's own process checks the form.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the serve
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What can be asked for; None means "choose for me". The names are those of the command line.
+    """The options of a run, under the names of the command line; None means "choose for me".
 
-    A type says what a value must be: `bounds`, `choices` and `validate` read it. Making one checks nothing.
+    The types say what each value must be: `bounds`, `choices` and `validate` read them. Creating an instance
+    checks nothing.
     """
 
     database: str  # path or URL
@@ -101,14 +102,14 @@ class TrainOptions:
         given = {k: v for k, v in asdict(self).items() if v not in (None, (), [], False)}
         # The name of a file need not be UTF-8, but what we write must be.
         given["database"] = os.fsencode(self.database).decode("utf-8", "backslashreplace")
-        given |= {"compile": False} if self.compile is False else {}  # which was asked for
-        if self.template:  # on one line, for a command that can be read and compared
+        given |= {"compile": False} if self.compile is False else {}  # unlike None, False was asked for
+        if self.template:  # on one line, so that the command can be read and compared
             given["template"] = self.template.replace("\n", "\\n")
         return {k: v for k, v in given.items() if k not in NOT_IN_FILES}
 
 
 def as_command(given: Mapping[str, Any]) -> str:
-    """What to type in a terminal for these options, by their Python names; `database` is among them."""
+    """The command line for these options, which have their Python names; `database` must be one of them."""
     settings = dict(given)
     tables = settings.pop("table", ())
     words = ["datasette", "nanogpt-train", settings.pop("database")]
@@ -194,7 +195,7 @@ def validate(
 
 
 def problems_of(options: TrainOptions) -> list[Problem]:
-    """What is wrong with options from Python, where a number must be one already."""
+    """What is wrong with options from Python, where a number must not be a string."""
     return validate({field.name: getattr(options, field.name) for field in fields(options)}, strict=True)[1]
 
 
@@ -208,7 +209,7 @@ def _subject(field: str) -> str:
 
 
 def _explain(field: str, value: object, error: ValidationError) -> Problem:
-    """A problem in our words, from the first of pydantic's errors about a field."""
+    """The first of pydantic's errors about a field as a Problem in our words."""
     detail = error.errors()[0]
     code, message = MESSAGES.get(detail["type"], ("type", "cannot be {value!r}"))
     ctx = detail.get("ctx", {})
@@ -222,7 +223,7 @@ def _explain(field: str, value: object, error: ValidationError) -> Problem:
 
 
 def _own_vocabulary(o: Mapping[str, Any]) -> Problem | None:
-    """What is wrong with any size of the vocabulary, where the tokenizer has its own."""
+    """A Problem if a vocabulary size is given for a tokenizer that has its own vocabulary."""
     if o.get("tokenizer") not in ("gpt2", "char"):
         return None
     message = f"The vocabulary can only be set for the bpe tokenizer: {o['tokenizer']} has its own"
@@ -230,12 +231,12 @@ def _own_vocabulary(o: Mapping[str, Any]) -> Problem | None:
 
 
 def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with values each of which is right."""
+    """What is wrong with a combination of values that are valid one by one."""
     name = o.get("name")
     if name and not valid_name(unicodedata.normalize("NFC", name)):
         yield Problem("name", "name", invalid_name(name))
     if o.get("force") and o.get("resume"):
-        message = "A run that goes on with a model cannot replace it as well: choose one of force and resume"
+        message = "A run cannot both continue a model and replace it: choose either force or resume"
         yield Problem("force", "conflict", message)
     if (title := o.get("title")) and title.lower() in [column.lower() for column in o.get("body") or ()]:
         message = f"The column {title} is read as the title already: name other columns as the body"
@@ -264,7 +265,7 @@ def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _does_not_fit(o: Mapping[str, Any]) -> Problem | None:
-    """What is wrong with a shape that has no room in this machine, whatever the text."""
+    """A Problem if the shape does not fit into the memory of this machine, whatever the text."""
     plan = plan_text({**o, "size": o.get("size") or "xs"}, 1)  # the smallest model that these options allow
     batch_size = -(-plan.batch_size // rank_and_size()[1])
     device, dropout = o.get("device") or likely_device(), o.get("dropout") or 0.0

@@ -1,8 +1,8 @@
 """From the size of a text, the minutes at hand and the speed of the machine to a model and its schedule.
 
-A bigger model learns more from each token, but sees fewer of them. Up to about four epochs a text has more to
-teach, if the weights decay meanwhile; time beyond that is better spent on a bigger model, and then on
-teachers for it. Constants name the section of benchmarks/LOG.md that they come from. Needs no torch.
+A bigger model learns more from each token, but sees fewer of them. For about four epochs a model learns more
+from a text, if its weights decay; further time is better spent on a bigger model, and then on teachers for
+it. Constants name the section of benchmarks/LOG.md that they come from. Needs no torch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MIN_TOKENS = {"xs": 0.0, "s": 0.125e6, "m": 2.8e6, "l": 17e6, "xl": 100e6}
 # The size of the small models that come first in a chain, by the size of the last one. The last size itself
 # follows as often as there is time for it ("A model that teaches the next").
 TEACHERS = {"xs": "xs", "s": "s", "m": "s", "l": "s", "xl": "m"}
-SCORING_FRACTION = 0.08  # of the time goes into scores in a run of several models ("Ten minutes by default")
+SCORING_FRACTION = 0.08  # the part of a run of several models that scores take ("Ten minutes by default")
 # FLOPs of flops.work_per_step a second where the machine was not measured: two cores ("Runs of seconds").
 DEFAULT_FLOPS = 100e9
 # Tokens in a step; a short text gets half as many, as more steps are worth more than longer ones. A short
@@ -52,7 +52,7 @@ SHORT_TEXT = 100_000
 # planner's grid" and "A model that teaches the next"), and on 650,000 tokens xl, with and without dropout, no
 # better than l (measured on an H200: "A population").
 MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
-# Steps that a run keeps where these are made bigger, as a GPU wants them; a guess, not measured.
+# On a GPU steps are made bigger, as long as a run keeps this many of them; a guess, not measured.
 FEWEST_STEPS = 2000
 # The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
 # planner's grid").
@@ -61,16 +61,16 @@ MIN_WINDOWS = 50
 # Steps of warmup, and the number of steps below which a run does better without reaching its full rate ("The
 # planner's grid").
 WARMUP_STEPS, FEW_STEPS = 20, 16
-# What is assumed of a text that was not tokenized yet: bytes in a token of a vocabulary trained on it, and
-# how many characters it is written with.
+# Assumptions about a text that is not tokenized yet: bytes per token of a vocabulary trained on it, and the
+# number of different characters.
 BYTES_PER_TOKEN, CHARACTERS = 3, 100
 
 # Learning rates of a text that is read at most once, and of one that is read more often (choose_rates).
 RATES = (0.02, 0.01)
 
-# SEVERAL models of this size are better than fewer of a bigger one: two students, one after the other, make a
-# model 7% better, l is 1% better than m ("A population"). So it is with short texts, which MIN_EPOCHS
-# decides on.
+# At least SEVERAL models of this size are better than fewer of a bigger size: two students, one after the
+# other, make a model 7% better, and l is only 1% better than m ("A population"). This holds for short texts,
+# those whose size MIN_EPOCHS decides.
 SMALLEST_OF_MANY, SEVERAL = "m", 3
 
 SHAPE = ("arch", "n_layer", "n_head", "n_embd", "block_size")
@@ -84,7 +84,7 @@ class Budget:
     steps: int | None = None
     flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
     processes: int = 1  # each gets the same number of windows in a step
-    memory: float | None = None  # bytes that each process may take; None: nobody knows
+    memory: float | None = None  # bytes that each process may take; None: not known
     largest_step: int = 0  # tokens that a step may have, if the text has enough; 0: STEP_TOKENS, as on a CPU
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class Plan:
     why: str
     minutes: float | None  # at most
     member: Member  # its place among the models of the run
-    budget_fraction: float = 1.0  # of the run's work is done when this model is
+    budget_fraction: float = 1.0  # the fraction of the run's work that is done when this model is trained
     teachers: tuple[Plan, ...] = ()  # the models before it; max_iters count from the first one's start
 
 
@@ -186,8 +186,8 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
 
 
 def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
-    """With more windows in a step, as many as the device likes, where a text is not read twice and there are
-    steps enough: such a text has something new for each of them."""
+    """The run with more windows in a step, up to the device's `largest_step`, if the text is not read twice
+    and enough steps remain: such a text has something new for each window."""
     budget, batch_size = run.budget, run.batch_size
     memory = budget.memory or math.inf
     if given.get("batch_size") or budget.steps or run.tokens_seen(config) >= 2 * run.tokens:
@@ -264,8 +264,9 @@ def _allowed_sizes(
 def _plan_enough(
     run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], why: str
 ) -> Plan:
-    """What to do with more time than MAX_EPOCHS of `size` take: several models of the biggest of these
-    `sizes` that there is time for, or else of the smallest; `small` ones come first. Or an early end."""
+    """The plan where there is more time than MAX_EPOCHS of `size` take: several models of the biggest of
+    `sizes` that there is time for, or else of the smallest, after `small` ones; or one model that ends
+    early."""
     text = run.tokens, run.step_tokens
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         members = choose_population(config, *text, run.work)

@@ -1,4 +1,4 @@
-"""Why a run gets the model that it gets, in whole sentences: what the planner says of its choice."""
+"""The planner's reasons for its choice of a model, in whole sentences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .population import Member
 
 SHAPE_OPTIONS = ("n_layer", "n_head", "n_embd")
-PRECISE_TIMES = 100  # how often a text is read has a decimal below this
+PRECISE_TIMES = 100  # below this, "3.4 times" has a decimal
 
 
 def describe_budget(minutes: float | None, steps: int | None, flops: float | None) -> str:
@@ -50,7 +50,7 @@ def times(epochs: float) -> str:
 
 
 def describe_members(members: Sequence[Member]) -> str:
-    """Which models are trained before the last one, and what for."""
+    """Which models are trained before the last one, and why."""
     *before, last = members
     sizes = " and ".join(
         ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before).rsplit(", ", 1)

@@ -19,21 +19,21 @@ from llm_nanogpt.config import GPTConfig
 from .flops import work_of_teaching, work_per_step
 
 # How much the logarithm of the weights decays in an epoch at the full learning rate ("Readings and decay,
-# once more"), relative to that half as much for a student of one teacher: a teacher's probabilities are
-# harder to memorize than the text ("A model that teaches the next").
+# once more"). A student of one teacher gets half of that, because a teacher's probabilities are harder to
+# memorize than the text ("A model that teaches the next").
 DECAY_PER_EPOCH, STUDENT_DECAY_PER_EPOCH = 0.45, 0.225
-# Epochs of a model without a time of its own to keep to; more only memorize the text.
+# Epochs of a model that has no time limit of its own; more would only memorize the text.
 MAX_EPOCHS = 4.0
 # A student has time for this many epochs or is not begun: with fewer it does no better than a model alone in
 # all of the time ("A model that teaches the next").
 STUDENT_EPOCHS = 2.5
-# What the teachers' probabilities count for in what a student learns from, at the beginning and at the end of
-# its training; the text has the rest. A student soon knows more than a single teacher does.
-# Teacher annealing: arxiv.org/abs/1907.04829
+# The weight of the teachers' probabilities in a student's loss at the beginning and at the end of its
+# training; the text has the rest. It falls because a student soon knows more than a single teacher (teacher
+# annealing, arxiv.org/abs/1907.04829).
 TEACHER_WEIGHTS = (0.9, 0.4)
-MAX_CHAIN = 10  # models: of size s each of the first four was better than those before ("A population")
-MAX_MODELS = 40  # in a run: each of them so far improved on those before
-# Of a population: members of a generation, generations before the last student.
+MAX_CHAIN = 10  # models; with size s each of the first four improved on those before ("A population")
+MAX_MODELS = 40  # in a run; so far each improved on those before
+# A population has so many members in a generation, and so many generations before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # The last student learns from an average that is better than itself, so it may trust it longer, read more
 # often and decay less: between these epochs, with this decay in all ("A population").
@@ -48,7 +48,7 @@ DELAY = 1.25
 
 @dataclass(frozen=True)
 class Member:
-    """One model of a run, as far as its place among the others decides how it is trained."""
+    """One model of a run: those of its settings that depend on its place among the others."""
 
     config: GPTConfig
     epochs: float
@@ -122,7 +122,7 @@ def works(members: Sequence[Member], tokens: int, step_tokens: int) -> list[floa
 
 
 def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: float) -> list[Member]:
-    """The biggest population of that model for so much work; no members where that is too little."""
+    """The biggest population of that model that `work` is enough for; no members where none is."""
 
     def total(members: Sequence[Member]) -> float:
         return sum(works(members, tokens, step_tokens))
@@ -144,12 +144,13 @@ def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: fl
 def choose_chain(
     config: GPTConfig, small: GPTConfig, tokens: int, step_tokens: int, work: float
 ) -> list[Member]:
-    """The longest chain that ends with `config` and begins with `small` for so much work, the last model with
-    the epochs that are left for it; no members where a model alone does better."""
+    """The longest chain from `small` to `config` that `work` is enough for, its last model with the epochs
+    that are left for it; no members where a model alone does better."""
     epoch = tokens / step_tokens * work_per_step(config, step_tokens)
 
     def cut(configs: Sequence[GPTConfig], fewest: float) -> list[Member]:
-        """With `fewest` epochs of the last at least; none where there is no time for these."""
+        """The chain with at least `fewest` epochs of the last model; no members if there is no time for
+        them."""
         if len(configs) > min(MAX_CHAIN, MAX_MODELS):
             return []
         *before, last = chain(configs)
@@ -171,8 +172,8 @@ def choose_chain(
 
 
 def leave_out(members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float) -> set[int]:
-    """The places of models that do not follow, once the model at `at` is trained and there is time for so
-    much `work` more, so that the last one gets its epochs."""
+    """The places of the models to leave out once the model at `at` is trained and there is time for `work`
+    more, so that the last one gets its epochs."""
     out: set[int] = set()
     while sum(_works_without(members, out, tokens, step_tokens)[at + 1 :]) > DELAY * work:
         rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
@@ -192,8 +193,8 @@ def _works_without(members: Sequence[Member], out: set[int], tokens: int, step_t
 
 
 def without(members: Sequence[Member], out: set[int]) -> list[Member]:
-    """The members without some of them. Whose teachers are all left out learns from the nearest generation
-    before that has any left, as from a teacher that is no better than itself."""
+    """The members without those at the places `out`. A member whose teachers are all left out learns from the
+    nearest earlier generation that has any left, as from a teacher that is no better than itself."""
     kept = [member for i, member in enumerate(members) if i not in out]
     new = {i: place for place, i in enumerate(i for i in range(len(members)) if i not in out)}
     generations = sorted({member.generation for member in kept})
@@ -211,8 +212,8 @@ def without(members: Sequence[Member], out: set[int]) -> list[Member]:
 
 
 def one_more(members: Sequence[Member], tokens: int, step_tokens: int, work: float) -> Member | None:
-    """The student that follows the last model of a run where there is time left for so much `work`; None
-    where that is too little. It learns from the last models of its size, on average."""
+    """The student to add to a run that has time left for `work`; None if that is too little. It learns from
+    the average of the last models of its size."""
     last = members[-1]
     teachers = [i for i, member in enumerate(members) if member.config == last.config][-MOST_MEMBERS:]
     epoch = tokens / step_tokens * work_per_step(last.config, step_tokens)

@@ -1,4 +1,4 @@
-"""What a process that trains sets for itself as it begins, and what it has used of the machine."""
+"""Settings of a process that trains, made as it begins, and how much memory it has used."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import sqlite3
 import sys
 from contextlib import suppress
 
-_set_up: set[int] = set()  # processes that were set up here: they train and do nothing else
+_set_up: set[int] = set()  # ids of processes that called `set_up_process`: they train and do nothing else
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 def set_up_process() -> None:
     """Make training fast in this process, and Ctrl+C quiet. Call it first, before torch is imported.
 
-    The commands and the child process of Datasette do so. `train_table` does not: whose process that is, and
-    whether torch is loaded there already, is for its caller to know.
+    The commands and the child process of Datasette do so. `train_table` does not, because it may run in a
+    process that does other things and has loaded torch already.
     """
-    # Idle threads must soon sleep. By default they spin, and with any other program at work on the same cores
-    # a step then takes 8 times as long (benchmarks/LOG.md). Read once, when torch loads OpenMP.
+    # Idle threads must go to sleep soon. By default they spin, and while any other program uses the same
+    # cores, a step then takes 8 times as long (benchmarks/LOG.md). OpenMP reads this once, when torch loads
+    # it.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     _set_up.add(os.getpid())
     # Datasette turns these on, and Ctrl+C in a long query would print one: it comes in a callback.
     sqlite3.enable_callback_tracebacks(False)
-    # A model can repeat its rows, and what it was made from lies beside it: all of that is its owner's alone.
+    # A model can repeat its rows, and its tokens lie beside it: only the owner may read these files.
     os.umask(0o077)
 
 
 def training_begins() -> None:
-    """Give back what the text took, and keep from now on what steps free, where the process is ours."""
+    """In a process of ours, give the memory that the text took back to the system, and from now on keep the
+    memory that steps free."""
     if os.getpid() in _set_up:
         with suppress(AttributeError, OSError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)

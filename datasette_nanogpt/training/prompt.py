@@ -1,4 +1,4 @@
-"""A prompt, or a title, to try a new model with."""
+"""A prompt, a title or columns of a held-out document to try a new model with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from llm_nanogpt.words import SPACELESS, WORD
 
 from ..data.token_files import document_ends
 
-TOKENS = 200  # at most, in which a document's first words are
-WORDS, CHARACTERS = 2, 40  # of a prompt
-DOCUMENTS, TITLE_CHARACTERS = 20, 60  # in which a title is looked for, and of one that is typed
-CLAUSE = 20  # characters of a script without spaces that are a prompt up to the next space or mark,
-CUT = 8  # and to which a longer clause is cut
+TOKENS = 200  # how much of a document is decoded to find its first words
+WORDS, CHARACTERS = 2, 40  # the longest prompt
+DOCUMENTS, TITLE_CHARACTERS = 20, 60  # how many documents are searched for a title, and how long it may be
+# In a script without spaces, the prompt is the first clause; one of more than CLAUSE characters is cut to
+# CUT.
+CLAUSE, CUT = 20, 8
 
 _CLAUSE = regex.compile(
     rf"(?V1)(?P<clause>[{SPACELESS}](?:[{SPACELESS}]|\p{{M}})*)|{WORD.pattern.removeprefix('(?V1)')}"

@@ -24,8 +24,8 @@ NANOGPT_RECIPE = {
     "decay_share": 0.0,
     "replacement": True,
 }
-# Of a run, in which the learning rate goes down in a straight line to 0. With 0.75 the score was 0.6% worse
-# (LOG.md, "Readings and decay, once more").
+# The last part of a run, in which the learning rate goes down in a straight line to 0. With 0.75 the score
+# was 0.6% worse (LOG.md, "Readings and decay, once more").
 DECAY_FRACTION = 0.5
 
 
@@ -64,12 +64,13 @@ class Settings:
 
     @property
     def model_seed(self) -> int:
-        """The seed of weights and batches. A student that started like its teacher would only be the same
-        again."""
+        """The seed of weights and batches; each stage has its own, because a student that started like its
+        teacher would only become the same model again."""
         return self.seed + self.stage
 
     def teacher_weight(self, progress: float) -> float:
-        """What the teachers' probabilities count for beside the text, which has the rest."""
+        """The weight of the teachers' probabilities in the loss at `progress`, 0 to 1; the text has the
+        rest."""
         first, last = self.teacher_weights
         return first + (last - first) * progress
 
@@ -140,7 +141,7 @@ def check_stages(stages: Sequence[Stage], given: Mapping[str, Any]) -> None:
 
 
 def _reserved(device: str) -> int:
-    """Bytes that this process, which is the one that trains, has of its share of the memory already."""
+    """Bytes that this process, the one that will train, holds already."""
     return 0 if device.startswith("cuda") else resident_memory()
 
 
@@ -180,7 +181,7 @@ def _settings(options: TrainOptions, plan: Plan, stage: int, minutes: float | No
 
 
 def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
-    """The models of a run as the planner sees them, with the epochs that their steps are."""
+    """The models of a run as the planner sees them: with epochs instead of steps."""
     members, before = [], 0
     for config, s in stages:
         epochs = MAX_EPOCHS
@@ -193,7 +194,7 @@ def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
 
 
 def student_settings(settings: Settings, student: Member, train_tokens: int, step_tokens: int) -> Settings:
-    """Those of a student that follows the last model of a run, whose settings these are."""
+    """The settings of a student that follows the last model of a run, which had `settings`."""
     rate, decay = choose_rates(student.epochs, train_tokens, step_tokens, student.decay)
     if settings.learning_rate not in RATES:  # set by hand
         rate, decay = settings.learning_rate, decay * rate / settings.learning_rate
@@ -201,8 +202,8 @@ def student_settings(settings: Settings, student: Member, train_tokens: int, ste
 
 
 def device_settings(device: str, compiled: bool | None, arch: str) -> dict[str, Any]:
-    """The settings that the device decides: `device`, `compile` and `bf16`. None is for the trainer to try
-    out; nanoGPT's own recipe is left as it is."""
+    """The settings that the device decides: `device`, `compile` and `bf16`. None lets the trainer try what is
+    faster; nanoGPT's own recipe tries nothing."""
     import torch
 
     bf16, tried = None, None

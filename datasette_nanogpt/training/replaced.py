@@ -1,7 +1,7 @@
 """The model that a run replaces: what it was, whether it was better, and that it can be brought back.
 
-A model is better than another only on the same held-out text. Its first score puts the new one in the place
-of the old, which is kept for `llm nanogpt restore`; of two in a row that would be kept, the better one is.
+Two models can only be compared on the same held-out text. The new model takes the place of the old one at its
+first score; the old one is kept for `llm nanogpt restore`, unless the one kept before is better.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Replaced:
     """What a run with a new model is about to replace."""
 
     summary: str  # "577 rows, 1.878 bits per byte, trained 2026-11-26"
-    val_bpb: float | None  # of the model that will be kept, on the run's held-out text; None: on another
-    bytes: int  # on disk, of the model that will be kept
-    keep: bool  # it, or else the one that is kept already, which is better
+    val_bpb: float | None  # score of the model that will be kept; None: it had other held-out text
+    bytes: int  # size on disk of the model that will be kept
+    keep: bool  # whether the replaced model is kept, rather than the better one that is kept already
 
 
 def look_at(final: Path, meta: dict[str, Any]) -> Replaced | None:
@@ -42,7 +42,8 @@ def look_at(final: Path, meta: dict[str, Any]) -> Replaced | None:
 
 
 def score_on(theirs: dict[str, Any], ours: dict[str, Any]) -> float | None:
-    """Bits per byte of a model, if that is on the same held-out text as ours. Both are of nanogpt.json."""
+    """Bits per byte of a model if it had the same held-out text as ours, else None. Both arguments are a
+    nanogpt.json."""
 
     def held_out(meta: dict[str, Any]) -> tuple[Any, ...]:
         corpus, options = meta.get("corpus") or {}, meta.get("options") or {}
@@ -60,7 +61,7 @@ def _read(folder: Path) -> Checkpoint | None:
 
 
 def better_before(val_bpb: float, name: str) -> str:
-    """For the run that replaced a model which was better."""
+    """The message for a run that replaced a better model."""
     return (
         f"a model that was better on the same held-out text, {val_bpb:.4f} bits per byte: "
         f"`llm nanogpt restore {name}` brings it back"

@@ -1,4 +1,4 @@
-"""A run to go on with: its limits and its device may change, its models and its data do not."""
+"""Reopening a run for a resume: its limits and its device may change, its models and its data do not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T", int, float)
 def reopen(
     options: TrainOptions, meta: dict[str, Any], path: Path, device: str
 ) -> tuple[ModelFolder, TrainState]:
-    """The folder of the run and what it goes on from. `meta` is its nanogpt.json, as `check` returned it."""
+    """The folder of the run and the state to continue from. `meta` is its nanogpt.json, from `check`."""
     checkpoint, state = read_checkpoint(path), read_state(path)
     try:
         stages = reopen_stages(options, meta, checkpoint.config, state.position.step, device)
@@ -35,7 +35,7 @@ def reopen(
             **{key: float(checkpoint.weights[key]) for key in ("val_bpb", "val_loss")},
         }
     except (InvalidOptions, LookupError, TypeError, ValueError) as ex:
-        reason = "nanogpt.json or model.safetensors does not say all that it takes"
+        reason = "nanogpt.json or model.safetensors lacks something that it needs"
         raise NanogptError(
             f"{path.name} cannot be resumed, {reason}: "
             "train it again from the start, without --resume and with --force"
@@ -56,7 +56,7 @@ def reopen_stages(
         changed["run_minutes"] = options.minutes
     if options.eval_interval:
         changed["eval_interval"] = options.eval_interval
-    # Runs of one model had no list of them once.
+    # Older runs of a single model have no list of models.
     known = meta.get("generations") or [{"config": asdict(config), "settings": meta["settings"]}]
     stages = [
         Stage(GPTConfig(**each["config"]), _settings(each["settings"] | changed, at))

@@ -1,4 +1,4 @@
-"""What the log of a training run says: what it was about to do, its scores, its notes, and how it ended."""
+"""The log of a training run: what it was about to do, its scores, its notes, and how it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..registry.run_log import log
 
 @contextmanager
 def logging_failure() -> Iterator[None]:
-    """Log what ends a run before it is done; with its traceback where nobody foresaw it."""
+    """Log an error that ends a run, with its traceback if it is not one of ours."""
     try:
         yield
     except (KeyboardInterrupt, GeneratorExit):
@@ -25,7 +25,7 @@ def logging_failure() -> Iterator[None]:
 
 
 def log_event(event: Event) -> None:
-    """A line for what matters afterwards; most events are none of that."""
+    """Log the events that matter afterwards; most do not."""
     match event:
         case Prepared():
             s, c, config = event.source, event.corpus, event.config

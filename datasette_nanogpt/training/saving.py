@@ -1,7 +1,7 @@
-"""What a run keeps, written as it goes on: a disk that refuses it once does not end the training.
+"""Saves what a run keeps while it trains. An error of the disk does not end the training.
 
-What could not be written waits in memory and is tried again every few seconds: the best weights with their
-score. A state is not kept, as the next one follows.
+Weights and scores that could not be written wait in memory, and are tried again every few seconds. A state
+that could not be written is dropped, because the next one follows soon.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import replace
 from ..events import BestWeights, Evaluation, TrainState
 from .model_folder import ModelFolder
 
-RETRY_SECONDS = 5.0  # between attempts once one was in vain
-ATTEMPTS, ATTEMPT_SECONDS = 3, 2.0  # at what the next model of a run cannot do without, and between them
+RETRY_SECONDS = 5.0  # between attempts after a failure
+ATTEMPTS, ATTEMPT_SECONDS = 3, 2.0  # `insist` tries this often, with this pause
 
 
 class Saver:
-    """Writes into the model folder of a run what it is to keep."""
+    """Writes what a run keeps into its model folder."""
 
     def __init__(self, folder: ModelFolder):
         self.folder = folder
-        self._weights: BestWeights | None = None  # those that are not on the disk yet,
-        self._scores: list[tuple[Evaluation, bool]] = []  # and the scores since
-        self._notes: list[str] = []  # for people, not said yet
+        self._weights: BestWeights | None = None  # weights that are not on the disk yet
+        self._scores: list[tuple[Evaluation, bool]] = []  # scores that are not, with `may_replace`
+        self._notes: list[str] = []  # sentences for people that `notes` has not yielded yet
         self._failure: OSError | None = None
         self._next_attempt = 0.0
 
@@ -32,7 +32,7 @@ class Saver:
         """Write the best weights."""
         self._weights = best
         self._send()
-        if self._weights:  # which the training goes on to change
+        if self._weights:  # still waiting: copy them, because training changes these tensors
             tensors = {name: tensor.copy() for name, tensor in best.tensors.items()}
             self._weights = replace(best, tensors=tensors)
 
@@ -67,7 +67,7 @@ class Saver:
         write()
 
     def notes(self) -> Iterator[str]:
-        """What is to be said of the disk."""
+        """New sentences about the disk, for people."""
         while self._notes:
             yield self._notes.pop(0)
 
@@ -87,7 +87,7 @@ class Saver:
             self._scores.pop(0)
 
     def _attempt(self, write: Callable[[], None]) -> bool:
-        """Whether something could be written; what is to be said of that."""
+        """Whether `write` worked. Notes a failure, and the first success after it."""
         try:
             write()
         except OSError as ex:

@@ -7,15 +7,17 @@ import math
 from .clock import Clock
 from .recipe import Settings
 
-EVALUATIONS = 12  # of a model, at least, where no --eval-interval is given and scores are cheap
-SCORE_SECONDS = 20.0  # a score that is shown is no older while scores are cheap
-EVALUATION_FRACTION = 0.05  # of the time that scores may take, which makes them fewer if need be
-FIRST_EVALUATION_FRACTION = 0.5  # of the time until then that the first may take: it shows that it works
-FIRST_EVALUATION_SECONDS = 4.0  # after the first step of a run; little is lost from then on if it dies
-# Scores in a row without improvement, and the fraction of a model's time that these span at least: the rest
-# of it would only teach it the text by heart.
+# Without --eval-interval, as long as scores are cheap: at least this many for a model, and this many seconds
+# apart at most.
+EVALUATIONS, SCORE_SECONDS = 12, 20.0
+EVALUATION_FRACTION = 0.05  # scores may take this fraction of the time; if they took more, there are fewer
+# The first score comes this many seconds after the first step of a run, to show soon that the run works and
+# to save something; it may take this fraction of the time until then.
+FIRST_EVALUATION_SECONDS, FIRST_EVALUATION_FRACTION = 4.0, 0.5
+# A model ends early after this many scores in a row without improvement that span at least this fraction of
+# its time: more training would only teach it the text by heart.
 PATIENCE, PATIENCE_FRACTION = 3, 0.25
-WORSE = 1.01  # times the lowest score or more is no improvement
+WORSE = 1.01  # a score above the lowest one times this is no improvement
 
 
 class ScoreSchedule:
@@ -35,8 +37,8 @@ class ScoreSchedule:
         self.next_evaluation = math.inf  # in seconds of the run
 
     def begin(self, is_student: bool) -> None:
-        """The first step is about to be made. A run of less than a minute has no time for a score before its
-        end; a student is only worth one once it has learnt for a while."""
+        """Choose the time of the first score, right before the first step. A run of less than a minute has no
+        time for one before its end; a student is only scored once it has learnt for a while."""
         limit = self.clock.limit_seconds
         first = limit / EVALUATIONS if is_student else FIRST_EVALUATION_SECONDS
         self.next_evaluation = math.inf if limit < 60 else self.clock.seconds + first
@@ -47,13 +49,14 @@ class ScoreSchedule:
         due = self.clock.seconds >= self.next_evaluation
         if due and not self.run_has_score:
             due = self.expected_seconds <= FIRST_EVALUATION_FRACTION * self.clock.seconds
-        if interval := self.settings.eval_interval:  # however long it is, a kill must not lose everything
+        # However long the interval is, a first score comes soon, so that a kill does not lose everything.
+        if interval := self.settings.eval_interval:
             return self.clock.step % interval == 0 or (due and not self.run_has_score)
         return due
 
     @property
     def expected_seconds(self) -> float:
-        """How long the first score will take, by the steps so far, a third of which is forward."""
+        """Seconds that the first score will take, from the steps so far, a third of which is forward."""
         return self.clock.seconds_per_step() / self.step_tokens * self.val_tokens / 3
 
     def add(self, val_bpb: float) -> None:
@@ -65,14 +68,13 @@ class ScoreSchedule:
         self.run_has_score = True
 
     def plan_next(self, cost: float) -> None:
-        """Choose the time of the next score, as the last one took `cost` seconds with all that goes with
-        it."""
+        """Choose the time of the next score; the last one took `cost` seconds, with its sample and saving."""
         pause = min(self.clock.expected_seconds() / EVALUATIONS, SCORE_SECONDS - cost)
         self.next_evaluation = self.clock.seconds + max(pause, cost / EVALUATION_FRACTION)
 
     @property
     def past_its_best(self) -> bool:
-        """Whether to end early. Who asked for steps gets them, and nanoGPT's recipe goes on."""
+        """Whether to end early. A run with a number of steps never does, nor does nanoGPT's recipe."""
         clock = self.clock
         if not (clock.by_time and self.settings.decay_share):
             return False

@@ -1,4 +1,4 @@
-"""The stages of a run: one or several models, trained one after the other, that teach those which follow."""
+"""The stages of a run: models that are trained one after the other, each of which may teach later ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def end_stages(group: ProcessGroup) -> None:
 
 
 def follow(group: ProcessGroup) -> None:
-    """What the processes other than rank 0 do in a run: train along, and nothing else."""
+    """The part of the processes other than rank 0 in a run: they train what rank 0 tells them to."""
     with courier_of(group) as courier:
         while message := _receive(group):
             path, stage, corpus, position, has_begun = message
@@ -115,10 +115,10 @@ def _build(
 
 
 def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[Busy]:
-    """Compute what the teachers of a stage predict for the text, unless it is there already.
+    """Compute the predictions of a stage's teachers for the text, unless they are there already.
 
-    Their weights and the token files are in the model folder `path`. Leave off at any time: nothing is there
-    before it is whole.
+    The teachers' weights and the token files are in the model folder `path`. The generator may be closed at
+    any time: the file appears once it is complete.
     """
     config, settings = stage
     file = teacher_probs_file(path, settings.teachers)
@@ -136,7 +136,7 @@ def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[B
 
 
 def describe_stage(training: Training) -> str:
-    """What a model of several is, in words."""
+    """One model of several in words: its size, and what it learns from."""
     size, s = f"{training.model.config.parameters / 1e6:.2f}M parameters", training.settings
     if training.clock.model_steps or not s.teachers:
         return size
@@ -147,8 +147,8 @@ def describe_stage(training: Training) -> str:
 
 
 def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) -> tuple[list[Stage], str]:
-    """The stages of the run, now that one is trained and it is known how long steps take here; and what to
-    say of a change: some may be left out for want of time, or one more may be added."""
+    """The stages of the run, planned again once a model is trained and the speed of steps is known, and a
+    sentence about the change, if any: some may be left out for lack of time, or one more may be added."""
     at, config, settings = training.settings.stage, *stages[-1]
     step_tokens = settings.batch_size * config.block_size
     text, seconds = (train_tokens, step_tokens), 60 * (settings.minutes or 0.0) - training.clock.seconds

@@ -1,4 +1,4 @@
-"""One training step: forward, backward, clipping, optimizers; on CUDA all of it as one graph."""
+"""One training step: forward, backward, clipping, optimizers; on CUDA as one graph."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class GraphedStep:
     def __call__(self, spans: np.ndarray, knobs: Knobs) -> Tensor:
         """A step on the windows at these spans; its mean loss, which the next step overwrites."""
         for tensor, values in ((self.spans, torch.from_numpy(spans)), (self.knobs, torch.tensor(knobs))):
-            # Copied while the GPU is still at the step before.
+            # Copied while the GPU still works on the step before.
             tensor.copy_(values.pin_memory() if tensor.is_cuda else values, non_blocking=True)
         self.run()
         return self.loss

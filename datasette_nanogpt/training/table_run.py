@@ -1,5 +1,4 @@
-"""A run in the process that leads it: rows to tokens, then model after model, each written as it gets
-better."""
+"""A run in its leading process: rows to tokens, then one model after the other, saved as they get better."""
 
 from __future__ import annotations
 
@@ -60,8 +59,7 @@ PARTS = {part.value: place for place, part in enumerate(Part)}  # what comes bef
 
 
 class TableRun:
-    """A run in the leading process: it listens to the trainer, writes what is to be kept, and passes on the
-    rest."""
+    """A run in the leading process: writes and records the events of the trainer, and passes them on."""
 
     folder: ModelFolder
 
@@ -75,10 +73,10 @@ class TableRun:
         self.parts: dict[str, Progress] = {}  # of the work before training, those begun so far
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
-        """Everything from the first row to the end; the status it ended with.
+        """Everything from the first row to the end. Returns the status that the run ended with.
 
-        `final` is the place of the model folder. Without a `corpus` the run there is resumed, and `meta` is
-        its nanogpt.json.
+        `final` is the place of the model folder. Without a `corpus`, the run that is there is resumed, and
+        `meta` is its nanogpt.json.
         """
         state = None
         if corpus:
@@ -111,7 +109,7 @@ class TableRun:
         return finished.status
 
     def prepare(self, corpus: Corpus, final: Path) -> Generator[Progress, None, ModelFolder]:
-        """Read and tokenize the table, and decide what was left to us."""
+        """Read and tokenize the table, and plan the models."""
         options, staging = self.options, staging_folder(final)
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
@@ -136,14 +134,14 @@ class TableRun:
 
     @cached_property
     def saver(self) -> Saver:
-        """What writes into the folder, once that is known."""
+        """Writes into `folder`, which must be set before this is used."""
         return Saver(self.folder)
 
     def progress(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
-        """Pass on the work before training about as often as training is reported, and return its result.
+        """Pass on the progress of the work before training, about as often as steps are reported, and return
+        its result. Raises KeyboardInterrupt if a stop is asked for.
 
-        It may be asked to stop meanwhile. The registry hears of each part as it begins, so that whoever waits
-        sees that something happens.
+        Each part is recorded in the registry as it begins, so that a page can show it.
         """
         last_report, part = time.monotonic(), None
         while True:
@@ -162,7 +160,7 @@ class TableRun:
                 yield progress
 
     def begin_part(self, progress: Progress) -> Progress:
-        """Have the registry know how far the work before training is."""
+        """Record in the registry how far the work before training is."""
         self.parts[progress.what] = progress
         parts = sorted(map(astuple, self.parts.values()), key=lambda part: PARTS.get(part[0], -1))
         self.run.update(note=str(progress), preparing=json.dumps(parts))
@@ -193,7 +191,7 @@ class TableRun:
         return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.courier)
 
     def ask_teachers(self, stage: int) -> Generator[Busy, None, bool]:
-        """Have there what the teachers of that stage predict. False if it was asked to stop meanwhile."""
+        """Compute the predictions of that stage's teachers. False if a stop was asked for meanwhile."""
         folder = self.folder
         for busy in ask_teachers(folder.path, folder.stages[stage], folder.meta["corpus"]):
             self.stop.ask(self.run.stop_requested())
@@ -204,7 +202,7 @@ class TableRun:
         return True
 
     def train_stages(self, training: Training) -> Generator[Event, None, Training]:
-        """Train the models of the run, beginning with this one; the last that was trained."""
+        """Train the models of the run, beginning with this one. Returns the last that was trained."""
         folder = self.folder
         while True:
             at, settings = training.settings.stage, training.settings
@@ -237,7 +235,7 @@ class TableRun:
             self.saver.state(training.state())
 
     def train_stage(self, training: Training) -> Iterator[Event]:
-        """Train one model to its end, and write and record what it tells."""
+        """Train one model to its end, and write and record its events."""
         run, busy = self.run, False
         write_sample = sample_writer(self.folder.tokenizer, training.settings.seed)
         for event in training.run(self.stop, write_sample):
@@ -272,8 +270,8 @@ class TableRun:
                 yield note(text)
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
-        """Whether a model may take the place of one that is there: if it knows more than how frequent each
-        token is, or no less than that one. One that is resumed is there itself."""
+        """Whether the model may take the place of the one that is there: only if it knows more than how
+        frequent each token is, or is at least as good. A resumed model replaces only itself."""
         knows_something = score.val_loss < training.last_good.unigram
         return self.replaces is None or knows_something or (self.bpb_before or 0.0) >= score.val_bpb
 
@@ -289,7 +287,8 @@ class TableRun:
         return self.replaces.val_bpb if self.replaces else None
 
     def may_replan(self, training: Training) -> bool:
-        """Not where it is over, where steps were asked for, or for nanoGPT's recipe, which is one model."""
+        """Whether to plan the remaining stages again: not at the end of the run, nor where steps were asked
+        for, nor for nanoGPT's recipe, which is one model."""
         config, settings = self.folder.stages[-1]
         steps_asked = self.options.max_iters or self.folder.meta["options"].get("max_iters")
         planned = settings.minutes and not steps_asked and config.arch != "gpt2"
@@ -299,12 +298,12 @@ class TableRun:
         return training.clock.seconds >= 60 * (self.folder.stages[-1].settings.minutes or math.inf)
 
     def is_over(self, training: Training) -> bool:
-        """Whether the time of the run or its steps are used up."""
+        """Whether the run has used up its time or its steps."""
         max_iters = self.folder.stages[-1].settings.max_iters
         return self.out_of_time(training) or training.clock.step >= (max_iters or math.inf)
 
     def judge(self, training: Training, finished: Finished) -> Generator[Busy, None, dict[str, str]]:
-        """What the score means, in plain words, which is kept in nanogpt.json too."""
+        """The verdict: what the score means, in plain words. It is also kept in nanogpt.json."""
         last = self.last_score
         facts = RunFacts(
             curve=self.curve,
@@ -319,19 +318,19 @@ class TableRun:
         lines = verdict(figures)
         self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
         self.folder.write_meta()
-        lines = {**lines, **self.replaced_by(finished.val_bpb)}  # which is of the run, not of the model
+        lines = {**lines, **self.replaced_by(finished.val_bpb)}  # about the run, so not in nanogpt.json
         self.run.update(verdict=json.dumps(lines))
         return lines
 
     def to_try(self, tokens: Tokens) -> dict[str, Any]:
-        """The `title`, or the `conditions`, of a held-out document."""
+        """The `title` or the `conditions` of a held-out document, to write with."""
         source = self.folder.meta["source"]
         if tokens.titles and source.get("template"):
             return {"conditions": conditions_from(tokens.val, tokens.titles, source)}
         return {"title": title_from(tokens.val, tokens.titles)} if tokens.titles else {}
 
     def finish(self, training: Training) -> Finished:
-        """Record the end. Raises NanogptError for a model that has not taken the place of the one there."""
+        """Record the end. Raises NanogptError if the model was not good enough to replace the one there."""
         folder, clock = self.folder, training.clock
         self.saver.finish()
         if folder.path != folder.final:
@@ -339,7 +338,7 @@ class TableRun:
                 f"The model that was trained knows no more than how frequent each token is, so "
                 f"{folder.final.name} stays as it was: train for longer"
             )
-        # A stop that came when all was done has changed nothing.
+        # A stop that came after the last step has changed nothing.
         cut_short = training.stopping or not self.is_over(training)
         status = "stopped" if self.stop.requests and cut_short else "finished"
         folder.write_end(status, clock.step, clock.seconds)
@@ -382,7 +381,7 @@ def prepare_text(
 
 
 def parts_done(counts: dict[str, Any]) -> Iterator[Progress]:
-    """What the parts up to the tokens have come to, from what nanogpt.json keeps of a corpus."""
+    """The results of the parts up to the tokens, from the counts that nanogpt.json has of a corpus."""
     copies = counts["duplicates"] + counts["near_duplicates"]
     yield Progress(Part.READING, counts["documents"], unit="documents")
     yield Progress(Part.DEDUPLICATING, copies, unit="copies and near-duplicates")

@@ -1,9 +1,9 @@
-"""What the teachers of a student predict for the whole training text: computed once and kept on disk, so that
-many teachers cost a student no more than one, and many students no more than one.
+"""The teachers' predictions for the whole training text, computed once and kept on disk. So several teachers
+cost a student no more than one does, and several students share them.
 
-Each place of the token stream has a row: the likeliest next tokens by the mean of all teachers, improved
-by repeats (distillation.py), and their probabilities. The other tokens count as one. Windows overlap, so no
-row is predicted from less than a quarter of the context, but for the first ones.
+Each place of the token stream has a row: the likeliest next tokens by the mean of all teachers, improved by
+repeats (distillation.py), and their probabilities. All other tokens count as one. Windows overlap, so that
+every row but the first ones is predicted from at least a quarter of the context.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from .distillation import FEWEST_KEPT, KEPT, KEPT_BYTES, Repeats
 from .evaluate import LOGITS_PER_BATCH
 from .measure import autocast
 
-# Of a window the first quarter is only read, and predicted in the window before.
-OVERLAP = 4
+OVERLAP = 4  # the first 1/4 of a window is only context: it was predicted in the window before
 
 
 def row_type(vocab_size: int, tokens: int) -> np.dtype:
@@ -37,7 +36,7 @@ def row_type(vocab_size: int, tokens: int) -> np.dtype:
 
 
 def file_bytes(tokens: int, vocab_size: int) -> int:
-    """How much of the disk the rows of a text take."""
+    """The size on disk of the rows of a text of `tokens` tokens."""
     return tokens * row_type(vocab_size, tokens).itemsize
 
 
@@ -57,9 +56,9 @@ class TeacherProbs:
 def write_teacher_probs(
     file: Path, models: Sequence[GPT], windows: Windows, device: str, bf16: bool
 ) -> Iterator[float]:
-    """Compute the rows of a text by these models, all on the device; yields the fraction that is done.
+    """Compute the rows of a text with these models, all on the device; yields the fraction that is done.
 
-    The file is there once it is whole.
+    The file appears once it is complete.
     """
     vocab_size, tokens = models[0].config.vocab_size, windows.tokens
     repeats, row = Repeats(tokens, windows.block_size), row_type(vocab_size, len(tokens))

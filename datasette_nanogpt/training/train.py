@@ -99,14 +99,14 @@ def _train_table(
 
 
 def unforeseen(ex: Exception, folder: Path, run_log: Path) -> str:
-    """An error that nobody foresaw in a line: what was kept of the run, and where its traceback is."""
+    """One line about an unexpected error: what was kept of the run, and where the traceback is."""
     what = " ".join(f"{type(ex).__name__}: {ex}".split())
     kept = f"The model of the last score is kept in {folder}" if folder.exists() else "No model was kept"
     return f"This should not have happened: {what}. {kept}; where it happened is in {run_log}"
 
 
 def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
-    """What to tell people of an error that is not of our making; None where it speaks for itself."""
+    """The message for an error that is not one of ours; None where the error's own message will do."""
     if isinstance(ex, MemoryError) or (isinstance(ex, RuntimeError) and re.search(OUT_OF_MEMORY, str(ex))):
         return (
             "There is not enough memory, as other programs take more of it than when this began: end some of "

@@ -1,4 +1,4 @@
-"""What a run needs to go on, in files of the model folder, written in one piece and without pickle.
+"""What a resumed run needs, in files of the model folder that are written in one piece and without pickle.
 
 training/state.safetensors     weights, the optimizers' state, torch's random state; its Position as JSON
 training/teacher-N.safetensors the weights of the model of stage N, for others to learn from; its shape
@@ -99,8 +99,8 @@ def teacher_probs_file(folder: Path, teachers: Sequence[int]) -> Path:
 
 
 def drop_teachers(folder: Path, needed: Collection[Sequence[int]], models: Collection[int]) -> None:
-    """Delete what no model learns from any more: all predictions but those of the groups of stages that are
-    `needed`, and all weights but those of the stages `models`."""
+    """Delete what no model will learn from: all predictions but those of the groups of stages in `needed`,
+    and all weights but those of the stages in `models`."""
     kept = {teacher_probs_file(folder, teachers).name for teachers in needed}
     kept |= {f"teacher-{stage}.safetensors" for stage in models}
     for file in (folder / "training").glob("teacher*"):
@@ -122,7 +122,7 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     file = folder / "training" / f"{name}.safetensors"
     try:
-        read_safetensors_header(file)  # which refuses what is no file, before anything waits for it
+        read_safetensors_header(file)  # refuses pipes and the like, for which safe_open would wait
         with safe_open(file, "pt") as fp:
             return {k: fp.get_tensor(k) for k in fp.keys()}, json.loads(fp.metadata()["at"])  # noqa: SIM118
     except (NanogptError, OSError, SafetensorError, KeyError, TypeError, ValueError) as ex:

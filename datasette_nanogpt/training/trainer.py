@@ -1,7 +1,7 @@
 """The training loop, from tokens to events: nanoGPT's train.py.
 
-It writes no file. Weights and state are handed out as events, and whoever listens has written them by the
-time the next event is asked for.
+It writes no file. Weights and state are handed out as events, and the caller writes them before it asks for
+the next event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from llm_nanogpt.home import nanogpt_home
 
 from ..data.dataloader import DataLoader, Tokens, Windows
 from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
-from .autotune import Autotuner, Workload
+from .autotune import Autotuner, TuningTask
 from .batches import Batches, TextOnDevice
 from .clock import Clock
 from .cuda_graph import why_not_captured
@@ -38,16 +38,16 @@ from .trial_memory import TrialMemory
 TrainingEvent = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState
 
 REPORT_SECONDS = 0.5  # between Step events
-IMPROVED = 0.999  # times the best score or less is clearly better: two seeds differ by more than that
+IMPROVED = 0.999  # a score below the best one times this is clearly better: two seeds differ by more
 STATE_SECONDS = 30.0  # between TrainState events, from the first score to the last decay
 
 
 class Training:
     """One model in training: what learns, where it is, and how long it has taken.
 
-    With `state`, as `read_state` returns it, it goes on from there; one without tensors is where the model
-    before ended. With a `teacher` it learns from these probabilities as well as from the text. Rank 0 of the
-    `group` runs the loop, the others follow.
+    With a `state`, as `read_state` returns it, training continues from there; a state without tensors only
+    says where the model before ended. With a `teacher` it learns from these probabilities as well as from the
+    text. Rank 0 of the `group` runs the loop, the others follow.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Training:
         step_tokens = s.batch_size * block_size
         self.scores = ScoreSchedule(self.clock, s, self.best, step_tokens, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
-        self.stopping = False  # as it was asked to: no other model follows
+        self.stopping = False  # whether a stop was asked for: then no other model follows
 
         self.lr_scale = 0.0  # fraction of the full learning rate
-        self.lr_factor = start.lr_factor  # of the schedule's, less than 1 once the loss got out of hand
+        self.lr_factor = start.lr_factor  # multiplies the schedule; below 1 once the loss got out of hand
         self.last_good = LastGood(tokens)
         self.loss = LossMeter(s.device, group)
         self.speed = SpeedMeter(model.config)
@@ -113,7 +113,7 @@ class Training:
                     break
                 except Diverged as ex:
                     yield from self.go_back(ex)
-        except GeneratorExit:  # nobody listens any more
+        except GeneratorExit:  # the caller has stopped listening
             self.group.broadcast_command(Command.END)
             raise
         self.group.broadcast_command(Command.END)
@@ -143,9 +143,7 @@ class Training:
                 if self.tuner.compile_pending:
                     yield from self.compile_model()
                 if self.scores.past_its_best and not clock.annealing:
-                    yield from self.anneal(
-                        "Held-out text is predicted worse and worse, so this model ends early"
-                    )
+                    yield from self.anneal("The held-out score gets worse, so this model ends early")
                 self.last_report = self.last_state = clock.seconds
             elif self.state_due():
                 if not all_finite(self.model.state_dict()):  # a resume could not go on from them
@@ -156,13 +154,13 @@ class Training:
         at_once = stop.requests >= 2 and self.best < math.inf
         if not at_once and self.evaluated_step != clock.step:
             yield from self.evaluate(stop, write_sample)
-            at_once = self.evaluated_step != clock.step  # as was asked for meanwhile
+            at_once = self.evaluated_step != clock.step  # a stop at once came meanwhile
         if at_once and not clock.annealing:  # a resume goes on from before the early decay, not out of it
             yield self.state()
 
     def train_step(self, lr_scale: float, progress: float) -> None:
-        """One step of this process at that fraction of the full learning rate, when so much of the model's
-        training is done (0 to 1)."""
+        """One step of this process at the fraction `lr_scale` of the full learning rate. `progress` is how
+        much of the model's training is done, 0 to 1."""
         self.lr_scale = lr_scale
         spans, weight = self.batches.next_spans()
         knobs = Knobs(lr_scale, weight, self.settings.teacher_weight(progress))
@@ -174,7 +172,7 @@ class Training:
 
     @property
     def step(self) -> Steps:
-        """What makes a step: a CUDA graph, where that is possible."""
+        """The function that makes a step: as a CUDA graph, where that is possible."""
         if self._step is None:
             s, batches = self.settings, self.batches
             step = TrainStep(self.forward, self.params, self.optimizers, s.grad_clip, (s.device, self.bf16))
@@ -187,15 +185,15 @@ class Training:
         return self._step
 
     def anneal(self, why: str) -> Iterator[TrainingEvent]:
-        """Run the learning rate down from now on, if it does not yet. A resume goes on from before that."""
+        """Run the learning rate down, unless it does so already. A resume continues from before that."""
         clock = self.clock
         if not clock.annealing:
             yield self.state()
             shortest, longest = ANNEAL_SECONDS
             seconds = min(max(ANNEAL_FRACTION * clock.seconds, shortest), longest)
             clock.anneal(min(seconds, TORCHRUN_DECAY_SECONDS) if self.group.size > 1 else seconds)
-        left = clock.expected_seconds() - clock.seconds
-        text = f"{why}: {left:.0f} s more while the learning rate runs down, then a last score."
+        left = f"{clock.expected_seconds() - clock.seconds:.0f} s"
+        text = f"{why}: {left} more while the learning rate runs down, then a last score."
         yield Note(text, stopping=self.stopping)
 
     # ---- Speed
@@ -203,20 +201,19 @@ class Training:
     def tune(self) -> Iterator[TrainingEvent]:
         """Find out how the steps run fastest, and set up all processes for it."""
         s, clock = self.settings, self.clock
-        workload = Workload(
+        task = TuningTask(
             device=s.device,
             batch_size=s.batch_size // self.group.size,
             bf16=s.bf16,
             compile=s.compile,
             seconds=clock.limit_seconds - clock.seconds,
             steps=s.max_iters - clock.step if s.max_iters else math.inf,
-            # Not before there is something to see. Several processes are set up once, all in the same way.
+            # After the first score, so that one is seen soon. Several processes are set up only once.
             compile_later=self.best == math.inf and self.group.size == 1,
             is_student=self.teacher is not None,
         )
-        shape = self.model.config, workload.is_student, workload.batch_size
-        memory = TrialMemory(nanogpt_home(), s.device, *shape)
-        self.tuner = Autotuner(self.model, workload, memory)
+        shape = self.model.config, task.is_student, task.batch_size
+        self.tuner = Autotuner(self.model, task, TrialMemory(nanogpt_home(), s.device, *shape))
         speed = yield from self.tuner.tune()
         if s.device.startswith("cuda"):
             why_not = why_not_captured(s.device, self.group.size, self.batches.fit_on_device())
@@ -230,7 +227,7 @@ class Training:
             yield speed
 
     def compile_model(self) -> Iterator[TrainingEvent]:
-        """Compile a model whose training has begun, if a trial shows that it pays."""
+        """Compile a model whose training has begun, if a trial shows that this pays off."""
         began = self.clock.seconds
         speed = yield from self.tuner.try_compiling()
         self.forward = self.tuner.compiled or self.forward
@@ -248,7 +245,7 @@ class Training:
             in_ddp = self.group.size > 1
             self.forward = torch.compile(self.forward) if in_ddp or forward is None else forward
         self._step = None
-        if self.group.rank:  # or else every process would drop out the same activations
+        if self.group.rank:  # otherwise every process would drop the same activations
             torch.manual_seed(int(torch.randint(2**31, ())) + self.group.rank)
         self.model.train()
 
@@ -260,7 +257,7 @@ class Training:
 
     @property
     def improved(self) -> bool:
-        """Whether this model is clearly better than those of the run before it."""
+        """Whether this model is clearly better than the models of the run before it."""
         return self.best < IMPROVED * self.best_before
 
     # ---- The training loss
@@ -286,15 +283,15 @@ class Training:
         )
 
     def read_loss(self) -> float:
-        """Nats a token, mean since it was last read. Raises Diverged where it is no number."""
+        """The mean loss in nats per token since it was last read. Raises Diverged if it is not finite."""
         self.group.broadcast_command(Command.LOSS)
         return self.last_good.check_loss(self.loss.read(), self.clock.step)
 
     # ---- The validation score
 
     def evaluate(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[TrainingEvent]:
-        """Score the weights, and hand them out if they are the best. Nothing comes of it if a stop at once is
-        asked for meanwhile and there is a score already."""
+        """Score the weights, and hand them out if they are the best. Gives up if a stop at once is asked for
+        and there is a score already."""
         clock = self.clock
         began = clock.seconds
         if self.loss.steps:
@@ -330,18 +327,18 @@ class Training:
         return self.model, windows, self.settings.device, self.bf16
 
     def batch_nats(self) -> float:
-        """Nats a token of the windows that were learnt from last."""
+        """The mean loss, in nats per token, on the last batch that was trained on."""
         return float(token_nats(self.model, *self.batches.last(), self.settings.device, self.bf16).mean())
 
     # ---- When the loss gets out of hand
 
     def keep_as_good(self) -> None:
-        """Remember the state of now, in all processes."""
+        """Remember the present state, in all processes."""
         self.group.broadcast_command(Command.KEEP)
         self.last_good.keep(self.state())
 
     def go_back(self, why: Diverged) -> Iterator[TrainingEvent]:
-        """Go on from the last good state at half the learning rate. NanogptError where that is in vain."""
+        """Continue from the last good state at half the rate. Raises NanogptError when no attempt is left."""
         rate, good = self.settings.learning_rate, self.last_good
         if good.is_last_chance:
             raise good.failure(why, "and there is no time to try again", rate)
@@ -349,14 +346,14 @@ class Training:
         self.group.broadcast_command(Command.BACK)
         self.take_up_last_good()
         good.is_last_chance = self.clock.over and self.best == math.inf
-        # If the time is over, a state that has a score needs no other one.
+        # If the time is over and there is a score, no other one is needed.
         self.evaluated_step = -1 if good.is_last_chance else self.clock.step
         if self.best < math.inf:
             yield self.state()
         yield Note(f"{why}. Back to step {self.clock.step:,}, at half the rate: {rate * self.lr_factor:.2g}.")
 
     def take_up_last_good(self) -> None:
-        """The same in one process."""
+        """Go back to the last good state, in this process."""
         good = self.last_good.state
         self.restore(good)
         self.clock.step, self.loader.position = good.position.step, good.position.windows
@@ -372,7 +369,7 @@ class Training:
         return TrainState(tensors, self.position)
 
     def state_due(self) -> bool:
-        """Not before the first weights are kept, and not after the early decay began."""
+        """Whether to write a state: not before the first weights are kept, nor once the early decay began."""
         kept = self.best < math.inf and not self.clock.annealing
         return kept and self.clock.seconds - self.last_state >= STATE_SECONDS
 
@@ -391,7 +388,7 @@ class Training:
         )
 
     def restore(self, state: TrainState) -> Position:
-        """Take up a state of this model, or begin the model where that of the one before ended."""
+        """Continue from a state of this model, or begin it where the model before ended."""
         p = state.position
         if p.stage != self.settings.stage or not state.tensors:
             return replace(p, start_step=p.step, start_seconds=p.seconds, lr_factor=1.0)

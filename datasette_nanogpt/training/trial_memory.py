@@ -1,8 +1,7 @@
-"""What trials found on this machine, kept for a while: `<home>/.cache/trials.json`.
+"""The results of trials on this machine, kept for 30 days in `<home>/.cache/trials.json`.
 
 The trial of compiling alone took 4 to 25 s, on a busy machine 103 s (benchmarks/LOG.md, "Ten minutes by
-default"). What it found depends on the machine, the versions and the shape of the steps, so all of these
-make the key.
+default"). Its result depends on the machine, the versions and the shape of the steps: these make up the key.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ import torch
 from llm_nanogpt.atomic import write_json
 from llm_nanogpt.home import cache_folder
 
-KEPT_DAYS = 30  # a machine may get other cooling, or another power plan
+KEPT_DAYS = 30  # results are tried again then: the machine may have another cooling or power plan
 
 
 @dataclass(frozen=True)
 class TrialResults:
-    """What is known of one shape of steps on this machine; None for what was not tried."""
+    """The results for one shape of steps on this machine; None for what was not tried."""
 
     day: str  # of the last trial, ISO 8601
     step_seconds: float | None = None  # of a trial step, not compiled, in the precision that was chosen
@@ -41,7 +40,7 @@ class TrialResults:
 
     @property
     def when(self) -> str:
-        """As it is told beside a choice."""
+        """When it was tried, in words that follow a reason."""
         return f"as tried on {self.day}"
 
 

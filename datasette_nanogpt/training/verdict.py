@@ -1,6 +1,6 @@
-"""What a model's score means, in plain words: four to six sentences from figures that were measured.
+"""The verdict: what a model's score means, in four to six plain sentences.
 
-Nothing here reads a file or needs a model; `final_figures.py` measures.
+Nothing here reads a file or needs a model; `final_figures.py` measures the figures.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ LEVELS = (
 )
 NO_PROSE = "text without sentences, like the rows: compare the two"
 KNOWS_NOTHING = 8.0  # bits per byte
-WINDOW = 32_768  # bytes that zlib looks back
-FEW_DOCUMENTS = 5  # with fewer held out, a score has one digit, and no error can be told
-EPOCHS_READ = 0.85 * MAX_EPOCHS  # from here on, more epochs only memorize the text
-LEARNT_BY_HEART = 0.1  # by this fraction, or more, text that was read is predicted better than held-out text
-STILL_FALLING = 0.005  # fraction by which a score fell at the end that is worth telling
+WINDOW = 32_768  # bytes that zlib can refer back to
+FEW_DOCUMENTS = 5  # with fewer held-out documents, a score is shown with one decimal and without an error
+EPOCHS_READ = 0.85 * MAX_EPOCHS  # from this many epochs on, more would only memorize the text
+# A model has memorized its text if it predicts it better than held-out text by at least this fraction.
+LEARNT_BY_HEART = 0.1
+STILL_FALLING = 0.005  # a fall of the score at the end by at least this fraction is mentioned
 
 _SPACELESS = regex.compile(rf"[{SPACELESS}]")
 
@@ -96,7 +97,7 @@ def reads_like(bits_per_letter: float, prose: bool = True) -> str:
 
 
 def describe_score(f: Figures) -> str:
-    """The score with as many digits as it is sure of, and others of the same text."""
+    """The score with as many digits as are certain, and other scores on the same text."""
     others = f"gzip needs {f.gzip_bpb:.2f}"
     if f.last_bpb is not None:
         others += f", the run before got {f.last_bpb:.{_digits(f)}f}"
@@ -112,7 +113,7 @@ def describe_score(f: Figures) -> str:
 
 
 def _digits(f: Figures) -> int:
-    """Decimals of a score: those that another choice of held-out documents would hardly change."""
+    """How many decimals of the score another choice of held-out documents would hardly change."""
     if f.error is None or f.documents < FEW_DOCUMENTS:
         return 1
     return min(3, max(1, math.ceil(-math.log10(2 * f.error)))) if f.error else 3
@@ -135,7 +136,7 @@ def limit_of(f: Figures) -> str:
 
 
 def describe_limit(f: Figures) -> str:
-    """What a better score needs more of, and how one can tell."""
+    """What a better score needs more of, and the reason."""
     limit, epochs = limit_of(f), times(f.epochs)
     gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
     if limit == "size":
