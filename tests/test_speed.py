@@ -147,8 +147,29 @@ def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens
 @pytest.mark.long
 def test_a_compiled_model_learns_as_well(tokens, tmp_path):
     eager = last_score(tokens, tmp_path / "eager", SETTINGS)
-    compiled = last_score(tokens, tmp_path / "compiled", replace(SETTINGS, compile=True))
+    training = Training(model_of(), tokens, replace(SETTINGS, compile=True))
+    events = list(training.run(Stop()))
+    compiled = [e for e in events if isinstance(e, Evaluation)][-1].val_bpb
     assert compiled == pytest.approx(eager, abs=0.02)
+    assert training.forward is training.tuner.compiled, [e.why for e in events if isinstance(e, Speed)]
+
+
+def test_a_model_that_torch_compiled_is_used(tokens, monkeypatch):
+    """From the second step of a run on, and after its first score. A compiled module refuses len(), and so
+    has no truth value."""
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compiler(model, backend="eager"))
+    monkeypatch.setattr(autotuning, "CLEARLY", math.inf)  # however slow it is
+    speed, compiled = settled(model_of(), compile=True)
+    assert speed.compiled and compiled is not None, speed.why
+
+    monkeypatch.setattr(autotuning, "COMPILERS", ("python3",))
+    monkeypatch.setattr(autotuning, "compiling_repays", lambda *_: True)
+    monkeypatch.setattr(autotuning, "SHORT_SECONDS", 0.0)
+    training = Training(model_of(), tokens, replace(SETTINGS, compile=None, eval_interval=20))
+    events = list(training.run(Stop()))
+    assert events[-1].step == 60
+    assert training.forward is training.tuner.compiled, [e.why for e in events if isinstance(e, Speed)]
 
 
 def test_mfu_is_told(tokens, tmp_path):

@@ -15,6 +15,7 @@ from torch import Tensor
 from llm_nanogpt.gpt_torch import GPT, build
 
 from ..events import Busy, Note, Speed
+from ..registry.run_log import log
 from .flops import flops_per_token
 from .measure import (
     SHORT_SECONDS,
@@ -123,7 +124,9 @@ class Autotuner:
     def _time_step(self, bf16: bool, forward: Forward | None = None) -> float:
         """How many seconds a step takes; its learning rate is 0, so it changes nothing."""
         optimizers = configure_optimizers(self.model, learning_rate=0.0, weight_decay=0.0)
-        return trial(forward or self.model, self._batch(), bf16, optimizers, self.task.is_student)
+        # A compiled module has no truth value: `forward or self.model` raises.
+        forward = self.model if forward is None else forward
+        return trial(forward, self._batch(), bf16, optimizers, self.task.is_student)
 
     def _clean_up(self) -> None:
         self.model.zero_grad(set_to_none=True)
@@ -191,6 +194,7 @@ class Autotuner:
                 step_seconds = self._time_step(self.bf16, compiled)
         except Exception as ex:  # all kinds: of a compiler, a driver or a header that is missing
             torch.compiler.reset()  # not remembered, as the next run may find what was missing
+            log.exception("Compiling failed")
             return f"not compiled: it failed ({type(ex).__name__})"
         finally:
             self._clean_up()

@@ -230,7 +230,8 @@ class Training:
         """Compile a model whose training has begun, if a trial shows that this pays off."""
         began = self.clock.seconds
         speed = yield from self.tuner.try_compiling()
-        self.forward = self.tuner.compiled or self.forward
+        if self.tuner.compiled is not None:
+            self.forward = self.tuner.compiled
         self._step = None
         self.clock.begin_session()
         self.scores.next_evaluation += self.clock.seconds - began
