@@ -1,6 +1,9 @@
 """A step as a graph runs it, with all that changes in tensors, against one that runs as it is written."""
 
+import gc
+import weakref
 from dataclasses import replace
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
@@ -57,8 +60,8 @@ def test_tensors_give_the_same_weights(tokens, teacher, monkeypatch, taught, wei
 class Uncaptured(Captured):
     """What a graph does, but in order, as the CPU has no graphs."""
 
-    def __call__(self) -> None:
-        self.work()
+    def __call__(self, work) -> None:
+        work()
 
 
 def test_windows_taken_on_the_device_are_those_of_the_token_file(tokens, teacher, bpe):  # noqa: F811
@@ -78,6 +81,49 @@ def test_windows_taken_on_the_device_are_those_of_the_token_file(tokens, teacher
     row = 128 * 6
     assert TextOnDevice.size(loader, teacher) == len(tokens.train) * (4 + row)
     assert np.array_equal(batches.last()[0], mine.ids.numpy())
+
+
+def test_a_graph_is_freed_with_its_step_and_not_when_garbage_is_collected(tokens):  # noqa: F811
+    training = Training(new_model(), tokens, SETTINGS)
+    step = TrainStep(training.model, training.params, training.optimizers, 1.0, ("cpu", False))
+    graphed = GraphedStep(step, TextOnDevice(training.loader, "cpu", None).gather, SETTINGS.batch_size)
+    run = weakref.ref(graphed.run)
+    gc.disable()
+    try:
+        del graphed
+        assert run() is None
+    finally:
+        gc.enable()
+
+
+def test_a_step_that_fails_leaves_no_gradients(tokens, monkeypatch):  # noqa: F811
+    training = Training(new_model(), tokens, SETTINGS)
+    training.set_up(bf16=False, compiled=False)
+    monkeypatch.setattr(training.optimizers[0], "step", Mock(side_effect=RuntimeError("not permitted")))
+    with pytest.raises(RuntimeError, match="not permitted"):
+        training.train_step(lr_scale=1.0, progress=0.0)
+    assert all(p.grad is None for p in training.params)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_work_is_done_each_time_whether_it_can_be_captured_or_not(monkeypatch, caplog, fails):
+    """With torch.cuda's part played by mocks, as there is no GPU to test on."""
+    for name in ("device", "Stream", "stream", "current_stream", "CUDAGraph", "graph"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    if fails:
+        torch.cuda.graph.side_effect = RuntimeError("operation not permitted\nwhen stream is capturing")
+    captured, work = Captured("cuda:1"), Mock()
+    for _ in range(6):
+        captured(work)
+    assert {call.args for call in torch.cuda.device.call_args_list} == {("cuda:1",)}
+    assert torch.cuda.Stream.call_count == 1 and torch.cuda.graph.call_count == 1
+    replays = torch.cuda.CUDAGraph.return_value.replay.call_count
+    if fails:
+        assert (work.call_count, replays) == (6, 0)
+        assert captured.failure == "operation not permitted when stream is capturing"
+        assert captured.failure in caplog.text
+    else:  # three times, and once to be recorded
+        assert (work.call_count, replays, captured.failure) == (4, 3, None)
 
 
 def test_why_steps_are_no_graphs():

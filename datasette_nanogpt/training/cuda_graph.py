@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import torch
 
+from ..registry.run_log import log
+
 # How often the work runs kernel by kernel before it is captured: meanwhile cuBLAS and the allocator settle,
 # and optimizers create their state.
 TIMES_BEFORE = 3
@@ -18,44 +20,50 @@ TIMES_BEFORE = 3
 class Captured:
     """Work that reads and writes the same tensors each time, as a CUDA graph from the fourth time on.
 
-    Where it cannot be captured it is done as before, and `failure` says why.
+    Where it cannot be captured it is done as before, and `failure` says why. The work is given each time and
+    not kept: in a circle of references only Python's garbage collector would free the graph with all its
+    memory, at any time, and so in the midst of another capture.
     """
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.work = work
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.stream: torch.cuda.Stream | None = None  # where it is done before it is a graph
         self.graph: torch.cuda.CUDAGraph | None = None
         self.times = 0
         self.failure: str | None = None
 
-    def __call__(self) -> None:
-        self.times += 1
-        if self.times > TIMES_BEFORE and not self.graph and not self.failure:
-            self._capture()
-        if self.graph:
-            self.graph.replay()
-        elif self.failure:
-            self.work()
-        else:  # on a stream of its own, as torch wants it before a capture
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                self.work()
-            torch.cuda.current_stream().wait_stream(stream)
+    def __call__(self, work: Callable[[], None]) -> None:
+        # On a device that is not the current one its kernels would be launched at once, and not captured.
+        with torch.cuda.device(self.device):
+            self.times += 1
+            if self.times > TIMES_BEFORE and not self.graph and not self.failure:
+                self._capture(work)
+            if self.graph:
+                self.graph.replay()
+            elif self.failure:
+                work()
+            else:
+                self._on_own_stream(work)
 
-    def _capture(self) -> None:
+    def _on_own_stream(self, work: Callable[[], None]) -> None:
+        """As torch wants it before a capture; always the same stream, as each keeps memory of its own."""
+        self.stream = self.stream or torch.cuda.Stream()
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            work()
+        torch.cuda.current_stream().wait_stream(self.stream)
+
+    def _capture(self, work: Callable[[], None]) -> None:
         """Record the work without doing it."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
-                self.work()
+            with torch.cuda.graph(graph, stream=self.stream):
+                work()
         except RuntimeError as ex:
             self.failure = " ".join(str(ex).split())
+            log.warning("This could not become a CUDA graph, so it takes longer: %s", self.failure)
         else:
             self.graph = graph
-
-    def forget(self) -> None:
-        """Capture again at a later call, because some of the tensors have been replaced."""
-        self.graph, self.times = None, 0
 
 
 def why_not_captured(device: str, processes: int, fits: bool) -> str | None:

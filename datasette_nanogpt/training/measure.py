@@ -124,13 +124,13 @@ def trial(
         for optimizer in optimizers:
             optimizer.step()
 
-    if cuda := device.startswith("cuda"):  # as it will run
+    captured = Captured(device) if device.startswith("cuda") else None  # as it will run
+    if captured:
         use_tensor_rates(optimizers, device)
-        step = Captured(step)
     best, spent, steps = math.inf, 0.0, 0
-    while steps < (TIMES_BEFORE + 2 if cuda else 2) or (spent < TRIAL_SECONDS and steps < 10):
+    while steps < (TIMES_BEFORE + 2 if captured else 2) or (spent < TRIAL_SECONDS and steps < 10):
         started = time.perf_counter()
-        step()
+        captured(step) if captured else step()
         synchronize(device)
         seconds = time.perf_counter() - started
         best, spent, steps = min(best, seconds), spent + seconds, steps + 1

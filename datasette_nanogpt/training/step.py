@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -46,6 +47,13 @@ class TrainStep:
 
     def __call__(self, batch: Batch, knobs: Knobs) -> Tensor:
         """Make the step; the mean loss of the text in nats, a scalar."""
+        try:
+            return self._step(batch, knobs)
+        finally:  # a capture that failed leaves gradients without numbers
+            for p in self.params:
+                p.grad = None
+
+    def _step(self, batch: Batch, knobs: Knobs) -> Tensor:
         set_lr_scale(self.optimizers, knobs.lr_scale)
         with autocast(self.device, self.bf16):
             if batch.teacher_probs:
@@ -57,8 +65,12 @@ class TrainStep:
         nn.utils.clip_grad_norm_(self.params, self.grad_clip)
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
         return text.detach()
+
+
+# Steps that may wait for the GPU. Launching a graph takes less time than its work, so a loop that did not
+# wait would be a thousand steps ahead, at the rates and seconds of a moment that is long over.
+STEPS_AHEAD = 4
 
 
 class GraphedStep:
@@ -69,15 +81,26 @@ class GraphedStep:
         self.spans = torch.zeros(windows, 3, dtype=torch.int64, device=step.device)
         self.knobs = torch.zeros(len(Knobs._fields), device=step.device)
         self.loss = torch.zeros((), device=step.device)
-        self.run = Captured(self._step)
+        self.run = Captured(step.device)
+        self.ends: deque[torch.cuda.Event] = deque()  # of the steps that the GPU may still be at
 
     def __call__(self, spans: np.ndarray, knobs: Knobs) -> Tensor:
         """A step on the windows at these spans; its mean loss, which the next step overwrites."""
         for tensor, values in ((self.spans, torch.from_numpy(spans)), (self.knobs, torch.tensor(knobs))):
             # Copied while the GPU still works on the step before.
             tensor.copy_(values.pin_memory() if tensor.is_cuda else values, non_blocking=True)
-        self.run()
+        self.run(self._step)
+        if self.loss.is_cuda:
+            self._wait()
         return self.loss
+
+    def _wait(self) -> None:
+        """Until the GPU is no more than STEPS_AHEAD behind; without keeping a core busy."""
+        end = torch.cuda.Event(blocking=True)
+        end.record(torch.cuda.current_stream(self.loss.device))
+        self.ends.append(end)
+        if len(self.ends) > STEPS_AHEAD:
+            self.ends.popleft().synchronize()
 
     def _step(self) -> None:
         self.loss.copy_(self.step(self.gather(self.spans), Knobs(*self.knobs.unbind())))
