@@ -1,12 +1,18 @@
 """Where a model's bits are: by how long a passage before each token the training rows have word for word.
 
     python benchmarks/copied_bits.py nanogpt-blog
+    python benchmarks/copied_bits.py nanogpt-blog --other costs.f32
 
 A compressor such as paq8px finds every long passage of the training rows again; a model knows by heart what
 it has often read. So the bits after long shared passages are what it could learn of that, and the others are
 language. For each token of held-out text, the passage is the longest one of 1, 2, 4, ... tokens that ends
 before it and stands anywhere in the training text; "next" is how often the training text goes on in the same
-way after at least one of its occurrences.
+way after at least one of its occurrences. "With copying" is what the bits would be if the model were mixed
+with a guess that the text goes on as after the last occurrence: with the weight that is best for that row of
+the table, so it is the most that copying the training rows can give.
+
+--other is a file of what another program needs for each byte of the held-out text after the training text:
+bits, float32, one for each byte and one for the zero byte that ends a document. vs_nanogpt.ppmd has the text.
 """
 
 from __future__ import annotations
@@ -14,10 +20,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)  # tokens
+WEIGHTS = np.linspace(0, 0.99, 100)  # of a guess that the text goes on as it did before
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no token is lost in the products modulo 2 ** 64
 
 
@@ -32,11 +40,21 @@ def hashes(ids: np.ndarray, length: int) -> np.ndarray:
     return current
 
 
-def longest_shared(train: np.ndarray, val: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """For each length which of the tokens of `val`, but for the first, come after such a passage that `train`
-    has, and after which of these it goes on in the same way once at least: (N - 1,) each."""
+class Shared(NamedTuple):
+    """Of each token of held-out text but the first, (N - 1,) each: whether it comes after a passage of so
+    many tokens that the training text has, whether that goes on in the same way once at least, and whether it
+    did so the last time."""
+
+    length: int
+    shared: np.ndarray
+    same: np.ndarray
+    same_last: np.ndarray
+
+
+def longest_shared(train: np.ndarray, val: np.ndarray) -> Iterator[Shared]:
+    """For each length, beginning with the shortest."""
     for length in LENGTHS:
-        shared, same = np.zeros(len(val) - 1, bool), np.zeros(len(val) - 1, bool)
+        shared, same, same_last = (np.zeros(len(val) - 1, bool) for _ in range(3))
         if length < min(len(train), len(val)):
             mine, theirs = hashes(val, length)[:-1], hashes(train, length)[:-1]
             after = np.isin(mine, theirs)
@@ -44,7 +62,17 @@ def longest_shared(train: np.ndarray, val: np.ndarray) -> Iterator[tuple[int, np
                 my_next = mine * FACTOR + val[length:].astype(np.uint64)
                 their_next = theirs * FACTOR + train[length:].astype(np.uint64)
             shared[length - 1 :], same[length - 1 :] = after, np.isin(my_next, their_next)
-        yield length, shared, same
+            order = np.argsort(theirs, kind="stable")
+            last = order[np.searchsorted(theirs, mine, side="right", sorter=order) - 1]
+            same_last[length - 1 :] = after & (train[last + length] == val[length:])
+        yield Shared(length, shared, same, same_last)
+
+
+def with_copying(bits: np.ndarray, right: np.ndarray) -> float:
+    """The bits of these tokens in all, if each were mixed with a guess that is `right` or not, by the weight
+    that is best for them."""
+    probs = 2.0**-bits
+    return min(float(-np.log2((1 - weight) * probs + weight * right).sum()) for weight in WEIGHTS)
 
 
 def token_bits(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -77,26 +105,51 @@ def token_bits(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     return np.asarray(tokens.train), val, np.concatenate(nats) / math.log(2), sizes[val[1:]]
 
 
+def bits_of_other(file: str, sizes: np.ndarray) -> np.ndarray:
+    """What another program needs for each token, whose sizes in bytes these are: 0 for the end of a document,
+    which is a byte there."""
+    costs, ends = np.fromfile(file, dtype=np.float32), np.cumsum(np.maximum(sizes, 1))
+    if len(costs) != ends[-1]:
+        raise SystemExit(f"{file} has {len(costs):,} bytes' bits, the held-out text {ends[-1]:,} bytes")
+    return np.diff(np.concatenate([[0.0], np.cumsum(costs, dtype=np.float64)])[[0, *ends]])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="a model that was trained here")
-    train, val, bits, sizes = token_bits(parser.parse_args().model)
-    longest, goes_on = np.zeros(len(bits), int), np.zeros(len(bits), bool)
-    for length, shared, same in longest_shared(train, val):
-        longest[shared], goes_on[shared] = length, same[shared]
-    print(f"{bits.sum() / sizes.sum():.4f} bits per byte of {len(bits):,} held-out tokens\n")
-    print("| shared before it | tokens | next | bits a token | bits per byte | of all bits |")
-    print("|---|---|---|---|---|---|")
-    for length in (0, *LENGTHS):
-        if (these := longest == length).any():
-            part, size = bits[these].sum(), max(int(sizes[these].sum()), 1)
-            print(
-                f"| {length}{'' if length == LENGTHS[-1] or not length else f' to {2 * length - 1}'} "
-                f"| {these.mean():.1%} | {goes_on[these].mean():.0%} | {bits[these].mean():.2f} "
-                f"| {part / size:.3f} | {part / bits.sum():.1%} |"
-            )
+    parser.add_argument("--other", metavar="FILE", help="bits that another program needs for each byte")
+    args = parser.parse_args()
+    train, val, bits, sizes = token_bits(args.model)
+    other = bits_of_other(args.other, sizes) if args.other else None
+    longest = np.zeros(len(bits), int)
+    goes_on, copied = np.zeros(len(bits), bool), np.zeros(len(bits), bool)
+    for length, shared, same, same_last in longest_shared(train, val):
+        longest[shared], goes_on[shared], copied[shared] = length, same[shared], same_last[shared]
+    rows = [(length, longest == length) for length in (0, *LENGTHS) if (longest == length).any()]
+    print(
+        "| shared before it | tokens | next | of all bits | bits a token | bits per byte | with copying |",
+        end="",
+    )
+    print(" other |\n|---|---|---|---|---|---|---|---|" if args.other else "\n|---|---|---|---|---|---|---|")
+    for length, these in [*rows, (None, longest >= 0)]:
+        part, size = bits[these].sum(), max(int(sizes[these].sum()), 1)
+        inside = [of_row & these for _, of_row in rows]
+        best = sum(with_copying(bits[each], copied[each]) for each in inside if each.any())
+        until = "" if length in (None, 0, 1) else f" to {2 * length - 1}"
+        until = " or more" if length == LENGTHS[-1] else until
+        cells = [
+            "all" if length is None else f"{length}{until}",
+            f"{these.mean():.1%}",
+            f"{goes_on[these].mean():.0%}",
+            f"{part / bits.sum():.1%}",
+            f"{bits[these].mean():.2f}",
+            f"{part / size:.3f}",
+            f"{best / size:.3f}",
+        ]
+        cells += [f"{other[these].sum() / size:.3f}"] if other is not None else []
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

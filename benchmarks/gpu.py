@@ -6,19 +6,25 @@
 
 Random ids from a vocabulary of 4,096 in windows of 1,024. What is printed goes into LOG.md as it is:
 - whether the graph gives the weights that the same steps give kernel by kernel, alone and with teachers
+- whether it drops out something else at each step
 - ms a step and MFU of each size, kernel by kernel and as a graph, at 1,024 tokens a step
 - the same of the biggest size with more tokens a step, for texts that are not read twice
 - how fast teachers predict a text
 - bits per byte of whole runs, and how long the whole command took
+
+What fails, as for want of memory, is told in its place, and the rest goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +38,9 @@ CHECKED_STEPS = 30
 WINDOWS = (8, 32, 128)  # in a step of a text that is long enough
 
 
-def training_of(size: str, device: str, windows: int, teachers: int, folder: Path) -> Any:
+def training_of(
+    size: str, device: str, windows: int, teachers: int, folder: Path, dropout: float = 0.0
+) -> Any:
     """A model on random ids, ready for steps."""
     import numpy as np
     import torch
@@ -52,8 +60,10 @@ def training_of(size: str, device: str, windows: int, teachers: int, folder: Pat
         for _ in write_teacher_probs(file, models, Windows(ids, BLOCK, None), device, device != "cpu"):
             pass
         teacher = TeacherProbs(file, VOCABULARY, len(ids))
-    settings = Settings(windows, 0.01, 0.1, 0, 0.0, 0.0, 0, device, False, device != "cpu", max_iters=10**9)
-    training = Training(build(config), Tokens(ids, ids, 1, 1), settings, teacher=teacher)
+    settings = Settings(
+        windows, 0.01, 0.1, 0, 0.0, dropout, 0, device, False, device != "cpu", max_iters=10**9
+    )
+    training = Training(build(config, dropout), Tokens(ids, ids, 1, 1), settings, teacher=teacher)
     training.set_up(settings.bf16 or False, compiled=False)
     return training
 
@@ -66,6 +76,21 @@ def kernel_by_kernel(training: Any) -> None:
     precision = (s.device, training.bf16)
     step = TrainStep(training.forward, training.params, training.optimizers, s.grad_clip, precision)
     training._step = lambda spans, knobs: step(training.batches.gather(spans), knobs)
+
+
+def attempt(measure: Callable[..., str], *args: Any) -> str:
+    """What it returns, or how it failed; with the memory of the GPU free again."""
+    import torch
+
+    try:
+        return measure(*args)
+    except (Exception, SystemExit) as ex:
+        text = " ".join(str(ex).split()) or "no reason given"
+        return f"failed, {type(ex).__name__}: {text[:200]}"
+    finally:
+        gc.collect()
+        with suppress(RuntimeError):  # of a GPU that has failed: whole runs begin with one of their own
+            torch.cuda.empty_cache()
 
 
 def check(device: str, size: str, teachers: int, folder: Path) -> str:
@@ -82,6 +107,16 @@ def check(device: str, size: str, teachers: int, folder: Path) -> str:
             return f"not captured: {training.step.run.failure}"
     differences = ((a - b).abs().max() / a.abs().max() for a, b in zip(*weights, strict=True))
     return f"{max(float(d) for d in differences):.1e}"
+
+
+def check_dropout(device: str, size: str, folder: Path) -> str:
+    """Whether steps on the same windows that change nothing drop out something else each time."""
+    from datasette_nanogpt.training.step import Knobs
+
+    training = training_of(size, device, 1, 0, folder, dropout=0.1)
+    spans, _ = training.batches.next_spans()
+    losses = [float(training.step(spans, Knobs(0.0, 1.0, 0.0))) for _ in range(8)]
+    return f"{len(set(losses))} of {len(losses)} losses differ"
 
 
 def step_seconds(training: Any, seconds: float) -> float:
@@ -111,6 +146,29 @@ def time_steps(size: str, windows: int, graph: bool, args: argparse.Namespace, f
     return f"{seconds * 1000:.2f} ms, {flops / seconds / args.machine_flops:.1%}"
 
 
+def time_teachers(size: str, device: str, folder: Path) -> str:
+    """How fast four of them predict a text, without what it takes to begin."""
+    import numpy as np
+
+    from datasette_nanogpt.data.dataloader import Windows
+    from datasette_nanogpt.training.measure import synchronize
+    from datasette_nanogpt.training.teacher_probs import write_teacher_probs
+    from llm_nanogpt.gpt_torch import build
+
+    config = make_config(size, VOCABULARY, {"block_size": BLOCK})
+    ids = np.random.default_rng(0).integers(VOCABULARY, size=16 * BLOCK).astype(np.uint16)
+    models = [build(config).to(device).eval() for _ in range(4)]
+    for _ in range(2):  # the second time counts
+        synchronize(device)
+        started = time.perf_counter()
+        for _ in write_teacher_probs(
+            folder / "rows", models, Windows(ids, BLOCK, None), device, device != "cpu"
+        ):
+            pass
+        took = time.perf_counter() - started
+    return f"{len(ids) / took:,.0f} tokens/s"
+
+
 def whole_run(database: str, table: str, minutes: float, device: str) -> str:
     from vs_nanogpt import train
 
@@ -121,8 +179,8 @@ def whole_run(database: str, table: str, minutes: float, device: str) -> str:
         if event["event"] == "finished":
             took = time.perf_counter() - started
             return (
-                f"| {table} | {minutes:g} | {event['val_bpb']:.4f} | {event['models']} | "
-                f"{event['seconds']:.0f} s | {took:.0f} s | {first or math.nan:.0f} s |"
+                f"{event['val_bpb']:.4f} | {event['models']} | "
+                f"{event['seconds']:.0f} s | {took:.0f} s | {first or math.nan:.0f} s"
             )
     raise SystemExit("The run ended before it told its result")
 
@@ -150,25 +208,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for teachers in (0, 4):
-            difference = check(args.device, args.sizes[0], teachers, folder)
+            difference = attempt(check, args.device, args.sizes[0], teachers, folder)
             print(
                 f"Graph against kernels, {CHECKED_STEPS} steps, {teachers} teachers: {difference}", flush=True
             )
+        told = attempt(check_dropout, args.device, args.sizes[0], folder)
+        print(f"Dropout 0.1, steps at rate 0 on the same windows: {told}", flush=True)
         print("\n| size, tokens a step | kernel by kernel: step, MFU | as a graph |\n|---|---|---|")
         jobs = [(size, 1) for size in args.sizes]
         jobs += [(args.sizes[-1], windows) for windows in WINDOWS if args.device.startswith("cuda")]
         for size, windows in jobs:
-            both = [time_steps(size, windows, graph, args, folder) for graph in (False, True)]
+            both = [attempt(time_steps, size, windows, graph, args, folder) for graph in (False, True)]
             print(f"| {size}, {windows * BLOCK:,} | {both[0]} | {both[1]} |", flush=True)
-        started = time.perf_counter()
-        training_of(args.sizes[-1], args.device, 8, 4, folder)
-        took = time.perf_counter() - started
-        print(f"\nFour teachers of size {args.sizes[-1]}: {2 * BLOCK * 8 / took:,.0f} tokens/s")
+        told = attempt(time_teachers, args.sizes[-1], args.device, folder)
+        print(f"\nFour teachers of size {args.sizes[-1]}: {told}", flush=True)
     if args.database and args.table:
         print("\n| table | minutes | bits per byte | models | training | command | first score |")
         print("|---|---|---|---|---|---|---|")
         for minutes in args.minutes:
-            print(whole_run(args.database, args.table, minutes, args.device), flush=True)
+            told = attempt(whole_run, args.database, args.table, minutes, args.device)
+            print(f"| {args.table} | {minutes:g} | {told} |", flush=True)
 
 
 if __name__ == "__main__":

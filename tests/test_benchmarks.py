@@ -262,7 +262,20 @@ def test_writing(tmp_path):
 def test_gpu_without_one():
     command = [sys.executable, BENCHMARKS / "gpu.py", "--device", "cpu", "--sizes", "xs", "--seconds", "0.01"]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.count("0.0e+00") == 2 and "| xs, 1,024 |" in told
+    assert told.count("0.0e+00") == 2 and "8 of 8 losses differ" in told and "failed" not in told
+    assert "| xs, 1,024 |" in told and "Four teachers of size xs:" in told
+
+
+def test_what_fails_on_a_gpu_leaves_the_rest_to_be_measured(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from gpu import attempt
+
+    def fails(text):
+        raise RuntimeError(text)
+
+    assert attempt(str, 5) == "5"
+    assert attempt(fails, "CUDA out of memory.\nTried") == "failed, RuntimeError: CUDA out of memory. Tried"
+    assert attempt(sys.exit, "The run ended") == "failed, SystemExit: The run ended"
 
 
 @pytest.mark.long
@@ -280,9 +293,26 @@ def test_passages_that_training_rows_have(monkeypatch):
 
     train, val = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9]), np.array([50, 3, 4, 5, 6, 7, 60, 4, 5, 9])
     longest = np.zeros(len(val) - 1, int)
-    for length, shared, same in longest_shared(train, val):
+    for length, shared, same, same_last in longest_shared(train, val):
         longest[shared] = length
         if length == 2:  # before 5, 6, 7, 60 and 9
             assert np.flatnonzero(shared).tolist() == [2, 3, 4, 5, 8]
-            assert np.flatnonzero(same).tolist() == [2, 3, 4]
+            assert np.flatnonzero(same).tolist() == np.flatnonzero(same_last).tolist() == [2, 3, 4]
     assert longest.tolist() == [0, 1, 2, 2, 4, 4, 0, 1, 2]
+    # What followed the last time is one of what followed.
+    (one, *_) = longest_shared(np.array([1, 2, 1, 3, 1, 2, 9]), np.array([1, 2, 1, 3]))
+    assert (one.same.tolist(), one.same_last.tolist()) == ([True, True, True], [True, False, False])
+
+
+def test_copying_never_costs_bits_and_others_are_counted_by_token(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from copied_bits import bits_of_other, with_copying
+
+    bits = np.array([1.0, 3.0, 2.0, 5.0])
+    assert with_copying(bits, np.zeros(4, bool)) == pytest.approx(bits.sum())
+    right = np.array([True, True, True, False])
+    assert bits.sum() > with_copying(bits, right) >= -np.log2(0.01) - 0.1
+    np.array([0.5, 1.5, 4.0, 8.0], dtype=np.float32).tofile(tmp_path / "costs")
+    assert bits_of_other(tmp_path / "costs", np.array([2, 0, 1])).tolist() == [2.0, 4.0, 8.0]
+    with pytest.raises(SystemExit, match="4 bytes' bits"):
+        bits_of_other(tmp_path / "costs", np.array([2, 1]))
