@@ -79,11 +79,10 @@ def table_actions(
     datasette: Datasette, actor: Actor, database: str, table: str, request: Request | None
 ) -> Links:
     async def links() -> list[dict[str, str]]:
-        from .web.menus import rows_link, train_link, write_link
+        from .web.menus import model_links, train_link
 
         train = await train_link(datasette, actor, database, table, request)
-        write = await write_link(datasette, actor, database, table)
-        return train + write + await rows_link(datasette, actor, database, table)
+        return train + await model_links(datasette, actor, database, table)
 
     return links
 

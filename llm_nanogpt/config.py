@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .errors import InvalidOptions, NanogptError, Problem
@@ -87,7 +88,7 @@ class GPTConfig:
         )
         return f"{', '.join(counts)}, width {self.n_embd}"
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """How many weights the model has. A tied embedding counts once."""
         return sum(math.prod(shape) for shape in self.tensors().values())

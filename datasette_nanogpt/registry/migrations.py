@@ -157,3 +157,10 @@ def m012_texts(db: Database) -> None:
         pk="id",
     )
     db.table("texts").create_index(["model"])
+
+
+@migrations()
+def m013_scorings(db: Database) -> None:
+    # Each page of a table asks which models have scored it: without this all runs of the table are read.
+    # Only the scorings, which are few: an index on (kind, table) would be taken for questions about a name.
+    db.execute("create index idx_runs_scored_table on runs (\"table\") where kind = 'score'")

@@ -15,6 +15,8 @@ from typing import Any
 
 from datasette.utils import tilde_encode
 
+from llm_nanogpt.errors import NanogptError
+
 from .db import registry
 from .runs import UNDER_WAY, delete_runs, find_runs
 
@@ -71,7 +73,12 @@ def scorings(
 def scored_by(home: Path, database: str, table: str) -> set[str]:
     """The names of the models with figures of a table."""
     where = "kind = 'score' and database = ? and \"table\" = ? and plan is not null and status in (?, ?)"
-    return {run["name"] for run in find_runs(home, where, database, table, *WITH_FIGURES)}
+    try:
+        with registry(home) as db:
+            select = f"select distinct name from runs where {where}"
+            return {row["name"] for row in db.execute(select, [database, table, *WITH_FIGURES])}
+    except NanogptError:
+        return set()
 
 
 def _version(run: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote as quote_part
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ from llm_nanogpt.checkpoint import Checkpoint
 from ..data.corpus import location
 from ..data.sqlite import quote
 from ..registry import row_scores
-from .permissions import Actor, may, may_anywhere, models_of_table, origin_of_model
+from .permissions import Actor, Origin, may_anywhere, models_of_table, models_to_write_with
 from .state import state_of
 from .threads import in_thread
 
@@ -84,63 +85,53 @@ async def _has_rows(db: Database, table: str) -> bool:
     return bool(found.rows)
 
 
-async def write_link(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
-    """For the menu of a table's page: writing with the model that was trained on it last."""
-    model = await _model_to_write_with(datasette, actor, database, table)
-    if model is None:
-        return []
-    return [
-        {
-            "href": model_url(datasette, model.name),
-            "label": f"Write with {model.name}",
-            "description": "The GPT of this table.",
-        }
-    ]
-
-
-async def _model_to_write_with(
-    datasette: Datasette, actor: Actor, database: str, table: str
-) -> Checkpoint | None:
-    for model in await models_of_table(datasette, actor, database, table):
-        if await may(datasette, actor, "nanogpt-generate", origin_of_model(datasette, model.meta)):
-            return model
-    return None
-
-
-async def rows_link(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
-    """For the menu of a table's page, where a model was trained on the table."""
-    if not await _rows_page_has_something(datasette, actor, database, table):
-        return []
-    return [
-        {
-            "href": rows_url(datasette, database, table),
-            "label": "Most and least typical rows",
-            "description": "Sorted by how well the GPT of this table predicts them.",
-        }
-    ]
+async def model_links(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
+    """For the menu of a table's page, where a model was trained on the table: writing with the one that was
+    trained last, and the page of typical rows."""
+    models = await models_of_table(datasette, actor, database, table)
+    links = []
+    if writers := await models_to_write_with(datasette, actor, models):
+        links = [
+            {
+                "href": model_url(datasette, writers[0].name),
+                "label": f"Write with {writers[0].name}",
+                "description": "The GPT of this table.",
+            }
+        ]
+    if await _rows_page_has_something(datasette, database, table, models, writers):
+        links.append(
+            {
+                "href": rows_url(datasette, database, table),
+                "label": "Most and least typical rows",
+                "description": "Sorted by how well the GPT of this table predicts them.",
+            }
+        )
+    return links
 
 
 async def row_links(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> list[Link]:
     """For the menu of a row, where a model was trained on its table."""
-    if not await _rows_page_has_something(datasette, actor, database, table):
+    models = await models_of_table(datasette, actor, database, table)
+    writers = await models_to_write_with(datasette, actor, models)
+    if not await _rows_page_has_something(datasette, database, table, models, writers):
         return []
     keys = await datasette.get_database(database).primary_keys(table) or ["rowid"]
     path = row_scores.row_path([row[key] for key in keys])
     if path is None:
         return []
     links = []
-    if model := await _model_to_write_with(datasette, actor, database, table):
-        which = {"table": table, "row": path}
+    if writers:
+        which, name = {"table": table, "row": path}, writers[0].name
         links = [
             {
-                "href": model_url(datasette, model.name, **which),
+                "href": model_url(datasette, name, **which),
                 "label": "Continue this row",
-                "description": f"{model.name} goes on where its text ends.",
+                "description": f"{name} goes on where its text ends.",
             },
             {
-                "href": model_url(datasette, model.name, **which, show="surprise"),
+                "href": model_url(datasette, name, **which, show="surprise"),
                 "label": "Colour by surprise",
-                "description": f"Which words {model.name} did not expect.",
+                "description": f"Which words {name} did not expect.",
             },
         ]
     return [
@@ -153,15 +144,21 @@ async def row_links(datasette: Datasette, actor: Actor, database: str, table: st
     ]
 
 
-async def _rows_page_has_something(datasette: Datasette, actor: Actor, database: str, table: str) -> bool:
-    """Whether there are scores, or the actor may ask for them."""
+async def _rows_page_has_something(
+    datasette: Datasette,
+    database: str,
+    table: str,
+    models: Sequence[tuple[Checkpoint, Origin]],
+    writers: Sequence[Checkpoint],
+) -> bool:
+    """Whether one of the table's models has scored its rows, or may be asked to: `writers` may."""
     db = datasette.get_database(database)
-    if not db.path or await db.view_exists(table) or not await in_thread(os.path.exists, db.path):
+    if not models or not db.path or await db.view_exists(table):
         return False
+    if not await in_thread(os.path.exists, db.path):
+        return False
+    if writers:
+        return True
     home, file = state_of(datasette).home, location(str(db.path))
-    models = await models_of_table(datasette, actor, database, table)
-    for origin in {origin_of_model(datasette, model.meta) for model in models}:
-        if await may(datasette, actor, "nanogpt-generate", origin):
-            return True
-    scored_by = await in_thread(row_scores.scored_by, home, file, table) if models else set()
-    return any(model.name in scored_by for model in models)
+    scored_by = await in_thread(row_scores.scored_by, home, file, table)
+    return any(model.name in scored_by for model, _ in models)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import model_names
 
-FILES = ("", "nanogpt.json", "config.json", "model.safetensors")  # of a folder: one of them changes with it
+# Files are replaced, not written into, so the folder changes with any of them. People edit nanogpt.json.
+FILES = ("", "/nanogpt.json")
 Stamp = tuple[tuple[int, int, int], ...]  # inode, nanoseconds, bytes
+Source = tuple[str | None, tuple[str, ...]]  # a database's file and the tables in it; without: a query
+
+
+def source_of(meta: Mapping[str, Any]) -> Source:
+    """What a model was trained on, by its nanogpt.json."""
+    source = meta.get("source") or {}
+    if source.get("sql"):
+        return source.get("database"), ()
+    tables = source.get("tables") or ([source] if source.get("table") else [])
+    return source.get("database"), tuple(table["table"] for table in tables)
 
 
 class ModelCache:
@@ -19,23 +34,38 @@ class ModelCache:
     def __init__(self, home: Path):
         self.home = home
         self._read: dict[str, tuple[Stamp, Checkpoint | None]] = {}
+        self._by_source: dict[Source, list[Checkpoint]] = {}
+        self._read_at = -math.inf  # seconds, of a clock that is never set
 
-    def read(self) -> list[Checkpoint]:
-        """The models, sorted by name, without those that do not load."""
+    def read(self, max_age: float = 0.0) -> dict[Source, list[Checkpoint]]:
+        """The models by what they were trained on, without those that do not load; as they were `max_age`
+        seconds ago, or later."""
+        if time.monotonic() - self._read_at < max_age:
+            return self._by_source
+        began, before, changed = time.monotonic(), self._read, False
         now: dict[str, tuple[Stamp, Checkpoint | None]] = {}
         for name in model_names(self.home):
-            stamp = _stamp(self.home / name)
-            known = self._read.get(name)
-            now[name] = known if known and known[0] == stamp else (stamp, _load(self.home / name))
-        self._read = now  # at once: threads of several pages read it
-        return [checkpoint for _, checkpoint in now.values() if checkpoint]
+            stamp = _stamp(f"{self.home}/{name}")
+            known = before.get(name)
+            if known is None or known[0] != stamp:
+                known, changed = (stamp, _load(self.home / name)), True
+            now[name] = known
+        by_source = self._by_source
+        if changed or len(now) != len(before):
+            by_source = {}
+            for _, checkpoint in now.values():
+                if checkpoint:
+                    by_source.setdefault(source_of(checkpoint.meta), []).append(checkpoint)
+        # At once: threads of several pages read it.
+        self._read, self._by_source, self._read_at = now, by_source, began
+        return by_source
 
 
-def _stamp(folder: Path) -> Stamp:
+def _stamp(folder: str) -> Stamp:
     stats = []
     for file in FILES:
         try:
-            stat = os.stat(os.path.join(folder, file))
+            stat = os.stat(folder + file)
             stats.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
         except OSError:
             stats.append((0, 0, 0))

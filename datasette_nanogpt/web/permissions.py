@@ -23,12 +23,14 @@ from datasette.utils import tilde_decode
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.home import model_names
 
+from .model_cache import source_of
 from .state import state_of
 from .threads import in_thread
 
 Actor = Mapping[str, Any] | None  # None: nobody has logged in
 # No table can have this name, so only rules for the whole database or the whole instance apply to it.
 NO_TABLE = "\0"
+MENU_SECONDS = 5.0  # how old the list of models may be by which the main menu has its link
 
 
 def actions() -> list[Action]:
@@ -51,7 +53,6 @@ class Origin:
     tables: tuple[str, ...]
 
 
-SOURCE = ("database", "sql", "table", "tables")  # what the origin of a model depends on
 NOWHERE = Origin(NO_TABLE, (NO_TABLE,))
 
 
@@ -72,9 +73,7 @@ def origin_of_run(datasette: Datasette, run: Mapping[str, Any]) -> Origin | None
 
 
 def origin_of_model(datasette: Datasette, meta: Mapping[str, Any]) -> Origin | None:
-    source = meta.get("source") or {}
-    tables = [known["table"] for known in source.get("tables") or ([source] if source.get("table") else [])]
-    return origin(datasette, source.get("database"), None if source.get("sql") else tables)
+    return origin(datasette, *source_of(meta))
 
 
 async def table_of_request(datasette: Datasette, request: Request) -> tuple[Database, str]:
@@ -93,20 +92,21 @@ async def visible_models(
     datasette: Datasette, actor: Actor, wanted: Callable[[Origin], bool]
 ) -> list[tuple[Checkpoint, Origin]]:
     """The models of `wanted` origins that the actor may see, without those that do not load."""
-    models = []
-    allowed: dict[Origin, bool] = {}
-    origins: dict[str, Origin | None] = {}  # by the source: to find a file among the databases takes long
-    for checkpoint in await in_thread(state_of(datasette).models.read):
-        source = repr([(checkpoint.meta.get("source") or {}).get(key) for key in SOURCE])
-        if source not in origins:
-            origins[source] = origin_of_model(datasette, checkpoint.meta)
-        of = origins[source]
-        if of and wanted(of):
-            if of not in allowed:
-                allowed[of] = await may(datasette, actor, "view-table", of)
-            if allowed[of]:
-                models.append((checkpoint, of))
-    return models
+    models: list[tuple[Checkpoint, Origin]] = []
+    # To find a file among the databases and to ask for a permission take long: once for models of one table.
+    for source, checkpoints in (await in_thread(state_of(datasette).models.read)).items():
+        of = origin(datasette, *source)
+        if of and wanted(of) and await may(datasette, actor, "view-table", of):
+            models += [(checkpoint, of) for checkpoint in checkpoints]
+    return sorted(models, key=lambda model: model[0].name)
+
+
+async def models_to_write_with(
+    datasette: Datasette, actor: Actor, models: Sequence[tuple[Checkpoint, Origin]]
+) -> list[Checkpoint]:
+    """Those of some models that the actor may write with, in the same order."""
+    allowed = {of: await may(datasette, actor, "nanogpt-generate", of) for of in {of for _, of in models}}
+    return [checkpoint for checkpoint, of in models if allowed[of]]
 
 
 async def names_in_sight(datasette: Datasette, actor: Actor) -> frozenset[str] | None:
@@ -119,14 +119,21 @@ async def names_in_sight(datasette: Datasette, actor: Actor) -> frozenset[str] |
     return None if visible.issuperset(names) else visible
 
 
-async def models_of_table(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Checkpoint]:
+async def models_of_table(
+    datasette: Datasette, actor: Actor, database: str, table: str
+) -> list[tuple[Checkpoint, Origin]]:
     """The visible models that were trained on a table, maybe among others; the last trained one first."""
 
     def here(of: Origin) -> bool:
         return of.database == database and table in of.tables
 
-    models = [model for model, _ in await visible_models(datasette, actor, here)]
-    return sorted(models, key=lambda m: (m.meta.get("training") or {}).get("updated") or "", reverse=True)
+    models = await visible_models(datasette, actor, here)
+    return sorted(models, key=lambda model: trained(model[0]), reverse=True)
+
+
+def trained(checkpoint: Checkpoint) -> str:
+    """When a model was trained last, UTC, ISO 8601; "" where that is not known."""
+    return str((checkpoint.meta.get("training") or {}).get("updated") or "")
 
 
 async def may(datasette: Datasette, actor: Actor, action: str, origin: Origin | None) -> bool:
@@ -157,5 +164,8 @@ async def may_anywhere(datasette: Datasette, actor: Actor) -> bool:
                 resource = TableResource(database, table)
                 if await datasette.allowed(action=action, resource=resource, actor=actor):
                     return True
-    origins = {of for _, of in await visible_models(datasette, actor, lambda _: True)}
-    return any([await may(datasette, actor, "nanogpt-generate", of) for of in origins])
+    # Every page has this menu, and a model of the last seconds can wait for its link.
+    for source in await in_thread(state_of(datasette).models.read, MENU_SECONDS):
+        if await may(datasette, actor, "nanogpt-generate", origin(datasette, *source)):
+            return True
+    return False

@@ -23,6 +23,7 @@ from .state import state_of
 from .threads import in_thread
 
 LINE = 160  # characters shown of what a model wrote
+ON_A_PAGE = 50  # models; their cards have 30 kB
 
 
 async def models_as_json(
@@ -44,6 +45,11 @@ async def models_as_json(
             }
         )
     return models
+
+
+def newest_first(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Models as JSON, the one that was trained last first."""
+    return sorted(models, key=lambda model: model["trained"] or "", reverse=True)
 
 
 async def lines_written(datasette: Datasette, home: Path, models: list[dict[str, Any]]) -> dict[str, str]:

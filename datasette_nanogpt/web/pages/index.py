@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from datasette import Request, Response
 from datasette.app import Datasette
 
 from ..responses import render, wants_json
-from ..shown_models import lines_written, models_as_json
+from ..shown_models import ON_A_PAGE, lines_written, models_as_json, newest_first
 from ..shown_runs import sparklines, visible_runs
 from ..state import state_of
 from ..under_way import runs_under_way
 
 
 async def index_page(datasette: Datasette, request: Request) -> Response:
-    """GET: the page; as JSON with `?now=1` only what runs or waits, of a table with `&database=…&table=…`."""
+    """GET: the page, `?page=2` the one with older models; as JSON all models, with `?now=1` only what runs or
+    waits, of a table with `&database=…&table=…`."""
     if wants_json(request) and request.args.get("now"):
         of = request.args.get("database"), request.args.get("table")
         now = await runs_under_way(datasette, request.actor, *of)
@@ -25,10 +28,17 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
     if wants_json(request):
         return Response.json({"ok": True, **lists})
     home = state_of(datasette).home
+    pages = max(1, math.ceil(len(lists["models"]) / ON_A_PAGE))
+    asked = request.args.get("page") or ""
+    page = min(max(1, int(asked)) if asked.isdecimal() and len(asked) < 10 else 1, pages)
+    models = newest_first(lists["models"])[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     context = {
-        **lists,
+        "runs": lists["runs"],
+        "models": models,
+        "page": page,
+        "pages": pages,
         "now": await runs_under_way(datasette, request.actor),
         "lines": await sparklines(home, lists["runs"]),
-        "written": await lines_written(datasette, home, lists["models"]),
+        "written": await lines_written(datasette, home, models),
     }
     return await render(datasette, request, "nanogpt_index.html", context)

@@ -20,7 +20,7 @@ from ...data.memorization import MIN_WORDS
 from ...data.model_rows import open_rows
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
-from ..permissions import Origin, may, visible_models
+from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, columns_to_set, prompts_to_try
 from ..responses import json_error, page, posted, render, sent_json, wants_json
 from ..shown_models import require_model
@@ -89,11 +89,9 @@ async def _playground(
 
 async def _others(datasette: Datasette, request: Request, checkpoint: Checkpoint) -> list[str]:
     """The names of the other models that the actor may write with."""
-    return [
-        other.name
-        for other, of in await visible_models(datasette, request.actor, lambda _: True)
-        if other.name != checkpoint.name and await may(datasette, request.actor, "nanogpt-generate", of)
-    ]
+    models = await visible_models(datasette, request.actor, lambda _: True)
+    others = await models_to_write_with(datasette, request.actor, models)
+    return [other.name for other in others if other.name != checkpoint.name]
 
 
 async def _row_of_address(

@@ -44,7 +44,7 @@ SCORING_SPEED = 1.5e10
 async def rows_page(datasette: Datasette, request: Request) -> Response:
     """GET: the rows, sorted. POST: queue the run that scores them."""
     db, table = await table_of_request(datasette, request)
-    models = await models_of_table(datasette, request.actor, db.name, table)
+    models = [model for model, _ in await models_of_table(datasette, request.actor, db.name, table)]
     form = await posted(request) if request.method == "POST" else {}
     name = request.args.get("model") or str(form.get("model") or "")
     checkpoint = await _chosen_model(state_of(datasette).home, db, table, models, name)

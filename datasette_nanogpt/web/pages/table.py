@@ -20,7 +20,7 @@ from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
 from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
 from ..responses import changed, page, posted, render, sent_json, wants_json
-from ..shown_models import models_as_json
+from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..state import PluginState, state_of
 from ..target import Target
@@ -85,6 +85,7 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     if wants_json(request) or sent_json(request):
         return Response.json(result | lists, status=status)
     context = lists | {
+        "newest": newest_first(lists["models"])[:ON_A_PAGE],
         "database": db.name,
         "table": table,
         "column_choices": [(column, column) for column in await db.table_columns(table)],
