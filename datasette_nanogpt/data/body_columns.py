@@ -6,7 +6,19 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from .column_content import Column, says_the_same
-from .column_names import AFTER_BODY, BEFORE_BODY, BODIES, LINES, TOGETHER, has_word, is_named, named, set_of
+from .column_names import (
+    AFTER_BODY,
+    BEFORE_BODY,
+    BODIES,
+    LINES,
+    PLACES,
+    TOGETHER,
+    WORSE,
+    has_word,
+    is_named,
+    named,
+    set_of,
+)
 from .decode import NOT_UTF8, UNPACKING
 
 # How much text a column must have, as a fraction of the letters in the column with the most text: if its
@@ -16,6 +28,9 @@ MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER, MIN_TEXT_WITHOUT_HTML = 0.1, 0.5,
 # A column must have a value in this fraction of the rows that the column with the most text fills, or this
 # fraction of its letters.
 MIN_FILLED = 0.5
+# A column is read where the body has no text if that is so in this fraction of the rows in which the column
+# has some, and of all rows; and if one of its rows has this fraction of the letters in a row of the body.
+MIN_INSTEAD, MIN_MISSING, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.25
 LONGEST_LINE = 120  # characters: the median value of a column of lines that can be titles is no longer
 ONE_LINE = 0.95  # the fraction of values without a line break from which a column counts as lines
 COMPRESSION = 3  # how many times shorter compressed prose is: 2.6 to 3.3 with gzip (README.md)
@@ -30,15 +45,49 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     """The column that is named like the text and has enough of it, else the one with the most; with those
     that go together with it. `columns` are in the order of the table."""
     by_text = sorted(columns, key=most_text)
-    with_text = [column for column in by_text if column.prose]
+    with_text = [column for column in by_text if column.prose and not column.is_label]
+    for is_worse in (is_place, _is_rejected):
+        with_text = [column for column in with_text if not is_worse(column)] or with_text
     if not with_text:
-        return _find_code(by_text)
+        return _find_code([column for column in by_text if not column.is_label])
     body = _find_main(with_text)
     parts: list[Column] = []
     for part in _find_parts(body, with_text):
-        alike = [c for c in columns if c.prose and set_of(c.name) and set_of(c.name) == set_of(part.name)]
+        alike = [c for c in columns if c in with_text and set_of(c.name) == set_of(part.name) != ()]
         parts += alike or [part]
-    return tuple(part.name for part in _distinct(parts, body))
+    parts = _distinct(parts, body)
+    return tuple(part.name for part in [*parts, *_find_others_instead(parts, with_text)])
+
+
+def is_place(column: Column) -> bool:
+    """Whether a column is named, and as short, as the path or address where something is to be found."""
+    return not column.is_long and any(is_named(column.name, name) for name in PLACES)
+
+
+def _is_rejected(column: Column) -> bool:
+    return any(has_word(column.name, name) or is_named(column.name, name) for name in WORSE)
+
+
+def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column]) -> list[Column]:
+    """Columns that have the text of the rows in which the parts have none, as the scans and the printed
+    opinions of a court, or the pages of an older and a newer editor."""
+    instead: list[Column] = []
+    for column in with_text:
+        read = [*parts, *instead]
+        if column in read:
+            continue
+        empty = [not any(texts) for texts in zip(*(part.text_by_row for part in read), strict=True)]
+        texts = [(text, gap) for text, gap in zip(column.text_by_row, empty, strict=True) if text]
+        filling = sum(gap for _, gap in texts)
+        is_instead = filling >= MIN_INSTEAD * len(texts) and filling >= MIN_MISSING * len(empty)
+        if is_instead and _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts)):
+            instead.append(column)
+    return instead
+
+
+def _mean_prose(column: Column) -> float:
+    """Letters of prose in a row that has any text."""
+    return column.prose / max(column.filled, 0.001)
 
 
 def _find_main(with_text: Sequence[Column]) -> Column:

@@ -20,6 +20,10 @@ MAX_SHARED = 0.5  # above this fraction of rows with one and the same value, it 
 FEW_ROWS = 5  # in fewer rows than this, equal values may be chance
 COMPARED_LETTERS = 40  # how many letters of a text are looked for in another column's
 COMPARED_ROWS = 50  # rows that are compared
+# In a column whose rows share values these are labels, if at least so many rows have one, and the values that
+# differ have fewer letters than this per row.
+LABELLED_ROWS, LABEL_LETTERS = 20, 10
+KEY_CHARS = range(5, 41)  # the lengths of a key that is one word with digits in it
 LONG_VALUE = 200  # characters
 
 _NOT_COMPARED = re.compile(r"[\W_]+")
@@ -68,7 +72,17 @@ class Column:
     @cached_property
     def what(self) -> str:
         """What most values are if not words ("dates", "a PNG image"), "" if they are words."""
-        return next(iter(self._others), "") if sum(self._others.values()) > MOST * self.filled_rows else ""
+        if sum(self._others.values()) > MOST * self.filled_rows:
+            return next(iter(self._others), "")
+        return "keys" if self._are_keys else ""
+
+    @property
+    def _are_keys(self) -> bool:
+        """Whether all values are single words, and most have both digits and letters, or digits alone."""
+        words = [text.strip() for text in self.texts]
+        if not all(word.isascii() and len(word) in KEY_CHARS and len(word.split()) == 1 for word in words):
+            return False
+        return sum(any(map(str.isdigit, word)) for word in words) > MOST * max(len(words), 1)
 
     @cached_property
     def _others(self) -> Counter[str]:
@@ -100,6 +114,12 @@ class Column:
         if max(counts.values()) > MAX_SHARED * len(self.texts):
             return "the same in most rows"
         return "few different values" if len(counts) < MIN_DISTINCT * len(self.texts) else ""
+
+    @property
+    def is_label(self) -> bool:
+        """Whether there are a few short values, each in many rows: a kind, a state, an author."""
+        few = self.filled_rows >= LABELLED_ROWS and self.sameness and self.prose < LABEL_LETTERS
+        return bool(few) and not self.is_long
 
     @property
     def is_long(self) -> bool:

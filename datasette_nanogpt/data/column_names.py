@@ -20,7 +20,10 @@ titel überschrift betreff onderwerp tittel rubrik overskrift otsikko
 tytuł nagłówek název titulek nadpis naslov cím başlik τίτλος
 заголовок название тема назва заглавие наслов
 标题 標題 题目 題目 主题 主題 タイトル 題名 表題 見出し 件名 제목 표제
-عنوان العنوان الموضوع כותרת נושא शीर्षक শিরোনাম தலைப்பு หัวข้อ ชื่อเรื่อง tiêu_đề judul
+章节 章節 عنوان العنوان الموضوع כותרת נושא शीर्षक শিরোনাম தலைப்பு หัวข้อ ชื่อเรื่อง tiêu_đề judul tajuk pamagat
+სათაური վերնագիր ርዕስ ርእስ ਸਿਰਲੇਖ શીર્ષક శీర్షిక ಶೀರ್ಷಿಕೆ തലക്കെട്ട് මාතෘකාව ခေါင်းစဉ် ចំណងជើង ຫົວຂໍ້ मथळा
+virsraksts antraštė pavadinimas pealkiri titill teideal teitl izenburua titolua kichwa sarlavha тақырып гарчиг
+загаловак сарлавҳа serlêhev سرخی titulli
 song nombre nom 名称 名稱
 """
 _BODIES = """
@@ -31,11 +34,17 @@ treść obsah szöveg tartalom conținut metin içerik κείμενο
 текст содержание содержимое сообщение зміст вміст съдържание
 正文 内容 內容 全文 文本 本文 テキスト コンテンツ 본문 내용 텍스트
 نص النص محتوى المحتوى المتن متن محتوا תוכן טקסט
-पाठ सामग्री विषयवस्तु বিষয়বস্তু உள்ளடக்கம் เนื้อหา ข้อความ nội_dung văn_bản isi
+पाठ सामग्री विषयवस्तु বিষয়বস্তু உள்ளடக்கம் เนื้อหา ข้อความ nội_dung văn_bản isi kandungan nilalaman
+ტექსტი შინაარსი տեքստ բովանդակություն ጽሑፍ ጽሁፍ ይዘት ਪਾਠ ਸਮੱਗਰੀ સામગ્રી લખાણ వచనం పాఠ్యం విషయం ಪಠ್ಯ ವಿಷಯ പാഠം ഉള്ളടക്കം
+අන්තර්ගතය စာသား អត្ថបទ ເນື້ອຫາ मजकूर teksts saturs tekstas turinys tekst sisu efni téacs testun testua edukia
+maandishi matn mətn мәтін мазмұны текст мазмуны эх агуулга тэкст матн tekst teksti përmbajtja
 """
 # A "name" is somebody's, unless the other word of the column's name is the table's, or one of these.
 _NAMES = "name nombre nom 名称 名稱"
-_NAMED_THINGS = "article post page song track recipe book product movie film game event"
+_NAMED_THINGS = """
+article post page song track recipe book product movie film game event case paper poem story chapter episode
+show video dish course album thread task issue
+"""
 _QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
 _ANSWER = """answer answers response reply completion output chosen accepted_answer 答案 回答 答え 답변 ответ
 antwort respuesta resposta risposta réponse"""
@@ -58,9 +67,13 @@ _TOGETHER = (
     "description | ingredients | instructions directions steps preparation",
 )
 _LANGUAGES = """
-en fr de es it pt nl sv pl cs ru uk tr ar he hi zh ja ko
-english french german spanish italian portuguese dutch swedish polish czech russian ukrainian turkish arabic
-hebrew hindi chinese japanese korean latin greek
+en fr de es it pt nl sv pl cs ru uk tr ar he hi zh ja ko bg hr da et fi el hu ga lv lt mt ro sk sl no nb nn
+is sq mk sr bs be ca eu gl cy ka hy az kk uz mn fa ur bn ta te ml kn gu mr pa ne si th lo my km vi id ms tl
+sw am la eo yi english french german spanish italian portuguese dutch swedish polish czech russian ukrainian
+turkish arabic hebrew hindi chinese japanese korean latin greek bulgarian croatian danish estonian finnish
+hungarian irish latvian lithuanian maltese romanian slovak slovenian norwegian icelandic albanian serbian
+catalan basque welsh georgian armenian persian urdu bengali tamil telugu thai vietnamese indonesian malay
+swahili esperanto yiddish
 """
 # What may stand before the body, one of each line, and after it, if it does not only repeat how the body
 # begins.
@@ -74,6 +87,13 @@ _AFTER_BODY = ("more extended continued conclusion outro", "closing", "ps postsc
 # Where lines, and not several sentences, have such a name, they are titles if there are no others.
 LINES = ("summary", "short_description", "short_desc", "description", "subtitle")
 
+# Never the text where there is any other: the answer that people liked less, and where a row is to be found.
+WORSE = ("rejected", "dispreferred")
+PLACES = (
+    *("path", "filepath", "file_path", "filename", "file_name", "slug", "permalink", "url", "uri", "link"),
+    "href",
+)
+
 LANGUAGES = frozenset(_LANGUAGES.split())
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 
@@ -83,14 +103,17 @@ TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slo
 BEFORE_BODY = tuple(tuple(names.split()) for names in _BEFORE_BODY)
 AFTER_BODY = tuple(tuple(names.split()) for names in _AFTER_BODY)
 
-_CAMEL = regex.compile(r"(?<=[\p{Ll}\p{Lo}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})|(?<=\p{L})(?=\p{N})")
+_CAMEL = regex.compile(
+    r"(?<=[\p{Ll}\p{Lo}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})|(?<=\p{L})(?=\p{N})|(?<=\p{N})(?=\p{L}{2})"
+)
 _BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
 _MARKS = regex.compile(r"\p{M}+")
 _STROKES = str.maketrans(
     "đĐłŁøØ\N{LATIN SMALL LETTER DOTLESS I}", "dDlLoOi"
 )  # that Unicode does not take apart
-# Scripts without spaces: there the end of a name says what it is.
+# Scripts without spaces: there the end of a name says what it is, or, where adjectives follow, the beginning.
 _JOINED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]+")
+_JOINED_BEFORE = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}]+")
 _CORE_DATA = regex.compile(r"Z[A-Z0-9_]{2,}")  # Apple's programs put a Z before every name
 
 
@@ -116,18 +139,23 @@ def has_word(name: str, guess: str) -> bool:
     n, last = len(wanted), words[-1]
     if len(words) > n and wanted in (words[:n], words[-n:]):
         return len(guess) > 1
-    joined = n == 1 and _JOINED.fullmatch(wanted[0])
-    return bool(joined) and last != wanted[0] and last.endswith(wanted[0])
+    if n > 1 or last == wanted[0]:
+        return False
+    if _JOINED_BEFORE.fullmatch(wanted[0]):
+        return words[0].startswith(wanted[0])
+    return bool(_JOINED.fullmatch(wanted[0])) and last.endswith(wanted[0])
 
 
 def set_of(name: str) -> tuple[str, ...]:
     """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
-    that end in a number or letter, such as option_a; () for other names."""
+    that end in a language, a number or a letter, such as text_fr and option_a; () for other names."""
     *stem, last = words_of(name)
     if not stem:
         return ("a language",) if last in LANGUAGES else ()
-    if " " in name.strip() and len(stem) >= MIN_SENTENCE - 1:
+    if " " in name.strip() and (len(stem) >= MIN_SENTENCE - 1 or name.rstrip().endswith("?")):
         return ("a question",)
+    if last in LANGUAGES:
+        return (*stem, "a language")
     return (*stem, "") if last.isdecimal() or len(last) == 1 else ()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..hookspecs import document_hook
-from .body_columns import columns_named, find_body, first_line, most_text, unread_bodies
+from .body_columns import columns_named, find_body, first_line, is_place, most_text, unread_bodies
 from .column_content import Column, says_the_same
 from .column_names import BODIES, TITLES
 from .decode import NOT_UTF8, UNPACKING, cure
@@ -19,6 +19,7 @@ from .sqlite import find_name, list_names
 MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
 MIN_FILLED = 0.5  # a title must be filled in this fraction of the rows that the fullest such column fills
 NEXT_TO_NOTHING = 0.002  # if the body has less than this fraction of the title's text, the title is the text
+SAME_TEXT = 1.5  # a text that only says the title again has at most this many times its letters
 
 
 class NoTextError(InvalidOptions):
@@ -131,10 +132,13 @@ def _find_body(
 
 
 def _is_all_text(title: str, body: Sequence[str], columns: Sequence[Column]) -> bool:
-    """Whether a title is all the text there is."""
-    prose = {column.name: column.prose for column in columns}
-    in_body = sum(prose[name] for name in body)
-    return not body or 0 < in_body <= NEXT_TO_NOTHING * prose[title]
+    """Whether a title is all the text there is: the rest is next to nothing, a place, or the title again."""
+    by_name = {column.name: column for column in columns}
+    heading, rest = by_name[title], [by_name[name] for name in body]
+    in_body = sum(column.prose for column in rest)
+    if all(map(is_place, rest)) or 0 < in_body <= NEXT_TO_NOTHING * heading.prose:
+        return True
+    return in_body < SAME_TEXT * heading.prose and all(says_the_same(column, heading) for column in rest)
 
 
 # ---- Reasons
@@ -200,7 +204,8 @@ def _cure(relation: Relation, column: Column) -> str:
 
 def _no_text(relation: Relation, columns: Sequence[Column]) -> str:
     facts = [
-        f"{list_names([c.name])} ({'empty' if not c.filled_rows else c.what or 'no words'})" for c in columns
+        f"{list_names([c.name])} ({'empty' if not c.filled_rows else c.what or c.sameness or 'no words'})"
+        for c in columns
     ]
     cures = "".join(f" {list_names([c.name])}: {_cure(relation, c)}" for c in columns if c.is_bytes)
     return (

@@ -17,13 +17,15 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import name_after
 
 from ..events import Progress
+from .columns import NoTextError
 from .datasette_client import Address, read_address
 from .open_source import open_source, open_sources
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source
 from .sqlite import connect, database_path, list_names
-from .tables import user_tables
+from .tables import is_copy, user_tables
 
+COPY_WEIGHT = 0.1  # what a character of a table counts that is named as the copy of another table
 LOOKING_SECONDS = 5.0  # how long to look for the table with the most text
 
 T = TypeVar("T")
@@ -221,20 +223,27 @@ def _suggest_table(database: str) -> str:
         return "Name the table to train on, or give a query, or the address of a table's page."
     with connect(database_path(database)) as db:
         names = user_tables(db, database)
-    most = max(_text_of_tables(database, names), default=None, key=lambda table: table[0])
-    table = most[1] if most else names[0]
+    has = f"{database} has: {list_names(names)}."
+    looked = list(_text_of_tables(database, names))
+    if len(looked) == len(names) and not any(length for length, _ in looked):
+        return f"{has} None of them has a column of text: to read codes as text, name the column with --body."
+    most = max(looked, key=lambda table: table[0] * (COPY_WEIGHT if is_copy(table[1]) else 1), default=None)
+    table = most[1] if most and most[0] else names[0]
     command = f"datasette nanogpt-train {shlex.join([database, table])}"
-    example = f"The one with the most text: {command}" if most else f"For example: {command}"
-    return f"Name the table to train on. {database} has: {list_names(names)}. {example}"
+    example = f"The one with the most text: {command}" if most and most[0] else f"For example: {command}"
+    return f"Name the table to train on. {has} {example}"
 
 
 def _text_of_tables(database: str, names: Sequence[str]) -> Iterator[tuple[float, str]]:
-    """About how many characters of text the tables have, as far as there is time to look."""
+    """About how many characters of text the tables have, 0 for none, as far as there is time to look."""
     began = time.monotonic()
     for name in names:
         with suppress(NanogptError):
-            source = open_source(database, name)
-            documents, _ = source.read_sample()
-            yield sum(map(len, documents)) / len(source.sample) * source.row_count, name
+            try:
+                source = open_source(database, name)
+                documents, _ = source.read_sample()
+                yield sum(map(len, documents)) / len(source.sample) * source.row_count, name
+            except NoTextError:
+                yield 0.0, name
         if time.monotonic() - began > LOOKING_SECONDS:
             return

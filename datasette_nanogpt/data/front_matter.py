@@ -23,17 +23,18 @@ def split_front_matter(text: str) -> tuple[str | None, str]:
     `text` is returned as it is where it has no front matter: two horizontal rules with prose between them are
     text.
     """
+    value = text
     text = text.replace("\r\n", "\n") if text[:2_000].count("\r\n") else text
     block = _BLOCK.match(text[: LONGEST + 10])
     if not block:
-        return None, text
+        return None, value
     is_yaml = block["yaml"] is not None
     lines = (block["yaml_lines"] if is_yaml else block["toml_lines"]).splitlines()
     line = _YAML_LINE if is_yaml else _TOML_LINE
     separator = ":" if is_yaml else "="
     # Inside a block of several lines everything is allowed, but the first line is always a key.
     if not any(separator in each for each in lines) or not all(map(line.match, lines)):
-        return None, text
+        return None, value
     title = _TITLE.search("\n".join(lines))
     return (_scalar(title[1]) or None) if title else None, text[block.end() :]
 

@@ -62,7 +62,7 @@ def _repeated_lines(source: Source, documents: Sequence[str], database: str) -> 
         return
     counts: Counter[str] = Counter()
     for document in documents:
-        lines = {line.strip() for line in document.split("\n")}
+        lines = dict.fromkeys(line.strip() for line in document.split("\n"))
         counts.update(line for line in lines if len(line) >= REPEATED_CHARS and _TEXT_LINE.match(line))
     often = [(line, n) for line, n in counts.most_common(MAX_REPORTED) if n >= REPEATED * len(documents)]
     for i, (line, n) in enumerate(often):

@@ -50,7 +50,7 @@ _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
 def shape_of(text: str) -> str:
     """What `text` is instead of words, in the plural ("URLs"); "" for words."""
-    text = _TAG.sub(" ", text[:SHAPED_CHARS]).strip()
+    text = _TAG.sub(" ", text[:SHAPED_CHARS]).strip().strip("\"'").strip()
     for name, pattern in _SHAPES:
         if pattern.fullmatch(text):
             return name

@@ -7,6 +7,7 @@ import sqlite3
 
 from llm_nanogpt.errors import InvalidOptions, Problem
 
+from .column_names import words_of
 from .sqlite import find_name, list_names, schema_of
 
 # Tables that SpatiaLite makes.
@@ -28,6 +29,12 @@ _counts _analyze_tables_ _sqlite_migrations _llm_migrations _sqlite_utils_migrat
 django_content_type django_session schema_migrations ar_internal_metadata alembic_version
 """
 _HIDDEN = frozenset(name.lower() for name in (_SPATIAL + _OF_TOOLS).split())
+# Words of the names of tables that have the text of another once more: earlier, shortened or for a search.
+_COPIES = """
+revision revisions history version versions backup backups bak old tmp temp cache normalized archive archived
+deleted trash changes
+"""
+_COPY_WORDS = frozenset(_COPIES.split())
 _INDEX_OF = re.compile(r"content\s*=\s*(?:'[^']+'|\"[^\"]+\"|\[[^]]+\]|\w)", re.IGNORECASE)
 
 
@@ -38,6 +45,11 @@ def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
         return name
     message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
     raise InvalidOptions([Problem("table", "missing", message)])
+
+
+def is_copy(table: str) -> bool:
+    """Whether a table is named as a copy of another one: it is not what somebody means by default."""
+    return not _COPY_WORDS.isdisjoint(words_of(table))
 
 
 def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
