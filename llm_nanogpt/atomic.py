@@ -9,7 +9,7 @@ from typing import Any
 
 
 def part_of(file: Path) -> Path:
-    """Where the bytes of a file are until all of them are written."""
+    """The temporary file that holds the bytes of `file` until all of them are written."""
     return file.with_name(f".{file.name}.part")
 
 
@@ -22,7 +22,7 @@ def write_bytes(file: Path, data: bytes) -> None:
             fp.flush()
             os.fsync(fp.fileno())
         os.replace(part, file)
-    except OSError:  # a full disk, say: what was written of it would only be in the way
+    except OSError:  # on a full disk, for example, a partial file would only be in the way
         part.unlink(missing_ok=True)
         raise
     sync_folder(file.parent)

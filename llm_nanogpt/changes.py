@@ -1,15 +1,15 @@
-"""The one way to change which models there are: publish, rename, remove, restore, export.
+"""The only way to change which models there are: publish, rename, remove, restore, export.
 
-A change takes several steps, and a process may die before each of them. So it is written down first, in
-`.NAME.change` beside the model, then done, then the note is deleted. Every step can be done again without
-harm: whoever comes next (`recover`, called by all that list, read, train or serve models) takes the lock that
-the dead process lost and does the rest. What is in a folder `.NAME.new` without a change is half of a model,
-and is deleted.
+A change takes several steps, and the process may die before any of them. So the change is first written to a
+note, `.NAME.change` beside the model; then it is made; then the note is deleted. Every step can be repeated
+without harm. `recover`, which runs before models are listed, read, trained or served, takes the lock that a
+dead process lost and finishes its change. A folder `.NAME.new` without a note is half of a model, and is
+deleted.
 
-    .NAME.lock      held by who works on the model          .NAME.change   the change under way
+    .NAME.lock      held by the process that works on it    .NAME.change   the change under way
     .NAME.new       a model that is being made              .NAME.old      aside, between two renames
     .NAME.removed   about to be deleted                     .replaced/NAME the model that NAME replaced
-    .changes/       changes that nanogpt.db is still to be told of (registry/pending.py)
+    .changes/       changes that nanogpt.db has yet to learn of (registry/pending.py)
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from .locks import Lock, hidden, lock, try_lock
 from .renaming import change_aliases, rename_inside
 
 LEFT_BEHIND = re.compile(r"\.(.+)\.(?:lock|change|new|old|removed|change\.part)")
-PENDING = ".changes"  # the folder of changes that the registry is to be told of
+PENDING = ".changes"  # the folder of changes that the registry has yet to learn of
 KINDS = ("publish", "rename", "remove", "restore", "export")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is to become of the model `name`."""
+    """A change to the model `name`, as its note holds it."""
 
     kind: str  # one of KINDS
     name: str
     new_name: str = ""  # rename
-    keep: bool = False  # publish: whether `restore` can bring back what is replaced
-    inode: int = 0  # publish, restore: of the folder that is to be at `name`
+    keep: bool = False  # publish: whether the replaced model is kept for `restore`
+    inode: int = 0  # publish, restore: inode of the folder that will be at `name`
     aliases: str = ""  # rename, remove: llm's file of aliases
     part: str = ""  # export: the file that is being written
-    registry: bool = False  # whether nanogpt.db is to be told
+    registry: bool = False  # whether nanogpt.db must learn of it
 
     @property
     def names(self) -> list[str]:
-        """The models whose locks it needs, in the order in which everyone takes them."""
+        """The models whose locks the change needs, in the order in which all processes take them."""
         return sorted({self.name, self.new_name} - {""})
 
 
@@ -63,7 +63,7 @@ EMPTY = Change("", "")
 
 
 def publish(staging: Path, final: Path, *, keep: bool = False) -> None:
-    """Put a finished folder in its place. What is there is kept for `restore`, or deleted.
+    """Put a finished folder in its place. The model that is there is kept for `restore`, or deleted.
 
     The caller holds the lock of `final`, and `staging` is its `.NAME.new`.
     """
@@ -75,8 +75,8 @@ def publish(staging: Path, final: Path, *, keep: bool = False) -> None:
 
 
 def finish_publishing(final: Path) -> bool:
-    """Do the rest of a `publish` in which the disk refused something; False if there is none. The caller
-    holds the lock. Raises OSError if it does so again."""
+    """Finish a `publish` that an error of the disk interrupted; False if there is none. The caller holds the
+    lock. Raises OSError if the disk fails again."""
     change = _read(final)
     if change is None or change.kind != "publish":
         return False
@@ -97,10 +97,7 @@ def remove(folder: Path, aliases: Path, registry: bool) -> None:
 
 
 def restore(folder: Path) -> None:
-    """Bring back the model that the one of this name replaced, which is kept in its stead.
-
-    Raises NanogptError if there is none.
-    """
+    """Swap a model with the one that it replaced. Raises NanogptError if there is none."""
     kept = replaced(folder)
     with hold(folder):
         if not kept.is_dir():
@@ -110,9 +107,9 @@ def restore(folder: Path) -> None:
 
 @contextmanager
 def part_file(home: Path, out: Path) -> Iterator[Path]:
-    """A file beside `out` that is written first, and takes its place at the end. It never stays behind."""
+    """A temporary file beside `out`, which takes its place at the end and never stays behind."""
     part = part_of(out.absolute())
-    name = "+export-" + hashlib.sha256(os.fsencode(part)).hexdigest()[:16]  # as no model is called
+    name = "+export-" + hashlib.sha256(os.fsencode(part)).hexdigest()[:16]  # no model can have this name
     writable = home.is_dir() and os.access(home, os.W_OK)
     with hold(home / name, busy=f"{out} is being written") if writable else nullcontext():
         if writable:
@@ -125,34 +122,32 @@ def part_file(home: Path, out: Path) -> Iterator[Path]:
 
 
 def replaced(folder: Path) -> Path:
-    """Where the model is kept that the one in `folder` replaced."""
+    """The folder of the model that the one in `folder` replaced."""
     return folder.parent / ".replaced" / folder.name
 
 
 def replaced_names(home: Path) -> list[str]:
-    """Names of the models that have replaced one that is kept."""
+    """Names of the models for which a replaced model is kept."""
     with suppress(OSError):
         return sorted(os.listdir(home / ".replaced"))
     return []
 
 
 def refused(folder: Path, ex: OSError) -> str:
-    """What to say of a change that the disk refused."""
-    rest = (
-        "it is as it was" if folder.exists() else "what was begun is done by the next `llm nanogpt` command"
-    )
+    """The message for a change that the disk refused."""
+    rest = "it is unchanged" if folder.exists() else "the next `llm nanogpt` command finishes the change"
     return f"Cannot change {folder} ({ex.strerror or ex}): {rest}"
 
 
-# ---- Locks, and what the dead have left
+# ---- Locks, and what processes that died left behind
 
 
 @contextmanager
 def hold(*folders: Path, busy: str = "") -> Iterator[None]:
-    """Keep every other process from changing these models, and finish first what others left undone.
+    """Keep other processes from changing these models. Unfinished changes are finished first, and half-made
+    folders are deleted at the end.
 
-    On leaving, what was half made is deleted. Raises NanogptError if another process has one of them; `busy`
-    is what is said of it then.
+    Raises NanogptError if another process holds one of them; its message begins with `busy`.
     """
     home, names = folders[0].parent, sorted(folder.name for folder in folders)
     locks: list[Lock] = []
@@ -195,9 +190,9 @@ def _release(locks: list[Lock]) -> None:
 
 
 def recover(home: Path) -> None:
-    """Finish what processes that died were about to change in a home, and delete what they left half made.
+    """Finish the changes of processes that died, and delete the folders that they left half made.
 
-    What a living process works on is left alone, and so is a home where we may not write.
+    What a living process works on is left alone, and so is a home that we may not write in.
     """
     try:
         with os.scandir(home) as entries:
@@ -220,7 +215,8 @@ def _recover(folder: Path) -> None:
             if taken is None:
                 return
             locks.append(taken)
-        # Without locks nobody knows whether someone is at work. The note may have changed before we had them.
+        # Without real locks we cannot know whether a process is at work. And the note may have changed before
+        # we got the locks.
         if all(taken.real for taken in locks) and _read(folder) == change:
             for name in names:
                 _tidy(folder.with_name(name))
@@ -229,36 +225,35 @@ def _recover(folder: Path) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Finish the change of a model, and delete what is half made. The caller holds the lock."""
+    """Finish the change of a model, and delete half-made folders. The caller holds the lock."""
     if change := _read(folder):
         _attempt(folder.parent, change)
     aside = hidden(folder, "old")
-    if aside.is_dir() and not folder.exists():  # of a version without notes
+    if aside.is_dir() and not folder.exists():  # left by a version that wrote no notes
         os.rename(aside, folder)
     for suffix in ("new", "old", "removed"):
         _delete(hidden(folder, suffix))
-    for file in (hidden(folder, "change"), part_of(hidden(folder, "change"))):  # no change that can be read
+    for file in (hidden(folder, "change"), part_of(hidden(folder, "change"))):  # notes that cannot be read
         file.unlink(missing_ok=True)
     for parent in (folder, folder / "training"):
         for part in parent.glob(".*.part"):
             part.unlink(missing_ok=True)
 
 
-# ---- Doing them
+# ---- Making changes
 
 
 def _carry_out(home: Path, change: Change) -> None:
-    """Write a change down and do it.
+    """Write the note of a change, and make the change.
 
-    Raises OSError. If it was the first step that failed, nothing has changed; otherwise whoever comes next
-    tries the rest again.
+    Raises OSError. If the first step failed, nothing has changed; otherwise the next `recover` does the rest.
     """
     _write_down(home, change)
     _attempt(home, change)
 
 
 def _write_down(home: Path, change: Change) -> None:
-    """In ASCII, as the name of a file need not be UTF-8."""
+    """Write the note, in ASCII, because a file's name need not be UTF-8."""
     write_bytes(hidden(home / change.name, "change"), json.dumps(asdict(change), indent=2).encode())
 
 
@@ -272,14 +267,14 @@ def _attempt(home: Path, change: Change) -> None:
 
 
 def _written_down(home: Path) -> Iterator[Change]:
-    """The changes in a home that are not finished."""
+    """The unfinished changes in a home."""
     for note in home.glob(".*.change"):
         if change := _read(home / note.name[1:].removesuffix(".change")):
             yield change
 
 
 def _read(folder: Path) -> Change | None:
-    """The change of a model that was written down."""
+    """The change in a model's note; None if there is no valid one."""
     try:
         change = Change(**read_json(hidden(folder, "change")))
     except (NanogptError, TypeError):
@@ -291,7 +286,7 @@ def _read(folder: Path) -> Change | None:
 
 
 def _begun(home: Path, change: Change) -> bool:
-    """Whether a step of it was done."""
+    """Whether at least one step of the change was done."""
     folder = home / change.name
     if change.kind in ("publish", "restore"):
         return hidden(folder, "old").exists() or _is_inode(folder, change.inode)
@@ -299,7 +294,7 @@ def _begun(home: Path, change: Change) -> bool:
 
 
 def _finish(home: Path, change: Change) -> None:
-    """Do the steps of a change that are not done yet, and leave it to the registry, or forget it."""
+    """Do the steps of a change that are not done yet; then pass the note on to the registry, or delete it."""
     folder, note = home / change.name, hidden(home / change.name, "change")
     match change.kind:
         case "publish":
@@ -314,7 +309,7 @@ def _finish(home: Path, change: Change) -> None:
         case "rename":
             new = home / change.new_name
             if folder.exists():
-                os.rename(folder, new)  # which fails where there is another: then nothing is changed
+                os.rename(folder, new)  # fails if `new` exists: then nothing has changed
             _replace(replaced(folder), replaced(new))
             for renamed in (new, replaced(new)):
                 rename_inside(renamed, change.name)
@@ -332,7 +327,7 @@ def _finish(home: Path, change: Change) -> None:
             if part.name.startswith(".") and part.name.endswith(".part"):
                 part.unlink(missing_ok=True)
     with suppress(OSError):
-        replaced(folder).parent.rmdir()  # if nothing is kept any more
+        replaced(folder).parent.rmdir()  # if no replaced model is left
     sync_folder(home)
     if change.registry:
         (home / PENDING).mkdir(exist_ok=True)
@@ -342,9 +337,9 @@ def _finish(home: Path, change: Change) -> None:
 
 
 def _swap(new: Path, final: Path, inode: int) -> None:
-    """Have two folders change places, in one step where the system can do that.
+    """Swap two folders, in one step if the system can do that.
 
-    `inode` is that of the folder that is to be at `final`, so that it is known which of them is where.
+    `inode` is the inode of the folder that will be at `final`: it tells whether the swap is done already.
     """
     aside = hidden(final, "old")
     if _is_inode(final, inode) or (final.exists() and aside.exists()):  # it is there
@@ -368,7 +363,7 @@ def _is_inode(folder: Path, inode: int) -> bool:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Move a folder to a place where another may be, which is deleted."""
+    """Move a folder to `target`, deleting what is there."""
     if source.exists():
         target.parent.mkdir(exist_ok=True)
         _delete(target)

@@ -1,4 +1,4 @@
-"""The checkpoint: a model folder, what is in it, how it is read, and how it is written in one piece.
+"""The checkpoint: reading and writing model folders.
 
 A folder is a standard Hugging Face model (Qwen3 or GPT-2), so other programs load it as it is:
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-HEADER_BYTES = 16_000_000  # of a safetensors file: that of a model of 1,000 layers has 1.3 MB
+HEADER_BYTES = 16_000_000  # the longest safetensors header that is read; 1,000 layers have one of 1.3 MB
 _BITS = "F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8"
 ITEM_BYTES = {kind: int(kind.lstrip("BFIU")) // 8 for kind in _BITS.split()} | {"BOOL": 1}
 
@@ -54,7 +54,7 @@ class Checkpoint:
 
     @property
     def version(self) -> str:
-        """Which weights exactly, as in step500-1a2b3c4d5e6f."""
+        """Which weights these are, for example step500-1a2b3c4d5e6f."""
         parts = (
             f"step{self.weights['step']}" if "step" in self.weights else "",
             self.weights.get("hash", ""),
@@ -80,20 +80,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_version(path: Path, read: Callable[[Path], T]) -> T:
-    """What `read` returns for a folder that holds the files of `path` as they are now: they are all of one
-    model, even if another takes its place meanwhile (where the system has /proc/self/fd, as Linux does)."""
+    """Calls `read` with a handle on the folder `path`, and returns its result. All files that it reads are of
+    one model, even if another model takes its place meanwhile (on Linux, which has /proc/self/fd)."""
     while True:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
-            return read(path)  # which says what is wrong
+            return read(path)  # raises an error that says what is wrong
         try:
             files = Path(f"/proc/self/fd/{fd}")
             return read(files if files.exists() else path)
         except (NanogptError, OSError) as ex:
             with suppress(OSError):
                 if not os.path.samestat(os.stat(path), os.fstat(fd)):
-                    continue  # it was replaced, and its files may have been deleted under our hands
+                    continue  # it was replaced, and its files may have been deleted while we read them
             if isinstance(ex, NanogptError) and str(files) in str(ex):
                 raise NanogptError(str(ex).replace(str(files), str(path))) from ex
             raise
@@ -147,8 +147,8 @@ def _check_tensors(file: Path, config: GPTConfig) -> dict[str, str]:
 def read_safetensors_header(file: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file: 8 bytes of length, little-endian, then the JSON.
 
-    Reading it takes no library and no weights. What it returns is checked: the tensors, one after the other,
-    are all that follows. Raises NanogptError for a file that is damaged or truncated.
+    Reading it needs no library and reads no weights. It is checked that the tensors follow each other and
+    fill the rest of the file. Raises NanogptError for a file that is damaged or truncated.
     """
     with open_file(file) as fp:
         size = os.fstat(fp.fileno()).st_size

@@ -1,4 +1,4 @@
-"""`llm nanogpt ...`: look after models, write with them, move them in and out."""
+"""`llm nanogpt ...`: commands that list models, write with them, import and export them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from . import changes
 from .changes import replaced, replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
+from .counts import counted
 from .errors import NanogptError, click_errors
 from .home import cache_bytes, cache_folder, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
@@ -20,7 +21,7 @@ from .names import check_free, folder_of
 
 
 class Group(click.Group):
-    """A group whose commands raise NanogptError."""
+    """A group that prints the NanogptErrors of its commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
         with click_errors():
@@ -83,7 +84,7 @@ def info(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(known | {"nanogpt": checkpoint.meta}, indent=2))
         return
-    del known["seconds"]  # the line of `training` has them
+    del known["seconds"]  # the line "training" has them
     for line in as_lines(known | details(checkpoint)):
         click.echo(line)
 
@@ -104,10 +105,10 @@ def path(name: str | None) -> None:
 @nanogpt.command()
 @click.argument("name")
 def restore(name: str) -> None:
-    """Bring back the model that one replaced as it was trained again.
+    """Bring back the model that the last training replaced.
 
-    The two change places, so the same command undoes it. Of the models that had one name the last is kept, or
-    the one before if that is better on the same held-out text.
+    The two models swap places, so the same command undoes it. One replaced model is kept: the last one, or an
+    earlier one that is better on the same held-out text.
 
     \b
     Example:
@@ -193,14 +194,14 @@ def sample(
         if table:
             table.add(run, "".join(pieces), how)
     if table:
-        rows = f"{number} row{'s' if number != 1 else ''}"
-        click.echo(f"Wrote {rows} to the table {save_table} of {db}", err=True)
+        click.echo(f"Wrote {counted(number, 'row')} to the table {save_table} of {db}", err=True)
 
 
 def _sampling_options(
     options: tuple[tuple[str, str], ...], title: str | None, columns: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What `sample` was given, as `SamplingOptions` has it. Raises NanogptError for what cannot be."""
+    """The options that were given to `sample`, under the names of `SamplingOptions`. Raises NanogptError for
+    invalid ones."""
     from pydantic import ValidationError
 
     from .llm_model import SamplingOptions
@@ -223,10 +224,10 @@ def _sampling_options(
 @click.option("--name", help="Name of the model  [default: taken from the file's]")
 @click.option("--meta", type=click.Path(path_type=Path), help="The meta.pkl of a character-level model")
 def import_(ckpt: Path, name: str | None, meta: Path | None) -> None:
-    """Make a model of a checkpoint that nanoGPT's train.py wrote.
+    """Make a model from a checkpoint that nanoGPT's train.py wrote.
 
-    Without --meta its vocabulary must be GPT-2's. Nothing in either file is run: whatever is not plain data
-    is refused.
+    Without --meta its vocabulary must be GPT-2's. Nothing in either file is run: anything that is not plain
+    data is refused.
 
     \b
     Example:
@@ -235,7 +236,7 @@ def import_(ckpt: Path, name: str | None, meta: Path | None) -> None:
     from .foreign_pickles import check_ckpt
     from .import_nanogpt import import_nanogpt
 
-    check_ckpt(ckpt)  # before its name, which nobody chose
+    check_ckpt(ckpt)  # before the name that is derived from it, which nobody chose
     stem = ckpt.resolve().parent.name if ckpt.stem == "ckpt" else ckpt.stem
     name = unicodedata.normalize("NFC", name) if name else name_after(stem.removeprefix("out-"))
     check_free(name)

@@ -1,7 +1,7 @@
-"""Columns as conditions: a row is written with some of its columns given, and the others left to the model.
+"""Columns as conditions: writing a row of which some columns are given, and the model writes the others.
 
-What is given before the first column that is left is the prompt, and steers what follows as a title does. A
-column that is left between given ones is written up to the text that follows it in every row.
+The given columns before the first open one are the prompt, and steer what follows as a title does. An open
+column between given ones is written up to the text that follows it in every row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .loading import OpenedModel
 from .sampler import Sampler
 from .template import Template
 
-COLUMN_TOKENS = 50  # that the model writes of a column before others, at most, and half of what is left
+COLUMN_TOKENS = 50  # the most tokens of an open column before others; never more than half of those left
 
 
 def write_row(

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .counts import counted
 from .errors import InvalidOptions, NanogptError, Problem
 
 ARCHITECTURES = ("qwen3", "gpt2")
 ACTIVATIONS = ("gelu_new", "gelu")
-# The largest that any model here has a use for. No memory is taken for a shape before each of its sizes is
-# known to be within these.
+# The largest sizes that make sense here. No memory is allocated for a shape until all its sizes are checked
+# against these.
 MAXIMA = {
     "vocab_size": 2**21,  # there are 1.1M characters in Unicode
     "block_size": 2**20,
@@ -26,7 +27,7 @@ MAXIMA = {
 }
 # Positions times head size: a table of rotations has 4 bytes for each, 512 MB at most.
 MAX_ROTATIONS = 2**27
-CHOSEN = ("n_kv_head", "head_dim", "n_inner")  # where they are 0
+DERIVED = ("n_kv_head", "head_dim", "n_inner")  # a 0 means that they follow from the others
 LABELS = {
     "vocab_size": "The vocabulary",
     "block_size": "The context",
@@ -82,11 +83,7 @@ class GPTConfig:
     @property
     def shape(self) -> str:
         """Layers, heads and width in words: "4 layers, 2 heads, width 128"."""
-        counts = (
-            f"{n} {noun}{'s' if n != 1 else ''}"
-            for n, noun in ((self.n_layer, "layer"), (self.n_head, "head"))
-        )
-        return f"{', '.join(counts)}, width {self.n_embd}"
+        return f"{counted(self.n_layer, 'layer')}, {counted(self.n_head, 'head')}, width {self.n_embd}"
 
     @cached_property
     def parameters(self) -> int:
@@ -192,7 +189,7 @@ def _size_problems(c: GPTConfig) -> Iterator[Problem]:
     if c.arch not in ARCHITECTURES:
         yield Problem("arch", "choice", f"Architecture {c.arch!r} is not known: use qwen3 or gpt2")
     for field, label in LABELS.items():
-        value, least = getattr(c, field), 0 if field in CHOSEN else 1
+        value, least = getattr(c, field), 0 if field in DERIVED else 1
         if type(value) is not int:
             yield Problem(field, "number", f"{label} must be a whole number, not {shortened(value)}")
         elif value < least:
@@ -216,7 +213,7 @@ def _size_problems(c: GPTConfig) -> Iterator[Problem]:
 
 
 def shortened(value: object, limit: int = 30) -> str:
-    """A value of a file, as an error can show it."""
+    """A value from a file, short enough for an error message."""
     try:
         text = f"{value:,}" if isinstance(value, int) else repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits

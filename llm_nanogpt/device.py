@@ -1,4 +1,4 @@
-"""Which device torch runs on: only decided here, and always with the reason."""
+"""Which device torch runs on. Only this module decides that, and it always gives the reason."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import click
 
 
 class NanogptError(Exception):
-    """What went wrong and what to do next, in one line, or in a line for each thing that did."""
+    """What went wrong and what to do next, in one line for each thing that went wrong."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class _LineByLine(click.ClickException):
 def click_errors() -> Iterator[None]:
     """Let a command print a NanogptError as `Error: ...`, a line for each problem, and exit with code 1.
 
-    Text that is not UTF-8 gets the same, and so does an error that nobody foresaw: its traceback goes to a
-    file. What the terminal cannot show is printed as `?` meanwhile.
+    Text that is not UTF-8 is reported in the same way, and so is an unexpected error, whose traceback goes to
+    a file. Characters that the terminal cannot show are printed as `?`.
     """
     print_anything()
     try:
@@ -68,14 +68,14 @@ def click_errors() -> Iterator[None]:
 
 
 def print_anything() -> None:
-    """Have a program print `?` for what its terminal cannot show, rather than end there."""
+    """Let a program print `?` for characters that its terminal cannot show, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
 
 
 def describe_unforeseen(ex: Exception) -> str:
-    """An error that nobody foresaw in a line, and where its traceback was written."""
+    """One line about an unexpected error, and where its traceback was written."""
     what = " ".join(f"{type(ex).__name__}: {ex}".split())
     try:
         handle, path = tempfile.mkstemp(".log", "nanogpt-error-")

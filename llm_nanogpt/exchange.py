@@ -1,4 +1,4 @@
-"""Two folders that change places in one step, where Linux can do that: there is always one of that name."""
+"""Swapping two folders in one step, on Linux: at every moment there is a folder of that name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # from Linux's fcntl.h and fs.h
 
 
 def exchange(a: Path, b: Path) -> bool:
-    """Whether `a` and `b`, on one file system, have changed places. If not, nothing has changed."""
+    """Swap `a` and `b`, on one file system. Returns whether that worked; if not, nothing has changed."""
     renameat2 = _renameat2()
     if renameat2 is None:
         return False

@@ -86,7 +86,7 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
 
 
 def _read(checkpoint: Checkpoint, files: Path) -> tuple[Checkpoint, Tokenizer, dict[str, np.ndarray]]:
-    """All that is exported, of one model: another may take its place meanwhile."""
+    """Everything that is exported, read from one version of the model."""
     now = verify(checkpoint.path, files)
     return now, Tokenizer.load(files, checkpoint.name), read_weights(replace(now, path=files))
 

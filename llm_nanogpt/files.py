@@ -1,7 +1,7 @@
-"""Files that somebody else may have made: read only if they are files, and of a size that makes sense.
+"""Reading files that somebody else may have made: only regular files, of a size that makes sense.
 
-A name in a folder may as well be a pipe, a device or a link to one, which would be waited for, or be read,
-without end; and a small file of JSON can be nested more deeply than Python can follow.
+A name in a folder may be a pipe, a device or a link to one, and reading it would never end. A small file of
+JSON may be nested more deeply than Python can parse.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, BinaryIO
 from .errors import NanogptError
 
 JSON_BYTES = 8_000_000  # the largest nanogpt.json, config.json and the like; ours have a few kilobytes
-# JSON takes up to 20 times its size in memory where it is made of empty lists and objects.
-MOST_BRACKETS = 3_000_000
+# The most lists and objects in JSON: if they are empty, they take 20 times the size of the file in memory.
+MAX_BRACKETS = 3_000_000
 
 
 def open_file(file: Path) -> BinaryIO:
-    """A file to read, unless it is none. Raises NanogptError that says why, without the folder's name."""
+    """Open a regular file for reading. Raises NanogptError that says why not, without the folder's name."""
     try:
         fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
@@ -45,13 +45,13 @@ def read_file(file: Path, limit: int = JSON_BYTES) -> bytes:
 
 
 def read_json(file: Path, limit: int = JSON_BYTES) -> Any:
-    """What a file of JSON holds. Raises NanogptError where it cannot be read."""
+    """The value in a JSON file. Raises NanogptError where it cannot be read."""
     return parse_json(read_file(file, limit), file.name)
 
 
 def parse_json(data: bytes, name: str) -> Any:
-    """What JSON holds. Raises NanogptError where it is none, or too deep or too full for this computer."""
-    if data.count(b"[") + data.count(b"{") > MOST_BRACKETS:
+    """The value of a JSON text. Raises NanogptError if it is not JSON, nested too deeply, or too full."""
+    if data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
         raise NanogptError(f"{name} has too many lists and objects")
     try:
         return json.loads(data.decode("utf-8"))
@@ -62,7 +62,7 @@ def parse_json(data: bytes, name: str) -> Any:
 
 
 def is_file(file: Path) -> bool:
-    """Whether it is a file, or a link to one."""
+    """Whether it is a regular file, or a link to one."""
     try:
         return stat.S_ISREG(os.stat(file).st_mode)
     except (OSError, ValueError):

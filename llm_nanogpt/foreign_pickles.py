@@ -1,7 +1,8 @@
-"""nanoGPT's two pickles, read as data: a pickle is a program, and a small one can also take all memory.
+"""Reading nanoGPT's two pickles as data only. A pickle is a program, and even a small one can take all
+memory.
 
-Sizes are checked before anything is unpacked. What is left is read by unpicklers that import nothing but
-tensors and numbers.
+Sizes are checked before anything is unpacked. Then unpicklers read the rest that import nothing but tensors
+and numbers.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import numpy as np
 from .errors import NanogptError
 from .files import open_file, read_file
 
-# Of the program in a ckpt.pt, which names the tensors; nanoGPT's GPT-2 XL has 0.3 MB with its optimizer. One
-# byte can make an object of 60.
+# The largest pickle in a ckpt.pt, which lists the tensors; that of nanoGPT's GPT-2 XL has 0.3 MB with its
+# optimizer. One byte can make an object of 60.
 CKPT_PICKLE_BYTES = 4_000_000
-# Of a meta.pkl, and of the steps of its program: an alphabet of 100,000 characters has 2.5 MB and 600,000.
+# The largest meta.pkl, in bytes and in opcodes: an alphabet of 100,000 characters has 2.5 MB and 600,000.
 META_BYTES, META_STEPS = 4_000_000, 1_000_000
-# What data is made of: dicts, lists, texts, numbers. Not objects outside the file, and not byte arrays, which
-# are made as long as they say that they are.
+# The opcodes that make dicts, lists, texts and numbers. Not those for objects outside the file, nor for byte
+# arrays, which are allocated at any length that the file claims.
 DATA = re.compile(
     "PROTO|FRAME|STOP|MARK|POP|POP_MARK|MEMOIZE|(LONG_BIN|BIN)?(PUT|GET)|NONE|NEW(TRUE|FALSE)|INT|BININT[12]?"
     "|LONG[14]?|FLOAT|BINFLOAT|(SHORT_BIN|BIN)?STRING|(SHORT_BIN|BIN)?UNICODE|BINUNICODE8|(SHORT_)?BINBYTES"
@@ -38,14 +39,14 @@ IMPORTS = ("GLOBAL", "STACK_GLOBAL", "INST")
 
 
 def check_ckpt(ckpt: Path) -> None:
-    """Raises NanogptError where a file is none that torch.save wrote, without torch."""
+    """Raises NanogptError if torch.save did not write the file. Does not import torch."""
     _check_there(ckpt)
     with open_file(ckpt) as fp:
         _check_zip(fp, ckpt.name)
 
 
 def read_ckpt(ckpt: Path) -> Any:
-    """What a ckpt.pt holds, as torch.save wrote it. Raises NanogptError that names what is in the way."""
+    """The contents of a ckpt.pt, as torch.save wrote it. Raises NanogptError that names the obstacle."""
     import torch
 
     _check_there(ckpt)
@@ -98,11 +99,11 @@ def _check_zip(fp: BinaryIO, name: str) -> None:
 
 
 class _NumberType:
-    """numpy.dtype in a pickle of a NumPy number: of numbers alone."""
+    """Stands for numpy.dtype in the pickle of a NumPy number, and accepts only types of numbers."""
 
     def __init__(self, kind: str, align: bool = False, copy: bool = False) -> None:
         if not re.fullmatch(r"[<>|=]?([fiu][248]|[iu]1|b1|\?)", kind):
-            raise ValueError(f"{kind[:20]} is no type of a number")
+            raise ValueError(f"{kind[:20]} is not the type of a number")
         self.dtype = np.dtype(kind)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -111,7 +112,7 @@ class _NumberType:
 
 
 def _number(kind: _NumberType, data: bytes) -> int | float | bool:
-    """A NumPy number, of its bytes."""
+    """A NumPy number from its bytes."""
     if len(data) != kind.dtype.itemsize:
         raise ValueError("a number is of another length than its type")
     number: int | float | bool = np.frombuffer(data, kind.dtype)[0].item()
@@ -119,7 +120,7 @@ def _number(kind: _NumberType, data: bytes) -> int | float | bool:
 
 
 def _numpy_numbers() -> list[Any]:
-    """What a pickle of a NumPy number may call: best_val_loss is one where it was averaged with NumPy."""
+    """What the pickle of a NumPy number may call: best_val_loss is one if it was averaged with NumPy."""
     scalar = "core.multiarray.scalar"  # of NumPy 2 and 1
     return [
         (_number, f"numpy._{scalar}"),
@@ -129,19 +130,19 @@ def _numpy_numbers() -> list[Any]:
 
 
 class _Data(pickle._Unpickler):  # in Python: in C a memo of nine bytes takes 4.4 GB
-    """Unpickles what DATA can make."""
+    """Unpickles data only, as DATA allows."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise NanogptError(f"meta.pkl is refused: it wants to run {module[:40]}.{name[:40]}")
 
 
 def read_meta(meta: Path) -> Any:
-    """What a meta.pkl holds. Raises NanogptError for anything but dicts, lists, texts and numbers."""
+    """The contents of a meta.pkl. Raises NanogptError for anything but dicts, lists, texts and numbers."""
     _check_there(meta)
     data = read_file(meta, META_BYTES)
     try:
         for steps, (step, _, _) in enumerate(pickletools.genops(data)):
-            if step.name in IMPORTS:  # as far as which _Data comes, and no further
+            if step.name in IMPORTS:  # _Data refuses this one, and reads no further
                 break
             if not DATA.fullmatch(step.name):
                 raise NanogptError(f"{meta.name} is refused: it refers to something outside itself")

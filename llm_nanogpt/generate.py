@@ -26,10 +26,11 @@ from .words import Speller, last_word
 
 # Tokens that may be repeated without penalty, by default. Six tokens are some 20 characters.
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
-# Characters of the prompt's last word: each may cost a short pass, when the word's ids are chosen again.
+# Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
+# each character may cost a short pass.
 LONGEST_LAST_WORD = 40
 DAMAGED = (
-    "The model's weights are damaged, or its training went wrong: what it computes are no numbers. Train it "
+    "The model's weights are damaged, or its training went wrong: its results are not numbers. Train it "
     "again, or bring back the one before with `llm nanogpt restore`"
 )
 

@@ -24,9 +24,9 @@ from .config import GPTConfig
 # at best, and on a busy one (training in the next terminal, say) waiting for it makes a step 3 to 20 times
 # slower.
 ONE_THREAD = 20_000_000
-EXP_IS_SAFE = 60.0  # a score: its float32 exp(), summed over a context, is far from inf
+EXP_IS_SAFE = 60.0  # an attention score: its float32 exp(), summed over a context, is far from inf
 ONE = np.float32(1)
-ROTATED = 4096  # positions whose rotations are computed at once, in 16 bytes for each number
+ROTATED = 4096  # positions whose rotations are computed at a time, at 16 bytes per number
 
 
 def build(config: GPTConfig, weights: dict[str, np.ndarray]) -> GPT:

@@ -1,4 +1,4 @@
-"""Where models are kept, and which names they may have."""
+"""Where models are stored, and which names they may have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nanogpt_home() -> Path:
 
 
 def make_home(home: Path) -> None:
-    """Make the folder, which only its owner can read. Raises NanogptError where that cannot be."""
+    """Make the folder, readable by its owner only. Raises NanogptError where that fails."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as ex:
@@ -46,10 +46,10 @@ def cache_bytes(home: Path) -> int:
 
 
 def model_names(home: Path) -> list[str]:
-    """Names of the model folders in `home`, broken ones too, sorted, but for `unreadable_names`. Looks at no
-    file inside them.
+    """Names of the model folders in `home`, including broken ones, sorted; without `unreadable_names`. Reads
+    no file in them.
 
-    What a process that died was about to change is finished first.
+    The changes of processes that died are finished first.
     """
     recover(home)
     try:
@@ -61,7 +61,7 @@ def model_names(home: Path) -> list[str]:
 
 
 def unreadable_names(home: Path) -> list[str]:
-    """Names of folders in `home` that no terminal or page can show, with these characters spelled out."""
+    """Names of folders in `home` that have characters which cannot be shown, with these escaped."""
     try:
         with os.scandir(home) as entries:
             names = [e.name for e in entries if not e.name.isprintable() and _is_folder(e)]
@@ -82,7 +82,7 @@ def valid_name(name: str) -> bool:
 
     It becomes a folder in `nanogpt_home()`, beside nanogpt.db, and a word on command lines: letters and
     digits of any script with their marks, and `.-_`, at most MAX_NAME of them, not starting with `.` or `-`.
-    Always in NFC, so that a name that was typed is the one on the disk.
+    It must be in NFC, so that a typed name is the same as the one on the disk.
     """
     fits = len(name) <= MAX_NAME and len(name.encode(errors="replace")) <= MAX_NAME_BYTES
     letters = all(map(_in_name, name)) and not unicodedata.category(name[:1] or " ").startswith("M")
@@ -91,9 +91,9 @@ def valid_name(name: str) -> bool:
 
 
 def name_after(text: str) -> str:
-    """The default name of a model of the database, or the file, called `text`: "nanogpt-blog" for blog.
+    """The default name of a model of the database or file called `text`: "nanogpt-blog" for blog.
 
-    What cannot be in a name becomes a hyphen; letters of any script stay.
+    Characters that a name cannot have become hyphens; letters of any script stay.
     """
     text = unicodedata.normalize("NFC", text)
     words = "".join(c if _in_name(c) else " " for c in text).split()
@@ -109,5 +109,5 @@ def _in_name(character: str) -> bool:
 
 
 def invalid_name(name: str) -> str:
-    """What to say of a name that `valid_name` refuses."""
+    """The message for a name that `valid_name` refuses."""
     return f"A model cannot be named {name!r}: use letters, digits and the characters . - _"

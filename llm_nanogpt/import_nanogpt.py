@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     import torch
 
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
-LARGEST = 2**53  # a step or a loss beyond it is none
+LARGEST = 2**53  # a step or loss above this is taken as missing
 
 
 def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkpoint:
     """Turn a checkpoint of nanoGPT's train.py into the model folder `folder`, which must not exist.
 
-    Its text is GPT-2's BPE, or the characters of `meta`, the meta.pkl beside its data. Raises NanogptError
-    that names what is in the way.
+    Its vocabulary is GPT-2's, or the characters in `meta`, the meta.pkl beside its data. Raises NanogptError
+    that names the obstacle.
     """
     if not valid_name(folder.name):
         raise NanogptError(f"{invalid_name(folder.name)}, set another with --name")
@@ -83,7 +83,7 @@ def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
         f"# {folder.name}\n\nA GPT-2 model of {config.parameters:,} parameters, imported from nanoGPT's "
         f"`{ckpt.name}`.\n\n    llm -m {folder.name} 'Once'\n"
     )
-    staging = hidden(folder, "new")  # deleted by `hold`, if it does not get its place
+    staging = hidden(folder, "new")  # `hold` deletes it if it is not published
     staging.mkdir(mode=0o700)
     write_model_files(staging, config, tokenizer.eot, facts, card)
     tokenizer.save(staging, config.block_size)
@@ -116,8 +116,8 @@ def _read_ckpt(ckpt: Path) -> dict[str, Any]:
 
 
 def _is_plain_tensor(value: Any) -> TypeGuard[torch.Tensor]:
-    """Whether this is a tensor of floats whose numbers are all in the file: one that repeats a few of them,
-    or has none, could be of any size."""
+    """Whether this is a tensor of floats whose numbers are all in the file. A tensor that repeats a few
+    numbers could claim any size."""
     import torch
 
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
@@ -127,7 +127,7 @@ def _is_plain_tensor(value: Any) -> TypeGuard[torch.Tensor]:
 
 
 def _number(value: Any) -> float | None:
-    """A number that is beside the weights, and may be a tensor; None where it is none."""
+    """A number beside the weights, which may be stored as a tensor; None if it is not a number."""
     import torch
 
     if isinstance(value, torch.Tensor):

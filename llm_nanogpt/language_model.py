@@ -1,4 +1,4 @@
-"""What a model must have to write text with it, whatever it runs on."""
+"""The interface that writing needs of a model, whatever it runs on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .config import GPTConfig
 
 
 class LanguageModel(Protocol):
-    """What `generate` asks of a model; `gpt_numpy.GPT` and `gpt_torch.TorchModel` are two."""
+    """What `generate` needs of a model. `gpt_numpy.GPT` and `gpt_torch.TorchModel` implement it."""
 
     config: GPTConfig
 

@@ -1,4 +1,4 @@
-"""The layout of a row's text: the columns and the text between them, and the way back from text to columns.
+"""The layout of a row's text: its columns and the text between them, and how to split a text into columns.
 
 "{{ tags }} · {{ title }}\\n\\n{{ body }}" is the column tags, " · ", the column title, a blank line, the
 column body. What is written with it can be given in part, and be put back into columns. A template with an
@@ -18,12 +18,12 @@ BLANK_LINE = "\n\n"
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the text that a column fills, or several do."""
+    """A place in the text that one or several columns fill."""
 
-    key: str  # the same for places that always have the same text
+    key: str  # equal for places that always have equal text
     columns: tuple[str, ...]
-    render: Callable[[Mapping[str, Any]], str]  # the values of `columns` -> what stands there
-    plain: bool = True  # whether that is the column as it is, not a part of it
+    render: Callable[[Mapping[str, Any]], str]  # the values of `columns` -> the text of the place
+    plain: bool = True  # whether the text is the whole column, not a part of it
     lines: bool = False  # whether it may have line breaks of its own, as what a loop makes
     # Columns that decide what stands here: it is all that comes after an `if` that they have not decided yet.
     decided_by: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Layout:
         return [name for name in self.columns if name not in last]
 
     def fill(self, values: Mapping[str, str]) -> list[str | None]:
-        """What stands in each slot by the values of columns, None where the model is to write it.
+        """The text of each slot, given the values of some columns; None where the model will write it.
 
         Raises InvalidOptions, about `set`, for columns that there are not, and where the text cannot be made
         of what is given.
@@ -112,13 +112,13 @@ class Layout:
                 raise InvalidOptions([Problem("set", "adjacent", message)])
 
     def text_of(self, filled: Sequence[str | None]) -> str:
-        """The beginning of a text up to the end of these slots, and the text after them. Line breaks before
-        the first word are none of a row's text."""
+        """The beginning of a text up to these slots and the literal after them, without leading line
+        breaks."""
         parts = [f"{text or ''}{after}" for text, after in zip(filled, self.literals[1:], strict=False)]
         return "".join([self.literals[0], *parts]).lstrip("\n")
 
     def known(self, filled: Sequence[str | None], i: int) -> str | None:
-        """What stands in slot `i` because it stands in one before, None if it does not."""
+        """The text of slot `i` if an earlier slot has the same key, else None."""
         key = self.slots[i].key
         return next((filled[j] for j in range(i) if self.slots[j].key == key), None)
 
@@ -167,7 +167,7 @@ class Layout:
         return any(BLANK_LINE in literal for literal in self.literals[i + 1 : -1])
 
     def _value(self, text: str, start: int, i: int, given: str | None) -> tuple[str, int | None]:
-        """What stands in slot `i`, which begins at `start`, and where the next one begins; None: nowhere."""
+        """The text of slot `i`, which begins at `start`, and where the next slot begins, if it does."""
         after = self.literals[i + 1]
         if i == len(self.slots) - 1:
             return text[start:].rstrip().removesuffix(after.rstrip()).rstrip(), None

@@ -1,4 +1,4 @@
-"""What `llm nanogpt models` and `info` tell of models, as plain values and as lines of text."""
+"""What `llm nanogpt models` and `info` show of models, as plain values and as lines of text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .errors import NanogptError
 from .home import nanogpt_home
 from .locks import is_training
 
-TABLE_WIDTH = 30  # characters of a table's name in the list; the rest becomes …
-MOST_FILES = 1000  # of a folder, whose sizes are added up
+TABLE_WIDTH = 30  # characters of a table's name in the list; longer names end in …
+MAX_FILES = 1000  # files per folder whose sizes are added up
 HEADING = ("name", "table", "rows", "parameters", "bits/byte", "trained", "on disk", "state")
 
 
@@ -81,7 +81,7 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def grouping(source: dict[str, Any]) -> str:
-    """Which rows are one text, "" where each is by itself."""
+    """Which rows form one text, in words; "" if each is a text by itself."""
     if not source.get("group_by"):
         return ""
     order = f" in the order of {source['order_by']}" if source.get("order_by") else ""
@@ -109,17 +109,17 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 
 def shown(text: str) -> str:
-    """A text of a file, for a terminal: what it cannot show, and what would steer it, becomes �."""
+    """Text from a file for a terminal: control characters and others that cannot be shown become �."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of all files of a model, which are in it and in its `training`. Links, and files that vanish
-    meanwhile, are not counted: a folder may be a link to one that has no end."""
+    """Bytes of the files in a model folder and in its `training`. Links are not followed, because a folder
+    may link to one without end; files that vanish meanwhile are not counted."""
     total = 0
     for parent in (folder, folder / "training"):
         with suppress(OSError), os.scandir(parent) as entries:
-            for entry in islice(entries, MOST_FILES):
+            for entry in islice(entries, MAX_FILES):
                 with suppress(OSError):
                     if entry.is_file(follow_symlinks=False):
                         total += entry.stat(follow_symlinks=False).st_size

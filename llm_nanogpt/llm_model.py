@@ -1,4 +1,4 @@
-"""A model folder as llm sees it: its options, and a prompt's way to `generate` and back."""
+"""A model folder as a model of llm: its options, and how a prompt becomes a text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _unknown_option(name: str, known: Sequence[str]) -> PydanticCustomError:
 
 
 class SamplingOptions(llm.Options):
-    """What `-o` takes. All default to None, so that llm knows which of them a person has set."""
+    """The options of `-o`. All default to None, so that llm knows which ones were set."""
 
     title: str | None = Field(
         None,
@@ -116,7 +116,7 @@ class SamplingOptions(llm.Options):
     @model_validator(mode="before")
     @classmethod
     def _name_the_nearest(cls, data: Any) -> Any:
-        """llm would say of an option that is not there: "Extra inputs are not permitted"."""
+        """Name the nearest option for an unknown one; llm would say "Extra inputs are not permitted"."""
         unknown = data.keys() - cls.model_fields.keys() if isinstance(data, dict) else ()
         if unknown:
             errors = [
@@ -194,11 +194,11 @@ class AsyncNanoGPT(llm.AsyncModel):
                 for piece in pieces:
                     yield piece
         finally:
-            await slices.aclose()  # whoever stops listening stops the work
+            await slices.aclose()  # stop the work when the caller stops listening
 
 
 def _prepare_terminal() -> None:
-    """`llm -m` prints what a model writes; a program that asks a model for a text keeps its own streams."""
+    """Let `llm -m` print any text. Other programs that use a model keep their own streams as they are."""
     if click.get_current_context(silent=True):
         print_anything()
 
@@ -265,7 +265,7 @@ def report(
     run: Continuation,
     options: dict[str, Any],
 ) -> None:
-    """What `llm logs --json` has of a text: which weights wrote it, how, and how fast."""
+    """Record for `llm logs --json` which weights wrote a text, with which options, and how fast."""
     response.set_resolved_model(opened.version)
     response.set_usage(input=run.prompt_tokens, output=run.new_tokens)
     response.response_json = {
@@ -281,7 +281,7 @@ def report(
 
 
 def earlier_option(conversation: llm.Conversation | llm.AsyncConversation | None, name: str) -> Any:
-    """The title, or the columns, that a conversation was given last: what follows is of the same text."""
+    """The last title, or columns, that were set in a conversation: what follows continues the same text."""
     responses = conversation.responses if conversation else []
     values = (getattr(response.prompt.options, name, None) for response in reversed(responses))
     return next(filter(None, values), None)

@@ -62,7 +62,7 @@ class OpenedModel:
 
     @property
     def version(self) -> str:
-        """Which weights exactly, as in nanogpt-blog@step500-1a2b3c4d5e6f."""
+        """Which weights these are, for example nanogpt-blog@step500-1a2b3c4d5e6f."""
         return "@".join(filter(None, (self.checkpoint.name, self.checkpoint.version)))
 
 

@@ -1,8 +1,9 @@
-"""The lock of a model: who trains, imports, renames, removes or restores it holds it. Reading needs no lock.
+"""The lock of a model, held while a process trains, imports, renames, removes or restores it. Reading needs
+none.
 
-The operating system drops a lock when its process dies, however it dies. The lock's file is there while
-someone works on the model: one that is there and is not locked tells that a process died at work, and
-changes.py then looks after what it left.
+The operating system drops a lock when its process dies, however it dies. The lock's file exists while a
+process works on the model. A file that is not locked means that a process died at work; changes.py then
+finishes what it left.
 """
 
 from __future__ import annotations
@@ -20,19 +21,15 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger("llm_nanogpt")
-WAIT_SECONDS = 2.0  # for a lock: whoever lists models holds it for an instant, a training for minutes
-NO_LOCKS = (
-    errno.ENOLCK,
-    errno.ENOSYS,
-    errno.EOPNOTSUPP,
-    errno.EINVAL,
-)  # what a file system without them says
+WAIT_SECONDS = 2.0  # to wait for a lock: listing models holds it for an instant, a training for minutes
+# Errors of a file system that has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
-_warned: set[Path] = set()  # homes of which it was said that nothing can be locked there
+_warned: set[Path] = set()  # homes without locks about which a warning was logged
 
 
 def hidden(folder: Path, suffix: str) -> Path:
-    """A place beside a model's folder that no list of models shows: .NAME.lock, .NAME.new and so on."""
+    """A path beside a model's folder that no list of models shows: .NAME.lock, .NAME.new and so on."""
     return folder.with_name(f".{folder.name}.{suffix}")
 
 
@@ -43,8 +40,8 @@ class Lock:
         self.file, self.fd, self.real = file, fd, real
 
     def release(self) -> None:
-        # Unlinked while it is locked: whoever has the file open already will see that it is gone. Where the
-        # disk refuses that, the next one unlinks it.
+        # Unlinked while it is locked: a process that has the file open already will see that it is gone. If
+        # the disk refuses that, the next process unlinks it.
         with suppress(OSError):
             self.file.unlink(missing_ok=True)
         os.close(self.fd)
@@ -53,7 +50,7 @@ class Lock:
 def try_lock(folder: Path) -> Lock | None:
     """The lock of a model; None if another process, or another part of this one, has it.
 
-    On a file system without locks everyone gets it, and a line is logged once. Raises OSError where the
+    On a file system without locks it is always given, and a warning is logged once. Raises OSError where the
     lock's file cannot be made.
     """
     file = hidden(folder, "lock")
@@ -75,7 +72,7 @@ def try_lock(folder: Path) -> Lock | None:
 
 
 def lock(folder: Path) -> Lock | None:
-    """The same, after waiting up to WAIT_SECONDS for whoever has it."""
+    """The same, but waits for the lock, up to WAIT_SECONDS."""
     deadline = time.monotonic() + WAIT_SECONDS
     while (taken := try_lock(folder)) is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -97,7 +94,7 @@ def is_training(folder: Path) -> bool:
 
 
 def _flock(fd: int, shared: bool = False) -> bool:
-    """Lock a file, if nobody else has it locked."""
+    """Lock a file. Returns False if another process has it locked."""
     if fcntl is None:
         raise OSError(errno.ENOSYS, "this system has no flock")
     try:
@@ -108,7 +105,7 @@ def _flock(fd: int, shared: bool = False) -> bool:
 
 
 def _is_at(file: Path, fd: int) -> bool:
-    """Whether an open file is still the one of that name."""
+    """Whether `file` is still the file that is open as `fd`."""
     try:
         return os.path.samestat(os.stat(file), os.fstat(fd))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""nanogpt.json, checked once: whoever has read it need not look at types again.
+"""nanogpt.json and the types of its fields. They are checked when it is read, so other code can rely on them.
 
-What is known of it is written down here. All of it may be missing, or null, but what is there is of its type;
-what is not known belongs to another version, and is left as it is.
+Every field may be missing or null, but has the right type if it is there. Unknown fields are from another
+version and are left as they are.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ META = Record(
 
 
 def read_meta(file: Path) -> dict[str, Any]:
-    """What a nanogpt.json says. Raises NanogptError where it is not as this program writes it."""
+    """The contents of a nanogpt.json. Raises NanogptError if it is not as this program writes it."""
     meta = read_json(file)
     if not isinstance(meta, dict) or type(meta.get("format")) is not int:
         raise NanogptError(f"{file.name} does not say its format")
@@ -110,7 +110,7 @@ def read_meta(file: Path) -> dict[str, Any]:
 
 
 def _problems(value: Any, kind: Any, name: str) -> Iterator[str]:
-    """What is wrong with a value of JSON that should be of a kind, null being of any."""
+    """What is wrong with a JSON value that should be of the type `kind`; null is valid everywhere."""
     if value is None:
         return
     if isinstance(kind, Record):
@@ -142,6 +142,6 @@ def _is_a(value: Any, kind: type) -> bool:
         return type(value) in (int, float) and abs(value) < LARGEST
     if type(value) is not kind:
         return False
-    if isinstance(value, str):  # half of a pair of UTF-16 is no text
+    if isinstance(value, str):  # half of a surrogate pair is not text
         return not any("\ud800" <= c <= "\udfff" for c in value)
     return not isinstance(value, int) or abs(value) < LARGEST

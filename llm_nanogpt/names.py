@@ -1,4 +1,4 @@
-"""The names of models: what they stand for, and which ones llm already uses for something else."""
+"""The names of models: which folders they mean, and which names llm already uses for something else."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def aliases() -> dict[str, str]:
 def check_free(name: str) -> None:
     """Raise InvalidOptions if a model cannot be called `name`.
 
-    That is where llm knows it as another plugin's model, which ours would hide, or as an alias of one of
-    ours, which would hide it.
+    That is so if it is the name of another plugin's model, which ours would hide, or an alias of one of ours,
+    which would hide the new model.
     """
     for known in _models_of_llm():
         ours, model_id = isinstance(known.model, NanoGPT), known.model.model_id
@@ -69,8 +69,8 @@ def check_free(name: str) -> None:
 
 
 def _models_of_llm() -> list[ModelWithAliases]:
-    """What llm knows. A plugin of another package that does not load is left out: llm itself would end with
-    the plugin's error, and no training needs that plugin."""
+    """All models of llm. A plugin that does not load is left out: llm itself would end with the plugin's
+    error, but a training does not need that plugin."""
     for plugin in entry_points(group="llm"):
         try:
             plugin.load()

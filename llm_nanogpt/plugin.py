@@ -1,4 +1,4 @@
-"""llm's hooks: every model folder is a model, and `llm nanogpt` looks after them."""
+"""llm's hooks: they register every model folder as a model, and the commands `llm nanogpt`."""
 
 from __future__ import annotations
 

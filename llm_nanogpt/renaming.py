@@ -1,4 +1,4 @@
-"""Where the name of a model stands beside its folder's: in nanogpt.json, on its card, in llm's aliases."""
+"""Renaming a model wherever its name is written: in nanogpt.json, on its card and in llm's aliases."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .locks import lock
 
 
 def rename_inside(folder: Path, old_name: str) -> None:
-    """Write the folder's name into nanogpt.json and the model card. A broken model, and one where we may not
-    write, keeps what it says of itself."""
+    """Write the folder's name into nanogpt.json and the model card. A broken model, and one that we may not
+    write to, keeps the old name there."""
     try:
         _write_name(folder, old_name)
     except NanogptError:
@@ -35,19 +35,19 @@ def _write_name(folder: Path, old_name: str) -> None:
     if "name" in options:
         meta["options"] = options | {"name": folder.name}
     write_json(folder / "nanogpt.json", meta | {"name": folder.name})
-    # Only where the card means the model, not the table that it was trained on.
+    # Replace only mentions of the model, not of a table with the same name.
     mention = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(old_name)}(?![\w.-])"
     card = re.sub(mention, rf"\g<1>{folder.name}", read_file(folder / "README.md").decode("utf-8", "replace"))
     write_bytes(folder / "README.md", card.encode())
 
 
 def change_aliases(home: Path, file: Path, name: str, new_name: str | None) -> None:
-    """Have llm's aliases of one model stand for another, or delete them."""
+    """Let llm's aliases of a model mean `new_name` instead; None deletes them."""
     if file.name != "aliases.json" or not file.is_file():
         return
-    taken = lock(home / "+aliases")  # of two renames at once, each keeps what the other wrote
+    taken = lock(home / "+aliases")  # so that two renames at once do not overwrite each other
     try:
-        with suppress(ValueError):  # llm itself begins anew with such a file
+        with suppress(ValueError):  # llm itself replaces a file that is not JSON
             aliases = json.loads(file.read_text("utf-8"))
             if isinstance(aliases, dict) and name in aliases.values():
                 changed = {alias: new_name if model == name else model for alias, model in aliases.items()}

@@ -13,8 +13,8 @@ from .errors import InvalidOptions, Problem
 # Fractions of the highest probability: `nucleus` sorts only tokens above one of these. Sorting all of 4,096
 # takes 135 us, as long as a small model takes for a token; this 10 to 40.
 LIKELY = (1 / 32, 1 / 256, 1 / 2048)
-REDRAWS = 10  # tokens that may be refused in a row; about one token in a hundred is
-SEARCHED = 1000  # most likely tokens that are then looked through for one that is accepted
+REDRAWS = 10  # how many tokens may be refused in a row; about one token in a hundred is
+SEARCHED = 1000  # after that, the most likely tokens are searched for one that is accepted
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Texts as rows of a table: their columns, and beside them which model wrote each and how."""
+"""Saving texts as rows of a table, with their columns, the model that wrote them, and how."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .generate import Continuation
     from .loading import OpenedModel
 
-WHOLE = "text"  # the column of texts whose columns cannot be told apart, as those of a conversation
+WHOLE = "text"  # the column for texts whose columns cannot be told apart, such as conversations
 
 
 class RowTable:

@@ -24,7 +24,8 @@ class Score:
     tokens: list[int]
     bits: np.ndarray  # (len(tokens),) float64: -log2 of each token's probability
     bytes: int  # of UTF-8, without characters that a character-level tokenizer leaves out
-    likely: list[list[tuple[int, float]]] = field(default_factory=list)  # of each: likeliest tokens, bits
+    # For each token, the likeliest tokens at its place and their bits.
+    likely: list[list[tuple[int, float]]] = field(default_factory=list)
 
     @property
     def bits_per_byte(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Text from a thread, for programs that must not wait: the one bridge from a generator to asyncio."""
+"""The bridge from a generator to asyncio: text from a thread, for programs that must not block."""
 
 from __future__ import annotations
 

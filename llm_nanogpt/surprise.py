@@ -11,7 +11,7 @@ from .generate import Continuation
 from .score import Score
 from .tokenizer import EOT, Tokenizer
 
-LIKELY = 4  # tokens that are told for each place
+LIKELY = 4  # how many likely tokens are reported for each place
 
 
 class Surprise(NamedTuple):

@@ -1,9 +1,9 @@
-"""Templates: how the text of a row is made of its columns.
+"""Templates, which say how the text of a row is made from its columns.
 
     {{ tags }} · {{ created[:4] }}\\n# {{ title }}\\n\\n{{ body }}
 
-A template is Jinja (https://jinja.palletsprojects.com) in its sandbox, and only as much of it as cannot take
-long or fill the memory, whoever wrote it (template_syntax.py).
+A template is Jinja (https://jinja.palletsprojects.com) in its sandbox, restricted to what cannot take long or
+fill the memory, because anybody may have written it (template_syntax.py).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 Value = str | int | float | None
 MAX_SOURCE = 10_000  # characters of a template
-MAX_STEPS = 10_000  # of all loops of a template, in one row
-MAX_SECONDS = 5.0  # for the loops of a template, in one row
-MAX_CHARACTERS = 64 * 2**20  # that a template makes of one row
+MAX_STEPS = 10_000  # steps of all loops of a template together, per row
+MAX_SECONDS = 5.0  # seconds for the loops of a template, per row
+MAX_CHARACTERS = 64 * 2**20  # characters that a template makes of one row
 MAX_WAYS = 256  # in which the text of a template may come out: of eight independent `if`, say
 _BUDGET = "0 budget"  # a name that no template can have
 
@@ -53,7 +53,7 @@ class _TooMuchError(Exception):
 
 
 class Template:
-    """A template that is known to be one. Raises InvalidOptions about the option `template` otherwise.
+    """A valid template. Raises InvalidOptions about the option `template` for an invalid one.
 
     `columns` are the names in it, as they are written there. A `\\\\n` that a shell passed on as it was typed
     is a line break.
@@ -274,14 +274,14 @@ def _render(template: Any, values: Mapping[str, Value]) -> str:
             size += len(piece)
             if size > MAX_CHARACTERS:
                 raise _TooMuchError(f"it makes more than {MAX_CHARACTERS:,} characters of a row")
-    except Exception as ex:  # whatever a template does with a value that it was not written for
+    except Exception as ex:  # a template may fail in any way on a value that it was not written for
         what = f"{ex}" if isinstance(ex, _TooMuchError) else f"{type(ex).__name__}: {ex}"
         raise RenderError(f"the template fails ({' '.join(what.split())[:100]})") from ex
     return "".join(pieces)
 
 
 class _Budget:
-    """The steps and the seconds that the loops of a template have in a row."""
+    """Counts the steps and seconds of a template's loops in one row."""
 
     def __init__(self) -> None:
         self.steps, self.deadline = 0, time.monotonic() + MAX_SECONDS
@@ -314,7 +314,7 @@ def _replace(value: Any, old: str, new: str, count: int = -1) -> str:
 
 
 def _round(value: Any, digits: int = 0) -> float:
-    """Jinja's would compute a power of ten of any size."""
+    """Jinja's own filter would compute a power of ten of any size."""
     return round(float(value), max(-20, min(20, digits)))
 
 

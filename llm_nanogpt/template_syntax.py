@@ -1,4 +1,4 @@
-"""Which parts of Jinja a template may have: those that cannot take long or fill the memory."""
+"""The parts of Jinja that a template may use: those that cannot take long or fill the memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .errors import InvalidOptions, Problem
 if TYPE_CHECKING:
     from jinja2 import nodes
 
-ROW = "row"  # the name that all columns are in, for those whose names Jinja cannot read: row["my column"]
+ROW = "row"  # the variable with all columns, for names that Jinja cannot read: row["my column"]
 STATEMENTS = ("Template", "Output", "TemplateData", "If", "For")
 EXPRESSIONS = (
     *("Name", "Const", "List", "Tuple", "Getattr", "Getitem", "Slice", "Filter", "Test", "Call", "Keyword"),
     *("Compare", "Operand", "And", "Or", "Not", "CondExpr", "Concat"),
     *("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Neg", "Pos"),
 )
-# None of these makes much more text than it is given, or takes long; template.py sees to that with its own
-# `replace`, `join` and `round`.
+# None of these makes much more text than it is given, or takes long: template.py has its own `replace`,
+# `join` and `round` for that reason.
 FILTERS = (
     *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length"),
     *("lower", "replace", "round", "string", "title", "trim", "truncate", "upper"),
@@ -29,8 +29,8 @@ METHODS = (
 )
 TESTS = ("divisibleby", "even", "none", "number", "odd", "string")
 LOOP = ("first", "index", "index0", "last", "length")  # of the variable `loop`
-JINJAS_OWN = ("self", "caller", "varargs", "kwargs", "super")  # names
-# Filters that no template can name: they are put where a template loops, slices and joins.
+JINJAS_OWN = ("self", "caller", "varargs", "kwargs", "super")  # names that Jinja reserves
+# Filters that no template can name: `rewrite` inserts them where a template loops, slices and joins.
 COUNTED, SLICEABLE, JOINED = "0 counted", "0 sliceable", "0 joined"
 
 
@@ -39,7 +39,7 @@ def refused(reason: str) -> InvalidOptions:
 
 
 def check(tree: nodes.Template) -> None:
-    """Raises InvalidOptions for the first part of a template that it may not have."""
+    """Raises InvalidOptions for the first part of a template that is not allowed."""
     from jinja2 import nodes
 
     for node in [tree, *tree.find_all(nodes.Node)]:
@@ -48,7 +48,7 @@ def check(tree: nodes.Template) -> None:
 
 
 def _why_not(node: nodes.Node) -> str:
-    """Why a template may not have that node, "" if it may."""
+    """Why a node is not allowed in a template, "" if it is."""
     from jinja2 import nodes
 
     kind = type(node).__name__
@@ -75,9 +75,9 @@ def _choose(what: str, name: str, names: Sequence[str]) -> str:
 
 
 def rewrite(tree: nodes.Template) -> nodes.Template:
-    """The tree with the steps of its loops counted, with numbers that can be sliced, with limits where text
-    is joined, and with `row.title` as `row["title"]`. Raises InvalidOptions for places and attributes that
-    are not those of a row's values."""
+    """The tree, changed so that the steps of loops are counted, numbers can be sliced, joined text is
+    limited, and `row.title` is `row["title"]`. Raises InvalidOptions for other attributes, and for invalid
+    indexes."""
     from jinja2 import nodes
     from jinja2.visitor import NodeTransformer
 
@@ -150,7 +150,7 @@ def _is_row(node: nodes.Node) -> bool:
 
 
 def columns_in(tree: nodes.Node, names: Iterable[str]) -> Iterator[str]:
-    """The columns that a part of a rewritten template names, of `names` and of those in `row`."""
+    """The columns that a part of a rewritten template uses, by name (one of `names`) or as `row["name"]`."""
     from jinja2 import nodes
 
     known = set(names)
@@ -162,7 +162,7 @@ def columns_in(tree: nodes.Node, names: Iterable[str]) -> Iterator[str]:
 
 
 def is_plain(node: nodes.Expr) -> bool:
-    """Whether an expression is a column as it is."""
+    """Whether an expression is just a column."""
     from jinja2 import nodes
 
     return isinstance(node, nodes.Name) or (isinstance(node, nodes.Getitem) and _is_row(node.node))

@@ -1,8 +1,8 @@
-"""Titles: what a text is still about when its beginning no longer fits into the context.
+"""Titles, which keep a long text on its subject when its beginning no longer fits into the context.
 
-A document of a table with titles is a title, a blank line, and the rest. A model with `GPTConfig.titles` has
-been trained on windows that begin in the middle of a document with its title, so that whoever reads or writes
-a long text repeats `<|endoftext|>`, the title and the blank line before what is still in the context.
+A document of a table with titles is a title, a blank line, and the rest. In training, windows that begin in
+the middle of a document have its title before them (`GPTConfig.titles`). So a long text is read and written
+with `<|endoftext|>`, the title and the blank line before the part that is still in the context.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from .config import GPTConfig
 from .tokenizer import Tokenizer
 
-# Of the context, at most, that a title and its blank line take: what follows is cut short by as much.
+# A title with its blank line may take 1/8 of the context at most: the rest of a window is shorter by as much.
 LONGEST_FRACTION = 8
 BLANK_LINE = b"\n\n"
 

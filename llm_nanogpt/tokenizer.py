@@ -50,7 +50,7 @@ GPT2_SPLITS = (
 )
 PRE_TOKENIZERS = {LLAMA3_SPLIT: "llama-bpe", QWEN35_SPLIT: "qwen35"} | dict.fromkeys(GPT2_SPLITS, "gpt-2")
 FILE_BYTES = 48_000_000  # the largest tokenizer.json that is read: a million tokens have some 45 MB
-LONGEST = 100_000  # characters tiktoken is given at once: a million spaces overflow its stack
+LONGEST = 100_000  # characters that tiktoken gets at a time: a million spaces would overflow its stack
 
 
 @cache

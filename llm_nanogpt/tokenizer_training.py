@@ -11,12 +11,12 @@ from typing import Any
 from .errors import NanogptError
 from .tokenizer import EOT, LLAMA3_SPLIT, QWEN35_SPLIT, Tokenizer, spell
 
-TRAINING_SAMPLE = 10_000_000  # characters a BPE is trained on: training holds every distinct word in memory
-SPLIT_SAMPLE = 1_000_000  # characters by which the split is chosen
+TRAINING_SAMPLE = 10_000_000  # characters that a BPE is trained on: it holds every distinct word in memory
+SPLIT_SAMPLE = 1_000_000  # characters from which the split is chosen
 # Characters of a word that training sees at once: time grows with the square of a word's length. A million
 # letters without a space take 3 s in words of 64 as of 256, and took 15 minutes in one.
 LONGEST_WORD = 256
-MARKS_PER_LETTER = 0.001  # fewer combining marks are strays in a text that does without
+MARKS_PER_LETTER = 0.001  # with fewer combining marks, the script of a text does not need them
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -185,7 +185,7 @@ def _spec(vocab: dict[str, int], merges: list[list[str]], eot: int, split: str |
 
 
 def _at_most(texts: Iterable[str], characters: int) -> Iterator[str]:
-    """The first so many characters of `texts`."""
+    """The first `characters` characters of `texts`."""
     for text in texts:
         yield text[:characters]
         characters -= len(text)
