@@ -19,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from kill_models import OPERATIONS, Box, clear, faults
+from kill_models import clear, faults
+from operations import OPERATIONS, Box
 
 ERRORS = (errno.EIO, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOSPC)
 

@@ -1,6 +1,7 @@
 """Kill a process before each of its file operations, again and again, and look at what it leaves.
 
     python benchmarks/faults.py                     # all operations, every fault
+    TMPDIR=/dev/shm python benchmarks/faults.py     # the same in memory, where fsync costs nothing
     python benchmarks/faults.py rename remove       # these
     python benchmarks/faults.py --share 0.1         # a tenth of the file operations, evenly spread
     python benchmarks/faults.py --minutes 10        # as many as there is time for, the same share of each
@@ -31,7 +32,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kill_models import OPERATIONS, Box, clear, faults
+from kill_models import clear, faults
+from operations import OPERATIONS, Box
 
 
 def main() -> None:

@@ -3,13 +3,17 @@ had told by then."""
 
 from __future__ import annotations
 
+import gc
+import importlib
+import io
 import json
 import os
 import signal
 import sqlite3
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +90,22 @@ class Outcome:
     result: Any = None
 
 
+_tried: set[str] = set()  # modules that `preload` has looked at
+
+
+def preload(names: Iterable[str]) -> None:
+    """Import what a child has imported, so that the next ones need not: with torch and the plugins of llm
+    that takes seconds each time."""
+    if not (new := set(names) - _tried):
+        return
+    _tried.update(new)
+    for name in new - sys.modules.keys():
+        with suppress(Exception), redirect_stderr(io.StringIO()):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a child that collects garbage would otherwise copy every page of what is loaded
+
+
 def in_child(work: Callable[[Tell], Any]) -> Outcome:
     """Do something in a forked process. What it tells arrives even if it is killed; what it returns is JSON.
 
@@ -100,19 +120,21 @@ def in_child(work: Callable[[Tell], Any]) -> Outcome:
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, 1)
             result = work(lambda line: os.write(writing, f"T{line}\n".encode()))
-            os.write(writing, f"R{json.dumps(result)}\n".encode())
+            with open(writing, "wb", closefd=False) as pipe:  # which holds less than this
+                pipe.write(f"M{json.dumps([*sys.modules])}\nR{json.dumps(result)}\n".encode())
             code = 0
         except BaseException:
             os.write(writing, f"E{json.dumps(traceback.format_exc())}\n".encode())
         finally:
             os._exit(code)
     os.close(writing)
-    with open(reading, "rb") as pipe:
-        lines = pipe.read().decode().splitlines()
+    with open(reading, "rb") as answers:
+        lines = answers.read().decode().splitlines()
     _, status = os.waitpid(pid, 0)
     if failures := [json.loads(line[1:]) for line in lines if line[0] == "E"]:
         raise RuntimeError(failures[0])
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         raise RuntimeError(f"ended by signal {os.WTERMSIG(status)}")
+    preload(name for line in lines if line[0] == "M" for name in json.loads(line[1:]))
     results = [json.loads(line[1:]) for line in lines if line[0] == "R"]
     return Outcome(os.WIFSIGNALED(status), [line[1:] for line in lines if line[0] == "T"], *results)

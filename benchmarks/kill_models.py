@@ -1,221 +1,35 @@
 """Models that are trained, replaced, renamed, ... by processes that are killed: what is left of them.
 
-`OPERATIONS` are what is killed, `faults` kills one before each of its file operations.
+`OPERATIONS` of operations.py are what is killed, `faults` kills one before each of its file operations.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
-import pickle
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # threads do not survive a fork
-
-import torch
 from kill import Killer, Outcome, Tell, in_child
+from operations import Box, Operation
 
-from datasette_nanogpt.events import Evaluation
-from datasette_nanogpt.llm_commands import score_table
-from datasette_nanogpt.registry.db import insert, registry
-from datasette_nanogpt.registry.manage import remove_model, rename_model
+from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.runs import find_runs, mark_dead_runs
-from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.options import TrainOptions
-from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_position
-from datasette_nanogpt.web.score_rows import score_rows
 from llm_nanogpt import changes
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint, read_weights
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.export_gguf import export_gguf
-from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.names import aliases
 
-TINY: dict[str, Any] = {
-    "n_layer": 1,
-    "n_head": 2,
-    "n_embd": 16,
-    "block_size": 16,
-    "batch_size": 2,
-    "vocab_size": 300,
-    "max_iters": 6,
-    "eval_interval": 3,
-    "device": "cpu",
-    "compile": False,
-}
-TEXTS = [
-    f"Row {i}: quick brown fox {i * 37 % 101} jumps over {'a lazy dog' if i % 3 else 'Zoë, a café'}."
-    for i in range(120)
-]
 KEPT = {".cache", ".logs", ".replaced"}  # hidden folders of a home that may stay
 HALF = (".part", ".new", ".old", ".removed", ".change", ".lock")
-
-
-# ---- A folder to break things in
-
-
-class Box:
-    """A home, llm's folder, a database with texts and a place for exports, all in one temporary folder."""
-
-    def __init__(self, path: Path):
-        self.path, self.home, self.llm, self.out = path, path / "home", path / "llm", path / "out"
-        self.db = path / "blog.db"
-
-    def enter(self) -> None:
-        """Make it the one that this process works in."""
-        os.environ |= {"NANOGPT_HOME": str(self.home), "LLM_USER_PATH": str(self.llm)}
-
-    def fill(self) -> None:
-        for folder in (self.home, self.llm, self.out):
-            folder.mkdir(parents=True)
-        with contextlib.closing(sqlite3.connect(self.db)) as db, db:
-            db.execute("create table entry (id integer primary key, body)")
-            db.executemany("insert into entry (body) values (?)", [(text,) for text in TEXTS])
-
-    def options(self, **changes: Any) -> TrainOptions:
-        return TrainOptions(str(self.db), "entry", name="m", **(TINY | changes))
-
-
-def train(box: Box, tell: Tell, **changes: Any) -> None:
-    """Train, and tell of each score that is the best so far, once its weights are said to be written."""
-    for event in train_table(box.options(**changes)):
-        if isinstance(event, Evaluation) and event.best:
-            tell(repr(event.val_bpb))
-
-
-def silent(score: str) -> None:
-    """Tell nobody."""
-
-
-# ---- The operations
-
-
-def nothing(box: Box) -> None:
-    """An empty home."""
-
-
-def one_model(box: Box) -> None:
-    """A trained model m with an alias, two runs that wait for it, and one for another model."""
-    train(box, silent)
-    (box.llm / "aliases.json").write_text(json.dumps({"mine": "m", "yours": "other"}, indent=4) + "\n")
-    with registry(box.home) as db:
-        for name, kind in (("m", "train"), ("m", "score"), ("other", "train")):
-            settings = json.dumps({"name": name, "table": "entry"})
-            row = {"name": name, "settings": settings, "kind": kind, "status": "queued", "table": "entry"}
-            insert(db, "runs", row | {"database": str(box.db)})
-
-
-def a_model_that_replaced_one(box: Box) -> None:
-    """The same, and the model before it is kept."""
-    one_model(box)
-    shutil.copytree(box.home / "m", box.home / ".replaced" / "m")
-    train(box, silent, seed=1)
-
-
-def half_way(box: Box) -> None:
-    """A model whose run was stopped after 3 of its 6 steps."""
-    train(box, silent, max_iters=3)
-
-
-def a_checkpoint(box: Box) -> None:
-    """A ckpt.pt and a meta.pkl of nanoGPT."""
-    letters = sorted(set("".join(TEXTS)))
-    stoi = {letter: i for i, letter in enumerate(letters)}
-    (box.out / "meta.pkl").write_bytes(pickle.dumps({"stoi": stoi, "itos": dict(enumerate(letters))}))
-    size, vocab, block = 16, len(letters), 16
-    state: dict[str, tuple[int, ...]] = {
-        "transformer.wte.weight": (vocab, size),
-        "transformer.wpe.weight": (block, size),
-    }
-    layer: dict[str, tuple[int, ...]] = {
-        "ln_1": (size,),
-        "attn.c_attn": (3 * size, size),
-        "attn.c_proj": (size, size),
-    }
-    layer |= {"ln_2": (size,), "mlp.c_fc": (4 * size, size), "mlp.c_proj": (size, 4 * size)}
-    state |= {f"transformer.h.0.{name}.weight": shape for name, shape in layer.items()}
-    state |= {"transformer.ln_f.weight": (size,), "lm_head.weight": (vocab, size)}
-    tensors = {name: torch.zeros(shape) for name, shape in state.items()}
-    args = {
-        "n_layer": 1,
-        "n_head": 2,
-        "n_embd": size,
-        "block_size": block,
-        "vocab_size": vocab,
-        "bias": False,
-    }
-    torch.save(
-        {"model": tensors, "model_args": args, "iter_num": 5, "best_val_loss": 1.0}, box.out / "ckpt.pt"
-    )
-
-
-def save_scores(box: Box, tell: Tell) -> None:
-    options = {"db": str(box.db), "table": "entry", "save_table": "scores", "jsonl": False, "tokens": False}
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        score_table(open_model(box.home / "m", "cpu"), options | {"title": None, "body": (), "where": None})
-
-
-def score_in_the_browser(box: Box, tell: Tell) -> None:
-    run = find_runs(box.home, "kind = 'score'")[0]
-    score_rows(box.home, run, Stop())
-
-
-def export(box: Box, tell: Tell) -> None:
-    export_gguf(read_checkpoint(box.home / "m"), box.out / "m.gguf")
-
-
-def import_(box: Box, tell: Tell) -> None:
-    import_nanogpt(box.out / "ckpt.pt", box.home / "m", box.out / "meta.pkl")
-
-
-@dataclass
-class Operation:
-    """What is killed, in which state of things, and which models there may be afterwards."""
-
-    name: str
-    before: Callable[[Box], None]
-    do: Callable[[Box, Tell], Any]
-    # Names of models: each set is a whole state.
-    states: tuple[set[str], ...] = ({"m"},)
-    old_or_new: bool = True  # whether the weights are those before or those after; else any that are whole
-    exchange: bool = True
-
-
-OPERATIONS = [
-    Operation("train", nothing, train, (set(), {"m"}), old_or_new=False),
-    Operation("replace", one_model, lambda box, tell: train(box, tell, seed=1), old_or_new=False),
-    Operation("resume", half_way, lambda box, tell: train(box, tell, resume=True), old_or_new=False),
-    Operation("import", a_checkpoint, import_, (set(), {"m"})),
-    Operation(
-        "rename",
-        a_model_that_replaced_one,
-        lambda box, tell: rename_model(box.home / "m", "n"),
-        ({"m"}, {"n"}),
-    ),
-    Operation(
-        "remove", a_model_that_replaced_one, lambda box, tell: remove_model(box.home / "m"), ({"m"}, set())
-    ),
-    Operation("export", one_model, export),
-    Operation("restore", a_model_that_replaced_one, lambda box, tell: changes.restore(box.home / "m")),
-    Operation("score", one_model, save_scores),
-    Operation("score rows", one_model, score_in_the_browser),
-]
-# Where the system cannot exchange two folders in one step.
-OPERATIONS += [
-    replace(operation, name=f"{operation.name}, 2 renames", exchange=False)
-    for operation in OPERATIONS
-    if operation.name in ("replace", "restore")
-]
 
 
 def operate(
@@ -264,12 +78,21 @@ def next_command(box: Box) -> dict[str, Any]:
                 | {"settings": json.loads(run["settings"] or "{}").get("name")}
                 for run in find_runs(box.home)
             ],
+            "texts": texts(box),
             "left": left_over(box),
         }
 
     outcome = in_child(work)
     assert isinstance(outcome.result, dict)
     return outcome.result
+
+
+def texts(box: Box) -> list[list[str]]:
+    """The name of the model and the text of each that was kept."""
+    if not (box.home / "nanogpt.db").exists():
+        return []
+    with registry(box.home) as db:
+        return [[*row] for row in db.execute("select model, text from texts")]
 
 
 def story(box: Box, name: str) -> dict[str, Any]:
@@ -345,6 +168,7 @@ def judge(operation: Operation, before: dict, after: dict, seen: dict, told: lis
         verdict.lost.append(f"weights {sorted(gone)} are gone")
     if told and not models:
         verdict.lost.append("a score was announced, and there is no model")
+    check_texts(before, after, seen, verdict)
     names = {"m", "n"} & set(models)
     if seen["aliases"].get("mine") not in {*names, None} or (
         names and before["aliases"] and "mine" not in seen["aliases"]
@@ -362,6 +186,16 @@ def judge(operation: Operation, before: dict, after: dict, seen: dict, told: lis
         if run["status"] in ("preparing", "running") and run["kind"] == "train":
             verdict.split.append(f"a run is {run['status']} for ever")
     return verdict
+
+
+def check_texts(before: dict, after: dict, seen: dict, verdict: Verdict) -> None:
+    """Those that were kept and not removed are there, once, and of a model that is."""
+    told = [text for _, text in seen["texts"]]
+    old, new = ({text for _, text in state["texts"]} for state in (before, after))
+    if not old & new <= {*told} or (old and new and not told) or len({*told}) < len(told):
+        verdict.lost.append(f"the kept texts are {told}")
+    if strays := {model for model, _ in seen["texts"]} - seen["models"].keys():
+        verdict.split.append(f"there are texts of {sorted(strays)}")
 
 
 # ---- The faults
