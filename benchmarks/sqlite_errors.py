@@ -5,15 +5,15 @@
     python benchmarks/sqlite_errors.py train --tries 1000    # up to so many for each kind of failure
 
 The operations are those of faults.py. SQLite reads, writes, opens, cuts and locks its files by calls of the
-system that its VFS lets a program replace (xSetSystemCall), so what a broken disk does can be done to it alone:
-an input/output error, a full disk, one that became read-only, a page of noise or zeros, no more open files, a
-lock that cannot be had. It happens once, or from then on. It comes on nanogpt.db with its log (registry), or on
-the database with the rows (table). fsync is not among these calls.
+system that its VFS lets a program replace (xSetSystemCall), so what a broken disk does can be done to it
+alone: an input/output error, a full disk, one that became read-only, a page of noise or zeros, no more open
+files, a lock that cannot be had. It happens once, or from then on. It comes on nanogpt.db with its log
+(registry), or on the database with the rows (table). fsync is not among these calls.
 
 If it is the registry that fails, a run that has a score must go on; whatever else ends must do so in a line
-that names the reason. Afterwards the same must be true as after a kill. Prints a line for each operation, then
-one for each failure that was not survived; the exit code is 1 if there is one. Needs Linux and a Python whose
-sqlite3 uses the system's library.
+that names the reason. Afterwards the same must be true as after a kill. Prints a line for each operation,
+then one for each failure that was not survived; the exit code is 1 if there is one. Needs Linux and a
+Python whose sqlite3 uses the system's library.
 """
 
 from __future__ import annotations
@@ -202,23 +202,29 @@ def failures(operation: Operation, box: Box, on: str, tries: int) -> Iterator[Fa
                     verdict = Verdict(lost=not_a_line(line))
                     if line and told and on == "registry":
                         verdict.lost.append(f"a run with a score was ended: {line[:200]}")
-                    if how in ("noise", "zeros") and on == "registry":
-                        continue_without_registry(work)
-                    seen = next_command(work)
-                    rest = judge(operation, before, after, seen, told)
-                    verdict.lost += rest.lost
+                    # What SQLite was given, it may have written back.
+                    damaged = how in ("noise", "zeros") and on == "registry"
+                    if damaged:
+                        begin_registry_anew(work)
+                    rest = judge(operation, before, after, next_command(work), told)
+                    verdict.lost += [each for each in rest.lost if not damaged or "kept texts" not in each]
                     verdict.left += rest.left
-                    if how not in ("noise", "zeros"):  # what SQLite was given it may have written back
-                        verdict.split += rest.split
+                    verdict.split += [] if damaged else rest.split
                 except RuntimeError as ex:
                     verdict = Verdict(lost=[str(ex).strip().splitlines()[-1]])
                 yield Failure(what, verdict)
 
 
-def continue_without_registry(box: Box) -> None:
+def begin_registry_anew(box: Box) -> None:
     """Do what is told where it is damaged: move it away."""
     for file in box.home.glob("nanogpt.db*"):
         file.unlink()
+
+    def begin(tell: Tell) -> None:
+        with registry_db.registry(box.home, create=True):
+            pass
+
+    in_child(begin)
 
 
 def main() -> None:

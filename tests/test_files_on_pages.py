@@ -151,3 +151,20 @@ async def test_what_nobody_foresaw_is_said_in_the_playground(datasette, database
     write_model(home / "hurt", bpe, meta={"source": source(database)})
     monkeypatch.setattr(playground, "generate_texts", lambda *args: {}["a surprise"])
     assert "should not have happened: KeyError" in (await write(datasette))[-1]["error"]
+
+
+@pytest.mark.parametrize("form", ["", ".json"])
+async def test_a_registry_that_cannot_be_used_is_told_without_its_place(datasette, database, home, bpe, form):
+    """Not by an error of the server's: that would cost it a second, and name folders to everyone."""
+    write_model(home / "fine", bpe, meta={"source": source(database)})
+    (home / "nanogpt.db").write_bytes(b"noise" * 1000)
+    cookies = {"ds_actor": datasette.sign({"a": ROOT}, "actor")}
+    response = await datasette.client.get(f"/-/nanogpt/models/fine{form}", cookies=cookies)
+    assert response.status_code == 503 and "cannot be used at the moment" in response.text
+    assert str(home) not in response.text
+    headers = {"content-type": "application/json"}
+    keep = json.dumps({"text": "x", "prompt": "", "seed": 1})
+    response = await datasette.client.post(
+        "/-/nanogpt/models/fine/keep", content=keep, headers=headers, cookies=cookies
+    )
+    assert response.status_code in (400, 503) and str(home) not in response.text

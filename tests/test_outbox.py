@@ -12,7 +12,7 @@ from test_pipeline import database, options  # noqa: F401
 from datasette_nanogpt.events import Evaluation, Finished, Note, Step
 from datasette_nanogpt.registry import db as registry_db
 from datasette_nanogpt.registry import outbox, runs
-from datasette_nanogpt.registry.db import open_registry, registry, registry_file
+from datasette_nanogpt.registry.db import RegistryError, open_registry, registry, registry_file
 from datasette_nanogpt.registry.runs import Run, find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.train import train_table
@@ -112,6 +112,44 @@ def test_what_is_told_never_ends_what_is_learnt(options, home, what, repaired): 
     assert steps[-1] == 8 and len(steps) == len(set(steps))
     assert not (home / ".changes").exists()
     assert all(run["status"] == "queued" for run in find_runs(home) if run["name"] == "other")
+
+
+def test_a_file_is_closed_once_however_often_the_registry_cannot_be_opened(home):
+    """The number of a file that was closed may be another's by then: the run would close that one."""
+    run = Run(home, "a", "/x.db", "entry", {})
+    deleted(home)
+    registry_file(home).mkdir()
+    run.update(step=1)
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+    for step in range(3):
+        run.update(step=step)
+        assert [os.fstat(fd).st_rdev for fd in others] == [os.stat(os.devnull).st_rdev] * 8
+    for fd in others:
+        os.close(fd)
+    registry_file(home).rmdir()
+    run.end("finished")
+    assert [each["status"] for each in find_runs(home)] == ["finished"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (sqlite3.SQLITE_IOERR_READ, "refuses to go on (what SQLite says)"),
+        (sqlite3.SQLITE_FULL, "is full: make room there"),
+        (sqlite3.SQLITE_READONLY, "Cannot write in"),
+        (sqlite3.SQLITE_CORRUPT, "is damaged (what SQLite says): move it away"),
+        (sqlite3.SQLITE_ERROR, "cannot be used (what SQLite says): move it away"),
+    ],
+)
+def test_what_the_disk_refuses_of_any_statement_is_a_line(home, code, told):
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    with pytest.raises(RegistryError) as ex, registry(home, create=True) as db:
+        db.execute("insert into runs (name) values ('a')")
+        raise error
+    assert told in str(ex.value) and "\n" not in str(ex.value) and not find_runs(home)
+    with pytest.raises(sqlite3.ProgrammingError), registry(home):  # a mistake of our own
+        raise sqlite3.ProgrammingError
 
 
 def test_a_registry_that_cannot_be_used_is_told_before_anything_begins(options, home):  # noqa: F811

@@ -17,7 +17,8 @@ PROVENANCE = "seen"  # the column of `Provenance.split_of`, which tables of earl
 class ScoreTable:
     """A table of scores beside the rows they are of, under the same primary key.
 
-    Raises NanogptError for a view, whose rows have no key, and where a table of that name has other columns.
+    Raises NanogptError for a view, whose rows have no key, where a table of that name has other columns, and
+    where the database cannot be read.
     """
 
     def __init__(self, source: Source, name: str):
@@ -31,9 +32,12 @@ class ScoreTable:
                 "score: its scores cannot be saved to a table. Leave out --save-table."
             )
         self.source, self.name = source, name
-        self.db = Database(source.database)
-        self.table = self.db.table(name)
-        columns = self.table.columns_dict
+        try:
+            self.db = Database(source.database)
+            self.table = self.db.table(name)
+            columns = self.table.columns_dict
+        except sqlite3.Error as error:
+            raise NanogptError(f"Cannot write {name} in {source.database}: {error}.") from error
         if columns and columns.keys() - {PROVENANCE} != {*source.keys, *FIGURES}:
             raise NanogptError(f"The table {name!r} has other columns than scores: choose another name.")
 

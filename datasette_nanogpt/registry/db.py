@@ -29,9 +29,15 @@ NO_LOCKS = (
     *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
     *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_NOLFS),
 )
+# What SQLite says of a file that it cannot open, or that the disk lets nobody change.
+NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
 
 _migrated: dict[Path, int] = {}  # home -> inode of its registry, once this process has migrated it
+
+
+class RegistryError(NanogptError):
+    """The registry cannot be read or written: it is locked or damaged, or the disk refuses something."""
 
 
 def registry_file(home: Path) -> Path:
@@ -49,8 +55,8 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
 
     The tables are brought up to date first, and what a process that died was about to change is finished.
     Another writer is waited for, BUSY_SECONDS or `wait` seconds.
-    Raises NanogptError if there is no registry and `create` does not ask for one, or if it cannot be opened
-    or written.
+    Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot be
+    opened or written.
     """
     file = registry_file(home)
     if not create and not file.exists():
@@ -74,7 +80,7 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
             db.close()
             raise
     except (OSError, sqlite3.Error) as ex:
-        raise NanogptError(explain(home, ex)) from ex
+        raise RegistryError(explain(home, ex)) from ex
     db.row_factory = sqlite3.Row
     return db
 
@@ -91,6 +97,12 @@ def explain(home: Path, ex: Exception) -> str:
             f"{file} is on a file system without the locks that SQLite needs ({ex}): "
             "set NANOGPT_HOME to a folder on a local disk"
         )
+    if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
+        return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+    if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+        return f"The disk of {file} refuses to go on ({ex}): look after it, or set NANOGPT_HOME to another"
+    if code is not None and code & 0xFF not in NOT_OURS:
+        return f"{file} cannot be used ({ex}): move it away, and a new one is begun; the models are not in it"
     return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
 
 
@@ -98,10 +110,16 @@ def explain(home: Path, ex: Exception) -> str:
 def registry(home: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
     """The registry for a moment: committed at the end, rolled back after an exception, closed in any case.
 
-    Raises NanogptError as `open_registry` does.
+    Raises NanogptError as `open_registry` does, and RegistryError also for what is done with it: a disk may
+    refuse any statement.
     """
-    with closing(open_registry(home, create=create)) as db, db:
-        yield db
+    try:
+        with closing(open_registry(home, create=create)) as db, db:
+            yield db
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):  # our own mistakes
+        raise
+    except sqlite3.Error as ex:
+        raise RegistryError(explain(home, ex)) from ex
 
 
 def insert(db: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:

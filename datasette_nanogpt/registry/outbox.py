@@ -21,6 +21,7 @@ from .pending import leave_for_later, write_run
 
 PATIENCE_SECONDS = 2.0  # to wait for another writer while a run trains
 RETRY_SECONDS = 5.0  # between attempts once that was in vain
+CLOSED = -1  # in place of the number of a file that is open
 HEADER = b"SQLite format 3\0"  # of a database file
 MAX_ROWS = 20_000  # that wait, at most: three hours of steps
 
@@ -48,8 +49,11 @@ class Outbox:
     def _close(self) -> None:
         with suppress(sqlite3.Error):
             self.db.close()
-        with suppress(OSError):
-            os.close(self._fd)
+        # Once: the number may be that of another file afterwards. A new registry may have the old one's inode.
+        fd, self._fd, self._inode = self._fd, CLOSED, CLOSED
+        if fd != CLOSED:
+            with suppress(OSError):
+                os.close(fd)
 
     def update(self, values: dict[str, Any]) -> None:
         """Change columns of the run's row."""

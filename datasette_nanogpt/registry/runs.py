@@ -18,7 +18,16 @@ from llm_nanogpt.locks import is_training
 
 from ..events import Evaluation, Step
 from ..formatting import utc_now
-from .db import BUSY_SECONDS, explain, insert, open_registry, registry, run_log_file, update_run
+from .db import (
+    BUSY_SECONDS,
+    RegistryError,
+    explain,
+    insert,
+    open_registry,
+    registry,
+    run_log_file,
+    update_run,
+)
 from .outbox import Outbox
 from .pending import delete_rows
 from .process_id import is_alive, process_id
@@ -181,7 +190,7 @@ class Run:
                 row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
             self._outbox = Outbox(home, db, row)
         except (sqlite3.Error, OSError) as ex:
-            raise NanogptError(explain(home, ex)) from ex
+            raise RegistryError(explain(home, ex)) from ex
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
         # Of the model in training: generation 0 learns from the text alone, 1 from that generation, too, and

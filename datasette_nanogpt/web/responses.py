@@ -14,23 +14,36 @@ from datasette.utils.asgi import AsgiStream, AsgiWriter
 
 from llm_nanogpt.errors import NanogptError
 
+from ..registry.db import RegistryError
+from ..registry.run_log import log
+
+NO_REGISTRY = (
+    "The record of runs and texts cannot be used at the moment: try again, or look in the server's log"
+)
+
 View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 
 def page(view: View) -> View:
-    """A view whose NotFound and MalformedBodyError are answered here. If they were raised further, it would
-    cost Datasette a second where rich is installed, for a traceback with all local variables."""
+    """A view whose NotFound, MalformedBodyError and RegistryError are answered here. If they were raised
+    further, it would cost Datasette a second where rich is installed, for a traceback with all local
+    variables."""
 
     @functools.wraps(view)
     async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
         try:
             return await view(datasette, request)
-        except (NotFound, MalformedBodyError) as ex:
-            status, title = (404, "Not found") if isinstance(ex, NotFound) else (400, "Bad request")
-            if wants_json(request) or sent_json(request):
-                return Response.error(str(ex), status)
-            context = {"title": title, "error": str(ex), "ok": False, "status": status}
-            return await render(datasette, request, "error.html", context, status)
+        except NotFound as ex:
+            status, title, error = 404, "Not found", str(ex)
+        except MalformedBodyError as ex:
+            status, title, error = 400, "Bad request", str(ex)
+        except RegistryError as ex:  # which names folders that are not everybody's business
+            log.warning("%s: %s", request.path, ex)
+            status, title, error = 503, "Not available", NO_REGISTRY
+        if wants_json(request) or sent_json(request):
+            return Response.error(error, status)
+        context = {"title": title, "error": error, "ok": False, "status": status}
+        return await render(datasette, request, "error.html", context, status)
 
     return answered
 

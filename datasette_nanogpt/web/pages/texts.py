@@ -11,6 +11,7 @@ from datasette.app import Datasette
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
+from ...registry.db import RegistryError
 from ...registry.kept_texts import keep_text, remove_text
 from .. import play_settings, playground
 from ..menus import model_url
@@ -50,6 +51,8 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
         else:
             await in_thread(remove_text, home, checkpoint.name, int(request.url_vars["text"]))
             answer = {}
+    except RegistryError:
+        raise
     except NanogptError as ex:
         return json_error(str(ex))
     if not sent_json(request) and change.endswith("remove"):
