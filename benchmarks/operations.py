@@ -34,6 +34,7 @@ from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web.score_rows import score_rows
 from llm_nanogpt import changes
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.export_gguf import export_gguf
 from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
@@ -197,8 +198,9 @@ def save_scores(box: Box, tell: Tell) -> None:
 
 
 def score_in_the_browser(box: Box, tell: Tell) -> None:
-    run = find_runs(box.home, "kind = 'score'")[0]
-    score_rows(box.home, run, Stop())
+    if not (waiting := find_runs(box.home, "kind = 'score'")):
+        raise NanogptError("There is no run")
+    score_rows(box.home, waiting[0], Stop())
 
 
 def export(box: Box, tell: Tell) -> None:

@@ -22,6 +22,7 @@ import argparse
 import ctypes
 import ctypes.util
 import errno
+import logging
 import os
 import random
 import shutil
@@ -154,6 +155,7 @@ def operate(operation: Operation, box: Box, failing: Failing) -> tuple[str, int,
         outbox.PATIENCE_SECONDS, outbox.RETRY_SECONDS = 0.05, 0.0
         score_rows.BUSY_SECONDS = score_rows.RETRY_SECONDS = 0.05
         score_rows.PATIENCE_SECONDS = 0.5
+        logging.disable()
         failing.install()
         line = ""
         try:

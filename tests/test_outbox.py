@@ -144,9 +144,14 @@ def test_a_file_is_closed_once_however_often_the_registry_cannot_be_opened(home)
 def test_what_the_disk_refuses_of_any_statement_is_a_line(home, code, told):
     error = sqlite3.OperationalError("what SQLite says")
     error.sqlite_errorcode = code
-    with pytest.raises(RegistryError) as ex, registry(home, create=True) as db:
-        db.execute("insert into runs (name) values ('a')")
-        raise error
+
+    def refused():
+        with registry(home, create=True) as db:
+            db.execute("insert into runs (name) values ('a')")
+            raise error
+
+    with pytest.raises(RegistryError) as ex:
+        refused()
     assert told in str(ex.value) and "\n" not in str(ex.value) and not find_runs(home)
     with pytest.raises(sqlite3.ProgrammingError), registry(home):  # a mistake of our own
         raise sqlite3.ProgrammingError

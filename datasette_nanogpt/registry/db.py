@@ -55,8 +55,8 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
 
     The tables are brought up to date first, and what a process that died was about to change is finished.
     Another writer is waited for, BUSY_SECONDS or `wait` seconds.
-    Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot be
-    opened or written.
+    Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot
+    be opened or written.
     """
     file = registry_file(home)
     if not create and not file.exists():
@@ -107,14 +107,14 @@ def explain(home: Path, ex: Exception) -> str:
 
 
 @contextmanager
-def registry(home: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+def registry(home: Path, *, create: bool = False, wait: float | None = None) -> Iterator[sqlite3.Connection]:
     """The registry for a moment: committed at the end, rolled back after an exception, closed in any case.
 
     Raises NanogptError as `open_registry` does, and RegistryError also for what is done with it: a disk may
     refuse any statement.
     """
     try:
-        with closing(open_registry(home, create=create)) as db, db:
+        with closing(open_registry(home, create=create, wait=wait)) as db, db:
             yield db
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):  # our own mistakes
         raise

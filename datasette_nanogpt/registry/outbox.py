@@ -49,7 +49,8 @@ class Outbox:
     def _close(self) -> None:
         with suppress(sqlite3.Error):
             self.db.close()
-        # Once: the number may be that of another file afterwards. A new registry may have the old one's inode.
+        # Once: the number may be that of another file afterwards. Nor is the inode known any more, which a
+        # new registry may have again.
         fd, self._fd, self._inode = self._fd, CLOSED, CLOSED
         if fd != CLOSED:
             with suppress(OSError):

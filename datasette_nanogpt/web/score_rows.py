@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.db import insert, open_registry, update_run
+from ..registry.db import insert, registry, update_run
 from ..registry.process_id import process_id
 from ..registry.queue import training_waits
 from ..registry.row_scores import delete_earlier, digest, row_path
@@ -75,14 +73,14 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
 
 
 def patiently(write: Callable[[], object]) -> None:
-    """Write to the registry as soon as whoever has it locked is done. Raises NanogptError or sqlite3.Error
-    after PATIENCE_SECONDS: it may be gone for good."""
+    """Write to the registry as soon as whoever has it locked is done. Raises NanogptError after
+    PATIENCE_SECONDS: it may be gone for good."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             write()
             return
-        except (NanogptError, sqlite3.Error) as ex:
+        except NanogptError as ex:
             if time.monotonic() > deadline:
                 raise
             log.warning("Waiting to write the last scores: %s", ex)
@@ -118,7 +116,7 @@ class Recorder:
     def _take_up(self) -> None:
         """Add up what was scored before."""
         sums = "select seen, count(*), sum(bits_per_byte * bytes), sum(bytes) from scores where run = ?"
-        with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db:
+        with registry(self.home, wait=BUSY_SECONDS) as db:
             for kind, rows, bits, size in db.execute(f"{sums} group by seen", [self.run]):
                 self.totals.kinds[kind or "unknown"] = [rows, bits, size]
 
@@ -130,7 +128,7 @@ class Recorder:
         """Whether the row with this key was scored before."""
         if not self._before:
             return False
-        with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db:
+        with registry(self.home, wait=BUSY_SECONDS) as db:
             select = "select 1 from scores where run = ? and row = ?"
             return db.execute(select, [self.run, row_path([*keys.values()])]).fetchone() is not None
 
@@ -178,14 +176,14 @@ class Recorder:
         """
         try:
             return self.write(**last)
-        except (NanogptError, sqlite3.Error) as ex:
+        except NanogptError as ex:
             log.warning("The scores are kept until they can be written: %s", ex)
             return 0
         finally:
             self._last_report = time.monotonic()
 
     def write(self, **last: Any) -> int:
-        """The same. Raises NanogptError or sqlite3.Error where it cannot be written."""
+        """The same. Raises NanogptError where it cannot be written."""
         grouped = self.source.grouping
         read = self.scored + (0 if grouped else self.source.skipped.total())
         total = self.source.document_count
@@ -201,7 +199,7 @@ class Recorder:
         }
         if self.scored:
             progress["plan"] = self.plan()
-        with closing(open_registry(self.home, wait=BUSY_SECONDS)) as db, db:
+        with registry(self.home, wait=BUSY_SECONDS) as db:
             if self._restarted:
                 db.execute("delete from scores where run = ?", [self.run])
             for row in self._waiting:
