@@ -9,6 +9,7 @@ import pytest
 import test_trainer
 import torch
 from conftest import finish, tiny_config
+from torch._dynamo.testing import CompileCounter
 from torch.utils.flop_counter import FlopCounterMode
 
 from datasette_nanogpt.data.dataloader import Tokens
@@ -154,22 +155,23 @@ def test_a_compiled_model_learns_as_well(tokens, tmp_path):
     assert training.forward is training.tuner.compiled, [e.why for e in events if isinstance(e, Speed)]
 
 
-def test_a_model_that_torch_compiled_is_used(tokens, monkeypatch):
-    """From the second step of a run on, and after its first score. A compiled module refuses len(), and so
-    has no truth value."""
-    compiler = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda model: compiler(model, backend="eager"))
+@pytest.mark.parametrize("is_student", [False, True])
+def test_a_compiled_model_is_used_and_compiled_once(tokens, monkeypatch, tmp_path, is_student):
+    """After the first score of a run, or before a student's first step. A module that torch has compiled
+    refuses len(), and so has no truth value."""
+    counter, compiler = CompileCounter(), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compiler(model, backend=counter))
     monkeypatch.setattr(autotuning, "CLEARLY", math.inf)  # however slow it is
-    speed, compiled = settled(model_of(), compile=True)
-    assert speed.compiled and compiled is not None, speed.why
-
     monkeypatch.setattr(autotuning, "COMPILERS", ("python3",))
     monkeypatch.setattr(autotuning, "compiling_repays", lambda *_: True)
     monkeypatch.setattr(autotuning, "SHORT_SECONDS", 0.0)
-    training = Training(model_of(), tokens, replace(SETTINGS, compile=None, eval_interval=20))
+    settings = replace(SETTINGS, compile=None, bf16=False, max_iters=20, eval_interval=10)
+    teacher = test_trainer.ask(model_of(), tokens, tmp_path) if is_student else None
+    training = Training(model_of(), tokens, settings, teacher=teacher)
     events = list(training.run(Stop()))
-    assert events[-1].step == 60
+    assert events[-1].step == 20
     assert training.forward is training.tuner.compiled, [e.why for e in events if isinstance(e, Speed)]
+    assert counter.frame_count == 1
 
 
 def test_mfu_is_told(tokens, tmp_path):

@@ -117,9 +117,12 @@ def trial(
         likeliest = batch[:, :-1, None].expand(-1, -1, KEPT).contiguous()
         probs = likeliest, torch.full(likeliest.shape, 1 / (2 * KEPT), device=device)
 
+    # Laid out in memory as batches.py has them: what is compiled for other strides is compiled anew.
+    ids, targets = batch[:, :-1], batch[:, 1:].contiguous()
+
     def step() -> None:
         with autocast(device, bf16):
-            loss = forward(batch[:, :-1], batch[:, 1:], teacher_probs=probs)
+            loss = forward(ids, targets, teacher_probs=probs)
         loss.sum().backward()
         for optimizer in optimizers:
             optimizer.step()
