@@ -28,10 +28,17 @@ PLAN = {
         "vocab_size": 4096,
     },
     "source": {"rows": 4049},
-    "corpus": {"bytes": 2_010_000, "train_tokens": 500_000, "val_tokens": 45_297},
+    "corpus": {
+        "sha256": "a",
+        "val_documents": 405,
+        "bytes": 2_010_000,
+        "train_tokens": 500_000,
+        "val_tokens": 45_297,
+    },
     "settings": {"device": "cpu", "learning_rate": 0.003, "batch_size": 4, "seed": 0},
     "device_reason": "no GPU found",
     "gzip_bpb": 2.62,
+    "letters": 1.0,
 }
 PARTS = [[Part.LOOKING, 4049, 4049, "rows"], [Part.READING, 1742, 4049, "rows"]]
 VERDICT = {
@@ -64,7 +71,12 @@ def site(tmp_path_factory, bpe):
     tables = [{"table": "python_docs", "title": "title", "body": ["body"]}]
     source = {"database": str(database), "table": "python_docs", "rows": 4049, "tables": tables}
     for name, bpb, updated in (("best", 1.381, "2026"), ("nanogpt-done", 1.67, "2999")):
-        meta = {"source": source, "score": {"val_bpb": bpb}, "training": {"updated": updated}}
+        meta = {
+            "source": source,
+            "corpus": PLAN["corpus"],
+            "score": {"val_bpb": bpb},
+            "training": {"updated": updated},
+        }
         write_model(home / name, bpe, meta=meta)
 
     def write(state, status, steps=0, end=1.7, models=1, **values):
@@ -156,7 +168,7 @@ def test_text_twice_as_big_and_forced_colours(browser, site):  # noqa: F811
 
 def test_the_first_minute_says_what_it_is_at(page, site):
     show(page, site, "preparing")
-    assert page.locator("#parts .done").text_content() == "Look through the rows 4,049 rows"
+    assert page.locator("#parts .done").last.text_content() == "Look through the rows 4,049 rows"
     assert page.locator("#parts .now").inner_text().endswith("1,742 of 4,049 rows")
     before = page.locator("#progress").evaluate("(e) => e.value")
     assert "first score comes a few seconds after" in page.locator("#chart").inner_text()
@@ -185,7 +197,7 @@ def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_f
     write = page.get_by_role("link", name="Write with nanogpt-done")
     sizes = [e.bounding_box()["height"] for e in (write, page.get_by_text("Delete this run"))]
     assert sizes[0] > 1.5 * sizes[1]
-    assert page.get_by_text("sentences that mean little").is_visible()
+    assert page.locator("#verdict").get_by_text("sentences that mean little").is_visible()
     show(page, site, "failed")
     assert "choose another with “Model name”" in page.locator("#lead").inner_text()
     assert "ERROR Failed" in page.locator("#more pre").inner_text()
@@ -282,7 +294,7 @@ def test_other_runs_are_compared(page, site):
     show(page, site, "done")
     page.locator("#chart polyline.other").wait_for(state="attached")  # the last run of this model
     assert f"run {site.runs['earlier']}" in page.locator("#chart .label").all_text_contents()
-    page.get_by_text("Compare with other runs on this text").click()
+    page.get_by_text("Compare with other runs on this table").click()
     page.get_by_label(f"nanogpt-other, run {site.runs['other']}").check()
     page.locator("#chart polyline.other-1").wait_for(state="attached")
     page.get_by_label(f"nanogpt-other, run {site.runs['other']}").uncheck()

@@ -354,7 +354,7 @@ async def test_a_model_is_shown_with_a_line_that_it_wrote(datasette, runs, home)
     assert "wrote this" not in await text_of(datasette, "/-/nanogpt")
 
 
-async def test_two_runs_are_compared(database, runs):
+async def test_two_runs_are_compared(database, runs, home):
     datasette = await serve(database, memory=True, config={"databases": {"blog": HUSH}})
     address = f"/-/nanogpt/compare?run={runs['over']}&run={runs['now']}"
     answer = (await datasette.client.get(address.replace("?", ".json?"), actor=ROOT)).json()
@@ -364,6 +364,11 @@ async def test_two_runs_are_compared(database, runs):
     assert ["after 30s", "3.400", "3.300"] in answer["scores"]
     text = await text_of(datasette, address)
     assert text.count("<polyline") == 2 and 'class="differs"' in text
+    assert text.count("<circle") == 6 and "different held-out rows" in text  # nothing is known of their rows
+    with registry(home) as db:
+        db.execute("update runs set plan = ?", [json.dumps({"corpus": {"sha256": "a"}})])
+    better = f"Run {runs['over']} is better: 2.400 bits per byte of the same held-out rows, 0.700 (23%) less"
+    assert better in await text_of(datasette, address)
     hidden = f"/-/nanogpt/compare?run={runs['over']}&run={runs['hush']}"
     assert (await datasette.client.get(hidden, actor=WRITER)).status_code == 404
     response = await datasette.client.get(f"/-/nanogpt/compare?run={runs['over']}", actor=ROOT)

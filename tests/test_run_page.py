@@ -5,10 +5,11 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS, serve
+from conftest import TEXTS, serve, write_model
 
 from datasette_nanogpt.events import Part, Position, TrainState
 from datasette_nanogpt.registry import queue
@@ -191,12 +192,54 @@ async def test_while_it_prepares_parts_are_ticked_off_with_what_they_came_to(dat
     run = write_run(status="preparing", preparing=json.dumps(parts), process=process_id())
     words, text = await page_of(datasette, run)
     assert "Look through the rows 200,000 rows" in words and "Read the text 86,017 of 200,000 rows" in words
-    assert re.findall(r'<li class="(\w+)"', text) == ["done", "now"] + ["next"] * 5
+    assert re.findall(r'<li class="(\w+)"', text) == ["done", "done", "now"] + ["next"] * 5
     assert "The first score comes a few seconds after training begins" in words
     told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
     assert told["phase"] == "preparing" and 0.2 < told["bar"] < 0.3
     resumed = write_run(status="preparing", settings={"resume": True, "name": "y"}, process=process_id())
     assert "Read the text" not in (await page_of(datasette, resumed))[0]
+
+
+async def test_before_the_first_part_of_the_work_something_is_said(datasette, write_run):
+    """On a busy machine it took 36 s until the first part had begun, while the page said nothing."""
+    started = (datetime.now(UTC) - timedelta(seconds=36)).isoformat()
+    run = write_run(status="preparing", started=started, note="starting", process=process_id())
+    words, text = await page_of(datasette, run)
+    assert re.findall(r'<li class="(\w+)"', text) == ["now"] + ["next"] * 7
+    assert re.search("3[67]s so far: it takes longer on a computer that is busy", words)
+    assert 'value="Stop"' in text and 'value="Stop now"' not in text  # nothing could be kept
+    told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
+    assert told["bar"] is None  # a bar that moves without saying how far
+
+
+async def test_until_the_first_score_the_number_is_that_of_training(datasette, write_run, home):
+    plan = json.dumps({"letters": 1.0, "gzip_bpb": 2.6})
+    run = write_run(status="running", plan=plan, process=process_id())
+    assert 'id="number"' not in (await page_of(datasette, run))[1]
+    with registry(home) as db:
+        for step in range(1, 21):
+            figures = {"run": run, "step": step, "seconds": step, "train_bpb": 8 - step / 4}
+            insert(db, "metrics", figures)
+    words, text = await page_of(datasette, run)
+    assert "3.88 bits per byte of the text that it is reading" in words  # the mean of the last eight
+    assert re.search(r'class="now" aria-current="step"><span>pieces of words', text)
+    with registry(home) as db:
+        insert(db, "metrics", {"run": run, "step": 21, "seconds": 21, "val_bpb": 3.4})
+        db.execute("update runs set val_bpb = 3.4 where id = ?", [run])
+    words, text = await page_of(datasette, run)
+    assert "3.400 bits per byte Knowing nothing is 8; not yet better than gzip" in words
+    assert re.search(r'class="now" aria-current="step"><span>words with little order', text)
+
+
+@pytest.mark.parametrize(
+    ("letters", "level"),
+    [(1.0, "words with little order"), (0.5, "pieces of words"), (None, None)],
+)
+async def test_the_level_is_that_of_a_letter_not_of_a_byte(datasette, write_run, letters, level):
+    run = write_run([3.0], status="finished", plan=json.dumps({"letters": letters}))
+    _, text = await page_of(datasette, run)
+    now = re.search(r'class="now" aria-current="step"><span>([^<]*)', text)
+    assert now[1].startswith(level) if level else now is None
 
 
 async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run):
@@ -261,12 +304,14 @@ async def test_a_run_that_replaced_a_better_model_says_so(datasette, write_run):
 
 
 async def test_runs_to_compare_with_say_how_they_differ(datasette, write_run, database, home):
-    first = write_run([3.0], status="finished", settings={"minutes": 1.0, "seed": 2})
+    same = json.dumps({"corpus": {"sha256": "a", "val_documents": 9}, "gzip_bpb": 2.6})
+    first = write_run([3.0], status="finished", settings={"minutes": 1.0, "eval_interval": 2}, plan=same)
     elsewhere = write_run([1.0], status="finished", table="other", settings={"table": "other"})
-    last = write_run([2.5], status="finished", name="y", settings={"minutes": 3.0, "size": "xs", "name": "y"})
-    run = write_run([2.0], status="finished", settings={"minutes": 3.0}, plan=json.dumps({"gzip_bpb": 2.6}))
+    settings = {"minutes": 3.0, "size": "xs", "name": "y"}
+    last = write_run([2.5], status="finished", name="y", settings=settings, plan=same)
+    run = write_run([2.0], status="finished", settings={"minutes": 3.0}, plan=same)
     words, text = await page_of(datasette, run)
-    differs = "its page , side by side minutes 1, here 3; seed 2, here automatic"
+    differs = "its page , side by side minutes 1, here 3; eval interval 2, here automatic"
     assert f"x, run {first}: 3.000 bits per byte {differs}" in words
     assert f"y, run {last}: 2.500 bits per byte its page , side by side size xs, here automatic" in words
     assert f"run {elsewhere}:" not in words
@@ -274,6 +319,36 @@ async def test_runs_to_compare_with_say_how_they_differ(datasette, write_run, da
     assert "For comparison: gzip 2.600, run 1 3.000." in words
     line = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json?points=300", actor=ROOT)).json()
     assert [row[4] for row in line["metrics"]] == [2.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"corpus": {"sha256": "b"}},
+        {"corpus": {"val_documents": 8}},
+        {"settings": {"seed": 2}},
+        {"corpus": None},
+    ],
+)
+async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, write_run, home, bpe, change):
+    """A row that was added, or another seed, holds other rows out: its score is not better or worse."""
+    ours = {"corpus": {"sha256": "a", "val_documents": 9}, "settings": {"seed": 0}}
+    theirs = {key: change.get(key, {}) and {**ours[key], **change.get(key, {})} for key in ours}
+    theirs |= {key: ours[key] for key in ours if key not in change}
+    source = {"database": str(home.parent / "blog.db"), "table": "entry", "rows": 9}
+    source["tables"] = [{"table": "entry", "title": "title", "body": ["body"]}]
+    for name, plan, bpb in (("same", ours, 1.5), ("other", theirs, 1.0)):
+        meta = {"source": source, "corpus": plan["corpus"], "options": plan["settings"]}
+        write_model(home / name, bpe, meta=meta | {"score": {"val_bpb": bpb}})
+    earlier = write_run([3.0], status="finished", plan=json.dumps(theirs))
+    run = write_run([2.0], status="finished", plan=json.dumps(ours))
+    words, text = await page_of(datasette, run)
+    assert "best here: same 1.500" in words and "other 1.000" not in words
+    assert f"run {earlier} 3.000" not in words and "Its score is of other held-out rows" in words
+    assert not re.search(rf'value="{earlier}" checked', text)
+    address = f"/-/nanogpt/compare?run={earlier}&run={run}"
+    text = (await datasette.client.get(address, actor=ROOT)).text
+    assert "cannot be compared" in text and "better by" not in text
 
 
 async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):

@@ -13,6 +13,7 @@ from .db import registry
 
 # [id, step, seconds, train_bpb, val_bpb, generation, member]; bits per byte, None where there are none
 Metric = list[Any]
+TRAINING_ROWS = 8  # the last 4 s: a single window says little
 
 
 def metrics_after(
@@ -33,6 +34,16 @@ def first_score(db: sqlite3.Connection, run: int) -> float | None:
     """The first score of a run, in bits per byte; None if it has none."""
     select = "select nullif(val_bpb, 9e999) from metrics where run = ? and val_bpb is not null order by id"
     row = db.execute(select + " limit 1", [run]).fetchone()
+    return row[0] if row else None
+
+
+def training_now(db: sqlite3.Connection, run: int) -> float | None:
+    """Bits per byte of the text that a run was last trained on, the mean of its last TRAINING_ROWS figures;
+    None if it has none."""
+    last = "select nullif(train_bpb, 9e999) as bpb from metrics where run = ? and train_bpb is not null"
+    row = db.execute(
+        f"select avg(bpb) from ({last} order by id desc limit ?)", [run, TRAINING_ROWS]
+    ).fetchone()
     return row[0] if row else None
 
 

@@ -85,7 +85,7 @@ export class Chart {
     svg.append(clip, ...this.grid(), plot, ...this.labels(), this.cursor);
     this.box.classList.remove("awaited");
     this.box.replaceChildren(svg);
-    byId("choices").hidden = false;
+    byId("choices").hidden = byId("keys").hidden = false;
     this.describe();
   }
 

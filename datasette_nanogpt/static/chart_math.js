@@ -58,11 +58,13 @@ export function smoothed(rows, weight) {
 }
 
 // The lowest and the highest of what an axis must show: all scores, what is known, and the smoothed line from the
-// first score on, where the noise of single windows and the fall of the first steps do not count. null: nothing.
+// first score on, or where that comes late from a tenth of the steps on: the noise of single windows and the fall of the
+// first steps do not count. null: nothing.
 export function extent({ lines, smooth, known }) {
   const scores = lines.flat().map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
   const own = lines[0]?.find((row) => row[VALIDATION] !== null);
-  const settled = smooth.filter(([row]) => !own || row[STEP] >= own[STEP]).map(([, bpb]) => bpb);
+  const from = Math.min(own?.[STEP] ?? 0, (lines[0]?.at(-1)?.[STEP] ?? 0) / 10);
+  const settled = smooth.filter(([row]) => row[STEP] >= from).map(([, bpb]) => bpb);
   const shown = [...scores, ...settled];
   if (!shown.length) return null;
   const values = [...shown, ...known];

@@ -25,20 +25,34 @@ function setText(id, text) {
 }
 
 function showState() {
-  const { number, fell, left } = run.headline;
+  const { number, unit, fell, left } = run.headline;
   setText("status", run.state);
-  setText("pace", run.pace);
+  setText("pace", run.over ? "" : run.pace);
   if (number) setText("number", number);
+  setText("unit", unit);
   setText("fell", fell);
   setText("left", left);
-  if (byId("progress")) byId("progress").value = run.bar ?? 0;
+  setText("slow", run.slow);
+  if (byId("progress") && run.bar !== null) byId("progress").value = run.bar;  // without one it shows that it waits
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
+  byId("levels").replaceChildren(...run.levels.map(levelItem));
+  byId("levels").hidden = !run.levels.length;
+  byId("newest").hidden = run.phase !== "running" && !byId("samples").children.length;
+  if (byId("awaited")) byId("chart").className = `awaited ${run.phase}`;
 }
 
 // A part of the work before training: its name, and what it has come to.
 function partItem({ label, state, count }) {
   const item = Object.assign(document.createElement("li"), { className: state, textContent: `${label} ` });
   item.append(Object.assign(document.createElement("span"), { textContent: count }));
+  return item;
+}
+
+// What texts with a score like this read like; it has come to the one that is "now".
+function levelItem({ label, state }) {
+  const item = Object.assign(document.createElement("li"), { className: state });
+  item.append(Object.assign(document.createElement("span"), { textContent: label }));
+  if (state === "now") item.ariaCurrent = "step";
   return item;
 }
 
@@ -65,8 +79,8 @@ function addSample(sample) {
   box.tabIndex = 0;
   if (atEnd) box.scrollLeft = box.scrollWidth;
   byId("newest-heading").textContent = `What it wrote at step ${sample.step.toLocaleString("en")}`;
-  byId("newest-text").textContent = sample.sample;
-  byId("newest").hidden = byId("written").hidden = false;
+  Object.assign(byId("newest-text"), { textContent: sample.sample, tabIndex: 0, role: "group" });
+  byId("written").hidden = box.children.length < 2;
 }
 
 // A run that goes on after its server was lost makes some steps again. Of very many figures every second is kept, and
@@ -87,7 +101,7 @@ function show(answer) {
   answer.samples.forEach(addSample);
   showState();
   const changed = ["status", "stop_requested"].some((key) => run[key] !== before[key]);
-  const firstScore = run.headline.number && !before.headline.number;
+  const firstScore = run.headline.number && (!before.headline.number || (run.val_bpb !== null && before.val_bpb === null));
   const modelAppeared = answer.samples.length > 0 && byId("model").dataset.model !== "this";
   if (changed || firstScore || modelAppeared) refresh();
 }

@@ -110,6 +110,15 @@ def gzip_score(training: Training, tokenizer: Tokenizer) -> float:
     return gzip_bits_per_byte(before, held_out_texts(training, tokenizer))
 
 
+def letters_per_byte(training: Training, tokenizer: Tokenizer) -> float | None:
+    """Letters for each byte of the held-out text, by which its score is one in bits per letter; None where it
+    is no prose."""
+    texts = held_out_texts(training, tokenizer)
+    if not texts or not is_prose(text.decode() for text in texts):
+        return None
+    return count_letters(b"".join(texts).decode()) / sum(map(len, texts))
+
+
 def _flops(training: Training) -> float | None:
     """FLOP/s of the last model, as flops.work_per_step counts them; None if it made hardly a step."""
     step_tokens = training.settings.batch_size * training.model.config.block_size

@@ -38,7 +38,7 @@ from .disk import check_disk
 from .distributed import ProcessGroup
 from .enough_text import check_enough_text
 from .evaluate import sample_writer
-from .final_figures import RunFacts, gzip_score, measure
+from .final_figures import RunFacts, gzip_score, letters_per_byte, measure
 from .lr_schedule import Stop
 from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
@@ -96,7 +96,11 @@ class TableRun:
         self.begin_part(Progress(Part.BUILDING))
         training = self.begin(at, state)
         gzip_bpb = gzip_score(training, self.folder.tokenizer)
-        prepared = replace(prepared, gzip_bpb=gzip_bpb if gzip_bpb < math.inf else None)
+        prepared = replace(
+            prepared,
+            gzip_bpb=gzip_bpb if gzip_bpb < math.inf else None,
+            letters=letters_per_byte(training, self.folder.tokenizer),
+        )
         del state  # which is as big as the model and its optimizers
         self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         log_event(prepared)

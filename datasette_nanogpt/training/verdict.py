@@ -89,11 +89,16 @@ def verdict(f: Figures) -> dict[str, str]:
     return lines
 
 
+def level_of(bits_per_letter: float) -> int:
+    """Which of LEVELS a score is in: 0 is the best one."""
+    return next(i for i, (below, _) in enumerate(LEVELS) if bits_per_letter < below)
+
+
 def reads_like(bits_per_letter: float, prose: bool = True) -> str:
     """What texts with that score are like, in words that follow "reads like" or "expect"."""
     if not prose:
         return NO_PROSE
-    return next(level for below, level in LEVELS if bits_per_letter < below)
+    return LEVELS[level_of(bits_per_letter)][1]
 
 
 def describe_score(f: Figures) -> str:

@@ -49,12 +49,13 @@ def main(run: int, max_parameters: int | None, end_with_stdin: bool) -> None:
 
     set_up_process()  # before torch is imported
     faulthandler.enable()  # a crash in C leaves its traceback in the log
-    give_way()
     stop, home = Stop(), nanogpt_home()
     with click_errors(), logging_to_file(run_log_file(home, run)), stop_on_signals(stop) as begun:
         server = Server(home, run, stop)
         if end_with_stdin:
             Thread(target=server.watch, daemon=True).start()
+        import_torch()
+        give_way()
         do_queued(run, stop, begun, max_parameters)
         if server.interrupted:
             queue.interrupt(home, run)
@@ -127,6 +128,13 @@ def _train(row: dict[str, Any], stop: Stop, begun: Callable[[], None], max_param
     for event in train_table(TrainOptions(**settings, max_parameters=max_parameters), stop, row["id"]):
         if isinstance(event, Prepared):
             begun()
+
+
+def import_torch() -> None:
+    """Import what a run needs before it gives way: 2.5 s of one core, which on a busy machine took 36 to 85 s
+    when it gave way first, while nothing could be seen of the run."""
+    with suppress(Exception):  # where it fails the run fails, and tells why
+        from ..training import table_run  # noqa: F401
 
 
 def give_way() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from datasette.app import Datasette
 
 from ..registry.runs import find_runs
+from ..training.replaced import score_on
 from . import forms
 from .permissions import Actor, Origin, origin_of_run, visible_models
 from .state import state_of
@@ -22,13 +23,15 @@ NAMES = ("name", "resume", "force")  # settings in which runs differ without bei
 async def other_runs(
     datasette: Datasette, run: Mapping[str, Any], origin: Origin, may_train: bool
 ) -> list[dict[str, Any]]:
-    """Other runs on the same text that have a score, the newest first, with the settings that differ. The
-    last one of the same model before this one is `shown` at first."""
+    """Other runs on the same table that have a score, the newest first, with the settings that differ, and
+    whether they were scored on the same held-out rows. The last one of the same model before this one is
+    `shown` at first, if it was."""
     others = [
         other
         for other in await in_thread(_scored_runs, state_of(datasette).home, run)
         if origin_of_run(datasette, other) == origin
     ]
+    alike = {other["id"] for other in others if held_out_alike(run, other)}
     before = [other["id"] for other in others if other["name"] == run["name"] and other["id"] < run["id"]]
     return [
         {
@@ -36,10 +39,23 @@ async def other_runs(
             "name": other["name"],
             "val_bpb": other["val_bpb"],
             "differs": differences(run, other, may_train),
-            "shown": other["id"] in before[:1],
+            "comparable": other["id"] in alike,
+            "shown": other["id"] in before[:1] and other["id"] in alike,
         }
         for other in others
     ]
+
+
+def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs were scored on the same held-out rows: else their scores cannot be compared."""
+    return score_on(_described(other), _described(run)) is not None
+
+
+def _described(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run what nanogpt.json has of its model: the text, the seed that split it, the score."""
+    plan = json.loads(run["plan"] or "{}")
+    options = {"seed": (plan.get("settings") or {}).get("seed")}
+    return {"corpus": plan.get("corpus"), "options": options, "score": {"val_bpb": run["val_bpb"]}}
 
 
 def _scored_runs(home: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -87,16 +103,17 @@ def _in_words(value: Any) -> str:
 async def known_scores(
     datasette: Datasette, actor: Actor, run: Mapping[str, Any], origin: Origin, others: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Scores that a run can be measured by, as {"label", "bpb"}: what gzip needs, what the last run of this
-    model came to, and the best model of this table."""
+    """Scores that a run can be measured by, as {"label", "bpb"}, all of the same held-out rows: what gzip
+    needs, what the last run of this model came to, and the best model of this table."""
     known = {}
     if gzip_bpb := json.loads(run["plan"] or "{}").get("gzip_bpb"):
         known["gzip"] = gzip_bpb
     before = [other for other in others if other["name"] == run["name"] and other["id"] < run["id"]]
-    if before:
+    if before and before[0]["comparable"]:
         known[f"run {before[0]['id']}"] = before[0]["val_bpb"]
     models = await visible_models(datasette, actor, lambda of: of == origin)
-    scores = {model.name: (model.meta.get("score") or {}).get("val_bpb") for model, _ in models}
+    ours = _described(run)
+    scores = {model.name: score_on(model.meta, ours) for model, _ in models}
     scored = {name: bpb for name, bpb in scores.items() if bpb is not None and name != run["name"]}
     if scored:
         best = min(scored, key=scored.__getitem__)

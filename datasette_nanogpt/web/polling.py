@@ -14,7 +14,7 @@ from typing import Any
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import registry
-from ..registry.metrics import first_score, metrics_after, samples_after
+from ..registry.metrics import first_score, metrics_after, samples_after, training_now
 from ..registry.runs import run_as_dict
 from .threads import in_thread
 
@@ -28,8 +28,8 @@ Place = tuple[int, int]  # ids of the last metric and the last sample that a pag
 
 
 def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = None) -> dict[str, Any] | None:
-    """The `row` of a run, its first score, its `metrics` and `samples` after a place, and the `next` place to
-    ask from.
+    """The `row` of a run, its first score, until there is one the bits per byte of the text it reads, its
+    `metrics` and `samples` after a place, and the `next` place to ask from.
 
     With `points`, about so many metrics at most, and the last PAGE_SAMPLES samples. Else no more than METRICS
     and SAMPLES at once: where there is `more`, ask again. None if there is no such run.
@@ -44,6 +44,7 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
             return {
                 "row": run_as_dict(db, row),
                 "first_bpb": first_score(db, run),
+                "training_bpb": training_now(db, run) if row["val_bpb"] is None else None,
                 "metrics": metrics,
                 "samples": samples,
                 "next": place,

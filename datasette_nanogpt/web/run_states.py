@@ -6,11 +6,13 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ..events import Part
 from ..formatting import duration
 from ..registry.runs import OVER
+from ..training.verdict import LEVELS, level_of
 from . import forms
 
 Run = Mapping[str, Any]
@@ -27,7 +29,10 @@ PARTS: dict[str, tuple[str, float]] = {
     Part.BUILDING: ("Build the model", 0.1),
 }
 BEFORE = 0.1  # the same, of what comes before these: fetching rows
+START = ("Start the training program", 0.1)  # before any of them
+SLOW_START = 10.0  # seconds after which it is said why the start takes so long
 SHORT_MINUTES = 1.0  # a run of less is scored at its end only: training/score_schedule.py
+UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
 # What the form calls options that it has no box for.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
 
@@ -46,27 +51,32 @@ def phase_of(run: Run) -> str:
             return str(status)
 
 
-def state_as_json(run: Run, first_bpb: float | None) -> dict[str, Any]:
-    """What of the page's state changes while a run goes on. `first_bpb` is its first score."""
+def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None) -> dict[str, Any]:
+    """What of the page's state changes while a run goes on. `first_bpb` is its first score, `training_bpb`
+    what it needs for the text that it reads, until there is a score."""
     parts, prepared = parts_of(run)
     preparing = run["status"] == "preparing"
     return {
         "phase": phase_of(run),
         "parts": parts if preparing else [],
-        "headline": headline(run, first_bpb),
+        "slow": _why_slow(run) if preparing else "",
+        "headline": headline(run, first_bpb, training_bpb),
+        "levels": levels(run, training_bpb),
         "bar": prepared if preparing else run["progress"],
     }
 
 
-def parts_of(run: Run) -> tuple[list[dict[str, str]], float]:
+def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
     """The parts of the work before training, with what each has come to, and how much of it all is done, from
-    0 to 1. A run that is resumed has little of it."""
+    0 to 1; None while nothing can be told. A run that is resumed has little of it."""
     begun = {what: (done, total, unit) for what, done, total, unit in json.loads(run["preparing"] or "[]")}
     resumed = json.loads(run["settings"] or "{}").get("resume")
     names = [name for name in begun if name not in PARTS]
     names += [Part.BUILDING] if resumed else PARTS
-    now = max((names.index(name) for name in begun if name in names), default=0)
-    parts, done_weight, all_weight = [], 0.0, 0.0
+    now = max((names.index(name) for name in begun if name in names), default=-1)
+    started = "now" if now < 0 else "done"
+    parts = [{"label": START[0], "state": started, "count": ""}]
+    done_weight, all_weight = START[1], START[1]
     for i, name in enumerate(names):
         label, weight = PARTS.get(name, (name[:1].upper() + name[1:], BEFORE))
         done, total, unit = begun.get(name, (0, 0, ""))
@@ -74,7 +84,19 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float]:
         parts.append({"label": label, "state": state, "count": _count(state, done, total, unit)})
         all_weight += weight
         done_weight += weight * (1.0 if i < now else done / total if i == now and total else 0.0)
-    return parts, min(1.0, done_weight / all_weight)
+    return parts, None if now < 0 else min(1.0, done_weight / all_weight)
+
+
+def _why_slow(run: Run) -> str:
+    """What to say while a run takes long to begin. "" where it does not."""
+    if run["preparing"] or not run["started"]:
+        return ""
+    started = datetime.fromisoformat(run["started"]).astimezone(UTC)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    if seconds < SLOW_START:
+        return ""
+    why = "it takes longer on a computer that is busy with something else, which training lets go first"
+    return f"{duration(seconds)} so far: {why}."
 
 
 def _count(state: str, done: int, total: int, unit: str) -> str:
@@ -85,23 +107,39 @@ def _count(state: str, done: int, total: int, unit: str) -> str:
     return f"{total or done:,} {unit}"
 
 
-def headline(run: Run, first_bpb: float | None) -> dict[str, str]:
-    """The one number of a run, and what to make of it."""
+def headline(run: Run, first_bpb: float | None, training_bpb: float | None = None) -> dict[str, str]:
+    """The one number of a run, and what to make of it. Until there is a score, it is that of the text which
+    the run is reading."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
     over = run["status"] in OVER
     left = f"about {duration(run['eta'])} left" if run["eta"] and not over else ""
     if bpb is None:
         waiting = run["status"] == "running"
         fell = when_scored(json.loads(run["settings"] or "{}")) if waiting else ""
-        return {"number": "", "fell": fell, "left": left}
+        number = f"{training_bpb:.2f}" if training_bpb is not None and waiting else ""
+        return {"number": number, "unit": OF_TRAINING if number else UNIT, "fell": fell, "left": left}
     gzip_bpb, remarks = plan.get("gzip_bpb"), []
     if first_bpb and first_bpb > bpb:
         remarks.append(f"{(first_bpb - bpb) / first_bpb:.0%} less than its first score, {first_bpb:.3f}")
+    if first_bpb is None or first_bpb <= bpb:
+        remarks.append("knowing nothing is 8")
     if gzip_bpb:
         than = "better" if bpb < gzip_bpb else "not yet better" if not over else "not better"
         remarks.append(f"{than} than gzip, which needs {gzip_bpb:.3f}")
     fell = "; ".join(remarks)
-    return {"number": f"{bpb:.3f}", "fell": fell[:1].upper() + fell[1:], "left": left}
+    return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": fell[:1].upper() + fell[1:], "left": left}
+
+
+def levels(run: Run, training_bpb: float | None) -> list[dict[str, str]]:
+    """What texts with a score like the run's read like: all levels, the lowest first, and which it has
+    reached. Empty where there is no score, or the text has no sentences."""
+    bpb = training_bpb if run["val_bpb"] is None else run["val_bpb"]
+    letters = json.loads(run["plan"] or "{}").get("letters")
+    if bpb is None or not letters:
+        return []
+    now = level_of(bpb / letters)
+    states = ["next" if i < now else "now" if i == now else "done" for i in range(len(LEVELS))]
+    return [{"label": like, "state": state} for (_, like), state in zip(LEVELS, states, strict=True)][::-1]
 
 
 def when_scored(settings: Mapping[str, Any]) -> str:
@@ -109,7 +147,7 @@ def when_scored(settings: Mapping[str, Any]) -> str:
     minutes = settings.get("minutes")
     if minutes and minutes < SHORT_MINUTES:
         return "A run this short is scored at its end."
-    return "The first score comes a few seconds after training begins."
+    return "The first score comes a few seconds after training begins, later on a slow or busy machine."
 
 
 def replaced_a_better_model(run: Run) -> str:
@@ -123,6 +161,12 @@ def replaced_a_better_model(run: Run) -> str:
         f"The model that this run {what} is better on the same held-out rows: {before:.3f} bits per byte, "
         f"not {bpb:.3f}. It is kept."
     )
+
+
+def advice_of(verdict: Mapping[str, str]) -> dict[str, str]:
+    """What a verdict advises: a command that can be typed as it is, and why; "" where there is none."""
+    command, _, why = verdict.get("next", "").rpartition("  (")
+    return {"command": command, "why": why.removesuffix(")") if command else why}
 
 
 def restore_command(run: Run) -> str:

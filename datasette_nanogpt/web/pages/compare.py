@@ -16,7 +16,7 @@ from ...formatting import duration
 from ...registry.db import registry
 from ...registry.metrics import metrics_after
 from ...registry.runs import find_run
-from ..comparison import describe_settings
+from ..comparison import describe_settings, held_out_alike
 from ..permissions import may
 from ..responses import json_error, page, render, wants_json
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
@@ -41,11 +41,12 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
             return json_error(message)
         datasette.add_message(request, message, datasette.WARNING)
         return Response.redirect(datasette.urls.path("/-/nanogpt"))
-    runs, scores, sides = [], [], []
+    runs, scores, sides, rows = [], [], [], []
     for number in numbers:
         run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
         may_train = await may(datasette, request.actor, "nanogpt-train", origin)
         run = await as_seen_by(datasette, request.actor, run, origin)
+        rows.append(run)
         runs.append(run_as_json(run, origin))
         scores.append(await in_thread(_scores, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
@@ -53,8 +54,25 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     lists = {"figures": figures, "scores": _at_marks(*scores), "settings": settings, "verdicts": verdicts}
     if wants_json(request):
         return Response.json({"ok": True, "runs": runs, **lists})
-    context = {"runs": runs, **lists, "chart": _chart(*scores)}
+    context = {"runs": runs, **lists, "chart": _chart(*scores), "outcome": _outcome(*rows)}
     return await render(datasette, request, "nanogpt_compare.html", context)
+
+
+def _outcome(a: dict[str, Any], b: dict[str, Any]) -> tuple[bool, str]:
+    """Whether the scores of two runs can be compared, and which run is better, or why that cannot be told."""
+    without = [run for run in (a, b) if run["val_bpb"] is None]
+    if without:
+        return False, f"Run {without[0]['id']} has no score: there is nothing to compare yet."
+    if not held_out_alike(a, b):
+        return False, "The two runs were scored on different held-out rows: their scores cannot be compared."
+    better, worse = sorted((a, b), key=lambda run: float(run["val_bpb"]))
+    less = worse["val_bpb"] - better["val_bpb"]
+    if round(less, 3) == 0:
+        return True, f"Both come to {better['val_bpb']:.3f} bits per byte of the same held-out rows."
+    return True, (
+        f"Run {better['id']} is better: {better['val_bpb']:.3f} bits per byte of the same held-out rows, "
+        f"{less:.3f} ({less / worse['val_bpb']:.0%}) less than run {worse['id']}."
+    )
 
 
 def _scores(home: Path, run: int) -> list[Score]:
@@ -105,7 +123,7 @@ def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
 
 def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
     """Both lines of scores, as points of polylines, and the ends of the axes. None without scores."""
-    if len(a) < 2 and len(b) < 2:
+    if len(a) < 2 and len(b) < 2:  # two points are no lines
         return None
     bits = [bpb for _, bpb in (*a, *b)]
     low, high, end = min(bits), max(bits), max(seconds for seconds, _ in (*a, *b)) or 1.0
@@ -116,6 +134,7 @@ def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
 
     return {
         "lines": [points(a), points(b)],
+        "dots": [[point.split(",") for point in points(side).split()] for side in (a, b)],
         "low": low,
         "high": high,
         "end": duration(end),

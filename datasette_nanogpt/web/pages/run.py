@@ -30,6 +30,7 @@ from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
 from ..responses import changed, csv_file, json_error, page, posted, render, sent_json, wants_json
 from ..run_states import (
+    advice_of,
     in_words_of_the_form,
     phase_of,
     replaced_a_better_model,
@@ -38,7 +39,7 @@ from ..run_states import (
     when_scored,
 )
 from ..shown_models import find_model
-from ..shown_runs import as_seen_by, enqueue, require_run, run_as_json, verdict_of
+from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
 from ..state import state_of
 from ..threads import in_thread
 
@@ -67,7 +68,9 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     run = await as_seen_by(datasette, request.actor, run, origin)
     live = {**(found or {})}
     del live["row"]
-    live["run"] = run_as_json(run, origin) | state_as_json(run, live.pop("first_bpb"))
+    state_now = state_as_json(run, live.pop("first_bpb"), live.pop("training_bpb"))
+    pace = describe_run({**run, "eta": None})[1]  # the time left has its own place
+    live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     context = await _run_context(datasette, request, run, origin, live)
@@ -109,7 +112,8 @@ async def _run_context(
         "plan": json.loads(run["plan"] or "{}"),
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
-        "verdict": verdict_of(run, may_train),
+        "verdict": (verdict := verdict_of(run, may_train)),
+        "advice": advice_of(verdict),
         "better_before": replaced_a_better_model(run),
         "restore": restore_command(run),
         "awaited": when_scored(json.loads(run["settings"])),
