@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,10 +15,13 @@ import pytest
 import sqlite_utils
 from click.testing import CliRunner
 from conftest import TEXTS, write_model
+from datasette import Request
 from llm.cli import cli as llm_cli
 
+from datasette_nanogpt.registry.db import insert, registry
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.web.responses import csv_file
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
 ENDLESS = (
@@ -92,3 +97,67 @@ def test_generated_rows_are_shown_and_faceted(serve, tmp_path, home, bpe):
         assert row.keys() >= {"tags", "created", "body", "model", "seed", "settings", "finish_reason"}
         assert json.loads(row["settings"])["set"] == {"tags": "sql"} and row["nanogpt_created"]
         assert "python, café" in client.get("/blog/generated?_facet=tags").text
+
+
+def long_history(home, database, steps: int) -> str:
+    """Record a finished run with so many figures. Its address."""
+    with registry(home, create=True) as db:
+        row = {"name": "nanogpt-blog", "database": str(database), "table": "entry", "kind": "train"}
+        row |= {"status": "finished", "settings": json.dumps({"table": ["entry"]}), "started": "2026"}
+        run = insert(db, "runs", row)
+        rows = ((run, step, step / 7, 3.21 + step / 1e6, 2.13) for step in range(steps))
+        db.executemany(
+            "insert into metrics (run, step, seconds, train_loss, train_bpb) values (?, ?, ?, ?, ?)", rows
+        )
+    return f"/-/nanogpt/runs/{run}"
+
+
+async def test_nothing_is_read_for_a_client_that_has_gone_away():
+    read, sent = [], []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+        await asyncio.sleep(0)
+
+    async def pages():
+        for number in range(100):
+            read.append(number)
+            yield [[number]]
+
+    request = Request({"type": "http", "headers": []}, receive)
+    await csv_file(request, "x.csv", ["n"], pages()).asgi_send(send)
+    assert len(read) < 3 and sent[-1] == {"type": "http.response.body", "body": b""}
+
+
+@pytest.mark.long
+def test_a_server_stops_on_sigterm_whoever_reads(serve, tmp_path, home):
+    """Readers of long answers that went away, and those that are there and do not read, of ours and of
+    Datasette's."""
+    run = long_history(home, tmp_path / "blog.db", 150_000)
+    with sqlite3.connect(tmp_path / "blog.db") as db:
+        db.execute("create table big (id integer primary key, text text)")
+        db.executemany("insert into big (text) values (?)", (("x" * 1000,) for _ in range(20_000)))
+    server, address, cookies = serve()
+    host, port = address.removeprefix("http://").split(":")
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    paths = [f"{run}.csv", f"{run}.json?after=0.0", "/blog/big.csv?_stream=1&_size=max", f"{run}.csv"]
+    readers = []
+    for path in (*paths, *paths):
+        reader = socket.socket()
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect((host, int(port)))
+        reader.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n".encode())
+        readers.append(reader)
+    for reader in readers:
+        assert reader.recv(100).startswith(b"HTTP/1.1 200")
+    for reader in readers[: len(paths)]:
+        reader.close()
+    began = time.monotonic()
+    server.send_signal(signal.SIGTERM)
+    server.wait(30)
+    assert time.monotonic() - began < 8
+    for reader in readers:
+        reader.close()

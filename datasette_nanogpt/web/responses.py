@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import functools
 import io
@@ -93,14 +94,28 @@ def json_error(message: str, status: int = 400, headers: Mapping[str, str] | Non
     return Response.json({"ok": False, "error": message}, status=status, headers=headers)
 
 
-def csv_file(name: str, columns: Sequence[str], pages: AsyncIterator[Iterable[Sequence[Any]]]) -> AsgiStream:
+async def until_gone(request: Request) -> None:
+    """Return when the client has gone away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def csv_file(
+    request: Request, name: str, columns: Sequence[str], pages: AsyncIterator[Iterable[Sequence[Any]]]
+) -> AsgiStream:
     """A CSV file to be saved as `name`, page after page: the next one is only read when the one before is on
-    its way, so a slow reader holds one page in memory."""
+    its way, so a slow reader holds one page in memory, and for one that has gone away none is read."""
 
     async def write(writer: AsgiWriter) -> None:
-        await writer.write(_csv_lines([columns]))
-        async for rows in pages:
-            await writer.write(_csv_lines(rows))
+        gone = asyncio.create_task(until_gone(request))
+        try:
+            await writer.write(_csv_lines([columns]))
+            async for rows in pages:
+                if gone.done():
+                    return
+                await writer.write(_csv_lines(rows))
+        finally:
+            gone.cancel()
 
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return AsgiStream(write, headers=headers, content_type="text/csv; charset=utf-8")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datasette.app import Datasette
 
@@ -25,6 +25,7 @@ from .polling import RunPoller
 from .worker import Worker
 
 T = TypeVar("T")
+ANSWER_SECONDS = 3.0  # for answers to be complete, once the server is asked to stop
 SQLITE_BYTES = 2**30  # of all databases of this process together, caches included
 
 
@@ -40,6 +41,7 @@ class PluginState:
     writing: int = 0  # texts that are being written at this moment
     stopping: asyncio.Event | None = None  # set when the server is asked to stop
     closing: asyncio.Future[None] | None = None
+    server: Any = None  # uvicorn.Server, where Datasette is started by its own command
 
     @classmethod
     def start(cls, datasette: Datasette) -> PluginState:
@@ -61,14 +63,25 @@ class PluginState:
     async def work(self, datasette: Datasette) -> None:
         """Do what is queued until the server stops."""
         self.stopping = asyncio.Event()
-        with on_stop_signal(self._begin_to_stop):
+        with on_stop_signal(self._begin_to_stop) as handlers:
+            self.server = next((each.__self__ for each in handlers if hasattr(each, "__self__")), None)
             await self.worker.work(datasette)
 
     def _begin_to_stop(self) -> None:
         """Answers of ours that are under way end now, and the run is stopped: the server waits for both."""
         if self.stopping:
             self.stopping.set()
-        self.closing = asyncio.ensure_future(self.close())
+        self.closing = asyncio.ensure_future(self._stop())
+
+    async def _stop(self) -> None:
+        """Stop the run, and in the meantime give answers ANSWER_SECONDS to be complete. The server would wait
+        for ever for clients that do not read theirs."""
+        await asyncio.gather(self.close(), asyncio.sleep(ANSWER_SECONDS))
+        for connection in list(connections_of(self.server)):
+            connection.transport.abort()
+        await asyncio.sleep(ANSWER_SECONDS)
+        if hasattr(self.server, "force_exit"):  # and for those who write answers that nobody can get
+            self.server.force_exit = True
 
     async def close(self) -> None:
         await self.worker.close()
@@ -90,9 +103,9 @@ class PluginState:
 
 
 @contextmanager
-def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
+def on_stop_signal(stop: Callable[[], None]) -> Iterator[list[Any]]:
     """Call `stop` in the loop when this process gets SIGINT or SIGTERM, before whoever else handles these:
-    the server, which tells its plugins only when every answer is complete."""
+    the server, which tells its plugins only when every answer is complete. Yields these handlers."""
     loop = asyncio.get_running_loop()
     others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -107,11 +120,16 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
     for number in ours:
         signal.signal(number, handle)
     try:
-        yield
+        yield list(others.values())
     finally:
         for number in ours:
             if signal.getsignal(number) is handle:
                 signal.signal(number, others[number])
+
+
+def connections_of(server: Any) -> Iterable[Any]:
+    """The open connections of a uvicorn server, each with its `transport`; none of another one."""
+    return getattr(getattr(server, "server_state", None), "connections", ())
 
 
 def limit_sqlite_memory(datasette: Datasette) -> None:

@@ -22,7 +22,7 @@ from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
 from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, columns_to_set, prompts_to_try
-from ..responses import json_error, page, posted, render, sent_json, wants_json
+from ..responses import json_error, page, posted, render, sent_json, until_gone, wants_json
 from ..shown_models import require_model
 from ..state import state_of
 from ..threads import in_thread, read_database
@@ -152,7 +152,7 @@ async def _write(
 
         if state.writing >= state.limits.max_generations:
             return await send({"error": BUSY})
-        gone = asyncio.create_task(_until_gone(request))
+        gone = asyncio.create_task(until_gone(request))
         state.writing += 1
         events = playground.write_and_compare(checkpoint, settings, datasette, origin.database)
         try:
@@ -176,9 +176,3 @@ async def _write(
             gone.cancel()
 
     return AsgiStream(stream, headers=STREAM_HEADERS, content_type="application/x-ndjson; charset=utf-8")
-
-
-async def _until_gone(request: Request) -> None:
-    """Return when the client has gone away."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

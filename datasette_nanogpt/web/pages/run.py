@@ -173,7 +173,7 @@ async def run_csv(datasette: Datasette, request: Request) -> AsgiStream:
             last = rows[-1][0]
             yield [row[1:] for row in rows]
 
-    return csv_file(f"nanogpt-run-{run_id}.csv", CSV_COLUMNS.split(), pages())
+    return csv_file(request, f"nanogpt-run-{run_id}.csv", CSV_COLUMNS.split(), pages())
 
 
 def _metrics_page(home: Path, run: int, after: int) -> list[Sequence[Any]]:
