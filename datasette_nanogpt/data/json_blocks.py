@@ -15,6 +15,7 @@ from html import unescape
 from typing import Any
 
 from .html import html_to_text
+from .json_records import read_list
 
 _TYPE_KEYS = ("type", "_type", "nodeType", "blockName", "object")
 _CHILD_KEYS = ("children", "content", "nodes", "leaves")
@@ -56,10 +57,10 @@ class _Item(str):
 
 def read_blocks(text: str) -> str | None:
     """The text of the blocks in the JSON `text`, None where it is not JSON of blocks."""
-    if text.lstrip()[:1] not in ("{", "["):
+    if text.lstrip()[:1] not in ("{", "[", "c"):
         return None
     try:
-        page = json.loads(text)
+        page = read_list(text) or json.loads(text)
         if (lines := _lines(page)) is not None:
             return "\n".join(lines)
         if (message := _message_parts(page)) is not None:

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from .front_matter import split_front_matter
 from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
 from .json_blocks import has_parts, read_blocks
+from .json_records import read_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .markers import has_markers, split_at_markers
+from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
 
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
 SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
@@ -33,6 +35,7 @@ _HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
 _BASE64 = re.compile(
     r"(?:data:[\w/+.-]+;base64,)?(?:[A-Za-z0-9+/_-]{4}\s*){10,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*"
 )
+_FORUM_XML = re.compile(r"<([rt])>.*</\1>\s*\Z", re.DOTALL)  # of phpBB and Flarum, with BBCode in it
 _SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
 
 
@@ -40,7 +43,7 @@ _SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
 class TextKind:
     """How the values of a column are read; nanogpt.json keeps it, so that scoring reads them the same way."""
 
-    format: str = "plain"  # or html, markdown, blocks, mail
+    format: str = "plain"  # or html, markdown, blocks, records, mail
     entities: bool = False  # &amp; without any tag
     quoted_printable: bool = False  # in some values at least
     front_matter: bool = False  # in some values at least
@@ -49,23 +52,25 @@ class TextKind:
     # "JSON", "hex" or "base64" where most values are that and not text; they are still read as they are.
     data: str = ""
     title_again: bool = False  # above the text, as a heading: it is left out
+    markup: str = ""  # of another sort, see markup.py
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
 
     @property
     def is_wrapped(self) -> bool:
         """Whether the text is a small part of a value."""
-        return self.format in ("blocks", "mail")
+        return self.format in ("blocks", "records", "mail")
 
     @property
     def names(self) -> list[str]:
         """What is read as text, in words; nothing of plain text and markdown, which stay as they are."""
-        formats = {"html": "HTML", "blocks": "JSON blocks", "mail": "mail"}
+        formats = {"html": "HTML", "blocks": "JSON blocks", "records": "JSON records", "mail": "mail"}
         return [
             *([formats[self.format]] if self.format in formats else []),
             *(["HTML entities"] if self.entities else []),
             *(["quoted-printable"] if self.quoted_printable else []),
             *(["front matter"] if self.front_matter else []),
             *(["JSON in some rows"] if self.parts else []),
+            *([self.markup] if self.markup else []),
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -106,13 +111,16 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     front = text_format != "html" and any(split_front_matter(text)[1] != text for text in texts)
     if front:
         texts = [split_front_matter(text)[1] for text in texts]
+    markup = find_markup(texts) if text_format is None else ""
+    if markup in OF_WHOLE_TEXTS:
+        return TextKind("plain", False, encoded, front, False, markers, markup=markup)
     entities = False
     if text_format is None and not _is_html(texts) and _has_entities(texts):
         entities, texts = True, [unescape(text) for text in texts]
     text_format = text_format or _format_of(texts)
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
-    return TextKind(text_format, entities, encoded, front, parts, markers, data)
+    return TextKind(text_format, entities, encoded, front, parts, markers, data, markup=markup)
 
 
 def read_text(value: str, kind: TextKind) -> Text:
@@ -127,7 +135,7 @@ def read_text(value: str, kind: TextKind) -> Text:
         value = decode_quoted_printable(value)
     if kind.front_matter:
         title, value = split_front_matter(value)
-    if kind.entities:
+    if kind.entities and kind.format != "records":
         value = unescape(value)
     value = decode_words(value)
     if kind.format == "html":
@@ -135,7 +143,16 @@ def read_text(value: str, kind: TextKind) -> Text:
     elif kind.format == "blocks":
         blocks = read_blocks(value)
         value = html_to_text(value) if blocks is None else blocks
-    return Text(title, value)
+    elif kind.format == "records":
+        value = _read_inside(read_record(value) or "", kind)
+    return Text(title, read_markup(kind.markup, value) if kind.markup else value)
+
+
+def _read_inside(text: str, kind: TextKind) -> str:
+    """The text of a record, which may be HTML itself."""
+    if looks_like_html(text):
+        return html_to_text(text)
+    return unescape(text) if kind.entities else text
 
 
 def read_title(value: str, *, entities: bool) -> str:
@@ -162,7 +179,9 @@ def _most(values: Sequence[str], is_so: Callable[[str], object]) -> bool:
 def _json_kind(values: Sequence[str]) -> TextKind | None:
     """Blocks or data, None where most values are no JSON."""
     looks = [
-        value for value in values if value.lstrip()[:1] in ("{", "[") and value.rstrip()[-1:] in ("}", "]")
+        value
+        for value in values
+        if value.lstrip()[:1] in ("{", "[", "c") and value.rstrip()[-1:] in ("}", "]", ")")
     ]
     if len(looks) <= len(values) * MIN_FRACTION:
         return None
@@ -170,6 +189,11 @@ def _json_kind(values: Sequence[str]) -> TextKind | None:
     enough = sum(map(len, blocks.values())) >= MIN_BLOCK_TEXT * sum(map(len, blocks))
     if len(blocks) > len(looks) * MIN_FRACTION and enough:
         return TextKind("blocks")
+    records = {value: text for value in looks if (text := read_record(value)) is not None}
+    enough = sum(map(len, records.values())) >= MIN_BLOCK_TEXT * sum(map(len, records))
+    if len(records) > len(looks) * MIN_FRACTION and enough:
+        inside = kind_of(list(records.values()))
+        return TextKind("records", entities=inside.entities, markup=inside.markup)
     return TextKind(data="JSON") if _most(looks, _is_json) else None
 
 
@@ -186,7 +210,7 @@ def _is_html(texts: Sequence[str]) -> bool:
     The column decides, not the row: in HTML a short row may have only inline tags or entities,
     and a row without any tag keeps its lines in `html_to_text`, so little is lost if this errs.
     """
-    votes = [looks_like_html(text) for text in texts if "<" in text]
+    votes = [looks_like_html(text) or bool(_FORUM_XML.match(text)) for text in texts if "<" in text]
     return sum(votes) * 2 > len(votes) or _most(texts, has_inline_tags)
 
 

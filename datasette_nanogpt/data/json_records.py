@@ -1,0 +1,124 @@
+"""JSON that is a record with a text, the turns of a chat or the points of an outline, as text.
+
+Also lists of strings as Python and R print them, which many data sets have in a column.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+TEXT_KEYS = (
+    "full_text",
+    "text",
+    "content",
+    "body",
+    "message",
+    "markdown",
+    "plain_text",
+    "value",
+    "utterance",
+)
+SPEAKER_KEYS = ("role", "from", "speaker", "sender", "author", "user", "name", "human")
+CHAT_KEYS = ("messages", "conversations", "conversation", "turns", "dialog", "dialogue", "chat", "chosen")
+POINT_KEYS = ("string", "content", "text", "title", "name")
+LONGEST_SPEAKER = 60  # characters of a name
+DEEPEST = 100  # levels of an outline
+
+_STRING = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+_PYTHON_LIST = re.compile(rf"\s*\[\s*{_STRING}(?:[\s,]+{_STRING})*[\s,]*\]\s*", re.DOTALL)
+_R_VECTOR = re.compile(rf"\s*c\(\s*{_STRING}(?:\s*,\s*{_STRING})*\s*\)\s*", re.DOTALL)
+_EACH_STRING = re.compile(_STRING, re.DOTALL)
+
+
+def read_list(text: str) -> list[str] | None:
+    """The strings of a list as Python, numpy or R print it; None if `text` is anything else, JSON too."""
+    start = text.lstrip()[:2]
+    is_list = (start == "c(" and _R_VECTOR.fullmatch(text)) or (
+        start[:1] == "[" and "'" in text and _PYTHON_LIST.fullmatch(text)
+    )
+    if not is_list:
+        return None
+    try:
+        return [str(ast.literal_eval(each)) for each in _EACH_STRING.findall(text.replace("\n", "\\n"))]
+    except (SyntaxError, ValueError):
+        return None
+
+
+def read_record(text: str) -> str | None:
+    """The text of JSON that is a chat, an outline, or an object with one text, None of any other."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for each in (value, *(value.get(key) for key in CHAT_KEYS if isinstance(value, dict))):
+        if turns := _turns(each):
+            return "\n\n".join(turns)
+    if points := list(_points(value, 0)) if _is_outline(value) else []:
+        return "\n".join(points)
+    return _text_of(value) if isinstance(value, dict) else None
+
+
+def _turns(value: Any) -> list[str]:
+    """What is said in a chat, the speaker before it; [] where `value` is no chat."""
+    if not isinstance(value, list) or not value or not all(isinstance(turn, dict) for turn in value):
+        return []
+    turns = []
+    for turn in value:
+        speaker = next((turn[key] for key in SPEAKER_KEYS if isinstance(turn.get(key), str)), None)
+        text = next((_parts(turn[key]) for key in TEXT_KEYS if key in turn), None)
+        if speaker is None or text is None or len(speaker) > LONGEST_SPEAKER or "type" in turn:
+            return []
+        if text.strip():
+            turns.append(f"{speaker}: {text.strip()}")
+    return turns
+
+
+def _parts(content: Any) -> str | None:
+    """What a turn says: a string, or a list of parts, some of which are pictures or calls of a tool."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        return None
+    texts = [part.get("text") if isinstance(part, dict) else part for part in content]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _is_outline(value: Any) -> bool:
+    """Whether `value` is a list of points that have points below them, without types, as blocks have them."""
+    if not isinstance(value, list) or not value:
+        return False
+    points = [point for point in value if isinstance(point, dict) and "type" not in point]
+    below = [point["children"] for point in points if isinstance(point.get("children"), list)]
+    named = all(any(isinstance(point.get(key), str) for key in POINT_KEYS) for point in points)
+    children = [child for each in below for child in each]
+    return len(points) == len(value) and named and any("string" in point for point in [*points, *children])
+
+
+def _points(value: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:
+    if depth > DEEPEST:
+        return
+    for point in value:
+        if not isinstance(point, dict):
+            continue
+        text = next((point[key] for key in POINT_KEYS if isinstance(point.get(key), str)), "")
+        if text.strip():
+            yield "  " * depth + "- " + text.strip()
+        if isinstance(point.get("children"), list):
+            yield from _points(point["children"], depth + 1)
+
+
+def _text_of(record: Mapping[str, Any]) -> str | None:
+    """The text of an object that has one, and no longer string: a post as an API hands it out."""
+    if isinstance(parts := record.get("rich_text"), list):
+        texts = [part.get("plain_text") for part in parts if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
+    key = next((key for key in TEXT_KEYS[:-2] if isinstance(record.get(key), str)), None)
+    if key is None or any(isinstance(record.get(key), list) for key in ("children", "content", "ops")):
+        return None
+    text = str(record[key])
+    others = [each for other, each in record.items() if other != key and isinstance(each, str)]
+    return text if len(record) > 1 and all(len(each) <= max(len(text), 80) for each in others) else None

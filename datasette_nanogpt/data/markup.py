@@ -1,0 +1,161 @@
+"""Markup other than HTML and markdown, as programs keep it with a text, and the text without it.
+
+Forums have BBCode, wikis wiki markup, films subtitles with times, WordPress shortcodes, Anki clozes, and
+Slack links of its own. A sample of the column decides, as any of these may stand in a text that is about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from html import unescape
+from typing import NamedTuple
+
+# In this fraction of the texts something must stand that only this markup has.
+MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
+MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
+
+_BB_NAMES = (
+    "b|i|u|s|quote|url|img|code|list|size|color|font|center|left|right|align|justify|email|youtube|spoiler|media"
+    "|video|audio|attachment|attach|hr|table|tr|td|th|h[1-6]|indent|sub|sup|strike|user|mention|php|html|flash|li"
+    "|ul|ol|highlight|hide|html|noparse|pre|o|m"
+)
+_BB_END = re.compile(r"\[/(?:b|i|u|quote|url|img|list|size|color|code|spoiler)(?::\w+)*\]", re.IGNORECASE)
+_BB_GONE = re.compile(
+    r"\[(img|attachment|attach|flash|youtube|video|media|audio)\b[^\[\]\n]*\][^\[\]]*\[/\1(?::\w+)*\]",
+    re.IGNORECASE,
+)
+_BB_QUOTE = re.compile(
+    r"\[quote(?:[=:\s][^\[\]\n]*)?\](?:(?!\[/?quote)[\s\S])*\[/quote(?::\w+)*\]\n*", re.IGNORECASE
+)
+_BB_ITEM = re.compile(r"[ \t]*\[\*(?::\w+)*\][ \t]*|\[li\]", re.IGNORECASE)
+_BB_TAG = re.compile(rf"\[/?(?:{_BB_NAMES}|\*)(?:[=:\s][^\[\]\n]*)?\]", re.IGNORECASE)
+
+_TIME = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
+_CUE = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}[^\n]*$", re.MULTILINE)
+_CUE_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
+_CUE_NUMBER = re.compile(r"\d+")
+_VTT_HEADER = re.compile(r"\s*WEBVTT|NOTE\b|STYLE\b|REGION\b")
+
+_WIKI_LINK = re.compile(r"\[\[[^\[\]\n]+\]\]")
+_WIKI_SIGN = re.compile(r"'''|^==+[^=\n]+==+[ \t]*$|\{\{[^{}]+\}\}|^\{\|", re.MULTILINE)
+_WIKI_NOTE = re.compile(
+    r"<!--.{0,5000}?-->|<(ref|gallery|math|timeline|imagemap)\b[^<>]*(?:/>|>.{0,5000}?</\1\s*>)",
+    re.DOTALL | re.IGNORECASE,
+)
+_WIKI_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}", re.DOTALL)
+_WIKI_TABLE = re.compile(r"^[ \t:]*\{\|(?:(?!^[ \t]*\{\|).)*?^[ \t]*\|\}[ \t]*$", re.DOTALL | re.MULTILINE)
+# A word before a colon leads elsewhere, in any language: [[File:...]], [[Category:...]], [[de:...]].
+_WIKI_ELSEWHERE = re.compile(r"\[\[[^\W\d_]+:(?:(?!\[\[|\]\]).)*\]\][ \t]*", re.DOTALL)
+_WIKI_SHOWN = re.compile(r"\[\[(?![^\W\d_]+:)(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
+_WIKI_ADDRESS = re.compile(r"\[(?:https?:)?//[^\s\[\]]+[ \t]*([^\[\]\n]*)\]")
+_WIKI_HEADING = re.compile(r"^=+[ \t]*([^=\n]+?)[ \t]*=+[ \t]*$", re.MULTILINE)
+_WIKI_ITEM = re.compile(r"^[*#]+[ \t]*", re.MULTILINE)
+_WIKI_REST = re.compile(r"'{2,5}|__[A-Z]+__|</?[a-zA-Z][^<>]*>|^[:;]+[ \t]*", re.MULTILINE)
+_EMPTY_SECTION = re.compile(r"^(=+)[^=\n]+\1[ \t]*\n\s*(?=^=|\Z)", re.MULTILINE)
+
+_SHORTCODE = re.compile(
+    r"\[/?(?:caption|gallery|embed|audio|video|playlist|youtube|vimeo|tweet|gist|soundcloud|googlemaps|slideshare"
+    r"|contact-form(?:-7)?|wp_caption|vc_\w+|et_pb_\w+|sc_\w+|su_\w+)\b[^\[\]\n]*\][ \t]*"
+    r"|\[[a-z][\w-]*(?:\s+[\w-]+=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\]\"']+))+\s*/?\][ \t]*"
+)
+_CARD = re.compile(
+    r"\[sound:[^\[\]\n]*\]|\[/?latex\]|\[\$\$?\]|\[/\$\$?\]|\{\{c\d+::([^{}]*?)(?:::[^{}]*?)?\}\}"
+)
+_SLACK = re.compile(r"<(?:([@#!][^<>|\s]*)|((?:https?|mailto|tel):[^<>|\s]*))(?:\|([^<>]*))?>")
+_SLACK_OWN = re.compile(r"<(?:@[UW][A-Z0-9]{5,}|#C[A-Z0-9]{5,}|![a-z]+|https?://[^<>|\s]+\|)")
+_LINES = re.compile(r"\n{3,}")
+
+
+class Markup(NamedTuple):
+    """A markup: what shows it, in which fraction of the texts at least, and how a text is read."""
+
+    name: str
+    is_in: Callable[[str], object]
+    fraction: float
+    read: Callable[[str], str]
+
+
+def find_markup(texts: Sequence[str]) -> str:
+    """The name of the markup that `texts` have, "" for none of these."""
+    for markup in MARKUPS:
+        if sum(bool(markup.is_in(text)) for text in texts) > markup.fraction * len(texts):
+            return markup.name
+    return ""
+
+
+def read_markup(name: str, text: str) -> str:
+    """`text` without the markup of that name."""
+    read = next((markup.read for markup in MARKUPS if markup.name == name), None)
+    return _LINES.sub("\n\n", read(text)).strip("\n") if read else text
+
+
+def _read_bbcode(text: str) -> str:
+    """Without quoted posts, as replies of mail are without them, and without pictures."""
+    text = _repeat(_BB_QUOTE, "", _BB_GONE.sub("", text))
+    return _BB_TAG.sub("", _BB_ITEM.sub("- ", text))
+
+
+def _read_subtitles(text: str) -> str:
+    """The lines that are spoken; those that a caption repeats as it scrolls stand once."""
+    text = text.replace("\r\n", "\n")
+    kept: list[str] = []
+    for block in re.split(r"\n[ \t]*\n", text):
+        cues = list(_CUE.finditer(block))
+        if not cues:
+            if not _VTT_HEADER.match(block) and not _CUE_NUMBER.fullmatch(block.strip()):
+                kept += block.split("\n")
+            continue
+        kept += block[cues[0].end() :].split("\n")
+    lines: list[str] = []
+    for line in (unescape(_CUE_TAG.sub("", line)).strip() for line in kept if not _CUE.match(line)):
+        if line and line not in lines[-2:]:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _is_wiki(text: str) -> bool:
+    return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text))
+
+
+def _read_wiki(text: str) -> str:
+    """Without templates, tables, notes and pictures, which wikis make of other pages."""
+    text = _repeat(_WIKI_TEMPLATE, "", _WIKI_NOTE.sub("", text))
+    text = _repeat(_WIKI_TABLE, "", text)
+    # The links in the caption of a picture before the picture.
+    text = _repeat(_WIKI_ELSEWHERE, "", _WIKI_SHOWN.sub(r"\1", text))
+    text = _WIKI_ADDRESS.sub(r"\1", text)
+    text = _repeat(_EMPTY_SECTION, "", text)
+    text = _WIKI_ITEM.sub("- ", _WIKI_HEADING.sub(r"\1", text))
+    return unescape(_WIKI_REST.sub("", text)).replace("\xa0", " ")
+
+
+def _repeat(pattern: re.Pattern[str], by: str, text: str) -> str:
+    """What is inside of others goes first."""
+    for _ in range(MOST_LEVELS):
+        text, count = pattern.subn(by, text)
+        if not count:
+            break
+    return text
+
+
+def _read_slack(text: str) -> str:
+    def shown(link: re.Match[str]) -> str:
+        person, address, label = link.groups()
+        if person:
+            sign = "@" if person[0] == "!" else person[0]
+            return sign + (label or person[1:]).lstrip("@#")
+        return label or address
+
+    return _SLACK.sub(shown, text)
+
+
+MARKUPS = (
+    Markup("subtitles", _CUE.search, MIN_FRACTION, _read_subtitles),
+    Markup("wiki markup", _is_wiki, MIN_FRACTION, _read_wiki),
+    Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
+    Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
+    Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
+    Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
+)
+OF_WHOLE_TEXTS = ("subtitles", "wiki markup")  # whose own tags are not HTML

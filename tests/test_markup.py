@@ -1,0 +1,228 @@
+"""Markup that is neither HTML nor markdown, JSON with a text in it, and lists as Python and R print them."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasette_nanogpt.data.json_records import read_list, read_record
+from datasette_nanogpt.data.markup import MARKUPS, find_markup, read_markup
+from datasette_nanogpt.data.text_kinds import kind_of, read_text
+
+PROSE = "The harbour was quiet, and the boats lay on the sand."
+
+BBCODE = (
+    f"[quote=ann;12]{PROSE}[/quote]\n[b]Not[/b] [i]so[/i]: [url=http://x.org/a]see here[/url].\n"
+    "[img]x.gif[/img]"
+)
+OLD_PHPBB = (
+    "[quote=&quot;ann&quot;:3fk2a1][quote:3fk2a1]a[/quote:3fk2a1]b[/quote:3fk2a1]"
+    "Yes, [b:3fk2a1]now[/b:3fk2a1] &amp; then."
+)
+NEW_PHPBB = (
+    "<r>Yes, <B><s>[b]</s>now<e>[/b]</e></B> "
+    '<URL url="https://x.org"><s>[url]</s>there<e>[/url]</e></URL></r>'
+)
+LISTED = "[list]\n[*]one[/*]\n[*] two\n[/list]"
+SRT = (
+    "1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>Who is there?</i>\r\n\r\n"
+    "2\r\n00:00:03,000 --> 00:00:04,000\r\nIt is\r\nI &amp; he.\r\n"
+)
+VTT = (
+    "WEBVTT\nKind: captions\nLanguage: en\n\nNOTE made by hand\n\n"
+    "00:01.000 --> 00:02.000 align:start position:0%\nso the<00:00:01.200><c> boat</c>\n\n"
+    "00:02.000 --> 00:03.000\nso the boat\nleft the harbour\n"
+)
+WIKI = """{{Infobox town
+| name = {{lang|de|X}}
+}}
+'''Old Harbour''' is a [[town|small town]] in [[Germany]].<ref>{{cite web|url=x}}</ref>
+[[File:A.jpg|thumb|The [[harbour]] in winter]]
+
+== History ==
+It was ''founded'' in 1200.<ref name=a />
+* One
+* Two
+{| class="wikitable"
+! A !! B
+|-
+| 1 || 2
+|}
+
+== References ==
+{{reflist}}
+[[Category:Towns]]"""
+SHORTCODES = (
+    '[caption id="a" align="left"]<img src="x"/> The boat[/caption]\n\nThey left.\n\n[gallery ids="1,2"]'
+)
+
+
+def read(text):
+    kind = kind_of([text] * 5)
+    return read_text(text, kind).text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (BBCODE, "Not so: see here."),
+        (OLD_PHPBB, "Yes, now & then."),
+        (NEW_PHPBB, "Yes, now there"),
+        (LISTED, "- one\n- two"),
+        (SRT, "Who is there?\nIt is\nI & he."),
+        (VTT, "so the boat\nleft the harbour"),
+        (
+            WIKI,
+            "Old Harbour is a small town in Germany.\n\nHistory\nIt was founded in 1200.\n- One\n- Two",
+        ),
+        (SHORTCODES, "The boat\n\nThey left."),
+        (
+            "{{c1::Paris}} is the capital of {{c2::France::a country}}.[sound:a.mp3]",
+            "Paris is the capital of France.",
+        ),
+        (
+            "<@U12345678> see <https://x.org/a|the page> &amp; <#C12345678|general>",
+            "@U12345678 see the page & #general",
+        ),
+    ],
+)
+def test_what_is_left(text, expected):
+    assert read(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        "See [1] and [the note](https://example.org), and [[Another note]] of mine.",
+        "x[i] = y[b] + z[s]",
+        "- [ ] milk\n- [x] bread",
+        "The {{ name }} of a template, and {% if a %}b{% endif %}.",
+        "<https://example.org> says a --> b",
+        "At 10:30 --> home",
+    ],
+)
+def test_other_texts_stay(text):
+    kind = kind_of([text] * 5)
+    assert kind.markup == ""
+    assert read_text(text, kind).text == text
+
+
+def test_a_text_about_markup_stays():
+    about = "In a forum, [b]this[/b] is bold."
+    assert find_markup([*[PROSE] * 30, about]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}],
+            "user: Hi\n\nassistant: Hello",
+        ),
+        ({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": ""}]}, "human: Hi"),
+        ([{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "image"}]}], "user: Hi"),
+        ({"$type": "app.bsky.feed.post", "text": PROSE, "langs": ["en"]}, PROSE),
+        ({"rich_text": [{"type": "text", "plain_text": "A"}, {"plain_text": "b"}], "color": "x"}, "Ab"),
+        ([{"string": "A", "children": [{"string": "b", "uid": "1"}]}, {"string": "C"}], "- A\n  - b\n- C"),
+        ({"name": "Ada", "age": 36}, None),
+        (
+            {
+                "text": "ok",
+                "log": "a much longer string than the text, of ninety letters and more, so it is data" * 2,
+            },
+            None,
+        ),
+        ([1, 2], None),
+        ("text", None),
+        ([], None),
+    ],
+)
+def test_json_with_a_text(value, expected):
+    assert read_record(json.dumps(value)) == expected
+
+
+def test_a_column_of_records():
+    posts = [json.dumps({"id": i, "content": f"<p>{PROSE}</p><p>Part {i} &amp; more</p>"}) for i in range(9)]
+    kind = kind_of(posts)
+    assert kind.names == ["JSON records"]
+    assert read_text(posts[2], kind).text == f"{PROSE}\n\nPart 2 & more"
+    messages = [json.dumps({"ts": str(i), "text": f"<@U1234567{i}> a &lt; b &amp; c"}) for i in range(9)]
+    assert read_text(messages[0], kind_of(messages)).text == "@U12345670 a < b & c"
+
+
+@pytest.mark.parametrize(
+    ("text", "strings"),
+    [
+        ("['Mix the flour.', \"Don't stir.\"]", ["Mix the flour.", "Don't stir."]),
+        ("['one two' 'three'\n 'four']", ["one two", "three", "four"]),
+        ('c("1 cup of milk", "2 eggs")', ["1 cup of milk", "2 eggs"]),
+        ('["Mix the flour."]', None),
+        ("[1, 2]", None),
+        ("c(1, 2)", None),
+        ("['a', b]", None),
+        ("can you (see)", None),
+    ],
+)
+def test_lists_of_python_and_r(text, strings):
+    assert read_list(text) == strings
+
+
+def test_a_column_of_such_lists_is_lines():
+    steps = [f"['Mix the flour.', 'Bake for {i} minutes.']" for i in range(9)]
+    assert read_text(steps[3], kind_of(steps)).text == "Mix the flour.\nBake for 3 minutes."
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            "[quote=a]",
+            "[/quote]",
+            "[b]",
+            "[/b]",
+            "{{",
+            "}}",
+            "[[",
+            "]]",
+            "{|\n",
+            "|}\n",
+            "<ref>",
+            "</ref>",
+            "<!--",
+        ]
+        + [
+            "00:01.000 --> 00:02.000\n",
+            "\n",
+            "\n\n",
+            "[sound:",
+            "{{c1::",
+            "[caption id=",
+            "<@U123456",
+            "|",
+            "word ",
+        ]
+    )
+).map("".join)
+
+
+@given(TEXTS)
+@settings(max_examples=60, deadline=None)
+def test_any_text_can_be_read(text):
+    for markup in MARKUPS:
+        markup.is_in(text)
+        assert len(read_markup(markup.name, text)) <= len(text) + text.count("[*]") * 2 + text.count("\n") * 2
+
+
+@pytest.mark.parametrize(
+    "piece", ["[quote]", "{{", "[[a", "\n{|\n", "<ref>", "<!--", "{{c1::a", "[b a=b ", "['a', "]
+)
+def test_unclosed_markup_takes_no_time(piece):
+    text = piece * 5_000
+    began = time.monotonic()
+    for markup in MARKUPS:
+        markup.is_in(text)
+        read_markup(markup.name, text)
+    read_list(text)
+    assert time.monotonic() - began < 5  # by the square it takes minutes
