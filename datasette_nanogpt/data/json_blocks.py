@@ -60,7 +60,7 @@ def read_blocks(text: str) -> str | None:
     if text.lstrip()[:1] not in ("{", "[", "c"):
         return None
     try:
-        page = read_list(text) or json.loads(text)
+        page: Any = read_list(text) or json.loads(text)
         if (lines := _lines(page)) is not None:
             return "\n".join(lines)
         if (message := _message_parts(page)) is not None:
