@@ -77,13 +77,8 @@ class RowContinuation(Continuation):
     ) -> None:
         self.layout, self.filled = layout, list(filled)
         self._given = [i for i, text in enumerate(filled) if text is not None]
-        # Slots are made one by one up to the last given one, or to the one that the prompt begins; the rest
-        # is written in one go.
-        in_last = prompt and len(filled) == len(layout.slots)
-        self._made = len(filled) - 1 if in_last else max(self._given, default=-1) + 1
+        self._known, self._made = _known_and_made(layout, filled, prompt)
         layout.check_ends(filled[: self._made])
-        known = next((i for i, text in enumerate(filled) if text is None), len(filled))
-        self._known = min(known, self._made)  # slots from the start
         self._begins = layout.text_of(filled[: self._known])
         self._prompt_later = prompt if self._known < self._made else ""
         at_once = "" if self._prompt_later else prompt
@@ -152,6 +147,32 @@ class RowContinuation(Continuation):
         stopped = part.stop_text is not None and part.stop_text in self.settings.stop
         if not ends or stopped or self.new_tokens >= self.settings.max_tokens:
             self.finish_reason, self.stop_text = part.finish_reason, part.stop_text
+
+
+def _known_and_made(layout: Layout, filled: Sequence[str | None], prompt: str) -> tuple[int, int]:
+    """How many slots are known from the start; and how many are made one by one, up to the last given one, or
+    to the one that the prompt begins. The rest is written in one go."""
+    in_last = prompt and len(filled) == len(layout.slots)
+    given = [i for i, text in enumerate(filled) if text is not None]
+    made = len(filled) - 1 if in_last else max(given, default=-1) + 1
+    return min(next((i for i, text in enumerate(filled) if text is None), len(filled)), made), made
+
+
+def read_row(
+    source: Mapping[str, Any], values: Mapping[str, str], prompt: str, written: str
+) -> tuple[str, dict[str, str | None]]:
+    """A text that `write_text` wrote with these columns and this prompt, of which `written` is what it gave:
+    what was known of its beginning, and its columns, None for those that it does not get to.
+
+    Raises NanogptError as `write_row` does.
+    """
+    layout = layout_of(source, values or None)
+    if not values:
+        return prompt, layout.split(prompt + written)
+    filled = layout.fill(values)
+    known, made = _known_and_made(layout, filled, prompt)
+    begins = layout.text_of(filled[:known]) + ("" if known < made else prompt)
+    return begins, layout.split(begins + written, filled)
 
 
 def layout_of(source: Mapping[str, Any], values: Mapping[str, str] | None = None) -> Layout:

@@ -460,7 +460,7 @@ def test_writing_is_stopped_repeated_continued_shared_and_kept(page, site):
     texts = page.locator("#texts .text").all_inner_texts()
     assert len(texts) == 2 and texts[0] == texts[1] and texts[0].startswith("Row")
     assert page.locator("#texts").get_attribute("aria-busy") == "false"
-    assert "-o seed 5" in page.locator("#llm").inner_text() and "seed=5" in page.url
+    assert "-o seed 5" in page.locator("#llm").text_content() and "seed=5" in page.url
     page.get_by_role("button", name="Copy").first.click()
     page.get_by_text(re.compile(r"Copied\.|Selected")).wait_for()
     link = page.get_by_role("link", name="Link to").first.get_attribute("href")
@@ -596,7 +596,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("link", name="Write with nanogpt-demo").click()
     page.get_by_label("Prompt").fill("Return a")
     page.get_by_label("Temperature", exact=True).fill("0.5")
-    page.get_by_text("More", exact=True).click()
+    page.get_by_text("More settings").click()
     page.get_by_label("Seed").fill("3")
     page.get_by_role("button", name="Write", exact=True).click()
     page.get_by_text("Done.").wait_for(timeout=TRAINING)

@@ -2,6 +2,7 @@
 browser: whether they bar anybody, and what each is for. Nothing trains: the runs were written by hand."""
 
 import json
+import shutil
 
 import pytest
 import test_browser
@@ -9,6 +10,7 @@ from browser_checks import apply_policy, refused, violations
 from conftest import write_model
 from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
 
+from datasette_nanogpt.data.token_files import write_tokens
 from datasette_nanogpt.registry.db import insert, registry, update_run
 from datasette_nanogpt.registry.kept_texts import keep_text
 from datasette_nanogpt.registry.runs import find_run
@@ -62,6 +64,20 @@ def page(browser, site):  # noqa: F811
     close_page(page)
 
 
+@pytest.fixture
+def templated(site, bpe):
+    """A model with a template, and the tokens that it was trained on."""
+    source = {"database": str(site.database), "table": "python_docs", "rows": 60, "body": ["kind"]}
+    source |= {"template": "kind: {{ kind }}\nabout: {{ title }}\n\n{{ body }}"}
+    folder = write_model(site.home / "nanogpt-kinds", bpe, meta={"source": source})
+    (folder / "training").mkdir()
+    texts = [f"kind: {'link' if i % 3 else 'note'}\nabout: Fox {i}\n\nThe fox runs." for i in range(60)]
+    for name in ("train", "val"):
+        list(write_tokens(texts, bpe, folder / "training" / f"{name}.bin"))
+    yield folder.name
+    shutil.rmtree(folder)
+
+
 def write_a_text(page):
     page.get_by_role("button", name="Write", exact=True).click()
     page.get_by_text("Done.").wait_for()
@@ -87,6 +103,38 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):  #
         assert refused(page) == [], path
         assert page.evaluate(WIDER) == [], path
     close_page(page)
+
+
+def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
+    page.goto(f"{site.url}/-/nanogpt/models/{templated}?max_tokens=12&seed=5")
+    kind, about = page.get_by_label("kind", exact=True), page.get_by_label("title", exact=True)
+    assert page.locator("datalist option").evaluate_all("all => all.map((o) => o.value)") == ["link", "note"]
+    kind.fill("link")
+    write_a_text(page)
+    row = page.locator("#texts dl.row").first
+    assert row.locator(".given").all_inner_texts() == ["kind\nlink"] and "by the model" in row.inner_text()
+    assert page.locator("#texts .text strong").first.text_content() == "kind: link\nabout: "
+    page.get_by_role("button", name="Keep").click()
+    assert page.locator("#kept .given dd").inner_text() == "link"
+    page.reload()  # what was filled in stays
+    assert "by the model" in page.locator("#texts dl.row").inner_text() and kind.input_value() == "link"
+    assert violations(page) == []
+
+    page.get_by_role("button", name="Fox 1", exact=True).click()
+    page.locator("#texts article").nth(1).wait_for()
+    page.get_by_text("Done.").wait_for()
+    assert (kind.input_value(), about.input_value()) == ("link", "Fox 1")
+    begun = page.locator("#texts .text").first.text_content().removeprefix("kind: link\nabout: Fox 1\n\n")
+    page.get_by_role("button", name="Continue").first.click()
+    page.locator("#texts article").nth(2).wait_for()
+    page.get_by_text("Done.").wait_for()
+    assert page.get_by_label("Prompt").input_value() == begun and about.input_value() == "Fox 1"
+
+    link = page.locator("#kept").get_by_role("link", name="Write again").get_attribute("href")
+    page.goto(site.url.removesuffix("/under") + link)
+    assert (kind.input_value(), about.input_value()) == ("link", "")
+    page.get_by_role("button", name="Remove").click()
+    page.locator("#kept article").wait_for(state="detached")
 
 
 def test_the_list_follows_what_runs_and_stops_it(page, site):

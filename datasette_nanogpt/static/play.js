@@ -1,12 +1,17 @@
 // Writes with a model: shows texts as they are generated, what of them was copied, and what was surprising.
 import { explainIn } from "./surprise.js";
-import { Text, addTexts, clearTexts, restore, showAs, store } from "./texts.js";
+import { Text, addTexts, clearTexts, queryOf, removeText, restore, showAs, store } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("write");
 const here = form?.getAttribute("action");
 let controller = null;  // of the request under way
 let count = 0;  // of texts since the page was opened
+const COLUMN = "set.";  // before the name of a column, in the name of its field
+// What a text can be about, all of it empty.
+const NOTHING = Object.fromEntries(
+  [...(form?.elements ?? [])].map(({ name }) => name).filter((name) => ["title", "prompt"].includes(name) || name.startsWith(COLUMN)).map((name) => [name, ""]),
+);
 
 function showState(text) {
   byId("state").textContent = text;
@@ -56,7 +61,7 @@ async function keep(text) {
     showState(error.message);
     return false;
   }
-  showState("Kept. It is listed on the page of the model.");
+  showState("Kept. It is listed below the texts.");
   if (path === here) await refreshKept();
   return true;
 }
@@ -82,9 +87,20 @@ function again(text) {
   form.requestSubmit();
 }
 
+// With columns that were set the text goes on in its last column, so that they still steer it.
 function goOn(text) {
-  fill({ title: text.data.values.title ?? "", prompt: text.whole, seed: "" });
+  const { values, columns, rest } = text.data;
+  const set = Object.keys(values).some((name) => name.startsWith(COLUMN) && values[name]);
+  if (set && rest && Object.values(columns).every((value) => value !== null)) {
+    fill({ ...asFields(columns), prompt: text.whole.slice(text.whole.lastIndexOf(rest)), seed: "" });
+  } else {
+    fill({ ...NOTHING, title: values.title ?? "", prompt: text.whole, seed: "" });
+  }
   form.requestSubmit();
+}
+
+function asFields(columns) {
+  return Object.fromEntries(Object.entries(columns).map(([name, value]) => [COLUMN + name, value]));
 }
 
 const actions = { again, goOn, copy, keep };
@@ -112,17 +128,21 @@ async function writeColumn(writer, columns, signal) {
     if ("error" in event) throw new Error(event.error);
     if ("sample" in event) mine.push(begun(event, writer, columns));
     else if ("text" in event) mine.at(-1).append(event.text, event.tokens);
-    else if ("ended" in event) mine[event.ended].set({ outcome: event.outcome });
+    else if ("ended" in event) mine[event.ended].set(withColumns({ outcome: event.outcome }, event));
     else if ("copied" in event) mine[event.copied].set({ copied: event });
     else if (event.done) finish(event, mine, columns.length === 1);
   }
 }
 
-function begun({ sample, seed }, writer, columns) {
+function withColumns(changes, { columns, rest }) {
+  return columns ? { ...changes, columns, rest } : changes;
+}
+
+function begun({ sample, seed, begins }, writer, columns) {
   const beside = columns.length > 1 && columns[0][sample];
   if (!beside) count += 1;
   const label = `Text ${beside ? beside.data.number : count}` + (beside ? ", beside it" : "");
-  const text = new Text({ ...writer, seed, label, number: beside ? beside.data.number : count }, actions);
+  const text = new Text({ ...writer, seed, begins, label, number: beside ? beside.data.number : count }, actions);
   if (beside) {
     const row = beside.article.parentElement;
     row.className = "pair";
@@ -131,8 +151,16 @@ function begun({ sample, seed }, writer, columns) {
   } else {
     text.partners = [text];
     addTexts(text.partners);
+    bringIntoView(text.article);
   }
   return text;
+}
+
+// On a small screen a text begins below what can be seen.
+function bringIntoView(article) {
+  if (article.getBoundingClientRect().top < innerHeight * 0.75) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  article.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
 }
 
 function finish({ llm, python, rows, all_rows: allRows }, texts, isFirst) {
@@ -144,13 +172,14 @@ function finish({ llm, python, rows, all_rows: allRows }, texts, isFirst) {
 
 // Whoever follows a passage and comes back can write the same again, unless the prompt is too long for that.
 function remember(values, seed) {
-  const address = `?${new URLSearchParams({ ...values, seed })}`;
+  const address = `?${queryOf({ ...values, seed })}`;
   history.replaceState(null, "", address.length < 2000 ? address : here);
 }
 
 // The texts are read aloud when they are whole, not word by word.
 function begin() {
   byId("stop").hidden = false;
+  form.querySelector(".write").classList.add("busy");
   byId("shortcut").hidden = true;
   byId("texts").setAttribute("aria-busy", "true");
   showState("Writing…");
@@ -159,16 +188,22 @@ function begin() {
 function end() {
   if (document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
   byId("stop").hidden = true;
+  form.querySelector(".write").classList.remove("busy");
   byId("texts").setAttribute("aria-busy", "false");
   store();
 }
 
 // What was written before somebody pressed Stop is compared with the table as well.
 async function compareStopped(text) {
-  if (!text || text.data.copied || !text.data.text) return;
+  if (!text.data.text) removeText(text);  // it had only just begun
+  if (text.data.copied || !text.data.text) return;
   text.set({ outcome: "You stopped it." });
-  const answer = await post(`${text.data.path}/copied`, { text: text.data.text }).catch(() => null);
-  if (answer) text.set({ copied: await answer.json() });
+  const { path, values, text: written } = text.data;
+  const answer = await post(`${path}/copied`, { ...values, text: written }).catch(() => null);
+  if (answer) {
+    const copied = await answer.json();
+    text.set(withColumns({ copied }, copied));
+  }
   store();
 }
 
@@ -224,10 +259,8 @@ function choose(view) {
 }
 
 function tryPrompt({ target }) {
-  const { field } = target.dataset;
-  if (!field) return;
-  if (field === "title") byId("prompt").value = "";
-  byId(field).value = target.textContent;
+  if (!target.dataset.fields) return;
+  fill({ ...NOTHING, ...JSON.parse(target.dataset.fields), seed: "" });
   form.requestSubmit();
 }
 
@@ -252,5 +285,7 @@ if (form) {
   explainIn(byId("texts"));
   const view = restore(actions);
   choose(form.dataset.show === "surprise" ? "surprise" : view);
+  byId("prompt").scrollTop = byId("prompt").scrollHeight;  // it is continued where it ends
   if (byId("row-text")) colourRow(form.dataset);
+  else if (form.dataset.row && byId("prompt").value) form.requestSubmit();
 }

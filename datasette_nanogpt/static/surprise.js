@@ -3,16 +3,18 @@
 const BITS = [2, 4, 6, 9, 12];  // from which on a token has the next colour; four are usual
 const SHOWN = 60;  // characters of a token, in words
 
+const described = new WeakMap();  // span -> its token: text, bits, likely
 const tooltip = document.getElementById("likely");
 
 function level(bits) {
   return BITS.filter((from) => bits >= from).length;
 }
 
-// What a token is called: without the blank before a word, and where there is nothing else, blanks can be seen.
+// What a token is called: without the blank before a word; other blanks can be seen.
 function named(text) {
   if (text === "<|endoftext|>") return "the end of the text";
-  const shown = text.trim() || text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣");
+  const word = text.trim() ? text.replace(/^ | $/g, "") : text.replaceAll(" ", "␣");
+  const shown = word.replaceAll("\n", "⏎").replaceAll("\t", "⇥");
   return `“${shown.slice(0, SHOWN)}”`;
 }
 
@@ -20,9 +22,21 @@ function percent(probability) {
   return probability >= 0.01 ? `${Math.round(probability * 100)}%` : "under 1%";
 }
 
-function describe(text, bits, likely) {
-  const others = likely.filter(([other]) => other !== text).map(([other, p]) => `${named(other)} ${percent(p)}`);
-  return `${named(text)}: ${bits.toFixed(1)} bits, expected with ${percent(2 ** -bits)}. Likely here: ${others.join(", ")}.`;
+function line(name, note, probability) {
+  const made = document.createElement("p"), bar = document.createElement("i");
+  bar.style.width = `${Math.round(100 * probability)}%`;
+  made.append(name, " ", note, bar);
+  return made;
+}
+
+// What is shown for a token: how surprising it was, and what was likely, the likelier with the longer bar.
+function describe({ text, bits, likely }) {
+  const others = likely.filter(([other]) => other !== text);
+  return [
+    line(`${named(text)}: ${bits.toFixed(1)} bits, expected with`, `${percent(2 ** -bits)}.`, 2 ** -bits),
+    "Likely here:",
+    ...others.map(([other, p]) => line(named(other), percent(p), p)),
+  ];
 }
 
 // The spans of a text, {text, tokens}; each token is [end, bits, likely], its end counted in characters.
@@ -36,7 +50,7 @@ export function colouredSpans({ text, tokens }) {
     span.textContent = characters.slice(start, end).join("");
     span.className = `token s${level(carried)}`;
     span.tabIndex = spans.length ? -1 : 0;
-    span.dataset.likely = describe(span.textContent, carried, likely);
+    described.set(span, { text: span.textContent, bits: carried, likely });
     spans.push(span);
     [start, carried] = [end, 0];
   }
@@ -44,7 +58,7 @@ export function colouredSpans({ text, tokens }) {
 }
 
 function show(token) {
-  tooltip.textContent = token.dataset.likely;
+  tooltip.replaceChildren(...describe(described.get(token)));
   tooltip.hidden = false;
   token.setAttribute("aria-describedby", tooltip.id);
   const place = token.getBoundingClientRect(), width = tooltip.offsetWidth;

@@ -3,6 +3,8 @@
 import { colouredSpans } from "./surprise.js";
 
 const MOST = 40;  // texts that stay
+const LONGEST_PROMPT = 1000;  // characters of a prompt that are shown: of a longer one
+const SHOWN_PROMPT = 300;  // the last ones, until somebody asks for all
 const LONGEST_LINK = 2000;  // characters of an address that every browser and server takes
 const box = document.getElementById("texts");
 const shelf = `nanogpt texts ${location.pathname}`;
@@ -40,14 +42,16 @@ function underlined({ text, copied }) {
 
 // One text. `data` is all that is to be known of it, as JSON:
 //   values: title, prompt and settings; seed; model, path, version: with which it was written; of: a row's address
+//   begins: the prompt, after the columns that are given; columns, rest: those of the text, and how its last one begins
 //   text, tokens, outcome, copied: what came of it; kept: whether it was kept
 export class Text {
   constructor(data, actions) {
     this.data = { text: "", tokens: [], outcome: "", copied: null, kept: false, ...data };
     this.body = element("span", "");
     this.facts = element("p", "", { className: "hint" });
+    this.row = element("dl", "", { className: "row" });
     this.article = element("article", "");
-    this.article.append(...this.head(), this.paragraph(), this.facts, this.buttons(actions));
+    this.article.append(...this.head(), this.row, this.paragraph(), this.facts, this.buttons(actions));
     this.show();
   }
 
@@ -55,8 +59,12 @@ export class Text {
     return this.data.values.title ? `${this.data.values.title.trim()}\n\n` : "";
   }
 
+  get begins() {
+    return this.data.begins ?? this.data.values.prompt;
+  }
+
   get whole() {
-    return this.data.values.prompt + this.data.text;
+    return this.begins + this.data.text;
   }
 
   head() {
@@ -66,8 +74,14 @@ export class Text {
   }
 
   paragraph() {
-    const paragraph = element("p", "", { className: "text" });
-    paragraph.append(element("strong", this.title + this.data.values.prompt), this.body);
+    const paragraph = element("div", "", { className: "text" }), given = this.title + this.begins;
+    const long = given.length > LONGEST_PROMPT, cut = long ? given.length - SHOWN_PROMPT : 0;
+    if (long) {
+      const all = element("details", "", { className: "begins" });
+      all.append(element("summary", `${given.length.toLocaleString("en")} characters of the prompt`), element("strong", given.slice(0, cut)));
+      paragraph.append(all);
+    }
+    paragraph.append(element("strong", given.slice(cut)), this.body);
     return paragraph;
   }
 
@@ -93,7 +107,7 @@ export class Text {
   // A link that writes the same again; none where the prompt is too long for one: then the text can be kept.
   link() {
     const { values, seed, path, label } = this.data;
-    const address = `${path}?${new URLSearchParams({ ...values, seed, samples: 1 })}`;
+    const address = `${path}?${queryOf({ ...values, seed, samples: 1 })}`;
     if (address.length > LONGEST_LINK) return [];
     return [element("a", "Link", { href: address, ariaLabel: `Link to ${label}` })];
   }
@@ -123,7 +137,27 @@ export class Text {
     if (outcome) facts.push(outcome);
     if (copied) facts.push(describeCopied(copied));
     this.facts.textContent = facts.join(" ");
+    this.row.replaceChildren(...this.rowParts());
   }
+
+  // The columns of the text: which were given, and what the model filled in.
+  rowParts() {
+    const parts = [];
+    for (const [name, value] of Object.entries(this.data.columns ?? {})) {
+      if (!value) continue;
+      const part = element("div", ""), shown = element("dd", value.trim());
+      if (this.data.values[`set.${name}`]) part.className = "given";
+      else shown.append(" ", element("span", "by the model", { className: "hint" }));
+      part.append(element("dt", name), shown);
+      parts.push(part);
+    }
+    return parts;
+  }
+}
+
+// The query of an address that has these values in the form, without those that are empty.
+export function queryOf(values) {
+  return new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ""));
 }
 
 function describeCopied({ fraction, longest, rows, all_rows: allRows }) {
@@ -143,6 +177,15 @@ export function addTexts(texts) {
   pairs.unshift({ texts, row });
   for (const { row: old } of pairs.splice(MOST)) old.remove();
   document.getElementById("view").hidden = false;
+}
+
+export function removeText(text) {
+  text.article.remove();
+  const at = pairs.findIndex(({ texts }) => texts.includes(text));
+  if (at < 0) return;
+  pairs[at].texts.splice(pairs[at].texts.indexOf(text), 1);
+  if (!pairs[at].texts.length) pairs.splice(at, 1)[0].row.remove();
+  document.getElementById("view").hidden = !pairs.length;
 }
 
 export function clearTexts() {

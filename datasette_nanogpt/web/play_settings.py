@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.guidance import GUIDANCE, MAX_GUIDANCE
@@ -23,6 +24,7 @@ class Setting:
     minimum: float
     maximum: float
     step: float | None = None  # of the arrows beside its box; None: any number
+    hint: str = ""  # what it does, in a few words
 
     def read(self, field: str, text: str, maximum: float) -> float:
         """The number that a field holds, at most `maximum`. Raises InvalidOptions where it holds none."""
@@ -42,18 +44,35 @@ class Setting:
 
 SETTINGS = {
     "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
-    "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1),
-    "samples": Setting("Texts", int, 1, 1, 5, 1),
-    "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1),  # JavaScript's greatest whole number
-    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1),
-    "top_p": Setting("Top p", float, Sampler.top_p, 0.001, 1),
-    "min_p": Setting("Min p", float, Sampler.min_p, 0, 1),
-    "repetition_penalty": Setting("Repetition penalty", float, Sampler.repetition_penalty, 0.1, 10),
-    "dry_multiplier": Setting("DRY multiplier", float, Sampler.dry_multiplier, 0, 100),
-    "guidance": Setting("Guidance by the title", float, GUIDANCE, 0, MAX_GUIDANCE),
+    "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1, "About three quarters of a word each."),
+    "samples": Setting("Texts", int, 1, 1, 5, 1, "That many, one after the other."),
+    # JavaScript's greatest whole number
+    "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),
+    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "Only so many of the likeliest; 0: all."),
+    "top_p": Setting(
+        "Top p",
+        float,
+        Sampler.top_p,
+        0.001,
+        1,
+        hint="The likeliest that together have this probability.",
+    ),
+    "min_p": Setting(
+        "Min p", float, Sampler.min_p, 0, 1, hint="Leaves out what is this much rarer than the likeliest."
+    ),
+    "repetition_penalty": Setting(
+        "Repetition penalty", float, Sampler.repetition_penalty, 0.1, 10, hint="Above 1: fewer words again."
+    ),
+    "dry_multiplier": Setting(
+        "DRY multiplier", float, Sampler.dry_multiplier, 0, 100, hint="Against phrases over and over; 0: off."
+    ),
+    "guidance": Setting(
+        "Guidance", float, GUIDANCE, 0, MAX_GUIDANCE, hint="How closely a text keeps to what it is about."
+    ),
     "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1, 1),
 }
 TEXTS = ("title", "prompt")
+COLUMN = "set."  # before the name of a column, in the name of its field
 SAMPLER_SETTINGS = (
     "temperature",
     "top_k",
@@ -65,11 +84,13 @@ SAMPLER_SETTINGS = (
 )
 OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
 MOST_STOPS = 20  # texts
+LONGEST_LINK = 2000  # characters of an address that every browser and server takes
+LLM_TOKENS = 500  # that llm writes at most where nobody says
 
 
 def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
-    """The settings that a form asks for, with a `title`, a `prompt` and a list `stop`. Raises InvalidOptions
-    with everything that is wrong."""
+    """The settings that a form asks for, with a `title`, a `prompt`, a list `stop`, and in `set` the columns
+    that are given. Raises InvalidOptions with everything that is wrong."""
     settings, problems = read_link(form, max_tokens)
     if problems:
         raise InvalidOptions(problems)
@@ -81,6 +102,11 @@ def read_link(form: Mapping[str, Any], max_tokens: int) -> tuple[dict[str, Any],
     problems: list[Problem] = []
     settings: dict[str, Any] = {name: str(form.get(name) or "") for name in TEXTS}
     settings["stop"] = _lines(str(form.get("stop") or ""))
+    settings["set"] = {
+        name.removeprefix(COLUMN): str(value)
+        for name, value in form.items()
+        if name.startswith(COLUMN) and value not in (None, "")
+    }
     for field, setting in SETTINGS.items():
         text = form.get(field)
         maximum = max_tokens if field == "max_tokens" else setting.maximum
@@ -111,13 +137,25 @@ def as_lines(stop: list[str]) -> str:
     return "\n".join(text.replace("\n", "\\n") for text in stop)
 
 
+def link(settings: Mapping[str, Any]) -> str:
+    """The query of an address that writes the same, without what has its default; "" where it is too long."""
+    values = {name: settings[name] for name in TEXTS if settings.get(name)}
+    values |= {COLUMN + name: value for name, value in (settings.get("set") or {}).items()}
+    values |= {"stop": as_lines(stop)} if (stop := settings.get("stop")) else {}
+    for field, setting in SETTINGS.items():
+        if settings.get(field) not in (None, setting.default) and field != "samples":
+            values[field] = settings[field]
+    query = urlencode(values)
+    return query if len(query) <= LONGEST_LINK else ""
+
+
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The options of llm for these settings, without those that change nothing."""
-    given = {"title": settings["title"]} if settings.get("title") else {}
-    if settings.get("title") and settings.get("guidance", GUIDANCE) != GUIDANCE:
+    given = {key: settings[key] for key in ("title", "set") if settings.get(key)}
+    if given and settings.get("guidance", GUIDANCE) != GUIDANCE:
         given["guidance"] = settings["guidance"]
     for option in OPTIONS:
-        default = SETTINGS[option].default if option == "repetition_penalty" else None
+        default = LLM_TOKENS if option == "max_tokens" else SETTINGS[option].default
         if settings.get(option) not in (None, default):
             given[option] = settings[option]
     if stop := settings.get("stop"):
@@ -125,9 +163,14 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _word(value: Any) -> str:
+    """The value of an option, as llm reads it in a terminal."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
 def llm_line(name: str, settings: Mapping[str, Any]) -> str:
     """What to type in a terminal for the same text."""
-    options = [word for key, value in _given(settings).items() for word in ("-o", key, str(value))]
+    options = [word for key, value in _given(settings).items() for word in ("-o", key, _word(value))]
     prompt = settings["prompt"]
     if prompt.startswith("-"):  # else it would be taken for an option
         return shlex.join(["llm", "prompt", "-m", name, *options, "--", prompt])

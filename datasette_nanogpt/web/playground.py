@@ -19,6 +19,7 @@ from ..data.model_rows import open_rows
 from ..data.source import QUERY, Selection
 from ..registry.row_scores import row_path
 from .play_settings import SAMPLER_SETTINGS, llm_line, python_lines
+from .template_columns import written_columns
 from .threads import read_database
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ Event = dict[str, Any]  # a line of the answer, as JSON
 def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event]:
     """Write as many texts as the settings ask for, each with the seed after the last one's.
 
-    Yields {"sample": i, "seed": its seed} before each text; {"text": ..., "tokens": ...} for each piece of
-    it, with a `Surprise` for each token that was written since; {"ended": i, "outcome": a sentence} after it.
-    Closing this stops the work.
+    Yields {"sample": i, "seed": its seed, "begins": its prompt, after the columns that are given} before each
+    text; {"text": ..., "tokens": ...} for each piece of it, with a `Surprise` for each token that was written
+    since; {"ended": i, "outcome": a sentence} after it. Closing this stops the work.
     """
-    from llm_nanogpt.conditions import write_text
+    from llm_nanogpt.conditions import RowContinuation, write_text
     from llm_nanogpt.loading import open_model
     from llm_nanogpt.surprise import LIKELY, surprise_of_writing
 
@@ -45,14 +46,16 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
     first = settings["seed"] if settings["seed"] is not None else Sampler().seed or 0
     for i in range(settings["samples"]):
         sampler = Sampler(**how, seed=first + i)
-        yield {"sample": i, "seed": sampler.seed}
         run = write_text(
             opened,
             settings["prompt"],
             sampler=sampler,
+            values=settings["set"],
             logprobs=LIKELY,
             **{name: settings[name] for name in ("max_tokens", "title", "guidance", "stop")},
         )
+        begins = run.prompt if isinstance(run, RowContinuation) else settings["prompt"]
+        yield {"sample": i, "seed": sampler.seed, "begins": begins}
         told = 0
         with closing(run):
             for piece in run:
@@ -96,6 +99,8 @@ async def write_and_compare(
                     seeds.append(event["seed"])
                 elif "text" in event:
                     texts[-1] += event["text"]
+                elif "ended" in event:
+                    event.update(written_columns(checkpoint, settings, texts[-1]))
                 yield event
     finally:
         await slices.aclose()

@@ -7,20 +7,25 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
-from llm_nanogpt.conditions import layout_of
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.token_files import document_ends, open_tokens
 from ..training.prompt import TITLE_CHARACTERS, TOKENS, first_words
+from .play_settings import COLUMN
+from .template_columns import held_out_columns, settable
 
 PROMPTS = 5
 LOOKED_AT = 40  # held-out documents, for PROMPTS that are short enough and differ
 
 
-def prompts_to_try(checkpoint: Checkpoint) -> list[str]:
-    """Titles where the model knows titles, else first words; none where its token files are not there."""
+Fields = dict[str, str]  # the name of a field of the playground -> what to fill in
+
+
+def prompts_to_try(checkpoint: Checkpoint) -> list[tuple[str, Fields]]:
+    """What a button is called, and what it fills in: a title where the model knows titles, columns where it
+    has a template, else first words; none where its token files are not there."""
     try:
         return _prompts(checkpoint.path, checkpoint.version)
     except NanogptError:  # it was removed meanwhile
@@ -32,18 +37,26 @@ def asks_for_title(checkpoint: Checkpoint) -> bool:
     return checkpoint.config.titles and not (checkpoint.meta.get("source") or {}).get("template")
 
 
-def columns_to_set(checkpoint: Checkpoint) -> list[str]:
-    """The columns of a template that can be given to `llm nanogpt sample`; none without a template."""
-    source = checkpoint.meta.get("source") or {}
-    try:
-        return layout_of(source).settable if source.get("template") else []
-    except NanogptError:  # they cannot be told apart
-        return []
-
-
 @lru_cache(maxsize=64)
-def _prompts(folder: Path, _version: str) -> list[str]:
+def _prompts(folder: Path, _version: str) -> list[tuple[str, Fields]]:
     checkpoint = read_checkpoint(folder)
+    if settable(checkpoint):
+        return _columns(checkpoint)
+    field = "title" if asks_for_title(checkpoint) else "prompt"
+    return [(text, {field: text}) for text in _texts(checkpoint)]
+
+
+def _columns(checkpoint: Checkpoint) -> list[tuple[str, Fields]]:
+    """The columns of held-out rows, called by what tells them apart best: the longest."""
+    found: dict[str, Fields] = {}
+    for columns in islice(held_out_columns(checkpoint, TOKENS), LOOKED_AT):
+        if columns:
+            found[max(columns.values(), key=len)] = {COLUMN + name: value for name, value in columns.items()}
+    return sorted(found.items(), key=lambda item: -len(item[1]))[:PROMPTS]
+
+
+def _texts(checkpoint: Checkpoint) -> list[str]:
+    folder = checkpoint.path
     try:
         tokens = open_tokens(folder / "training" / "val.bin", checkpoint.config.vocab_size)
     except (OSError, ValueError):

@@ -21,10 +21,11 @@ from ...data.model_rows import open_rows
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
 from ..permissions import Origin, may, models_to_write_with, visible_models
-from ..prompts import asks_for_title, columns_to_set, prompts_to_try
+from ..prompts import asks_for_title, prompts_to_try
 from ..responses import json_error, page, posted, render, sent_json, until_gone, wants_json
 from ..shown_models import require_model
 from ..state import state_of
+from ..template_columns import Column, columns_to_set, last_column
 from ..threads import in_thread, read_database
 
 log = logging.getLogger("datasette_nanogpt")
@@ -52,9 +53,14 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
     texts = await in_thread(kept_texts, home, checkpoint.name, SHOWN_TEXTS)
     if wants_json(request):
         return Response.json({"ok": True, "model": model, "texts": texts})
-    context = {"model": model, "origin": origin, "kept": texts}
+    context = {"model": model, "origin": origin, "kept": [_with_link(text) for text in texts]}
     context |= await _playground(datasette, request, checkpoint, origin, form)
     return await render(datasette, request, "nanogpt_model.html", context)
+
+
+def _with_link(text: dict[str, Any]) -> dict[str, Any]:
+    """A kept text, and the query of an address that writes it again; "" where that would be too long."""
+    return text | {"link": play_settings.link({**text["settings"], **text})}
 
 
 async def _playground(
@@ -64,19 +70,23 @@ async def _playground(
     limits = state_of(datasette).limits
     settings, problems = play_settings.read_link(form, limits.max_tokens)
     errors = [f"{problem.message}: its default is used instead." for problem in problems]
+    columns = await in_thread(columns_to_set, checkpoint)
+    errors += _only_columns(settings, columns)
     row, row_error = await _row_of_address(datasette, checkpoint, origin, request)
     errors += [row_error] if row_error else []
-    if row and row["show"] != "surprise" and not settings["prompt"]:
+    if row and row["show"] != "surprise":
         settings["prompt"] = row["text"]
     may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
     return {
         "fields": settings,
         "stop_lines": play_settings.as_lines(settings["stop"]),
         "has_titles": asks_for_title(checkpoint),
-        "columns": columns_to_set(checkpoint),
+        "columns": columns,
+        "last_column": last_column(checkpoint) if columns else "",
         "settings": play_settings.SETTINGS,
         "error": "\n".join(errors),
         "row": row,
+        "verdict": ((checkpoint.meta.get("verdict") or {}).get("lines") or {}).get("reads like"),
         "may_write": may_write,
         "others": await _others(datasette, request, checkpoint) if may_write else [],
         "prompts": await in_thread(prompts_to_try, checkpoint) if may_write else [],
@@ -85,6 +95,19 @@ async def _playground(
         "llm": play_settings.llm_line(checkpoint.name, settings),
         "python": play_settings.python_lines(checkpoint.name, settings),
     }
+
+
+def _only_columns(settings: dict[str, Any], columns: list[Column]) -> list[str]:
+    """Keep of the columns in a link those that the model has, and say which ones it has not. A title is one
+    of them, if the model has one of that name."""
+    names = [column.name for column in columns]
+    if "title" in names and settings["title"]:
+        settings["set"] = {"title": settings["title"], **settings["set"]}
+        settings["title"] = ""
+    unknown = [name for name in settings["set"] if name not in names]
+    for name in unknown:
+        del settings["set"][name]
+    return [f"The texts of this model have no column {name} that can be set." for name in unknown]
 
 
 async def _others(datasette: Datasette, request: Request, checkpoint: Checkpoint) -> list[str]:

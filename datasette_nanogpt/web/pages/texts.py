@@ -19,6 +19,7 @@ from ..permissions import Origin
 from ..responses import json_error, page, posted, sent_json
 from ..shown_models import require_model
 from ..state import state_of
+from ..template_columns import written_columns
 from ..threads import in_thread, read_database
 from .model import BUSY
 
@@ -34,7 +35,7 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
     change, home = request.url_vars["change"], state_of(datasette).home
     try:
         if change == "copied":
-            answer = await _copied(datasette, checkpoint, origin, str(form.get("text") or ""))
+            answer = await _copied(datasette, checkpoint, origin, form)
         elif change == "surprise":
             state = state_of(datasette)
             if state.writing >= state.limits.max_generations:
@@ -60,19 +61,30 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
     return Response.json({"ok": True, **answer})
 
 
-async def _copied(datasette: Datasette, checkpoint: Checkpoint, origin: Origin, text: str) -> dict[str, Any]:
+async def _copied(
+    datasette: Datasette, checkpoint: Checkpoint, origin: Origin, form: dict[str, Any]
+) -> dict[str, Any]:
+    """The copied passages of a text that was stopped, and its columns, if it has any."""
+    settings, text = _settings(datasette, form), str(form.get("text") or "")
+    row = written_columns(checkpoint, settings, text)
     result = await state_of(datasette).unless_stopping(
         read_database(playground.find_copied, checkpoint, [text])
     )
     found = playground.memorized_as_json(result.texts[0], datasette, origin.database)
-    return {**found, "rows": result.rows, "all_rows": result.complete}
+    return {**found, "rows": result.rows, "all_rows": result.complete, **row}
+
+
+def _settings(datasette: Datasette, form: dict[str, Any]) -> dict[str, Any]:
+    return play_settings.read_settings(form, state_of(datasette).limits.max_tokens)
 
 
 def _text_to_keep(datasette: Datasette, checkpoint: Checkpoint, form: dict[str, Any]) -> dict[str, Any]:
     """The columns of a text, from what was posted. Raises NanogptError for settings that cannot be."""
-    settings = play_settings.read_settings(form, state_of(datasette).limits.max_tokens)
+    settings = _settings(datasette, form)
     if not form.get("text"):
         raise NanogptError("There is no text to keep")
+    row = written_columns(checkpoint, settings, str(form["text"]))
+    settings |= {key: row[key] for key in ("begins", "columns") if row}
     return {
         "model": checkpoint.name,
         "version": str(form.get("version") or checkpoint.version),

@@ -1,0 +1,117 @@
+"""The columns that a text is written with on a model's page: which there are, and what rows have in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
+from llm_nanogpt.conditions import layout_of, read_row
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.tokenizer import Tokenizer
+
+from ..data.token_files import document_ends, open_tokens
+
+ROWS = 1000  # of the training text, in which common values are looked for; it is shuffled, so any will do
+HEAD_TOKENS = 200  # of each: what stands above its last column has to end in them
+CHOICES = 30  # values of a column, the most common ones, which are offered if
+COMMON = 0.5  # they make up this fraction of the rows,
+REPEATED = 2  # each of them in so many rows at least
+LONGEST = 60  # characters of a value that can be chosen from a list
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that can be given."""
+
+    name: str
+    choices: tuple[str, ...] = ()  # what is common in it, the most common first; none where nothing is
+
+
+def columns_to_set(checkpoint: Checkpoint) -> list[Column]:
+    """The columns of `settable`, with what rows have in them."""
+    names = settable(checkpoint)
+    try:
+        choices = _choices(checkpoint.path, checkpoint.version) if names else {}
+    except NanogptError:  # the model was removed meanwhile
+        choices = {}
+    return [Column(name, choices.get(name, ())) for name in names]
+
+
+def settable(checkpoint: Checkpoint) -> list[str]:
+    """The columns of a template that can be given, in its order; none without a template, or where rows of
+    a conversation make one text."""
+    source = _source(checkpoint)
+    if not source.get("template") or source.get("group_by"):
+        return []
+    try:
+        return layout_of(source).settable
+    except NanogptError:  # they cannot be told apart
+        return []
+
+
+def last_column(checkpoint: Checkpoint) -> str:
+    """The one that the model writes and that a prompt begins, where others can be given."""
+    slots = layout_of(_source(checkpoint)).slots
+    return " and ".join(slots[-1].columns) if slots else ""
+
+
+def held_out_columns(checkpoint: Checkpoint, tokens: int) -> Iterator[dict[str, str]]:
+    """The columns above the text of each held-out row, where they end within that many tokens."""
+    yield from _heads(checkpoint, "val.bin", tokens)
+
+
+def written_columns(checkpoint: Checkpoint, settings: Mapping[str, Any], written: str) -> dict[str, Any]:
+    """Of a text that was `written` with these settings: what it begins with, its columns, and the `rest`,
+    which is how the last one of them begins. Empty for models without columns to set. Raises NanogptError
+    for columns that there are not."""
+    if not settable(checkpoint):
+        return {}
+    begins, columns = read_row(_source(checkpoint), settings["set"], settings["prompt"], written)
+    rest = columns.pop(last_column(checkpoint), None)
+    return {"begins": begins, "columns": columns, "rest": rest}
+
+
+def _source(checkpoint: Checkpoint) -> dict[str, Any]:
+    return checkpoint.meta.get("source") or {}
+
+
+@lru_cache(maxsize=64)
+def _choices(folder: Path, _version: str) -> dict[str, tuple[str, ...]]:
+    counts: dict[str, Counter[str]] = {}
+    rows = 0
+    for columns in islice(_heads(read_checkpoint(folder), "train.bin", HEAD_TOKENS), ROWS):
+        rows += 1
+        for name, value in columns.items():
+            counts.setdefault(name, Counter())[value] += 1
+    choices = {}
+    for name, counter in counts.items():
+        common = {value: n for value, n in counter.most_common(CHOICES) if n >= REPEATED}
+        if sum(common.values()) >= COMMON * rows:
+            choices[name] = tuple(common)
+    return choices
+
+
+def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict[str, str]]:
+    """The columns that can be given, of each document of a token file whose last column begins early."""
+    layout = layout_of(_source(checkpoint))
+    try:
+        tokens = open_tokens(checkpoint.path / "training" / file, checkpoint.config.vocab_size)
+    except (OSError, NanogptError):
+        return  # it was imported, or what it was trained on was removed
+    tokenizer, last = Tokenizer.load(checkpoint.path), last_column(checkpoint)
+    for begin, end in pairwise(document_ends(tokens)):
+        text = tokenizer.decode(tokens[begin + 1 : min(end, begin + most_tokens)])
+        columns = layout.split(text)
+        if columns.pop(last, None) is None:
+            continue
+        yield {
+            name: value
+            for name, value in columns.items()
+            if name in layout.settable and value and len(value) <= LONGEST and "\n" not in value
+        }

@@ -1,0 +1,128 @@
+"""Columns as conditions on a model's page: fields for those of its template, what was filled in."""
+
+import json
+import re
+import shutil
+from urllib.parse import urlencode
+
+import llm
+import pytest
+import sqlite_utils
+from conftest import TEXTS, serve
+
+from datasette_nanogpt.registry.kept_texts import kept_texts
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.web.play_settings import LONGEST_LINK, link, read_settings
+
+TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
+TINY |= {"max_iters": 3, "device": "cpu"}
+TEMPLATE = "kind: {{ kind }}\nabout: {{ my_title }}\n\n{{ body }}"
+ROOT, MODEL = {"id": "root"}, "/-/nanogpt/models/nanogpt-kinds"
+KINDS = ["note", "link", "quote <b>"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A database, and the folder of a model of it."""
+    folder = tmp_path_factory.mktemp("kinds")
+    rows = [
+        {"id": i, "kind": KINDS[i % 3], "my_title": f"Fox {i}", "body": text} for i, text in enumerate(TEXTS)
+    ]
+    sqlite_utils.Database(folder / "blog.db")["entry"].insert_all(rows, pk="id")
+    options = TrainOptions(str(folder / "blog.db"), "entry", name="nanogpt-kinds", template=TEMPLATE, **TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NANOGPT_HOME", str(folder / "models"))
+        list(train_table(options))
+    return folder / "blog.db", folder / "models" / "nanogpt-kinds"
+
+
+@pytest.fixture
+async def datasette(trained, home):
+    database, model = trained
+    shutil.copytree(model, home / model.name)
+    datasette = await serve(database, memory=True)
+    yield datasette
+    datasette.close()
+
+
+async def text_of(datasette, path):
+    response = await datasette.client.get(path, actor=ROOT)
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+async def post(datasette, path="", status=200, **values):
+    response = await datasette.client.post(MODEL + path, json={"max_tokens": 30, **values}, actor=ROOT)
+    assert response.status_code == status, response.text
+    return response
+
+
+async def write(datasette, **values):
+    lines = [json.loads(line) for line in (await post(datasette, **values)).text.splitlines()]
+    assert not [line for line in lines if "error" in line], lines
+    return lines, "".join(line.get("text", "") for line in lines)
+
+
+async def test_columns_are_set_filled_in_kept_and_linked(datasette, home):
+    page = await text_of(datasette, MODEL)
+    # What is common is offered, where it is little: a title is none of that.
+    assert set(re.findall(r'<option value="([^"/]*)"></option>', page)) == {
+        "note",
+        "link",
+        "quote &lt;b&gt;",
+    }
+    assert 'name="set.my_title"' in page and 'name="set.body"' not in page and "How body begins" in page
+    chips = [json.loads(chip.replace("&#34;", '"')) for chip in re.findall(r'data-fields="([^"]*)"', page)]
+    assert chips and all(re.match(r"Fox \d", chip["set.my_title"]) for chip in chips)
+
+    given = {"set.kind": "link", "prompt": "Row", "seed": 7}
+    lines, text = await write(datasette, **given, **{"set.my_title": ""})
+    (began,) = [line for line in lines if "sample" in line]
+    (ended,) = [line for line in lines if "ended" in line]
+    # The model fills in the title, before the prompt: so the prompt is a part of what was written.
+    assert began["begins"] == "kind: link\nabout: " and ended["columns"]["kind"] == "link"
+    assert ended["columns"]["my_title"] == text.split("\n\n")[0] and ended["rest"].startswith("Row")
+    model = llm.get_model("nanogpt-kinds")
+    assert text == model.prompt("Row", set={"kind": "link"}, seed=7, max_tokens=30).text()
+    assert '-o set \'{"kind": "link"}\'' in lines[-1]["llm"] and "set={'kind': 'link'}" in lines[-1]["python"]
+
+    await post(datasette, "/keep", **given, text=text)
+    (kept,) = kept_texts(home, "nanogpt-kinds", 9)
+    assert kept["settings"]["set"] == {"kind": "link"} and kept["settings"]["begins"] == began["begins"]
+    assert kept["settings"]["columns"] == ended["columns"]
+    page = await text_of(datasette, MODEL)
+    assert '<div class="given"><dt>kind</dt><dd>link</dd></div>' in page and "by the model" in page
+    (address,) = re.findall(r'<a href="[^"?]*(\?[^"]*)" aria-label="Write again', page)
+    page = await text_of(datasette, MODEL + address.replace("&amp;", "&"))
+    assert 'name="set.kind" value="link"' in page and ">\nRow</textarea>" in page and 'value="7"' in page
+
+
+async def test_a_stopped_text_has_its_columns_too(datasette):
+    written = "Foxes\n\nThey ru"
+    answer = (await post(datasette, "/copied", text=written, **{"set.kind": "link"})).json()
+    assert answer["columns"] == {"kind": "link", "my_title": "Foxes"} and answer["rest"] == "They ru"
+    answer = (await post(datasette, "/copied", text=" link\nabout: Foxes", prompt="kind:")).json()
+    assert answer["columns"] == {"kind": "link", "my_title": "Foxes"} and answer["rest"] is None
+
+
+async def test_a_column_that_there_is_not_costs_only_itself_in_a_link(datasette):
+    query = urlencode({"set.nope": "1", "set.kind": "note", "set.body": "x"})
+    page = await text_of(datasette, f"{MODEL}?{query}")
+    assert "no column nope that can be set" in page and "no column body that" in page
+    assert 'name="set.kind" value="note"' in page
+    error = (await post(datasette, **{"set.nope": "1"})).text
+    assert "has no column" in error
+    await post(datasette, "/keep", 400, text="x", **{"set.nope": "1"})
+
+
+async def test_a_column_of_odd_values_is_given_as_it_is(datasette):
+    value = "a \"b\" <i> ☕='ü'"
+    lines, _ = await write(datasette, seed=1, **{"set.kind": value, "set.my_title": "T"})
+    assert [line["begins"] for line in lines if "sample" in line] == [f"kind: {value}\nabout: T\n\n"]
+
+
+def test_a_link_has_what_differs_from_the_defaults():
+    form = {"prompt": "a b", "set.my col": "x=1", "top_k": "5", "seed": "3", "stop": "\\n"}
+    assert link(read_settings(form, 300)) == "prompt=a+b&set.my+col=x%3D1&stop=%5Cn&seed=3&top_k=5"
+    assert link(read_settings({"prompt": "x" * LONGEST_LINK}, 300)) == ""
