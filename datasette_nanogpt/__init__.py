@@ -1,4 +1,4 @@
-"""Datasette's hooks: each one thin, each importing what it needs only when called."""
+"""Datasette's hooks. Each is a few lines, and imports what it needs when it is called."""
 
 from __future__ import annotations
 

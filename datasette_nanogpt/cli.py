@@ -1,4 +1,5 @@
-"""The commands that Datasette gets. They only read the command line: plain modules do the work."""
+"""The commands that this plugin adds to Datasette. They only read the command line: other modules do the
+work."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def set_up_datasette(context: click.Context, option: click.Parameter, value: Any
     paths = [find_spatialite() if path == "spatialite" else path for path in given["load_extension"]]
     extensions = [tuple(path.split(":", 1)) if ":" in path else path for path in paths]
     datasette = Datasette(plugins_dir=given.get("plugins_dir"), sqlite_extensions=extensions)
-    datasette.close()  # its threads and databases: what it does to a connection needs neither
+    datasette.close()  # its threads and databases, which setting up connections does not need
     prepare_as(datasette)
 
 
@@ -144,7 +145,7 @@ def train_command(as_json: bool, dry_run: bool, **options: Any) -> None:
         _train(TrainOptions(**options), as_json, dry_run)
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)
-        gc.freeze()  # Python would look through all of torch's objects for garbage before it ends
+        gc.freeze()  # otherwise Python would search all of torch's objects for garbage before it ends
         sys.exit(130)
 
 
@@ -184,9 +185,11 @@ def flags_named() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
-    """Ctrl+C lets the learning rate run down, twice stops at once, and so does SIGTERM. Yields what to call
-    when training begins: until then Ctrl+C is a KeyboardInterrupt, and if whoever was at work just then
-    swallowed it, as an import or a finalizer may, training does not begin."""
+    """Let Ctrl+C run the learning rate down, and a second one, or SIGTERM, stop at once.
+
+    Yields the function to call when training begins. Until then Ctrl+C is a KeyboardInterrupt; if other code
+    swallows it, as an import or a finalizer may, that function raises it again.
+    """
     kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     interrupted = False
 
@@ -208,7 +211,7 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, anneal)
         signal.signal(signal.SIGTERM, at_once)
 
-    if kept[signal.SIGINT] is not signal.SIG_IGN:  # as in a script's background jobs
+    if kept[signal.SIGINT] is not signal.SIG_IGN:  # it is ignored in a script's background jobs
         signal.signal(signal.SIGINT, interrupt)
     try:
         yield training_begins

@@ -1,9 +1,9 @@
-"""Everything that a run tells, from the first row read to its end.
+"""Everything that a run reports, from the first row to its end.
 
-`train_table` yields Preview, Progress, Prepared once, the trainer's events, then Finished. BestWeights and
-TrainState are for whoever writes the model folder and go no further: train.py writes them before it asks the
-trainer to go on, so an Evaluation is announced only once the weights that it is about are on the disk. If
-the disk refuses them, a Note says so (saving.py).
+`train_table` yields Preview, Progress, Prepared once, the trainer's events, then Finished. The trainer's
+BestWeights and TrainState go no further than training/table_run.py, which writes them before it asks the
+trainer to go on: an Evaluation is only announced once its weights are on the disk. If the disk refuses them,
+a Note says so (training/saving.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Part(StrEnum):
-    """The parts of the work before training, in their order. Those that a cache makes superfluous are left
+    """The parts of the work before training, in order. Those that the cache makes unnecessary are left
     out."""
 
     LOOKING = "looking through the rows"
@@ -38,12 +38,12 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work before training is. `total` is 0 where nobody knows."""
+    """How far the work before training is. `total` is 0 where it is not known."""
 
     what: str  # a Part, or what is fetched before the first
     done: int = 0
     total: int = 0
-    unit: str = ""  # rows, or what a part has come to: tokens, copies; none for what is not counted
+    unit: str = ""  # of `done`: rows, or results such as tokens or copies; "" if nothing is counted
 
     def __str__(self) -> str:
         of = f" of {self.total:,}" if self.total else ""
@@ -139,7 +139,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Busy:
-    """What it is at between two steps, about twice a second while that takes long."""
+    """What the run is doing between two steps, reported about twice a second while that takes long."""
 
     what: str
 
@@ -149,15 +149,15 @@ class Note:
     """A sentence or two for people."""
 
     text: str
-    stopping: bool = False  # whether it says what happens until a run ends that was asked to stop
+    stopping: bool = False  # whether it is about a run that was asked to stop
 
 
-# ---- What is to be kept
+# ---- What to save
 
 
 @dataclass(frozen=True, eq=False)
 class BestWeights:
-    """The best weights of the run so far, and their score: write them before the trainer goes on."""
+    """The best weights of the run so far, and their score. Write them before the trainer goes on."""
 
     config: GPTConfig
     tensors: Mapping[str, np.ndarray]  # float32, under Hugging Face's names
@@ -173,16 +173,16 @@ class Position:
     step: int = 0  # over all models of the run, and all resumes
     seconds: float = 0.0  # of training, the same
     best: float = math.inf  # bits per byte, of all scores so far
-    windows: int = 0  # that were drawn from the training text
-    stage: int = 0  # which model of the run is in training: how many came before it
-    start_step: int = 0  # at which this model began,
-    start_seconds: float = 0.0  # and at which time
-    lr_factor: float = 1.0  # of the learning rate: less than 1 once the loss got out of hand
+    windows: int = 0  # drawn from the training text so far
+    stage: int = 0  # which model of the run is in training, from 0
+    start_step: int = 0  # `step` at the start of this model
+    start_seconds: float = 0.0  # `seconds` at the start of this model
+    lr_factor: float = 1.0  # multiplies the learning rate; below 1 once the loss got out of hand
 
 
 @dataclass(frozen=True, eq=False)
 class TrainState:
-    """Everything a resume goes on from: write it before the trainer goes on, whose own tensors these are.
+    """Everything that a resume needs. Write it before the trainer goes on, because these are its own tensors.
 
     model.* are weights, optim.* the optimizers' state, rng torch's random state. A model that has not begun
     has no tensors.
@@ -205,13 +205,13 @@ class Finished:
     parameters: int  # of the model that is kept: a run may train several
     step: int
     seconds: float  # of training, over all resumes
-    seconds_left: float  # of the minutes that were given
+    seconds_left: float  # how much of the given minutes was not used
     val_bpb: float  # bits per byte, of the model that is kept
     val_loss: float  # nats a token, the same
     mfu: float | None  # model FLOPs utilisation of this run's steps, 0 to 1; None: not measured
-    epochs: float  # how often the last model that was trained has read the text,
-    models: int  # of so many
-    best_step: int  # whose weights are kept
+    epochs: float  # how often the last model that was trained has read the text
+    models: int  # how many were trained
+    best_step: int  # the step whose weights are kept
     better_before: float | None  # bits per byte of the model that it replaced, where that was better
     sample: str
     prompt: str  # a few words to begin with, from held-out text

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> str:
-    """The time as the registry and nanogpt.json keep it: UTC, ISO 8601, in milliseconds."""
+    """The time, as the registry and nanogpt.json store it: UTC, ISO 8601, in milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

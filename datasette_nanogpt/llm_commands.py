@@ -1,4 +1,4 @@
-"""What `llm nanogpt` has where tables or the registry are needed: train, score, compare, rename, remove.
+"""The commands of `llm nanogpt` that need tables or the registry: train, score, compare, rename, remove.
 
 A second entry point of llm adds these to the group that `llm_nanogpt` registers.
 """
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from .data.model_rows import ScoredRow
 
 T = TypeVar("T")
-EXCERPT = 60  # characters shown of a document
-# What is said of a scored table's rows, by their split.
+EXCERPT = 60  # characters of a document that are shown
+# What follows "rows" in a sum, by the split of the rows.
 SPLITS = {
     "trained": " it was trained on, which flatters",
     "held out": " held out in training",
@@ -177,7 +177,7 @@ def rename(name: str, new_name: str) -> None:
     click.echo(f"{folder.name} is now {new_name}: llm -m {new_name} 'Once'", err=True)
 
 
-# ---- What `score` does
+# ---- Scoring
 
 
 def score_document(opened: OpenedModel, text: str, jsonl: bool, with_tokens: bool) -> None:
@@ -235,7 +235,7 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
 
 
 def with_progress(rows: Iterator[T], total: int) -> Iterator[T]:
-    """Hand the rows on, and show on a terminal how many there have been."""
+    """Pass the rows on, showing on a terminal how many there have been."""
     if not sys.stderr.isatty():
         yield from rows
         return
@@ -245,7 +245,7 @@ def with_progress(rows: Iterator[T], total: int) -> Iterator[T]:
 
 
 def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Iterator[str]:
-    """The sums of a comparison, and which model is the better one."""
+    """The sums of a comparison, a line for each model, over all rows and over those that are fair."""
     of_rows = [(comparison.all, "")]
     if comparison.fair.rows < comparison.all.rows:
         of_rows.append((comparison.fair, " that neither was trained on"))

@@ -1,4 +1,4 @@
-"""How a run is shown: live on a terminal, a line for each score in a pipe, JSON for programs."""
+"""Showing a run: live on a terminal, a line for each score in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from .formatting import duration, memory_size, text_size
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-# Bytes of text with less of which a model gets to 2.2 bits per byte or worse (LOG.md, "The planner's grid").
+# Bytes. With less text a model gets to 2.2 bits per byte or worse (LOG.md, "The planner's grid").
 LITTLE_TEXT = 100_000
-BAR_COLUMNS = 12  # of the bar and the percentage before it, at least
-WAIT_SECONDS = 10  # between lines about the work before training
-EXCERPT_CHARACTERS = 400  # of a sample or a document
+BAR_COLUMNS = 12  # the least width of the bar with its percentage
+WAIT_SECONDS = 10  # between lines about the work before training, in a pipe
+EXCERPT_CHARACTERS = 400  # how much of a sample or a document is shown
 
 
 def display(as_json: bool) -> JsonDisplay:
-    """How to show a run here."""
+    """The display for this terminal or pipe."""
     if as_json:
         return JsonDisplay()
     moves = sys.stderr.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
@@ -76,7 +76,7 @@ class PlainDisplay(JsonDisplay):
     def __init__(self) -> None:
         self.last: Step | None = None
         self.last_line = time.monotonic()
-        self.told: set[str] = set()  # remarks on the rows, without their number
+        self.shown_remarks: set[str] = set()  # remarks on the rows, without their number
 
     def event(self, event: Event) -> None:
         match event:
@@ -85,11 +85,11 @@ class PlainDisplay(JsonDisplay):
                     self.last_line = time.monotonic()
                     click.echo(str(event))
             case Preview():
-                self.told = {_without_number(remark) for t in event.tables for remark in t.remarks}
+                self.shown_remarks = {_without_number(remark) for t in event.tables for remark in t.remarks}
                 for line in preview_lines(event):
                     click.echo(line)
             case Prepared():
-                for line in plan_lines(event, self.told):
+                for line in plan_lines(event, self.shown_remarks):
                     click.echo(line)
             case Speed():
                 click.echo(f"Speed: {event.why}")
@@ -232,12 +232,12 @@ def _text_from(table: TablePreview) -> str:
     return f"the text from {', then '.join(columns)}" if columns else "the text from a plugin"
 
 
-def plan_lines(p: Prepared, told: AbstractSet[str] = frozenset()) -> list[str]:
-    """What a run is about to do: the text, the model, the time. `told` are remarks that were shown before."""
+def plan_lines(p: Prepared, shown_remarks: AbstractSet[str] = frozenset()) -> list[str]:
+    """What a run is about to do: the text, the model, the time. `shown_remarks` are not shown again."""
     resumed = f", from step {p.resumed_from:,}" if p.resumed_from else ""
     m, limits = p.config, _limits(p)
     lines = [
-        *_text_lines(p, told),
+        *_text_lines(p, shown_remarks),
         f"Model: {p.name}, {m.parameters / 1e6:.2f}M parameters: {m.shape}, context {m.block_size}; "
         f"on {p.settings['device']} ({p.device_reason}), {limits}{resumed}. "
         "Press Ctrl+C to stop early and keep it.",
@@ -252,7 +252,7 @@ def plan_lines(p: Prepared, told: AbstractSet[str] = frozenset()) -> list[str]:
 
 
 def _replaced_lines(p: Prepared) -> list[str]:
-    """What becomes of the model of that name."""
+    """What happens to the model that has this name already."""
     size = megabytes(p.kept_bytes or 0)
     lines = [
         f"       Its first score replaces {p.name}: {p.replaces}.",
@@ -264,11 +264,11 @@ def _replaced_lines(p: Prepared) -> list[str]:
 
 
 def _without_number(remark: str) -> str:
-    """A remark on rows as it is of any number of them: the preview counts some rows, the run all."""
+    """A remark without its number of rows, which differs: the preview counts some rows, the run all."""
     return re.sub(r" of the [\d,]+ rows looked at| rows|[\d,]+", "", remark)
 
 
-def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
+def _text_lines(p: Prepared, shown_remarks: AbstractSet[str]) -> list[str]:
     """The rows, their text and its split."""
     s, c = p.source, p.corpus
     columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
@@ -295,8 +295,8 @@ def _text_lines(p: Prepared, told: AbstractSet[str]) -> list[str]:
         f"({p.tokenizer} tokenizer, vocabulary of {p.config.vocab_size:,}), {held_out}",
     ]
     for table in s["tables"]:
-        remarks = [remark for remark in table.get("remarks", ()) if _without_number(remark) not in told]
-        lines += [f"       {remark}" for remark in remarks if "no text" not in remark]
+        new = (remark for remark in table.get("remarks", ()) if _without_number(remark) not in shown_remarks)
+        lines += [f"       {remark}" for remark in new if "no text" not in remark]
     if c["bytes"] < LITTLE_TEXT:
         lines.append("       That is little to learn from: expect words and echoes of the rows.")
     return lines

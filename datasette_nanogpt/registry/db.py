@@ -1,7 +1,7 @@
 """The registry, `<home>/nanogpt.db`, and the one way to open it.
 
-The command line, the browser and `llm nanogpt` learn about a run from here and from nowhere else. It is
-a plain SQLite file in WAL mode, so `datasette ~/.../nanogpt.db` opens it as well.
+The command line, the browser and `llm nanogpt` learn about runs only from here. It is a plain SQLite file in
+WAL mode, so `datasette ~/.../nanogpt.db` opens it as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .pending import finish_pending
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-# What SQLite says where a file cannot be locked, or the memory of a write-ahead log not be shared.
+# SQLite's errors on a file system where files cannot be locked or the memory of a write-ahead log be shared.
 NO_LOCKS = (
     sqlite3.SQLITE_PROTOCOL,
     *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK),
@@ -46,15 +46,15 @@ def registry_file(home: Path) -> Path:
 
 
 def run_log_file(home: Path, run: int) -> Path:
-    """Where run number `run` writes its log. Its folder is hidden: any other folder here is a model."""
+    """The log of run number `run`. Its folder is hidden, because every other folder here is a model."""
     return home / ".logs" / f"run-{run}.log"
 
 
 def open_registry(home: Path, *, create: bool = False, wait: float | None = None) -> sqlite3.Connection:
     """A connection to the registry, with rows that know their columns. The caller commits and closes it.
 
-    The tables are brought up to date first, and what a process that died was about to change is finished.
-    Another writer is waited for, BUSY_SECONDS or `wait` seconds.
+    The tables are brought up to date first, and the changes of processes that died are finished. Waits for
+    another writer, up to BUSY_SECONDS or `wait` seconds.
     Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot
     be opened or written.
     """
@@ -63,14 +63,14 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
         raise NanogptError(f"Nothing has been trained in {home} yet")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # What is in it may be private. SQLite gives the files that it writes beside this one the same mode.
-        # One that is there is not opened: closing it would drop the locks that SQLite has on it here.
+        # Its contents may be private; SQLite gives the files that it writes beside this one the same mode. A
+        # file that exists is not opened: closing it would drop the locks that SQLite holds on it here.
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         # A generator of training events may be advanced by one thread after another.
         db = sqlite3.connect(file, timeout=BUSY_SECONDS if wait is None else wait, check_same_thread=False)
         try:
-            # One that was deleted and begun anew may have the number of the old one.
+            # A registry that was deleted and created again may have the inode of the old one.
             if _migrated.get(home) != file.stat().st_ino or not file.stat().st_size:
                 _migrate(db)
                 _migrated[home] = file.stat().st_ino
@@ -150,8 +150,8 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 
 def _enable_wal(tables: Database) -> None:
-    """Switch to WAL mode. SQLite asks nobody to wait here: who meets another that switches, or reads the
-    recovered log, is told "database is locked" at once, whatever the timeout."""
+    """Switch to WAL mode. SQLite does not wait here, whatever the timeout: while another process switches, or
+    reads the recovered log, it fails at once with "database is locked"."""
     give_up = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Texts of a model that somebody kept, with all that it takes to have them written again."""
+"""Texts of a model that somebody kept, with everything that it takes to write them again."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from llm_nanogpt.errors import NanogptError
 from ..formatting import utc_now
 from .db import insert, registry, registry_file
 
-MOST_TEXTS = 1000  # that are kept of one model
-MOST_CHARACTERS = 200_000  # of a text with its prompt
+MAX_TEXTS = 1000  # kept texts of one model
+MAX_CHARACTERS = 200_000  # of a text with its prompt
 
 
 def keep_text(home: Path, text: dict[str, Any], actor: Any) -> int:
     """Keep a text: `model`, `version` of its weights, `title`, `prompt`, `text`, `seed` and `settings`. Its
     id. Raises NanogptError for one that is too long, and where too many are kept already."""
-    if len(text["text"]) + len(text["prompt"]) > MOST_CHARACTERS:
-        raise NanogptError(f"A text of more than {MOST_CHARACTERS:,} characters cannot be kept")
+    if len(text["text"]) + len(text["prompt"]) > MAX_CHARACTERS:
+        raise NanogptError(f"A text of more than {MAX_CHARACTERS:,} characters cannot be kept")
     kept = {"kept": utc_now(), "actor": json.dumps(actor), "settings": json.dumps(text["settings"])}
     with registry(home, create=True) as db:
         count = db.execute("select count(*) as n from texts where model = ?", [text["model"]]).fetchone()["n"]
-        if count >= MOST_TEXTS:
+        if count >= MAX_TEXTS:
             raise NanogptError(f"{count:,} texts of {text['model']} are kept already: remove some of them")
         return insert(db, "texts", text | kept)
 
 
 def kept_texts(home: Path, model: str, limit: int) -> list[dict[str, Any]]:
-    """The newest texts of a model, with their `settings` as a dict. Who kept them is not told."""
+    """The newest texts of a model, with their `settings` as a dict, but without who kept them."""
     if not registry_file(home).exists():
         return []
     columns = "id, version, kept, title, prompt, text, seed, settings"

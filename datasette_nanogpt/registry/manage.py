@@ -1,4 +1,4 @@
-"""Looking after a model as a whole: its folder, its aliases in llm, and its runs in the registry."""
+"""Renaming and removing a model as a whole: its folder, its aliases in llm, and its runs in the registry."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def rename_model(folder: Path, new_name: str) -> None:
 
 
 def _tell_registry(home: Path) -> None:
-    """Opening it does that. Who has it locked will find it out when it is next opened."""
+    """Apply the change to the registry, which opening it does. If it is locked, the next opening does it."""
     if registry_file(home).exists():
         with registry(home):
             pass
@@ -83,7 +83,7 @@ def _check_is_there(folder: Path) -> None:
 
 @contextmanager
 def _at_work(folder: Path) -> Iterator[None]:
-    """What the disk refuses, in one line."""
+    """Turn an error of the disk into one line."""
     try:
         yield
     except OSError as ex:

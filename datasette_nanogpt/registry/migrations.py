@@ -114,7 +114,7 @@ def m007_log(db: Database) -> None:
 
 @migrations()
 def m008_process(db: Database) -> None:
-    db.table("runs").add_column("process", str)  # registry/process_id.py: who is at work on it
+    db.table("runs").add_column("process", str)  # which process works on it, see registry/process_id.py
 
 
 @migrations()
@@ -124,7 +124,7 @@ def m009_verdict(db: Database) -> None:
 
 @migrations()
 def m010_indexes(db: Database) -> None:
-    # What a server asks for each second, and for each page of a table or a model.
+    # For the queries of a server each second, and on each page of a table or a model.
     db.table("runs").create_index(["status"])
     db.table("runs").create_index(["name", "kind"])
     db.table("runs").create_index(["table"])
@@ -133,8 +133,8 @@ def m010_indexes(db: Database) -> None:
 @migrations()
 def m011_run_page(db: Database) -> None:
     db.table("runs").add_column("preparing", str)  # JSON: [part, done, total, unit] of each part begun so far
-    db.table("runs").add_column("goes_on", int)  # 1: its server was lost, and the next one goes on with it
-    db.table("runs").add_column("restarts", int)  # how often it went on like that
+    db.table("runs").add_column("goes_on", int)  # 1: its server was lost, and the next server continues it
+    db.table("runs").add_column("restarts", int)  # how often it was continued in that way
     for column in ("member", "generation"):  # which model of the run: see events.Position
         db.table("metrics").add_column(column, int)
 

@@ -1,8 +1,8 @@
-"""What a run is about to tell the registry, kept until it can be told.
+"""Keeps what a run reports until the registry can be written.
 
 nanogpt.db may be locked by someone's unsaved edit, deleted, overwritten, or emptied while a run trains. None
-of that may end the training: what could not be written waits in memory and is written as soon as that works.
-If it never does, it is left in `<home>/.changes` for whoever opens the registry next.
+of that may end the training. What could not be written waits in memory and is written as soon as possible. If
+that never happens, it is left in `<home>/.changes` for the next process that opens the registry.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .db import open_registry, registry_file
 from .pending import leave_for_later, write_run
 
 PATIENCE_SECONDS = 2.0  # to wait for another writer while a run trains
-RETRY_SECONDS = 5.0  # between attempts once that was in vain
-CLOSED = -1  # in place of the number of a file that is open
-HEADER = b"SQLite format 3\0"  # of a database file
-MAX_ROWS = 20_000  # that wait, at most: three hours of steps
+RETRY_SECONDS = 5.0  # between attempts after a failure
+CLOSED = -1  # stands for the number of a file that is not open
+HEADER = b"SQLite format 3\0"  # how a database file begins
+MAX_ROWS = 20_000  # the most rows that wait: three hours of steps
 
 
 class Outbox:
-    """The row of one run, the rows that belong to it, and what of them is not written yet."""
+    """The row of one run in `runs`, its rows in other tables, and which of all this is not written yet."""
 
     def __init__(self, home: Path, db: sqlite3.Connection, row: dict[str, Any]):
         """`row` has all columns of the run, which is in the registry that `db` has open."""
         self.home, self.db, self.row = home, db, row
         self.changed: set[str] = set()  # columns of the row
-        self.rows: list[tuple[str, dict[str, Any]]] = []  # (table, values) that are to be added
-        self.notes: list[str] = []  # for people, not said yet
+        self.rows: list[tuple[str, dict[str, Any]]] = []  # (table, values) to add
+        self.notes: list[str] = []  # sentences for people that nobody has fetched yet
         self.failing = False
         self._next_attempt = 0.0
         self._open_file()
@@ -70,8 +70,8 @@ class Outbox:
             self.rows = [row for i, row in enumerate(self.rows) if i not in left_out]
 
     def send(self, patience: float = PATIENCE_SECONDS, *, now: bool = False) -> bool:
-        """Write what waits, if the registry can be written. While it cannot, it is tried every few seconds,
-        or `now`."""
+        """Write what waits. After a failure this is tried only every few seconds, unless `now` is set.
+        Returns whether everything is written."""
         if self.failing and not now and time.monotonic() < self._next_attempt:
             return False
         try:
@@ -107,7 +107,7 @@ class Outbox:
         self.rows.clear()
 
     def stop_requested(self) -> int:
-        """What was asked of the run: 0, 1 or 2; the last that is known while the registry cannot be read."""
+        """The stop request for the run: 0, 1 or 2; the last known one while the registry cannot be read."""
         if not self.failing:
             with suppress(sqlite3.Error):
                 select = "select stop_requested from runs where id = ?"
@@ -116,7 +116,8 @@ class Outbox:
         return int(self.row["stop_requested"] or 0)
 
     def close(self) -> bool:
-        """Leave what still waits to whoever opens the registry next. Returns whether nothing had to be."""
+        """Leave what still waits to the next process that opens the registry. Returns whether nothing
+        waited."""
         self._close()
         if self.failing:
             with suppress(OSError):

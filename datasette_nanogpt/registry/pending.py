@@ -1,8 +1,8 @@
-"""What the registry is still to be told: of models that were renamed or removed, and of runs.
+"""Changes that the registry has yet to learn of: models that were renamed or removed, and ends of runs.
 
-Folders and aliases are changed by llm_nanogpt, which knows nothing of nanogpt.db: it leaves a note of each
-change in `<home>/.changes`. So does a run that ends while the registry cannot be written. Whoever opens it
-next does the rest, in the order of the notes. To do it twice does no harm, so a note is deleted after the
+llm_nanogpt changes folders and aliases and knows nothing of nanogpt.db: it leaves a note of each change in
+`<home>/.changes`. So does a run that ends while the registry cannot be written. The next process that opens
+the registry applies the notes in order. Applying one twice does no harm, so a note is deleted after the
 commit.
 """
 
@@ -22,7 +22,7 @@ from llm_nanogpt.changes import PENDING
 
 
 def finish_pending(home: Path, db: sqlite3.Connection) -> None:
-    """Tell the registry what it was not told yet. If it is locked, that is left for the next time."""
+    """Apply all notes to the registry. If it is locked, they are left for the next time."""
     try:
         notes = sorted(name for name in os.listdir(home / PENDING) if name.endswith(".json"))
     except OSError:  # there are none
@@ -42,14 +42,14 @@ def _finish(home: Path, db: sqlite3.Connection, note: Path) -> None:
             change = json.loads(note.read_text("utf-8"))
         except (OSError, ValueError):
             change = {}
-        logs = _tell(home, db, change)
+        logs = _apply(home, db, change)
     for log in logs:
         (home / log).unlink(missing_ok=True)
     note.unlink(missing_ok=True)
 
 
-def _tell(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[str]:
-    """Change the rows. Returns the logs of runs that were deleted."""
+def _apply(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[str]:
+    """Apply one change. Returns the logs of runs that it deleted."""
     match change:
         case {"kind": "rename", "name": str(name), "new_name": str(new_name)}:
             folder = str(home / new_name)
@@ -64,17 +64,17 @@ def _tell(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[st
             db.execute("delete from texts where model = ?", [name])
             return delete_rows(db, "kind = 'score' and name = ?", [name])
         case {"kind": "run", "row": dict(row), "rows": list(rows)}:
-            told = db.execute(
+            known = db.execute(
                 "select 1 from runs where name = ? and started = ? and ended = ?",
                 [row["name"], row["started"], row["ended"]],
             )
-            if not told.fetchone():
+            if not known.fetchone():
                 write_run(db, row, row.keys(), rows)
     return []
 
 
 def leave_for_later(home: Path, note: dict[str, Any]) -> None:
-    """Have whoever opens the registry next write it."""
+    """Leave a note for the next process that opens the registry."""
     (home / PENDING).mkdir(parents=True, exist_ok=True)
     write_json(home / PENDING / f"{time.time_ns():020}.json", note)
 
@@ -87,10 +87,10 @@ def write_run(
 ) -> tuple[int, int]:
     """Write what has changed in a run's row, and add rows of metrics and samples. The caller commits.
 
-    A row that was deleted is added again; in a registry that was begun anew, under another number if need be.
-    What others ask of the run is not overwritten. Returns the run's number, and what was asked of it.
+    A row that was deleted is added again, in a new registry under another number if necessary. The column
+    `stop_requested`, which others write, is not overwritten. Returns the run's number and that column.
     """
-    # The name is among them so that there is something to set where nothing has changed.
+    # The name is always among them, so that the update has something to set.
     values = {column: row[column] for column in {"name", *changed} - {"id", "stop_requested"}}
     changes = ", ".join(f'"{column}" = ?' for column in values)
     # Another run may have the number in a registry that is not the one this run began in.
@@ -113,7 +113,7 @@ def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> int:
 
 
 def delete_rows(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[str]:
-    """Delete the runs that meet an SQL condition and are not under way, and all that is recorded of them.
+    """Delete the runs that meet an SQL condition and are not under way, with everything recorded about them.
 
     Returns their logs, relative to the home.
     """

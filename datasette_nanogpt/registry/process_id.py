@@ -1,4 +1,4 @@
-"""Which process is at work on a run: told so that no clock, no reused number and no restart can mislead."""
+"""Which process works on a run, identified so that no clock, reused number or restart can mislead."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def process_id(pid: int | None = None) -> str | None:
 
 
 def is_alive(process: str | None) -> bool | None:
-    """Whether the process of a `process_id` lives. None where that cannot be told from here: it is one of
-    another machine, container or boot, or belongs to somebody whose processes are hidden."""
+    """Whether the process of a `process_id` is alive. None if that cannot be known here, because it is from
+    another machine, container or boot, or belongs to a user whose processes are hidden."""
     machine, pid, start = (process or "//").rsplit("/", 2)
     if not machine or machine != _machine():
         return None
@@ -48,8 +48,8 @@ def terminate(process: str) -> bool:
 
 
 def _start_of(pid: int) -> str:
-    """When a process was started, as /proc has it; "" where there is none, or it is dead but not yet waited
-    for."""
+    """The start time of a process in clock ticks, from /proc; "" if there is no such process, or it is a
+    zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # from the state on
     except OSError:

@@ -1,7 +1,7 @@
-"""The queue of runs that were asked for in the browser.
+"""The queue of runs that were started in the browser.
 
-One run at a time in one home, whoever started it: two would only slow each other down. One transaction
-decides which server does a queued run, so two servers on one home never both do it.
+In one home only one run is done at a time: two would only slow each other down. One transaction decides which
+server does a queued run, so two servers never both do it.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def _refuse_if_full_or_there(row: dict[str, Any], unfinished: list[dict[str, Any
 
 
 def claim(home: Path) -> int | None:
-    """Take the next run out of the queue, trainings before scorings, to do it. None if there is none, or if
-    another is under way."""
+    """Take the next run out of the queue, trainings before scorings. Returns its id; None if there is none,
+    or if another run is under way."""
     mark_dead_runs(home)
     if not find_runs(home, "status = 'queued'"):
         return None
@@ -107,9 +107,8 @@ def training_waits(db: sqlite3.Connection) -> bool:
 
 
 def beat(home: Path, run: int, process: str | None) -> int:
-    """Give a sign of life for a run whose process may not be able to. What was asked of it: 0, 1 or 2.
-
-    `process` is the `process_id` of that process.
+    """Write the heartbeat of a run, whose own process may be too busy to do so. Returns its stop request: 0,
+    1 or 2. `process` is the `process_id` of the run's process.
     """
     with registry(home) as db:
         update_run(db, run, {"heartbeat": time.time(), "process": process})
@@ -131,7 +130,7 @@ def ask_to_stop(home: Path, run: int, request: int) -> None:
 def interrupt(home: Path, run: int) -> None:
     """Record that a claimed run was cut short by its server, not stopped by a person.
 
-    One that had not begun to train goes back to the queue; the others follow when a server is there again
+    A run that had not begun to train goes back to the queue; others are resumed by the next server
     (restart.py).
     """
     with registry(home) as db:

@@ -1,7 +1,7 @@
-"""Runs that lost their server: the next one goes on with them by itself.
+"""Resumes runs that lost their server, when a server is there again.
 
-A server that stops, is killed, or goes down with its machine leaves `goes_on` in the rows of its runs; a run
-that a person stopped, that failed, or whose process alone was killed does not have it.
+If a server stops, is killed, or goes down with its machine, the rows of its runs have `goes_on`. Runs that a
+person stopped, that failed, or of which only the process was killed do not have it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .db import registry, update_run
 from .resume import kept_state, minutes_given, minutes_to_offer
 from .runs import find_runs
 
-LITTLE = 0.01  # minutes: with less left, a run has done what it was asked for
+LITTLE = 0.01  # minutes: with less time left, a run counts as done
 
 
 def restart_interrupted(home: Path, most: int) -> list[int]:
-    """Put back into the queue what lost its server, each run at most `most` times. Returns their ids.
+    """Put the runs that lost their server back into the queue, each at most `most` times. Returns their ids.
 
-    A run goes on from its last saved state; one that had none starts anew. One whose model was trained again
-    meanwhile is left as it is.
+    A run continues from its last saved state, or starts again if it has none. If its model has been trained
+    again meanwhile, it is left as it is.
     """
     restarted = []
     for run in find_runs(home, "status = 'interrupted' and goes_on = 1"):
@@ -40,16 +40,17 @@ def restart_interrupted(home: Path, most: int) -> list[int]:
 
 
 def _left_as_it_is(run: dict[str, Any], most: int) -> dict[str, Any] | None:
-    """What to write of a run that went on too often; None for others."""
+    """The columns to write for a run that was restarted too often; None for others."""
     if (run["restarts"] or 0) < most:
         return None
     times = f", for the {run['restarts'] + 1}th time" if run["restarts"] and run["restarts"] > 2 else ""
-    why = f"The server stopped during this run{times}. It does not go on by itself any more"
+    why = f"The server stopped during this run{times}. It is not restarted again"
     return {"error": f"{why}: max_restarts in the configuration is {most}."}
 
 
 def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
-    """What to write of a training that goes on, and the step from which it does; None where it does not."""
+    """The columns to write for a training that continues, and the step it continues from; None if it does
+    not."""
     settings = json.loads(run["settings"])
     state = kept_state(home, run["name"])
     if minutes_to_offer(home, run, math.inf) is not None and state:
@@ -67,8 +68,8 @@ def _to_resume(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> bool:
-    """Queue a run again with these changes, unless another server already did or they say why not. What it
-    had recorded after the step `kept` is done again. Returns whether it was queued."""
+    """Queue a run again with these changes, unless another server has done so or they hold an error. Steps
+    after `kept` are deleted, because they will be made again. Returns whether the run was queued."""
     with registry(home) as db:
         db.execute("begin immediate")
         there = "select 1 from runs where id = ? and status = 'interrupted' and goes_on = 1"
@@ -85,9 +86,8 @@ def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> b
 
 
 def forget_steps(db: sqlite3.Connection, run: int, kept: int) -> None:
-    """Delete the figures of a run after the step `kept`. If the last id of all is among them, its row stays
-    without figures: SQLite would give the id to the next one, and pages that have seen it ask for what comes
-    after."""
+    """Delete the figures of a run after the step `kept`. The row with the highest id of all stays, without
+    figures: otherwise SQLite would reuse its id, and pages that have seen the id would miss the new row."""
     last = "id = (select max(id) from metrics) and run = ? and step > ?"
     blank = (
         "step = null, seconds = null, train_bpb = null, train_loss = null, val_bpb = null, val_loss = null"

@@ -1,4 +1,4 @@
-"""Going on with a run that has ended: whether it can be resumed, for how many minutes, with what settings."""
+"""Resuming a run that has ended: whether that is possible, for how many minutes, and with which settings."""
 
 from __future__ import annotations
 
@@ -13,21 +13,15 @@ from llm_nanogpt.errors import NanogptError
 
 from .runs import OVER, UNDER_WAY, find_runs
 
-SETTINGS_OF_RESUME = {
-    "database",
-    "table",
-    "sql",
-    "name",
-    "resume",
-    "minutes",
-}  # as settings_to_resume has them
+# The settings that `settings_to_resume` makes.
+SETTINGS_OF_RESUME = {"database", "table", "sql", "name", "resume", "minutes"}
 EXTRA_MINUTES = 3.0  # offered after a run that used all the minutes it was given
 
 
 def minutes_to_offer(home: Path, run: dict[str, Any], limit: float) -> float | None:
-    """How many more minutes to offer for a run: what is left of its own, or else 3, at most `limit`.
+    """How many more minutes to offer for a run: what is left of its own or EXTRA_MINUTES, at most `limit`.
 
-    None if the run cannot be resumed. What is on disk belongs to the model's last run that had a score: a
+    None if the run cannot be resumed. The model on disk belongs to the last run that had a score, because a
     run that ended before its first score replaced nothing.
     """
     left_something = "val_bpb is not null or json_extract(settings, '$.resume')"
@@ -45,8 +39,8 @@ def minutes_to_offer(home: Path, run: dict[str, Any], limit: float) -> float | N
 
 
 def _last(home: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of the runs of a model, the newest first, the one whose model is on disk: the newest, unless the model
-    before that was restored."""
+    """The one of a model's runs, newest first, whose model is on disk: the newest one, unless an earlier
+    model was restored."""
     log = None
     with suppress(NanogptError):
         log = (read_checkpoint(home / runs[0]["name"]).meta.get("training") or {}).get("log")
@@ -77,8 +71,8 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
     if not 0 < more <= limit:
         raise NanogptError(f"Minutes must be more than 0 and at most {limit:g}")
     given, done = minutes_given(home, run), _minutes_done(home, run)
-    # The minutes left were offered in tenths. Taking all of them keeps to what the run was given, and with
-    # that to its plan.
+    # The minutes left are offered in tenths. Whoever takes all of them gets exactly what the run was given,
+    # so that its plan stays the same.
     takes_what_is_left = run["status"] != "finished" and more == round(given - done, 1)
     total = given if takes_what_is_left else math.ceil((done + more) * 10) / 10
     old = json.loads(run["settings"])
@@ -87,7 +81,7 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
 
 
 def begun_by(home: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """The run that was asked for with all its settings: this one, or the one that it goes on with."""
+    """The run that has all settings: this one, or the earlier run that it resumes."""
     if json.loads(run["settings"]).keys() <= SETTINGS_OF_RESUME:
         before = "id < ? and name = ? and database = ? and \"table\" = ? and kind = 'train'"
         values = (run["id"], run["name"], run["database"], run["table"])
@@ -98,7 +92,7 @@ def begun_by(home: Path, run: dict[str, Any]) -> dict[str, Any]:
 
 
 def kept_state(home: Path, name: str) -> dict[str, Any]:
-    """Where a resumed run of a model goes on: `step` and `seconds`. Empty if that cannot be read."""
+    """The `step` and `seconds` from which a model would be resumed. Empty if that cannot be read."""
     with suppress(NanogptError, OSError, ValueError, KeyError, TypeError, OverflowError):
         header = read_safetensors_header(_state_file(home, name))
         at = json.loads(header["__metadata__"]["at"])

@@ -1,7 +1,7 @@
 """How typical each row of a table is for a model: its bits per byte, kept in the registry.
 
-A row with few bits per byte is like the others. The figures belong to the weights that gave them: once the
-model is trained again they are stale. Of each model and table only the last figures are kept.
+A row with few bits per byte is like the others. The figures belong to the weights that they were computed
+with: once the model is trained again they are stale. Only the last figures of each model and table are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .db import registry
 from .runs import UNDER_WAY, delete_runs, find_runs
 
 WITH_FIGURES = ("finished", "stopped")  # the states of a scoring whose figures are shown
-GOES_ON = ("queued", *UNDER_WAY)  # and of one whose figures so far are shown
+GOES_ON = ("queued", *UNDER_WAY)  # the states of a scoring whose figures so far are shown
 ORDER = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}  # least or most typical first
 
 
@@ -56,14 +56,14 @@ def delete_earlier(home: Path, run: dict[str, Any], version: str) -> None:
 def scorings(
     home: Path, name: str, database: str, table: str
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The scoring of a table by a model whose figures are shown, and the last scoring if that is another, or
-    still goes on."""
+    """The scoring of a table by a model whose figures are shown; and the last scoring, if it is another one
+    or is still under way."""
     runs = find_runs(
         home, "kind = 'score' and name = ? and database = ? and \"table\" = ?", name, database, table
     )
     with_figures = [run for run in runs if run["status"] in (*WITH_FIGURES, *GOES_ON) and run["plan"]]
     of_last_version = [run for run in with_figures if _version(run) == _version(with_figures[0])]
-    # One that goes on, or was stopped, does not take the place of a complete one by the same weights.
+    # A complete scoring is shown rather than a stopped or unfinished one by the same weights.
     complete = [run for run in of_last_version if run["status"] == "finished"]
     shown = next(iter(complete + of_last_version), None)
     last = runs[0] if runs else None

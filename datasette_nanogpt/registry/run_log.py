@@ -1,6 +1,6 @@
-"""The log of a run, `run_log_file`: what the logger "datasette_nanogpt" says while the run lasts.
+"""The log file of a run, `run_log_file`: what the logger "datasette_nanogpt" logs during the run.
 
-A server's child writes it from its first line on, and what the child prints to stderr goes to the same file.
+A server's child process writes it from its first line on; the child's stderr goes to the same file.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 log = logging.getLogger("datasette_nanogpt")
-LOG_LINES, LOG_BYTES = 40, 10_000  # of a log, what a page shows
+LOG_LINES, LOG_BYTES = 40, 10_000  # how much of the end of a log a page shows
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def open_run_log(file: Path) -> BinaryIO:
-    """A log to write at the end of, for its owner alone to read. Raises OSError if it cannot be written."""
+    """Open a log for appending, readable by its owner only. Raises OSError if it cannot be written."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open(file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
 
@@ -38,20 +38,20 @@ def log_end(file: Path) -> str:
 
 @contextmanager
 def logging_to_file(file: Path) -> Iterator[None]:
-    """Add what this package logs to the end of a file, too, as long as that can be written."""
+    """Append what this package logs to a file, too, if the file can be written."""
     try:
         open_run_log(file).close()
         handler = logging.FileHandler(file, encoding="utf-8")
     except OSError as ex:
         log.warning("%s cannot be written (%s): this run has no log", file, ex.strerror)
-        nowhere = logging.NullHandler()  # without any, Python prints errors with their tracebacks
+        nowhere = logging.NullHandler()  # without a handler, Python would print errors with tracebacks
         log.addHandler(nowhere)
         try:
             yield
         finally:
             log.removeHandler(nowhere)
         return
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # nor does it end the run later
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a later error is ignored, too
     handler.setFormatter(logging.Formatter(FORMAT))
     level = log.level
     log.addHandler(handler)

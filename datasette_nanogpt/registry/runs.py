@@ -1,4 +1,4 @@
-"""Runs in the registry: how a run writes down what it does, and how others read, end and delete it.
+"""Runs in the registry: recording a run, and reading, ending and deleting the records.
 
 A run trains a model (kind "train"), or scores the rows of a table with one (kind "score").
 """
@@ -37,7 +37,8 @@ UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
-# Where a run's process cannot be looked up, one with no heartbeat for so long and no lock is dead.
+# If a run's process cannot be looked up, the run is dead after this time without a heartbeat and without a
+# lock.
 SILENT_SECONDS = 15.0
 
 
@@ -60,7 +61,7 @@ def find_run(home: Path, run: int) -> dict[str, Any] | None:
 
 
 def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """A run's columns. The note of one that is queued says which run is before it."""
+    """A run's columns. The note of a queued run says which run is before it."""
     run = dict(row)
     if run["status"] == "queued":
         # Trainings are done before scorings, whenever these were asked for.
@@ -74,14 +75,14 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     return run
 
 
-# ---- Which of them are under way
+# ---- Which runs are under way
 
 
 def mark_dead_runs(home: Path) -> None:
     """Mark as interrupted every run that seems to be under way but whose process is gone."""
     dead = [run for run in find_runs(home, *_UNDER_WAY) if not _is_alive(home, run)]
     _interrupt(home, dead)
-    # Runs of a server go on, those of a terminal do not.
+    # Runs of a server are restarted, those of a terminal are not.
     if servers := [run["id"] for run in dead if run["actor"] and not run["stop_requested"]]:
         with registry(home) as db:
             marks = ", ".join("?" * len(servers))
@@ -97,12 +98,12 @@ def mark_replaced_runs(home: Path, name: str, by: int | None) -> None:
 
 
 def _is_alive(home: Path, run: dict[str, Any]) -> bool:
-    """Whether a process works on this run. Where that cannot be looked up, a heartbeat tells, or the lock of
+    """Whether a process works on this run. If that cannot be looked up, its heartbeat decides, or the lock of
     its model, which a training holds as long as it lives and a scoring never does."""
     alive = is_alive(run["process"])
     if alive is not None:
         return alive
-    # A heartbeat of the future is none either: the clock was set back since.
+    # A heartbeat in the future does not count either: the clock has been set back since.
     if abs((run["heartbeat"] or 0.0) - time.time()) <= SILENT_SECONDS:
         return True
     return run["kind"] == "train" and is_training(home / run["name"])
@@ -118,7 +119,7 @@ def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
 
 
 def end_run(home: Path, run: int, status: str, error: str | None = None) -> None:
-    """Record how a run ended, unless it did that itself."""
+    """Record how a run ended, unless it has recorded that itself."""
     with registry(home) as db:
         db.execute(
             "update runs set status = ?, error = ?, ended = ?, note = null "
@@ -128,7 +129,7 @@ def end_run(home: Path, run: int, status: str, error: str | None = None) -> None
 
 
 def delete_run(home: Path, run: int) -> None:
-    """Delete all that is recorded of a run, its log too. Its model stays.
+    """Delete everything recorded about a run, and its log. Its model stays.
 
     Raises NanogptError if the run is under way.
     """
@@ -150,7 +151,7 @@ def delete_runs(home: Path, where: str, values: Sequence[Any]) -> int:
 
 
 class Run:
-    """The record of a training run. Its process alone writes it, but for `stop_requested`."""
+    """The record of a training run. Only the run's process writes it, except for `stop_requested`."""
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class Run:
         settings: dict[str, Any],
         queued: int | None = None,
     ):
-        """Record a new run, or take up the one that is queued as number `queued`.
+        """Record a new run, or continue the record of the queued run number `queued`.
 
         The caller holds the lock of the model `name`.
         """
@@ -193,24 +194,24 @@ class Run:
             raise RegistryError(explain(home, ex)) from ex
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
-        # Of the model in training: generation 0 learns from the text alone, 1 from that generation, too, and
-        # so on; and which it is of its generation.
+        # The place of the model in training: generation 0 learns from the text alone, 1 also from generation
+        # 0, and so on; `member` numbers the models of a generation.
         self.generation = self.member = 0
 
     def update(self, **values: Any) -> None:
-        """Change columns of the run's row. A sign of life goes with it."""
+        """Change columns of the run's row, and its heartbeat."""
         self._last_beat = time.monotonic()
         self._outbox.update({**values, "heartbeat": time.time()})
         self._outbox.send()
 
     def stop_requested(self) -> int:
-        """What others asked of the run: 0, 1 to anneal, 2 to stop at once. Gives a sign of life, too."""
+        """The stop request of others: 0, 1 to anneal, 2 to stop at once. Updates the heartbeat, too."""
         if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
             self.update()
         return self._outbox.stop_requested()
 
     def notes(self) -> Iterator[str]:
-        """What is to be said of the registry itself: that it cannot be written, and that it can again."""
+        """Sentences about the registry itself: that it cannot be written, or can be again."""
         while self._outbox.notes:
             yield self._outbox.notes.pop(0)
 
@@ -264,7 +265,7 @@ class Run:
 
 
 def _check_name(db: sqlite3.Connection, run: int, name: str) -> None:
-    """Raise NanogptError if the model of a run that waited has another name since the run was looked up."""
+    """Raise NanogptError if the model of a queued run was renamed after the run was looked up."""
     row = db.execute("select name from runs where id = ?", [run]).fetchone()
     if row and row["name"] != name:
         raise NanogptError(f"{name} was renamed to {row['name']} just as this run began: start it again")
