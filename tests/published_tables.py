@@ -82,6 +82,20 @@ PUBLISHED: dict[str, Table] = {
         None,
         tuple(f"text_{language}" for language in LANGUAGES),
     ),
+    "a wiki": (
+        {
+            "page_title": lambda w: w.title().replace(" ", "_"),
+            "rev_sha1": Writer.hash,
+            "old_text": Writer.text,
+        },
+        "page_title",
+        ("old_text",),
+    ),
+    "a data frame": (
+        {"Headline ": Writer.title, "Full Text": Writer.text, "Byline": lambda w: w.pick("nan", "Ann Lee")},
+        "Headline ",
+        ("Full Text",),
+    ),
     "Windows line ends": (
         {"title": Writer.title, "body": lambda w: f"{w.paragraph()}\r\n\r\n{w.paragraph()}"},
         "title",

@@ -1,12 +1,17 @@
 """What a stranger expects to be read of tables as people publish them."""
 
+import gzip
+import sqlite3
+
 import pytest
+from odd_tables import Writer
 from published_tables import PUBLISHED, WITHOUT_TEXT
 from test_odd_tables import write
 
 from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.preview import preview_source
 from llm_nanogpt.errors import NanogptError
 
 
@@ -33,8 +38,6 @@ def test_labels_and_keys_are_no_text(tmp_path, name):
 
 
 def test_the_tables_of_revisions_are_not_proposed(tmp_path):
-    import sqlite3
-
     path = str(tmp_path / "any.db")
     with sqlite3.connect(path) as db:
         for table, copies in (("body_revision", 5), ("body", 1), ("notes_normalized", 3)):
@@ -42,4 +45,107 @@ def test_the_tables_of_revisions_are_not_proposed(tmp_path):
             rows = [(f"The {i}th morning at the harbour was quiet. " * 3 * copies,) for i in range(20)]
             db.executemany(f"insert into {table} values (?)", rows)
     with pytest.raises(NanogptError, match="The one with the most text: .* body$"):
+        open_corpus(path)
+
+
+def remarks(path):
+    found = open_source(path, "t")
+    return " ".join(preview_source(found, path).remarks)
+
+
+def test_underscores_of_titles_are_spaces(tmp_path):
+    def title(w):
+        words = w.title()
+        return words.split()[0] if w.i % 2 else words.replace(" ", "_") + "_(film)"
+
+    path = write(tmp_path / "any.db", {"page_title": title, "text": Writer.text})
+    assert next(open_source(path, "t").documents()).split("\n")[0].endswith(" (film)")
+    columns = {"title": lambda w: f"{w.title()} of snake_case", "text": Writer.text}
+    assert "snake_case" in next(open_source(write(tmp_path / "other.db", columns), "t").documents())
+
+
+def test_nothing_in_words_is_no_text(tmp_path):
+    columns = {
+        "title": lambda w: "nan" if w.i % 10 == 0 else w.title(),
+        "body": lambda w: "[removed]" if w.i % 5 == 0 else w.text(),
+    }
+    path = write(tmp_path / "any.db", columns)
+    found = open_source(path, "t")
+    documents = list(found.documents())
+    assert found.skipped == {"only '[removed]'": 6}
+    assert not any("nan" in text.split() or "[removed]" in text for text in documents)
+    assert "6 rows are skipped: only '[removed]'." in remarks(path)
+
+
+def test_titles_alone_are_told(tmp_path):
+    columns = {"Title": Writer.title, "My Review": lambda w: w.text() if w.i % 4 == 0 else ""}
+    path = write(tmp_path / "any.db", columns)
+    told = remarks(path)
+    assert "45 rows have a title and no text" in told
+    assert """--where 'length("My Review") > 0'""" in told
+    assert "titles" not in remarks(write(tmp_path / "b.db", {"title": Writer.title, "text": Writer.text}))
+
+
+def test_revisions_and_drafts_are_told(tmp_path):
+    columns = {
+        "post_title": Writer.title,
+        "post_content": Writer.text,
+        "post_status": lambda w: ["publish", "inherit", "auto-draft"][w.i % 3],
+    }
+    told = remarks(write(tmp_path / "any.db", columns))
+    assert "In 40 rows post_status is auto-draft or inherit." in told
+    assert '"post_status" not in (' in told
+
+
+@pytest.mark.parametrize(
+    ("columns", "command"),
+    [
+        (
+            {"chat": lambda w: w.i % 4, "ts": Writer.date, "msg": Writer.sentence},
+            "--group-by chat --order-by ts",
+        ),
+        (
+            {"video_id": lambda w: w.i // 9, "start": lambda w: w.i * 2.5, "text": Writer.sentence},
+            "--group-by video_id --order-by start",
+        ),
+        ({"topic": lambda w: w.i % 4, "body": Writer.text}, None),
+        ({"session": lambda w: w.i, "body": Writer.sentence}, None),
+    ],
+)
+def test_rows_of_a_conversation_are_told(tmp_path, columns, command):
+    told = remarks(write(tmp_path / "any.db", columns))
+    assert (command in told) if command else ("--group-by" not in told)
+
+
+def test_a_heading_within_divs_is_not_repeated(tmp_path):
+    titles = {}
+    columns = {
+        "title": lambda w: titles.setdefault(w.i, w.title()),
+        "body": lambda w: f"<div><h1>{titles[w.i]}</h1></div>\n<div><br></div>\n<div>{w.paragraph()}</div>",
+    }
+    document = next(open_source(write(tmp_path / "any.db", columns), "t").documents())
+    assert document.count(titles[0]) == 1
+
+
+def test_a_table_whose_tokenizer_is_missing_is_read_in_its_contents(tmp_path):
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table messages_content (docid integer primary key, c0body, c1subject)")
+        rows = [(f"The {i}th morning at the harbour was quiet.", f"Morning {i}") for i in range(20)]
+        db.executemany("insert into messages_content (c0body, c1subject) values (?, ?)", rows)
+        db.execute("pragma writable_schema = 1")
+        sql = "create virtual table messages using fts3(tokenize mozporter, body, subject)"
+        db.execute("insert into sqlite_master values ('table', 'messages', 'messages', 0, ?)", [sql])
+    with pytest.raises(NanogptError, match="most text: .* messages_content$"):
+        open_corpus(path)
+
+
+def test_tables_with_packed_text_are_named(tmp_path):
+    path = write(tmp_path / "any.db", {"title": Writer.title, "snippet": Writer.sentence})
+    with sqlite3.connect(path) as db:
+        db.execute("create table packed (id, data)")
+        db.executemany(
+            "insert into packed values (?, ?)", [(i, gzip.compress(b"a" * 900)) for i in range(20)]
+        )
+    with pytest.raises(NanogptError, match="What is in packed has to be unpacked"):
         open_corpus(path)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .decode import decode_bytes, encoding_of
+from .decode import NOTHING, decode_bytes, encoding_of
 from .documents import without_heading
 from .sample import Value
 from .shapes import is_slug, letters, shape_of
@@ -26,6 +26,7 @@ LABELLED_ROWS, LABEL_LETTERS = 20, 10
 KEY_CHARS = range(5, 41)  # the lengths of a key that is one word with digits in it
 LONG_VALUE = 200  # characters
 
+_HEADING = re.compile(r"\s*#\s|(?:\s|<(?!h\d)[a-zA-Z!?][^<>]*>)*<h\d", re.IGNORECASE)  # above a text
 _NOT_COMPARED = re.compile(r"[\W_]+")
 
 
@@ -46,11 +47,13 @@ class Column:
     def text_by_row(self) -> list[str]:
         """The text of each row, "" where there is none."""
         texts = [self._text(value) or "" for value in self.values]
-        return [text if text.strip("\0 \t\r\n") else "" for text in texts]
+        return [text if text.strip("\0 \t\r\n") and text not in NOTHING else "" for text in texts]
 
     @cached_property
     def filled_rows(self) -> int:
-        return sum(value is not None and value not in ("", b"") for value in self.values)
+        return sum(
+            value is not None and value not in ("", b"") and value not in NOTHING for value in self.values
+        )
 
     @property
     def filled(self) -> float:
@@ -162,7 +165,7 @@ def repeats_title(body: Column, title: Column) -> bool:
     again = sum(
         without_heading(text := read_text(value, body.kind).text, name) != text
         for value, name in pairs
-        if value.lstrip()[:2].lower() in ("# ", "<h")
+        if _HEADING.match(value)
     )
     return again > MOST * len(pairs)
 

@@ -29,6 +29,10 @@ class NoTextError(InvalidOptions):
         super().__init__([Problem("body", "no_text", message)])
 
 
+class PackedError(NoTextError):
+    """There may be text in bytes that have to be unpacked or decoded first."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The title column, None for no title, the body columns, and why each of the others is neither."""
@@ -90,7 +94,7 @@ def _find(
         title, body = _find_body(relation, columns, free, title, guess_title)
     elif all(c.is_bytes for c in columns if c.name in body) and document_hook() is None:
         packed = [column for column in columns if column.name in body]
-        raise NoTextError(_packed(relation, packed, None))
+        raise PackedError(_packed(relation, packed, None))
     if guess_title and not title:  # what Datasette would label a row with: the only unique column of text
         labels = [c for c in free if c.name in unique and c.name not in body]
         labels = [c for c in labels if not _why_no_title(c) and not c.slugs]
@@ -117,9 +121,9 @@ def _find_body(
     body = find_body([column for column in columns if column in others])
     packed = [column for column in others if _is_unread_text(column)]
     if not body and packed and document_hook() is None:
-        raise NoTextError(_packed(relation, packed, title if guess_title else None))
+        raise PackedError(_packed(relation, packed, title if guess_title else None))
     if body and document_hook() is None and (unread := unread_bodies(body, others)):
-        raise NoTextError(_packed(relation, unread, None, body))
+        raise PackedError(_packed(relation, unread, None, body))
     if guess_title and title and _is_all_text(title, body, columns):
         return None, (title,)
     if not body:  # other rows than those of the sample may have text

@@ -17,7 +17,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import name_after
 
 from ..events import Progress
-from .columns import NoTextError
+from .columns import NoTextError, PackedError
 from .datasette_client import Address, read_address
 from .open_source import open_source, open_sources
 from .remote import RemoteCopy, open_remote
@@ -224,8 +224,11 @@ def _suggest_table(database: str) -> str:
     with connect(database_path(database)) as db:
         names = user_tables(db, database)
     has = f"{database} has: {list_names(names)}."
-    looked = list(_text_of_tables(database, names))
-    if len(looked) == len(names) and not any(length for length, _ in looked):
+    packed: list[str] = []
+    looked = list(_text_of_tables(database, names, packed))
+    if packed:
+        has += f" What is in {list_names(packed)} has to be unpacked or decoded first: name it to see how."
+    elif len(looked) == len(names) and not any(length for length, _ in looked):
         return f"{has} None of them has a column of text: to read codes as text, name the column with --body."
     most = max(looked, key=lambda table: table[0] * (COPY_WEIGHT if is_copy(table[1]) else 1), default=None)
     table = most[1] if most and most[0] else names[0]
@@ -234,8 +237,9 @@ def _suggest_table(database: str) -> str:
     return f"Name the table to train on. {has} {example}"
 
 
-def _text_of_tables(database: str, names: Sequence[str]) -> Iterator[tuple[float, str]]:
-    """About how many characters of text the tables have, 0 for none, as far as there is time to look."""
+def _text_of_tables(database: str, names: Sequence[str], packed: list[str]) -> Iterator[tuple[float, str]]:
+    """About how many characters of text the tables have, 0 for none, as far as there is time to look. Tables
+    with text that cannot be read are added to `packed`."""
     began = time.monotonic()
     for name in names:
         with suppress(NanogptError):
@@ -243,7 +247,8 @@ def _text_of_tables(database: str, names: Sequence[str]) -> Iterator[tuple[float
                 source = open_source(database, name)
                 documents, _ = source.read_sample()
                 yield sum(map(len, documents)) / len(source.sample) * source.row_count, name
-            except NoTextError:
+            except NoTextError as error:
+                packed += [name] if isinstance(error, PackedError) else []
                 yield 0.0, name
         if time.monotonic() - began > LOOKING_SECONDS:
             return

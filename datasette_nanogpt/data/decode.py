@@ -44,6 +44,8 @@ UNPACKING = {
         "zstandard",
     ),
 }
+# What programs write where there is nothing: pandas, exports of MySQL, spreadsheets, Reddit.
+NOTHING = frozenset(["nan", "NaN", "NULL", "None", "null", "\\N", "<NA>", "#N/A", "[deleted]", "[removed]"])
 NOT_UTF8 = "not UTF-8"
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x7f]")
 _HIGH = re.compile(rb"[\x80-\xff]")

@@ -29,7 +29,7 @@ from .sqlite import (
     unique_columns,
 )
 from .tables import find_table
-from .text_kinds import TextKind
+from .text_kinds import TextKind, are_with_underscores
 
 T = TypeVar("T")
 
@@ -104,7 +104,10 @@ def _kinds(
     title = next((c for c in columns if c.name == lines[0]), None)
     if first and title and repeats_title(first, title):
         kinds[first.name] = replace(first.kind, title_again=True)
-    return kinds | {c.name: replace(c, text_format=None).kind for c in columns if c.name in lines}
+    of_lines = {c.name: replace(c, text_format=None).kind for c in columns if c.name in lines}
+    if title and are_with_underscores(title.texts):
+        of_lines[title.name] = replace(of_lines[title.name], underscores=True)
+    return kinds | of_lines
 
 
 def _open_text(

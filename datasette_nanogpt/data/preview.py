@@ -8,6 +8,7 @@ from itertools import islice
 from ..events import Preview, TablePreview
 from .corpus import Corpus
 from .oddities import oddities
+from .row_hints import row_hints
 from .source import Source
 
 
@@ -28,7 +29,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
         documents=list(islice(source.documents(), documents)),
-        remarks=[*remarks, *oddities(source, sample, database)],
+        remarks=[*remarks, *oddities(source, sample, database), *row_hints(source)],
     )
 
 

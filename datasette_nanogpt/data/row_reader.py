@@ -12,7 +12,7 @@ from pluggy import HookCaller
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.template import RenderError, Template
 
-from .decode import NOT_UTF8, WINDOWS_1252, Decoded, decode_bytes
+from .decode import NOT_UTF8, NOTHING, WINDOWS_1252, Decoded, decode_bytes
 from .documents import join_document, without_heading
 from .markers import split_at_markers
 from .sample import Value
@@ -59,7 +59,8 @@ class RowReader:
             return []
         documents = [join_document(text.title, [text.text]), *(join_document(None, [o]) for o in text.others)]
         if not any(documents):
-            self.skipped["no text"] += 1
+            nothing = [value for column in self.body if (value := row[column]) in NOTHING]
+            self.skipped[f"only {nothing[0]!r}" if nothing else "no text"] += 1
         return [document for document in documents if document]
 
     def read(self, row: Mapping[str, Value]) -> RowText | None:
@@ -113,10 +114,13 @@ class RowReader:
         decoded = self._decode(row)
         if decoded is None:
             return None
-        texts = {column: "" if value is None else str(value) for column, value in decoded.items()}
+        texts = {
+            column: "" if value is None or value in NOTHING else str(value)
+            for column, value in decoded.items()
+        }
         has_entities = any(self.kinds[column].format == "html" for column in self.body)
         title, speaker = (
-            read_title(texts[name], entities=self.kinds[name].entities or has_entities) if name else ""
+            read_title(texts[name], self.kinds[name], entities=has_entities) if name else ""
             for name in (self.title, self.speaker)
         )
         bodies: list[str] = []

@@ -44,6 +44,9 @@ _SHAPES = [
     ]
 ]
 _WORDS_JOINED = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)+")
+_WITH_UNDERSCORES = regex.compile(
+    r"(?=.*\p{L}{3})(?:[\p{L}\p{M}'\u2019.,()!?&-]{1,20}|\d{1,4})(?:_+(?:[\p{L}\p{M}'\u2019.,()!?&-]{1,20}|\d{1,4}))+"
+)
 _TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
 _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 
@@ -53,7 +56,7 @@ def shape_of(text: str) -> str:
     text = _TAG.sub(" ", text[:SHAPED_CHARS]).strip().strip("\"'").strip()
     for name, pattern in _SHAPES:
         if pattern.fullmatch(text):
-            return name
+            return "" if name in ("keys", "long codes") and has_underscores(text) else name
     return "dates" if _is_written_date(text) else ""
 
 
@@ -67,6 +70,11 @@ def _is_written_date(text: str) -> bool:
 def is_slug(text: str) -> bool:
     """Whether `text` is words made into a key: "my-first-post"."""
     return bool(_WORDS_JOINED.fullmatch(text.strip()))
+
+
+def has_underscores(text: str) -> bool:
+    """Whether `text` is words with underscores for spaces, as a wiki has in its titles: "Old_harbour"."""
+    return bool(_WITH_UNDERSCORES.fullmatch(text.strip()))
 
 
 def letters(text: str) -> int:

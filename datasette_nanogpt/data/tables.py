@@ -8,7 +8,7 @@ import sqlite3
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from .column_names import words_of
-from .sqlite import find_name, list_names, schema_of
+from .sqlite import find_name, list_names, quote, schema_of
 
 # Tables that SpatiaLite makes.
 _SPATIAL = """
@@ -52,6 +52,15 @@ def is_copy(table: str) -> bool:
     return not _COPY_WORDS.isdisjoint(words_of(table))
 
 
+def _is_readable(db: sqlite3.Connection, table: str) -> bool:
+    """Whether the module and the tokenizer of a virtual table are here."""
+    try:
+        db.execute(f"select 1 from {quote(table)} limit 1")
+    except sqlite3.Error:
+        return False
+    return True
+
+
 def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
     """The tables and views that somebody made: not those of SQLite, of a full-text or spatial index, or of
     the tools that made the database, unless there are no others.
@@ -62,12 +71,14 @@ def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
     made = dict(db.execute(f"{master} and name not like 'sqlite\\_%' escape '\\' order by type, rowid"))
     virtual = {name for name, sql in made.items() if re.match(r"\s*create\s+virtual", sql, re.IGNORECASE)}
     shadows = tuple(f"{name}_" for name in virtual)
+    unread = {name for name in virtual if f"{name}_content" in made and not _is_readable(db, name)}
     spatial = "idx_" if any(name.lower() == "geometry_columns" for name in made) else "\0"
     indexes = {name for name in virtual if _INDEX_OF.search(made[name]) or "rtree" in made[name].lower()}
     names = [
         name
         for name in made
-        if not name.startswith(shadows)
+        if (not name.startswith(shadows) or name.removesuffix("_content") in unread)
+        and name not in unread
         and name.lower() not in _HIDDEN
         and not name.startswith((spatial, "_datasette", "datasette_", "_internal"))
         and name not in indexes

@@ -18,6 +18,7 @@ from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .markers import has_markers, split_at_markers
 from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
+from .shapes import has_underscores
 
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
 SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
@@ -26,6 +27,7 @@ MIN_FRACTION = 0.5  # a column is of a kind if more than this fraction of its va
 # code, many stand for themselves.
 MIN_ENTITIES = 0.95
 # JSON is read as blocks if at least this fraction of it is text: a short paragraph is mostly formatting.
+MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 MIN_BLOCK_TEXT = 0.03
 
 _AMPERSAND = re.compile(r"&")
@@ -53,6 +55,7 @@ class TextKind:
     data: str = ""
     title_again: bool = False  # above the text, as a heading: it is left out
     markup: str = ""  # of another sort, see markup.py
+    underscores: bool = False  # instead of the spaces of a title
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
 
     @property
@@ -155,9 +158,18 @@ def _read_inside(text: str, kind: TextKind) -> str:
     return unescape(text) if kind.entities else text
 
 
-def read_title(value: str, *, entities: bool) -> str:
+def read_title(value: str, kind: TextKind, *, entities: bool) -> str:
     """A value of the title column as text."""
-    return decode_words(unescape(value) if entities else value)
+    if kind.underscores and not re.search(r"\s", value.strip()):
+        value = value.replace("_", " ")
+    return decode_words(unescape(value) if kind.entities or entities else value)
+
+
+def are_with_underscores(texts: Sequence[str]) -> bool:
+    """Whether titles have underscores for spaces: none has a space, those with an underscore are words."""
+    joined = [text for text in texts if "_" in text]
+    has_spaces = any(re.search(r"\s", text.strip()) for text in texts)
+    return len(joined) > MIN_JOINED * len(texts) and not has_spaces and _most(joined, has_underscores)
 
 
 def documents_of(text: str, kind: TextKind) -> list[str]:

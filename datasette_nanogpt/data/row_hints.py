@@ -1,0 +1,118 @@
+"""What somebody may want to know of the rows: which to leave out, and which belong together."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from .column_names import words_of
+from .decode import NOTHING
+from .sample import Value
+from .source import Source
+from .sqlite import quote
+
+MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
+MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
+SHORT = 200  # characters: half of the rows of a chat are shorter
+MAX_DISTINCT = 0.7  # of the rows, at most, begin another conversation
+# Words of columns that say what a row is, and values of rows that are not what people read.
+_STATES = frozenset(["type", "status", "state", "posttype", "poststatus"])
+_UNREAD = frozenset(
+    [
+        "revision",
+        "inherit",
+        "auto-draft",
+        "draft",
+        "drafts",
+        "trash",
+        "trashed",
+        "deleted",
+        "spam",
+        "archived",
+    ]
+)
+# Words of columns that say where a row belongs to, and in which order.
+_CONVERSATIONS = (
+    *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
+    *("video", "episode", "scene", "poem", "song", "chapter", "story", "transcript", "meeting"),
+)
+_ORDERS = (
+    *("position", "line", "lineno", "seq", "sequence", "number", "index", "order", "start", "turn", "ts"),
+    *("timestamp", "time", "sent", "created", "date", "at"),
+)
+
+
+def row_hints(source: Source) -> Iterator[str]:
+    """Sentences about the rows of the source's sample, each with what to add to the command."""
+    rows = len(source.sample)
+    if rows < MIN_ROWS or source.template:
+        return
+    of = "rows" if rows == source.row_count else f"of the {rows:,} rows looked at"
+    if source.grouping is None:
+        yield from _titles_alone(source, of)
+    yield from _drafts(source, of)
+    if source.grouping is None:
+        yield from _conversations(source)
+
+
+def _titles_alone(source: Source, of: str) -> Iterator[str]:
+    if source.title is None or not source.body:
+        return
+    title = source.title
+    alone = sum(
+        not _is_empty(row[title]) and all(_is_empty(row[column]) for column in source.body)
+        for row in source.sample
+    )
+    if alone > MIN_SHARE * len(source.sample):
+        filled = " or ".join(f"length({quote(column)}) > 0" for column in source.body)
+        yield (
+            f"{alone:,} {of} have a title and no text: the model learns the titles alone. "
+            f"To leave them out: --where {shlex.quote(filled)}"
+        )
+
+
+def _is_empty(value: Value) -> bool:
+    return value is None or not str(value).strip() or value in NOTHING
+
+
+def _drafts(source: Source, of: str) -> Iterator[str]:
+    for column in source.columns:
+        if _STATES.isdisjoint(words_of(column)) or column in source.text_columns:
+            continue
+        values = Counter(str(row[column]) for row in source.sample)
+        unread = [value for value in values if value.lower() in _UNREAD]
+        count = sum(values[value] for value in unread)
+        if MIN_SHARE * len(source.sample) < count < len(source.sample):
+            listed = ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(unread))
+            condition = f"{quote(column)} not in ({listed})"
+            yield (
+                f"In {count:,} {of} {column} is {' or '.join(sorted(unread))}. "
+                f"To leave these out: --where {shlex.quote(condition)}"
+            )
+            return
+
+
+def _conversations(source: Source) -> Iterator[str]:
+    """Short rows that belong together, and how to read them as one text."""
+    lengths = [sum(len(str(row[column] or "")) for column in source.body) for row in source.sample]
+    group = _named(source, _CONVERSATIONS)
+    if not group or statistics.median(lengths) > SHORT:
+        return
+    values = [row[group] for row in source.sample if row[group] not in (None, "")]
+    distinct = len(set(values))
+    if not 1 < distinct <= MAX_DISTINCT * len(values):
+        return
+    order = _named(source, _ORDERS)
+    command = ["--group-by", group, *(["--order-by", order] if order and order != group else [])]
+    yield (
+        f"Rows are short, and many have the same {group}. To read all rows with the same {group} as one "
+        f"text: {shlex.join(command)}"
+    )
+
+
+def _named(source: Source, names: Sequence[str]) -> str | None:
+    """The column that has one of these words in its name, the best first; not one of the text."""
+    others = [column for column in source.columns if column not in source.text_columns]
+    return next((column for name in names for column in others if name in words_of(column)), None)
