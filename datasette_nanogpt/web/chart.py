@@ -1,4 +1,5 @@
-"""What the server draws: a line of scores for a table's cell. The chart of a run is static/chart.js."""
+"""The small line of scores in a cell of a table, and JSON for scripts. static/chart.js draws a run's
+chart."""
 
 from __future__ import annotations
 
@@ -22,6 +23,6 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def for_script(value: Any) -> str:
-    """JSON that may stand inside a <script>, whatever text is in it."""
+    """JSON that can stand inside a <script>: no text in it can end that element."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -32,7 +32,7 @@ from ..registry.runs import end_run, find_run
 if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
 
-ORPHAN_SECONDS = 20.0  # to save what was learned, once the server is gone
+ORPHAN_SECONDS = 20.0  # how long a run gets to save its model after the server died
 NICENESS = 10  # of 19: how far training gives way to the rest of the machine
 
 
@@ -62,26 +62,27 @@ def main(run: int, max_parameters: int | None, end_with_stdin: bool) -> None:
 
 
 class Server:
-    """The server that started this process. When it dies the run stops: nobody else could end one that is
-    stuck, and the next server would wait for it."""
+    """The server that started this process. When it dies, the run must stop: nothing else could end a run
+    that is stuck, and the next server would wait for it."""
 
     def __init__(self, home: Path, run: int, stop: Stop):
         self.home, self.run, self.stop = home, run, stop
-        self.interrupted = False  # it has died, and no person had stopped the run before
+        self.interrupted = False  # whether it died during a run that no person had stopped
 
     def watch(self) -> None:
-        """The server holds the other end of stdin, and writes nothing there: it ends when the server does."""
+        """Wait for the end of stdin, then stop the run. The server holds the other end and writes nothing
+        there, so stdin ends when the server does."""
         if os.read(sys.stdin.fileno(), 1):
             return
         log.warning("The server is gone: stopping, for at most %d s", ORPHAN_SECONDS)
         ask = Thread(target=self._ask_to_stop, daemon=True)
         ask.start()
-        ask.join(1)  # second: somebody may have locked the registry
+        ask.join(1)  # second: another process may have locked the registry
         self.stop.ask(2)
         time.sleep(ORPHAN_SECONDS)
         log.error("The run does not stop: ending its process")
         if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)  # and what it has started
+            os.killpg(0, signal.SIGKILL)  # with all processes that the run has started
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _ask_to_stop(self) -> None:
@@ -131,19 +132,19 @@ def _train(row: dict[str, Any], stop: Stop, begun: Callable[[], None], max_param
 
 
 def import_torch() -> None:
-    """Import what a run needs before it gives way: 2.5 s of one core, which on a busy machine took 36 to 85 s
-    when it gave way first, while nothing could be seen of the run."""
-    with suppress(Exception):  # where it fails the run fails, and tells why
+    """Import torch at normal priority, before `give_way`. It takes 2.5 s of one core; at low priority on a
+    busy machine it took 36 to 85 s, while the page of the run could show nothing."""
+    with suppress(Exception):  # if the import fails here, it fails again in the run, which reports it
         from ..training import table_run  # noqa: F401
 
 
 def give_way() -> None:
-    """Let everything else go first: the server uses the same cores, and people wait for its pages."""
+    """Give this process low priority: the server uses the same cores, and people wait for its pages."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     with suppress(OSError):
-        # Linux may divide its cores among sessions first. This process is in one of its own, where its own
-        # niceness means nothing to processes outside: the whole session must give way.
+        # Linux may divide its cores among sessions first. This process has a session of its own, outside of
+        # which its niceness means nothing, so the niceness of the whole session is set as well.
         Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 

@@ -1,4 +1,4 @@
-"""What the chart of a run can be compared with: other runs on the same text, and scores that are known."""
+"""What a run can be compared with: other runs on the same table, and known scores on the same rows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .permissions import Actor, Origin, origin_of_run, visible_models
 from .state import state_of
 from .threads import in_thread
 
-OTHER_RUNS = 12  # that are offered
-NAMES = ("name", "resume", "force")  # settings in which runs differ without being different
+OTHER_RUNS = 12  # how many are offered
+NAMES = ("name", "resume", "force")  # settings that say nothing about how a model is trained
 
 
 async def other_runs(
     datasette: Datasette, run: Mapping[str, Any], origin: Origin, may_train: bool
 ) -> list[dict[str, Any]]:
     """Other runs on the same table that have a score, the newest first, with the settings that differ, and
-    whether they were scored on the same held-out rows. The last one of the same model before this one is
-    `shown` at first, if it was."""
+    whether they were scored on the same held-out rows. If so, the model's previous run is `shown` at
+    first."""
     others = [
         other
         for other in await in_thread(_scored_runs, state_of(datasette).home, run)
@@ -52,7 +52,7 @@ def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _described(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run what nanogpt.json has of its model: the text, the seed that split it, the score."""
+    """The text of a run, the seed that split it, and the score, as nanogpt.json has them of a model."""
     plan = json.loads(run["plan"] or "{}")
     options = {"seed": (plan.get("settings") or {}).get("seed")}
     return {"corpus": plan.get("corpus"), "options": options, "score": {"val_bpb": run["val_bpb"]}}
@@ -65,7 +65,7 @@ def _scored_runs(home: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def differences(run: Mapping[str, Any], other: Mapping[str, Any], may_train: bool) -> str:
-    """In which settings another run differs from this one, in words."""
+    """The settings in which another run differs from this one, in words."""
     here, there = (_settings(each, may_train) for each in (run, other))
     parts = []
     for label in dict.fromkeys([*there, *here]):
@@ -86,7 +86,8 @@ def _settings(run: Mapping[str, Any], may_train: bool) -> dict[str, str]:
 
 
 def describe_settings(settings: Mapping[str, Any], may_train: bool) -> dict[str, str]:
-    """The settings of a run under the names of the form. SQL may name tables and values that are private."""
+    """The settings of a run under the names of the form. SQL, which may name private tables and values, is
+    only for those who may train."""
     described, hidden = {}, ("database", "token") + (() if may_train else ("where", "sql"))
     for key, value in settings.items():
         if key not in hidden:
@@ -103,8 +104,8 @@ def _in_words(value: Any) -> str:
 async def known_scores(
     datasette: Datasette, actor: Actor, run: Mapping[str, Any], origin: Origin, others: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Scores that a run can be measured by, as {"label", "bpb"}, all of the same held-out rows: what gzip
-    needs, what the last run of this model came to, and the best model of this table."""
+    """Scores to compare a run with, as {"label", "bpb"}, all on the same held-out rows: those of gzip, of
+    this model's previous run, and of the best model of this table."""
     known = {}
     if gzip_bpb := json.loads(run["plan"] or "{}").get("gzip_bpb"):
         known["gzip"] = gzip_bpb

@@ -1,4 +1,4 @@
-"""What the form on a table's page shows beside its fields: the rows, and what a run will come to."""
+"""What the form on a table's page shows beside its fields: the rows, and an estimate of the run."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from ..training.verdict import count_letters
 from .forms import minutes_offered, selection_from_form, settings_from_form
 from .target import Target, reading_time
 
-SAMPLED_ROWS = 200  # that are read to estimate how much text there is
-MEASURED_ROWS = 100_000  # whose lengths are added up; further rows are taken to be as long as these
-EXCERPT = 300  # characters shown of a row
-RECENT_RUNS = 10  # the fastest of which tells how fast this machine trains
-# Of a short text, bytes that become a token of its own small vocabulary, and the fraction of it that is
-# trained on: 12 tokens of 33 bytes, 46 of 130.
+SAMPLED_ROWS = 200  # how many rows are read to estimate how much text there is
+MEASURED_ROWS = 100_000  # how many rows are measured; the others are assumed to be as long
+EXCERPT = 300  # how many characters of a row are shown
+RECENT_RUNS = 10  # the speed of this machine is that of the fastest of so many runs
+# How many bytes of a short text make a token of its own small vocabulary (33 bytes make 12 tokens, 130 make
+# 46), and which fraction of the text is trained on.
 SHORT_TOKEN_BYTES = 2.5
 TRAINED_FRACTION = 0.9
 
@@ -45,10 +45,10 @@ TRAINED_FRACTION = 0.9
 def offer_and_estimate(
     target: Target, where: str | None, filters: str, form: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """What the form shows, and the estimate for it; without one if something in the form is wrong.
+    """What the form shows, and the estimate for it; None for the estimate if something in the form is wrong.
 
-    `where` is the condition of the address, `filters` the same in words. If the rows cannot be read as the
-    form asks, they are shown as without it. If no text is found, a column can still be chosen.
+    `where` is the condition of the address, and `filters` the same in words. If the rows cannot be read with
+    the fields of the form, they are shown without them. If no text is found, a column can still be chosen.
     """
     try:
         offered = offer(target, where, filters, form)
@@ -58,8 +58,8 @@ def offer_and_estimate(
     except NanogptError:
         return offer(target, where, filters, {}), None
     rows = {key: form[key] for key in ("title", "body", "text", "where") if form.get(key)}
-    for fields in (form, rows):  # what to expect is told of the rows, whatever else is wrong
-        with suppress(NanogptError):  # no name is asked for: a wrong one makes no difference to the estimate
+    for fields in (form, rows):  # if another field is wrong, the cards are still made for these rows
+        with suppress(NanogptError):  # without a name: a wrong one makes no difference to the estimate
             settings = settings_from_form(target, {**fields, "name": ""}, where)
             offered["cards"] = what_to_expect(target, settings)
             return offered, estimate(target, settings) if fields is form else None
@@ -67,8 +67,8 @@ def offer_and_estimate(
 
 
 def offer(target: Target, where: str | None, filters: str, form: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that were found, two rows as they will be read, how much text there is, what can be chosen.
-    Raises NanogptError where the rows cannot be read as the `form` asks."""
+    """The columns that were found, two rows as they will be read, how much text there is, and the choices.
+    Raises NanogptError if the rows cannot be read with the fields of the `form`."""
     selection = selection_from_form(form, where)
     if selection.where != where:
         filters = selection.where or ""
@@ -87,7 +87,8 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 
 
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run with these settings, those of `settings_from_form`, will come to: numbers and words."""
+    """The size, memory and reading of a run with the settings of `settings_from_form`, as numbers and
+    words."""
     read = _read(target, _selection(settings), target.modified())
     flops = measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
@@ -110,7 +111,8 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of each number of minutes that can be chosen, how often it reads the rows, and what that reads like."""
+    """For each number of minutes that can be chosen, how often a run reads the rows, and what its texts will
+    read like."""
     read, flops = _read(target, _selection(settings), target.modified()), measured_flops(target.home)
     cards = []
     for minutes in minutes_offered(target.limits):
@@ -124,7 +126,7 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
 
 
 def check_enough(target: Target, settings: Mapping[str, Any]) -> None:
-    """Raise InvalidOptions where a run with these settings would find too little text, or none."""
+    """Raise InvalidOptions if a run with these settings would find too little text, or none."""
     try:
         refused = estimate(target, settings)["refused"]
     except NoTextError as ex:
@@ -140,7 +142,7 @@ def _selection(settings: Mapping[str, Any]) -> Selection:
 
 
 def _too_little(read: Mapping[str, Any], plan: Plan) -> str | None:
-    """Why there is not enough text for a single window of the context, None if there is."""
+    """Why there is not enough text for a single window of the context; None if there is enough."""
     per_token = 1 if plan.config.vocab_size < 256 else SHORT_TOKEN_BYTES
     needed = tokens_needed(plan.config.block_size) * per_token / TRAINED_FRACTION
     if read["bytes"] >= needed:
@@ -183,7 +185,7 @@ def _times(epochs: float) -> str:
 
 
 def measured_flops(home: Path) -> float | None:
-    """How much of flops.work_per_step the fastest of the last runs did in a second; None before the first."""
+    """The work per second, as in flops.work_per_step, of the fastest of the last runs; None without a run."""
     select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
     select += "and tokens_per_second > 0 order by id desc limit ?"
     speeds = []
@@ -201,7 +203,7 @@ def measured_flops(home: Path) -> float | None:
 
 @lru_cache(maxsize=64)
 def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> dict[str, Any]:
-    """What is in the rows, remembered until the file changes."""
+    """What the rows contain, kept in a cache until the file changes."""
     with reading_time(selection):
         source = target.open(selection)
         texts = list(islice(source.documents(), SAMPLED_ROWS))
@@ -224,24 +226,24 @@ def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> d
 
 
 def _remarks(source: Source, database: str) -> list[str]:
-    """What is not read and why, and what looks odd."""
+    """The columns that are not read and why, and what looks odd in the rows."""
     found = preview_source(source, database, documents=0)
     not_read = ", ".join(f"{column} ({why})" for column, why in found.left_out.items())
     return [*([f"Not read: {not_read}."] if not_read else []), *found.remarks]
 
 
 def _note(source: Source) -> str:
-    """How a sentence about the text goes on where that is not plain text."""
+    """The end of a sentence about the text, if that is not plain text."""
     note = f", {', '.join(source.read_as_text)} read as text" if source.read_as_text else ""
     note += ", rows cut at <|endoftext|>" if source.has_markers else ""
     return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
 
 
 def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
-    """About how many bytes of text there are, `texts` being the first documents, of so many rows.
+    """About how many bytes of text there are. `texts` are the documents of the first `rows` rows.
 
-    Rows differ in length, and the first ones may be the longest, so all are measured as they are stored; the
-    documents tell how much of that becomes text.
+    Rows differ in length, and the first ones may be the longest, so all rows are measured as they are stored.
+    The documents show which fraction of that becomes text.
     """
     stored = _stored_bytes(source)
     of_texts = _stored_bytes(source, rows)
@@ -249,7 +251,7 @@ def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
 
 
 def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
-    """Bytes in the columns that are read, of the first `rows` rows; by default those of all rows, about."""
+    """Bytes in the columns that are read, in the first `rows` rows; by default about those of all rows."""
     lengths = [f"ifnull(length(cast({quote(column)} as blob)), 0)" for column in source.text_columns]
     select = f"select sum({' + '.join(lengths) or '0'}) from "
     select += f"(select * from {source.from_sql} {source.order_by} limit ?)"

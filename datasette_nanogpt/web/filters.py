@@ -1,4 +1,4 @@
-"""The rows that the URL of a table's page chooses, as an SQL condition that any process can read them by."""
+"""The rows that the URL of a table's page selects, as an SQL condition that any process can use."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from llm_nanogpt.errors import NanogptError
 async def rows_to_train_on(
     datasette: Datasette, request: Request, database: str, table: str, columns: Sequence[str]
 ) -> tuple[str | None, str, list[str]]:
-    """What the URL of the table's page chooses: as an SQL condition, in words, and what of it is left out.
+    """The rows that the URL of a table's page selects: an SQL condition or None, the same in words, and why
+    some arguments are not applied, a line each.
 
-    Datasette and its plugins say what each argument means, and ask for the permissions that it takes.
+    Datasette and its plugins interpret each argument, and check the permissions that it needs. Raises
+    NanogptError for a filter that Datasette cannot apply.
     """
     pairs, left_out = [], []
     for key in request.args:
         if key.startswith("_") and "__" not in key:
-            continue  # of the page, or for the hook below
+            continue  # an argument of the page, or one for the hook below
         column, _, lookup = key.rpartition("__") if "__" in key else (key, "", "exact")
         if lookup not in Filters._filters_by_key:
             left_out.append(f"{key}: Datasette has no such filter")
@@ -53,12 +55,12 @@ async def rows_to_train_on(
 
 
 def with_values(clause: str, params: Mapping[str, Any]) -> str:
-    """An SQL condition of Datasette's own making, with the values in it: a command line has no parameters,
-    and no other process has `escape_fts`, the one function that Datasette gives to SQLite."""
+    """A condition that Datasette made, with the values written into it: a command line has no parameters,
+    and no other process has `escape_fts`, the one function that Datasette adds to SQLite."""
 
     def literal(match: re.Match[str]) -> str:
         name = match["name"] or match["escaped"]
-        if name not in params:  # or quoted: a column may be called anything
+        if name not in params:  # such as a name in quotes: a column may be called anything
             return match[0]
         value = escape_fts(params[name]) if match["escaped"] else params[name]
         return repr(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"

@@ -1,4 +1,7 @@
-"""From the form on a table's page to the settings of a run. No torch here: this is the server's process."""
+"""The form on a table's page, and the settings of the run that it starts.
+
+The server's process runs this, so nothing here imports torch.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from ..training.options import validate
 from .limits import Limits
 from .target import Target, reading_time
 
-MINUTES = (1, 3, 10, 30)  # offered where the configuration allows them
+MINUTES = (1, 3, 10, 30)  # the choices that are offered, as far as the configuration allows them
 DEFAULT_MINUTES = 3
-REPLACE_NAMED = "1"  # a form asks to replace the model of the name in its field
-# The fields that are options of a run, in their order on the page, and what the page calls them.
+REPLACE_NAMED = "1"  # in the field `replace`: the model whose name is in the field `name`
+# The fields that are options of a run, in their order on the page, and their labels.
 LABELS = {
     "minutes": "Minutes",
     "size": "Size",
@@ -44,12 +47,12 @@ LABELS = {
     "where": "Condition",
 }
 ADVANCED = LABELS.keys() - {"minutes", "size", "name"}  # the fields that are folded away at first
-# How the page groups them: heading -> the numbers in it.
+# The groups of numbers on the page: heading -> fields.
 GROUPS = {
     "Model": ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"),
     "Training": ("batch_size", "learning_rate", "dropout", "seed"),
 }
-NUMBERS = {  # and whether they must be whole
+NUMBERS = {  # whether each number must be whole
     "n_layer": True,
     "n_head": True,
     "n_embd": True,
@@ -61,25 +64,25 @@ NUMBERS = {  # and whether they must be whole
     "seed": True,
 }
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
-OF_ROWS = ("title", "body", "template", "group_by", "order_by")  # what opening the rows finds wrong
-COLUMNS_OR_SQL = ("group_by", "order_by")  # a column, or SQL from those who may write it
-ROWS_OF_ADDRESS = ""  # the `field` of a problem with the rows that the page's address chooses
+OF_ROWS = ("title", "body", "template", "group_by", "order_by")  # the fields that opening the rows checks
+COLUMNS_OR_SQL = ("group_by", "order_by")  # a column, or SQL for those who have that permission
+ROWS_OF_ADDRESS = ""  # the `field` of a problem with the rows that the page's address selects
 
 
 def minutes_offered(limits: Limits) -> list[float]:
-    """The minutes that can be chosen, as far as the configuration allows them."""
+    """The minutes that can be chosen: those of MINUTES that the configuration allows, or its limit."""
     return [m for m in MINUTES if m <= limits.max_minutes] or [limits.max_minutes]
 
 
 def form_defaults(limits: Limits) -> dict[str, str]:
-    """The fields of a form that nobody has filled in yet."""
+    """The fields of an empty form."""
     offered = minutes_offered(limits)
     return {"minutes": str(max((m for m in offered if m <= DEFAULT_MINUTES), default=offered[0]))}
 
 
 def fields_of_settings(settings: Mapping[str, Any], may_sql: bool) -> dict[str, str]:
-    """The fields of a form that asks for a run like an earlier one with these settings. A condition is left
-    out for those who may not write SQL; the model of that run is replaced."""
+    """The fields of a form for another run with these settings, which replaces the model of the earlier run.
+    A condition is left out for those who may not write SQL."""
     fields = {key: settings[key] for key in LABELS if settings.get(key) not in (None, "", [])}
     if not may_sql:
         fields.pop("where", None)
@@ -94,7 +97,8 @@ def fields_of_settings(settings: Mapping[str, Any], may_sql: bool) -> dict[str, 
 
 
 def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection:
-    """Which rows and columns a form chooses: its condition goes before `where`, the one of the address."""
+    """The rows and columns that a form selects. Its condition takes precedence over `where`, the
+    address's."""
     fields = _text_fields(form)
     body = (fields["body"],) if "body" in fields else ()
     more = {key: fields.get(key) for key in ("text", "template", "group_by", "order_by")}
@@ -102,25 +106,26 @@ def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection
 
 
 def needs_sql(form: Mapping[str, Any], columns: Sequence[str]) -> bool:
-    """Whether a form has SQL in it: a condition, or a grouping by something else than a column."""
+    """Whether a form contains SQL: a condition, or a grouping or an order by something other than a
+    column."""
     fields = _text_fields(form)
     given = [fields[key] for key in COLUMNS_OR_SQL if key in fields]
     return "where" in fields or any(find_name(name, columns) is None for name in given)
 
 
 def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
-    """The settings of a run, as `TrainOptions.given()` has them.
+    """The settings of a run, in the form of `TrainOptions.given()`.
 
-    Raises InvalidOptions with everything that is wrong; the `field` of each problem is one of the form's, or
-    ROWS_OF_ADDRESS.
+    Raises InvalidOptions with everything that is wrong. The `field` of each problem is a field of the form,
+    or ROWS_OF_ADDRESS.
     """
     fields = form_defaults(target.limits) | _text_fields(form)
     selection = selection_from_form(form, where)
     source = _open(target, selection, "where" in fields)
-    target = replace(target, table=source.table)  # as the database writes it
+    target = replace(target, table=source.table)  # in the database's own spelling
     replaced = form.get("replace")
     if isinstance(replaced, str) and replaced.strip() not in ("", REPLACE_NAMED):
-        name = replaced.strip()  # chosen from a list, whatever is in the field of the name
+        name = replaced.strip()  # this choice from a list takes precedence over the field `name`
     else:
         name = fields.get("name") or target.default_name()
     options = {
@@ -144,15 +149,16 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
 
 
 def _text_fields(form: Mapping[str, Any]) -> dict[str, str]:
-    """The options that a form, or a JSON object, fills in. Blanks around a value are not part of it."""
+    """The options that are given in a form or a JSON object, without blanks around them."""
     given = {key: str(form[key]) for key in LABELS if isinstance(form.get(key), str | int | float)}
-    # Browsers end lines as the protocol does. At its end a template may have a blank line between rows.
+    # Browsers send \r\n for a line break. A template keeps its end: a blank line there separates rows.
     lines = {key: text.replace("\r\n", "\n") for key, text in given.items() if text.strip()}
     return {key: text if key == "template" else text.strip() for key, text in lines.items()}
 
 
 def _open(target: Target, selection: Selection, has_condition: bool) -> Source:
-    """The rows of a form. `has_condition`: their condition is the form's, not that of the address."""
+    """The rows of a form. `has_condition` says whether the condition is the form's, not the address's.
+    Raises InvalidOptions if they cannot be read."""
     condition = "where" if has_condition else ROWS_OF_ADDRESS
     try:
         with reading_time(selection):
@@ -168,11 +174,11 @@ def _open(target: Target, selection: Selection, has_condition: bool) -> Source:
 
 
 def _name_problems(target: Target, name: str, replaces: bool) -> Iterator[Problem]:
-    """Whether another model has that name. The one of this table is replaced where somebody asked for it."""
+    """The problems of a name that another model has. `replaces` allows the name of this table's own model."""
     folder, own = target.home / name, target.own_name()
     known = target.visible is None or name in target.visible
     if not known and name != own and not name.startswith(f"{own}-"):
-        # Whether there is such a model or not, the same is said, and nothing is looked at.
+        # The answer must not tell whether such a model exists, so its folder is not read.
         message = f"A model of this table can be called {own}, or {own}- and what you like"
         yield Problem("name", "not_own", message)
     elif name_taken(target.home, name, target.database, target.table):
@@ -184,6 +190,6 @@ def _name_problems(target: Target, name: str, replaces: bool) -> Iterator[Proble
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """As their fields stand on the page."""
+    """The problems in the order of their fields on the page."""
     order = [ROWS_OF_ADDRESS, *LABELS]
     return sorted(problems, key=lambda p: order.index(p.field) if p.field in order else len(order))

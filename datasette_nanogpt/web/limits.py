@@ -15,17 +15,17 @@ PLUGIN = "datasette-nanogpt"
 class Limits:
     """The keys of `plugins: datasette-nanogpt:` in Datasette's configuration, and their defaults."""
 
-    max_minutes: float = 60  # of one run
-    max_parameters: int = 50_000_000  # of one model
-    max_queued: int = 10  # runs that wait at once
-    max_generations: int = 2  # texts that are written at once
-    max_tokens: int = 1000  # of one text
-    max_restarts: int = 3  # how often a run goes on by itself after its server was lost
+    max_minutes: float = 60  # the longest run
+    max_parameters: int = 50_000_000  # the largest model
+    max_queued: int = 10  # how many runs wait at once
+    max_generations: int = 2  # how many texts are written at once
+    max_tokens: int = 1000  # the longest text
+    max_restarts: int = 3  # how often a run continues by itself after its server was lost
 
     @classmethod
     def from_config(cls, datasette: Datasette) -> Limits:
-        """The limits that the configuration sets. Raises StartupError for an option that there is not, which
-        would leave visitors without the limit that was meant, and for a value that is no limit."""
+        """The limits that the configuration sets. Raises StartupError for an unknown option, because the
+        limit that it was meant to set would silently not apply, and for a value that is no limit."""
         config = datasette.plugin_config(PLUGIN) or {}
         defaults = {field.name: field.default for field in fields(cls)}
         if not isinstance(config, dict):
@@ -44,6 +44,6 @@ class Limits:
 
 
 def _nearest(key: str, options: dict[str, object]) -> str:
-    """How the complaint about an unknown option goes on."""
+    """The end of the message about an unknown option: the most similar name, or all names."""
     near = get_close_matches(str(key), options, n=1)
     return f": did you mean {near[0]}?" if near else f". There are {', '.join(options)}"

@@ -25,7 +25,7 @@ from .state import state_of
 from .threads import in_thread
 
 Link = dict[str, str]  # href, label, description
-EMPTY_MS = 50  # to see whether a table or view has a row, each time its menu is made
+EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
 
 
 def rows_url(
@@ -45,7 +45,7 @@ def model_url(datasette: Datasette, model: str, **arguments: Any) -> str:
 
 
 async def index_link(datasette: Datasette, actor: Actor) -> list[Link]:
-    """For the main menu."""
+    """The link in the main menu, for those who may use any model or table."""
     if not await may_anywhere(datasette, actor):
         return []
     return [{"href": datasette.urls.path("/-/nanogpt"), "label": "GPTs"}]
@@ -54,7 +54,7 @@ async def index_link(datasette: Datasette, actor: Actor) -> list[Link]:
 async def train_link(
     datasette: Datasette, actor: Actor, database: str, table: str, request: Request | None
 ) -> list[Link]:
-    """For the menu of a table's page, where the table may have text. The filters in the address go along."""
+    """The link in the menu of a table that may have text. It carries the filters of the table's page."""
     resource = TableResource(database, table)
     if not await datasette.allowed(action="nanogpt-train", resource=resource, actor=actor):
         return []
@@ -77,7 +77,7 @@ async def train_link(
 
 
 async def _has_rows(db: Database, table: str) -> bool:
-    """Whether there is a row, as far as that can be seen at once."""
+    """Whether a table has a row; true where that takes longer than EMPTY_MS to find out."""
     try:
         found = await db.execute(f"select 1 from {quote(table)} limit 1", custom_time_limit=EMPTY_MS)
     except (QueryInterrupted, sqlite3.Error):
@@ -86,8 +86,8 @@ async def _has_rows(db: Database, table: str) -> bool:
 
 
 async def model_links(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
-    """For the menu of a table's page, where a model was trained on the table: writing with the one that was
-    trained last, and the page of typical rows."""
+    """The links in the menu of a table with a model: write with the one that was trained last, and the page
+    of typical rows."""
     models = await models_of_table(datasette, actor, database, table)
     links = []
     if writers := await models_to_write_with(datasette, actor, models):
@@ -110,7 +110,7 @@ async def model_links(datasette: Datasette, actor: Actor, database: str, table: 
 
 
 async def row_links(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> list[Link]:
-    """For the menu of a row, where a model was trained on its table."""
+    """The links in the menu of a row whose table has a model."""
     models = await models_of_table(datasette, actor, database, table)
     writers = await models_to_write_with(datasette, actor, models)
     if not await _rows_page_has_something(datasette, database, table, models, writers):
@@ -151,7 +151,8 @@ async def _rows_page_has_something(
     models: Sequence[tuple[Checkpoint, Origin]],
     writers: Sequence[Checkpoint],
 ) -> bool:
-    """Whether one of the table's models has scored its rows, or may be asked to: `writers` may."""
+    """Whether one of the table's models has scored its rows, or the actor may have them scored, which the
+    permission to write with a model (`writers`) includes."""
     db = datasette.get_database(database)
     if not models or not db.path or await db.view_exists(table):
         return False

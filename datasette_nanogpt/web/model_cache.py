@@ -13,14 +13,15 @@ from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import model_names
 
-# Files are replaced, not written into, so the folder changes with any of them. People edit nanogpt.json.
+# A folder changes when one of its files is replaced, which is how models are saved. But people edit
+# nanogpt.json in place, so it is checked as well.
 FILES = ("", "/nanogpt.json")
-Stamp = tuple[tuple[int, int, int], ...]  # inode, nanoseconds, bytes
-Source = tuple[str | None, tuple[str, ...]]  # a database's file and the tables in it; without: a query
+Stamp = tuple[tuple[int, int, int], ...]  # inode, nanoseconds, bytes of each of FILES
+Source = tuple[str | None, tuple[str, ...]]  # a database's file, and the tables in it; () for a query
 
 
 def source_of(meta: Mapping[str, Any]) -> Source:
-    """What a model was trained on, by its nanogpt.json."""
+    """What a model was trained on, according to its nanogpt.json."""
     source = meta.get("source") or {}
     if source.get("sql"):
         return source.get("database"), ()
@@ -35,11 +36,11 @@ class ModelCache:
         self.home = home
         self._read: dict[str, tuple[Stamp, Checkpoint | None]] = {}
         self._by_source: dict[Source, list[Checkpoint]] = {}
-        self._read_at = -math.inf  # seconds, of a clock that is never set
+        self._read_at = -math.inf  # time.monotonic()
 
     def read(self, max_age: float = 0.0) -> dict[Source, list[Checkpoint]]:
-        """The models by what they were trained on, without those that do not load; as they were `max_age`
-        seconds ago, or later."""
+        """The models, grouped by what they were trained on, without those that do not load. They are read
+        again if that was more than `max_age` seconds ago."""
         if time.monotonic() - self._read_at < max_age:
             return self._by_source
         began, before, changed = time.monotonic(), self._read, False
@@ -56,7 +57,7 @@ class ModelCache:
             for _, checkpoint in now.values():
                 if checkpoint:
                     by_source.setdefault(source_of(checkpoint.meta), []).append(checkpoint)
-        # At once: threads of several pages read it.
+        # All three are set together, because the threads of several pages read them.
         self._read, self._by_source, self._read_at = now, by_source, began
         return by_source
 

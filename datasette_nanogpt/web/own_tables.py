@@ -1,7 +1,7 @@
-"""Who may see nanogpt.db where a Datasette serves it.
+"""Who may see nanogpt.db when a Datasette serves it.
 
-Its tables hold samples of private tables, SQL, actors and paths, of all tables side by side. So root alone
-may see it or do anything with it, unless the configuration has a rule for that very database.
+It holds samples of private tables, SQL, actors and paths. So only root may see it or do anything with it,
+unless the configuration has a rule for this database.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ REASON = "nanogpt.db has rows of private tables"
 
 
 def own_tables_rules(datasette: Datasette, actor: Actor, action: str) -> PermissionSQL | None:
-    """Deny an action on every database that is a registry of ours, as Datasette's permission_resources_sql
-    wants it. A rule for a database takes precedence over the rules for the whole instance."""
+    """Deny an action on every database that is a registry, for Datasette's hook permission_resources_sql.
+    A rule for a database takes precedence over the rules for the whole instance."""
     known = datasette.actions.get(action)
     if known is None or known.resource_class not in (DatabaseResource, TableResource):
         return None
@@ -47,7 +47,7 @@ def own_tables_rules(datasette: Datasette, actor: Actor, action: str) -> Permiss
 
 
 def _registries(datasette: Datasette) -> Iterator[str]:
-    """The names of the databases that are our registry, or a copy of one."""
+    """The names of the databases that are this home's registry, or a copy of any registry."""
     own = os.path.realpath(registry_file(nanogpt_home()))
     for name, database in datasette.databases.items():
         if database.path and not database.is_memory:
@@ -75,7 +75,7 @@ def _has_our_tables(path: str, _inode: int) -> bool:
 
 
 def _has_rule(datasette: Datasette, database: str, action: str) -> bool:
-    """Whether the configuration says who may do this with this database: that is for its author to know."""
+    """Whether the configuration says who may do this with this database. Then its author has decided."""
     rules = ((datasette.config or {}).get("databases") or {}).get(database) or {}
     keys = (
         {"allow"}

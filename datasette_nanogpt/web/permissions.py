@@ -1,7 +1,7 @@
 """Who may see what: a run or a model belongs to the Datasette tables it was made from.
 
-A model can repeat its rows word for word, so everything about it needs `view-table` on every one of these
-tables. What was trained on a query needs `execute-sql` on the database. A run or a model of a database that
+A model can repeat its rows word for word, so everything about it needs `view-table` on each of these tables.
+A model that was trained on a query needs `execute-sql` on the database. A run or a model of a database that
 is not attached to this server is shown to nobody.
 """
 
@@ -27,10 +27,10 @@ from .model_cache import source_of
 from .state import state_of
 from .threads import in_thread
 
-Actor = Mapping[str, Any] | None  # None: nobody has logged in
+Actor = Mapping[str, Any] | None  # None: not logged in
 # No table can have this name, so only rules for the whole database or the whole instance apply to it.
 NO_TABLE = "\0"
-MENU_SECONDS = 5.0  # how old the list of models may be by which the main menu has its link
+MENU_SECONDS = 5.0  # how old the list of models may be that decides whether the main menu has its link
 
 
 def actions() -> list[Action]:
@@ -47,7 +47,7 @@ def actions() -> list[Action]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where text came from, by Datasette's names. Without `tables`: from a query."""
+    """The tables that text came from, by Datasette's names; `tables` is empty for a query."""
 
     database: str
     tables: tuple[str, ...]
@@ -57,7 +57,8 @@ NOWHERE = Origin(NO_TABLE, (NO_TABLE,))
 
 
 def origin(datasette: Datasette, database: str | None, tables: str | Sequence[str] | None) -> Origin | None:
-    """The origin of text from a file, `tables` being a name, several, or nothing for a query."""
+    """The origin of text from a database file; `tables` is a name, several, or None for a query. None if the
+    file is not attached to this server."""
     if not database:
         return None
     wanted = os.path.realpath(database)
@@ -77,8 +78,8 @@ def origin_of_model(datasette: Datasette, meta: Mapping[str, Any]) -> Origin | N
 
 
 async def table_of_request(datasette: Datasette, request: Request) -> tuple[Database, str]:
-    """The database, and the table or view, that an address names. Raises NotFound where there is none, and
-    where the actor may not see it: the two look alike, and ask the same."""
+    """The database, and the table or view, that an address names. Raises NotFound if there is none or the
+    actor may not see it. Both check the same permission, so that they cannot be told apart."""
     database, table = (tilde_decode(request.url_vars[key]) for key in ("database", "table"))
     db = next((db for db in datasette.databases.values() if db.route == database), None)
     resource = TableResource(db.name if db else database, table)
@@ -93,7 +94,7 @@ async def visible_models(
 ) -> list[tuple[Checkpoint, Origin]]:
     """The models of `wanted` origins that the actor may see, without those that do not load."""
     models: list[tuple[Checkpoint, Origin]] = []
-    # To find a file among the databases and to ask for a permission take long: once for models of one table.
+    # Finding a file among the databases and checking a permission are slow: once for all models of a table.
     for source, checkpoints in (await in_thread(state_of(datasette).models.read)).items():
         of = origin(datasette, *source)
         if of and wanted(of) and await may(datasette, actor, "view-table", of):
@@ -104,14 +105,13 @@ async def visible_models(
 async def models_to_write_with(
     datasette: Datasette, actor: Actor, models: Sequence[tuple[Checkpoint, Origin]]
 ) -> list[Checkpoint]:
-    """Those of some models that the actor may write with, in the same order."""
+    """Those of the models that the actor may write with, in the same order."""
     allowed = {of: await may(datasette, actor, "nanogpt-generate", of) for of in {of for _, of in models}}
     return [checkpoint for checkpoint, of in models if allowed[of]]
 
 
 async def names_in_sight(datasette: Datasette, actor: Actor) -> frozenset[str] | None:
-    """The models that the actor may see; None where none is hidden. Root, who has the machine, may know of
-    all."""
+    """The names of the models that the actor may see; None if that is all of them. Root may know of all."""
     if (actor or {}).get("id") == "root":
         return None
     visible = frozenset(model.name for model, _ in await visible_models(datasette, actor, lambda _: True))
@@ -122,7 +122,7 @@ async def names_in_sight(datasette: Datasette, actor: Actor) -> frozenset[str] |
 async def models_of_table(
     datasette: Datasette, actor: Actor, database: str, table: str
 ) -> list[tuple[Checkpoint, Origin]]:
-    """The visible models that were trained on a table, maybe among others; the last trained one first."""
+    """The visible models that were trained on a table, alone or with others, the last trained one first."""
 
     def here(of: Origin) -> bool:
         return of.database == database and table in of.tables
@@ -132,12 +132,12 @@ async def models_of_table(
 
 
 def trained(checkpoint: Checkpoint) -> str:
-    """When a model was trained last, UTC, ISO 8601; "" where that is not known."""
+    """When a model was trained last, UTC, ISO 8601; "" if that is not known."""
     return str((checkpoint.meta.get("training") or {}).get("updated") or "")
 
 
 async def may(datasette: Datasette, actor: Actor, action: str, origin: Origin | None) -> bool:
-    """Whether the actor may do `action`, one of those on tables, with all of an origin."""
+    """Whether the actor may do `action`, an action on tables, with every table of an origin."""
     if origin is None:
         return False
     if not origin.tables and not await datasette.allowed(
@@ -156,7 +156,7 @@ async def may_anywhere(datasette: Datasette, actor: Actor) -> bool:
     for action in ("nanogpt-train", "nanogpt-generate"):
         if (await datasette.allowed_resources(action, actor, limit=1)).resources:
             return True
-        # That lists nothing at all where one table denies what others allow: so the databases are asked, and
+        # allowed_resources lists nothing if one table denies what others allow, so check the databases, and
         # the tables that the configuration has rules for.
         rules = (datasette.config or {}).get("databases") or {}
         for database in datasette.databases:
@@ -164,7 +164,7 @@ async def may_anywhere(datasette: Datasette, actor: Actor) -> bool:
                 resource = TableResource(database, table)
                 if await datasette.allowed(action=action, resource=resource, actor=actor):
                     return True
-    # Every page has this menu, and a model of the last seconds can wait for its link.
+    # Every page has this menu, so the list of models may be some seconds old.
     for source in await in_thread(state_of(datasette).models.read, MENU_SECONDS):
         if await may(datasette, actor, "nanogpt-generate", origin(datasette, *source)):
             return True

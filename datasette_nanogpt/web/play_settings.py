@@ -1,4 +1,4 @@
-"""The settings of the playground: what can be set, what a form or a link says, and the same elsewhere."""
+"""The settings of the playground: their fields, links with them, and the same for a terminal and Python."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Setting:
 
     label: str
     kind: type[int] | type[float]
-    default: float | None  # the value where the field is empty
+    default: float | None  # the value if the field is empty
     minimum: float
     maximum: float
-    step: float | None = None  # of the arrows beside its box; None: any number
-    hint: str = ""  # what it does, in a few words
+    step: float | None = None  # how far the arrows beside its box go; None: any number is valid
+    hint: str = ""  # its effect, in a few words
 
     def read(self, field: str, text: str, maximum: float) -> float:
-        """The number that a field holds, at most `maximum`. Raises InvalidOptions where it holds none."""
+        """The number in a field. Raises InvalidOptions if it is none, or not from `minimum` to `maximum`."""
         try:
             value = self.kind(text)
         except ValueError:
@@ -46,7 +46,7 @@ SETTINGS = {
     "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
     "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1, "About three quarters of a word each."),
     "samples": Setting("Texts", int, 1, 1, 5, 1, "That many, one after the other."),
-    # JavaScript's greatest whole number
+    # Up to JavaScript's greatest whole number.
     "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),
     "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "Only so many of the likeliest; 0: all."),
     "top_p": Setting(
@@ -72,7 +72,7 @@ SETTINGS = {
     "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1, 1),
 }
 TEXTS = ("title", "prompt")
-COLUMN = "set."  # before the name of a column, in the name of its field
+COLUMN = "set."  # the name of a column's field is this and the name of the column
 SAMPLER_SETTINGS = (
     "temperature",
     "top_k",
@@ -82,15 +82,15 @@ SAMPLER_SETTINGS = (
     "dry_multiplier",
     "real_words",
 )
-OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # those that llm has, too
-MOST_STOPS = 20  # texts
-LONGEST_LINK = 2000  # characters of an address that every browser and server takes
-LLM_TOKENS = 500  # that llm writes at most where nobody says
+OPTIONS = (*SAMPLER_SETTINGS, "max_tokens", "seed")  # the settings that are also options of llm
+MAX_STOPS = 20  # how many stop texts are used
+LONGEST_LINK = 2000  # how many characters of an address every browser and server accepts
+LLM_TOKENS = 500  # llm's own default for max_tokens
 
 
 def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
-    """The settings that a form asks for, with a `title`, a `prompt`, a list `stop`, and in `set` the columns
-    that are given. Raises InvalidOptions with everything that is wrong."""
+    """The settings of a form, with its `title`, `prompt`, list of `stop` texts, and given columns in `set`.
+    Raises InvalidOptions with everything that is wrong."""
     settings, problems = read_link(form, max_tokens)
     if problems:
         raise InvalidOptions(problems)
@@ -98,7 +98,7 @@ def read_settings(form: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
 
 
 def read_link(form: Mapping[str, Any], max_tokens: int) -> tuple[dict[str, Any], list[Problem]]:
-    """`read_settings`, where what is wrong has its default, and what is wrong with it."""
+    """The same settings, with the default for each that is wrong, and the problems."""
     problems: list[Problem] = []
     settings: dict[str, Any] = {name: str(form.get(name) or "") for name in TEXTS}
     settings["stop"] = _lines(str(form.get("stop") or ""))
@@ -120,25 +120,25 @@ def read_link(form: Mapping[str, Any], max_tokens: int) -> tuple[dict[str, Any],
 
 
 def default_of(field: str, max_tokens: int) -> Any:
-    """What a setting is where nobody set it."""
+    """The value of a setting that is not given."""
     if field == "max_tokens":
         return min(SETTINGS[field].default or 0, max_tokens)
     return SETTINGS[field].default if field in SETTINGS else []
 
 
 def _lines(text: str) -> list[str]:
-    r"""The stop texts of a field, one a line; \n in one stands for a line break."""
+    r"""The stop texts of a field, one a line; \n stands for a line break within one."""
     lines = text.replace("\r", "").split("\n")
-    return [line.replace("\\n", "\n") for line in lines if line][:MOST_STOPS]
+    return [line.replace("\\n", "\n") for line in lines if line][:MAX_STOPS]
 
 
 def as_lines(stop: list[str]) -> str:
-    """The stop texts as the field has them."""
+    """The stop texts as the field shows them."""
     return "\n".join(text.replace("\n", "\\n") for text in stop)
 
 
 def link(settings: Mapping[str, Any]) -> str:
-    """The query of an address that writes the same, without what has its default; "" where it is too long."""
+    """The query of an address that writes the same, without default values; "" if it is too long."""
     values = {name: settings[name] for name in TEXTS if settings.get(name)}
     values |= {COLUMN + name: value for name, value in (settings.get("set") or {}).items()}
     values |= {"stop": as_lines(stop)} if (stop := settings.get("stop")) else {}
@@ -172,7 +172,7 @@ def llm_line(name: str, settings: Mapping[str, Any]) -> str:
     """What to type in a terminal for the same text."""
     options = [word for key, value in _given(settings).items() for word in ("-o", key, _word(value))]
     prompt = settings["prompt"]
-    if prompt.startswith("-"):  # else it would be taken for an option
+    if prompt.startswith("-"):  # without "--", llm would read it as an option
         return shlex.join(["llm", "prompt", "-m", name, *options, "--", prompt])
     return shlex.join(["llm", "-m", name, prompt, *options])
 

@@ -1,4 +1,4 @@
-"""Writing with a model in the browser: the text as it is generated, what of it was copied or surprising."""
+"""Writing with a model in the browser: the text as it is generated, its copied passages, its surprise."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .threads import read_database
 if TYPE_CHECKING:
     from llm_nanogpt.generate import Continuation
 
-SLICE_SECONDS = 0.05  # text is sent at intervals of this length
-COLOURED_TOKENS = 4096  # of a text, at most: each costs a pass over all weights
+SLICE_SECONDS = 0.05  # the interval at which text is sent
+COLOURED_TOKENS = 4096  # how many tokens of a text are coloured: each costs a pass over all weights
 Event = dict[str, Any]  # a line of the answer, as JSON
 
 
 def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event]:
-    """Write as many texts as the settings ask for, each with the seed after the last one's.
+    """Write as many texts as the settings ask for, with consecutive seeds.
 
     Yields {"sample": i, "seed": its seed, "begins": its prompt, after the columns that are given} before each
     text; {"text": ..., "tokens": ...} for each piece of it, with a `Surprise` for each token that was written
@@ -56,17 +56,17 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
         )
         begins = run.prompt if isinstance(run, RowContinuation) else settings["prompt"]
         yield {"sample": i, "seed": sampler.seed, "begins": begins}
-        told = 0
+        sent = 0  # tokens of the text so far
         with closing(run):
             for piece in run:
-                tokens = surprise_of_writing(run, told)
-                told += len(tokens)
+                tokens = surprise_of_writing(run, sent)
+                sent += len(tokens)
                 yield {"text": piece, "tokens": tokens}
         yield {"ended": i, "outcome": outcome(run)}
 
 
 def outcome(run: Continuation) -> str:
-    """Why a text ends where it does, and what of its prompt was not read."""
+    """Why a text ends where it does, and how much of its prompt did not fit into the context."""
     tokens = f"{run.new_tokens:,} token{'s' if run.new_tokens != 1 else ''}"
     if run.stop_text is not None:
         sentence = f"It was ended by the stop text {run.stop_text!r}, after {tokens}."
@@ -86,7 +86,7 @@ async def write_and_compare(
     checkpoint: Checkpoint, settings: Mapping[str, Any], datasette: Datasette, database: str
 ) -> AsyncGenerator[Event]:
     """The events of `generate_texts`; then {"copied": i, ...} for each text, with its copied passages; at the
-    end {"done": True, ...}, with how to write the same elsewhere. Raises NanogptError where the model or its
+    end {"done": True, ...}, with the same for a terminal and Python. Raises NanogptError if the model or its
     table cannot be read."""
     texts: list[str] = []
     seeds: list[int] = []
@@ -104,7 +104,7 @@ async def write_and_compare(
                 yield event
     finally:
         await slices.aclose()
-    # The prompt is what a person wrote: it is not searched for.
+    # Only what the model wrote is compared with the rows, not the prompt.
     result = await read_database(find_copied, checkpoint, texts)
     for i, memorized in enumerate(result.texts):
         yield {"copied": i, **memorized_as_json(memorized, datasette, database)}
@@ -122,7 +122,7 @@ async def write_and_compare(
 
 
 def find_copied(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
-    """Search the rows that a model was trained on for passages of the texts. Raises NanogptError where these
+    """Search the rows that a model was trained on for passages of the texts. Raises NanogptError if these
     rows cannot be read."""
     return find_memorized(texts, _training_rows(checkpoint.meta["source"], checkpoint))
 
@@ -143,7 +143,7 @@ def _training_rows(
 
 
 def memorized_as_json(memorized: Memorized, datasette: Datasette, database: str) -> dict[str, Any]:
-    """The copied passages of a text: places in it, counted in characters, and the addresses of their rows."""
+    """The copied passages of a text: where they are in it, in characters, and the addresses of their rows."""
     passages = []
     for passage in memorized.passages:
         row = row_path([*passage.keys.values()])
@@ -159,8 +159,8 @@ def memorized_as_json(memorized: Memorized, datasette: Datasette, database: str)
 
 
 def surprise(folder: Path, text: str) -> dict[str, Any]:
-    """The `Surprise` of each token of a text, its beginning at least, and what is said of them. Raises
-    NanogptError where the model cannot be read."""
+    """The `Surprise` of each token of a text, up to COLOURED_TOKENS, and a sentence about them. Raises
+    NanogptError if the model cannot be read or there is no text."""
     from llm_nanogpt.loading import open_model
     from llm_nanogpt.score import score
     from llm_nanogpt.surprise import LIKELY, surprise_of_text

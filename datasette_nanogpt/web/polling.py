@@ -1,4 +1,4 @@
-"""What the pages that follow a run ask for every second.
+"""The answers to the pages that follow a run and ask every second.
 
 One reading of the registry serves all that ask at about the same time.
 """
@@ -18,21 +18,21 @@ from ..registry.metrics import first_score, metrics_after, samples_after, traini
 from ..registry.runs import run_as_dict
 from .threads import in_thread
 
-FRESH_SECONDS = 0.5  # whoever asks the same within this time gets the same answer
+FRESH_SECONDS = 0.5  # the same question within this time gets the same answer
 
-# In one answer, about 1 MB: it is in the server's memory for as long as a slow client reads it.
+# The most metrics and samples in one answer, about 1 MB, which stays in memory while a slow client reads it.
 METRICS, SAMPLES = 10_000, 500
-PAGE_SAMPLES = 100  # the last ones, of 600 bytes each, on a page: it stays under 200 kB
+PAGE_SAMPLES = 100  # how many samples, of 600 bytes each, a page begins with: it stays under 200 kB
 
-Place = tuple[int, int]  # ids of the last metric and the last sample that a page has
+Place = tuple[int, int]  # the ids of the last metric and the last sample that a page has
 
 
 def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = None) -> dict[str, Any] | None:
-    """The `row` of a run, its first score, until there is one the bits per byte of the text it reads, its
-    `metrics` and `samples` after a place, and the `next` place to ask from.
+    """The `row` of a run, its first score (before that the bits per byte of the text it reads), its
+    `metrics` and `samples` after a place, and the `next` place to ask from. None if there is no such run.
 
-    With `points`, about so many metrics at most, and the last PAGE_SAMPLES samples. Else no more than METRICS
-    and SAMPLES at once: where there is `more`, ask again. None if there is no such run.
+    With `points`, at most about that many metrics, and the last PAGE_SAMPLES samples. Without, at most
+    METRICS and SAMPLES at once: if `more` is true, there are others after `next`.
     """
     metric, sample = after
     with suppress(NanogptError), registry(home) as db:
@@ -61,7 +61,7 @@ class RunPoller:
         self.answers: dict[tuple[int, Place], tuple[float, asyncio.Task[dict[str, Any] | None]]] = {}
 
     async def poll(self, run: int, after: Place) -> dict[str, Any] | None:
-        """`read_run` after a place, up to `FRESH_SECONDS` old."""
+        """`read_run` after a place; the answer is at most FRESH_SECONDS old."""
         now = time.monotonic()
         if (run, after) not in self.answers or self.answers[run, after][0] < now - FRESH_SECONDS:
             self.answers = {

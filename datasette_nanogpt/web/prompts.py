@@ -1,4 +1,5 @@
-"""Prompts to try a model with: titles, or first words, of rows that were held out from its training."""
+"""Prompts to try a model with: the titles, columns or first words of rows that were held out from
+training."""
 
 from __future__ import annotations
 
@@ -16,24 +17,24 @@ from ..training.prompt import TITLE_CHARACTERS, TOKENS, first_words
 from .play_settings import COLUMN
 from .template_columns import held_out_columns, settable
 
-PROMPTS = 5
-LOOKED_AT = 40  # held-out documents, for PROMPTS that are short enough and differ
+PROMPTS = 5  # how many are offered
+LOOKED_AT = 40  # held-out documents that are read to find PROMPTS that are short enough and differ
 
 
 Fields = dict[str, str]  # the name of a field of the playground -> what to fill in
 
 
 def prompts_to_try(checkpoint: Checkpoint) -> list[tuple[str, Fields]]:
-    """What a button is called, and what it fills in: a title where the model knows titles, columns where it
-    has a template, else first words; none where its token files are not there."""
+    """The label of each button, and the fields that it fills in: a title where the model knows titles,
+    columns where it has a template, else first words. Empty for a model without token files."""
     try:
         return _prompts(checkpoint.path, checkpoint.version)
-    except NanogptError:  # it was removed meanwhile
+    except NanogptError:  # the model was removed meanwhile
         return []
 
 
 def asks_for_title(checkpoint: Checkpoint) -> bool:
-    """Whether there is a field for a title. Above a text by a template may stand something else."""
+    """Whether the page has a field for a title. With a template, what stands above a text may be no title."""
     return checkpoint.config.titles and not (checkpoint.meta.get("source") or {}).get("template")
 
 
@@ -47,7 +48,7 @@ def _prompts(folder: Path, _version: str) -> list[tuple[str, Fields]]:
 
 
 def _columns(checkpoint: Checkpoint) -> list[tuple[str, Fields]]:
-    """The columns of held-out rows, called by what tells them apart best: the longest."""
+    """The columns of held-out rows. The longest value, which tells them apart best, is the label."""
     found: dict[str, Fields] = {}
     for columns in islice(held_out_columns(checkpoint, TOKENS), LOOKED_AT):
         if columns:

@@ -1,4 +1,4 @@
-"""How pages answer: as HTML, JSON, CSV or a redirect, and what was posted to them."""
+"""The answers of pages: HTML, JSON, CSV or a redirect; and the body of a POST."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 
 def page(view: View) -> View:
-    """A view whose NotFound, MalformedBodyError and RegistryError are answered here. If they were raised
-    further, it would cost Datasette a second where rich is installed, for a traceback with all local
-    variables."""
+    """A view whose NotFound, MalformedBodyError and RegistryError are answered here. Where rich is installed,
+    Datasette would spend a second on the traceback of each, with all local variables."""
 
     @functools.wraps(view)
     async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
@@ -38,7 +37,7 @@ def page(view: View) -> View:
             status, title, error = 404, "Not found", str(ex)
         except MalformedBodyError as ex:
             status, title, error = 400, "Bad request", str(ex)
-        except RegistryError as ex:  # which names folders that are not everybody's business
+        except RegistryError as ex:  # its message names folders: it is for the log only
             log.warning("%s: %s", request.path, ex)
             status, title, error = 503, "Not available", NO_REGISTRY
         if wants_json(request) or sent_json(request):
@@ -55,21 +54,21 @@ def wants_json(request: Request) -> bool:
 
 
 def sent_json(request: Request) -> bool:
-    """Whether the body of a POST is JSON: then the answer is, too."""
+    """Whether the body of a POST is JSON. Then the answer is JSON, too."""
     return (request.headers.get("content-type") or "").startswith("application/json")
 
 
 class MalformedBodyError(NanogptError):
-    """What was posted cannot be read."""
+    """The body of a POST cannot be read."""
 
 
 async def posted(request: Request) -> dict[str, str | float | None]:
-    """The fields of a form, or of a JSON object. Raises MalformedBodyError where the body is neither, or a
-    field holds something other than text or a number."""
+    """The fields of a form, or of a JSON object. Raises MalformedBodyError if the body is neither, or if a
+    field is neither text nor a number."""
     kind = "a JSON object" if sent_json(request) else "a form in UTF-8"
     try:
         body = await (request.json() if sent_json(request) else request.post_vars())
-    except (ValueError, RecursionError):  # not JSON or not UTF-8, or brackets in brackets without end
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
         body = None
     if not isinstance(body, dict):
         raise MalformedBodyError(f"The body must be {kind}")
@@ -80,7 +79,7 @@ async def posted(request: Request) -> dict[str, str | float | None]:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether there are no halves of a character in a text, as JSON can have them."""
+    """Whether a text is free of lone surrogates, which JSON can hold and UTF-8 cannot."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -95,7 +94,7 @@ def json_error(message: str, status: int = 400, headers: Mapping[str, str] | Non
 
 
 async def until_gone(request: Request) -> None:
-    """Return when the client has gone away."""
+    """Return when the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -103,8 +102,8 @@ async def until_gone(request: Request) -> None:
 def csv_file(
     request: Request, name: str, columns: Sequence[str], pages: AsyncIterator[Iterable[Sequence[Any]]]
 ) -> AsgiStream:
-    """A CSV file to be saved as `name`, page after page: the next one is only read when the one before is on
-    its way, so a slow reader holds one page in memory, and for one that has gone away none is read."""
+    """A CSV file that browsers save as `name`, sent in pages. Each page is read when the one before has been
+    sent, so a slow client keeps one page in memory. Nothing is read for a client that has gone away."""
 
     async def write(writer: AsgiWriter) -> None:
         gone = asyncio.create_task(until_gone(request))
@@ -128,8 +127,8 @@ def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def changed(datasette: Datasette, request: Request, path: str, result: Mapping[str, Any]) -> Response:
-    """The answer to a POST that changed something: a redirect to the page at `path`, or its address as JSON
-    beside the `result`."""
+    """The answer to a POST that changed something: a redirect to the page at `path`, or for a JSON body its
+    address and the `result` as JSON."""
     url = datasette.urls.path(path)
     if sent_json(request):
         return Response.json({"ok": True, "url": url, **result})

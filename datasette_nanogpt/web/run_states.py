@@ -17,8 +17,8 @@ from . import forms
 
 Run = Mapping[str, Any]
 
-# What a part of the work before training is called, and how much of that work it is, about: on two cores, a
-# table of 2 MB takes 10 s in all.
+# The label of each part of the work before training, and about which fraction of that work it is. On two
+# cores, a table of 2 MB takes 10 s in all.
 PARTS: dict[str, tuple[str, float]] = {
     Part.LOOKING: ("Look through the rows", 0.1),
     Part.READING: ("Read the text", 0.3),
@@ -28,18 +28,18 @@ PARTS: dict[str, tuple[str, float]] = {
     Part.MEASURING: ("Measure how fast this machine is", 0.1),
     Part.BUILDING: ("Build the model", 0.1),
 }
-BEFORE = 0.1  # the same, of what comes before these: fetching rows
-START = ("Start the training program", 0.1)  # before any of them
-SLOW_START = 10.0  # seconds after which it is said why the start takes so long
-SHORT_MINUTES = 1.0  # a run of less is scored at its end only: training/score_schedule.py
+BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching rows
+START = ("Start the training program", 0.1)  # the first part of every run
+SLOW_START = 10.0  # seconds after which the page says why the start takes so long
+SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
 UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
-# What the form calls options that it has no box for.
+# The names of options that have no field in the form.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
 
 
 def phase_of(run: Run) -> str:
-    """Which of the page's states a run is in: queued, preparing, running, done or broken. One that was
-    stopped with a model to show for it is done."""
+    """The page's state for a run: queued, preparing, running, done or broken. A run that was stopped after
+    its first score is done."""
     match run["status"]:
         case "finished":
             return "done"
@@ -52,8 +52,8 @@ def phase_of(run: Run) -> str:
 
 
 def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None) -> dict[str, Any]:
-    """What of the page's state changes while a run goes on. `first_bpb` is its first score, `training_bpb`
-    what it needs for the text that it reads, until there is a score."""
+    """What changes on the page during a run. `first_bpb` is its first score, and `training_bpb` the bits per
+    byte of the text that it reads, until it has a score."""
     parts, prepared = parts_of(run)
     preparing = run["status"] == "preparing"
     return {
@@ -67,8 +67,8 @@ def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None)
 
 
 def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
-    """The parts of the work before training, with what each has come to, and how much of it all is done, from
-    0 to 1; None while nothing can be told. A run that is resumed has little of it."""
+    """The parts of the work before training, with their counts, and the fraction of all the work that is
+    done, from 0 to 1; None before the first part begins. A resumed run has only one part."""
     begun = {what: (done, total, unit) for what, done, total, unit in json.loads(run["preparing"] or "[]")}
     resumed = json.loads(run["settings"] or "{}").get("resume")
     names = [name for name in begun if name not in PARTS]
@@ -88,7 +88,7 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
 
 
 def _why_slow(run: Run) -> str:
-    """What to say while a run takes long to begin. "" where it does not."""
+    """A sentence for a run that takes long to begin; "" for any other."""
     if run["preparing"] or not run["started"]:
         return ""
     started = datetime.fromisoformat(run["started"]).astimezone(UTC)
@@ -108,8 +108,8 @@ def _count(state: str, done: int, total: int, unit: str) -> str:
 
 
 def headline(run: Run, first_bpb: float | None, training_bpb: float | None = None) -> dict[str, str]:
-    """The one number of a run, and what to make of it. Until there is a score, it is that of the text which
-    the run is reading."""
+    """The main number of a run, and how to judge it. Before the first score it is the number for the text
+    that the run is reading."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
     over = run["status"] in OVER
     left = f"about {duration(run['eta'])} left" if run["eta"] and not over else ""
@@ -131,8 +131,8 @@ def headline(run: Run, first_bpb: float | None, training_bpb: float | None = Non
 
 
 def levels(run: Run, training_bpb: float | None) -> list[dict[str, str]]:
-    """What texts with a score like the run's read like: all levels, the lowest first, and which it has
-    reached. Empty where there is no score, or the text has no sentences."""
+    """What texts with each level of score read like, the lowest level first, and which level the run has
+    reached. Empty if there is no score, or if the text has no sentences."""
     bpb = training_bpb if run["val_bpb"] is None else run["val_bpb"]
     letters = json.loads(run["plan"] or "{}").get("letters")
     if bpb is None or not letters:
@@ -143,7 +143,7 @@ def levels(run: Run, training_bpb: float | None) -> list[dict[str, str]]:
 
 
 def when_scored(settings: Mapping[str, Any]) -> str:
-    """When the first score of a run comes."""
+    """A sentence that says when the first score of a run comes."""
     minutes = settings.get("minutes")
     if minutes and minutes < SHORT_MINUTES:
         return "A run this short is scored at its end."
@@ -151,7 +151,8 @@ def when_scored(settings: Mapping[str, Any]) -> str:
 
 
 def replaced_a_better_model(run: Run) -> str:
-    """What to say where the model that a run replaces was better on the same held-out rows. "" where not."""
+    """A sentence for a run that replaces a model which was better on the same held-out rows; "" if it was
+    not."""
     plan = json.loads(run["plan"] or "{}")
     before, bpb = plan.get("replaces_bpb"), run["val_bpb"]
     if before is None or bpb is None or bpb <= before:
@@ -164,7 +165,7 @@ def replaced_a_better_model(run: Run) -> str:
 
 
 def advice_of(verdict: Mapping[str, str]) -> dict[str, str]:
-    """What a verdict advises: a command that can be typed as it is, and why; "" where there is none."""
+    """The command that a verdict advises, and why; "" for a part that it does not have."""
     command, _, why = verdict.get("next", "").rpartition("  (")
     return {"command": command, "why": why.removesuffix(")") if command else why}
 
@@ -174,7 +175,7 @@ def restore_command(run: Run) -> str:
 
 
 def in_words_of_the_form(text: str) -> str:
-    """A message with the names that the form has for options, not the command line's."""
+    """A message in which options have the names of the form, not those of the command line."""
 
     def label(match: re.Match[str]) -> str:
         option = match[1].replace("-", "_")

@@ -1,7 +1,7 @@
 """Scoring every row of a table with its model, in the child process of a server's worker.
 
-Rows come in a scattered order, so that what there is so far is a fair sample of the table. A scoring gives
-way to a training that waits: it goes back to the queue, and goes on later where it was.
+Rows come in a scattered order, so that the rows scored so far are a fair sample of the table. A scoring gives
+way to a training that waits: it returns to the queue, and later continues where it was.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
 
 REPORT_SECONDS = 1.0  # between writes to the registry
-# To wait for others who have it locked, while rows are scored: what was not written is written the next time.
+# How long to wait for a locked registry while rows are scored. What could not be written is written next
+# time.
 BUSY_SECONDS = 1.0
-# To wait for them when all is scored, and between attempts.
+# How long to wait for it when all rows are scored, and between attempts.
 PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 1.0
-NO_CHARACTER = "without a character the model knows"  # why a row is left out
+NO_CHARACTER = "without a character the model knows"  # a reason for leaving out a row
 
 
 def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
-    """Score every row of the table that the queued `run` names. Whoever stops it keeps what was scored.
+    """Score every row of the table that the queued `run` names. If it is stopped, the scores so far are kept.
 
     Raises NanogptError if the rows cannot be read or none has text.
     """
@@ -73,8 +74,8 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
 
 
 def patiently(write: Callable[[], object]) -> None:
-    """Write to the registry as soon as whoever has it locked is done. Raises NanogptError after
-    PATIENCE_SECONDS: it may be gone for good."""
+    """Write to the registry as soon as no other process has it locked. Raises NanogptError after
+    PATIENCE_SECONDS, because the disk may be gone for good."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -94,19 +95,19 @@ def check_has_keys(keys: Sequence[str], table: str) -> None:
 
 
 class Recorder:
-    """Writes scores to the registry, about once a second, and how far the run is."""
+    """Writes scores and the progress of the run to the registry, about once a second."""
 
     def __init__(self, home: Path, run: dict[str, Any], source: Source, checkpoint: Checkpoint):
-        """Begin, or go on with what the run has scored before, if that was by the same weights."""
+        """Begin, or continue after the rows that the run has scored before with the same weights."""
         from llm_nanogpt.score import Totals
 
         self.home, self.run, self.source = home, int(run["id"]), source
         self.version, self.parameters = checkpoint.version, checkpoint.config.parameters
         self.training_waits = self.is_complete = False
         self.totals = Totals()
-        self._waiting: list[dict[str, Any]] = []  # not yet written
+        self._waiting: list[dict[str, Any]] = []  # scores that are not yet written
         before = json.loads(run["plan"] or "{}").get("version")
-        self._restarted = before != self.version  # what there is of other weights is still to be deleted
+        self._restarted = before != self.version  # scores by other weights are still to be deleted
         if not self._restarted:
             patiently(self._take_up)
         self.scored = self._before = int(sum(kind[0] for kind in self.totals.kinds.values()))
@@ -114,14 +115,14 @@ class Recorder:
         self.report()
 
     def _take_up(self) -> None:
-        """Add up what was scored before."""
+        """Add up the scores of the rows that were scored before."""
         sums = "select seen, count(*), sum(bits_per_byte * bytes), sum(bytes) from scores where run = ?"
         with registry(self.home, wait=BUSY_SECONDS) as db:
             for kind, rows, bits, size in db.execute(f"{sums} group by seen", [self.run]):
                 self.totals.kinds[kind or "unknown"] = [rows, bits, size]
 
     def seconds(self) -> float:
-        """How long this has been going on, since it was begun or taken up again."""
+        """Seconds since the scoring began or was continued."""
         return time.monotonic() - self._started
 
     def has(self, keys: dict[str, Any]) -> bool:
@@ -133,7 +134,7 @@ class Recorder:
             return db.execute(select, [self.run, row_path([*keys.values()])]).fetchone() is not None
 
     def add(self, row: ScoredRow) -> None:
-        """Take up the score of a row."""
+        """Add the score of a row, to be written with the next report."""
         self.scored += 1
         self.totals.add(row.split or "unknown", row.score)
         self._waiting.append(
@@ -149,9 +150,9 @@ class Recorder:
         )
 
     def plan(self) -> str:
-        """What there is so far, as JSON."""
+        """The result so far, as JSON."""
         rows = self.source.row_count
-        if self.source.grouping:  # of conversations those without text were not counted, only their rows
+        if self.source.grouping:  # row_count has the rows of conversations, not the conversations
             known = self.scored if self.is_complete else self.source.document_count
             rows = known + self.source.skipped.total()
         return json.dumps(
@@ -166,13 +167,14 @@ class Recorder:
         )
 
     def report_if_due(self) -> int:
-        """`report()` if the last one was a second ago, else 0."""
+        """`report()` if the last one is REPORT_SECONDS old, else 0."""
         return self.report() if time.monotonic() - self._last_report >= REPORT_SECONDS else 0
 
     def report(self, **last: Any) -> int:
-        """Write what is new, and with it the columns in `last`. What was asked of the run: 0, 1 or 2.
+        """Write the new scores, and the columns in `last`. Returns what was asked of the run: 0 nothing, 1 to
+        stop, 2 to stop now.
 
-        If somebody has the registry locked, it is kept for the next time.
+        If another process has the registry locked, they are kept for the next time.
         """
         try:
             return self.write(**last)
@@ -183,7 +185,7 @@ class Recorder:
             self._last_report = time.monotonic()
 
     def write(self, **last: Any) -> int:
-        """The same. Raises NanogptError where it cannot be written."""
+        """The same, but raises NanogptError if the registry cannot be written."""
         grouped = self.source.grouping
         read = self.scored + (0 if grouped else self.source.skipped.total())
         total = self.source.document_count
@@ -209,7 +211,7 @@ class Recorder:
             self.training_waits = training_waits(db)
         self._waiting.clear()
         self._restarted = False
-        return asked["stop_requested"] if asked else 2  # its record was deleted: nobody waits for it
+        return asked["stop_requested"] if asked else 2  # if its record was deleted, nobody waits for it
 
     def give_way(self) -> None:
         """Go back to the queue. Trainings come before scorings there."""

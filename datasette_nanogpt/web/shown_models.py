@@ -22,14 +22,14 @@ from .permissions import NOWHERE, Actor, Origin, may, origin_of_model, visible_m
 from .state import state_of
 from .threads import in_thread
 
-LINE = 160  # characters shown of what a model wrote
-ON_A_PAGE = 50  # models; their cards have 30 kB
+LINE = 160  # how many characters of a model's text its card shows
+ON_A_PAGE = 50  # how many models: their cards have 30 kB
 
 
 async def models_as_json(
     datasette: Datasette, actor: Actor, of: Origin | None = None
 ) -> list[dict[str, Any]]:
-    """The models that the actor may see, those of one origin or all."""
+    """The models that the actor may see: all of them, or those of one origin."""
     models = []
     for checkpoint, origin in await visible_models(datasette, actor, lambda o: of in (None, o)):
         source, score = (checkpoint.meta.get(key) or {} for key in ("source", "score"))
@@ -48,19 +48,19 @@ async def models_as_json(
 
 
 def newest_first(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Models as JSON, the one that was trained last first."""
+    """Models as JSON, sorted by when they were trained, the last one first."""
     return sorted(models, key=lambda model: model["trained"] or "", reverse=True)
 
 
 async def lines_written(datasette: Datasette, home: Path, models: list[dict[str, Any]]) -> dict[str, str]:
-    """A line that each of these models wrote in its last run, by name, as far as there is one."""
+    """A line that each of these models wrote in its last run, by name; without those that wrote none."""
 
     def read() -> dict[str, str]:
         lines = {}
         with suppress(NanogptError), registry(home) as db:
             for model in models:
                 path = datasette.databases[model["database"]].path
-                # A name may have been that of another table's model, whose samples are not for everybody.
+                # Another table's model may have had this name before, and its samples may be private.
                 sample = last_sample(db, model["name"], location(str(path)), model["table"] or "")
                 if line := first_line(sample):
                     lines[model["name"]] = line
@@ -70,13 +70,13 @@ async def lines_written(datasette: Datasette, home: Path, models: list[dict[str,
 
 
 def first_line(text: str) -> str:
-    """The first line of a text that says something, cut at a word."""
+    """The longest of the first six lines of a text, cut at a word."""
     line = max((line.strip() for line in text.strip().split("\n")[:6]), key=len, default="")
     return line if len(line) <= LINE else line[:LINE].rsplit(" ", 1)[0] + " …"
 
 
 def find_model(home: Path, name: str) -> Checkpoint | None:
-    """The model of that name; None where there is none, or its folder does not load."""
+    """The model of that name; None if there is none, or if its folder does not load."""
     with suppress(NanogptError):
         return read_checkpoint(home / name) if valid_name(name) else None
     return None
@@ -85,13 +85,13 @@ def find_model(home: Path, name: str) -> Checkpoint | None:
 async def require_model(
     datasette: Datasette, request: Request, write: bool = False
 ) -> tuple[Checkpoint, Origin]:
-    """The model that an address names, and its origin. Raises NotFound where the actor may not see it, as
-    where there is none, and Forbidden where the actor wants to `write` with it and may not."""
+    """The model that an address names, and its origin. Raises NotFound if there is none or the actor may not
+    see it, and Forbidden if the actor wants to `write` with it and may not."""
     # The name may be percent-encoded or tilde-encoded: no name of a model has a % in it.
     name = unquote(tilde_decode(request.url_vars["model"]))
     checkpoint = await in_thread(find_model, state_of(datasette).home, name)
     origin = checkpoint and origin_of_model(datasette, checkpoint.meta)
-    # Of a model that is not there, and of one that is shown to nobody, the same is asked.
+    # The same permission is checked for a model that does not exist, so that the two cannot be told apart.
     allowed = await may(datasette, request.actor, "view-table", origin or NOWHERE)
     if not checkpoint or not origin or not allowed:
         raise NotFound("There is no such model")

@@ -1,4 +1,4 @@
-"""Runs as the pages show them: what they say about a run, and which runs somebody may see."""
+"""Runs as the pages show them, and which runs an actor may see."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RUN_FIELDS = (
 
 
 def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
-    """What everybody who may see a run gets to know about it: no paths, no process ids."""
+    """The figures of a run for everybody who may see it: no paths, no process ids."""
     state, pace = describe_run(run)
     return {
         **{field: run[field] for field in RUN_FIELDS.split()},
@@ -41,15 +41,15 @@ def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
 
 
 def verdict_of(run: dict[str, Any], may_train: bool = False) -> dict[str, str]:
-    """What a run's score means, heading -> sentence. The next command names a file: it is for those who may
-    train."""
+    """What a run's score means: heading -> sentence. The next command names a file, so it is only for those
+    who may train."""
     lines: dict[str, str] = json.loads(run["verdict"] or "{}")
     return {heading: line for heading, line in lines.items() if may_train or heading != "next"}
 
 
 def describe_run(run: dict[str, Any]) -> tuple[str, str]:
-    """What a run is doing, in words: the part that a screen reader reads aloud whenever it changes, and the
-    part that changes every second."""
+    """What a run is doing, in words: the part that a screen reader reads aloud when it changes, and the part
+    that changes every second."""
     status, note, pace = run["status"], run["note"], []
     over = status in OVER
     if status in UNDER_WAY:
@@ -85,7 +85,7 @@ def permission_to_change(run: dict[str, Any]) -> str:
 async def as_seen_by(
     datasette: Datasette, actor: Actor, run: dict[str, Any], origin: Origin
 ) -> dict[str, Any]:
-    """A run as the actor may see it. An error may name folders, so it is for those who can act on it."""
+    """A run as the actor may see it. An error may name folders, so it is only for those who may change it."""
     if run["error"] and not await may(datasette, actor, permission_to_change(run), origin):
         return {**run, "error": None}
     return run
@@ -94,10 +94,10 @@ async def as_seen_by(
 async def require_run(
     datasette: Datasette, request: Request, run: dict[str, Any] | None, change: bool = False
 ) -> tuple[dict[str, Any], Origin]:
-    """The run and its origin. Raises NotFound where the actor may not see the run, as where there is none,
-    and Forbidden where the actor may see it, but wants to `change` it and may not."""
+    """The run and its origin. Raises NotFound if there is none or the actor may not see it, and Forbidden if
+    the actor wants to `change` it and may not."""
     origin = origin_of_run(datasette, run) if run else None
-    # Of a run that is not there, and of one that is shown to nobody, the same is asked.
+    # The same permission is checked for a run that does not exist, so that the two cannot be told apart.
     allowed = await may(datasette, request.actor, "view-table", origin or NOWHERE)
     if run is None or origin is None or not allowed:
         raise NotFound("There is no such run")
@@ -143,8 +143,8 @@ async def sparklines(home: Path, runs: list[dict[str, Any]]) -> dict[int, str]:
 async def enqueue(
     datasette: Datasette, actor: Actor, settings: dict[str, Any], scored: str | None = None
 ) -> int:
-    """Queue a run and wake the worker; the run's id. With `scored`, the name of a table, the run scores the
-    rows of that table. Raises NanogptError where the queue does not take it."""
+    """Queue a run, wake the worker, and return the run's id. With `scored`, the name of a table, the run
+    scores the rows of that table. Raises NanogptError if it is not accepted."""
     state = state_of(datasette)
     run = await in_thread(
         queue.enqueue,

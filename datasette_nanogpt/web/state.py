@@ -25,27 +25,27 @@ from .polling import RunPoller
 from .worker import Worker
 
 T = TypeVar("T")
-ANSWER_SECONDS = 3.0  # for answers to be complete, once the server is asked to stop
-SQLITE_BYTES = 2**30  # of all databases of this process together, caches included
+ANSWER_SECONDS = 3.0  # how long answers get to be complete once the server is asked to stop
+SQLITE_BYTES = 2**30  # the most memory for all databases of this process together, caches included
 
 
 @dataclass
 class PluginState:
-    """Found by every page with `state_of(datasette)`."""
+    """The state of one server. Pages get it from `state_of(datasette)`."""
 
-    home: Path  # of the models and the registry
+    home: Path  # the folder of the models and the registry
     limits: Limits
     worker: Worker
     poller: RunPoller
     models: ModelCache
-    writing: int = 0  # texts that are being written at this moment
+    writing: int = 0  # how many texts are being written at this moment
     stopping: asyncio.Event | None = None  # set when the server is asked to stop
     closing: asyncio.Future[None] | None = None
-    server: Any = None  # uvicorn.Server, where Datasette is started by its own command
+    server: Any = None  # the uvicorn.Server, if Datasette was started by its own command
 
     @classmethod
     def start(cls, datasette: Datasette) -> PluginState:
-        """Make the state of a server and have its worker started with the server."""
+        """Create the state of a server, and have Datasette start the worker with the server."""
         home, limits = nanogpt_home(), Limits.from_config(datasette)
         worker = Worker(
             home,
@@ -68,26 +68,26 @@ class PluginState:
             await self.worker.work(datasette)
 
     def _begin_to_stop(self) -> None:
-        """Answers of ours that are under way end now, and the run is stopped: the server waits for both."""
+        """End the plugin's unfinished answers and stop the run, because the server waits for both."""
         if self.stopping:
             self.stopping.set()
         self.closing = asyncio.ensure_future(self._stop())
 
     async def _stop(self) -> None:
-        """Stop the run, and in the meantime give answers ANSWER_SECONDS to be complete. The server would wait
-        for ever for clients that do not read theirs."""
+        """Stop the run, and give answers ANSWER_SECONDS to be complete meanwhile. Then cut the connections,
+        because the server would wait for ever for clients that do not read their answers."""
         await asyncio.gather(self.close(), asyncio.sleep(ANSWER_SECONDS))
         for connection in list(connections_of(self.server)):
             connection.transport.abort()
         await asyncio.sleep(ANSWER_SECONDS)
-        if hasattr(self.server, "force_exit"):  # and for those who write answers that nobody can get
+        if hasattr(self.server, "force_exit"):  # it also waits for pages whose answer nobody can get any more
             self.server.force_exit = True
 
     async def close(self) -> None:
         await self.worker.close()
 
     async def unless_stopping(self, work: Awaitable[T]) -> T:
-        """The result of `work`. Raises NanogptError where the server is asked to stop before there is one."""
+        """The result of `work`. Raises NanogptError if the server is asked to stop before it is done."""
         task = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self.stopping.wait() if self.stopping else asyncio.Event().wait())
         try:
@@ -104,8 +104,8 @@ class PluginState:
 
 @contextmanager
 def on_stop_signal(stop: Callable[[], None]) -> Iterator[list[Any]]:
-    """Call `stop` in the loop when this process gets SIGINT or SIGTERM, before whoever else handles these:
-    the server, which tells its plugins only when every answer is complete. Yields these handlers."""
+    """Call `stop` in the loop when this process gets SIGINT or SIGTERM, before the other handlers of these
+    signals: the server's own one tells plugins only when every answer is complete. Yields the other ones."""
     loop = asyncio.get_running_loop()
     others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -128,20 +128,20 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[list[Any]]:
 
 
 def connections_of(server: Any) -> Iterable[Any]:
-    """The open connections of a uvicorn server, each with its `transport`; none of another one."""
+    """The open connections of a uvicorn server, each with its `transport`; empty for any other server."""
     return getattr(getattr(server, "server_state", None), "connections", ())
 
 
 def limit_sqlite_memory(datasette: Datasette) -> None:
-    """Limit what SQLite may hold in this process, so that no SQL can take all memory of the machine. Not
-    where a database is in memory, which the limit would end."""
+    """Limit the memory of SQLite in this process, so that no SQL can take all memory of the machine.
+    Databases in memory could not grow beyond that limit, so it is not set where there is one."""
     if not any(db.is_memory and db.memory_name for db in datasette.databases.values()):
         with closing(sqlite3.connect(":memory:")) as db:
             db.execute(f"pragma hard_heap_limit = {SQLITE_BYTES}")
 
 
 def extensions_of(extensions: Iterable[str | tuple[str, str]]) -> list[str]:
-    """As `--load-extension` takes them."""
+    """Datasette's extensions in the form that the option --load-extension takes."""
     return [":".join(extension) if isinstance(extension, tuple) else extension for extension in extensions]
 
 

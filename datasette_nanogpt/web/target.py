@@ -1,4 +1,4 @@
-"""A table that somebody wants to train on from its page: its rows, and the names that its models can have."""
+"""A table to train on from its page: its rows, and the names that its models can have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..data.sqlite import time_limit
 from ..registry.manage import name_taken
 from .limits import Limits
 
-# For reading what meets a condition, and a table or view as it is.
+# The time limits for reading the rows that meet a condition, and for reading a whole table or view.
 CONDITION_SECONDS, TABLE_SECONDS = 10.0, 15.0
 
 
@@ -29,20 +29,21 @@ class Target:
 
     home: Path
     limits: Limits
-    path: str | None  # of the database's file
+    path: str | None  # the database's file
     in_memory: bool
     table: str
-    # The models that may be seen by whoever asks, None where these are all: of the others nothing is told,
-    # not even that a name is taken.
+    # The models that the actor may see; None means all. Nothing is said about the others, not even that a
+    # name is taken.
     visible: frozenset[str] | None = None
 
     @property
     def database(self) -> str:
-        """The file, as the registry and the models' folders name it."""
+        """The path of the file as the registry and nanogpt.json have it."""
         return location(str(self.path))
 
     def open(self, selection: Selection) -> Source:
-        """The rows as the process that trains will read them. Raises NanogptError where it could not."""
+        """The rows as the process that trains will read them. Raises NanogptError if that process could
+        not."""
         if self.in_memory or not self.path:
             raise NanogptError(
                 "This database is in memory, where no other process can read it: save it to a file to "
@@ -55,13 +56,15 @@ class Target:
         return open_source(self.path, self.table, selection)
 
     def modified(self) -> tuple[int, ...]:
-        """What differs once the database was written to, in the file itself or in the log beside it."""
+        """Times and sizes that change with every write to the database: of its file and its write-ahead
+        log."""
         files = [Path(f"{self.path}{suffix}") for suffix in ("", "-wal")] if self.path else []
         stats = [file.stat() for file in files if file.exists()]
         return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
 
     def default_name(self) -> str:
-        """A name that no model has yet: the command line's, with the table in it if another one has that."""
+        """A name that no model has yet: the command line's default, or with the table in it if that is
+        taken."""
         stem = default_name(str(self.path))
         if self.visible is not None or name_taken(self.home, stem, self.database, self.table):
             stem = self.own_name()
@@ -69,10 +72,10 @@ class Target:
         return next(name for name in chain([stem], numbered) if not (self.home / name).exists())
 
     def own_name(self) -> str:
-        """What a name begins with that is this table's alone."""
+        """The beginning of names that only models of this table have."""
         return default_name(str(self.path)) + name_after(self.table).removeprefix("nanogpt")
 
 
 def reading_time(selection: Selection) -> AbstractContextManager[None]:
-    """Limits how long reading the rows of a table may take in this block, and more so with a condition."""
+    """Limits how long reading the rows of a table may take in this block: less time with a condition."""
     return time_limit(CONDITION_SECONDS if selection.where else TABLE_SECONDS)

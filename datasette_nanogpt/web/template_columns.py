@@ -1,4 +1,4 @@
-"""The columns that a text is written with on a model's page: which there are, and what rows have in them."""
+"""The columns that can be given on a model's page: their names, and their common values in the table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.token_files import document_ends, open_tokens
 
-ROWS = 1000  # of the training text, in which common values are looked for; it is shuffled, so any will do
-HEAD_TOKENS = 200  # of each: what stands above its last column has to end in them
-CHOICES = 30  # values of a column, the most common ones, which are offered if
-COMMON = 0.5  # they make up this fraction of the rows,
-REPEATED = 2  # each of them in so many rows at least
-LONGEST = 60  # characters of a value that can be chosen from a list
+ROWS = 1000  # how many rows are searched for common values: the first ones, as the training text is shuffled
+HEAD_TOKENS = 200  # how many tokens of each row are read; all columns but the last must end within them
+# The most common values of a column are offered, at most CHOICES, each in at least REPEATED rows, if together
+# they make up the fraction COMMON of the rows.
+CHOICES = 30
+COMMON = 0.5
+REPEATED = 2
+LONGEST = 60  # how many characters a value in a list may have
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Column:
     """A column that can be given."""
 
     name: str
-    choices: tuple[str, ...] = ()  # what is common in it, the most common first; none where nothing is
+    choices: tuple[str, ...] = ()  # its common values, the most common first; () if it has none
 
 
 def columns_to_set(checkpoint: Checkpoint) -> list[Column]:
-    """The columns of `settable`, with what rows have in them."""
+    """The columns of `settable`, with their common values."""
     names = settable(checkpoint)
     try:
         choices = _choices(checkpoint.path, checkpoint.version) if names else {}
@@ -44,32 +46,32 @@ def columns_to_set(checkpoint: Checkpoint) -> list[Column]:
 
 
 def settable(checkpoint: Checkpoint) -> list[str]:
-    """The columns of a template that can be given, in its order; none without a template, or where rows of
-    a conversation make one text."""
+    """The columns of a template that can be given, in its order. Empty without a template, and where the rows
+    of a conversation make one text."""
     source = _source(checkpoint)
     if not source.get("template") or source.get("group_by"):
         return []
     try:
         return layout_of(source).settable
-    except NanogptError:  # they cannot be told apart
+    except NanogptError:  # the columns cannot be told apart in a text
         return []
 
 
 def last_column(checkpoint: Checkpoint) -> str:
-    """The one that the model writes and that a prompt begins, where others can be given."""
+    """The name of the last column, which the model writes and a prompt begins; "" without a template."""
     slots = layout_of(_source(checkpoint)).slots
     return " and ".join(slots[-1].columns) if slots else ""
 
 
 def held_out_columns(checkpoint: Checkpoint, tokens: int) -> Iterator[dict[str, str]]:
-    """The columns above the text of each held-out row, where they end within that many tokens."""
+    """The columns above the text of each held-out row, if they end within that many tokens."""
     yield from _heads(checkpoint, "val.bin", tokens)
 
 
 def written_columns(checkpoint: Checkpoint, settings: Mapping[str, Any], written: str) -> dict[str, Any]:
-    """Of a text that was `written` with these settings: what it begins with, its columns, and the `rest`,
-    which is how the last one of them begins. Empty for models without columns to set. Raises NanogptError
-    for columns that there are not."""
+    """The parts of a text that was `written` with these settings: what it `begins` with, its `columns`, and
+    the `rest`, which is the beginning of its last column. Empty for models without columns to set. Raises
+    NanogptError for unknown columns."""
     if not settable(checkpoint):
         return {}
     begins, columns = read_row(_source(checkpoint), settings["set"], settings["prompt"], written)
@@ -98,7 +100,8 @@ def _choices(folder: Path, _version: str) -> dict[str, tuple[str, ...]]:
 
 
 def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict[str, str]]:
-    """The columns that can be given, of each document of a token file whose last column begins early."""
+    """The columns that can be given, of each document of a token file whose last column begins within
+    `most_tokens` tokens."""
     layout = layout_of(_source(checkpoint))
     try:
         tokens = open_tokens(checkpoint.path / "training" / file, checkpoint.config.vocab_size)

@@ -18,30 +18,31 @@ from ..data.sqlite import time_limit
 
 T = TypeVar("T")
 
-READERS = 4  # threads that may read the databases of people at once: their SQL may take any time
-READ_SECONDS = 20.0  # for one of them to do what a request needs, before it is interrupted
-# More, in which SQLite notices the interrupt: it looks between two rows, or two calls of a function.
+READERS = 4  # how many threads may read databases at once: SQL may take any time
+READ_SECONDS = 20.0  # how long one of them may work for a request before it is interrupted
+# How long SQLite then gets to notice the interrupt, which it does between two rows or two calls of a
+# function.
 GRACE_SECONDS = 1.0
-WAIT_SECONDS = 5.0  # for one of the threads to be free
+WAIT_SECONDS = 5.0  # how long to wait until one of the threads is free
 _free = BoundedSemaphore(READERS)
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call a function in a thread of its own, which Python does not wait for when it ends.
+    """Call a function in a thread of its own. Python does not wait for that thread when the process ends.
 
-    Where the caller stops waiting, the thread goes on by itself.
+    If the caller stops waiting, the thread continues, and its result is dropped.
     """
     return await _start(function, *args)
 
 
 def _start(function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-    """Start such a thread."""
+    """Start a thread for a call, and return the future of its result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
 
     def answer(set_answer: Callable[[Any], None], value: Any) -> None:
-        if not future.done():  # nobody stopped waiting
+        if not future.done():  # it is done if the caller has stopped waiting
             set_answer(value)
 
     def work() -> None:
@@ -57,10 +58,10 @@ def _start(function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
 
 
 async def read_database(function: Callable[..., T], *args: Any) -> T:
-    """Call a function that reads a person's database, in one of few threads, within `READ_SECONDS`.
+    """Call a function that reads a database, in one of READERS threads, within READ_SECONDS.
 
-    Raises NanogptError if it takes longer, or if all threads are taken: one that SQLite cannot interrupt, in
-    a single call of a function, keeps its thread until it is done.
+    Raises NanogptError if it takes longer, or if all threads are busy: SQLite cannot interrupt a single call
+    of a function, which keeps its thread until it is done.
     """
     waits = round(WAIT_SECONDS / 0.05)
     while not _free.acquire(blocking=False):

@@ -14,14 +14,14 @@ from .shown_runs import as_seen_by, permission_to_change, run_as_json
 from .state import state_of
 from .threads import in_thread
 
-SHOWN = 20  # runs: those at work, and the first that wait
+SHOWN = 20  # how many runs are listed: those at work, and the first that wait
 
 
 async def runs_under_way(
     datasette: Datasette, actor: Actor, database: str | None = None, table: str | None = None
 ) -> list[dict[str, Any]]:
-    """The runs that are at work or wait and that the actor may see, the first of the queue first: all of
-    them, or those that have to do with one table. Each as JSON, with whether the actor `may_stop` it."""
+    """The runs that are at work or wait and that the actor may see, in the order of the queue: all of them,
+    or those about one table. Each is JSON, with whether the actor `may_stop` it."""
     home, shown = state_of(datasette).home, []
     if not registry_file(home).exists():
         return []
@@ -45,7 +45,7 @@ def _concerns(origin: Origin, of: str, database: str | None, table: str | None) 
 
 
 async def bar(datasette: Datasette, request: Request, database: str, table: str) -> str | None:
-    """HTML for the top of a table's page; None where nothing of it is under way."""
+    """HTML for the top of a table's page; None where no run is about that table."""
     runs = await runs_under_way(datasette, request.actor, database, table)
     if not runs:
         return None

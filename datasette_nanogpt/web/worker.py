@@ -1,4 +1,4 @@
-"""The worker of a server: it works off the queue in the registry, with a child process for each run."""
+"""The worker of a server: it does the queued runs one after the other, each in a child process."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from .limits import Limits
 from .terminal_runs import TerminalRuns
 from .threads import in_thread
 
-POLL_SECONDS = 1.0  # between looks at the queue, which other servers fill as well
-# "Stop now" asks first, which a run notices between two steps and then saves. One that is stuck gets SIGTERM
-# after so many seconds, and after more of them SIGKILL, with all the processes that it has started.
+POLL_SECONDS = 1.0  # between two checks of the queue, which other servers fill as well
+# "Stop now" asks the run first, which it notices between two steps, and then saves. A run that is stuck gets
+# SIGTERM after ASK_SECONDS, and after TERM_SECONDS more SIGKILL, with all processes that it has started.
 ASK_SECONDS, TERM_SECONDS = 20.0, 10.0
-# A server that closes gives the child less time, of the 10 seconds that a shutdown may take: so long to
-# notice that it was asked, so long to save after SIGTERM, and so long to what is written in the registry.
+# A server that closes has less time, because a shutdown may take 10 seconds: for the child to notice the
+# request, to save after SIGTERM, and for writing to the registry.
 CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, REGISTRY_SECONDS = 2.0, 5.0, 1.0
 ROOT = os.path.abspath(os.sep)
-LAST_BYTES = 10_000  # of a log, in which the last line is looked for
-# What a disk that is full, locked or absent for a while may raise.
+LAST_BYTES = 10_000  # how much of a log's end is searched for its last line
+# The errors of a disk that is full, locked or absent for a while.
 DISK_ERRORS = (sqlite3.Error, OSError, NanogptError)
 
 
@@ -61,8 +61,8 @@ class Worker:
         self.terminal_runs = TerminalRuns(home)
         self.woken = asyncio.Event()
         self.closing = False
-        self.sent: set[signal.Signals] = set()  # to the child that is at work, because it did not stop
-        self.interrupting = False  # the server is closing during a run that no person stopped
+        self.sent: set[signal.Signals] = set()  # the signals that the child got because it did not stop
+        self.interrupting = False  # whether the server is closing during a run that no person stopped
         self.child: asyncio.subprocess.Process | None = None
         self.run_id: int | None = None
         self.idle = asyncio.Event()
@@ -77,7 +77,7 @@ class Worker:
                     failing = False
                     continue
                 failing = False
-            except DISK_ERRORS as ex:  # try again; a run whose end was not recorded will count as dead
+            except DISK_ERRORS as ex:  # a run whose end could not be recorded will count as dead
                 if not failing:
                     log.warning("The registry in %s cannot be used, trying again: %s", self.home, ex)
                 failing = True
@@ -93,7 +93,7 @@ class Worker:
         try:
             await in_thread(restart_interrupted, self.home, self.max_restarts)
             self.run_id = await in_thread(queue.claim, self.home)
-            if self.run_id is not None and self.closing:  # meanwhile
+            if self.run_id is not None and self.closing:  # the server began to close during the claim
                 await in_thread(queue.interrupt, self.home, self.run_id)
             elif self.run_id is not None:
                 await self._do(self.run_id)
@@ -103,7 +103,7 @@ class Worker:
             self.idle.set()
 
     async def _do(self, run: int) -> None:
-        """Do a claimed run, and record how it ended if its process did not."""
+        """Do a claimed run, and record its end if its process did not."""
         self.sent.clear()
         try:
             with await in_thread(open_run_log, run_log_file(self.home, run)) as run_log:
@@ -113,17 +113,17 @@ class Worker:
                 await in_thread(queue.interrupt, self.home, run)
             else:
                 await in_thread(self._record_end, run, code, start)
-        except OSError as ex:  # no memory, no process or no file to be had
+        except OSError as ex:  # there is no memory, process or file for it
             log.exception("Run %d could not be started", run)
             await in_thread(end_run, self.home, run, "failed", f"It could not be started: {ex}")
 
     async def _run_child(self, run: int, stderr: BinaryIO) -> int:
         """Start the child and wait for its end. Returns its exit code."""
         self.child = await asyncio.create_subprocess_exec(
-            # -P: no folder of data is searched for modules.
+            # -P keeps folders of data out of the search for modules.
             *(sys.executable, "-P"),
             *("-m", "datasette_nanogpt.web.child", str(run), "--end-with-stdin", *self.options),
-            stdin=asyncio.subprocess.PIPE,  # it ends when this server does: that is how the child notices
+            stdin=asyncio.subprocess.PIPE,  # it ends when this server does, which the child notices
             stdout=asyncio.subprocess.DEVNULL,
             stderr=stderr,
             cwd=ROOT,
@@ -131,18 +131,18 @@ class Worker:
             start_new_session=True,  # Ctrl+C in the terminal of the server is for the server
         )
         log.info("Run %d is done by process %d", run, self.child.pid)
-        process, told_at = process_id(self.child.pid), None
+        process, asked_at = process_id(self.child.pid), None
         while True:
             with suppress(asyncio.TimeoutError):
                 return await asyncio.wait_for(self.child.wait(), HEARTBEAT_SECONDS)
             with suppress(*DISK_ERRORS):
-                if await in_thread(queue.beat, self.home, run, process) >= 2 and told_at is None:
-                    told_at = time.monotonic()
-            if told_at is not None and not self.closing:
-                self._insist(time.monotonic() - told_at)
+                if await in_thread(queue.beat, self.home, run, process) >= 2 and asked_at is None:
+                    asked_at = time.monotonic()
+            if asked_at is not None and not self.closing:
+                self._insist(time.monotonic() - asked_at)
 
     def _insist(self, seconds: float) -> None:
-        """End a child that was told so many seconds ago to stop at once, and has not."""
+        """Send signals to a child that was asked this many seconds ago to stop now, and has not."""
         if seconds > ASK_SECONDS:
             self._signal(signal.SIGTERM)
         if seconds > ASK_SECONDS + TERM_SECONDS:
@@ -177,32 +177,32 @@ class Worker:
             log.warning("Run %d ended with exit code %d: see %s", run, code, file)
 
     async def close(self) -> None:
-        """Stop the child, which saves what it has learned, and start no other. It may be called twice."""
+        """Stop the child, which saves its model, and start no other. It may be called twice."""
         self.closing = True
         self.woken.set()
         if self.idle.is_set():
             return
         if self.run_id is not None:
-            with suppress(asyncio.TimeoutError, *DISK_ERRORS):  # somebody may have locked the registry
+            with suppress(asyncio.TimeoutError, *DISK_ERRORS):  # another process may have locked the registry
                 await asyncio.wait_for(self._ask_to_stop(self.run_id), REGISTRY_SECONDS)
         for number, seconds in ((signal.SIGTERM, CLOSE_ASK_SECONDS), (signal.SIGKILL, CLOSE_TERM_SECONDS)):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.idle.wait(), seconds)
                 return
             self._signal(number)
-        with suppress(asyncio.TimeoutError):  # what was not recorded now, the next server finds out
+        with suppress(asyncio.TimeoutError):  # the next server finds out what could not be recorded now
             await asyncio.wait_for(self.idle.wait(), REGISTRY_SECONDS)
 
     async def _ask_to_stop(self, run_id: int) -> None:
         run = await in_thread(find_run, self.home, run_id)
-        # A run that a person has stopped already just ends sooner.
+        # A run that a person has already stopped is not interrupted, it only ends sooner.
         if run and not run["stop_requested"]:
             self.interrupting = True
         await in_thread(queue.ask_to_stop, self.home, run_id, 2)
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """The environment of the child. Its working folder is another one, so relative paths become absolute."""
+    """The environment of the child, with absolute paths, because its working folder is another one."""
     env = {**os.environ, "NANOGPT_HOME": str(home.absolute()), "PYTHONSAFEPATH": "1"}
     if "LLM_USER_PATH" in env:
         env["LLM_USER_PATH"] = os.path.abspath(env["LLM_USER_PATH"])
@@ -213,7 +213,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _last_line(file: Path, start: int) -> str:
-    """The last line that was written to a file since it had `start` bytes; "" if none was."""
+    """The last line of a file after its first `start` bytes; "" if there is none."""
     with open(file, "rb") as written:
         end = written.seek(0, os.SEEK_END)
         written.seek(max(start, end - LAST_BYTES))

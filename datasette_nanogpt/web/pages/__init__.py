@@ -1,4 +1,4 @@
-"""The pages, each with its JSON beside it. Each view checks permissions before it tells anything."""
+"""The pages, each of which has its JSON. Each view checks permissions first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON = r"(?:\.(?P<format>json))?$"
 
 
 def routes() -> list[tuple[str, View]]:
-    """Patterns of addresses and their views, for Datasette."""
+    """The patterns of the addresses, and their views."""
     return [
         (r"^/-/nanogpt" + JSON, index_page),
         (r"^/-/nanogpt/compare" + JSON, compare_page),

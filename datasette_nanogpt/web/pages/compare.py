@@ -23,12 +23,12 @@ from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
 from ..threads import in_thread
 
-# Seconds of training after which both scores are told.
+# Seconds of training after which both scores are shown.
 MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
-WIDTH, HEIGHT = 720, 220  # of the chart, in its own units
+WIDTH, HEIGHT = 720, 220  # the size of the chart, in its own units
 
 Score = tuple[float, float]  # seconds of training, bits per byte
-Line = tuple[str, str, str]  # what it is, and of each run
+Line = tuple[str, str, str]  # the name of a figure, and its value for each run
 
 
 @page
@@ -59,7 +59,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
 
 
 def _outcome(a: dict[str, Any], b: dict[str, Any]) -> tuple[bool, str]:
-    """Whether the scores of two runs can be compared, and which run is better, or why that cannot be told."""
+    """Whether the scores of two runs can be compared, and a sentence: which is better, or why they cannot
+    be."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
         return False, f"Run {without[0]['id']} has no score: there is nothing to compare yet."
@@ -82,7 +83,7 @@ def _scores(home: Path, run: int) -> list[Score]:
 
 
 def _figures(run: dict[str, Any], scores: Sequence[Score]) -> dict[str, str]:
-    """What came of a run."""
+    """The result of a run."""
     plan = json.loads(run["plan"] or "{}")
     config, source = plan.get("config"), plan.get("source") or {}
     figures = {
@@ -122,8 +123,8 @@ def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
 
 
 def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
-    """Both lines of scores, as points of polylines, and the ends of the axes. None without scores."""
-    if len(a) < 2 and len(b) < 2:  # two points are no lines
+    """Both lines of scores, as points of polylines, and the ends of the axes. None if neither run has two."""
+    if len(a) < 2 and len(b) < 2:
         return None
     bits = [bpb for _, bpb in (*a, *b)]
     low, high, end = min(bits), max(bits), max(seconds for seconds, _ in (*a, *b)) or 1.0

@@ -1,4 +1,4 @@
-"""The page of all runs and models that one may see: /-/nanogpt."""
+"""The page of all runs and models that the actor may see: /-/nanogpt."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..under_way import runs_under_way
 
 
 async def index_page(datasette: Datasette, request: Request) -> Response:
-    """GET: the page, `?page=2` the one with older models; as JSON all models, with `?now=1` only what runs or
-    waits, of a table with `&database=…&table=…`."""
+    """GET: the page; `?page=2` has older models. As JSON all runs and models, or with `?now=1` only the runs
+    that are at work or wait, with `&database=…&table=…` only those of a table."""
     if wants_json(request) and request.args.get("now"):
         of = request.args.get("database"), request.args.get("table")
         now = await runs_under_way(datasette, request.actor, *of)

@@ -30,18 +30,19 @@ from ..threads import in_thread, read_database
 
 log = logging.getLogger("datasette_nanogpt")
 BUSY = "Too many texts are being written at the moment: try again shortly"
-SEND_SECONDS = 20.0  # for a reader to take a line: of those who write at once there may be few
+SEND_SECONDS = 20.0  # how long a client may take to read a line: only few texts are written at once
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-SHOWN_TEXTS = 50  # of those that were kept
-# The settings that are folded away until one of them is set; a seed is in the link of every text.
+SHOWN_TEXTS = 50  # how many kept texts are shown
+# The settings that are folded away until one of them is set. A seed does not count: every text's link has
+# one.
 FOLDED = (*(key for key in play_settings.SETTINGS if key not in ("temperature", "seed")), "stop")
-ROW_CHARACTERS = 50_000  # of a row that is continued or coloured
+ROW_CHARACTERS = 50_000  # how much of a row can be continued or coloured
 
 
 @page
 async def model_page(datasette: Datasette, request: Request) -> Response | AsgiStream:
-    """GET: the playground, and so is a POST of a form by a browser, whose prompt may be too long for an
-    address. Any other POST: text as it is generated, a JSON object a line."""
+    """GET: the playground. A POST of a form by a browser is the same, for a prompt that is too long for an
+    address. Any other POST: text as it is generated, one JSON object a line."""
     may_post = request.method == "POST"
     checkpoint, origin = await require_model(datasette, request, write=may_post)
     form = await posted(request) if may_post else {key: request.args[key] for key in request.args}
@@ -59,14 +60,15 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
 
 
 def _with_link(text: dict[str, Any]) -> dict[str, Any]:
-    """A kept text, and the query of an address that writes it again; "" where that would be too long."""
+    """A kept text, and the query of an address that writes it again; "" if that is too long."""
     return text | {"link": play_settings.link({**text["settings"], **text})}
 
 
 async def _playground(
     datasette: Datasette, request: Request, checkpoint: Checkpoint, origin: Origin, form: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the page has to write with. One thing that is wrong in a link costs only that."""
+    """The fields to write with. A wrong value in a link is replaced by its default, and the others are
+    kept."""
     limits = state_of(datasette).limits
     settings, problems = play_settings.read_link(form, limits.max_tokens)
     errors = [f"{problem.message}: its default is used instead." for problem in problems]
@@ -98,8 +100,8 @@ async def _playground(
 
 
 def _only_columns(settings: dict[str, Any], columns: list[Column]) -> list[str]:
-    """Keep of the columns in a link those that the model has, and say which ones it has not. A title is one
-    of them, if the model has one of that name."""
+    """Keep the columns in a link that the model has, and return a message for each of the others. A title is
+    one of them, if the model has a column of that name."""
     names = [column.name for column in columns]
     if "title" in names and settings["title"]:
         settings["set"] = {"title": settings["title"], **settings["set"]}
@@ -120,8 +122,8 @@ async def _others(datasette: Datasette, request: Request, checkpoint: Checkpoint
 async def _row_of_address(
     datasette: Datasette, checkpoint: Checkpoint, origin: Origin, request: Request
 ) -> tuple[dict[str, Any] | None, str]:
-    """The row that is to be continued or coloured, `?table=…&row=…`, as the model reads it; and what is wrong
-    with it. Only rows of the model's own tables are read."""
+    """The row to continue or colour, `?table=…&row=…`, as the model reads it, and what is wrong with it. Only
+    rows of the model's own tables are read."""
     table, key = request.args.get("table"), request.args.get("row")
     if not table or not key:
         return None, ""
@@ -185,10 +187,10 @@ async def _write(
                     return
                 await asyncio.wait_for(send(event), SEND_SECONDS)
         except TimeoutError:
-            return  # whoever reads so slowly makes others wait
+            return  # a client that reads so slowly would make others wait
         except NanogptError as ex:
             await send({"error": str(ex)})
-        except Exception as ex:  # or the text would just end
+        except Exception as ex:  # without a message the text would just end
             log.exception("Writing with %s failed", checkpoint.name)
             await send(
                 {"error": f"This should not have happened: {type(ex).__name__}. The server's log has more"}

@@ -32,11 +32,11 @@ from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
 from ..threads import in_thread, read_database
 
-SHOWN_ROWS = 50  # on a page, unless the address says _size
-MAX_ROWS = 1000  # on a page
-EXCERPT = 120  # characters shown of a row, and of its title
-# Products of bytes and parameters that are scored in a second, before anything was scored here: with three
-# bytes in a token and two operations a parameter these are 10 GFLOP/s of numpy, a guess for two cores.
+SHOWN_ROWS = 50  # how many rows a page has, unless the address says _size
+MAX_ROWS = 1000  # the most rows of a page
+EXCERPT = 120  # how many characters of a row, and of its title, are shown
+# Bytes times parameters that are scored in a second, a guess for two cores until something was scored here:
+# 10 GFLOP/s of numpy, with three bytes in a token and two operations a parameter.
 SCORING_SPEED = 1.5e10
 
 
@@ -75,7 +75,8 @@ async def rows_page(datasette: Datasette, request: Request) -> Response:
 
 
 async def _command(db: Database, table: str, checkpoint: Checkpoint, whole_path: bool) -> str:
-    """The same in a terminal. The rows of a view have no key under which their scores could be saved."""
+    """The command that scores the rows in a terminal. Those of a view have no key to save their scores
+    under."""
     file = _file(db) if whole_path else Path(_file(db)).name
     words = ["llm", "nanogpt", "score", checkpoint.name, "--db", file, "--table", table]
     return shlex.join(words if await db.view_exists(table) else [*words, "--save-table", "scores"])
@@ -84,7 +85,8 @@ async def _command(db: Database, table: str, checkpoint: Checkpoint, whole_path:
 async def _chosen_model(
     home: Path, db: Database, table: str, models: list[Checkpoint], name: str | None
 ) -> Checkpoint | None:
-    """The model of that name, else one that has scored the rows, else the last trained one."""
+    """The model of that name; without a name, one that has scored the rows, or else the last trained one.
+    Raises NotFound for a name that is not among the models."""
     if name:
         model = next((model for model in models if model.name == name), None)
         if model is None:
@@ -103,10 +105,10 @@ def _file(db: Database) -> str:
 async def _enqueue_scoring(
     datasette: Datasette, request: Request, db: Database, table: str, checkpoint: Checkpoint, origin: Origin
 ) -> int:
-    """Queue the run that scores the rows; its id."""
+    """Queue the run that scores the rows, and return its id. Raises NanogptError if they cannot be read."""
     from ...data.model_rows import open_rows
 
-    # Another process will do it, so what that process could not read is refused here.
+    # Another process will score them, but the message should come now.
     reading = read_database(open_rows, checkpoint, _file(db), table)
     source = await state_of(datasette).unless_stopping(reading)
     check_has_keys(source.keys, table)
@@ -121,7 +123,7 @@ async def _enqueue_scoring(
 
 @dataclass(frozen=True)
 class _Choice:
-    """What an address chooses of the rows."""
+    """The rows that an address asks for."""
 
     by: str  # "most" or "least" typical first
     page: int  # from 1
@@ -142,7 +144,7 @@ async def _scores(
     """What the page shows of one model."""
     home, choice = state_of(datasette).home, _Choice.of(request)
     runs = await in_thread(row_scores.scorings, home, checkpoint.name, _file(db), table)
-    # Whoever may see the model now need not have been allowed to see everything it was trained on then.
+    # The model may have had other tables at the time of a scoring, which the actor may not see.
     kept, last = [await _if_visible(datasette, request, run) for run in runs]
     shown: dict[str, Any] = {"model": checkpoint.name, "run": last and run_as_json(*last)}
     shown["estimate"] = await in_thread(_estimate, home, checkpoint)
@@ -183,7 +185,7 @@ async def _add_texts(
     """Add to each row its address, the beginning of its text, and whether that has changed since."""
     keys = [row["row"] for row in rows]
     texts: list[str | None] = [None] * len(rows)
-    with suppress(NanogptError):  # the figures can be shown without them
+    with suppress(NanogptError):  # the scores can be shown without texts
         texts = await read_database(_texts, checkpoint, _file(db), table, keys)
     titled = _has_titles(checkpoint, table)
     for row, text in zip(rows, texts, strict=True):
@@ -210,7 +212,7 @@ def _has_titles(checkpoint: Checkpoint, table: str) -> bool:
 
 
 def _estimate(home: Path, checkpoint: Checkpoint) -> str:
-    """What scoring will come to, as far as the model knows its rows."""
+    """How much there is to score and how long that takes; "" if the model does not know its rows."""
     rows = (checkpoint.meta.get("source") or {}).get("rows")
     size = (checkpoint.meta.get("corpus") or {}).get("bytes")
     if not rows or not size:
@@ -231,12 +233,12 @@ async def _if_visible(
 
 
 def _whole_number(text: str | None, default: int) -> int:
-    """A whole number from 1, as an address has it; `default` where there is none that makes sense."""
+    """A whole number from 1 in an address; `default` if there is none that makes sense."""
     return max(1, int(text)) if text and text.isdecimal() and len(text) < 10 else default
 
 
 def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | None]) -> list[str | None]:
-    """The text of each row as the model reads it; None where it cannot be had."""
+    """The text of each row as the model reads it; None if it cannot be read."""
     from ...data.model_rows import open_rows
 
     source = open_rows(checkpoint, database, table)

@@ -43,18 +43,18 @@ from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_
 from ..state import state_of
 from ..threads import in_thread
 
-CHART_POINTS = 500  # of a line, when the page is opened: a chart has no more pixels
-SCORES_IN_TABLE = 100  # the last ones
-CSV_PAGE = 1000  # rows that are read and sent at once
+CHART_POINTS = 500  # how many points a line has when the page is opened: a chart has no more pixels
+SCORES_IN_TABLE = 100  # how many of the last scores the table has
+CSV_PAGE = 1000  # how many rows are read and sent at once
 CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
 
 
 @page
 async def run_page(datasette: Datasette, request: Request) -> Response:
-    """GET: the page. As JSON, all that is known of the run: with `?after=`, the `next` of the last answer,
-    only what is new since then, and with `?points=` its line in about so many points."""
+    """GET: the page. As JSON, all figures of the run; with `?after=`, the `next` of the last answer, only
+    those that are new since then, and with `?points=` its line in about so many points."""
     run_id, state = int(request.url_vars["run"]), state_of(datasette)
-    # The permission comes first: what takes long would tell that there is something to hide.
+    # The permission is checked first: a slow refusal would tell that there is such a run.
     await require_run(datasette, request, await in_thread(find_run, state.home, run_id))
     points = _points(request.args.get("points")) if wants_json(request) else CHART_POINTS
     if points:
@@ -78,13 +78,13 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
 
 
 def _place(after: str | None) -> polling.Place:
-    """The last metric and the last sample that somebody has got; (0, 0) where `after` names none."""
+    """The last metric and the last sample that a page has; (0, 0) if `after` names none."""
     place = re.fullmatch(r"(\d{1,15})\.(\d{1,15})", after or "")
     return (int(place[1]), int(place[2])) if place else (0, 0)
 
 
 def _points(text: str | None) -> int | None:
-    """How many points somebody wants of a line, as far as that makes sense."""
+    """How many points of a line an address asks for, at most CHART_POINTS; None if it does not say."""
     return min(int(text), CHART_POINTS) if text and re.fullmatch(r"[1-9]\d{0,5}", text) else None
 
 
@@ -125,7 +125,7 @@ async def _run_context(
 
 
 async def _for_trainers(datasette: Datasette, run: dict[str, Any], origin: Origin) -> dict[str, Any]:
-    """What of the page is for those alone who may train: it names folders, or changes something."""
+    """The parts of the page that name folders or change something: they are only for those who may train."""
     state = state_of(datasette)
     file = run_log_file(state.home, run["id"])
     return {
@@ -216,7 +216,7 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
 
 
 async def _resume(datasette: Datasette, request: Request, run: dict[str, Any], minutes: str) -> int:
-    """Queue the run that goes on with this one; its id."""
+    """Queue the run that continues this one, and return its id."""
     state = state_of(datasette)
     settings = await in_thread(settings_to_resume, state.home, run, minutes, state.limits.max_minutes)
     return await enqueue(datasette, request.actor, settings)

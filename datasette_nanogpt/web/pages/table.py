@@ -29,18 +29,18 @@ from ..threads import in_thread, read_database
 
 @dataclass
 class Form:
-    """The form as it was filled in, what is wrong with it, and what it comes to."""
+    """The form as it was filled in, what is wrong with it, and the estimate of its run."""
 
     fields: dict[str, Any]
     run: int | None = None  # the run that it has started
     error: str | None = None  # everything that is wrong, a line each
-    problems: list[Problem] = field(default_factory=list)  # the same with the fields, as far as it has any
-    offer: dict[str, Any] | None = None  # see estimate.offer; None where there is nothing to fill in
+    problems: list[Problem] = field(default_factory=list)  # the same, with the fields that are wrong
+    offer: dict[str, Any] | None = None  # see estimate.offer; None if there is nothing to fill in
     estimate: dict[str, Any] | None = None
 
     @property
     def wrong(self) -> dict[str, str]:
-        """What is wrong with each field that is."""
+        """The messages of each wrong field."""
         fields: dict[str, list[str]] = {}
         for problem in self.problems:
             fields.setdefault(problem.field, []).append(problem.message)
@@ -48,20 +48,20 @@ class Form:
 
     @property
     def general(self) -> str:
-        """What is wrong that no field can be blamed for, a line each."""
+        """The messages that belong to no field, a line each."""
         if not self.problems:
             return self.error or ""
         return "\n".join(p.message for p in self.problems if p.field not in forms.LABELS)
 
     @property
     def advanced(self) -> bool:
-        """Whether the fields that are folded away at first should be shown."""
+        """Whether the fields that are folded away at first are shown, because one is filled in or wrong."""
         return any(self.fields.get(key) or key in self.wrong for key in forms.ADVANCED)
 
 
 @page
 async def table_page(datasette: Datasette, request: Request) -> Response:
-    """GET: the page. POST: start a run, or with `estimate` tell what it would come to."""
+    """GET: the page. POST: start a run, or with the field `estimate` only estimate it."""
     db, table = await table_of_request(datasette, request)
     may_train, may_sql = await _permissions(datasette, request, db.name, table)
     form = None
@@ -116,7 +116,7 @@ async def _permissions(
 
 
 async def _form(datasette: Datasette, request: Request, db: Database, table: str, may_sql: bool) -> Form:
-    """The form, and the run that it starts where it was posted and nothing is wrong with it."""
+    """The form. If it was posted and nothing is wrong with it, its run is queued."""
     state = state_of(datasette)
     visible = await names_in_sight(datasette, request.actor)
     target = Target(state.home, state.limits, db.path, db.is_memory, table, visible)
@@ -148,7 +148,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
 async def _fields_of_run(
     datasette: Datasette, request: Request, here: Origin, may_sql: bool
 ) -> dict[str, str]:
-    """The fields as an earlier run of this table had them, where the address names one: `?_again=12`."""
+    """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names
+    none."""
     number = request.args.get("_again") or ""
     if not number.isdecimal() or len(number) > 15:
         return {}
@@ -166,8 +167,8 @@ async def _add_offer(
     carried: str,
     left_out: Sequence[str],
 ) -> None:
-    """Add what the form shows beside its fields. A condition that could not be read a moment ago is not tried
-    again: it may have taken all the time there is."""
+    """Add what the form shows beside its fields. A condition that has just failed is not tried again, because
+    it may have taken all the time there is."""
     readable = {k: v for k, v in form.fields.items() if k != "where" or k not in form.wrong}
     try:
         reading = read_database(offer_and_estimate, target, where, carried, readable)

@@ -1,5 +1,5 @@
-"""What is done with texts of a model, beside writing them: /-/nanogpt/models/<name>/copied, /surprise, /keep
-and /texts/<id>/remove. All are POST, for whoever may write with the model."""
+"""Actions on texts of a model: /-/nanogpt/models/<name>/copied, /surprise, /keep and /texts/<id>/remove. All
+are POST, for those who may write with the model."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .model import BUSY
 
 @page
 async def text_change(datasette: Datasette, request: Request) -> Response:
-    """The body is that of a form or a JSON object, with a `text`. The answer is JSON, or for a form that a
-    browser sent, a redirect to the page of the model."""
+    """The body is a form or a JSON object with a `text`. The answer is JSON; if a browser removed a text with
+    a form, it is a redirect to the page of the model."""
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
     checkpoint, origin = await require_model(datasette, request, write=True)
@@ -64,7 +64,7 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
 async def _copied(
     datasette: Datasette, checkpoint: Checkpoint, origin: Origin, form: dict[str, Any]
 ) -> dict[str, Any]:
-    """The copied passages of a text that was stopped, and its columns, if it has any."""
+    """The copied passages of a text, for one that was stopped, and its columns, if it has any."""
     settings, text = _settings(datasette, form), str(form.get("text") or "")
     row = written_columns(checkpoint, settings, text)
     result = await state_of(datasette).unless_stopping(
@@ -79,7 +79,7 @@ def _settings(datasette: Datasette, form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_to_keep(datasette: Datasette, checkpoint: Checkpoint, form: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a text, from what was posted. Raises NanogptError for settings that cannot be."""
+    """The row of kept_texts for a posted text. Raises NanogptError for invalid settings or an empty text."""
     settings = _settings(datasette, form)
     if not form.get("text"):
         raise NanogptError("There is no text to keep")
