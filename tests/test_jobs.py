@@ -297,7 +297,7 @@ async def test_a_child_that_is_killed_is_told(home, enqueue, worker):
     await until_trained(home, run)
     os.kill(find_runs(home, "id = ?", run)[0]["pid"], signal.SIGKILL)
     row = await until(home, run, *OVER)
-    assert row["status"] == "interrupted" and "signal 9" in row["error"]
+    assert row["status"] == "interrupted" and "signal 9), as an operating system does" in row["error"]
     assert (await until(home, after, *OVER))["status"] == "finished"
 
 

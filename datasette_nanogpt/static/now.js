@@ -15,7 +15,9 @@ function show(card, run) {
   setText(card.querySelector("[data-of=state]"), run.state);
   setText(card.querySelector("[data-of=pace]"), run.pace);
   setText(card.querySelector("[data-of=score]"), run.val_bpb === null ? "" : `${run.val_bpb.toFixed(3)} bits per byte`);
-  card.querySelector("progress").value = run.progress ?? 0;
+  const bar = card.querySelector("progress");
+  if (bar && run.status === "preparing") bar.removeAttribute("value");  // it moves without saying how far
+  else if (bar) bar.value = run.progress ?? 0;
 }
 
 // The lists come from the server: they are taken from a new copy of this page.
@@ -33,7 +35,7 @@ async function refresh() {
 function showOver(card) {
   setText(card.querySelector("[data-of=state]"), "is over");
   setText(card.querySelector("[data-of=pace]"), "");
-  card.querySelector("progress").value = 1;
+  card.querySelector("progress")?.remove();
 }
 
 async function follow() {

@@ -73,7 +73,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
     if selection.where != where:
         filters = selection.where or ""
     read = _read(target, selection, target.modified())
-    rows = f"{read['rows']:,} rows" + (f" ({filters})" if filters else "")
+    rows = f"{read['rows']:,} row{'s' if read['rows'] != 1 else ''}" + (f" ({filters})" if filters else "")
     text = f"{rows}, about {text_size(read['bytes'])} of text"
     text += f", the title from {read['title']}" if read["title"] else ""
     text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
@@ -96,6 +96,8 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     teacher = plan.teachers[-1].config if plan.teachers else None
     dropout = settings.get("dropout") or 0.0
     memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teacher))
+    refused = _too_little(read, plan)
+    words = _describe(plan, settings["minutes"], measured=flops is not None)
     return {
         "layers": plan.config.n_layer,
         "width": plan.config.n_embd,
@@ -103,10 +105,9 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": round(plan.tokens_seen),
         "epochs": round(plan.epochs, 1),
         "memory": memory,
-        "text": f"{_describe(plan, settings['minutes'], measured=flops is not None)} "
-        f"It takes about {memory_size(memory)} of memory.",
+        "text": "" if refused else f"{words} It takes about {memory_size(memory)} of memory.",
         "warning": _warn_of_little(read),
-        "refused": _too_little(read, plan),
+        "refused": refused,
     }
 
 
@@ -117,10 +118,14 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
     cards = []
     for minutes in minutes_offered(target.limits):
         limit = {"max_parameters": target.limits.max_parameters, "minutes": minutes}
-        epochs = plan_text({**settings, **limit}, read["bytes"], flops).epochs
+        plan = plan_text({**settings, **limit}, read["bytes"], flops)
+        if _too_little(read, plan):
+            return []
+        epochs, size = plan.epochs, plan.config.parameters / 1e6
         like = expectation(read["letters"], epochs, read["prose"])
         bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
-        reads = f"reads each row {_times(epochs)}, about {bits:.1f} bits per byte"
+        reads = f"A model of {size:.1f}M parameters reads each row {_times(epochs)}: "
+        reads += f"about {bits:.1f} bits per byte."
         cards.append({"minutes": minutes, "reads": reads, "like": like})
     return cards
 

@@ -35,6 +35,7 @@ ASK_SECONDS, TERM_SECONDS = 20.0, 10.0
 # request, to save after SIGTERM, and for writing to the registry.
 CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, REGISTRY_SECONDS = 2.0, 5.0, 1.0
 ROOT = os.path.abspath(os.sep)
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 LAST_BYTES = 10_000  # how much of a log's end is searched for its last line
 # The errors of a disk that is full, locked or absent for a while.
 DISK_ERRORS = (sqlite3.Error, OSError, NanogptError)
@@ -165,12 +166,12 @@ class Worker:
         Its log had `start` bytes when the process began.
         """
         if self.sent:
-            why = "It did not stop when it was asked to, so its process was ended: what it had saved is kept."
+            why = "It did not stop by itself when it was asked to, so its process was ended."
             return end_run(self.home, run, "stopped", why)
         if not code and (row := find_run(self.home, run)) and row["status"] == "queued":
             return  # a scoring that gives way
         file = run_log_file(self.home, run)
-        why = f"killed by signal {-code}" if code < 0 else _last_line(file, start) or f"exit code {code}"
+        why = _killed_by(-code) if code < 0 else _last_line(file, start) or f"exit code {code}"
         status = "interrupted" if code < 0 else "failed"
         end_run(self.home, run, status, f"The process of this run ended unexpectedly: {why}")
         if code:
@@ -210,6 +211,18 @@ def _environment(home: Path) -> dict[str, str]:
         folders = [os.path.abspath(folder) for folder in env["PYTHONPATH"].split(os.pathsep) if folder]
         env["PYTHONPATH"] = os.pathsep.join(folders)
     return env
+
+
+def _killed_by(number: int) -> str:
+    """What a process that a signal ended most likely met with, and what to do."""
+    if number == signal.SIGKILL:
+        return (
+            "it was killed (signal 9), as an operating system does when memory runs out. If nobody did that, "
+            "end other programs, or choose a smaller --size"
+        )
+    if number in CRASHES:
+        return f"it crashed (signal {number}): where is in the end of its log"
+    return f"it was ended by signal {number}"
 
 
 def _last_line(file: Path, start: int) -> str:
