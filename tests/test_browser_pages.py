@@ -130,7 +130,7 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     page.get_by_text("Done.").wait_for()
     assert page.get_by_label("Prompt").input_value() == begun and about.input_value() == "Fox 1"
 
-    link = page.locator("#kept").get_by_role("link", name="Write again").get_attribute("href")
+    link = page.locator("#kept").get_by_role("link", name="Link to").get_attribute("href")
     page.goto(site.url.removesuffix("/under") + link)
     assert (kind.input_value(), about.input_value()) == ("link", "")
     page.get_by_role("button", name="Remove").click()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,20 @@ async def test_training_is_offered_where_it_can_be_done(datasette):
     assert "is empty" in await text_of(datasette, "/blog/empty/-/nanogpt", status=400)
 
 
-async def test_the_menus_of_a_table_and_its_rows_lead_to_its_model(datasette):
+async def test_the_menus_of_a_table_and_its_rows_lead_to_its_model(datasette, home):
     assert "Write with nanogpt-blog" in await text_of(datasette, "/blog/entry")
     assert "Write with" not in await text_of(datasette, "/blog/entry", WRITER)
+    for (
+        name
+    ) in "abc":  # the three that were trained last are offered, each with what tells it from the others
+        shutil.copytree(home / "nanogpt-blog", home / f"nanogpt-{name}")
+        file = home / f"nanogpt-{name}" / "nanogpt.json"
+        told = {"training": {"updated": f"2027-01-01T10:00:0{ord(name) % 9}"}, "score": {"val_bpb": 1.5}}
+        told["verdict"] = {"lines": {"reads like": "short sentences"}}
+        file.write_text(json.dumps(json.loads(file.read_text()) | told | {"name": f"nanogpt-{name}"}))
+    text = await text_of(datasette, "/blog/entry")
+    assert text.count("Write with") == text.count("1.500 bits per byte: short sentences.") == 3
+    assert "Write with nanogpt-blog" not in text
     assert "Write with" not in await text_of(datasette, "/blog/hush")
     menu = await text_of(datasette, "/blog/entry/7")
     for label in ("Continue this row", "Colour by surprise"):

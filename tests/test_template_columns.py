@@ -93,7 +93,7 @@ async def test_columns_are_set_filled_in_kept_and_linked(datasette, home):
     assert kept["settings"]["columns"] == ended["columns"]
     page = await text_of(datasette, MODEL)
     assert '<div class="given"><dt>kind</dt><dd>link</dd></div>' in page and "by the model" in page
-    (address,) = re.findall(r'<a href="[^"?]*(\?[^"]*)" aria-label="Write again', page)
+    (address,) = re.findall(r'href="[^"?]*(\?[^"]*)" aria-label="Link to', page)
     page = await text_of(datasette, MODEL + address.replace("&amp;", "&"))
     assert 'name="set.kind" value="link"' in page and ">\nRow</textarea>" in page and 'value="7"' in page
 

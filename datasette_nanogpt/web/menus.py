@@ -25,6 +25,7 @@ from .state import state_of
 from .threads import in_thread
 
 Link = dict[str, str]  # href, label, description
+WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
 EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
 
 
@@ -86,18 +87,18 @@ async def _has_rows(db: Database, table: str) -> bool:
 
 
 async def model_links(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
-    """The links in the menu of a table with a model: write with the one that was trained last, and the page
-    of typical rows."""
+    """The links in the menu of a table with a model: write with those that were trained last, and the
+    page of typical rows."""
     models = await models_of_table(datasette, actor, database, table)
-    links = []
-    if writers := await models_to_write_with(datasette, actor, models):
-        links = [
-            {
-                "href": model_url(datasette, writers[0].name),
-                "label": f"Write with {writers[0].name}",
-                "description": "The GPT of this table.",
-            }
-        ]
+    writers = await models_to_write_with(datasette, actor, models)
+    links = [
+        {
+            "href": model_url(datasette, model.name),
+            "label": f"Write with {model.name}",
+            "description": _about(model),
+        }
+        for model in writers[:WRITERS]
+    ]
     if await _rows_page_has_something(datasette, database, table, models, writers):
         links.append(
             {
@@ -107,6 +108,15 @@ async def model_links(datasette: Datasette, actor: Actor, database: str, table: 
             }
         )
     return links
+
+
+def _about(model: Checkpoint) -> str:
+    """What tells a model of a table from the others."""
+    score, lines = model.meta.get("score"), (model.meta.get("verdict") or {}).get("lines") or {}
+    if not score:
+        return "The GPT of this table."
+    like = lines.get("reads like")
+    return f"{score['val_bpb']:.3f} bits per byte" + (f": {like}." if like else ".")
 
 
 async def row_links(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> list[Link]:
