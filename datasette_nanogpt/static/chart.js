@@ -1,14 +1,14 @@
-// The chart of a run: bits per byte against steps or time, as SVG as wide as its place. It is the only drawing of it:
-// without JavaScript the page has the scores as a table. An own drawing rather than a library's, because it is to be
-// read by keyboard and screen reader, follow forced colours, and be saved as SVG, none of which a canvas does.
+// The chart of a run: bits per byte against steps or time, as SVG as wide as its place. Without JavaScript the page has
+// the scores as a table. It is not drawn by a library, because keyboards and screen readers can read it, it follows
+// forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
 // All text goes through textContent; colours and widths of lines are in nanogpt.css.
 import { STEP, SECONDS, TRAIN, VALIDATION, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
 const TOP = 14, RIGHT = 14, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
-const CHARACTER = 6;  // pixels of a label, about
-const LABEL_HEIGHT = 13;  // pixels: labels of lines keep this distance
+const CHARACTER = 6;  // about how many pixels a character of a label is wide
+const LABEL_HEIGHT = 13;  // the least distance between two labels of lines, in pixels
 
 const byId = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en");
@@ -23,13 +23,13 @@ function svgNode(name, attributes, ...children) {
 }
 
 export class Chart {
-  // `known`: scores to compare with, as {label, bpb}.
+  // `known`: scores to compare with, each {label, bpb}.
   constructor(known) {
     this.box = byId("chart");
     this.known = known;
     this.metrics = [];
-    this.others = new Map();  // run -> rows of its scores, those that are shown
-    this.chosen = null;  // the number of the row that is read; null: the last one
+    this.others = new Map();  // the other runs that are shown: run -> rows with its scores
+    this.chosen = null;  // the number of the row whose value is shown; null: the last row
     this.box.addEventListener("pointermove", (event) => this.readNearest(event));
     this.box.addEventListener("pointerdown", (event) => this.readNearest(event));
     this.box.addEventListener("keydown", (event) => this.readByKey(event));
@@ -45,7 +45,7 @@ export class Chart {
     this.draw();
   }
 
-  // Shows the scores of another run, or with null no longer.
+  // Shows the scores of another run, or removes them if `rows` is null.
   compare(run, rows) {
     if (rows) this.others.set(run, rows.filter((row) => row[VALIDATION] !== null));
     else this.others.delete(run);
@@ -56,7 +56,7 @@ export class Chart {
 
   at(row) { return row[this.byTime ? SECONDS : STEP] ?? 0; }
 
-  // Works out the scales from all that is to be shown; false where there is nothing yet.
+  // Computes the scales from all that is to be shown. False if there is nothing yet.
   measure() {
     this.models = pieces(this.metrics);
     this.smooth = this.models.map((rows) => smoothed(rows, Number(byId("smoothing").value)));
@@ -137,7 +137,7 @@ export class Chart {
     return [...raw, ...smooth, ...scores];
   }
 
-  // A line through rows, with dots if asked for; a single point would not show without one.
+  // A line through rows, with dots if asked for, and always for a single point, which would not be visible.
   line(kind, rows, value, dots = false) {
     const places = rows.map((row) => [this.x(row), this.up.place(value(row))]);
     if (!places.length) return [];
@@ -146,7 +146,7 @@ export class Chart {
     return [svgNode("polyline", { class: kind, points }), ...circles.map(([cx, cy]) => svgNode("circle", { class: kind, r: 3, cx, cy }))];
   }
 
-  // The names of models, of known scores and of other runs, beside what they name; none over another.
+  // The names of models, of known scores and of other runs, beside their lines, without overlaps.
   labels() {
     const right = this.width - RIGHT;
     const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : LEFT);
@@ -179,29 +179,29 @@ export class Chart {
     return [...models, ...known, ...others];
   }
 
-  // How many points of the run's own lines are where a label from one x to another would stand.
+  // How many points of the run's own lines a label at height y, between two x, would cover.
   crossings(from, to, y) {
     const own = [...this.smooth.flat(), ...this.metrics.map((row) => [row, row[VALIDATION]])];
     return own.filter(([row, bpb]) => bpb !== null && this.x(row) >= from && this.x(row) <= to
       && Math.abs(this.up.place(bpb) - y + 4) < LABEL_HEIGHT / 2).length;
   }
 
-  // Makes the chart something that the keyboard can move through, and tells the value of the chosen row.
+  // Lets the keyboard move through the chart, and shows the value of the chosen row.
   describe() {
     const last = this.metrics.length - 1;
     if (last < 0) return;
     Object.assign(this.box, { tabIndex: 0, role: "slider", ariaLabel: "Chart", ariaValueMin: 0, ariaValueMax: last });
-    this.tell(Math.min(this.chosen ?? last, last));
+    this.showValue(Math.min(this.chosen ?? last, last));
   }
 
-  // Chooses a row, by its number, and tells its value.
+  // Chooses a row, by its number, and shows its value.
   read(number) {
     if (!this.cursor || number < 0) return;
     this.chosen = number;
-    this.tell(number);
+    this.showValue(number);
   }
 
-  tell(number) {
+  showValue(number) {
     const row = this.metrics[number], { cursor, box } = this;
     for (const end of ["x1", "x2"]) cursor.setAttribute(end, this.x(row));
     cursor.setAttribute("visibility", this.chosen === null ? "hidden" : "visible");
@@ -233,7 +233,7 @@ export class Chart {
     this.read(nearest);
   }
 
-  // The number of the next score in a direction, or of the row at that end.
+  // The number of the next row with a score in a direction, or one beyond the last row.
   scoreFrom(at, direction) {
     let number = at + direction;
     while (this.metrics[number] && this.metrics[number][VALIDATION] === null) number += direction;

@@ -1,8 +1,8 @@
-// Saves the chart as a file: SVG with its colours written into it, or PNG. A picture of an SVG would have to be loaded
-// from a blob: address, which a strict content security policy forbids, so the PNG is painted node by node.
+// Saves the chart as an SVG that contains its colours, or as a PNG. To paint an SVG as a whole it must be loaded from a
+// blob: address, which a strict content security policy forbids, so the PNG is painted node by node.
 
 const STYLES = ["stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill", "font-family", "font-size", "font-weight"];
-const SCALE = 2;  // pixels of the PNG for one of the chart's
+const SCALE = 2;  // how many pixels of the PNG one pixel of the chart becomes
 
 const number = (node, name) => Number(node.getAttribute(name));
 const dashes = (style) => style.strokeDasharray === "none" ? [] : style.strokeDasharray.split(/[ ,]+/).map(parseFloat);
@@ -13,7 +13,7 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-// What stands behind the chart on the page: white, or dark.
+// The colour behind the chart on the page, which is white or dark.
 function background(svg) {
   const holder = svg.closest("figure");
   return getComputedStyle(holder).backgroundColor;

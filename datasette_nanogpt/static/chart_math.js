@@ -1,5 +1,5 @@
-// What the chart of a run needs to compute: round ticks, scales, smoothing, and where one model ends and the next
-// begins. Nothing here touches the page.
+// The computations of a run's chart: round ticks, scales, smoothing, and where one model ends and the next begins.
+// Nothing here touches the page.
 //
 // A row of metrics is [id, step, seconds, train_bpb, val_bpb, generation, member], with null for no figure.
 
@@ -14,7 +14,7 @@ export function ticks(low, high, count = 5) {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-// A scale from values to pixels: `start` and `end` are those of the lowest and the highest tick.
+// A scale from values to pixels. `start` and `end` are the pixels of the lowest and the highest tick.
 export function scale(low, high, [start, end], { count = 5, logarithmic = false } = {}) {
   const values = logarithmic ? ticks(low, high, count).filter((value) => value > 0) : ticks(low, high, count);
   if (logarithmic) values[0] = Math.min(values[0], low);
@@ -23,10 +23,10 @@ export function scale(low, high, [start, end], { count = 5, logarithmic = false 
   return { values, place: (value) => start + (of(value) - first) / (last - first || 1) * (end - start) };
 }
 
-// Which model of the run a row is about.
+// The model of the run that a row is about, as a key.
 export const modelOf = (row) => `${row[GENERATION] ?? 0}.${row[MEMBER] ?? 0}`;
 
-// Rows in pieces, one for each model that was in training.
+// The rows of each model of the run.
 export function pieces(rows) {
   const all = new Map();
   for (const row of rows) {
@@ -37,7 +37,7 @@ export function pieces(rows) {
   return [...all.values()];
 }
 
-// What each piece is called: "model 2", or "generation 2, member 3" where a generation has several models.
+// The name of each piece: "model 2", or "generation 2, member 3" if a generation has several models.
 export function namesOf(models) {
   const several = models.some(([row]) => row[MEMBER]);
   return models.map(([row]) => {
@@ -46,8 +46,8 @@ export function namesOf(models) {
   });
 }
 
-// An exponential moving average of the training figures of one model, as TensorBoard's slider makes it: a `weight`
-// of 0 changes nothing, and the first values are not drawn towards 0. Returns [row, value] of each row with one.
+// The exponential moving average of one model's training figures, as in TensorBoard: a `weight` of 0 changes nothing,
+// and the first values are not drawn towards 0. Returns [row, value] for each row that has a training figure.
 export function smoothed(rows, weight) {
   let sum = 0, weights = 0;
   return rows.filter((row) => row[TRAIN] !== null).map((row) => {
@@ -57,9 +57,9 @@ export function smoothed(rows, weight) {
   });
 }
 
-// The lowest and the highest of what an axis must show: all scores, what is known, and the smoothed line from the
-// first score on, or where that comes late from a tenth of the steps on: the noise of single windows and the fall of the
-// first steps do not count. null: nothing.
+// The lowest and the highest value that the axis must show: of all scores, of the known scores, and of the smoothed
+// line after the first score or after a tenth of the steps, whichever is earlier. The noise of single windows and the
+// fall of the first steps do not count. null if there is nothing to show.
 export function extent({ lines, smooth, known }) {
   const scores = lines.flat().map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
   const own = lines[0]?.find((row) => row[VALIDATION] !== null);

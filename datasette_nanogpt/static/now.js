@@ -1,6 +1,9 @@
 // Follows what runs now: on the list of all models, and in the bar on a table's page. All text goes through textContent.
-const EVERY = 1000, HIDDEN = 10000, IDLE = 5000;  // milliseconds between questions; IDLE while nothing runs
-const PARTS = ["now", "models-and-runs"];  // of the page, that change when a run begins or ends
+import { freshPage } from "./fresh_page.js";
+
+// Milliseconds between questions: in general, in a hidden tab, and while nothing runs.
+const EVERY = 1000, HIDDEN = 10000, IDLE = 5000;
+const PARTS = ["now", "models-and-runs"];  // the parts of the page that change when a run begins or ends
 let timer = null;
 
 function ids(elements) {
@@ -20,10 +23,9 @@ function show(card, run) {
   else if (bar) bar.value = run.progress ?? 0;
 }
 
-// The lists come from the server: they are taken from a new copy of this page.
 async function refresh() {
-  const response = await fetch(location.href);
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = await freshPage();
+  if (!page) return;
   for (const id of PARTS) {
     const old = document.getElementById(id), part = page.getElementById(id);
     if (old && part) old.replaceWith(part);

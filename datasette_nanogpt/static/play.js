@@ -1,14 +1,15 @@
-// Writes with a model: shows texts as they are generated, what of them was copied, and what was surprising.
+// Writes with a model: shows texts as they are generated, their copied passages, and how surprising each token was.
+import { freshPage } from "./fresh_page.js";
 import { explainIn } from "./surprise.js";
 import { Text, addTexts, clearTexts, queryOf, removeText, restore, showAs, store } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("write");
 const here = form?.getAttribute("action");
-let controller = null;  // of the request under way
-let count = 0;  // of texts since the page was opened
-const COLUMN = "set.";  // before the name of a column, in the name of its field
-// What a text can be about, all of it empty.
+let controller = null;  // aborts the request that is under way
+let count = 0;  // how many texts were begun since the page was opened
+const COLUMN = "set.";  // the name of a column's field is this and the name of the column
+// The fields that say what a text is about, all of them empty.
 const NOTHING = Object.fromEntries(
   [...(form?.elements ?? [])].map(({ name }) => name).filter((name) => ["title", "prompt"].includes(name) || name.startsWith(COLUMN)).map((name) => [name, ""]),
 );
@@ -47,7 +48,7 @@ async function copy(text) {
   try {
     await navigator.clipboard.writeText(text.title + text.whole);
     showState("Copied.");
-  } catch {  // browsers let a page copy only if it comes by https or from this computer
+  } catch {  // browsers let a page copy only if it comes over https or from this computer
     getSelection().selectAllChildren(text.article.querySelector(".text"));
     showState("Selected: copy it with Ctrl+C.");
   }
@@ -66,12 +67,9 @@ async function keep(text) {
   return true;
 }
 
-// The list comes from the server: it is taken from a new copy of this page.
 async function refreshKept() {
-  const response = await fetch(here).catch(() => null);
-  if (!response?.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  byId("kept").replaceWith(page.getElementById("kept"));
+  const page = await freshPage(here);
+  if (page) byId("kept").replaceWith(page.getElementById("kept"));
 }
 
 function fill(values) {
@@ -87,7 +85,7 @@ function again(text) {
   form.requestSubmit();
 }
 
-// With columns that were set the text goes on in its last column, so that they still steer it.
+// A text with given columns is continued in its last column, so that the columns still steer it.
 function goOn(text) {
   const { values, columns, rest } = text.data;
   const set = Object.keys(values).some((name) => name.startsWith(COLUMN) && values[name]);
@@ -107,7 +105,7 @@ const actions = { again, goOn, copy, keep };
 
 // ---- Writing
 
-// The two columns of a text, or its only one: who writes it, and with which values.
+// One or two writers, each with its model and values. Each writes a column of texts.
 function writers(values) {
   const name = document.querySelector("h1").textContent;
   const first = { path: here, model: name, version: form.dataset.version, values };
@@ -118,7 +116,7 @@ function writers(values) {
   return [first, { path, model: selectedOptions[0].textContent, version, values: beside }];
 }
 
-// One column. Its texts are made as they come, or beside those that are there.
+// Writes one column of texts. Those of the second column stand beside those of the first.
 async function writeColumn(writer, columns, signal) {
   const mine = [];
   columns.push(mine);
@@ -156,7 +154,7 @@ function begun({ sample, seed, begins }, writer, columns) {
   return text;
 }
 
-// On a small screen a text begins below what can be seen.
+// Scrolls to a new text, which on a small screen is below the visible part.
 function bringIntoView(article) {
   if (article.getBoundingClientRect().top < innerHeight * 0.75) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -170,7 +168,8 @@ function finish({ llm, python, rows, all_rows: allRows }, texts, isFirst) {
   byId("python").textContent = python;
 }
 
-// Whoever follows a passage and comes back can write the same again, unless the prompt is too long for that.
+// Puts the values into the address, so that a person who comes back to the page can write the same text again. A prompt
+// that is too long for an address is left out.
 function remember(values, seed) {
   const address = `?${queryOf({ ...values, seed })}`;
   history.replaceState(null, "", address.length < 2000 ? address : here);
@@ -193,11 +192,11 @@ function end() {
   store();
 }
 
-// What was written before somebody pressed Stop is compared with the table as well.
+// The text that was written before Stop is compared with the table as well.
 async function compareStopped(text) {
-  if (!text.data.text) removeText(text);  // it had only just begun
+  if (!text.data.text) removeText(text);  // nothing was written yet
   if (text.data.copied || !text.data.text) return;
-  text.set({ outcome: "You stopped it." });
+  text.set({ outcome: text.data.outcome || "You stopped it." });  // an earlier text may have ended by itself
   const { path, values, text: written } = text.data;
   const answer = await post(`${path}/copied`, { ...values, text: written }).catch(() => null);
   if (answer) {
@@ -237,7 +236,7 @@ async function colourRow({ row, table, url }) {
   } catch (error) {
     showState(error.message);
   }
-  history.replaceState(null, "", here);  // else it would be there a second time when somebody comes back
+  history.replaceState(null, "", here);  // else the row would be added again when the page is opened again
   store();
 }
 
@@ -285,7 +284,7 @@ if (form) {
   explainIn(byId("texts"));
   const view = restore(actions);
   choose(form.dataset.show === "surprise" ? "surprise" : view);
-  byId("prompt").scrollTop = byId("prompt").scrollHeight;  // it is continued where it ends
+  byId("prompt").scrollTop = byId("prompt").scrollHeight;  // show the end of the prompt, where the model continues
   if (byId("row-text")) colourRow(form.dataset);
   else if (form.dataset.row && byId("prompt").value) form.requestSubmit();
 }

@@ -1,7 +1,9 @@
-// While rows are scored: shows how far that has come, and what there is so far; reloads the page when it is over.
-const PARTIAL = 5;  // seconds between two looks at the rows that were scored so far
+// While rows are scored: shows the progress and the results so far, and reloads the page at the end.
+import { freshPage } from "./fresh_page.js";
+
+const PARTIAL = 5;  // how many answers come between two updates of the results
 const progress = document.getElementById("progress");
-let looks = 0;
+let answers = 0;
 
 // A screen reader reads the status aloud each time it is set, so it is set only when it changes.
 function setText(id, text) {
@@ -9,13 +11,11 @@ function setText(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// The rows come from the server: they are taken from a new copy of this page. Nothing moves under somebody's keyboard.
+// Updates the results, but not while the keyboard's focus is in them.
 async function refreshResults() {
   const results = document.getElementById("results");
   if (results.contains(document.activeElement)) return;
-  const response = await fetch(location.href);
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const part = page.getElementById("results");
+  const part = (await freshPage())?.getElementById("results");
   if (part) results.replaceWith(part);
 }
 
@@ -29,8 +29,8 @@ async function follow() {
     setText("status", run.state);
     setText("pace", run.pace);
     progress.value = run.progress ?? 0;
-    looks += 1;
-    if (looks % PARTIAL === 0 && !document.hidden && run.status === "running") await refreshResults();
+    answers += 1;
+    if (answers % PARTIAL === 0 && !document.hidden && run.status === "running") await refreshResults();
   } catch {
     setText("status", "The connection is lost. Trying again.");
   }

@@ -1,11 +1,12 @@
-// Follows a run: asks the server each second for what is new. All text goes through textContent.
+// Follows a run: asks the server each second for new figures. All text goes through textContent.
 import { Chart } from "./chart.js";
 import { savePng, saveSvg } from "./chart_file.js";
+import { freshPage } from "./fresh_page.js";
 
-const EVERY = 1000, HIDDEN = 10000;  // milliseconds between questions, and in a tab that nobody looks at
+const EVERY = 1000, HIDDEN = 10000;  // milliseconds between questions: in general, and in a hidden tab
 const MAX_SLOWDOWN = 8;  // how many times longer the wait becomes while the server does not answer
-const MAX_ROWS = 3000;  // of figures that are kept
-const OTHER_POINTS = 300;  // of the line of another run
+const MAX_ROWS = 3000;  // how many rows of figures are kept
+const OTHER_POINTS = 300;  // how many points the line of another run has
 
 const byId = (id) => document.getElementById(id);
 const address = location.pathname.replace(/\/$/, "") + ".json";
@@ -33,7 +34,7 @@ function showState() {
   setText("fell", fell);
   setText("left", left);
   setText("slow", run.slow);
-  if (byId("progress") && run.bar !== null) byId("progress").value = run.bar;  // without one it shows that it waits
+  if (byId("progress") && run.bar !== null) byId("progress").value = run.bar;  // else it is indeterminate
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
   byId("levels").replaceChildren(...run.levels.map(levelItem));
   byId("levels").hidden = !run.levels.length;
@@ -41,14 +42,14 @@ function showState() {
   if (byId("awaited")) byId("chart").className = `awaited ${run.phase}`;
 }
 
-// A part of the work before training: its name, and what it has come to.
+// A part of the work before training: its name and its count.
 function partItem({ label, state, count }) {
   const item = Object.assign(document.createElement("li"), { className: state, textContent: `${label} ` });
   item.append(Object.assign(document.createElement("span"), { textContent: count }));
   return item;
 }
 
-// What texts with a score like this read like; it has come to the one that is "now".
+// A level of scores: what texts with such a score read like. The run is at the level whose state is "now".
 function levelItem({ label, state }) {
   const item = Object.assign(document.createElement("li"), { className: state });
   item.append(Object.assign(document.createElement("span"), { textContent: label }));
@@ -83,8 +84,8 @@ function addSample(sample) {
   byId("written").hidden = box.children.length < 2;
 }
 
-// A run that goes on after its server was lost makes some steps again. Of very many figures every second is kept, and
-// all scores: the chart has no more pixels, and is drawn anew each second.
+// A run that continues after its server was lost repeats some steps, whose earlier figures are dropped. Of more than
+// MAX_ROWS, every second row and all scores are kept: the chart is drawn anew each second, and has no more pixels.
 function addMetrics(rows) {
   while (metrics.length && metrics.at(-1)[1] > rows[0][1]) metrics.pop();
   metrics.push(...rows);
@@ -108,14 +109,13 @@ function show(answer) {
 
 // ---- What changes seldom
 
-// The links, the buttons and the settings come from the server: they are taken from a new copy of this page.
+// The links, the buttons and the settings.
 async function refresh() {
-  const response = await fetch(location.href).catch(() => null);
-  if (!response?.ok) {
+  const page = await freshPage();
+  if (!page) {
     setTimeout(refresh, 2000);
     return;
   }
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const focused = ["actions", "more"].some((id) => byId(id).contains(document.activeElement));
   for (const id of ["model", "lead", "actions", "verdict", "more", "scores", "settings"]) replacePart(id, page.getElementById(id));
   const controls = "a, input:not([type=hidden]), button, summary";
@@ -124,7 +124,7 @@ async function refresh() {
   chart.draw();
 }
 
-// What was open stays open.
+// Replaces a part of the page. If it was open, it stays open.
 function replacePart(id, part) {
   if (!part) return;
   if (byId(id).open) part.open = true;
@@ -133,7 +133,7 @@ function replacePart(id, part) {
 
 // ---- Asking
 
-// What is new since the last answer; null if this run may no longer be seen.
+// The figures since the last answer; null if this run may no longer be seen.
 async function fetchAnswer() {
   const response = await fetch(`${address}?after=${next}`, { cache: "no-store" });
   if (response.status === 404 || response.status === 403) return null;
@@ -141,8 +141,8 @@ async function fetchAnswer() {
   return response.json();
 }
 
-// Why the run can no longer be seen: a server that was started anew may have forgotten who had logged in.
-async function tellWhyGone() {
+// Shows why the run can no longer be seen. A server that was started again may have forgotten who had logged in.
+async function showWhyGone() {
   const actor = await fetch(actorAddress()).then((answer) => answer.json()).catch(() => null);
   const loggedOut = someone && actor && !actor.actor;
   showConnection(loggedOut
@@ -159,7 +159,7 @@ async function ask() {
   try {
     const answer = await fetchAnswer();
     if (!answer) {
-      await tellWhyGone();
+      await showWhyGone();
       return;
     }
     show(answer);

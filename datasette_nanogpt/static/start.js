@@ -1,4 +1,4 @@
-// Keeps what the form comes to up to date: the rows, how they will be read, the estimate. The server says it.
+// Keeps what the page shows beside the form up to date, with answers of the server: the rows and the estimate.
 const byId = (id) => document.getElementById(id);
 const form = byId("train");
 let timer = null, questions = 0;
@@ -22,7 +22,7 @@ function showOffer(offer) {
   byId("remarks").replaceChildren(...remarks);
 }
 
-// What is wrong is said beside its field; the fields that are folded away are shown where one of them is wrong.
+// Shows each problem beside its field, and opens the folded fields if one of them is wrong. Returns the other messages.
 function showProblems(problems) {
   for (const place of form.querySelectorAll(".field-error")) {
     const field = place.id.replace(/-error$/, "");
@@ -62,14 +62,14 @@ function updateSoon() {
   timer = setTimeout(update, 300);
 }
 
-// A model that is to be replaced gives the new one its name, and another name replaces none.
+// Choosing a model to replace fills in its name. Typing another name means that no model is replaced.
 function keepNameAndChoice({ target }) {
   const { name, replace } = form.elements;
   if (target === replace) name.value = replace.value || name.defaultValue;
   else if (target === name && replace && replace.value !== name.value) replace.value = "";
 }
 
-// Whether a field is not as the server sent it: somebody was faster than this script, or the browser remembers a form.
+// Whether a field differs from what the server sent: somebody was faster than this script, or the browser restored it.
 function isFilledIn({ type, value, defaultValue, checked, defaultChecked, options }) {
   if (type === "submit") return false;
   if (type === "radio" || type === "checkbox") return checked !== defaultChecked;
@@ -78,7 +78,7 @@ function isFilledIn({ type, value, defaultValue, checked, defaultChecked, option
 }
 
 if (form) {
-  byId("again").hidden = true;  // it is for those without JavaScript
+  byId("again").hidden = true;  // this button is for pages without JavaScript
   form.addEventListener("input", keepNameAndChoice);
   form.addEventListener("input", updateSoon);
   if ([...form.elements].some(isFilledIn)) update();

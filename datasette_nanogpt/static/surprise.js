@@ -1,7 +1,7 @@
 // A text with each token coloured by how much it surprised the model, and what else was likely there.
 // All text goes through textContent.
-const BITS = [2, 4, 6, 9, 12];  // from which on a token has the next colour; four are usual
-const SHOWN = 60;  // characters of a token, in words
+const BITS = [2, 4, 6, 9, 12];  // where the next colour begins; most tokens have about four bits
+const SHOWN = 60;  // how many characters of a token the explanation shows
 
 const described = new WeakMap();  // span -> its token: text, bits, likely
 const tooltip = document.getElementById("likely");
@@ -10,7 +10,7 @@ function level(bits) {
   return BITS.filter((from) => bits >= from).length;
 }
 
-// What a token is called: without the blank before a word; other blanks can be seen.
+// The name of a token: without the blank before a word; other blanks are made visible.
 function named(text) {
   if (text === "<|endoftext|>") return "the end of the text";
   const word = text.trim() ? text.replace(/^ | $/g, "") : text.replaceAll(" ", "␣");
@@ -29,7 +29,7 @@ function line(name, note, probability) {
   return made;
 }
 
-// What is shown for a token: how surprising it was, and what was likely, the likelier with the longer bar.
+// The explanation of a token: how surprising it was, and the likely tokens, each with a bar of its probability.
 function describe({ text, bits, likely }) {
   const others = likely.filter(([other]) => other !== text);
   return [
@@ -39,10 +39,10 @@ function describe({ text, bits, likely }) {
   ];
 }
 
-// The spans of a text, {text, tokens}; each token is [end, bits, likely], its end counted in characters.
+// The spans of a text {text, tokens}. Each token is [end, bits, likely], with its end in characters.
 export function colouredSpans({ text, tokens }) {
   const characters = Array.from(text), spans = [];
-  let start = 0, carried = 0;  // bits of tokens that are only a part of a character
+  let start = 0, carried = 0;  // `carried`: the bits of tokens that are only a part of a character
   for (const [end, bits, likely] of tokens) {
     carried += bits;
     if (end <= start || start >= characters.length) continue;
@@ -72,7 +72,7 @@ function hide() {
   document.querySelector(".token[aria-describedby]")?.removeAttribute("aria-describedby");
 }
 
-// The arrow keys go from token to token: only one of a text is a stop of the Tab key.
+// The arrow keys move from token to token. Only one token of a text is a stop of the Tab key.
 function move(event) {
   const token = event.target.closest(".token");
   if (event.key === "Escape") hide();
@@ -87,7 +87,7 @@ function move(event) {
   tokens[to].focus();
 }
 
-// Shows what was likely, for all coloured texts in an element.
+// Shows the explanation of the token under the pointer or the focus, for all coloured texts in an element.
 export function explainIn(element) {
   for (const name of ["mouseover", "focusin"]) {
     element.addEventListener(name, ({ target }) => {

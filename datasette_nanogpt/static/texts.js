@@ -1,14 +1,14 @@
-// The texts on a model's page: how they are shown, what can be done with each, and where they stay.
+// The texts on a model's page: how they are shown, their buttons, and how they are stored.
 // All text goes through textContent.
 import { colouredSpans } from "./surprise.js";
 
-const MOST = 40;  // texts that stay
-const LONGEST_PROMPT = 1000;  // characters of a prompt that are shown: of a longer one
-const SHOWN_PROMPT = 300;  // the last ones, until somebody asks for all
-const LONGEST_LINK = 2000;  // characters of an address that every browser and server takes
+const MAX_TEXTS = 40;  // how many texts, or pairs of them, stay on the page
+const LONGEST_PROMPT = 1000;  // how many characters of a prompt are shown. Of a longer one,
+const SHOWN_PROMPT = 300;  // so many characters at its end are shown, and the others are folded away
+const LONGEST_LINK = 2000;  // how many characters of an address every browser and server accepts
 const box = document.getElementById("texts");
 const shelf = `nanogpt texts ${location.pathname}`;
-const pairs = [];  // of texts that are written together, the newest first: usually one each
+const pairs = [];  // the texts that are written together, usually one, the newest first
 let view = "copied";
 
 function element(name, text, properties = {}) {
@@ -40,10 +40,10 @@ function underlined({ text, copied }) {
   return [...parts, characters.slice(end).join("")];
 }
 
-// One text. `data` is all that is to be known of it, as JSON:
-//   values: title, prompt and settings; seed; model, path, version: with which it was written; of: a row's address
-//   begins: the prompt, after the columns that are given; columns, rest: those of the text, and how its last one begins
-//   text, tokens, outcome, copied: what came of it; kept: whether it was kept
+// One text. `data` is JSON with:
+//   values: title, prompt and settings; seed; model, path, version: the model that wrote it; of: a row's address
+//   begins: the prompt, after the given columns; columns: its columns; rest: the beginning of its last column
+//   text, tokens, outcome, copied: the result; kept: whether it was kept
 export class Text {
   constructor(data, actions) {
     this.data = { text: "", tokens: [], outcome: "", copied: null, kept: false, ...data };
@@ -104,7 +104,7 @@ export class Text {
     return made;
   }
 
-  // A link that writes the same again; none where the prompt is too long for one: then the text can be kept.
+  // A link that writes the same again; none if the prompt is too long for a link.
   link() {
     const { values, seed, path, label } = this.data;
     const address = `${path}?${queryOf({ ...values, seed, samples: 1 })}`;
@@ -140,7 +140,7 @@ export class Text {
     this.row.replaceChildren(...this.rowParts());
   }
 
-  // The columns of the text: which were given, and what the model filled in.
+  // The columns of the text, and which of them the model has filled in.
   rowParts() {
     const parts = [];
     for (const [name, value] of Object.entries(this.data.columns ?? {})) {
@@ -155,7 +155,7 @@ export class Text {
   }
 }
 
-// The query of an address that has these values in the form, without those that are empty.
+// The query of an address that fills in these values, without those that are empty.
 export function queryOf(values) {
   return new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ""));
 }
@@ -169,13 +169,13 @@ function describeCopied({ fraction, longest, rows, all_rows: allRows }) {
 
 // ---- All of them
 
-// Puts texts that belong side by side on top.
+// Adds texts that belong side by side, above the others.
 export function addTexts(texts) {
   const row = element("div", "", { className: texts.length > 1 ? "pair" : "single" });
   row.append(...texts.map((text) => text.article));
   box.prepend(row);
   pairs.unshift({ texts, row });
-  for (const { row: old } of pairs.splice(MOST)) old.remove();
+  for (const { row: old } of pairs.splice(MAX_TEXTS)) old.remove();
   document.getElementById("view").hidden = false;
 }
 
@@ -200,22 +200,22 @@ export function showAs(name) {
   for (const { texts } of pairs) texts.forEach((text) => text.show());
 }
 
-// They stay in this tab: whoever follows a passage to its row and comes back finds them.
+// Stores the texts in this tab, where they are found again after following a passage to its row and coming back.
 export function store() {
   try {
     sessionStorage.setItem(shelf, JSON.stringify({ view, pairs: pairs.map(({ texts }) => texts.map(({ data }) => data)) }));
-  } catch {  // there is no room, or the browser does not allow it
+  } catch {  // there is not enough room, or the browser does not allow it
     sessionStorage.removeItem?.(shelf);
   }
 }
 
-// Shows the texts that stayed, and returns how: "copied" or "surprise".
+// Shows the stored texts, and returns the view: "copied" or "surprise".
 export function restore(actions) {
   try {
     const stored = JSON.parse(sessionStorage.getItem(shelf));
     view = stored?.view ?? view;
     for (const texts of stored?.pairs.reverse() ?? []) addTexts(texts.map((data) => new Text(data, actions)));
-  } catch {  // they are of an earlier version of this script
+  } catch {  // an earlier version of this script stored them
     clearTexts();
   }
   return view;
