@@ -59,6 +59,9 @@ SHORTCODES = (
 )
 
 
+GPT_MESSAGE = {"author": {"role": "assistant"}, "content": {"content_type": "text", "parts": ["Hello"]}}
+
+
 def read(text):
     kind = kind_of([text] * 5)
     return read_text(text, kind).text
@@ -90,6 +93,35 @@ def read(text):
 )
 def test_what_is_left(text, expected):
     assert read(text) == expected
+
+
+RTF = (
+    r"{\rtf1\ansi\ansicpg1252{\fonttbl\f0\fswiss Helvetica;}{\*\generator x;}"
+    r"\f0\fs24 \cf0 Un caf\'e9 \b noir\b0 , \u8220?oui\u8221?.\par Next\line line \{x\}}"
+)
+WRONG = "L’été à la plage – déjà vu, “oui”, €5. Übung".encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (RTF, "Un café noir, “oui”.\nNext\nline {x}"),
+        ("The+boat%2C+they+say%2C+left%21", "The boat, they say, left!"),
+        ('A \\"boat\\".\\n\\nIt left\\tthe caf\\u00e9.', 'A "boat".\n\nIt left\tthe café.'),
+        (WRONG.decode("cp1252", "replace").replace("\ufffd", ""), None),
+        (WRONG.decode("latin-1"), WRONG.decode()),
+    ],
+)
+def test_what_nobody_decoded(text, expected):
+    read_as = read(text)
+    assert read_as == expected if expected else ("été" in read_as and "Ã" not in read_as.replace("Ãœ", ""))
+
+
+@pytest.mark.parametrize(
+    "text", ["SÃO PAULO É GRANDE", "À bientôt, Ângela", "Â", "Ça va", "naïve – “quoted”"]
+)
+def test_right_letters_stay(text):
+    assert read(text) == text
 
 
 @pytest.mark.parametrize(
@@ -127,6 +159,16 @@ def test_a_text_about_markup_stays():
         ({"$type": "app.bsky.feed.post", "text": PROSE, "langs": ["en"]}, PROSE),
         ({"rich_text": [{"type": "text", "plain_text": "A"}, {"plain_text": "b"}], "color": "x"}, "Ab"),
         ([{"string": "A", "children": [{"string": "b", "uid": "1"}]}, {"string": "C"}], "- A\n  - b\n- C"),
+        (
+            {
+                "mapping": {
+                    "a": {"message": None, "parent": None},
+                    "b": {"parent": "a", "message": GPT_MESSAGE},
+                }
+            },
+            "assistant: Hello",
+        ),
+        ([{"content": "A", "uuid": "1", "children": [{"content": "b", "children": []}]}], "- A\n  - b"),
         ({"name": "Ada", "age": 36}, None),
         (
             {
@@ -216,7 +258,22 @@ def test_any_text_can_be_read(text):
 
 
 @pytest.mark.parametrize(
-    "piece", ["[quote]", "{{", "[[a", "\n{|\n", "<ref>", "<!--", "{{c1::a", "[b a=b ", "['a', "]
+    "piece",
+    [
+        "[quote]",
+        "{{",
+        "[[a",
+        "\n{|\n",
+        "<ref>",
+        "<!--",
+        "{{c1::a",
+        "{\\*a",
+        "%20",
+        "Ã",
+        "\\n",
+        "[b a=b ",
+        "['a', ",
+    ],
 )
 def test_unclosed_markup_takes_no_time(piece):
     text = piece * 5_000

@@ -31,6 +31,7 @@ MIN_FILLED = 0.5
 # A column is read where the body has no text if that is so in this fraction of the rows in which the column
 # has some, and of all rows; and if one of its rows has this fraction of the letters in a row of the body.
 MIN_INSTEAD, MIN_MISSING, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.25
+MIN_DIFFERENT = 0.8  # the fraction of rows with a line of their own from which on lines can be titles
 LONGEST_LINE = 120  # characters: the median value of a column of lines that can be titles is no longer
 ONE_LINE = 0.95  # the fraction of values without a line break from which a column counts as lines
 COMPRESSION = 3  # how many times shorter compressed prose is: 2.6 to 3.3 with gzip (README.md)
@@ -133,6 +134,24 @@ def first_line(body: Sequence[str], columns: Sequence[Column]) -> str | None:
         if one_line and short and not any(says_the_same(column, other) for other in others):
             return column.name
     return None
+
+
+def find_line(columns: Sequence[Column], body: Sequence[str]) -> str | None:
+    """The title of a table whose columns are named in an unknown language: a column of lines, most of them
+    different, which are shorter than the text. Of several columns the one with the longest lines is taken."""
+    if any(name.isascii() or named(BODIES, [name]) for name in body):
+        return None
+    text = min((column.mean_size for column in columns if column.name in body), default=0.0)
+    lines = [
+        column
+        for column in columns
+        if column.name not in body
+        and not (column.name.isascii() or column.what or column.sameness)
+        and len(set(column.texts)) >= MIN_DIFFERENT * len(column.values)
+        and not any("\n" in value.strip() for value in column.texts)
+        and column.mean_size <= min(LONGEST_LINE, text / 2)
+    ]
+    return max(lines, key=lambda column: column.mean_size).name if lines else None
 
 
 def columns_named(guesses: Sequence[str], columns: Sequence[Column], table: str = "") -> list[Column]:

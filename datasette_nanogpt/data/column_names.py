@@ -72,8 +72,8 @@ is sq mk sr bs be ca eu gl cy ka hy az kk uz mn fa ur bn ta te ml kn gu mr pa ne
 sw am la eo yi english french german spanish italian portuguese dutch swedish polish czech russian ukrainian
 turkish arabic hebrew hindi chinese japanese korean latin greek bulgarian croatian danish estonian finnish
 hungarian irish latvian lithuanian maltese romanian slovak slovenian norwegian icelandic albanian serbian
-catalan basque welsh georgian armenian persian urdu bengali tamil telugu thai vietnamese indonesian malay
-swahili esperanto yiddish
+catalan basque welsh georgian armenian persian urdu pali sanskrit tibetan aramaic syriac coptic amharic
+bengali tamil telugu thai vietnamese indonesian malay swahili esperanto yiddish
 """
 # What may stand before the body, one of each line, and after it, if it does not only repeat how the body
 # begins.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..hookspecs import document_hook
-from .body_columns import columns_named, find_body, first_line, is_place, most_text, unread_bodies
+from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
 from .column_content import Column, says_the_same
 from .column_names import BODIES, TITLES
 from .decode import NOT_UTF8, UNPACKING, cure
@@ -98,7 +98,7 @@ def _find(
     if guess_title and not title:  # what Datasette would label a row with: the only unique column of text
         labels = [c for c in free if c.name in unique and c.name not in body]
         labels = [c for c in labels if not _why_no_title(c) and not c.slugs]
-        title = labels[0].name if len(labels) == 1 else None
+        title = labels[0].name if len(labels) == 1 else find_line(columns, body)
     return Choice(title or None, body)
 
 

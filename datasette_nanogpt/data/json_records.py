@@ -22,8 +22,18 @@ TEXT_KEYS = (
     "value",
     "utterance",
 )
-SPEAKER_KEYS = ("role", "from", "speaker", "sender", "author", "user", "name", "human")
-CHAT_KEYS = ("messages", "conversations", "conversation", "turns", "dialog", "dialogue", "chat", "chosen")
+SPEAKER_KEYS = ("role", "from", "speaker", "sender", "author", "user", "name")
+CHAT_KEYS = (
+    "messages",
+    "conversations",
+    "conversation",
+    "turns",
+    "dialog",
+    "dialogue",
+    "chat",
+    "chosen",
+    "chat_messages",
+)
 POINT_KEYS = ("string", "content", "text", "title", "name")
 LONGEST_SPEAKER = 60  # characters of a name
 DEEPEST = 100  # levels of an outline
@@ -54,6 +64,8 @@ def read_record(text: str) -> str | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    if isinstance(value, dict) and (tree := _tree_of_turns(value.get("mapping", value))):
+        value = tree
     for each in (value, *(value.get(key) for key in CHAT_KEYS if isinstance(value, dict))):
         if turns := _turns(each):
             return "\n\n".join(turns)
@@ -62,13 +74,21 @@ def read_record(text: str) -> str | None:
     return _text_of(value) if isinstance(value, dict) else None
 
 
+def _tree_of_turns(nodes: Any) -> list[Any]:
+    """The turns of a chat that is kept as a tree, each node with its key, in the order of the file."""
+    if not isinstance(nodes, dict) or not all(isinstance(n, dict) and "parent" in n for n in nodes.values()):
+        return []
+    messages = [node["message"] for node in nodes.values() if isinstance(node.get("message"), dict)]
+    return [message for message in messages if _parts(message.get("content"))]
+
+
 def _turns(value: Any) -> list[str]:
     """What is said in a chat, the speaker before it; [] where `value` is no chat."""
     if not isinstance(value, list) or not value or not all(isinstance(turn, dict) for turn in value):
         return []
     turns = []
     for turn in value:
-        speaker = next((turn[key] for key in SPEAKER_KEYS if isinstance(turn.get(key), str)), None)
+        speaker = next((name for key in SPEAKER_KEYS if (name := _name(turn.get(key)))), None)
         text = next((_parts(turn[key]) for key in TEXT_KEYS if key in turn), None)
         if speaker is None or text is None or len(speaker) > LONGEST_SPEAKER or "type" in turn:
             return []
@@ -77,10 +97,20 @@ def _turns(value: Any) -> list[str]:
     return turns
 
 
+def _name(speaker: Any) -> str | None:
+    """A speaker's name, or what he is in the chat."""
+    if isinstance(speaker, dict):
+        speaker = next((speaker[key] for key in ("name", "role") if speaker.get(key)), None)
+    return speaker if isinstance(speaker, str) else None
+
+
 def _parts(content: Any) -> str | None:
     """What a turn says: a string, or a list of parts, some of which are pictures or calls of a tool."""
     if content is None or isinstance(content, str):
         return content or ""
+    if isinstance(content, dict):
+        content = content.get("parts", content.get("text"))
+        content = [content] if isinstance(content, str) else content
     if not isinstance(content, list):
         return None
     texts = [part.get("text") if isinstance(part, dict) else part for part in content]
@@ -95,7 +125,11 @@ def _is_outline(value: Any) -> bool:
     below = [point["children"] for point in points if isinstance(point.get("children"), list)]
     named = all(any(isinstance(point.get(key), str) for key in POINT_KEYS) for point in points)
     children = [child for each in below for child in each]
-    return len(points) == len(value) and named and any("string" in point for point in [*points, *children])
+    return (
+        len(points) == len(value)
+        and named
+        and any("string" in point or "uuid" in point for point in [*points, *children])
+    )
 
 
 def _points(value: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:

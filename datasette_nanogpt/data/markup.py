@@ -11,6 +11,17 @@ from collections.abc import Callable, Sequence
 from html import unescape
 from typing import NamedTuple
 
+from .encodings import (
+    is_escaped,
+    is_percent_encoded,
+    is_rtf,
+    is_wrongly_decoded,
+    read_escaped,
+    read_percent_encoded,
+    read_rtf,
+    read_wrongly_decoded,
+)
+
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
@@ -151,11 +162,15 @@ def _read_slack(text: str) -> str:
 
 
 MARKUPS = (
+    Markup("RTF", is_rtf, MIN_FRACTION, read_rtf),
+    Markup("percent-encoding", is_percent_encoded, MIN_FRACTION, read_percent_encoded),
+    Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
     Markup("subtitles", _CUE.search, MIN_FRACTION, _read_subtitles),
     Markup("wiki markup", _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
+    Markup("wrongly decoded UTF-8", is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("subtitles", "wiki markup")  # whose own tags are not HTML
+OF_WHOLE_TEXTS = ("RTF", "subtitles", "wiki markup")  # whose own tags are not HTML

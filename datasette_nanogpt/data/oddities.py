@@ -22,7 +22,9 @@ MAX_DIGITS = 0.15  # the fraction of digits in prose
 MAX_WORD = 40  # letters: the longest mean word of a script with spaces
 DATA = {"JSON": "JSON", "hex": "hexadecimal numbers", "base64": "base64"}
 
-_NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
+_NO_LETTERS = regex.compile(
+    r"[^\p{L}\p{M}\u0f0b\u1361]+"
+)  # a sign parts syllables in Tibetan, words in Amharic
 _TEXT_LINE = re.compile(r"(?!```|~~~).*\w")
 _WORD = re.compile(r"\S+")
 

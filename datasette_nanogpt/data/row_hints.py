@@ -36,7 +36,21 @@ _UNREAD = frozenset(
 # Words of columns that say where a row belongs to, and in which order.
 _CONVERSATIONS = (
     *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
-    *("video", "episode", "scene", "poem", "song", "chapter", "story", "transcript", "meeting"),
+    *(
+        "video",
+        "episode",
+        "scene",
+        "poem",
+        "song",
+        "chapter",
+        "story",
+        "transcript",
+        "meeting",
+        "movie",
+        "film",
+        "play",
+        "debate",
+    ),
 )
 _ORDERS = (
     *("position", "line", "lineno", "seq", "sequence", "number", "index", "order", "start", "turn", "ts"),
