@@ -200,7 +200,6 @@ def failures(operation: Operation, box: Box, on: str, tries: int) -> Iterator[Fa
                 what = f"{call} {number + 1} of {total} on the {on}{' and all after' * lasting}: {named}"
                 try:
                     line, _, told = operate(operation, work, Failing(file, call, how, number, lasting))
-                    age_runs(work)
                     verdict = Verdict(lost=not_a_line(line))
                     if line and told and on == "registry":
                         verdict.lost.append(f"a run with a score was ended: {line[:200]}")
@@ -208,6 +207,7 @@ def failures(operation: Operation, box: Box, on: str, tries: int) -> Iterator[Fa
                     damaged = how in ("noise", "zeros") and on == "registry"
                     if damaged:
                         begin_registry_anew(work)
+                    age_runs(work)
                     rest = judge(operation, before, after, next_command(work), told)
                     verdict.lost += [each for each in rest.lost if not damaged or "kept texts" not in each]
                     verdict.left += rest.left
