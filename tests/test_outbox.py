@@ -157,6 +157,32 @@ def test_what_the_disk_refuses_of_any_statement_is_a_line(home, code, told):
         raise sqlite3.ProgrammingError
 
 
+@pytest.mark.parametrize("wal", [True, False])
+def test_a_home_that_cannot_be_written_is_read(home, monkeypatch, wal):
+    """As on a read-only disk, where SQLite can make no files beside one in WAL mode."""
+    run = Run(home, "a", "/x.db", "entry", {})
+    if not wal:
+        run.end("finished")
+    (home / ".changes").mkdir()  # which is left to who can write
+    connect = sqlite3.connect
+
+    class Refused(sqlite3.Connection):
+        def execute(self, *args):
+            raise sqlite3.OperationalError("unable to open database file")
+
+    def refuse(file, **settings):
+        refused = {"factory": Refused} if not wal and "mode=ro" in str(file) else {}
+        return connect(file, **settings, **refused)
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    monkeypatch.setattr(os, "access", lambda path, how: path != home)
+    assert [each["status"] for each in find_runs(home)] == ["preparing" if wal else "finished"]
+    runs.mark_dead_runs(home)
+    with pytest.raises(RegistryError, match="Cannot write in"):
+        runs.end_run(home, 1, "failed")
+    assert (home / ".changes").exists()
+
+
 def test_a_registry_that_cannot_be_used_is_told_before_anything_begins(options, home):  # noqa: F811
     open_registry(home, create=True).close()
     unlock = locked(home)

@@ -255,6 +255,40 @@ def test_tables_are_listed(make):
     assert fails(many, "t").endswith(r"'39\n' and 10 more.")
 
 
+@pytest.mark.parametrize(
+    ("column", "selection"),
+    [("body", {}), ("title", {}), ("chat", {"group_by": "chat"}), ("sent", {"group_by": "chat"})],
+)
+def test_a_column_that_goes_away_meanwhile_is_not_read_as_its_name(make, column, selection):
+    """SQLite takes "body" for the text 'body' where there is no such column."""
+    columns = "create table t (id integer primary key, title text, body text, chat text, sent text)"
+    path = make(columns, rows=[(i, f"T{i}", f"text {i}", f"chat {i % 2}", f"{i}") for i in range(9)])
+    order = {"order_by": "sent"} if selection else {}
+    (source,) = open_corpus(path, ["t"], Selection("title", ["body"], **selection, **order)).sources
+    assert len(list(source.documents())) == (2 if selection else 9)
+    with sqlite3.connect(path) as db:
+        db.execute(f"alter table t rename column {column} to other")
+    with pytest.raises(NanogptError, match=f"no such column: {column}"):
+        list(source.documents())
+    with pytest.raises(NanogptError, match=f"no such column: {column}"):
+        list(source.documents_by_key([["1"]]))
+
+
+def test_a_file_that_goes_away_meanwhile_is_told(make):
+    path = make(rows=[(1, "a", "b")])
+    (source,) = open_corpus(path, ["t"]).sources
+    os.unlink(path)
+    with pytest.raises(NanogptError, match="was moved or deleted while it was read"):
+        list(source.documents())
+
+
+@pytest.mark.parametrize("name", ["a`b", 'a"b', "a]b", "a b", "``", "select"])
+def test_any_name_of_a_column_can_be_read(make, name):
+    quoted = name.replace('"', '""')
+    path = make(f'create table t (id integer primary key, "{quoted}" text)', rows=[(1, "some text")])
+    assert read(path, "t") == ["some text"]
+
+
 def test_locked(make, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     path = make(rows=[(1, "a", "b")])

@@ -15,7 +15,7 @@ from .column_names import named
 from .documents import join_document
 from .row_reader import RowText
 from .sample import Relation
-from .sqlite import explain_sql, find_name, list_names, quote
+from .sqlite import explain_sql, find_name, list_names, quote_column
 
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
@@ -65,7 +65,7 @@ def open_grouping(
     for option, text in given.items():
         if column := find_name(text, relation.columns) if text else None:
             columns.append(column)
-        sql[option] = quote(column) if column else text
+        sql[option] = quote_column(column) if column else text
         try:
             advice = f" The columns are: {list_names(relation.columns)}."
             with explain_sql(option, text, advice):

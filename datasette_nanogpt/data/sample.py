@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .sqlite import quote
+from .sqlite import quote_column
 
 SAMPLE_ROWS = 200
 BLOCKS = 20  # places of the table that the rows are taken from
@@ -36,7 +36,7 @@ class Relation:
 def read_sample(db: sqlite3.Connection, relation: Relation) -> dict[str, list[Value]]:
     """The beginnings of the values of about SAMPLE_ROWS rows, by column: all rows of a small table, else some
     from each of BLOCKS places."""
-    names = [quote(column) for column in relation.columns]
+    names = [quote_column(column) for column in relation.columns]
     select = f"select {', '.join(map(_beginning, names))} from {relation.from_sql}"
     if relation.row_count <= SAMPLE_ROWS:
         rows = db.execute(select).fetchmany(SAMPLE_ROWS)

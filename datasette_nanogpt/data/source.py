@@ -19,7 +19,7 @@ from .conversations import Grouping, join_rows
 from .decode import cure, encoding_of
 from .row_reader import RowReader, RowText
 from .sample import Value
-from .sqlite import connect, quote
+from .sqlite import connect, quote, quote_column
 from .text_kinds import TextKind
 
 DIGEST_ROWS = 10_000  # rows that are read between two reports of progress
@@ -200,8 +200,8 @@ class Source:
         grouping it is that of the conversation that the row is in."""
         reader = self._reader()
         columns = self._columns_to_read(reader)
-        condition = " and ".join(f"{quote(key)} = ?" for key in self.keys)
-        select = f"select {', '.join(map(quote, columns)) or 'null'} from {quote(self.table)}"
+        condition = " and ".join(f"{quote_column(key)} = ?" for key in self.keys)
+        select = f"select {', '.join(map(quote_column, columns)) or 'null'} from {quote(self.table)}"
         with connect(self.database) as db:
             for values in keys:
                 if len(values) != len(self.keys):
@@ -308,7 +308,7 @@ class Source:
         none of them, the whole column is looked through once."""
         if column not in self._encodings:
             with connect(self.database) as db:
-                rows = db.execute(f"select {quote(column)} from {self.from_sql}")
+                rows = db.execute(f"select {quote_column(column)} from {self.from_sql}")
                 self._encodings[column] = encoding_of(value for (value,) in rows)
         return self._encodings[column]
 
@@ -317,5 +317,5 @@ class Source:
 
     def _select(self, columns: Sequence[str], condition: str = "") -> str:
         """SQL for these columns of all rows, and for the group of each where they are grouped."""
-        names = [*map(quote, columns), *([f"({self.grouping.by})"] if self.grouping else [])]
+        names = [*map(quote_column, columns), *([f"({self.grouping.by})"] if self.grouping else [])]
         return f"select {', '.join(names) or 'null'} from {self.from_sql} {condition} {self.order_by}"

@@ -167,7 +167,9 @@ def _describe_error(path: Path, error: str) -> str:
             "plugin that makes it (--plugins-dir FOLDER), or choose a table that does not need it."
         )
     if not os.access(path, os.R_OK):
-        return f"You do not have permission to read {path}: ask its owner for it, or for a copy."
+        gone = f"{path} was moved or deleted while it was read: put it back, and begin again."
+        refused = f"You do not have permission to read {path}: ask its owner for it, or for a copy."
+        return refused if os.path.exists(path) else gone
     if "readonly database" in error:
         return (
             f"{path} was left in the middle of a change, which cannot be undone in a read-only "
@@ -203,6 +205,12 @@ def quote(name: str) -> str:
     from sqlite_utils.db import quote_identifier
 
     return quote_identifier(name)
+
+
+def quote_column(name: str) -> str:
+    """A column's name as it stands in SQL that reads rows. In backticks: what stands in double quotes SQLite
+    takes for text where there is no such column, as when somebody drops it while the table is read."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def find_name(name: str, names: Sequence[str]) -> str | None:
@@ -264,4 +272,4 @@ def order_by(db: sqlite3.Connection, table: str) -> str:
         return f"order by {rowid}"
     keys = [column for column in schema.table(table).columns if column.is_pk]  # WITHOUT ROWID
     keys.sort(key=lambda column: column.is_pk)
-    return "order by " + ", ".join(quote(column.name) for column in keys) if keys else ""
+    return "order by " + ", ".join(quote_column(column.name) for column in keys) if keys else ""

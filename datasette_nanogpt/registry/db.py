@@ -54,7 +54,8 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     """A connection to the registry, with rows that know their columns. The caller commits and closes it.
 
     The tables are brought up to date first, and the changes of processes that died are finished. Waits for
-    another writer, up to BUSY_SECONDS or `wait` seconds.
+    another writer, up to BUSY_SECONDS or `wait` seconds. In a home where nothing can be written, it is
+    opened as it is, for reading only.
     Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot
     be opened or written.
     """
@@ -62,6 +63,8 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     if not create and not file.exists():
         raise NanogptError(f"Nothing has been trained in {home} yet")
     try:
+        if not create and not os.access(home, os.W_OK):
+            return _open_read_only(file)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Its contents may be private; SQLite gives the files that it writes beside this one the same mode. A
         # file that exists is not opened: closing it would drop the locks that SQLite holds on it here.
@@ -83,6 +86,24 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
         raise RegistryError(explain(home, ex)) from ex
     db.row_factory = sqlite3.Row
     return db
+
+
+def _open_read_only(file: Path) -> sqlite3.Connection:
+    """The registry as it is. In WAL mode it is read with files beside it, which a read-only disk may lack:
+    then without them. Raises sqlite3.Error."""
+
+    def connect(how: str) -> sqlite3.Connection:
+        db = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        return db
+
+    db = connect("mode=ro")
+    try:
+        db.execute("select 1 from sqlite_master").fetchone()
+        return db
+    except sqlite3.OperationalError:
+        db.close()
+        return connect("immutable=1")
 
 
 def explain(home: Path, ex: Exception) -> str:

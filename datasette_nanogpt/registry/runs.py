@@ -79,7 +79,10 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 
 
 def mark_dead_runs(home: Path) -> None:
-    """Mark as interrupted every run that seems to be under way but whose process is gone."""
+    """Mark as interrupted every run that seems to be under way but whose process is gone, if that can be
+    written."""
+    if not os.access(home, os.W_OK):
+        return
     dead = [run for run in find_runs(home, *_UNDER_WAY) if not _is_alive(home, run)]
     _interrupt(home, dead)
     # Runs of a server are restarted, those of a terminal are not.

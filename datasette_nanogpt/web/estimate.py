@@ -16,7 +16,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ..data.columns import NoTextError
 from ..data.preview import describe_text, preview_source
 from ..data.source import Selection, Source
-from ..data.sqlite import connect, quote
+from ..data.sqlite import connect, quote_column
 from ..data.text_metrics import is_prose
 from ..formatting import memory_size, text_size
 from ..registry.db import registry
@@ -257,7 +257,7 @@ def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
 
 def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
     """Bytes in the columns that are read, in the first `rows` rows; by default about those of all rows."""
-    lengths = [f"ifnull(length(cast({quote(column)} as blob)), 0)" for column in source.text_columns]
+    lengths = [f"ifnull(length(cast({quote_column(column)} as blob)), 0)" for column in source.text_columns]
     select = f"select sum({' + '.join(lengths) or '0'}) from "
     select += f"(select * from {source.from_sql} {source.order_by} limit ?)"
     with connect(source.database) as db:
