@@ -288,6 +288,7 @@ def test_a_resume_that_breaks_off_goes_on_to_its_own_limit(options, home):
 
 def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home, monkeypatch):
     monkeypatch.setattr(population, "MAX_MODELS", 4)
+    monkeypatch.setattr(population, "MOST_REPEATS", 1)  # or else it takes longer
     by_time = replace(options, max_iters=None, minutes=0.9, batch_size=64, eval_interval=None)
     *_, last = run(by_time)
     settings = read_checkpoint(home / "nanogpt-blog").meta["settings"]

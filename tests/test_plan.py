@@ -1,15 +1,19 @@
 """What a text and a budget get when nobody chooses. Relations: the figures are for benchmarks to move."""
 
+import itertools
+
 import pytest
 
 from datasette_nanogpt.data.prepare import choose_vocab_size
 from datasette_nanogpt.training.flops import flops_per_token, work_of_teaching, work_per_step
+from datasette_nanogpt.training.memory import Workload, estimate_memory
 from datasette_nanogpt.training.plan import (
     DEFAULT_FLOPS,
     SIZES,
     Budget,
     choose_plan,
     choose_rates,
+    make_config,
 )
 from datasette_nanogpt.training.population import (
     DECAY_PER_EPOCH,
@@ -23,9 +27,11 @@ from datasette_nanogpt.training.population import (
     STUDENT_EPOCHS,
     Member,
     chain,
+    epoch_tokens,
     leave_out,
     one_more,
     population,
+    steps_of,
     without,
     works,
 )
@@ -144,6 +150,47 @@ def test_more_time_never_buys_less(tokens):
     assert all(later >= 0.99 * earlier for earlier, later in zip(spent, spent[1:], strict=False))
 
 
+@pytest.mark.parametrize("machine", [{"flops": 200e9}, {"flops": 400e12, "largest_step": 65_536}])
+@pytest.mark.parametrize("tokens", [4_500, 40_000, 320_000, 950_000])  # of some 10 and 100 kB, 1 and 3 MB
+def test_from_ten_seconds_to_a_night_each_plan_buys_what_the_shorter_one_does(tokens, machine):
+    before, seconds = 0.0, 10.0
+    while seconds <= 8 * 3600:
+        p = plan(tokens, seconds / 60, choose_vocab_size(3 * tokens), **machine)
+        step = p.batch_size * p.config.block_size
+        work = sum(works([each.member for each in models_of(p)], tokens, step))
+        assert 0.99 * before <= work <= 1.001 * seconds * machine["flops"]
+        before, seconds = max(before, work), 1.4 * seconds
+
+
+@pytest.mark.parametrize("tokens", [6_000, 25_000, 450_000, 1_700_000])
+@pytest.mark.parametrize("memory", [590e6, 660e6, 710e6, 930e6, 1360e6])
+def test_no_model_of_a_plan_takes_more_memory_than_there_is(tokens, memory):
+    """Students take more than models that learn from the text alone, and wide ones drop out activations."""
+    for vocab_size, minutes in itertools.product((512, 4096, 8192), (1, 10, 100)):
+        p = plan(tokens, minutes, vocab_size, flops=400e9, memory=memory)
+        models = models_of(p)
+        for each in models:
+            teachers = each.member.teachers
+            teacher = models[teachers[-1]].config if teachers else None
+            work = Workload(each.config, each.batch_size, "cpu", each.member.dropout, teacher)
+            assert estimate_memory(work) <= memory
+
+
+def test_a_short_text_is_read_more_often_the_smaller_the_model_is():
+    kilobytes = 4_700  # tokens of 10 kB: m makes 38 steps in four epochs
+    for tokens, wanted in ((kilobytes, {"xs": 147, "s": 75, "m": 37}), (500, {"xs": 16, "m": 16})):
+        for size, steps in wanted.items():
+            member = Member(make_config(size, 512, {"block_size": 64}), MAX_EPOCHS)
+            assert steps_of(member, tokens, 512) == pytest.approx(steps, abs=1)
+            # The weights decay as much in all, however often it is read.
+            rate, decay = choose_rates(MAX_EPOCHS, epoch_tokens(member.config, tokens, 512), 512)
+            assert rate * decay * steps == pytest.approx(MAX_EPOCHS * DECAY_PER_EPOCH, rel=0.05)
+    plans = (plan(kilobytes, 1, given={"size": "xs"}, flops=1e7 * 1.3**power) for power in range(60))
+    ended = next(p for p in plans if p.max_iters)
+    assert "ends after 16 times" in ended.why and ended.epochs == pytest.approx(16, abs=0.5)
+    assert ended.tokens_seen == pytest.approx(ended.epochs * kilobytes)
+
+
 def test_an_hour_is_for_a_population_and_ten_minutes_for_a_chain():
     ten, hour = plan(650_000, 10, 4096, flops=400e9), plan(650_000, 60, 4096, flops=400e9)
     assert size_of(ten) == NAMES.index("m") and "each to teach the next" in ten.why or len(ten.teachers) == 1
@@ -189,7 +236,7 @@ def test_members_are_left_out_so_that_the_last_one_gets_its_epochs():
 
 
 def test_between_too_little_time_for_a_teacher_and_enough_the_run_ends_after_four_readings():
-    lone = [p for m in range(1, 200) if not (p := plan(BLOG, m / 4, given={"size": "xs"})).teachers]
+    lone = [p for m in range(1, 200, 2) if not (p := plan(BLOG, m / 4, given={"size": "xs"})).teachers]
     ended = [p for p in lone if p.max_iters]
     assert ended and all("memorize" in p.why and p.epochs == MAX_EPOCHS for p in ended)
 
@@ -306,7 +353,7 @@ def test_a_machine_that_is_faster_than_planned_trains_one_more():
 
 
 def test_a_short_text_gets_a_short_warmup():
-    warmups = [plan(tokens).warmup_steps for tokens in (800, 3_000, 8_000, BLOG)]
+    warmups = [plan(tokens).warmup_steps for tokens in (300, 3_000, 8_000, BLOG)]
     assert warmups[0] == warmups[-1] == 20 and 0 < warmups[1] < warmups[2] < 20
     assert plan(BLOG, None, steps=50).warmup_steps == 5
 

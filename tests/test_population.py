@@ -61,6 +61,7 @@ def options(tmp_path, monkeypatch):
     for name in ("FEWEST_MEMBERS", "MOST_MEMBERS", "FEWEST_GENERATIONS", "MOST_GENERATIONS"):
         monkeypatch.setattr(population, name, 2)
     monkeypatch.setattr(population, "MAX_MODELS", 5)
+    monkeypatch.setattr(population, "MOST_REPEATS", 1)
     for module in (measure, stages):
         monkeypatch.setattr(module, "training_flops", lambda *_: 1e15)
     path = tmp_path / "blog.db"

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import sqlite_utils
@@ -13,6 +14,7 @@ from datasette_nanogpt.training import flops, measure, plan, population, stages,
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import SIZES
+from datasette_nanogpt.training.recipe import Settings, Stage
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state, read_teacher
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
@@ -22,7 +24,8 @@ from llm_nanogpt.gpt_torch import build
 
 @pytest.fixture
 def options(tmp_path, monkeypatch):
-    monkeypatch.setattr(population, "MAX_MODELS", 2)  # more take longer
+    monkeypatch.setattr(population, "MAX_MODELS", 2)  # more take longer, and so do more epochs
+    monkeypatch.setattr(population, "MOST_REPEATS", 1)
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:200]))
     shape = {"size": "m", "block_size": 16, "batch_size": 64, "vocab_size": 300}
@@ -148,6 +151,27 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
     more = two["max_iters"] + 5
     *_, done = train_table(replace(options, name="fast", resume=True, minutes=None, max_iters=more))
     assert (done.models, done.step) == (2, more)
+
+
+@pytest.mark.parametrize("improved", [False, True])
+def test_students_follow_as_long_as_one_of_them_is_better(improved):
+    """The first model of a size may be worse than the small ones before it."""
+    s, m = (plan.make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
+    settings = Settings(8, 0.01, 0.1, 2, 0.5, 0.0, 0, "cpu", False, False, minutes=600.0, max_iters=40)
+    second = replace(settings, stage=1, generation=1, teachers=(0,), max_iters=80)
+    third = replace(settings, stage=2, generation=2, teachers=(1,), max_iters=200)
+    run = [Stage(s, settings), Stage(m, second), Stage(m, third)]
+    for count in (2, 3):
+        training = SimpleNamespace(
+            settings=run[count - 1].settings,
+            model=SimpleNamespace(config=m),
+            clock=SimpleNamespace(seconds=60.0, step=run[count - 1].settings.max_iters),
+            speed=SimpleNamespace(tokens_per_second=10_000.0),
+            improved=improved,
+        )
+        after, change = stages.next_stages(run[:count], training, 5_000)
+        assert len(after) == (count + 1 if improved or count == 2 else count)
+        assert bool(change) == (len(after) > count)
 
 
 def test_a_teachers_probabilities_count_beside_the_text():

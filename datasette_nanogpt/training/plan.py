@@ -8,7 +8,7 @@ it. Constants name the section of benchmarks/LOG.md that they come from. Needs n
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from .population import (
     Member,
     choose_chain,
     choose_population,
+    epoch_tokens,
     steps_of,
     works,
 )
@@ -85,6 +86,7 @@ class Budget:
     flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
     processes: int = 1  # each gets the same number of windows in a step
     memory: float | None = None  # bytes that each process may take; None: not known
+    device: str = "cpu"  # whose memory that is
     largest_step: int = 0  # tokens that a step may have, if the text has enough; 0: STEP_TOKENS, as on a CPU
 
     def __str__(self) -> str:
@@ -123,6 +125,10 @@ class _Run:
     def step_tokens(self) -> int:
         return self.batch_size * self.block_size
 
+    def epoch(self, config: GPTConfig) -> float:
+        """The tokens of an epoch of that model."""
+        return epoch_tokens(config, self.tokens, self.step_tokens)
+
     def tokens_seen(self, config: GPTConfig) -> float:
         """How many tokens the budget is enough for."""
         by_steps = self.budget.steps * self.step_tokens if self.budget.steps else math.inf
@@ -138,18 +144,29 @@ class _Run:
         seconds = 60 * self.budget.minutes if self.budget.minutes else math.inf
         return (1 - SCORING_FRACTION) * seconds * (self.budget.flops or DEFAULT_FLOPS)
 
+    def fits(self, members: Sequence[Member]) -> bool:
+        """Whether each of these models fits in the memory, with its dropout and what its teachers predict."""
+        budget = self.budget
+        each = self.batch_size // budget.processes
+        teachers = (members[m.teachers[-1]].config if m.teachers else None for m in members)
+        return all(
+            estimate_memory(Workload(m.config, each, budget.device, m.dropout, teacher))
+            <= (budget.memory or math.inf)
+            for m, teacher in zip(members, teachers, strict=True)
+        )
+
     def plan(self, member: Member, max_iters: int | None, why: str) -> Plan:
-        epochs = member.epochs
-        learning_rate, weight_decay = choose_rates(epochs, self.tokens, self.step_tokens, member.decay)
+        epochs, epoch = member.epochs, self.epoch(member.config)
+        learning_rate, weight_decay = choose_rates(epochs, epoch, self.step_tokens, member.decay)
         return Plan(
             config=member.config,
             batch_size=self.batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
-            warmup_steps=choose_warmup(min(epochs, MAX_EPOCHS) * self.tokens / self.step_tokens),
+            warmup_steps=choose_warmup(min(epochs, MAX_EPOCHS) * epoch / self.step_tokens),
             max_iters=max_iters,
-            tokens_seen=epochs * self.tokens,
-            epochs=epochs,
+            tokens_seen=epochs * epoch,
+            epochs=epochs * epoch / self.tokens,
             why=why,
             minutes=self.budget.minutes,
             member=member,
@@ -171,13 +188,13 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         message = f"A model may have at most {limit:,} parameters, not {config.parameters:,}"
         raise InvalidOptions([Problem("size", "too_big", message)])
     run = _choose_steps(run, given, config)
-    epochs = run.tokens_seen(config) / tokens
+    epochs = run.tokens_seen(config) / run.epoch(config)
     # nanoGPT's recipe has no end but the budget.
     if epochs <= MAX_EPOCHS or budget.steps or config.arch == "gpt2":
         return run.plan(Member(config, epochs), None, why)
     sizes = {size: config}
     if not size_is_given(given):
-        short = MIN_EPOCHS[size] * tokens <= MIN_TOKENS[size]
+        short = MIN_EPOCHS[size] * run.epoch(config) <= MIN_TOKENS[size]
         smallest = min(size, SMALLEST_OF_MANY if short else size, key=[*SIZES].index)
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
@@ -189,13 +206,12 @@ def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Ru
     """The run with more windows in a step, up to the device's `largest_step`, if the text is not read twice
     and enough steps remain: such a text has something new for each window."""
     budget, batch_size = run.budget, run.batch_size
-    memory = budget.memory or math.inf
     if given.get("batch_size") or budget.steps or run.tokens_seen(config) >= 2 * run.tokens:
         return run
     while 2 * batch_size * run.block_size <= budget.largest_step:
         bigger = replace(run, batch_size=2 * batch_size)
-        work = Workload(config, bigger.batch_size // budget.processes)
-        if bigger.tokens_seen(config) / bigger.step_tokens < FEWEST_STEPS or estimate_memory(work) > memory:
+        steps = bigger.tokens_seen(config) / bigger.step_tokens
+        if steps < FEWEST_STEPS or not bigger.fits([Member(config, MAX_EPOCHS)]):
             break
         batch_size = bigger.batch_size
     return replace(run, batch_size=batch_size)
@@ -239,7 +255,8 @@ def _choose_size(
         return size or "xs", f"Size {size}, as asked." if size else ""
     configs = _allowed_sizes(given, shape, vocab_size, run)
     seen = {size: run.tokens_seen(config) for size, config in configs.items()}
-    enough = [s for s in configs if seen[s] >= min(MIN_EPOCHS[s] * run.tokens, MIN_TOKENS[s])]
+    least = {s: min(MIN_EPOCHS[s] * run.epoch(c), MIN_TOKENS[s]) for s, c in configs.items()}
+    enough = [s for s in configs if seen[s] >= least[s]]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
     epochs = {name: seen[name] / run.tokens for name in (size, *bigger)}
     parameters = {name: configs[name].parameters for name in epochs}
@@ -253,11 +270,8 @@ def _allowed_sizes(
     names = [name for name in SIZES if run.tokens > MIN_TEXT.get(name, 0)]
     configs = {name: make_config(name, vocab_size, shape) for name in names}
     limit = given.get("max_parameters") or math.inf
-    memory, batch_size = run.budget.memory or math.inf, run.batch_size // run.budget.processes
     return {
-        name: c
-        for name, c in configs.items()
-        if c.parameters <= limit and estimate_memory(Workload(c, batch_size)) <= memory
+        name: c for name, c in configs.items() if c.parameters <= limit and run.fits([Member(c, MAX_EPOCHS)])
     } or {"xs": configs["xs"]}
 
 
@@ -271,23 +285,25 @@ def _plan_enough(
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         members = choose_population(config, *text, run.work)
         members = members or choose_chain(config, small[name], *text, run.work)
+        members = members if run.fits(members) else []
         if sum(member.config == config for member in members) >= SEVERAL:
             break
     if name != size:
         why = f"{run.budget} there is time for several models of size {name}."
-    reasons = [why] if why else []
+    reasons, repeats = [why] if why else [], run.epoch(config) / run.tokens
+    enough = f"{MAX_EPOCHS * repeats:.0f} times"
     if not members:
-        reasons.append(f"The run ends after {MAX_EPOCHS:g} times, as more would only memorize the text.")
-        steps = steps_of(MAX_EPOCHS, *text)
-        return run.plan(Member(config, MAX_EPOCHS), steps, " ".join(reasons))
-    why = " ".join([*reasons, f"{MAX_EPOCHS:g} times are enough, so {describe_members(members)}."])
+        reasons.append(f"The run ends after {enough}, as more would only memorize the text.")
+        alone = Member(config, MAX_EPOCHS)
+        return run.plan(alone, steps_of(alone, *text), " ".join(reasons))
+    described = describe_members(members, members[-1].epochs * repeats)
+    why = " ".join([*reasons, f"{enough} are enough, so {described}."])
     each_work, plans, steps, done = works(members, *text), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
         done += work
         fraction = done / sum(each_work)
         # The last model ends after all its epochs, too, should the machine become faster.
-        epochs = max(member.epochs, MAX_EPOCHS) if member is members[-1] else member.epochs
-        steps += steps_of(epochs, *text)
+        steps += steps_of(member, *text, fewest_epochs=MAX_EPOCHS if member is members[-1] else 0.0)
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
         plan = run.plan(member, steps, why)
         plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
@@ -327,12 +343,12 @@ def choose_warmup(steps: float) -> int:
 
 
 def choose_rates(
-    epochs: float, tokens: int, step_tokens: int, decay: float = DECAY_PER_EPOCH
+    epochs: float, epoch: float, step_tokens: int, decay: float = DECAY_PER_EPOCH
 ) -> tuple[float, float]:
-    """Learning rate and weight decay, `decay` in an epoch. A text that is seen more than once is memorized,
-    unless the steps are shorter and the weights keep decaying, by the same fraction in each epoch, however
-    short the text. The rates are from LOG.md, "Readings and regularisation"; the threshold is from "Runs of
-    seconds"."""
+    """Learning rate and weight decay, `decay` in an epoch of so many tokens. A text that is seen more than
+    once is memorized, unless the steps are shorter and the weights keep decaying, by the same fraction in
+    each epoch, however short the text. The rates are from LOG.md, "Readings and regularisation"; the
+    threshold is from "Runs of seconds"."""
     if epochs <= 1:
         return RATES[0], 0.0
-    return RATES[1], decay / RATES[1] * step_tokens / tokens
+    return RATES[1], decay / RATES[1] * step_tokens / epoch

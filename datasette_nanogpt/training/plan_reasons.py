@@ -49,8 +49,8 @@ def times(epochs: float) -> str:
     return "once" if number == "1.0" else f"{number} times"
 
 
-def describe_members(members: Sequence[Member]) -> str:
-    """Which models are trained before the last one, and why."""
+def describe_members(members: Sequence[Member], epochs: float) -> str:
+    """Which models are trained before the last one, which reads the text `epochs` times, and what for."""
     *before, last = members
     sizes = " and ".join(
         ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before).rsplit(", ", 1)
@@ -67,4 +67,4 @@ def describe_members(members: Sequence[Member]) -> str:
     if others:
         again = f"{len(others)} times {others[0]}" if len(others) > 1 else f"{others[0]}"
         words.append(f"then {again} that learn from the average of those before them as well")
-    return ", ".join([*words, f"and last one that learns from their average, for {last.epochs:.0f} epochs"])
+    return ", ".join([*words, f"and last one that learns from their average, for {epochs:.0f} epochs"])

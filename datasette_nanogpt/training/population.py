@@ -24,6 +24,10 @@ from .flops import work_of_teaching, work_per_step
 DECAY_PER_EPOCH, STUDENT_DECAY_PER_EPOCH = 0.45, 0.225
 # Epochs of a model that has no time limit of its own; more would only memorize the text.
 MAX_EPOCHS = 4.0
+# A model needs so many steps, divided by its width, to learn anything. A text of too few tokens for them in
+# MAX_EPOCHS is repeated in what counts as an epoch here, up to so many times ("A few kilobytes, read more
+# often").
+NEEDED_STEPS, MOST_REPEATS = 9600, 4.0
 # A student has time for this many epochs or is not begun: with fewer it does no better than a model alone in
 # all of the time ("A model that teaches the next").
 STUDENT_EPOCHS = 2.5
@@ -60,9 +64,21 @@ class Member:
     weights: tuple[float, float] = TEACHER_WEIGHTS
 
 
-def steps_of(epochs: float, tokens: int, step_tokens: int) -> int:
-    """How many steps so many epochs are; a last part of a step is one more, unless it is a rounding error."""
-    return math.ceil(epochs * tokens / step_tokens - 1e-6)
+def epoch_tokens(config: GPTConfig, tokens: int, step_tokens: int) -> float:
+    """The tokens of an epoch of that model, of a text of so many: a short text is repeated in it."""
+    repeats = NEEDED_STEPS / config.n_embd * step_tokens / (MAX_EPOCHS * tokens)
+    return tokens * min(MOST_REPEATS, max(1.0, repeats))
+
+
+def steps_of(member: Member, tokens: int, step_tokens: int, fewest_epochs: float = 0.0) -> int:
+    """How many steps its epochs are; a last part of a step is one more, unless it is a rounding error."""
+    epoch = epoch_tokens(member.config, tokens, step_tokens)
+    return math.ceil(max(member.epochs, fewest_epochs) * epoch / step_tokens - 1e-6)
+
+
+def _epoch_work(config: GPTConfig, tokens: int, step_tokens: int) -> float:
+    """The FLOPs of flops.work_per_step in an epoch."""
+    return epoch_tokens(config, tokens, step_tokens) / step_tokens * work_per_step(config, step_tokens)
 
 
 def chain(configs: Sequence[GPTConfig], epochs: float = LAST_EPOCHS[0]) -> list[Member]:
@@ -113,7 +129,7 @@ def works(members: Sequence[Member], tokens: int, step_tokens: int) -> list[floa
     known: set[tuple[int, ...]] = set()
     result = []
     for member in members:
-        work = member.epochs * tokens / step_tokens * work_per_step(member.config, step_tokens)
+        work = member.epochs * _epoch_work(member.config, tokens, step_tokens)
         if member.teachers and member.teachers not in known:
             known.add(member.teachers)
             work += sum(work_of_teaching(members[at].config, tokens) for at in member.teachers)
@@ -134,7 +150,7 @@ def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: fl
             if len(members) <= MAX_MODELS and total(members) <= work:
                 best = members
     if best:  # the rest of the time goes to the last student
-        epoch = tokens / step_tokens * work_per_step(config, step_tokens)
+        epoch = _epoch_work(config, tokens, step_tokens)
         epochs = min(LAST_EPOCHS[1], LAST_EPOCHS[0] + (work - total(best)) / epoch)
         last = best[-1]
         best[-1] = last_student(config, last.generation, last.teachers, epochs)
@@ -146,7 +162,7 @@ def choose_chain(
 ) -> list[Member]:
     """The longest chain from `small` to `config` that `work` is enough for, its last model with the epochs
     that are left for it; no members where a model alone does better."""
-    epoch = tokens / step_tokens * work_per_step(config, step_tokens)
+    epoch = _epoch_work(config, tokens, step_tokens)
 
     def cut(configs: Sequence[GPTConfig], fewest: float) -> list[Member]:
         """The chain with at least `fewest` epochs of the last model; no members if there is no time for
@@ -216,7 +232,7 @@ def one_more(members: Sequence[Member], tokens: int, step_tokens: int, work: flo
     the average of the last models of its size."""
     last = members[-1]
     teachers = [i for i, member in enumerate(members) if member.config == last.config][-MOST_MEMBERS:]
-    epoch = tokens / step_tokens * work_per_step(last.config, step_tokens)
+    epoch = _epoch_work(last.config, tokens, step_tokens)
     left = work - sum(work_of_teaching(members[i].config, tokens) for i in teachers)
     epochs = left / epoch
     if epochs < STUDENT_EPOCHS or len(members) >= MAX_MODELS:

@@ -13,7 +13,7 @@ from .distributed import rank_and_size
 from .memory import Workload, check_memory, estimate_memory
 from .options import TrainOptions
 from .plan import DEFAULT_MINUTES, RATES, Budget, Plan, choose_plan, choose_rates, size_is_given
-from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member
+from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens
 
 # nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
 # windows.
@@ -104,7 +104,7 @@ def resolve(
     memory = available_memory(device)
     memory = memory and memory + _reserved(device)
     largest_step = GPU_STEP_TOKENS if device.startswith("cuda") else 0
-    budget = Budget(minutes, options.max_iters, flops, processes, memory, largest_step)
+    budget = Budget(minutes, options.max_iters, flops, processes, memory, device, largest_step)
     plan = choose_plan(given, train_tokens, vocab_size, budget)
     plans = [*plan.teachers, plan]
     titles &= options.arch != "gpt2"  # nanoGPT's recipe knows of none
@@ -186,7 +186,9 @@ def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
     for config, s in stages:
         epochs = MAX_EPOCHS
         if s.max_iters:
-            epochs = (s.max_iters - before) * s.batch_size * config.block_size / train_tokens
+            step_tokens = s.batch_size * config.block_size
+            epoch = epoch_tokens(config, train_tokens, step_tokens)
+            epochs = (s.max_iters - before) * step_tokens / epoch
             before = s.max_iters
         place = Member(config, epochs, s.generation, s.member, s.teachers, weights=s.teacher_weights)
         members.append(place)
@@ -195,7 +197,8 @@ def as_members(stages: Sequence[Stage], train_tokens: int) -> list[Member]:
 
 def student_settings(settings: Settings, student: Member, train_tokens: int, step_tokens: int) -> Settings:
     """The settings of a student that follows the last model of a run, which had `settings`."""
-    rate, decay = choose_rates(student.epochs, train_tokens, step_tokens, student.decay)
+    epoch = epoch_tokens(student.config, train_tokens, step_tokens)
+    rate, decay = choose_rates(student.epochs, epoch, step_tokens, student.decay)
     if settings.learning_rate not in RATES:  # set by hand
         rate, decay = settings.learning_rate, decay * rate / settings.learning_rate
     return replace(settings, learning_rate=rate, weight_decay=decay, teacher_weights=student.weights)

@@ -161,10 +161,12 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
         work *= training_flops(settings.device, config.vocab_size, seconds) * training.group.size
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
-        more = one_more(members, *text, work) if training.improved else None
+        # The first of its size, taught by smaller ones, says nothing yet of what its own students can do.
+        first = all(member.config != config for member in members[:-1])
+        more = one_more(members, *text, work) if training.improved or first else None
         if not more:
             return list(stages), ""
-        steps = steps_of(more.epochs, *text)
+        steps = steps_of(more, *text)
         follows = student_settings(settings, more, *text)
         return [*stages, _at(Stage(more.config, follows), more, at + 1, training.clock.step + steps)], (
             "There is time for one more model."
@@ -174,7 +176,7 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     step = training.clock.step
     for i, member in enumerate(without(members, out)):
         if i > at:
-            step += steps_of(member.epochs, *text)
+            step += steps_of(member, *text)
             config, s = kept[i]
             if member.weights != s.teacher_weights:  # other teachers than planned
                 s = student_settings(s, member, *text)
