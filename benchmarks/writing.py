@@ -5,12 +5,13 @@
     python benchmarks/writing.py --model FOLDER --settings '{}' '{"dry_multiplier": 0, "real_words": false}'
 
 Each text goes on from the first words of a held-out row, until the model ends it or it has as many tokens
-as the row was cut at. In each cell: the model's texts / the rows. "loops", "ended" (by the model, not cut)
-and "signs" (30 characters and more without a word of two letters) are fractions of the texts. "real" words
-(those of the table), "distinct" words and repeated 4-grams ("rep4") are means over the texts, and so is
-"copied", the fraction of words in passages of eight words or more that the rows trained on have too. "js1"
-is the distance of the words from those of held-out rows, "js2" that of pairs of words; of the rows
-themselves it is that of as many rows trained on.
+as the row was cut at. In each cell: the model's texts / the rows. "loops", "ended" (by the model, not cut),
+"signs" (30 characters and more without a word of two letters), "echoes" (a short string three times running)
+and "capitals" (in a word as no row has it) are fractions of the texts. "real" words (those of the table),
+"distinct" words and repeated 4-grams ("rep4") are means over the texts, and so is "copied", the fraction of
+words in passages of eight words or more that the rows trained on have too. "js1" is the distance of the words
+from those of held-out rows, "js2" that of pairs of words: 0 if they are the same, so less is better. Of the
+rows themselves it is that of as many rows trained on.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ import numpy as np
 from datasette_nanogpt.data.memorization import find_memorized
 from datasette_nanogpt.data.text_metrics import (
     distinct_fraction,
+    has_echo,
     has_loop,
+    has_odd_capitals,
     longest_sign_run,
     ngram_distance,
     real_word_fraction,
@@ -43,7 +46,7 @@ from datasette_nanogpt.data.token_files import open_tokens
 from llm_nanogpt.generate import generate
 from llm_nanogpt.loading import OpenedModel, open_model
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.words import WordList, words
+from llm_nanogpt.words import LETTERS, WordList
 
 PROMPT_WORDS = 4
 SIGN_RUN = 30  # characters without a word of two letters: a run of numbers and signs
@@ -56,6 +59,8 @@ COLUMNS = {  # name -> digits shown
     "js2": 3,
     "copied": 3,
     "signs": 3,
+    "echoes": 3,
+    "capitals": 3,
     "ended": 2,
     "tokens": 0,
 }
@@ -72,7 +77,8 @@ class Rows:
 
 def read_rows(opened: OpenedModel) -> Rows:
     train, val = (list(documents(opened, split)) for split in ("train", "val"))
-    return Rows(train, val, WordList({word for text in (*train, *val) for word in words(text)}))
+    as_written = {word for text in (*train, *val) for word in LETTERS.findall(text)}
+    return Rows(train, val, WordList({*as_written, *map(str.casefold, as_written)}, cased=True))
 
 
 def documents(opened: OpenedModel, split: str) -> Iterator[str]:
@@ -109,6 +115,10 @@ def figures(
     return {
         "loops": mean(map(has_loop, texts)),
         "signs": mean(longest_sign_run(text) >= SIGN_RUN for text in texts),
+        "echoes": mean(map(has_echo, texts)),
+        "capitals": mean(
+            has_odd_capitals(t.removeprefix(p), rows.known) for t, p in zip(texts, prompts, strict=True)
+        ),
         "real": mean(real_word_fraction(text, rows.known) for text in texts),
         "distinct": mean(map(distinct_fraction, texts)),
         "rep4": mean(map(repeated_ngram_fraction, texts)),
@@ -200,7 +210,13 @@ def main() -> None:
     args = parser.parse_args()
     if bool(args.database) != bool(args.tables) or not (args.tables or args.model):
         parser.error("give a database and its tables, or --model")
-    print("| " + " | ".join(["model", "cut at", "settings", *COLUMNS]) + " |\n" + "|---" * 13 + "|")
+    print(
+        "| "
+        + " | ".join(["model", "cut at", "settings", *COLUMNS])
+        + " |\n"
+        + "|---" * (3 + len(COLUMNS))
+        + "|"
+    )
     found = []
     with tempfile.TemporaryDirectory() as home:
         trained = (train(args.database, t, m, Path(home)) for t in args.tables for m in args.minutes)

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 LONGEST_MATCH = 50  # tokens that are compared: the penalty has been beyond everything for long
 STRONGEST = 100.0  # nats: nothing that a model writes is so likely
 NUMBER = -1  # stands for every token that is a number
-# What has letters and is this many tokens long or shorter may stand three times running, as it does in 5% of
-# the blog's rows and in 0.6% more often (benchmarks/LOG.md); each further time counts as so many tokens.
-SHORT, TIMES, TOKENS_A_TIME = 3, 3, 3
+# What has letters, or numbers and signs, and is this many tokens long or shorter may stand twice running. A
+# third time is like so many tokens beyond the allowed length, and each further time like so many more: in 150
+# tokens 0.6% of the rows have something three times, and 0.2% more often (LOG.md, "Capitals and echoes").
+SHORT, TIMES, THIRD, TOKENS_A_TIME = 3, 2, 2, 3
 
 
 class Repetition:
     """Knows where in a text its last tokens stood before. `allowed_length` tokens may be repeated freely.
 
     All of `numbers`, sorted ids (n,), count as one token: "-06-05-06-07-06" goes on for ever without ever
-    repeating itself. `with_letters` (V,) of bool says which tokens have letters: what is short and has some
-    may be repeated less often. Without it nothing counts as short.
+    repeating itself. `with_letters` (V,) of bool says which tokens have letters: what is short and is no rule
+    of signs may be repeated less often. Without it nothing counts as short.
     """
 
     def __init__(
@@ -44,13 +45,15 @@ class Repetition:
         self._allowed = allowed_length
         self._numbers, self._is_number = numbers, frozenset(numbers.tolist())
         self._with_letters = with_letters
-        self._ids: list[int] = []
+        self._ids: list[int] = []  # NUMBER for numbers
+        self._exact: list[int] = []
         self._after: dict[tuple[int, ...], list[int]] = {}  # tokens in a row -> where in `_ids` they end
         for token in ids:
             self.add(token)
 
     def add(self, token: int) -> None:
         if self._on:
+            self._exact.append(token)
             self._ids.append(NUMBER if token in self._is_number else token)
             self._after.setdefault(tuple(self._ids[-self._allowed :]), []).append(len(self._ids))
 
@@ -88,7 +91,7 @@ class Repetition:
 
     def _short_repetitions(self) -> Iterator[tuple[int, int]]:
         """The same for what stands several times running at the end: "select\\nselect\\nselect\\n"."""
-        ids, end = self._ids, len(self._ids)
+        ids, end = self._exact, len(self._exact)
         if self._with_letters is None:
             return
         for period in range(1, SHORT + 1):
@@ -102,10 +105,12 @@ class Repetition:
                 length += 1
             over = length - (TIMES - 1) * period
             if over >= 0:
-                yield ids[end - period], over * TOKENS_A_TIME // period
+                yield ids[end - period], THIRD + over * TOKENS_A_TIME // period
 
     def _is_word(self, ids: list[int]) -> bool:
-        """Whether some tokens have letters, and no numbers: lists of numbers are long in some rows."""
-        return NUMBER not in ids and any(
-            self._with_letters is not None and self._with_letters[i] for i in ids
-        )
+        """Whether some tokens have letters, or are numbers with something else between them: "0000" is one
+        number, however it is cut into tokens."""
+        if self._with_letters is None:
+            return False
+        numbers = sum(i in self._is_number for i in ids)
+        return 0 < numbers < len(ids) or any(self._with_letters[i] for i in ids)

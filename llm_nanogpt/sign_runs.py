@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COUNTED = 1_000_000  # characters of text in which runs are measured
 USUAL, RARE = 0.97, 0.99  # of the runs of the rows are shorter
-STRENGTH = 4.0  # nats that a token loses at a length that is rare: benchmarks/LOG.md, "Runs of numbers"
+STRENGTH = 2.0  # nats that a token loses at a length that is rare: benchmarks/LOG.md, "Capitals and echoes"
 SHORTEST = 4  # the smallest difference, in characters, between the usual and the rare length
 
 _WORDS = regex.compile(rf"(?V1)\p{{L}}\p{{M}}*\p{{L}}[\p{{L}}\p{{M}}]*|[{SPACELESS}]\p{{M}}*")

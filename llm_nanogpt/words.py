@@ -1,7 +1,8 @@
 """The words of a table: `words.txt` beside a model, and whether a text that is being written keeps to them.
 
-A word is a run of letters with their marks and digits, in any script, compared without regard to case. In
-scripts that put no spaces between words each character counts as one, and none is checked.
+A word is a run of letters with their marks and digits, in any script. "the", "The" and "THE" are one word;
+what has capitals elsewhere, as "GitHub", is written only as the table has it. In scripts that put no spaces
+between words each character counts as one, and none is checked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import regex
@@ -48,14 +50,25 @@ def words(text: str) -> list[str]:
 def last_word(text: str) -> str:
     """The word that `text` ends in, case folded; "" where it ends in a space, a mark or a script without
     words."""
+    return end_of_word(text).casefold()
+
+
+def end_of_word(text: str) -> str:
+    """The same as it is written."""
     found = LAST_LETTERS.search(text[-LONGEST_WORD:])
-    return found[0].casefold() if found else ""
+    return found[0] if found else ""
+
+
+def has_inner_capitals(word: str) -> bool:
+    """Whether a word has capitals elsewhere than "The" and "THE" have them: "GitHub", "tHe"."""
+    return word[1:] != word[1:].lower() and word != word.upper()
 
 
 class WordList:
-    """Words, case folded."""
+    """Words, case folded; where it is `cased`, those with inner capitals as they are written too."""
 
-    def __init__(self, known: Iterable[str]) -> None:
+    def __init__(self, known: Iterable[str], cased: bool = False) -> None:
+        self.cased = cased
         self._words = sorted(word.encode() for word in known)
 
     def __contains__(self, word: object) -> bool:
@@ -75,14 +88,22 @@ class WordList:
             return False, False
         return self._words[at] == word, self._words[at].startswith(word)
 
+    def knows(self, word: str, unfinished: bool = False) -> bool:
+        """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it."""
+        if not self.find(word.casefold().encode())[unfinished]:
+            return False
+        return not (self.cased and has_inner_capitals(word)) or self.find(word.encode())[unfinished]
+
     def save(self, folder: Path) -> None:
-        write_bytes(folder / FILE, b"".join(word + b"\n" for word in self._words))
+        """An empty line at the start says that the list is cased."""
+        write_bytes(folder / FILE, b"\n" * self.cased + b"".join(word + b"\n" for word in self._words))
 
     @classmethod
     def load(cls, folder: Path) -> WordList | None:
         """The words of a model folder; None where it has none: it is an old one, or an imported one."""
         try:
-            return cls(read_file(folder / FILE, FILE_BYTES).decode("utf-8", "ignore").split())
+            text = read_file(folder / FILE, FILE_BYTES).decode("utf-8", "ignore")
+            return cls(text.split(), cased=text.startswith("\n"))
         except NanogptError:
             return None
 
@@ -104,22 +125,36 @@ class WordCounter:
             yield text
 
     def counts(self) -> Counter[str]:
-        """How often each word was seen."""
+        """How often each word was seen, case folded."""
         counts: Counter[str] = Counter()
-        for string, count in self._strings.items():
-            for word in LETTERS.findall(string):
-                counts[word.casefold()] += count
+        for word, count in self._words():
+            counts[word.casefold()] += count
         return counts
 
+    def _words(self) -> Iterator[tuple[str, int]]:
+        """The words as they were written, each with how often, some several times."""
+        for string, count in self._strings.items():
+            for word in LETTERS.findall(string):
+                yield word, count
+
     def most_frequent(self, number: int = WORDS) -> WordList:
-        short = Counter({word: n for word, n in self.counts().items() if len(word) <= LONGEST_WORD})
-        return WordList(word for word, _ in short.most_common(number))
+        """So many words, and of those with inner capitals as many again at most."""
+        known = {word for word, _ in _short(self.counts()).most_common(number)}
+        cased: Counter[str] = Counter()
+        for word, count in self._words():
+            if has_inner_capitals(word) and word.casefold() in known:
+                cased[word] += count
+        return WordList(chain(known, (word for word, _ in cased.most_common(number))), cased=True)
 
     def fraction_in(self, known: WordList) -> float:
         """The fraction of the words seen that are in a list; 1 where there are none."""
         counts = self.counts()
         in_list = sum(count for word, count in counts.items() if word in known)
         return in_list / counts.total() if counts else 1.0
+
+
+def _short(counts: Counter[str]) -> Counter[str]:
+    return Counter({word: n for word, n in counts.items() if len(word) <= LONGEST_WORD})
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -139,10 +174,11 @@ class Speller:
     """
 
     def __init__(self, known: WordList, prompt: str) -> None:
-        self._lists = known, WordList({word.casefold() for word in LETTERS.findall(prompt)})
+        own = LETTERS.findall(prompt)
+        self._lists = known, WordList({*own, *map(str.casefold, own)}, known.cased)
         # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
         # character that is begun after it.
-        self._part: str | None = last_word(prompt)
+        self._part: str | None = end_of_word(prompt)
         self._begun = b""
 
     def accepts(self, piece: bytes) -> bool:
@@ -174,14 +210,12 @@ class Speller:
 
     def _knows(self, word: str, unfinished: bool = False) -> bool:
         """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
-        if word.isnumeric():
-            return True
-        data = word.encode()
-        return any(known.find(data)[unfinished] for known in self._lists)
+        return word.isnumeric() or any(known.knows(word, unfinished) for known in self._lists)
 
     def _may_go_on(self, part: str, begun: bytes) -> bool:
         """Whether a character that is begun may be a letter of a word in a list, or a mark after one."""
-        if any(known.find(part.encode() + begun)[1] for known in self._lists):
+        folded = part.casefold().encode()
+        if any(known.find(folded + begun)[1] for known in self._lists):
             return True
         other = begun[0] not in LETTER_BYTES or begun in _spaceless_beginnings()
         return other and (not part or self._knows(part))
@@ -200,13 +234,13 @@ def _spaceless_beginnings() -> frozenset[bytes]:
 def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes]:
     """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
 
-    They are case folded; the last is "" after a space or a mark, and None where the piece has neither. Then
+    The last is "" after a space or a mark, and None where the piece has neither. Then
     come the bytes of a character that is begun at the end. What is not UTF-8 is left out.
     """
     begun = b""
     while True:
         try:
-            text = piece.decode().casefold()
+            text = piece.decode()
             break
         except UnicodeDecodeError as ex:
             if ex.reason == "unexpected end of data":

@@ -60,7 +60,7 @@ def test_it_is_llama_cpp_s_rule(seed):
     assert penalties(ids, allowed, dry_penalty_last_n=last_n) == wanted
 
 
-def test_what_is_short_and_has_letters_stands_three_times():
+def test_what_is_short_and_no_rule_of_signs_stands_twice():
     """1 to 3 have letters, 6 and 7 are numbers, 8 and 9 signs."""
     letters = np.array([False, True, True, True] + [False] * 6)
 
@@ -68,10 +68,14 @@ def test_what_is_short_and_has_letters_stands_three_times():
         repetition = Repetition(Sampler(**settings), 6, np.array([6, 7]), ids, letters)
         return {i: -p for i, p in enumerate(repetition.penalised(np.zeros(10, np.float32)).tolist()) if p}
 
-    assert short([1, 1]) == short([8] * 6) == short([1, 6] * 3) == short([2, 9] * 2) == {}
-    assert short([1, 1, 1]) == {1: pytest.approx(0.8)}
-    assert short([4, 2, 9] + [2, 9] * 2) == {2: pytest.approx(0.8)}
-    assert short([2, 9] * 4)[2] == pytest.approx(0.8 * 1.75**3)
-    assert short([1, 9, 8] * 5)[1] == pytest.approx(0.8 * 1.75**6)
+    assert short([1]) == short([8] * 6) == short([9, 8] * 3) == short([4, 2, 9, 2]) == {}
+    assert short([6] * 6) == short([6, 7] * 3) == {}  # one long number
+    assert short([6, 9, 7, 9, 6, 9]) == {}  # "1.2.1."
+    assert short([1, 1]) == {1: pytest.approx(0.8 * 1.75**2)}
+    assert short([4, 2, 9, 2, 9]) == {2: pytest.approx(0.8 * 1.75**2)}
+    assert short([6, 9] * 2) == {6: pytest.approx(0.8 * 1.75**2)}  # another number may follow
+    assert short([1, 6] * 2) == {1: pytest.approx(0.8 * 1.75**2)}
+    assert short([2, 9] * 3)[2] == pytest.approx(0.8 * 1.75**5)
+    assert short([1, 9, 8] * 4)[1] == pytest.approx(0.8 * 1.75**8)
     assert short([1] * 3, dry_multiplier=0) == short([1] * 3, dry_penalty_last_n=0) == {}
     assert short([1] * 20)[1] <= STRONGEST

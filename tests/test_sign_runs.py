@@ -54,11 +54,11 @@ def test_what_lengthens_a_run_becomes_less_likely(tokenizer):
     logits = np.zeros(tokenizer.n_vocab, np.float32)
     for piece, penalty in (
         (b"1234", 0),
-        (b"5", 1),
-        (b"-", 2),
-        (b"1234567", 9),
+        (b"5", 0.5),
+        (b"-", 1),
+        (b"1234567", 4.5),
         (b" the", 0),
-        (b" 12345a", 3),
+        (b" 12345a", 1.5),
     ):
         run.add(piece)
         penalised = run.penalised(logits)

@@ -4,11 +4,14 @@ import pytest
 
 from datasette_nanogpt.data.text_metrics import (
     distinct_fraction,
+    has_echo,
     has_loop,
+    has_odd_capitals,
     ngram_distance,
     real_word_fraction,
     repeated_ngram_fraction,
 )
+from llm_nanogpt.words import WordList
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,26 @@ def test_distance():
     # Half of one side's words are the other side's only one: 1/2 (log2 4/3) + 1/4 (log2 2/3) + 1/4 log2 2.
     assert ngram_distance(["a"], ["a b"], 1) == pytest.approx(0.31128, abs=1e-5)
     assert ngram_distance([], ["a"], 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "echo"),
+    [
+        ("0.0.0.0", True),
+        ("ab ab ab ", True),
+        ("-3-3-3", True),
+        ("abab", False),
+        ("------ *** ((((", False),
+        ("0000000000", False),
+        ("1.2.3.4.5", False),
+        ("", False),
+    ],
+)
+def test_echoes(text, echo):
+    assert has_echo(text) == echo
+
+
+def test_odd_capitals():
+    known = WordList(["github", "GitHub", "the"], cased=True)
+    assert not has_odd_capitals("The GitHub, GITHUB and github THE", known)
+    assert has_odd_capitals("a gitHub", known) and has_odd_capitals("thE", known)

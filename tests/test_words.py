@@ -82,6 +82,37 @@ def test_only_words_of_the_list(prompt, pieces, taken):
     assert accepted(speller, *pieces) == taken
 
 
+@pytest.mark.parametrize(
+    ("prompt", "pieces", "taken"),
+    [
+        ("", ["The", " c", "At"], 2),
+        ("", ["the", " C", "AT", " Cat"], 4),
+        ("", ["CA", "t"], 1),
+        ("", ["the", " Git", "Hub", " git", "hub", " GITHUB"], 6),
+        ("", [" git", "Hub"], 1),
+        ("", [" Gi", "thUb"], 1),
+        ("", [" i", "Phone", " IP", "hone"], 3),
+        ("", ["9Li", "ves"], 2),
+        ("", ["straSSe"], 0),
+        ("", [" Straße", " STRASSE", " STRAßE"], 2),
+        ("", [" Мо", "скВа"], 1),
+        ("see LaTe", ["X", " and"], 1),  # the table has no "and"
+        ("see LaTe", ["X", " the"], 2),
+        ("I typed zORb", [" the", " zORb", " zorb", " ZorB"], 3),
+    ],
+)
+def test_capitals_stand_where_the_table_has_them(prompt, pieces, taken, tmp_path):
+    known = counted("the cat GitHub iPhone 9Lives Straße LaTeX Москва").most_frequent()
+    known.save(tmp_path)
+    for each in (known, WordList.load(tmp_path)):
+        assert accepted(Speller(each, prompt), *pieces) == taken
+
+
+def test_a_list_without_capitals_lets_all_pass(tmp_path):
+    WordList(["the", "cat"]).save(tmp_path)
+    assert accepted(Speller(WordList.load(tmp_path), ""), "The", " cA", "T") == 3
+
+
 def test_what_was_written_all_the_same_is_let_go_on_to_its_end():
     speller = Speller(WordList(["the"]), "")
     speller.add(b"xy")

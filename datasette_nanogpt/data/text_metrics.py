@@ -15,7 +15,7 @@ import numpy as np
 import regex
 
 from llm_nanogpt.sign_runs import split_at_words
-from llm_nanogpt.words import words
+from llm_nanogpt.words import LETTERS, WordList, has_inner_capitals, words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
 STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many characters, this many times
@@ -23,6 +23,9 @@ STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many ch
 # words in the median text, of at most so many texts.
 PROSE_LETTERS, PROSE_WORDS, PROSE_TEXTS = 0.65, 4, 200
 
+ECHO_CHARACTERS, ECHO_TIMES = "2,12", 3  # a short string so many times running: an echo
+
+_ECHO = regex.compile(rf"(?s)(.{{{ECHO_CHARACTERS}}}?)\1{{{ECHO_TIMES - 1},}}")
 _PROSE_LETTERS = regex.compile(r"[\p{L}\p{M}]")
 
 
@@ -52,6 +55,16 @@ def _repeats(symbols: np.ndarray, size: int, times: int) -> Iterable[int]:
     breaks = np.flatnonzero(~np.concatenate([[False], same, [False]]))
     long = np.diff(breaks) - 1 >= size * (times - 1)
     return (int(start) for start in breaks[:-1][long])
+
+
+def has_echo(text: str) -> bool:
+    """Whether a short string with a letter or digit stands three times running: "0.0.0", "very very very"."""
+    return any(len(set(m[1])) > 1 and any(map(str.isalnum, m[1])) for m in _ECHO.finditer(text))
+
+
+def has_odd_capitals(text: str, known: WordList) -> bool:
+    """Whether a word has capitals in it where those that are known have none: "frequeStS"."""
+    return any(has_inner_capitals(word) and not known.knows(word) for word in LETTERS.findall(text))
 
 
 def longest_sign_run(text: str) -> int:
