@@ -22,7 +22,7 @@ from .sampler import Sampler, log_softmax
 from .sign_runs import SignRun
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
-from .words import Speller, last_word
+from .words import Speller, ends_in_character, last_word
 
 # Tokens that may be repeated without penalty, by default. Six tokens are some 20 characters.
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
@@ -221,15 +221,18 @@ class Continuation:
         gard" these are: tokens that begin with " gard", such as " garden", in the word's place; tokens that
         begin with "ard" after the ids of " g", and so for each cut; and any token after the ids of " gard".
         """
-        tokenizer = self.tokenizer
+        tokenizer, with_mark = self.tokenizer, not ends_in_character(self.prompt)
         logits = self._read(context, cache)
         n_vocab = len(self._allowed(logits))
+        excluded = np.zeros(n_vocab, dtype=bool) if with_mark else tokenizer.begins_with_mark[:n_vocab]
+        if whole:
+            excluded = excluded | tokenizer.extends_word[:n_vocab]
         ways: list[tuple[list[int], int, int]] = []  # ids of the word's beginning, token, bytes of it given
         logprobs, penalised = [], []  # of each way: its log probability, and after the penalties
         for cut in range(len(word) + 1):
             rest = word[cut:].encode()
             ids = tokenizer.encode(word[:cut])
-            tokens = tokenizer.longer_than(rest) if rest else range(n_vocab)
+            tokens = tokenizer.longer_than(rest, with_mark) if rest else range(n_vocab)
             if not tokens or len(context) + len(ids) > self.model.config.block_size:
                 continue
             before, after = 0.0, logits  # log probability of `ids`, logits after them
@@ -237,8 +240,8 @@ class Continuation:
                 before += log_softmax(after)[token]
                 after = self._read([token], cache, len(context) + i)
             after = self._allowed(after)
-            if whole:
-                after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
+            if not rest:
+                after = np.where(excluded, -np.inf, after)
             ways += [(ids, token, len(rest)) for token in tokens]
             logprobs.append(before + log_softmax(after)[tokens])
             after = self._repetition(context + ids).penalised(self.sampler.penalised(after, context + ids))

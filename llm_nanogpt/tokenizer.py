@@ -22,7 +22,7 @@ from .config import MAXIMA
 from .errors import NanogptError
 from .files import read_json
 from .sign_runs import RunLengths, is_sign
-from .words import LETTER_BYTES, LETTERS, WordList
+from .words import LETTER_BYTES, LETTERS, MARK, WordList
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,14 +225,15 @@ class Tokenizer:
         word = regex.findall(self.split, text[-200:])[-1]
         return text[: -len(word)], word
 
-    def longer_than(self, prefix: bytes) -> list[int]:
-        """Ids of the tokens that start with `prefix` and go on after it."""
+    def longer_than(self, prefix: bytes, with_mark: bool = True) -> list[int]:
+        """Ids of the tokens that start with `prefix` and go on after it, with a mark or not."""
         tokens = []
         for at in range(bisect_right(self._sorted, (prefix, self.n_vocab)), len(self._sorted)):
             token, i = self._sorted[at]
             if not token.startswith(prefix):
                 break
-            tokens.append(i)
+            if with_mark or not MARK.match(token[len(prefix) :].decode("utf-8", "ignore")):
+                tokens.append(i)
         return tokens
 
     @cached_property
@@ -257,6 +258,11 @@ class Tokenizer:
     def begins_with_letter(self) -> np.ndarray:
         """(n_vocab,) of bool."""
         return self._tokens_that(lambda text: text[:1].isalpha())
+
+    @cached_property
+    def begins_with_mark(self) -> np.ndarray:
+        """Which tokens begin with a mark of the character before them, (n_vocab,) of bool."""
+        return self._tokens_that(lambda text: MARK.match(text) is not None)
 
     @cached_property
     def with_letters(self) -> np.ndarray:

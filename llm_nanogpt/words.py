@@ -33,6 +33,8 @@ SPACELESS = "".join(
 LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]"
 LETTERS = regex.compile(rf"(?V1){LETTER}+")
 LAST_LETTERS = regex.compile(rf"(?V1){LETTER}+\Z")
+LAST_CHARACTER = regex.compile(rf"(?V1)[{SPACELESS}]\p{{M}}*\Z")
+MARK = regex.compile(r"\p{M}")
 PART = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
 # As people see words: with the apostrophes in them.
 APOSTROPHE = "['\N{RIGHT SINGLE QUOTATION MARK}]"
@@ -62,6 +64,11 @@ def end_of_word(text: str) -> str:
 def has_inner_capitals(word: str) -> bool:
     """Whether a word has capitals elsewhere than "The" and "THE" have them: "GitHub", "tHe"."""
     return word[1:] != word[1:].lower() and word != word.upper()
+
+
+def ends_in_character(text: str) -> bool:
+    """Whether `text` ends in a character of a script without spaces, with its marks if it has any."""
+    return LAST_CHARACTER.search(text[-LONGEST_WORD:]) is not None
 
 
 class WordList:

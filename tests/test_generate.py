@@ -22,7 +22,7 @@ from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
-from llm_nanogpt.words import WordCounter, last_word, words
+from llm_nanogpt.words import MARK, WordCounter, last_word, words
 
 
 class Scripted:
@@ -229,7 +229,7 @@ def test_a_repetition_penalty_changes_the_words(bpe):
         return logits
 
     def said(**settings):
-        sampler = Sampler(temperature=0, **settings)
+        sampler = Sampler(temperature=0, dry_multiplier=0, **settings)
         return "".join(generate(Scripted(script), bpe, "", max_tokens=4, sampler=sampler))
 
     assert said() == "aaaa"
@@ -388,6 +388,18 @@ def test_prompts_cut_at_word_ends_go_on_with_a_new_word(script):
         said = "".join(generate(model, tokenizer, prompt, max_tokens=3, sampler=Sampler(seed=seed)))
         new += last_word(prompt + said[:1]) == ""
     assert new >= 0.99 * len(held_out)
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_the_last_character_of_a_script_without_spaces_gets_no_mark(temperature):
+    texts = ["กิน กำ กา กี่ " * 20] * 5
+    plain = train_bpe(texts, 300)
+    tokenizer, model = with_words(plain, texts), bigram_model(plain, texts)
+    for prompt in ("ก", "กี่ ก", "กา ก", "กี"):
+        for seed in range(10):
+            sampler = Sampler(seed=seed, temperature=temperature)
+            said = "".join(generate(model, tokenizer, prompt, max_tokens=4, sampler=sampler))
+            assert not MARK.match(said)
 
 
 def test_a_script_without_spaces_goes_on_as_its_rows_do(bpe):
