@@ -22,7 +22,7 @@ from .sampler import Sampler, log_softmax
 from .sign_runs import SignRun
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
-from .words import Speller, ends_in_character, last_word
+from .words import MARK, Speller, ends_in_character, last_word
 
 # Tokens that may be repeated without penalty, by default. Six tokens are some 20 characters.
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
@@ -132,6 +132,9 @@ class Continuation:
         self._signs: SignRun | None = None
         if sampler.real_words and tokenizer.run_lengths:
             self._signs = SignRun(tokenizer.signs, tokenizer.begins_with_letter, tokenizer.run_lengths)
+        # The first bytes after a character of a script without spaces, which gets no mark that was not typed;
+        # None once they are one.
+        self._begun = b"" if ends_in_character(self.prompt) else None
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -181,12 +184,16 @@ class Continuation:
         while token != self.tokenizer.eot:
             context.append(token)
             repetition.add(token)
+            piece = self.tokenizer.token_bytes(token)[given:]
             if self._speller:
-                self._speller.add(self.tokenizer.token_bytes(token)[given:])
+                self._speller.add(piece)
             if self._signs:
-                self._signs.add(self.tokenizer.token_bytes(token)[given:])
+                self._signs.add(piece)
+            if self._begun is not None:
+                self._begun += piece
+                self._begun = None if self._begun.decode("utf-8", "ignore") else self._begun
             self.new_tokens += 1
-            yield self.tokenizer.token_bytes(token)[given:]
+            yield piece
             given = 0
             if self.new_tokens == self.settings.max_tokens:
                 self.finish_reason = "length"
@@ -221,18 +228,15 @@ class Continuation:
         gard" these are: tokens that begin with " gard", such as " garden", in the word's place; tokens that
         begin with "ard" after the ids of " g", and so for each cut; and any token after the ids of " gard".
         """
-        tokenizer, with_mark = self.tokenizer, not ends_in_character(self.prompt)
+        tokenizer = self.tokenizer
         logits = self._read(context, cache)
         n_vocab = len(self._allowed(logits))
-        excluded = np.zeros(n_vocab, dtype=bool) if with_mark else tokenizer.begins_with_mark[:n_vocab]
-        if whole:
-            excluded = excluded | tokenizer.extends_word[:n_vocab]
         ways: list[tuple[list[int], int, int]] = []  # ids of the word's beginning, token, bytes of it given
         logprobs, penalised = [], []  # of each way: its log probability, and after the penalties
         for cut in range(len(word) + 1):
             rest = word[cut:].encode()
             ids = tokenizer.encode(word[:cut])
-            tokens = tokenizer.longer_than(rest, with_mark) if rest else range(n_vocab)
+            tokens = tokenizer.longer_than(rest) if rest else range(n_vocab)
             if not tokens or len(context) + len(ids) > self.model.config.block_size:
                 continue
             before, after = 0.0, logits  # log probability of `ids`, logits after them
@@ -240,8 +244,8 @@ class Continuation:
                 before += log_softmax(after)[token]
                 after = self._read([token], cache, len(context) + i)
             after = self._allowed(after)
-            if not rest:
-                after = np.where(excluded, -np.inf, after)
+            if whole:
+                after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
             ways += [(ids, token, len(rest)) for token in tokens]
             logprobs.append(before + log_softmax(after)[tokens])
             after = self._repetition(context + ids).penalised(self.sampler.penalised(after, context + ids))
@@ -319,6 +323,10 @@ class Continuation:
 
     def _accepts(self, token: int, given: int = 0) -> bool:
         """Whether a token keeps the words real. The prompt has its first `given` bytes already."""
+        if self._begun is not None:
+            begun = self._begun + self.tokenizer.token_bytes(token)[given:]
+            if MARK.match(begun.decode("utf-8", "ignore")):
+                return False
         if self._speller is None:
             return True
         # The end of the text ends a word, too.

@@ -22,7 +22,7 @@ from .config import MAXIMA
 from .errors import NanogptError
 from .files import read_json
 from .sign_runs import RunLengths, is_sign
-from .words import LETTER_BYTES, LETTERS, MARK, WordList
+from .words import LETTER_BYTES, LETTERS, WordList
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,15 +225,14 @@ class Tokenizer:
         word = regex.findall(self.split, text[-200:])[-1]
         return text[: -len(word)], word
 
-    def longer_than(self, prefix: bytes, with_mark: bool = True) -> list[int]:
-        """Ids of the tokens that start with `prefix` and go on after it, with a mark or not."""
+    def longer_than(self, prefix: bytes) -> list[int]:
+        """Ids of the tokens that start with `prefix` and go on after it."""
         tokens = []
         for at in range(bisect_right(self._sorted, (prefix, self.n_vocab)), len(self._sorted)):
             token, i = self._sorted[at]
             if not token.startswith(prefix):
                 break
-            if with_mark or not MARK.match(token[len(prefix) :].decode("utf-8", "ignore")):
-                tokens.append(i)
+            tokens.append(i)
         return tokens
 
     @cached_property
@@ -258,11 +257,6 @@ class Tokenizer:
     def begins_with_letter(self) -> np.ndarray:
         """(n_vocab,) of bool."""
         return self._tokens_that(lambda text: text[:1].isalpha())
-
-    @cached_property
-    def begins_with_mark(self) -> np.ndarray:
-        """Which tokens begin with a mark of the character before them, (n_vocab,) of bool."""
-        return self._tokens_that(lambda text: MARK.match(text) is not None)
 
     @cached_property
     def with_letters(self) -> np.ndarray:
