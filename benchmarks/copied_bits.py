@@ -127,20 +127,21 @@ def main() -> None:
     goes_on, copied = np.zeros(len(bits), bool), np.zeros(len(bits), bool)
     for length, shared, same, same_last in longest_shared(train, val):
         longest[shared], goes_on[shared], copied[shared] = length, same[shared], same_last[shared]
-    rows = [(length, longest == length) for length in (0, *LENGTHS) if (longest == length).any()]
+    groups = [(length, longest == length) for length in (0, *LENGTHS) if (longest == length).any()]
+    rows: list[tuple[int | None, np.ndarray]] = [*groups, (None, longest >= 0)]  # the last row: all tokens
     print(
         "| shared before it | tokens | next | of all bits | bits a token | bits per byte | with copying |",
         end="",
     )
     print(" other |\n|---|---|---|---|---|---|---|---|" if args.other else "\n|---|---|---|---|---|---|---|")
-    for length, these in [*rows, (None, longest >= 0)]:
+    for shortest, these in rows:
         part, size = bits[these].sum(), max(int(sizes[these].sum()), 1)
-        inside = [of_row & these for _, of_row in rows]
+        inside = [group & these for _, group in groups]
         best = sum(with_copying(bits[each], copied[each]) for each in inside if each.any())
-        until = "" if length in (None, 0, 1) else f" to {2 * length - 1}"
-        until = " or more" if length == LENGTHS[-1] else until
+        until = "" if shortest in (None, 0, 1) else f" to {2 * shortest - 1}"
+        until = " or more" if shortest == LENGTHS[-1] else until
         cells = [
-            "all" if length is None else f"{length}{until}",
+            "all" if shortest is None else f"{shortest}{until}",
             f"{these.mean():.1%}",
             f"{goes_on[these].mean():.0%}",
             f"{part / bits.sum():.1%}",

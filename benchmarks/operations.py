@@ -22,11 +22,12 @@ from kill import Tell
 from datasette_nanogpt.events import Evaluation
 from datasette_nanogpt.llm_commands import score_table
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import insert, registry
+from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.kept_texts import keep_text, kept_texts, remove_text
 from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import delete_runs, end_run, find_runs
+from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training import measure, population, stages
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions

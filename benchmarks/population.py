@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
@@ -41,19 +41,20 @@ class IdleMachine:
     def as_clock_of_runs(self, stack: ExitStack) -> None:
         """Until the stack is closed."""
         from datasette_nanogpt.training import clock, measure, stages, table_run, trainer
+        from datasette_nanogpt.training.evaluate import estimate_loss_unless
         from datasette_nanogpt.training.flops import work_of_teaching, work_per_step
+        from datasette_nanogpt.training.teacher_probs import write_teacher_probs
 
-        train_step, score = trainer.Training.train_step, trainer.estimate_loss_unless
-        write_teacher_probs = stages.write_teacher_probs
+        train_step = trainer.Training.train_step
 
         def timed_step(training: Any, lr_scale: float, progress: float) -> None:
             config = training.model.config
             train_step(training, lr_scale, progress)
             self.work(work_per_step(config, training.settings.batch_size * config.block_size))
 
-        def timed_score(model: Any, windows: Any, *rest: Any) -> Iterator[Any]:
+        def timed_score(model: Any, windows: Any, *rest: Any) -> Generator[Any, Any, Any]:
             self.work(work_per_step(model.config, 1024) / 1024 * len(windows.tokens) / 3)
-            return (yield from score(model, windows, *rest))
+            return (yield from estimate_loss_unless(model, windows, *rest))
 
         def timed_teachers(file: Any, models: Any, windows: Any, *rest: Any) -> Iterator[float]:
             self.work(sum(work_of_teaching(model.config, len(windows.tokens)) for model in models))

@@ -172,7 +172,8 @@ async def read_slowly(server: Server, path: str, seconds: float) -> int:
 
 
 def slow_readers(server: Server, readers: int, seconds: float) -> dict[str, Any]:
-    from datasette_nanogpt.registry.db import insert, registry
+    from datasette_nanogpt.registry.db import registry
+    from datasette_nanogpt.registry.statements import insert
 
     folder = Path(f"/proc/{server.process.pid}/cwd").resolve()
     with registry(folder / "home", create=True) as db:

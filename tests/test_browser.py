@@ -492,6 +492,7 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
         "".join(first.locator(".token").all_text_contents()) == first.locator(".text > span").text_content()
     )
     first.locator(".token").nth(2).hover()
+    page.locator("#likely").wait_for()
     likely = page.locator("#likely").inner_text()
     assert re.search(r"[\d.]+ bits, expected with [^“]*Likely here:\s+“", likely)
     first.locator(".token").first.focus()

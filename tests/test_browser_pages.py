@@ -11,9 +11,10 @@ from conftest import write_model
 from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
 
 from datasette_nanogpt.data.token_files import write_tokens
-from datasette_nanogpt.registry.db import insert, registry, update_run
+from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.kept_texts import keep_text
 from datasette_nanogpt.registry.runs import find_run
+from datasette_nanogpt.registry.statements import insert, update_run
 
 pytestmark = test_browser.pytestmark
 LOOKS = {

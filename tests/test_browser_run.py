@@ -14,8 +14,9 @@ from conftest import write_model
 from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
 
 from datasette_nanogpt.events import Part
-from datasette_nanogpt.registry.db import insert, registry, run_log_file
+from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.restart import forget_steps
+from datasette_nanogpt.registry.statements import insert
 
 pytestmark = test_browser.pytestmark
 PLAN = {

@@ -18,11 +18,12 @@ from datasette.plugins import pm
 
 from datasette_nanogpt.events import Position, TrainState
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import registry, run_log_file, update_run
+from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
+from datasette_nanogpt.registry.statements import update_run
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import child, terminal_runs
 from datasette_nanogpt.web import worker as worker_module

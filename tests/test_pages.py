@@ -11,11 +11,12 @@ from conftest import TEXTS, serve, write_model
 
 from datasette_nanogpt import web
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import insert, registry, update_run
+from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.kept_texts import kept_texts
 from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.registry.statements import insert, update_run
 from datasette_nanogpt.training.expectation import expected_bits
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table

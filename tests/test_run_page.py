@@ -13,11 +13,12 @@ from conftest import TEXTS, serve, write_model
 
 from datasette_nanogpt.events import Part, Position, TrainState
 from datasette_nanogpt.registry import queue
-from datasette_nanogpt.registry.db import insert, registry, run_log_file
+from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
 from datasette_nanogpt.registry.runs import find_run, mark_dead_runs
+from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state

@@ -18,7 +18,8 @@ from conftest import TEXTS, write_model
 from datasette import Request
 from llm.cli import cli as llm_cli
 
-from datasette_nanogpt.registry.db import insert, registry
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web.responses import csv_file

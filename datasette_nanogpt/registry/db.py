@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
@@ -141,20 +141,6 @@ def registry(home: Path, *, create: bool = False, wait: float | None = None) -> 
         raise
     except sqlite3.Error as ex:
         raise RegistryError(explain(home, ex)) from ex
-
-
-def insert(db: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:
-    """Add a row of these columns to a table. Returns its id."""
-    columns = ", ".join(f'"{column}"' for column in values)
-    marks = ", ".join("?" for _ in values)
-    added = db.execute(f"insert into {table} ({columns}) values ({marks})", [*values.values()])
-    return int(added.lastrowid or 0)
-
-
-def update_run(db: sqlite3.Connection, run: int, values: Mapping[str, Any]) -> None:
-    """Change these columns of a run."""
-    changes = ", ".join(f'"{column}" = ?' for column in values)
-    db.execute(f"update runs set {changes} where id = ?", [*values.values(), run])
 
 
 def _migrate(db: sqlite3.Connection) -> None:

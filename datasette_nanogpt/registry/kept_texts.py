@@ -9,7 +9,8 @@ from typing import Any
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import utc_now
-from .db import insert, registry, registry_file
+from .db import registry, registry_file
+from .statements import insert
 
 MAX_TEXTS = 1000  # kept texts of one model
 MAX_CHARACTERS = 200_000  # of a text with its prompt

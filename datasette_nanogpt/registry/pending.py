@@ -20,6 +20,8 @@ from typing import Any
 from llm_nanogpt.atomic import write_json
 from llm_nanogpt.changes import PENDING
 
+from .statements import insert
+
 
 def finish_pending(home: Path, db: sqlite3.Connection) -> None:
     """Apply all notes to the registry. If it is locked, they are left for the next time."""
@@ -100,16 +102,10 @@ def write_run(
     if not db.execute(f"update runs set {changes} where {ours}", [*values.values(), *which]).rowcount:
         if db.execute("select 1 from runs where id = ?", [run]).fetchone():
             run = None
-        run = _insert(db, "runs", row | {"id": run})
+        run = insert(db, "runs", row | {"id": run})
     for table, each in rows:
-        _insert(db, table, {"run": run} | each)
+        insert(db, table, {"run": run} | each)
     return run, db.execute("select stop_requested from runs where id = ?", [run]).fetchone()[0] or 0
-
-
-def _insert(db: sqlite3.Connection, table: str, values: dict[str, Any]) -> int:
-    columns, marks = ", ".join(f'"{column}"' for column in values), ", ".join("?" * len(values))
-    added = db.execute(f"insert into {table} ({columns}) values ({marks})", [*values.values()])
-    return int(added.lastrowid or 0)
 
 
 def delete_rows(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[str]:

@@ -15,8 +15,9 @@ from typing import Any
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import utc_now
-from .db import insert, registry, run_log_file, update_run
+from .db import registry, run_log_file
 from .runs import UNDER_WAY, find_runs, mark_dead_runs
+from .statements import insert, update_run
 
 
 def enqueue(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..formatting import utc_now
-from .db import registry, update_run
+from .db import registry
 from .resume import kept_state, minutes_given, minutes_to_offer
 from .runs import find_runs
+from .statements import update_run
 
 LITTLE = 0.01  # minutes: with less time left, a run counts as done
 

@@ -18,20 +18,12 @@ from llm_nanogpt.locks import is_training
 
 from ..events import Evaluation, Step
 from ..formatting import utc_now
-from .db import (
-    BUSY_SECONDS,
-    RegistryError,
-    explain,
-    insert,
-    open_registry,
-    registry,
-    run_log_file,
-    update_run,
-)
+from .db import BUSY_SECONDS, RegistryError, explain, open_registry, registry, run_log_file
 from .outbox import Outbox
 from .pending import delete_rows
 from .process_id import is_alive, process_id
 from .run_log import log
+from .statements import insert, update_run
 
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.db import insert, registry, update_run
+from ..registry.db import registry
 from ..registry.process_id import process_id
 from ..registry.queue import training_waits
 from ..registry.row_scores import delete_earlier, digest, row_path
 from ..registry.run_log import log
 from ..registry.runs import end_run
+from ..registry.statements import insert, update_run
 
 if TYPE_CHECKING:
     from llm_nanogpt.checkpoint import Checkpoint
