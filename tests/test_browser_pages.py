@@ -8,7 +8,7 @@ import pytest
 import test_browser
 from browser_checks import apply_policy, refused, violations
 from conftest import write_model
-from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
+from test_browser import WIDER, Server, browser, close_page, make_database, open_page, page, write_run  # noqa: F401
 
 from datasette_nanogpt.data.token_files import write_tokens
 from datasette_nanogpt.registry.db import registry
@@ -59,13 +59,6 @@ def site(tmp_path_factory, bpe):
 
 
 @pytest.fixture
-def page(browser, site):  # noqa: F811
-    page = open_page(browser, site)
-    yield page
-    close_page(page)
-
-
-@pytest.fixture
 def templated(site, bpe):
     """A model with a template, and the tokens that it was trained on."""
     source = {"database": str(site.database), "table": "python_docs", "rows": 60, "body": ["kind"]}
@@ -85,7 +78,7 @@ def write_a_text(page):
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):  # noqa: F811
+def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
     page = open_page(browser, site, **LOOKS[look])
     apply_policy(page)
     for path in (

@@ -11,7 +11,7 @@ import pytest
 import test_browser
 from browser_checks import apply_policy, refused, violations
 from conftest import write_model
-from test_browser import WIDER, Server, browser, close_page, make_database, open_page, write_run  # noqa: F401
+from test_browser import WIDER, Server, browser, close_page, make_database, open_page, page, write_run  # noqa: F401
 
 from datasette_nanogpt.events import Part
 from datasette_nanogpt.registry.db import registry, run_log_file
@@ -113,13 +113,6 @@ def site(tmp_path_factory, bpe):
     server.stop()
 
 
-@pytest.fixture
-def page(browser, site):  # noqa: F811
-    page = open_page(browser, site)
-    yield page
-    close_page(page)
-
-
 def show(page, site, state):
     page.goto(f"{site.url}/-/nanogpt/runs/{site.runs[state]}")
     if state in ("begun", "running", "stages", "done", "interrupted"):
@@ -136,7 +129,7 @@ def top_of(page):
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
-def test_no_state_bars_anybody_or_breaks_a_strict_policy(browser, site, look):  # noqa: F811
+def test_no_state_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
     looks = {
         "light": {},
         "dark": {"color_scheme": "dark"},
@@ -153,7 +146,7 @@ def test_no_state_bars_anybody_or_breaks_a_strict_policy(browser, site, look):  
     close_page(page)
 
 
-def test_text_twice_as_big_and_forced_colours(browser, site):  # noqa: F811
+def test_text_twice_as_big_and_forced_colours(browser, site):
     page = open_page(browser, site, viewport={"width": 640, "height": 500}, device_scale_factor=2)
     show(page, site, "stages")
     assert page.evaluate(WIDER) == []
@@ -207,7 +200,7 @@ def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_f
     page.wait_for_url(f"**/python_docs/-/nanogpt?_again={site.runs['failed']}")
 
 
-def test_somebody_who_is_logged_out_is_told(browser, site):  # noqa: F811
+def test_somebody_who_is_logged_out_is_told(browser, site):
     page = open_page(browser, site)
     show(page, site, "running")
     page.route("**/runs/*.json*", lambda route: route.fulfill(status=404, body="{}"))
@@ -303,7 +296,7 @@ def test_other_runs_are_compared(page, site):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_chart_is_saved_as_it_looks(browser, site, scheme):  # noqa: F811
+def test_the_chart_is_saved_as_it_looks(browser, site, scheme):
     from PIL import Image
 
     page = open_page(browser, site, color_scheme=scheme)

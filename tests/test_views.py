@@ -706,7 +706,7 @@ async def test_a_number_that_is_none_is_refused(datasette, home, fields):
         (["max_tokens"], "must have options, not"),
     ],
 )
-async def test_an_option_that_there_is_not_is_told_at_start_up(database, options, message):
+async def test_an_unknown_option_is_an_error_at_start_up(database, options, message):
     datasette = Datasette([str(database)], config={"plugins": {"datasette-nanogpt": options}})
     with pytest.raises(StartupError, match=re.escape(message)):
         await datasette.invoke_startup()
