@@ -47,9 +47,26 @@ def test_more_of_anything_takes_more_memory(arch, change):
 
 def test_a_teacher_dropout_in_attention_and_more_windows_take_memory():
     w = Workload(replace(S, arch="gpt2"), 16)
-    taught, dropped = replace(w, teacher=S), replace(w, dropout=0.1)
+    taught, dropped = replace(w, teachers=(S,)), replace(w, dropout=0.1)
     for more in (taught, dropped, replace(w, batch_size=64)):
         assert estimate_memory(more) > estimate_memory(w)
+
+
+def test_all_teachers_are_in_the_memory_at_once_beside_the_training_before():
+    w = Workload(S, 1)
+    big = make_config("xl", 4096, {"block_size": 1024})
+    ten, twenty = (estimate_memory(replace(w, teachers=(big,) * n)) for n in (10, 20))
+    assert twenty - ten == 10 * 4 * big.parameters
+    held = 3 * 4 * big.parameters  # of the training before: weights, and two numbers for each of AdamW's
+    assert ten > 10 * 4 * big.parameters + 2 * held
+
+
+def test_the_copy_of_the_last_good_state_is_counted_where_it_is():
+    """On the CPU, also for a model on a GPU, whose own memory is what counts there."""
+    big = replace(S, arch="gpt2", n_embd=768, n_layer=12, n_head=12, n_kv_head=12, head_dim=0, n_inner=0)
+    state = 3 * 4 * big.parameters  # weights, and two numbers for each of AdamW's
+    on_cpu, on_gpu = (estimate_memory(Workload(big, 1, device)) for device in ("cpu", "cuda"))
+    assert on_cpu > 4 * state > on_gpu - memory.CUDA_BYTES
 
 
 @pytest.mark.parametrize("field", ["batch_size", "block_size", "n_embd", "n_layer"])

@@ -41,7 +41,7 @@ class Workload:
     batch_size: int  # windows of a step, in this process
     device: str = "cpu"
     dropout: float = 0.0
-    teacher: GPTConfig | None = None
+    teachers: tuple[GPTConfig, ...] = ()
 
 
 def estimate_memory(w: Workload) -> int:
@@ -50,14 +50,28 @@ def estimate_memory(w: Workload) -> int:
     # Muon keeps a number for each weight of the matrices in layers, AdamW two for each of the others.
     muon = 0 if w.config.arch == "gpt2" else matrices
     weights, state = FLOAT * count, FLOAT * (2 * count - muon)
-    held = weights + state + (FLOAT * w.teacher.parameters if w.teacher else 0)
+    held = weights + state
     step = max(FLOAT * _step_numbers(w), weights + _orthogonalizing_bytes(w.config))
     if w.device != "cpu":
-        return round(CUDA_BYTES + held + weights + step)
+        return round(CUDA_BYTES + max(held + weights + step, _teachers_bytes(w)))
+    # LastGood (divergence.py) has a copy of the last good state.
+    held += weights + state
     # To save the state, each tensor is copied as bytes, and all of them into one file; and the weights are
     # read again for the texts that a run is judged by.
     saving = 2 * (weights + state) + weights
-    return round(PROCESS_BYTES + held + FRAGMENTATION * step + max(saving, SCORE_BYTES))
+    training = held + FRAGMENTATION * step + max(saving, SCORE_BYTES)
+    return round(PROCESS_BYTES + max(training, _teachers_bytes(w)))
+
+
+def _teachers_bytes(w: Workload) -> float:
+    """What it takes to compute, before a student begins, what its teachers predict: all of them, with the
+    logits of a batch of the first and of another one. The last one's training is still there, with its
+    optimizer and, on the CPU, the copy of its last good state."""
+    if not w.teachers:
+        return 0.0
+    weights = FLOAT * sum(teacher.parameters for teacher in w.teachers)
+    last = 3 * FLOAT * w.teachers[-1].parameters
+    return weights + last * (2 if w.device == "cpu" else 1) + 2 * SCORE_BYTES
 
 
 def _count_weights(c: GPTConfig) -> tuple[int, int]:
@@ -89,7 +103,7 @@ def _step_numbers(w: Workload) -> int:
         layer += 2 * c.n_embd
         if c.arch == "gpt2":  # attention with dropout has the odds of all pairs of positions, three times
             layer += 3 * c.n_head * c.block_size
-    logits = LOGIT_COPIES_OF_STUDENT if w.teacher else LOGIT_COPIES
+    logits = LOGIT_COPIES_OF_STUDENT if w.teachers else LOGIT_COPIES
     return w.batch_size * c.block_size * (c.n_layer * layer + 3 * c.n_embd + logits * c.vocab_size)
 
 

@@ -126,7 +126,7 @@ def largest_workload(stages: Sequence[Stage]) -> Workload:
                 s.batch_size // processes,
                 s.device,
                 s.dropout,
-                stages[s.teachers[-1]].config if s.teachers else None,
+                tuple(stages[teacher].config for teacher in s.teachers),
             )
             for config, s in stages
         ),

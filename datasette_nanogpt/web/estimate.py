@@ -93,9 +93,9 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     flops = measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
     plan = plan_text(settings, read["bytes"], flops)
-    teacher = plan.teachers[-1].config if plan.teachers else None
+    teachers = tuple(teacher.config for teacher in plan.teachers)
     dropout = settings.get("dropout") or 0.0
-    memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teacher))
+    memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teachers))
     refused = _too_little(read, plan)
     words = _describe(plan, settings["minutes"], measured=flops is not None)
     return {
