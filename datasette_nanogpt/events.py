@@ -61,7 +61,7 @@ class TablePreview:
     text: str  # how these become a document, where they are not one after the other: by a template, grouped
     read_as: dict[str, list[str]]  # column -> what its text is, where it is not plain: "HTML", "front matter"
     left_out: dict[str, str]  # other column -> why it is not read, in words
-    documents: list[str]  # the first ones
+    documents: list[str]  # the first ones, or their beginnings
     remarks: list[str]  # sentences: what is skipped and why, and what looks odd
 
 

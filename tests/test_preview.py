@@ -52,6 +52,13 @@ def test_documents_and_reasons(make):
     )
 
 
+def test_of_a_long_document_only_the_beginning_is_handed_out(make):
+    """With `--json` all of a row of 50 MB was printed."""
+    text = " ".join(prose(i) for i in range(2000))
+    (document,) = look(make(body=[text])).documents
+    assert len(document) == 20_000 and text.startswith(document)
+
+
 def test_plain_prose_is_not_odd(make):
     assert not look(make(body=rows(prose))).remarks
     assert not look(

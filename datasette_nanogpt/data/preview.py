@@ -12,8 +12,12 @@ from .row_hints import row_hints
 from .source import Source
 
 
+SHOWN = 20_000  # characters of a document: some have as many megabytes
+
+
 def preview(corpus: Corpus, documents: int = 1) -> Preview:
-    """The first `documents` documents of each table of a corpus, what they are made of, and what is odd."""
+    """The beginnings of the first `documents` documents of each table of a corpus, what they are made of, and
+    what is odd."""
     tables = [preview_source(source, corpus.database, documents) for source in corpus.sources]
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
@@ -28,7 +32,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         text=describe_text(source),
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
-        documents=list(islice(source.documents(), documents)),
+        documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
         remarks=[*remarks, *oddities(source, sample, database), *row_hints(source)],
     )
 

@@ -98,7 +98,6 @@ def _receive(group: ProcessGroup) -> Message | None:
 def _build(
     path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState | None, group: ProcessGroup
 ) -> Training:
-    training_begins()
     config, settings = stage
     torch.manual_seed(settings.model_seed)
     model = build(config, settings.dropout)
@@ -107,6 +106,7 @@ def _build(
     if group.is_leader and isinstance(model, Qwen3) and not (state and state.tensors):
         init_from_bigrams(model, tokens.train)
         init_induction_heads(model)
+    training_begins()  # after the start, which needs tables of all pairs of tokens, only once
     teacher = None
     if settings.teachers:
         file = teacher_probs_file(path, settings.teachers)
