@@ -11,7 +11,6 @@ from .oddities import oddities
 from .row_hints import row_hints
 from .source import Source
 
-
 SHOWN = 20_000  # characters of a document: some have as many megabytes
 
 
