@@ -148,11 +148,11 @@ class _Run:
         """Whether each of these models fits in the memory, with its dropout and what its teachers predict."""
         budget = self.budget
         each = self.batch_size // budget.processes
-        teachers = (members[m.teachers[-1]].config if m.teachers else None for m in members)
+        teachers = (tuple(members[teacher].config for teacher in m.teachers) for m in members)
         return all(
-            estimate_memory(Workload(m.config, each, budget.device, m.dropout, teacher))
+            estimate_memory(Workload(m.config, each, budget.device, m.dropout, its_teachers))
             <= (budget.memory or math.inf)
-            for m, teacher in zip(members, teachers, strict=True)
+            for m, its_teachers in zip(members, teachers, strict=True)
         )
 
     def plan(self, member: Member, max_iters: int | None, why: str) -> Plan:
