@@ -1,12 +1,12 @@
-"""How far a column steers: texts of which kind a model writes when it is told which kind to write.
+"""How far a column steers a model: how often it writes a text of the kind that it was asked for.
 
     python benchmarks/conditions.py blog.db:til demo.db:python_docs shakespeare.db:speech --max-iters 300
 
 Takes rows of several tables as kinds of text, trains one model on all of them by the template
 "{{ kind }}\n\n{{ text }}", and writes texts with each kind set. "right" is the fraction of texts that a
-classifier takes for the kind that was asked for: naive Bayes by words, from the rows that were trained on. Of
-held-out rows, cut at the same length, it says how good the classifier is; chance is one in the number of
-kinds. "none" are texts of which no kind was asked for, and so each kind counts as if it had been.
+classifier (naive Bayes by words, made from the training rows) takes for the kind that was asked for. The line
+of held-out rows, cut at the same length, shows how good the classifier is; chance is one in the number of
+kinds. The line "none" has texts for which no kind was asked, compared with each kind.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Classifier:
 
 
 def make_table(tables: list[str], characters: int, path: Path) -> None:
-    """A table with as much text of each kind, in rows of ROW_CHARACTERS at most."""
+    """Make a table with the same amount of text of each kind, in rows of at most ROW_CHARACTERS."""
     with sqlite3.connect(path) as db:
         db.execute("create table mixed (kind text, text text)")
         for place in tables:

@@ -1,11 +1,12 @@
-"""Where a model's bits are: by how long a passage before each token the training rows have word for word.
+"""Where a model's bits are: by the length of the passage before each token that the training rows have, too.
 
     python benchmarks/copied_bits.py nanogpt-blog
     python benchmarks/copied_bits.py nanogpt-blog --other costs.f32
 
-A compressor such as paq8px finds every long passage of the training rows again; a model knows by heart what
-it has often read. So the bits after long shared passages are what it could learn of that, and the others are
-language. For each token of held-out text, the passage is the longest one of 1, 2, 4, ... tokens that ends
+A compressor such as paq8px finds every long passage of the training rows again; a model only knows those that
+it has read often. So the bits after long shared passages are what a model could gain by copying, and the
+other bits are language. For each token of held-out text, the passage is the longest one of 1, 2, 4, ...
+tokens that ends
 before it and stands anywhere in the training text; "next" is how often the training text goes on in the same
 way after at least one of its occurrences. "With copying" is what the bits would be if the model were mixed
 with a guess that the text goes on as after the last occurrence: with the weight that is best for that row of
@@ -52,7 +53,7 @@ class Shared(NamedTuple):
 
 
 def longest_shared(train: np.ndarray, val: np.ndarray) -> Iterator[Shared]:
-    """For each length, beginning with the shortest."""
+    """One `Shared` for each length, the shortest first."""
     for length in LENGTHS:
         shared, same, same_last = (np.zeros(len(val) - 1, bool) for _ in range(3))
         if length < min(len(train), len(val)):
@@ -69,14 +70,15 @@ def longest_shared(train: np.ndarray, val: np.ndarray) -> Iterator[Shared]:
 
 
 def with_copying(bits: np.ndarray, right: np.ndarray) -> float:
-    """The bits of these tokens in all, if each were mixed with a guess that is `right` or not, by the weight
-    that is best for them."""
+    """The total bits of these tokens, if the model were mixed with a guess that is `right` or not, by the
+    best weight for them."""
     probs = 2.0**-bits
     return min(float(-np.log2((1 - weight) * probs + weight * right).sum()) for weight in WEIGHTS)
 
 
 def token_bits(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The training and held-out ids of a model, and bits and bytes of each held-out token but the first."""
+    """The training and held-out ids of a model, and the bits and the bytes of each held-out token except the
+    first."""
     import torch
 
     from datasette_nanogpt.data.dataloader import IGNORED, Tokens, Windows
@@ -106,8 +108,8 @@ def token_bits(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 
 def bits_of_other(file: str, sizes: np.ndarray) -> np.ndarray:
-    """What another program needs for each token, whose sizes in bytes these are: 0 for the end of a document,
-    which is a byte there."""
+    """The bits of another program for each token. `sizes` are the tokens' bytes: 0 for the end of a document,
+    for which the file has one byte."""
     costs, ends = np.fromfile(file, dtype=np.float32), np.cumsum(np.maximum(sizes, 1))
     if len(costs) != ends[-1]:
         raise SystemExit(f"{file} has {len(costs):,} bytes' bits, the held-out text {ends[-1]:,} bytes")

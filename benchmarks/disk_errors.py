@@ -1,13 +1,13 @@
-"""Refuse a process each of its file operations in turn, as a failing disk does, and look at what is left.
+"""Let each file operation of a process fail in turn, as on a failing disk, and check what is left.
 
     python benchmarks/disk_errors.py                     # all operations, every fault
-    python benchmarks/disk_errors.py train --lasting     # all that follow are refused, too
+    python benchmarks/disk_errors.py train --lasting     # all later ones fail, too
     python benchmarks/disk_errors.py --every 10          # a sample: each tenth file operation
 
 The operations are those of faults.py. In place of a kill, a file operation ends with an error: input/output
 error, permission denied, read-only file system, no such file, no space (as without inodes), in turn. The
-operation must then end well, or in a line that names the reason; afterwards the same must be true as after a
-kill. The exit code is 1 if something was not survived.
+operation must then succeed, or end with one line that names the reason. Afterwards the same must be true as
+after a kill. The exit code is 1 if it was not.
 """
 
 from __future__ import annotations

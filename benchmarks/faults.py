@@ -1,4 +1,4 @@
-"""Kill a process before each of its file operations, again and again, and look at what it leaves.
+"""Kill a process before each of its file operations in turn, and check what it leaves.
 
     python benchmarks/faults.py                     # all operations, every fault
     TMPDIR=/dev/shm python benchmarks/faults.py     # the same in memory, where fsync costs nothing
@@ -8,18 +8,18 @@
 
 An operation (train, rename, ...) first runs to its end, and its file operations in the home, in llm's folder
 and beside the files that it writes are counted: each opening of a file to write, rename, unlink, mkdir,
-rmdir, link, fsync, exchange of two folders, and each statement of SQLite. Then it is done once for each of
-them, in a copy of the same folders and in a process that is killed (SIGKILL) just before that one. Then the
-next command comes: the models are listed and the registry is opened. After that
+rmdir, link, fsync, exchange of two folders, and each statement of SQLite. Then it is repeated once for each
+of them, in a copy of the same folders, in a process that is killed (SIGKILL) just before that file operation.
+Then another command lists the models and opens the registry. After that
 
-- every model must load whole, and be the one before or the one after, or the last that was announced;
-- folder, alias, runs and nanogpt.json must tell one story;
-- nothing half made may be left over.
+- every model must load, and be the one before, the one after, or the last one that was announced;
+- folder, alias, runs and nanogpt.json must agree;
+- no unfinished files may be left.
 
-Prints a line for each operation, how far it is meanwhile (on a terminal), and a line for each fault that was
-not survived. The exit code is 1 if there is one. It ends after --minutes: what could not be tried by then is
-counted, and what was is spread over the whole of an operation. Everything happens in a temporary folder;
-processes are forked, so torch is imported once.
+Prints a line for each operation, its progress (on a terminal), and a line for each fault after which one of
+these is not true; then the exit code is 1. It ends after --minutes: faults that were not tried by then are
+counted, and those that were are spread evenly over each operation. Everything happens in a temporary folder.
+Processes are forked, so torch is imported once.
 """
 
 from __future__ import annotations

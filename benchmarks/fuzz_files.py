@@ -1,17 +1,18 @@
-"""Damage the files that somebody else may have made, by seeds: is each read, or refused in a line?
+"""Damage files that people get from others, by seeds: is each read, or refused with one line?
 
     python benchmarks/fuzz_files.py                            # every kind, 60 seconds each
     python benchmarks/fuzz_files.py header ckpt.pt --seconds 600
     python benchmarks/fuzz_files.py header --seed 4711 --tries 1    # one of them again
 
 The kinds are the files of a model folder (nanogpt.json, config.json, the header of model.safetensors,
-tokenizer.json) and nanoGPT's (ckpt.pt, meta.pkl). Each is damaged in its bytes or, as often, in what it says:
-values become others that are of the wrong type, huge, negative, nested or missing. Then everything that reads
-it does: the list of models, `info`, writing three tokens; or the import.
+tokenizer.json) and nanoGPT's (ckpt.pt, meta.pkl). Half of the damages change bytes, the others values, which
+become huge, negative, nested, missing or of the wrong type. Then everything that reads the file runs: the
+list of models, `info`, writing three tokens; or the import.
 
-Prints a line for each kind: tried, read as if nothing were wrong, refused with a reason, tracebacks, hangs
-past 5 s of the processor, and those that took more than 1 GB; then the seed of each that is not well. The
-exit code is 1 if there is one. Works in a temporary folder, in processes that are forked.
+Prints a line for each kind with how many files were tried, read as if nothing were wrong, refused with a
+reason, ended in a traceback, hung for more than 5 s of the processor, or took more than 1 GB; then the seeds
+of the last three. The exit code is 1 if there are any. Works in a temporary folder, in processes that are
+forked.
 """
 
 from __future__ import annotations
@@ -289,7 +290,7 @@ def _too_long(*_: object) -> None:
 
 
 def one_try(kind: str, whole: Path, box: Path, seed: int) -> tuple[str, str]:
-    """What becomes of a whole folder once it is damaged: one of OUTCOMES, and what was told."""
+    """Damage a copy of the whole folder and read it. Returns one of OUTCOMES, and the message."""
     damage, read = KINDS[kind]
     shutil.rmtree(box, ignore_errors=True)
     box.mkdir()
@@ -322,8 +323,8 @@ def one_try(kind: str, whole: Path, box: Path, seed: int) -> tuple[str, str]:
 
 
 def tries(kind: str, folder: Path, first: int, count: int) -> Iterator[tuple[int, str, str]]:
-    """Seed, outcome and what was told, of so many tries in a process of their own. One that ends it counts as
-    a traceback."""
+    """Seed, outcome and message of so many tries in a process of their own. A try that ends the process
+    counts as a traceback."""
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         try:
@@ -346,7 +347,7 @@ def tries(kind: str, folder: Path, first: int, count: int) -> Iterator[tuple[int
 
 
 def fuzz(kind: str, folder: Path, first: int, seconds: float, most: int) -> tuple[Counter[str], list[str]]:
-    """How often each outcome came, and a line for each that is not well, in so many seconds and tries."""
+    """How often each outcome came in so many seconds and tries, and a line for each bad one."""
     counts: Counter[str] = Counter()
     bad: list[str] = []
     end, seed = time.monotonic() + seconds, first

@@ -1,18 +1,19 @@
-"""What a GPU makes of it: a training step as a graph, checked and timed, and whole runs. About 12 minutes.
+"""Training on a GPU: a step as a graph, checked and timed, and whole runs. Takes about 12 minutes.
 
     python benchmarks/gpu.py                                        # steps alone, 3 minutes
     python benchmarks/gpu.py blog.db blog_entry --minutes 0.5 1 5   # and whole runs of the default
-    python benchmarks/gpu.py --device cpu --sizes xs --seconds 0.1  # does it run?
+    python benchmarks/gpu.py --device cpu --sizes xs --seconds 0.1  # only to see that it runs
 
 Random ids from a vocabulary of 4,096 in windows of 1,024. What is printed goes into LOG.md as it is:
 - whether the graph gives the weights that the same steps give kernel by kernel, alone and with teachers
-- whether it drops out something else at each step
+- whether dropout differs from step to step
 - ms a step and MFU of each size, kernel by kernel and as a graph, at 1,024 tokens a step
 - the same of the biggest size with more tokens a step, for texts that are not read twice
 - how fast teachers predict a text
 - bits per byte of whole runs, and how long the whole command took
 
-What fails, as for want of memory, is told in its place, and the rest goes on.
+If a part fails, such as for lack of memory, the reason stands in place of its figures, and the others still
+run.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def training_of(
 
 
 def kernel_by_kernel(training: Any) -> None:
-    """Let the next steps be no graph."""
+    """Make the next steps run kernel by kernel, not as a graph."""
     from datasette_nanogpt.training.step import TrainStep
 
     s = training.settings
@@ -79,7 +80,7 @@ def kernel_by_kernel(training: Any) -> None:
 
 
 def attempt(measure: Callable[..., str], *args: Any) -> str:
-    """What it returns, or how it failed; with the memory of the GPU free again."""
+    """The result of the call, or why it failed; frees the memory of the GPU."""
     import torch
 
     try:
@@ -110,7 +111,7 @@ def check(device: str, size: str, teachers: int, folder: Path) -> str:
 
 
 def check_dropout(device: str, size: str, folder: Path) -> str:
-    """Whether steps on the same windows that change nothing drop out something else each time."""
+    """Whether dropout differs from step to step, by steps on the same windows that change no weight."""
     from datasette_nanogpt.training.step import Knobs
 
     training = training_of(size, device, 1, 0, folder, dropout=0.1)
@@ -120,7 +121,7 @@ def check_dropout(device: str, size: str, folder: Path) -> str:
 
 
 def step_seconds(training: Any, seconds: float) -> float:
-    """The median of rounds of ten steps, between which the GPU is waited for."""
+    """Seconds a step: the median of rounds of ten steps, each until the GPU has finished."""
     from datasette_nanogpt.training.measure import synchronize
 
     device = training.settings.device
@@ -147,7 +148,7 @@ def time_steps(size: str, windows: int, graph: bool, args: argparse.Namespace, f
 
 
 def time_teachers(size: str, device: str, folder: Path) -> str:
-    """How fast four of them predict a text, without what it takes to begin."""
+    """How fast four teachers predict a text, without the start."""
     import numpy as np
 
     from datasette_nanogpt.data.dataloader import Windows

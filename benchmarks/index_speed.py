@@ -35,7 +35,8 @@ REPEATS = 20
 
 
 def make_home(folder: Path, runs: int, models: int) -> Path:
-    """A database with a table, and a home with so many copies of one model and of its run. The database."""
+    """Make a database with a table, and a home with so many copies of one model and of its run. Returns the
+    database."""
     from datasette_nanogpt.training.options import TrainOptions
     from datasette_nanogpt.training.train import train_table
 
@@ -58,7 +59,7 @@ def make_home(folder: Path, runs: int, models: int) -> Path:
 
 @contextmanager
 def without_plugin() -> Iterator[None]:
-    """Datasette's own pages without what we add to them: its hooks are not called meanwhile."""
+    """Datasette's own pages without this plugin: its hooks are not called in this block."""
     from datasette.plugins import pm
 
     ours = [(name, plugin) for name, plugin in pm.list_name_plugin() if "nanogpt" in name and plugin]
@@ -72,7 +73,7 @@ def without_plugin() -> Iterator[None]:
 
 
 async def ask(datasette: Datasette, path: str, actor: dict[str, str] | None) -> tuple[float, float]:
-    """Milliseconds that an answer takes, and those of the processor, in all threads."""
+    """The milliseconds that an answer takes, and the milliseconds of the processor in all threads."""
     began, used = time.perf_counter(), time.process_time()
     response = await datasette.client.get(path, actor=actor)
     assert response.status_code == 200, response.text

@@ -1,5 +1,5 @@
-"""A process that is killed just before one of its file operations, or that the disk refuses it, and what it
-had told by then."""
+"""Runs a function in a process that is killed just before one of its file operations, or in which that
+operation fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECONDS = 120  # after which a child counts as hung
 
 class Killer:
     """Counts the file operations below a folder, and kills this process just before one of them. With an
-    `error`, a number of errno, the disk refuses that one instead, and if it is `lasting` all that follow."""
+    `error`, a number of errno, that operation fails instead, and if it is `lasting` all later ones, too."""
 
     def __init__(self, below: Path, kill_before: int | None, error: int | None = None, lasting: bool = False):
         self.below, self.kill_before = str(below), kill_before
@@ -83,7 +83,7 @@ class Killer:
 
 @dataclass
 class Outcome:
-    """How a process ended, and what it had told by then."""
+    """How a process ended, and what it had reported before."""
 
     killed: bool
     told: list[str]
@@ -94,8 +94,8 @@ _tried: set[str] = set()  # modules that `preload` has looked at
 
 
 def preload(names: Iterable[str]) -> None:
-    """Import what a child has imported, so that the next ones need not: with torch and the plugins of llm
-    that takes seconds each time."""
+    """Import all modules that a child has imported, so that the next children need not: torch and the plugins
+    of llm take seconds."""
     if not (new := set(names) - _tried):
         return
     _tried.update(new)
@@ -107,7 +107,8 @@ def preload(names: Iterable[str]) -> None:
 
 
 def in_child(work: Callable[[Tell], Any]) -> Outcome:
-    """Do something in a forked process. What it tells arrives even if it is killed; what it returns is JSON.
+    """Call a function in a forked process. What it reports arrives even if it is killed; its result is sent
+    as JSON.
 
     Raises RuntimeError with its traceback if it fails, or hangs.
     """

@@ -1,4 +1,4 @@
-"""Models that are trained, replaced, renamed, ... by processes that are killed: what is left of them.
+"""Kills processes that train, replace, rename, ... models, and judges what is left of the models.
 
 `OPERATIONS` of operations.py are what is killed, `faults` kills one before each of its file operations.
 """
@@ -35,8 +35,9 @@ HALF = (".part", ".new", ".old", ".removed", ".change", ".lock")
 def operate(
     operation: Operation, box: Box, kill_before: int | None, error: int | None = None, lasting: bool = False
 ) -> Outcome:
-    """Do it in a process of its own; its file operations, if it was not killed. If the disk refused one with
-    an `error`, the line that people read, or "" if it was none the worse for that."""
+    """Do the operation in a process of its own. Returns its file operations if it was not killed. If one of
+    them failed with an `error`, returns the line that people read, or "" if the operation succeeded all the
+    same."""
 
     def work(tell: Tell) -> list[str] | str:
         box.enter()
@@ -61,7 +62,7 @@ def operate(
 
 
 def next_command(box: Box) -> dict[str, Any]:
-    """List the models and open the registry, as any command does; what they tell."""
+    """List the models and open the registry, as any command does. Returns what they contain."""
 
     def work(tell: Tell) -> dict[str, Any]:
         box.enter()
@@ -96,7 +97,7 @@ def texts(box: Box) -> list[list[str]]:
 
 
 def story(box: Box, name: str) -> dict[str, Any]:
-    """What a model's folder tells; raises if it is not whole."""
+    """The contents of a model's folder. Raises if it is not whole."""
     folder = box.home / name
     opened = open_model(folder, "cpu")
     checkpoint = opened.checkpoint
@@ -122,7 +123,7 @@ def digest(folder: Path) -> str:
 
 
 def left_over(box: Box) -> list[str]:
-    """What is half made, anywhere; and hidden files of the home that are not known to stay."""
+    """Unfinished files anywhere, and hidden files of the home other than those that are known to stay."""
     files = [path.relative_to(box.path) for path in box.path.rglob("*")]
     half = [
         path
@@ -137,7 +138,7 @@ def left_over(box: Box) -> list[str]:
 
 @dataclass
 class Verdict:
-    """What became of one fault: empty lists if it was survived."""
+    """The damage of one fault: empty lists if there was none."""
 
     lost: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
@@ -189,7 +190,8 @@ def judge(operation: Operation, before: dict, after: dict, seen: dict, told: lis
 
 
 def check_texts(before: dict, after: dict, seen: dict, verdict: Verdict) -> None:
-    """Those that were kept and not removed are there, once, and of a model that is."""
+    """Check that every kept text is there, once, unless it was removed, and belongs to a model that
+    exists."""
     told = [text for _, text in seen["texts"]]
     old, new = ({text for _, text in state["texts"]} for state in (before, after))
     if not old & new <= {*told} or (old and new and not told) or len({*told}) < len(told):
@@ -203,7 +205,7 @@ def check_texts(before: dict, after: dict, seen: dict, verdict: Verdict) -> None
 
 @dataclass
 class Fault:
-    """A process that was killed or refused something, and what it left."""
+    """A process that was killed, or one of whose operations failed, and what it left."""
 
     number: int  # of the file operation that it was about to do
     of: int  # file operations in all
@@ -212,7 +214,8 @@ class Fault:
 
 
 def evenly(total: int, share: float) -> list[int]:
-    """That share of the numbers below `total`, all over them at any time: halves, quarters, ..."""
+    """A share of the numbers below `total`, in an order that is spread evenly at any time: halves, quarters,
+    ..."""
     chosen = range(0, total, max(1, round(1 / share)))
     bits = max(1, len(chosen).bit_length())
     order = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits))
@@ -226,8 +229,8 @@ def faults(
     errors: Sequence[int | None] = (None,),
     lasting: bool = False,
 ) -> Iterator[Fault]:
-    """A share of the faults of an operation, spread evenly over it however soon one leaves off. The process
-    is killed, or is refused what it was about to do by each of the `errors` in turn."""
+    """A share of the faults of an operation, in an order that is spread evenly over it at any time. The
+    process is killed, or its file operation fails with each of the `errors` in turn."""
     start, work = Box(box.path / "start"), Box(box.path / "work")
 
     def fresh() -> None:
@@ -266,7 +269,7 @@ def faults(
 
 
 def clear(box: Box) -> None:
-    """Delete what `faults` made, also where it was left early."""
+    """Delete what `faults` made, also if it was stopped early."""
     for name in ("start", "work"):
         shutil.rmtree(box.path / name, ignore_errors=True)
 
@@ -278,7 +281,7 @@ def not_a_line(told: str) -> list[str]:
 
 
 def age_runs(box: Box) -> None:
-    """Runs that died count as dead after a while without a sign of life: let that while be over."""
+    """Make the last signs of life of all runs so old that dead runs count as dead."""
     if (box.home / "nanogpt.db").exists():
         with (
             contextlib.closing(sqlite3.connect(box.home / "nanogpt.db")) as db,

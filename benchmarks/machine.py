@@ -1,4 +1,4 @@
-"""What figures were measured on: goes into the JSON of every benchmark."""
+"""The machine on which figures were measured, for the JSON of every benchmark."""
 
 import os
 import platform

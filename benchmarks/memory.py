@@ -1,4 +1,4 @@
-"""What the memory of a run is estimated at, and what it takes: the peak of the whole command's process.
+"""The memory that a run was estimated to take, beside what it took: the peak of the whole command's process.
 
     python benchmarks/memory.py                     # several shapes, three steps each
     python benchmarks/memory.py --rows              # one row of 50 MB, and a million tiny rows

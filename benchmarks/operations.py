@@ -1,4 +1,5 @@
-"""What faults.py and its like break: a folder to do it in, and each thing that is done to a model there."""
+"""The operations that faults.py, disk_errors.py and sqlite_errors.py break, and the folder in which they
+run."""
 
 from __future__ import annotations
 
@@ -84,14 +85,14 @@ class Box:
 
 
 def train(box: Box, tell: Tell, **changes: Any) -> None:
-    """Train, and tell of each score that is the best so far, once its weights are said to be written."""
+    """Train, and report each best score once its weights are announced as saved."""
     for event in train_table(box.options(**changes)):
         if isinstance(event, Evaluation) and event.best:
             tell(repr(event.val_bpb))
 
 
 def silent(score: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 # ---- The operations
@@ -181,7 +182,7 @@ def keep_another(box: Box, tell: Tell) -> None:
 
 
 def use_queue(box: Box, tell: Tell) -> None:
-    """What a server does with the queue: a run is asked for, cut short, begun again, stopped and deleted."""
+    """What a server does with the queue: a run is queued, interrupted, started again, stopped and deleted."""
     queue.enqueue(box.home, str(box.db), {"name": "m", "table": "entry"}, None, 9, scored="note")
     run = queue.claim(box.home) or 0
     queue.beat(box.home, run, process_id())
@@ -214,7 +215,7 @@ def import_(box: Box, tell: Tell) -> None:
 
 @dataclass
 class Operation:
-    """What is killed, in which state of things, and which models there may be afterwards."""
+    """An operation to break, how to prepare its folder, and which models may exist afterwards."""
 
     name: str
     before: Callable[[Box], None]
@@ -230,7 +231,7 @@ def rename(box: Box, tell: Tell) -> None:
 
 
 def both_ways(operation: Operation) -> list[Operation]:
-    """As it is, and as where the system cannot exchange two folders in one step."""
+    """The operation on this system, and on one that cannot exchange two folders in one step."""
     return [operation, replace(operation, name=f"{operation.name}, 2 renames", exchange=False)]
 
 

@@ -1,4 +1,4 @@
-"""What more compute buys, whatever else the machine is doing: whole runs on a machine of a given speed.
+"""What more compute gains: whole runs at a given speed, whatever else this machine is doing.
 
     python benchmarks/population.py notes.db note --minutes 1 3 10 30 60 --gflops 400
     python benchmarks/population.py notes.db note --minutes 0.1 0.3 1 3 --gflops 20 --size xs   # in minutes
@@ -73,7 +73,7 @@ class IdleMachine:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train once; prints the plan and what came of it."""
+    """Train once, and print the plan and the result."""
     from datasette_nanogpt.training.process import set_up_process
 
     set_up_process()

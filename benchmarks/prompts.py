@@ -1,4 +1,4 @@
-"""The beginning that was typed is kept: does the text after a whole word go on with a new word?
+"""Whether a text continues with a new word after a prompt that ends with a whole word.
 
     python benchmarks/prompts.py ~/.config/io.datasette.llm/nanogpt/nanogpt-blog
     python benchmarks/prompts.py FOLDER FOLDER --texts 200

@@ -86,7 +86,7 @@ class Server:
 
 
 class Load:
-    """Clients that ask for everything, and what they were answered."""
+    """Clients that ask for everything, and the answers that they got."""
 
     def __init__(self, server: Server, run: str):
         self.server, self.run = server, run

@@ -1,4 +1,4 @@
-"""Let SQLite's own calls of the system fail, one after the other, and look at what is left.
+"""Let SQLite's own system calls fail, one after the other, and check what is left.
 
     python benchmarks/sqlite_errors.py                       # every operation, a sample of the calls
     python benchmarks/sqlite_errors.py train "score rows" --on registry
@@ -10,9 +10,9 @@ alone: an input/output error, a full disk, one that became read-only, a page of 
 files, a lock that cannot be had. It happens once, or from then on. It comes on nanogpt.db with its log
 (registry), or on the database with the rows (table). fsync is not among these calls.
 
-If it is the registry that fails, a run that has a score must go on; whatever else ends must do so in a line
-that names the reason. Afterwards the same must be true as after a kill. Prints a line for each operation,
-then one for each failure that was not survived; the exit code is 1 if there is one. Needs Linux and a
+If the registry fails, a run that has a score must continue; anything else may end, but with one line that
+names the reason. Afterwards the same must be true as after a kill. Prints a line for each operation, then one
+for each failure after which this is not so; then the exit code is 1. Needs Linux and a
 Python whose sqlite3 uses the system's library.
 """
 
@@ -138,7 +138,7 @@ class Failing:
 
 @dataclass
 class Failure:
-    """What was done to which call, and what became of it."""
+    """Which call failed in which way, and what happened then."""
 
     what: str
     verdict: Verdict
@@ -218,7 +218,7 @@ def failures(operation: Operation, box: Box, on: str, tries: int) -> Iterator[Fa
 
 
 def begin_registry_anew(box: Box) -> None:
-    """Do what is told where it is damaged: move it away."""
+    """Do what the message about a damaged registry asks for: move it away."""
     for file in box.home.glob("nanogpt.db*"):
         file.unlink()
 

@@ -1,4 +1,5 @@
-"""How far a title steers: what bodies of a model have of their own title, and what the title tells the model.
+"""How far a title steers a model: how much of their title texts contain, and how much it helps to predict a
+text.
 
     python benchmarks/steering.py ~/.config/io.datasette.llm/nanogpt/nanogpt-blog
     python benchmarks/steering.py FOLDER FOLDER --guidance 1 2 3 --texts 60 --tokens 200

@@ -1,4 +1,4 @@
-"""How fast a step is: tokens a second, MFU and peak memory, by size, precision and compiling.
+"""How fast a training step is: tokens a second, MFU and peak memory, by size, precision and compiling.
 
     python benchmarks/train_speed.py            # xs s m l
     python benchmarks/train_speed.py s --seconds 5 --no-compile

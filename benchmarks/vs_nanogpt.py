@@ -10,8 +10,8 @@ measured here, eager, as it is run on a CPU. Its time to a step is their product
 counts against it.
 
 What is printed:
-- how much sooner the default is as good as that recipe ever was. A run is only at its best when its rates
-  have run down, so runs of more and more seconds are made until one gets there. "in training" counts from
+- how much sooner the default is as good as that recipe ever was. A run reaches its best score when its
+learning rate has fallen, so longer and longer runs are made until one gets there. "in training" counts from
   the first step to the last, "whole command" all: imports, reading, tokenizer, scores.
 - both after the same minutes of training. Of nanoGPT's recipe the best score so far counts, interpolated
   between recorded ones; after the shortest of these minutes it is scored here.

@@ -1,4 +1,4 @@
-"""What people read: how texts of a model compare with held-out rows cut at the same length.
+"""How good texts are to read: those of a model beside held-out rows cut at the same length.
 
     python benchmarks/writing.py blog.db blog_entry til --minutes 1 3 10   # trains, then measures
     python benchmarks/writing.py --model ~/.config/io.datasette.llm/nanogpt/nanogpt-blog
