@@ -195,7 +195,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
 
     page = await datasette.client.get(path_of("entry"), actor=ROOT)
     _, plain = await estimate(minutes="3")
-    assert plain["estimate"]["text"] in page.text and "teach those that follow" in plain["estimate"]["text"]
+    assert plain["estimate"]["text"] in page.text and "learn from the average" in plain["estimate"]["text"]
     timed = {"arch": "gpt2", "size": "m"}  # ends with the minutes
     (_, short), (_, longer) = [await estimate(minutes=minutes, **timed) for minutes in ("3", "6")]
     assert longer["estimate"]["tokens"] == pytest.approx(2 * short["estimate"]["tokens"], abs=1)
