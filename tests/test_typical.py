@@ -20,6 +20,7 @@ from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry import row_scores as typical
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.runs import OVER, find_runs, mark_dead_runs
+from datasette_nanogpt.registry.statements import update_run
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
@@ -232,6 +233,11 @@ async def test_a_stop_keeps_what_was_scored_and_the_queue_knows_the_rows(dataset
     assert "1 of 61 rows were scored before the scoring was stopped" in text
     text = (await datasette.client.get(rows_of("entry") + "?row=60")).text
     assert "stopped before it got there" in text
+    with registry(home) as db:  # as when its server was lost too often
+        update_run(db, run, {"status": "interrupted"})
+    text = (await datasette.client.get(rows_of("entry"))).text
+    assert "1 of 61 rows were scored before the scoring was interrupted" in text
+    assert "have not been scored yet" not in text and 'id="rows"' in text
     response = await datasette.client.post(location + "/resume", json={}, actor=ROOT)
     assert response.status_code == 400 and "cannot be resumed" in response.text
     await datasette.client.post(location + "/delete", actor=ROOT)

@@ -20,7 +20,7 @@ from llm_nanogpt.errors import NanogptError
 from .db import registry
 from .runs import UNDER_WAY, delete_runs, find_runs
 
-WITH_FIGURES = ("finished", "stopped")  # the states of a scoring whose figures are shown
+WITH_FIGURES = ("finished", "stopped", "interrupted")  # the states of a scoring whose figures are shown
 GOES_ON = ("queued", *UNDER_WAY)  # the states of a scoring whose figures so far are shown
 ORDER = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}  # least or most typical first
 
@@ -72,7 +72,7 @@ def scorings(
 
 def scored_by(home: Path, database: str, table: str) -> set[str]:
     """The names of the models with figures of a table."""
-    where = "kind = 'score' and database = ? and \"table\" = ? and plan is not null and status in (?, ?)"
+    where = "kind = 'score' and database = ? and \"table\" = ? and plan is not null and status in (?, ?, ?)"
     try:
         with registry(home) as db:
             select = f"select distinct name from runs where {where}"

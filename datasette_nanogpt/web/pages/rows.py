@@ -173,7 +173,7 @@ async def _scores(
         "highest": highest,
         "has_titles": any(row["title"] for row in rows),
         "partial": run["status"] in row_scores.GOES_ON,
-        "scored": {"id": run["id"], "ended": run["ended"], **plan},
+        "scored": {"id": run["id"], "ended": run["ended"], "status": run["status"], **plan},
         "stale": plan["version"] != checkpoint.version,
         "cut": plan["scored"] + sum(plan["skipped"].values()) < plan["rows"],
     }
