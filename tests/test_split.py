@@ -38,6 +38,15 @@ def test_few_documents_are_cut_in_two(tmp_path):
     assert 0.08 < found.val_bytes / (found.train_bytes + found.val_bytes) < 0.12
 
 
+def test_documents_are_cut_between_words(tmp_path):
+    texts = [f"{kind} " * 300 for kind in ("word", "two words", "three of\nthem, in two lines")]
+    found = finish(split_documents([text.strip() for text in texts], tmp_path / "a", seed=0))
+    tails = sorted(found.texts(found.val))
+    assert {tail.split()[0] for tail in tails} <= {"word", "two", "words", "them,"}
+    assert all(head[-1].isspace() for head in found.texts(found.train))
+    assert 0.08 < found.val_bytes / (found.train_bytes + found.val_bytes) < 0.13
+
+
 def test_a_big_table_holds_out_no_more_than_it_needs(tmp_path):
     texts = (f"{i} " + "x" * 100_000 for i in range(300))
     found = finish(split_documents(texts, tmp_path / "a", seed=0))

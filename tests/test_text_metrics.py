@@ -53,6 +53,9 @@ def test_no_loops(text):
 def test_fractions():
     assert real_word_fraction("The cat, the dgo 2024 x86", {"the", "cat", "x86"}) == 4 / 5
     assert real_word_fraction("2024-01-01", {"the"}) is None
+    assert real_word_fraction("the 1 2 3 4 5", {"the"}) == 1
+    assert real_word_fraction("東京 SQLite", {"the"}) is None  # mostly in a script without words
+    assert real_word_fraction("the SQLite of 東", {"the", "sqlite"}) == 2 / 3
     assert distinct_fraction("a b A c") == 3 / 4
     assert distinct_fraction("...") is None
     assert repeated_ngram_fraction("a b c d a b c d") == pytest.approx(1 / 5)

@@ -72,6 +72,18 @@ def test_a_score_of_two_documents_has_one_digit(changes):
 
 
 @pytest.mark.parametrize(
+    ("documents", "said"),
+    [
+        (1, "as only the end of one document was held out;"),
+        (3, "as only the ends of 3 documents were held out;"),
+        (7, "give or take 0.03, of the ends of 7 documents;"),
+    ],
+)
+def test_the_ends_of_documents_are_no_documents(documents, said):
+    assert said in verdict(replace(FIGURES, documents=documents, ends_only=True))["score"]
+
+
+@pytest.mark.parametrize(
     ("error", "shown"),
     [(0.0008, "1.593 bits per byte, give or take 0.002"), (0.2, "1.6 bits per byte, give or take 0.4")],
 )
@@ -181,7 +193,8 @@ def test_gzip_remembers_what_it_has_read():
 def test_letters_of_all_scripts():
     assert count_letters("abc д") == 5
     assert count_letters("हिन्दी") == 6
-    assert count_letters("日本") == 6  # as many as bytes
+    assert count_letters("日本") == count_letters("にほ") == 6  # as many as bytes
+    assert count_letters("ไทย") == 3  # an alphabet
 
 
 def test_the_fall_at_the_end_is_that_of_the_last_fifth():

@@ -24,6 +24,7 @@ from .documents import batches
 VALIDATION_FRACTION = 0.1  # of the documents
 # The most text that is held out: more makes each score slower (5 s for size s) and hardly more exact.
 VALIDATION_BYTES = 1_000_000
+CUT_BYTES = 100  # in which the end of a line or of a word is looked for
 MIN_DOCUMENTS = 10  # with fewer, the end of each document is held out instead of whole documents
 BATCH_CHARS = 1_000_000  # characters of text that are read at a time
 SPANS_AT_ONCE = 10_000  # how many spans become Python numbers at a time
@@ -162,15 +163,23 @@ def _hold_out(order: np.ndarray, group: np.ndarray, sizes: np.ndarray) -> tuple[
 
 
 def _cut_in_two(file: Path, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out the last tenth of each document; the cut is moved back to the start of a character."""
+    """Hold out the last tenth of each document. The cut is moved back to the end of a line, or of a word, if
+    there is one near, else to the start of a character."""
     train, val = [], []
     with open(file, "rb") as fp:
         for start, end in spans.tolist():
-            middle = end - int((end - start) * VALIDATION_FRACTION)
-            fp.seek(middle)
-            while middle > start and middle < end and 0x80 <= fp.read(1)[0] < 0xC0:
-                middle -= 1
+            tenth = int((end - start) * VALIDATION_FRACTION)
+            middle = end - tenth
+            fp.seek(begin := middle - min(CUT_BYTES, tenth))
+            before = fp.read(middle - begin)
+            breaks = [before.rfind(space) + 1 for space in (b"\n", b" ")]
+            if at := breaks[0] or breaks[1]:
+                middle = begin + at
+            else:
                 fp.seek(middle)
+                while middle > start and middle < end and 0x80 <= fp.read(1)[0] < 0xC0:
+                    middle -= 1
+                    fp.seek(middle)
             train.append((start, middle))
             val.append((middle, end))
     return np.array(train), np.array(val)

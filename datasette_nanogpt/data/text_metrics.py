@@ -73,12 +73,16 @@ def longest_sign_run(text: str) -> int:
 
 
 def real_word_fraction(text: str, known: Collection[str]) -> float | None:
-    """The fraction of the words of `text` that are in `known`, case folded. Numbers do not count.
+    """The fraction of the words of `text` that are in `known`, case folded. Numbers do not count, nor do the
+    characters of scripts without spaces between words.
 
-    None for a text without words.
+    None for a text without words, or mostly in such a script.
     """
-    spelled = [word for word in words(text) if not word.isnumeric()]
-    return sum(word in known for word in spelled) / len(spelled) if spelled else None
+    spelled = [word.casefold() for word in LETTERS.findall(text) if not word.isnumeric()]
+    characters = [word for word in words(text) if not LETTERS.match(word)]
+    if len(spelled) <= len(characters):
+        return None
+    return sum(word in known for word in spelled) / len(spelled)
 
 
 def is_prose(texts: Iterable[str]) -> bool:

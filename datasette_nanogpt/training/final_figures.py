@@ -92,6 +92,7 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
         if folder.config.parameters >= BIG
         else "",
         prose=is_prose(text.decode() for text in held_out),
+        ends_only=bool(folder.meta["corpus"].get("cut")),
         by_steps=limits.minutes is None,
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import regex
 
-from llm_nanogpt.words import SPACELESS
-
 from .plan_reasons import times
 from .population import MAX_EPOCHS
 
@@ -35,7 +33,7 @@ EPOCHS_READ = 0.85 * MAX_EPOCHS  # from this many epochs on, more would only mem
 LEARNT_BY_HEART = 0.1
 STILL_FALLING = 0.005  # a fall of the score at the end by at least this fraction is mentioned
 
-_SPACELESS = regex.compile(rf"[{SPACELESS}]")
+_SYLLABLE = regex.compile(r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]")
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Figures:
     bigger_fits: bool  # a bigger model than the one that was asked for has the time for this text
     samples: SampleFigures | None  # None: not written
     prose: bool = True  # whether the text is, as `is_prose` has it
+    ends_only: bool = False  # whether only the end of each document was held out
     by_steps: bool = False  # whether steps limited the run, and no time
     why_no_samples: str = ""  # "" where it goes without saying
     next_command: str = ""  # what would help most, "" if nothing is known to
@@ -108,13 +107,13 @@ def describe_score(f: Figures) -> str:
         others += f", the run before got {f.last_bpb:.{_digits(f)}f}"
     if f.error is None or f.documents < FEW_DOCUMENTS:
         held_out = "one document was" if f.documents == 1 else f"{f.documents:,} documents were"
+        if f.ends_only:
+            held_out = "the end of one document was" if f.documents == 1 else f"the ends of {held_out}"
         return f"about {f.val_bpb:.1f} bits per byte, as only {held_out} held out; {others}"
     digits = _digits(f)
     margin = max(2 * f.error, 10**-digits)
-    return (
-        f"{f.val_bpb:.{digits}f} bits per byte, give or take {margin:.{digits}f}, "
-        f"of {f.documents:,} held-out documents; {others}"
-    )
+    held_out = f"{'the ends of ' * f.ends_only}{f.documents:,} {'' if f.ends_only else 'held-out '}documents"
+    return f"{f.val_bpb:.{digits}f} bits per byte, give or take {margin:.{digits}f}, of {held_out}; {others}"
 
 
 def _digits(f: Figures) -> int:
@@ -187,9 +186,9 @@ def gzip_bits_per_byte(before: bytes, documents: Iterable[bytes]) -> float:
 
 
 def count_letters(text: str) -> int:
-    """Characters of a text, as letters of an alphabet: three for each character of a script without spaces,
-    which says about as much as three letters, and has three bytes."""
-    return len(text) + 2 * len(_SPACELESS.findall(text))
+    """Characters of a text, as letters of an alphabet: three for each character of Chinese and Japanese,
+    which says about as much as three letters, and has three bytes. Thai and its like are alphabets."""
+    return len(text) + 2 * len(_SYLLABLE.findall(text))
 
 
 def fall_at_end(curve: Iterable[tuple[float, float]]) -> float | None:
