@@ -107,6 +107,7 @@ WRONG = "L’été à la plage – déjà vu, “oui”, €5. Übung".encode()
     [
         (RTF, "Un café noir, “oui”.\nNext\nline {x}"),
         ("The+boat%2C+they+say%2C+left%21", "The boat, they say, left!"),
+        ("It%27s%20a%20boat", "It's a boat"),
         ('A \\"boat\\".\\n\\nIt left\\tthe caf\\u00e9.', 'A "boat".\n\nIt left\tthe café.'),
         (WRONG.decode("cp1252", "replace").replace("\ufffd", ""), None),
         (WRONG.decode("latin-1"), WRONG.decode()),

@@ -108,13 +108,17 @@ def test_revisions_and_drafts_are_told(tmp_path):
             {"video_id": lambda w: w.i // 9, "start": lambda w: w.i * 2.5, "text": Writer.sentence},
             "--group-by video_id --order-by start",
         ),
+        (
+            {"movieID": lambda w: w.i % 4, "lineID": lambda w: f"L{w.i}", "text": Writer.sentence},
+            "--group-by movieID",
+        ),
         ({"topic": lambda w: w.i % 4, "body": Writer.text}, None),
         ({"session": lambda w: w.i, "body": Writer.sentence}, None),
     ],
 )
 def test_rows_of_a_conversation_are_told(tmp_path, columns, command):
     told = remarks(write(tmp_path / "any.db", columns))
-    assert (command in told) if command else ("--group-by" not in told)
+    assert told.endswith(f" text: {command}") if command else "--group-by" not in told
 
 
 def test_a_heading_within_divs_is_not_repeated(tmp_path):

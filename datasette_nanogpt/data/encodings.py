@@ -52,7 +52,7 @@ def is_percent_encoded(text: str) -> bool:
 
 
 def read_percent_encoded(text: str) -> str:
-    return unquote_plus(text) if is_percent_encoded(text) else text
+    return text if re.search(r"\s", text.strip()) else unquote_plus(text)
 
 
 def is_escaped(text: str) -> bool:

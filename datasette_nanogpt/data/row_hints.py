@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from .column_names import words_of
 from .decode import NOTHING
@@ -56,6 +57,8 @@ _ORDERS = (
     *("position", "line", "lineno", "seq", "sequence", "number", "index", "order", "start", "turn", "ts"),
     *("timestamp", "time", "sent", "created", "date", "at"),
 )
+
+_DATE = re.compile(r"\d{4}-\d\d")
 
 
 def row_hints(source: Source) -> Iterator[str]:
@@ -118,7 +121,7 @@ def _conversations(source: Source) -> Iterator[str]:
     distinct = len(set(values))
     if not 1 < distinct <= MAX_DISTINCT * len(values):
         return
-    order = _named(source, _ORDERS)
+    order = _named(source, _ORDERS, _sorts)
     command = ["--group-by", group, *(["--order-by", order] if order and order != group else [])]
     yield (
         f"Rows are short, and many have the same {group}. To read all rows with the same {group} as one "
@@ -126,7 +129,15 @@ def _conversations(source: Source) -> Iterator[str]:
     )
 
 
-def _named(source: Source, names: Sequence[str]) -> str | None:
+def _sorts(values: Sequence[Value]) -> bool:
+    """Whether SQLite puts such values in the order of people: numbers, and dates with the year first."""
+    return all(isinstance(value, int | float) or _DATE.match(str(value)) for value in values if value)
+
+
+def _named(
+    source: Source, names: Sequence[str], fits: Callable[[Sequence[Value]], bool] = bool
+) -> str | None:
     """The column that has one of these words in its name, the best first; not one of the text."""
-    others = [column for column in source.columns if column not in source.text_columns]
-    return next((column for name in names for column in others if name in words_of(column)), None)
+    columns = [column for column in source.columns if column not in source.text_columns]
+    columns = [column for column in columns if fits([row[column] for row in source.sample])]
+    return next((column for name in names for column in columns if name in words_of(column)), None)
