@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from datasette_nanogpt.data import datasette_client
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.datasette_client import DatasetteClient, read_address
+from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.remote_sample import PLACES, _between, sample_query, sample_table
 from datasette_nanogpt.data.sample import SAMPLE_ROWS
 from datasette_nanogpt.data.source import Selection
@@ -372,6 +373,18 @@ def test_the_copy_is_used_until_it_is_refreshed(proxy):
     assert fetch(proxy.url, ["bare"], refresh=True).fetched > first.fetched
     assert proxy.requests
     assert list(fetch(proxy.url, ["bare"]).documents()) == ["one", "two"]
+
+
+def test_rows_are_shown_before_all_are_fetched(proxy):
+    """The preview reads the sample, by itself and as conversations."""
+    corpus = open_corpus(proxy.url, ["entry"])
+    folder = corpus.remote.sample_folder
+    (table,) = preview(corpus, 3).tables
+    assert len(table.documents) == 3
+    list(corpus.load())
+    assert corpus.fetched and not folder.exists()
+    grouped = open_corpus(proxy.url, ["entry"], Selection(group_by="stars"))
+    assert preview(grouped).tables[0].documents
 
 
 def test_tokens(proxy):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
+import weakref
 from base64 import b64decode
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +44,18 @@ class RemoteCopy:
     path: Path
     client: DatasetteClient
     selection: Selection
+    sample_folder: Path  # of the rows that are read until all are fetched; deleted then, or with this object
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.sample_folder, ignore_errors=True)
+
+    @contextmanager
+    def sample_deleted_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(self.sample_folder, ignore_errors=True)
+            raise
 
     def fetch(self, sources: Sequence[Source]) -> Generator[Progress, None, tuple[str, list[Source]]]:
         """Fetch every row of `sources`; go on with a fetch that was cut off less than a day ago.
@@ -134,8 +148,9 @@ def open_remote(
     if path.exists() and not refresh:
         return *_open_copy(path, selection), None
     client = DatasetteClient(url, token, address.filters)
-    with tempfile.TemporaryDirectory() as folder:
-        sample = Path(folder) / path.name
+    copy = RemoteCopy(path, client, selection, Path(tempfile.mkdtemp(prefix="nanogpt-sample-")))
+    with copy.sample_deleted_on_error():
+        sample = copy.sample_folder / path.name
         with _open_for_writing(sample) as db:
             for table in tables or [QUERY]:
                 _write_sample(db, client, table, selection)
@@ -143,7 +158,7 @@ def open_remote(
         # The server has applied the condition; the query's rows are in a table of their own.
         sql = f"select * from {quote(QUERY)}" if selection.sql else None
         sources = open_sources(str(sample), tables, replace(selection, where=None, sql=sql))
-    return None, sources, RemoteCopy(path, client, selection)
+    return None, sources, copy
 
 
 def _open_copy(path: Path, selection: Selection) -> tuple[str, list[Source]]:
