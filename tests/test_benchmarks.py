@@ -154,6 +154,16 @@ def test_a_sample_of_what_a_disk_refuses():
     assert len(done.stdout.splitlines()) >= 4
 
 
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks up files in /proc")
+def test_a_sample_of_what_a_disk_refuses_sqlite():
+    command = [sys.executable, BENCHMARKS / "sqlite_errors.py", "keep a text", "rename", "--tries", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if " registry " in line]
+    assert [row[-3] for row in rows] == [row[-2] for row in rows] and len(rows) == 2
+
+
 def test_faults_end_in_time_and_are_spread(tmp_path, monkeypatch):
     rows, failed = run_faults(tmp_path, "rename", "--minutes", "0.0001")
     assert failed == [] and rows[0]["tried"] == 1 < rows[0]["of"]

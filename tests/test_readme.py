@@ -78,6 +78,18 @@ def test_named_files_exist(name):
         assert any((folder / path).exists() for folder in folders), path
 
 
+def test_each_promise_has_a_test_that_exists():
+    tests = "".join(file.read_text("utf-8") for file in ROOT.glob("tests/test_*.py"))
+    promised = re.search(
+        r"## What is promised\n(.*?)\n## ", (ROOT / "SECURITY.md").read_text("utf-8"), re.DOTALL
+    )[1]
+    for promise in promised.strip().splitlines()[2:]:
+        names = re.findall(r"`(?:\w+\.py::)?(test_\w+)`", promise)
+        assert names, promise
+        for name in names:
+            assert f"def {name}(" in tests, name
+
+
 def test_every_module_is_in_the_tree_once():
     """`web/pages` is one line of the tree, with all its modules."""
     tree = PAGES["how-it-works.md"].read_text("utf-8").split("## The files")[1].split("```")[1]
