@@ -63,7 +63,7 @@ ANYWHERE = frozenset(
         "you",
     ]
 )
-OTHERS = 8  # titles of other rows that chance is told from, for each row
+OTHERS = 8  # how many titles of other rows each row is compared with, to measure chance
 COLUMNS = ("loops", "real", "distinct", "js1", "js2", "copied", "tokens")
 
 

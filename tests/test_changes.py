@@ -51,7 +51,7 @@ def test_a_lock_that_was_unlinked_while_others_waited_guards_nothing(make_model,
     time.sleep(0.1)  # by now it has tried
     first.release()
     thread.join()
-    assert waiting[0] and try_lock(model) is None  # whoever waited has it, and nobody else
+    assert waiting[0] and try_lock(model) is None  # the process that waited has it, and no other
     waiting[0].release()
     assert left_over(home) == []
 

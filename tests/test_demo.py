@@ -1,3 +1,5 @@
+"""The demo database: its rows, and files that it must not overwrite."""
+
 import sqlite3
 import sys
 import zipfile

@@ -1,3 +1,5 @@
+"""The optimizers: Muon, nanoGPT's, and the weights that a model starts with."""
+
 import math
 
 import pytest

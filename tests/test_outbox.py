@@ -1,4 +1,4 @@
-"""A run whose registry cannot be written: what it learns and what it tells."""
+"""A run whose registry cannot be written: it still saves its model, and its reports are written later."""
 
 import os
 import sqlite3

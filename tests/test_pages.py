@@ -89,7 +89,7 @@ async def test_training_is_offered_where_it_can_be_done(datasette):
         ("/passing/t", False),
     ):
         assert ("Train a GPT on this table" in await text_of(datasette, path)) is offered, path
-    # Who comes there all the same is told why not.
+    # The page of the address itself says why not.
     assert "is empty" in await text_of(datasette, "/blog/empty/-/nanogpt", status=400)
 
 

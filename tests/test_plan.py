@@ -1,4 +1,4 @@
-"""What a text and a budget get when nobody chooses. Relations: the figures are for benchmarks to move."""
+"""What the planner chooses for a text and a budget. Relations: the figures are for benchmarks to move."""
 
 import itertools
 

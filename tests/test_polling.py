@@ -1,4 +1,4 @@
-"""What pages that follow a run are told, and what that costs."""
+"""The answers to pages that follow a run, and what they cost."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is shown of a table before a model is trained on it."""
+"""The preview of a table before a model is trained on it."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A model that is trained again: which of the two is better is told, and the old one comes back."""
+"""A model that is trained again: the run says which of the two is better, and the old one can be restored."""
 
 from dataclasses import replace
 

@@ -1,4 +1,5 @@
-"""The page of a run: its states, what its chart is told, and how it goes on after a server was lost."""
+"""The page of a run: its states, the data of its chart, and a run that continues after its server was
+lost."""
 
 import html
 import json

@@ -1,3 +1,5 @@
+"""The learning rate over a run, also over one that is stopped early."""
+
 import pytest
 
 from datasette_nanogpt.training.lr_schedule import LRSchedule

@@ -1,4 +1,4 @@
-"""A real server in a process of its own: it stops when it is told to, and bears many clients."""
+"""A real server in a process of its own: it stops on a signal, and serves many clients."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Ctrl+C before training begins, whoever is at work just then."""
+"""Ctrl+C before training begins, even if a library swallows it, and during training."""
 
 import signal
 from contextlib import suppress

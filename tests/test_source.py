@@ -1,3 +1,5 @@
+"""Rows to documents: every row is read or counted, in any table or view, in bounded memory."""
+
 import os
 import sqlite3
 import sys

@@ -1,4 +1,4 @@
-"""What the plugins add to the start of `datasette`."""
+"""How much the plugins add to the time that `datasette` takes to start."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Which tables somebody may mean, and connections as Datasette makes them."""
+"""Which tables are proposed, and connections that are set up like Datasette's."""
 
 import json
 import re

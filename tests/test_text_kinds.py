@@ -174,7 +174,7 @@ def test_text_overrides_what_the_sample_tells(make):
 
 
 def test_the_option_is_kept_and_rows_are_read_the_same_way_later(make, home):
-    """--text on the command line, in nanogpt.json, and in whoever reads the rows of the model's table."""
+    """--text on the command line, in nanogpt.json, and in every reader of the rows of the model's table."""
     from click.testing import CliRunner
 
     from datasette_nanogpt.cli import train_command
