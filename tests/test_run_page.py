@@ -202,16 +202,21 @@ async def test_while_it_prepares_parts_are_ticked_off_with_what_they_came_to(dat
     assert "Read the text" not in (await page_of(datasette, resumed))[0]
 
 
-async def test_before_the_first_part_of_the_work_something_is_said(datasette, write_run):
+async def test_before_the_first_part_of_the_work_something_is_said(datasette, write_run, home):
     """On a busy machine it took 36 s until the first part had begun, while the page said nothing."""
     started = (datetime.now(UTC) - timedelta(seconds=36)).isoformat()
     run = write_run(status="preparing", started=started, note="starting", process=process_id())
     words, text = await page_of(datasette, run)
     assert re.findall(r'<li class="(\w+)"', text) == ["now"] + ["next"] * 7
-    assert re.search("3[67]s so far: it takes longer on a computer that is busy", words)
+    assert re.search("3[67]s so far: this takes longer on a computer that is busy", words)
     assert 'value="Stop"' in text and 'value="Stop now"' not in text  # nothing could be kept
     told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
     assert told["bar"] is None  # a bar that moves without saying how far
+    for part, says in ((Part.MEASURING, "so far: this takes longer"), (Part.READING, "so far.")):
+        with registry(home) as db:
+            parts = json.dumps([[part, 5, 9, "rows"]])
+            db.execute("update runs set preparing = ? where id = ?", [parts, run])
+        assert says in (await page_of(datasette, run))[0]
 
 
 async def test_until_the_first_score_the_number_is_that_of_training(datasette, write_run, home):

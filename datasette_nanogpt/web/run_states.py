@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[str, float]] = {
 }
 BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching rows
 START = ("Start the training program", 0.1)  # the first part of every run
-SLOW_START = 10.0  # seconds after which the page says why the start takes so long
+SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
 SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
 UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
 # The names of options that have no field in the form.
@@ -88,14 +88,17 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
 
 
 def _why_slow(run: Run) -> str:
-    """A sentence for a run that takes long to begin; "" for any other."""
-    if run["preparing"] or not run["started"]:
+    """How long a run has been preparing, and where nothing else moves why that may be; "" for any other."""
+    if not run["started"]:
         return ""
     started = datetime.fromisoformat(run["started"]).astimezone(UTC)
     seconds = (datetime.now(UTC) - started).total_seconds()
     if seconds < SLOW_START:
         return ""
-    why = "it takes longer on a computer that is busy with something else, which training lets go first"
+    begun = json.loads(run["preparing"] or "[]")
+    if begun and begun[-1][0] != Part.MEASURING:  # its count moves
+        return f"{duration(seconds)} so far."
+    why = "this takes longer on a computer that is busy with something else, which training lets go first"
     return f"{duration(seconds)} so far: {why}."
 
 

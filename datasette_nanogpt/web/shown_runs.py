@@ -60,6 +60,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     if status == "stopped" and run["kind"] == "train":
         nothing = run["val_bpb"] is None
         note = "there was nothing to keep yet" if nothing else "what it had learned is kept"
+    if status == "queued" and not note:
+        note = "it starts in a moment"
     if run["goes_on"]:
         note = "it goes on by itself as soon as the server is there again"
     state = f"{status}: {note}" if note else status
