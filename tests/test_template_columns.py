@@ -13,7 +13,9 @@ from conftest import TEXTS, serve
 from datasette_nanogpt.registry.kept_texts import kept_texts
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.web import template_columns
 from datasette_nanogpt.web.play_settings import LONGEST_LINK, link, read_settings
+from llm_nanogpt.checkpoint import read_checkpoint
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 3, "device": "cpu"}
@@ -126,3 +128,16 @@ def test_a_link_has_what_differs_from_the_defaults():
     form = {"prompt": "a b", "set.my col": "x=1", "top_k": "5", "seed": "3", "stop": "\\n"}
     assert link(read_settings(form, 300)) == "prompt=a+b&set.my+col=x%3D1&stop=%5Cn&seed=3&top_k=5"
     assert link(read_settings({"prompt": "x" * LONGEST_LINK}, 300)) == ""
+
+
+def test_long_columns_do_not_have_the_whole_text_read(trained, monkeypatch):
+    """Of a text whose last column begins late in every row, all rows were looked at."""
+    model = trained[1]
+    decoded = []
+    decode = template_columns.Tokenizer.decode
+    monkeypatch.setattr(template_columns, "ROWS", 20)
+    monkeypatch.setattr(
+        template_columns.Tokenizer, "decode", lambda self, ids: decoded.append(1) or decode(self, ids)
+    )
+    heads = template_columns._heads(read_checkpoint(model), "train.bin", 3)
+    assert [*heads] == [] and len(decoded) == 20

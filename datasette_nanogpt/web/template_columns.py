@@ -87,7 +87,7 @@ def _source(checkpoint: Checkpoint) -> dict[str, Any]:
 def _choices(folder: Path, _version: str) -> dict[str, tuple[str, ...]]:
     counts: dict[str, Counter[str]] = {}
     rows = 0
-    for columns in islice(_heads(read_checkpoint(folder), "train.bin", HEAD_TOKENS), ROWS):
+    for columns in _heads(read_checkpoint(folder), "train.bin", HEAD_TOKENS):
         rows += 1
         for name, value in columns.items():
             counts.setdefault(name, Counter())[value] += 1
@@ -100,15 +100,15 @@ def _choices(folder: Path, _version: str) -> dict[str, tuple[str, ...]]:
 
 
 def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict[str, str]]:
-    """The columns that can be given, of each document of a token file whose last column begins within
-    `most_tokens` tokens."""
+    """The columns that can be given, of each of the first ROWS documents of a token file whose last column
+    begins within `most_tokens` tokens."""
     layout = layout_of(_source(checkpoint))
     try:
         tokens = open_tokens(checkpoint.path / "training" / file, checkpoint.config.vocab_size)
     except (OSError, NanogptError):
         return  # it was imported, or what it was trained on was removed
     tokenizer, last = Tokenizer.load(checkpoint.path), last_column(checkpoint)
-    for begin, end in pairwise(document_ends(tokens)):
+    for begin, end in islice(pairwise(document_ends(tokens)), ROWS):
         text = tokenizer.decode(tokens[begin + 1 : min(end, begin + most_tokens)])
         columns = layout.split(text)
         if columns.pop(last, None) is None:
