@@ -26,18 +26,18 @@ def write_row(
     prompt: str = "",
     *,
     sampler: Sampler | None = None,
-    goes_on: bool = False,
+    has_answers: bool = False,
     **settings: Any,  # the fields of GenerationSettings
 ) -> RowContinuation:
-    """The text of a row with these columns, as `generate` has it; `prompt` is how its last column begins.
-    With `goes_on` it is all that was written after the columns that are known from the start.
+    """The text of a row with these columns, as from `generate`. `prompt` is the beginning of its last column;
+    in a conversation that has answers (`has_answers`), it is all the text after the columns before the first
+    one that is not given.
 
-    Raises InvalidOptions for columns that there are not, NanogptError where the columns of a text cannot be
-    told apart.
+    Raises InvalidOptions for unknown columns, and NanogptError if the columns of a text cannot be told apart.
     """
     layout = layout_of(opened.checkpoint.meta.get("source") or {}, values)
     filled = layout.fill(values)
-    if goes_on:
+    if has_answers:
         filled = filled[: filled.index(None)]
     return RowContinuation(
         opened, layout, filled, prompt, sampler or Sampler(), GenerationSettings(**settings)
@@ -50,7 +50,7 @@ def write_text(
     *,
     title: str = "",
     values: Mapping[str, str] | None = None,
-    goes_on: bool = False,
+    has_answers: bool = False,
     **how: Any,  # the sampler, and the fields of GenerationSettings
 ) -> Continuation:
     """A text with a title, with columns, or with neither, by a model of any kind: where a template says what
@@ -58,7 +58,7 @@ def write_text(
     has_template = (opened.checkpoint.meta.get("source") or {}).get("template")
     if values or (title and has_template):
         columns = {**(values or {}), **({"title": title} if title else {})}
-        return write_row(opened, columns, prompt, goes_on=goes_on, **how)
+        return write_row(opened, columns, prompt, has_answers=has_answers, **how)
     return generate(opened.model, opened.tokenizer, prompt, title=title, **how)
 
 

@@ -218,8 +218,8 @@ def write(
         given = {key: value for key, value in dict(prompt.options).items() if value is not None}
         for option in ("title", "set"):
             given[option] = given.get(option) or earlier_option(conversation, option)
-        goes_on = bool(conversation and conversation.responses)
-        opened, run, options = start(name, text, given, go_on=go_on, goes_on=goes_on)
+        has_answers = bool(conversation and conversation.responses)
+        opened, run, options = start(name, text, given, go_on=go_on, has_answers=has_answers)
         if options["echo"] and run.prompt:
             yield StreamEvent("text", run.prompt, part_index=0, provider_metadata=ECHO)
         try:
@@ -232,12 +232,12 @@ def write(
 
 
 def start(
-    name: str, text: str, options: dict[str, Any], *, go_on: bool = False, goes_on: bool = False
+    name: str, text: str, options: dict[str, Any], *, go_on: bool = False, has_answers: bool = False
 ) -> tuple[OpenedModel, Continuation, dict[str, Any]]:
     """A model, and the text that it is about to write after `text`, with all options that this takes.
 
-    `options` are those of SamplingOptions that were given. With `goes_on`, `text` is a conversation that has
-    answers already. Raises NanogptError for options that cannot be, and for a broken model.
+    `options` are the SamplingOptions that were given. `has_answers` says that `text` is a conversation which
+    has answers already. Raises NanogptError for invalid options, and for a broken model.
     """
     from .conditions import write_text
     from .guidance import GUIDANCE
@@ -253,7 +253,7 @@ def start(
     title, values = given.pop("title", None) or "", given.pop("set", None) or {}
     sampler = Sampler(**given)
     opened = open_model(nanogpt_home() / name, device)
-    how = {"sampler": sampler, "go_on": go_on, "goes_on": goes_on, **settings}
+    how = {"sampler": sampler, "go_on": go_on, "has_answers": has_answers, **settings}
     run = write_text(opened, text, title=title, values=values, **how)
     known = {"title": title, **({"set": values} if values else {})}
     return opened, run, {**known, **settings, **sampler.settings(), "echo": echo}
