@@ -251,7 +251,7 @@ def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Itera
         of_rows.append((comparison.fair, " that neither was trained on"))
     for sums, which in of_rows:
         if not sums.rows:
-            yield f"There are no{' rows' + which}: the sum above flatters the one that knows them."
+            yield f"There are no rows{which}. Those that a model was trained on are easier for it."
             continue
         for name, won, bits in zip(names, sums.won, sums.bits_per_byte, strict=True):
             rows = counted(sums.rows, "row")
