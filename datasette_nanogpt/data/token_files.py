@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BATCH_CHARS = 500_000  # characters that one thread tokenizes at a time
 PIECE, OVERLAP = 100_000, 1000  # tokens: `read_pieces` cuts long documents
-CHUNK = 10_000_000  # tokens of a token file that are searched at once
+CHUNK = 500_000  # tokens of a token file that are searched at once: each may be the end of a tiny document
 
 
 def write_tokens(texts: Iterable[str], tokenizer: Tokenizer, file: Path) -> Generator[int, None, int]:
