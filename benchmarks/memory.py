@@ -2,6 +2,7 @@
 
     python benchmarks/memory.py                     # several shapes, three steps each
     python benchmarks/memory.py --rows              # one row of 50 MB, and a million tiny rows
+    python benchmarks/memory.py --rows --variants   # and such rows of other kinds
 
 Needs some minutes and the memory that it prints. Everything happens in a temporary folder.
 """
@@ -31,6 +32,7 @@ SHAPES = [
     ("qwen3", 8, 8, 512, 256, 16, 1024),
     ("gpt2", 4, 6, 384, 256, 16, 1024),
 ]
+VARIANTS = ("html", "blocks", "nospace", "titled", "same")
 FLAGS = ("--arch", "--n-layer", "--n-head", "--n-embd", "--block-size", "--batch-size", "--vocab-size")
 TRAIN = ("--max-iters", "3", "--device", "cpu", "--no-compile", "--no-cache", "--force", "--json")
 START = "import sys; from datasette.cli import cli; sys.argv[0] = 'datasette'; cli()"
@@ -57,6 +59,28 @@ def fill(file: Path, rows: int, length: int, row_length: int) -> None:
         text = words(1, rows * row_length * 4)
         tiny = ((" ".join(next(text) for _ in range(row_length // 6)) + f" {i}",) for i in range(rows))
         db.executemany("insert into short (body) values (?)", tiny)
+
+
+def fill_variants(file: Path, rows: int, length: int) -> None:
+    """More tables: a long row as HTML, as blocks of JSON, and without a space; tiny rows with titles; a tenth
+    as many longer rows that are all near-duplicates."""
+    text = list(words(2, min(length, 5_000_000)))
+    paragraphs = [" ".join(text[i : i + 60]) for i in range(0, len(text), 60)]
+    paragraphs *= max(1, length // sum(map(len, paragraphs)))
+    html = "".join(
+        f'<p class="a">{part} <b>bold</b> &amp; <a href="/x">link</a></p>\n' for part in paragraphs
+    )
+    blocks = json.dumps([{"type": "paragraph", "id": str(i), "value": p} for i, p in enumerate(paragraphs)])
+    with sqlite3.connect(file) as db:
+        for table, body in (("html", html), ("blocks", blocks), ("nospace", "".join(words(3, length)))):
+            db.execute(f"create table {table} (id integer primary key, body)")
+            db.execute(f"insert into {table} (body) values (?)", [body])
+        db.execute("create table titled (id integer primary key, title, body)")
+        titled = ((f"Title {i}", " ".join(text[i % 1000 : i % 1000 + 4]) + f" {i}.") for i in range(rows))
+        db.executemany("insert into titled (title, body) values (?, ?)", titled)
+        db.execute("create table same (id integer primary key, body)")
+        same = " ".join(text[:80])
+        db.executemany("insert into same (body) values (?)", ((f"{same} {i}",) for i in range(rows // 10)))
 
 
 def peak_of(database: Path, table: str, *options: object) -> tuple[int, dict[str, Any]]:
@@ -99,14 +123,14 @@ def compare_shapes(database: Path, limit: int | None) -> list[dict[str, Any]]:
     return rows
 
 
-def read_rows(database: Path) -> list[dict[str, Any]]:
+def read_rows(database: Path, tables: tuple[str, ...]) -> list[dict[str, Any]]:
     print(f"{'rows':38} {'peak':>10}")
     rows = []
-    for table in ("long", "short"):
+    for table in tables:
         peak, prepared = peak_of(database, table)
         c = prepared["corpus"]
         rows.append({"table": table, "documents": c["documents"], "bytes": c["bytes"], "peak": peak})
-        words = f"{prepared['source']['rows']:,} with {c['bytes'] / 1e6:.1f} MB in all"
+        words = f"{table}: {prepared['source']['rows']:,} with {c['bytes'] / 1e6:.1f} MB in all"
         print(f"{words:38} {peak / 1e6:7.0f} MB", flush=True)
     return rows
 
@@ -114,6 +138,7 @@ def read_rows(database: Path) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", action="store_true", help="read rows of extreme sizes instead")
+    parser.add_argument("--variants", action="store_true", help="with --rows: rows of other kinds, too")
     parser.add_argument("--shapes", type=int, help="only so many shapes")
     parser.add_argument("--megabytes", type=float, default=50, help="of the one long row")
     parser.add_argument("--thousands", type=float, default=1000, help="of tiny rows")
@@ -124,7 +149,11 @@ def main() -> None:
         database = Path(folder) / "texts.db"
         long, tiny = (int(1e6 * a.megabytes), int(1e3 * a.thousands)) if a.rows else (1000, 10)
         fill(database, tiny, long, 24)
-        rows = read_rows(database) if a.rows else compare_shapes(database, a.shapes)
+        tables: tuple[str, ...] = ("long", "short")
+        if a.variants:
+            fill_variants(database, tiny, long)
+            tables += VARIANTS
+        rows = read_rows(database, tables) if a.rows else compare_shapes(database, a.shapes)
     if a.json:
         a.json.write_text(json.dumps(machine() | {"rows": rows}, indent=2) + "\n")
 

@@ -86,3 +86,13 @@ def test_long_documents_are_read_in_pieces_that_overlap(bpe, monkeypatch):
     ids = bpe.encode(texts[1])
     for i in range(len(ids) - 5):  # whatever is short is whole in some piece
         assert any(bpe.decode(ids[i : i + 5]) in piece for piece in pieces)
+
+
+def test_ends_of_a_million_tiny_documents_take_little_memory():
+    tokens = np.ones(2_000_000, dtype=np.uint16)
+    tokens[::2] = 0
+    tracemalloc.start()
+    count = sum(1 for _ in token_files.document_ends(tokens))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 1_000_000 and peak < 15e6  # bytes; as one list of Python numbers they had 43 MB
