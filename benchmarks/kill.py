@@ -106,7 +106,7 @@ def preload(names: Iterable[str]) -> None:
     gc.freeze()  # a child that collects garbage would otherwise copy every page of what is loaded
 
 
-def in_child(work: Callable[[Tell], Any]) -> Outcome:
+def in_child(work: Callable[[Tell], Any], often: bool = True) -> Outcome:
     """Call a function in a forked process. What it reports arrives even if it is killed; its result is sent
     as JSON.
 
@@ -136,6 +136,7 @@ def in_child(work: Callable[[Tell], Any]) -> Outcome:
         raise RuntimeError(failures[0])
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         raise RuntimeError(f"ended by signal {os.WTERMSIG(status)}")
-    preload(name for line in lines if line[0] == "M" for name in json.loads(line[1:]))
+    if often:  # the next one will import the same
+        preload(name for line in lines if line[0] == "M" for name in json.loads(line[1:]))
     results = [json.loads(line[1:]) for line in lines if line[0] == "R"]
     return Outcome(os.WIFSIGNALED(status), [line[1:] for line in lines if line[0] == "T"], *results)

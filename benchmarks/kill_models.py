@@ -243,7 +243,7 @@ def faults(
         operation.before(work)
 
     # What is made in it names its place, so it is made where it is worked in.
-    in_child(prepare)
+    in_child(prepare, often=False)
     shutil.rmtree(start.path, ignore_errors=True)
     os.rename(work.path, start.path)
     fresh()

@@ -182,7 +182,7 @@ def failures(operation: Operation, box: Box, on: str, tries: int) -> Iterator[Fa
         work.fill()
         operation.before(work)
 
-    in_child(prepare)
+    in_child(prepare, often=False)
     shutil.rmtree(start.path, ignore_errors=True)
     os.rename(work.path, start.path)
     file = work.home / "nanogpt.db" if on == "registry" else work.db
