@@ -108,7 +108,7 @@ def preload(names: Iterable[str]) -> None:
 
 def in_child(work: Callable[[Tell], Any], often: bool = True) -> Outcome:
     """Call a function in a forked process. What it reports arrives even if it is killed; its result is sent
-    as JSON.
+    as JSON. The modules that it has imported are imported here too if it is called `often`.
 
     Raises RuntimeError with its traceback if it fails, or hangs.
     """
