@@ -424,7 +424,7 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
     train(database)
     for name in ("a", "b"):
         await datasette.client.post(path_of("entry"), data={"name": name}, actor=ROOT)
-    for run, state in ((2, "queued"), (3, "queued: after run 2")):
+    for run, state in ((2, "queued: it starts in a moment"), (3, "queued: after run 2")):
         told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
         assert told["state"] == state
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
