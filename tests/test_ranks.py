@@ -113,7 +113,7 @@ def test_two_processes_go_on_to_the_next_model(database, home, start):
     # A busy machine adds notes of its own, of models that are left out or added.
     kinds = [e["event"] for e in events if e["event"] in ("note", "finished")]
     assert kinds.index("finished") == len(kinds) - 1 >= len(models), errors
-    assert len(models) > 1 and events[-1]["step"] == models[-1]["settings"]["max_iters"]
+    assert len(models) > 1 and 0 < events[-1]["step"] <= models[-1]["settings"]["max_iters"]
 
 
 @pytest.mark.long

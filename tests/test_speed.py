@@ -146,7 +146,8 @@ def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens
 
 
 @pytest.mark.long
-def test_a_compiled_model_learns_as_well(tokens, tmp_path):
+def test_a_compiled_model_learns_as_well(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr(autotuning, "CLEARLY", math.inf)  # however slow it is
     eager = last_score(tokens, tmp_path / "eager", SETTINGS)
     training = Training(model_of(), tokens, replace(SETTINGS, compile=True))
     events = list(training.run(Stop()))

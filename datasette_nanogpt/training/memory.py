@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
@@ -19,6 +22,8 @@ from .available_memory import available_memory
 FLOAT = 4  # bytes per number; weights in bfloat16 are extra copies, which cost what bfloat16 saves elsewhere
 # Memory of a run on the CPU whatever its model: Python, torch, a prepared text (benchmarks/memory.py).
 PROCESS_BYTES = 400e6
+# What a torch that was built for CUDA takes more, on a CPU as well: its libraries (2.13 on Linux).
+CUDA_LIBRARIES_BYTES = 470e6
 CUDA_BYTES = 600e6  # memory of the GPU that CUDA itself takes
 # How many copies of the logits exist at once: their logarithms, the gradient of these, and that of the
 # logits. A student also has the teacher's probabilities and two products with them.
@@ -60,7 +65,16 @@ def estimate_memory(w: Workload) -> int:
     # read again for the texts that a run is judged by.
     saving = 2 * (weights + state) + weights
     training = held + FRAGMENTATION * step + max(saving, SCORE_BYTES)
-    return round(PROCESS_BYTES + max(training, _teachers_bytes(w)))
+    return round(process_bytes() + max(training, _teachers_bytes(w)))
+
+
+@cache
+def process_bytes() -> float:
+    """Memory of a run on the CPU whatever its model, in bytes, with the torch that is installed."""
+    torch = find_spec("torch")  # imports nothing
+    folders = torch.submodule_search_locations if torch else None
+    built_for_cuda = any([*Path(folder, "lib").glob("*torch_cuda.*")] for folder in folders or [])
+    return PROCESS_BYTES + CUDA_LIBRARIES_BYTES * built_for_cuda
 
 
 def _teachers_bytes(w: Workload) -> float:
