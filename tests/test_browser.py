@@ -593,7 +593,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("button", name="Resume").click()
     page.wait_for_url("**/-/nanogpt/runs/2")
     page.get_by_text(re.compile("^finished", re.I)).wait_for(timeout=2 * TRAINING)
-    assert page.locator("#chart polyline.other").count() == 1
+    page.locator("#chart polyline.other").wait_for(state="attached")  # the run before it
 
     page.get_by_role("link", name="Write with nanogpt-demo").click()
     page.get_by_label("Prompt").fill("Return a")

@@ -120,6 +120,7 @@ async function refresh() {
   for (const id of ["model", "lead", "actions", "verdict", "more", "scores", "settings"]) replacePart(id, page.getElementById(id));
   const controls = "a, input:not([type=hidden]), button, summary";
   if (focused) document.querySelector(`:is(#actions, #more) :is(${controls})`)?.focus();  // the keyboard stays there
+  refreshOthers(page.getElementById("others"));
   chart.known = JSON.parse(page.getElementById("live").textContent).known;
   chart.draw();
 }
@@ -186,11 +187,27 @@ async function compare({ value, checked }) {
   if (response?.ok) chart.compare(value, (await response.json()).metrics);
 }
 
-for (const box of document.querySelectorAll("input.other")) {
-  box.hidden = false;
-  box.addEventListener("change", () => compare(box));
-  if (box.checked) compare(box);
+function showOthers() {
+  for (const box of document.querySelectorAll("input.other")) {
+    box.hidden = false;
+    box.addEventListener("change", () => compare(box));
+    if (box.checked || chart.others.has(box.value)) compare(box);
+  }
 }
+
+// Which runs have the same held-out rows is known once this one has read its text. What somebody chose stays.
+function refreshOthers(part) {
+  const shown = byId("others");
+  if (!part || !shown || shown.contains(document.activeElement)) return;
+  for (const box of part.querySelectorAll("input.other")) {
+    const before = shown.querySelector(`input.other[value="${box.value}"]`);
+    if (before && before.checked !== before.defaultChecked) box.checked = before.checked;
+  }
+  replacePart("others", part);
+  showOthers();
+}
+
+showOthers();
 const fileName = (kind) => `${run.name}-run-${run.id}.${kind}`;
 byId("save-svg").addEventListener("click", () => saveSvg(byId("chart").querySelector("svg"), fileName("svg")));
 byId("save-png").addEventListener("click", () => savePng(byId("chart").querySelector("svg"), fileName("png")));
