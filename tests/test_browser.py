@@ -609,6 +609,8 @@ def test_the_whole_way(trainer, server, home):
         sqlite_utils.Database(server.database)["python_docs"].insert(row)
         write_again(page)
         page.locator("a.copied").first.wait_for()
+    page.get_by_text("More settings").click()  # folded again, for the picture
+    page.evaluate("scrollTo(0, 0)")
     shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() >= 1

@@ -1,4 +1,4 @@
-"""The pictures of a run in docs/, and the animation in the README: of a real run, as a browser shows it.
+"""The pictures in docs/ of a real run and of what comes after it, and the animation in the README.
 
     NANOGPT_SCREENSHOTS=docs python -m pytest -m browser -k "pictures or whole_way"
 
@@ -80,6 +80,18 @@ def test_pictures_of_a_run(browser, tmp_path, home):  # noqa: F811
         frames.append(page.screenshot())
         looks(page, "run-done")
         save_animation(frames, Path(SHOTS) / "run.webp")
+        page.get_by_role("link", name="Write with nanogpt-demo").click()
+        page.locator("#prompts .chip").first.click()
+        page.get_by_role("button", name="Write", exact=True).click()
+        page.get_by_text("Done.").wait_for(timeout=PATIENCE)
+        page.set_viewport_size(PHONE)
+        shot(page, "playground-phone")
+        page.set_viewport_size(SIZE)
+        page.get_by_label("Surprise").check()
+        shot(page, "surprise")
+        page.goto(f"{server.url}/-/nanogpt")
+        page.emulate_media(color_scheme="dark")
+        shot(page, "index-dark")
     finally:
         training.terminate()
         training.wait(60)
