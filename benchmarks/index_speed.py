@@ -18,19 +18,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tiny_model import TINY
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
-TINY: dict[str, Any] = {
-    "n_layer": 1,
-    "n_head": 2,
-    "n_embd": 16,
-    "block_size": 16,
-    "batch_size": 2,
-    "vocab_size": 300,
-}
 REPEATS = 20
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,15 +222,8 @@ def evenly(total: int, share: float) -> list[int]:
     return [chosen[i] for i in order if i < len(chosen)]
 
 
-def faults(
-    operation: Operation,
-    box: Box,
-    share: float = 1.0,
-    errors: Sequence[int | None] = (None,),
-    lasting: bool = False,
-) -> Iterator[Fault]:
-    """A share of the faults of an operation, in an order that is spread evenly over it at any time. The
-    process is killed, or its file operation fails with each of the `errors` in turn."""
+def starting_point(operation: Operation, box: Box) -> tuple[Box, Callable[[], None]]:
+    """The folder in which an operation works, as it is before the operation, and what makes it so again."""
     start, work = Box(box.path / "start"), Box(box.path / "work")
 
     def fresh() -> None:
@@ -247,6 +240,19 @@ def faults(
     shutil.rmtree(start.path, ignore_errors=True)
     os.rename(work.path, start.path)
     fresh()
+    return work, fresh
+
+
+def faults(
+    operation: Operation,
+    box: Box,
+    share: float = 1.0,
+    errors: Sequence[int | None] = (None,),
+    lasting: bool = False,
+) -> Iterator[Fault]:
+    """A share of the faults of an operation, in an order that is spread evenly over it at any time. The
+    process is killed, or its file operation fails with each of the `errors` in turn."""
+    work, fresh = starting_point(operation, box)
     before = next_command(work)
     log = operate(operation, work, None).result
     after = next_command(work)

@@ -19,6 +19,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # thr
 
 import torch
 from kill import Tell
+from tiny_model import TINY
 
 from datasette_nanogpt.events import Evaluation
 from datasette_nanogpt.llm_commands import score_table
@@ -41,13 +42,7 @@ from llm_nanogpt.export_gguf import export_gguf
 from llm_nanogpt.import_nanogpt import import_nanogpt
 from llm_nanogpt.loading import open_model
 
-TINY: dict[str, Any] = {
-    "n_layer": 1,
-    "n_head": 2,
-    "n_embd": 16,
-    "block_size": 16,
-    "batch_size": 2,
-    "vocab_size": 300,
+TRAINING = TINY | {
     "max_iters": 6,
     "eval_interval": 3,
     "device": "cpu",
@@ -81,7 +76,7 @@ class Box:
             db.executemany("insert into entry (body) values (?)", [(text,) for text in TEXTS])
 
     def options(self, **changes: Any) -> TrainOptions:
-        return TrainOptions(str(self.db), "entry", name="m", **(TINY | changes))
+        return TrainOptions(str(self.db), "entry", name="m", **(TRAINING | changes))
 
 
 def train(box: Box, tell: Tell, **changes: Any) -> None:

@@ -25,7 +25,6 @@ import errno
 import logging
 import os
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -36,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from kill import Tell, in_child
-from kill_models import Verdict, age_runs, clear, evenly, judge, next_command, not_a_line
+from kill_models import Verdict, age_runs, clear, evenly, judge, next_command, not_a_line, starting_point
 from operations import OPERATIONS, Box, Operation
 
 from datasette_nanogpt.registry import db as registry_db
@@ -170,21 +169,12 @@ def operate(operation: Operation, box: Box, failing: Failing) -> tuple[str, int,
 
 def failures(operation: Operation, box: Box, on: str, tries: int) -> Iterator[Failure]:
     """Up to so many failures of each kind, evenly spread over the operation."""
-    start, work = Box(box.path / "start"), Box(box.path / "work")
+    work, copy = starting_point(operation, box)
 
     def fresh() -> None:
-        shutil.rmtree(work.path, ignore_errors=True)
-        shutil.copytree(start.path, work.path, symlinks=True)
+        copy()
         age_runs(work)
 
-    def prepare(tell: Tell) -> None:
-        work.enter()
-        work.fill()
-        operation.before(work)
-
-    in_child(prepare, often=False)
-    shutil.rmtree(start.path, ignore_errors=True)
-    os.rename(work.path, start.path)
     file = work.home / "nanogpt.db" if on == "registry" else work.db
     fresh()
     before = next_command(work)
