@@ -141,9 +141,10 @@ class Template:
                 for branch in (node, *node.elif_):
                     missing = [name for name in columns_in(branch.test, self.columns) if name not in known]
                     undecided += missing
-                    if missing or self._is_true(branch.test, known):
+                    is_true = not missing and self._is_true(branch.test, known)
+                    if missing or is_true:
                         ways += self._ways(branch.body, known, undecided)
-                    if not missing and self._is_true(branch.test, known):
+                    if is_true:
                         return ways
                 return [*ways, *self._ways(node.else_, known, undecided)]
         columns = tuple(dict.fromkeys(columns_in(node, self.columns)))
