@@ -195,15 +195,15 @@ def test_the_first_score_comes_early_however_long_the_interval(tokens):
     assert not training.scores.due
 
 
-def test_a_first_score_waits_where_it_would_take_most_of_the_time(tokens):
+def test_a_first_score_waits_until_it_takes_no_longer_than_the_steps_before_it(tokens):
     settings = replace(SETTINGS, max_iters=None, minutes=2, eval_interval=None)
     training = Training(new_model(), tokens, settings)
-    training.clock.step, training.clock.started = 2, training.clock.started - 20  # two steps in 20 seconds
+    training.clock.step, training.clock.started = 1, training.clock.started - 20  # one step in 20 seconds
     training.scores.next_evaluation = 10.0
     windows = len(tokens.val) / training.model.config.block_size
-    assert training.scores.expected_seconds == pytest.approx(windows * 20 / 8 / 3, rel=0.01)
+    assert training.scores.expected_seconds == pytest.approx(windows * 20 / 4 / 3, rel=0.01)
     assert not training.scores.due
-    training.clock.step = 100
+    training.clock.step = round(windows / 4 / 3 / 0.8)  # steps: a score takes 0.8 of their time
     assert training.scores.due
 
 

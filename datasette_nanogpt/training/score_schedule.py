@@ -12,8 +12,8 @@ from .recipe import Settings
 EVALUATIONS, SCORE_SECONDS = 12, 20.0
 EVALUATION_FRACTION = 0.05  # scores may take this fraction of the time; if they took more, there are fewer
 # The first score comes this many seconds after the first step of a run, to show soon that the run works and
-# to save something; it may take this fraction of the time until then.
-FIRST_EVALUATION_SECONDS, FIRST_EVALUATION_FRACTION = 4.0, 0.5
+# to save something; later, if it would take longer than all that came before it.
+FIRST_EVALUATION_SECONDS = 4.0
 # A model ends early after this many scores in a row without improvement that span at least this fraction of
 # its time: more training would only teach it the text by heart.
 PATIENCE, PATIENCE_FRACTION = 3, 0.25
@@ -48,7 +48,7 @@ class ScoreSchedule:
         """Whether to score the model after this step."""
         due = self.clock.seconds >= self.next_evaluation
         if due and not self.run_has_score:
-            due = self.expected_seconds <= FIRST_EVALUATION_FRACTION * self.clock.seconds
+            due = self.expected_seconds <= self.clock.seconds
         # However long the interval is, a first score comes soon, so that a kill does not lose everything.
         if interval := self.settings.eval_interval:
             return self.clock.step % interval == 0 or (due and not self.run_has_score)
