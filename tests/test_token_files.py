@@ -96,3 +96,13 @@ def test_ends_of_a_million_tiny_documents_take_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 1_000_000 and peak < 15e6  # bytes; as one list of Python numbers they had 43 MB
+
+
+def test_the_documents_of_a_model_are_those_of_its_token_file(tmp_path, bpe):
+    (tmp_path / "training").mkdir()
+    finish(write_tokens(iter(TEXTS), bpe, tmp_path / "training" / "val.bin"))
+    found = [*token_files.documents(tmp_path, "val.bin", bpe.n_vocab)]
+    assert [bpe.decode(ids[1:]) for ids in found] == TEXTS and all(ids[0] == bpe.eot for ids in found)
+    (tmp_path / "training" / "train.bin").write_bytes(b"\0")  # half an id
+    assert not [*token_files.documents(tmp_path, "train.bin", bpe.n_vocab)]
+    assert not [*token_files.documents(tmp_path / "imported", "val.bin", bpe.n_vocab)]

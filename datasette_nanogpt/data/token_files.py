@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +93,16 @@ def read_pieces(tokens: np.ndarray, tokenizer: Tokenizer) -> Iterator[str]:
     for start, end in pairwise(document_ends(tokens)):
         for piece in range(start + 1, max(start + 2, end - OVERLAP), PIECE - OVERLAP):
             yield tokenizer.decode(tokens[piece : min(end, piece + PIECE)])
+
+
+def documents(folder: Path, file: str, n_vocab: int) -> Iterator[np.ndarray]:
+    """The ids of each document in a model's "train.bin" or "val.bin", (N,), its first an `<|endoftext|>`.
+
+    None if the file is not there or not whole: the model was imported, or what it was trained on was removed.
+    """
+    with suppress(NanogptError):
+        tokens = open_tokens(folder / "training" / file, n_vocab)
+        yield from (tokens[start:end] for start, end in pairwise(document_ends(tokens)))
 
 
 def open_tokens(file: Path, n_vocab: int) -> np.ndarray:

@@ -4,7 +4,7 @@ training."""
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
@@ -12,7 +12,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 
-from ..data.token_files import document_ends, open_tokens
+from ..data.token_files import documents
 from ..training.prompt import TITLE_CHARACTERS, TOKENS, first_words
 from .play_settings import COLUMN
 from .template_columns import held_out_columns, settable
@@ -57,21 +57,14 @@ def _columns(checkpoint: Checkpoint) -> list[tuple[str, Fields]]:
 
 
 def _texts(checkpoint: Checkpoint) -> list[str]:
-    folder = checkpoint.path
-    try:
-        tokens = open_tokens(folder / "training" / "val.bin", checkpoint.config.vocab_size)
-    except (OSError, ValueError):
-        return []
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = Tokenizer.load(checkpoint.path)
     titles = Titles(tokenizer, checkpoint.config)
     found: dict[str, None] = {}
-    for begin, end in islice(pairwise(document_ends(tokens)), LOOKED_AT):
+    for ids in islice(documents(checkpoint.path, "val.bin", checkpoint.config.vocab_size), LOOKED_AT):
         if asks_for_title(checkpoint):
-            prompt = tokenizer.decode(titles.head(tokens[begin : begin + titles.longest])).strip()
+            prompt = tokenizer.decode(titles.head(ids)).strip()
         else:
-            prompt = first_words(
-                tokenizer.decode(tokens[begin + 1 : min(end, begin + TOKENS)]).rstrip("\ufffd")
-            )
+            prompt = first_words(tokenizer.decode(ids[1:TOKENS]).rstrip("\ufffd"))
         if prompt and len(prompt) <= TITLE_CHARACTERS:
             found[prompt] = None
     return list(found)[:PROMPTS]

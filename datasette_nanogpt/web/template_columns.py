@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from llm_nanogpt.conditions import layout_of, read_row
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
 
-from ..data.token_files import document_ends, open_tokens
+from ..data.token_files import documents
 
 ROWS = 1000  # how many rows are searched for common values: the first ones, as the training text is shuffled
 HEAD_TOKENS = 200  # how many tokens of each row are read; all columns but the last must end within them
@@ -103,13 +103,9 @@ def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict
     """The columns that can be given, of each of the first ROWS documents of a token file whose last column
     begins within `most_tokens` tokens."""
     layout = layout_of(_source(checkpoint))
-    try:
-        tokens = open_tokens(checkpoint.path / "training" / file, checkpoint.config.vocab_size)
-    except (OSError, NanogptError):
-        return  # it was imported, or what it was trained on was removed
     tokenizer, last = Tokenizer.load(checkpoint.path), last_column(checkpoint)
-    for begin, end in islice(pairwise(document_ends(tokens)), ROWS):
-        text = tokenizer.decode(tokens[begin + 1 : min(end, begin + most_tokens)])
+    for ids in islice(documents(checkpoint.path, file, checkpoint.config.vocab_size), ROWS):
+        text = tokenizer.decode(ids[1:most_tokens])
         columns = layout.split(text)
         if columns.pop(last, None) is None:
             continue
