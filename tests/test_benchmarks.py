@@ -22,7 +22,7 @@ def vs_nanogpt(monkeypatch):
     return vs_nanogpt
 
 
-def test_sample_speed(tmp_path):
+def test_sample_speed_prints_its_table(tmp_path):
     out = tmp_path / "speed.json"
     command = [sys.executable, BENCHMARKS / "sample_speed.py", "0.2M", "--seconds", "0.01", "--skip", "cold"]
     told = subprocess.run([*command, "--json", out], check=True, capture_output=True, text=True).stdout
@@ -32,7 +32,7 @@ def test_sample_speed(tmp_path):
     assert size["numpy_us"] > size["floor_cache_us"] > 0
 
 
-def test_train_speed(tmp_path):
+def test_train_speed_prints_its_table(tmp_path):
     out = tmp_path / "speed.json"
     command = [sys.executable, BENCHMARKS / "train_speed.py", "xs", "--seconds", "0.01", "--no-compile"]
     command += ["--vocab-size", "300", "--device", "cpu", "--json", out]
@@ -51,7 +51,7 @@ def write_notes(path):
         db.executemany("insert into note values (?, ?)", texts)
 
 
-def test_plan_grid(tmp_path):
+def test_plan_grid_trains_and_prints_its_table(tmp_path):
     write_notes(tmp_path / "notes.db")
     command = [sys.executable, BENCHMARKS / "plan_grid.py", tmp_path / "notes.db", "note"]
     command += [
@@ -212,7 +212,7 @@ def test_a_long_row_and_many_short_ones_take_little_memory(tmp_path):
     assert all(row["peak"] < limit for row in rows), rows  # 0.9 GB once, for the long one
 
 
-def test_steering(tmp_path, home, bpe):
+def test_steering_prints_its_table(tmp_path, home, bpe):
     from conftest import TEXTS, write_model
 
     from datasette_nanogpt.data.token_files import write_tokens
@@ -229,7 +229,7 @@ def test_steering(tmp_path, home, bpe):
     assert "| the beginning | 9 |" in told
 
 
-def test_conditions(tmp_path, home, bpe):
+def test_conditions_prints_its_table(tmp_path, home, bpe):
     from conftest import TEXTS, write_model
 
     from datasette_nanogpt.data.token_files import write_tokens
@@ -255,7 +255,7 @@ def test_conditions(tmp_path, home, bpe):
     assert names == ["", "---", "held-out rows", "guidance 1", "guidance 2", "none"]
 
 
-def test_writing(tmp_path):
+def test_writing_prints_its_table(tmp_path):
     with sqlite3.connect(tmp_path / "notes.db") as db:
         db.execute("create table note (title, body)")
         texts = (

@@ -137,7 +137,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_home(monkeypatch, tmp_path):
+def test_the_home_is_in_llms_folder_unless_a_variable_says_otherwise(monkeypatch, tmp_path):
     monkeypatch.delenv("NANOGPT_HOME")
     assert nanogpt_home() == tmp_path / "llm" / "nanogpt"
     monkeypatch.delenv("LLM_USER_PATH")

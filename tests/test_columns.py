@@ -312,7 +312,7 @@ def test_words_have_no_shape(words):
         ("{}", "JSON"),
     ],
 )
-def test_shapes(text, shape):
+def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
     assert shape_of(text) == shape
 
 

@@ -88,7 +88,7 @@ def trained(make_model, blog, home):
     return make
 
 
-def test_models(trained, make_model, home):
+def test_models_lists_folders_with_their_size_and_state(trained, make_model, home):
     trained()
     trained("running", status="running")
     make_model("plain")
@@ -133,7 +133,7 @@ def test_a_running_training_is_told(trained, home):
     assert (home / "nanogpt-blog" / "config.json").exists()
 
 
-def test_no_models():
+def test_models_says_how_to_train_one_when_there_is_none():
     result = nanogpt("models")
     assert result.stdout == ""
     assert "train one with `llm nanogpt train`" in result.stderr
@@ -180,7 +180,7 @@ def test_a_name_that_is_not_there(trained):
     assert "you have nanogpt-blog" in refused("path", "nowhere")
 
 
-def test_aliases(trained, home):
+def test_an_alias_stands_for_its_model_in_every_command(trained, home):
     trained()
     llm.set_alias("blog", "nanogpt-blog")
     assert nanogpt("path", "blog").stdout == f"{home / 'nanogpt-blog'}\n"
@@ -191,7 +191,7 @@ def test_aliases(trained, home):
     assert "There is no model 'blog'" in refused("path", "blog")
 
 
-def test_remove(trained, home):
+def test_remove_asks_first_and_removes_a_broken_model_too(trained, home):
     trained()
     trained("other")
     assert nanogpt("remove", "other", input="n\n", exit_code=1)
@@ -202,7 +202,7 @@ def test_remove(trained, home):
     assert list(home.iterdir()) == []
 
 
-def test_rename(trained, home):
+def test_rename_moves_the_folder_and_its_runs(trained, home):
     trained()
     trained("other")
     with registry(home, create=True) as db:
@@ -227,7 +227,7 @@ def test_rename(trained, home):
 # ---- sample
 
 
-def test_sample(trained, tmp_path):
+def test_sample_writes_as_many_texts_as_asked(trained, tmp_path):
     trained()
     text = nanogpt("sample", "nanogpt-blog", "Row 12", "-n", 3, "-o", "seed", 1, "-o", "max_tokens", 5).stdout
     samples = text.split("\n---\n")
@@ -379,7 +379,7 @@ def test_scores_are_saved_beside_the_rows(trained, blog):
     assert db["scores"].pks == ["id"]
 
 
-def test_score_refusals(trained, blog):
+def test_score_refuses_options_that_do_not_go_together(trained, blog):
     trained()
     name = "nanogpt-blog"
     assert "Give a FILE" in refused("score", name)

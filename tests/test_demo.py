@@ -17,7 +17,7 @@ def rows(path):
         return db.execute("select id, title, body from python_docs order by id").fetchall()
 
 
-def test_demo_database(tmp_path):
+def test_the_demo_database_has_numbered_rows_without_copies(tmp_path):
     path = tmp_path / "demo.db"
     count = build_demo_db(path)
     built = rows(path)
@@ -60,7 +60,7 @@ def test_what_is_read(tmp_path, library):
     assert [title for _, title, _ in rows(tmp_path / "demo.db")] == ["json", "json.load", "os"]
 
 
-def test_zipped_library(tmp_path, library, monkeypatch):
+def test_a_standard_library_in_a_zip_gives_the_same_rows(tmp_path, library, monkeypatch):
     expected = build_demo_db(tmp_path / "demo.db")
     with zipfile.ZipFile(tmp_path / "python3.zip", "w") as file:
         for source in library.rglob("*.py"):

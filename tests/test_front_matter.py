@@ -26,7 +26,7 @@ from datasette_nanogpt.data.front_matter import split_front_matter
         ("---\nsummary: |\n  One: line.\n\n  Another.\ntitle: Below\n---\n", "Below"),
     ],
 )
-def test_front_matter(block, title):
+def test_front_matter_gives_its_title_and_goes(block, title):
     assert split_front_matter(block + "\nThe text.\n\n---\n\nMore.") == (title, "\nThe text.\n\n---\n\nMore.")
 
 
@@ -55,6 +55,6 @@ def test_nothing_below_the_block_is_lost(text):
 
 
 @given(st.text(st.sampled_from("-+\n:= ab")))
-def test_any_text(text):
+def test_splitting_any_text_leaves_its_end_as_it_is(text):
     _, rest = split_front_matter(text)
     assert text.replace("\r\n", "\n").endswith(rest)

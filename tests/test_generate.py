@@ -67,7 +67,7 @@ def test_numpy_and_torch_write_the_same(make_model, arch):
     assert texts[0] == texts[1] != ""
 
 
-def test_figures(make_model):
+def test_a_run_knows_its_tokens_and_times(make_model):
     folder = make_model()
     model, reason = load_model(read_checkpoint(folder))
     assert (model.device, reason) == ("cpu", "the fastest for a model of this size")
@@ -181,7 +181,7 @@ def test_settings_are_checked(bpe):
         (["a"], ""),
     ],
 )
-def test_stop_strings(bpe, stop, wanted):
+def test_a_text_ends_before_the_first_stop_text(bpe, stop, wanted):
     tokens = [bpe.encode(letter)[0] for letter in "eabcd"]
     run = generate(Scripted(always(*tokens)), bpe, "", max_tokens=20, stop=stop, sampler=LOOPING)
     pieces = list(run)
@@ -296,7 +296,7 @@ def test_any_prompt_goes(bpe, prompt, max_tokens, block_size):
     assert 0 <= run.dropped_tokens <= run.prompt_tokens
 
 
-def test_characters():
+def test_a_character_model_writes_characters_it_knows():
     tokenizer = train_char(TEXTS)
     config = tiny_config(vocab_size=tokenizer.n_vocab)
     run = generate(

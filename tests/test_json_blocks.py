@@ -260,7 +260,7 @@ def test_the_text_of_the_blocks(name):
         assert read_blocks(json.dumps(PAGES[name], indent=indent)) == TEXT
 
 
-def test_quill():
+def test_quill_deltas_are_read():
     delta = {
         "ops": [
             {"insert": "One "},
@@ -310,7 +310,7 @@ def test_data_is_not_blocks(value):
 @pytest.mark.parametrize(
     "text", ["", "[", "{not json", "[link](to) something", '{"a": 1} and more', "[" * 100_000]
 )
-def test_no_json(text):
+def test_text_that_is_not_json_is_left_alone(text):
     assert read_blocks(text) is None
 
 
@@ -349,7 +349,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json(value):
+def test_any_json_gives_text_or_nothing(value):
     text = read_blocks(json.dumps(value))
     assert text is None or isinstance(text, str)
 

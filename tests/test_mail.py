@@ -22,7 +22,7 @@ ENCODED = [
 
 
 @pytest.mark.parametrize(("encoded", "text"), ENCODED)
-def test_quoted_printable(encoded, text):
+def test_quoted_printable_is_told_and_decoded(encoded, text):
     assert is_quoted_printable(encoded)
     assert decode_quoted_printable(encoded) == text
 
@@ -66,7 +66,7 @@ def test_what_python_encodes_comes_back(text):
         ("why =? and ?= alone", "why =? and ?= alone"),
     ],
 )
-def test_encoded_words(header, text):
+def test_encoded_words_in_headers_are_decoded(header, text):
     assert decode_words(header) == text
 
 

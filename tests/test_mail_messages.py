@@ -62,7 +62,7 @@ def nested():
 
 @pytest.mark.parametrize("encoding", ["8bit", "base64", "quoted-printable"])
 @pytest.mark.parametrize("wrap", ["{}", "From jane@example.org Mon Sep 24 03:35:21 2012\n{}", "\n{}"])
-def test_one_part(encoding, wrap):
+def test_a_message_of_one_part_is_read_in_every_encoding(encoding, wrap):
     raw = wrap.format(single(encoding))
     for value in (raw, raw.replace("\n", "\r\n")):
         assert is_message(value)
@@ -72,7 +72,7 @@ def test_one_part(encoding, wrap):
 @pytest.mark.parametrize(
     ("raw", "attachments"), [(alternative(), 2), (html_alone(), 0), (html_alone("cp1252"), 0), (nested(), 2)]
 )
-def test_several_parts(raw, attachments):
+def test_of_several_parts_the_text_is_read(raw, attachments):
     assert is_message(raw) and read_message(raw) == ("Café closed", OWN, attachments)
 
 
@@ -114,7 +114,7 @@ def test_what_is_quoted_is_left_out(text, own):
         "---\ntitle: x\n---\n\nText",
     ],
 )
-def test_other_texts(value):
+def test_other_texts_are_not_messages(value):
     assert not is_message(value)
 
 

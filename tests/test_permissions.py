@@ -110,7 +110,7 @@ def allowed(actor: str, kind: str, permission: str) -> bool:
 
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_matrix(datasette, home, actor, kind):
+async def test_each_actor_may_do_on_each_route_what_the_permissions_say(datasette, home, actor, kind):
     queue.enqueue(home, "/nowhere.db", {"name": "afar-waiting", "table": "entry"}, None, 10)
     for method, path, form, permission in routes(kind):
         response = await datasette.client.request(method, path, data=form or None, actor=ACTORS[actor])

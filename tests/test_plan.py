@@ -276,7 +276,7 @@ def test_a_size_is_a_number_of_layers_and_a_width_and_nothing_else(size):
     assert plan(BLOG, given={"size": size, "n_layer": 7}).config.n_layer == 7
 
 
-def test_sizes_grow():
+def test_each_size_takes_more_work_a_token_than_the_one_before():
     works = [flops_per_token(plan(BLOG, given={"size": size}).config) for size in NAMES]
     assert works == sorted(set(works))
 

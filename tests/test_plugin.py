@@ -83,7 +83,7 @@ def test_sync_and_async_write_the_same(make_model):
     assert (usage.input, usage.output) == (response.usage().input, response.usage().output) == (3, 50)
 
 
-def test_it_streams(make_model):
+def test_text_streams_in_pieces(make_model):
     make_model()
     assert len(list(ask("Row 12"))) > 5
 
@@ -331,7 +331,7 @@ def test_other_things_in_the_home_are_no_models(make_model, home):
 # ---- The other options
 
 
-def test_stop(make_model):
+def test_a_stop_text_ends_the_text_before_it(make_model):
     make_model()
     text = ask("Row 12", max_tokens=100).text()
     middle = text[len(text) // 2 :][:2]
@@ -368,7 +368,7 @@ def test_echo_does_not_enter_the_document_twice(make_model):
     assert second.text() == ask("Row 12" + plain, max_tokens=6).text()
 
 
-def test_device(make_model):
+def test_a_device_can_be_chosen_if_it_is_known(make_model):
     make_model()
     response = ask("Row", device="cpu")
     assert response.text() == ask("Row").text()

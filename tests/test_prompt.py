@@ -29,7 +29,7 @@ from llm_nanogpt.tokenizer_training import train_char
         ("", ""),
     ],
 )
-def test_first_words(text, prompt):
+def test_the_first_words_of_a_text_are_its_prompt(text, prompt):
     assert first_words(text) == prompt
     assert text.strip().startswith(prompt)
 

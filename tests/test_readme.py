@@ -36,7 +36,7 @@ def blog(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_example(blog, capsys, example):
+def test_examples_in_python_run(blog, capsys, example):
     names = {}
     exec(example.replace("minutes=2", "minutes=0.02"), names)  # two minutes, in a second
     if hook := names.get("nanogpt_document"):
@@ -131,5 +131,5 @@ def test_a_package_index_gets_absolute_links_or_none():
 @pytest.mark.parametrize(
     "path", [*ROOT.glob(".github/workflows/*.yml"), ROOT / ".pre-commit-config.yaml"], ids=str
 )
-def test_yaml(path):
+def test_yaml_files_can_be_read(path):
     assert isinstance(yaml.safe_load(path.read_text("utf-8")), dict)

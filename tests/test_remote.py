@@ -295,7 +295,7 @@ def test_failures_are_tried_again(proxy, database, failures):
         ([], {"sql": "select title, body, id from entry", "where": "id < 9 -- few"}),
     ],
 )
-def test_every_kind(proxy, database, tables, options):
+def test_rows_fetched_are_the_rows_read_here(proxy, database, tables, options):
     same_as_here(fetch(proxy.url, tables, **options), database, *tables, **options)
 
 
@@ -336,7 +336,7 @@ def test_a_server_that_gives_only_its_first_page(proxy):
 
 
 @given(st.integers(-(2**62), 2**62) | st.floats(-1e9, 1e9), st.integers(0, 2**40), st.integers(1, 6))
-def test_numbers_between(low, distance, place):
+def test_a_number_between_two_is_between_them(low, distance, place):
     assert low <= type(low)(_between(low, low + distance, place / 7)) <= low + distance
 
 
@@ -344,7 +344,7 @@ ASCII = st.text(st.characters(min_codepoint=33, max_codepoint=126))
 
 
 @given(ASCII, ASCII)
-def test_texts_between(a, b):
+def test_texts_between_two_are_in_order(a, b):
     low, high = sorted((a, b))
     texts = [_between(low, high, place / 7, sorted({*low, *high})) for place in range(1, 7)]
     assert texts == sorted(texts) and all(low[:1] <= text[:1] <= high[:1] for text in texts if low)
@@ -387,7 +387,7 @@ def test_rows_are_shown_before_all_are_fetched(proxy):
     assert preview(grouped).tables[0].documents
 
 
-def test_tokens(proxy):
+def test_a_private_table_needs_an_api_token(proxy):
     private = proxy.url.replace("my~20blog", "private")
     with pytest.raises(NanogptError, match="give an API token"):
         open_corpus(private, ["bare"])

@@ -30,7 +30,7 @@ def by_definition(ids, allowed, last_n, multiplier, base):
     return {t: min(multiplier * base ** (min(n, 50) - allowed), STRONGEST) for t, n in found.items()}
 
 
-def test_the_penalty():
+def test_the_penalty_grows_with_the_length_of_what_is_repeated():
     assert penalties([1, 2, 3, 1, 2], 2) == {3: 0.8}
     assert penalties([1, 2, 3, 1, 2], 3) == {}
     assert penalties([5, 1, 2, 3, 5, 1, 2], 2) == {3: 0.8 * 1.75}

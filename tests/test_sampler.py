@@ -39,11 +39,11 @@ def expected(*kept: float) -> np.ndarray:
     ],
     ids=str,
 )
-def test_shares(settings, wanted):
+def test_tokens_are_drawn_as_often_as_the_settings_say(settings, wanted):
     assert np.abs(shares(Sampler(seed=0, **{"top_p": 1, **settings})) - wanted).max() < 0.015
 
 
-def test_seed():
+def test_a_seed_repeats_what_was_drawn():
     def run(seed):
         sampler = Sampler(temperature=1, seed=seed)
         return [sampler.choose(LOGITS) for _ in range(50)], sampler.seed
@@ -86,12 +86,12 @@ def test_everything_wrong_is_told_at_once():
         Sampler(temperature=float("nan"))
 
 
-def test_log_softmax():
+def test_log_softmax_gives_log_probabilities():
     assert np.abs(log_softmax(LOGITS + 100) - np.log(P)).max() < 1e-5
     assert np.isneginf(log_softmax(np.array([0, -np.inf], np.float32))[1])
 
 
-def test_repetition_penalty():
+def test_a_repetition_penalty_lowers_the_logits_of_tokens_that_were_written():
     logits = np.array([2.0, -2.0, 4.0, 0.0], np.float32)
     sampler = Sampler(repetition_penalty=2, seed=0)
     assert sampler.penalised(logits, [0, 1, 1, 0, 3]).tolist() == [1, -4, 4, 0]

@@ -14,7 +14,7 @@ def test_warmup_stable_decay():
     assert not schedule.done(99) and schedule.done(100)
 
 
-def test_progress():
+def test_progress_goes_from_zero_to_one():
     schedule = LRSchedule(length=100, warmup_steps=9, decay_fraction=0.5)
     assert [schedule.progress(now) for now in (0, 25, 100, 110)] == [0, 0.25, 1, 1]
 

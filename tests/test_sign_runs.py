@@ -26,7 +26,7 @@ def tokenizer():
     [("12", True), (" - ", True), ("a", True), (" I", True), ("\n", True), ("of", False), ("港", False)]
     + [("2nd", False), ("\N{REPLACEMENT CHARACTER}", False), ("", False)],
 )
-def test_signs(text, sign):
+def test_letters_that_stand_alone_are_signs_and_words_are_not(text, sign):
     assert is_sign(text) == sign
 
 

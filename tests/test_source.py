@@ -65,7 +65,7 @@ def test_columns_are_named(make):
     assert open_source(path, "t", Selection(title="a")).body == ("b",)
 
 
-def test_where(make):
+def test_a_condition_chooses_rows(make):
     path = make(rows=[(i, f"t{i}", f"b{i}") for i in range(9)])
     assert read(path, "t", where="id > 6 -- late ones") == ["t7\n\nb7", "t8\n\nb8"]
     assert open_source(path, "t", Selection(where="id > 6")).row_count == 2
@@ -131,7 +131,7 @@ ODD = ["two words", 'quo"ted', "brack[et]s", "it's", "select", "täbelle", "表"
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_names(make, name):
+def test_odd_names_of_files_tables_and_columns_work(make, name):
     quoted = '"{}"'.format(name.replace('"', '""'))
     path = make(
         f"create table {quoted} ({quoted} text, body text)",
@@ -203,7 +203,7 @@ def fails(path, table, **selection):
     return str(error.value)
 
 
-def test_errors(make, tmp_path):
+def test_files_and_tables_that_cannot_be_read_are_refused_with_a_reason(make, tmp_path):
     path = make(rows=[(1, "a", "b")])
     assert "no file" in fails(str(tmp_path / "no.db"), "t")
     assert not (tmp_path / "no.db").exists()
@@ -291,7 +291,7 @@ def test_any_name_of_a_column_can_be_read(make, name):
     assert read(path, "t") == ["some text"]
 
 
-def test_locked(make, monkeypatch):
+def test_a_locked_database_is_refused_until_it_is_free(make, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     path = make(rows=[(1, "a", "b")])
     writer = sqlite3.connect(path, isolation_level=None)
@@ -306,7 +306,7 @@ def test_locked(make, monkeypatch):
     writer.close()
 
 
-def test_damaged(make):
+def test_a_damaged_database_is_refused(make):
     path = make(rows=[(i, "a", "b" * 999) for i in range(99)])
     with open(path, "r+b") as file:
         file.seek(4096)
@@ -531,7 +531,7 @@ def test_texts_of_the_world(make, body, text):
     assert found.skipped == ({} if text else {"no text": 1})
 
 
-def test_utf16(make):
+def test_a_database_in_utf16_is_read(make):
     path = make("pragma encoding = 'UTF-16'", "create table t (body text)", rows=[("naïve ☕",)])
     with sqlite3.connect(path) as db:
         db.execute("insert into t values (cast(x'41d8' as text))")
@@ -545,7 +545,7 @@ def test_a_row_of_50_megabytes(make):
     assert (len(first), second) == (5000 * 10_001 - 2, "x")
 
 
-def test_wal(make):
+def test_rows_in_the_wal_alone_are_read(make):
     path = make(rows=[(1, "a", "b")])
     writer = sqlite3.connect(path)
     writer.execute("pragma journal_mode=wal")

@@ -28,7 +28,7 @@ from datasette_nanogpt.data.html import html_to_text, looks_like_html
         ('So it is<sup><a href="#fn1">1</a></sup>.', "So it is[1]."),
     ],
 )
-def test_reads(html, text):
+def test_html_is_read_as_text(html, text):
     assert html_to_text(html) == text
 
 
@@ -39,7 +39,7 @@ def test_pre_is_verbatim():
     assert html_to_text(html) == f"- See\n\n{code}\n\n  then\n\n  a\n b"
 
 
-def test_lists():
+def test_lists_are_indented_and_numbered():
     html = """
     <ul><li>a<ul>
         <li>b</li><li></li><li><p>c</p><p>d</p></li>
@@ -48,7 +48,7 @@ def test_lists():
     assert html_to_text(html) == "- a\n  - b\n  - c\n\n    d\n\n- e\n\n9. f\n10. g"
 
 
-def test_tables():
+def test_table_rows_become_lines():
     html = """
     <table><thead><tr><th>A</th> <th>B</th> <th>C</th></tr></thead>
     <tr><td></td><td><p>1</p></td><td> <code>2</code> </td></tr>
@@ -62,7 +62,7 @@ def test_text_without_tags_keeps_its_lines():
 
 
 @pytest.mark.parametrize("tag", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "</p>", "<pre>", "<sup>"])
-def test_deep_nesting(tag):
+def test_deep_nesting_costs_no_text_and_no_recursion(tag):
     text = html_to_text(f"<p>a{f'{tag}1' * 5_000}b")
     assert text.endswith("b")
     assert text.count("1") >= 5_000
@@ -118,7 +118,7 @@ def test_text_and_markdown_are_left_alone(text):
     assert not looks_like_html(text)
 
 
-def test_document():
+def test_a_document_is_its_title_and_its_texts_cleaned():
     body = "\r\n    indented\rlines\r\n\x00\x07\ufeff\ud800end  \n\n"
     assert (
         join_document(" A\n title ", [body, " \n", "more"]) == "A title\n\n    indented\nlines\nend\n\nmore"

@@ -51,7 +51,7 @@ RECORDS = [json.dumps({"name": f"n{i}", "size": i}) for i in range(5)]
         (["學而時習之不亦說乎" * 50], PLAIN),
     ],
 )
-def test_kind_of(values, kind):
+def test_the_kind_of_a_column_is_found_by_its_values(values, kind):
     assert kind_of(values) == kind
 
 

@@ -26,7 +26,7 @@ from llm_nanogpt.words import WordList
         " ".join(["word" + str(i % 30) for i in range(150)]),
     ],
 )
-def test_loops(text):
+def test_a_text_that_repeats_itself_has_a_loop(text):
     assert has_loop(text)
     assert has_loop(text + " and then it ends")
 
@@ -46,11 +46,11 @@ def test_loops(text):
         "".join(chr(0x4E00 + i) for i in range(400)),
     ],
 )
-def test_no_loops(text):
+def test_real_text_has_no_loop(text):
     assert not has_loop(text)
 
 
-def test_fractions():
+def test_fractions_of_words_are_of_the_words_that_count():
     assert real_word_fraction("The cat, the dgo 2024 x86", {"the", "cat", "x86"}) == 4 / 5
     assert real_word_fraction("2024-01-01", {"the"}) is None
     assert real_word_fraction("the 1 2 3 4 5", {"the"}) == 1
@@ -63,7 +63,7 @@ def test_fractions():
     assert repeated_ngram_fraction("a b c") is None
 
 
-def test_distance():
+def test_the_distance_of_two_texts_is_from_zero_to_one():
     assert ngram_distance(["a b", "c"], ["c a", "b"], 1) == pytest.approx(0)
     assert ngram_distance(["a b"], ["c d"], 1) == pytest.approx(1)
     assert ngram_distance(["a b"], ["b a"], 2) == pytest.approx(1)
@@ -85,11 +85,11 @@ def test_distance():
         ("", False),
     ],
 )
-def test_echoes(text, echo):
+def test_a_word_said_again_at_once_is_an_echo(text, echo):
     assert has_echo(text) == echo
 
 
-def test_odd_capitals():
+def test_capitals_that_no_known_word_has_are_odd():
     known = WordList(["github", "GitHub", "the"], cased=True)
     assert not has_odd_capitals("The GitHub, GITHUB and github THE", known)
     assert has_odd_capitals("a gitHub", known) and has_odd_capitals("thE", known)

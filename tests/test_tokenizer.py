@@ -80,7 +80,7 @@ def test_characters_undo_encoding_too(text):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_characters(tmp_path):
+def test_a_character_tokenizer_drops_what_it_does_not_know(tmp_path):
     tokenizer = train_char(["cab", "a☕"])
     assert (tokenizer.n_vocab, tokenizer.eot, tokenizer.encode("abc☕")) == (5, 0, [1, 2, 3, 4])
     assert tokenizer.encode("aXb") == [1, 2]
@@ -100,7 +100,7 @@ def test_cutting_off_the_last_word_keeps_the_ids_before_it(trained, text):
         assert trained.encode(stable) + trained.encode(word) == trained.encode(text)
 
 
-def test_longer_than(bpe):
+def test_tokens_longer_than_a_prefix_are_found(bpe):
     for prefix in (b"", b"q", b" qu", b"\xf0", b"nothing"):
         found = bpe.longer_than(prefix)
         wanted = [i for i in range(bpe.n_vocab) if bpe.token_bytes(i).startswith(prefix)]
@@ -117,7 +117,7 @@ def test_gpt2_is_taken_over_whole(gpt2_ranks, tmp_path):
     assert_same_ids(tokenizer, tmp_path, rows(100))
 
 
-def test_real_gpt2(tmp_path):
+def test_gpt2_has_its_real_vocabulary(tmp_path):
     """Only where its vocabulary is on the machine; the test above holds the same code without it."""
     try:
         encoding = tiktoken.get_encoding("gpt2")
