@@ -388,3 +388,10 @@ LINK = {"type": "link", "text": "https://example.org"}
 def test_the_parts_of_a_message_are_one_text(value, text):
     assert read_blocks(json.dumps(value)) == text and has_parts(json.dumps(value)) == (text is not None)
     assert not has_parts(json.dumps([LINK])) and not has_parts("[See") and not has_parts("See")
+
+
+def test_a_list_in_json_is_not_read_as_pythons():
+    """Python's list may look the same, but does not join two escapes to a character beyond the first plane."""
+    lines = ["Don't stir \N{SLIGHTLY SMILING FACE}", "a/b, caf\u00e9\nend"]
+    assert read_blocks(json.dumps(lines)) == "\n".join(lines)
+    assert read_blocks(repr(lines)) == "\n".join(lines)

@@ -11,7 +11,7 @@ from test_pipeline import database, options  # noqa: F401
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Step
 from datasette_nanogpt.registry import db as registry_db
-from datasette_nanogpt.registry import outbox, runs
+from datasette_nanogpt.registry import outbox, row_scores, runs
 from datasette_nanogpt.registry.db import RegistryError, open_registry, registry, registry_file
 from datasette_nanogpt.registry.runs import Run, find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
@@ -181,6 +181,16 @@ def test_a_home_that_cannot_be_written_is_read(home, monkeypatch, wal):
     with pytest.raises(RegistryError, match="Cannot write in"):
         runs.end_run(home, 1, "failed")
     assert (home / ".changes").exists()
+
+
+def test_an_older_registry_that_cannot_be_written_is_not_told_to_be_moved_away(home, monkeypatch):
+    Run(home, "a", "/x.db", "entry", {}).end("finished")
+    with registry(home) as db:
+        db.execute("drop table scores")
+    monkeypatch.setattr(os, "access", lambda path, how: path != home)
+    with pytest.raises(RegistryError, match="an earlier version .* make the folder writable") as error:
+        row_scores.count(home, 1)
+    assert "move it away" not in str(error.value)
 
 
 def test_a_registry_that_cannot_be_used_is_told_before_anything_begins(options, home):  # noqa: F811

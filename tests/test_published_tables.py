@@ -1,10 +1,11 @@
 """What a stranger expects to be read of tables as people publish them."""
 
 import gzip
+import shlex
 import sqlite3
 
 import pytest
-from odd_tables import Writer
+from odd_tables import Writer, number
 from published_tables import PUBLISHED, WITHOUT_TEXT
 from test_odd_tables import write
 
@@ -12,6 +13,8 @@ from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview_source
+from datasette_nanogpt.data.row_hints import row_hints
+from datasette_nanogpt.data.source import Selection
 from llm_nanogpt.errors import NanogptError
 
 
@@ -82,7 +85,7 @@ def test_titles_alone_are_told(tmp_path):
     path = write(tmp_path / "any.db", columns)
     told = remarks(path)
     assert "45 rows have a title and no text" in told
-    assert """--where 'length("My Review") > 0'""" in told
+    assert shlex.split(told)[-1] == """trim("My Review") not in ('')"""
     assert "titles" not in remarks(write(tmp_path / "b.db", {"title": Writer.title, "text": Writer.text}))
 
 
@@ -95,6 +98,31 @@ def test_revisions_and_drafts_are_told(tmp_path):
     told = remarks(write(tmp_path / "any.db", columns))
     assert "In 40 rows post_status is auto-draft or inherit." in told
     assert '"post_status" not in (' in told
+
+
+@pytest.mark.parametrize("own", ["i % 2 = 0", "i < 40 or i > 50", "i >= 10 -- the first ones are tests"])
+def test_what_leaves_rows_out_keeps_the_condition_of_the_run(tmp_path, own):
+    """The option replaces the one that was given: the rows that it left out came back."""
+    columns = {
+        "i": number,
+        "title": Writer.title,
+        "body": lambda w: [w.text(), " ", "nan", "\n"][w.i % 4],
+        "more": lambda w: w.text() * 2 if w.i % 4 in (0, 1) else None,
+        "state": lambda w: [None, "deleted", "published"][w.i % 3],
+    }
+    path = write(tmp_path / "any.db", columns)
+    found = open_source(path, "t", Selection(body=["body", "more"], where=own))
+    rows = [row["i"] for row in found.sample]
+    no_text, no_draft = (remark for remark in row_hints(found))
+    for remark, kept in ((no_text, lambda i: i % 4 in (0, 1)), (no_draft, lambda i: i % 3 != 1)):
+        where = shlex.split(remark.split("out: ")[1])[-1]
+        left = open_source(path, "t", Selection(body=["body", "more"], where=where))
+        assert [row["i"] for row in left.sample] == [i for i in rows if kept(i)]
+
+
+def test_blank_bytes_are_no_text(tmp_path):
+    path = write(tmp_path / "any.db", {"title": Writer.title, "body": lambda w: [b" \n", w.text()][w.i % 2]})
+    assert "30 rows have a title and no text" in remarks(path)
 
 
 @pytest.mark.parametrize(

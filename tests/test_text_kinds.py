@@ -236,3 +236,13 @@ def test_some_values_are_json_of_the_parts_of_a_text():
     for plain in ("[I have been there]", "Good morning."):
         assert read_text(plain, kind).text == plain
     assert kind_of([link.replace("See", f"See {i}") for i in range(5)]).format == "blocks"
+
+
+def test_rows_of_plain_text_among_records_are_kept():
+    records = [json.dumps({"content": f"The {i}th morning was quiet.", "id": i}) for i in range(5)]
+    kind = kind_of([*records, "A row without JSON."])
+    assert kind.format == "records"
+    assert read_text("A row without JSON.", kind).text == "A row without JSON."
+    assert read_text("<p>One.</p><p>Two.</p>", kind).text == "One.\n\nTwo."
+    assert read_text("[12] is a note", kind).text == "[12] is a note"
+    assert read_text('{"size": 3}', kind).text == "" == read_text("[1, 2]", kind).text

@@ -60,7 +60,7 @@ def read_blocks(text: str) -> str | None:
     if text.lstrip()[:1] not in ("{", "[", "c"):
         return None
     try:
-        page: Any = read_list(text) or json.loads(text)
+        page = _parse(text)
         if (lines := _lines(page)) is not None:
             return "\n".join(lines)
         if (message := _message_parts(page)) is not None:
@@ -76,6 +76,16 @@ def read_blocks(text: str) -> str | None:
             parts.append("\n" if isinstance(paragraph, _Item) and isinstance(parts[-1], _Item) else "\n\n")
         parts.append(paragraph)
     return "".join(parts)
+
+
+def _parse(text: str) -> Any:
+    """JSON, or else a list as Python or R print it. Raises ValueError for anything else."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if lines := read_list(text):
+            return lines
+        raise
 
 
 def _lines(value: Any) -> list[str] | None:

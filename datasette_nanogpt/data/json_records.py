@@ -36,7 +36,7 @@ CHAT_KEYS = (
 )
 POINT_KEYS = ("string", "content", "text", "title", "name")
 LONGEST_SPEAKER = 60  # characters of a name
-DEEPEST = 100  # levels of an outline
+MAX_DEPTH = 100  # levels of an outline
 
 _STRING = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 _PYTHON_LIST = re.compile(rf"\s*\[\s*{_STRING}(?:[\s,]+{_STRING})*[\s,]*\]\s*", re.DOTALL)
@@ -133,7 +133,7 @@ def _is_outline(value: Any) -> bool:
 
 
 def _points(value: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         return
     for point in value:
         if not isinstance(point, dict):

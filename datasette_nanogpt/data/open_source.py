@@ -90,7 +90,7 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         template=template,
         grouping=grouping,
         speaker=speaker,
-        has_condition=bool(where),
+        where=where or None,
     )
 
 

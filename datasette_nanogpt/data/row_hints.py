@@ -77,36 +77,62 @@ def row_hints(source: Source) -> Iterator[str]:
 def _titles_alone(source: Source, of: str) -> Iterator[str]:
     if source.title is None or not source.body:
         return
-    title = source.title
-    alone = sum(
-        not _is_empty(row[title]) and all(_is_empty(row[column]) for column in source.body)
+    alone = [
+        row
         for row in source.sample
-    )
-    if alone > MIN_SHARE * len(source.sample):
-        filled = " or ".join(f"length({quote(column)}) > 0" for column in source.body)
+        if not _is_empty(row[source.title]) and all(_is_empty(row[column]) for column in source.body)
+    ]
+    if len(alone) > MIN_SHARE * len(source.sample):
+        filled = " or ".join(_is_filled(column, [row[column] for row in alone]) for column in source.body)
         yield (
-            f"{alone:,} {of} have a title and no text: the model learns the titles alone. "
-            f"To leave them out: --where {shlex.quote(filled)}"
+            f"{len(alone):,} {of} have a title and no text: the model learns the titles alone. "
+            f"To leave them out: {_where(source, filled)}"
         )
 
 
 def _is_empty(value: Value) -> bool:
-    return value is None or not str(value).strip() or value in NOTHING
+    if isinstance(value, str | bytes):
+        return not value.strip() or value in NOTHING
+    return value is None
+
+
+def _is_filled(column: str, empty: Sequence[Value]) -> str:
+    """SQL for the rows in which a column has text. `empty` are values of it that are none."""
+    texts = [v.decode("latin-1") if isinstance(v, bytes) else v for v in empty if isinstance(v, str | bytes)]
+    signs = {text for text in texts if text.strip()}
+    blanks = set("".join(texts)) & set("\t\n\r")
+    trimmed = f"trim({quote(column)}{', char(9, 10, 13, 32)' if blanks else ''})"
+    return f"{trimmed} not in ({_listed(['', *sorted(signs)])})"
+
+
+def _where(source: Source, condition: str) -> str:
+    """The option that leaves rows out, beside those that the run's own condition leaves out."""
+    if source.where:
+        end = "\n" if "--" in source.where else ""  # of a comment
+        condition = f"({source.where}{end}) and {f'({condition})' if ' or ' in condition else condition}"
+    return f"--where {shlex.quote(condition)}"
+
+
+def _listed(values: Sequence[str]) -> str:
+    """Strings as SQL has them, between commas."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
 def _drafts(source: Source, of: str) -> Iterator[str]:
+    of_text = source.text_columns
     for column in source.columns:
-        if _STATES.isdisjoint(words_of(column)) or column in source.text_columns:
+        if _STATES.isdisjoint(words_of(column)) or column in of_text:
             continue
         values = Counter(str(row[column]) for row in source.sample)
         unread = [value for value in values if value.lower() in _UNREAD]
         count = sum(values[value] for value in unread)
         if MIN_SHARE * len(source.sample) < count < len(source.sample):
-            listed = ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(unread))
-            condition = f"{quote(column)} not in ({listed})"
+            has_null = any(row[column] is None for row in source.sample)  # which is not in any list
+            value = f"ifnull({quote(column)}, '')" if has_null else quote(column)
+            condition = f"{value} not in ({_listed(sorted(unread))})"
             yield (
                 f"In {count:,} {of} {column} is {' or '.join(sorted(unread))}. "
-                f"To leave these out: --where {shlex.quote(condition)}"
+                f"To leave these out: {_where(source, condition)}"
             )
             return
 
@@ -138,6 +164,7 @@ def _named(
     source: Source, names: Sequence[str], fits: Callable[[Sequence[Value]], bool] = bool
 ) -> str | None:
     """The column that has one of these words in its name, the best first; not one of the text."""
-    columns = [column for column in source.columns if column not in source.text_columns]
+    of_text = source.text_columns
+    columns = [column for column in source.columns if column not in of_text]
     columns = [column for column in columns if fits([row[column] for row in source.sample])]
     return next((column for name in names for column in columns if name in words_of(column)), None)

@@ -80,7 +80,7 @@ class Source:
     template: Template | None = None
     grouping: Grouping | None = None
     speaker: str | None = None  # the column that leads each row's text in a conversation
-    has_condition: bool = False  # whether `from_sql` ends in one
+    where: str | None = None  # the condition in which `from_sql` ends
     rows_read: int = 0  # in the pass under way, or the last one
     _encodings: dict[str, str] = field(default_factory=dict, repr=False)  # of columns, see `_encoding`
 
@@ -223,7 +223,7 @@ class Source:
         group = f"select ({by}) from {quote(self.table)} where {condition}"
         (name,) = db.execute(group, key).fetchone() or (None,)
         of_group = f"({by}) is ({group})" if name is not None else condition
-        joiner = "and" if self.has_condition else "where"
+        joiner = "and" if self.where else "where"
         rows = db.execute(self._select([*self.keys, *columns], f"{joiner} {of_group}"), key)
         parts = [([*map(str, first)], text) for first, text in self._grouped(reader, columns, rows)]
         begins = (text for first, text in parts if first == [*map(str, key)])

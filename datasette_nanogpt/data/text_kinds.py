@@ -27,8 +27,8 @@ MIN_FRACTION = 0.5  # a column is of a kind if more than this fraction of its va
 # code, many stand for themselves.
 MIN_ENTITIES = 0.95
 # JSON is read as blocks if at least this fraction of it is text: a short paragraph is mostly formatting.
-MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 MIN_BLOCK_TEXT = 0.03
+MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 
 _AMPERSAND = re.compile(r"&")
 _ENTITY = re.compile(r"&(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|([a-zA-Z][a-zA-Z0-9]{1,31};))")
@@ -147,7 +147,10 @@ def read_text(value: str, kind: TextKind) -> Text:
         blocks = read_blocks(value)
         value = html_to_text(value) if blocks is None else blocks
     elif kind.format == "records":
-        value = _read_inside(read_record(value) or "", kind)
+        record = read_record(value)
+        if record is None:  # some rows may have text without JSON around it
+            record = "" if _is_json(value) else value
+        value = _read_inside(record, kind)
     return Text(title, read_markup(kind.markup, value) if kind.markup else value)
 
 

@@ -122,6 +122,11 @@ def explain(home: Path, ex: Exception) -> str:
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
         return f"The disk of {file} refuses to go on ({ex}): look after it, or set NANOGPT_HOME to another"
+    if code == sqlite3.SQLITE_ERROR and not os.access(home, os.W_OK):  # a column that it lacks
+        return (
+            f"{file} is of an earlier version ({ex}), and nothing can be written in {home} to bring it up to "
+            "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
+        )
     if code is not None and code & 0xFF not in NOT_OURS:
         return f"{file} cannot be used ({ex}): move it away, and a new one is begun; the models are not in it"
     return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"

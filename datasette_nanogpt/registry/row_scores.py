@@ -15,8 +15,6 @@ from typing import Any
 
 from datasette.utils import tilde_encode
 
-from llm_nanogpt.errors import NanogptError
-
 from .db import registry
 from .runs import UNDER_WAY, delete_runs, find_runs
 
@@ -72,13 +70,8 @@ def scorings(
 
 def scored_by(home: Path, database: str, table: str) -> set[str]:
     """The names of the models with figures of a table."""
-    where = "kind = 'score' and database = ? and \"table\" = ? and plan is not null and status in (?, ?, ?)"
-    try:
-        with registry(home) as db:
-            select = f"select distinct name from runs where {where}"
-            return {row["name"] for row in db.execute(select, [database, table, *WITH_FIGURES])}
-    except NanogptError:
-        return set()
+    where = "kind = 'score' and database = ? and \"table\" = ? and plan is not null"
+    return {run["name"] for run in find_runs(home, where, database, table) if run["status"] in WITH_FIGURES}
 
 
 def _version(run: dict[str, Any]) -> str:
