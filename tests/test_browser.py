@@ -331,6 +331,24 @@ def test_a_model_that_is_replaced_gives_its_name(page, site):
     assert name.input_value() == "nanogpt-demo-2"
 
 
+def test_a_busy_server_is_asked_again_without_a_word(page, site):
+    page.goto(site.url + "/demo/python_docs/-/nanogpt")
+    asked, estimate = [], page.locator("#estimate").inner_text()
+
+    def answer(route):
+        asked.append(route.request.post_data)
+        busy = {"status": 503, "headers": {"retry-after": "5"}, "json": {"ok": False, "error": "busy"}}
+        route.fulfill(**busy) if len(asked) == 1 else route.continue_()
+
+    page.route("**/-/nanogpt", answer)
+    page.get_by_role("radio", name=re.compile("^10 minutes")).check()
+    page.wait_for_timeout(1000)
+    assert len(asked) == 1 and page.locator("#estimate").inner_text() == estimate
+    assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
+    page.locator("#estimate", has_text="10 minutes").wait_for()
+    assert len(asked) == 2
+
+
 def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(browser, site):
     page = open_page(browser, site, java_script_enabled=False)
     page.goto(site.url + "/demo/python_docs/-/nanogpt?id__gt=100")

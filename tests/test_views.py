@@ -30,7 +30,7 @@ from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.process import peak_memory
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import estimate, model_cache, play_settings, target, threads
+from datasette_nanogpt.web import estimate, model_cache, play_settings, table_rows, target, threads
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.pages import run as run_pages
@@ -145,9 +145,9 @@ async def test_a_column_without_text_is_told(datasette, database):
 
 
 async def test_a_condition_that_takes_too_long_is_refused(datasette, monkeypatch):
-    monkeypatch.setattr(target, "CONDITION_SECONDS", 0.1)
-    opened, tried = target.open_source, []
-    monkeypatch.setattr(target, "open_source", lambda *a: (tried.append(a[2].where), opened(*a))[1])
+    monkeypatch.setattr(table_rows, "CONDITION_SECONDS", 0.1)
+    opened, tried = table_rows.open_source, []
+    monkeypatch.setattr(table_rows, "open_source", lambda *a: (tried.append(a[2].where), opened(*a))[1])
     endless = "id in (with recursive c(x) as (select 1 union all select x + 1 from c) select x from c)"
     answer = await datasette.client.post(path_of("entry"), json={"where": endless, "estimate": 1}, actor=ROOT)
     assert answer.status_code == 400 and "takes too long" in answer.json()["error"]
@@ -720,7 +720,7 @@ HEAVY = "length(randomblob(60000000)) + id < 0"  # a few calls of a function, ea
 
 @pytest.mark.parametrize("where", ["randomblob(1000000000) = 1", HEAVY, "zeroblob(900000000) is null"])
 async def test_sql_takes_neither_time_nor_memory_without_end(datasette, monkeypatch, where):
-    monkeypatch.setattr(target, "CONDITION_SECONDS", 0.5)
+    monkeypatch.setattr(table_rows, "CONDITION_SECONDS", 0.5)
     before = peak_memory()
     began = time.monotonic()
     answer = await datasette.client.post(path_of("entry"), json={"where": where, "estimate": 1}, actor=ROOT)
@@ -729,7 +729,7 @@ async def test_sql_takes_neither_time_nor_memory_without_end(datasette, monkeypa
 
 
 async def test_a_view_that_is_slow_by_itself_is_given_up(datasette, database, monkeypatch):
-    monkeypatch.setattr(target, "TABLE_SECONDS", 0.5)
+    monkeypatch.setattr(table_rows, "TABLE_SECONDS", 0.5)
     endless = "with recursive c(x) as (select 1 union all select x + 1 from c) select x from c"
     sqlite_utils.Database(database).create_view(
         "slow", f"select title, body from entry where exists ({endless} where x < 0)"

@@ -1,15 +1,18 @@
 // Keeps what the page shows beside the form up to date, with answers of the server: the rows and the estimate.
 const byId = (id) => document.getElementById(id);
 const form = byId("train");
+const BUSY = 503;  // status
+const SOON = 300, RETRY = 5000;  // milliseconds until the next question
 let timer = null, questions = 0;
 
+// The answer, or null if the server is too busy or cannot be reached.
 async function fetchEstimate() {
   const response = await fetch(location.href, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ ...Object.fromEntries(new FormData(form)), estimate: 1 }),
   });
-  return response.json();
+  return response.status === BUSY ? null : response.json().catch(() => ({}));
 }
 
 function showOffer(offer) {
@@ -45,8 +48,13 @@ function showCards(cards) {
 
 async function update() {
   const question = ++questions;
-  const { error, problems, offer, estimate } = await fetchEstimate().catch(() => ({}));
+  const answer = await fetchEstimate().catch(() => null);
   if (question !== questions) return;  // the form has changed since
+  if (!answer) {
+    timer = setTimeout(update, RETRY);
+    return;
+  }
+  const { error, problems, offer, estimate } = answer;
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
   byId("estimate").textContent = estimate?.text ?? "";
   if (offer) showCards(offer.cards ?? []);
@@ -58,8 +66,9 @@ async function update() {
 }
 
 function updateSoon() {
+  questions += 1;  // an answer that is still under way would be of the form as it was
   clearTimeout(timer);
-  timer = setTimeout(update, 300);
+  timer = setTimeout(update, SOON);
 }
 
 // Choosing a model to replace fills in its name. Typing another name means that no model is replaced.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.columns import NoTextError
-from ..data.preview import describe_text, preview_source
-from ..data.source import Selection, Source
-from ..data.sqlite import connect, quote_column
-from ..data.text_metrics import is_prose
+from ..data.source import Selection
 from ..formatting import memory_size, text_size
 from ..registry.db import registry
 from ..training.available_memory import likely_device
@@ -28,13 +23,10 @@ from ..training.memory import Workload, estimate_memory
 from ..training.plan import Plan, plan_text
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
-from ..training.verdict import count_letters
 from .forms import minutes_offered, selection_from_form, settings_from_form
-from .target import Target, reading_time
+from .table_rows import read_rows
+from .target import Target
 
-SAMPLED_ROWS = 200  # how many rows are read to estimate how much text there is
-MEASURED_ROWS = 100_000  # how many rows are measured; the others are assumed to be as long
-EXCERPT = 300  # how many characters of a row are shown
 RECENT_RUNS = 10  # the speed of this machine is that of the fastest of so many runs
 # How many bytes of a short text make a token of its own small vocabulary (33 bytes make 12 tokens, 130 make
 # 46), and which fraction of the text is trained on.
@@ -72,7 +64,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
     selection = selection_from_form(form, where)
     if selection.where != where:
         filters = selection.where or ""
-    read = _read(target, selection, target.modified())
+    read = read_rows(target.rows, selection).with_text()
     rows = f"{read['rows']:,} row{'s' if read['rows'] != 1 else ''}" + (f" ({filters})" if filters else "")
     text = f"{rows}, about {text_size(read['bytes'])} of text"
     text += f", the title from {read['title']}" if read["title"] else ""
@@ -89,7 +81,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The size, memory and reading of a run with the settings of `settings_from_form`, as numbers and
     words."""
-    read = _read(target, _selection(settings), target.modified())
+    read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
     plan = plan_text(settings, read["bytes"], flops)
@@ -114,7 +106,8 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each number of minutes that can be chosen, how often a run reads the rows, and what its texts will
     read like."""
-    read, flops = _read(target, _selection(settings), target.modified()), measured_flops(target.home)
+    read = read_rows(target.rows, _selection(settings)).with_text()
+    flops = measured_flops(target.home)
     cards = []
     for minutes in minutes_offered(target.limits):
         limit = {"max_parameters": target.limits.max_parameters, "minutes": minutes}
@@ -201,65 +194,3 @@ def measured_flops(home: Path) -> float | None:
             step_tokens = prepared["settings"]["batch_size"] * config.block_size
             speeds.append(work_per_step(config, step_tokens) / step_tokens * tokens_per_second)
     return max(speeds, default=None)
-
-
-# ---- The rows
-
-
-@lru_cache(maxsize=64)
-def _read(target: Target, selection: Selection, _modified: tuple[int, ...]) -> dict[str, Any]:
-    """What the rows contain, kept in a cache until the file changes."""
-    with reading_time(selection):
-        source = target.open(selection)
-        texts = list(islice(source.documents(), SAMPLED_ROWS))
-        read = source.rows_read
-        if not texts:
-            message = f"The first rows of {target.table} have no text: name another column to read as text"
-            raise NoTextError(". ".join([message, *source.remarks()]))
-        n_bytes = _text_bytes(source, texts, read)
-    return {
-        "rows": source.row_count,
-        "bytes": n_bytes,
-        "letters": round(n_bytes * sum(map(count_letters, texts)) / sum(len(t.encode()) for t in texts)),
-        "prose": is_prose(texts),
-        "title": source.title,
-        "body": list(source.body),
-        "note": (f", {how}" if (how := describe_text(source)) else "") + _note(source),
-        "remarks": _remarks(source, target.database),
-        "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
-    }
-
-
-def _remarks(source: Source, database: str) -> list[str]:
-    """The columns that are not read and why, and what looks odd in the rows."""
-    found = preview_source(source, database, documents=0)
-    not_read = ", ".join(f"{column} ({why})" for column, why in found.left_out.items())
-    return [*([f"Not read: {not_read}."] if not_read else []), *found.remarks]
-
-
-def _note(source: Source) -> str:
-    """The end of a sentence about the text, if that is not plain text."""
-    note = f", {', '.join(source.read_as_text)} read as text" if source.read_as_text else ""
-    note += ", rows cut at <|endoftext|>" if source.has_markers else ""
-    return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
-
-
-def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
-    """About how many bytes of text there are. `texts` are the documents of the first `rows` rows.
-
-    Rows differ in length, and the first ones may be the longest, so all rows are measured as they are stored.
-    The documents show which fraction of that becomes text.
-    """
-    stored = _stored_bytes(source)
-    of_texts = _stored_bytes(source, rows)
-    return round(stored * sum(len(text.encode()) for text in texts) / max(of_texts, 1))
-
-
-def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
-    """Bytes in the columns that are read, in the first `rows` rows; by default about those of all rows."""
-    lengths = [f"ifnull(length(cast({quote_column(column)} as blob)), 0)" for column in source.text_columns]
-    select = f"select sum({' + '.join(lengths) or '0'}) from "
-    select += f"(select * from {source.from_sql} {source.order_by} limit ?)"
-    with connect(source.database) as db:
-        size = db.execute(select, [rows]).fetchone()[0] or 0
-    return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size

@@ -6,18 +6,21 @@ The server's process runs this, so nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
-from ..data.source import Selection, Source
+from ..data.source import Selection
 from ..data.sqlite import find_name
 from ..registry.manage import name_taken
 from ..training.options import validate
 from .limits import Limits
-from .target import Target, reading_time
+from .table_rows import read_rows
+from .target import Target
+from .threads import UNAVAILABLE
 
 MINUTES = (1, 3, 10, 30)  # the choices that are offered, as far as the configuration allows them
 DEFAULT_MINUTES = 3
@@ -121,8 +124,10 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
     """
     fields = form_defaults(target.limits) | _text_fields(form)
     selection = selection_from_form(form, where)
-    source = _open(target, selection, "where" in fields)
-    target = replace(target, table=source.table)  # in the database's own spelling
+    with problems_in_fields(form):
+        target = replace(
+            target, table=read_rows(target.rows, selection).table
+        )  # in the database's own spelling
     replaced = form.get("replace")
     if isinstance(replaced, str) and replaced.strip() not in ("", REPLACE_NAMED):
         name = replaced.strip()  # this choice from a list takes precedence over the field `name`
@@ -156,13 +161,15 @@ def _text_fields(form: Mapping[str, Any]) -> dict[str, str]:
     return {key: text if key == "template" else text.strip() for key, text in lines.items()}
 
 
-def _open(target: Target, selection: Selection, has_condition: bool) -> Source:
-    """The rows of a form. `has_condition` says whether the condition is the form's, not the address's.
-    Raises InvalidOptions if they cannot be read."""
-    condition = "where" if has_condition else ROWS_OF_ADDRESS
+@contextmanager
+def problems_in_fields(form: Mapping[str, Any]) -> Iterator[None]:
+    """Turn errors of reading the rows that a form selects into InvalidOptions about its fields. What no field
+    is to blame for is about its condition, if it has one, or else about the rows of the address."""
+    condition = "where" if "where" in _text_fields(form) else ROWS_OF_ADDRESS
     try:
-        with reading_time(selection):
-            return target.open(selection)
+        yield
+    except UNAVAILABLE:
+        raise
     except InvalidOptions as ex:
         problems = [
             replace(problem, field=problem.field if problem.field in OF_ROWS else condition)

@@ -17,20 +17,24 @@ from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import RegistryError
 from ..registry.run_log import log
+from .threads import BusyError
 
 NO_REGISTRY = (
     "The record of runs and texts cannot be used at the moment: try again, or look in the server's log"
 )
 
+TRY_LATER = {"retry-after": "5"}  # seconds: the header of answers that a busy server gives
+
 View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 
 def page(view: View) -> View:
-    """A view whose NotFound, MalformedBodyError and RegistryError are answered here. Where rich is installed,
-    Datasette would spend a second on the traceback of each, with all local variables."""
+    """A view whose NotFound, MalformedBodyError, BusyError and RegistryError are answered here. Where rich is
+    installed, Datasette would spend a second on the traceback of each, with all local variables."""
 
     @functools.wraps(view)
     async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
+        headers = {}
         try:
             return await view(datasette, request)
         except NotFound as ex:
@@ -40,10 +44,16 @@ def page(view: View) -> View:
         except RegistryError as ex:  # its message names folders: it is for the log only
             log.warning("%s: %s", request.path, ex)
             status, title, error = 503, "Not available", NO_REGISTRY
+        except BusyError as ex:
+            status, title, error = 503, "Busy", str(ex)
+            headers = TRY_LATER
         if wants_json(request) or sent_json(request):
-            return Response.error(error, status)
-        context = {"title": title, "error": error, "ok": False, "status": status}
-        return await render(datasette, request, "error.html", context, status)
+            response = Response.error(error, status)
+        else:
+            context = {"title": title, "error": error, "ok": False, "status": status}
+            response = await render(datasette, request, "error.html", context, status)
+        response.headers.update(headers)
+        return response
 
     return answered
 
@@ -56,6 +66,11 @@ def wants_json(request: Request) -> bool:
 def sent_json(request: Request) -> bool:
     """Whether the body of a POST is JSON. Then the answer is JSON, too."""
     return (request.headers.get("content-type") or "").startswith("application/json")
+
+
+def whole_number(text: str | None, default: int) -> int:
+    """A whole number from 1 in an address; `default` if there is none that makes sense."""
+    return max(1, int(text)) if text and text.isdecimal() and len(text) < 10 else default
 
 
 class MalformedBodyError(NanogptError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from datasette.app import Datasette
 
-from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import nanogpt_home
 
 from ..data.connection_setup import prepare_as
 from .limits import Limits
 from .model_cache import ModelCache
 from .polling import RunPoller
+from .threads import BusyError, read_database
 from .worker import Worker
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class PluginState:
     poller: RunPoller
     models: ModelCache
     writing: int = 0  # how many texts are being written at this moment
+    reading: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)  # see `read_once`
     stopping: asyncio.Event | None = None  # set when the server is asked to stop
     closing: asyncio.Future[None] | None = None
     server: Any = None  # the uvicorn.Server, if Datasette was started by its own command
@@ -86,8 +87,22 @@ class PluginState:
     async def close(self) -> None:
         await self.worker.close()
 
+    async def read_once(self, function: Callable[..., T], *args: Hashable) -> T:
+        """`read_database` for all who ask for the same at the same time: the first one has it read, and if it
+        stops waiting, the others still get what was read."""
+        key = (function, args)
+        if key not in self.reading:
+            task = self.reading[key] = asyncio.ensure_future(read_database(function, *args))
+
+            def forget(done: asyncio.Task[T]) -> None:
+                del self.reading[key]
+                done.cancelled() or done.exception()  # seen, in case nobody waits any more
+
+            task.add_done_callback(forget)
+        return await self.unless_stopping(asyncio.shield(self.reading[key]))
+
     async def unless_stopping(self, work: Awaitable[T]) -> T:
-        """The result of `work`. Raises NanogptError if the server is asked to stop before it is done."""
+        """The result of `work`. Raises BusyError if the server is asked to stop before it is done."""
         task = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self.stopping.wait() if self.stopping else asyncio.Event().wait())
         try:
@@ -95,7 +110,7 @@ class PluginState:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
-                raise NanogptError("The server is stopping")
+                raise BusyError("The server is stopping")
             return task.result()
         finally:
             task.cancel()

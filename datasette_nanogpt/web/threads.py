@@ -15,8 +15,17 @@ from typing import Any, TypeVar
 from llm_nanogpt.errors import NanogptError
 
 from ..data.sqlite import time_limit
+from ..registry.db import RegistryError
 
 T = TypeVar("T")
+
+
+class BusyError(NanogptError):
+    """The server cannot do this now, and may be able to shortly."""
+
+
+# What is answered with 503, and never taken for a mistake in what was asked.
+UNAVAILABLE = (BusyError, RegistryError)
 
 READERS = 4  # how many threads may read databases at once: SQL may take any time
 READ_SECONDS = 20.0  # how long one of them may work for a request before it is interrupted
@@ -60,13 +69,13 @@ def _start(function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
 async def read_database(function: Callable[..., T], *args: Any) -> T:
     """Call a function that reads a database, in one of READERS threads, within READ_SECONDS.
 
-    Raises NanogptError if it takes longer, or if all threads are busy: SQLite cannot interrupt a single call
-    of a function, which keeps its thread until it is done.
+    Raises NanogptError if it takes longer, and BusyError if all threads are busy: SQLite cannot interrupt a
+    single call of a function, which keeps its thread until it is done.
     """
     waits = round(WAIT_SECONDS / 0.05)
     while not _free.acquire(blocking=False):
         if not (waits := waits - 1):
-            raise NanogptError("Too many tables are being read at the moment: try again shortly")
+            raise BusyError("Too many tables are being read at the moment: try again shortly")
         await asyncio.sleep(0.05)
 
     def read() -> T:

@@ -7,13 +7,14 @@ import math
 from datasette import Request, Response
 from datasette.app import Datasette
 
-from ..responses import render, wants_json
+from ..responses import page, render, wants_json, whole_number
 from ..shown_models import ON_A_PAGE, lines_written, models_as_json, newest_first
 from ..shown_runs import sparklines, visible_runs
 from ..state import state_of
 from ..under_way import runs_under_way
 
 
+@page
 async def index_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page; `?page=2` has older models. As JSON all runs and models, or with `?now=1` only the runs
     that are at work or wait, with `&database=…&table=…` only those of a table."""
@@ -29,13 +30,12 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
         return Response.json({"ok": True, **lists})
     home = state_of(datasette).home
     pages = max(1, math.ceil(len(lists["models"]) / ON_A_PAGE))
-    asked = request.args.get("page") or ""
-    page = min(max(1, int(asked)) if asked.isdecimal() and len(asked) < 10 else 1, pages)
-    models = newest_first(lists["models"])[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
+    number = min(whole_number(request.args.get("page"), 1), pages)
+    models = newest_first(lists["models"])[(number - 1) * ON_A_PAGE : number * ON_A_PAGE]
     context = {
         "runs": lists["runs"],
         "models": models,
-        "page": page,
+        "page": number,
         "pages": pages,
         "now": await runs_under_way(datasette, request.actor),
         "lines": await sparklines(home, lists["runs"]),

@@ -22,7 +22,7 @@ from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
 from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, prompts_to_try
-from ..responses import json_error, page, posted, render, sent_json, until_gone, wants_json
+from ..responses import TRY_LATER, json_error, page, posted, render, sent_json, until_gone, wants_json
 from ..shown_models import require_model
 from ..state import state_of
 from ..template_columns import Column, columns_to_set, last_column
@@ -169,7 +169,7 @@ async def _write(
     except NanogptError as ex:
         return json_error(str(ex))
     if state.writing >= state.limits.max_generations:
-        return json_error(BUSY, 429, {"retry-after": "5"})
+        return json_error(BUSY, 429, TRY_LATER)
 
     async def stream(writer: Any) -> None:
         async def send(event: dict[str, Any]) -> None:

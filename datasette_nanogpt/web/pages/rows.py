@@ -26,11 +26,11 @@ from ...formatting import duration, text_size
 from ...registry import row_scores
 from ..menus import rows_url
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
-from ..responses import changed, page, posted, render, sent_json, wants_json
+from ..responses import changed, page, posted, render, sent_json, wants_json, whole_number
 from ..score_rows import check_has_keys
 from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
-from ..threads import in_thread, read_database
+from ..threads import UNAVAILABLE, in_thread, read_database
 
 SHOWN_ROWS = 50  # how many rows a page has, unless the address says _size
 MAX_ROWS = 1000  # the most rows of a page
@@ -59,6 +59,8 @@ async def rows_page(datasette: Datasette, request: Request) -> Response:
             row = request.args.get("row")
             path = f"/-/nanogpt/runs/{run}" + (f"?{urlencode({'row': row})}" if row else "")
             return changed(datasette, request, path, {"run": run})
+        except UNAVAILABLE:
+            raise
         except NanogptError as ex:
             error = str(ex)
     context: dict[str, Any] = {"error": error, "database": db.name, "table": table}
@@ -134,8 +136,8 @@ class _Choice:
     def of(cls, request: Request) -> _Choice:
         args = request.args
         by = "least" if args.get("_sort_desc") == "bits_per_byte" else "most"
-        size = min(_whole_number(args.get("_size"), SHOWN_ROWS), MAX_ROWS)
-        return cls(by, _whole_number(args.get("page"), 1), size, args.get("row"))
+        size = min(whole_number(args.get("_size"), SHOWN_ROWS), MAX_ROWS)
+        return cls(by, whole_number(args.get("page"), 1), size, args.get("row"))
 
 
 async def _scores(
@@ -230,11 +232,6 @@ async def _if_visible(
     if not run or not origin or not await may(datasette, request.actor, "view-table", origin):
         return None
     return await as_seen_by(datasette, request.actor, run, origin), origin
-
-
-def _whole_number(text: str | None, default: int) -> int:
-    """A whole number from 1 in an address; `default` if there is none that makes sense."""
-    return max(1, int(text)) if text and text.isdecimal() and len(text) < 10 else default
 
 
 def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | None]) -> list[str | None]:

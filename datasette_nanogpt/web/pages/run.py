@@ -41,7 +41,7 @@ from ..run_states import (
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
 from ..state import state_of
-from ..threads import in_thread
+from ..threads import UNAVAILABLE, in_thread
 
 CHART_POINTS = 500  # how many points a line has when the page is opened: a chart has no more pixels
 SCORES_IN_TABLE = 100  # how many of the last scores the table has
@@ -208,6 +208,8 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
         else:
             await in_thread(queue.ask_to_stop, state.home, run_id, 2 if change == "stop-now" else 1)
         state.poller.forget()
+    except UNAVAILABLE:
+        raise
     except NanogptError as ex:
         if sent_json(request):
             return json_error(str(ex))

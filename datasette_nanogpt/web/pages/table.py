@@ -23,8 +23,9 @@ from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..state import PluginState, state_of
+from ..table_rows import read_rows
 from ..target import Target
-from ..threads import in_thread, read_database
+from ..threads import UNAVAILABLE, in_thread, read_database
 
 
 @dataclass
@@ -131,12 +132,16 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
             form.fields |= await posted(request)
         if not may_sql and forms.needs_sql(form.fields, columns):
             raise Forbidden("SQL in a condition or a grouping needs the permission execute-sql")
+        with forms.problems_in_fields(form.fields):
+            await state.read_once(read_rows, target.rows, forms.selection_from_form(form.fields, where))
         reading = read_database(forms.settings_from_form, target, form.fields, where)
         settings = await state.unless_stopping(reading)
         if request.method == "POST" and not form.fields.get("estimate"):
             await state.unless_stopping(read_database(check_enough, target, settings))
             form.run = await enqueue(datasette, request.actor, settings)
             return form
+    except UNAVAILABLE:
+        raise
     except NanogptError as ex:
         form.error = str(ex)
         form.problems = list(ex.problems) if isinstance(ex, InvalidOptions) else []
@@ -174,5 +179,7 @@ async def _add_offer(
         reading = read_database(offer_and_estimate, target, where, carried, readable)
         offer, form.estimate = await state.unless_stopping(reading)
         form.offer = offer | {"left_out": left_out}
+    except UNAVAILABLE:
+        raise
     except NanogptError as ex:
         form.error = form.error or str(ex)

@@ -11,16 +11,15 @@ from datasette.app import Datasette
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from ...registry.db import RegistryError
 from ...registry.kept_texts import keep_text, remove_text
 from .. import play_settings, playground
 from ..menus import model_url
 from ..permissions import Origin
-from ..responses import json_error, page, posted, sent_json
+from ..responses import TRY_LATER, json_error, page, posted, sent_json
 from ..shown_models import require_model
 from ..state import state_of
 from ..template_columns import written_columns
-from ..threads import in_thread, read_database
+from ..threads import UNAVAILABLE, in_thread, read_database
 from .model import BUSY
 
 
@@ -39,7 +38,7 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
         elif change == "surprise":
             state = state_of(datasette)
             if state.writing >= state.limits.max_generations:
-                return json_error(BUSY, 429, {"retry-after": "5"})
+                return json_error(BUSY, 429, TRY_LATER)
             state.writing += 1
             try:
                 work = in_thread(playground.surprise, checkpoint.path, str(form.get("text") or ""))
@@ -52,7 +51,7 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
         else:
             await in_thread(remove_text, home, checkpoint.name, int(request.url_vars["text"]))
             answer = {}
-    except RegistryError:
+    except UNAVAILABLE:
         raise
     except NanogptError as ex:
         return json_error(str(ex))

@@ -1,0 +1,133 @@
+"""What the form shows of the rows of a table: read once, and kept until the file changes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from llm_nanogpt.errors import NanogptError
+
+from ..data.columns import NoTextError
+from ..data.corpus import location
+from ..data.open_source import open_source
+from ..data.preview import describe_text, preview_source
+from ..data.source import Selection, Source
+from ..data.sqlite import connect, quote_column, time_limit
+from ..data.text_metrics import is_prose
+from ..training.verdict import count_letters
+
+# The time limits for reading the rows that meet a condition, and for reading a whole table or view.
+CONDITION_SECONDS, TABLE_SECONDS = 10.0, 15.0
+SAMPLED_ROWS = 200  # how many rows are read to estimate how much text there is
+MEASURED_ROWS = 100_000  # how many rows are measured; the others are assumed to be as long
+EXCERPT = 300  # how many characters of a row are shown
+Modified = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of a table or view of an attached database."""
+
+    path: str | None  # the database's file
+    in_memory: bool
+    table: str
+
+    def modified(self) -> Modified:
+        """Numbers that change with every write to the database: of its file and its write-ahead log."""
+        numbers: list[int] = []
+        for file in (f"{self.path}", f"{self.path}-wal"):
+            with suppress(OSError):
+                stat = os.stat(file)
+                numbers += (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        return tuple(numbers)
+
+
+@dataclass(frozen=True)
+class RowsRead:
+    """What was found in the rows of a selection."""
+
+    table: str  # in the database's own spelling
+    figures: dict[str, Any] = field(default_factory=dict)  # how much text there is, and how it reads
+    no_text: str = ""  # why the first rows have no text; then there are no figures
+
+    def with_text(self) -> dict[str, Any]:
+        """The figures. Raises NoTextError if there is no text."""
+        if self.no_text:
+            raise NoTextError(self.no_text)
+        return self.figures
+
+
+def read_rows(rows: TableRows, selection: Selection) -> RowsRead:
+    """Read the rows as the process that trains will do. Raises NanogptError if that process could not."""
+    if rows.in_memory or not rows.path:
+        raise NanogptError(
+            "This database is in memory, where no other process can read it: save it to a file to train on it"
+        )
+    if not os.access(rows.path, os.R_OK):
+        raise NanogptError(
+            "The file of this database cannot be read: it was moved, or Datasette's user may not read it"
+        )
+    with time_limit(CONDITION_SECONDS if selection.where else TABLE_SECONDS):
+        return _read(rows.path, rows.table, selection, rows.modified())
+
+
+@lru_cache(maxsize=64)
+def _read(path: str, table: str, selection: Selection, _modified: Modified) -> RowsRead:
+    source = open_source(path, table, selection)
+    texts = list(islice(source.documents(), SAMPLED_ROWS))
+    read = source.rows_read
+    if not texts:
+        message = f"The first rows of {source.table} have no text: name another column to read as text"
+        return RowsRead(source.table, no_text=". ".join([message, *source.remarks()]))
+    n_bytes = _text_bytes(source, texts, read)
+    figures = {
+        "rows": source.row_count,
+        "bytes": n_bytes,
+        "letters": round(n_bytes * sum(map(count_letters, texts)) / sum(len(t.encode()) for t in texts)),
+        "prose": is_prose(texts),
+        "title": source.title,
+        "body": list(source.body),
+        "note": (f", {how}" if (how := describe_text(source)) else "") + _note(source),
+        "remarks": _remarks(source, location(path)),
+        "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
+    }
+    return RowsRead(source.table, figures)
+
+
+def _remarks(source: Source, database: str) -> list[str]:
+    """The columns that are not read and why, and what looks odd in the rows."""
+    found = preview_source(source, database, documents=0)
+    not_read = ", ".join(f"{column} ({why})" for column, why in found.left_out.items())
+    return [*([f"Not read: {not_read}."] if not_read else []), *found.remarks]
+
+
+def _note(source: Source) -> str:
+    """The end of a sentence about the text, if that is not plain text."""
+    note = f", {', '.join(source.read_as_text)} read as text" if source.read_as_text else ""
+    note += ", rows cut at <|endoftext|>" if source.has_markers else ""
+    return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
+
+
+def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
+    """About how many bytes of text there are. `texts` are the documents of the first `rows` rows.
+
+    Rows differ in length, and the first ones may be the longest, so all rows are measured as they are stored.
+    The documents show which fraction of that becomes text.
+    """
+    stored = _stored_bytes(source)
+    of_texts = _stored_bytes(source, rows)
+    return round(stored * sum(len(text.encode()) for text in texts) / max(of_texts, 1))
+
+
+def _stored_bytes(source: Source, rows: int = MEASURED_ROWS) -> float:
+    """Bytes in the columns that are read, in the first `rows` rows; by default about those of all rows."""
+    lengths = [f"ifnull(length(cast({quote_column(column)} as blob)), 0)" for column in source.text_columns]
+    select = f"select sum({' + '.join(lengths) or '0'}) from "
+    select += f"(select * from {source.from_sql} {source.order_by} limit ?)"
+    with connect(source.database) as db:
+        size = db.execute(select, [rows]).fetchone()[0] or 0
+    return size * max(1, source.row_count / rows) if rows == MEASURED_ROWS else size
