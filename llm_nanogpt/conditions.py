@@ -160,19 +160,29 @@ def _known_and_made(layout: Layout, filled: Sequence[str | None], prompt: str) -
 
 def read_row(
     source: Mapping[str, Any], values: Mapping[str, str], prompt: str, written: str
-) -> tuple[str, dict[str, str | None]]:
+) -> tuple[str, dict[str, str | None], str | None]:
     """A text that `write_text` wrote with these columns and this prompt, of which `written` is what it gave:
-    what was known of its beginning, and its columns, None for those that it does not get to.
+    what was known of its beginning, its columns, None for those that it does not get to, and which of them is
+    the last one.
 
     Raises NanogptError as `write_row` does.
     """
     layout = layout_of(source, values or None)
     if not values:
-        return prompt, layout.split(prompt + written)
+        return prompt, *layout.split_last(prompt + written)
     filled = layout.fill(values)
     known, made = _known_and_made(layout, filled, prompt)
     begins = layout.text_of(filled[:known]) + ("" if known < made else prompt)
-    return begins, layout.split(begins + written, filled)
+    return begins, *layout.split_last(begins + written, filled)
+
+
+def can_be_given(source: Mapping[str, Any], values: Mapping[str, str]) -> bool:
+    """Whether a row can be written with these columns: the place of one may depend on another."""
+    try:
+        layout_of(source, values).fill(values)
+    except NanogptError:
+        return False
+    return True
 
 
 def layout_of(source: Mapping[str, Any], values: Mapping[str, str] | None = None) -> Layout:

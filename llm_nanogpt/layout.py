@@ -68,6 +68,12 @@ class Layout:
         last = {name for way in self.ways or [self] if way.slots for name in way.slots[-1].columns}
         return [name for name in self.columns if name not in last]
 
+    @property
+    def last(self) -> list[str]:
+        """What the model writes, under the name that `split` gives it: one name, or one for each layout that
+        the text may have."""
+        return list(dict.fromkeys(_name(way.slots[-1]) for way in self.ways or [self] if way.slots))
+
     def fill(self, values: Mapping[str, str]) -> list[str | None]:
         """The text of each slot, given the values of some columns; None where the model will write it.
 
@@ -128,17 +134,23 @@ class Layout:
         `filled` is what stands in some slots, as `fill` has it. Without text between two columns the second
         has both. Where the text may have several layouts it is the one with most of its text between columns.
         """
+        return self.split_last(text, filled)[0]
+
+    def split_last(
+        self, text: str, filled: Sequence[str | None] = ()
+    ) -> tuple[dict[str, str | None], str | None]:
+        """The same, and which of these columns is the last one in the text's layout; None if it has none."""
         _, layout, values = max(
             (layout._fit(text, filled) for layout in self.ways or [self]), key=lambda fit: fit[0]
         )
         columns = dict.fromkeys(self.columns) if self.ways else dict[str, str | None]()
         plain: set[str] = set()
         for slot, value in zip(layout.slots, values, strict=True):
-            name = "_".join(slot.columns)
+            name = _name(slot)
             if columns.get(name) is None or (slot.plain and name not in plain):
                 columns[name] = value
             plain |= {name} if slot.plain else set()
-        return columns
+        return columns, _name(layout.slots[-1]) if layout.slots else None
 
     def _fit(self, text: str, filled: Sequence[str | None]) -> tuple[Fit, Layout, list[str | None]]:
         """How well `text` fits this layout, and what stands in each slot, None where it ends before."""
@@ -174,6 +186,11 @@ class Layout:
         from_ = start + len(given) if given is not None and text.startswith(given, start) else start
         end = text.find(after, from_)
         return (text[start:], None) if end < 0 else (text[start:end], end + len(after))
+
+
+def _name(slot: Slot) -> str:
+    """What stands there, as a column of a text that is split."""
+    return "_".join(slot.columns)
 
 
 class Fit(NamedTuple):

@@ -162,19 +162,22 @@ class Template:
 
     def _is_true(self, test: nodes.Node, values: Mapping[str, str]) -> bool:
         """Whether an `if` is true for columns that were given as text. "0" is nothing, as a row's 0 is,
-        unless the test is about text."""
+        unless the test is about text. One that fails on numbers is: the length of 1984 is that of "1984"."""
         from jinja2 import nodes
 
         assert isinstance(test, nodes.Expr)  # noqa: S101  # as it is in every `if`
         about_text = any(isinstance(const.value, str) for const in test.find_all(nodes.Const))
         choice = nodes.CondExpr(test, nodes.Const("1"), nodes.Const(""), lineno=test.lineno)
         render = self._renderer(nodes.Output([choice], lineno=test.lineno))
-        try:
-            return bool(render(values if about_text else as_numbers(values)))
-        except RenderError as ex:
-            name = next(columns_in(test, self.columns))
-            message = f"{name} cannot be {values[name]!r}: {ex}"
-            raise InvalidOptions([Problem("set", "value", message)]) from ex
+        failure: RenderError | None = None
+        for given in [values] if about_text else [as_numbers(values), values]:
+            try:
+                return bool(render(given))
+            except RenderError as ex:
+                failure = ex
+        name = next(columns_in(test, self.columns))
+        message = f"{name} cannot be {values[name]!r}: {failure}"
+        raise InvalidOptions([Problem("set", "value", message)]) from failure
 
     @cached_property
     def has_header(self) -> bool:

@@ -135,6 +135,7 @@ KINDS = (
     "{% if kind == 'post' %}# {{ title }}{% elif n > 2 %}{{ n }} by {{ who }}{% else %}note{% endif %}"
     "\n\n{{ b }}"
 )
+LONG = "{% if title|length > 3 %}long {% endif %}{{ title }}: {{ body }}"
 SIGNED = "{{ body }}{% if name %}\n\nSigned: {{ name }}{% endif %}"
 
 
@@ -156,6 +157,10 @@ SIGNED = "{{ body }}{% if name %}\n\nSigned: {{ name }}{% endif %}"
         ("{% if '0' in n %}yes{% endif %}: {{ b }}", {"n": "10"}, "yes: "),
         ("{% if draft %}Draft. {% endif %}{{ b }}", {"draft": "1"}, "Draft. "),
         (SIGNED, {"name": ""}, ""),
+        # A test that fails on a number is one about text, and one that fails on a text about a number.
+        (LONG, {"title": "1984"}, "long 1984: "),
+        (LONG, {"title": "451"}, "451: "),
+        ("{% if k == 'x' and n > 2 %}{{ n }}. {% endif %}{{ k }}: {{ b }}", {"k": "x", "n": "3"}, "3. x: "),
     ],
 )
 def test_what_is_given_decides_an_if(char, template, values, begins):
@@ -307,6 +312,15 @@ def test_a_text_that_ends_early_or_is_unlike_a_row():
     assert layout.split("") == {**nothing, "tags": ""}
     # What is known to stand there may have the text that follows it.
     assert layout.split("a · b · 2024\n# t\n\nx", ["a · b", None])["created"] == "2024"
+
+
+def test_the_last_column_has_the_name_that_a_split_text_has():
+    assert Template("{{ a }}: {{ b ~ c }}").layout().last == ["b_c"]
+    tagged = Template(TAGGED).layout()
+    assert tagged.last == ["body"] and "body" in tagged.split("")
+    either = Template("{% if not a %}{{ x }}{% else %}{{ x }}\n\n{{ a }}{% endif %}").layout()
+    assert either.last == ["x", "a"]
+    assert [either.split_last(text)[1] for text in ("one", "one\n\ntwo")] == ["x", "a"]
 
 
 def test_parts_of_columns_and_several_in_one():

@@ -10,12 +10,15 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS, serve
 
+from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.registry.kept_texts import kept_texts
 from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.prompt import conditions_from
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import template_columns
 from datasette_nanogpt.web.play_settings import LONGEST_LINK, link, read_settings
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.titles import Titles
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 3, "device": "cpu"}
@@ -141,3 +144,45 @@ def test_long_columns_do_not_have_the_whole_text_read(trained, monkeypatch):
     )
     heads = template_columns._heads(read_checkpoint(model), "train.bin", 3)
     assert [*heads] == [] and len(decoded) == 20
+
+
+def test_an_if_that_is_open_hides_no_columns(trained, tmp_path, monkeypatch):
+    """The playground had neither common values nor held-out columns for such a template, and found no last
+    column in its texts."""
+    model = tmp_path / "nanogpt-kinds"
+    shutil.copytree(trained[1], model)
+    meta = json.loads((model / "nanogpt.json").read_text())
+    meta["source"]["template"] = TEMPLATE.replace(
+        "kind: {{ kind }}\n", "{% if kind %}kind: {{ kind }}\n{% endif %}"
+    )
+    (model / "nanogpt.json").write_text(json.dumps(meta))
+    checkpoint = read_checkpoint(model)
+    kind, title = template_columns.columns_to_set(checkpoint)
+    assert set(kind.choices) == set(KINDS) and (title.name, title.choices) == ("my_title", ())
+    assert template_columns.last_column(checkpoint) == "body"
+    held_out = [*template_columns.held_out_columns(checkpoint, 200)]
+    assert held_out and all(columns.keys() == {"kind", "my_title"} for columns in held_out)
+    row = template_columns.written_columns(
+        checkpoint, {"set": {"kind": "link"}, "prompt": ""}, "Foxes\n\nThey"
+    )
+    assert row["columns"] == {"kind": "link", "my_title": "Foxes"} and row["rest"] == "They"
+    text = "about: Foxes\n\nThey"
+    row = template_columns.written_columns(checkpoint, {"set": {}, "prompt": "abo"}, text.removeprefix("abo"))
+    assert row["columns"] == {"kind": None, "my_title": "Foxes"} and row["rest"] == "They"
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("", False), ("link", True)])
+def test_columns_are_offered_only_where_they_can_be_given(trained, monkeypatch, kind, asked):
+    """A title whose place depends on a column that its row does not have is refused without that column."""
+    checkpoint = read_checkpoint(trained[1])
+    source = {"template": "{% if kind %}{{ kind }}: {% endif %}# {{ title }}\n\n{{ body }}"}
+    text = f"{kind}: # Foxes\n\nThey" if kind else "# Foxes\n\nThey"
+    checkpoint.meta["source"] = source
+    monkeypatch.setattr(template_columns.Tokenizer, "decode", lambda self, ids: text)
+    assert bool([*template_columns.held_out_columns(checkpoint, 200)]) == asked
+    tokens = Tokens.open(
+        checkpoint.path / "training", checkpoint.config.vocab_size, checkpoint.meta["corpus"]
+    )
+    titles = Titles(template_columns.Tokenizer.load(checkpoint.path), checkpoint.config)
+    monkeypatch.setattr(Titles, "head", lambda self, ids: ids)
+    assert bool(conditions_from(tokens.val, titles, source)) == asked

@@ -328,9 +328,15 @@ def test_the_error_is_of_the_documents_that_were_held_out(options, home, monkeyp
     assert seen["bits"].sum() / seen["sizes"].sum() == pytest.approx(last.val_bpb, rel=1e-5)
 
 
-def test_a_short_run_does_not_wait_for_texts(options):
+def test_a_short_run_does_not_wait_for_texts(options, monkeypatch):
+    """Nor does it decode the held-out text more than once."""
+    decoded, read_documents = [], final_figures.read_documents
+    monkeypatch.setattr(
+        final_figures, "read_documents", lambda *args: decoded.append(1) or read_documents(*args)
+    )
     *_, last = train_table(options)
     assert not [heading for heading in last.verdict if "texts" in heading]
+    assert len(decoded) == 1
 
 
 def test_a_big_model_writes_none_and_says_so(options, monkeypatch):

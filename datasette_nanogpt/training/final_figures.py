@@ -13,7 +13,7 @@ import numpy as np
 
 from llm_nanogpt.tokenizer import Tokenizer
 
-from ..data.dataloader import IGNORED
+from ..data.dataloader import IGNORED, Tokens
 from ..data.memorization import find_memorized
 from ..data.text_metrics import has_loop, is_prose, real_word_fraction
 from ..data.token_files import read_documents, read_pieces
@@ -57,17 +57,45 @@ class RunFacts:
     hurry: Callable[[], bool]  # whether somebody asked it to end at once
 
 
-def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generator[Busy, None, Figures]:
+@dataclass(frozen=True)
+class HeldOut:
+    """What the held-out documents are like, or the first of them if there are very many."""
+
+    size: int  # bytes of UTF-8
+    letters: int
+    prose: bool  # as `is_prose` has it
+    gzip_bpb: float  # bits per byte with gzip, which has read the end of the training text before
+
+    @property
+    def letters_per_byte(self) -> float | None:
+        """By which a score is one in bits per letter; None where the text is no prose."""
+        return self.letters / self.size if self.prose else None
+
+
+def read_held_out(tokens: Tokens, tokenizer: Tokenizer) -> HeldOut:
+    """Takes a fraction of a second."""
+    texts = list(read_documents(tokens.val[:TOKENS_READ], tokenizer))
+    encoded = [text.encode() for text in texts]
+    before = tokenizer.decode(tokens.train[-TOKENS_READ:]).encode()
+    return HeldOut(
+        size=sum(map(len, encoded)),
+        letters=count_letters("".join(texts)),
+        prose=is_prose(texts),
+        gzip_bpb=gzip_bits_per_byte(before, encoded),
+    )
+
+
+def measure(
+    folder: ModelFolder, training: Training, held_out: HeldOut, facts: RunFacts
+) -> Generator[Busy, None, Figures]:
     """The figures of the model in `folder`, whose last stage was `training`."""
     asked = facts.max_iters or folder.meta["options"].get("max_iters")
     limits = Limits(folder.stages[-1].settings.minutes, asked, facts.stopped)
     tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
     seconds = min(MAX_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
-    held_out = held_out_texts(training, tokenizer)
     bits, sizes = document_bits(training, tokenizer, seconds / 4)
     documents = folder.meta["corpus"]["val_documents"]
-    letters = count_letters(b"".join(held_out).decode())
     samples = None
     if folder.config.parameters < BIG:
         yield Busy(f"writing {TEXTS} texts to judge it by")
@@ -79,8 +107,8 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
         val_bpb=score["val_bpb"],
         error=standard_error(bits, sizes, documents),
         documents=documents,
-        bits_per_letter=score["val_bpb"] * sum(map(len, held_out)) / max(letters, 1),
-        gzip_bpb=gzip_score(training, tokenizer),
+        bits_per_letter=score["val_bpb"] * held_out.size / max(held_out.letters, 1),
+        gzip_bpb=held_out.gzip_bpb,
         last_bpb=facts.last_bpb,
         train_bpb=train_bpb,
         epochs=training.epochs,
@@ -91,33 +119,12 @@ def measure(folder: ModelFolder, training: Training, facts: RunFacts) -> Generat
         why_no_samples="none were written, as the model is too big for that"
         if folder.config.parameters >= BIG
         else "",
-        prose=is_prose(text.decode() for text in held_out),
+        prose=held_out.prose,
         ends_only=bool(folder.meta["corpus"].get("cut")),
         by_steps=limits.minutes is None,
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)
     return replace(known, next_command=command, next_reason=reason)
-
-
-def held_out_texts(training: Training, tokenizer: Tokenizer) -> list[bytes]:
-    """The held-out documents as UTF-8, or the first of them if there are very many."""
-    return [text.encode() for text in read_documents(training.tokens.val[:TOKENS_READ], tokenizer)]
-
-
-def gzip_score(training: Training, tokenizer: Tokenizer) -> float:
-    """Bits per byte of the held-out documents with gzip, which has read the end of the training text before.
-    Takes a fraction of a second."""
-    before = tokenizer.decode(training.tokens.train[-TOKENS_READ:]).encode()
-    return gzip_bits_per_byte(before, held_out_texts(training, tokenizer))
-
-
-def letters_per_byte(training: Training, tokenizer: Tokenizer) -> float | None:
-    """Letters for each byte of the held-out text, by which its score is one in bits per letter; None where it
-    is no prose."""
-    texts = held_out_texts(training, tokenizer)
-    if not texts or not is_prose(text.decode() for text in texts):
-        return None
-    return count_letters(b"".join(texts).decode()) / sum(map(len, texts))
 
 
 def _flops(training: Training) -> float | None:

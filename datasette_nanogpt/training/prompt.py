@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import regex
 
-from llm_nanogpt.conditions import layout_of
+from llm_nanogpt.conditions import can_be_given, layout_of
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
@@ -58,13 +58,14 @@ def conditions_from(tokens: np.ndarray, titles: Titles, source: Mapping[str, Any
         layout = layout_of(source)
     except NanogptError:
         return {}
+    names = layout.settable
     for begin in islice(document_ends(tokens), DOCUMENTS):
         head = titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest]))
         columns = layout.split(head) if head else {}
-        names = [name for slot in layout.slots[:-1] if len(slot.columns) == 1 for name in slot.columns]
         found = {name: value for name in names if (value := columns.get(name)) and "\n" not in value}
-        if found and len("".join(found.values())) <= TITLE_CHARACTERS:
-            return dict(list(found.items())[:2])
+        two = dict(list(found.items())[:2])
+        if two and len("".join(found.values())) <= TITLE_CHARACTERS and can_be_given(source, two):
+            return two
     return {}
 
 

@@ -38,7 +38,7 @@ from .disk import check_disk
 from .distributed import ProcessGroup
 from .enough_text import check_enough_text
 from .evaluate import sample_writer
-from .final_figures import RunFacts, gzip_score, letters_per_byte, measure
+from .final_figures import HeldOut, RunFacts, measure, read_held_out
 from .lr_schedule import Stop
 from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
@@ -95,19 +95,16 @@ class TableRun:
             raise KeyboardInterrupt
         self.begin_part(Progress(Part.BUILDING))
         training = self.begin(at, state)
-        gzip_bpb = gzip_score(training, self.folder.tokenizer)
-        prepared = replace(
-            prepared,
-            gzip_bpb=gzip_bpb if gzip_bpb < math.inf else None,
-            letters=letters_per_byte(training, self.folder.tokenizer),
-        )
+        held_out = read_held_out(training.tokens, self.folder.tokenizer)
+        gzip_bpb = held_out.gzip_bpb if held_out.gzip_bpb < math.inf else None
+        prepared = replace(prepared, gzip_bpb=gzip_bpb, letters=held_out.letters_per_byte)
         del state  # which is as big as the model and its optimizers
         self.run.update(status="running", note=None, plan=json.dumps(asdict(prepared)))
         log_event(prepared)
         yield prepared
         training = yield from self.train_stages(training)
         finished = self.finish(training)
-        finished = replace(finished, verdict=(yield from self.judge(training, finished)))
+        finished = replace(finished, verdict=(yield from self.judge(training, held_out, finished)))
         log_event(finished)
         yield finished
         return finished.status
@@ -306,7 +303,9 @@ class TableRun:
         max_iters = self.folder.stages[-1].settings.max_iters
         return self.out_of_time(training) or training.clock.step >= (max_iters or math.inf)
 
-    def judge(self, training: Training, finished: Finished) -> Generator[Busy, None, dict[str, str]]:
+    def judge(
+        self, training: Training, held_out: HeldOut, finished: Finished
+    ) -> Generator[Busy, None, dict[str, str]]:
         """The verdict: what the score means, in plain words. It is also kept in nanogpt.json."""
         last = self.last_score
         facts = RunFacts(
@@ -318,7 +317,7 @@ class TableRun:
             seconds=finished.seconds,
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
         )
-        figures = yield from measure(self.folder, training, facts)
+        figures = yield from measure(self.folder, training, held_out, facts)
         lines = verdict(figures)
         self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
         self.folder.write_meta()

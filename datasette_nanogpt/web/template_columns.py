@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
-from llm_nanogpt.conditions import layout_of, read_row
+from llm_nanogpt.conditions import can_be_given, layout_of, read_row
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.tokenizer import Tokenizer
 
@@ -59,13 +59,14 @@ def settable(checkpoint: Checkpoint) -> list[str]:
 
 def last_column(checkpoint: Checkpoint) -> str:
     """The name of the last column, which the model writes and a prompt begins; "" without a template."""
-    slots = layout_of(_source(checkpoint)).slots
-    return " and ".join(slots[-1].columns) if slots else ""
+    return " or ".join(layout_of(_source(checkpoint)).last)
 
 
 def held_out_columns(checkpoint: Checkpoint, tokens: int) -> Iterator[dict[str, str]]:
-    """The columns above the text of each held-out row, if they end within that many tokens."""
-    yield from _heads(checkpoint, "val.bin", tokens)
+    """The columns above the text of each held-out row, if they end within that many tokens and can be given
+    without the others."""
+    source = _source(checkpoint)
+    yield from (head for head in _heads(checkpoint, "val.bin", tokens) if can_be_given(source, head))
 
 
 def written_columns(checkpoint: Checkpoint, settings: Mapping[str, Any], written: str) -> dict[str, Any]:
@@ -74,8 +75,8 @@ def written_columns(checkpoint: Checkpoint, settings: Mapping[str, Any], written
     NanogptError for unknown columns."""
     if not settable(checkpoint):
         return {}
-    begins, columns = read_row(_source(checkpoint), settings["set"], settings["prompt"], written)
-    rest = columns.pop(last_column(checkpoint), None)
+    begins, columns, last = read_row(_source(checkpoint), settings["set"], settings["prompt"], written)
+    rest = columns.pop(last, None) if last else None
     return {"begins": begins, "columns": columns, "rest": rest}
 
 
@@ -103,14 +104,14 @@ def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict
     """The columns that can be given, of each of the first ROWS documents of a token file whose last column
     begins within `most_tokens` tokens."""
     layout = layout_of(_source(checkpoint))
-    tokenizer, last = Tokenizer.load(checkpoint.path), last_column(checkpoint)
+    can_be_set = set(layout.settable)
+    tokenizer = Tokenizer.load(checkpoint.path)
     for ids in islice(documents(checkpoint.path, file, checkpoint.config.vocab_size), ROWS):
-        text = tokenizer.decode(ids[1:most_tokens])
-        columns = layout.split(text)
-        if columns.pop(last, None) is None:
+        columns, last = layout.split_last(tokenizer.decode(ids[1:most_tokens]))
+        if last is None or columns[last] is None:
             continue
         yield {
             name: value
             for name, value in columns.items()
-            if name in layout.settable and value and len(value) <= LONGEST and "\n" not in value
+            if name in can_be_set and value and len(value) <= LONGEST and "\n" not in value
         }
