@@ -69,6 +69,13 @@ def test_it_goes_back_to_the_last_good_state_at_half_the_rate(tokens, value):  #
     assert [p.step for p in states] == [10, 10, 20, 30, 40] and states[1].lr_factor == 0.5
 
 
+def test_the_state_that_it_goes_back_to_stays_as_it_was_however_often(tokens):  # noqa: F811
+    training = Training(new_model(), tokens, SETTINGS)
+    told = [e.text for e in events_of(training, spoil(17, math.nan, times=3)) if isinstance(e, Note)]
+    assert len(told) == 3 and all("Back to step 10" in text for text in told), told
+    assert training.position.lr_factor == 1 / 8
+
+
 @pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
 @pytest.mark.parametrize("rate", [1e3, 1e38])
 def test_it_gives_up_after_three_new_attempts(tokens, arch, rate):  # noqa: F811

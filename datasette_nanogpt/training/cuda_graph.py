@@ -7,6 +7,7 @@ needs 1 or 2 ms for those of a small one (benchmarks/LOG.md, "A population").
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -15,6 +16,7 @@ from ..registry.run_log import log
 # How often the work runs kernel by kernel before it is captured: meanwhile cuBLAS and the allocator settle,
 # and optimizers create their state.
 TIMES_BEFORE = 3
+_failed: list[torch.cuda.CUDAGraph] = []
 
 
 class Captured:
@@ -27,7 +29,6 @@ class Captured:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.stream: torch.cuda.Stream | None = None  # where it is done before it is a graph
         self.graph: torch.cuda.CUDAGraph | None = None
         self.times = 0
         self.failure: str | None = None
@@ -46,24 +47,40 @@ class Captured:
                 self._on_own_stream(work)
 
     def _on_own_stream(self, work: Callable[[], None]) -> None:
-        """As torch wants it before a capture; always the same stream, as each keeps memory of its own."""
-        self.stream = self.stream or torch.cuda.Stream()
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
+        """As torch wants it before a capture."""
+        stream = _own_stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             work()
-        torch.cuda.current_stream().wait_stream(self.stream)
+        torch.cuda.current_stream().wait_stream(stream)
 
     def _capture(self, work: Callable[[], None]) -> None:
         """Record the work without doing it."""
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        random_state = generator.clone_state()
         try:
-            with torch.cuda.graph(graph, stream=self.stream):
+            with torch.cuda.graph(graph, stream=_own_stream(self.device)):
                 work()
         except RuntimeError as ex:
             self.failure = " ".join(str(ex).split())
             log.warning("This could not become a CUDA graph, so it takes longer: %s", self.failure)
+            # What torch leaves behind where the end of the capture fails, too (2.9 to 2.13): its stream as
+            # the current one, a generator that takes each further random number for one of the capture, and
+            # an allocator that asks the graph whose memory this is.
+            torch.cuda.set_stream(stream)
+            generator.graphsafe_set_state(random_state)
+            graph.reset()
+            _failed.append(graph)
         else:
             self.graph = graph
+
+
+@cache
+def _own_stream(device: str) -> torch.cuda.Stream:
+    """The stream for all work on that device before and while it is captured: with each stream cuBLAS takes
+    memory that it never gives back (32 MiB on an H100), and the allocator keeps memory apart."""
+    return torch.cuda.Stream()
 
 
 def why_not_captured(device: str, processes: int, fits: bool) -> str | None:

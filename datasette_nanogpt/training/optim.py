@@ -168,12 +168,15 @@ def state_tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
 
 
 def load_state_tensors(optimizers: Sequence[Optimizer], tensors: dict[str, Tensor]) -> None:
-    """Restore what `state_tensors` returned; other tensors among them are ignored."""
+    """Restore what `state_tensors` returned; other tensors among them are ignored.
+
+    They are copied: an optimizer keeps tensors that are on its device as they are, and would change them.
+    """
     states: list[dict[int, dict[str, Tensor]]] = [defaultdict(dict) for _ in optimizers]
     for name, value in tensors.items():
         if name.startswith("optim."):
             _, i, p, key = name.split(".")
-            states[int(i)][int(p)][key] = value
+            states[int(i)][int(p)][key] = value.clone()
     for optimizer, state in zip(optimizers, states, strict=True):
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
