@@ -5,6 +5,7 @@ from __future__ import annotations
 from .errors import InvalidOptions, Problem
 
 DEVICES = ("cpu", "cuda", "mps")
+NO_NVIDIA = "torch finds no NVIDIA GPU here"
 
 
 def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str, str]:
@@ -15,22 +16,20 @@ def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str
     """
     import torch
 
-    lacks = {
-        "cuda": None if torch.cuda.is_available() else "torch finds no NVIDIA GPU here",
-        "mps": None if torch.backends.mps.is_available() else "torch finds no Apple GPU here",
-    }
     gpus = torch.cuda.device_count()
     if requested is None:
-        for device, why_not in lacks.items():
-            if why_not is None and (processes == 1 or (device == "cuda" and processes <= gpus)):
-                return device, f"torch finds {device}"
-        return "cpu", "no GPU found"
+        cuda, mps = _why_no_cuda(), _why_no_mps()
+        if cuda is None and processes <= max(gpus, 1):
+            return "cuda", "torch finds cuda"
+        if mps is None and processes == 1:
+            return "mps", "torch finds mps"
+        return "cpu", cuda if cuda and cuda != NO_NVIDIA else "no GPU found"
     kind, _, number = requested.partition(":")
     if kind not in DEVICES or (number and not number.isdigit()):
         raise _invalid("choice", f"Unknown device {requested!r}: use one of {', '.join(DEVICES)}")
-    if lacks.get(kind):
+    if why_not := {"cuda": _why_no_cuda, "mps": _why_no_mps}.get(kind, lambda: None)():
         raise _invalid(
-            "missing", f"No {requested} on this machine ({lacks[kind]}): use cpu, or leave the device out"
+            "missing", f"No {requested} on this machine ({why_not}): use cpu, or leave the device out"
         )
     if kind == "cuda" and number and int(number) >= gpus:
         raise _invalid("missing", f"No {requested}: this machine has {gpus} CUDA devices")
@@ -40,6 +39,26 @@ def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str
             f"{processes} processes cannot use {requested} here: use cpu, or cuda with a device for each",
         )
     return requested, "as asked"
+
+
+def _why_no_cuda() -> str | None:
+    """Why torch can compute on no NVIDIA GPU here; None if it can. There may be one that is too old for this
+    torch, or that another process has for itself: only using it shows that."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return NO_NVIDIA
+    try:
+        torch.ones(1, device="cuda").add_(1).item()
+    except RuntimeError as ex:
+        return f"torch cannot use the NVIDIA GPU: {str(ex).strip().partition(chr(10))[0]}"
+    return None
+
+
+def _why_no_mps() -> str | None:
+    import torch
+
+    return None if torch.backends.mps.is_available() else "torch finds no Apple GPU here"
 
 
 def _invalid(code: str, message: str) -> InvalidOptions:

@@ -65,7 +65,7 @@ class GPT(nn.Module):
         rest, own_rest = 1 - probs.sum(dim=-1), 1 - own.exp().sum(dim=-1)
         losses = -(probs * own).sum(dim=-1) - rest.clamp(min=0) * own_rest.clamp(min=1e-6).log()
         counted = (targets.flatten() != -100).float()
-        distillation = losses @ counted / counted.sum()
+        distillation = (losses * counted).sum() / counted.sum()  # autocast would round a product of matrices
         return torch.stack([F.nll_loss(logprobs, targets.flatten(), ignore_index=-100), distillation])
 
     @torch.no_grad()

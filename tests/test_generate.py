@@ -3,6 +3,7 @@
 import itertools
 import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -251,6 +252,21 @@ def test_a_large_model_looks_for_a_gpu(make_model, monkeypatch, gpu):
     model, reason = load_model(checkpoint)
     assert reason == f"torch finds {gpu}"
     assert isinstance(model, TorchModel) == (gpu == "cuda")
+
+
+def test_a_gpu_that_torch_cannot_use_is_not_used_and_the_reason_told(monkeypatch):
+    """One that is too old for this torch, or in use by another process alone, is found all the same."""
+    from llm_nanogpt.device import choose_device
+
+    error = RuntimeError("CUDA error: no kernel image is available\nCompile with ...")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch, "ones", Mock(side_effect=error))
+    device, reason = choose_device(None)
+    assert reason == "torch cannot use the NVIDIA GPU: CUDA error: no kernel image is available"
+    assert device == "cpu"
+    with pytest.raises(InvalidOptions, match="No cuda on this machine .torch cannot use .*: use cpu"):
+        choose_device("cuda")
 
 
 # ---- the end of the prompt

@@ -69,6 +69,12 @@ def test_the_copy_of_the_last_good_state_is_counted_where_it_is():
     assert on_cpu > 4 * state > on_gpu - memory.CUDA_BYTES
 
 
+def test_a_gpu_that_shares_the_memory_of_the_machine_takes_what_the_cpu_does_and_larger_scores():
+    w = Workload(S, 1)
+    on_cpu, on_mps = estimate_memory(w), estimate_memory(replace(w, device="mps"))
+    assert on_cpu < on_mps < on_cpu + 3 * 4 * memory.LOGITS_PER_BATCH_OF_GPU
+
+
 @pytest.mark.parametrize("field", ["batch_size", "block_size", "n_embd", "n_layer"])
 def test_the_largest_that_fits_is_named_and_is_the_largest(little_memory, field):
     little_memory(2 * GB)

@@ -10,7 +10,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.data.dataloader import Windows
 from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Prepared
-from datasette_nanogpt.training import disk, measure, population, stages
+from datasette_nanogpt.training import disk, measure, population, stages, teacher_probs
 from datasette_nanogpt.training.distillation import Repeats
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -53,6 +53,21 @@ def test_every_place_has_the_average_of_its_teachers_after_a_quarter_of_the_cont
             wanted.append(repeats.improve(mean, window)[0, place - start])
         mine = torch.zeros(60).scatter(0, ids[0, place], probs[0, place])
         assert min((mine - each).abs().max().item() for each in wanted) < 2e-3
+
+
+def test_the_rows_are_the_same_however_many_windows_are_predicted_at_once(tmp_path, monkeypatch):
+    """More at once on a GPU than on a CPU."""
+    tokens = np.random.default_rng(0).integers(60, size=333).astype(np.uint16)
+    rows = []
+    for windows in (1, 3, 1000):
+        monkeypatch.setattr(teacher_probs, "logits_per_batch", lambda device, n=windows: n * T * 60)
+        for _ in write_teacher_probs(
+            tmp_path / "probs", models(2), Windows(tokens, T, None), "cpu", bf16=False
+        ):
+            pass
+        rows.append(TeacherProbs(tmp_path / "probs", 60, len(tokens)).at(np.arange(333)[None], "cpu")[1])
+    for other in rows[1:]:
+        torch.testing.assert_close(other, rows[0], rtol=2e-3, atol=1e-4)
 
 
 @pytest.fixture

@@ -110,6 +110,14 @@ def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch)
     assert not found.bf16 and "no faster here" in found.why
 
 
+@pytest.mark.parametrize("supported", [False, True])
+def test_whether_a_gpu_has_bfloat16_is_asked_and_not_timed(monkeypatch, supported):
+    """Products as small as those that a CPU is timed with take as long in any precision there."""
+    monkeypatch.setattr(measure, "timed_products", lambda *_: pytest.fail("timed"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert measure.bf16_may_pay("cuda:1") == supported and not measure.bf16_may_pay("mps")
+
+
 @pytest.mark.parametrize(
     ("bfloat16", "seconds", "faster"),
     [(8e11, 20, torch.bfloat16), (1e9, 20, torch.float32), (8e11, 5, torch.float32)],

@@ -11,6 +11,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Step
 from datasette_nanogpt.training import flops, measure, plan, population, stages, trainer
+from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import SIZES
@@ -172,6 +173,29 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
         after, change = stages.next_stages(run[:count], training, 5_000)
         assert len(after) == (count + 1 if improved or count == 2 else count)
         assert bool(change) == (len(after) > count)
+
+
+@pytest.mark.parametrize(("device", "left_out"), [("cpu", 2), ("cuda", 0)])
+def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(monkeypatch, device, left_out):
+    """Its steps take as long as theirs there, nearly all of it for launching."""
+    s, m = (plan.make_config(size, 300, {"block_size": 64}) for size in ("s", "m"))
+    settings = Settings(8, 0.01, 0.1, 2, 0.5, 0.0, 0, device, False, False, minutes=10.0, max_iters=40)
+    members = population.chain([s, m, m, m])
+    run = [
+        Stage(c, replace(settings, stage=i, teachers=each.teachers, generation=i, max_iters=40 * (i + 1)))
+        for i, (c, each) in enumerate(zip([s, m, m, m], members, strict=True))
+    ]
+    work = sum(population.works(members, 5_000, 512)[1:])
+    monkeypatch.setattr(stages, "training_flops", lambda *_: work / 500)
+    training = SimpleNamespace(
+        settings=run[0].settings,
+        group=SINGLE_PROCESS,
+        model=SimpleNamespace(config=s),
+        clock=SimpleNamespace(seconds=10.0, step=40),
+        speed=SimpleNamespace(tokens_per_second=0.2 * work / 500 / flops.work_per_step(s, 512) * 512),
+    )
+    after, change = stages.next_stages(run, training, 5_000)
+    assert len(after) == 4 - left_out and bool(change) == bool(left_out)
 
 
 def test_a_teachers_probabilities_count_beside_the_text():

@@ -176,7 +176,7 @@ def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
 def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch, scores):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(evaluate, "BUSY_SECONDS", 0.0)
-    monkeypatch.setattr(evaluate, "LOGITS_PER_BATCH", 1)  # so that a score has many parts
+    monkeypatch.setattr(evaluate, "logits_per_batch", lambda device: 1)  # so that a score has many parts
     stop, seen = Stop(), []
     for event in run(tokens, tmp_path, SETTINGS, stop=stop):
         if isinstance(event, Busy) and sum(type(e) is Evaluation for e in seen) == scores:

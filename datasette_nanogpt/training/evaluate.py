@@ -17,10 +17,10 @@ from ..data.dataloader import IGNORED, Windows
 from ..events import Busy
 from .distributed import SINGLE_PROCESS, ProcessGroup
 from .measure import autocast
+from .memory import logits_per_batch
 
 BUSY_SECONDS = 0.5  # between reports of progress
 SAMPLE_TOKENS = 80  # length of the text that is shown with each score
-LOGITS_PER_BATCH = 2**22  # the most logits of one batch: 16 MB in float32
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
@@ -73,10 +73,11 @@ def estimate_loss_unless(
 
 def batches_in_order(model: GPT, windows: Windows) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     """Windows that together have each token after the first as a target once, as many at a time as
-    LOGITS_PER_BATCH allows: the fraction of the tokens that is done after them, and their inputs and targets,
-    (B, block size) ids each."""
+    `logits_per_batch` allows: the fraction of the tokens that is done after them, and their inputs and
+    targets, (B, block size) ids each."""
     block = windows.block_size
-    rows = max(1, LOGITS_PER_BATCH // (block * model.config.vocab_size))
+    device = next(model.parameters()).device.type
+    rows = max(1, logits_per_batch(device) // (block * model.config.vocab_size))
     remaining = windows.all_in_order()
     while batch := list(itertools.islice(remaining, rows)):
         ids = np.zeros((2, len(batch), block), dtype=np.int64)

@@ -62,9 +62,11 @@ def guess_training_flops(seconds: float) -> float:
 
 
 def bf16_may_pay(device: str) -> bool:
-    """Whether bfloat16 is worth a trial: a CPU without support for it may take seconds for a step."""
+    """Whether bfloat16 is worth a trial: what has no support for it may take seconds for a step."""
     if device.startswith("mps"):
         return False  # float32 by default there
+    if device.startswith("cuda"):  # which is done with products of this size before the next is launched
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return timed_products(device, torch.bfloat16, 512) > timed_products(device, torch.float32, 512)
 
 

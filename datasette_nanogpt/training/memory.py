@@ -31,8 +31,9 @@ LOGIT_COPIES, LOGIT_COPIES_OF_STUDENT = 3, 6
 # Numbers that a layer keeps at each position for the backward pass, as multiples of its width and of the
 # width inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for both its blocks.
 KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
-# Scoring needs the logits of a batch of windows and their logarithms: evaluate.LOGITS_PER_BATCH, twice.
-SCORE_BYTES = 2 * 2**22 * FLOAT
+# The most logits of a batch of windows that is scored, or that teachers predict: 16 MB in float32. On a GPU
+# 128 MB, because launching the kernels of a forward pass takes milliseconds, however few the windows are.
+LOGITS_PER_BATCH, LOGITS_PER_BATCH_OF_GPU = 2**22, 2**25
 # Memory that C keeps (process.keep_freed_memory) does not always fit the next tensor: steps took 1.0 to 1.6
 # times as much as was in use at once (benchmarks/memory.py).
 FRAGMENTATION = 1.2
@@ -57,14 +58,15 @@ def estimate_memory(w: Workload) -> int:
     weights, state = FLOAT * count, FLOAT * (2 * count - muon)
     held = weights + state
     step = max(FLOAT * _step_numbers(w), weights + _orthogonalizing_bytes(w.config))
-    if w.device != "cpu":
-        return round(CUDA_BYTES + max(held + weights + step, _teachers_bytes(w)))
-    # LastGood (divergence.py) has a copy of the last good state.
+    if w.device.startswith("cuda"):  # a score comes while the memory of a CUDA graph is still taken
+        return round(CUDA_BYTES + max(held + weights + step + _score_bytes(w), _teachers_bytes(w)))
+    # An Apple GPU shares the memory of the machine, where LastGood (divergence.py) keeps a copy of the last
+    # good state.
     held += weights + state
     # To save the state, each tensor is copied as bytes, and all of them into one file; and the weights are
     # read again for the texts that a run is judged by.
     saving = 2 * (weights + state) + weights
-    training = held + FRAGMENTATION * step + max(saving, SCORE_BYTES)
+    training = held + FRAGMENTATION * step + max(saving, _score_bytes(w))
     return round(process_bytes() + max(training, _teachers_bytes(w)))
 
 
@@ -77,15 +79,25 @@ def process_bytes() -> float:
     return PROCESS_BYTES + CUDA_LIBRARIES_BYTES * built_for_cuda
 
 
+def logits_per_batch(device: str) -> int:
+    """The most logits of a batch of windows that is scored, or that teachers predict."""
+    return LOGITS_PER_BATCH if device == "cpu" else LOGITS_PER_BATCH_OF_GPU
+
+
+def _score_bytes(w: Workload) -> int:
+    """What scoring takes: the logits of a batch of windows, of at least one, and their logarithms."""
+    return 2 * FLOAT * max(logits_per_batch(w.device), w.config.block_size * w.config.vocab_size)
+
+
 def _teachers_bytes(w: Workload) -> float:
     """What it takes to compute, before a student begins, what its teachers predict: all of them, with the
     logits of a batch of the first and of another one. The last one's training is still there, with its
-    optimizer and, on the CPU, the copy of its last good state."""
+    optimizer and, but for a GPU's own memory, the copy of its last good state."""
     if not w.teachers:
         return 0.0
     weights = FLOAT * sum(teacher.parameters for teacher in w.teachers)
     last = 3 * FLOAT * w.teachers[-1].parameters
-    return weights + last * (2 if w.device == "cpu" else 1) + 2 * SCORE_BYTES
+    return weights + last * (1 if w.device.startswith("cuda") else 2) + 2 * _score_bytes(w)
 
 
 def _count_weights(c: GPTConfig) -> tuple[int, int]:

@@ -155,9 +155,11 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     if seconds <= 0:
         return list(stages), ""
     work = (1 - SCORING_FRACTION) * seconds
-    if speed := training.speed.tokens_per_second:
-        work *= work_per_step(training.model.config, step_tokens) / step_tokens * speed
-    else:  # a resume that made no step
+    speed, trained = training.speed.tokens_per_second, training.model.config
+    # What steps of another size take says little on a GPU: launching them takes as long, however small.
+    if speed and (settings.device == "cpu" or trained == config):
+        work *= work_per_step(trained, step_tokens) / step_tokens * speed
+    else:  # or a resume that made no step
         work *= training_flops(settings.device, config.vocab_size, seconds) * training.group.size
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:

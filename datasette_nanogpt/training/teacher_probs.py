@@ -21,8 +21,8 @@ from llm_nanogpt.gpt_torch import GPT, TopProbs
 from ..data.dataloader import Span, Windows, gather, places_of
 from ..data.token_files import token_dtype
 from .distillation import FEWEST_KEPT, KEPT, KEPT_BYTES, Repeats
-from .evaluate import LOGITS_PER_BATCH
 from .measure import autocast
+from .memory import logits_per_batch
 
 OVERLAP = 4  # the first 1/4 of a window is only context: it was predicted in the window before
 
@@ -64,7 +64,7 @@ def write_teacher_probs(
     repeats, row = Repeats(tokens, windows.block_size), row_type(vocab_size, len(tokens))
     part = file.with_suffix(".part")
     with open(part, "wb") as fp:
-        for spans, first_place, last in _batches(windows, vocab_size):
+        for spans, first_place, last in _batches(windows, logits_per_batch(device) // vocab_size):
             first = first_place
             ids, _ = gather(tokens, spans, windows.block_size)
             rows = _rows(_mean_probs(models, ids, repeats, device, bf16), row)
@@ -79,11 +79,11 @@ def write_teacher_probs(
     os.replace(part, file)
 
 
-def _batches(windows: Windows, vocab_size: int) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Spans, (B, 3), of windows that follow each other, the first place that is new in them, and the end of
-    the stream: its last token has no next one."""
+def _batches(windows: Windows, most_tokens: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Spans, (B, 3), of windows that follow each other, of `most_tokens` or one window; the first place that
+    is new in them; and the end of the stream: its last token has no next one."""
     block, end = windows.block_size, len(windows.tokens) - 1
-    size = max(1, LOGITS_PER_BATCH // (block * vocab_size))
+    size = max(1, most_tokens // block)
     spans: list[Span] = []
     first = covered = 0  # places that were written, and that are in `spans`, too
     while covered < end:
