@@ -24,8 +24,9 @@ from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
 from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.registry.statements import update_run
+from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.train_state import write_state
-from datasette_nanogpt.web import child, terminal_runs
+from datasette_nanogpt.web import child, score_rows, terminal_runs
 from datasette_nanogpt.web import worker as worker_module
 from datasette_nanogpt.web.child import NICENESS
 from datasette_nanogpt.web.worker import Worker
@@ -137,10 +138,33 @@ async def test_training_gives_way_to_the_server(home, enqueue, worker):
 def test_a_child_sets_its_process_up_before_torch_is_imported(home, enqueue, monkeypatch):
     """Idle threads that spin made a step 8 times as long beside other programs."""
     monkeypatch.delenv("GOMP_SPINCOUNT")
-    monkeypatch.setattr(child, "give_way", lambda: None)
     monkeypatch.setattr(child, "do_queued", lambda *_: None)
     child.main.main([str(enqueue())], standalone_mode=False)
     assert os.environ["GOMP_SPINCOUNT"] == "2000"
+
+
+def test_only_training_imports_torch_and_after_the_name_was_checked(home, enqueue, monkeypatch):
+    steps = []
+    monkeypatch.setattr(child, "import_torch", lambda: steps.append("torch"))
+    monkeypatch.setattr(child, "check_not_taken", lambda *_: steps.append("name"))
+    monkeypatch.setattr(child, "_train", lambda *_: steps.append("train"))
+    monkeypatch.setattr(score_rows, "score_rows", lambda *_: steps.append("score"))
+    run = enqueue()
+    for kind in ("train", "score"):
+        with registry(home) as db:
+            db.execute("update runs set kind = ?", [kind])
+        child.do_queued(run, Stop(), lambda: steps.append("begun"), ready=lambda: steps.append("ready"))
+    assert steps == ["name", "torch", "ready", "train", "ready", "begun", "score"]
+
+
+def test_a_run_that_is_stopped_while_torch_is_imported_is_stopped(home, enqueue, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child, "import_torch", interrupt)
+    run = enqueue()
+    child.do_queued(run, Stop(), lambda: None)
+    assert find_run(home, run)["status"] == "stopped"
 
 
 async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, worker):

@@ -116,6 +116,25 @@ def test_models_are_read_again_where_a_folder_changed(home, database, make_model
     assert before == cache.read(max_age=60) and cache.read() == {}
 
 
+def test_a_model_that_is_saved_while_two_pages_read_is_found(home, database, make_model):
+    class Interrupted(ModelCache):
+        """Another page reads, and finds a new model, when the first one has begun to keep what it read."""
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if interrupt:
+                interrupt.clear()
+                add_models(make_model, database, 1, name="new")
+                self.read()
+
+    interrupt = []
+    cache = Interrupted(home)
+    add_models(make_model, database, 1)
+    interrupt.append(True)
+    cache.read()
+    assert [model.name for models in cache.read().values() for model in models] == ["m0", "new0"]
+
+
 def test_who_scored_a_table_is_found_without_reading_its_trainings(home):
     with registry(home, create=True) as db:
         select = "select distinct name from runs where kind = 'score' and database = ? and \"table\" = ?"

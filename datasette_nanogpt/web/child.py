@@ -54,9 +54,7 @@ def main(run: int, max_parameters: int | None, end_with_stdin: bool) -> None:
         server = Server(home, run, stop)
         if end_with_stdin:
             Thread(target=server.watch, daemon=True).start()
-        import_torch()
-        give_way()
-        do_queued(run, stop, begun, max_parameters)
+        do_queued(run, stop, begun, max_parameters, give_way)
         if server.interrupted:
             queue.interrupt(home, run)
 
@@ -91,10 +89,17 @@ class Server:
         queue.ask_to_stop(self.home, self.run, 2)
 
 
-def do_queued(run: int, stop: Stop, begun: Callable[[], None], max_parameters: int | None = None) -> None:
+def do_queued(
+    run: int,
+    stop: Stop,
+    begun: Callable[[], None],
+    max_parameters: int | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Do what the queued run number `run` asks for, and record how it ends.
 
-    `begun` is called as soon as a request to stop is listened to. A model gets `max_parameters` at most.
+    `begun` is called as soon as a request to stop is listened to, and `ready` when all is imported that the
+    work needs. A model gets `max_parameters` at most.
     """
     home = nanogpt_home()
     row = find_run(home, run)
@@ -105,10 +110,13 @@ def do_queued(run: int, stop: Stop, begun: Callable[[], None], max_parameters: i
         if row["kind"] == "score":
             from .score_rows import score_rows
 
+            ready()
             begun()
             score_rows(home, row, stop)
         else:
             check_not_taken(home, row["name"], row["database"], row["table"])
+            import_torch()
+            ready()
             _train(row, stop, begun, max_parameters)
     except KeyboardInterrupt:
         log.info("Stopped before there was anything to keep")

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
@@ -29,36 +29,42 @@ def source_of(meta: Mapping[str, Any]) -> Source:
     return source.get("database"), tuple(table["table"] for table in tables)
 
 
+class _Reading(NamedTuple):
+    """One reading of a home. It is kept and replaced as a whole, because the threads of several pages read at
+    once: of two readings the later to end is kept, and the next one finds what it missed."""
+
+    models: dict[str, tuple[Stamp, Checkpoint | None]]  # by name; None for those that do not load
+    by_source: dict[Source, list[Checkpoint]]
+    began: float  # time.monotonic()
+
+
 class ModelCache:
     """Each model with what its files looked like when it was read."""
 
     def __init__(self, home: Path):
         self.home = home
-        self._read: dict[str, tuple[Stamp, Checkpoint | None]] = {}
-        self._by_source: dict[Source, list[Checkpoint]] = {}
-        self._read_at = -math.inf  # time.monotonic()
+        self._last = _Reading({}, {}, -math.inf)
 
     def read(self, max_age: float = 0.0) -> dict[Source, list[Checkpoint]]:
         """The models, grouped by what they were trained on, without those that do not load. They are read
         again if that was more than `max_age` seconds ago."""
-        if time.monotonic() - self._read_at < max_age:
-            return self._by_source
-        began, before, changed = time.monotonic(), self._read, False
+        last, began, changed = self._last, time.monotonic(), False
+        if began - last.began < max_age:
+            return last.by_source
         now: dict[str, tuple[Stamp, Checkpoint | None]] = {}
         for name in model_names(self.home):
             stamp = _stamp(f"{self.home}/{name}")
-            known = before.get(name)
+            known = last.models.get(name)
             if known is None or known[0] != stamp:
                 known, changed = (stamp, _load(self.home / name)), True
             now[name] = known
-        by_source = self._by_source
-        if changed or len(now) != len(before):
+        by_source = last.by_source
+        if changed or len(now) != len(last.models):
             by_source = {}
             for _, checkpoint in now.values():
                 if checkpoint:
                     by_source.setdefault(source_of(checkpoint.meta), []).append(checkpoint)
-        # All three are set together, because the threads of several pages read them.
-        self._read, self._by_source, self._read_at = now, by_source, began
+        self._last = _Reading(now, by_source, began)
         return by_source
 
 

@@ -123,19 +123,18 @@ def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
 
 
 def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
-    """Both lines of scores, as points of polylines, and the ends of the axes. None if neither run has two."""
+    """The points of both lines of scores, and the ends of the axes. None if neither run has two."""
     if len(a) < 2 and len(b) < 2:
         return None
     bits = [bpb for _, bpb in (*a, *b)]
     low, high, end = min(bits), max(bits), max(seconds for seconds, _ in (*a, *b)) or 1.0
 
-    def points(side: Sequence[Score]) -> str:
-        scale = HEIGHT / ((high - low) or 1.0)
-        return " ".join(f"{seconds / end * WIDTH:.1f},{(high - bpb) * scale:.1f}" for seconds, bpb in side)
-
+    scale = HEIGHT / ((high - low) or 1.0)
     return {
-        "lines": [points(a), points(b)],
-        "dots": [[point.split(",") for point in points(side).split()] for side in (a, b)],
+        "sides": [
+            [(round(seconds / end * WIDTH, 1), round((high - bpb) * scale, 1)) for seconds, bpb in side]
+            for side in (a, b)
+        ],
         "low": low,
         "high": high,
         "end": duration(end),
