@@ -1,12 +1,15 @@
 """The optimizers: Muon, nanoGPT's, and the weights that a model starts with."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from conftest import tiny_config
 
 from datasette_nanogpt.training.optim import (
+    AdamW,
     Muon,
     configure_optimizers,
     load_state_tensors,
@@ -30,7 +33,7 @@ def test_muon_steps_as_torch_muon_does():
     """The same direction as the library's, which rounds to bfloat16 on its way."""
     weights = [torch.randn(24, 12), torch.randn(24, 12), torch.randn(8, 8)]
     ours, theirs = ([torch.nn.Parameter(w.clone()) for w in weights] for _ in range(2))
-    a = Muon(ours, lr=0.1, weight_decay=0.1)
+    a = Muon([{"params": ours, "lr": 0.1, "weight_decay": 0.1}])
     b = torch.optim.Muon(theirs, lr=0.1, weight_decay=0.1, momentum=0.95)
     for _ in range(3):
         for p, q in zip(ours, theirs, strict=True):
@@ -42,6 +45,58 @@ def test_muon_steps_as_torch_muon_does():
         a, b = (p - w).detach().flatten(), (q - w).detach().flatten()
         assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.999
         assert a.norm().item() == pytest.approx(b.norm().item(), rel=0.02)
+
+
+@pytest.mark.parametrize("tensor_rate", [False, True])
+def test_adamw_steps_as_torch_adamw_does(tensor_rate):
+    weights = [torch.randn(24, 12), torch.randn(8)]
+    ours, theirs = ([torch.nn.Parameter(w.clone()) for w in weights] for _ in range(2))
+    options = {"betas": (0.9, 0.98), "eps": 1e-10, "weight_decay": 0.1}
+    rate = torch.tensor(0.1) if tensor_rate else 0.1
+    a = AdamW([{"params": ours, "lr": rate, **options}])
+    b = torch.optim.AdamW(theirs, lr=0.1, **options)
+    for _ in range(5):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        a.step()
+        b.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+        for key, value in b.state[q].items():
+            torch.testing.assert_close(a.state[p][key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_parameter_without_a_gradient_stays():
+    p, q = (torch.nn.Parameter(torch.ones(3, 3)) for _ in range(2))
+    p.grad = torch.ones(3, 3)
+    for optimizer in (Muon, AdamW):
+        rest = {"betas": (0.9, 0.98), "eps": 1e-10}
+        optimizer([{"params": [p, q], "lr": 0.1, "weight_decay": 0.1, **rest}]).step()
+    assert torch.equal(q, torch.ones(3, 3)) and not torch.equal(p, q)
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+def test_going_back_to_a_state_twice_gives_the_same_state_twice(arch):
+    model = build(tiny_config(arch))
+    optimizers = configure_optimizers(model, 0.01, 0.1)
+
+    def step():
+        ids = torch.randint(0, 400, (2, 33))
+        model(ids[:, :-1], ids[:, 1:]).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        model.zero_grad()
+
+    step()
+    kept = {name: tensor.clone() for name, tensor in state_tensors(optimizers).items()}
+    first = {name: tensor.clone() for name, tensor in kept.items()}
+    for _ in range(2):
+        load_state_tensors(optimizers, kept)
+        restored = state_tensors(optimizers)
+        assert restored.keys() == first.keys()
+        assert all(torch.equal(restored[name], tensor) for name, tensor in first.items())
+        step()
 
 
 def test_nanogpt_starts_at_the_log_of_its_vocabulary():
@@ -87,7 +142,7 @@ def test_optimizer_state_survives_as_plain_tensors(arch):
             model(ids[:, :-1], ids[:, 1:]).backward()
             for optimizer in optimizers:
                 optimizer.step()
-                optimizer.zero_grad()
+            model.zero_grad()
 
     model = build(tiny_config(arch))
     optimizers = configure_optimizers(model, 0.01, 0.1)
@@ -100,3 +155,25 @@ def test_optimizer_state_survives_as_plain_tensors(arch):
     steps(twin, twins, 2)
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(p, q)
+
+
+# In a process of its own, as other tests compile.
+STEPS_WITHOUT_DYNAMO = """
+import sys, torch
+from datasette_nanogpt.training.measure import trial
+from datasette_nanogpt.training.optim import configure_optimizers
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.gpt_torch import build
+for arch in ("qwen3", "gpt2"):
+    model = build(GPTConfig(vocab_size=400, block_size=32, n_layer=1, n_head=2, n_embd=32, arch=arch))
+    params = list(model.parameters())
+    trial(model, torch.randint(400, (2, 33)), False, configure_optimizers(model, 0.01, 0.1))
+    torch.nn.utils.clip_grad_norm_(params, 1.0)
+print([name for name in sys.modules if name.startswith("torch._dynamo")])
+"""
+
+
+def test_steps_do_not_import_dynamo():
+    """It takes 75 MB and a second."""
+    command = [sys.executable, "-c", STEPS_WITHOUT_DYNAMO]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "[]\n"

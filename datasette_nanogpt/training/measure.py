@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import build
@@ -17,7 +16,7 @@ from llm_nanogpt.gpt_torch import build
 from .cuda_graph import TIMES_BEFORE, Captured
 from .distillation import KEPT
 from .flops import work_per_step
-from .optim import configure_optimizers, use_bf16, use_tensor_rates
+from .optim import Optimizer, configure_optimizers, use_bf16, use_tensor_rates
 from .plan import make_config
 
 # A run of at least 10 s tries bfloat16, which takes about a second, two at most (LOG.md, "Runs of seconds").

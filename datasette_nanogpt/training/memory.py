@@ -21,7 +21,7 @@ from .available_memory import available_memory
 
 FLOAT = 4  # bytes per number; weights in bfloat16 are extra copies, which cost what bfloat16 saves elsewhere
 # Memory of a run on the CPU whatever its model: Python, torch, a prepared text (benchmarks/memory.py).
-PROCESS_BYTES = 400e6
+PROCESS_BYTES = 340e6
 # What a torch that was built for CUDA takes more, on a CPU as well: its libraries (2.13 on Linux).
 CUDA_LIBRARIES_BYTES = 470e6
 CUDA_BYTES = 600e6  # memory of the GPU that CUDA itself takes

@@ -2,17 +2,20 @@
 
 Ours: Muon for the matrices inside the layers, AdamW for embedding, output and gains. nanoGPT's, for
 `--arch gpt2`: AdamW for everything, with weight decay on matrices only.
+
+They are not torch.optim's, whose methods import torch._dynamo whether or not anything is compiled: 75 MB of
+memory, and a second or more (LOG.md, "Lists, and the memory of a run").
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
 
 from llm_nanogpt.gpt_torch import GPT
 
@@ -36,9 +39,62 @@ MAX_RATE = 1e30
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
+class Optimizer:
+    """Groups of parameters, with the options of each and the state of each parameter."""
+
+    def __init__(self, groups: Sequence[dict[str, Any]]) -> None:
+        self.param_groups = groups
+        self.state: dict[Tensor, dict[str, Tensor]] = defaultdict(dict)
+
+    def step(self) -> None:
+        raise NotImplementedError
+
+    @property
+    def params(self) -> list[Tensor]:
+        """All parameters, in an order that is the same each time."""
+        return [p for group in self.param_groups for p in group["params"]]
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), by the kernel of torch.optim.AdamW's
+    `fused`. A group has `params`, `lr`, `betas`, `eps` and `weight_decay`."""
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            for p in params:
+                if not self.state[p]:
+                    # The number of steps is on the device, where a captured step can count.
+                    self.state[p]["step"] = torch.zeros((), device=p.device)
+                    self.state[p]["exp_avg"] = torch.zeros_like(p)
+                    self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
+            steps, means, squares = (
+                [self.state[p][key] for p in params] for key in ("step", "exp_avg", "exp_avg_sq")
+            )
+            torch._foreach_add_(steps, 1)
+            torch._fused_adamw_(
+                params,
+                [p.grad for p in params],
+                means,
+                squares,
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+
+
 class Muon(Optimizer):
     """Momentum whose update, for each matrix, is replaced by the nearest orthogonal one (Keller Jordan,
-    2024).
+    2024). A group has `params`, `lr` and `weight_decay`.
 
     torch.optim.Muon steps one matrix at a time, in bfloat16. This one stacks matrices of the same shape, in
     the precision that is faster on this machine (LOG.md, "Newton-Schulz in bfloat16").
@@ -46,13 +102,8 @@ class Muon(Optimizer):
 
     bf16 = False  # set by use_bf16 where autotune found it faster
 
-    def __init__(
-        self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = MOMENTUM
-    ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # without a closure
+    def step(self) -> None:
         for group in self.param_groups:
             stacks: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for p in group["params"]:
@@ -64,8 +115,8 @@ class Muon(Optimizer):
                         self.state[p]["momentum"] = torch.zeros_like(p)
                 buffers = [self.state[p]["momentum"] for p in params]
                 grads = [p.grad for p in params if p.grad is not None]
-                torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
-                updates = torch._foreach_lerp(grads, buffers, group["momentum"])  # Nesterov's look ahead
+                torch._foreach_lerp_(buffers, grads, 1 - MOMENTUM)
+                updates = torch._foreach_lerp(grads, buffers, MOMENTUM)  # Nesterov's look ahead
                 # Tall matrices get longer steps, so that every output changes as much.
                 scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
                 if group["weight_decay"]:
@@ -98,15 +149,15 @@ def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) 
 
     Each group keeps its full learning rate as `peak_lr`, which `set_lr_scale` scales.
     """
-    fused = next(model.parameters()).is_cuda
     optimizers: list[Optimizer]
     if model.config.arch == "gpt2":  # as in nanoGPT
         params = [p for p in model.parameters() if p.requires_grad]
+        common = {"lr": learning_rate, "betas": NANOGPT_BETAS, "eps": 1e-8}
         groups = [
-            {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
+            {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay, **common},
+            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0, **common},
         ]
-        optimizers = [AdamW(groups, lr=learning_rate, betas=NANOGPT_BETAS, fused=fused)]
+        optimizers = [AdamW(groups)]
     else:
         named = dict(model.named_parameters())
         matrices = [p for name, p in named.items() if ".layers." in name and p.ndim == 2]
@@ -116,13 +167,14 @@ def configure_optimizers(model: GPT, learning_rate: float, weight_decay: float) 
         rates = [(EMBEDDING_RATE, EMBEDDING_DECAY, [embedding]), (GAIN_RATE, 0.0, gains)]
         if not model.config.tied:
             rates.append((OUTPUT_RATE, OUTPUT_DECAY, [model.output]))
+        common = {"betas": BETAS, "eps": 1e-10}
         groups = [
-            {"params": params, "lr": learning_rate * rate, "weight_decay": weight_decay * decay}
+            {"params": params, "lr": learning_rate * rate, "weight_decay": weight_decay * decay, **common}
             for rate, decay, params in rates
         ]
         optimizers = [
-            Muon(matrices, learning_rate, weight_decay),
-            AdamW(groups, lr=learning_rate, betas=BETAS, eps=1e-10, fused=fused),
+            Muon([{"params": matrices, "lr": learning_rate, "weight_decay": weight_decay}]),
+            AdamW(groups),
         ]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -153,30 +205,25 @@ def use_tensor_rates(optimizers: Sequence[Optimizer], device: str) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = torch.tensor(float(group["lr"]), device=device)
-            if device.startswith("cuda") and "capturable" in group:
-                group["capturable"] = True
 
 
 def state_tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
     """All state as named tensors, so that it can be saved without pickle."""
     return {
-        f"optim.{i}.{p}.{key}": value
+        f"optim.{i}.{n}.{key}": value
         for i, optimizer in enumerate(optimizers)
-        for p, state in optimizer.state_dict()["state"].items()
-        for key, value in state.items()
+        for n, p in enumerate(optimizer.params)
+        for key, value in optimizer.state.get(p, {}).items()
     }
 
 
-def load_state_tensors(optimizers: Sequence[Optimizer], tensors: dict[str, Tensor]) -> None:
-    """Restore what `state_tensors` returned; other tensors among them are ignored.
-
-    They are copied: an optimizer keeps tensors that are on its device as they are, and would change them.
-    """
-    states: list[dict[int, dict[str, Tensor]]] = [defaultdict(dict) for _ in optimizers]
+def load_state_tensors(optimizers: Sequence[Optimizer], tensors: Mapping[str, Tensor]) -> None:
+    """Restore a copy of what `state_tensors` returned; other tensors among them are ignored."""
+    for optimizer in optimizers:
+        optimizer.state.clear()
     for name, value in tensors.items():
         if name.startswith("optim."):
-            _, i, p, key = name.split(".")
-            states[int(i)][int(p)][key] = value.clone()
-    for optimizer, state in zip(optimizers, states, strict=True):
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+            _, i, n, key = name.split(".")
+            p = optimizers[int(i)].params[int(n)]
+            # A copy, because steps change it, and a run may go back to the same state once more.
+            optimizers[int(i)].state[p][key] = value.to(p.device, torch.float32, copy=True)

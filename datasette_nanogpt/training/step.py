@@ -9,13 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from .batches import Batch
 from .cuda_graph import Captured
 from .distillation import distillation_loss
 from .measure import autocast
-from .optim import set_lr_scale
+from .optim import Optimizer, set_lr_scale
 
 
 class Knobs(NamedTuple):

@@ -395,6 +395,6 @@ class Training:
             return replace(p, start_step=p.step, start_seconds=p.seconds, lr_factor=1.0)
         weights = {k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")}
         self.model.load_state_dict(weights)
-        load_state_tensors(self.optimizers, dict(state.tensors))
+        load_state_tensors(self.optimizers, state.tensors)
         set_random_state(state.tensors, self.settings.device)
         return p
