@@ -4,13 +4,15 @@
     TMPDIR=/dev/shm python benchmarks/faults.py     # the same in memory, where fsync costs nothing
     python benchmarks/faults.py rename remove       # these
     python benchmarks/faults.py --share 0.1         # a tenth of the file operations, evenly spread
+    python benchmarks/faults.py --kill              # with a real kill each, which takes 20 times as long
     python benchmarks/faults.py --minutes 10        # as many as there is time for, the same share of each
 
-An operation (train, rename, ...) first runs to its end, and its file operations in the home, in llm's folder
-and beside the files that it writes are counted: each opening of a file to write, rename, unlink, mkdir,
-rmdir, link, fsync, exchange of two folders, and each statement of SQLite. Then it is repeated once for each
-of them, in a copy of the same folders, in a process that is killed (SIGKILL) just before that file operation.
-Then another command lists the models and opens the registry. After that
+An operation (train, rename, ...) runs to its end, and waits before each of its file operations in the home,
+in llm's folder and beside the files that it writes: each opening of a file to write, rename, unlink, mkdir,
+rmdir, link, fsync, exchange of two folders, and each statement of SQLite. While it waits its files are
+copied, as they are: what SIGKILL would leave at that moment. When the operation is over, another command
+lists the models and opens the registry in each copy. With --kill the operation is repeated once for each of
+its file operations, in a process that is killed just before that one. After that
 
 - every model must load, and be the one before, the one after, or the last one that was announced;
 - folder, alias, runs and nanogpt.json must agree;
@@ -18,8 +20,8 @@ Then another command lists the models and opens the registry. After that
 
 Prints a line for each operation, its progress (on a terminal), and a line for each fault after which one of
 these is not true; then the exit code is 1. It ends after --minutes: faults that were not tried by then are
-counted, and those that were are spread evenly over each operation. Everything happens in a temporary folder.
-Processes are forked, so torch is imported once.
+counted, and those that were are spread evenly over each operation. Everything happens in a temporary folder,
+where the copies of one operation take up to 1 GB. Processes are forked, so torch is imported once.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kill_models import clear, faults
+from kill_models import clear, faults, moments
 from operations import OPERATIONS, Box
 
 
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the file operations, 0 to 1")
     parser.add_argument("--minutes", type=float, default=25.0, help="at most, for all operations together")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--kill", action="store_true", help="repeat the operation for each file operation")
     arguments = parser.parse_args()
     names = [operation.name for operation in OPERATIONS]
     if unknown := set(arguments.operations) - set(names):
@@ -51,6 +54,7 @@ def main() -> None:
     heads = ("operation", "tried", "of", "survived", "work lost", "split", "left over", "seconds")
     print("{:20} {:>6} {:>6} {:>9} {:>10} {:>6} {:>10} {:>8}".format(*heads))
     chosen = [o for o in OPERATIONS if not arguments.operations or o.name in arguments.operations]
+    tried = faults if arguments.kill else moments
     end = time.monotonic() + 60 * arguments.minutes
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
@@ -61,7 +65,7 @@ def main() -> None:
             start = time.monotonic()
             # What one operation leaves of its time, the others have.
             deadline = start + (end - start) / (len(chosen) - number)
-            for fault in faults(operation, box := Box(Path(folder)), arguments.share):
+            for fault in tried(operation, box := Box(Path(folder)), arguments.share):
                 verdict, what = fault.verdict, fault.what
                 row["tried"] += 1
                 row["of"] = fault.of

@@ -1,5 +1,5 @@
 """Runs a function in a process that is killed just before one of its file operations, or in which that
-operation fails."""
+operation fails, or that waits before each of them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,23 @@ from llm_nanogpt import changes
 
 Tell = Callable[[str], object]
 
+
+class Reporter:
+    """What a child process has to report to its parent: a `Tell`."""
+
+    def __init__(self, answers: int, go_on: int):
+        self.answers, self.go_on = answers, go_on  # file descriptors
+
+    def __call__(self, line: str) -> None:
+        os.write(self.answers, f"T{line}\n".encode())
+
+    def wait(self) -> None:
+        """Wait until the parent has looked at the files as they are now."""
+        os.write(self.answers, b"W\n")
+        os.read(self.go_on, 1)
+        signal.alarm(SECONDS)
+
+
 AUDITED = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SECONDS = 120  # after which a child counts as hung
@@ -29,11 +46,19 @@ SECONDS = 120  # after which a child counts as hung
 
 class Killer:
     """Counts the file operations below a folder, and kills this process just before one of them. With an
-    `error`, a number of errno, that operation fails instead, and if it is `lasting` all later ones, too."""
+    `error`, a number of errno, that operation fails instead, and if it is `lasting` all later ones, too.
+    `before_each` is called before each of them."""
 
-    def __init__(self, below: Path, kill_before: int | None, error: int | None = None, lasting: bool = False):
+    def __init__(
+        self,
+        below: Path,
+        kill_before: int | None,
+        error: int | None = None,
+        lasting: bool = False,
+        before_each: Callable[[], None] | None = None,
+    ):
         self.below, self.kill_before = str(below), kill_before
-        self.error, self.lasting = error, lasting
+        self.error, self.lasting, self.before_each = error, lasting, before_each
         self.log: list[str] = []
 
     def install(self) -> None:
@@ -73,6 +98,8 @@ class Killer:
     def meet(self, what: str) -> None:
         number, at = len(self.log), self.kill_before
         self.log.append(what)
+        if self.before_each:
+            self.before_each()
         if at is None or not (number == at or (self.lasting and number > at)):
             return
         if self.error is None:
@@ -106,21 +133,28 @@ def preload(names: Iterable[str]) -> None:
     gc.freeze()  # a child that collects garbage would otherwise copy every page of what is loaded
 
 
-def in_child(work: Callable[[Tell], Any], often: bool = True) -> Outcome:
+def in_child(
+    work: Callable[[Reporter], Any],
+    often: bool = True,
+    waiting: Callable[[list[str]], None] | None = None,
+) -> Outcome:
     """Call a function in a forked process. What it reports arrives even if it is killed; its result is sent
-    as JSON. The modules that it has imported are imported here too if it is called `often`.
+    as JSON. The modules that it has imported are imported here too if it is called `often`. `waiting` is
+    called, with what was told so far, while it waits.
 
     Raises RuntimeError with its traceback if it fails, or hangs.
     """
     reading, writing = os.pipe()
+    held, go_on = os.pipe()
     if not (pid := os.fork()):
         code = 1
         try:
             os.close(reading)
+            os.close(go_on)
             signal.alarm(SECONDS)
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, 1)
-            result = work(lambda line: os.write(writing, f"T{line}\n".encode()))
+            result = work(Reporter(writing, held))
             with open(writing, "wb", closefd=False) as pipe:  # which holds less than this
                 pipe.write(f"M{json.dumps([*sys.modules])}\nR{json.dumps(result)}\n".encode())
             code = 0
@@ -129,8 +163,16 @@ def in_child(work: Callable[[Tell], Any], often: bool = True) -> Outcome:
         finally:
             os._exit(code)
     os.close(writing)
+    os.close(held)
+    lines: list[str] = []
     with open(reading, "rb") as answers:
-        lines = answers.read().decode().splitlines()
+        for answer in answers:
+            if answer != b"W\n":
+                lines.append(answer.decode().rstrip("\n"))
+            elif waiting:
+                waiting([line[1:] for line in lines if line[0] == "T"])
+                os.write(go_on, b".")
+    os.close(go_on)
     _, status = os.waitpid(pid, 0)
     if failures := [json.loads(line[1:]) for line in lines if line[0] == "E"]:
         raise RuntimeError(failures[0])

@@ -1,6 +1,7 @@
 """Kills processes that train, replace, rename, ... models, and judges what is left of the models.
 
-`OPERATIONS` of operations.py are what is killed, `faults` kills one before each of its file operations.
+`OPERATIONS` of operations.py are what is killed, `faults` kills one before each of its file operations,
+`moments` takes the files as they are before each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kill import Killer, Outcome, Tell, in_child
+from kill import Killer, Outcome, Reporter, Tell, in_child
 from operations import Box, Operation
 
 from datasette_nanogpt.registry.db import registry
@@ -33,17 +34,22 @@ HALF = (".part", ".new", ".old", ".removed", ".change", ".lock")
 
 
 def operate(
-    operation: Operation, box: Box, kill_before: int | None, error: int | None = None, lasting: bool = False
+    operation: Operation,
+    box: Box,
+    kill_before: int | None = None,
+    error: int | None = None,
+    lasting: bool = False,
+    before_each: Callable[[list[str]], None] | None = None,
 ) -> Outcome:
     """Do the operation in a process of its own. Returns its file operations if it was not killed. If one of
     them failed with an `error`, returns the line that people read, or "" if the operation succeeded all the
-    same."""
+    same. `before_each` of them is called, with what was told so far, while the process waits."""
 
-    def work(tell: Tell) -> list[str] | str:
+    def work(tell: Reporter) -> list[str] | str:
         box.enter()
         if not operation.exchange:
             setattr(changes, "exchange", lambda a, b: False)  # noqa: B010
-        killer = Killer(box.path, kill_before, error, lasting)
+        killer = Killer(box.path, kill_before, error, lasting, tell.wait if before_each else None)
         killer.install()
         try:
             operation.do(box, tell)
@@ -52,10 +58,10 @@ def operate(
                 raise
             return str(ex)
         finally:
-            killer.kill_before = None
+            killer.kill_before = killer.before_each = None
         return killer.log if error is None else ""
 
-    return in_child(work)
+    return in_child(work, waiting=before_each)
 
 
 # ---- What is left
@@ -222,6 +228,44 @@ def evenly(total: int, share: float) -> list[int]:
     return [chosen[i] for i in order if i < len(chosen)]
 
 
+def moments(operation: Operation, box: Box, share: float = 1.0) -> Iterator[Fault]:
+    """What a kill before each of its file operations would leave, with all of them taken from one run: the
+    process waits before each one, its files are copied as they are, and the copies are judged once it has
+    ended. A share of them, in an order that is spread evenly over the operation at any time."""
+    work, fresh = starting_point(operation, box)
+    before = next_command(work)
+    fresh()
+    shots: list[list[str]] = []  # of each copy what was told before it
+
+    def take(told: list[str]) -> None:
+        copy_as_is(work.path, box.path / f"shot-{len(shots)}")
+        shots.append(told)
+
+    log = operate(operation, work, before_each=take).result
+    after = next_command(work)
+    for number in evenly(len(log), share):
+        shutil.rmtree(work.path)
+        os.rename(box.path / f"shot-{number}", work.path)
+        age_runs(work)
+        try:
+            verdict = judge(operation, before, after, next_command(work), shots[number])
+        except RuntimeError as ex:
+            verdict = Verdict(lost=[str(ex).strip().splitlines()[-1]])
+        yield Fault(number, len(log), log[number], verdict)
+
+
+def copy_as_is(source: Path, target: Path) -> None:
+    """Copy a folder. A note of a change names a folder by its inode, so in the copy it names the copy."""
+    shutil.copytree(source, target, symlinks=True)
+    for note in target.rglob(".*.change"):
+        with contextlib.suppress(ValueError):  # it may be half written
+            change = json.loads(note.read_bytes())
+            for folder in source.rglob("*"):
+                if change["inode"] and folder.lstat().st_ino == change["inode"]:
+                    inode = (target / folder.relative_to(source)).lstat().st_ino
+                    note.write_text(json.dumps(change | {"inode": inode}, indent=2))
+
+
 def starting_point(operation: Operation, box: Box) -> tuple[Box, Callable[[], None]]:
     """The folder in which an operation works, as it is before the operation, and what makes it so again."""
     start, work = Box(box.path / "start"), Box(box.path / "work")
@@ -276,8 +320,8 @@ def faults(
 
 def clear(box: Box) -> None:
     """Delete what `faults` made, also if it was stopped early."""
-    for name in ("start", "work"):
-        shutil.rmtree(box.path / name, ignore_errors=True)
+    for path in box.path.iterdir():
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def not_a_line(told: str) -> list[str]:

@@ -167,7 +167,7 @@ def test_a_sample_of_what_a_disk_refuses_sqlite():
 
 
 def test_faults_end_in_time_and_are_spread(tmp_path, monkeypatch):
-    rows, failed = run_faults(tmp_path, "rename", "--minutes", "0.0001")
+    rows, failed = run_faults(tmp_path, "rename", "--kill", "--minutes", "0.0001")
     assert failed == [] and rows[0]["tried"] == 1 < rows[0]["of"]
     monkeypatch.syspath_prepend(BENCHMARKS)
     from kill_models import evenly
