@@ -241,7 +241,8 @@ async def test_what_is_wrong_is_said_beside_its_field(datasette):
     assert '<a href="#n_head">Heads</a>, <a href="#dropout">Dropout</a>.' in response.text
     for field, message in (("n_head", "even head size"), ("dropout", "at most 0.99")):
         assert re.search(
-            rf'id="{field}"[^>]*aria-describedby="{field}-error" aria-invalid="true"', response.text
+            rf'id="{field}"[^>]*aria-describedby="{field}-error {field}-hint" aria-invalid="true"',
+            response.text,
         )
         assert re.search(rf'id="{field}-error">[^<]*{message}', response.text)
     assert '<details id="advanced" open>' in response.text
@@ -254,6 +255,7 @@ async def test_what_cannot_train_is_refused(datasette, database, home, texts):
     sqlite_utils.Database(database)["few"].insert_all({"body": text} for text in texts)
     page = await datasette.client.get("/blog/few/-/nanogpt", actor=ROOT)
     assert "too little to train on" in page.text or "no text" in page.text
+    assert re.search('id="start"[^>]* disabled', page.text) and "field is wrong" not in page.text
     assert "reads each row" not in page.text and "MB of memory" not in page.text  # nothing is promised of it
     response = await datasette.client.post("/blog/few/-/nanogpt", data={"body": "body"}, actor=ROOT)
     assert response.status_code == 400 and not find_runs(home, "name != 'nanogpt-blog'")

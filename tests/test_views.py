@@ -206,6 +206,9 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     assert fewer["estimate"]["epochs"] > 2 * short["estimate"]["epochs"]
     _, deep = await estimate(n_layer="5", n_embd="64")
     assert (deep["estimate"]["layers"], deep["estimate"]["width"]) == (5, 64)
+    automatic = plain["estimate"]["auto"]  # what an empty field stands for
+    assert automatic["n_layer"] == plain["estimate"]["layers"] and "n_layer" not in deep["estimate"]["auto"]
+    assert f'placeholder="auto: {automatic["block_size"]}"' in page.text
     status, wrong = await estimate(n_embd="18", n_head="6")
     assert status == 400 and "even head size" in wrong["error"] and not wrong["ok"]
     # Without JavaScript: the page again, with what was filled in.

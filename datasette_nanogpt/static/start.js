@@ -46,6 +46,11 @@ function showCards(cards) {
   });
 }
 
+// What the planner chooses where a field is left empty.
+function showAutomatic(field, number) {
+  field.placeholder = number === undefined ? "auto" : `auto: ${number}`;
+}
+
 async function update() {
   const question = ++questions;
   const answer = await fetchEstimate().catch(() => null);
@@ -59,10 +64,11 @@ async function update() {
   byId("estimate").textContent = estimate?.text ?? "";
   if (offer) showCards(offer.cards ?? []);
   if (offer && !error) showOffer(offer);
-  const warning = general || estimate?.refused || estimate?.warning || "";
+  const warning = (general || estimate?.refused || estimate?.warning || "").replace(/[^.!?]$/, "$&.");
   if (byId("warning").textContent !== warning) byId("warning").textContent = warning;
   byId("warning").hidden = !warning;
   byId("start").disabled = Boolean(estimate?.refused);
+  for (const field of form.querySelectorAll(".numbers input")) showAutomatic(field, estimate?.auto[field.name]);
 }
 
 function updateSoon() {

@@ -97,6 +97,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": round(plan.tokens_seen),
         "epochs": round(plan.epochs, 1),
         "memory": memory,
+        "auto": {key: n for key, n in _automatic(plan).items() if not settings.get(key)},
         "text": "" if refused else f"{words} It takes about {memory_size(memory)} of memory.",
         "warning": _warn_of_little(read),
         "refused": refused,
@@ -108,7 +109,7 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
     read like."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
-    cards = []
+    cards: list[dict[str, Any]] = []
     for minutes in minutes_offered(target.limits):
         limit = {"max_parameters": target.limits.max_parameters, "minutes": minutes}
         plan = plan_text({**settings, **limit}, read["bytes"], flops)
@@ -118,8 +119,10 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
         like = expectation(read["letters"], epochs, read["prose"])
         bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
         reads = f"A model of {size:.1f}M parameters reads each row {_times(epochs)}: "
-        reads += f"about {bits:.1f} bits per byte."
-        cards.append({"minutes": minutes, "reads": reads, "like": like})
+        reads += f"about {bits:.1f} bits per byte"
+        same = next((card for card in cards if (card["like"], card["bits"]) == (like, round(bits, 1))), None)
+        reads += f", as in {_minutes(same['minutes'])}." if same else "."
+        cards.append({"minutes": minutes, "reads": reads, "like": like, "bits": round(bits, 1)})
     return cards
 
 
@@ -155,12 +158,21 @@ def _warn_of_little(read: Mapping[str, Any]) -> str | None:
     return f"{text_size(read['bytes'])} is little text{expect}, however long it trains. Add more rows."
 
 
+def _automatic(plan: Plan) -> dict[str, float]:
+    """The numbers of the form that the planner chooses where a field is empty: field -> number."""
+    config = plan.config
+    numbers = {
+        key: getattr(config, key) for key in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size")
+    }
+    return numbers | {"batch_size": plan.batch_size, "learning_rate": plan.learning_rate}
+
+
 def _describe(plan: Plan, minutes: float, measured: bool) -> str:
     config = plan.config
     enough = plan.max_iters and plan.epochs >= MAX_EPOCHS
     layers = f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}"
     speed = "At the speed of the last runs here" if measured else "On two cores"
-    time = f"{'less than ' if enough else ''}{minutes:g} minute{'s' if minutes != 1 else ''}"
+    time = f"{'less than ' if enough else ''}{_minutes(minutes)}"
     sentences = [
         f"{layers}, width {config.n_embd}, about {config.parameters / 1e6:.1f}M parameters.",
         f"{speed} it reads about {_tokens(plan.tokens_seen)} tokens in {time}: "
@@ -172,6 +184,10 @@ def _describe(plan: Plan, minutes: float, measured: bool) -> str:
     elif enough:
         sentences.append("Reading the rows more often would only make it repeat them.")
     return " ".join(sentences)
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:g} minute{'s' if minutes != 1 else ''}"
 
 
 def _tokens(count: float) -> str:

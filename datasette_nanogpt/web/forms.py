@@ -49,6 +49,26 @@ LABELS = {
     "seed": "Seed",
     "where": "Condition",
 }
+# A line below some fields, for those who do not know the word.
+HINTS = {
+    "title": "It stands above each text.",
+    "body": "The text that the model learns from.",
+    "template": "What the text of a row is, in place of the columns above.",
+    "group_by": "Rows with the same value become one text, as those of a conversation.",
+    "order_by": "For example the column with the date.",
+    "where": "It replaces the filters of the table's page.",
+    "arch": "How the model is built. qwen3 learns more in the same time.",
+    "tokenizer": "Whether it reads pieces of words or single characters.",
+    "n_layer": "More layers learn more, but slowly.",
+    "n_head": "Places each layer looks at at once.",
+    "n_embd": "Numbers that describe each token.",
+    "block_size": "Tokens that it sees at once.",
+    "vocab_size": "How many different tokens there are.",
+    "batch_size": "Pieces of text in each step.",
+    "learning_rate": "How far each step goes. Too far, and it learns nothing.",
+    "dropout": "Left out at random, against learning by heart: 0 to 1.",
+    "seed": "Another seed holds out other rows.",
+}
 ADVANCED = LABELS.keys() - {"minutes", "size", "name"}  # the fields that are folded away at first
 # The groups of numbers on the page: heading -> fields.
 GROUPS = {

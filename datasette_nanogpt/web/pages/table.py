@@ -38,10 +38,13 @@ class Form:
     problems: list[Problem] = field(default_factory=list)  # the same, with the fields that are wrong
     offer: dict[str, Any] | None = None  # see estimate.offer; None if there is nothing to fill in
     estimate: dict[str, Any] | None = None
+    untouched: bool = False
 
     @property
     def wrong(self) -> dict[str, str]:
         """The messages of each wrong field."""
+        if self.unasked:
+            return {}
         fields: dict[str, list[str]] = {}
         for problem in self.problems:
             fields.setdefault(problem.field, []).append(problem.message)
@@ -53,6 +56,12 @@ class Form:
         if not self.problems:
             return self.error or ""
         return "\n".join(p.message for p in self.problems if p.field not in forms.LABELS)
+
+    @property
+    def unasked(self) -> str:
+        """Why nothing can be read, if nobody has filled in anything yet: it is no mistake of theirs."""
+        offer = self.offer if self.untouched else None
+        return str(offer["text"]) if offer and not offer["texts"] else ""
 
     @property
     def advanced(self) -> bool:
@@ -96,6 +105,7 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "form": form,
         "sizes": [(size, size) for size in choices("size")],
         "labels": forms.LABELS,
+        "hints": forms.HINTS,
         "numbers": {key: (whole, *bounds(key)) for key, whole in forms.NUMBERS.items()},
         "groups": forms.GROUPS,
         "lines": await sparklines(state_of(datasette).home, lists["runs"]),
@@ -121,7 +131,7 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
     state = state_of(datasette)
     visible = await names_in_sight(datasette, request.actor)
     target = Target(state.home, state.limits, db.path, db.is_memory, table, visible)
-    form = Form(forms.form_defaults(state.limits))
+    form = Form(forms.form_defaults(state.limits), untouched=request.method == "GET")
     where, carried, left_out = None, "", list[str]()
     try:
         columns = await db.table_columns(table)
