@@ -5,8 +5,10 @@ import itertools
 import pytest
 
 from datasette_nanogpt.data.prepare import choose_vocab_size
+from datasette_nanogpt.training import measure
 from datasette_nanogpt.training.flops import flops_per_token, work_of_teaching, work_per_step
 from datasette_nanogpt.training.memory import Workload, estimate_memory, process_bytes
+from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import (
     DEFAULT_FLOPS,
     SIZES,
@@ -35,6 +37,7 @@ from datasette_nanogpt.training.population import (
     without,
     works,
 )
+from datasette_nanogpt.training.recipe import resolve
 from llm_nanogpt.errors import NanogptError
 
 TINY, BLOG, LARGE = 10_000, 900_000, 300_000_000  # tokens
@@ -368,6 +371,43 @@ def test_a_text_that_is_not_read_twice_gets_steps_as_big_as_a_gpu_wants():
     limited = plan(LARGE, 60, flops=50e12, largest_step=65_536, memory=3e9)
     assert 1 < limited.batch_size < plan(LARGE, 60, flops=50e12, largest_step=65_536).batch_size
     assert plan(LARGE, 60, flops=50e12, largest_step=65_536, given={"batch_size": 3}).batch_size == 3
+
+
+GPU = {"flops": 27e12, "flops_of_many": 235e12, "largest_step": 65_536, "memory": 139e9, "device": "cuda"}
+
+
+@pytest.mark.parametrize("minutes", [0.2, 1, 3, 10, 60, 480])
+@pytest.mark.parametrize("tokens", [10_000_000, 100_000_000, LARGE])
+def test_a_long_text_fills_a_gpu_however_often_it_is_read(tokens, minutes):
+    """Steps of 1,024 tokens take it 2 ms each, whatever they compute, and those of 16 times as many 4 ms."""
+    p = plan(tokens, minutes, 8192, **GPU)
+    step = p.batch_size * p.config.block_size
+    steps = min(p.tokens_seen, MAX_EPOCHS * tokens) / step
+    assert step == 65_536 or (step >= 8192 and 2000 <= steps < 4300)
+    # No model is planned with steps that take less than launching them does, 1.7 ms.
+    models = [each.member for each in models_of(p)]
+    assert sum(m.epochs * tokens / step for m in models) * 1.7e-3 < 60 * minutes
+
+
+@pytest.mark.parametrize(("tokens", "windows"), [(BLOG, [1]), (10_000_000, [1, 16])])
+def test_a_gpu_is_measured_with_steps_of_one_window_and_of_many_where_a_text_is_long(
+    monkeypatch, tokens, windows
+):
+    measured = []
+
+    def training_flops(device, vocab_size, seconds, windows=1):
+        measured.append(windows)
+        return GPU["flops" if windows == 1 else "flops_of_many"]
+
+    monkeypatch.setattr(measure, "training_flops", training_flops)
+    _, stages = resolve(TrainOptions("blog.db", ("entry",), minutes=10.0), tokens, 8192, "cuda")
+    assert measured == windows and (stages[-1].settings.batch_size >= 8) == (len(windows) == 2)
+
+
+def test_a_short_text_that_is_read_often_keeps_its_small_steps_on_a_gpu():
+    for tokens, minutes in ((TINY, 1), (BLOG, 1), (BLOG, 60), (3_000_000, 60)):
+        p = plan(tokens, minutes, **GPU)
+        assert p.batch_size * p.config.block_size <= 1024
 
 
 def test_several_models_are_told_in_one_sentence():

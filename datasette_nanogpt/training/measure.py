@@ -48,7 +48,8 @@ def training_flops(device: str, vocab_size: int, seconds: float, windows: int = 
         model = build(config).to(device)
         batch = torch.randint(vocab_size, (windows, config.block_size + 1)).to(device)
         optimizers = configure_optimizers(model, learning_rate=1e-3, weight_decay=0.0)
-        precisions = (False, True) if bf16_may_pay(device) else (False,)
+        bf16 = bf16_may_pay(device)
+        precisions = (bf16,) if device.startswith("cuda") or not bf16 else (False, True)
         best = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
     return work_per_step(config, batch[:, 1:].numel()) / best
 

@@ -85,8 +85,9 @@ def logits_per_batch(device: str) -> int:
 
 
 def _score_bytes(w: Workload) -> int:
-    """What scoring takes: the logits of a batch of windows, of at least one, and their logarithms."""
-    return 2 * FLOAT * max(logits_per_batch(w.device), w.config.block_size * w.config.vocab_size)
+    """What scoring takes beside what steps have freed: the logits of a batch of windows, and their
+    logarithms."""
+    return 2 * FLOAT * logits_per_batch(w.device)
 
 
 def _teachers_bytes(w: Workload) -> float:

@@ -53,8 +53,10 @@ SHORT_TEXT = 100_000
 # planner's grid" and "A model that teaches the next"), and on 650,000 tokens xl, with and without dropout, no
 # better than l (measured on an H200: "A population").
 MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
-# On a GPU steps are made bigger, as long as a run keeps this many of them; a guess, not measured.
-FEWEST_STEPS = 2000
+# On a GPU steps are made bigger, as long as a model keeps this many of them, for a text that is not read
+# twice, and for one of LONG_TEXT tokens that is. Guesses, not measured.
+FEWEST_STEPS, LONG_TEXT = 2000, 5_000_000
+GPU_WINDOWS = 16  # in a step: with as many the speed of a GPU is measured, beside steps of one window
 # The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
 # planner's grid").
 CONTEXTS = (1024, 512, 256, 64)
@@ -84,13 +86,11 @@ class Budget:
     minutes: float | None
     steps: int | None = None
     flops: float | None = None  # flops.work_per_step that all processes do in a second; None: not measured
+    flops_of_many: float | None = None  # the same in steps of GPU_WINDOWS windows, not of one; None: as many
     processes: int = 1  # each gets the same number of windows in a step
     memory: float | None = None  # bytes that each process may take; None: not known
     device: str = "cpu"  # whose memory that is
     largest_step: int = 0  # tokens that a step may have, if the text has enough; 0: STEP_TOKENS, as on a CPU
-
-    def __str__(self) -> str:
-        return describe_budget(self.minutes, self.steps, self.flops)
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,21 @@ class _Run:
     def step_tokens(self) -> int:
         return self.batch_size * self.block_size
 
+    def __str__(self) -> str:
+        flops = self.flops if self.budget.flops else None
+        return describe_budget(self.budget.minutes, self.budget.steps, flops)
+
+    @property
+    def flops(self) -> float:
+        """FLOP/s with this run's windows in a step. A GPU takes a time to launch a step and one for each
+        window, which the two measured speeds tell: what follows is in seconds, of a window of one FLOP."""
+        one = self.budget.flops or DEFAULT_FLOPS
+        windows = self.step_tokens / STEP_TOKENS / self.budget.processes
+        if not self.budget.flops_of_many or windows <= 1:
+            return one
+        each = (GPU_WINDOWS / self.budget.flops_of_many - 1 / one) / (GPU_WINDOWS - 1)
+        return windows / (1 / one + (windows - 1) * max(each, 0.0))
+
     def epoch(self, config: GPTConfig) -> float:
         """The tokens of an epoch of that model."""
         return epoch_tokens(config, self.tokens, self.step_tokens)
@@ -132,7 +147,7 @@ class _Run:
     def tokens_seen(self, config: GPTConfig) -> float:
         """How many tokens the budget is enough for."""
         by_steps = self.budget.steps * self.step_tokens if self.budget.steps else math.inf
-        step_seconds = work_per_step(config, self.step_tokens) / (self.budget.flops or DEFAULT_FLOPS)
+        step_seconds = work_per_step(config, self.step_tokens) / self.flops
         by_time = (
             self.budget.minutes * 60 / step_seconds * self.step_tokens if self.budget.minutes else math.inf
         )
@@ -142,7 +157,7 @@ class _Run:
     def work(self) -> float:
         """How much of flops.work_per_step there is time for, beside scores. inf where nothing limits it."""
         seconds = 60 * self.budget.minutes if self.budget.minutes else math.inf
-        return (1 - SCORING_FRACTION) * seconds * (self.budget.flops or DEFAULT_FLOPS)
+        return (1 - SCORING_FRACTION) * seconds * self.flops
 
     def fits(self, members: Sequence[Member]) -> bool:
         """Whether each of these models fits in the memory, with its dropout and what its teachers predict."""
@@ -203,18 +218,19 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
 
 
 def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
-    """The run with more windows in a step, up to the device's `largest_step`, if the text is not read twice
-    and enough steps remain: such a text has something new for each window."""
-    budget, batch_size = run.budget, run.batch_size
-    if given.get("batch_size") or budget.steps or run.tokens_seen(config) >= 2 * run.tokens:
+    """The run with more windows in a step, up to the device's `largest_step`, if enough steps remain and the
+    text is long, or not read twice: then it has something new for each window."""
+    budget, short = run.budget, run.tokens < LONG_TEXT
+    if given.get("batch_size") or budget.steps or (short and run.tokens_seen(config) >= 2 * run.tokens):
         return run
-    while 2 * batch_size * run.block_size <= budget.largest_step:
-        bigger = replace(run, batch_size=2 * batch_size)
-        steps = bigger.tokens_seen(config) / bigger.step_tokens
-        if steps < FEWEST_STEPS or not bigger.fits([Member(config, MAX_EPOCHS)]):
+    student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=0.1)
+    while 2 * run.step_tokens <= budget.largest_step:
+        bigger = replace(run, batch_size=2 * run.batch_size)
+        read = min(bigger.tokens_seen(config), MAX_EPOCHS * run.tokens)
+        if read < FEWEST_STEPS * bigger.step_tokens or not bigger.fits([Member(config, MAX_EPOCHS), student]):
             break
-        batch_size = bigger.batch_size
-    return replace(run, batch_size=batch_size)
+        run = bigger
+    return run
 
 
 def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None) -> Plan:
@@ -254,13 +270,14 @@ def _choose_size(
         size = given.get("size")
         return size or "xs", f"Size {size}, as asked." if size else ""
     configs = _allowed_sizes(given, shape, vocab_size, run)
-    seen = {size: run.tokens_seen(config) for size, config in configs.items()}
+    runs = {size: _choose_steps(run, given, config) for size, config in configs.items()}
+    seen = {size: runs[size].tokens_seen(config) for size, config in configs.items()}
     least = {s: min(MIN_EPOCHS[s] * run.epoch(c), MIN_TOKENS[s]) for s, c in configs.items()}
     enough = [s for s in configs if seen[s] >= least[s]]
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
     epochs = {name: seen[name] / run.tokens for name in (size, *bigger)}
     parameters = {name: configs[name].parameters for name in epochs}
-    return size, describe_choice(given, str(run.budget), epochs, parameters)
+    return size, describe_choice(given, str(runs[size]), epochs, parameters)
 
 
 def _allowed_sizes(
@@ -289,7 +306,7 @@ def _plan_enough(
         if sum(member.config == config for member in members) >= SEVERAL:
             break
     if name != size:
-        why = f"{run.budget} there is time for several models of size {name}."
+        why = f"{run} there is time for several models of size {name}."
     reasons, repeats = [why] if why else [], run.epoch(config) / run.tokens
     enough = f"{MAX_EPOCHS * repeats:.0f} times"
     if not members:

@@ -12,7 +12,17 @@ from .available_memory import available_memory, resident_memory
 from .distributed import rank_and_size
 from .memory import Workload, check_memory, estimate_memory
 from .options import TrainOptions
-from .plan import DEFAULT_MINUTES, RATES, Budget, Plan, choose_plan, choose_rates, size_is_given
+from .plan import (
+    DEFAULT_MINUTES,
+    GPU_WINDOWS,
+    LONG_TEXT,
+    RATES,
+    Budget,
+    Plan,
+    choose_plan,
+    choose_rates,
+    size_is_given,
+)
 from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens
 
 # nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
@@ -29,9 +39,8 @@ NANOGPT_RECIPE = {
 DECAY_FRACTION = 0.5
 
 
-# On CUDA a text of so many tokens is long enough for steps of up to GPU_STEP_TOKENS; its speed is then
-# measured with this many windows. Guesses: no such run was measured yet.
-LONG_TEXT, GPU_STEP_TOKENS, GPU_WINDOWS = 5_000_000, 65_536, 16
+# The most tokens of a step on CUDA; a guess: no such run was measured yet.
+GPU_STEP_TOKENS = 65_536
 
 
 @dataclass(frozen=True)
@@ -94,17 +103,18 @@ def resolve(
     from .measure import training_flops
 
     minutes = options.minutes or (None if options.max_iters else DEFAULT_MINUTES)
-    flops, (_, processes) = None, rank_and_size()
+    flops, of_many, (_, processes) = None, None, rank_and_size()
     # nanoGPT's recipe is the same however many epochs there are: with a size given, nothing is left to plan.
     planned = options.arch != "gpt2" or not size_is_given(options.given())
     if minutes and planned and not options.max_iters:
-        windows = GPU_WINDOWS if device.startswith("cuda") and train_tokens >= LONG_TEXT else 1
-        flops = training_flops(device, vocab_size, minutes * 60, windows) * processes  # each is as fast
+        flops = training_flops(device, vocab_size, minutes * 60) * processes  # each is as fast
+        if device.startswith("cuda") and train_tokens >= LONG_TEXT:
+            of_many = training_flops(device, vocab_size, minutes * 60, GPU_WINDOWS) * processes
     given = {**options.given(), "max_parameters": options.max_parameters}
     memory = available_memory(device)
     memory = memory and memory + _reserved(device)
     largest_step = GPU_STEP_TOKENS if device.startswith("cuda") else 0
-    budget = Budget(minutes, options.max_iters, flops, processes, memory, device, largest_step)
+    budget = Budget(minutes, options.max_iters, flops, of_many, processes, memory, device, largest_step)
     plan = choose_plan(given, train_tokens, vocab_size, budget)
     plans = [*plan.teachers, plan]
     titles &= options.arch != "gpt2"  # nanoGPT's recipe knows of none

@@ -22,7 +22,7 @@ from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
 from .nodes import Courier, courier_of, files_of_stage
-from .plan import SCORING_FRACTION
+from .plan import GPU_WINDOWS, SCORING_FRACTION, STEP_TOKENS
 from .population import Member, leave_out, one_more, steps_of, without
 from .process import training_begins
 from .recipe import Stage, as_members, student_settings
@@ -160,7 +160,9 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     if speed and (settings.device == "cpu" or trained == config):
         work *= work_per_step(trained, step_tokens) / step_tokens * speed
     else:  # or a resume that made no step
-        work *= training_flops(settings.device, config.vocab_size, seconds) * training.group.size
+        windows = min(step_tokens // STEP_TOKENS, GPU_WINDOWS) if settings.device.startswith("cuda") else 1
+        flops = training_flops(settings.device, config.vocab_size, seconds, max(windows, 1))
+        work *= flops * training.group.size
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
         # The first of its size, taught by smaller ones, says nothing yet of what its own students can do.
