@@ -126,6 +126,22 @@ def test_words_of_names(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("introtext", ("intro", "text")),
+        ("FullText", ("full", "text")),
+        ("Beitragstext", ("beitrags", "text")),
+        ("brødtekst_no", ("brod", "tekst", "no")),
+        ("context", ("context",)),
+        ("text", ("text",)),
+        ("texture_file", ("texture", "file")),
+    ],
+)
+def test_names_that_are_joined(name, words):
+    assert words_of(name) == words
+
+
+@pytest.mark.parametrize(
     ("names", "title", "body"),
     [
         ("标题 作者 内容", "标题", "内容"),
@@ -345,6 +361,8 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
         ),
         (("msgstr", "msgid"), ("msgid", "msgstr")),
         (("review_text", "reply"), ("review_text", "reply")),
+        (("haupttext", "introtext"), ("introtext", "haupttext")),
+        (("sql", "question"), ("question", "sql")),
     ],
 )
 def test_columns_that_go_together(make, names, together):
@@ -369,6 +387,27 @@ def test_a_question_goes_with_the_text_that_it_is_about(make):
     found = open_source(path, "posts")
     assert (found.title, found.body) == ("title", ("context", "question", "answers"))
     assert next(found.documents()).endswith("\n\nWhat stands beside river 0?\n\nthe mill of number 0")
+
+
+def test_what_few_long_texts_go_on_with_is_read(make):
+    more = rows(lambda i: prose(i + 3) if i % 5 == 0 else None)
+    path = make({"entry_text": rows(prose), "entry_text_more": more})
+    assert open_source(path, "posts").body == ("entry_text", "entry_text_more")
+    path = make({"entry_text": rows(prose), "more": rows(lambda i: "a word" if i % 5 == 0 else None)})
+    assert open_source(path, "posts").body == ("entry_text",)
+
+
+def test_each_kind_of_post_has_a_column_of_its_own(make):
+    """A quotation is much shorter than the other posts, and is named like the text."""
+    columns = ("body", "caption", "text")
+    path = make(
+        {
+            name: rows(lambda i, k=k: [prose(i), prose(i) * 2, "To be or not"][k] * (i % 3 == k))
+            for k, name in enumerate(columns)
+        }
+    )
+    found = open_source(path, "posts")
+    assert set(found.body) == set(columns) and len(list(found.documents())) == found.row_count
 
 
 def test_what_is_the_same_in_most_rows_does_not_go_with_the_text(make):
@@ -405,6 +444,7 @@ def test_a_summary_is_the_title_beside_texts_that_go_together(make):
         ("Latin", "English"),
         ("text1", "text2"),
         ("paragraph_a", "paragraph_b", "paragraph_c"),
+        ("first_stanza", "second_stanza", "third_stanza"),
     ],
 )
 def test_columns_that_are_all_alike_are_read_in_the_order_of_the_table(make, names):

@@ -178,6 +178,9 @@ def test_a_text_about_markup_stays():
             },
             None,
         ),
+        ({"text": "alone"}, "alone"),
+        ([{"text": "Milk ", "done": True}, {"text": "Bread", "done": False}], "Milk\nBread"),
+        ([{"text": "Milk"}, {"size": 3}], None),
         ([1, 2], None),
         ("text", None),
         ([], None),
@@ -185,6 +188,19 @@ def test_a_text_about_markup_stays():
 )
 def test_json_with_a_text(value, expected):
     assert read_record(json.dumps(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"text":"See "},{"link":"https://example.org","text":"this"},{"text":"!"}', "See this!"),
+        ('{"text":"cut off"},{"text', None),
+        ('{"size":1},{"size":2}', None),
+        ("{not JSON}", None),
+    ],
+)
+def test_objects_one_after_the_other_are_parts_of_a_line(text, expected):
+    assert read_record(text) == expected
 
 
 def test_a_column_of_records():

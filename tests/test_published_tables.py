@@ -140,6 +140,25 @@ def test_blank_bytes_are_no_text(tmp_path):
             {"movieID": lambda w: w.i % 4, "lineID": lambda w: f"L{w.i}", "text": Writer.sentence},
             "--group-by movieID",
         ),
+        (  # the numbers of chapters begin again in each book
+            {"book": lambda w: w.i // 20, "chapter": lambda w: w.i // 5 % 4, "text": Writer.sentence},
+            """--group-by '"book" || '"'"' '"'"' || "chapter"'""",
+        ),
+        (
+            {"series": lambda w: "AB"[w.i // 30], "episode": lambda w: w.i // 10 % 3, "n": lambda w: w.i % 10}
+            | {"text": Writer.sentence},
+            """--group-by '"series" || '"'"' '"'"' || "episode"' --order-by n""",
+        ),
+        (  # no name says so, but the numbers of lines do
+            {"path": lambda w: f"/talks/{w.i // 12}.srt", "cue": lambda w: w.i % 12, "text": Writer.sentence},
+            "--group-by path --order-by cue",
+        ),
+        (
+            {"sceneLine": lambda w: f"1.1.{w.i}", "play": lambda w: w.i // 20, "text": Writer.sentence},
+            "--group-by play",
+        ),
+        ({"path": lambda w: f"/talks/{w.i // 12}", "cue": lambda w: w.i % 7, "text": Writer.sentence}, None),
+        ({"shop": lambda w: w.i // 12, "stars": lambda w: w.i % 5, "text": Writer.sentence}, None),
         ({"topic": lambda w: w.i % 4, "body": Writer.text}, None),
         ({"session": lambda w: w.i, "body": Writer.sentence}, None),
     ],
@@ -147,6 +166,14 @@ def test_blank_bytes_are_no_text(tmp_path):
 def test_rows_of_a_conversation_are_told(tmp_path, columns, command):
     told = remarks(write(tmp_path / "any.db", columns))
     assert told.endswith(f" text: {command}") if command else "--group-by" not in told
+
+
+def test_the_group_that_is_suggested_can_be_typed(tmp_path):
+    columns = {"season": lambda w: w.i // 30, "episode": lambda w: w.i // 10 % 3, "text": Writer.sentence}
+    path = write(tmp_path / "any.db", columns)
+    group = shlex.split(remarks(path))[-1]
+    found = open_source(path, "t", Selection(group_by=group))
+    assert found.grouping.count == 6 == len(list(found.documents()))
 
 
 def test_a_heading_within_divs_is_not_repeated(tmp_path):

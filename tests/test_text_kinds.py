@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from datasette_nanogpt.data.documents import join_document
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
-from datasette_nanogpt.data.text_kinds import PLAIN, TextKind, kind_of, read_text
+from datasette_nanogpt.data.text_kinds import PLAIN, TextKind, kind_of, read_text, read_title
 
 PROSE = ["It was a fine day.", "Nothing happened, he said.", "Well, well."]
 POSTS = [f"A post {i} with <strong>force</strong>.\n\nSee <a href='/{i}'>there</a>." for i in range(5)]
@@ -246,3 +246,40 @@ def test_rows_of_plain_text_among_records_are_kept():
     assert read_text("<p>One.</p><p>Two.</p>", kind).text == "One.\n\nTwo."
     assert read_text("[12] is a note", kind).text == "[12] is a note"
     assert read_text('{"size": 3}', kind).text == "" == read_text("[1, 2]", kind).text
+
+
+def test_speakers_are_read_where_what_they_say_is_blocks():
+    def turn(sender, text):
+        return {"uuid": "1", "sender": sender, "text": text, "content": [{"type": "text", "text": text}]}
+
+    chats = [json.dumps([turn("human", f"Is it {i}?"), turn("assistant", "It is.")]) for i in range(5)]
+    kind = kind_of(chats)
+    assert kind.format == "records"
+    assert read_text(chats[0], kind).text == "human: Is it 0?\n\nassistant: It is."
+
+
+def test_strings_of_json_are_read_as_what_they_say():
+    texts = [f'Line {i}\n"caf\u00e9"' for i in range(5)]
+    kind = kind_of([json.dumps(text) for text in texts])
+    assert [read_text(json.dumps(text), kind).text for text in texts] == texts
+    titles = kind_of(['"Morning"', '"A walk"', '"Rain"', '"Evening"', '"Night"'])
+    assert read_title('"A walk"', titles, entities=False) == "A walk"
+    assert read_title("Without", titles, entities=False) == "Without"
+
+
+def test_quotation_marks_of_people_stay():
+    said = ['"Good morning," she said, "and good luck."', '"Why?"', "He did not know.", '"So it goes."'] * 3
+    assert kind_of(said) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["Tom &amp; Ann", 'so <e type="smile">:)</e>', "3 &lt; 4", *PROSE], TextKind("html")),
+        (["Tom &amp; Ann", "so <3", "3 &lt; 4", *PROSE], TextKind(entities=True)),
+        (["Tom and Ann", "the <name> of a file", *PROSE], PLAIN),
+    ],
+)
+def test_tags_among_entities_are_tags(values, kind):
+    """In a text in which a `<` is written `&lt;`, any other one begins a tag, though few values have one."""
+    assert kind_of(values) == kind

@@ -29,7 +29,8 @@ MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER, MIN_TEXT_WITHOUT_HTML = 0.1, 0.5,
 # fraction of its letters.
 MIN_FILLED = 0.5
 # A column is read where the body has no text if that is so in this fraction of the rows in which the column
-# has some, and of all rows; and if one of its rows has this fraction of the letters in a row of the body.
+# has some, and of all rows; and if one of its rows has this fraction of the letters in a row of the body, or
+# if it is named like the text.
 MIN_INSTEAD, MIN_MISSING, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.25
 MIN_DIFFERENT = 0.8  # the fraction of rows with a line of their own from which on lines can be titles
 LONGEST_LINE = 120  # characters: the median value of a column of lines that can be titles is no longer
@@ -81,7 +82,8 @@ def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column]) -
         texts = [(text, gap) for text, gap in zip(column.text_by_row, empty, strict=True) if text]
         filling = sum(gap for _, gap in texts)
         is_instead = filling >= MIN_INSTEAD * len(texts) and filling >= MIN_MISSING * len(empty)
-        if is_instead and _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts)):
+        is_text = _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts))
+        if is_instead and (is_text or is_body_name(column.name)):
             instead.append(column)
     return instead
 
@@ -195,7 +197,8 @@ def _find_code(columns: Sequence[Column]) -> tuple[str, ...]:
 
 def _pick(columns: Sequence[Column], names: Sequence[str], longest: Column) -> Column | None:
     """A column with one of these names, or with the name as a word, that has text."""
-    enough = [c for c in columns if _is_enough(c, longest, MIN_TEXT_TOGETHER)]
+    fraction = MIN_TEXT * longest.prose  # enough in few rows, as what continues a few long texts
+    enough = [c for c in columns if _is_enough(c, longest, MIN_TEXT_TOGETHER) or c.prose >= fraction]
     tests: list[Callable[[str, str], bool]] = [is_named, has_word]
     picked = (c for test in tests for name in names for c in enough if test(c.name, name))
     column = next(picked, None)

@@ -24,7 +24,7 @@ tytuł nagłówek název titulek nadpis naslov cím başlik τίτλος
 სათაური վերնագիր ርዕስ ርእስ ਸਿਰਲੇਖ શીર્ષક శీర్షిక ಶೀರ್ಷಿಕೆ തലക്കെട്ട് මාතෘකාව ခေါင်းစဉ် ចំណងជើង ຫົວຂໍ້ मथळा
 virsraksts antraštė pavadinimas pealkiri titill teideal teitl izenburua titolua kichwa sarlavha тақырып гарчиг
 загаловак сарлавҳа serlêhev سرخی titulli
-song nombre nom 名称 名稱
+song 作品名 書名 曲名 书名 歌名 诗名 篇名 片名 nombre nom 名称 名稱
 """
 _BODIES = """
 body content text html markdown body_html body_text message
@@ -61,6 +61,7 @@ _TOGETHER = (
     "front | back",
     "setup | punchline",
     "problem | solution",
+    "question utterance | sql query",
     "pros | cons",
     "term | definition",
     "artist singer band | lyrics lyric",
@@ -95,6 +96,7 @@ PLACES = (
 )
 
 LANGUAGES = frozenset(_LANGUAGES.split())
+_ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
@@ -106,6 +108,7 @@ AFTER_BODY = tuple(tuple(names.split()) for names in _AFTER_BODY)
 _CAMEL = regex.compile(
     r"(?<=[\p{Ll}\p{Lo}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})|(?<=\p{L})(?=\p{N})|(?<=\p{N})(?=\p{L}{2})"
 )
+_COMPOUND = regex.compile(r"(?<=\p{L}{3})(?<!con)(?=(?:text|tekst|html)(?!\p{L}))", regex.IGNORECASE)
 _BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
 _MARKS = regex.compile(r"\p{M}+")
 _STROKES = str.maketrans(
@@ -120,11 +123,11 @@ _CORE_DATA = regex.compile(r"Z[A-Z0-9_]{2,}")  # Apple's programs put a Z before
 @lru_cache(4096)
 def words_of(name: str) -> tuple[str, ...]:
     """The words of a column's name without case and accents: ("post", "title") for post_title, postTitle and
-    "Post title", ("titulo",) for Título in either form of Unicode."""
+    "Post title", ("titulo",) for Título in either form of Unicode, ("intro", "text") for introtext."""
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", name)).translate(_STROKES)
     if _CORE_DATA.fullmatch(plain):
         plain = plain[1:]
-    words = _BETWEEN.split(_CAMEL.sub(" ", plain).casefold())
+    words = _BETWEEN.split(_COMPOUND.sub(" ", _CAMEL.sub(" ", plain)).casefold())
     return tuple(filter(None, words)) or ("",)
 
 
@@ -148,7 +151,8 @@ def has_word(name: str, guess: str) -> bool:
 
 def set_of(name: str) -> tuple[str, ...]:
     """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
-    that end in a language, a number or a letter, such as text_fr and option_a; () for other names."""
+    that end in a language, a number or a letter or begin with an ordinal, such as text_fr, option_a and
+    first_line; () for other names."""
     *stem, last = words_of(name)
     if not stem:
         return ("a language",) if last in LANGUAGES else ()
@@ -156,6 +160,8 @@ def set_of(name: str) -> tuple[str, ...]:
         return ("a question",)
     if last in LANGUAGES:
         return (*stem, "a language")
+    if stem[0] in _ORDINALS:
+        return ("", *stem[1:], last)
     return (*stem, "") if last.isdecimal() or len(last) == 1 else ()
 
 

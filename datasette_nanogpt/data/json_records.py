@@ -59,19 +59,50 @@ def read_list(text: str) -> list[str] | None:
 
 
 def read_record(text: str) -> str | None:
-    """The text of JSON that is a chat, an outline, or an object with one text, None of any other."""
+    """The text of JSON that is a chat, an outline, an object with one text, or a list of such; None of any
+    other."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    if isinstance(value, dict) and (tree := _tree_of_turns(value.get("mapping", value))):
-        value = tree
-    for each in (value, *(value.get(key) for key in CHAT_KEYS if isinstance(value, dict))):
-        if turns := _turns(each):
-            return "\n\n".join(turns)
+        return _text_of_parts(text)
+    if turns := next(filter(None, map(_turns, _chats(value))), None):
+        return "\n\n".join(turns)
     if points := list(_points(value, 0)) if _is_outline(value) else []:
         return "\n".join(points)
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        texts = [_text_of(each) for each in value]
+        return "\n".join(text.strip() for text in texts if text) if None not in texts else None
     return _text_of(value) if isinstance(value, dict) else None
+
+
+def _text_of_parts(text: str) -> str | None:
+    """The text of objects one after the other, which are parts of a line: comments as YouTube hands them
+    out."""
+    if text[:1] != "{" or text[-1:] != "}":
+        return None
+    try:
+        parts = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
+        return None
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(each for each in texts if isinstance(each, str)) or None
+
+
+def is_chat(text: str) -> bool:
+    """Whether `text` is JSON of a chat, whose speakers are to be read with what they say."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return any(_turns(each) for each in _chats(value))
+
+
+def _chats(value: Any) -> Iterator[Any]:
+    """Where in JSON a chat may be."""
+    yield value
+    if isinstance(value, dict):
+        yield _tree_of_turns(value.get("mapping", value))
+        yield from map(value.get, CHAT_KEYS)
 
 
 def _tree_of_turns(nodes: Any) -> list[Any]:
@@ -155,4 +186,4 @@ def _text_of(record: Mapping[str, Any]) -> str | None:
         return None
     text = str(record[key])
     others = [each for other, each in record.items() if other != key and isinstance(each, str)]
-    return text if len(record) > 1 and all(len(each) <= max(len(text), 80) for each in others) else None
+    return text if all(len(each) <= max(len(text), 80) for each in others) else None

@@ -7,6 +7,8 @@ import shlex
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 from .column_names import words_of
 from .decode import NOTHING
@@ -140,19 +142,77 @@ def _drafts(source: Source, of: str) -> Iterator[str]:
 def _conversations(source: Source) -> Iterator[str]:
     """Short rows that belong together, and how to read them as one text."""
     lengths = [sum(len(str(row[column] or "")) for column in source.body) for row in source.sample]
-    group = _named(source, _CONVERSATIONS)
-    if not group or statistics.median(lengths) > SHORT:
+    if statistics.median(lengths) > SHORT:
         return
-    values = [row[group] for row in source.sample if row[group] not in (None, "")]
-    distinct = len(set(values))
-    if not 1 < distinct <= MAX_DISTINCT * len(values):
+    group, order = _find_group(source)
+    if not group:
         return
-    order = _named(source, _ORDERS, _sorts)
-    command = ["--group-by", group, *(["--order-by", order] if order and order != group else [])]
+    by = " || ' ' || ".join(map(quote, group)) if len(group) > 1 else group[0]
+    command = ["--group-by", by, *(["--order-by", order] if order and order not in group else [])]
+    same = " and ".join(group)
     yield (
-        f"Rows are short, and many have the same {group}. To read all rows with the same {group} as one "
+        f"Rows are short, and many have the same {same}. To read all rows with the same {same} as one "
         f"text: {shlex.join(command)}"
     )
+
+
+def _find_group(source: Source) -> tuple[list[str], str | None]:
+    """The columns whose values the rows of one text share, [] for none, and the column that orders them.
+
+    Names propose one. If its numbers begin again, as those of chapters do in each book, the column in which
+    they do goes with it. Without a name it is a column in each value of which the numbers of another column
+    rise, to begin again in the next one, as the lines of files do.
+    """
+    of_text = source.text_columns
+    others = [column for column in source.columns if column not in of_text]
+    labels = [column for column in others if _repeats(_values(source, column))]
+    if named := _named(source, _CONVERSATIONS, _repeats):
+        group = [named]
+        values = _values(source, named)
+        if not _are_together(values) and all(isinstance(value, int) for value in values):
+            above = [label for label in labels if label != named and _are_together(_values(source, label))]
+            pairs = ([label, named] for label in above if _is_level(_values(source, label, named)))
+            group = next(pairs, group)
+        return group, _counter(source, group, others) or _named(source, _ORDERS, _sorts)
+    for label in labels:
+        if order := _counter(source, [label], others):
+            return [label], order
+    return [], None
+
+
+def _values(source: Source, *columns: str) -> list[Any]:
+    """The values of a column in the rows of the sample, or of several as tuples."""
+    rows = (tuple(row[column] for column in columns) for row in source.sample)
+    return [row if len(columns) > 1 else row[0] for row in rows]
+
+
+def _repeats(values: Sequence[Any]) -> bool:
+    """Whether several rows have the same value, but not all."""
+    filled = [value for value in values if value not in (None, "")]
+    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled)
+
+
+def _are_together(values: Sequence[Any]) -> bool:
+    """Whether the rows with the same value follow each other."""
+    return 1 + sum(a != b for a, b in pairwise(values)) == len(set(values))
+
+
+def _is_level(values: Sequence[Any]) -> bool:
+    return _repeats(values) and _are_together(values)
+
+
+def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
+    """A column of numbers that rise in the rows of each group, and begin again in the next group."""
+    keys = _values(source, *group)
+    if not _are_together(keys):
+        return None
+    for column in columns:
+        numbers = _values(source, column)
+        if column not in group and all(isinstance(number, int | float) for number in numbers):
+            steps = zip(pairwise(keys), pairwise(numbers), strict=True)
+            if all((a == b) == (last < number) for (a, b), (last, number) in steps):
+                return column
+    return None
 
 
 def _sorts(values: Sequence[Value]) -> bool:

@@ -49,7 +49,7 @@ def read_sample(db: sqlite3.Connection, relation: Relation) -> dict[str, list[Va
 
 def _beginning(name: str) -> str:
     """SQL for the beginning of a column's value."""
-    json = f"substr(ltrim({name}), 1, 1) in ('{{', '[') and length({name}) <= {WHOLE_CHARS}"
+    json = f"substr(ltrim({name}), 1, 1) in ('{{', '[', '\"') and length({name}) <= {WHOLE_CHARS}"
     start = f"lower(substr({name}, 1, {SAMPLE_CHARS}))"
     mail = f"instr({start}, '\nmime-version: ') or instr({start}, '\nmessage-id: ')"
     return (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .front_matter import split_front_matter
 from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
 from .json_blocks import has_parts, read_blocks
-from .json_records import read_record
+from .json_records import is_chat, read_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .markers import has_markers, split_at_markers
@@ -28,6 +28,7 @@ MIN_FRACTION = 0.5  # a column is of a kind if more than this fraction of its va
 MIN_ENTITIES = 0.95
 # JSON is read as blocks if at least this fraction of it is text: a short paragraph is mostly formatting.
 MIN_BLOCK_TEXT = 0.03
+MIN_STRINGS = 5  # in fewer values than this, quotation marks around all of them may be chance
 MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 
 _AMPERSAND = re.compile(r"&")
@@ -37,6 +38,7 @@ _HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
 _BASE64 = re.compile(
     r"(?:data:[\w/+.-]+;base64,)?(?:[A-Za-z0-9+/_-]{4}\s*){10,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*"
 )
+_ANY_TAG = re.compile(r"</?[a-zA-Z][\w:-]*(?:\s[^<>]*)?/?>")
 _FORUM_XML = re.compile(r"<([rt])>.*</\1>\s*\Z", re.DOTALL)  # of phpBB and Flarum, with BBCode in it
 _SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
 
@@ -119,7 +121,10 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
         return TextKind("plain", False, encoded, front, False, markers, markup=markup)
     entities = False
     if text_format is None and not _is_html(texts) and _has_entities(texts):
+        if _are_all_tags(texts):
+            text_format = "html"
         entities, texts = True, [unescape(text) for text in texts]
+    entities = entities and text_format != "html"
     text_format = text_format or _format_of(texts)
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
@@ -148,10 +153,14 @@ def read_text(value: str, kind: TextKind) -> Text:
         value = html_to_text(value) if blocks is None else blocks
     elif kind.format == "records":
         record = read_record(value)
-        if record is None:  # some rows may have text without JSON around it
-            record = "" if _is_json(value) else value
-        value = _read_inside(record, kind)
+        value = _read_inside(_without_json(value) if record is None else record, kind)
     return Text(title, read_markup(kind.markup, value) if kind.markup else value)
+
+
+def _without_json(value: str) -> str:
+    """The text of a value that is no record: a string of JSON, or, in some rows, text without JSON."""
+    parsed = _parsed(value)
+    return parsed if isinstance(parsed, str) else "" if isinstance(parsed, dict | list) else value
 
 
 def _read_inside(text: str, kind: TextKind) -> str:
@@ -163,6 +172,8 @@ def _read_inside(text: str, kind: TextKind) -> str:
 
 def read_title(value: str, kind: TextKind, *, entities: bool) -> str:
     """A value of the title column as text."""
+    if kind.format == "records":
+        value = _without_json(value) or value
     if kind.underscores and not re.search(r"\s", value.strip()):
         value = value.replace("_", " ")
     return decode_words(unescape(value) if kind.entities or entities else value)
@@ -193,6 +204,12 @@ def _most(values: Sequence[str], is_so: Callable[[str], object]) -> bool:
 
 def _json_kind(values: Sequence[str]) -> TextKind | None:
     """Blocks or data, None where most values are no JSON."""
+    strings = [value for value in values if value[0] == '"' == value[-1] and isinstance(_parsed(value), str)]
+    # Prose may be between quotation marks, too, but not all of it, nor with what JSON writes for line breaks.
+    is_all = len(strings) == len(values) >= MIN_STRINGS
+    if is_all or (len(strings) > len(values) * MIN_FRACTION and any("\\" in value for value in strings)):
+        inside = kind_of([str(_parsed(value)) for value in strings])
+        return TextKind("records", entities=inside.entities, markup=inside.markup)
     looks = [
         value
         for value in values
@@ -200,9 +217,10 @@ def _json_kind(values: Sequence[str]) -> TextKind | None:
     ]
     if len(looks) <= len(values) * MIN_FRACTION:
         return None
+    is_chats = _most(looks, is_chat)  # what is said there may be blocks
     blocks = {value: text for value in looks if (text := read_blocks(value)) is not None}
     enough = sum(map(len, blocks.values())) >= MIN_BLOCK_TEXT * sum(map(len, blocks))
-    if len(blocks) > len(looks) * MIN_FRACTION and enough:
+    if len(blocks) > len(looks) * MIN_FRACTION and enough and not is_chats:
         return TextKind("blocks")
     records = {value: text for value in looks if (text := read_record(value)) is not None}
     enough = sum(map(len, records.values())) >= MIN_BLOCK_TEXT * sum(map(len, records))
@@ -213,10 +231,15 @@ def _json_kind(values: Sequence[str]) -> TextKind | None:
 
 
 def _is_json(value: str) -> bool:
+    return isinstance(_parsed(value), dict | list)
+
+
+def _parsed(value: str) -> Any:
+    """What JSON says; None where `value` is no JSON."""
     try:
-        return isinstance(json.loads(value), dict | list)
+        return json.loads(value)
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 def _is_html(texts: Sequence[str]) -> bool:
@@ -227,6 +250,12 @@ def _is_html(texts: Sequence[str]) -> bool:
     """
     votes = [looks_like_html(text) or bool(_FORUM_XML.match(text)) for text in texts if "<" in text]
     return sum(votes) * 2 > len(votes) or _most(texts, has_inline_tags)
+
+
+def _are_all_tags(texts: Sequence[str]) -> bool:
+    """Whether there are tags in texts with entities, and each `<` begins one: others were written `&lt;`."""
+    tags = sum(len(_ANY_TAG.findall(text)) for text in texts)
+    return 0 < tags == sum(text.count("<") for text in texts)
 
 
 def _format_of(texts: Sequence[str]) -> str:
