@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterable
 from datetime import UTC, datetime
+
+_SPECIAL = re.compile(r"[$`\\!]")  # to a shell between double quotation marks
 
 
 def utc_now() -> str:
@@ -29,3 +34,16 @@ def memory_size(n_bytes: float) -> str:
     if n_bytes < 1e9:
         return f"{n_bytes / 1e6:.0f} MB"
     return f"{n_bytes / 1e9:,.{0 if n_bytes >= 1e11 else 1}f} GB"
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """A command to type in a shell, as `shlex.join` has it, but easier to read where it has SQL: a word with
+    single quotation marks is put between double ones."""
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    if "'" not in word or _SPECIAL.search(word):
+        return shlex.quote(word)
+    quotes = word.replace('"', '\\"')
+    return f'"{quotes}"'

@@ -5,6 +5,7 @@ import json
 import random
 import shlex
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import ALL_ROWS, Selection
+from datasette_nanogpt.formatting import shell_command
 from datasette_nanogpt.terminal import preview_lines
 
 
@@ -57,6 +59,15 @@ def test_of_a_long_document_only_the_beginning_is_handed_out(make):
     text = " ".join(prose(i) for i in range(2000))
     (document,) = look(make(body=[text])).documents
     assert len(document) == 20_000 and text.startswith(document)
+
+
+@pytest.mark.parametrize(
+    "word", ["a b", "it's", "x = 'a' and \"b\" > 2", "$HOME's", "a\\'b", "don't!", "''", "two\n'lines'"]
+)
+def test_commands_can_be_typed(word):
+    command = shell_command(["printf", "%s", word])
+    assert shlex.split(command)[-1] == word == subprocess.check_output(["sh", "-c", command], text=True)
+    assert "'\"'\"'" not in command or "$" in word or "\\" in word or "!" in word
 
 
 def test_plain_prose_is_not_odd(make):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import regex
 
+from ..formatting import shell_command
 from .source import QUERY, Source
 from .sqlite import quote
 
@@ -79,4 +79,4 @@ def _without(source: Source, line: str, database: str) -> str:
     text = "'" + line.replace("'", "''") + "'"
     bodies = [f"replace({quote(column)}, {text}, '') as {quote(column)}" for column in source.body]
     sql = f"select {', '.join([*title, *bodies])} from {' '.join(source.from_sql.split())}"
-    return shlex.join(["datasette", "nanogpt-train", database, "--sql", sql])
+    return shell_command(["datasette", "nanogpt-train", database, "--sql", sql])

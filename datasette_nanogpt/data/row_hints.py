@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ..formatting import shell_command
 from .column_names import words_of
 from .decode import NOTHING
 from .sample import Value
@@ -112,7 +112,7 @@ def _where(source: Source, condition: str) -> str:
     if source.where:
         end = "\n" if "--" in source.where else ""  # of a comment
         condition = f"({source.where}{end}) and {f'({condition})' if ' or ' in condition else condition}"
-    return f"--where {shlex.quote(condition)}"
+    return shell_command(["--where", condition])
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -152,7 +152,7 @@ def _conversations(source: Source) -> Iterator[str]:
     same = " and ".join(group)
     yield (
         f"Rows are short, and many have the same {same}. To read all rows with the same {same} as one "
-        f"text: {shlex.join(command)}"
+        f"text: {shell_command(command)}"
     )
 
 
