@@ -7,13 +7,14 @@
 Random ids from a vocabulary of 4,096 in windows of 1,024. What is printed goes into LOG.md as it is:
 - whether the graph gives the weights that the same steps give kernel by kernel, alone and with teachers
 - whether dropout differs from step to step
-- ms a step and MFU of each size, kernel by kernel and as a graph, at 1,024 tokens a step
+- ms a step and MFU of each size, kernel by kernel and as a graph, at 1,024 tokens a step; on a GPU also the
+  memory that it took and in brackets the estimate, which is of a process with nothing else
 - the same of the biggest size with more tokens a step, for texts that are not read twice
 - how fast teachers predict a text
-- bits per byte of whole runs, and how long the whole command took
+- bits per byte of whole runs, their MFU, and how long the whole command took
 
 If a part fails, such as for lack of memory, the reason stands in place of its figures, and the others still
-run.
+run. What cannot be begun before `--limit` is over says so.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from typing import Any
 from machine import machine
 
 from datasette_nanogpt.training.flops import flops_per_token
+from datasette_nanogpt.training.memory import CUDA_BYTES, Workload, estimate_memory
 from datasette_nanogpt.training.plan import SIZES, make_config
 
 VOCABULARY, BLOCK = 4096, 1024
+COMMAND_SECONDS = 60  # that the command of a whole run takes beside its minutes, roughly
 CHECKED_STEPS = 30
 WINDOWS = (8, 32, 128)  # in a step of a text that is long enough
 
@@ -79,10 +82,23 @@ def kernel_by_kernel(training: Any) -> None:
     training._step = lambda spans, knobs: step(training.batches.gather(spans), knobs)
 
 
-def attempt(measure: Callable[..., str], *args: Any) -> str:
-    """The result of the call, or why it failed; frees the memory of the GPU."""
+class Deadline:
+    """The end of the time that the whole benchmark may take."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes, self.end = minutes, time.monotonic() + 60 * minutes
+
+    def leaves(self, seconds: float) -> bool:
+        return time.monotonic() + seconds <= self.end
+
+
+def attempt(deadline: Deadline, seconds: float, measure: Callable[..., str], *args: Any) -> str:
+    """The result of the call, which takes about `seconds`, or why there is none; frees the memory of the
+    GPU."""
     import torch
 
+    if not deadline.leaves(seconds):
+        return f"not reached in {deadline.minutes:g} minutes"
     try:
         return measure(*args)
     except (Exception, SystemExit) as ex:
@@ -139,12 +155,22 @@ def step_seconds(training: Any, seconds: float) -> float:
 
 
 def time_steps(size: str, windows: int, graph: bool, args: argparse.Namespace, folder: Path) -> str:
+    import torch
+
+    if args.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(args.device)
     training = training_of(size, args.device, windows, 0, folder)
     if not graph:
         kernel_by_kernel(training)
     seconds = step_seconds(training, args.seconds)
     flops = flops_per_token(training.model.config) * windows * BLOCK
-    return f"{seconds * 1000:.2f} ms, {flops / seconds / args.machine_flops:.1%}"
+    figures = f"{seconds * 1000:.2f} ms, {flops / seconds / args.machine_flops:.1%}"
+    if not args.device.startswith("cuda"):
+        return figures
+    estimate = estimate_memory(Workload(training.model.config, windows, args.device)) - CUDA_BYTES
+    figures += f", {torch.cuda.max_memory_reserved(args.device) / 1e9:.2f} GB ({estimate / 1e9:.2f})"
+    failure = training.step.run.failure if graph else None
+    return f"{figures}, not captured: {failure}" if failure else figures
 
 
 def time_teachers(size: str, device: str, folder: Path) -> str:
@@ -181,7 +207,8 @@ def whole_run(database: str, table: str, minutes: float, device: str) -> str:
             took = time.perf_counter() - started
             return (
                 f"{event['val_bpb']:.4f} | {event['models']} | "
-                f"{event['seconds']:.0f} s | {took:.0f} s | {first or math.nan:.0f} s"
+                f"{event['mfu'] or math.nan:.1%} | {event['seconds']:.0f} s | {took:.0f} s | "
+                f"{first or math.nan:.0f} s"
             )
     raise SystemExit("The run ended before it told its result")
 
@@ -196,7 +223,9 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--seconds", type=float, default=3.0, help="of steps, for each figure")
     parser.add_argument("--minutes", type=float, nargs="+", default=[0.5, 1, 5], help="of the whole runs")
+    parser.add_argument("--limit", type=float, default=12.0, help="minutes for all of it  [default: 12]")
     args = parser.parse_args()
+    deadline = Deadline(args.limit)
 
     import torch
 
@@ -209,25 +238,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for teachers in (0, 4):
-            difference = attempt(check, args.device, args.sizes[0], teachers, folder)
+            difference = attempt(deadline, 10, check, args.device, args.sizes[0], teachers, folder)
             print(
                 f"Graph against kernels, {CHECKED_STEPS} steps, {teachers} teachers: {difference}", flush=True
             )
-        told = attempt(check_dropout, args.device, args.sizes[0], folder)
+        told = attempt(deadline, 5, check_dropout, args.device, args.sizes[0], folder)
         print(f"Dropout 0.1, steps at rate 0 on the same windows: {told}", flush=True)
         print("\n| size, tokens a step | kernel by kernel: step, MFU | as a graph |\n|---|---|---|")
         jobs = [(size, 1) for size in args.sizes]
         jobs += [(args.sizes[-1], windows) for windows in WINDOWS if args.device.startswith("cuda")]
         for size, windows in jobs:
-            both = [attempt(time_steps, size, windows, graph, args, folder) for graph in (False, True)]
+            both = [
+                attempt(deadline, 3 + args.seconds, time_steps, size, windows, graph, args, folder)
+                for graph in (False, True)
+            ]
             print(f"| {size}, {windows * BLOCK:,} | {both[0]} | {both[1]} |", flush=True)
-        told = attempt(time_teachers, args.sizes[-1], args.device, folder)
+        told = attempt(deadline, 5, time_teachers, args.sizes[-1], args.device, folder)
         print(f"\nFour teachers of size {args.sizes[-1]}: {told}", flush=True)
     if args.database and args.table:
-        print("\n| table | minutes | bits per byte | models | training | command | first score |")
-        print("|---|---|---|---|---|---|---|")
+        print("\n| table | minutes | bits per byte | models | MFU | training | command | first score |")
+        print("|---|---|---|---|---|---|---|---|")
         for minutes in args.minutes:
-            told = attempt(whole_run, args.database, args.table, minutes, args.device)
+            seconds = 60 * minutes + COMMAND_SECONDS
+            told = attempt(deadline, seconds, whole_run, args.database, args.table, minutes, args.device)
             print(f"| {args.table} | {minutes:g} | {told} |", flush=True)
 
 

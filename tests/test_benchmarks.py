@@ -281,14 +281,18 @@ def test_gpu_without_one():
 
 def test_what_fails_on_a_gpu_leaves_the_rest_to_be_measured(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    from gpu import attempt
+    from gpu import Deadline, attempt
 
     def fails(text):
         raise RuntimeError(text)
 
-    assert attempt(str, 5) == "5"
-    assert attempt(fails, "CUDA out of memory.\nTried") == "failed, RuntimeError: CUDA out of memory. Tried"
-    assert attempt(sys.exit, "The run ended") == "failed, SystemExit: The run ended"
+    def told(*call, seconds=60):
+        return attempt(Deadline(minutes=2), seconds, *call)
+
+    assert told(str, 5) == "5"
+    assert told(fails, "CUDA out of memory.\nTried") == "failed, RuntimeError: CUDA out of memory. Tried"
+    assert told(sys.exit, "The run ended") == "failed, SystemExit: The run ended"
+    assert told(str, 5, seconds=121) == "not reached in 2 minutes"
 
 
 @pytest.mark.long
