@@ -385,6 +385,9 @@ async def test_two_runs_are_compared(database, runs, home):
         db.execute("update runs set plan = ?", [json.dumps({"corpus": {"sha256": "a"}})])
     better = f"Run {runs['over']} is better: 2.400 bits per byte of the same held-out rows, 0.700 (23%) less"
     assert better in await text_of(datasette, address)
+    with registry(home) as db:
+        insert(db, "samples", {"run": runs["over"], "step": 9, "sample": "A fox <b>writes</b>."})
+    assert "A fox &lt;b&gt;writes&lt;/b&gt;." in await text_of(datasette, address)
     hidden = f"/-/nanogpt/compare?run={runs['over']}&run={runs['hush']}"
     assert (await datasette.client.get(hidden, actor=WRITER)).status_code == 404
     response = await datasette.client.get(f"/-/nanogpt/compare?run={runs['over']}", actor=ROOT)

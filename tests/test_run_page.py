@@ -208,11 +208,11 @@ async def test_before_the_first_part_of_the_work_something_is_said(datasette, wr
     run = write_run(status="preparing", started=started, note="starting", process=process_id())
     words, text = await page_of(datasette, run)
     assert re.findall(r'<li class="(\w+)"', text) == ["now"] + ["next"] * 7
-    assert re.search("3[67]s so far: this takes longer on a computer that is busy", words)
+    assert re.search("3[67]s so far: other programs go first", words)
     assert 'value="Stop"' in text and 'value="Stop now"' not in text  # nothing could be kept
     told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
     assert told["bar"] is None  # a bar that moves without saying how far
-    for part, says in ((Part.MEASURING, "so far: this takes longer"), (Part.READING, "so far.")):
+    for part, says in ((Part.MEASURING, "so far: other programs"), (Part.READING, "so far.")):
         with registry(home) as db:
             parts = json.dumps([[part, 5, 9, "rows"]])
             db.execute("update runs set preparing = ? where id = ?", [parts, run])

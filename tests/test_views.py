@@ -80,6 +80,16 @@ def path_of(table):
     return f"/blog/{tilde_encode(table)}/-/nanogpt"
 
 
+async def test_without_models_the_list_shows_tables_to_begin_with(datasette, home, database):
+    page = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
+    for table in ("entry", ODD):  # not `number`, which has no text
+        assert f'href="{path_of(table)}"' in page
+    assert page.count("Train a GPT on ") == 2 and "<i>" not in page
+    assert "Train a GPT on " not in (await datasette.client.get("/-/nanogpt")).text.replace("<em>Train", "")
+    train(database)
+    assert path_of(ODD) not in (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
+
+
 @pytest.mark.parametrize("table", ["entry", "long", ODD])
 async def test_a_run_is_started_with_a_form(datasette, home, database, table):
     page = await datasette.client.get(path_of(table), actor=ROOT)
@@ -431,7 +441,8 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
         told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
         assert told["state"] == state
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
-        assert f'role="status">{state}</p>' in text
+        assert f'role="status">{state}</p>' in text and "It starts by itself" in text
+        assert ('runs/2">run 2</a> is over' in text) == (told["waits_for"] == 2) == (run == 3)
     with registry(home) as db:
         db.execute("update runs set status = 'running' where id = 1")
     assert find_run(home, 2)["note"] == "after run 1"

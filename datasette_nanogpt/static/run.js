@@ -28,7 +28,7 @@ function setText(id, text) {
 function showState() {
   const { number, unit, fell, left } = run.headline;
   setText("status", run.state);
-  setText("pace", run.over ? "" : run.pace);
+  setText("pace", run.over || run.phase === "preparing" ? "" : run.pace);  // the parts of the preparation say it
   if (number) setText("number", number);
   setText("unit", unit);
   setText("fell", fell);
@@ -38,7 +38,10 @@ function showState() {
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
   byId("levels").replaceChildren(...run.levels.map(levelItem));
   byId("levels").hidden = !run.levels.length;
-  byId("newest").hidden = run.phase !== "running" && !byId("samples").children.length;
+  const wrote = byId("samples").children.length > 0;
+  if (!wrote) setText("newest-text", run.unwritten);
+  byId("newest").hidden = !wrote && !run.unwritten;
+  byId("figures").hidden = run.phase === "queued" || (run.over && !metrics.length);
   if (byId("awaited")) byId("chart").className = `awaited ${run.phase}`;
 }
 
@@ -104,7 +107,8 @@ function show(answer) {
   const changed = ["status", "stop_requested"].some((key) => run[key] !== before[key]);
   const firstScore = run.headline.number && (!before.headline.number || (run.val_bpb !== null && before.val_bpb === null));
   const modelAppeared = answer.samples.length > 0 && byId("model").dataset.model !== "this";
-  if (changed || firstScore || modelAppeared) refresh();
+  const nextInQueue = run.waits_for !== before.waits_for;
+  if (changed || firstScore || modelAppeared || nextInQueue) refresh();
 }
 
 // ---- What changes seldom

@@ -26,6 +26,7 @@ from .threads import in_thread
 
 Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
+TABLES, LOOKED_AT = 6, 40  # tables that are shown where there is no model yet, and of how many
 EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
 
 
@@ -75,6 +76,23 @@ async def train_link(
             "description": "A small language model that writes like its rows.",
         }
     ]
+
+
+async def tables_to_train_on(datasette: Datasette, actor: Actor) -> list[Link]:
+    """The first TABLES tables that may have text and that the actor may train on, of the first LOOKED_AT
+    ones: href, table, database."""
+    found: list[Link] = []
+    looked_at = 0
+    for name, db in datasette.databases.items():
+        hidden = set(await db.hidden_table_names())
+        for table in await db.table_names():
+            if len(found) == TABLES or looked_at == LOOKED_AT:
+                return found
+            if table not in hidden:
+                looked_at += 1
+                links = await train_link(datasette, actor, name, table, None)
+                found += [{"href": link["href"], "table": table, "database": name} for link in links]
+    return found
 
 
 async def _has_rows(db: Database, table: str) -> bool:

@@ -32,6 +32,13 @@ BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
 SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
+# What stands in place of its first text, by phase.
+UNWRITTEN = {
+    "queued": "Nothing yet. It cannot spell a single word, and waits for its turn.",
+    "preparing": "Nothing yet: it cannot spell a single word. Soon it begins with noise, then come pieces of "
+    "words, then words, and with some luck sentences that sound like the rows.",
+    "running": "Its first text comes with its first score.",
+}
 UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
 # The names of options that have no field in the form.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
@@ -63,6 +70,8 @@ def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None)
         "headline": headline(run, first_bpb, training_bpb),
         "levels": levels(run, training_bpb),
         "bar": prepared if preparing else run["progress"],
+        "waits_for": _run_before(run),
+        "unwritten": UNWRITTEN.get(phase_of(run), ""),
     }
 
 
@@ -87,6 +96,12 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
     return parts, None if now < 0 else min(1.0, done_weight / all_weight)
 
 
+def _run_before(run: Run) -> int | None:
+    """The run that a queued run waits for."""
+    number = re.search(r"\d+$", run["note"] or "") if run["status"] == "queued" else None
+    return int(number[0]) if number else None
+
+
 def _why_slow(run: Run) -> str:
     """How long a run has been preparing, and where nothing else moves why that may be; "" for any other."""
     if not run["started"]:
@@ -98,7 +113,7 @@ def _why_slow(run: Run) -> str:
     begun = json.loads(run["preparing"] or "[]")
     if begun and begun[-1][0] != Part.MEASURING:  # its count moves
         return f"{duration(seconds)} so far."
-    why = "this takes longer on a computer that is busy with something else, which training lets go first"
+    why = "other programs go first, so this takes longer on a busy computer"
     return f"{duration(seconds)} so far: {why}."
 
 

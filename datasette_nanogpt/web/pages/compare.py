@@ -14,7 +14,7 @@ from llm_nanogpt.config import GPTConfig
 
 from ...formatting import duration
 from ...registry.db import registry
-from ...registry.metrics import metrics_after
+from ...registry.metrics import metrics_after, samples_after
 from ...registry.runs import find_run
 from ..comparison import describe_settings, held_out_alike
 from ..permissions import may
@@ -25,7 +25,7 @@ from ..threads import in_thread
 
 # Seconds of training after which both scores are shown.
 MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
-WIDTH, HEIGHT = 720, 220  # the size of the chart, in its own units
+WIDTH, HEIGHT = 520, 230  # the size of the chart, in its own units
 
 Score = tuple[float, float]  # seconds of training, bits per byte
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
@@ -41,7 +41,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
             return json_error(message)
         datasette.add_message(request, message, datasette.WARNING)
         return Response.redirect(datasette.urls.path("/-/nanogpt"))
-    runs, scores, sides, rows = [], [], [], []
+    runs, scores, texts, sides, rows = [], [], [], [], []
     for number in numbers:
         run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
         may_train = await may(datasette, request.actor, "nanogpt-train", origin)
@@ -49,12 +49,13 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         rows.append(run)
         runs.append(run_as_json(run, origin))
         scores.append(await in_thread(_scores, home, run["id"]))
+        texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
     figures, settings, verdicts = ([*_beside(a, b)] for a, b in zip(*sides, strict=True))
     lists = {"figures": figures, "scores": _at_marks(*scores), "settings": settings, "verdicts": verdicts}
     if wants_json(request):
         return Response.json({"ok": True, "runs": runs, **lists})
-    context = {"runs": runs, **lists, "chart": _chart(*scores), "outcome": _outcome(*rows)}
+    context = {"runs": runs, "texts": texts, **lists, "chart": _chart(*scores), "outcome": _outcome(*rows)}
     return await render(datasette, request, "nanogpt_compare.html", context)
 
 
@@ -80,6 +81,11 @@ def _scores(home: Path, run: int) -> list[Score]:
     with registry(home) as db:
         metrics = metrics_after(db, run, points=1)
     return [(metric[2] or 0.0, metric[4]) for metric in metrics if metric[4] is not None]
+
+
+def _last_text(home: Path, run: int) -> str:
+    with registry(home) as db:
+        return "".join(sample["sample"] for sample in samples_after(db, run)[-1:])
 
 
 def _figures(run: dict[str, Any], scores: Sequence[Score]) -> dict[str, str]:
@@ -129,14 +135,13 @@ def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
     bits = [bpb for _, bpb in (*a, *b)]
     low, high, end = min(bits), max(bits), max(seconds for seconds, _ in (*a, *b)) or 1.0
 
-    scale = HEIGHT / ((high - low) or 1.0)
+    scale, digits = HEIGHT / ((high - low) or 1.0), 2 if high - low > 0.1 else 3
     return {
         "sides": [
             [(round(seconds / end * WIDTH, 1), round((high - bpb) * scale, 1)) for seconds, bpb in side]
             for side in (a, b)
         ],
-        "low": low,
-        "high": high,
+        "ticks": [(HEIGHT * i / 4, f"{high - (high - low) * i / 4:.{digits}f}") for i in range(5)],
         "end": duration(end),
         "size": (WIDTH, HEIGHT),
     }

@@ -7,6 +7,7 @@ import math
 from datasette import Request, Response
 from datasette.app import Datasette
 
+from ..menus import tables_to_train_on
 from ..responses import page, render, wants_json, whole_number
 from ..shown_models import ON_A_PAGE, lines_written, models_as_json, newest_first
 from ..shown_runs import sparklines, visible_runs
@@ -32,12 +33,15 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
     pages = max(1, math.ceil(len(lists["models"]) / ON_A_PAGE))
     number = min(whole_number(request.args.get("page"), 1), pages)
     models = newest_first(lists["models"])[(number - 1) * ON_A_PAGE : number * ON_A_PAGE]
+    now = await runs_under_way(datasette, request.actor)
     context = {
         "runs": lists["runs"],
         "models": models,
         "page": number,
         "pages": pages,
-        "now": await runs_under_way(datasette, request.actor),
+        "now": now,
+        # Whoever has neither models nor runs is shown where to begin.
+        "trainable": [] if models or now else await tables_to_train_on(datasette, request.actor),
         "lines": await sparklines(home, lists["runs"]),
         "written": await lines_written(datasette, home, models),
     }
