@@ -4,10 +4,11 @@
     python benchmarks/server_load.py --clients 10 --minutes 2
     python benchmarks/server_load.py --slow 40                # slow readers of a run with a long history
 
-Each client asks for one thing after the other: the list, the table's page, the page of the run, what is new
-of it, its CSV, the model's page, a text. A text may be refused with 429, as documented; any other answer than
-200 is an error. The memory is that of the server's process alone (VmRSS), the middle of the last fifth of the
-time against that of the second. With --slow so many clients read 10 kB a second each of a run's JSON and CSV.
+Each client asks for one thing after the other: the list, the table's page, the form, the page of the run,
+what is new of it, its CSV, the model's page, a text. A text may be refused with 429, and anything with 503,
+as documented, which is counted; any other answer than 200 is an error. The memory is that of the server's
+process alone (VmRSS): the middle of the last fifth of the time against that of the second. With --slow so
+many clients read 10 kB a second each of a run's JSON and CSV.
 """
 
 from __future__ import annotations
@@ -130,11 +131,19 @@ class Load:
         return memory
 
     def errors(self) -> dict[str, int]:
-        allowed = {("text", 429)}
+        fine = (200, 503)
         return {
             f"{what} {status}": n
             for (what, status), n in self.answers.items()
-            if status != 200 and (what, status) not in allowed
+            if status not in fine and (what, status) != ("text", 429)
+        }
+
+    def refused(self) -> dict[str, str]:
+        """How many of all answers of a kind were 429 or 503."""
+        kinds = {what for (what, status) in self.answers if status in (429, 503)}
+        counts = {what: sum(n for (asked, _), n in self.answers.items() if asked == what) for what in kinds}
+        return {
+            what: f"{self.answers[what, 429] + self.answers[what, 503]} of {counts[what]}" for what in kinds
         }
 
 
@@ -152,9 +161,9 @@ def under_load(server: Server, clients: int, minutes: float) -> dict[str, Any]:
     print(
         f"memory: {memory[0]:.0f} MB at first, {early:.0f} MB, then {late:.0f} MB; most {max(memory):.0f} MB"
     )
-    print(f"errors: {load.errors() or 'none'}")
-    figures = {"clients": clients, "minutes": minutes, "errors": load.errors(), "memory": memory}
-    return figures | {"growth": late / early - 1, "requests": sum(load.answers.values())}
+    print(f"refused: {load.refused() or 'none'}; errors: {load.errors() or 'none'}")
+    figures = {"clients": clients, "minutes": minutes, "errors": load.errors(), "refused": load.refused()}
+    return figures | {"memory": memory, "growth": late / early - 1, "requests": sum(load.answers.values())}
 
 
 async def read_slowly(server: Server, path: str, seconds: float) -> int:
