@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..formatting import utc_now
 from .db import registry, run_log_file
@@ -32,8 +32,8 @@ def enqueue(
 
     `settings` are those of `TrainOptions.given()`, and `actor` is Datasette's, as JSON. With
     `scored`, the rows of that table are scored by the model of that name; `table` of the settings is still
-    what the model was trained on. Raises NanogptError if `limit` runs are waiting already, or one for the
-    same.
+    what the model was trained on. Raises NanogptError if `limit` runs are waiting already, or one that
+    scores the same rows, and InvalidOptions if a run of that name waits or is under way.
     """
     tables = settings.get("table", ())
     trained_on = settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables))
@@ -72,7 +72,8 @@ def _refuse_if_full_or_there(row: dict[str, Any], unfinished: list[dict[str, Any
     for other in unfinished:
         if (other["kind"], other["name"]) == ("train", row["name"]):
             state = "waiting" if other["status"] == "queued" else "under way"
-            raise NanogptError(f"A run named {row['name']} is {state} already: choose another name")
+            message = f"A run named {row['name']} is {state} already: choose another name"
+            raise InvalidOptions([Problem("name", "taken", message)])
 
 
 def claim(home: Path) -> int | None:

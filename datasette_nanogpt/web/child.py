@@ -108,11 +108,13 @@ def do_queued(
     log.info("Run %d, %s, in process %d: %s", run, row["kind"], os.getpid(), row["settings"])
     try:
         if row["kind"] == "score":
+            from .model_rows import reading_for_visitors
             from .score_rows import score_rows
 
             ready()
             begun()
-            score_rows(home, row, stop)
+            with reading_for_visitors(row["database"]):
+                score_rows(home, row, stop)
         else:
             check_not_taken(home, row["name"], row["database"], row["table"])
             import_torch()

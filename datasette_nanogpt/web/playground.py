@@ -18,6 +18,7 @@ from ..data.memorization import Memorized, SearchResult, find_memorized
 from ..data.model_rows import open_rows
 from ..data.source import QUERY, Selection
 from ..registry.row_scores import row_path
+from .model_rows import reading_for_visitors
 from .play_settings import SAMPLER_SETTINGS, llm_line, python_lines
 from .template_columns import written_columns
 from .threads import read_database
@@ -124,7 +125,9 @@ async def write_and_compare(
 def find_copied(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
     """Search the rows that a model was trained on for passages of the texts. Raises NanogptError if these
     rows cannot be read."""
-    return find_memorized(texts, _training_rows(checkpoint.meta["source"], checkpoint))
+    source = checkpoint.meta["source"]
+    with reading_for_visitors(source["database"]):
+        return find_memorized(texts, _training_rows(source, checkpoint))
 
 
 def _training_rows(

@@ -59,9 +59,11 @@ async def lines_written(datasette: Datasette, home: Path, models: list[dict[str,
         lines = {}
         with suppress(NanogptError), registry(home) as db:
             for model in models:
-                path = datasette.databases[model["database"]].path
+                served = datasette.databases.get(model["database"])
+                if served is None:  # it was detached just now
+                    continue
                 # Another table's model may have had this name before, and its samples may be private.
-                sample = last_sample(db, model["name"], location(str(path)), model["table"] or "")
+                sample = last_sample(db, model["name"], location(str(served.path)), model["table"] or "")
                 if line := first_line(sample):
                     lines[model["name"]] = line
         return lines

@@ -20,6 +20,7 @@ from ...data.memorization import MIN_WORDS
 from ...data.model_rows import open_rows
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
+from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, prompts_to_try
 from ..responses import TRY_LATER, json_error, page, posted, render, sent_json, until_gone, wants_json
@@ -131,8 +132,10 @@ async def _row_of_address(
         return None, f"{table} is no table of this model."
 
     def read() -> str | None:
-        source = open_rows(checkpoint, checkpoint.meta["source"]["database"], table)
-        return next(source.documents_by_key([urlsafe_components(key)]))
+        database = checkpoint.meta["source"]["database"]
+        with reading_for_visitors(database):
+            source = open_rows(checkpoint, database, table)
+            return next(source.documents_by_key([urlsafe_components(key)]))
 
     try:
         text = await read_database(read)

@@ -22,9 +22,12 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import split_title
 
 from ...data.corpus import location
+from ...data.model_rows import open_rows
+from ...data.source import Source
 from ...formatting import duration, text_size
 from ...registry import row_scores
 from ..menus import rows_url
+from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
 from ..responses import changed, page, posted, render, sent_json, wants_json, whole_number
 from ..score_rows import check_has_keys
@@ -108,11 +111,13 @@ async def _enqueue_scoring(
     datasette: Datasette, request: Request, db: Database, table: str, checkpoint: Checkpoint, origin: Origin
 ) -> int:
     """Queue the run that scores the rows, and return its id. Raises NanogptError if they cannot be read."""
-    from ...data.model_rows import open_rows
+
+    def open_them() -> Source:
+        with reading_for_visitors(_file(db)):
+            return open_rows(checkpoint, _file(db), table)
 
     # Another process will score them, but the message should come now.
-    reading = read_database(open_rows, checkpoint, _file(db), table)
-    source = await state_of(datasette).unless_stopping(reading)
+    source = await state_of(datasette).unless_stopping(read_database(open_them))
     check_has_keys(source.keys, table)
     settings = {
         "database": _file(db),
@@ -236,8 +241,6 @@ async def _if_visible(
 
 def _texts(checkpoint: Checkpoint, database: str, table: str, rows: list[str | None]) -> list[str | None]:
     """The text of each row as the model reads it; None if it cannot be read."""
-    from ...data.model_rows import open_rows
-
     source = open_rows(checkpoint, database, table)
     texts = source.documents_by_key([urlsafe_components(row) for row in rows if row])
     return [next(texts) if row else None for row in rows]
