@@ -44,7 +44,7 @@ def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkp
                 raise NanogptError(f"There is a model {folder.name!r} already: set another name with --name")
             _import(ckpt, folder, meta)
     except OSError as ex:
-        raise NanogptError(f"Cannot write in {folder.parent}: {ex}") from ex
+        raise NanogptError(f"Cannot write in {folder.parent}: {ex.strerror or ex}") from ex
     return read_checkpoint(folder)
 
 

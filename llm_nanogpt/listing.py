@@ -58,10 +58,11 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
         "where": source.get("where") or "",
         "shape": c.shape,
         "tokenizer": meta.get("tokenizer") or "",
-        "options": ", ".join(f"{k} {v}" for k, v in options.items() if k not in ("database", "table")),
+        "options": ", ".join(
+            f"{k} {'none' if v == '' else v}" for k, v in options.items() if k not in ("database", "table")
+        ),
         "versions": ", ".join(f"{name} {version}" for name, version in (meta.get("versions") or {}).items()),
-        # Relative to the home, so that it is right after the home has moved.
-        "log": str(nanogpt_home() / training["log"]) if training.get("log") else "",
+        "log": _log_file(training.get("log")),
     }
     for label, size, documents in (
         ("text", corpus.get("bytes"), corpus.get("documents")),
@@ -78,6 +79,13 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
             f"{speed:,.0f} tokens/s, including the time for trials, compiling and scores"
         )
     return lines | ((meta.get("verdict") or {}).get("lines") or {})
+
+
+def _log_file(log: str | None) -> str:
+    """The log of a model's run: relative to the home, which may have moved. "" if it is not there: a model's
+    folder may have been copied without it."""
+    file = nanogpt_home() / log if log else None
+    return str(file) if file and file.exists() else ""
 
 
 def grouping(source: dict[str, Any]) -> str:

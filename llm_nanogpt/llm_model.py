@@ -203,6 +203,10 @@ def _prepare_terminal() -> None:
         print_anything()
 
 
+class WritingError(llm.ModelError, click.ClickException):
+    """An error that `llm chat`, which expects none, prints as `Error: ...` and without a traceback."""
+
+
 def write(
     name: str,
     prompt: llm.Prompt,
@@ -211,7 +215,7 @@ def write(
 ) -> Generator[str | StreamEvent]:
     """The text in pieces. When it is done, or closed, `response` has the figures.
 
-    Raises llm.ModelError, in one line, for options that cannot be and for a broken model.
+    Raises WritingError, in one line, for options that cannot be and for a broken model.
     """
     try:
         text, go_on = document(prompt)
@@ -228,7 +232,7 @@ def write(
         finally:
             report(response, opened, run, options)
     except NanogptError as ex:
-        raise llm.ModelError("; ".join(str(ex).splitlines())) from ex
+        raise WritingError("; ".join(str(ex).splitlines())) from ex
 
 
 def start(

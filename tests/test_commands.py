@@ -165,9 +165,14 @@ def test_info_names_the_log_of_the_run(trained, home):
     assert not re.search("^log ", nanogpt("info", "nanogpt-blog").stdout, re.MULTILINE)
     meta = read_checkpoint(folder).meta
     meta["training"]["log"] = ".logs/run-7.log"  # relative to the folder of all models
+    meta["options"]["title"] = ""
     write_meta(folder, meta, "")
+    assert not re.search("^log ", nanogpt("info", "nanogpt-blog").stdout, re.MULTILINE)  # copied without it
+    (home / ".logs").mkdir()
+    (home / ".logs" / "run-7.log").touch()
     lines = dict(line.split(maxsplit=1) for line in nanogpt("info", "nanogpt-blog").stdout.splitlines())
     assert lines["log"] == str(home / ".logs" / "run-7.log")
+    assert lines["options"] == "minutes 0.1, title none"
 
 
 def test_a_name_that_is_not_there(trained):

@@ -1,10 +1,12 @@
 """A run whose registry cannot be written: it still saves its model, and its reports are written later."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from test_pipeline import database, options  # noqa: F401
@@ -299,3 +301,7 @@ def test_a_home_without_the_locks_of_sqlite_is_told_in_a_line(home, monkeypatch,
     monkeypatch.setattr(sqlite3, "connect", connect)
     with pytest.raises(NanogptError, match="without the locks that SQLite needs .* local disk$"):
         open_registry(home, create=True)
+    if code & 0xFF == sqlite3.SQLITE_IOERR:  # which a full disk gives, too
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+        with pytest.raises(NanogptError, match="disk of .* is full: make room"):
+            open_registry(home, create=True)

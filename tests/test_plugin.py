@@ -11,7 +11,9 @@ import time
 
 import llm
 import pytest
+from click.testing import CliRunner
 from conftest import TEXTS
+from llm.cli import cli
 from test_checkpoint import DAMAGE
 
 from llm_nanogpt.home import nanogpt_home
@@ -392,6 +394,23 @@ def test_chat_is_one_document_and_reads_the_model_once(make_model, bpe):
     assert "Traceback" not in chat.stderr
     rows = json.loads(run(*LLM, "logs", "--json").stdout)
     assert rows[1]["input_tokens"] == len(bpe.encode(f"Row 12{rows[0]['response']}\nRow 13"))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["-o", "temperature", -1, "-o", "top_p", 3], "top_p must be above 0"),
+        (["-o", "set", "tags=x"], "does not know which columns"),
+        (["-s", "Be brief"], "never taught to follow instructions"),
+    ],
+)
+def test_what_is_wrong_in_a_chat_is_one_line(make_model, options, reason):
+    make_model()
+    arguments = ["chat", "-m", "nanogpt-tiny", *map(str, options)]
+    chat = CliRunner().invoke(cli, arguments, input="Row 12\nquit\n")
+    assert chat.exit_code == 1
+    *_, last = chat.output.splitlines()
+    assert last.startswith(("Error: ", "> Error: ")) and reason in last
 
 
 @pytest.mark.parametrize("kind", [[], ["--async"]])

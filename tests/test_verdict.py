@@ -71,6 +71,14 @@ def test_a_score_of_two_documents_has_one_digit(changes):
     assert line.endswith("the run before got 1.7")
 
 
+def test_a_score_of_unknown_certainty_does_not_blame_the_documents():
+    line = verdict(replace(FIGURES, error=None))["score"]
+    assert line.startswith(
+        "about 1.6 bits per byte, of 58 held-out documents; the run was too short to measure"
+    )
+    assert "only" not in line
+
+
 @pytest.mark.parametrize(
     ("documents", "said"),
     [

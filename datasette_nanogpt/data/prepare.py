@@ -31,6 +31,7 @@ from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
 from llm_nanogpt.words import WordCounter, WordList
 
 from ..events import Part, Progress
+from ..formatting import memory_size
 from ..hookspecs import document_hook
 from .background import in_background, until_done
 from .columns import NoTextError
@@ -213,7 +214,7 @@ def _check_disk(home: Path, folder: Path, size: int, kind: str) -> None:
     free = shutil.disk_usage(folder).free
     if need > free:
         raise NanogptError(
-            f"This needs up to {need / 1e9:,.1f} GB of disk in {home}, and {free / 1e9:,.1f} GB are free: "
+            f"This needs up to {memory_size(need)} of disk in {home}, and {memory_size(free)} are free: "
             "make room there, set NANOGPT_HOME to a folder on another disk, or choose fewer rows "
             "with a condition."
         )

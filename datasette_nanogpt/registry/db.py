@@ -7,6 +7,7 @@ WAL mode, so `datasette ~/.../nanogpt.db` opens it as well.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -113,23 +114,32 @@ def explain(home: Path, ex: Exception) -> str:
         return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
     if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"{file} is locked: another program has changes in it that it has not saved"
+    kind = None if code is None else code & 0xFF
+    if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(home)):
+        return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     if code is not None and code in NO_LOCKS:
         return (
             f"{file} is on a file system without the locks that SQLite needs ({ex}): "
             "set NANOGPT_HOME to a folder on a local disk"
         )
-    if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
-        return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
-    if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+    if kind == sqlite3.SQLITE_IOERR:
         return f"The disk of {file} refuses to go on ({ex}): look after it, or set NANOGPT_HOME to another"
     if code == sqlite3.SQLITE_ERROR and not os.access(home, os.W_OK):  # a column that it lacks
         return (
             f"{file} is of an earlier version ({ex}), and nothing can be written in {home} to bring it up to "
             "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
         )
-    if code is not None and code & 0xFF not in NOT_OURS:
+    if code is not None and kind not in NOT_OURS:
         return f"{file} cannot be used ({ex}): move it away, and a new one is begun; the models are not in it"
     return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
+
+
+def _is_full(home: Path) -> bool:
+    """Whether a disk is so full that SQLite cannot make the files of a write-ahead log, of 32 kB at first."""
+    try:
+        return shutil.disk_usage(home).free < 100_000
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -105,14 +105,19 @@ def describe_score(f: Figures) -> str:
     others = f"gzip needs {f.gzip_bpb:.2f}"
     if f.last_bpb is not None:
         others += f", the run before got {f.last_bpb:.{_digits(f)}f}"
-    if f.error is None or f.documents < FEW_DOCUMENTS:
+    if f.documents < FEW_DOCUMENTS:
         held_out = "one document was" if f.documents == 1 else f"{f.documents:,} documents were"
         if f.ends_only:
             held_out = "the end of one document was" if f.documents == 1 else f"the ends of {held_out}"
         return f"about {f.val_bpb:.1f} bits per byte, as only {held_out} held out; {others}"
     digits = _digits(f)
-    margin = max(2 * f.error, 10**-digits)
     held_out = f"{'the ends of ' * f.ends_only}{f.documents:,} {'' if f.ends_only else 'held-out '}documents"
+    if f.error is None:  # measuring it has a part of the run's time
+        return (
+            f"about {f.val_bpb:.{digits}f} bits per byte, of {held_out}; the run was too short to measure "
+            f"how certain that is; {others}"
+        )
+    margin = max(2 * f.error, 10**-digits)
     return f"{f.val_bpb:.{digits}f} bits per byte, give or take {margin:.{digits}f}, of {held_out}; {others}"
 
 
