@@ -98,6 +98,7 @@ def rows(function, count=N):
         ("PostTitle, 'post-body'", ("A day", "so many words"), "PostTitle", "post-body"),
         ("heading, body_text", ("A day", "so many words"), "heading", "body_text"),
         ("author_name, text", ("Jane Doe", "so many words"), None, "text"),
+        ("pos, headword, gloss", ("noun", "swallow", "a small bird"), "headword", "gloss"),
         ("alt_text, article", ("a boat", "so many words " * 9), None, "article"),
         ("content_type, text_color, body_md", ("text/html", "red", "so many words"), None, "body_md"),
     ],
@@ -116,6 +117,14 @@ def test_a_name_belongs_to_the_table(make):
     assert open_source(path, "recipes").title == "recipe_name"
     path = make({"user_name": rows(title), "steps": rows(prose)}, "recipes")
     assert open_source(path, "recipes").title is None
+    for name, title_column in (("Nombre de la receta", "Nombre de la receta"), ("nombre_usuario", None)):
+        path = make({name: rows(title), "pasos": rows(prose)}, "recetas")
+        assert open_source(path, "recetas").title == title_column
+
+
+def test_short_codes_are_no_titles(make):
+    path = make({"código": rows(lambda i: f"B-{i}"), "descripción": rows(prose)})
+    assert open_source(path, "posts").title is None
 
 
 @pytest.mark.parametrize(
@@ -363,6 +372,9 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
         (("review_text", "reply"), ("review_text", "reply")),
         (("haupttext", "introtext"), ("introtext", "haupttext")),
         (("sql", "question"), ("question", "sql")),
+        (("meaning", "proverb"), ("proverb", "meaning")),
+        (("example", "gloss", "phrase"), ("phrase", "gloss", "example")),
+        (("Site answer (HTML)", "Site question (HTML)"), ("Site question (HTML)", "Site answer (HTML)")),
     ],
 )
 def test_columns_that_go_together(make, names, together):

@@ -24,7 +24,7 @@ tytuł nagłówek název titulek nadpis naslov cím başlik τίτλος
 სათაური վերնագիր ርዕስ ርእስ ਸਿਰਲੇਖ શીર્ષક శీర్షిక ಶೀರ್ಷಿಕೆ തലക്കെട്ട് මාතෘකාව ခေါင်းစဉ် ចំណងជើង ຫົວຂໍ້ मथळा
 virsraksts antraštė pavadinimas pealkiri titill teideal teitl izenburua titolua kichwa sarlavha тақырып гарчиг
 загаловак сарлавҳа serlêhev سرخی titulli
-song 作品名 書名 曲名 书名 歌名 诗名 篇名 片名 nombre nom 名称 名稱
+song word headword lemma 作品名 書名 曲名 书名 歌名 诗名 篇名 片名 nombre nom 名称 名稱
 """
 _BODIES = """
 body content text html markdown body_html body_text message
@@ -63,7 +63,7 @@ _TOGETHER = (
     "problem | solution",
     "question utterance | sql query",
     "pros | cons",
-    "term | definition",
+    "term idiom proverb phrase expression | definition meaning gloss | example examples",
     "artist singer band | lyrics lyric",
     "description | ingredients | instructions directions steps preparation",
 )
@@ -97,6 +97,7 @@ PLACES = (
 
 LANGUAGES = frozenset(_LANGUAGES.split())
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
+_FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
@@ -139,6 +140,8 @@ def is_named(name: str, guess: str) -> bool:
 def has_word(name: str, guess: str) -> bool:
     """Whether the name begins or ends with the word `guess`."""
     words, wanted = words_of(name), words_of(guess)
+    if words[-1] in _FORMATS and words[-1] not in wanted and len(words) > 2:
+        words = words[:-1]
     n, last = len(wanted), words[-1]
     if len(words) > n and wanted in (words[:n], words[-n:]):
         return len(guess) > 1
@@ -175,12 +178,13 @@ def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list
         name
         for guess in guesses
         for name in sorted(names, key=lambda name: len(words_of(name)))
-        if has_word(name, guess) and (guess not in NAMES or _is_of_table(name, table))
+        if has_word(name, guess) and (guess not in NAMES or _is_of_table(name, guess, table))
     ]
     return list(dict.fromkeys([*whole, *by_word]))
 
 
-def _is_of_table(name: str, table: str) -> bool:
-    first = words_of(name)[0]
-    plurals = (first, f"{first}s", f"{first}es", f"{first[:-1]}ies")
-    return first in NAMED_THINGS or any(word in plurals for word in words_of(table))
+def _is_of_table(name: str, guess: str, table: str) -> bool:
+    words = words_of(name)
+    thing = words[-1] if words[0] == words_of(guess)[0] else words[0]  # as in "nombre del producto"
+    plurals = (thing, f"{thing}s", f"{thing}es", f"{thing[:-1]}ies")
+    return thing in NAMED_THINGS or any(word in plurals for word in words_of(table))
