@@ -2,7 +2,8 @@
 
 A word is a run of letters with their marks and digits, in any script. "the", "The" and "THE" are one word;
 what has capitals elsewhere, as "GitHub", is written only as the table has it. In scripts that put no spaces
-between words each character counts as one, and none is checked.
+between words each character counts as one. Of these, and of signs and symbols beyond ASCII, only those of the
+table are written: a model makes up others out of their bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -34,8 +35,11 @@ LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]"
 LETTERS = regex.compile(rf"(?V1){LETTER}+")
 LAST_LETTERS = regex.compile(rf"(?V1){LETTER}+\Z")
 LAST_CHARACTER = regex.compile(rf"(?V1)[{SPACELESS}]\p{{M}}*\Z")
+SPACES = [c for c in map(chr, range(0x80, 0x3001)) if c.isspace()]  # beyond ASCII; none comes after these
 MARK = regex.compile(r"\p{M}")
 PART = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
+# Characters beyond ASCII that are no part of a word.
+OTHER = regex.compile(rf"(?V1)[[^\x00-\x7f\s]--{LETTER}]")
 # As people see words: with the apostrophes in them.
 APOSTROPHE = "['\N{RIGHT SINGLE QUOTATION MARK}]"
 WORD = regex.compile(rf"(?V1){LETTER}+(?:{APOSTROPHE}{LETTER}+)*|[{SPACELESS}]\p{{M}}*")
@@ -72,11 +76,17 @@ def ends_in_character(text: str) -> bool:
 
 
 class WordList:
-    """Words, case folded; where it is `cased`, those with inner capitals as they are written too."""
+    """Words, case folded; where it is `cased`, those with inner capitals as they are written too.
 
-    def __init__(self, known: Iterable[str], cased: bool = False) -> None:
+    `characters` are all characters beyond ASCII outside of words; None where these are not known.
+    """
+
+    def __init__(
+        self, known: Iterable[str], cased: bool = False, characters: Iterable[str] | None = None
+    ) -> None:
         self.cased = cased
         self._words = sorted(word.encode() for word in known)
+        self.characters = None if characters is None else frozenset(characters)
 
     def __contains__(self, word: object) -> bool:
         return isinstance(word, str) and self.find(word.encode())[0]
@@ -86,6 +96,15 @@ class WordList:
 
     def __len__(self) -> int:
         return len(self._words)
+
+    def __bool__(self) -> bool:
+        return bool(self._words or self.characters)
+
+    @cached_property
+    def beginnings(self) -> frozenset[bytes]:
+        """The first one to three bytes of each of the characters, and of each kind of space."""
+        encoded = [c.encode() for c in (*(self.characters or ()), *SPACES)]
+        return frozenset(c[:n] for c in encoded for n in range(1, len(c)))
 
     def find(self, word: bytes) -> tuple[bool, bool]:
         """Whether `word` is one of them, and whether one of them begins with it. It may end within a
@@ -102,15 +121,24 @@ class WordList:
         return not (self.cased and has_inner_capitals(word)) or self.find(word.encode())[unfinished]
 
     def save(self, folder: Path) -> None:
-        """An empty line at the start says that the list is cased."""
-        write_bytes(folder / FILE, b"\n" * self.cased + b"".join(word + b"\n" for word in self._words))
+        """An empty line at the start says that the list is cased, a second one that the characters are known;
+        these come last."""
+        lines = [b""] * self.cased + [b""] * (self.characters is not None) + self._words
+        lines += [character.encode() for character in sorted(self.characters or ())]
+        write_bytes(folder / FILE, b"".join(line + b"\n" for line in lines))
 
     @classmethod
     def load(cls, folder: Path) -> WordList | None:
         """The words of a model folder; None where it has none: it is an old one, or an imported one."""
         try:
             text = read_file(folder / FILE, FILE_BYTES).decode("utf-8", "ignore")
-            return cls(text.split(), cased=text.startswith("\n"))
+            known = text.split()
+            characters = {each for each in known if len(each) == 1 and OTHER.match(each)}
+            return cls(
+                [each for each in known if each not in characters],
+                cased=text.startswith("\n"),
+                characters=characters if text.startswith("\n\n") else None,
+            )
         except NanogptError:
             return None
 
@@ -121,12 +149,15 @@ class WordCounter:
 
     def __init__(self) -> None:
         self._strings: Counter[str] = Counter()  # between spaces: 10 times as fast as finding the words
+        self._characters: set[str] = set()  # of texts that are not all ASCII
 
     def count(self, texts: Iterable[str]) -> Iterator[str]:
         """Hand the texts on, and count their words."""
         for text in texts:
             for piece in _pieces(text):
                 self._strings.update(piece.split())
+                if not piece.isascii():
+                    self._characters.update(piece)
                 if len(self._strings) > COUNTED:
                     self._strings = Counter(dict(self._strings.most_common(COUNTED // 2)))
             yield text
@@ -145,13 +176,14 @@ class WordCounter:
                 yield word, count
 
     def most_frequent(self, number: int = WORDS) -> WordList:
-        """So many words, and of those with inner capitals as many again at most."""
+        """So many words, of those with inner capitals as many again at most, and all characters."""
         known = {word for word, _ in _short(self.counts()).most_common(number)}
         cased: Counter[str] = Counter()
         for word, count in self._words():
             if has_inner_capitals(word) and word.casefold() in known:
                 cased[word] += count
-        return WordList(chain(known, (word for word, _ in cased.most_common(number))), cased=True)
+        words = chain(known, (word for word, _ in cased.most_common(number)))
+        return WordList(words, cased=True, characters=OTHER.findall("".join(self._characters)))
 
     def fraction_in(self, known: WordList) -> float:
         """The fraction of the words seen that are in a list; 1 where there are none."""
@@ -175,14 +207,16 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 class Speller:
-    """Follows a text as it is written, and says which pieces keep its words among those of a list.
+    """Follows a text as it is written, and says which pieces keep its words and characters among those of a
+    list.
 
-    Numbers are not checked, and the prompt's words count as known.
+    Numbers are not checked, and the prompt's words and characters count as known.
     """
 
     def __init__(self, known: WordList, prompt: str) -> None:
         own = LETTERS.findall(prompt)
-        self._lists = known, WordList({*own, *map(str.casefold, own)}, known.cased)
+        words = {*own, *map(str.casefold, own)}
+        self._lists = known, WordList(words, known.cased, OTHER.findall(prompt))
         # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
         # character that is begun after it.
         self._part: str | None = end_of_word(prompt)
@@ -190,7 +224,9 @@ class Speller:
 
     def accepts(self, piece: bytes) -> bool:
         """Whether `piece` completes only words of the list, and ends in the beginning of one."""
-        head, middle, tail, begun = cut_piece(self._begun + piece)
+        head, middle, tail, begun, others = cut_piece(self._begun + piece)
+        if others and not self._knows_characters(others):
+            return False
         if self._part is None:
             part = None if tail is None else tail
         else:
@@ -205,11 +241,11 @@ class Speller:
                     return False
         if not all(map(self._knows, middle)) or (tail and not self._knows(tail, unfinished=True)):
             return False
-        return not begun or part is None or self._may_go_on(part, begun)
+        return not begun or self._may_go_on(part, begun)
 
     def add(self, piece: bytes) -> None:
         refused = not self.accepts(piece)
-        head, _, tail, self._begun = cut_piece(self._begun + piece)
+        head, _, tail, self._begun, _ = cut_piece(self._begun + piece)
         if tail is not None:
             self._part = tail
         elif self._part is not None:
@@ -219,13 +255,24 @@ class Speller:
         """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
         return word.isnumeric() or any(known.knows(word, unfinished) for known in self._lists)
 
-    def _may_go_on(self, part: str, begun: bytes) -> bool:
-        """Whether a character that is begun may be a letter of a word in a list, or a mark after one."""
-        folded = part.casefold().encode()
-        if any(known.find(folded + begun)[1] for known in self._lists):
-            return True
-        other = begun[0] not in LETTER_BYTES or begun in _spaceless_beginnings()
-        return other and (not part or self._knows(part))
+    def _knows_characters(self, others: frozenset[str]) -> bool:
+        """Whether a list has all of these."""
+        known, own = (each.characters for each in self._lists)
+        return known is None or all(c in known or c in (own or ()) for c in others)
+
+    def _may_go_on(self, part: str | None, begun: bytes) -> bool:
+        """Whether a character that is begun may be a letter of a word in a list, or another character after
+        one. `part` is the word so far, None where it is not checked."""
+        if part is not None:
+            folded = part.casefold().encode()
+            if any(known.find(folded + begun)[1] for known in self._lists):
+                return True
+            if part and not self._knows(part):
+                return False
+        may_be_letter = begun[0] in LETTER_BYTES and begun not in _spaceless_beginnings()
+        if self._lists[0].characters is None:
+            return part is None or not may_be_letter
+        return (part is None and may_be_letter) or any(begun in known.beginnings for known in self._lists)
 
 
 @lru_cache(1)
@@ -238,11 +285,12 @@ def _spaceless_beginnings() -> frozenset[bytes]:
 
 
 @lru_cache(2**16)
-def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes]:
+def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str]]:
     """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
 
     The last is "" after a space or a mark, and None where the piece has neither. Then
-    come the bytes of a character that is begun at the end. What is not UTF-8 is left out.
+    come the bytes of a character that is begun at the end, and the characters beyond ASCII outside of words.
+    What is not UTF-8 is left out.
     """
     begun = b""
     while True:
@@ -259,9 +307,10 @@ def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes]:
     if found and found[0][1] == 0:
         head, _, end = found.pop(0)
         if end == len(text):
-            return head, [], None, begun
+            return head, [], None, begun, frozenset()
     elif not text:
-        return "", [], None, begun
+        return "", [], None, begun, frozenset()
     if found and found[-1][2] == len(text):
         tail = found.pop()[0]
-    return head, [word for word, _, _ in found], tail, begun
+    others = frozenset() if text.isascii() else frozenset(OTHER.findall(text))
+    return head, [word for word, _, _ in found], tail, begun, others

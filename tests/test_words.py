@@ -131,6 +131,40 @@ def test_characters_in_parts():
     assert speller.accepts(b"\x80\x94")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "pieces", "taken"),
+    [
+        ("", ["東京", "の", "cat"], 3),
+        ("", ["東京", "都"], 1),  # the table has no such character
+        ("都", ["東京", "都"], 2),  # but the prompt has
+        ("", ["ที่", "นี่", "ป"], 2),
+        ("", ["cat", "’", "cat", " — ", "☕", " cat ", "→"], 6),
+        ("", ["\N{IDEOGRAPHIC SPACE}", "cat\N{NO-BREAK SPACE}"], 2),
+        ("", ["~|<\x00", "42"], 2),
+    ],
+)
+def test_only_characters_of_the_table(prompt, pieces, taken, tmp_path):
+    """Models made up characters out of their bytes, in 15% of the texts of a table of many languages."""
+    known = counted("東京の cat’ — ☕", "ที่นี่").most_frequent()
+    known.save(tmp_path)
+    for each in (known, WordList.load(tmp_path)):
+        assert accepted(Speller(each, prompt), *pieces) == taken
+        assert [*each] == ["cat"]
+
+
+def test_characters_of_the_table_in_parts():
+    speller = Speller(counted("東京 ☕").most_frequent(), "é")
+    assert speller.accepts(b"\xe6") and speller.accepts(b"\xe6\x9d") and not speller.accepts(b"\xe6\x9e")
+    assert speller.accepts(b"\xe2\x98") and not speller.accepts(b"\xf0")
+    assert speller.accepts(b"\xc2")  # a space that does not break
+    speller.add(b"\xe6\x9d")
+    assert speller.accepts(b"\xb1") and not speller.accepts(b"\xb2")
+
+
+def test_a_table_without_words_has_a_list_of_characters():
+    assert counted("東京").most_frequent() and not counted("").most_frequent()
+
+
 LETTERS_AND_SPACES = st.text(st.characters(categories=("L", "M", "N", "Zs")), max_size=30)
 
 
