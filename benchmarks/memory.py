@@ -3,6 +3,7 @@
     python benchmarks/memory.py                     # several shapes, three steps each
     python benchmarks/memory.py --rows              # one row of 50 MB, and a million tiny rows
     python benchmarks/memory.py --rows --variants   # and such rows of other kinds
+    python benchmarks/memory.py --rows html nospace # these only
 
 Needs some minutes and the memory that it prints. Everything happens in a temporary folder.
 """
@@ -16,7 +17,7 @@ import random
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def compare_shapes(database: Path, limit: int | None) -> list[dict[str, Any]]:
     return rows
 
 
-def read_rows(database: Path, tables: tuple[str, ...]) -> list[dict[str, Any]]:
+def read_rows(database: Path, tables: Sequence[str]) -> list[dict[str, Any]]:
     print(f"{'rows':38} {'peak':>10}")
     rows = []
     for table in tables:
@@ -137,23 +138,25 @@ def read_rows(database: Path, tables: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", action="store_true", help="read rows of extreme sizes instead")
+    kinds = ("long", "short", *VARIANTS)
+    rows_help = "read rows of extreme sizes instead; of these kinds only: " + ", ".join(kinds)
+    parser.add_argument("--rows", nargs="*", choices=kinds, help=rows_help)
     parser.add_argument("--variants", action="store_true", help="with --rows: rows of other kinds, too")
     parser.add_argument("--shapes", type=int, help="only so many shapes")
     parser.add_argument("--megabytes", type=float, default=50, help="of the one long row")
     parser.add_argument("--thousands", type=float, default=1000, help="of tiny rows")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     a = parser.parse_args()
+    read = a.rows is not None
+    tables = a.rows or (kinds if a.variants else kinds[:2])
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         os.environ |= {"NANOGPT_HOME": f"{folder}/home", "LLM_USER_PATH": f"{folder}/llm"}
         database = Path(folder) / "texts.db"
-        long, tiny = (int(1e6 * a.megabytes), int(1e3 * a.thousands)) if a.rows else (1000, 10)
+        long, tiny = (int(1e6 * a.megabytes), int(1e3 * a.thousands)) if read else (1000, 10)
         fill(database, tiny, long, 24)
-        tables: tuple[str, ...] = ("long", "short")
-        if a.variants:
+        if {*tables} & {*VARIANTS}:
             fill_variants(database, tiny, long)
-            tables += VARIANTS
-        rows = read_rows(database, tables) if a.rows else compare_shapes(database, a.shapes)
+        rows = read_rows(database, tables) if read else compare_shapes(database, a.shapes)
     if a.json:
         a.json.write_text(json.dumps(machine() | {"rows": rows}, indent=2) + "\n")
 

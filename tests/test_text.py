@@ -1,5 +1,6 @@
 """HTML and other markup become text: nothing of the text is lost, and no input takes long."""
 
+import random
 import re
 import time
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasette_nanogpt.data import html as html_module
 from datasette_nanogpt.data.documents import join_document
 from datasette_nanogpt.data.html import html_to_text, looks_like_html
 
@@ -167,3 +169,82 @@ def test_many_elements_that_end_are_not_cut():
 )
 def test_blank_lines_between_texts_are_paragraphs(html, text):
     assert html_to_text(html) == text
+
+
+WORDS = [
+    "one",
+    "&amp;",
+    "<b>two</b>",
+    "<a href='/x'>three</a>",
+    "x<sup>2</sup>",
+    "line\nbreak",
+    "<br>",
+    "\n\n",
+]
+BLOCKS = [
+    "<p>{}</p>\n",
+    "<p>{}\n",
+    "<h2>{}</h2>",
+    "{}",
+    "<pre>{}\n\n  {}\n</pre>",
+    "<!-- <p>{}</p> <ul> -->",
+    "<script>write('<p>{}</p>')</script>",
+    '<p title="<p>no</p> <p>">{}</p>',
+    "<ul>\n<li>{}</li><li>{}<ol start=7><li>{}<li>{}</ol></ul>",
+    "<ol><li>{}\n<li><p>{}</p></ol>",
+    "<table><tr><td>{}</td><td>{}</td></tr>\n<tr><td>{}</td></tr></table>",
+    "<table><tbody><tr><td>{}<tr><td>{}</tbody></table>",
+]
+OUTER = [
+    "{}",
+    "<div>{}</div>",
+    "<div>{}</div>after",
+    "<article>{}",
+    "<blockquote>{}</blockquote>",
+    "<form>{}",
+]
+
+
+def some_html(chance):
+    """Well-formed or nearly so, with what browsers forgive: end tags left out, text outside of elements."""
+
+    def filled(block):
+        return re.sub(r"\{\}", lambda _: " ".join(chance.choices(WORDS, k=chance.randint(1, 5))), block)
+
+    text = ""
+    for _ in range(12):
+        text = chance.choice(OUTER).replace("{}", text + filled(chance.choice(BLOCKS)))
+    head = "<!doctype html><html><head><title>no</title></head><body>" if chance.random() < 0.3 else ""
+    return head + text
+
+
+@pytest.mark.parametrize("length", [1, 40, 300])
+def test_a_long_html_text_is_read_in_pieces_as_if_whole(monkeypatch, length):
+    for seed in range(60):
+        html = some_html(random.Random(seed))
+        whole = html_to_text(html)
+        with monkeypatch.context() as short:
+            short.setattr(html_module, "PIECE", length)
+            assert len(list(html_module._pieces(html))) > 1 or length == 300
+            assert html_to_text(html) == whole, seed
+
+
+def test_pieces_that_were_cut_where_they_should_not_be_still_have_a_text(monkeypatch):
+    """No cut may fail, also where a parser and the tags disagree."""
+    monkeypatch.setattr(html_module, "PIECE", 1)
+    broken = [
+        "<form><ul><form></ul><li>a<li>b",
+        "<noframes><p>a</p><p>b</noframes>c",
+        "<ul></select><li>a</ul></ul>",
+    ]
+    for chance in map(random.Random, range(100)):
+        tags = re.findall(r"<[^>]*>|[^<]+", some_html(chance))
+        broken.append("".join(chance.sample(tags, len(tags))))
+    for html in broken:
+        html_to_text(html)
+
+
+def test_a_long_html_text_takes_little_memory():
+    html = "<div>" + "".join(f"<p>Paragraph {i} <b>of</b> many.</p>\n" for i in range(60_000)) + "</div>"
+    pieces = [piece for piece, _ in html_module._pieces(html)]
+    assert max(map(len, pieces)) < 1.1 * html_module.PIECE < len(html) and "".join(pieces) == html

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -37,11 +37,29 @@ _VERBATIM_TAGS = frozenset(["pre", "listing", "xmp", "plaintext", "textarea"])
 _CONTAINERS = "html body div blockquote section article main header footer aside details center fieldset form"
 _CLOSED_TAGS = frozenset([*_GAP, "td", "th"]) - frozenset(_CONTAINERS.split())
 
+# Where a long text may be cut: before one of the tags on the right if the innermost open element is that on
+# the left, and all others are containers. Such a tag ends all that may be open in between.
+# A table does not end a paragraph where there is no doctype.
+_STARTS = "p div h1 h2 h3 h4 h5 h6 ul ol pre section article blockquote"
+_CONTAINER_TAGS = frozenset(_CONTAINERS.split()) - {"html", "body"}
+# Elements that matter to the text and may have others in them.
+_BLOCK_TAGS = (frozenset(_GAP) | _DROPPED_TAGS | {"thead", "tbody", "tfoot", "sup"}) - _NOT_NESTED_TAGS
+_CUT_IN: dict[str, frozenset[str]] = {
+    **dict.fromkeys(["", *_CONTAINERS.split()], frozenset(_STARTS.split())),
+    **dict.fromkeys(["ul", "ol"], frozenset(["li"])),
+    **dict.fromkeys(["table", "tbody"], frozenset(["tr"])),
+}
+_CUT = "data-cut"  # the attribute of a tag that is the first one of the next piece
+
 SAMPLE_CHARS = 20_000  # how much of a text is examined to recognise HTML
 MAX_DEPTH = 500  # elements open at once; the time to parse, and to write, grows with the square of this
+PIECE = 1_000_000  # characters that are parsed at once, if possible: their tree takes 7 times as much memory
 
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
-_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
+# With its attributes, whose values may have tags in them.
+_TAG_OR_COMMENT = re.compile(
+    r"""<!--.*?(?:-->|\Z)|<(/?)([a-zA-Z][^\s/>]*)(?:[^<>"']++|"[^"]*+"|'[^']*+')*+""", re.DOTALL
+)
 _BLOCK_TAG = r"</?(?:{})(?:\s[^<>]*)?/?>".format("|".join([*_GAP, "br", "html", "body", "td", "th"]))
 # Only tags that touch other text or a line's edge: "the <p> tag" is prose about HTML.
 _USED_TAG = re.compile(rf"(?<![ \t`'\"(]){_BLOCK_TAG}|{_BLOCK_TAG}(?![ \t`'\",.;:)])", re.IGNORECASE)
@@ -96,35 +114,85 @@ def html_to_text(html: str) -> str:
         return unescape(html).replace("\xa0", " ").strip()
     has_lines = not re.search(_BLOCK_TAG, html, re.IGNORECASE) or bool(_BLANK_LINE.search(html))
     keep_lines = has_lines and not _P_TAG.search(html)
-    return "\n".join(filter(None, (_parse(piece, keep_lines) for piece in _pieces(html))))
+    texts: list[str] = []
+    writer = _Writer(keep_lines)
+    is_open: list[str] = []
+    for piece, next_tag in _pieces(html):
+        is_open = _write(piece, next_tag, writer, is_open)
+        if next_tag:
+            writer.pack()
+        else:
+            texts.append(writer.result())
+            writer = _Writer(keep_lines)
+    return "\n".join(filter(None, texts))
 
 
-def _pieces(html: str) -> Iterator[str]:
-    """`html`, cut wherever more than MAX_DEPTH elements would be open: only broken HTML is."""
+def _pieces(html: str) -> Iterator[tuple[str, str]]:
+    """`html` in pieces, each with the name of the tag that begins the next one. It is cut after PIECE
+    characters where that makes no difference to its text; and wherever more than MAX_DEPTH elements would be
+    open, which only broken HTML has: then that name is "", as at the end."""
     start = 0
-    if html.count("<") > MAX_DEPTH:
+    if html.count("<") > MAX_DEPTH or len(html) > PIECE:
         is_open: Counter[str] = Counter()
         depth = 0
-        for tag in _TAG.finditer(html):
-            end, name = tag.groups()
-            name = name.lower()
+        blocks = _Blocks()
+        look_from = PIECE
+        for tag in _TAG_OR_COMMENT.finditer(html):
+            end, name, at = tag[1], (tag[2] or "").lower(), tag.start()
+            if not name:
+                continue
+            if at >= look_from and not end and blocks.may_cut(name):
+                yield html[start:at], name
+                start, look_from = at, at + PIECE
+            blocks.follow(name, bool(end))
             if name in _NOT_NESTED_TAGS or (end and not is_open[name]):
                 continue
             change = -1 if end else 1
             is_open[name] += change
             depth += change
             if depth > MAX_DEPTH:
-                yield html[start : tag.start()]
-                start, depth = tag.start(), 1
+                yield html[start:at], ""
+                start, depth, look_from = at, 1, at + PIECE
                 is_open = Counter([name])
-    yield html[start:]
+                blocks = _Blocks()
+                blocks.follow(name, False)
+    yield html[start:], ""
 
 
-def _parse(html: str, keep_lines: bool) -> str:
+class _Blocks:
+    """The open elements that matter to the text, outermost first, as far as tags tell."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def may_cut(self, name: str) -> bool:
+        """Whether a start tag of that name ends all that may be open in the innermost of them."""
+        inner = self.names[-1] if self.names else ""
+        return name in _CUT_IN.get(inner, ()) and all(
+            outer in _CONTAINER_TAGS or (outer, inner) == ("table", "tbody") for outer in self.names[:-1]
+        )
+
+    def follow(self, name: str, is_end: bool) -> None:
+        if name == "body":
+            self.names.clear()
+        if name not in _BLOCK_TAGS or (name == "form" and not is_end and name in self.names):
+            return  # there is no form in a form
+        if not is_end:
+            self.names.append(name)
+        elif name in self.names:
+            while self.names.pop() != name:
+                pass
+
+
+def _write(html: str, next_tag: str, writer: _Writer, is_open: Sequence[str]) -> list[str]:
+    """Write a piece. `is_open` are the elements that the piece before left open, outermost first; those that
+    this one leaves open are returned, where `next_tag` begins the next one."""
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(html.encode("utf-8", "replace"))
-    writer = _Writer(keep_lines)
+    before = "".join(f"<{name}>" for name in is_open)
+    after = f"<{next_tag} {_CUT}>" if next_tag else ""  # ends what it ends there
+    tree = LexborHTMLParser(f"{before}{html}{after}".encode("utf-8", "replace"))
+    entered = [*reversed(is_open)]  # which the writer has done already
     node = tree.body or tree.root
     above: list[tuple[str, LexborNode]] = []  # the elements we are in; a loop, as nesting may be of any depth
     while node is not None:
@@ -132,6 +200,12 @@ def _parse(html: str, keep_lines: bool) -> str:
         child = None
         if tag == "-text":
             writer.text(node.text_content or "")
+        elif entered and tag == entered[-1]:
+            entered.pop()
+            if (child := node.first_child) is None:
+                writer.leave(tag)
+        elif tag == next_tag and node.next is None and _CUT in node.attributes:
+            return [name for name, _ in above]
         elif tag and tag[0] != "-" and tag not in _DROPPED_TAGS and writer.enter(tag, node):
             child = node.first_child
             if child is None:
@@ -144,7 +218,7 @@ def _parse(html: str, keep_lines: bool) -> str:
             tag, node = above.pop()
             writer.leave(tag)
         node = sibling if above else None
-    return writer.result()
+    return []
 
 
 class _Writer:
@@ -153,6 +227,7 @@ class _Writer:
     def __init__(self, keep_lines: bool) -> None:
         self.keep_lines = keep_lines  # single ones of the source; blank ones always are
         self.parts: list[str] = []
+        self.packed = 0  # of them, those that `pack` joined
         self.gap = 0  # newlines due
         self.source_gap = 0  # newlines due if text follows: those of the source
         self.closed = 0  # depth of elements in which those do not count
@@ -165,6 +240,12 @@ class _Writer:
 
     def result(self) -> str:
         return "".join(self.parts).strip("\n").rstrip()
+
+    def pack(self) -> None:
+        """Join the parts that were written since the last time: many small strings take more memory."""
+        if new := self.parts[self.packed :]:
+            self.parts[self.packed :] = ["".join(new)]
+            self.packed += 1
 
     def text(self, text: str) -> None:
         if self.verbatim:
@@ -252,11 +333,12 @@ class _Writer:
             while self.parts and self.parts[-1].endswith("\n"):
                 self.parts[-1] = self.parts[-1].rstrip("\n")
         elif tag in _LIST_TAGS:
-            self.lists.pop()
+            if self.lists:  # pieces may disagree about what is open
+                self.lists.pop()
         elif tag in ("li", "tr"):
             self.marker = None  # an empty item, the empty cells at the end of a row
         elif tag in ("td", "th"):
-            cell = self.parts[self.cells.pop() :]
+            cell = self.parts[self.cells.pop() :] if self.cells else []
             if cell and not any("\n" in part for part in cell[1:]):
                 self.gap = 0  # a cell of one line keeps its row on one line, whatever is in it
         self._break_around(tag)
