@@ -16,7 +16,7 @@ from datasette_nanogpt.data.dataloader import Tokens
 from datasette_nanogpt.events import Evaluation, Note, Speed, Step
 from datasette_nanogpt.training import autotune as autotuning
 from datasette_nanogpt.training import measure
-from datasette_nanogpt.training.autotune import Autotuner, TuningTask, mps_differs
+from datasette_nanogpt.training.autotune import Autotuner, TuningTask, mps_warnings
 from datasette_nanogpt.training.flops import flops_per_step, flops_per_token
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.measure import trial_batch
@@ -201,9 +201,26 @@ def test_a_wrong_loss_on_mps_is_told():
     for p in model.parameters():  # until then attention has no say
         p.data += 0.5 * torch.randn_like(p)
     batch = trial_batch(model.config, 4, "cpu")
-    assert mps_differs(model, batch) is None
-    model.cos.zero_()  # as if the device computed wrongly
-    assert "--device cpu" in mps_differs(model, batch)
+    assert not [*mps_warnings(model, batch, 4)] and all(p.grad is None for p in model.parameters())
+    # As if the device computed gradients wrongly, those of one matrix alone, then losses as well.
+    model.output.register_hook(lambda gradient: gradient * 1.1)
+    (told,) = mps_warnings(model, batch, 4)
+    assert "gradients of the first loss differ by 10%" in told and "--device cpu" in told
+    model.cos.zero_()
+    (told,) = mps_warnings(model, batch, 4)
+    assert "The first loss is" in told and "--device cpu" in told
+
+
+def test_steps_or_vocabularies_too_big_for_products_on_mps_are_told():
+    config = tiny_config(vocab_size=32_767, block_size=32)
+    for model, windows, too_big in (
+        (build(config), 1, True),
+        (model_of(), 1024, True),
+        (model_of(), 64, False),
+    ):
+        told = [*mps_warnings(model, trial_batch(model.config, 1, "cpu"), windows)]
+        assert bool(told) == too_big, told
+        assert not told or "sums of 32,7" in told[0]
 
 
 # ---- What trials found is remembered

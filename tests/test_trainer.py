@@ -321,4 +321,8 @@ def test_the_random_numbers_of_a_gpu_go_on_as_well(monkeypatch):
     set_random_state(saved, "cuda:1")
     assert state["cuda:1"].item() == 7 and torch.equal(torch.rand(3), expected)
     set_random_state(random_state("cpu"), "cuda:1")  # the run goes on elsewhere
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state["cuda:1"])
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda new: state.update(mps=new))
+    set_random_state(random_state("mps"), "mps")
+    assert state["mps"].item() == 7
     assert "rng_cuda" not in random_state("cpu")

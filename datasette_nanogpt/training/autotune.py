@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +36,13 @@ CLEARLY = 0.9
 COMPILE_SECONDS, COMPILE_GAIN = 30.0, 1.2
 COMPILE_MIN_GAIN = 1.1  # over a whole run, compiling included: with less it is not worth the wait
 COMPILERS = ("g++", "clang++", "c++")
-MPS_TOLERANCE = 1e-3  # relative difference of two float32 losses
+# Relative differences of two losses in float32, and of two gradients. Those of a matrix that is small among
+# all gradients are relative to this fraction of all of them.
+MPS_TOLERANCE, MPS_GRADIENT_TOLERANCE, MPS_SMALL = 1e-3, 1e-2, 1e-3
+# Matrix products that sum over this many numbers or more can be wrong on Apple's M1 and M2 with torch 2.7 to
+# 2.13 (github.com/pytorch/pytorch, issues 193487 and 195163). Gradients are sums over the tokens of a step,
+# and over the vocabulary.
+MPS_LONGEST = 32_767
 
 Forward = Callable[..., Tensor]
 
@@ -83,8 +89,8 @@ class Autotuner:
         w = self.task
         reasons: list[str] = []
         with kept_random_state(w.device):
-            if w.device.startswith("mps") and (warning := mps_differs(self.model, self._batch())):
-                yield Note(warning)
+            if w.device.startswith("mps"):
+                yield from map(Note, mps_warnings(self.model, self._batch(), w.batch_size))
             if w.seconds >= SHORT_SECONDS and self.step_seconds is None:
                 yield Busy("trying what runs fastest here")
                 if w.steps < math.inf or None in (w.bf16, w.compile):
@@ -236,16 +242,37 @@ def compiling_repays(run_seconds: float, compile_seconds: float, gain: float) ->
     return (run_seconds - compile_seconds) * gain >= COMPILE_MIN_GAIN * run_seconds
 
 
-@torch.inference_mode()
-def mps_differs(model: GPT, batch: Tensor) -> str | None:
-    """A warning if the first loss on an Apple GPU is not the CPU's; None if it is. Both in float32."""
+def mps_warnings(model: GPT, batch: Tensor, batch_size: int) -> Iterator[str]:
+    """Why results may be wrong on an Apple GPU: in steps of `batch_size` windows, or because the first loss
+    or its gradients on `batch`, (windows, block size + 1), are not those of the CPU. Leaves no gradients."""
+    longest = max(model.config.vocab_size, batch_size * model.config.block_size)
+    if longest >= MPS_LONGEST:
+        yield (
+            f"torch may compute sums of {longest:,} products wrongly on mps: use fewer than {MPS_LONGEST:,} "
+            "tokens in a step and in the vocabulary, or train with --device cpu"
+        )
     twin = build(model.config)
     twin.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
-    losses = [m.eval()(x[:, :-1], x[:, 1:]).item() for m, x in ((model, batch), (twin, batch.cpu()))]
+    losses = [_loss_with_gradients(m, x) for m, x in ((model, batch), (twin, batch.cpu()))]
+    pairs = [
+        (p.grad.cpu(), q.grad)
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True)
+        if p.grad is not None and q.grad is not None
+    ]
+    small = MPS_SMALL * math.hypot(*(q.norm().item() for _, q in pairs))
+    off = max((p - q).norm().item() / max(q.norm().item(), small, 1e-30) for p, q in pairs)
+    model.zero_grad(set_to_none=True)
     model.train()
-    if math.isclose(*losses, rel_tol=MPS_TOLERANCE):
-        return None
-    return (
-        f"The first loss is {losses[0]:.4f} on mps and {losses[1]:.4f} on the CPU, so this torch may compute "
-        "wrong results on mps: train with --device cpu to be safe"
-    )
+    what = ""
+    if not math.isclose(*losses, rel_tol=MPS_TOLERANCE):
+        what = f"The first loss is {losses[0]:.4f} on mps and {losses[1]:.4f} on the CPU"
+    elif not off <= MPS_GRADIENT_TOLERANCE:
+        what = f"The gradients of the first loss differ by {off:.0%} on mps and on the CPU"
+    if what:
+        yield f"{what}, so this torch may compute wrong results on mps: train with --device cpu to be safe"
+
+
+def _loss_with_gradients(model: GPT, batch: Tensor) -> float:
+    loss = model.eval()(batch[:, :-1], batch[:, 1:])
+    loss.backward()
+    return loss.item()

@@ -156,9 +156,13 @@ def synchronize(device: str) -> None:
 
 
 def random_state(device: str) -> dict[str, Tensor]:
-    """The state of the random numbers of the CPU and, where they are drawn there, of a CUDA device."""
+    """The state of the random numbers of the CPU and of the GPU that they are drawn on."""
     state = {"rng": torch.get_rng_state()}
-    return state | ({"rng_cuda": torch.cuda.get_rng_state(device)} if device.startswith("cuda") else {})
+    if device.startswith("cuda"):
+        state["rng_cuda"] = torch.cuda.get_rng_state(device)
+    elif device.startswith("mps"):
+        state["rng_mps"] = torch.mps.get_rng_state()
+    return state
 
 
 def set_random_state(state: Mapping[str, Tensor], device: str) -> None:
@@ -167,6 +171,8 @@ def set_random_state(state: Mapping[str, Tensor], device: str) -> None:
     torch.set_rng_state(state["rng"])
     if device.startswith("cuda") and "rng_cuda" in state:
         torch.cuda.set_rng_state(state["rng_cuda"], device)
+    elif device.startswith("mps") and "rng_mps" in state:
+        torch.mps.set_rng_state(state["rng_mps"])
 
 
 def kept_random_state(device: str) -> AbstractContextManager[None]:
