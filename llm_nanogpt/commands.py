@@ -15,7 +15,7 @@ from .changes import replaced, replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
 from .counts import counted
 from .errors import NanogptError, click_errors
-from .home import cache_bytes, cache_folder, name_after, nanogpt_home
+from .home import cache_bytes, cache_folder, check_readable, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of
 
@@ -53,6 +53,7 @@ def models(as_json: bool) -> None:
       llm nanogpt models
     """
     home = nanogpt_home()
+    check_readable(home)
     listed = [facts(name, checkpoint) for name, checkpoint in checkpoints(home)]
     if as_json:
         click.echo(json.dumps(listed, indent=2))

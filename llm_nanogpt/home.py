@@ -34,6 +34,19 @@ def make_home(home: Path) -> None:
         ) from ex
 
 
+def check_readable(home: Path) -> None:
+    """Raises NanogptError where `home` is somebody else's, who has not let others read it."""
+    try:
+        os.scandir(home).close()
+    except PermissionError as ex:
+        raise NanogptError(
+            f"Cannot read {home} ({ex.strerror}): ask its owner to let you, or set NANOGPT_HOME to a folder "
+            "that you own"
+        ) from ex
+    except OSError:  # there is none yet
+        return
+
+
 def cache_folder(home: Path) -> Path:
     """Tokenized corpora and copies of remote tables. Safe to delete: all of it can be made again."""
     return home / ".cache"

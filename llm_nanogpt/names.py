@@ -13,7 +13,7 @@ from llm.models import ModelWithAliases
 from llm.plugins import pm
 
 from .errors import InvalidOptions, NanogptError, Problem
-from .home import model_names, nanogpt_home
+from .home import check_readable, model_names, nanogpt_home
 from .llm_model import NanoGPT
 
 
@@ -27,6 +27,7 @@ def folder_of(name: str) -> Path:
     if name not in names:
         name = aliases().get(name, name)
     if name not in names:
+        check_readable(home)
         have = f"you have {', '.join(names)}" if names else "train one with `llm nanogpt train`"
         raise NanogptError(f"There is no model {name!r} in {home}: {have}")
     return home / name

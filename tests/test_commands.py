@@ -1,9 +1,12 @@
 """`llm nanogpt …` on real folders and real tables."""
 
+import errno
 import json
 import math
+import os
 import re
 from ast import literal_eval
+from pathlib import Path
 
 import llm
 import llm.cli
@@ -138,6 +141,25 @@ def test_models_says_how_to_train_one_when_there_is_none():
     assert result.stdout == ""
     assert "train one with `llm nanogpt train`" in result.stderr
     assert json.loads(nanogpt("models", "--json").stdout) == []
+
+
+def test_a_home_that_only_its_owner_may_read_is_not_called_empty(trained, home, monkeypatch):
+    trained()
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path) == home:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for arguments in (
+        ("models",),
+        ("models", "--json"),
+        ("info", "nanogpt-blog"),
+        ("sample", "nanogpt-blog"),
+    ):
+        assert "Permission denied): ask its owner to let you, or set NANOGPT_HOME" in refused(*arguments)
 
 
 def test_info_and_path(trained, home):

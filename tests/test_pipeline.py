@@ -2,9 +2,11 @@
 
 import errno
 import json
+import os
 import sqlite3
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import llm
@@ -275,6 +277,43 @@ def test_a_finished_run_goes_on_with_a_larger_limit(options, home):
         run(replace(resume, name="other"))
     with pytest.raises(NanogptError, match="was trained on entry of"):
         run(replace(resume, table="note", max_iters=20))
+
+
+def test_a_database_that_has_moved_is_the_same_one(options, home, tmp_path):
+    run(options)
+    here, link, there = Path(options.database), tmp_path / "link.db", tmp_path / "there" / "blog.db"
+    there.parent.mkdir()
+    link.symlink_to(here)
+    again = {"table": "entry", "name": "nanogpt-blog", "resume": True}
+    assert run(TrainOptions(str(link), **again, max_iters=12))[-1].step == 12
+    sqlite_utils.Database(there)["entry"].insert({"title": "Another", "body": "Other rows"})
+    with pytest.raises(NanogptError, match="was trained on entry of"):  # the old one is still in its place
+        run(TrainOptions(str(there), **again, max_iters=16))
+    here.rename(there)
+    assert run(TrainOptions(str(there), **again, max_iters=16))[-1].step == 16
+    assert read_checkpoint(home / "nanogpt-blog").meta["source"]["database"] == str(there)
+    there.rename(here)
+    assert run(options)[-1].status == "finished"  # replaces it without force
+    other = tmp_path / "other.db"
+    here.rename(other)
+    with pytest.raises(NanogptError, match="taken by entry of"):
+        run(replace(options, database=str(other), name="nanogpt-blog"))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_home_that_only_its_owner_may_read_is_told(options, home, monkeypatch, resume):
+    home.mkdir(parents=True, exist_ok=True)
+    exists = Path.exists
+
+    def refuse(path, **how):
+        if path.parent == home:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return exists(path, **how)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    with pytest.raises(NanogptError, match="^Cannot write in .*: set NANOGPT_HOME to a folder that you own$"):
+        run(replace(options, resume=resume, max_iters=16))
 
 
 def test_a_resume_that_breaks_off_goes_on_to_its_own_limit(options, home):

@@ -158,6 +158,18 @@ def location(database: str) -> str:
     return path.decode("utf-8", "backslashreplace")  # a name need not be UTF-8, but what we write must be
 
 
+def is_same_database(recorded: str | None, database: str) -> bool:
+    """Whether `database` is the one that nanogpt.json calls `recorded`, by another path perhaps: through a
+    link, or because the file has moved and nothing is left in its old place."""
+    if not recorded or is_url(recorded) or is_url(database):
+        return recorded == location(database)
+    here = Path(database).expanduser()
+    try:
+        return os.path.samefile(recorded, here)
+    except OSError:  # one of them is not there
+        return recorded == location(database) or (here.exists() and not os.path.exists(recorded))
+
+
 def default_name(database: str) -> str:
     """The name of a model of that database, where nobody chose one: after its file or its address."""
     if not is_url(database):

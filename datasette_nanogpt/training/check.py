@@ -18,7 +18,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.tokenizer_training import gpt2
 
-from ..data.corpus import Corpus, location, open_corpus
+from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpus
 from ..formatting import duration
 from .distributed import rank_and_size
 from .options import TrainOptions, problems_of
@@ -58,7 +58,9 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     if options.batch_size and options.batch_size % processes:
         message = f"The batch must be a multiple of the {processes} processes, not {options.batch_size}"
         problems.append(Problem("batch_size", "multiple", message))
+    known = len(problems)
     problems.attempt("", check_home, home)
+    usable = len(problems) == known  # or else what is in it may not even be looked at
     if options.name and not options.resume:
         from llm_nanogpt.names import check_free
 
@@ -67,11 +69,11 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
         problems.attempt("tokenizer", gpt2)
     source: Corpus | None = None
     meta: dict[str, Any] = {}
-    if options.resume and not options.force:
+    if usable and options.resume and not options.force:
         meta = problems.attempt("", _check_resume, options, home / options.model_name) or {}
     elif not options.resume:
         source = problems.attempt("", _open, options)
-        if source and not options.force:
+        if source and usable and not options.force:
             problems.attempt("name", _check_same_table, source, home / options.model_name)
     if not problems and options.device not in (None, "cpu"):
         from llm_nanogpt.device import choose_device
@@ -97,7 +99,7 @@ def check_place(options: TrainOptions, source: Corpus | None) -> dict[str, Any]:
 
 def check_home(home: Path) -> None:
     """Raises NanogptError where models cannot be written."""
-    existing = next(p for p in (home, *home.absolute().parents) if p.exists())
+    existing = next(p for p in (home, *home.absolute().parents) if os.path.exists(p))
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise NanogptError(f"Cannot write in {home}: set NANOGPT_HOME to a folder that you own")
 
@@ -119,7 +121,11 @@ def _check_same_table(source: Corpus, folder: Path) -> None:
         raise NanogptError(
             f"The name {folder.name} is taken by a folder that does not load: {ways_out}"
         ) from None
-    if (theirs.get("database"), theirs.get("table")) != (source.database, source.name):
+    before = theirs.get("database")
+    # A file of another name, in place of one that is gone, may have another table of the same name.
+    same_name = Path(before or "").name == Path(source.database).name
+    same = before == source.database or (same_name and is_same_database(before, source.database))
+    if not same or theirs.get("table") != source.name:
         of = f"{theirs.get('table')} of {theirs.get('database')}" if theirs else "an imported model"
         raise NanogptError(f"The name {folder.name} is taken by {of}: {ways_out}")
 
@@ -131,6 +137,8 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     if not meta.get("settings") or not meta.get("source") or not meta.get("corpus"):
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")
     _check_same_run(options, meta, folder.name)
+    if not is_url(options.database) and not os.path.exists(meta["source"]["database"]):
+        meta["source"]["database"] = location(options.database)  # it has moved there
     batch, (_, processes) = meta["settings"]["batch_size"], rank_and_size()
     if batch % processes:
         raise NanogptError(
@@ -143,7 +151,8 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     if done_by_time or (iters is not None and at.step >= iters):
         raise NanogptError(
             f"{folder.name} has trained for {duration(at.seconds)} and {at.step:,} steps, as planned: "
-            f"give a larger --minutes{f' than {minutes:g}' if minutes else ''} or --max-iters to go on"
+            f"give a larger --minutes{f' than {minutes:g}' if minutes else ''}"
+            f"{'' if done_by_time else ' or --max-iters'} to go on"
         )
     return meta
 
@@ -162,7 +171,7 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
     theirs = {"table": "", "database": None} | meta["source"]
     named = options.sql or ", ".join(options.tables)
     other_table = named and theirs["table"].lower() != named.lower()  # the address of a table names it
-    if theirs["database"] != location(options.database) or other_table:
+    if other_table or not is_same_database(theirs["database"], options.database):
         raise NanogptError(
             f"{name} was trained on {theirs['table']} of {theirs['database']}: "
             "name these, or another model with --name"
