@@ -365,6 +365,8 @@ async def test_what_runs_now_is_on_top_of_the_index_and_of_its_table(database, r
 async def test_a_model_is_shown_with_a_line_that_it_wrote(datasette, runs, home):
     text = await text_of(datasette, "/-/nanogpt")
     assert "“entry &lt;b&gt;wrote this 45”" in text
+    model = await text_of(datasette, "/-/nanogpt/models/nanogpt-blog")  # all of it
+    assert "entry &lt;b&gt;wrote this 45\nor so" in model
     with registry(home) as db:  # another table's model had the name before
         db.execute("update runs set \"table\" = 'hush' where id = ?", [runs["over"]])
     assert "wrote this" not in await text_of(datasette, "/-/nanogpt")

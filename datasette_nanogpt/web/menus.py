@@ -83,7 +83,7 @@ async def tables_to_train_on(datasette: Datasette, actor: Actor) -> list[Link]:
     ones: href, table, database."""
     found: list[Link] = []
     looked_at = 0
-    for name, db in datasette.databases.items():
+    for name, db in list(datasette.databases.items()):
         hidden = set(await db.hidden_table_names())
         for table in await db.table_names():
             if len(found) == TABLES or looked_at == LOOKED_AT:

@@ -52,11 +52,11 @@ def newest_first(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(models, key=lambda model: model["trained"] or "", reverse=True)
 
 
-async def lines_written(datasette: Datasette, home: Path, models: list[dict[str, Any]]) -> dict[str, str]:
-    """A line that each of these models wrote in its last run, by name; without those that wrote none."""
+async def last_texts(datasette: Datasette, home: Path, models: list[dict[str, Any]]) -> dict[str, str]:
+    """What each of these models wrote last in its last run, by name; without those that wrote nothing."""
 
     def read() -> dict[str, str]:
-        lines = {}
+        texts = {}
         with suppress(NanogptError), registry(home) as db:
             for model in models:
                 served = datasette.databases.get(model["database"])
@@ -64,9 +64,9 @@ async def lines_written(datasette: Datasette, home: Path, models: list[dict[str,
                     continue
                 # Another table's model may have had this name before, and its samples may be private.
                 sample = last_sample(db, model["name"], location(str(served.path)), model["table"] or "")
-                if line := first_line(sample):
-                    lines[model["name"]] = line
-        return lines
+                if sample.strip():
+                    texts[model["name"]] = sample.strip()
+        return texts
 
     return await in_thread(read) if models else {}
 

@@ -9,7 +9,7 @@ from datasette.app import Datasette
 
 from ..menus import tables_to_train_on
 from ..responses import page, render, wants_json, whole_number
-from ..shown_models import ON_A_PAGE, lines_written, models_as_json, newest_first
+from ..shown_models import ON_A_PAGE, first_line, last_texts, models_as_json, newest_first
 from ..shown_runs import sparklines, visible_runs
 from ..state import state_of
 from ..under_way import runs_under_way
@@ -34,6 +34,7 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
     number = min(whole_number(request.args.get("page"), 1), pages)
     models = newest_first(lists["models"])[(number - 1) * ON_A_PAGE : number * ON_A_PAGE]
     now = await runs_under_way(datasette, request.actor)
+    texts = await last_texts(datasette, home, models)
     context = {
         "runs": lists["runs"],
         "models": models,
@@ -43,6 +44,6 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
         # Whoever has neither models nor runs is shown where to begin.
         "trainable": [] if models or now else await tables_to_train_on(datasette, request.actor),
         "lines": await sparklines(home, lists["runs"]),
-        "written": await lines_written(datasette, home, models),
+        "written": {name: first_line(text) for name, text in texts.items()},
     }
     return await render(datasette, request, "nanogpt_index.html", context)

@@ -24,7 +24,7 @@ from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, prompts_to_try
 from ..responses import TRY_LATER, json_error, page, posted, render, sent_json, until_gone, wants_json
-from ..shown_models import require_model
+from ..shown_models import last_texts, require_model
 from ..state import state_of
 from ..template_columns import Column, columns_to_set, last_column
 from ..threads import in_thread, read_database
@@ -55,7 +55,9 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
     texts = await in_thread(kept_texts, home, checkpoint.name, SHOWN_TEXTS)
     if wants_json(request):
         return Response.json({"ok": True, "model": model, "texts": texts})
+    last = await last_texts(datasette, home, [model])
     context = {"model": model, "origin": origin, "kept": [_with_link(text) for text in texts]}
+    context["wrote"] = last.get(checkpoint.name)
     context |= await _playground(datasette, request, checkpoint, origin, form)
     return await render(datasette, request, "nanogpt_model.html", context)
 
