@@ -372,6 +372,8 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
         (("review_text", "reply"), ("review_text", "reply")),
         (("haupttext", "introtext"), ("introtext", "haupttext")),
         (("sql", "question"), ("question", "sql")),
+        (("weaknesses", "summary", "strengths"), ("summary", "strengths", "weaknesses")),
+        (("negative_remark", "positive_remark"), ("positive_remark", "negative_remark")),
         (("meaning", "proverb"), ("proverb", "meaning")),
         (("example", "gloss", "phrase"), ("phrase", "gloss", "example")),
         (("Site answer (HTML)", "Site question (HTML)"), ("Site question (HTML)", "Site answer (HTML)")),
@@ -456,6 +458,8 @@ def test_a_summary_is_the_title_beside_texts_that_go_together(make):
         ("Latin", "English"),
         ("text1", "text2"),
         ("paragraph_a", "paragraph_b", "paragraph_c"),
+        ("Greek text", "Latin text"),
+        ("nld", "slk"),
         ("first_stanza", "second_stanza", "third_stanza"),
     ],
 )

@@ -62,7 +62,7 @@ _TOGETHER = (
     "setup | punchline",
     "problem | solution",
     "question utterance | sql query",
-    "pros | cons",
+    "summary | pros positive strengths advantages | cons negative weaknesses disadvantages | questions",
     "term idiom proverb phrase expression | definition meaning gloss | example examples",
     "artist singer band | lyrics lyric",
     "description | ingredients | instructions directions steps preparation",
@@ -75,6 +75,10 @@ turkish arabic hebrew hindi chinese japanese korean latin greek bulgarian croati
 hungarian irish latvian lithuanian maltese romanian slovak slovenian norwegian icelandic albanian serbian
 catalan basque welsh georgian armenian persian urdu pali sanskrit tibetan aramaic syriac coptic amharic
 bengali tamil telugu thai vietnamese indonesian malay swahili esperanto yiddish
+eng deu ger fra fre spa ita por nld dut swe pol ces cze rus ukr tur ara heb hin zho chi cmn jpn kor
+bul hrv dan est fin ell gre hun gle lav lit mlt ron rum slk slo slv nor nob nno isl sqi alb mkd srp
+bos bel eus baq glg cym wel kat geo hye arm aze kaz uzb fas urd ben tam mal kan guj pan nep tha lao
+mya khm vie ind msa tgl swa amh lat epo yid grc
 """
 # What may stand before the body, one of each line, and after it, if it does not only repeat how the body
 # begins.
@@ -154,8 +158,8 @@ def has_word(name: str, guess: str) -> bool:
 
 def set_of(name: str) -> tuple[str, ...]:
     """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
-    that end in a language, a number or a letter or begin with an ordinal, such as text_fr, option_a and
-    first_line; () for other names."""
+    that end or begin with a language, end in a number or a letter, or begin with an ordinal, such as text_fr,
+    option_a and first_line; () for other names."""
     *stem, last = words_of(name)
     if not stem:
         return ("a language",) if last in LANGUAGES else ()
@@ -163,6 +167,8 @@ def set_of(name: str) -> tuple[str, ...]:
         return ("a question",)
     if last in LANGUAGES:
         return (*stem, "a language")
+    if stem[0] in LANGUAGES:
+        return ("a language", *stem[1:], last)
     if stem[0] in _ORDINALS:
         return ("", *stem[1:], last)
     return (*stem, "") if last.isdecimal() or len(last) == 1 else ()
