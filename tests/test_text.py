@@ -248,3 +248,29 @@ def test_a_long_html_text_takes_little_memory():
     html = "<div>" + "".join(f"<p>Paragraph {i} <b>of</b> many.</p>\n" for i in range(60_000)) + "</div>"
     pieces = [piece for piece, _ in html_module._pieces(html)]
     assert max(map(len, pieces)) < 1.1 * html_module.PIECE < len(html) and "".join(pieces) == html
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<![CDATA[<p>Hello</p><p>there</p>]]>", "Hello\n\nthere"),
+        ("\n<![CDATA[Tom &amp; Ann]]>\n", "Tom & Ann"),
+        ("<p>if <![CDATA[x < y && z]]> then</p>", "if x < y && z then"),
+        ("<p>So:</p><x:code><![CDATA[a <b>\n  c]]></x:code><p>End</p>", "So:\n\na <b>\n  c\n\nEnd"),
+        ("<p>a</p><![CDATA[b", "a"),
+    ],
+)
+def test_cdata_is_read(html, text):
+    assert html_to_text(html) == text
+
+
+def test_the_menus_of_a_page_are_left_out():
+    menu = "<nav class='top'><ul><li>Home</li></ul></nav><p>Text</p>"
+    assert html_to_text(f"<html><body>{menu}</body></html>") == "Text"
+    assert html_to_text(menu) == "- Home\n\nText"
+    assert html_to_text("<body><nav>a</nav>b<NAV>c</NAV>d<nav>e") == "b\n\nd\n\ne"
+
+
+def test_what_has_no_end_takes_no_time_by_the_square():
+    for piece in ("<nav>", "<![CDATA[", "<body><nav>"):
+        html_to_text("<body>]]></nav>" + piece * 20_000)

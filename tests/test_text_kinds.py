@@ -283,3 +283,14 @@ def test_quotation_marks_of_people_stay():
 def test_tags_among_entities_are_tags(values, kind):
     """In a text in which a `<` is written `&lt;`, any other one begins a tag, though few values have one."""
     assert kind_of(values) == kind
+
+
+def test_the_invisible_signs_of_editors_are_left_out():
+    values = ["One &amp; two.\n\n&amp;#x200B;\n\nThree.", "A &lt; B", *PROSE]
+    assert read_text(values[0], kind_of(values)).text.split() == ["One", "&", "two.", "Three."]
+    assert read_text("&#8203;<p>One</p>", TextKind("html")).text == "One"
+    assert read_text("Write &#8203; so", PLAIN).text == "Write &#8203; so"
+
+
+def test_a_feed_of_cdata_is_html():
+    assert kind_of(["<![CDATA[Tom &amp; <b>Ann</b>]]>", "<![CDATA[So]]>"]) == TextKind("html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import unescape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ _MARKDOWN = re.compile(
 )
 _INLINE = "a|abbr|b|big|cite|code|del|em|font|i|ins|q|s|small|span|strike|strong|sub|sup|u"
 _INLINE_PAIR = re.compile(rf"<({_INLINE})(?:\s[^<>]*)?>[^<]{{1,500}}</\1>|<img\s[^<>]*>", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>).)*)\]\]>", re.DOTALL)
+_PAGE = re.compile(r"<(?:html|body)[\s>]", re.IGNORECASE)
+_MENU = re.compile(r"<nav[\s>].*?(?=</nav|\Z)", re.IGNORECASE | re.DOTALL)
+_MENU_END = re.compile("</nav", re.IGNORECASE)
 _P_TAG = re.compile(r"<p[\s>]", re.IGNORECASE)
 # A blank line that stands between text and text, as far as tags tell.
 _BLANK_LINE = re.compile(
@@ -97,6 +101,8 @@ def looks_like_html(text: str) -> bool:
     text = text[:SAMPLE_CHARS]
     if "<" not in text:
         return False
+    if _CDATA.match(text.lstrip()):
+        return True
     tags = len(_USED_TAG.findall(_CODE.sub("", text)))
     return tags > len(_MARKDOWN.findall(text))
 
@@ -107,9 +113,14 @@ def html_to_text(html: str) -> str:
     Links keep their text, images their alt text; list items get `-` or their number, table
     cells are separated by ` | `. Text without any tag keeps its lines; only entities are decoded. A blank
     line between texts ends a paragraph, as in the old editor of WordPress and in Textile; where there are no
-    paragraphs but these, single lines are kept, too. Never fails: every string has a parse as HTML.
+    paragraphs but these, single lines are kept, too. The menus of a whole page are left out. Never fails:
+    every string has a parse as HTML.
     """
     html = html.replace("\r\n", "\n").replace("\r", "\n")
+    if "<![CDATA[" in html:
+        html = _without_cdata(html)
+    if _PAGE.search(html):
+        html = _without_menus(html)
     if not _ANY_TAG.search(html):
         return unescape(html).replace("\xa0", " ").strip()
     has_lines = not re.search(_BLOCK_TAG, html, re.IGNORECASE) or bool(_BLANK_LINE.search(html))
@@ -125,6 +136,24 @@ def html_to_text(html: str) -> str:
             texts.append(writer.result())
             writer = _Writer(keep_lines)
     return "\n".join(filter(None, texts))
+
+
+def _without_cdata(html: str) -> str:
+    """CDATA alone is HTML, as in a feed. Among tags it is text, as the code on the pages of a wiki."""
+    if whole := _CDATA.fullmatch(html.strip()):
+        return whole[1]
+    end = html.rfind("]]>") + 3  # each search for an end that there is not would take all of the text
+    return _CDATA.sub(_text_of_cdata, html[:end]) + html[end:]
+
+
+def _text_of_cdata(cdata: re.Match[str]) -> str:
+    text = escape(cdata[1])
+    return f"<pre>{text}</pre>" if "\n" in text else text
+
+
+def _without_menus(html: str) -> str:
+    end = max((tag.start() for tag in _MENU_END.finditer(html)), default=0)
+    return _MENU.sub("<nav>", html[:end]) + html[end:]
 
 
 def _pieces(html: str) -> Iterator[tuple[str, str]]:
