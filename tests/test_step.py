@@ -12,6 +12,7 @@ from conftest import tiny_config
 from test_trainer import SETTINGS, new_model, tokens  # noqa: F401
 
 from datasette_nanogpt.data.dataloader import DataLoader, Windows
+from datasette_nanogpt.training import batches as batches_module
 from datasette_nanogpt.training import cuda_graph
 from datasette_nanogpt.training import step as step_module
 from datasette_nanogpt.training.batches import Batches, TextOnDevice
@@ -65,7 +66,13 @@ class Uncaptured(Captured):
         work()
 
 
-def test_windows_taken_on_the_device_are_those_of_the_token_file(tokens, teacher, bpe):  # noqa: F811
+def test_windows_taken_on_the_device_are_those_of_the_token_file(
+    tokens,  # noqa: F811
+    teacher,
+    bpe,
+    monkeypatch,
+):
+    monkeypatch.setattr(batches_module, "ROWS_AT_ONCE", 1000)  # so that the text is copied in several pieces
     config = replace(tiny_config(), titles=True)
     for titles in (None, Titles(bpe, config)):
         loader = DataLoader(tokens.train, 32, 0, titles=titles)

@@ -15,6 +15,8 @@ from ..data.dataloader import IGNORED, DataLoader, gather, places_of
 from .distributed import ProcessGroup
 from .teacher_probs import TeacherProbs
 
+ROWS_AT_ONCE = 1_000_000  # tokens that are copied to a GPU at once, or rows of teachers' predictions
+
 
 class Batch(NamedTuple):
     """One process's part of a batch: (B, T) ids and targets, and the teachers' predictions, if there are
@@ -73,18 +75,27 @@ class Batches:
         return batch.pin_memory().to(self.device, non_blocking=True)
 
 
+def _copied(rows: np.ndarray, dtype: torch.dtype, device: str) -> Tensor:
+    """An array of a file as a tensor on the device, without a copy of all of it in the computer's memory."""
+    whole = torch.empty(rows.shape, dtype=dtype, device=device)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = torch.tensor(rows[start : start + ROWS_AT_ONCE]).to(dtype)
+        whole[start : start + len(part)] = part
+    return whole
+
+
 class TextOnDevice:
     """The training text, and what the teachers predict, as tensors on the device: windows are taken there."""
 
     def __init__(self, loader: DataLoader, device: str, teacher: TeacherProbs | None) -> None:
         self.block_size = loader.block_size
-        self.tokens = torch.from_numpy(loader.tokens.astype(np.int32)).to(device)
+        self.tokens = _copied(loader.tokens, torch.int32, device)
         self.at = torch.arange(self.block_size + 1, device=device)
         self.likeliest = self.probs = torch.empty(0)
         self.has_teacher = teacher is not None
         if teacher:
-            self.likeliest = torch.from_numpy(teacher.rows["ids"].astype(np.int32)).to(device)
-            self.probs = torch.from_numpy(np.array(teacher.rows["probs"])).to(device)
+            self.likeliest = _copied(teacher.rows["ids"], torch.int32, device)
+            self.probs = _copied(teacher.rows["probs"], torch.float16, device)
 
     @staticmethod
     def size(loader: DataLoader, teacher: TeacherProbs | None) -> int:

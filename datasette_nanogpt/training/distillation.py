@@ -44,13 +44,20 @@ class Repeats:
 
     def improve(self, probs: Tensor, windows: np.ndarray) -> Tensor:
         """Mix what repeats predict into `probs` (B, T, V), float32, after `windows` (B, T), in place."""
+        keep, rows, columns, add = [], [], [], []
         for i, ids in enumerate(windows):
             longest, places, followers, weights = find_repeats(ids)
             trust = self.trust[longest]
-            arrays = (np.float32(1 - trust), places, followers, np.float32(weights * trust[places]))
-            keep, rows, columns, add = (torch.from_numpy(a).to(probs.device) for a in arrays)
-            probs[i].mul_(keep[:, None])
-            probs[i].index_put_((rows, columns), add, accumulate=True)
+            keep.append(np.float32(1 - trust))
+            rows.append(i * len(ids) + places)
+            columns.append(followers)
+            add.append(np.float32(weights * trust[places]))
+        # For all windows at once: each call is some launches of a GPU, and each copy waits for it.
+        arrays = (torch.from_numpy(np.concatenate(a)).to(probs.device) for a in (keep, rows, columns, add))
+        kept, places_of_all, followers_of_all, added = arrays
+        flat = probs.view(-1, probs.shape[-1])
+        flat.mul_(kept[:, None])
+        flat.index_put_((places_of_all, followers_of_all), added, accumulate=True)
         return probs
 
 
