@@ -24,8 +24,8 @@ from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 from .words import MARK, Speller, ends_in_character, last_word
 
-# Tokens that may be repeated without penalty, by default. Six tokens are some 20 characters.
-ALLOWED_TOKENS, ALLOWED_CHARACTERS = 6, 24
+# Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
+ALLOWED_TOKENS, ALLOWED_CHARACTERS = 3, 24
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
 LONGEST_LAST_WORD = 40

@@ -30,7 +30,7 @@ class Sampler:
     dry_multiplier      DRY: a token that would lengthen a repetition of n tokens loses dry_multiplier x
                         dry_base ** (n - dry_allowed_length) nats; 0 switches it off
     dry_base            see dry_multiplier
-    dry_allowed_length  tokens that may be repeated without penalty; None: 6, or 24 if tokens are characters
+    dry_allowed_length  tokens that may be repeated without penalty; None: 3, or 24 if tokens are characters
     dry_penalty_last_n  how many of the last tokens are looked through for repetitions; -1: all, 0: none
     real_words          write only words of the table (`words.py`), and hardly longer runs of numbers and
                         signs than it has (`sign_runs.py`); where these are not known it does nothing

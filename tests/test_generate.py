@@ -447,6 +447,16 @@ def test_no_loops_by_default(bpe):
     assert has_loop(said(dry_penalty_last_n=0))
 
 
+def test_a_phrase_of_four_tokens_is_less_likely_to_come_back_by_default(bpe):
+    """With six tokens free, "Codes & Amazon Codes, Amazon Codes & Codes" went on for ever."""
+    *first, again = bpe.encode("quick brown fox")[-4:]
+    other = next(i for i in range(bpe.n_vocab) if i not in (*first, again, bpe.eot))
+    logits = np.zeros(bpe.n_vocab, np.float32)
+    run = generate(Scripted(lambda ids: logits), bpe, "")
+    penalty = run._repetition([*first, again, other, *first]).penalised(logits)
+    assert penalty[again] < 0 and not np.delete(penalty, again).any()
+
+
 @pytest.mark.parametrize("temperature", [0, 0.8])
 def test_only_real_words_by_default(bpe, temperature):
     config = tiny_config(vocab_size=bpe.n_vocab, block_size=64)
