@@ -30,7 +30,7 @@ LINKS = [
 @pytest.fixture
 def blog(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    entries = ({"title": f"T{i}", "body": text} for i, text in enumerate(TEXTS))
+    entries = ({"title": f"Foxes {i}", "body": text} for i, text in enumerate(TEXTS))
     sqlite_utils.Database("blog.db")["blog_entry"].insert_all(entries)
     list(train_table(TrainOptions("blog.db", "blog_entry", max_iters=2, n_layer=1, n_embd=16, n_head=1)))
 
