@@ -424,11 +424,15 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "syntax error" in fails(proxy.url, [], sql="select nope nope nope")
     assert "has no column y" in fails(proxy.url, ["entry"], body=["y"])
     assert "The condition 'id < 0' returns no rows" in fails(proxy.url, ["entry"], where="id < 0")
-    assert "Name the table to train on" in fails(proxy.url)
+    named = fails(proxy.url)
+    assert named.startswith("Name the table to train on.") and "has: bare, entry, " in named
+    assert named.endswith(f"The longest one: datasette nanogpt-train '{proxy.url}' entry")
+    assert "address of a table's page" in fails(proxy.url.rpartition("/")[0])  # of all databases
+    assert "/entry/1.json is a row: give the address of its table's page" in fails(f"{proxy.url}/entry/1")
     assert "has no table 'nope'" in fails(f"{proxy.url}/nope.json?_size=5")
     monkeypatch.setattr(datasette_client, "FIRST_ATTEMPTS", 2)
     proxy.failures = repeat(502)
-    assert "does not answer (status 502)" in fails(proxy.url, ["entry"])
+    assert "does not answer (status 502). Check the address" in fails(proxy.url, ["entry"])
     proxy.failures = repeat("drop")
     assert "does not answer" in fails(proxy.url, ["entry"])
     proxy.failures = repeat(302)  # as where one must log in

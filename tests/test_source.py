@@ -21,6 +21,7 @@ from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.data.sqlite import database_path
 from llm_nanogpt.errors import InvalidOptions, NanogptError
 
 
@@ -401,7 +402,12 @@ def test_who_names_no_table_is_told_what_there_is(make, tmp_path):
         with pytest.raises(NanogptError, match=why):
             open_corpus(str(database))
     with pytest.raises(NanogptError, match="^Name the table to train on, or give a query"):
-        open_corpus("https://example.org/blog")
+        open_corpus("http://127.0.0.1:9/blog")
+    for address in ("localhost:9/blog", "example.org/blog"):
+        with pytest.raises(NanogptError, match=r"no file .* begins with https:// or http://\.$"):
+            open_corpus(address, ["t"])
+    with pytest.raises(NanogptError, match="only training can read: give a SQLite file"):
+        database_path("https://example.org/blog")
 
 
 def test_several_tables_are_one_corpus(make):

@@ -18,7 +18,7 @@ from llm_nanogpt.home import name_after
 
 from ..events import Progress
 from .columns import NoTextError, PackedError
-from .datasette_client import Address, read_address
+from .datasette_client import Address, read_address, suggest_remote_table
 from .open_source import open_source, open_sources
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source
@@ -214,7 +214,8 @@ def open_corpus(
         message = f"There is no file {database}, but a file {swapped}: the database comes before its tables."
         raise InvalidOptions([Problem("database", "missing", message)])
     if not tables and sql is None:
-        raise InvalidOptions([Problem("table", "required", _suggest_table(database))])
+        suggestion = suggest_remote_table(address.database, token) if address else _suggest_table(database)
+        raise InvalidOptions([Problem("table", "required", suggestion)])
     if address:
         fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
         return Corpus(location(database), sources, selection.where, sql, fetched, remote)
@@ -230,9 +231,7 @@ def _address(url: str, tables: Sequence[str], sql: str | None) -> Address:
 
 
 def _suggest_table(database: str) -> str:
-    """The message for somebody who named no table."""
-    if is_url(database):
-        return "Name the table to train on, or give a query, or the address of a table's page."
+    """The message for somebody who named no table of a file."""
     with connect(database_path(database)) as db:
         names = user_tables(db, database)
     has = f"{database} has: {list_names(names)}."

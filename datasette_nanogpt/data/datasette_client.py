@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+
+from .sqlite import list_names
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -21,6 +24,7 @@ FIRST_WAIT, MAX_WAIT = 0.5, 60.0  # seconds between attempts; doubled each time,
 MAX_RETRY_AFTER = 300.0  # seconds that a server may ask us to wait
 RETRIED_STATUS = {429, 500, 502, 503, 504}
 TIMEOUT = 60  # seconds, for one answer
+ANOTHER_TIME = "Check the address, or try again later."
 QUERY_ROWS = 1000  # a page of a query: Datasette's default for max_returned_rows
 
 Params = list[tuple[str, str]]
@@ -171,10 +175,10 @@ class DatasetteClient:
         try:
             data = retrying(self._get_once, url, params, table)
         except (TemporaryError, httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise NanogptError(
-                f"{self.url} does not answer ({error or type(error).__name__}). Try again later: "
-                "what was fetched so far is kept."
-            ) from error
+            reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+            fetching = self.attempts == ATTEMPTS
+            advice = "Try again later: what was fetched so far is kept." if fetching else ANOTHER_TIME
+            raise NanogptError(f"{self.url} does not answer ({reason}). {advice}") from error
         self.attempts = ATTEMPTS
         return data
 
@@ -200,16 +204,39 @@ class DatasetteClient:
         if status == 404 or (status == 200 and "rows" not in data):
             message = f"{self.url} is not a database of a Datasette: give https://HOST/DATABASE."
             raise InvalidOptions([Problem("database", "missing", message)])
+        # The page of a row is below that of its table; before Datasette 1.0 it takes every parameter.
+        if table and ("primary_key_values" in data or (status == 400 and "_extra" in str(data.get("error")))):
+            message = f"{response.url.copy_with(query=None)} is a row: give the address of its table's page."
+            raise InvalidOptions([Problem("database", "row", message)])
         if status != 200:
             raise NanogptError(f"{self.url} answers: {data.get('error') or f'status {status}'}.")
         return data
 
     def _list_tables(self) -> str:
+        names = self.tables()
+        if names is None:
+            return " Give the database as https://HOST/DATABASE."
+        return f" It has: {list_names(list(names))}." if names else ""
+
+    def tables(self) -> dict[str, int] | None:
+        """Tables of the database -> their rows (0: not known). None if its address is not that of one."""
         import httpx2
 
         try:
-            tables = self.client.get(f"{self.url}.json").raise_for_status().json().get("tables", [])
-        except (httpx2.HTTPError, ValueError):
-            return " Give the database as https://HOST/DATABASE."
-        names = [table["name"] for table in tables if not table.get("hidden")]
-        return f" It has: {', '.join(names)}." if names else ""
+            tables = self.client.get(f"{self.url}.json").raise_for_status().json()["tables"]
+            return {each["name"]: each.get("count") or 0 for each in tables if not each.get("hidden")}
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, LookupError, TypeError, AttributeError):
+            return None
+
+
+def suggest_remote_table(url: str, token: str | None) -> str:
+    """The message for somebody who gave the address of a database, or of all of them, and no table."""
+    names = DatasetteClient(url, token).tables()
+    if not names:
+        return (
+            "Name the table to train on, or give a query, or the address of a table's page: "
+            "https://HOST/DATABASE/TABLE."
+        )
+    longest = max(names, key=names.__getitem__)
+    command = f"datasette nanogpt-train {shlex.join([url, longest])}"
+    return f"Name the table to train on. {url} has: {list_names(list(names))}. The longest one: {command}"

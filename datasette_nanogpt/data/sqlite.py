@@ -28,6 +28,8 @@ CLOCK_INSTRUCTIONS = 100_000
 # time limit is set.
 MAX_VALUE_BYTES, MAX_PATTERN_BYTES = 64 * 2**20, 1000
 MAX_LISTED_NAMES = 40  # tables or columns in one message
+# How an address begins from which https:// was left out.
+_HOST = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?/", re.ASCII)
 _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the monotonic clock
 # How SQLite reports something that an extension would provide, and what our messages call it.
 _MISSING = re.compile(r"(?:no such|unknown) (module|tokenizer|collation sequence|function): ?(.+)")
@@ -50,6 +52,10 @@ def database_path(database: str) -> Path:
     path = Path(database).expanduser().absolute()
     if not path.exists():
         message = f"There is no file {database}: check the path of the database."
+        if database.startswith(("http://", "https://")):
+            message = f"{database} is on the web, where only training can read: give a SQLite file."
+        elif _HOST.match(database) and not path.parent.exists():
+            message += " The address of a Datasette on the web begins with https:// or http://."
         raise InvalidOptions([Problem("database", "missing", message)])
     if path.is_dir():
         message = f"{database} is a folder: name the SQLite file in it."
