@@ -68,6 +68,14 @@ async def test_who_may_only_write_learns_of_no_folder_and_no_other_table(dataset
         assert "no longer there" in text or "no column body" in text or "blog.db" in text
 
 
+def test_a_scoring_whose_model_is_gone_says_so_without_its_folder(home, database):
+    settings = {"database": str(database), "table": ["entry"], "name": "nanogpt-blog"}
+    run = queue.enqueue(home, str(database), settings, WRITER, 9, "entry")
+    do_queued(run, Stop(), lambda: None)
+    error = find_run(home, run)["error"]
+    assert "There is no model 'nanogpt-blog'" in error and str(home.parent) not in error
+
+
 async def test_a_model_or_a_database_that_is_gone_was_never_there(datasette, home, database):
     shutil.rmtree(home / "nanogpt-blog")
     for change in ("", "/copied", "/surprise", "/keep"):

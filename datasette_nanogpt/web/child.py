@@ -113,7 +113,7 @@ def do_queued(
 
             ready()
             begun()
-            with reading_for_visitors(row["database"]):
+            with reading_for_visitors(row["database"], home):
                 score_rows(home, row, stop)
         else:
             check_not_taken(home, row["name"], row["database"], row["table"])

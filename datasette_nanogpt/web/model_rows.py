@@ -1,4 +1,4 @@
-"""What visitors are told if the rows of a model's table cannot be read: no folders, and no other tables."""
+"""What visitors are told if a model or the rows of its table cannot be read: no folders, no other tables."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..registry.db import RegistryError
 
 
 @contextmanager
-def reading_for_visitors(database: str) -> Iterator[None]:
-    """Reword the NanogptErrors of a block that reads rows from `database`, the path of a file. Who may write
-    with a model may see its tables, but not where the file is, nor which other tables it has."""
+def reading_for_visitors(*paths: str | Path) -> Iterator[None]:
+    """Reword the NanogptErrors of a block that reads the databases or homes at `paths`. Who may write with a
+    model may see its tables, but not where anything is, nor which other tables there are."""
     try:
         yield
     except RegistryError:
@@ -26,6 +26,7 @@ def reading_for_visitors(database: str) -> Iterator[None]:
             message = "A table of this model is no longer there: it was dropped or renamed"
         else:
             message = str(ex)
-            for path in (database, os.path.abspath(database), os.path.realpath(database)):
-                message = message.replace(path, Path(path).name)
+            for path in paths:
+                for place in (str(path), os.path.abspath(path), os.path.realpath(path)):
+                    message = message.replace(place, Path(place).name)
         raise NanogptError(message) from ex

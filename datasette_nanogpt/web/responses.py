@@ -25,6 +25,8 @@ NO_REGISTRY = (
 
 TRY_LATER = {"retry-after": "5"}  # seconds: the header of answers that a busy server gives
 
+FORM_TYPE, JSON_TYPE = "application/x-www-form-urlencoded", "application/json"
+
 View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 
@@ -65,7 +67,11 @@ def wants_json(request: Request) -> bool:
 
 def sent_json(request: Request) -> bool:
     """Whether the body of a POST is JSON. Then the answer is JSON, too."""
-    return (request.headers.get("content-type") or "").startswith("application/json")
+    return _content_type(request) == JSON_TYPE
+
+
+def _content_type(request: Request) -> str:
+    return (request.headers.get("content-type") or FORM_TYPE).partition(";")[0].strip().lower()
 
 
 def whole_number(text: str | None, default: int) -> int:
@@ -79,7 +85,9 @@ class MalformedBodyError(NanogptError):
 
 async def posted(request: Request) -> dict[str, str | float | None]:
     """The fields of a form, or of a JSON object. Raises MalformedBodyError if the body is neither, or if a
-    field is neither text nor a number."""
+    field is neither text nor a number: read as a form, another body would have none, and start a run."""
+    if _content_type(request) not in (FORM_TYPE, JSON_TYPE):
+        raise MalformedBodyError(f"The body must be {JSON_TYPE} or {FORM_TYPE}")
     kind = "a JSON object" if sent_json(request) else "a form in UTF-8"
     try:
         body = await (request.json() if sent_json(request) else request.post_vars())
