@@ -258,6 +258,11 @@ def test_a_long_html_text_takes_little_memory():
         ("<p>if <![CDATA[x < y && z]]> then</p>", "if x < y && z then"),
         ("<p>So:</p><x:code><![CDATA[a <b>\n  c]]></x:code><p>End</p>", "So:\n\na <b>\n  c\n\nEnd"),
         ("<p>a</p><![CDATA[b", "a"),
+        (
+            "So<ac:structured-macro ac:name='code'><ac:parameter ac:name='language'>sql</ac:parameter>"
+            "<ac:plain-text-body><![CDATA[select 1]]></ac:plain-text-body></ac:structured-macro>there",
+            "So\n\nselect 1\n\nthere",
+        ),
     ],
 )
 def test_cdata_is_read(html, text):

@@ -149,11 +149,18 @@ def find_line(columns: Sequence[Column], body: Sequence[str]) -> str | None:
         for column in columns
         if column.name not in body
         and not (column.name.isascii() or column.what or column.sameness)
+        and _has_more_letters_than_digits(column.texts)
         and len(set(column.texts)) >= MIN_DIFFERENT * len(column.values)
         and not any("\n" in value.strip() for value in column.texts)
         and column.mean_size <= min(LONGEST_LINE, text / 2)
     ]
     return max(lines, key=lambda column: column.mean_size).name if lines else None
+
+
+def _has_more_letters_than_digits(texts: Sequence[str]) -> bool:
+    """Unlike short codes: "A-12"."""
+    signs = "".join(texts)
+    return sum(map(str.isalpha, signs)) > sum(map(str.isdigit, signs))
 
 
 def columns_named(guesses: Sequence[str], columns: Sequence[Column], table: str = "") -> list[Column]:

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 # What is not named here is inline.
 _PARAGRAPH_TAGS = """
-article aside blockquote details dl fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr listing
-main menu nav ol p plaintext pre section table ul xmp
+ac:structured-macro article aside blockquote details dl fieldset figure footer form h1 h2 h3 h4 h5 h6 header
+hr listing main menu nav ol p plaintext pre section table ul xmp
 """
 _LINE_TAGS = """
 address caption center dd dialog dir div dt figcaption legend li optgroup option search select
 summary textarea tr
 """
-# noscript repeats what a script would show; svg, canvas and object hold labels, not prose.
+# noscript repeats what a script would show; svg, canvas and object hold labels, ac:parameter (Confluence)
+# settings, not prose.
 _DROPPED = """
-annotation audio canvas head iframe noscript object rp rt script style svg template title video
+ac:parameter annotation audio canvas head iframe noscript object rp rt script style svg template title video
 """
 # Elements without an end tag, or whose end tag may be left out: they do not nest in themselves.
 _UNCLOSED_TAGS = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
