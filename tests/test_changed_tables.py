@@ -97,3 +97,13 @@ async def test_a_second_start_of_the_same_form_marks_its_name(datasette, home):
         else:
             assert "Nothing was started: 1 field is wrong" in answer.text
             assert "waiting already: choose another name" in answer.text
+
+
+async def test_the_form_offers_a_name_that_no_unfinished_run_has(datasette, home):
+    names = []
+    for _ in range(3):
+        form = (await datasette.client.get("/blog/entry/-/nanogpt.json", actor=ROOT)).json()["offer"]
+        names.append(form["name"])
+        answer = await datasette.client.post("/blog/entry/-/nanogpt", data={"name": names[-1]}, actor=ROOT)
+        assert answer.status_code == 302
+    assert names == ["nanogpt-blog-2", "nanogpt-blog-3", "nanogpt-blog-4"]  # there is a model nanogpt-blog

@@ -45,7 +45,7 @@ def offer_and_estimate(
     try:
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
-        choices = {"name": target.default_name(), "minutes": minutes_offered(target.limits)}
+        choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
         return {"text": str(ex), "texts": [], "remarks": [], **choices}, None
     except NanogptError:
         return offer(target, where, filters, {}), None
@@ -73,7 +73,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
         "text": f"{text}{read['note']}.",
         "where": selection.where,
         "carried": filters,
-        "name": target.default_name(),
+        "name": target.name_to_offer(),
         "minutes": minutes_offered(target.limits),
     }
 
