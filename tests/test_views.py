@@ -154,6 +154,16 @@ async def test_a_column_without_text_is_told(datasette, database):
     assert "no text" in answer["offer"]["text"] and not answer["offer"]["texts"] and not answer["estimate"]
 
 
+async def test_a_table_without_text_is_no_mistake_of_whoever_opens_its_form(datasette):
+    """It opened with "1 field is wrong" in red, and Start could be pressed."""
+    page = await datasette.client.get(path_of("number"), actor=ROOT)
+    assert page.status_code == 200 and "is wrong" not in page.text and "aria-invalid" not in page.text
+    assert re.search(r'id="warning"[^>]*>[^<]*has no column of text[^<]*\.</p>', page.text)
+    assert re.search(r'id="start"[^>]* disabled', page.text) and page.text.count("has no column of text") == 1
+    page = await datasette.client.post(path_of("number"), data={"minutes": "1"}, actor=ROOT)
+    assert page.status_code == 400 and "Nothing was started: 1 field is wrong" in page.text
+
+
 async def test_a_condition_that_takes_too_long_is_refused(datasette, monkeypatch):
     monkeypatch.setattr(table_rows, "CONDITION_SECONDS", 0.1)
     opened, tried = table_rows.open_source, []

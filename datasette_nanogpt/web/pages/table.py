@@ -110,6 +110,8 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "groups": forms.GROUPS,
         "lines": await sparklines(state_of(datasette).home, lists["runs"]),
     }
+    if form and form.unasked:
+        status = 200  # nobody has asked for anything yet
     return await render(datasette, request, "nanogpt_table.html", context, status)
 
 
