@@ -18,8 +18,8 @@ from datasette_nanogpt.training import step as step_module
 from datasette_nanogpt.training.batches import Batches, TextOnDevice
 from datasette_nanogpt.training.cuda_graph import Captured, why_not_captured
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
-from datasette_nanogpt.training.optim import use_tensor_rates
-from datasette_nanogpt.training.step import GraphedStep, TrainStep
+from datasette_nanogpt.training.optim import configure_optimizers, state_tensors, use_tensor_rates
+from datasette_nanogpt.training.step import GraphedStep, Knobs, TrainStep
 from datasette_nanogpt.training.teacher_probs import TeacherProbs, write_teacher_probs
 from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt.gpt_torch import build
@@ -57,6 +57,28 @@ def test_tensors_give_the_same_weights(tokens, teacher, monkeypatch, taught, wei
     assert other_loss == pytest.approx(loss, rel=1e-5)
     for name, weight in weights.items():
         torch.testing.assert_close(others[name], weight, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("arch", ["qwen3", "gpt2"])
+@pytest.mark.parametrize("taught", [False, True])
+def test_no_part_of_a_step_asks_for_a_number(tokens, teacher, monkeypatch, arch, taught):  # noqa: F811
+    """In a capture that would wait for a GPU, which is an error. Tensors on "meta" have no numbers."""
+    monkeypatch.setattr(step_module, "Captured", Uncaptured)
+    monkeypatch.setattr(torch, "_fused_adamw_", Mock())  # it has no variant without numbers
+    model = build(tiny_config(arch), dropout=0.1).to("meta").train()
+    optimizers = configure_optimizers(model, 0.01, 0.1)
+    use_tensor_rates(optimizers, "meta")
+    params = [p for p in model.parameters() if p.requires_grad]
+    step = TrainStep(model, params, optimizers, 1.0, ("meta", False))
+    loader = DataLoader(tokens.train, 32, 0)
+    text = TextOnDevice(loader, "meta", teacher if taught else None)
+    graphed = GraphedStep(step, text.gather, 4)
+    for _ in range(2):
+        loss = graphed(loader.next_spans(4), Knobs(1.0, 1.0, 0.5))
+    assert loss.is_meta and all(state.is_meta for state in state_tensors(optimizers).values())
+    assert all({call.kwargs["lr"].device.type} == {"meta"} for call in torch._fused_adamw_.call_args_list)
+    with pytest.raises(RuntimeError, match="meta"):
+        loss.item()
 
 
 class Uncaptured(Captured):
