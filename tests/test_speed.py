@@ -110,6 +110,12 @@ def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch)
     assert not found.bf16 and "no faster here" in found.why
 
 
+def test_a_trial_on_a_gpu_has_steps_as_long_as_the_run():
+    config = tiny_config(block_size=256)
+    assert [measure.trial_windows(config, n, "cpu") for n in (1, 4, 64, 500)] == [1, 4, 4, 4]
+    assert [measure.trial_windows(config, n, "cuda:1") for n in (1, 4, 64, 500)] == [1, 4, 64, 256]
+
+
 @pytest.mark.parametrize("supported", [False, True])
 def test_whether_a_gpu_has_bfloat16_is_asked_and_not_timed(monkeypatch, supported):
     """Products as small as those that a CPU is timed with take as long in any precision there."""

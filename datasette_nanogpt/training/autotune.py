@@ -146,7 +146,7 @@ class Autotuner:
         w = self.task
         if self.step_seconds is None:
             return min(w.seconds, math.inf)
-        windows = trial_windows(self.model.config, w.batch_size)
+        windows = trial_windows(self.model.config, w.batch_size, w.device)
         return min(w.seconds, w.steps * self.step_seconds * w.batch_size / windows)
 
     def _measure_machine(self) -> float:

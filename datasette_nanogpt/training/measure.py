@@ -25,7 +25,9 @@ SHORT_SECONDS = 10.0
 # take more than this fraction of the time.
 MEASURED_SECONDS, MEASURING_FRACTION = 60.0, 0.1
 TRIAL_SECONDS = 0.4  # how long a trial goes on, but for two steps at least
-TRIAL_TOKENS = 1024  # the most tokens in the batch of a trial
+# The most tokens in the batch of a trial. On a GPU the longest steps: what compiling gains there depends on
+# their length, and a model that was compiled for another length is compiled once more.
+TRIAL_TOKENS, TRIAL_TOKENS_ON_CUDA = 1024, 65_536
 PRODUCT_SECONDS = 0.15  # how long matrix products are timed
 # The fraction of the speed of matrix products that training size s reached, in FLOPs of work_per_step
 # (LOG.md, "Runs of seconds"; the work of the logits was added later).
@@ -91,14 +93,15 @@ def timed_products(device: str, dtype: torch.dtype, n: int) -> float:
     return 2 * n**3 / best
 
 
-def trial_windows(config: GPTConfig, batch_size: int) -> int:
+def trial_windows(config: GPTConfig, batch_size: int, device: str) -> int:
     """How many windows a trial step of a run with `batch_size` of them has."""
-    return max(1, min(batch_size, TRIAL_TOKENS // config.block_size))
+    most = TRIAL_TOKENS_ON_CUDA if device.startswith("cuda") else TRIAL_TOKENS
+    return max(1, min(batch_size, most // config.block_size))
 
 
 def trial_batch(config: GPTConfig, batch_size: int, device: str) -> Tensor:
-    """Random ids (windows, block size + 1): at most `batch_size` windows and TRIAL_TOKENS tokens."""
-    shape = (trial_windows(config, batch_size), config.block_size + 1)
+    """Random ids (windows, block size + 1) for a trial of steps of `batch_size` windows."""
+    shape = (trial_windows(config, batch_size, device), config.block_size + 1)
     return torch.randint(config.vocab_size, shape).to(device)
 
 
