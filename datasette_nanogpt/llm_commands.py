@@ -155,8 +155,11 @@ def remove(name: str, yes: bool) -> None:
     if not yes:
         size = size_on_disk(folder) + size_on_disk(replaced(folder))
         click.confirm(f"Delete {folder} ({megabytes(size)})?", abort=True)
+    was_default = llm.get_default_model() == folder.name
     for alias in remove_model(folder):
         click.echo(f"Removed its alias {alias}", err=True)
+    if was_default:
+        click.echo("It was llm's default model: `llm models default NAME` sets another", err=True)
     click.echo(f"Removed {folder.name}", err=True)
 
 
@@ -164,7 +167,7 @@ def remove(name: str, yes: bool) -> None:
 @click.argument("name")
 @click.argument("new_name")
 def rename(name: str, new_name: str) -> None:
-    """Give a model another name. Its aliases and its runs go with it.
+    """Give a model another name. Its aliases, its runs and its options in llm go with it.
 
     \b
     Example:

@@ -30,7 +30,7 @@ from .errors import NanogptError
 from .exchange import exchange
 from .files import read_json
 from .locks import Lock, hidden, lock, try_lock
-from .renaming import change_aliases, rename_inside
+from .renaming import change_in_llm, rename_inside
 
 LEFT_BEHIND = re.compile(r"\.(.+)\.(?:lock|change|new|old|removed|change\.part)")
 PENDING = ".changes"  # the folder of changes that the registry has yet to learn of
@@ -85,7 +85,7 @@ def finish_publishing(final: Path) -> bool:
 
 
 def rename(folder: Path, new_name: str, aliases: Path, registry: bool) -> None:
-    """Give a model another name, in its folder, its card and its aliases. The caller holds both locks."""
+    """Give a model another name, in its folder, its card and what llm keeps. The caller holds both locks."""
     change = Change("rename", folder.name, new_name, aliases=str(aliases.absolute()), registry=registry)
     _carry_out(folder.parent, change)
 
@@ -313,7 +313,7 @@ def _finish(home: Path, change: Change) -> None:
             _replace(replaced(folder), replaced(new))
             for renamed in (new, replaced(new)):
                 rename_inside(renamed, change.name)
-            change_aliases(home, Path(change.aliases), change.name, change.new_name)
+            change_in_llm(home, Path(change.aliases), change.name, change.new_name)
         case "remove":
             gone = hidden(folder, "removed")
             if folder.exists():
@@ -321,7 +321,7 @@ def _finish(home: Path, change: Change) -> None:
                 os.rename(folder, gone)  # in one step: there is never half a model
             _delete(gone)
             _delete(replaced(folder))
-            change_aliases(home, Path(change.aliases), change.name, None)
+            change_in_llm(home, Path(change.aliases), change.name, None)
         case "export":
             part = Path(change.part)
             if part.name.startswith(".") and part.name.endswith(".part"):

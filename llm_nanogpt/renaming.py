@@ -1,4 +1,4 @@
-"""Renaming a model wherever its name is written: in nanogpt.json, on its card and in llm's aliases."""
+"""Renaming a model wherever its name is written: in nanogpt.json, on its card and in what llm keeps."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 import json
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from .atomic import write_bytes, write_json
 from .errors import NanogptError
@@ -41,18 +41,42 @@ def _write_name(folder: Path, old_name: str) -> None:
     write_bytes(folder / "README.md", card.encode())
 
 
-def change_aliases(home: Path, file: Path, name: str, new_name: str | None) -> None:
-    """Let llm's aliases of a model mean `new_name` instead; None deletes them."""
-    if file.name != "aliases.json" or not file.is_file():
+def change_in_llm(home: Path, aliases: Path, name: str, new_name: str | None) -> None:
+    """Let what llm keeps of a model mean `new_name` instead; None deletes it. Those are its aliases, in the
+    file `aliases`, and in files beside that, its options and whether it is the default model."""
+    if aliases.name != "aliases.json":
+        return
+    default, options = aliases.with_name("default_model.txt"), aliases.with_name("model_options.json")
+    if not any(file.is_file() for file in (aliases, default, options)):
         return
     taken = lock(home / "+aliases")  # so that two renames at once do not overwrite each other
     try:
-        with suppress(ValueError):  # llm itself replaces a file that is not JSON
-            aliases = json.loads(file.read_text("utf-8"))
-            if isinstance(aliases, dict) and name in aliases.values():
-                changed = {alias: new_name if model == name else model for alias, model in aliases.items()}
-                kept = {alias: model for alias, model in changed.items() if model is not None}
-                write_bytes(Path(os.path.realpath(file)), (json.dumps(kept, indent=4) + "\n").encode())
+        known = _read_object(aliases)
+        if name in known.values():
+            changed = {alias: new_name if model == name else model for alias, model in known.items()}
+            _write_object(aliases, {alias: model for alias, model in changed.items() if model is not None})
+        known = _read_object(options)
+        if name in known:
+            renamed = {new_name if model == name else model: value for model, value in known.items()}
+            _write_object(options, {model: value for model, value in renamed.items() if model is not None})
+        if default.is_file() and default.read_text("utf-8", "replace").strip() == name:
+            if new_name is None:
+                default.unlink()
+            else:
+                write_bytes(Path(os.path.realpath(default)), new_name.encode())
     finally:
         if taken:
             taken.release()
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    """What is in one of llm's files; nothing where it is not JSON, as llm itself replaces such a file."""
+    try:
+        found = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_object(file: Path, values: dict[str, Any]) -> None:
+    write_bytes(Path(os.path.realpath(file)), (json.dumps(values, indent=4) + "\n").encode())

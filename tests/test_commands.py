@@ -251,6 +251,23 @@ def test_rename_moves_the_folder_and_its_runs(trained, home):
     assert "There is no model" in refused("path", "nanogpt-blog")
 
 
+def test_rename_and_remove_take_what_llm_keeps_of_a_model(trained, home):
+    trained()
+    llm.set_default_model("nanogpt-blog")
+    options = llm.user_dir() / "model_options.json"
+    options.write_text(json.dumps({"nanogpt-blog": {"max_tokens": 3}, "other": {"seed": 1}}))
+    nanogpt("rename", "nanogpt-blog", "simon")
+    assert llm.get_default_model() == "simon"
+    assert json.loads(options.read_text()) == {"simon": {"max_tokens": 3}, "other": {"seed": 1}}
+    assert "It was llm's default model: `llm models default NAME`" in nanogpt("remove", "simon", "-y").stderr
+    assert llm.get_default_model() == llm.DEFAULT_MODEL
+    assert json.loads(options.read_text()) == {"other": {"seed": 1}}
+    trained()
+    options.write_text("[not JSON")
+    assert nanogpt("rename", "nanogpt-blog", "simon").exit_code == 0
+    assert options.read_text() == "[not JSON"
+
+
 # ---- sample
 
 
