@@ -403,6 +403,15 @@ def test_a_question_goes_with_the_text_that_it_is_about(make):
     assert next(found.documents()).endswith("\n\nWhat stands beside river 0?\n\nthe mill of number 0")
 
 
+def test_a_part_that_says_the_title_again_is_no_text(make):
+    """As the summaries of an export of books: the title, the author and the year."""
+    columns = {"title": rows(title), "body": rows(prose)}
+    again = rows(lambda i: f"{title(i)} by Ann ({i})")
+    assert open_source(make(columns | {"summary": again}), "posts").body == ("body",)
+    longer = rows(lambda i: f"{title(i)}: of this book there is much more to be said than of any other, {i}.")
+    assert open_source(make(columns | {"summary": longer}), "posts").body == ("summary", "body")
+
+
 def test_what_few_long_texts_go_on_with_is_read(make):
     more = rows(lambda i: prose(i + 3) if i % 5 == 0 else None)
     path = make({"entry_text": rows(prose), "entry_text_more": more})

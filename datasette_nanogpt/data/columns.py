@@ -19,6 +19,7 @@ from .sqlite import find_name, list_names
 MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
 MIN_FILLED = 0.5  # a title must be filled in this fraction of the rows that the fullest such column fills
 NEXT_TO_NOTHING = 0.002  # if the body has less than this fraction of the title's text, the title is the text
+TITLE_AGAIN = 2  # a part of the text that only says the title again has less than so many times its letters
 SAME_TEXT = 1.5  # a text that only says the title again has at most this many times its letters
 
 
@@ -124,6 +125,8 @@ def _find_body(
         raise PackedError(_packed(relation, packed, title if guess_title else None))
     if body and document_hook() is None and (unread := unread_bodies(body, others)):
         raise PackedError(_packed(relation, unread, None, body))
+    if title:
+        body = _without_title_again(title, body, columns)
     if guess_title and title and _is_all_text(title, body, columns):
         return None, (title,)
     if not body:  # other rows than those of the sample may have text
@@ -133,6 +136,19 @@ def _find_body(
     if guess_title and not title and (line := first_line(body, [c for c in columns if not c.what])):
         return line, tuple(name for name in body if name != line)
     return title, body
+
+
+def _without_title_again(title: str, body: tuple[str, ...], columns: Sequence[Column]) -> tuple[str, ...]:
+    """The columns of the text without those that say the title again, and little more."""
+    (heading,) = (column for column in columns if column.name == title)
+    again = [
+        column.name
+        for column in columns
+        if column.name in body
+        and column.prose < TITLE_AGAIN * heading.prose
+        and says_the_same(column, heading)
+    ]
+    return tuple(name for name in body if name not in again) or body
 
 
 def _is_all_text(title: str, body: Sequence[str], columns: Sequence[Column]) -> bool:
