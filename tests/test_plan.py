@@ -11,6 +11,7 @@ from datasette_nanogpt.training.memory import Workload, estimate_memory, process
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import (
     DEFAULT_FLOPS,
+    LONG_TEXT,
     SIZES,
     Budget,
     choose_plan,
@@ -402,6 +403,19 @@ def test_a_gpu_is_measured_with_steps_of_one_window_and_of_many_where_a_text_is_
     monkeypatch.setattr(measure, "training_flops", training_flops)
     _, stages = resolve(TrainOptions("blog.db", ("entry",), minutes=10.0), tokens, 8192, "cuda")
     assert measured == windows and (stages[-1].settings.batch_size >= 8) == (len(windows) == 2)
+
+
+@pytest.mark.parametrize("tokens", [BLOG, 3_000_000, 10_000_000, LARGE])
+def test_on_a_gpu_more_time_never_means_a_smaller_model_or_clearly_less_work(tokens):
+    """Even where steps become longer or shorter in between."""
+    machine = GPU if tokens >= LONG_TEXT else {**GPU, "flops_of_many": None}
+    sizes, work = [], []
+    for power in range(33):
+        p = plan(tokens, 0.1 * 1.3**power, 8192, **machine)
+        sizes.append(size_of(p))
+        work.append(sum(m.member.epochs * m.config.parameters for m in models_of(p)))
+    assert sizes == sorted(sizes)
+    assert all(later >= 0.85 * earlier for earlier, later in itertools.pairwise(work))
 
 
 def test_a_short_text_that_is_read_often_keeps_its_small_steps_on_a_gpu():
