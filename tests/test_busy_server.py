@@ -1,6 +1,9 @@
 """What a busy server answers: come back later, and nothing twice."""
 
 import asyncio
+import sqlite3
+import time
+from contextlib import closing
 
 import pytest
 import sqlite_utils
@@ -8,7 +11,7 @@ from conftest import TEXTS, serve
 
 from datasette_nanogpt.registry.db import RegistryError
 from datasette_nanogpt.registry.runs import find_runs
-from datasette_nanogpt.web import table_rows, threads
+from datasette_nanogpt.web import menus, table_rows, threads, under_way
 
 ROOT = {"id": "root"}
 FORM = "/blog/entry/-/nanogpt"
@@ -81,6 +84,23 @@ async def test_a_registry_that_cannot_be_written_is_no_mistake_in_the_form(datas
     monkeypatch.setattr("datasette_nanogpt.registry.queue.enqueue", enqueue)
     answer = await datasette.client.post(FORM, json={"minutes": 1}, actor=ROOT)
     assert answer.status_code == 503 and "secret" not in answer.text
+
+
+async def test_no_table_page_hangs_on_a_registry_that_somebody_has_locked(
+    datasette, home, database, make_model, monkeypatch
+):
+    make_model("nanogpt-blog", meta={"source": {"database": str(database), "table": "entry"}})
+    await datasette.client.post(FORM, json={"minutes": 1, "name": "x"}, actor=ROOT)
+    for module in (under_way, menus):
+        monkeypatch.setattr(module, "REGISTRY_SECONDS", 0.05)
+    with closing(sqlite3.connect(home / "nanogpt.db")) as db:
+        db.execute("pragma locking_mode = exclusive")
+        db.execute("begin exclusive")
+        began = time.monotonic()
+        for path in ("/", "/blog", "/blog/entry", "/blog/entry/3"):
+            for actor in (ROOT, None):
+                assert (await datasette.client.get(path, actor=actor)).status_code == 200
+        assert time.monotonic() - began < 20  # a run would wait for 30 s
 
 
 async def test_a_table_is_opened_once_until_it_changes(datasette, database, opened):

@@ -6,12 +6,14 @@ WAL mode, so `datasette ~/.../nanogpt.db` opens it as well.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,23 @@ NO_LOCKS = (
 NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
 
+_PATIENCE: ContextVar[float] = ContextVar("registry_patience", default=math.inf)  # seconds
 _migrated: dict[Path, int] = {}  # home -> inode of its registry, once this process has migrated it
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Wait at most `seconds` for other writers in this block, and in the threads that it starts: a page of
+    Datasette's own must not hang because somebody has the registry locked."""
+    token = _PATIENCE.set(seconds)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(token)
+
+
+def _busy_seconds() -> float:
+    return min(BUSY_SECONDS, _PATIENCE.get())
 
 
 class RegistryError(NanogptError):
@@ -55,8 +73,8 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     """A connection to the registry, with rows that know their columns. The caller commits and closes it.
 
     The tables are brought up to date first, and the changes of processes that died are finished. Waits for
-    another writer, up to BUSY_SECONDS or `wait` seconds. In a home where nothing can be written, it is
-    opened as it is, for reading only.
+    another writer, up to BUSY_SECONDS, the `patience`, or `wait` seconds. In a home where nothing can be
+    written, it is opened as it is, for reading only.
     Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot
     be opened or written.
     """
@@ -72,7 +90,7 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         # A generator of training events may be advanced by one thread after another.
-        db = sqlite3.connect(file, timeout=BUSY_SECONDS if wait is None else wait, check_same_thread=False)
+        db = sqlite3.connect(file, timeout=_busy_seconds() if wait is None else wait, check_same_thread=False)
         try:
             # A registry that was deleted and created again may have the inode of the old one.
             if _migrated.get(home) != file.stat().st_ino or not file.stat().st_size:
@@ -174,7 +192,7 @@ def _migrate(db: sqlite3.Connection) -> None:
 def _enable_wal(tables: Database) -> None:
     """Switch to WAL mode. SQLite does not wait here, whatever the timeout: while another process switches, or
     reads the recovered log, it fails at once with "database is locked"."""
-    give_up = time.monotonic() + BUSY_SECONDS
+    give_up = time.monotonic() + _busy_seconds()
     while True:
         try:
             return tables.enable_wal()

@@ -20,9 +20,10 @@ from llm_nanogpt.checkpoint import Checkpoint
 from ..data.corpus import location
 from ..data.sqlite import quote
 from ..registry import row_scores
+from ..registry.db import patience
 from .permissions import Actor, Origin, may_anywhere, models_of_table, models_to_write_with
 from .state import state_of
-from .threads import in_thread
+from .threads import REGISTRY_SECONDS, in_thread
 
 Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
@@ -189,5 +190,6 @@ async def _rows_page_has_something(
     if writers:
         return True
     home, file = state_of(datasette).home, location(str(db.path))
-    scored_by = await in_thread(row_scores.scored_by, home, file, table)
+    with patience(REGISTRY_SECONDS):
+        scored_by = await in_thread(row_scores.scored_by, home, file, table)
     return any(model.name in scored_by for model, _ in models)

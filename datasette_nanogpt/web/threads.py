@@ -32,6 +32,7 @@ READ_SECONDS = 20.0  # how long one of them may work for a request before it is 
 # How long SQLite then gets to notice the interrupt, which it does between two rows or two calls of a
 # function.
 GRACE_SECONDS = 1.0
+REGISTRY_SECONDS = 2.0  # how long a page of Datasette waits for a registry that somebody has locked
 WAIT_SECONDS = 5.0  # how long to wait until one of the threads is free
 _free = BoundedSemaphore(READERS)
 

@@ -7,12 +7,12 @@ from typing import Any
 from datasette import Request
 from datasette.app import Datasette
 
-from ..registry.db import registry_file
+from ..registry.db import patience, registry_file
 from ..registry.runs import UNDER_WAY, find_runs
 from .permissions import Actor, Origin, may, origin_of_run
 from .shown_runs import as_seen_by, permission_to_change, run_as_json
 from .state import state_of
-from .threads import in_thread
+from .threads import REGISTRY_SECONDS, in_thread
 
 SHOWN = 20  # how many runs are listed: those at work, and the first that wait
 
@@ -46,7 +46,8 @@ def _concerns(origin: Origin, of: str, database: str | None, table: str | None) 
 
 async def bar(datasette: Datasette, request: Request, database: str, table: str) -> str | None:
     """HTML for the top of a table's page; None where no run is about that table."""
-    runs = await runs_under_way(datasette, request.actor, database, table)
+    with patience(REGISTRY_SECONDS):
+        runs = await runs_under_way(datasette, request.actor, database, table)
     if not runs:
         return None
     template = datasette.get_jinja_environment(request).get_template("_nanogpt_bar.html")
