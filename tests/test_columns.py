@@ -154,6 +154,7 @@ def test_names_that_are_joined(name, words):
     ("names", "title", "body"),
     [
         ("标题 作者 内容", "标题", "内容"),
+        ("temat autor tresc", "temat", "tresc"),
         ("文章标题 新闻正文", "文章标题", "新闻正文"),
         ("標題 內文", "標題", "內文"),
         ("タイトル 本文", "タイトル", "本文"),
@@ -374,6 +375,9 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
         (("sql", "question"), ("question", "sql")),
         (("weaknesses", "summary", "strengths"), ("summary", "strengths", "weaknesses")),
         (("negative_remark", "positive_remark"), ("positive_remark", "negative_remark")),
+        (("treść", "streszczenie"), ("streszczenie", "treść")),
+        (("leipäteksti", "ingressi"), ("ingressi", "leipäteksti")),
+        (("текст", "анонс"), ("анонс", "текст")),
         (("meaning", "proverb"), ("proverb", "meaning")),
         (("example", "gloss", "phrase"), ("phrase", "gloss", "example")),
         (("Site answer (HTML)", "Site question (HTML)"), ("Site question (HTML)", "Site answer (HTML)")),

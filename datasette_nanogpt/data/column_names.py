@@ -17,7 +17,7 @@ _TITLES = """
 title name headline subject heading
 titre intitulé título asunto assunto titolo oggetto titlu títol
 titel überschrift betreff onderwerp tittel rubrik overskrift otsikko
-tytuł nagłówek název titulek nadpis naslov cím başlik τίτλος
+tytuł nagłówek temat název titulek nadpis naslov cím başlik τίτλος
 заголовок название тема назва заглавие наслов
 标题 標題 题目 題目 主题 主題 タイトル 題名 表題 見出し 件名 제목 표제
 章节 章節 عنوان العنوان الموضوع כותרת נושא शीर्षक শিরোনাম தலைப்பு หัวข้อ ชื่อเรื่อง tiêu_đề judul tajuk pamagat
@@ -85,7 +85,8 @@ mya khm vie ind msa tgl swa amh lat epo yid grc
 _BEFORE_BODY = (
     "subtitle subheading standfirst dek chapeau vorspann entradilla 导语",
     """intro introduction lead lede summary excerpt abstract teaser résumé resumen resumo zusammenfassung
-    einleitung 摘要 要約 요약 аннотация""",
+    einleitung riassunto samenvatting inleiding ingress ingressi streszczenie анонс аннотация özet περίληψη
+    ملخص תקציר सारांश tóm_tắt ringkasan 摘要 要約 요약""",
     "salutation greeting",
 )
 _AFTER_BODY = ("more extended continued conclusion outro", "closing", "ps postscript")
