@@ -85,7 +85,7 @@ def _log_file(log: str | None) -> str:
     """The log of a model's run: relative to the home, which may have moved. "" if it is not there: a model's
     folder may have been copied without it."""
     file = nanogpt_home() / log if log else None
-    return str(file) if file and file.exists() else ""
+    return str(file) if file and os.path.exists(file) else ""  # one that we may not see is not there
 
 
 def grouping(source: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llm_nanogpt.errors import NanogptError
 
-from ..formatting import text_size
+from ..formatting import memory_size
 from .recipe import Stage
 from .teacher_probs import file_bytes
 
@@ -36,7 +36,7 @@ def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
     needed, free = bytes_of_run(stages, train_tokens), shutil.disk_usage(folder).free
     if needed > free:
         raise NanogptError(
-            f"This run needs {text_size(needed)} of the disk, which has {text_size(free)} left: make room, "
-            "set NANOGPT_HOME to another place, or give fewer --minutes or a smaller --size"
+            f"This run needs {memory_size(needed)} of the disk, which has {memory_size(free)} left: make "
+            "room, set NANOGPT_HOME to another place, or give fewer --minutes or a smaller --size"
         )
-    return f" It takes {text_size(needed)} of the disk." if len(stages) > 1 else ""
+    return f" The run takes up to {memory_size(needed)} of the disk." if len(stages) > 1 else ""

@@ -314,7 +314,7 @@ def _plan_enough(
         alone = Member(config, MAX_EPOCHS)
         return run.plan(alone, steps_of(alone, *text), " ".join(reasons))
     described = describe_members(members, members[-1].epochs * repeats)
-    why = " ".join([*reasons, f"{enough} are enough, so {described}."])
+    why = " ".join([*reasons, f"Reading the text {enough} is enough, so {described}."])
     each_work, plans, steps, done = works(members, *text), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
         done += work
