@@ -185,12 +185,14 @@ def flags_named() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
-    """Let Ctrl+C run the learning rate down, and a second one, or SIGTERM, stop at once.
+    """Let Ctrl+C run the learning rate down, and a second one, SIGTERM, or the end of the terminal (SIGHUP),
+    stop at once.
 
     Yields the function to call when training begins. Until then Ctrl+C is a KeyboardInterrupt; if other code
     swallows it, as an import or a finalizer may, that function raises it again.
     """
-    kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    hang_up = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+    kept = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, hang_up)}
     interrupted = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -210,6 +212,8 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
         signal.signal(signal.SIGINT, anneal)
         signal.signal(signal.SIGTERM, at_once)
+        if kept[hang_up] is not signal.SIG_IGN:  # nohup ignores it
+            signal.signal(hang_up, at_once)
 
     if kept[signal.SIGINT] is not signal.SIG_IGN:  # it is ignored in a script's background jobs
         signal.signal(signal.SIGINT, interrupt)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,31 @@ def _write_name(folder: Path, old_name: str) -> None:
     from .meta import read_meta  # takes 20 ms, and llm imports this module at each start
 
     meta = read_meta(folder / "nanogpt.json")
-    options = meta.get("options") or {}
-    if "name" in options:
-        meta["options"] = options | {"name": folder.name}
+    if "options" in meta:  # of its training, where a name by default is not among them
+        meta["options"] = (meta["options"] or {}) | {"name": folder.name}
+    verdict = meta.get("verdict") or {}
+    if lines := verdict.get("lines"):
+        meta["verdict"] = verdict | {"lines": rename_in_verdict(lines, old_name, folder.name)}
     write_json(folder / "nanogpt.json", meta | {"name": folder.name})
     # Replace only mentions of the model, not of a table with the same name.
     mention = rf"(?m)((?:^# |llm -m |path/to/)){re.escape(old_name)}(?![\w.-])"
     card = re.sub(mention, rf"\g<1>{folder.name}", read_file(folder / "README.md").decode("utf-8", "replace"))
     write_bytes(folder / "README.md", card.encode())
+
+
+def rename_in_verdict(lines: dict[str, str], old_name: str, new_name: str) -> dict[str, str]:
+    """A verdict, heading -> sentence, whose command to train the model further names the new model."""
+    command = lines.get("next", "")
+    if not command.startswith("datasette nanogpt-train "):
+        return lines
+    new = f" --name {shlex.quote(new_name)}"
+    if " --name " in command:
+        old = rf" --name {re.escape(shlex.quote(old_name))}(?=\s|$)"
+        command = re.sub(old, lambda _: new, command)
+    else:  # it had its name by default
+        words, gap, gain = command.partition("  (")
+        command = words + new + gap + gain
+    return lines | {"next": command}
 
 
 def change_in_llm(home: Path, aliases: Path, name: str, new_name: str | None) -> None:

@@ -20,6 +20,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import model_names
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.locks import hidden, is_training, lock, try_lock
+from llm_nanogpt.renaming import rename_in_verdict
 
 
 @pytest.fixture(params=["exchange", "two renames"])
@@ -262,3 +263,52 @@ def test_a_reader_sees_one_model_while_two_are_swapped_without_pause(home, make_
         done.append(True)
         thread.join()
     assert seen == {("m", 2, False), (".other", 1, True)}
+
+
+# ---- What else has the name
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("blog.db entry --name a --resume --max-iters 6", "blog.db entry --name b --resume --max-iters 6"),
+        ("blog.db entry --resume --minutes 2", "blog.db entry --resume --minutes 2 --name b"),  # by default
+        ("blog.db entry note --name a-and-note", "blog.db entry note --name a-and-note"),
+        ("a.db a --name 'a b' --resume", "a.db a --name 'a b' --resume"),
+    ],
+)
+def test_the_next_step_of_a_renamed_model_is_about_it(before, after):
+    lines = {"score": "1.2 bits", "next": f"datasette nanogpt-train {before}  (twice as long)"}
+    assert rename_in_verdict(lines, "a", "b") == lines | {
+        "next": f"datasette nanogpt-train {after}  (twice as long)"
+    }
+    assert rename_in_verdict({"next": "a is good"}, "a", "b") == {"next": "a is good"}
+
+
+def test_a_verdict_is_renamed_in_the_folder_and_in_the_registry(make_model, home):
+    old = make_model("a")
+    lines = {"next": "datasette nanogpt-train x.db t --resume  (twice as long)"}
+    meta = json.loads((old / "nanogpt.json").read_text())
+    (old / "nanogpt.json").write_text(json.dumps(meta | {"verdict": {"lines": lines}, "options": {}}))
+    with registry(home, create=True) as db:
+        db.execute("insert into runs (name, verdict) values ('a', ?), ('a', null)", [json.dumps(lines)])
+    rename_model(old, "b")
+    expected = {"next": "datasette nanogpt-train x.db t --resume --name b  (twice as long)"}
+    new = json.loads((home / "b" / "nanogpt.json").read_text())
+    assert new["verdict"]["lines"] == expected and new["options"] == {"name": "b"}
+    first, second = find_runs(home, "name = 'b'")
+    assert {first["verdict"], second["verdict"]} == {json.dumps(expected), None}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+def test_a_home_whose_name_is_not_utf8(make_model, home, bpe):
+    odd = home.with_name(os.fsdecode(b"bad\xffname"))
+    make_model("a")
+    home.rename(odd)
+    with registry(odd, create=True) as db:
+        db.execute(
+            "insert into runs (name, plan) values ('a', ?)", [json.dumps({"name": "a", "folder": "x"})]
+        )
+    rename_model(odd / "a", "b")
+    (run,) = find_runs(odd)
+    assert run["name"] == "b" and json.loads(run["plan"]) == {"name": "b", "folder": str(odd / "b")}

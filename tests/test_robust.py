@@ -16,10 +16,12 @@ from test_columns import prose, title
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.corpus import default_name
 from datasette_nanogpt.training import table_run
+from datasette_nanogpt.training.check import check_home
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.target import Target
 from llm_nanogpt.commands import nanogpt
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import name_after, valid_name
 
 BIN = Path(sys.executable).parent
@@ -251,3 +253,10 @@ def test_checkpoints_with_wrappers_and_numpy_numbers_are_imported(tmp_path, home
     assert done.exit_code == 0, done.output
     meta = json.loads((home / "x" / "nanogpt.json").read_text("utf-8"))
     assert meta["score"] == {"val_loss": 1.5, "step": 7}
+
+
+@pytest.mark.parametrize("home", ["x" * 256, "circle"])
+def test_a_home_that_cannot_be_is_told(tmp_path, home):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(NanogptError, match="Cannot write in .*: set NANOGPT_HOME to a folder that you own"):
+        check_home(tmp_path / home / "models")

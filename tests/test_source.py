@@ -613,6 +613,27 @@ def test_read_only_media():
         writer.close()
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY_DIRECTORY])
+def test_a_file_in_wal_mode_beside_which_nothing_can_be_written(make, monkeypatch, code):
+    path = make(rows=[(1, "a", "text")])
+    whole = sqlite._open
+
+    class Refused:
+        def execute(self, sql):
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorcode = code
+            raise error
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(
+        sqlite, "_open", lambda path, how: Refused() if how == "mode=ro" else whole(path, how)
+    )
+    with sqlite.connect(Path(path)) as db:
+        assert db.execute("select 1").fetchone() == (1,)
+
+
 def test_truncated_and_encrypted(make):
     path = Path(make(rows=[(i, "a", "b" * 999) for i in range(99)]))
     data = path.read_bytes()

@@ -63,6 +63,15 @@ def database_path(database: str) -> Path:
     return path
 
 
+# SQLite's codes for a file that is in order, but beside which it can write none.
+NO_FILES_BESIDE = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY_DIRECTORY,
+    sqlite3.SQLITE_READONLY_CANTINIT,
+    sqlite3.SQLITE_READONLY_RECOVERY,
+)
+
+
 @contextmanager
 def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database for reading only; SQLite's errors become NanogptErrors.
@@ -75,8 +84,8 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             db.execute("select 1 from sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
-            # In WAL mode even a reader writes beside the file, which read-only media refuse.
-            if str(error) != "unable to open database file" or not os.access(path, os.R_OK):
+            # In WAL mode even a reader writes beside the file, which read-only media and folders refuse.
+            if error.sqlite_errorcode not in NO_FILES_BESIDE or not os.access(path, os.R_OK):
                 raise
             wal = path.with_name(f"{path.name}-wal")
             if wal.exists() and wal.stat().st_size:

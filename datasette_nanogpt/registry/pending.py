@@ -19,6 +19,7 @@ from typing import Any
 
 from llm_nanogpt.atomic import write_json
 from llm_nanogpt.changes import PENDING
+from llm_nanogpt.renaming import rename_in_verdict
 
 from .statements import insert
 
@@ -54,13 +55,19 @@ def _apply(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[s
     """Apply one change. Returns the logs of runs that it deleted."""
     match change:
         case {"kind": "rename", "name": str(name), "new_name": str(new_name)}:
-            folder = str(home / new_name)
+            folder = json.dumps(str(home / new_name))  # which need not be UTF-8
             db.execute(
                 "update runs set name = ?2, settings = iif(json_extract(settings, '$.name') = ?1, "
                 "json_set(settings, '$.name', ?2), settings), plan = iif(json_extract(plan, '$.name') = ?1, "
-                "json_set(plan, '$.name', ?2, '$.folder', ?3), plan) where name = ?1",
+                "json_set(plan, '$.name', ?2, '$.folder', json(?3)), plan) where name = ?1",
                 [name, new_name, folder],
             )
+            for run, verdict in db.execute(
+                "select id, verdict from runs where name = ?", [new_name]
+            ).fetchall():
+                with suppress(ValueError, TypeError):  # it has none
+                    lines = rename_in_verdict(json.loads(verdict), name, new_name)
+                    db.execute("update runs set verdict = ? where id = ?", [json.dumps(lines), run])
             db.execute("update texts set model = ? where model = ?", [new_name, name])
         case {"kind": "remove", "name": str(name)}:
             db.execute("delete from texts where model = ?", [name])

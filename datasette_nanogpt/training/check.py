@@ -99,9 +99,14 @@ def check_place(options: TrainOptions, source: Corpus | None) -> dict[str, Any]:
 
 def check_home(home: Path) -> None:
     """Raises NanogptError where models cannot be written."""
-    existing = next(p for p in (home, *home.absolute().parents) if os.path.exists(p))
+    advice = "set NANOGPT_HOME to a folder that you own"
+    try:
+        # A link that leads nowhere is there, too.
+        existing = next(p for p in (home, *home.absolute().parents) if p.exists() or p.is_symlink())
+    except OSError as ex:  # a name that is too long
+        raise NanogptError(f"Cannot write in {home} ({ex.strerror}): {advice}") from ex
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise NanogptError(f"Cannot write in {home}: set NANOGPT_HOME to a folder that you own")
+        raise NanogptError(f"Cannot write in {home}: {advice}")
 
 
 def _open(options: TrainOptions) -> Corpus:
