@@ -1,5 +1,6 @@
 """What does not fit in the memory is refused before any work, and the largest that fits is named."""
 
+import math
 import re
 import sqlite3
 from dataclasses import replace
@@ -11,6 +12,7 @@ from conftest import TEXTS
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.training import available_memory as available
 from datasette_nanogpt.training import memory
+from datasette_nanogpt.training.check import check
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.memory import Workload, estimate_memory, memory_problem
 from datasette_nanogpt.training.options import TrainOptions, validate
@@ -218,3 +220,11 @@ def test_a_system_that_tells_nothing(machine, monkeypatch):
     available.MEMINFO.unlink()
     monkeypatch.delattr(available.os, "sysconf")
     assert available.available_memory() is None and available.available_memory("cuda") is None
+
+
+def test_a_limit_that_torch_cannot_be_loaded_with_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "address_space", lambda: 3e8)
+    with pytest.raises(InvalidOptions, match="at most 300 MB .*ulimit -v unlimited"):
+        check(TrainOptions(str(tmp_path / "x.db"), "t"))
+    monkeypatch.setattr(memory, "address_space", lambda: math.inf)
+    memory.check_address_space()

@@ -14,7 +14,7 @@ from test_pipeline import database, options  # noqa: F401
 from datasette_nanogpt.events import Evaluation, Finished, Note, Step
 from datasette_nanogpt.registry import db as registry_db
 from datasette_nanogpt.registry import outbox, row_scores, runs
-from datasette_nanogpt.registry.db import RegistryError, open_registry, registry, registry_file
+from datasette_nanogpt.registry.db import RegistryError, explain, open_registry, registry, registry_file
 from datasette_nanogpt.registry.runs import Run, find_runs
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.train import train_table
@@ -305,3 +305,14 @@ def test_a_home_without_the_locks_of_sqlite_is_told_in_a_line(home, monkeypatch,
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
         with pytest.raises(NanogptError, match="disk of .* is full: make room"):
             open_registry(home, create=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limits")
+def test_files_of_a_limited_size_are_not_taken_for_a_disk_without_locks(home, monkeypatch):
+    import resource
+
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    assert "ulimit -f" not in explain(home, error)
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (1024, 1024))
+    assert "cannot grow: allow bigger files with `ulimit -f unlimited`" in explain(home, error)

@@ -200,3 +200,14 @@ def test_a_rename_that_the_disk_refuses_half_way_is_finished_by_the_next_command
     monkeypatch.setattr(renaming, "write_json", works)
     assert CliRunner().invoke(nanogpt, ["models"]).exit_code == 0
     assert read_checkpoint(home / "other").meta["name"] == "other" and not list(home.glob(".*.change"))
+
+
+def test_tokens_that_cannot_be_opened_now_are_not_called_lost(options, home, monkeypatch):  # noqa: F811
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("datasette_nanogpt.data.token_files.np.memmap", refuse)
+    with pytest.raises(NanogptError) as told:
+        list(train_table(options))
+    assert "Too many open files" in str(told.value) and "ulimit -n" in str(told.value)
+    assert "lost its tokens" not in str(told.value) and "\n" not in str(told.value)

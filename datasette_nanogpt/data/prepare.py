@@ -6,6 +6,7 @@ value read and of everything that decides what becomes of it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -107,6 +108,8 @@ def prepare(
     try:
         prepared = yield from _make(corpus, folder, tokenizer, seed)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # too many open files: there is room enough
+            raise
         raise NanogptError(
             f"Cannot write in {home}: {error.strerror}. Make room there, "
             "or set NANOGPT_HOME to another folder."

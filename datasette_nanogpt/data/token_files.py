@@ -7,6 +7,7 @@ or uint32 past 65,536 of them, and read through a memory map.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -106,9 +107,17 @@ def documents(folder: Path, file: str, n_vocab: int) -> Iterator[np.ndarray]:
 
 
 def open_tokens(file: Path, n_vocab: int) -> np.ndarray:
-    """The ids of a token file, (tokens,), as a read-only memory map. NanogptError where it is not whole."""
-    with open_file(file) as fp:
-        try:
+    """The ids of a token file, (tokens,), as a read-only memory map. Raises NanogptError where it is not
+    whole, and OSError where this process has too many open files."""
+    try:
+        with open_file(file) as fp:
             return np.memmap(fp, dtype=token_dtype(n_vocab), mode="r")
-        except (OSError, ValueError) as ex:  # empty, or the end of it is missing
-            raise NanogptError(f"{file.name} is not a whole file of tokens") from ex
+    except (NanogptError, OSError, ValueError) as ex:
+        cause = ex.__cause__ or ex
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            raise cause from None
+        if isinstance(ex, NanogptError):
+            raise
+        raise NanogptError(
+            f"{file.name} is not a whole file of tokens"
+        ) from ex  # empty, or its end is missing

@@ -125,6 +125,15 @@ def _open_read_only(file: Path) -> sqlite3.Connection:
         return connect("immutable=1")
 
 
+def _files_are_limited() -> bool:
+    """Whether a process may only write files of a limited size (ulimit -f)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+
+
 def explain(home: Path, ex: Exception) -> str:
     """Why the registry cannot be used, and what to do about it."""
     file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
@@ -135,6 +144,8 @@ def explain(home: Path, ex: Exception) -> str:
     kind = None if code is None else code & 0xFF
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(home)):
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+    if kind == sqlite3.SQLITE_IOERR and _files_are_limited():
+        return f"{file} cannot grow: allow bigger files with `ulimit -f unlimited`, and begin again"
     if code is not None and code in NO_LOCKS:
         return (
             f"{file} is on a file system without the locks that SQLite needs ({ex}): "
@@ -147,9 +158,9 @@ def explain(home: Path, ex: Exception) -> str:
             f"{file} is of an earlier version ({ex}), and nothing can be written in {home} to bring it up to "
             "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
         )
-    if code is not None and kind not in NOT_OURS:
-        return f"{file} cannot be used ({ex}): move it away, and a new one is begun; the models are not in it"
-    return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
+    damaged = f"{file} cannot be used ({ex}): move it away, and a new one is begun; the models are not in it"
+    refused = f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
+    return damaged if code is not None and kind not in NOT_OURS else refused
 
 
 def _is_full(home: Path) -> bool:

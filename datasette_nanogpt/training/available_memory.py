@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,17 @@ def available_memory(device: str = "cpu") -> int | None:
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
     return None
+
+
+def address_space() -> float:
+    """Bytes of addresses that a process may take (ulimit -v); infinite where there is no limit."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, OSError):  # Windows
+        return math.inf
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def likely_device() -> str:

@@ -21,6 +21,7 @@ from llm_nanogpt.tokenizer_training import gpt2
 from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpus
 from ..formatting import duration
 from .distributed import rank_and_size
+from .memory import check_address_space
 from .options import TrainOptions, problems_of
 from .plan import DEFAULT_MINUTES
 from .train_state import read_position
@@ -61,6 +62,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     known = len(problems)
     problems.attempt("", check_home, home)
     usable = len(problems) == known  # or else what is in it may not even be looked at
+    problems.attempt("", check_address_space)
     if options.name and not options.resume:
         from llm_nanogpt.names import check_free
 

@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..formatting import memory_size
-from .available_memory import available_memory
+from .available_memory import address_space, available_memory
 
 FLOAT = 4  # bytes per number; weights in bfloat16 are extra copies, which cost what bfloat16 saves elsewhere
 # Memory of a run on the CPU whatever its model: Python, torch, a prepared text (benchmarks/memory.py).
 PROCESS_BYTES = 340e6
 # What a torch that was built for CUDA takes more, on a CPU as well: its libraries (2.13 on Linux).
 CUDA_LIBRARIES_BYTES = 470e6
+# Addresses that a run takes at least, used or not: with 717 MB (ulimit -v 700000) torch 2.13 for CPUs ended
+# the process, with 819 MB a tiny model was trained.
+FEWEST_ADDRESSES = 800e6
 CUDA_BYTES = 600e6  # memory of the GPU that CUDA itself takes
 # How many copies of the logits exist at once: their logarithms, the gradient of these, and that of the
 # logits. A student also has the teacher's probabilities and two products with them.
@@ -157,6 +160,15 @@ def check_memory(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> No
     """Raises InvalidOptions where a run cannot fit, naming the largest that does."""
     if problem := memory_problem(w, given, reserved):
         raise InvalidOptions([problem])
+
+
+def check_address_space() -> None:
+    """Raises NanogptError where torch cannot be loaded, which would end this process without a line."""
+    if (limit := address_space()) < FEWEST_ADDRESSES:
+        raise NanogptError(
+            f"A process may take at most {memory_size(limit)} of memory here (ulimit -v), and training takes "
+            f"{memory_size(FEWEST_ADDRESSES)} or more: allow it with `ulimit -v unlimited`"
+        )
 
 
 def _way_out(w: Workload, given: Mapping[str, Any], limit: float) -> tuple[str, str]:

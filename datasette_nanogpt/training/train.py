@@ -120,7 +120,8 @@ def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     if isinstance(ex, OSError) and ex.strerror:
         place = f" ({os.fsdecode(ex.filename)})" if ex.filename else ""
-        return f"The disk refuses to go on: {ex.strerror}{place}"
+        who = "system" if ex.errno in (errno.EMFILE, errno.ENFILE) else "disk"
+        return f"The {who} refuses to go on: {ex.strerror}{place}"
     return None
 
 
@@ -135,4 +136,8 @@ def advice(ex: BaseException, folder: Path) -> str:
             return f"{kept}: if somebody removed {folder.parent}, put it back, then {again}"
         case errno.EIO:
             return f"{kept}: look after the disk, or set NANOGPT_HOME to another, then {again}"
+        case errno.EMFILE | errno.ENFILE:
+            return f"{kept}: allow more open files (ulimit -n 1024), then {again}"
+        case errno.EFBIG:
+            return f"{kept}: allow bigger files (ulimit -f unlimited), then {again}"
     return f"{kept}: {again}"
