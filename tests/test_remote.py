@@ -363,6 +363,12 @@ def test_a_fetch_that_was_cut_off_goes_on(proxy, database, monkeypatch):
     assert not list(corpus.sources[0].database.parent.glob("*.part"))
 
 
+def test_what_was_not_fetched_is_not_called_empty(proxy):
+    fetch(proxy.url, ["bare"])
+    (again,) = open_corpus(proxy.url, ["bare"]).sources
+    assert "rowid" in again.columns and again.left_out == {}
+
+
 def test_the_copy_is_used_until_it_is_refreshed(proxy):
     first = fetch(proxy.url, ["bare"])
     proxy.requests.clear()

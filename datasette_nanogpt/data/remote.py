@@ -166,9 +166,8 @@ def _open_copy(path: Path, selection: Selection) -> tuple[str, list[Source]]:
     has applied the rest of the selection."""
     with _open_for_writing(path) as db:
         fetched, chosen = db.execute(f"select fetched, chosen from {STATE}_done").fetchone()
-    # Columns that are not read were not fetched: why they are not, the copy cannot tell.
     here = replace(selection, where=None, sql=None)
-    return fetched, [
+    sources = [
         open_source(
             str(path),
             table,
@@ -176,6 +175,8 @@ def _open_copy(path: Path, selection: Selection) -> tuple[str, list[Source]]:
         )
         for table, title, body in json.loads(chosen)
     ]
+    # Columns that are not read were not fetched: why they are not, the copy cannot tell.
+    return fetched, [replace(source, left_out={}) for source in sources]
 
 
 def _write_sample(db: sqlite3.Connection, client: DatasetteClient, table: str, selection: Selection) -> None:
