@@ -4,6 +4,7 @@ work."""
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -164,9 +165,26 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
         for event in preview_table(options) if dry_run else train_table(options, stop):
             if isinstance(event, Step | Evaluation):
                 training_begins()
-            show.event(event)
+            try:
+                show.event(event)
+            except BrokenPipeError:  # whoever read this is gone, as in `| head`
+                raise
+            except OSError as ex:
+                silence(ex)
     if dry_run and not as_json:
         click.echo("Nothing was trained. To train, leave out --dry-run.")
+
+
+def silence(ex: OSError) -> None:
+    """Print nothing more where that fails: the terminal was closed, or a log's disk is full. What is learned
+    is worth more than what is printed."""
+    message = f"Nothing more is printed ({ex.strerror}): training goes on."
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            click.echo(message, err=True)
+        except OSError:
+            os.dup2(nowhere.fileno(), 2)
 
 
 @contextmanager

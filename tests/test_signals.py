@@ -1,12 +1,21 @@
-"""Ctrl+C before training begins, even if a library swallows it, and during training."""
+"""Ctrl+C before training begins, even if a library swallows it, and during training; closed terminals."""
 
+import errno
+import os
 import signal
 from contextlib import suppress
 
 import pytest
+from click.testing import CliRunner
+from test_pipeline import database  # noqa: F401
 
-from datasette_nanogpt.cli import stop_on_signals
+from datasette_nanogpt.cli import stop_on_signals, train_command
+from datasette_nanogpt.events import Evaluation
 from datasette_nanogpt.training.lr_schedule import Stop
+from llm_nanogpt.checkpoint import read_checkpoint
+
+SHAPE = "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 2 --vocab-size 300"
+TINY = [*SHAPE.split(), "--max-iters", "2", "--device", "cpu", "--no-compile"]
 
 
 def test_an_interrupt_that_was_swallowed_still_keeps_training_from_beginning():
@@ -39,3 +48,19 @@ def test_the_end_of_the_terminal_stops_training_unless_nohup_ignores_it(ignored)
         assert stop.requests == (0 if ignored else 2)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_what_cannot_be_printed_ends_no_training(database, home, monkeypatch, code):  # noqa: F811
+    """As when the terminal is closed, or the disk is full that a log is written to."""
+    told = []
+
+    def refuse(self, event):
+        if isinstance(event, Evaluation):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("datasette_nanogpt.terminal.PlainDisplay.event", refuse)
+    monkeypatch.setattr("datasette_nanogpt.cli.silence", told.append)
+    done = CliRunner().invoke(train_command, [str(database), "entry", "--name", "m", *TINY])
+    assert done.exit_code == 0, done.output
+    assert told and told[0].errno == code and read_checkpoint(home / "m").weights["val_bpb"]
