@@ -6,12 +6,13 @@
 
 Each text goes on from the first words of a held-out row, until the model ends it or it has as many tokens
 as the row was cut at. In each cell: the model's texts / the rows. "loops", "ended" (by the model, not cut),
-"signs" (30 characters and more without a word of two letters), "echoes" (a short string three times running)
-and "capitals" (in a word as no row has it) are fractions of the texts. "real" words (those of the table),
-"distinct" words and repeated 4-grams ("rep4") are means over the texts, and so is "copied", the fraction of
-words in passages of eight words or more that the rows trained on have too. "js1" is the distance of the words
-from those of held-out rows, "js2" that of pairs of words: 0 if they are the same, so less is better. Of the
-rows themselves it is that of as many rows trained on.
+"signs" (30 characters and more without a word of two letters), "echoes" (a short string three times running),
+"capitals" (in a word as no row has it), "low" (of texts of 200 characters and more, those that zlib makes
+smaller than 97% of the rows trained on) and "foreign" (a character that no row has) are fractions of the
+texts. "real" words (those of the table), "distinct" words and repeated 4-grams ("rep4") are means over the
+texts, and so is "copied", the fraction of words in passages of eight words or more that the rows trained on
+have too. "js1" is the distance of the words from those of held-out rows, "js2" that of pairs of words: 0 if
+they are the same, so less is better. Of the rows themselves it is that of as many rows trained on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import numpy as np
 
 from datasette_nanogpt.data.memorization import find_memorized
 from datasette_nanogpt.data.text_metrics import (
+    compressed_fraction,
     distinct_fraction,
     has_echo,
     has_loop,
@@ -49,6 +51,11 @@ from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.words import LETTERS, WordList
 
 PROMPT_WORDS = 4
+LONG = 200  # characters of a text that is compressed to see whether it goes in circles
+COMPARED, LOWEST = (
+    400,
+    0.03,
+)  # rows that texts are compared with in this, and the fraction of them that is low
 SIGN_RUN = 30  # characters without a word of two letters: a run of numbers and signs
 COLUMNS = {  # name -> digits shown
     "loops": 3,
@@ -61,6 +68,8 @@ COLUMNS = {  # name -> digits shown
     "signs": 3,
     "echoes": 3,
     "capitals": 3,
+    "low": 3,
+    "foreign": 3,
     "ended": 2,
     "tokens": 0,
 }
@@ -68,17 +77,20 @@ COLUMNS = {  # name -> digits shown
 
 @dataclass(frozen=True)
 class Rows:
-    """The documents of a model: what it was trained on, what was held out, and all their words."""
+    """The documents of a model: what it was trained on, what was held out, and all their words and
+    characters."""
 
     train: list[str]
     val: list[str]
     known: WordList
+    characters: frozenset[str]
 
 
 def read_rows(opened: OpenedModel) -> Rows:
     train, val = (list(documents(opened, split)) for split in ("train", "val"))
     as_written = {word for text in (*train, *val) for word in LETTERS.findall(text)}
-    return Rows(train, val, WordList({*as_written, *map(str.casefold, as_written)}, cased=True))
+    known = WordList({*as_written, *map(str.casefold, as_written)}, cased=True)
+    return Rows(train, val, known, frozenset().union(*train, *val))
 
 
 def documents(opened: OpenedModel, split: str) -> Iterator[str]:
@@ -130,6 +142,16 @@ def figures(
     }
 
 
+def low_and_foreign(texts: Iterable[str], threshold: float, rows: Rows) -> dict[str, float]:
+    """The fractions of texts that compress to less than `threshold`, and with a character that no row has."""
+    some = list(texts)
+    long = [text for text in some if len(text) >= LONG]
+    return {
+        "low": mean(compressed_fraction(text) < threshold for text in long),
+        "foreign": mean(not rows.characters.issuperset(text) for text in some),
+    }
+
+
 def mean(numbers: Iterable[float | None]) -> float:
     known = [float(number) for number in numbers if number is not None]
     return statistics.fmean(known) if known else float("nan")
@@ -154,16 +176,21 @@ def measure(
         [tokenizer.decode(ids) for ids in real],
         [tokenizer.decode(ids) for ids in cut(trained)],
     )
+    compared = [tokenizer.decode(ids) for ids in cut(rows.train[:COMPARED])]
+    long = [compressed_fraction(text) for text in compared if len(text) >= LONG]
+    threshold = float(np.quantile(long, LOWEST)) if long else 0.0
     by_seed = []
     for seed in range(args.seeds):
         written = [write(opened, row, tokens, 10_000 * seed + i, settings) for i, row in enumerate(held_out)]
         texts, lengths, ended = zip(*written, strict=True)
-        by_seed.append(figures(list(texts), prompts, real_texts, rows, mean(lengths), mean(ended)))
+        each = figures(list(texts), prompts, real_texts, rows, mean(lengths), mean(ended))
+        by_seed.append(each | low_and_foreign(texts, threshold, rows))
         if args.show:
             args.show.write_text("\n=====\n".join(texts))
     lengths_of_rows = [len(ids) for ids in real]
     ended_rows = mean(length < tokens for length in lengths_of_rows)
     of_rows = figures(real_texts, prompts, real_texts, rows, mean(lengths_of_rows), ended_rows)
+    of_rows |= low_and_foreign(real_texts, threshold, rows)
     of_rows |= {f"js{n}": ngram_distance(others, real_texts, n) for n in (1, 2)}
     return {
         "model": {name: mean(each[name] for each in by_seed) for name in COLUMNS},

@@ -3,6 +3,7 @@
 import pytest
 
 from datasette_nanogpt.data.text_metrics import (
+    compressed_fraction,
     distinct_fraction,
     has_echo,
     has_loop,
@@ -93,3 +94,10 @@ def test_capitals_that_no_known_word_has_are_odd():
     known = WordList(["github", "GitHub", "the"], cased=True)
     assert not has_odd_capitals("The GitHub, GITHUB and github THE", known)
     assert has_odd_capitals("a gitHub", known) and has_odd_capitals("thE", known)
+
+
+def test_what_goes_in_circles_compresses_better():
+    circles = "Codes & Amazon Codes, Amazon Codes & Codes and " * 6
+    assert (
+        compressed_fraction(circles) < 0.3 < compressed_fraction("The quick brown fox jumps over a lazy dog")
+    )

@@ -7,6 +7,7 @@ Nothing here needs a model: texts go in, fractions from 0 to 1 come out. Words a
 from __future__ import annotations
 
 import math
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
@@ -55,6 +56,13 @@ def _repeats(symbols: np.ndarray, size: int, times: int) -> Iterable[int]:
     breaks = np.flatnonzero(~np.concatenate([[False], same, [False]]))
     long = np.diff(breaks) - 1 >= size * (times - 1)
     return (int(start) for start in breaks[:-1][long])
+
+
+def compressed_fraction(text: str) -> float:
+    """What zlib leaves of a text, a fraction of its bytes: less of one that goes in circles. Only texts of
+    about the same length can be compared."""
+    data = text.encode("utf-8", "replace")
+    return len(zlib.compress(data, 9)) / max(len(data), 1)
 
 
 def has_echo(text: str) -> bool:
