@@ -592,7 +592,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")
     page.get_by_text(re.compile("^preparing", re.I)).wait_for()
-    page.wait_for_function("document.getElementById('pace').textContent")  # it says what it is at
+    page.locator("#parts li.now").wait_for()  # it says what it is at
 
     chart = page.locator("#chart polyline.train")
     chart.wait_for(state="attached", timeout=TRAINING)
