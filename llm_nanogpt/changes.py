@@ -14,6 +14,7 @@ deleted.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -136,6 +137,8 @@ def replaced_names(home: Path) -> list[str]:
 def refused(folder: Path, ex: OSError) -> str:
     """The message for a change that the disk refused."""
     rest = "it is unchanged" if folder.exists() else "the next `llm nanogpt` command finishes the change"
+    if ex.errno in (errno.ENOSPC, errno.EDQUOT):
+        rest += ". To make room, delete the cache, which `llm nanogpt models` names"
     return f"Cannot change {folder} ({ex.strerror or ex}): {rest}"
 
 

@@ -15,7 +15,7 @@ from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.runs import find_runs
 from llm_nanogpt import changes, exchange, loading, locks
-from llm_nanogpt.changes import hold, publish, recover, replaced, restore
+from llm_nanogpt.changes import hold, publish, recover, refused, replaced, restore
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import model_names
 from llm_nanogpt.loading import open_model
@@ -200,6 +200,13 @@ def test_aliases_are_written_beside_and_renamed(make_model, home, tmp_path):
     assert json.loads(file.read_text()) == {"mine": "c", "yours": "b"} and os.stat(file).st_ino != before
     assert remove_model(home / "c") == ["mine"] and json.loads(file.read_text()) == {"yours": "b"}
     assert [p.name for p in file.parent.iterdir()] == ["aliases.json"]
+
+
+def test_on_a_full_disk_a_change_that_was_refused_says_how_to_make_room(make_model):
+    folder = make_model("a")
+    full = refused(folder, OSError(errno.ENOSPC, "No space left on device"))
+    assert full.endswith("it is unchanged. To make room, delete the cache, which `llm nanogpt models` names")
+    assert refused(folder, OSError(errno.EIO, "Input/output error")).endswith("it is unchanged")
 
 
 # ---- Runs
