@@ -94,7 +94,16 @@ def rename(folder: Path, new_name: str, aliases: Path, registry: bool) -> None:
 def remove(folder: Path, aliases: Path, registry: bool) -> None:
     """Delete a model, the one that it replaced, and its aliases. The caller holds the lock."""
     change = Change("remove", folder.name, aliases=str(aliases.absolute()), registry=registry)
-    _carry_out(folder.parent, change)
+    try:
+        _write_down(folder.parent, change)
+    except OSError as ex:
+        if ex.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # A full disk has no room for the note: the model's files make some. Who finds them deletes the rest.
+        os.rename(folder, gone := hidden(folder, "removed"))
+        _delete(gone)
+        _write_down(folder.parent, change)
+    _attempt(folder.parent, change)
 
 
 def restore(folder: Path) -> None:

@@ -319,3 +319,17 @@ def test_a_home_whose_name_is_not_utf8(make_model, home, bpe):
     rename_model(odd / "a", "b")
     (run,) = find_runs(odd)
     assert run["name"] == "b" and json.loads(run["plan"]) == {"name": "b", "folder": str(odd / "b")}
+
+
+def test_a_model_can_be_removed_from_a_full_disk(make_model, home, monkeypatch):
+    """Its removal makes the room that the note of it needs."""
+    model, write = make_model("a"), changes.write_bytes
+
+    def full(path, data):
+        if model.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, data)
+
+    monkeypatch.setattr(changes, "write_bytes", full)
+    remove_model(model)
+    assert list(home.iterdir()) == []
