@@ -86,7 +86,19 @@ def fill_variants(file: Path, rows: int, length: int) -> None:
 
 def peak_of(database: Path, table: str, *options: object) -> tuple[int, dict[str, Any]]:
     """The peak of the memory of a run, in bytes, and its event `prepared`."""
-    command = [sys.executable, "-c", START, "nanogpt-train", database, table, "--name", "m", *TRAIN, *options]
+    name = "-".join(["m", table, *map(str, options[1::2])])  # a new one each time: it replaces none
+    command = [
+        sys.executable,
+        "-c",
+        START,
+        "nanogpt-train",
+        database,
+        table,
+        "--name",
+        name,
+        *TRAIN,
+        *options,
+    ]
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         os.dup2(writing, 1)

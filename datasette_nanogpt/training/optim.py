@@ -3,8 +3,8 @@
 Ours: Muon for the matrices inside the layers, AdamW for embedding, output and gains. nanoGPT's, for
 `--arch gpt2`: AdamW for everything, with weight decay on matrices only.
 
-They are not torch.optim's, whose methods import torch._dynamo whether or not anything is compiled: 75 MB of
-memory, and a second or more (LOG.md, "Lists, and the memory of a run").
+They are not torch.optim's, whose methods import torch._dynamo whether or not anything is compiled: 72 MB of
+memory, and 1.5 s of a processor (LOG.md, "Lists, and the memory of a run").
 """
 
 from __future__ import annotations
