@@ -117,7 +117,7 @@ def test_what_a_plugin_writes_is_not_kept(blog, home, tmp_path, monkeypatch):
 
 def test_disk_is_looked_at_before(blog, home, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1, 1, 10))
-    with pytest.raises(NanogptError, match=r"up to 0\.1 GB of disk .* 0\.0 GB are free"):
+    with pytest.raises(NanogptError, match=r"up to 50 MB of disk .* 0 MB are free"):
         prepared(blog, tmp_path / "a", home)
     assert not any((tmp_path / "a").iterdir())
 
