@@ -52,10 +52,8 @@ from llm_nanogpt.words import LETTERS, WordList
 
 PROMPT_WORDS = 4
 LONG = 200  # characters of a text that is compressed to see whether it goes in circles
-COMPARED, LOWEST = (
-    400,
-    0.03,
-)  # rows that texts are compared with in this, and the fraction of them that is low
+# Rows that texts are compared with in this, and the fraction of them that is low.
+COMPARED, LOWEST = 400, 0.03
 SIGN_RUN = 30  # characters without a word of two letters: a run of numbers and signs
 COLUMNS = {  # name -> digits shown
     "loops": 3,
@@ -194,7 +192,7 @@ def measure(
     of_rows |= {f"js{n}": ngram_distance(others, real_texts, n) for n in (1, 2)}
     return {
         "model": {name: mean(each[name] for each in by_seed) for name in COLUMNS},
-        "spread": {name: statistics.pstdev(each[name] for each in by_seed) for name in COLUMNS},
+        "spread": {name: float(np.std([each[name] for each in by_seed])) for name in COLUMNS},
         "rows": of_rows,
     }
 
