@@ -450,6 +450,12 @@ def written(page):
     return page.locator("#texts .text span").first
 
 
+def insert_a_copy(database, words):
+    """Give python_docs a row with some of the words that a model wrote, so that these are copied."""
+    row = {"title": "A copy", "body": " ".join(words[MIN_WORDS // 2 : 2 * MIN_WORDS])}
+    sqlite_utils.Database(database)["python_docs"].insert(row)
+
+
 def write_again(page):
     """Press Write and wait for the text."""
     before = page.locator("#texts article").count()
@@ -622,14 +628,11 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_text("Done.").wait_for(timeout=TRAINING)
     text = page.locator("#texts .text").inner_text()
     assert len(text) > len("Return a") and "is copied" in page.locator("#texts .hint").inner_text()
-    if len(text.split()) > 2 * MIN_WORDS:  # a row that has what it wrote is found, and the picture shows that
-        row = {"title": "A copy", "body": text.removeprefix("Return a")}
-        sqlite_utils.Database(server.database)["python_docs"].insert(row)
+    words = text.removeprefix("Return a").split()
+    if len(words) > 2 * MIN_WORDS:
+        insert_a_copy(server.database, words)
         write_again(page)
         page.locator("a.copied").first.wait_for()
-    page.get_by_text("More settings").click()  # folded again, for the picture
-    page.evaluate("scrollTo(0, 0)")
-    shot(page, "playground")
     page.goto(server.url + "/-/nanogpt")
     assert page.locator("svg.sparkline").count() >= 1
     shot(page, "index")

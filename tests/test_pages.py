@@ -394,4 +394,7 @@ async def test_two_runs_are_compared(database, runs, home):
     assert (await datasette.client.get(hidden, actor=WRITER)).status_code == 404
     response = await datasette.client.get(f"/-/nanogpt/compare?run={runs['over']}", actor=ROOT)
     assert response.status_code == 302 and response.headers["location"] == "/-/nanogpt"
+    assert "Tick the boxes of two runs" in str(datasette.unsign(response.cookies["ds_messages"], "messages"))
+    response = await datasette.client.get("/-/nanogpt/compare.json", actor=ROOT)
+    assert response.status_code == 400 and response.json()["error"] == "Name two runs, as in ?run=1&run=2"
     datasette.close()

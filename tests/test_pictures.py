@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 import test_browser
-from test_browser import PATIENCE, SHOTS, Server, browser, open_page, shot  # noqa: F401
+from test_browser import (
+    PATIENCE,
+    SHOTS,
+    Server,
+    browser,  # noqa: F401
+    insert_a_copy,
+    open_page,
+    shot,
+    write_again,
+)
 
 from datasette_nanogpt.data.demo import build_demo_db
 from datasette_nanogpt.registry.runs import OVER, find_run
@@ -89,6 +98,13 @@ def test_pictures_of_a_run(browser, tmp_path, home):  # noqa: F811
         page.set_viewport_size(SIZE)
         page.get_by_label("Surprise").check()
         shot(page, "surprise")
+        page.goto(f"{server.url}/-/nanogpt/models/nanogpt-demo?prompt=Return+a&seed=3")
+        write_again(page)
+        text = page.locator("#texts .text").inner_text()
+        insert_a_copy(database, text.removeprefix("Return a").split())
+        write_again(page)
+        page.locator("a.copied").first.wait_for()
+        shot(page, "playground")
         page.goto(f"{server.url}/-/nanogpt")
         page.emulate_media(color_scheme="dark")
         shot(page, "index-dark")

@@ -36,9 +36,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     home = state_of(datasette).home
     numbers = [text for text in request.args.getlist("run") if text.isdecimal() and len(text) < 16]
     if len(numbers) != 2:
-        message = f"Tick two runs to compare them, not {len(numbers)}"
         if wants_json(request):
-            return json_error(message)
+            return json_error("Name two runs, as in ?run=1&run=2")
+        message = "Tick the boxes of two runs in the list below, then press Compare two runs"
         datasette.add_message(request, message, datasette.WARNING)
         return Response.redirect(datasette.urls.path("/-/nanogpt"))
     runs, scores, texts, sides, rows = [], [], [], [], []
