@@ -99,6 +99,8 @@ def test_pictures_of_a_run(browser, tmp_path, home):  # noqa: F811
         page.get_by_label("Surprise").check()
         shot(page, "surprise")
         page.goto(f"{server.url}/-/nanogpt/models/nanogpt-demo?prompt=Return+a&seed=3")
+        page.get_by_label("Copied").check()
+        page.get_by_role("button", name="Clear all").click()
         write_again(page)
         text = page.locator("#texts .text").inner_text()
         insert_a_copy(database, text.removeprefix("Return a").split())
