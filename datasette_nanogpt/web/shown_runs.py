@@ -19,7 +19,7 @@ from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
 from .state import state_of
 from .threads import in_thread
 
-SHOWN_RUNS = 100
+SHOWN_RUNS = 50
 RUN_FIELDS = (
     "id kind name status started ended step progress eta tokens_per_second memory val_bpb error note"
     " stop_requested"
