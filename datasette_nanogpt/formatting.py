@@ -22,6 +22,11 @@ def duration(seconds: float) -> str:
     return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"
 
 
+def time_left(seconds: float) -> str:
+    """The time until a run's end. After the last step comes a score, which takes some seconds more."""
+    return f"about {duration(seconds)} left" if seconds >= 1 else "a few seconds left"
+
+
 def text_size(n_bytes: float) -> str:
     """Bytes as 33 bytes, 9.1 kB or 0.12 MB."""
     if n_bytes < 1000:

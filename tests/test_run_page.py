@@ -255,6 +255,8 @@ async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run)
     words, _ = await page_of(datasette, run)
     assert "3.000 bits per byte 25% less than its first score, 4.000; not yet better than gzip" in words
     assert "about 1m 40s left" in words
+    run = write_run([4.0, 3.0], status="running", plan=plan, eta=0.0, process=process_id())
+    assert "a few seconds left" in (await page_of(datasette, run))[0]
     run = write_run([4.0, 2.0], status="finished", plan=plan)
     assert (
         "50% less than its first score, 4.000; better than gzip, which needs 2.600"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..events import Part
-from ..formatting import duration
+from ..formatting import duration, time_left
 from ..registry.runs import OVER
 from ..training.verdict import LEVELS, level_of
 from . import forms
@@ -130,7 +130,7 @@ def headline(run: Run, first_bpb: float | None, training_bpb: float | None = Non
     that the run is reading."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
     over = run["status"] in OVER
-    left = f"about {duration(run['eta'])} left" if run["eta"] and not over else ""
+    left = time_left(run["eta"]) if run["eta"] is not None and not over else ""
     if bpb is None:
         waiting = run["status"] == "running"
         fell = when_scored(json.loads(run["settings"] or "{}")) if waiting else ""

@@ -9,7 +9,7 @@ from typing import Any
 from datasette import Forbidden, NotFound, Request
 from datasette.app import Datasette
 
-from ..formatting import duration
+from ..formatting import time_left
 from ..registry import queue
 from ..registry.db import registry
 from ..registry.metrics import scores_of_runs
@@ -73,8 +73,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
     if run["memory"] and not over:
         pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
-    if run["eta"] and not over:
-        pace.append(f"about {duration(run['eta'])} left")
+    if run["eta"] is not None and not over:
+        pace.append(time_left(run["eta"]))
     words = ", ".join(pace)
     return state, words[:1].upper() + words[1:]
 
