@@ -31,6 +31,16 @@ def finish(steps):
             return end.value
 
 
+def write_blog(path, tables=("entry",)):
+    """A database with a title and one of TEXTS in each row of its tables. Returns its path."""
+    import sqlite_utils
+
+    rows = [{"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS)]
+    for table in tables:
+        sqlite_utils.Database(path)[table].insert_all(rows, pk="id")
+    return path
+
+
 async def serve(database, **options):
     """A started Datasette of a file, with root. Its queue is looked at, not worked off."""
     from datasette.app import Datasette

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS, serve
+from conftest import serve, write_blog
 
 from datasette_nanogpt.registry.db import RegistryError
 from datasette_nanogpt.registry.runs import find_runs
@@ -19,10 +19,7 @@ FORM = "/blog/entry/-/nanogpt"
 
 @pytest.fixture
 def database(tmp_path):
-    path = tmp_path / "blog.db"
-    rows = [{"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS)]
-    sqlite_utils.Database(path)["entry"].insert_all(rows, pk="id")
-    return path
+    return write_blog(tmp_path / "blog.db")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS, serve
+from conftest import TEXTS, serve, write_blog
 
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.runs import find_run
@@ -21,10 +21,7 @@ MODEL = "/-/nanogpt/models/nanogpt-blog"
 
 @pytest.fixture
 def database(tmp_path):
-    path = tmp_path / "blog.db"
-    for table in ("entry", "secret"):
-        rows = [{"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS)]
-        sqlite_utils.Database(path)[table].insert_all(rows, pk="id")
+    path = write_blog(tmp_path / "blog.db", ("entry", "secret"))
     return path
 
 

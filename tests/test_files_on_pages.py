@@ -5,8 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-import sqlite_utils
-from conftest import TEXTS, serve, write_model
+from conftest import serve, write_blog, write_model
 from test_files_of_others import BROKEN, SECONDS, meta, spoil, tokenizer
 
 from llm_nanogpt.changes import replaced
@@ -16,10 +15,7 @@ ROOT = {"id": "root"}
 
 @pytest.fixture
 def database(tmp_path):
-    path = tmp_path / "blog.db"
-    rows = [{"id": i, "title": f"T{i}", "body": text} for i, text in enumerate(TEXTS)]
-    sqlite_utils.Database(path)["entry"].insert_all(rows, pk="id")
-    return path
+    return write_blog(tmp_path / "blog.db")
 
 
 @pytest.fixture

@@ -29,18 +29,23 @@ def test_newton_schulz_brings_singular_values_to_about_one(shape, bf16):
     assert values.min() > 0.6 and values.max() < 1.3
 
 
+def step_both(a, ours, b, theirs, steps):
+    """Steps of two optimizers, each of its own copy of the parameters, with the same gradients."""
+    for _ in range(steps):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        a.step()
+        b.step()
+
+
 def test_muon_steps_as_torch_muon_does():
     """The same direction as the library's, which rounds to bfloat16 on its way."""
     weights = [torch.randn(24, 12), torch.randn(24, 12), torch.randn(8, 8)]
     ours, theirs = ([torch.nn.Parameter(w.clone()) for w in weights] for _ in range(2))
     a = Muon([{"params": ours, "lr": 0.1, "weight_decay": 0.1}])
     b = torch.optim.Muon(theirs, lr=0.1, weight_decay=0.1, momentum=0.95)
-    for _ in range(3):
-        for p, q in zip(ours, theirs, strict=True):
-            p.grad = torch.randn_like(p)
-            q.grad = p.grad.clone()
-        a.step()
-        b.step()
+    step_both(a, ours, b, theirs, 3)
     for p, q, w in zip(ours, theirs, weights, strict=True):
         a, b = (p - w).detach().flatten(), (q - w).detach().flatten()
         assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.999
@@ -55,12 +60,7 @@ def test_adamw_steps_as_torch_adamw_does(tensor_rate):
     rate = torch.tensor(0.1) if tensor_rate else 0.1
     a = AdamW([{"params": ours, "lr": rate, **options}])
     b = torch.optim.AdamW(theirs, lr=0.1, **options)
-    for _ in range(5):
-        for p, q in zip(ours, theirs, strict=True):
-            p.grad = torch.randn_like(p)
-            q.grad = p.grad.clone()
-        a.step()
-        b.step()
+    step_both(a, ours, b, theirs, 5)
     for p, q in zip(ours, theirs, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
         for key, value in b.state[q].items():
