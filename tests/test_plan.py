@@ -32,6 +32,7 @@ from datasette_nanogpt.training.population import (
     chain,
     epoch_tokens,
     leave_out,
+    lengthen_last,
     one_more,
     population,
     steps_of,
@@ -342,6 +343,23 @@ def test_a_machine_that_is_slower_than_planned_trains_the_last_model_all_the_sam
     outs = [leave_out(members, 0, BLOG, 1024, last * t) for t in (2.5, 1.7, 1, 0.1)]
     assert outs == [set(), {1}, {1, 2}, {1, 2}]
     assert leave_out(members, 2, BLOG, 1024, 1.0) == set()  # the last one anyway
+
+
+def test_the_last_student_gets_the_time_that_is_left():
+    """After models were left out, or where steps are faster than planned; none is taken from it."""
+    config = plan(BLOG, flops=5e11).config
+    members = chain([config, config, config])
+    rest = sum(works(members, BLOG, 1024)[1:])
+    epoch = BLOG / 1024 * work_per_step(config, 1024)
+    epochs = [
+        lengthen_last(members, 0, BLOG, 1024, rest + n * epoch)[-1].epochs for n in (-1.0, 0.0, 2.5, 100.0)
+    ]
+    assert epochs == pytest.approx([6.0, 6.0, 8.5, 12.0])
+    longer = lengthen_last(members, 0, BLOG, 1024, rest + 100 * epoch)
+    assert longer == [*members[:-1], chain([config] * 3, epochs=12.0)[-1]]
+    # One that smaller models teach would only memorize the text.
+    of_small = chain([plan(BLOG, flops=5e11).teachers[0].config, config])
+    assert lengthen_last(of_small, 0, BLOG, 1024, 100 * rest) == of_small
 
 
 def test_a_machine_that_is_faster_than_planned_trains_one_more():

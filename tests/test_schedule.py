@@ -1,8 +1,12 @@
-"""The learning rate over a run, also over one that is stopped early."""
+"""The learning rate over a run, also over one that is stopped early; and when the first score is due."""
+
+import math
+from types import SimpleNamespace
 
 import pytest
 
 from datasette_nanogpt.training.lr_schedule import LRSchedule
+from datasette_nanogpt.training.score_schedule import ScoreSchedule
 
 
 def test_warmup_stable_decay():
@@ -38,3 +42,13 @@ def test_an_early_stop_never_lasts_longer_than_the_run():
     schedule = LRSchedule(length=100, warmup_steps=0, decay_fraction=0.5)
     schedule.anneal(97, 97, 10)
     assert schedule.done(100)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_student", "seconds"), [(3, False, 4), (3, True, 15), (10, True, 50), (480, True, 60)]
+)
+def test_a_student_is_scored_within_a_minute_however_long_the_run(minutes, is_student, seconds):
+    clock = SimpleNamespace(limit_seconds=60.0 * minutes, seconds=100.0, start_step=7)
+    scores = ScoreSchedule(clock, SimpleNamespace(), math.inf, 1024, 5000)
+    scores.begin(is_student)
+    assert scores.next_evaluation == 100 + seconds

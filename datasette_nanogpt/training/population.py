@@ -227,6 +227,20 @@ def without(members: Sequence[Member], out: set[int]) -> list[Member]:
     return result
 
 
+def lengthen_last(
+    members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float
+) -> list[Member]:
+    """The members, with more epochs for a last student if those after `at` leave time for them in `work`."""
+    *others, last = members
+    taught_by_equals = bool(last.teachers) and members[last.teachers[0]].config == last.config
+    spare = work - sum(works(members, tokens, step_tokens)[at + 1 :])
+    epochs = last.epochs + spare / _epoch_work(last.config, tokens, step_tokens)
+    if not taught_by_equals or min(epochs, LAST_EPOCHS[1]) <= last.epochs:
+        return [*members]
+    longer = last_student(last.config, last.generation, last.teachers, min(epochs, LAST_EPOCHS[1]))
+    return [*others, replace(longer, number=last.number)]
+
+
 def one_more(members: Sequence[Member], tokens: int, step_tokens: int, work: float) -> Member | None:
     """The student to add to a run that has time left for `work`; None if that is too little. It learns from
     the average of the last models of its size."""

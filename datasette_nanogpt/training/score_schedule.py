@@ -14,6 +14,8 @@ EVALUATION_FRACTION = 0.05  # scores may take this fraction of the time; if they
 # The first score comes this many seconds after the first step of a run, to show soon that the run works and
 # to save something; later, if it would take longer than all that came before it.
 FIRST_EVALUATION_SECONDS = 4.0
+# That of a student comes after this many seconds at most: before, it is far worse than its teachers.
+STUDENT_EVALUATION_SECONDS = 60.0
 # A model ends early after this many scores in a row without improvement that span at least this fraction of
 # its time: more training would only teach it the text by heart.
 PATIENCE, PATIENCE_FRACTION = 3, 0.25
@@ -40,7 +42,8 @@ class ScoreSchedule:
         """Choose the time of the first score, right before the first step. A run of less than a minute has no
         time for one before its end; a student is only scored once it has learnt for a while."""
         limit = self.clock.limit_seconds
-        first = limit / EVALUATIONS if is_student else FIRST_EVALUATION_SECONDS
+        of_student = min(limit / EVALUATIONS, STUDENT_EVALUATION_SECONDS)
+        first = of_student if is_student else FIRST_EVALUATION_SECONDS
         self.next_evaluation = math.inf if limit < 60 else self.clock.seconds + first
 
     @property

@@ -23,7 +23,7 @@ from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
 from .nodes import Courier, courier_of, files_of_stage
 from .plan import GPU_WINDOWS, SCORING_FRACTION, STEP_TOKENS
-from .population import Member, leave_out, one_more, steps_of, without
+from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
 from .process import training_begins
 from .recipe import Stage, as_members, student_settings
 from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
@@ -178,7 +178,7 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     out = leave_out(members, at, *text, work)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
     step = training.clock.step
-    for i, member in enumerate(without(members, out)):
+    for i, member in enumerate(lengthen_last(without(members, out), at, *text, work)):
         if i > at:
             step += steps_of(member, *text)
             config, s = kept[i]
