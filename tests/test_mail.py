@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from datasette_nanogpt.data.mail import decode_quoted_printable, decode_words, is_quoted_printable
 
+WIDE = "a line that is as wide as they are cut in mail, so 70 of the letters"
 ENCODED = [
     ("caf=C3=A9 und Stra=C3=9Fe", "café und Straße"),
-    ("one line that goes on=\n and on=\r\n and on", "one line that goes on and on and on"),
+    (f"{WIDE}=\n and on{WIDE}=\r\n and on", f"{WIDE} and on{WIDE} and on"),
     ("d=E9j=E0 vu =96 or so", "déjà vu – or so"),
     (
         '<a href=3D"https://example.com/?a=3D1">x</a> wra=\npped',
@@ -41,6 +42,7 @@ def test_quoted_printable_is_told_and_decoded(encoded, text):
         "c=20",
         "caf=C3=A9 but x=y",
         "a line that ends in =\nonce",
+        "[tool.pytest]\naddopts =\n    -x\nfilterwarnings =\n    error\n    ignore::UserWarning\n",
     ],
 )
 def test_other_equals_signs(text):

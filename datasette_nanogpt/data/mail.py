@@ -9,6 +9,8 @@ from binascii import Error as Base64Error
 _EQUALS = re.compile(r"=")
 _ENCODED = re.compile(r"=(?:[0-9A-F]{2}|[ \t]*(?:\r?\n|\Z))")
 _SOFT_END = re.compile(r"=[ \t]*\r?\n|=\Z")
+# A line is cut near 76 characters, at a space perhaps. Shorter ones end so in code: `options =`.
+_CUT_LINE = re.compile(r"^.{50,}=[ \t]*\r?$", re.MULTILINE)
 # UTF-8 of several bytes, or one byte beyond ASCII inside a word (Windows-1252 and its kin).
 _LETTERS = re.compile(r"=[C-F][0-9A-F]=[89AB][0-9A-F]|=[89A-F][0-9A-F](?=[a-z])")
 _BYTES = re.compile(r"(?:=[0-9A-F]{2})+")
@@ -26,7 +28,7 @@ def is_quoted_printable(text: str) -> bool:
     return bool(
         _LETTERS.search(text)
         or ("=3D" in text and _SOFT_END.search(text))
-        or len(_SOFT_END.findall(text)) > 1
+        or len(_CUT_LINE.findall(text)) > 1
     )
 
 
