@@ -362,6 +362,8 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
         (("lyrics", "artist"), ("artist", "lyrics")),
         (("assistant", "user"), ("user", "assistant")),
         (("directions", "ingredients"), ("ingredients", "directions")),
+        (("recipeInstructions", "recipeIngredient"), ("recipeIngredient", "recipeInstructions")),
+        (("method", "ingredients"), ("ingredients", "method")),
         (("回答", "问题"), ("问题", "回答")),
         (("a", "q"), ("q", "a")),
         (("closing", "body", "salutation"), ("salutation", "body", "closing")),
@@ -470,6 +472,8 @@ def test_a_summary_is_the_title_beside_texts_that_go_together(make):
         ("fr", "en", "de"),
         ("Latin", "English"),
         ("text1", "text2"),
+        ("q12_text", "q7_text", "q40_text"),
+        ("q1_a", "q1_b"),
         ("paragraph_a", "paragraph_b", "paragraph_c"),
         ("Greek text", "Latin text"),
         ("nld", "slk"),
@@ -488,6 +492,8 @@ def test_columns_that_are_all_alike_are_read_in_the_order_of_the_table(make, nam
         (lambda i: f"<h1>{title(i).upper()}</h1>\n", True),
         (lambda i: f"# {title(i)}\n" if i % 3 else "", True),
         (lambda i: f"{title(i)}\n", False),  # as of a poem
+        (lambda i: f"{title(i)}\n\n", True),
+        (lambda i: f"<p>{title(i)}</p>", True),
         (lambda i: f"# Chapter {i}\n\n", False),
     ],
 )
@@ -543,6 +549,14 @@ def test_html_is_read_where_the_other_is_only_its_beginning(make):
 def test_a_short_question_goes_with_a_long_answer(make):
     path = make({"question": rows(title), "answer": rows(lambda i: f"{prose(i)}\n\n" * 30)})
     assert open_source(path, "posts").body == ("question", "answer")
+
+
+@pytest.mark.parametrize("name", ["ai_summary", "summary_gpt", "AutoSummary", "generated_abstract"])
+def test_a_summary_by_a_program_is_left_out(make, name):
+    summary = rows(lambda i: f"The article is about {title(i)} and {title(i + 1)}, and about what they mean.")
+    values = {name: summary, "article": rows(prose)}
+    assert open_source(make(values), "posts").body == ("article",)
+    assert open_source(make({name: values[name]}), "posts").body == (name,)
 
 
 def test_a_summary_that_says_the_same_is_left_out(make):

@@ -31,6 +31,40 @@ def test_front_matter_gives_its_title_and_goes(block, title):
 
 
 @pytest.mark.parametrize(
+    ("block", "title"),
+    [
+        ("Title: A walk\nDate: 2020-01-02 10:20\nTags: a, b\n\n", "A walk"),
+        ("date: 2020-01-02\ntitle: A: walk\nsummary: One\n  and two\n\n", "A: walk"),
+        (".. title: A walk\n.. slug: a-walk\n.. type: text\n\n", "A walk"),
+        ("#+TITLE: A walk\n#+filetags: :a:b:\n\n", "A walk"),
+        (":PROPERTIES:\n:ID:       8f14e45f\n:END:\n#+title: A walk\n", "A walk"),
+        (":PROPERTIES:\n:ID: 8f14e45f\n:END:\n", None),
+        ("= A walk\nAnn Lee <a@example.org>\n:toc: left\n:!numbered:\n\n", "A walk"),
+    ],
+)
+def test_keys_above_the_text_give_its_title_and_go(block, title):
+    assert split_front_matter(block + "* The text.\n\nMore: so.") == (title, "* The text.\n\nMore: so.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Title: A walk\n\nThe text.",
+        "Title: A walk\nSummary: what we saw\n\nThe text.",
+        "Dear Ann,\nDate: we should set one.\n\nThe text.",
+        "Title: A walk\nDate: today\nNot a key, and no blank line.",
+        "Status: open\nTags: none\n\nThe text.",
+        "= A walk\n\nThe text.",
+        ".. image:: a.png\n.. note: x\n\nThe text.",
+        ":smile: and so on",
+        "#+begin_quote\nSo.\n#+end_quote",
+    ],
+)
+def test_lines_like_keys_are_no_front_matter(text):
+    assert split_front_matter(text) == (None, text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "---\n\nProse between two rules.\n\n---\n\nmore",

@@ -276,6 +276,14 @@ def test_the_menus_of_a_page_are_left_out():
     assert html_to_text("<body><nav>a</nav>b<NAV>c</NAV>d<nav>e") == "b\n\nd\n\ne"
 
 
+@pytest.mark.parametrize("tag", ["section", "sec", "chapter"])
+def test_the_title_of_a_section_is_read(tag):
+    xml = f"<{tag} id='a'>\n<title><p>The boat</p></title><p>It left.</p></{tag}>"
+    assert html_to_text(xml) == "The boat\n\nIt left."
+    page = f"<html><head><title>A page</title></head><body>{xml}</body></html>"
+    assert "A page" not in html_to_text(page)
+
+
 def test_what_has_no_end_takes_no_time_by_the_square():
     for piece in ("<nav>", "<![CDATA[", "<body><nav>"):
         html_to_text("<body>]]></nav>" + piece * 20_000)

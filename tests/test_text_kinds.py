@@ -96,6 +96,11 @@ def test_separators_are_breaks(separator, gap):
     assert text == f"front{' ' if separator == chr(12) else gap}back"
 
 
+def test_what_is_between_nuls_is_a_field():
+    assert join_document(None, ["front side\0\0back side\0"]) == "front side\n\nback side"
+    assert join_document(None, ["o\0n\0e\0"]) == "one"
+
+
 def test_several_separators_are_one_break():
     assert join_document(None, ["a\x1f\x1fb\n\x1e\nc"]) == "a\n\nb\n\nc"
 

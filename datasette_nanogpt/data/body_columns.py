@@ -11,6 +11,7 @@ from .column_names import (
     BEFORE_BODY,
     BODIES,
     LINES,
+    MACHINE_MADE,
     PLACES,
     TOGETHER,
     WORSE,
@@ -18,6 +19,7 @@ from .column_names import (
     is_named,
     named,
     set_of,
+    words_of,
 )
 from .decode import NOT_UTF8, UNPACKING
 
@@ -108,7 +110,7 @@ def _find_parts(body: Column, with_text: Sequence[Column]) -> list[Column]:
         parts = _distinct([_pick(with_text, slot, with_text[0]) for slot in slots], body)
         if len(parts) > 1 and body in parts:
             return parts
-    differing = [column for column in with_text if not column.sameness]
+    differing = [c for c in with_text if not c.sameness and MACHINE_MADE.isdisjoint(words_of(c.name))]
     parts = [body]
     for before, slots in ((True, BEFORE_BODY), (False, AFTER_BODY)):
         if not any(is_named(body.name, name) for names in slots for name in names):

@@ -160,14 +160,17 @@ def says_the_same(column: Column, other: Column) -> bool:
 
 
 def repeats_title(body: Column, title: Column) -> bool:
-    """Whether most texts begin with a heading that is the title."""
+    """Whether most texts begin with a heading, or a paragraph of one line, that is the title."""
     pairs = [pair for pair in zip(body.text_by_row, title.text_by_row, strict=True) if all(pair)]
-    again = sum(
-        without_heading(text := read_text(value, body.kind).text, name) != text
-        for value, name in pairs
-        if _HEADING.match(value)
-    )
+    pairs = pairs[:COMPARED_ROWS]
+    again = sum(_has_heading(value, read_text(value, body.kind).text, name) for value, name in pairs)
     return again > MOST * len(pairs)
+
+
+def _has_heading(value: str, text: str, title: str) -> bool:
+    rest = without_heading(text, title)
+    is_apart = text.lstrip().partition("\n")[2].startswith("\n")
+    return rest != text and (is_apart or bool(_HEADING.match(value)))
 
 
 def _repeats(text: str, other: str) -> bool:

@@ -65,7 +65,7 @@ _TOGETHER = (
     "summary | pros positive strengths advantages | cons negative weaknesses disadvantages | questions",
     "term idiom proverb phrase expression | definition meaning gloss | example examples",
     "artist singer band | lyrics lyric",
-    "description | ingredients | instructions directions steps preparation",
+    "description | ingredients ingredient | instructions directions steps preparation method",
 )
 _LANGUAGES = """
 en fr de es it pt nl sv pl cs ru uk tr ar he hi zh ja ko bg hr da et fi el hu ga lv lt mt ro sk sl no nb nn
@@ -90,6 +90,8 @@ _BEFORE_BODY = (
     "salutation greeting",
 )
 _AFTER_BODY = ("more extended continued conclusion outro", "closing", "ps postscript")
+# Words of columns that a program wrote about the text, and that nobody means to be read before it.
+MACHINE_MADE = frozenset(["ai", "llm", "gpt", "chatgpt", "openai", "claude", "gemini", "generated", "auto"])
 # Where lines, and not several sentences, have such a name, they are titles if there are no others.
 LINES = ("summary", "short_description", "short_desc", "description", "subtitle")
 
@@ -159,8 +161,8 @@ def has_word(name: str, guess: str) -> bool:
 
 def set_of(name: str) -> tuple[str, ...]:
     """To which set of columns a name belongs that are all alike: languages, the questions of a form, or names
-    that end or begin with a language, end in a number or a letter, or begin with an ordinal, such as text_fr,
-    option_a and first_line; () for other names."""
+    that end or begin with a language, end in a number or a letter, have a number in them, or begin with an
+    ordinal, such as text_fr, option_a, q12_text and first_line; () for other names."""
     *stem, last = words_of(name)
     if not stem:
         return ("a language",) if last in LANGUAGES else ()
@@ -172,7 +174,10 @@ def set_of(name: str) -> tuple[str, ...]:
         return ("a language", *stem[1:], last)
     if stem[0] in _ORDINALS:
         return ("", *stem[1:], last)
-    return (*stem, "") if last.isdecimal() or len(last) == 1 else ()
+    if last.isdecimal() or len(last) == 1:
+        return (*stem, "")
+    numbered = ["" if word.isdecimal() else word for word in stem]
+    return (*numbered, last) if numbered != stem else ()
 
 
 def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list[str]:

@@ -10,7 +10,10 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufeff\ud800-\udfff]")
 # Line breaks of other systems, and the end of a page; then separators of fields and records (those of Anki's
 # cards among them), and of paragraphs.
 _LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028]")
-_PARAGRAPH_BREAK = re.compile("\n*[\x1c-\x1f\u2029][\n\x1c-\x1f\u2029]*")
+_PARAGRAPH_BREAK = re.compile(
+    # NUL parts fields, but not letters, as in UTF-16.
+    "\n*[\x1c-\x1f\u2029][\n\x1c-\x1f\u2029]*|(?<=[^\0][^\0])\0+(?=[^\0][^\0])"
+)
 
 
 def join_document(title: str | None, bodies: Iterable[str]) -> str:

@@ -1,4 +1,9 @@
-"""Front matter: what a static site generator stores above the text of a page, such as its title."""
+"""Front matter: what programs store above the text of a page, such as its title.
+
+Static site generators have YAML or TOML between lines of signs, or lines such as "Title: A walk" (Pelican,
+MultiMarkdown) and ".. title: A walk" (Nikola). Org mode has keywords and a drawer of properties, AsciiDoc a
+heading and attributes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,24 @@ _BLOCK = re.compile(
 _YAML_LINE = re.compile(r"(?:[\w.-]+|\"[^\"\n]+\"|'[^'\n]+')[ \t]*:(?:[ \t].*)?$|[ \t#\]}-].*$|$", re.ASCII)
 _TOML_LINE = re.compile(r"[\w.\"'-]+[ \t]*=.*$|[ \t#\[\]}\"'].*$|$", re.ASCII)
 _TITLE = re.compile(r"^(?:title|Title|\"title\"|'title')[ \t]*[:=][ \t]*(.*(?:\n[ \t]+.+)*)", re.MULTILINE)
+# Lines of keys alone above the text, one of them such as only a program needs.
+_KEYS = "title|subtitle|summary|description|authors?|lang|language|url|link|css|copyright"
+_PROGRAM_KEYS = "date|modified|category|categories|tags?|keywords|slug|status|layout|template|permalink|draft"
+_PELICAN = re.compile(
+    rf"\ufeff?(?=(?:\S[^\n]*\n)*(?:{_PROGRAM_KEYS}):)"
+    rf"(?P<lines>(?:(?:{_KEYS}|{_PROGRAM_KEYS}):[ \t]*[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){{2,}})\s*\n",
+    re.IGNORECASE,
+)
+_NIKOLA = re.compile(r"\ufeff?\s*(?P<lines>(?:\.\. [a-z_]+:[^\n]*\n)+)\s*\n")
+_ORG = re.compile(
+    r"\ufeff?\s*(?P<lines>(?::PROPERTIES:[ \t]*\n(?::[^\s:]+:[^\n]*\n)*:END:[ \t]*\n\s*)?"
+    r"(?:\#\+[a-z_]+:[^\n]*(?:\n|\Z)\s*)*)",
+    re.IGNORECASE,
+)
+_ASCIIDOC = re.compile(
+    r"\ufeff?\s*(?P<lines>= [^\n]+\n(?:[^\n:=][^\n]*\n){0,2}(?::!?[\w-]+!?:[^\n]*(?:\n|\Z))+)"
+)
+_TITLE_ABOVE = re.compile(r"^(?:title:|\.\. title:|\#\+title:|=)[ \t]+(.+)", re.IGNORECASE | re.MULTILINE)
 LONGEST = 20_000  # characters: a longer block is text between two horizontal rules
 
 
@@ -27,7 +50,8 @@ def split_front_matter(text: str) -> tuple[str | None, str]:
     text = text.replace("\r\n", "\n") if text[:2_000].count("\r\n") else text
     block = _BLOCK.match(text[: LONGEST + 10])
     if not block:
-        return None, value
+        title, rest = _split_keys(text)
+        return (None, value) if rest == text else (title, rest)
     is_yaml = block["yaml"] is not None
     lines = (block["yaml_lines"] if is_yaml else block["toml_lines"]).splitlines()
     line = _YAML_LINE if is_yaml else _TOML_LINE
@@ -37,6 +61,17 @@ def split_front_matter(text: str) -> tuple[str | None, str]:
         return None, value
     title = _TITLE.search("\n".join(lines))
     return (_scalar(title[1]) or None) if title else None, text[block.end() :]
+
+
+def _split_keys(text: str) -> tuple[str | None, str]:
+    """The title among the lines of keys above `text`, and what is below them: all of it without any."""
+    start = text[:LONGEST]
+    for pattern in (_PELICAN, _NIKOLA, _ORG, _ASCIIDOC):
+        if (block := pattern.match(start)) and block["lines"]:
+            title = _TITLE_ABOVE.search(block["lines"])
+            if title or pattern is _ORG:
+                return (title[1].strip() if title else None), text[block.end() :]
+    return None, text
 
 
 def _scalar(value: str) -> str:

@@ -74,6 +74,10 @@ _CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>).)*)\]\]>", re.DOTALL)
 _PAGE = re.compile(r"<(?:html|body)[\s>]", re.IGNORECASE)
 _MENU = re.compile(r"<nav[\s>].*?(?=</nav|\Z)", re.IGNORECASE | re.DOTALL)
 _MENU_END = re.compile("</nav", re.IGNORECASE)
+# In the XML of books and articles sections have titles; that of a page, in its head, is not shown on it.
+_SECTION_TITLE = re.compile(
+    r"(<(?:section|sec|chapter|sect\d|appendix|preface)\b[^<>]*>\s*)<title>(.{0,1000}?)</title>", re.DOTALL
+)
 _P_TAG = re.compile(r"<p[\s>]", re.IGNORECASE)
 # A blank line that stands between text and text, as far as tags tell.
 _BLANK_LINE = re.compile(
@@ -122,6 +126,8 @@ def html_to_text(html: str) -> str:
         html = _without_cdata(html)
     if _PAGE.search(html):
         html = _without_menus(html)
+    elif "<title>" in html:
+        html = _SECTION_TITLE.sub(r"\1<h2>\2</h2>", html)
     if not _ANY_TAG.search(html):
         return unescape(html).replace("\xa0", " ").strip()
     has_lines = not re.search(_BLOCK_TAG, html, re.IGNORECASE) or bool(_BLANK_LINE.search(html))

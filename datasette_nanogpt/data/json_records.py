@@ -1,4 +1,4 @@
-"""JSON that is a record with a text, the turns of a chat or the points of an outline, as text.
+"""JSON that is a record with a text, the turns of a chat, the points of an outline or a notebook, as text.
 
 Also lists of strings as Python and R print them, which many data sets have in a column.
 """
@@ -59,14 +59,16 @@ def read_list(text: str) -> list[str] | None:
 
 
 def read_record(text: str) -> str | None:
-    """The text of JSON that is a chat, an outline, an object with one text, or a list of such; None of any
-    other."""
+    """The text of JSON that is a chat, an outline, a notebook, an object with one text, or a list of such;
+    None of any other."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return _text_of_parts(text)
     if turns := next(filter(None, map(_turns, _chats(value))), None):
         return "\n\n".join(turns)
+    if isinstance(value, dict) and (cells := _cells(value)):
+        return "\n\n".join(cells)
     if points := list(_points(value, 0)) if _is_outline(value) else []:
         return "\n".join(points)
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
@@ -174,6 +176,16 @@ def _points(value: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:
             yield "  " * depth + "- " + text.strip()
         if isinstance(point.get("children"), list):
             yield from _points(point["children"], depth + 1)
+
+
+def _cells(notebook: Mapping[str, Any]) -> list[str]:
+    """The texts and the code of a Jupyter notebook, without what the code printed; [] for anything else."""
+    cells = notebook.get("cells")
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) and "source" in cell for cell in cells):
+        return []
+    sources = (cell["source"] for cell in cells)
+    texts = ("".join(map(str, source)) if isinstance(source, list) else str(source) for source in sources)
+    return [text.strip("\n") for text in texts if text.strip()]
 
 
 def _text_of(record: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,8 @@
 """Markup other than HTML and markdown, as programs keep it with a text, and the text without it.
 
-Forums have BBCode, wikis wiki markup, films subtitles with times, WordPress shortcodes, Anki clozes, and
-Slack links of its own. A sample of the column decides, as any of these may stand in a text that is about it.
+Forums have BBCode, wikis wiki markup, films subtitles with times, issues the markup of Jira, WordPress
+shortcodes, Anki clozes, and Slack links of its own. A sample of the column decides, as any of these may stand
+in a text that is about it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from .encodings import (
     read_rtf,
     read_wrongly_decoded,
 )
+from .jira import is_jira, read_jira
+from .subtitles import is_subtitles, read_subtitles
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
@@ -41,12 +44,6 @@ _BB_QUOTE = re.compile(
 )
 _BB_ITEM = re.compile(r"[ \t]*\[\*(?::\w+)*\][ \t]*|\[li\]", re.IGNORECASE)
 _BB_TAG = re.compile(rf"\[/?(?:{_BB_NAMES}|\*)(?:[=:\s][^\[\]\n]*)?\]", re.IGNORECASE)
-
-_TIME = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
-_CUE = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}[^\n]*$", re.MULTILINE)
-_CUE_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
-_CUE_NUMBER = re.compile(r"\d+")
-_VTT_HEADER = re.compile(r"\s*WEBVTT|NOTE\b|STYLE\b|REGION\b")
 
 _WIKI_LINK = re.compile(r"\[\[[^\[\]\n]+\]\]")
 _WIKI_SIGN = re.compile(r"'''|^==+[^=\n]+==+[ \t]*$|\{\{[^{}]+\}\}|^\{\|", re.MULTILINE)
@@ -107,24 +104,6 @@ def _read_bbcode(text: str) -> str:
     return _BB_TAG.sub("", _BB_ITEM.sub("- ", text))
 
 
-def _read_subtitles(text: str) -> str:
-    """The lines that are spoken; those that a caption repeats as it scrolls stand once."""
-    text = text.replace("\r\n", "\n")
-    kept: list[str] = []
-    for block in re.split(r"\n[ \t]*\n", text):
-        cues = list(_CUE.finditer(block))
-        if not cues:
-            if not _VTT_HEADER.match(block) and not _CUE_NUMBER.fullmatch(block.strip()):
-                kept += block.split("\n")
-            continue
-        kept += block[cues[0].end() :].split("\n")
-    lines: list[str] = []
-    for line in (unescape(_CUE_TAG.sub("", line)).strip() for line in kept if not _CUE.match(line)):
-        if line and line not in lines[-2:]:
-            lines.append(line)
-    return "\n".join(lines)
-
-
 def _is_wiki(text: str) -> bool:
     return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text))
 
@@ -165,8 +144,9 @@ MARKUPS = (
     Markup("RTF", is_rtf, MIN_FRACTION, read_rtf),
     Markup("percent-encoding", is_percent_encoded, MIN_FRACTION, read_percent_encoded),
     Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
-    Markup("subtitles", _CUE.search, MIN_FRACTION, _read_subtitles),
+    Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup("wiki markup", _is_wiki, MIN_FRACTION, _read_wiki),
+    Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),

@@ -7,6 +7,7 @@ from itertools import islice
 
 from ..events import Preview, TablePreview
 from .corpus import Corpus
+from .linked_titles import linked_titles
 from .oddities import oddities
 from .row_hints import row_hints
 from .source import Source
@@ -32,7 +33,12 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
         documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
-        remarks=[*remarks, *oddities(source, sample, database), *row_hints(source)],
+        remarks=[
+            *remarks,
+            *oddities(source, sample, database),
+            *row_hints(source),
+            *linked_titles(source, database),
+        ],
     )
 
 

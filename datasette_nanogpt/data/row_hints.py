@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,27 +14,12 @@ from .decode import NOTHING
 from .sample import Value
 from .source import Source
 from .sqlite import quote
+from .unread_rows import listed, unread_rows, where_option
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
 SHORT = 200  # characters: half of the rows of a chat are shorter
 MAX_DISTINCT = 0.7  # of the rows, at most, begin another conversation
-# Words of columns that say what a row is, and values of rows that are not what people read.
-_STATES = frozenset(["type", "status", "state", "posttype", "poststatus"])
-_UNREAD = frozenset(
-    [
-        "revision",
-        "inherit",
-        "auto-draft",
-        "draft",
-        "drafts",
-        "trash",
-        "trashed",
-        "deleted",
-        "spam",
-        "archived",
-    ]
-)
 # Words of columns that say where a row belongs to, and in which order.
 _CONVERSATIONS = (
     *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
@@ -71,7 +55,7 @@ def row_hints(source: Source) -> Iterator[str]:
     of = "rows" if rows == source.row_count else f"of the {rows:,} rows looked at"
     if source.grouping is None:
         yield from _titles_alone(source, of)
-    yield from _drafts(source, of)
+    yield from unread_rows(source, of)
     if source.grouping is None:
         yield from _conversations(source)
 
@@ -88,7 +72,7 @@ def _titles_alone(source: Source, of: str) -> Iterator[str]:
         filled = " or ".join(_is_filled(column, [row[column] for row in alone]) for column in source.body)
         yield (
             f"{len(alone):,} {of} have a title and no text: the model learns the titles alone. "
-            f"To leave them out: {_where(source, filled)}"
+            f"To leave them out: {where_option(source, filled)}"
         )
 
 
@@ -104,39 +88,7 @@ def _is_filled(column: str, empty: Sequence[Value]) -> str:
     signs = {text for text in texts if text.strip()}
     blanks = set("".join(texts)) & set("\t\n\r")
     trimmed = f"trim({quote(column)}{', char(9, 10, 13, 32)' if blanks else ''})"
-    return f"{trimmed} not in ({_listed(['', *sorted(signs)])})"
-
-
-def _where(source: Source, condition: str) -> str:
-    """The option that leaves rows out, beside those that the run's own condition leaves out."""
-    if source.where:
-        end = "\n" if "--" in source.where else ""  # of a comment
-        condition = f"({source.where}{end}) and {f'({condition})' if ' or ' in condition else condition}"
-    return shell_command(["--where", condition])
-
-
-def _listed(values: Sequence[str]) -> str:
-    """Strings as SQL has them, between commas."""
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-
-
-def _drafts(source: Source, of: str) -> Iterator[str]:
-    of_text = source.text_columns
-    for column in source.columns:
-        if _STATES.isdisjoint(words_of(column)) or column in of_text:
-            continue
-        values = Counter(str(row[column]) for row in source.sample)
-        unread = [value for value in values if value.lower() in _UNREAD]
-        count = sum(values[value] for value in unread)
-        if MIN_SHARE * len(source.sample) < count < len(source.sample):
-            has_null = any(row[column] is None for row in source.sample)  # which is not in any list
-            value = f"ifnull({quote(column)}, '')" if has_null else quote(column)
-            condition = f"{value} not in ({_listed(sorted(unread))})"
-            yield (
-                f"In {count:,} {of} {column} is {' or '.join(sorted(unread))}. "
-                f"To leave these out: {_where(source, condition)}"
-            )
-            return
+    return f"{trimmed} not in ({listed(['', *sorted(signs)])})"
 
 
 def _conversations(source: Source) -> Iterator[str]:

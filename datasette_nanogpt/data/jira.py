@@ -1,0 +1,50 @@
+"""The markup of Jira and of older versions of Confluence, to text. Code stays exactly as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_CODE = re.compile(r"\{(code|noformat)(?::[^{}\n]*)?\}(?P<code>(?:(?!\{\1).)*)\{\1\}", re.DOTALL)
+_BLOCK = re.compile(r"^h[1-6]\.[ \t]+\S|^bq\.[ \t]+\S", re.MULTILINE)
+_PAIR = re.compile(r"\{(quote|panel|color)(?::[^{}\n]*)?\}[^{}]*\{\1\}")
+_LINK = re.compile(r"\[([^\[\]|\n]{1,300})\|(?:https?:|mailto:|ftp:|#|\^)[^\[\]\n]*\]")
+_ANY_MACRO = (
+    r"\{(?:quote|panel|color|info|note|tip|warning|section|column|expand|anchor|toc|excerpt|status|align|div"
+    r"|noformat|code|html|adf)(?::[^{}\n]*)?\}"
+)
+_MACRO = re.compile(rf"^[ \t]*{_ANY_MACRO}[ \t]*\n|{_ANY_MACRO}", re.MULTILINE)
+_START = re.compile(r"^(?:h[1-6]|bq)\.[ \t]+", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:[*#]+|-)[ \t]+(?=\S)", re.MULTILINE)
+_PERSON = re.compile(r"\[~(?:accountid:)?([^\[\]|\n]{1,100})\]")
+_FILE = re.compile(r"\[\^[^\[\]\n]+\]|!(?=[^\s!|]*\.|https?:)[^\s!|][^!|\n]{0,300}(?:\|[^!\n]{0,300})?!")
+_ADDRESS = re.compile(r"\[((?:https?|ftp)://[^\[\]|\s]+)\]")
+_MONO = re.compile(r"\{\{([^{}\n]+)\}\}")
+_ROW = re.compile(r"^[ \t]*\|{1,2}(.*?)\|{1,2}[ \t]*$", re.MULTILINE)
+_BREAK = re.compile(r"[ \t]*\\\\(?!\S)[ \t]*\n?")
+
+
+def is_jira(text: str) -> bool:
+    return any(sign.search(text) for sign in (_CODE, _BLOCK, _PAIR, _LINK))
+
+
+def read_jira(text: str) -> str:
+    """Headings, quotes, panels and links without their signs, pictures left out. Emphasis stays, as it does
+    in markdown."""
+    return "".join(_parts(text.replace("\r\n", "\n")))
+
+
+def _parts(text: str) -> Iterator[str]:
+    start = 0
+    for code in _CODE.finditer(text):
+        yield _without_signs(text[start : code.start()])
+        yield code["code"].strip("\n")
+        start = code.end()
+    yield _without_signs(text[start:])
+
+
+def _without_signs(text: str) -> str:
+    text = _START.sub("", _MACRO.sub("", text))
+    text = _LINK.sub(r"\1", _PERSON.sub(r"@\1", _FILE.sub("", text)))
+    text = _ROW.sub(lambda row: " | ".join(re.split(r"\|{1,2}", row[1])), _ADDRESS.sub(r"\1", text))
+    return _BREAK.sub("\n", _MONO.sub(r"\1", _ITEM.sub("- ", text)))

@@ -1,0 +1,63 @@
+"""What is spoken or sung in subtitles and synchronised lyrics, without their times.
+
+SRT and WebVTT have a line with two times above each caption, ASS and SSA a line with fields for each. LRC has
+a time before each line of a song, and the captions of YouTube are XML.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+_TIME = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
+_CUE = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}[^\n]*$", re.MULTILINE)
+_CUE_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
+_CUE_NUMBER = re.compile(r"\d+")
+_VTT_HEADER = re.compile(r"\s*WEBVTT|NOTE\b|STYLE\b|REGION\b")
+# Nine fields, of which the second and third are times, and the text.
+_ASS = re.compile(
+    r"^Dialogue:[^,\n]*,\s*\d+:\d\d:\d\d\.\d\d,\s*\d+:\d\d:\d\d\.\d\d,(?:[^,\n]*,){6}(.*)$", re.MULTILINE
+)
+_ASS_BREAK = re.compile(r"\\[Nn]")
+_LRC = re.compile(r"^[ \t]*(?:\[\d{1,3}:\d\d\.\d{2,3}\][ \t]*)+", re.MULTILINE)
+_LRC_HEADER = re.compile(r"^\[[a-z#]{1,6}:[^\]\n]*\]$", re.MULTILINE)  # [ar:...], [length:...]
+_XML_CUE = re.compile(
+    r"<(text|p)\s[^<>]*\b(?:start|t)=\"[\d.]+\"[^<>]*\b(?:dur|d)=\"[\d.]+\"[^<>]*>([^<>]*)</\1>"
+)
+MIN_CUES = 3  # with fewer lines that begin with a time, or fewer tags, text may be about them
+
+
+def is_subtitles(text: str) -> bool:
+    return bool(_CUE.search(text) or _ASS.search(text)) or any(
+        len(cue.findall(text)) >= MIN_CUES for cue in (_LRC, _XML_CUE)
+    )
+
+
+def read_subtitles(text: str) -> str:
+    """The lines that are spoken; those that a caption repeats as it scrolls stand once."""
+    text = text.replace("\r\n", "\n")
+    if _ASS.search(text):
+        text = "\n".join(_ASS_BREAK.sub("\n", line.replace("\\h", " ")) for line in _ASS.findall(text))
+    elif _LRC.search(text):
+        return _CUE_TAG.sub("", _LRC.sub("", _LRC_HEADER.sub("", text))).strip("\n")
+    elif captions := _XML_CUE.findall(text):
+        text = "\n".join(unescape(caption) for _, caption in captions)
+    else:
+        text = "\n".join(_captions(text))
+    lines: list[str] = []
+    for line in (unescape(_CUE_TAG.sub("", line)).strip() for line in text.split("\n")):
+        if line and line not in lines[-2:]:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _captions(text: str) -> list[str]:
+    """The lines below times, and those of blocks without any time."""
+    kept: list[str] = []
+    for block in re.split(r"\n[ \t]*\n", text):
+        cues = list(_CUE.finditer(block))
+        if cues:
+            kept += block[cues[0].end() :].split("\n")
+        elif not _VTT_HEADER.match(block) and not _CUE_NUMBER.fullmatch(block.strip()):
+            kept += block.split("\n")
+    return [line for line in kept if not _CUE.match(line)]

@@ -1,0 +1,143 @@
+"""Rows that somebody may not mean to train on: drafts, deleted rows, and earlier versions of a text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ..formatting import shell_command
+from .column_names import words_of
+from .sample import Value
+from .shapes import shape_of
+from .source import QUERY, Source
+from .sqlite import quote
+
+MIN_FRACTION = 0.02  # of the rows: fewer deleted rows or drafts are not told
+MIN_EARLIER = 0.1  # the fraction of the rows that must be earlier versions
+MIN_ALIKE = 0.5  # the fraction of two texts' words that both have, if they are versions of one
+# Words of columns that say what a row is, and values of rows that are not what people read.
+_STATES = frozenset(["type", "status", "state", "posttype", "poststatus"])
+_UNREAD = frozenset(
+    [
+        *("revision", "inherit", "auto-draft", "draft", "drafts", "trash", "trashed", "deleted", "spam"),
+        *("archived", "unpublished"),
+    ]
+)
+# Words of columns that say of each row yes or no, or since when: that it is not read, or that it is.
+_FLAGS = frozenset(["deleted", "trashed", "trash", "draft", "spam", "removed", "unpublished"])
+_FLAGS_OF_READ = frozenset(["published"])
+_BESIDE_FLAGS = frozenset(["is", "was", "in", "at", "on", "date", "time", "timestamp"])
+_YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
+_NEVER = re.compile(r"\s*|[0.:\s-]+")  # "", 0, "0000-00-00 00:00:00"
+_VERSIONS = frozenset(["version", "revision", "rev", "ver"])
+_WORD = re.compile(r"\w+")
+
+
+def unread_rows(source: Source, of: str) -> Iterator[str]:
+    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
+    what was looked at: "rows"."""
+    of_text = source.text_columns
+    drafts = (_drafts(source, column, of) for column in source.columns if column not in of_text)
+    yield from filter(None, [next(filter(None, drafts), "")])
+    if source.table != QUERY and source.grouping is None:
+        yield from _versions(source)
+
+
+def where_option(source: Source, condition: str) -> str:
+    """The option that leaves rows out, beside those that the run's own condition leaves out."""
+    if source.where:
+        end = "\n" if "--" in source.where else ""  # of a comment
+        condition = f"({source.where}{end}) and {f'({condition})' if ' or ' in condition else condition}"
+    return shell_command(["--where", condition])
+
+
+def listed(values: Sequence[Value]) -> str:
+    """Strings and numbers as SQL has them, between commas."""
+    return ", ".join(
+        str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
+        for value in values
+    )
+
+
+# ---- Drafts and deleted rows
+
+
+def _drafts(source: Source, column: str, of: str) -> str:
+    """A sentence about the rows that are drafts or deleted by what a column says, "" for none."""
+    values = Counter(row[column] for row in source.sample)
+    unread, is_since = _unread_values(column, list(values))
+    count = sum(values[value] for value in unread)
+    if not MIN_FRACTION * len(source.sample) < count < len(source.sample):
+        return ""
+    name = f"ifnull({quote(column)}, '')" if None in values else quote(column)  # NULL is in no list
+    if is_since:
+        others = [value for value in values if value not in unread]
+        never = listed(["" if value is None else value for value in others])
+        what, condition = "set", f"{quote(column)} is null" if others == [None] else f"{name} in ({never})"
+    else:
+        unread = sorted(unread, key=str)
+        what, condition = " or ".join(map(str, unread)), f"{name} not in ({listed(unread)})"
+    return f"In {count:,} {of} {column} is {what}. To leave these out: {where_option(source, condition)}"
+
+
+def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bool]:
+    """Those of the different values of a column that say that a row is not read; and whether they say since
+    when, so that other rows have others."""
+    words = frozenset(words_of(column))
+    if words & _STATES:
+        return [value for value in values if str(value).lower() in _UNREAD], False
+    flag = words - _BESIDE_FLAGS
+    is_of_read = flag <= _FLAGS_OF_READ
+    if len(flag) != 1 or not (is_of_read or flag <= _FLAGS):
+        return [], False
+    filled = [value for value in values if value is not None and not _is_blank(value)]
+    if all(str(value).lower() in _YES | _NO for value in filled):
+        return [value for value in filled if str(value).lower() in (_NO if is_of_read else _YES)], False
+    since = [value for value in filled if not _NEVER.fullmatch(str(value))]
+    are_dates = all(isinstance(value, int | float) or shape_of(str(value)) == "dates" for value in since)
+    return (since, True) if are_dates and not is_of_read else ([], False)
+
+
+def _is_blank(value: Value) -> bool:
+    return isinstance(value, str | bytes) and not value.strip()
+
+
+# ---- Versions
+
+
+def _versions(source: Source) -> Iterator[str]:
+    """About texts that several rows have, each row in another version."""
+    of_text = source.text_columns
+    others = [column for column in source.columns if column not in source.body]
+    for version in others:
+        numbers = [row[version] for row in source.sample]
+        is_named = not _VERSIONS.isdisjoint(words_of(version)) and version not in of_text
+        if is_named and all(isinstance(number, int) for number in numbers):
+            groups = (each for each in others if each != version and _has_versions(source, each, version))
+            if group := next(groups, ""):
+                names = f"{quote(group)}, {quote(version)}"
+                last = f"select {quote(group)}, max({quote(version)}) from {source.from_sql} group by 1"
+                yield (
+                    f"Rows with the same {group} are versions of one text. To read only the last {version} "
+                    f"of each: {where_option(source, f'({names}) in ({last})')}"
+                )
+            return
+
+
+def _has_versions(source: Source, group: str, version: str) -> bool:
+    """Whether rows with the same `group` have different numbers of `version`, and mostly the same words."""
+    groups = defaultdict[Value, list[tuple[Value, frozenset[str]]]](list)
+    for row in source.sample:
+        if row[group] is not None:
+            words = _WORD.findall(" ".join(str(row[column] or "") for column in source.body))
+            groups[row[group]].append((row[version], frozenset(words)))
+    pairs = []
+    for rows in groups.values():
+        numbers = [number for number, _ in rows]
+        if len(set(numbers)) < len(numbers):
+            return False
+        pairs += pairwise(words for _, words in rows)
+    alike = sum(len(a & b) >= MIN_ALIKE * len(a | b) for a, b in pairs)
+    return len(pairs) >= MIN_EARLIER * len(source.sample) and alike > len(pairs) / 2

@@ -1,0 +1,105 @@
+"""Rows that somebody may not mean to train on are told, each kind with the condition that leaves it out."""
+
+import shlex
+import sqlite3
+
+import pytest
+from odd_tables import ROWS, WORDS, Writer, same
+from test_odd_tables import write
+
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.preview import preview_source
+from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.data.unread_rows import unread_rows
+
+
+def hints(tmp_path, columns):
+    path = write(tmp_path / "any.db", {"title": Writer.title, "body": Writer.text} | columns)
+    return path, list(unread_rows(open_source(path, "t"), "rows"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "count"),
+    [
+        ("is_deleted", lambda w: int(w.i % 4 == 0), 15),
+        ("deleted", lambda w: str(w.i % 4 == 0).lower(), 15),
+        ("isTrashed", lambda w: ["No", "YES", None][w.i % 3], 20),
+        ("ZTRASHED", lambda w: int(w.i < 3), 3),
+        ("deleted_at", lambda w: w.date() if w.i % 5 == 0 else None, 12),
+        ("deleted_on", lambda w: w.date() if w.i % 5 == 0 else ["", "0000-00-00 00:00:00"][w.i % 2], 12),
+        ("trashed_time", lambda w: 1_600_000_000 + w.i if w.i % 5 == 0 else [0, None][w.i % 2], 12),
+        ("draft", lambda w: [True, False, False][w.i % 3], 20),
+        ("published", lambda w: [0, 1, 1, None][w.i % 4], 15),
+        ("is_published", lambda w: "fttt"[w.i % 4], 15),
+        ("status", lambda w: ["Unpublished", "Live", None][w.i % 3], 20),
+    ],
+)
+def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
+    path, told = hints(tmp_path, {name: value})
+    assert len(told) == 1 and told[0].startswith(f"In {count} rows {name} is ")
+    where = shlex.split(told[0])[-1]
+    left = open_source(path, "t", Selection(where=where))
+    assert left.row_count == ROWS - count
+    assert list(unread_rows(left, "rows")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("is_deleted", same(0)),
+        ("is_deleted", same(1)),  # nothing would be left
+        ("deleted_at", same(None)),
+        ("deleted_by", lambda w: [None, "Ann"][w.i % 2]),
+        ("draft", lambda w: [None, w.sentence()][w.i % 2]),  # a text of its own
+        ("published", Writer.date),
+        ("published", lambda w: w.date() if w.i % 2 else None),  # an article without a date
+        ("version", lambda w: w.i % 3),
+        ("version", lambda w: f"1.{w.i % 3}"),
+    ],
+)
+def test_other_columns_say_nothing_of_the_kind(tmp_path, name, value):
+    assert hints(tmp_path, {name: value})[1] == []
+
+
+def versions(first):
+    """A column of texts, of each of which there are four versions, one sentence longer each time."""
+    return lambda w: " ".join(Writer(w.i // 4).text().split() + WORDS[: 10 * (first + w.i % 4)])
+
+
+def test_earlier_versions_of_a_text_are_told(tmp_path):
+    columns = {"page_id": lambda w: w.i // 4, "rev": lambda w: w.i % 4 + 1, "body": versions(0)}
+    path, told = hints(tmp_path, columns)
+    assert len(told) == 1 and "same page_id are versions of one text" in told[0]
+    found = open_source(path, "t", Selection(where=shlex.split(told[0])[-1]))
+    assert found.row_count == ROWS / 4
+    assert all(row["rev"] == 4 for row in found.sample)
+
+
+def test_texts_of_their_own_are_no_versions(tmp_path):
+    columns = {"package": lambda w: f"package {w.i // 4}", "version": lambda w: w.i % 4}
+    assert hints(tmp_path, columns)[1] == []
+
+
+def linked(path, label, each=1):
+    with sqlite3.connect(path) as db:
+        db.execute(f'create table book (id integer primary key, "{label}")')
+        db.execute("create table review (id integer primary key, book references book(id), body)")
+        for w in map(Writer, range(ROWS)):
+            db.execute("insert into book values (?, ?)", [w.i, w.title()])
+            db.execute("insert into review values (?, ?, ?)", [w.i, w.i // each, w.text()])
+    found = open_source(str(path), "review")
+    return found, " ".join(preview_source(found, str(path)).remarks)
+
+
+def test_titles_in_another_table_are_told(tmp_path):
+    found, told = linked(tmp_path / "any.db", "title")
+    assert found.title is None and "may be in book (title)" in told
+    sql = shlex.split(told)[-1]
+    joined = open_source(str(tmp_path / "any.db"), "query", Selection(sql=sql))
+    assert (joined.title, joined.body) == ("title", ("body",))
+    assert next(joined.documents()).startswith(f"{Writer(0).title()}\n\n")
+
+
+@pytest.mark.parametrize(("label", "each"), [("name", 1), ("author", 1), ("title", 6)])
+def test_names_and_what_many_rows_share_are_no_titles(tmp_path, label, each):
+    assert "may be in" not in linked(tmp_path / "any.db", label, each)[1]
