@@ -170,6 +170,7 @@ def test_right_letters_stay(text):
         "At 10:30 --> home",
         "[00:12.00] is how a line of lyrics begins.",
         'def format(x):\n    return f"{code} {color} {quote}".format(code=x)',
+        "\\begin{quote}So it was.\\end{quote} And \\begin{code}x\\end{code}",
         "Use {{ name }} in | pipes |, and h2 for headings.",
     ],
 )

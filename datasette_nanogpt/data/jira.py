@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_CODE = re.compile(r"\{(code|noformat)(?::[^{}\n]*)?\}(?P<code>(?:(?!\{\1).)*)\{\1\}", re.DOTALL)
+# Not after a word, as in LaTeX: \begin{quote}
+_CODE = re.compile(r"(?<!\w)\{(code|noformat)(?::[^{}\n]*)?\}(?P<code>(?:(?!\{\1).)*)\{\1\}", re.DOTALL)
 _BLOCK = re.compile(r"^h[1-6]\.[ \t]+\S|^bq\.[ \t]+\S", re.MULTILINE)
-_PAIR = re.compile(r"\{(quote|panel|color)(?::[^{}\n]*)?\}[^{}]*\{\1\}")
+_PAIR = re.compile(r"(?<!\w)\{(quote|panel|color)(?::[^{}\n]*)?\}[^{}]*\{\1\}")
 _LINK = re.compile(r"\[([^\[\]|\n]{1,300})\|(?:https?:|mailto:|ftp:|#|\^)[^\[\]\n]*\]")
 _ANY_MACRO = (
     r"\{(?:quote|panel|color|info|note|tip|warning|section|column|expand|anchor|toc|excerpt|status|align|div"
