@@ -12,7 +12,7 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufeff\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028]")
 _PARAGRAPH_BREAK = re.compile(
     # NUL parts fields, but not letters, as in UTF-16.
-    "\n*[\x1c-\x1f\u2029][\n\x1c-\x1f\u2029]*|(?<=[^\0][^\0])\0+(?=[^\0][^\0])"
+    "\n*[\x1c-\x1f\u2029][\n\x1c-\x1f\u2029]*|(?<=[^\0][^\0\n])\0+(?=[^\0-\x1f][^\0])"
 )
 
 

@@ -34,7 +34,7 @@ _ORG = re.compile(
     re.IGNORECASE,
 )
 _ASCIIDOC = re.compile(
-    r"\ufeff?\s*(?P<lines>= [^\n]+\n(?:[^\n:=][^\n]*\n){0,2}(?::!?[\w-]+!?:[^\n]*(?:\n|\Z))+)"
+    r"\ufeff?\s*(?P<lines>= [^\n]+\n(?:[^\n:=][^\n]*\n){0,2}(?::!?[\w-]+!?:[^\n]*(?:\n|\Z))+)\n*"
 )
 _TITLE_ABOVE = re.compile(r"^(?:title:|\.\. title:|\#\+title:|=)[ \t]+(.+)", re.IGNORECASE | re.MULTILINE)
 LONGEST = 20_000  # characters: a longer block is text between two horizontal rules
