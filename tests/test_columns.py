@@ -1,5 +1,6 @@
 """Which columns are read: names propose, what is in them decides."""
 
+import base64
 import gzip
 import hashlib
 import random
@@ -539,6 +540,26 @@ def test_of_the_same_text_the_one_without_html_is_read(make, html, plain):
     found = open_source(path, "posts")
     assert found.body == (plain,) and found.left_out == {html: f"also in {plain}"}
     assert open_source(path, "posts", Selection(body=[html])).body == (html,)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [("text", "full_text"), ("content", "content_full"), ("body", "story"), ("message", "raw")],
+)
+def test_the_beginning_of_a_text_is_not_the_text(make, short, long):
+    whole = rows(lambda i: f"{prose(i)} {prose(i + 1)} {prose(i + 2)}")
+    cut = [text if i % 5 == 0 else text[:117] + "… [more]" for i, text in enumerate(whole)]
+    found = open_source(make({short: cut, long: whole}), "posts")
+    assert found.body == (long,) and found.left_out == {short: f"also in {long}"}
+    names = {short: rows(prose), long: rows(lambda i: f"He wrote: {prose(i)} {prose(i + 1)} {prose(i + 2)}")}
+    assert open_source(make(names), "posts").body == (short,)  # a thread with the message in it
+
+
+def test_encoded_subjects_are_words(make):
+    encoded = rows(lambda i: f"=?utf-8?B?{base64.b64encode(f'{title(i)} — café'.encode()).decode()}?=")
+    found = open_source(make({"subject": encoded, "body": rows(prose)}), "posts")
+    assert found.title == "subject"
+    assert next(found.documents()).startswith(f"{title(0)} — café\n")
 
 
 def test_html_is_read_where_the_other_is_only_its_beginning(make):

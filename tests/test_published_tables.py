@@ -132,6 +132,14 @@ def test_blank_bytes_are_no_text(tmp_path):
             {"chat": lambda w: w.i % 4, "ts": Writer.date, "msg": Writer.sentence},
             "--group-by chat --order-by ts",
         ),
+        (  # numbers in words sort where all are as long
+            {"channel": lambda w: w.i % 4, "ts": lambda w: f"16{w.i:08d}.000200", "msg": Writer.sentence},
+            "--group-by channel --order-by ts",
+        ),
+        (
+            {"channel": lambda w: w.i % 4, "ts": lambda w: f"1600{w.i}", "msg": Writer.sentence},
+            "--group-by channel",
+        ),
         (
             {"video_id": lambda w: w.i // 9, "start": lambda w: w.i * 2.5, "text": Writer.sentence},
             "--group-by video_id --order-by start",

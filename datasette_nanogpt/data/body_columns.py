@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from .column_content import Column, says_the_same
+from .column_content import Column, is_beginning, says_the_same
 from .column_names import (
     AFTER_BODY,
     BEFORE_BODY,
@@ -96,12 +96,17 @@ def _mean_prose(column: Column) -> float:
 
 
 def _find_main(with_text: Sequence[Column]) -> Column:
-    """The column that is named like the text, or that has the most of it, which is the first one."""
+    """The column that is named like the text, unless it has only the beginnings of another one's, or that has
+    the most of it, which is the first one."""
     longest = with_text[0]
     by_name = columns_named(BODIES, with_text)
     whole = [c for c in by_name if is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
     by_word = [c for c in by_name if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
-    return _without_html(next(iter([*whole, *by_word]), longest), with_text)
+    main = next(iter([*whole, *by_word]), longest)
+    whole_texts = (
+        c for c in with_text if main.prose < MIN_TEXT_WITHOUT_HTML * c.prose and is_beginning(main, c)
+    )
+    return _without_html(next(whole_texts, main), with_text)
 
 
 def _find_parts(body: Column, with_text: Sequence[Column]) -> list[Column]:

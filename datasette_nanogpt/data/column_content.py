@@ -10,6 +10,7 @@ from functools import cached_property
 
 from .decode import NOTHING, decode_bytes, encoding_of
 from .documents import without_heading
+from .mail import decode_words
 from .sample import Value
 from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of, read_text
@@ -19,6 +20,7 @@ MIN_DISTINCT = 0.1  # below this fraction of distinct values, a column says litt
 MAX_SHARED = 0.5  # above this fraction of rows with one and the same value, it says nothing either
 FEW_ROWS = 5  # in fewer rows than this, equal values may be chance
 COMPARED_LETTERS = 40  # how many letters of a text are looked for in another column's
+CUT_LETTERS = 20  # at the end of a text that is cut there may be others: "… read more"
 COMPARED_ROWS = 50  # rows that are compared
 # In a column whose rows share values these are labels, if at least so many rows have one, and the values that
 # differ have fewer letters than this per row.
@@ -95,7 +97,7 @@ class Column:
         decoded = (decode_bytes(value, self._encoding) for value in raw)
         others.update(what for text, what in decoded if text is None)
         if not self.kind.is_wrapped:
-            others.update(shape for text in self.texts if (shape := shape_of(text)))
+            others.update(shape for text in self.texts if (shape := shape_of(decode_words(text))))
         return Counter(dict(others.most_common()))
 
     @cached_property
@@ -105,7 +107,7 @@ class Column:
             return 0.0
         wrapped = self.kind.is_wrapped
         texts = [read_text(text, self.kind).text if wrapped else text for text in set(self.texts)]
-        count = sum(letters(text) for text in texts if wrapped or not shape_of(text))
+        count = sum(letters(text) for text in texts if wrapped or not shape_of(decode_words(text)))
         return count / max(len(self.values), 1)
 
     @cached_property
@@ -157,6 +159,15 @@ def says_the_same(column: Column, other: Column) -> bool:
         if a and b
     ][:COMPARED_ROWS]
     return sum(_repeats(a, b) or _repeats(b, a) for a, b in pairs) > MOST * len(pairs)
+
+
+def is_beginning(column: Column, other: Column) -> bool:
+    """Whether most texts of one column are only the beginnings of those of the other, as teasers are."""
+    pairs = [pair for pair in zip(column.text_by_row, other.text_by_row, strict=True) if all(pair)]
+    plain = [(_plain(a, column.kind), _plain(b, other.kind)) for a, b in pairs[:COMPARED_ROWS]]
+    cut = [(a, b) for a, b in plain if len(a) < len(b)]
+    begins = sum(b.startswith(a[: max(COMPARED_LETTERS, len(a) - CUT_LETTERS)]) for a, b in cut)
+    return len(cut) > MOST * len(plain) and begins > MOST * len(cut)
 
 
 def repeats_title(body: Column, title: Column) -> bool:

@@ -105,6 +105,7 @@ PLACES = (
 LANGUAGES = frozenset(_LANGUAGES.split())
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
+MIN_JOINED = 6  # characters of a name that may be written in two words
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
@@ -140,8 +141,9 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def is_named(name: str, guess: str) -> bool:
-    """Whether a column has that name, however its words are joined."""
-    return words_of(name) == words_of(guess)
+    """Whether a column has that name, however its words are joined: "Head line" is a headline."""
+    words, wanted = words_of(name), words_of(guess)
+    return words == wanted or (len(guess) >= MIN_JOINED and "".join(words) == "".join(wanted))
 
 
 def has_word(name: str, guess: str) -> bool:

@@ -50,8 +50,8 @@ def split_front_matter(text: str) -> tuple[str | None, str]:
     text = text.replace("\r\n", "\n") if text[:2_000].count("\r\n") else text
     block = _BLOCK.match(text[: LONGEST + 10])
     if not block:
-        title, rest = _split_keys(text)
-        return (None, value) if rest == text else (title, rest)
+        heading, rest = _split_keys(text)
+        return (None, value) if rest == text else (heading, rest)
     is_yaml = block["yaml"] is not None
     lines = (block["yaml_lines"] if is_yaml else block["toml_lines"]).splitlines()
     line = _YAML_LINE if is_yaml else _TOML_LINE

@@ -44,6 +44,7 @@ _ORDERS = (
     *("timestamp", "time", "sent", "created", "date", "at"),
 )
 
+_DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d")
 
 
@@ -168,7 +169,11 @@ def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> st
 
 
 def _sorts(values: Sequence[Value]) -> bool:
-    """Whether SQLite puts such values in the order of people: numbers, and dates with the year first."""
+    """Whether SQLite puts such values in the order of people: numbers, dates with the year first, and text of
+    digits that is always as long."""
+    digits = {len(v) for v in values if isinstance(v, str) and _DIGITS.fullmatch(v)}
+    if len(digits) == 1 and all(isinstance(v, str) and _DIGITS.fullmatch(v) for v in values if v):
+        return True
     return all(isinstance(value, int | float) or _DATE.match(str(value)) for value in values if value)
 
 

@@ -92,7 +92,7 @@ def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], b
     is_of_read = flag <= _FLAGS_OF_READ
     if len(flag) != 1 or not (is_of_read or flag <= _FLAGS):
         return [], False
-    filled = [value for value in values if value is not None and not _is_blank(value)]
+    filled: list[Value] = [value for value in values if value is not None and not _is_blank(value)]
     if all(str(value).lower() in _YES | _NO for value in filled):
         return [value for value in filled if str(value).lower() in (_NO if is_of_read else _YES)], False
     since = [value for value in filled if not _NEVER.fullmatch(str(value))]
@@ -133,7 +133,7 @@ def _has_versions(source: Source, group: str, version: str) -> bool:
         if row[group] is not None:
             words = _WORD.findall(" ".join(str(row[column] or "") for column in source.body))
             groups[row[group]].append((row[version], frozenset(words)))
-    pairs = []
+    pairs: list[tuple[frozenset[str], frozenset[str]]] = []
     for rows in groups.values():
         numbers = [number for number, _ in rows]
         if len(set(numbers)) < len(numbers):
