@@ -36,11 +36,18 @@ class Part(StrEnum):
     BUILDING = "building the model"
 
 
+class LastPart(StrEnum):
+    """The parts of the work after the last step, in order."""
+
+    SCORING = "scoring it for the last time"
+    JUDGING = "finding out what it can do"
+
+
 @dataclass(frozen=True)
 class Progress:
-    """How far the work before training is. `total` is 0 where it is not known."""
+    """How far the work before or after training is. `total` is 0 where it is not known."""
 
-    what: str  # a Part, or what is fetched before the first
+    what: str  # a Part or a LastPart, or what is fetched before the first
     done: int = 0
     total: int = 0
     unit: str = ""  # of `done`: rows, or results such as tokens or copies; "" if nothing is counted

@@ -13,9 +13,10 @@ from browser_checks import apply_policy, refused, violations
 from conftest import write_model
 from test_browser import WIDER, Server, browser, close_page, make_database, open_page, page, write_run  # noqa: F401
 
-from datasette_nanogpt.events import Part
+from datasette_nanogpt.events import LastPart, Part
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.restart import forget_steps
+from datasette_nanogpt.registry.runs import MEMORY
 from datasette_nanogpt.registry.statements import insert
 
 pytestmark = test_browser.pytestmark
@@ -48,7 +49,18 @@ VERDICT = {
     "limited by": "the minutes: it has read the text 0.6 times",
 }
 SAMPLE = "Return the internal class of the operand, or None where there is no such name.\n\nChanged in 3.8."
-STATES = ("queued", "preparing", "begun", "running", "stages", "done", "failed", "interrupted")
+ENDING = [[Part.BUILDING, 0, 0, ""], [LastPart.SCORING, 0, 0, ""]]
+STATES = ("queued", "preparing", "begun", "running", "stages", "ending", "done", "failed", "killed")
+STATES += ("interrupted",)
+# The colour and the dashes of a line of the chart, and of what stands for it in the legend.
+STROKES = """(kind) => {
+  const line = getComputedStyle(document.querySelector(`#chart polyline.${kind}`));
+  const key = getComputedStyle(document.querySelector(`.key.${kind}`), '::before');
+  return {
+    line: line.stroke, key: key.borderTopColor, text: getComputedStyle(document.body).color,
+    dashed: line.strokeDasharray !== 'none', keyDashed: key.borderTopStyle === 'dashed',
+  };
+}"""
 
 
 def write_curve(home, run, first, last, end, models=1):
@@ -99,14 +111,18 @@ def site(tmp_path_factory, bpe):
         "running": write("running", "running", 260, 1.7, **live),
         "stages": write("stages", "running", 400, 1.6, 3, **live, model="model 3 of 3"),
         "done": write("done", "finished", 300, 1.57, verdict=json.dumps(VERDICT), ended="2999"),
+        "ending": write(
+            "ending", "running", 300, 1.7, **live, preparing=json.dumps(ENDING), note="scoring, 40%"
+        ),
         "failed": write("failed", "failed", error=error),
+        "killed": write("killed", "interrupted", cause=MEMORY, error="The computer ended this run."),
         "interrupted": write(
             "interrupted", "interrupted", 90, 1.9, error="The server stopped during this run."
         ),
     }
     log = run_log_file(home, runs["failed"])
     log.parent.mkdir(exist_ok=True)
-    log.write_text("2026-11-27 18:00:00 ERROR Failed\n")
+    log.write_text("2026-11-27 18:00:00,123 ERROR Failed\n")
     server = Server(database, home)
     server.home, server.runs, server.database = home, runs, database
     yield server
@@ -115,7 +131,7 @@ def site(tmp_path_factory, bpe):
 
 def show(page, site, state):
     page.goto(f"{site.url}/-/nanogpt/runs/{site.runs[state]}")
-    if state in ("begun", "running", "stages", "done", "interrupted"):
+    if state in ("begun", "running", "stages", "ending", "done", "interrupted"):
         page.locator("#chart polyline.smooth").first.wait_for(state="attached")
 
 
@@ -151,13 +167,45 @@ def test_text_twice_as_big_and_forced_colours(browser, site):
     show(page, site, "stages")
     assert page.evaluate(WIDER) == []
     page.emulate_media(forced_colors="active")
-    colours = page.evaluate(
-        """() => [getComputedStyle(document.querySelector('polyline.val')).stroke,
-          getComputedStyle(document.body).color,
-          getComputedStyle(document.querySelector('polyline.smooth')).stroke]"""
-    )
-    assert colours[0] == colours[1] != colours[2]
+    strokes = {kind: page.evaluate(STROKES, kind) for kind in ("val", "smooth", "train")}
+    for kind, stroke in strokes.items():  # one colour, and the legend is drawn as the lines are
+        assert stroke["line"] == stroke["key"] == stroke["text"], (kind, stroke)
+        assert stroke["dashed"] == stroke["keyDashed"] == (kind == "smooth"), (kind, stroke)
+    grid = page.locator("#chart .grid").first.evaluate("(line) => getComputedStyle(line).stroke")
+    assert grid == strokes["val"]["text"]  # GrayText is red in some themes
     close_page(page)
+
+
+def test_the_chart_grows_with_its_first_score(page, site):
+    show(page, site, "begun")
+    height = page.locator("#chart").bounding_box()["height"]
+    assert height < 200
+    with registry(site.home) as db:
+        insert(db, "metrics", {"run": site.runs["begun"], "step": 12, "seconds": 8, "val_bpb": 3.5})
+    page.locator("#chart polyline.val").wait_for(state="attached")
+    assert page.locator("#chart").bounding_box()["height"] > height + 100
+
+
+def test_the_end_of_a_run_has_nothing_to_stop(page, site):
+    show(page, site, "ending")
+    assert page.locator("#parts .now").inner_text() == "Score it for the last time scoring, 40%"
+    assert page.locator("#parts .done").inner_text() == "Train 300 steps"
+    assert page.get_by_role("button", name="Stop").count() == 0
+    run = write_run(site.home, site.database, "python_docs", "nanogpt-last", "running", 40, eta=0.4)
+    page.goto(f"{site.url}/-/nanogpt/runs/{run}")
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    with registry(site.home) as db:
+        db.execute("update runs set preparing = ? where id = ?", [json.dumps(ENDING), run])
+    page.locator("#parts .now", has_text="Score it for the last time").wait_for()
+    page.get_by_role("button", name="Stop").first.wait_for(state="detached")
+    with registry(site.home) as db:
+        judging = json.dumps([*ENDING, [LastPart.JUDGING, 0, 0, ""]])
+        told = [judging, "writing 20 texts", run]
+        db.execute("update runs set preparing = ?, note = ? where id = ?", told)
+    page.locator("#parts .now", has_text="Find out what it can do writing 20 texts").wait_for()
+    with registry(site.home) as db:
+        db.execute("update runs set status = 'finished' where id = ?", [run])
+    page.locator("#parts").wait_for(state="detached")
 
 
 def test_the_first_minute_says_what_it_is_at(page, site):
@@ -194,10 +242,16 @@ def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_f
     assert page.locator("#verdict").get_by_text("sentences that mean little").is_visible()
     show(page, site, "failed")
     assert "choose another with “Model name”" in page.locator("#lead").inner_text()
-    assert "ERROR Failed" in page.locator("#more pre").inner_text()
+    assert not page.locator("#more pre").is_visible()
+    page.get_by_text("The end of its log").click()
+    assert page.locator("#more pre").inner_text() == "18:00:00 ERROR Failed"
     assert not page.locator("#figures").is_visible()
     page.get_by_role("link", name="Start again with these settings").click()
     page.wait_for_url(f"**/python_docs/-/nanogpt?_again={site.runs['failed']}")
+    show(page, site, "killed")
+    page.get_by_role("link", name="Start again, smaller").click()
+    page.wait_for_url("**/python_docs/-/nanogpt?_again=*&_smaller=1")
+    assert page.get_by_label("Size").input_value() == "xs"
 
 
 def test_somebody_who_is_logged_out_is_told(browser, site):

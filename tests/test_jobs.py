@@ -22,7 +22,7 @@ from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
-from datasette_nanogpt.registry.runs import OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
+from datasette_nanogpt.registry.runs import MEMORY, OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
 from datasette_nanogpt.registry.statements import update_run
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.train_state import write_state
@@ -175,7 +175,9 @@ async def test_two_servers_train_each_run_once_and_one_at_a_time(home, enqueue, 
     assert all(one["ended"] <= next["started"] for one, next in zip(rows, rows[1:], strict=False))
     with registry(home) as db:
         scores = db.execute("select run, count(*) from samples group by run").fetchall()
+        untrained = db.execute("select run from samples where step = 0 and val_bpb is null").fetchall()
     assert [tuple(row) for row in scores] == [(run, scores[0][1]) for run in ids]
+    assert [row[0] for row in untrained] == ids  # what each model writes before its first step
 
 
 @pytest.mark.long
@@ -322,7 +324,8 @@ async def test_a_child_that_is_killed_is_told(home, enqueue, worker):
     await until_trained(home, run)
     os.kill(find_runs(home, "id = ?", run)[0]["pid"], signal.SIGKILL)
     row = await until(home, run, *OVER)
-    assert row["status"] == "interrupted" and "signal 9), as an operating system does" in row["error"]
+    assert row["status"] == "interrupted" and "most likely because its memory ran out" in row["error"]
+    assert row["cause"] == MEMORY
     assert (await until(home, after, *OVER))["status"] == "finished"
 
 
@@ -339,7 +342,8 @@ async def test_the_log_of_a_run_goes_with_its_record(home, enqueue, worker):
     row = await until(home, run, *OVER)
     assert row["log"] == f".logs/run-{run}.log"
     log = (home / row["log"]).read_text()
-    assert f"Run {run}, train, in process {row['pid'] or ''}" in log and row["error"] in log
+    assert f"Run {run}, in process {row['pid'] or ''}" in log and row["error"] in log
+    assert f"datasette nanogpt-train {row['database']} entry" in log and "{" not in log
     delete_run(home, run)
     assert not run_log_file(home, run).exists()
 

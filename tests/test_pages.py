@@ -381,7 +381,7 @@ async def test_two_runs_are_compared(database, runs, home):
     ]
     assert ["after 30s", "3.400", "3.300"] in answer["scores"]
     text = await text_of(datasette, address)
-    assert text.count("<polyline") == 2 and 'class="differs"' in text
+    assert text.count("<polyline") == 2 and text.index('id="differ"') < text.index("<polyline")
     assert text.count("<circle") == 6 and "different held-out rows" in text  # nothing is known of their rows
     with registry(home) as db:
         db.execute("update runs set plan = ?", [json.dumps({"corpus": {"sha256": "a"}})])

@@ -6,23 +6,26 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlite_utils
 from conftest import TEXTS, serve, write_model
 
-from datasette_nanogpt.events import Part, Position, TrainState
+from datasette_nanogpt.events import LastPart, Part, Position, TrainState
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
-from datasette_nanogpt.registry.runs import find_run, mark_dead_runs
+from datasette_nanogpt.registry.runs import MEMORY, delete_run, find_run, mark_dead_runs
 from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
+from datasette_nanogpt.web import smaller
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -45,7 +48,8 @@ def test_the_work_before_training_is_told_part_by_part(home, database):
     train(database)
     parts = json.loads(find_run(home, 1)["preparing"])
     names = [part[0] for part in parts]
-    assert names == [part for part in Part if part in names] and {*names} >= {*Part} - {Part.DEDUPLICATING}
+    assert names == [part for part in (*Part, *LastPart) if part in names]
+    assert {*names} >= {*Part, LastPart.JUDGING} - {Part.DEDUPLICATING}
     counts = {part[0]: part[1] for part in parts}
     plan = json.loads(find_run(home, 1)["plan"])
     assert counts[Part.READING] == plan["corpus"]["documents"]
@@ -222,7 +226,11 @@ async def test_before_the_first_part_of_the_work_something_is_said(datasette, wr
 async def test_until_the_first_score_the_number_is_that_of_training(datasette, write_run, home):
     plan = json.dumps({"letters": 1.0, "gzip_bpb": 2.6})
     run = write_run(status="running", plan=plan, process=process_id())
-    assert 'id="number"' not in (await page_of(datasette, run))[1]
+    text = (await page_of(datasette, run))[1]
+    assert 'id="number"' not in text and text.count("The first score comes") == 2  # one of them is hidden
+    levels = re.findall(r'<li class="(\w+)"[^>]*><span>', text)
+    assert levels == ["next"] * 5  # they fill from here on
+    assert "The score to beat is the 2.600 bits per byte of gzip" in text
     with registry(home) as db:
         for step in range(1, 21):
             figures = {"run": run, "step": step, "seconds": step, "train_bpb": 8 - step / 4}
@@ -234,7 +242,7 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
         insert(db, "metrics", {"run": run, "step": 21, "seconds": 21, "val_bpb": 3.4})
         db.execute("update runs set val_bpb = 3.4 where id = ?", [run])
     words, text = await page_of(datasette, run)
-    assert "3.400 bits per byte Knowing nothing is 8; not yet better than gzip" in words
+    assert "3.400 bits per byte Knowing nothing is 8; still more than the 2.600 that gzip" in words
     assert re.search(r'class="now" aria-current="step"><span>words with little order', text)
 
 
@@ -253,15 +261,13 @@ async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run)
     plan = json.dumps({"gzip_bpb": 2.6})
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=100.0, process=process_id())
     words, _ = await page_of(datasette, run)
-    assert "3.000 bits per byte 25% less than its first score, 4.000; not yet better than gzip" in words
+    assert "3.000 bits per byte 25% less than its first score, 4.000; still more than the 2.600 that" in words
     assert "about 1m 40s left" in words
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=0.0, process=process_id())
     assert "a few seconds left" in (await page_of(datasette, run))[0]
     run = write_run([4.0, 2.0], status="finished", plan=plan)
-    assert (
-        "50% less than its first score, 4.000; better than gzip, which needs 2.600"
-        in (await page_of(datasette, run))[0]
-    )
+    words = (await page_of(datasette, run))[0]
+    assert "4.000; less than the 2.600 that gzip, the file compressor, needs" in words
 
 
 async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, home, write_run):
@@ -269,8 +275,10 @@ async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, h
     run = write_run(status="failed", error=error, settings={"size": "xs", "minutes": 3.0})
     log = run_log_file(home, run)
     log.parent.mkdir()
-    log.write_text("secret\n" * 3000 + "The end of it.\n")
+    log.write_text("secret\n" * 3000 + "2026-11-28 02:10:46,136 INFO The end of it.\n")
     words, text = await page_of(datasette, run)
+    assert '<details id="log-end">' in text and "02:10:46 The end of it." in words and "INFO" not in words
+    assert text.index("choose another with") < text.index("_again=") < text.index("The end of it.")
     assert "choose another with “Model name”, or more than “Minutes” 3 or --no-such" in words
     assert f'href="/blog/entry/-/nanogpt?_again={run}"' in text and "The end of it." in words
     assert words.count("secret") < 50  # the rest is in the file
@@ -283,6 +291,71 @@ async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, h
     # What the form has no fields for cannot be filled in.
     query = write_run(status="failed", settings={"sql": "select 1", "table": []}, table="select 1")
     assert "_again" not in (await page_of(datasette, query))[1]
+
+
+async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_stop(datasette, write_run, home):
+    """The page said "about 0s left" and offered Stop while the run was scored and judged."""
+    parts = [[Part.BUILDING, 0, 0, ""], [LastPart.SCORING, 0, 0, ""]]
+    values = {"status": "running", "eta": 0.0, "step": 1234, "note": "scoring on held-out text, 40%"}
+    values |= {"preparing": json.dumps(parts), "process": process_id(), "model": "model 3 of 3"}
+    run = write_run(**values)
+    words, text = await page_of(datasette, run)
+    assert "finishing: scoring it for the last time" in words and "left" not in words.split("Settings")[0]
+    assert re.findall(r'<li class="(\w+)">', text) == ["done", "now", "next"]
+    assert "Train 1,234 steps Score it for the last time scoring on held-out text, 40%" in words
+    assert "Find out what it can do" in words and 'value="Stop' not in text and "nothing left to stop" in words
+    index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
+    assert re.search(r"<form hidden [^>]*stop", index) and "finishing: scoring it" in index
+    with registry(home) as db:
+        parts.append([LastPart.JUDGING, 0, 0, ""])
+        db.execute("update runs set preparing = ?, note = ?", [json.dumps(parts), LastPart.JUDGING])
+    text = (await page_of(datasette, run))[1]
+    assert re.findall(r'<li class="(\w+)">', text) == ["done", "done", "now"]
+    with registry(home) as db:  # stopped at once: nothing is scored
+        parts.pop(1)
+        db.execute("update runs set preparing = ?, stop_requested = 2", [json.dumps(parts)])
+    words, text = await page_of(datasette, run)
+    assert re.findall(r'<li class="(\w+)">', text) == ["done", "now"] and "last time" not in words
+
+
+async def test_a_run_without_memory_is_started_again_smaller(datasette, write_run, home):
+    config = {"arch": "qwen3", "n_layer": 6, "n_head": 8, "n_embd": 512, "block_size": 256}
+    plan = {"config": config | {"vocab_size": 4096}, "settings": {"batch_size": 4, "device": "cpu"}}
+    plan = json.dumps(plan)
+    settings = {"n_layer": 6, "batch_size": 4, "minutes": 10.0, "title": "title"}
+    run = write_run(status="interrupted", cause=MEMORY, plan=plan, settings=settings, error="It ran out.")
+    words, text = await page_of(datasette, run)
+    assert re.search(rf'class="primary" href="(/blog/entry/-/nanogpt\?_again={run}&amp;_smaller=1)"', text)
+    assert "Start again, smaller Start again with these settings" in words
+    form = (await datasette.client.get(f"/blog/entry/-/nanogpt?_again={run}&_smaller=1", actor=ROOT)).text
+    assert '<option value="l" selected>' in form and re.search('value="10"[^>]* checked', form)
+    assert not re.search(r'id="(n_layer|batch_size)"[^>]* value="\d', form)
+    other = write_run(status="failed", plan=plan, settings=settings, error="Something else.")
+    assert "smaller" not in (await page_of(datasette, other))[0]
+    smallest = write_run(status="failed", cause=MEMORY, settings={"size": "xs"}, error="It ran out.")
+    assert "smaller" not in (await page_of(datasette, smallest))[0]
+
+
+@pytest.mark.parametrize(
+    ("there", "planned", "given", "size"),
+    [
+        (1e12, "xl", {}, "l"),
+        (1e12, "s", {"n_layer": 2}, "xs"),
+        (1e12, "xs", {}, None),
+        (0, "xl", {}, "xs"),  # nothing fits: the smallest is the best try
+        (1e12, None, {}, "xs"),
+        (1e12, None, {"size": "xs"}, None),
+        (1e12, None, {"size": "xs", "batch_size": 64}, "xs"),
+    ],
+)
+def test_which_size_is_smaller(monkeypatch, there, planned, given, size):
+    monkeypatch.setattr(smaller, "available_memory", lambda device: there)
+    plan = {}
+    if planned:
+        config = make_config(planned, 4096, {"block_size": 256})
+        plan = {"config": asdict(config), "settings": {"batch_size": 4, "device": "cpu"}}
+    run = {"plan": json.dumps(plan), "settings": json.dumps(given)}
+    assert smaller.smaller_size(run) == size
 
 
 async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_run):
@@ -299,8 +372,8 @@ async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=49, seconds=60.0)))
     words, _ = await page_of(datasette, run)
-    assert "Resume continues from step 49, where all that a resume needs was last saved" in words
-    assert "the 7 steps after that will be made again" in words
+    assert "Resume continues from step 49, the last one that it can go on from." in words
+    assert "The 7 steps after it are repeated." in words
 
 
 async def test_a_run_that_replaced_a_better_model_says_so(datasette, write_run):
@@ -358,6 +431,43 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
     address = f"/-/nanogpt/compare?run={earlier}&run={run}"
     text = (await datasette.client.get(address, actor=ROOT)).text
     assert "cannot be compared" in text and "better by" not in text
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "spread", "says"),
+    [
+        (2.00, 2.10, 5, "is clearly better: 2.000 bits per byte of the same held-out rows, 0.100 (5%) less"),
+        (2.00, 2.02, 80, "is probably better: 2.000"),
+        (2.00, 2.01, 300, "There is no clear difference."),
+        (2.00, 2.01, None, "How sure that is was not measured."),
+    ],
+)
+async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours, theirs, spread, says):
+    """Both runs read the same documents, so what makes one of them hard for both does not count."""
+    same = json.dumps({"corpus": {"sha256": "a", "val_documents": 100}})
+    one, two = (write_run([bpb], status="finished", plan=same) for bpb in (ours, theirs))
+    if spread is not None:
+        hard = [3000 * (i % 7 + 1) for i in range(100)]  # bits, of documents of 1,000 bytes each
+        for run, more in ((one, 0), (two, spread)):
+            bits = [each + more * (-1) ** i for i, each in enumerate(hard)]
+            with registry(home) as db:
+                lists = {"bits": json.dumps(bits), "bytes": json.dumps([1000] * 100)}
+                insert(db, "documents", {"run": run, **lists})
+    address = f"/-/nanogpt/compare?run={one}&run={two}"
+    text = (await datasette.client.get(address, actor=ROOT)).text
+    assert says in text
+    outcome = (await datasette.client.get(address.replace("?", ".json?"), actor=ROOT)).json()["outcome"]
+    assert says in outcome
+    if spread is not None:  # 2 x spread / (1000 x sqrt(100)), as the difference is +- spread
+        assert f"{2 * spread / 10_000:.3f}" in outcome
+    assert delete_rows_of(home, one) == 0
+
+
+def delete_rows_of(home, run):
+    """Deletes a run, and returns how many rows of its documents are left."""
+    delete_run(home, run)
+    with registry(home) as db:
+        return db.execute("select count(*) from documents where run = ?", [run]).fetchone()[0]
 
 
 async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):

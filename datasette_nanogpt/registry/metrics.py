@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from pathlib import Path
@@ -52,6 +53,14 @@ def samples_after(db: sqlite3.Connection, run: int, after: int = 0, limit: int =
     select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"
     having = " where run = ? and id > ? order by id limit ?"
     return [dict(row) for row in db.execute(select + having, [run, after, limit])]
+
+
+def bits_of_documents(db: sqlite3.Connection, run: int) -> tuple[list[float], list[float]]:
+    """The bits of the first held-out documents at the end of a run, and their bytes; empty where they were
+    not measured."""
+    select = "select bits, bytes from documents where run = ? order by id desc limit 1"
+    row = db.execute(select, [run]).fetchone()
+    return (json.loads(row[0]), json.loads(row[1])) if row else ([], [])
 
 
 def last_sample(db: sqlite3.Connection, name: str, database: str, table: str) -> str:

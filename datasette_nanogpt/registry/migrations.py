@@ -164,3 +164,19 @@ def m013_scorings(db: Database) -> None:
     # Each page of a table asks which models have scored it: without this all runs of the table are read.
     # Only the scorings, which are few: an index on (kind, table) would be taken for questions about a name.
     db.execute("create index idx_runs_scored_table on runs (\"table\") where kind = 'score'")
+
+
+@migrations()
+def m014_comparisons(db: Database) -> None:
+    db.table("runs").add_column("cause", str)  # of its failure, if a page can offer a way out: memory
+    db.table("documents").create(
+        {
+            "id": int,
+            "run": int,
+            "bits": str,  # JSON: of each of the first held-out documents, at the end of the run
+            "bytes": str,  # JSON: of the same documents
+        },
+        pk="id",
+        foreign_keys=[("run", "runs", "id")],
+    )
+    db.table("documents").create_index(["run"])

@@ -124,7 +124,7 @@ def delete_rows(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> li
         f"select id, log from runs where ({where}) and status not in ('preparing', 'running')", values
     ).fetchall()
     for run, _ in rows:
-        for table in ("metrics", "samples", "scores"):
+        for table in ("metrics", "samples", "scores", "documents"):
             db.execute(f"delete from {table} where run = ?", [run])
         db.execute("delete from runs where id = ?", [run])
     return [log or f".logs/run-{run}.log" for run, log in rows]

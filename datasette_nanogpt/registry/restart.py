@@ -79,8 +79,8 @@ def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> b
         if changes is None or "error" in changes:
             update_run(db, run, {"goes_on": None, **(changes or {})})
             return False
-        again = {"status": "queued", "stop_requested": 0, "error": None, "ended": None, "note": None}
-        update_run(db, run, {**changes, **again, "goes_on": None, "started": utc_now()})
+        again = {"status": "queued", "stop_requested": 0, "error": None, "cause": None, "ended": None}
+        update_run(db, run, {**changes, **again, "note": None, "goes_on": None, "started": utc_now()})
         db.execute("update runs set restarts = ifnull(restarts, 0) + 1 where id = ?", [run])
         forget_steps(db, run, kept)
     return True

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.locks import is_training
@@ -25,8 +25,13 @@ from .process_id import is_alive, process_id
 from .run_log import log
 from .statements import insert, update_run
 
+if TYPE_CHECKING:
+    import numpy as np
+
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
+MEMORY = "memory"  # in the column `cause`: it ran out
+MOST_DOCUMENTS = 5000  # held-out documents whose bits are recorded: 60 kB
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
 # If a run's process cannot be looked up, the run is dead after this time without a heartbeat and without a
@@ -113,13 +118,13 @@ def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
 # ---- Ending and deleting
 
 
-def end_run(home: Path, run: int, status: str, error: str | None = None) -> None:
-    """Record how a run ended, unless it has recorded that itself."""
+def end_run(home: Path, run: int, status: str, error: str | None = None, cause: str | None = None) -> None:
+    """Record how a run ended, unless it has recorded that itself. The `cause` is MEMORY if that ran out."""
     with registry(home) as db:
         db.execute(
-            "update runs set status = ?, error = ?, ended = ?, note = null "
+            "update runs set status = ?, error = ?, cause = ?, ended = ?, note = null "
             "where id = ? and status in ('queued', ?, ?)",
-            [status, error, utc_now(), run, *UNDER_WAY],
+            [status, error, cause, utc_now(), run, *UNDER_WAY],
         )
 
 
@@ -193,6 +198,12 @@ class Run:
         # 0, and so on; `member` numbers the models of a generation.
         self.generation = self.member = 0
 
+    @property
+    def starts_on_a_page(self) -> bool:
+        """Whether somebody began the run on a page just now: it is neither of a terminal nor goes on after
+        its server was lost."""
+        return bool(self._outbox.row.get("actor")) and not self._outbox.row.get("restarts")
+
     def update(self, **values: Any) -> None:
         """Change columns of the run's row, and its heartbeat."""
         self._last_beat = time.monotonic()
@@ -249,9 +260,23 @@ class Run:
         best = {"val_bpb": event.val_bpb} if event.best else {}
         self.update(**{**self._last_step, **best, "step": event.step})
 
-    def end(self, status: str, error: str | None = None) -> None:
-        """Record how the run ended, and close the record."""
-        self._outbox.update({"status": status, "ended": utc_now(), "error": error, "note": None})
+    def first_text(self, text: str) -> None:
+        """Record what the model writes before its first step."""
+        self._outbox.add("samples", {"step": 0, "val_bpb": None, "sample": text})
+
+    def documents(self, bits: np.ndarray, sizes: np.ndarray) -> None:
+        """Record the bits and bytes, (documents,) each, of the first held-out documents, by which two runs
+        can be compared."""
+        n = min(len(bits), MOST_DOCUMENTS)
+        if n:
+            lists = {"bits": bits[:n].round(1).tolist(), "bytes": sizes[:n].astype(int).tolist()}
+            self._outbox.add("documents", {key: json.dumps(values) for key, values in lists.items()})
+            self._outbox.send()
+
+    def end(self, status: str, error: str | None = None, cause: str | None = None) -> None:
+        """Record how the run ended, and close the record. The `cause` is MEMORY if that ran out."""
+        ended = {"status": status, "ended": utc_now(), "error": error, "cause": cause, "note": None}
+        self._outbox.update(ended)
         self._outbox.send(BUSY_SECONDS, now=True)
         if not self._outbox.close():
             log.warning(

@@ -7,6 +7,7 @@ import { STEP, SECONDS, TRAIN, VALIDATION, extent, modelOf, namesOf, pieces, sca
 
 const TOP = 14, RIGHT = 14, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
+const SMALL_HEIGHT = 170;  // until the first score, when there is little to see
 const CHARACTER = 6;  // about how many pixels a character of a label is wide
 const LABEL_HEIGHT = 13;  // the least distance between two labels of lines, in pixels
 
@@ -63,11 +64,12 @@ export class Chart {
     const lines = [this.metrics, ...this.others.values()];
     const range = extent({ lines, smooth: this.smooth.flat(), known: this.known.map(({ bpb }) => bpb) });
     if (!range) return false;
-    const width = Math.max(this.box.clientWidth, MIN_WIDTH), height = width < NARROW ? NARROW_HEIGHT : HEIGHT;
+    const width = Math.max(this.box.clientWidth, MIN_WIDTH), scored = lines.flat().some((row) => row[VALIDATION] !== null);
+    const height = !scored ? SMALL_HEIGHT : width < NARROW ? NARROW_HEIGHT : HEIGHT;
     const last = Math.max(...lines.flat().map((row) => this.at(row)), 10);
     const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
     const across = scale(0, last / unit, [LEFT, width - RIGHT], { count: width < NARROW ? 4 : 6 });
-    const up = scale(...range, [height - BOTTOM, TOP], { logarithmic: byId("log").checked });
+    const up = scale(...range, [height - BOTTOM, TOP], { count: scored ? 5 : 3, logarithmic: byId("log").checked });
     const x = (row) => across.place(this.at(row) / unit);
     Object.assign(this, { width, height, across, up, unit: name, x });
     return true;

@@ -18,7 +18,8 @@ function show(card, run) {
   setText(card.querySelector("[data-of=state]"), run.state);
   setText(card.querySelector("[data-of=pace]"), run.pace);
   setText(card.querySelector("[data-of=score]"), run.val_bpb === null ? "" : `${run.val_bpb.toFixed(3)} bits per byte`);
-  const bar = card.querySelector("progress");
+  const stop = card.querySelector("form"), bar = card.querySelector("progress");
+  if (stop) stop.hidden = run.ending;
   if (bar && run.status === "preparing") bar.removeAttribute("value");  // it moves without saying how far
   else if (bar) bar.value = run.progress ?? 0;
 }
@@ -28,9 +29,15 @@ async function refresh() {
   if (!page) return;
   for (const id of PARTS) {
     const old = document.getElementById(id), part = page.getElementById(id);
-    if (old && part) old.replaceWith(part);
+    if (old && part) replacePart(old, part);
     else if (old) old.querySelectorAll(".now-card").forEach(showOver);
   }
+}
+
+// What was open stays open.
+function replacePart(old, part) {
+  for (const { id } of old.querySelectorAll("details[open]")) part.querySelector(`#${id}`)?.setAttribute("open", "");
+  old.replaceWith(part);
 }
 
 // On the page of a table the bar goes away with the last run; here it says so.

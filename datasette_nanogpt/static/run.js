@@ -28,7 +28,7 @@ function setText(id, text) {
 function showState() {
   const { number, unit, fell, left } = run.headline;
   setText("status", run.state);
-  setText("pace", run.over || run.phase === "preparing" ? "" : run.pace);  // the parts of the preparation say it
+  setText("pace", run.over || ["preparing", "ending"].includes(run.phase) ? "" : run.pace);  // the parts say it
   if (number) setText("number", number);
   setText("unit", unit);
   setText("fell", fell);
@@ -45,7 +45,7 @@ function showState() {
   if (byId("awaited")) byId("chart").className = `awaited ${run.phase}`;
 }
 
-// A part of the work before training: its name and its count.
+// A part of the work before or after training: its name and its count.
 function partItem({ label, state, count }) {
   const item = Object.assign(document.createElement("li"), { className: state, textContent: `${label} ` });
   item.append(Object.assign(document.createElement("span"), { textContent: count }));
@@ -69,7 +69,7 @@ function sampleArticle({ step, val_bpb, sample }) {
   const article = document.createElement("article");
   const heading = document.createElement("h3"), text = document.createElement("p");
   const score = val_bpb === null ? "" : `: ${val_bpb.toFixed(3)} bits per byte`;
-  heading.textContent = `Step ${step.toLocaleString("en")}${score}`;
+  heading.textContent = (step ? `Step ${step.toLocaleString("en")}` : "Before the first step") + score;
   text.className = "text";
   text.textContent = sample;
   article.append(heading, text);
@@ -82,7 +82,7 @@ function addSample(sample) {
   box.append(sampleArticle(sample));
   box.tabIndex = 0;
   if (atEnd) box.scrollLeft = box.scrollWidth;
-  byId("newest-heading").textContent = `What it wrote at step ${sample.step.toLocaleString("en")}`;
+  byId("newest-heading").textContent = `What it wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
   Object.assign(byId("newest-text"), { textContent: sample.sample, tabIndex: 0, role: "group" });
   byId("written").hidden = box.children.length < 2;
 }
@@ -104,7 +104,7 @@ function show(answer) {
   }
   answer.samples.forEach(addSample);
   showState();
-  const changed = ["status", "stop_requested"].some((key) => run[key] !== before[key]);
+  const changed = ["phase", "status", "stop_requested"].some((key) => run[key] !== before[key]);
   const firstScore = run.headline.number && (!before.headline.number || (run.val_bpb !== null && before.val_bpb === null));
   const modelAppeared = answer.samples.length > 0 && byId("model").dataset.model !== "this";
   const nextInQueue = run.waits_for !== before.waits_for;

@@ -55,6 +55,7 @@ class RunFacts:
     stopped: bool  # whether somebody stopped it
     seconds: float  # of training
     hurry: Callable[[], bool]  # whether somebody asked it to end at once
+    keep_documents: Callable[[np.ndarray, np.ndarray], None]  # records what `document_bits` returns
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def measure(
     seconds = min(MAX_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
     bits, sizes = document_bits(training, tokenizer, seconds / 4)
+    facts.keep_documents(bits, sizes)
     documents = folder.meta["corpus"]["val_documents"]
     samples = None
     if folder.config.parameters < BIG:

@@ -24,6 +24,13 @@ def logging_failure() -> Iterator[None]:
         raise
 
 
+def note(text: str) -> Note:
+    """A sentence for people, which is logged as well."""
+    event = Note(text)
+    log_event(event)
+    return event
+
+
 def log_event(event: Event) -> None:
     """Log the events that matter afterwards; most do not."""
     match event:

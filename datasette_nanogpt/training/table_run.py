@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from ..events import (
     Evaluation,
     Event,
     Finished,
+    LastPart,
     Note,
     Part,
     Prepared,
@@ -44,18 +45,18 @@ from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
+from .parts import Parts
 from .prompt import conditions_from, prompt_from, title_from
 from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
-from .run_log import log_event
+from .run_log import log_event, note
 from .saving import Saver
 from .stages import ask_teachers, begin_stage, describe_stage, end_stages, next_stages
 from .trainer import REPORT_SECONDS, Training
 from .verdict import verdict
 
 T = TypeVar("T")
-PARTS = {part.value: place for place, part in enumerate(Part)}  # what comes before them is not in here
 
 
 class TableRun:
@@ -70,7 +71,7 @@ class TableRun:
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
         self.replaces: Replaced | None = None
-        self.parts: dict[str, Progress] = {}  # of the work before training, those begun so far
+        self.parts = Parts(run)
 
     def events(self, final: Path, corpus: Corpus | None, meta: dict[str, Any]) -> Generator[Event, None, str]:
         """Everything from the first row to the end. Returns the status that the run ended with.
@@ -93,8 +94,10 @@ class TableRun:
         at = state.position.stage if state else 0
         if not (yield from self.ask_teachers(at)):
             raise KeyboardInterrupt
-        self.begin_part(Progress(Part.BUILDING))
+        self.parts.begin(Progress(Part.BUILDING))
         training = self.begin(at, state)
+        if self.run.starts_on_a_page and not state:
+            self.run.first_text(self.text_before_training(training))
         held_out = read_held_out(training.tokens, self.folder.tokenizer)
         gzip_bpb = held_out.gzip_bpb if held_out.gzip_bpb < math.inf else None
         prepared = replace(prepared, gzip_bpb=gzip_bpb, letters=held_out.letters_per_byte)
@@ -116,8 +119,8 @@ class TableRun:
         steps = prepare_text(options, corpus, staging / "training", final.parent)
         tokenizer, counts = yield from self.progress(steps)
         check_enough_text(options.given(), counts)
-        self.parts |= {part.what: part for part in parts_done(counts)}
-        yield self.begin_part(Progress(Part.MEASURING))
+        self.parts.prepared(counts)
+        yield self.parts.begin(Progress(Part.MEASURING))
         tokens, titles = counts["train_tokens"], counts["titles"]
         why, stages = resolve(options, tokens, tokenizer.n_vocab, self.device, titles)
         why += check_disk(staging, stages, tokens)
@@ -155,17 +158,10 @@ class TableRun:
             due = time.monotonic() - last_report >= REPORT_SECONDS
             if due or progress.what != part:
                 part = progress.what
-                self.begin_part(progress)
+                self.parts.begin(progress)
             if due:
                 last_report = time.monotonic()
                 yield progress
-
-    def begin_part(self, progress: Progress) -> Progress:
-        """Record in the registry how far the work before training is."""
-        self.parts[progress.what] = progress
-        parts = sorted(map(astuple, self.parts.values()), key=lambda part: PARTS.get(part[0], -1))
-        self.run.update(note=str(progress), preparing=json.dumps(parts))
-        return progress
 
     def prepared(self, state: TrainState | None) -> Prepared:
         meta, (config, settings) = self.folder.meta, self.folder.stages[-1]
@@ -190,6 +186,14 @@ class TableRun:
         """The model of that stage, in all processes."""
         folder = self.folder
         return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.courier)
+
+    def text_before_training(self, training: Training) -> str:
+        """What the model writes before its first step. It takes as long as the text beside a score, so it is
+        only written where somebody waits on a page, for whom it is the first thing to see."""
+        training.model.eval()
+        text = sample_writer(self.folder.tokenizer, training.settings.seed)(training.model)
+        training.model.train()
+        return text
 
     def ask_teachers(self, stage: int) -> Generator[Busy, None, bool]:
         """Compute the predictions of that stage's teachers. False if a stop was asked for meanwhile."""
@@ -218,10 +222,10 @@ class TableRun:
                 folder.stages, change = next_stages(folder.stages, training, tokens)
                 if change:
                     yield note(change)
-            if self.is_over(training) or self.stop.requests or at == len(folder.stages) - 1:
+            if self.ends_with(training):
                 end_stages(self.group)
                 return training
-            self.run.update(note="building the next model")
+            self.parts.go_on("building the next model")
             self.saver.finish()
             self.saver.insist(partial(folder.write_teacher, at, training.model))
             # From here on a resume begins with the next model.
@@ -252,6 +256,8 @@ class TableRun:
             busy = isinstance(event, Busy)
             match event:
                 case Busy():
+                    if self.ends_with(training) and (training.clock.over or self.stop.requests > 1):
+                        self.parts.begin(Progress(LastPart.SCORING))
                     run.update(note=event.what)
                 case Step():
                     run.step(event)
@@ -303,11 +309,17 @@ class TableRun:
         max_iters = self.folder.stages[-1].settings.max_iters
         return self.out_of_time(training) or training.clock.step >= (max_iters or math.inf)
 
+    def ends_with(self, training: Training) -> bool:
+        """Whether no other model follows this one, as far as that is planned."""
+        is_last = training.settings.stage == len(self.folder.stages) - 1
+        return is_last or self.is_over(training) or bool(self.stop.requests)
+
     def judge(
         self, training: Training, held_out: HeldOut, finished: Finished
     ) -> Generator[Busy, None, dict[str, str]]:
         """The verdict: what the score means, in plain words. It is also kept in nanogpt.json."""
         last = self.last_score
+        self.parts.begin(Progress(LastPart.JUDGING))
         facts = RunFacts(
             curve=self.curve,
             train_loss=last.train_loss if last else None,
@@ -316,8 +328,9 @@ class TableRun:
             stopped=finished.status == "stopped",
             seconds=finished.seconds,
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
+            keep_documents=self.run.documents,
         )
-        figures = yield from measure(self.folder, training, held_out, facts)
+        figures = yield from self.parts.pass_on(measure(self.folder, training, held_out, facts))
         lines = verdict(figures)
         self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
         self.folder.write_meta()
@@ -381,18 +394,3 @@ def prepare_text(
         seed=options.seed or 0,
         cache=not options.no_cache,
     )
-
-
-def parts_done(counts: dict[str, Any]) -> Iterator[Progress]:
-    """The results of the parts up to the tokens, from the counts that nanogpt.json has of a corpus."""
-    copies = counts["duplicates"] + counts["near_duplicates"]
-    yield Progress(Part.READING, counts["documents"], unit="documents")
-    yield Progress(Part.DEDUPLICATING, copies, unit="copies and near-duplicates")
-    yield Progress(Part.VOCABULARY, counts["vocab_size"], unit="different tokens")
-    yield Progress(Part.TOKENIZING, counts["train_tokens"] + counts["val_tokens"], unit="tokens")
-
-
-def note(text: str) -> Note:
-    event = Note(text)
-    log_event(event)
-    return event

@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from llm_nanogpt.changes import hold
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.home import make_home, nanogpt_home
 
 from ..data.corpus import location
@@ -23,7 +23,7 @@ from ..data.preview import preview
 from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
-from ..registry.runs import Run
+from ..registry.runs import MEMORY, Run
 from .check import check, check_place
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
@@ -91,7 +91,7 @@ def _train_table(
             if reason is None and isinstance(ex, Exception) and not isinstance(ex, NanogptError):
                 reason = unforeseen(ex, home / name, run_log_file(home, run.id))
             with suppress(sqlite3.OperationalError):
-                run.end("failed", reason or str(ex))
+                run.end("failed", reason or str(ex), MEMORY if ran_out_of_memory(ex) else None)
             if reason:
                 raise NanogptError(reason) from ex
             raise
@@ -105,9 +105,17 @@ def unforeseen(ex: Exception, folder: Path, run_log: Path) -> str:
     return f"This should not have happened: {what}. {kept}; where it happened is in {run_log}"
 
 
+def ran_out_of_memory(ex: BaseException) -> bool:
+    """Whether memory ran out, or would have, as the check before a run found."""
+    if isinstance(ex, InvalidOptions):
+        return any(problem.code == "memory" for problem in ex.problems)
+    of_torch = isinstance(ex, RuntimeError) and re.search(OUT_OF_MEMORY, str(ex)) is not None
+    return of_torch or isinstance(ex, MemoryError)
+
+
 def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
     """The message for an error that is not one of ours; None where the error's own message will do."""
-    if isinstance(ex, MemoryError) or (isinstance(ex, RuntimeError) and re.search(OUT_OF_MEMORY, str(ex))):
+    if not isinstance(ex, NanogptError) and ran_out_of_memory(ex):
         return (
             "There is not enough memory, as other programs take more of it than when this began: end some of "
             "them, or train with a smaller --batch-size or --size"

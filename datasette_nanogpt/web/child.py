@@ -27,7 +27,7 @@ from ..registry import queue
 from ..registry.db import run_log_file
 from ..registry.manage import check_not_taken
 from ..registry.run_log import log, logging_to_file
-from ..registry.runs import end_run, find_run
+from ..registry.runs import MEMORY, end_run, find_run
 
 if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
@@ -105,7 +105,7 @@ def do_queued(
     row = find_run(home, run)
     if row is None:
         raise NanogptError(f"There is no run {run} in {home}: it was deleted")
-    log.info("Run %d, %s, in process %d: %s", run, row["kind"], os.getpid(), row["settings"])
+    log.info("Run %d, in process %d: %s", run, os.getpid(), _what(row))
     try:
         if row["kind"] == "score":
             from .model_rows import reading_for_visitors
@@ -124,9 +124,20 @@ def do_queued(
         log.info("Stopped before there was anything to keep")
         end_run(home, run, "stopped")
     except NanogptError as ex:
+        from ..training.train import ran_out_of_memory
+
         log.error("%s", ex)
-        end_run(home, run, "failed", str(ex))
+        end_run(home, run, "failed", str(ex), MEMORY if ran_out_of_memory(ex) else None)
     log.info("Run %d has ended", run)
+
+
+def _what(row: dict[str, Any]) -> str:
+    """What a run is about, for its log: the command that does the same."""
+    from ..training.options import as_command
+
+    if row["kind"] == "score":
+        return f"score the rows of {row['table']} in {row['database']} with {row['name']}"
+    return as_command({"database": row["database"]} | json.loads(row["settings"]))
 
 
 def _train(row: dict[str, Any], stop: Stop, begun: Callable[[], None], max_parameters: int | None) -> None:

@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasette.app import Datasette
 
+from ..registry.db import registry
+from ..registry.metrics import bits_of_documents
 from ..registry.runs import find_runs
 from ..training.replaced import score_on
+from ..training.verdict import FEW_DOCUMENTS, standard_error
 from . import forms
 from .permissions import Actor, Origin, origin_of_run, visible_models
 from .state import state_of
@@ -49,6 +53,20 @@ async def other_runs(
 def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two runs were scored on the same held-out rows: else their scores cannot be compared."""
     return score_on(_described(other), _described(run)) is not None
+
+
+def margin_between(home: Path, run: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:
+    """Twice the standard error of the difference between the scores of two runs on the same held-out rows, in
+    bits per byte: how far another choice of such rows would move it. Both read the same documents, so what
+    makes one of them hard for both does not count. None where too few were scored one by one."""
+    with registry(home) as db:
+        (one, sizes), (two, _) = (bits_of_documents(db, each["id"]) for each in (run, other))
+    n = min(len(one), len(two))
+    if n < FEW_DOCUMENTS:
+        return None
+    documents = (json.loads(run["plan"] or "{}").get("corpus") or {}).get("val_documents") or n
+    error = standard_error(np.subtract(one[:n], two[:n]), np.array(sizes[:n]), documents)
+    return None if error is None else 2 * error
 
 
 def _described(run: Mapping[str, Any]) -> dict[str, Any]:

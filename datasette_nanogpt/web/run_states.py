@@ -1,4 +1,5 @@
-"""What the page of a run says in each of its states: waiting, preparing, running, done, or broken off."""
+"""What the page of a run says in each of its states: waiting, preparing, running, ending, done, or broken
+off."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ..events import Part
+from ..events import LastPart, Part
 from ..formatting import duration, time_left
 from ..registry.runs import OVER
 from ..training.verdict import LEVELS, level_of
@@ -28,6 +29,10 @@ PARTS: dict[str, tuple[str, float]] = {
     Part.MEASURING: ("Measure how fast this machine is", 0.1),
     Part.BUILDING: ("Build the model", 0.1),
 }
+LAST_PARTS: dict[str, str] = {
+    LastPart.SCORING: "Score it for the last time",
+    LastPart.JUDGING: "Find out what it can do",
+}
 BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching rows
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
@@ -37,7 +42,8 @@ UNWRITTEN = {
     "queued": "Nothing yet. It cannot spell a single word, and waits for its turn.",
     "preparing": "Nothing yet: it cannot spell a single word. Soon it begins with noise, then come pieces of "
     "words, then words, and with some luck sentences that sound like the rows.",
-    "running": "Its first text comes with its first score.",
+    "running": "Nothing yet in this run.",
+    "ending": "Nothing yet in this run.",
 }
 UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
 # The names of options that have no field in the form.
@@ -45,9 +51,11 @@ OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
 
 
 def phase_of(run: Run) -> str:
-    """The page's state for a run: queued, preparing, running, done or broken. A run that was stopped after
-    its first score is done."""
+    """The page's state for a run: queued, preparing, running, ending, done or broken. A run that was stopped
+    after its first score is done."""
     match run["status"]:
+        case "running" if last_part(run):
+            return "ending"
         case "finished":
             return "done"
         case "stopped":
@@ -58,27 +66,38 @@ def phase_of(run: Run) -> str:
             return str(status)
 
 
+def last_part(run: Run) -> str | None:
+    """Which part of the work after its last step a run is at; None if it is not that far."""
+    begun = [part[0] for part in json.loads(run["preparing"] or "[]")] if run["status"] == "running" else []
+    return next((name for name in reversed(begun) if name in LAST_PARTS), None)
+
+
 def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None) -> dict[str, Any]:
     """What changes on the page during a run. `first_bpb` is its first score, and `training_bpb` the bits per
     byte of the text that it reads, until it has a score."""
     parts, prepared = parts_of(run)
-    preparing = run["status"] == "preparing"
+    phase = phase_of(run)
+    preparing = phase == "preparing"
     return {
-        "phase": phase_of(run),
-        "parts": parts if preparing else [],
+        "phase": phase,
+        "parts": parts if preparing else last_parts(run) if phase == "ending" else [],
         "slow": _why_slow(run) if preparing else "",
         "headline": headline(run, first_bpb, training_bpb),
         "levels": levels(run, training_bpb),
         "bar": prepared if preparing else run["progress"],
         "waits_for": _run_before(run),
-        "unwritten": UNWRITTEN.get(phase_of(run), ""),
+        "unwritten": UNWRITTEN.get(phase, ""),
     }
 
 
 def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
     """The parts of the work before training, with their counts, and the fraction of all the work that is
     done, from 0 to 1; None before the first part begins. A resumed run has only one part."""
-    begun = {what: (done, total, unit) for what, done, total, unit in json.loads(run["preparing"] or "[]")}
+    begun = {
+        what: (done, total, unit)
+        for what, done, total, unit in json.loads(run["preparing"] or "[]")
+        if what not in LAST_PARTS
+    }
     resumed = json.loads(run["settings"] or "{}").get("resume")
     names = [name for name in begun if name not in PARTS]
     names += [Part.BUILDING] if resumed else PARTS
@@ -94,6 +113,22 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
         all_weight += weight
         done_weight += weight * (1.0 if i < now else done / total if i == now and total else 0.0)
     return parts, None if now < 0 else min(1.0, done_weight / all_weight)
+
+
+def last_parts(run: Run) -> list[dict[str, str]]:
+    """The parts of the work after the last step, with what the run is doing in them. A part that was left
+    out, because the run had just been scored or was to stop at once, is not among them."""
+    now = last_part(run)
+    begun = [part[0] for part in json.loads(run["preparing"] or "[]")]
+    steps = f"{run['step']:,} steps" if run["step"] else ""
+    parts = [{"label": "Train", "state": "done", "count": steps}]
+    names = list(LAST_PARTS)
+    for i, name in enumerate(names):
+        state = "now" if name == now else "done" if name in begun else "next"
+        if state != "next" or i > names.index(now or name):
+            count = (run["note"] or "") if state == "now" and run["note"] != name else ""
+            parts.append({"label": LAST_PARTS[name], "state": state, "count": count})
+    return parts
 
 
 def _run_before(run: Run) -> int | None:
@@ -130,7 +165,8 @@ def headline(run: Run, first_bpb: float | None, training_bpb: float | None = Non
     that the run is reading."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
     over = run["status"] in OVER
-    left = time_left(run["eta"]) if run["eta"] is not None and not over else ""
+    has_eta = run["eta"] is not None and not over and not last_part(run)
+    left = time_left(run["eta"]) if has_eta else ""
     if bpb is None:
         waiting = run["status"] == "running"
         fell = when_scored(json.loads(run["settings"] or "{}")) if waiting else ""
@@ -142,20 +178,20 @@ def headline(run: Run, first_bpb: float | None, training_bpb: float | None = Non
     if first_bpb is None or first_bpb <= bpb:
         remarks.append("knowing nothing is 8")
     if gzip_bpb:
-        than = "better" if bpb < gzip_bpb else "not yet better" if not over else "not better"
-        remarks.append(f"{than} than gzip, which needs {gzip_bpb:.3f}")
+        than = "less" if bpb < gzip_bpb else "still more" if not over else "more"
+        remarks.append(f"{than} than the {gzip_bpb:.3f} that gzip, the file compressor, needs")
     fell = "; ".join(remarks)
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": fell[:1].upper() + fell[1:], "left": left}
 
 
 def levels(run: Run, training_bpb: float | None) -> list[dict[str, str]]:
     """What texts with each level of score read like, the lowest level first, and which level the run has
-    reached. Empty if there is no score, or if the text has no sentences."""
+    reached: none before its first steps. Empty if the text has no sentences, or nothing is known of it."""
     bpb = training_bpb if run["val_bpb"] is None else run["val_bpb"]
     letters = json.loads(run["plan"] or "{}").get("letters")
-    if bpb is None or not letters:
+    if not letters or (bpb is None and phase_of(run) != "running"):
         return []
-    now = level_of(bpb / letters)
+    now = level_of(bpb / letters) if bpb is not None else len(LEVELS)
     states = ["next" if i < now else "now" if i == now else "done" for i in range(len(LEVELS))]
     return [{"label": like, "state": state} for (_, like), state in zip(LEVELS, states, strict=True)][::-1]
 
@@ -190,6 +226,11 @@ def advice_of(verdict: Mapping[str, str]) -> dict[str, str]:
 
 def restore_command(run: Run) -> str:
     return shlex.join(["llm", "nanogpt", "restore", run["name"]])
+
+
+def readable_log(text: str) -> str:
+    """The lines of a log without their date and the level of most of them."""
+    return re.sub(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO )?", r"\1 ", text, flags=re.MULTILINE)
 
 
 def in_words_of_the_form(text: str) -> str:

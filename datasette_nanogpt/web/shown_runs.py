@@ -16,6 +16,7 @@ from ..registry.metrics import scores_of_runs
 from ..registry.runs import OVER, UNDER_WAY, find_runs
 from . import chart
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
+from .run_states import last_part
 from .state import state_of
 from .threads import in_thread
 
@@ -34,6 +35,7 @@ def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
         "database": origin.database,
         "table": run["table"],
         "over": run["status"] in OVER and not run["goes_on"],
+        "ending": last_part(run) is not None,  # nothing is left to stop
         "verdict": verdict_of(run),
         "state": state,
         "pace": pace,
@@ -51,10 +53,12 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     """What a run is doing, in words: the part that a screen reader reads aloud when it changes, and the part
     that changes every second."""
     status, note, pace = run["status"], run["note"], []
-    over = status in OVER
+    over, ending = status in OVER, last_part(run)
     if status in UNDER_WAY:
-        pace, note = [note.rstrip(".")] if note else [], None
-        if run["stop_requested"]:
+        pace, note = [note.rstrip(".")] if note and note != ending else [], None
+        if ending:
+            status, note = "finishing", ending
+        elif run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
             status, note = "stopping", "the current scoring finishes first" if scoring else None
     if status == "stopped" and run["kind"] == "train":
@@ -65,7 +69,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     if run["goes_on"]:
         note = "it goes on by itself as soon as the server is there again"
     state = f"{status}: {note}" if note else status
-    if run["model"] and not over:
+    if run["model"] and not over and not ending:
         state += f", {run['model']}"
     if run["step"]:
         pace.append(f"step {run['step']:,}")
@@ -73,7 +77,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
     if run["memory"] and not over:
         pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
-    if run["eta"] is not None and not over:
+    if run["eta"] is not None and not over and not ending:
         pace.append(time_left(run["eta"]))
     words = ", ".join(pace)
     return state, words[:1].upper() + words[1:]

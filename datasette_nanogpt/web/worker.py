@@ -22,7 +22,7 @@ from ..registry.db import run_log_file
 from ..registry.process_id import process_id
 from ..registry.restart import restart_interrupted
 from ..registry.run_log import log, open_run_log
-from ..registry.runs import HEARTBEAT_SECONDS, end_run, find_run
+from ..registry.runs import HEARTBEAT_SECONDS, MEMORY, end_run, find_run
 from .limits import Limits
 from .terminal_runs import TerminalRuns
 from .threads import in_thread
@@ -171,9 +171,12 @@ class Worker:
         if not code and (row := find_run(self.home, run)) and row["status"] == "queued":
             return  # a scoring that gives way
         file = run_log_file(self.home, run)
-        why = _killed_by(-code) if code < 0 else _last_line(file, start) or f"exit code {code}"
-        status = "interrupted" if code < 0 else "failed"
-        end_run(self.home, run, status, f"The process of this run ended unexpectedly: {why}")
+        if code < 0:
+            cause = MEMORY if -code == signal.SIGKILL else None
+            end_run(self.home, run, "interrupted", _killed_by(-code), cause)
+        else:
+            why = _last_line(file, start) or f"exit code {code}"
+            end_run(self.home, run, "failed", f"The process of this run ended unexpectedly: {why}")
         if code:
             log.warning("Run %d ended with exit code %d: see %s", run, code, file)
 
@@ -217,12 +220,12 @@ def _killed_by(number: int) -> str:
     """What a process that a signal ended most likely met with, and what to do."""
     if number == signal.SIGKILL:
         return (
-            "it was killed (signal 9), as an operating system does when memory runs out. If nobody did that, "
-            "end other programs, or choose a smaller --size"
+            "The computer ended this run (signal 9), most likely because its memory ran out. End other "
+            "programs, or choose a smaller --size."
         )
     if number in CRASHES:
-        return f"it crashed (signal {number}): where is in the end of its log"
-    return f"it was ended by signal {number}"
+        return f"The program that trains crashed (signal {number}). The end of its log says where."
+    return f"The program that trains was ended by signal {number}."
 
 
 def _last_line(file: Path, start: int) -> str:

@@ -16,7 +16,7 @@ from ...formatting import duration
 from ...registry.db import registry
 from ...registry.metrics import metrics_after, samples_after
 from ...registry.runs import find_run
-from ..comparison import describe_settings, held_out_alike
+from ..comparison import describe_settings, held_out_alike, margin_between
 from ..permissions import may
 from ..responses import json_error, page, render, wants_json
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
@@ -26,6 +26,10 @@ from ..threads import in_thread
 # Seconds of training after which both scores are shown.
 MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 WIDTH, HEIGHT = 520, 230  # the size of the chart, in its own units
+
+# A gap of more than this many margins, three standard errors, is due to the choice of rows once in 370 times.
+CLEARLY = 1.5
+AUTOMATIC = "automatic"  # in place of a setting that the planner chose
 
 Score = tuple[float, float]  # seconds of training, bits per byte
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
@@ -51,17 +55,28 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         scores.append(await in_thread(_scores, home, run["id"]))
         texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
-    figures, settings, verdicts = ([*_beside(a, b)] for a, b in zip(*sides, strict=True))
-    lists = {"figures": figures, "scores": _at_marks(*scores), "settings": settings, "verdicts": verdicts}
+    figures, given, verdicts = zip(*sides, strict=True)
+    settings = sorted(_beside(*given, AUTOMATIC), key=lambda line: line[1] == line[2])  # what differs first
+    lists = {
+        "settings": settings,
+        "figures": _beside(*figures),
+        "scores": _at_marks(*scores),
+        "verdicts": _beside(*verdicts),
+    }
+    outcome = _outcome(*rows, await in_thread(margin_between, home, *rows))
     if wants_json(request):
-        return Response.json({"ok": True, "runs": runs, **lists})
-    context = {"runs": runs, "texts": texts, **lists, "chart": _chart(*scores), "outcome": _outcome(*rows)}
+        return Response.json({"ok": True, "runs": runs, "outcome": outcome[1], **lists})
+    context = {"runs": runs, "texts": texts, **lists, "chart": _chart(*scores), "outcome": outcome}
+    context |= {
+        "differ": [line for line in settings if line[1] != line[2]],
+        "same": [line for line in settings if line[1] == line[2]],
+    }
     return await render(datasette, request, "nanogpt_compare.html", context)
 
 
-def _outcome(a: dict[str, Any], b: dict[str, Any]) -> tuple[bool, str]:
-    """Whether the scores of two runs can be compared, and a sentence: which is better, or why they cannot
-    be."""
+def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> tuple[bool, str]:
+    """Whether the scores of two runs can be compared, and what to make of them: which is better, and how sure
+    that is, or why they cannot be. `margin` is that of `margin_between`."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
         return False, f"Run {without[0]['id']} has no score: there is nothing to compare yet."
@@ -71,10 +86,19 @@ def _outcome(a: dict[str, Any], b: dict[str, Any]) -> tuple[bool, str]:
     less = worse["val_bpb"] - better["val_bpb"]
     if round(less, 3) == 0:
         return True, f"Both come to {better['val_bpb']:.3f} bits per byte of the same held-out rows."
-    return True, (
-        f"Run {better['id']} is better: {better['val_bpb']:.3f} bits per byte of the same held-out rows, "
-        f"{less:.3f} ({less / worse['val_bpb']:.0%}) less than run {worse['id']}."
+    figures = (
+        f"{better['val_bpb']:.3f} bits per byte of the same held-out rows, "
+        f"{less:.3f} ({less / worse['val_bpb']:.0%}) less than run {worse['id']}"
     )
+    if margin is None:
+        return True, f"Run {better['id']} is better: {figures}. How sure that is was not measured."
+    if less <= margin:
+        return True, (
+            f"There is no clear difference. Run {better['id']} has {figures}, but on other rows like these "
+            f"the gap could be {margin:.3f} more or less."
+        )
+    sure = "clearly" if less > CLEARLY * margin else "probably"
+    return True, f"Run {better['id']} is {sure} better: {figures}, give or take {margin:.3f}."
 
 
 def _scores(home: Path, run: int) -> list[Score]:
@@ -112,8 +136,8 @@ def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
     return describe_settings({k: v for k, v in given.items() if k not in ("name", "force")}, may_train)
 
 
-def _beside(a: dict[str, str], b: dict[str, str]) -> list[Line]:
-    return [(key, a.get(key, ""), b.get(key, "")) for key in dict.fromkeys([*a, *b])]
+def _beside(a: dict[str, str], b: dict[str, str], missing: str = "") -> list[Line]:
+    return [(key, a.get(key, missing), b.get(key, missing)) for key in dict.fromkeys([*a, *b])]
 
 
 def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:

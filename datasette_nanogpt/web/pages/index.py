@@ -41,8 +41,7 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
         "page": number,
         "pages": pages,
         "now": now,
-        # Whoever has neither models nor runs is shown where to begin.
-        "trainable": [] if models or now else await tables_to_train_on(datasette, request.actor),
+        "trainable": await tables_to_train_on(datasette, request.actor),
         "lines": await sparklines(home, lists["runs"]),
         "written": {name: first_line(text) for name, text in texts.items()},
     }

@@ -22,7 +22,7 @@ from ...registry import queue
 from ...registry.db import registry, run_log_file
 from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
-from ...registry.runs import delete_run, find_run
+from ...registry.runs import MEMORY, delete_run, find_run
 from ...training.options import as_command
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
@@ -33,6 +33,7 @@ from ..run_states import (
     advice_of,
     in_words_of_the_form,
     phase_of,
+    readable_log,
     replaced_a_better_model,
     restore_command,
     state_as_json,
@@ -40,6 +41,7 @@ from ..run_states import (
 )
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
+from ..smaller import smaller_size
 from ..state import state_of
 from ..threads import UNAVAILABLE, in_thread
 
@@ -128,11 +130,14 @@ async def _for_trainers(datasette: Datasette, run: dict[str, Any], origin: Origi
     """The parts of the page that name folders or change something: they are only for those who may train."""
     state = state_of(datasette)
     file = run_log_file(state.home, run["id"])
+    again = await in_thread(_form_filled_in, datasette, run, origin)
+    smaller = await in_thread(smaller_size, run) if again and run["cause"] == MEMORY else None
     return {
         "command": command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
-        "log": await in_thread(log_end, file) if phase_of(run) == "broken" else "",
-        "again": await in_thread(_form_filled_in, datasette, run, origin),
+        "log": readable_log(await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
+        "again": again,
+        "smaller": f"{again}&_smaller=1" if smaller else None,
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
     }
 

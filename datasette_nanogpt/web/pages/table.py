@@ -22,6 +22,7 @@ from ..permissions import Origin, names_in_sight, origin_of_run, table_of_reques
 from ..responses import changed, page, posted, render, sent_json, wants_json
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
+from ..smaller import fields_of_smaller, smaller_size
 from ..state import PluginState, state_of
 from ..table_rows import read_rows
 from ..target import Target
@@ -165,15 +166,17 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
 async def _fields_of_run(
     datasette: Datasette, request: Request, here: Origin, may_sql: bool
 ) -> dict[str, str]:
-    """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names
-    none."""
+    """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names none.
+    With `&_smaller=1`, those of a smaller model, for a run that ran out of memory."""
     number = request.args.get("_again") or ""
     if not number.isdecimal() or len(number) > 15:
         return {}
     run = await in_thread(find_run, state_of(datasette).home, int(number))
     if run is None or origin_of_run(datasette, run) != here:
         return {}
-    return forms.fields_of_settings(json.loads(run["settings"] or "{}"), may_sql)
+    fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"), may_sql)
+    size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
+    return fields_of_smaller(fields, size) if size else fields
 
 
 async def _add_offer(

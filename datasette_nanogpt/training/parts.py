@@ -1,0 +1,59 @@
+"""The parts of a run's work before and after its training, recorded so that a page can tick them off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import astuple
+from typing import Any, TypeVar
+
+from ..events import Busy, LastPart, Part, Progress
+from ..registry.runs import Run
+
+T = TypeVar("T")
+ORDER = {part.value: place for place, part in enumerate([*Part, *LastPart])}  # what is not here comes first
+
+
+class Parts:
+    """The parts that have begun so far."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.begun: dict[str, Progress] = {}
+
+    def begin(self, progress: Progress) -> Progress:
+        """Record that a part has begun, or how far it is."""
+        self.begun[progress.what] = progress
+        self._record(str(progress))
+        return progress
+
+    def prepared(self, counts: dict[str, Any]) -> None:
+        """Take the results of the parts up to the tokens from the counts that nanogpt.json has of a corpus.
+        They are recorded with the next part."""
+        copies = counts["duplicates"] + counts["near_duplicates"]
+        for part in (
+            Progress(Part.READING, counts["documents"], unit="documents"),
+            Progress(Part.DEDUPLICATING, copies, unit="copies and near-duplicates"),
+            Progress(Part.VOCABULARY, counts["vocab_size"], unit="different tokens"),
+            Progress(Part.TOKENIZING, counts["train_tokens"] + counts["val_tokens"], unit="tokens"),
+        ):
+            self.begun[part.what] = part
+
+    def pass_on(self, steps: Generator[Busy, None, T]) -> Generator[Busy, None, T]:
+        """Record what is being done, and pass it on. Returns the result of the steps."""
+        while True:
+            try:
+                busy = next(steps)
+            except StopIteration as end:
+                return end.value
+            self.run.update(note=busy.what)
+            yield busy
+
+    def go_on(self, note: str) -> None:
+        """Record that after what looked like the last score another model follows."""
+        self.begun.pop(LastPart.SCORING, None)
+        self._record(note)
+
+    def _record(self, note: str) -> None:
+        parts = sorted(map(astuple, self.begun.values()), key=lambda part: ORDER.get(part[0], -1))
+        self.run.update(note=note, preparing=json.dumps(parts))

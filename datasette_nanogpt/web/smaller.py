@@ -1,0 +1,42 @@
+"""A smaller model to start again with, after a run that ran out of memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from llm_nanogpt.config import GPTConfig
+
+from ..training.available_memory import available_memory
+from ..training.memory import Workload, estimate_memory
+from ..training.plan import SIZES, make_config
+
+# The fields that say how large a model and its steps are: all but the size are left to the planner.
+LARGE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size")
+
+
+def smaller_size(run: Mapping[str, Any]) -> str | None:
+    """The largest size of model that takes less memory than the run's and fits into what is there now, or
+    else the smallest; None if it had that one already. A run that ended before it had a model gets the
+    smallest, too."""
+    plan, smallest = json.loads(run["plan"] or "{}"), next(iter(SIZES))
+    if not plan.get("config"):
+        given = json.loads(run["settings"] or "{}")
+        return smallest if given.get("size") != smallest or any(given.get(key) for key in LARGE) else None
+    config, settings = GPTConfig(**plan["config"]), plan["settings"]
+
+    def memory(config: GPTConfig) -> int:
+        return estimate_memory(Workload(config, settings["batch_size"], settings["device"]))
+
+    shape = {"arch": config.arch, "block_size": config.block_size}
+    sizes = {size: memory(make_config(size, config.vocab_size, shape)) for size in SIZES}
+    less = [size for size in sizes if sizes[size] < memory(config)]
+    there = available_memory(settings["device"])
+    fitting = [size for size in less if there is None or sizes[size] <= there]
+    return next(reversed(fitting or less[:1]), None)
+
+
+def fields_of_smaller(fields: Mapping[str, str], size: str) -> dict[str, str]:
+    """The fields of the form with that size of model in place of the run's."""
+    return {key: value for key, value in fields.items() if key not in LARGE} | {"size": size}
