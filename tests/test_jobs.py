@@ -22,7 +22,15 @@ from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
-from datasette_nanogpt.registry.runs import MEMORY, OVER, delete_run, end_run, find_run, find_runs, mark_dead_runs
+from datasette_nanogpt.registry.runs import (
+    MEMORY,
+    OVER,
+    delete_run,
+    end_run,
+    find_run,
+    find_runs,
+    mark_dead_runs,
+)
 from datasette_nanogpt.registry.statements import update_run
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.train_state import write_state

@@ -362,6 +362,24 @@ async def test_what_runs_now_is_on_top_of_the_index_and_of_its_table(database, r
     datasette.close()
 
 
+async def test_the_list_offers_another_table_and_compares_only_two_runs(datasette, home, database):
+    text = await text_of(datasette, "/-/nanogpt")
+    another = text[text.index('<details id="another">') :]
+    assert 'href="/blog/hush/-/nanogpt"' in another and "There are none yet" not in text
+    assert 'id="another"' not in await text_of(datasette, "/-/nanogpt", WRITER)  # who may not train
+    remove_model(home / "nanogpt-blog")
+    settings = {"database": str(database), "table": ["entry"], "name": "nanogpt-first"}
+    run = queue.enqueue(home, str(database), settings, None, 9)
+    assert "The first one waits for its turn." in await text_of(datasette, "/-/nanogpt")
+    with registry(home) as db:
+        update_run(db, run, {"status": "running", "process": process_id()})
+    text = await text_of(datasette, "/-/nanogpt")
+    assert "The first one is being trained." in text and '<details id="another">' in text
+    assert "Compare" not in text
+    queue.enqueue(home, str(database), settings | {"name": "nanogpt-second"}, None, 9)
+    assert (await text_of(datasette, "/-/nanogpt")).count('type="checkbox" name="run"') == 2
+
+
 async def test_a_model_is_shown_with_a_line_that_it_wrote(datasette, runs, home):
     text = await text_of(datasette, "/-/nanogpt")
     assert "“entry &lt;b&gt;wrote this 45”" in text
