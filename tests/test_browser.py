@@ -603,7 +603,7 @@ def test_the_whole_way(trainer, server, home):
     chart = page.locator("#chart polyline.train")
     chart.wait_for(state="attached", timeout=TRAINING)
     points = chart.get_attribute("points")
-    page.locator("#newest-text[tabindex]").wait_for(timeout=TRAINING)  # the first text that it wrote
+    page.locator("#samples h3", has_text="bits per byte").first.wait_for(state="attached", timeout=TRAINING)
     page.wait_for_function(
         "p => document.querySelector('#chart polyline.train')?.getAttribute('points') !== p", arg=points
     )
@@ -647,7 +647,7 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
     page.get_by_label("Heads").fill("2")
     page.get_by_label("Architecture").select_option("gpt2")  # the other ends after few readings
     page.get_by_role("button", name="Start training").click()
-    page.locator("#newest-text[tabindex]").wait_for(timeout=TRAINING)  # the first text that it wrote
+    page.locator("#samples h3", has_text="bits per byte").first.wait_for(state="attached", timeout=TRAINING)
     assert page.locator("#samples img, #samples script").count() == 0
     number = page.url.rsplit("/", 1)[1]
     assert server.stop() < 10
