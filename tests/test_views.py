@@ -471,7 +471,7 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
         return (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
 
     train(database)
-    text = await page(status="running", stop_requested=1, eta=1326.0)
+    text = await page(status="running", stop_requested=1, eta=1326.0, preparing=None)
     assert "stopping: the current scoring finishes first" in text and "about 22m 06s left" in text
     assert 'value="Stop"' not in text and 'value="Stop now"' in text
     assert 'value="Stop now"' not in await page(stop_requested=2)
