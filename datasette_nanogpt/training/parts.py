@@ -49,11 +49,12 @@ class Parts:
             self.run.update(note=busy.what)
             yield busy
 
-    def go_on(self, note: str) -> None:
-        """Record that after what looked like the last score another model follows."""
-        self.begun.pop(LastPart.SCORING, None)
-        self._record(note)
+    def go_on(self, note: str | None = None) -> None:
+        """Record that training goes on after what looked like the last score: another model follows, or the
+        loss got out of hand and steps are made again."""
+        if self.begun.pop(LastPart.SCORING, None) or note:
+            self._record(note)
 
-    def _record(self, note: str) -> None:
+    def _record(self, note: str | None) -> None:
         parts = sorted(map(astuple, self.begun.values()), key=lambda part: ORDER.get(part[0], -1))
         self.run.update(note=note, preparing=json.dumps(parts))

@@ -260,6 +260,7 @@ class TableRun:
                         self.parts.begin(Progress(LastPart.SCORING))
                     run.update(note=event.what)
                 case Step():
+                    self.parts.go_on()
                     run.step(event)
                 case Evaluation():
                     run.evaluation(event)
