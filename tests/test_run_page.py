@@ -327,8 +327,9 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
 async def test_a_run_without_memory_is_started_again_smaller(datasette, write_run, monkeypatch):
     monkeypatch.setattr(smaller, "available_memory", lambda device: 1e12)
     config = {"arch": "qwen3", "n_layer": 6, "n_head": 8, "n_embd": 512, "block_size": 256}
-    plan = {"config": config | {"vocab_size": 4096}, "settings": {"batch_size": 4, "device": "cpu"}}
-    plan = json.dumps(plan)
+    plan = {"config": config | {"vocab_size": 4096}, "source": {"rows": 300}, "device_reason": ""}
+    plan |= {"settings": {"batch_size": 4, "device": "cpu", "learning_rate": 0.01, "seed": 0}}
+    plan = json.dumps(plan | {"corpus": {"bytes": 9000, "train_tokens": 3000, "val_tokens": 300}})
     settings = {"n_layer": 6, "batch_size": 4, "minutes": 10.0, "title": "title"}
     run = write_run(status="interrupted", cause=MEMORY, plan=plan, settings=settings, error="It ran out.")
     words, text = await page_of(datasette, run)
