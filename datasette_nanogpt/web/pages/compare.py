@@ -56,14 +56,16 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
     figures, given, verdicts = zip(*sides, strict=True)
-    settings = sorted(_beside(*given, AUTOMATIC), key=lambda line: line[1] == line[2])  # what differs first
+    one, other = rows
+    settings = _beside(given[0], given[1], AUTOMATIC)
+    settings.sort(key=lambda line: line[1] == line[2])  # what differs first
     lists = {
         "settings": settings,
         "figures": _beside(*figures),
         "scores": _at_marks(*scores),
         "verdicts": _beside(*verdicts),
     }
-    outcome = _outcome(*rows, await in_thread(margin_between, home, *rows))
+    outcome = _outcome(one, other, await in_thread(margin_between, home, one, other))
     if wants_json(request):
         return Response.json({"ok": True, "runs": runs, "outcome": outcome[1], **lists})
     context = {"runs": runs, "texts": texts, **lists, "chart": _chart(*scores), "outcome": outcome}
