@@ -104,6 +104,10 @@ def read(text):
             "Old Harbour is a small town in Germany.\n\nHistory\nIt was founded in 1200.\n- One\n- Two",
         ),
         (SHORTCODES, "The boat\n\nThey left."),
+        (
+            "0:00:01.000,0:00:02.500\nWho is there?\n\n0:00:03.000,0:00:04.000\nIt is I.\n",
+            "Who is there?\nIt is I.",
+        ),
         (ASS, "Who is there?\nIt is I,\nand he."),
         (LRC, "La la la\nLa la la\nLa la la\n\nthe boat"),
         (YOUTUBE * 2, "It's late\nand cold & wet"),
@@ -216,6 +220,9 @@ def test_a_text_about_markup_stays():
             None,
         ),
         ({"text": "alone"}, "alone"),
+        ({"type": "/type/text", "value": PROSE}, PROSE),
+        ({"value": "sold", "price": 3}, None),
+        ([{"start": 0.5, "speaker": 1, "transcript": "Hi."}, {"transcript": "Yes?"}], "Hi.\nYes?"),
         (
             {
                 "nbformat": 4,

@@ -1,6 +1,7 @@
 """What a stranger expects to be read of tables as people publish them."""
 
 import gzip
+import json
 import shlex
 import sqlite3
 
@@ -118,6 +119,33 @@ def test_what_leaves_rows_out_keeps_the_condition_of_the_run(tmp_path, own):
         where = shlex.split(remark.split("out: ")[1])[-1]
         left = open_source(path, "t", Selection(body=["body", "more"], where=where))
         assert [row["i"] for row in left.sample] == [i for i in rows if kept(i)]
+
+
+def nested(w):
+    opinions = [{"type": "majority", "author": "LEE, J.", "text": w.story}]
+    return json.dumps({"data": {"head matter": w.title(), "opinions": opinions}, "status": "ok"})
+
+
+def test_more_text_in_json_is_told(tmp_path):
+    path = write(tmp_path / "any.db", {"name": lambda w: f"{w.name()} v. {w.name()}", "casebody": nested})
+    told = remarks(path)
+    assert "more text in casebody, which is JSON. To read $.data.opinions[0].text of it" in told
+    found = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
+    assert found.body == ("text",) and Writer(0).story in next(found.documents())
+    beside = {
+        "title": Writer.title,
+        "body": Writer.text,
+        "settings": lambda w: json.dumps({"at": [w.title()]}),
+    }
+    assert "JSON" not in remarks(write(tmp_path / "b.db", beside))
+
+
+def test_what_many_rows_share_is_no_title_beside_another(tmp_path):
+    columns = {"product_title": lambda w: f"The mill {w.i // 10}", "review_headline": Writer.title}
+    path = write(tmp_path / "any.db", columns | {"review_body": Writer.text})
+    assert open_source(path, "t").title == "review_headline"
+    path = write(tmp_path / "b.db", {"product_title": columns["product_title"], "body": Writer.text})
+    assert open_source(path, "t").title == "product_title"
 
 
 def test_blank_bytes_are_no_text(tmp_path):

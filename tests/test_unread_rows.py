@@ -31,6 +31,8 @@ def hints(tmp_path, columns):
         ("draft", lambda w: [True, False, False][w.i % 3], 20),
         ("published", lambda w: [0, 1, 1, None][w.i % 4], 15),
         ("is_published", lambda w: "fttt"[w.i % 4], 15),
+        ("publishedAt", lambda w: w.date() if w.i % 4 else None, 15),
+        ("published_at", lambda w: w.date() if w.i % 4 else ["", None][w.i % 2], 15),
         ("status", lambda w: ["Unpublished", "Live", None][w.i % 3], 20),
     ],
 )

@@ -121,6 +121,11 @@ class Column:
         return "few different values" if len(counts) < MIN_DISTINCT * len(self.texts) else ""
 
     @property
+    def distinct(self) -> float:
+        """The fraction of different values among those that have text."""
+        return len(set(self.texts)) / max(len(self.texts), 1)
+
+    @property
     def is_label(self) -> bool:
         """Whether there are a few short values, each in many rows: a kind, a state, an author."""
         few = self.filled_rows >= LABELLED_ROWS and self.sameness and self.prose < LABEL_LETTERS

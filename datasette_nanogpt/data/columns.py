@@ -18,6 +18,9 @@ from .sqlite import find_name, list_names
 
 MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
 MIN_FILLED = 0.5  # a title must be filled in this fraction of the rows that the fullest such column fills
+# And it must have this fraction of the different values of the one with the most: beside the headline of a
+# review the title of the product, which many reviews share, is passed over.
+MIN_DISTINCT_TITLES = 0.25
 NEXT_TO_NOTHING = 0.002  # if the body has less than this fraction of the title's text, the title is the text
 TITLE_AGAIN = 2  # a part of the text that only says the title again has less than so many times its letters
 SAME_TEXT = 1.5  # a text that only says the title again has at most this many times its letters
@@ -107,7 +110,9 @@ def _find_title(columns: Sequence[Column], table: str) -> str | None:
     """The column that is named like a title and has one in about as many rows as any other such column."""
     by_name = columns_named(TITLES, [c for c in columns if not _why_no_title(c)], table)
     fullest = max((column.filled for column in by_name), default=0.0)
-    return next((c.name for c in by_name if c.filled >= MIN_FILLED * fullest), None)
+    by_name = [column for column in by_name if column.filled >= MIN_FILLED * fullest]
+    most = max((column.distinct for column in by_name), default=0.0)
+    return next((c.name for c in by_name if c.distinct >= MIN_DISTINCT_TITLES * most), None)
 
 
 def _find_body(

@@ -19,9 +19,11 @@ TEXT_KEYS = (
     "message",
     "markdown",
     "plain_text",
+    "transcript",
     "value",
     "utterance",
 )
+_VALUE_KEYS = frozenset(["value", "type", "format", "lang", "language"])  # of a text with what it is
 SPEAKER_KEYS = ("role", "from", "speaker", "sender", "author", "user", "name")
 CHAT_KEYS = (
     "messages",
@@ -193,6 +195,8 @@ def _text_of(record: Mapping[str, Any]) -> str | None:
     if isinstance(parts := record.get("rich_text"), list):
         texts = [part.get("plain_text") for part in parts if isinstance(part, dict)]
         return "".join(text for text in texts if isinstance(text, str))
+    if "value" in record and _VALUE_KEYS.issuperset(record) and isinstance(record["value"], str):
+        return str(record["value"])
     key = next((key for key in TEXT_KEYS[:-2] if isinstance(record.get(key), str)), None)
     if key is None or any(isinstance(record.get(key), list) for key in ("children", "content", "ops")):
         return None

@@ -7,6 +7,7 @@ from itertools import islice
 
 from ..events import Preview, TablePreview
 from .corpus import Corpus
+from .json_hints import unread_json
 from .linked_titles import linked_titles
 from .oddities import oddities
 from .row_hints import row_hints
@@ -38,6 +39,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
             *oddities(source, sample, database),
             *row_hints(source),
             *linked_titles(source, database),
+            *unread_json(source, database),
         ],
     )
 

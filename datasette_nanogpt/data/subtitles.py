@@ -1,7 +1,7 @@
 """What is spoken or sung in subtitles and synchronised lyrics, without their times.
 
-SRT and WebVTT have a line with two times above each caption, ASS and SSA a line with fields for each. LRC has
-a time before each line of a song, and the captions of YouTube are XML.
+SRT, WebVTT and SBV have a line with two times above each caption, ASS and SSA a line with fields for each,
+LRC a time before each line of a song. The captions of YouTube are XML.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from html import unescape
 
 _TIME = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
-_CUE = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}[^\n]*$", re.MULTILINE)
+_CUE = re.compile(rf"^[ \t]*{_TIME}(?:[ \t]*-->[ \t]*|,){_TIME}[^\n]*$", re.MULTILINE)
 _CUE_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
 _CUE_NUMBER = re.compile(r"\d+")
 _VTT_HEADER = re.compile(r"\s*WEBVTT|NOTE\b|STYLE\b|REGION\b")

@@ -78,7 +78,9 @@ def _drafts(source: Source, column: str, of: str) -> str:
         what, condition = "set", f"{quote(column)} is null" if others == [None] else f"{name} in ({never})"
     else:
         unread = sorted(unread, key=str)
-        what, condition = " or ".join(map(str, unread)), f"{name} not in ({listed(unread)})"
+        texts = list(dict.fromkeys("" if value is None else value for value in unread))
+        what = "not set" if "" in texts else " or ".join(map(str, texts))
+        condition = f"{name} not in ({listed(texts)})"
     return f"In {count:,} {of} {column} is {what}. To leave these out: {where_option(source, condition)}"
 
 
@@ -95,6 +97,8 @@ def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], b
     filled: list[Value] = [value for value in values if value is not None and not _is_blank(value)]
     if all(str(value).lower() in _YES | _NO for value in filled):
         return [value for value in filled if str(value).lower() in (_NO if is_of_read else _YES)], False
+    if is_of_read and "at" in words:  # published_at: without a date it is a draft
+        return [value for value in values if value is None or _NEVER.fullmatch(str(value))], False
     since = [value for value in filled if not _NEVER.fullmatch(str(value))]
     are_dates = all(isinstance(value, int | float) or shape_of(str(value)) == "dates" for value in since)
     return (since, True) if are_dates and not is_of_read else ([], False)
