@@ -35,6 +35,7 @@ def test_front_matter_gives_its_title_and_goes(block, title):
     [
         ("Title: A walk\nDate: 2020-01-02 10:20\nTags: a, b\n\n", "A walk"),
         ("date: 2020-01-02\ntitle: A: walk\nsummary: One\n  and two\n\n", "A: walk"),
+        ("title:: A walk\ntags:: a, b\n\n", "A walk"),
         (".. title: A walk\n.. slug: a-walk\n.. type: text\n\n", "A walk"),
         ("#+TITLE: A walk\n#+filetags: :a:b:\n\n", "A walk"),
         (":PROPERTIES:\n:ID:       8f14e45f\n:END:\n#+title: A walk\n", "A walk"),

@@ -222,6 +222,9 @@ def test_a_text_about_markup_stays():
         ({"text": "alone"}, "alone"),
         ({"type": "/type/text", "value": PROSE}, PROSE),
         ({"value": "sold", "price": 3}, None),
+        ({"tweet": {"full_text": PROSE, "entities": {"urls": []}, "lang": "en"}}, PROSE),
+        ({"type": "Create", "object": {"content": PROSE, "tag": []}, "to": ["x"]}, PROSE),
+        ({"a": {"text": PROSE}, "b": {"text": "more"}}, None),
         ([{"start": 0.5, "speaker": 1, "transcript": "Hi."}, {"transcript": "Yes?"}], "Hi.\nYes?"),
         (
             {

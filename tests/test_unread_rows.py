@@ -7,8 +7,9 @@ import pytest
 from odd_tables import ROWS, WORDS, Writer, same
 from test_odd_tables import write
 
+from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
-from datasette_nanogpt.data.preview import preview_source
+from datasette_nanogpt.data.preview import preview, preview_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.unread_rows import unread_rows
 
@@ -77,6 +78,14 @@ def test_earlier_versions_of_a_text_are_told(tmp_path):
     assert all(row["rev"] == 4 for row in found.sample)
 
 
+def test_of_several_numbers_the_one_of_the_version_is_found(tmp_path):
+    columns = {"rev_page": lambda w: w.i // 4, "rev_id": lambda w: w.i, "rev_number": lambda w: w.i % 4}
+    path, told = hints(tmp_path, columns | {"body": versions(0)})
+    assert "same rev_page are versions of one text" in told[0]
+    found = open_source(path, "t", Selection(where=shlex.split(told[0])[-1]))
+    assert [row["rev_number"] for row in found.sample] == [3] * (ROWS // 4)
+
+
 def test_texts_of_their_own_are_no_versions(tmp_path):
     columns = {"package": lambda w: f"package {w.i // 4}", "version": lambda w: w.i % 4}
     assert hints(tmp_path, columns)[1] == []
@@ -90,7 +99,7 @@ def linked(path, label, each=1):
             db.execute("insert into book values (?, ?)", [w.i, w.title()])
             db.execute("insert into review values (?, ?, ?)", [w.i, w.i // each, w.text()])
     found = open_source(str(path), "review")
-    return found, " ".join(preview_source(found, str(path)).remarks)
+    return found, " ".join(preview(open_corpus(str(path), ["review"])).tables[0].remarks)
 
 
 def test_titles_in_another_table_are_told(tmp_path):
@@ -100,6 +109,13 @@ def test_titles_in_another_table_are_told(tmp_path):
     joined = open_source(str(tmp_path / "any.db"), "query", Selection(sql=sql))
     assert (joined.title, joined.body) == ("title", ("body",))
     assert next(joined.documents()).startswith(f"{Writer(0).title()}\n\n")
+
+
+def test_pages_tell_nothing_of_other_tables(tmp_path):
+    """Those who see one table may not see the other."""
+    found, told = linked(tmp_path / "any.db", "title")
+    remarks = preview_source(found, str(tmp_path / "any.db"), documents=0).remarks
+    assert "book" in told and "book" not in " ".join(remarks)
 
 
 @pytest.mark.parametrize(("label", "each"), [("name", 1), ("author", 1), ("title", 6)])

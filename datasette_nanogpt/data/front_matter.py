@@ -24,7 +24,7 @@ _KEYS = "title|subtitle|summary|description|authors?|lang|language|url|link|css|
 _PROGRAM_KEYS = "date|modified|category|categories|tags?|keywords|slug|status|layout|template|permalink|draft"
 _PELICAN = re.compile(
     rf"\ufeff?(?=(?:\S[^\n]*\n)*(?:{_PROGRAM_KEYS}):)"
-    rf"(?P<lines>(?:(?:{_KEYS}|{_PROGRAM_KEYS}):[ \t]*[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){{2,}})\s*\n",
+    rf"(?P<lines>(?:(?:{_KEYS}|{_PROGRAM_KEYS})::?[ \t]*[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){{2,}})\s*\n",
     re.IGNORECASE,
 )
 _NIKOLA = re.compile(r"\ufeff?\s*(?P<lines>(?:\.\. [a-z_]+:[^\n]*\n)+)\s*\n")
@@ -36,7 +36,7 @@ _ORG = re.compile(
 _ASCIIDOC = re.compile(
     r"\ufeff?\s*(?P<lines>= [^\n]+\n(?:[^\n:=][^\n]*\n){0,2}(?::!?[\w-]+!?:[^\n]*(?:\n|\Z))+)\n*"
 )
-_TITLE_ABOVE = re.compile(r"^(?:title:|\.\. title:|\#\+title:|=)[ \t]+(.+)", re.IGNORECASE | re.MULTILINE)
+_TITLE_ABOVE = re.compile(r"^(?:title::?|\.\. title:|\#\+title:|=)[ \t]+(.+)", re.IGNORECASE | re.MULTILINE)
 LONGEST = 20_000  # characters: a longer block is text between two horizontal rules
 
 

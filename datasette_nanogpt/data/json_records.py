@@ -39,6 +39,7 @@ CHAT_KEYS = (
 POINT_KEYS = ("string", "content", "text", "title", "name")
 LONGEST_SPEAKER = 60  # characters of a name
 MAX_DEPTH = 100  # levels of an outline
+MAX_WRAPPED = 2  # levels of objects around one with a text
 
 _STRING = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 _PYTHON_LIST = re.compile(rf"\s*\[\s*{_STRING}(?:[\s,]+{_STRING})*[\s,]*\]\s*", re.DOTALL)
@@ -190,15 +191,20 @@ def _cells(notebook: Mapping[str, Any]) -> list[str]:
     return [text.strip("\n") for text in texts if text.strip()]
 
 
-def _text_of(record: Mapping[str, Any]) -> str | None:
-    """The text of an object that has one, and no longer string: a post as an API hands it out."""
+def _text_of(record: Mapping[str, Any], depth: int = 0) -> str | None:
+    """The text of an object that has one, and no longer string: a post as an API hands it out. It may be in
+    an object of that object: {"tweet": {"full_text": ...}}."""
     if isinstance(parts := record.get("rich_text"), list):
         texts = [part.get("plain_text") for part in parts if isinstance(part, dict)]
         return "".join(text for text in texts if isinstance(text, str))
     if "value" in record and _VALUE_KEYS.issuperset(record) and isinstance(record["value"], str):
         return str(record["value"])
     key = next((key for key in TEXT_KEYS[:-2] if isinstance(record.get(key), str)), None)
-    if key is None or any(isinstance(record.get(key), list) for key in ("children", "content", "ops")):
+    if key is None:
+        inner = [each for each in record.values() if isinstance(each, dict)]
+        texts = [text for each in inner if depth < MAX_WRAPPED and (text := _text_of(each, depth + 1))]
+        return texts[0] if len(texts) == 1 else None
+    if any(isinstance(record.get(key), list) for key in ("children", "content", "ops")):
         return None
     text = str(record[key])
     others = [each for other, each in record.items() if other != key and isinstance(each, str)]

@@ -19,7 +19,11 @@ SHOWN = 20_000  # characters of a document: some have as many megabytes
 def preview(corpus: Corpus, documents: int = 1) -> Preview:
     """The beginnings of the first `documents` documents of each table of a corpus, what they are made of, and
     what is odd."""
-    tables = [preview_source(source, corpus.database, documents) for source in corpus.sources]
+    tables = []
+    for source in corpus.sources:
+        table = preview_source(source, corpus.database, documents)
+        # Not in preview_source, which pages use: those who see a table there may not see the other one.
+        tables.append(replace(table, remarks=[*table.remarks, *linked_titles(source, corpus.database)]))
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
 
@@ -38,7 +42,6 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
             *remarks,
             *oddities(source, sample, database),
             *row_hints(source),
-            *linked_titles(source, database),
             *unread_json(source, database),
         ],
     )

@@ -127,7 +127,7 @@ def _versions(source: Source) -> Iterator[str]:
                     f"Rows with the same {group} are versions of one text. To read only the last {version} "
                     f"of each: {where_option(source, f'({names}) in ({last})')}"
                 )
-            return
+                return
 
 
 def _has_versions(source: Source, group: str, version: str) -> bool:
