@@ -149,6 +149,10 @@ class Busy:
     """What the run is doing between two steps, reported about twice a second while that takes long."""
 
     what: str
+    fraction: float | None = None  # how much of it is done, 0 to 1; None: not known
+
+    def __str__(self) -> str:
+        return self.what if self.fraction is None else f"{self.what}, {self.fraction:.0%}"
 
 
 @dataclass(frozen=True)

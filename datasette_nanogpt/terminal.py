@@ -53,7 +53,10 @@ def display(as_json: bool) -> JsonDisplay:
 
 
 class JsonDisplay:
-    """One object a line; `event` is the kind of event in lower case."""
+    """One object a line; `event` is the kind of event in lower case. Of several in a row that tell of the
+    same work, and not what has come of it, there is only the first."""
+
+    told: object = None  # what the last event was about
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +70,10 @@ class JsonDisplay:
         """Leave the terminal as it was."""
 
     def event(self, event: Event) -> None:
-        click.echo(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}))
+        about = event.what if isinstance(event, Busy) else event
+        if about != self.told:
+            click.echo(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}))
+        self.told = about
 
 
 class PlainDisplay(JsonDisplay):
@@ -139,7 +145,7 @@ class TerminalDisplay(PlainDisplay):
                 self.move(100 * event.progress, self.status())
             case Busy():
                 if self.bar is not None:
-                    self.bar.set_description_str(event.what)
+                    self.bar.set_description_str(str(event))
             case _:
                 self.print_above(event)
 

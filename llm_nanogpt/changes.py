@@ -342,10 +342,16 @@ def _finish(home: Path, change: Change) -> None:
         replaced(folder).parent.rmdir()  # if no replaced model is left
     sync_folder(home)
     if change.registry:
-        (home / PENDING).mkdir(exist_ok=True)
-        os.rename(note, home / PENDING / f"{time.time_ns():020}.json")
+        os.rename(note, new_note(home))
     else:
         note.unlink(missing_ok=True)
+
+
+def new_note(home: Path) -> Path:
+    """Where to leave a note for the registry: its name sorts after all that wait, whatever the clock says."""
+    (home / PENDING).mkdir(parents=True, exist_ok=True)
+    last = max((file.stem for file in (home / PENDING).glob("[0-9]" * 20 + ".json")), default="0")
+    return home / PENDING / f"{max(time.time_ns(), int(last) + 1):020}.json"
 
 
 def _swap(new: Path, final: Path, inode: int) -> None:

@@ -16,6 +16,12 @@ from llm_nanogpt.tokenizer_training import train_bpe
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
+# What another process or server may take. Only what never ends takes so long: on a slow machine that does
+# other things as well, importing torch alone takes most of a minute.
+HANG_SECONDS = 600
+# Datasette interrupts its own SQL after a second, which on such a machine it may not even have begun.
+SQL_LIMIT = {"sql_time_limit_ms": 60_000}
+
 TEXTS = [
     f"Row {i}: quick brown fox {i * 37 % 101} jumps over {'a lazy dog' if i % 3 else 'Zoë’s café ☕'}.\n"
     for i in range(300)
@@ -45,7 +51,7 @@ async def serve(database, **options):
     """A started Datasette of a file, with root. Its queue is looked at, not worked off."""
     from datasette.app import Datasette
 
-    datasette = Datasette([str(database)], **options)
+    datasette = Datasette([str(database)], **{**options, "settings": SQL_LIMIT | options.get("settings", {})})
     datasette.root_enabled = True
     await datasette.invoke_startup()
     datasette._background_tasks._launched = True

@@ -6,11 +6,13 @@ import json
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import llm
 import pytest
-from conftest import write_model
+from conftest import HANG_SECONDS, write_model
 
+from datasette_nanogpt.registry import db as registry_db
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.manage import remove_model, rename_model
 from datasette_nanogpt.registry.runs import find_runs
@@ -43,13 +45,15 @@ def weights(folder):
 # ---- Locks
 
 
-def test_a_lock_that_was_unlinked_while_others_waited_guards_nothing(make_model, home):
+def test_a_lock_that_was_unlinked_while_others_waited_guards_nothing(make_model, home, monkeypatch):
+    monkeypatch.setattr(locks, "WAIT_SECONDS", HANG_SECONDS)
     model = make_model("m")
     first = try_lock(model)
-    waiting = []
+    waiting, tried = [], threading.Event()
+    monkeypatch.setattr(locks, "try_lock", lambda folder: (try_lock(folder), tried.set())[0])
     thread = threading.Thread(target=lambda: waiting.append(lock(model)))
     thread.start()
-    time.sleep(0.1)  # by now it has tried
+    tried.wait()
     first.release()
     thread.join()
     assert waiting[0] and try_lock(model) is None  # the process that waited has it, and no other
@@ -226,9 +230,7 @@ def test_queued_runs_are_renamed_with_their_settings(make_model, home):
 
 
 def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeypatch):
-    from datasette_nanogpt.registry import db as module
-
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(registry_db, "BUSY_SECONDS", 0.1)
     make_model("a")
     with registry(home, create=True) as db:
         db.execute("insert into runs (name) values ('a')")
@@ -238,6 +240,28 @@ def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeyp
         assert model_names(home) == ["b"]
         rename_model(home / "b", "c")
     assert [run["name"] for run in find_runs(home)] == ["c"] and left_over(home) == []
+
+
+def test_changes_are_told_in_their_order_though_the_clock_was_set_back(make_model, home, monkeypatch):
+    monkeypatch.setattr(registry_db, "BUSY_SECONDS", 0.1)
+    make_model("a")
+    with registry(home, create=True) as db:
+        db.execute("insert into runs (name) values ('a')")
+        db.commit()
+        db.execute("begin immediate")
+        for hours, (name, new_name) in enumerate(("ab", "bc", "cd")):
+            now = time.time_ns() - hours * 3600 * 10**9
+            monkeypatch.setattr(changes, "time", SimpleNamespace(time_ns=lambda now=now: now))
+            rename_model(home / name, new_name)
+    assert [run["name"] for run in find_runs(home)] == ["d"] and left_over(home) == []
+
+
+def test_a_change_is_made_though_the_registry_cannot_be_read(make_model, home):
+    make_model("a")
+    (home / "nanogpt.db").write_bytes(b"noise" * 1000)
+    rename_model(home / "a", "b")
+    remove_model(home / "b")
+    assert model_names(home) == []
 
 
 # ---- Readers

@@ -5,7 +5,9 @@ import json
 import math
 import os
 import re
+import sqlite3
 from ast import literal_eval
+from contextlib import closing
 from pathlib import Path
 
 import llm
@@ -496,3 +498,21 @@ def test_import_and_export(tmp_path, home):
     assert "There is a model 'nanogpt-letters' already" in refused(
         "import", tmp_path / "out-letters" / "ckpt.pt", "--meta", meta
     )
+
+
+def test_no_command_of_ours_needs_the_logs_of_llm(make_model, tmp_path):
+    """They may be locked: only `llm -m` writes there."""
+    make_model("nanogpt-a")
+    (tmp_path / "draft.txt").write_text("Row 1: quick brown")
+    with closing(sqlite3.connect(llm.user_dir() / "logs.db", timeout=0)) as db:
+        db.execute("create table a (b)")
+        db.execute("pragma locking_mode = exclusive")
+        db.execute("begin exclusive")
+        nanogpt("models")
+        nanogpt("info", "nanogpt-a")
+        assert nanogpt("sample", "nanogpt-a", "Row", "-n", 1, "-o", "max_tokens", 3).stdout.startswith("Row")
+        nanogpt("score", "nanogpt-a", tmp_path / "draft.txt")
+        nanogpt("export", "nanogpt-a", "--gguf", tmp_path / "a.gguf")
+        nanogpt("rename", "nanogpt-a", "nanogpt-b")
+        assert "nothing to restore" in refused("restore", "nanogpt-b")
+        nanogpt("remove", "nanogpt-b", "-y")

@@ -1,10 +1,22 @@
 """What a terminal shows of a run."""
 
+import json
+
 import pytest
 
-from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Preview, Step, TablePreview
+from datasette_nanogpt.events import (
+    Busy,
+    Evaluation,
+    Finished,
+    Note,
+    Preview,
+    Progress,
+    Step,
+    TablePreview,
+)
 from datasette_nanogpt.terminal import (
     BAR_COLUMNS,
+    JsonDisplay,
     PlainDisplay,
     TerminalDisplay,
     closing_lines,
@@ -51,12 +63,12 @@ def test_a_bar_does_not_go_on_scoring_once_the_score_is_there(capsys):
     with TerminalDisplay() as display:
         for event in (
             STEP,
-            Busy("scoring on held-out text, 98%"),
+            Busy("scoring on held-out text", 0.98),
             Evaluation(1234, 2.125, 4.5, 3.25, 61.0, True, "Row"),
         ):
             display.event(event)
         out, err = capsys.readouterr()
-    assert "2.125 bits per byte" in out and "scoring" in err
+    assert "2.125 bits per byte" in out and "scoring on held-out text, 98%" in err
     assert "scoring" not in err.split("\r")[-1] and "9m 33s left" in err.split("\r")[-1]
 
 
@@ -93,3 +105,26 @@ def test_a_table_without_text_and_a_query_are_called_so():
 
 def test_one_is_singular():
     assert [counted(n, "row") for n in (0, 1, 2, 1000)] == ["0 rows", "1 row", "2 rows", "1,000 rows"]
+
+
+def test_json_has_a_line_for_each_state_not_for_each_percent(capsys):
+    making, reading = Progress("making the vocabulary"), Progress("reading", 10, 30, "rows")
+    events = [making, making, reading, Progress("reading", 20, 30, "rows"), STEP]
+    events += [Busy("scoring", fraction / 100) for fraction in range(100)]
+    events += [STEP, Busy("scoring", 0.0), Busy("scoring", 0.5), Busy("writing 20 texts to judge it by")]
+    with JsonDisplay() as display:
+        for event in events:
+            display.event(event)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["event"], line.get("what"), line.get("done")) for line in lines]
+    assert told == [
+        ("progress", "making the vocabulary", 0),
+        ("progress", "reading", 10),
+        ("progress", "reading", 20),
+        ("step", None, None),
+        ("busy", "scoring", None),
+        ("step", None, None),
+        ("busy", "scoring", None),
+        ("busy", "writing 20 texts to judge it by", None),
+    ]
+    assert lines[4]["fraction"] == 0.0 and lines[-1]["fraction"] is None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import tiny_config
+from conftest import HANG_SECONDS, tiny_config
 
 from llm_nanogpt.checkpoint import checkpoints, describe, read_checkpoint, write_weights
 from llm_nanogpt.commands import nanogpt
@@ -260,7 +260,10 @@ def test_a_name_that_cannot_be_shown_is_left_out_and_told(make_model, home, name
     make_model("fine")
     assert model_names(home) == ["fine"]
     done = subprocess.run(
-        [Path(sys.executable).parent / "llm", "models"], capture_output=True, timeout=60, env=os.environ
+        [Path(sys.executable).parent / "llm", "models"],
+        capture_output=True,
+        timeout=HANG_SECONDS,
+        env=os.environ,
     )
     assert done.returncode == 0 and b"nanoGPT: fine" in done.stdout.replace(b"NanoGPT", b"nanoGPT"), done
     done = CliRunner().invoke(nanogpt, ["models"])

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import serve, write_blog, write_model
+from conftest import HANG_SECONDS, serve, write_blog, write_model
 from test_files_of_others import BROKEN, SECONDS, meta, spoil, tokenizer
 
 from llm_nanogpt.changes import replaced
@@ -113,7 +113,10 @@ async def write(datasette, name="hurt"):
     """The lines of a text from the playground; None where there is no such page."""
     cookies = {"ds_actor": datasette.sign({"a": ROOT}, "actor")}
     response = await datasette.client.post(
-        f"/-/nanogpt/models/{name}", json={"prompt": "Row", "max_tokens": 3}, cookies=cookies, timeout=30
+        f"/-/nanogpt/models/{name}",
+        json={"prompt": "Row", "max_tokens": 3},
+        cookies=cookies,
+        timeout=HANG_SECONDS,
     )
     if response.status_code in (403, 404):
         return None

@@ -78,8 +78,14 @@ def test_a_time_limit_is_no_ctrl_c(letters):
 
 
 def test_background_work_gives_its_result_or_its_exception():
-    slow = in_background(lambda: time.sleep(0.5) or "done")
-    assert len(list(until_done(slow))) in (2, 3, 4) and slow.result() == "done"
+    may_end = threading.Event()
+    slow = in_background(lambda: may_end.wait() and "done")
+    waiting = until_done(slow)
+    for _ in range(2):
+        next(waiting)
+    may_end.set()
+    list(waiting)
+    assert slow.result() == "done"
     wrong = in_background(lambda: 1 // 0)
     list(until_done(wrong))
     with pytest.raises(ZeroDivisionError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS
+from conftest import HANG_SECONDS, TEXTS
 from datasette.app import Datasette
 from datasette.plugins import pm
 
@@ -22,6 +22,7 @@ from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import is_alive, process_id
 from datasette_nanogpt.registry.resume import minutes_to_offer, settings_to_resume
+from datasette_nanogpt.registry.run_log import open_run_log
 from datasette_nanogpt.registry.runs import (
     MEMORY,
     OVER,
@@ -41,6 +42,7 @@ from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.home import make_home
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
 TINY |= {"device": "cpu"}
@@ -79,21 +81,21 @@ async def worker(home):
         await task
 
 
-async def until(home, run, *statuses, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        (row,) = find_runs(home, "id = ?", run)
-        if row["status"] in statuses:
-            return row
+async def until(home, run, *statuses):
+    """The row of a run once it has one of these statuses. Another end of it is told, and not waited for."""
+    end = time.monotonic() + HANG_SECONDS
+    while (row := find_run(home, run))["status"] not in statuses:
+        assert time.monotonic() < end and row["status"] not in OVER, row
         await asyncio.sleep(0.05)
-    raise AssertionError(row)
+    return row
 
 
 async def until_trained(home, run):
     """Until there is something to resume from."""
-    await until(home, run, "running")
-    while not find_runs(home, "id = ? and step > 0 and val_bpb > 0", run):
+    row = await until(home, run, "running")
+    while not (row["step"] and row["val_bpb"]):
         await asyncio.sleep(0.05)
+        row = await until(home, run, "running")
 
 
 ENDLESS = {"max_iters": 10**7, "eval_interval": 50, "arch": "gpt2"}  # no other ends only when told to
@@ -194,7 +196,7 @@ async def test_two_servers_and_a_terminal_on_one_home(home, database, enqueue, w
     shape = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
     options = ["--name=typed", "--max-iters=300", "--no-compile", *shape]
     typed = subprocess.Popen([*command, database, "entry", *options], stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 120
+    end = time.monotonic() + HANG_SECONDS
     while not find_runs(home, "name = 'typed'"):
         assert typed.poll() is None and time.monotonic() < end
         await asyncio.sleep(0.05)
@@ -203,7 +205,7 @@ async def test_two_servers_and_a_terminal_on_one_home(home, database, enqueue, w
         worker()
     for run in queued:
         await until(home, run, *OVER)
-    assert await asyncio.to_thread(typed.wait, 120) == 0
+    assert await asyncio.to_thread(typed.wait, HANG_SECONDS) == 0
     rows = find_runs(home)
     assert [row["status"] for row in rows] == ["finished"] * 3
     times = sorted((row["started"], row["ended"]) for row in rows)
@@ -278,7 +280,7 @@ async def test_the_next_server_goes_on_with_the_run_of_one_that_went(home, enque
     row = await until(home, run, "running")
     assert json.loads(row["plan"])["resumed_from"] > 0 and row["restarts"] == 1 and not row["goes_on"]
     kept = json.loads(row["plan"])["resumed_from"]
-    while find_run(home, run)["step"] <= kept + 5:
+    while (await until(home, run, "running"))["step"] <= kept + 5:
         await asyncio.sleep(0.05)
     queue.ask_to_stop(home, run, 2)
     row = await until(home, run, *OVER)
@@ -380,7 +382,7 @@ async def test_a_server_goes_on_after_an_end_that_could_not_be_noted(home, enque
     monkeypatch.setattr(worker_module, "end_run", fails_once)
     monkeypatch.setattr(Worker, "_run_child", nothing_happened)
     worker()
-    assert (await until(home, second, *OVER, seconds=60))["status"] == "failed"
+    assert (await until(home, second, *OVER))["status"] == "failed"
     assert (await until(home, first, *OVER))["status"] == "interrupted"
 
 
@@ -429,7 +431,7 @@ def test_many_may_open_a_new_registry_at_once(home):
 
 
 async def test_all_that_a_run_writes_is_its_owners_alone(home, enqueue, worker):
-    kept = os.umask(0o022)
+    kept = os.umask(0)
     try:
         run = enqueue()
         worker()
@@ -438,6 +440,23 @@ async def test_all_that_a_run_writes_is_its_owners_alone(home, enqueue, worker):
         os.umask(kept)
     readable = [p for p in (home, *home.rglob("*")) if p.stat().st_mode & 0o077]
     assert not readable and (home / "nanogpt.db").exists() and run_log_file(home, run).exists()
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_no_umask_lets_others_in_or_the_owner_out(home, make_model, enqueue, umask):
+    """Whoever makes the home: a command, a server, or a program that imports us."""
+    kept = os.umask(umask)
+    try:
+        make_home(home)
+        run = enqueue()
+        open_run_log(run_log_file(home, run)).close()
+        with hold(home / "a"):
+            end_run(home, run, "stopped")
+    finally:
+        os.umask(kept)
+    modes = {path.relative_to(home): path.stat().st_mode & 0o777 for path in (home, *home.rglob("*"))}
+    assert modes[Path("nanogpt.db")] == 0o600 and modes[Path()] == modes[Path(".logs")] == 0o700
+    assert set(modes.values()) == {0o600, 0o700}
 
 
 async def test_a_plugin_of_llm_that_does_not_load_fails_no_run(home, enqueue, worker, tmp_path, monkeypatch):
@@ -474,27 +493,42 @@ async def test_no_folder_of_data_is_searched_for_modules(home, enqueue, worker, 
 
 # ---- Runs that do not end by themselves
 
-STUCK = "import signal\nfrom datasette import hookimpl\n\n@hookimpl\ndef nanogpt_document(row):\n"
-STUCK += "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True:\n        pass\n"
-ENDLESS_SQL = (
-    "id in (with recursive c(x) as (select 1 union all select x + 1 from c) select x from c where x < 0)"
-)
+BEGIN = """
+import signal
+from pathlib import Path
+from datasette import hookimpl
+
+def is_stuck():
+    Path(__file__).with_suffix(".begun").touch()
+
+@hookimpl
+def prepare_connection(conn):
+    conn.create_function("is_stuck", 0, is_stuck)
+"""
+IN_PYTHON = """
+@hookimpl
+def nanogpt_document(row):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    is_stuck()
+    while True:
+        pass
+"""
+IN_SQL = "with recursive c(x) as (select is_stuck() union all select ifnull(x, 0) + 1 from c) select x from c"
 
 
 @pytest.mark.parametrize("stuck_in", ["sql", "python"])
 async def test_stop_now_ends_a_run_that_is_stuck(home, enqueue, worker, tmp_path, monkeypatch, stuck_in):
     monkeypatch.setattr(worker_module, "ASK_SECONDS", 1.0)
     monkeypatch.setattr(worker_module, "TERM_SECONDS", 1.0)
-    (tmp_path / "stuck.py").write_text(STUCK)
-    run, after = enqueue("a", **({"where": ENDLESS_SQL} if stuck_in == "sql" else {})), enqueue("b", n_head=0)
+    (tmp_path / "stuck.py").write_text(BEGIN + (IN_PYTHON if stuck_in == "python" else ""))
+    endless = {"where": f"id in ({IN_SQL} where x < 0)"} if stuck_in == "sql" else {}
+    run, after = enqueue("a", **endless), enqueue("b", n_head=0)
     first = worker()
-    if stuck_in == "python":
-        first.options = ["--plugins-dir", str(tmp_path)]
-    while not first.child:
+    first.options = ["--plugins-dir", str(tmp_path)]
+    while not (tmp_path / "stuck.begun").exists():
+        await until(home, run, "queued", "preparing")
         await asyncio.sleep(0.05)
     pid = first.child.pid
-    await asyncio.sleep(15)  # by now it is stuck
-    assert find_run(home, run)["status"] == "preparing"
     first.options = []
     queue.ask_to_stop(home, run, 2)
     row = await until(home, run, *OVER)
@@ -513,7 +547,7 @@ async def test_a_run_stops_when_its_server_is_killed(home, enqueue):
     pid = find_run(home, run)["pid"]
     server.kill()
     await server.wait()
-    async with asyncio.timeout(child.ORPHAN_SECONDS + 60):
+    async with asyncio.timeout(HANG_SECONDS):
         while process_id(pid):
             await asyncio.sleep(0.05)
     row = find_run(home, run)
@@ -561,7 +595,7 @@ async def test_stop_now_sends_sigterm_to_a_run_of_a_terminal(home, enqueue, work
         now = {"status": "running", "pid": stuck.pid, "process": process_id(stuck.pid)}
         update_run(db, run, now | {"heartbeat": time.time(), "stop_requested": 2})
     worker()
-    assert await asyncio.to_thread(stuck.wait, 30) == -signal.SIGTERM
+    assert await asyncio.to_thread(stuck.wait, HANG_SECONDS) == -signal.SIGTERM
 
 
 def test_nobody_is_sent_sigterm_in_the_place_of_another(home, enqueue, monkeypatch):

@@ -363,9 +363,9 @@ def test_any_text_can_be_read(text):
 )
 def test_unclosed_markup_takes_no_time(piece):
     text = piece * 5_000
-    began = time.monotonic()
+    began = time.process_time()
     for markup in MARKUPS:
         markup.is_in(text)
         read_markup(markup.name, text)
     read_list(text)
-    assert time.monotonic() - began < 5  # by the square it takes minutes
+    assert time.process_time() - began < 5  # by the square it takes minutes

@@ -7,6 +7,7 @@ from dataclasses import fields
 import click
 import pytest
 from click.testing import CliRunner
+from conftest import HANG_SECONDS
 
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.training.options import TrainOptions, bounds, choices, problems_of, validate
@@ -103,7 +104,7 @@ try:
 except InvalidOptions as ex:
     print([p.field for p in ex.problems], "torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.stdout.strip() == "['n_layer', 'name', 'database'] False", done.stderr
 
 

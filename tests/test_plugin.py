@@ -12,7 +12,7 @@ import time
 import llm
 import pytest
 from click.testing import CliRunner
-from conftest import TEXTS
+from conftest import HANG_SECONDS, TEXTS
 from llm.cli import cli
 from test_checkpoint import DAMAGE
 
@@ -28,7 +28,7 @@ def run(*arguments, input="", **kwargs):
         input=input,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         encoding="utf-8",
         **kwargs,
     )
@@ -198,7 +198,8 @@ def test_async_leaves_the_loop_free_and_stops_when_closed(make_model):
         return ticks, response.output_tokens
 
     ticks, written = asyncio.run(write())
-    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 1
+    # All of it would take a minute and more.
+    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 10
     assert 0 < written < 50_000
 
 
@@ -258,9 +259,9 @@ def test_two_hundred_models_are_listed_without_being_opened(home):
     found = []
 
     def once():
-        start = time.perf_counter()
+        start = time.process_time()
         register_models(lambda *models: found.append(models))
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert min(once() for _ in range(5)) < 0.03
     assert found[7][0].model_id == found[7][1].model_id == "nanogpt-007"
@@ -424,7 +425,7 @@ def test_ctrl_c_leaves_no_traceback(make_model, kind):
     )
     assert process.stdout.read(10)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 1
     assert b"Traceback" not in errors
 

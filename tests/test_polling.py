@@ -36,6 +36,7 @@ async def test_only_what_is_new_is_told(home, run):
 
 
 async def test_those_who_ask_the_same_share_an_answer_for_a_moment(home, run, monkeypatch):
+    monkeypatch.setattr(polling, "FRESH_SECONDS", 600)
     poller = polling.RunPoller(home)
     twenty = await asyncio.gather(*(poller.poll(run, (90, 0)) for _ in range(20)))
     assert all(answer is twenty[0] for answer in twenty) and len(twenty[0]["metrics"]) == 10

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS
+from conftest import HANG_SECONDS, TEXTS
 
 from datasette_nanogpt.training.check import check
 from datasette_nanogpt.training.options import TrainOptions
@@ -48,11 +48,11 @@ def start():
     for process in running:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=HANG_SECONDS)
 
 
 def finish(process):
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=HANG_SECONDS)
     return [json.loads(line) for line in out.splitlines()], errors
 
 

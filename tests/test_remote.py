@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ from itertools import chain, repeat
 
 import httpx2
 import pytest
-from conftest import finish
+from conftest import HANG_SECONDS, finish
 from datasette import hookimpl
 from datasette.plugins import pm
 from hypothesis import given
@@ -121,7 +122,7 @@ def datasette(request, database, tmp_path_factory):
     command = [python, "-m", "datasette", "serve", *sorted(folder.glob("*.db")), *options]
     server = subprocess.Popen(command, cwd=folder)
     address = f"http://127.0.0.1:{port}"
-    for _ in range(200):
+    while True:
         try:
             httpx2.get(f"{address}/-/versions.json")
             break
@@ -156,7 +157,7 @@ def proxy(datasette, monkeypatch):
             found = httpx2.get(
                 datasette + self.path,
                 headers={"Authorization": self.headers["Authorization"] or ""},
-                timeout=60,
+                timeout=HANG_SECONDS,
             )
             body = found.content
             self.send_response(found.status_code)
@@ -265,7 +266,7 @@ def test_pages_may_be_short(database, tmp_path):
     thread = threading.Thread(target=lambda: asyncio.run(serve(port, ready, done)))
     thread.start()
     try:
-        assert ready.wait(60)
+        assert ready.wait(HANG_SECONDS)
         url = f"http://127.0.0.1:{port}/my~20blog"
         same_as_here(fetch(url, ["odd name/x"]), database, "odd name/x")
         same_as_here(fetch(f"{url}/entry?id__lt=50"), database, "entry", where="id < 50")
@@ -361,6 +362,21 @@ def test_a_fetch_that_was_cut_off_goes_on(proxy, database, monkeypatch):
     same_as_here(corpus, database, "entry")
     assert len([path for path in proxy.requests if "_size=max&_col=" in path]) == 1
     assert not list(corpus.sources[0].database.parent.glob("*.part"))
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_fetch_that_was_cut_off_long_ago_starts_again(proxy, database, monkeypatch, days):
+    """Also one from the future: the clock was set back, and nobody knows how old it is."""
+    monkeypatch.setattr(datasette_client, "ATTEMPTS", 1)
+    proxy.failures = chain([None] * (PLACES + 2), repeat("drop"))
+    with pytest.raises(NanogptError, match="does not answer"):
+        fetch(proxy.url, ["entry"])
+    (part,) = cache_folder(nanogpt_home()).glob("remote/*/.*.part")
+    os.utime(part, (time.time() + days * 86_400,) * 2)
+    proxy.failures = repeat(None)
+    proxy.requests.clear()
+    same_as_here(fetch(proxy.url, ["entry"]), database, "entry")
+    assert len([path for path in proxy.requests if "_size=max&_col=" in path]) == 3
 
 
 def test_what_was_not_fetched_is_not_called_empty(proxy):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import HANG_SECONDS
 from test_columns import prose, title
 
 from datasette_nanogpt.cli import train_command
@@ -57,7 +58,7 @@ def database(tmp_path):
 
 def run(*args, **env):
     changed = {key: value for key, value in {**os.environ, **env}.items() if value is not None}
-    return subprocess.run([str(a) for a in args], capture_output=True, timeout=120, env=changed)
+    return subprocess.run([str(a) for a in args], capture_output=True, timeout=HANG_SECONDS, env=changed)
 
 
 def test_a_terminal_that_lacks_the_characters_ends_no_run(database, home):

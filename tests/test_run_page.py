@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlite_utils
@@ -26,6 +27,7 @@ from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import smaller
+from datasette_nanogpt.web.pages.run import _made
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -373,6 +375,26 @@ async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_ru
     run = write_run(status="stopped")
     words, text = await page_of(datasette, run)
     assert "stopped: there was nothing to keep yet" in words and "Start again with these settings" in words
+
+
+@pytest.mark.parametrize(
+    ("run", "training", "made"),
+    [
+        ({}, {}, True),
+        ({"ended": "2027-01-01T11:20"}, {"updated": "2027-01-01T11:10"}, True),  # the clock was set back
+        ({}, {"log": ".logs/run-8.log"}, False),
+        ({"val_bpb": None}, {}, False),  # a new registry counts its runs from 1 again
+        ({"status": "queued"}, {}, False),
+        ({"log": None}, {}, True),  # of an earlier version
+        ({"log": None}, {"updated": "2027-01-01T11:10"}, False),
+        ({}, {"log": None, "updated": "2027-01-01T14:10"}, False),
+    ],
+)
+def test_a_run_knows_its_model_whatever_the_clock_did(run, training, made):
+    usual = {"started": "2027-01-01T12:00", "ended": "2027-01-01T13:00", "status": "finished", "val_bpb": 2.0}
+    training = {"updated": "2027-01-01T12:30", "log": ".logs/run-7.log"} | training
+    model = SimpleNamespace(meta={"training": training})
+    assert _made(usual | {"log": ".logs/run-7.log"} | run, model) is made
 
 
 async def test_why_a_resume_makes_steps_again(datasette, home, write_run):

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from conftest import HANG_SECONDS
+
 # numpy is not ours: sqlite-utils, which Datasette imports, takes it wherever it is installed.
 HEAVY = {"torch", "llm", "tokenizers", "tiktoken", "safetensors", "selectolax", "tqdm"}
 
@@ -18,7 +20,7 @@ finally:
 
 
 def test_datasette_starts_without_anything_heavy():
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=HANG_SECONDS)
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "datasette_nanogpt" in loaded and not loaded & HEAVY
 
@@ -29,7 +31,7 @@ def test_datasette_starts_as_fast():
         [sys.executable, "-X", "importtime", "-c", "import datasette.cli"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     ).stderr
     rows = [line.removeprefix("import time:").split("|") for line in log.splitlines()[1:]]
     ours = sum(int(own) for own, _, name in rows if "nanogpt" in name)

@@ -94,14 +94,14 @@ def test_what_a_template_may_not_have_is_told(source, reason):
     ],
 )
 def test_what_would_take_long_or_grow_fails_at_once(source, reason):
-    began = time.monotonic()
+    began = time.process_time()
     if reason is None:
         with pytest.raises(InvalidOptions):
             Template(source)
         return
     with pytest.raises(RenderError, match=reason):
         Template(source).render({"a": "x" * 20_000})
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_slow_loops_end(monkeypatch):

@@ -132,9 +132,9 @@ def test_a_document_is_its_title_and_its_texts_cleaned():
 @pytest.mark.parametrize("unit", ["<div>a", "<ul><li>a", "<sup>a", "<table><tr><td>a", "<b><font>a<p>"])
 def test_elements_that_never_end(unit):
     html = unit * 20_000  # took up to 40 s while the whole was parsed at once
-    started = time.perf_counter()
+    started = time.process_time()
     text = html_to_text(html)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert text.count("a") == 20_000
 
 

@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import sqlite3
-import threading
+import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import llm.cli
 import pytest
@@ -389,13 +390,20 @@ def test_scores_wait_while_somebody_has_the_registry_locked(trained, home, monke
     settings = {"name": "m0", "table": "entry"}
     run = queue.enqueue(home, str(trained / "blog.db"), settings, None, 5, scored="entry")
     assert queue.claim(home) == run
-    locker = sqlite3.connect(home / "nanogpt.db", check_same_thread=False)
+    queued = find_runs(home, "id = ?", run)[0]
+    locker = sqlite3.connect(home / "nanogpt.db")
     locker.execute("begin immediate")
-    unlock = threading.Timer(1.5, lambda: locker.rollback())
-    unlock.start()
-    score_rows.score_rows(home, find_runs(home, "id = ?", run)[0], Stop())
-    unlock.join()
-    locker.close()
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        locker.close()  # which undoes what it has begun
+
+    monkeypatch.setattr(
+        score_rows, "time", SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    )
+    score_rows.score_rows(home, queued, Stop())
+    assert waits == [0.05]  # all rows were scored by then
     (row,) = find_runs(home, "id = ?", run)
     assert row["status"] == "finished"
     with registry(home) as db:

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import hashlib
+import inspect
 import json
 import re
 import shlex
@@ -625,9 +626,8 @@ async def test_who_stops_listening_stops_the_work(make_model, home):
     slices = in_time_slices(events, play.SLICE_SECONDS)
     await anext(slices)
     await slices.aclose()
-    await asyncio.sleep(0.1)
-    with pytest.raises(StopIteration):
-        next(events)
+    while inspect.getgeneratorstate(events) != inspect.GEN_CLOSED:  # by the thread that was writing
+        await asyncio.sleep(0.01)
 
 
 def test_passages_are_found_and_linked_to_their_rows():
@@ -644,9 +644,9 @@ def test_passages_are_found_and_linked_to_their_rows():
 
 def test_a_word_over_and_over_is_found_in_time(monkeypatch):
     rows = [("t", {"id": 1}, "the " * 3000)]
-    began = time.monotonic()
+    began = time.process_time()
     (found,), _, whole = find_memorized(["so " + "the " * 300], rows)
-    assert time.monotonic() - began < 5 and whole and found.longest == 300  # compared one by one: 40 s
+    assert time.process_time() - began < 5 and whole and found.longest == 300  # compared one by one: 40 s
     monkeypatch.setattr("datasette_nanogpt.data.memorization.SECONDS", 0.0)
     assert not find_memorized(["the " * 300], rows)[2]
 
@@ -781,19 +781,18 @@ async def test_a_model_whose_condition_never_ends_holds_no_slot(datasette, home,
         assert "too long" in lines[-1]["error"] and datasette._nanogpt.writing == 0
 
 
-async def test_sql_that_nothing_interrupts_holds_few_threads(monkeypatch):
-    monkeypatch.setattr(threads, "READ_SECONDS", 0.1)
-    monkeypatch.setattr(threads, "GRACE_SECONDS", 0.1)
-    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
+async def test_sql_that_nothing_interrupts_holds_few_threads():
     done = threading.Event()
     try:
-        tries = [threads.read_database(done.wait) for _ in range(10)]
-        answers = await asyncio.gather(*tries, return_exceptions=True)
+        with pytest.MonkeyPatch.context() as patch:
+            for limit in ("READ_SECONDS", "GRACE_SECONDS", "WAIT_SECONDS"):
+                patch.setattr(threads, limit, 0.1)
+            tries = [threads.read_database(done.wait) for _ in range(10)]
+            answers = await asyncio.gather(*tries, return_exceptions=True)
         assert all(isinstance(answer, NanogptError) for answer in answers)
         assert sum("Too many tables" in str(answer) for answer in answers) == 10 - threads.READERS
     finally:
         done.set()
-    await asyncio.sleep(0.1)
     assert await threads.read_database(lambda: 1) == 1
 
 

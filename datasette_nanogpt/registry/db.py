@@ -32,6 +32,8 @@ NO_LOCKS = (
     *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
     *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_NOLFS),
 )
+# What it says of a file in which another program has changes that it has not saved.
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What SQLite says of a file that it cannot open, or that the disk lets nobody change.
 NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
@@ -42,8 +44,8 @@ _migrated: dict[Path, int] = {}  # home -> inode of its registry, once this proc
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Wait at most `seconds` for other writers in this block, and in the threads that it starts: a page of
-    Datasette's own must not hang because somebody has the registry locked."""
+    """Wait at most `seconds` for other writers in this block, and in the threads that it starts: a page must
+    not hang because somebody has the registry locked."""
     token = _PATIENCE.set(seconds)
     try:
         yield
@@ -55,8 +57,27 @@ def _busy_seconds() -> float:
     return min(BUSY_SECONDS, _PATIENCE.get())
 
 
+class NoRegistryError(NanogptError):
+    """There is no registry yet: nothing has been trained in this home."""
+
+
 class RegistryError(NanogptError):
     """The registry cannot be read or written: it is locked or damaged, or the disk refuses something."""
+
+
+class RegistryLockedError(RegistryError):
+    """Another program has the registry locked. It may be free shortly."""
+
+
+def registry_error(home: Path, ex: Exception) -> RegistryError:
+    """The exception that says why the registry of `home` cannot be used."""
+    return (RegistryLockedError if _kind(ex) in LOCKED else RegistryError)(explain(home, ex))
+
+
+def _kind(ex: Exception) -> int | None:
+    """SQLite's code for a kind of error, without its details; None for an error that is not SQLite's."""
+    code = getattr(ex, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def registry_file(home: Path) -> Path:
@@ -75,12 +96,12 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
     The tables are brought up to date first, and the changes of processes that died are finished. Waits for
     another writer, up to BUSY_SECONDS, the `patience`, or `wait` seconds. In a home where nothing can be
     written, it is opened as it is, for reading only.
-    Raises NanogptError if there is no registry and `create` does not ask for one, RegistryError if it cannot
-    be opened or written.
+    Raises NoRegistryError if there is none and `create` does not ask for one, RegistryError if it cannot be
+    opened or written.
     """
     file = registry_file(home)
     if not create and not file.exists():
-        raise NanogptError(f"Nothing has been trained in {home} yet")
+        raise NoRegistryError(f"Nothing has been trained in {home} yet")
     try:
         if not create and not os.access(home, os.W_OK):
             return _open_read_only(file)
@@ -102,7 +123,7 @@ def open_registry(home: Path, *, create: bool = False, wait: float | None = None
             db.close()
             raise
     except (OSError, sqlite3.Error) as ex:
-        raise RegistryError(explain(home, ex)) from ex
+        raise registry_error(home, ex) from ex
     db.row_factory = sqlite3.Row
     return db
 
@@ -139,9 +160,9 @@ def explain(home: Path, ex: Exception) -> str:
     file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
-    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    kind = _kind(ex)
+    if kind in LOCKED:
         return f"{file} is locked: another program has changes in it that it has not saved"
-    kind = None if code is None else code & 0xFF
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(home)):
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     if kind == sqlite3.SQLITE_IOERR and _files_are_limited():
@@ -175,8 +196,8 @@ def _is_full(home: Path) -> bool:
 def registry(home: Path, *, create: bool = False, wait: float | None = None) -> Iterator[sqlite3.Connection]:
     """The registry for a moment: committed at the end, rolled back after an exception, closed in any case.
 
-    Raises NanogptError as `open_registry` does, and RegistryError also for what is done with it: a disk may
-    refuse any statement.
+    Raises what `open_registry` does, and RegistryError also for what is done with it: a disk may refuse any
+    statement.
     """
     try:
         with closing(open_registry(home, create=create, wait=wait)) as db, db:
@@ -184,15 +205,19 @@ def registry(home: Path, *, create: bool = False, wait: float | None = None) -> 
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):  # our own mistakes
         raise
     except sqlite3.Error as ex:
-        raise RegistryError(explain(home, ex)) from ex
+        raise registry_error(home, ex) from ex
 
 
 def _migrate(db: sqlite3.Connection) -> None:
+    """Bring the tables up to date. One that is up to date is only read, so that whoever comes while somebody
+    has unsaved changes in it need not wait for them."""
     from sqlite_utils import Database
 
     from .migrations import migrations
 
     tables = Database(db)
+    if tables.journal_mode == "wal" and not migrations.pending(tables):
+        return
     _enable_wal(tables)
     # A server and its pages, or two commands, may meet here in a home that is new.
     db.execute("begin immediate")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llm_nanogpt import changes
@@ -12,7 +12,7 @@ from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import invalid_name, valid_name
 
-from .db import registry, registry_file
+from .db import RegistryError, registry, registry_file
 
 
 def name_taken(home: Path, name: str, database: str, table: str) -> bool:
@@ -70,9 +70,10 @@ def rename_model(folder: Path, new_name: str) -> None:
 
 
 def _tell_registry(home: Path) -> None:
-    """Apply the change to the registry, which opening it does. If it is locked, the next opening does it."""
+    """Apply the change to the registry, which opening it does. If that is not possible now, the next opening
+    does it: the change to the model is made."""
     if registry_file(home).exists():
-        with registry(home):
+        with suppress(RegistryError), registry(home):
             pass
 
 

@@ -11,31 +11,36 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.atomic import write_json
-from llm_nanogpt.changes import PENDING
+from llm_nanogpt.changes import PENDING, new_note
 from llm_nanogpt.renaming import rename_in_verdict
 
 from .statements import insert
 
+WAIT_MS = 100  # how long to wait for another writer before notes are left for the next time
+
 
 def finish_pending(home: Path, db: sqlite3.Connection) -> None:
-    """Apply all notes to the registry. If it is locked, they are left for the next time."""
+    """Apply all notes to the registry. If it is locked, they are left for the next time: whoever only reads
+    it need not wait for that."""
     try:
         notes = sorted(name for name in os.listdir(home / PENDING) if name.endswith(".json"))
     except OSError:  # there are none
         return
+    (patience,) = db.execute("pragma busy_timeout").fetchone()
+    db.execute(f"pragma busy_timeout = {min(patience, WAIT_MS)}")
     with suppress(sqlite3.OperationalError, OSError):
         for note in notes:
             _finish(home, db, home / PENDING / note)
         for part in (home / PENDING).glob(".*.part"):
             part.unlink(missing_ok=True)
         (home / PENDING).rmdir()
+    db.execute(f"pragma busy_timeout = {patience}")
 
 
 def _finish(home: Path, db: sqlite3.Connection, note: Path) -> None:
@@ -84,8 +89,7 @@ def _apply(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[s
 
 def leave_for_later(home: Path, note: dict[str, Any]) -> None:
     """Leave a note for the next process that opens the registry."""
-    (home / PENDING).mkdir(parents=True, exist_ok=True)
-    write_json(home / PENDING / f"{time.time_ns():020}.json", note)
+    write_json(new_note(home), note)
 
 
 def write_run(

@@ -20,6 +20,10 @@ from .runs import UNDER_WAY, find_runs, mark_dead_runs
 from .statements import insert, update_run
 
 
+class QueueFullError(NanogptError):
+    """As many runs wait as the server allows: that is its state, and no mistake in what was asked."""
+
+
 def enqueue(
     home: Path,
     database: str,
@@ -32,8 +36,8 @@ def enqueue(
 
     `settings` are those of `TrainOptions.given()`, and `actor` is Datasette's, as JSON. With
     `scored`, the rows of that table are scored by the model of that name; `table` of the settings is still
-    what the model was trained on. Raises NanogptError if `limit` runs are waiting already, or one that
-    scores the same rows, and InvalidOptions if a run of that name waits or is under way.
+    what the model was trained on. Raises QueueFullError if `limit` runs are waiting already, NanogptError if
+    one that scores the same rows is, and InvalidOptions if a run of that name waits or is under way.
     """
     tables = settings.get("table", ())
     trained_on = settings.get("sql") or (tables if isinstance(tables, str) else ", ".join(tables))
@@ -63,7 +67,7 @@ def _refuse_if_full_or_there(row: dict[str, Any], unfinished: list[dict[str, Any
     waiting = [other for other in unfinished if other["status"] == "queued"]
     if len(waiting) >= limit:
         runs_are = "run is" if len(waiting) == 1 else "runs are"
-        raise NanogptError(f"{len(waiting)} {runs_are} waiting already: stop one of them, or try later")
+        raise QueueFullError(f"{len(waiting)} {runs_are} waiting already: stop one of them, or try later")
     if row["kind"] == "score":
         same = ("kind", "name", "database", "table")
         if any(all(row[key] == other[key] for key in same) for other in waiting):

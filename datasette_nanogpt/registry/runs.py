@@ -18,7 +18,7 @@ from llm_nanogpt.locks import is_training
 
 from ..events import Evaluation, Step
 from ..formatting import utc_now
-from .db import BUSY_SECONDS, RegistryError, explain, open_registry, registry, run_log_file
+from .db import BUSY_SECONDS, NoRegistryError, open_registry, registry, registry_error, run_log_file
 from .outbox import Outbox
 from .pending import delete_rows
 from .process_id import is_alive, process_id
@@ -43,12 +43,13 @@ SILENT_SECONDS = 15.0
 
 
 def find_runs(home: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:
-    """The runs that meet an SQL condition, as dicts of their columns, the newest first."""
+    """The runs that meet an SQL condition, as dicts of their columns, the newest first. Raises RegistryError
+    if there may be some, but the registry cannot be read, as while somebody has it locked."""
     try:
         with registry(home) as db:
             rows = db.execute(f"select * from runs where {where} order by id desc", values)
             return [run_as_dict(db, row) for row in rows]
-    except NanogptError:
+    except NoRegistryError:
         return []
 
 
@@ -178,9 +179,9 @@ class Run:
             "settings": json.dumps(settings),
         }
         self.home = home
+        mark_replaced_runs(home, name, by=queued)
         try:
             db = open_registry(home, create=True)
-            mark_replaced_runs(home, name, by=queued)
             with db:
                 db.execute("begin immediate")
                 if queued:
@@ -191,7 +192,7 @@ class Run:
                 row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
             self._outbox = Outbox(home, db, row)
         except (sqlite3.Error, OSError) as ex:
-            raise RegistryError(explain(home, ex)) from ex
+            raise registry_error(home, ex) from ex
         self._last_beat = 0.0
         self._last_step: dict[str, Any] = {}
         # The place of the model in training: generation 0 learns from the text alone, 1 also from generation

@@ -21,7 +21,9 @@ async function refreshResults() {
 
 async function follow() {
   try {
-    const { run } = await (await fetch(progress.dataset.run, { cache: "no-store" })).json();
+    const response = await fetch(progress.dataset.run, { cache: "no-store" });
+    const { run, error } = await response.json();
+    if (response.status >= 500) throw new Error("", { cause: error });
     if (!run || run.over) {
       location.reload();
       return;
@@ -31,8 +33,8 @@ async function follow() {
     progress.value = run.progress ?? 0;
     answers += 1;
     if (answers % PARTIAL === 0 && !document.hidden && run.status === "running") await refreshResults();
-  } catch {
-    setText("status", "The connection is lost. Trying again.");
+  } catch ({ cause }) {  // what the server says, such as that it is busy
+    setText("status", cause ? `${cause}.` : "The connection is lost. Trying again.");
   }
   setTimeout(follow, document.hidden ? 10000 : 1000);
 }

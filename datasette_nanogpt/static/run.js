@@ -142,7 +142,7 @@ function replacePart(id, part) {
 async function fetchAnswer() {
   const response = await fetch(`${address}?after=${next}`, { cache: "no-store" });
   if (response.status === 404 || response.status === 403) return null;
-  if (!response.ok) throw new Error(response.status);
+  if (!response.ok) throw new Error(response.status, { cause: (await response.json().catch(() => ({}))).error });
   return response.json();
 }
 
@@ -170,9 +170,9 @@ async function ask() {
     show(answer);
     failures = 0;
     showConnection("");
-  } catch {
+  } catch ({ cause }) {  // what the server says, such as that it is busy
     failures += 1;
-    showConnection(failures < 2 ? "" : "The connection is lost. Trying again.");
+    showConnection(failures < 2 ? "" : cause ? `${cause}.` : "The connection is lost. Trying again.");
   } finally {
     asking = false;
   }

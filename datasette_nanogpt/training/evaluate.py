@@ -64,7 +64,7 @@ def estimate_loss_unless(
     for fraction, nats in estimate_loss_in_parts(model, windows, device, bf16, group):
         total += nats
         if time.monotonic() - last_report >= BUSY_SECONDS:
-            yield Busy(f"scoring on held-out text, {fraction:.0%}")
+            yield Busy("scoring on held-out text", fraction)
             last_report = time.monotonic()
         if stopped():
             return None

@@ -132,7 +132,7 @@ def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[B
     windows = Windows(tokens, config.block_size, titles)
     bf16 = bf16_may_pay(settings.device) if settings.bf16 is None else settings.bf16
     for fraction in write_teacher_probs(file, models, windows, settings.device, bf16):
-        yield Busy(f"{who} the text, {fraction:.0%}")
+        yield Busy(f"{who} the text", fraction)
 
 
 def describe_stage(training: Training) -> str:

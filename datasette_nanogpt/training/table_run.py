@@ -202,7 +202,7 @@ class TableRun:
             self.stop.ask(self.run.stop_requested())
             if self.stop.requests:
                 return False
-            self.run.update(note=busy.what)
+            self.run.update(note=str(busy))
             yield busy
         return True
 
@@ -258,7 +258,7 @@ class TableRun:
                 case Busy():
                     if self.ends_with(training) and (training.clock.over or self.stop.requests > 1):
                         self.parts.begin(Progress(LastPart.SCORING))
-                    run.update(note=event.what)
+                    run.update(note=str(event))
                 case Step():
                     self.parts.go_on()
                     run.step(event)

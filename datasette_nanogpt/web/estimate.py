@@ -14,7 +14,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ..data.columns import NoTextError
 from ..data.source import Selection
 from ..formatting import memory_size, text_size
-from ..registry.db import registry
+from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
 from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import LITTLE_TEXT, expectation, expected_bits
@@ -26,6 +26,7 @@ from ..training.population import MAX_EPOCHS
 from .forms import minutes_offered, selection_from_form, settings_from_form
 from .table_rows import read_rows
 from .target import Target
+from .threads import UNAVAILABLE
 
 RECENT_RUNS = 10  # the speed of this machine is that of the fastest of so many runs
 # How many bytes of a short text make a token of its own small vocabulary (33 bytes make 12 tokens, 130 make
@@ -47,14 +48,21 @@ def offer_and_estimate(
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
         return {"text": str(ex), "texts": [], "remarks": [], **choices}, None
+    except UNAVAILABLE:
+        raise
     except NanogptError:
         return offer(target, where, filters, {}), None
     rows = {key: form[key] for key in ("title", "body", "text", "where") if form.get(key)}
     for fields in (form, rows):  # if another field is wrong, the cards are still made for these rows
-        with suppress(NanogptError):  # without a name: a wrong one makes no difference to the estimate
+        try:
+            # Without a name: a wrong one makes no difference to the estimate.
             settings = settings_from_form(target, {**fields, "name": ""}, where)
             offered["cards"] = what_to_expect(target, settings)
             return offered, estimate(target, settings) if fields is form else None
+        except UNAVAILABLE:
+            raise
+        except NanogptError:
+            continue
     return offered, None
 
 
@@ -203,7 +211,7 @@ def measured_flops(home: Path) -> float | None:
     select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
     select += "and tokens_per_second > 0 order by id desc limit ?"
     speeds = []
-    with suppress(NanogptError), registry(home) as db:
+    with suppress(NoRegistryError), registry(home) as db:
         for plan, tokens_per_second in db.execute(select, [RECENT_RUNS]):
             prepared = json.loads(plan)
             config = GPTConfig(**prepared["config"])

@@ -20,7 +20,7 @@ from llm_nanogpt.checkpoint import Checkpoint
 from ..data.corpus import location
 from ..data.sqlite import quote
 from ..registry import row_scores
-from ..registry.db import patience
+from ..registry.db import RegistryError, patience
 from .permissions import Actor, Origin, may_anywhere, models_of_table, models_to_write_with
 from .state import state_of
 from .threads import REGISTRY_SECONDS, in_thread
@@ -190,6 +190,9 @@ async def _rows_page_has_something(
     if writers:
         return True
     home, file = state_of(datasette).home, location(str(db.path))
-    with patience(REGISTRY_SECONDS):
-        scored_by = await in_thread(row_scores.scored_by, home, file, table)
+    try:
+        with patience(REGISTRY_SECONDS):
+            scored_by = await in_thread(row_scores.scored_by, home, file, table)
+    except RegistryError:  # the page with this menu is Datasette's, and must not fail
+        return False
     return any(model.name in scored_by for model, _ in models)

@@ -19,9 +19,10 @@ from datasette.resources import DatabaseResource, TableResource
 
 from llm_nanogpt.home import nanogpt_home
 
-from ..registry.db import registry_file
+from ..registry.db import LOCKED, registry_file
 from .permissions import Actor
 
+BUSY_SECONDS = 0.1  # how long the server waits for a database that somebody has locked: nothing else goes on
 REASON = "nanogpt.db has rows of private tables"
 
 
@@ -52,8 +53,17 @@ def _registries(datasette: Datasette) -> Iterator[str]:
     for name, database in datasette.databases.items():
         if database.path and not database.is_memory:
             path = os.path.realpath(database.path)
-            if path == own or _has_our_tables(path, _inode(path)):
+            if path == own or _may_be_registry(path):
                 yield name
+
+
+def _may_be_registry(path: str) -> bool:
+    """Whether the database at a path is a registry, or somebody has it locked, so that this cannot be known
+    now."""
+    try:
+        return _has_our_tables(path, _inode(path))
+    except sqlite3.OperationalError:
+        return True
 
 
 def _inode(path: str) -> int:
@@ -65,12 +75,15 @@ def _inode(path: str) -> int:
 
 @lru_cache(maxsize=1000)
 def _has_our_tables(path: str, _inode: int) -> bool:
-    """Whether our migrations were applied to the database at a path."""
+    """Whether our migrations were applied to the database at a path. Raises OperationalError, which the cache
+    does not keep, while somebody has it locked."""
     try:
-        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True, timeout=1)) as db:
+        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as db:
             select = "select 1 from _sqlite_migrations where migration_set = 'datasette-nanogpt'"
             return db.execute(select).fetchone() is not None
-    except sqlite3.Error:
+    except sqlite3.Error as ex:
+        if (getattr(ex, "sqlite_errorcode", 0) & 0xFF) in LOCKED:
+            raise
         return False
 
 

@@ -6,14 +6,12 @@ One reading of the registry serves all that ask at about the same time.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.errors import NanogptError
-
-from ..registry.db import registry
+from ..registry.db import NoRegistryError, registry
 from ..registry.metrics import first_score, metrics_after, samples_after, training_now
 from ..registry.runs import run_as_dict
 from .threads import in_thread
@@ -33,24 +31,33 @@ def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = N
 
     With `points`, at most about that many metrics, and the last PAGE_SAMPLES samples. Without, at most
     METRICS and SAMPLES at once: if `more` is true, there are others after `next`.
+
+    Raises RegistryError if the registry cannot be read.
     """
+    try:
+        with registry(home) as db:
+            return _read_run(db, run, after, points)
+    except NoRegistryError:
+        return None
+
+
+def _read_run(db: sqlite3.Connection, run: int, after: Place, points: int | None) -> dict[str, Any] | None:
+    row = db.execute("select * from runs where id = ?", [run]).fetchone()
+    if row is None:
+        return None
     metric, sample = after
-    with suppress(NanogptError), registry(home) as db:
-        if row := db.execute("select * from runs where id = ?", [run]).fetchone():
-            metrics = metrics_after(db, run, metric, points, -1 if points else METRICS)
-            samples = samples_after(db, run, sample, -1 if points else SAMPLES)
-            samples = samples[-PAGE_SAMPLES:] if points else samples
-            place = f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}"
-            return {
-                "row": run_as_dict(db, row),
-                "first_bpb": first_score(db, run),
-                "training_bpb": training_now(db, run) if row["val_bpb"] is None else None,
-                "metrics": metrics,
-                "samples": samples,
-                "next": place,
-                "more": not points and (len(samples) == SAMPLES or len(metrics) == METRICS),
-            }
-    return None
+    metrics = metrics_after(db, run, metric, points, -1 if points else METRICS)
+    samples = samples_after(db, run, sample, -1 if points else SAMPLES)
+    samples = samples[-PAGE_SAMPLES:] if points else samples
+    return {
+        "row": run_as_dict(db, row),
+        "first_bpb": first_score(db, run),
+        "training_bpb": training_now(db, run) if row["val_bpb"] is None else None,
+        "metrics": metrics,
+        "samples": samples,
+        "next": f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}",
+        "more": not points and (len(samples) == SAMPLES or len(metrics) == METRICS),
+    }
 
 
 class RunPoller:

@@ -15,15 +15,19 @@ from datasette.utils.asgi import AsgiStream, AsgiWriter
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.db import RegistryError
+from ..registry.db import RegistryError, RegistryLockedError, patience
+from ..registry.queue import QueueFullError
 from ..registry.run_log import log
-from .threads import BusyError
+from .threads import REGISTRY_SECONDS, BusyError
 
 NO_REGISTRY = (
     "The record of runs and texts cannot be used at the moment: try again, or look in the server's log"
 )
+LOCKED = "The record of runs and texts is locked by another program at the moment: try again shortly"
 
-TRY_LATER = {"retry-after": "5"}  # seconds: the header of answers that a busy server gives
+# Seconds: the header of answers that a busy server gives, and of those while as many runs wait as it allows.
+TRY_LATER = {"retry-after": "5"}
+QUEUE_LATER = {"retry-after": "60"}
 
 FORM_TYPE, JSON_TYPE = "application/x-www-form-urlencoded", "application/json"
 
@@ -32,23 +36,28 @@ View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 def page(view: View) -> View:
     """A view whose NotFound, MalformedBodyError, BusyError and RegistryError are answered here. Where rich is
-    installed, Datasette would spend a second on the traceback of each, with all local variables."""
+    installed, Datasette would spend a second on the traceback of each, with all local variables.
+
+    A registry that another program has locked is waited for REGISTRY_SECONDS, then the answer is 503."""
 
     @functools.wraps(view)
     async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
         headers = {}
         try:
-            return await view(datasette, request)
+            with patience(REGISTRY_SECONDS):
+                return await view(datasette, request)
         except NotFound as ex:
             status, title, error = 404, "Not found", str(ex)
         except MalformedBodyError as ex:
             status, title, error = 400, "Bad request", str(ex)
-        except RegistryError as ex:  # its message names folders: it is for the log only
+        except RegistryLockedError as ex:  # its message names folders: it is for the log only
+            log.warning("%s: %s", request.path, ex)
+            status, title, error, headers = 503, "Busy", LOCKED, TRY_LATER
+        except RegistryError as ex:  # the same
             log.warning("%s: %s", request.path, ex)
             status, title, error = 503, "Not available", NO_REGISTRY
         except BusyError as ex:
-            status, title, error = 503, "Busy", str(ex)
-            headers = TRY_LATER
+            status, title, error, headers = 503, "Busy", str(ex), TRY_LATER
         if wants_json(request) or sent_json(request):
             response = Response.error(error, status)
         else:
@@ -107,13 +116,25 @@ def _is_unicode(text: str) -> bool:
 
 
 async def render(
-    datasette: Datasette, request: Request, template: str, context: Mapping[str, Any], status: int = 200
+    datasette: Datasette,
+    request: Request,
+    template: str,
+    context: Mapping[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    return Response.html(await datasette.render_template(template, context, request=request), status=status)
+    html = await datasette.render_template(template, context, request=request)
+    return Response.html(html, status=status, headers=dict(headers or {}))
 
 
 def json_error(message: str, status: int = 400, headers: Mapping[str, str] | None = None) -> Response:
     return Response.json({"ok": False, "error": message}, status=status, headers=headers)
+
+
+def refusal(ex: NanogptError) -> tuple[int, dict[str, str]]:
+    """The status and the headers of an answer that says why something was not done: 400 for what is wrong
+    with what was asked, but 503 for a full queue."""
+    return (503, QUEUE_LATER) if isinstance(ex, QueueFullError) else (400, {})
 
 
 async def until_gone(request: Request) -> None:

@@ -16,7 +16,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import valid_name
 
 from ..data.corpus import location
-from ..registry.db import registry
+from ..registry.db import registry, registry_file
 from ..registry.metrics import last_sample
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_model, visible_models
 from .state import state_of
@@ -56,8 +56,10 @@ async def last_texts(datasette: Datasette, home: Path, models: list[dict[str, An
     """What each of these models wrote last in its last run, by name; without those that wrote nothing."""
 
     def read() -> dict[str, str]:
-        texts = {}
-        with suppress(NanogptError), registry(home) as db:
+        texts: dict[str, str] = {}
+        if not registry_file(home).exists():  # the models were put there by hand
+            return texts
+        with registry(home) as db:
             for model in models:
                 served = datasette.databases.get(model["database"])
                 if served is None:  # it was detached just now

@@ -7,7 +7,7 @@ from typing import Any
 from datasette import Request
 from datasette.app import Datasette
 
-from ..registry.db import patience, registry_file
+from ..registry.db import RegistryError, patience, registry_file
 from ..registry.runs import UNDER_WAY, find_runs
 from .permissions import Actor, Origin, may, origin_of_run
 from .shown_runs import as_seen_by, permission_to_change, run_as_json
@@ -45,9 +45,13 @@ def _concerns(origin: Origin, of: str, database: str | None, table: str | None) 
 
 
 async def bar(datasette: Datasette, request: Request, database: str, table: str) -> str | None:
-    """HTML for the top of a table's page; None where no run is about that table."""
-    with patience(REGISTRY_SECONDS):
-        runs = await runs_under_way(datasette, request.actor, database, table)
+    """HTML for the top of a table's page; None where no run is about that table, or none can be read: the
+    page is Datasette's, and must not fail."""
+    try:
+        with patience(REGISTRY_SECONDS):
+            runs = await runs_under_way(datasette, request.actor, database, table)
+    except RegistryError:
+        return None
     if not runs:
         return None
     template = datasette.get_jinja_environment(request).get_template("_nanogpt_bar.html")

@@ -29,7 +29,7 @@ from ...registry import row_scores
 from ..menus import rows_url
 from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
-from ..responses import changed, page, posted, render, sent_json, wants_json, whole_number
+from ..responses import changed, page, posted, refusal, render, sent_json, wants_json, whole_number
 from ..score_rows import check_has_keys
 from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
@@ -53,7 +53,7 @@ async def rows_page(datasette: Datasette, request: Request) -> Response:
     checkpoint = await _chosen_model(state_of(datasette).home, db, table, models, name)
     origin = origin_of_model(datasette, checkpoint.meta) if checkpoint else None
     may_score = await may(datasette, request.actor, "nanogpt-generate", origin)
-    error = None
+    error, status, headers = None, 200, dict[str, str]()
     if request.method == "POST":
         if not checkpoint or not origin or not may_score:
             raise Forbidden("Scoring rows with a model needs the permission nanogpt-generate")
@@ -65,18 +65,17 @@ async def rows_page(datasette: Datasette, request: Request) -> Response:
         except UNAVAILABLE:
             raise
         except NanogptError as ex:
-            error = str(ex)
+            error, (status, headers) = str(ex), refusal(ex)
     context: dict[str, Any] = {"error": error, "database": db.name, "table": table}
     context |= {"models": [model.name for model in models], "model": None, "may_score": may_score}
     if checkpoint:
         context |= await _scores(datasette, request, db, table, checkpoint)
         context["is_view"] = await db.view_exists(table)
         context["command"] = await _command(db, table, checkpoint, may_score)
-    status = 400 if error else 200
     if wants_json(request) or sent_json(request):
-        return Response.json({"ok": error is None, **context}, status=status)
+        return Response.json({"ok": error is None, **context}, status=status, headers=headers)
     context["link"] = functools.partial(rows_url, datasette, db.name, table)
-    return await render(datasette, request, "nanogpt_rows.html", context, status)
+    return await render(datasette, request, "nanogpt_rows.html", context, status, headers)
 
 
 async def _command(db: Database, table: str, checkpoint: Checkpoint, whole_path: bool) -> str:

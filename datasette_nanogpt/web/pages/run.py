@@ -28,7 +28,17 @@ from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
-from ..responses import changed, csv_file, json_error, page, posted, render, sent_json, wants_json
+from ..responses import (
+    changed,
+    csv_file,
+    json_error,
+    page,
+    posted,
+    refusal,
+    render,
+    sent_json,
+    wants_json,
+)
 from ..run_states import (
     advice_of,
     in_words_of_the_form,
@@ -43,7 +53,7 @@ from ..shown_models import find_model
 from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
 from ..smaller import smaller_size
 from ..state import state_of
-from ..threads import UNAVAILABLE, in_thread
+from ..threads import REGISTRY_SECONDS, UNAVAILABLE, in_thread
 
 CHART_POINTS = 500  # how many points a line has when the page is opened: a chart has no more pixels
 SCORES_IN_TABLE = 100  # how many of the last scores the table has
@@ -153,9 +163,17 @@ def _form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -
 
 
 def _made(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
-    """Whether a model is the one that this run made, not of an earlier or a later run of the same name."""
-    updated = (checkpoint.meta.get("training") or {}).get("updated") or ""
-    return run["status"] != "queued" and run["started"] <= updated <= (run["ended"] or updated)
+    """Whether a model is the one that this run made, not of an earlier or a later run of the same name.
+
+    The log's name tells, if both have one: the clock may have been set meanwhile.
+    """
+    training = checkpoint.meta.get("training") or {}
+    if run["status"] == "queued":
+        return False
+    if run["log"] and training.get("log"):
+        return run["val_bpb"] is not None and run["log"] == training["log"]
+    updated = training.get("updated") or ""
+    return run["started"] <= updated <= (run["ended"] or updated)
 
 
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
@@ -184,7 +202,7 @@ async def run_csv(datasette: Datasette, request: Request) -> AsgiStream:
 def _metrics_page(home: Path, run: int, after: int) -> list[Sequence[Any]]:
     """The next metrics after the one with the id `after`: its id and CSV_COLUMNS."""
     columns = ", ".join(["id", *CSV_COLUMNS.split()])
-    with registry(home) as db:
+    with registry(home, wait=REGISTRY_SECONDS) as db:  # `page` has returned by now
         select = (
             f"select {columns} from metrics where run = ? and id > ? and step is not null order by id limit ?"
         )
@@ -217,7 +235,7 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
         raise
     except NanogptError as ex:
         if sent_json(request):
-            return json_error(str(ex))
+            return json_error(str(ex), *refusal(ex))
         datasette.add_message(request, str(ex), datasette.ERROR)
     return changed(datasette, request, path, {"run": run_id})
 

@@ -19,7 +19,7 @@ from ...training.options import bounds, choices
 from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
 from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
-from ..responses import changed, page, posted, render, sent_json, wants_json
+from ..responses import changed, page, posted, refusal, render, sent_json, wants_json
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..smaller import fields_of_smaller, smaller_size
@@ -37,9 +37,18 @@ class Form:
     run: int | None = None  # the run that it has started
     error: str | None = None  # everything that is wrong, a line each
     problems: list[Problem] = field(default_factory=list)  # the same, with the fields that are wrong
+    status: int = 200  # of the answer, and its headers
+    headers: dict[str, str] = field(default_factory=dict)
     offer: dict[str, Any] | None = None  # see estimate.offer; None if there is nothing to fill in
     estimate: dict[str, Any] | None = None
     untouched: bool = False
+
+    def fail(self, ex: NanogptError) -> None:
+        """Show what is wrong, if nothing was before."""
+        if self.error is None:
+            self.error = str(ex)
+            self.problems = list(ex.problems) if isinstance(ex, InvalidOptions) else []
+            self.status, self.headers = refusal(ex)
 
     @property
     def wrong(self) -> dict[str, str]:
@@ -83,18 +92,18 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     elif request.method == "POST":
         raise Forbidden("Training on this table needs the permission nanogpt-train")
     error, offer, estimate = (form.error, form.offer, form.estimate) if form else (None, None, None)
-    status = 400 if error else 200
+    status, headers = (form.status, form.headers) if form else (200, {})
     problems = [{"field": p.field, "message": p.message} for p in form.problems] if form else []
     result = {"ok": error is None, "error": error, "problems": problems, "offer": offer, "estimate": estimate}
     if form and form.fields.get("estimate") and sent_json(request):
-        return Response.json(result, status=status)
+        return Response.json(result, status=status, headers=headers)
     here = Origin(db.name, (table,))
     lists = {
         "runs": await visible_runs(datasette, request.actor, here),
         "models": await models_as_json(datasette, request.actor, here),
     }
     if wants_json(request) or sent_json(request):
-        return Response.json(result | lists, status=status)
+        return Response.json(result | lists, status=status, headers=headers)
     context = lists | {
         "newest": newest_first(lists["models"])[:ON_A_PAGE],
         "database": db.name,
@@ -113,7 +122,7 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     }
     if form and form.unasked:
         status = 200  # nobody has asked for anything yet
-    return await render(datasette, request, "nanogpt_table.html", context, status)
+    return await render(datasette, request, "nanogpt_table.html", context, status, headers)
 
 
 async def _permissions(
@@ -156,8 +165,7 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
     except UNAVAILABLE:
         raise
     except NanogptError as ex:
-        form.error = str(ex)
-        form.problems = list(ex.problems) if isinstance(ex, InvalidOptions) else []
+        form.fail(ex)
     if forms.ROWS_OF_ADDRESS not in [problem.field for problem in form.problems]:
         await _add_offer(state, form, target, where, carried, left_out)
     return form
@@ -197,4 +205,4 @@ async def _add_offer(
     except UNAVAILABLE:
         raise
     except NanogptError as ex:
-        form.error = form.error or str(ex)
+        form.fail(ex)
