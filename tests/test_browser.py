@@ -341,8 +341,8 @@ def test_a_busy_server_is_asked_again_without_a_word(page, site):
         route.fulfill(**busy) if len(asked) == 1 else route.continue_()
 
     page.route("**/-/nanogpt", answer)
-    page.get_by_role("radio", name=re.compile("^10 minutes")).check()
-    page.wait_for_timeout(1000)
+    with page.expect_response("**/-/nanogpt"):
+        page.get_by_role("radio", name=re.compile("^10 minutes")).check()
     assert len(asked) == 1 and page.locator("#estimate").inner_text() == estimate
     assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
     page.locator("#estimate", has_text="10 minutes").wait_for()
@@ -433,9 +433,8 @@ def test_a_hidden_tab_asks_seldom_and_a_lost_connection_is_told(page, site):
     count = len(asked)
     page.wait_for_timeout(4000)
     assert len(asked) - count <= 1
-    page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_timeout(1500)
-    assert len(asked) > count
+    with page.expect_request("**/*.json*", timeout=5000):  # at once: a hidden tab asks every 10 s
+        page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
     page.context.set_offline(True)
     page.get_by_text("The connection is lost").wait_for()
     page.context.set_offline(False)
