@@ -28,6 +28,7 @@ from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import smaller
 from datasette_nanogpt.web.pages.run import _made
+from datasette_nanogpt.web.run_states import _why_slow
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -395,6 +396,12 @@ def test_a_run_knows_its_model_whatever_the_clock_did(run, training, made):
     training = {"updated": "2027-01-01T12:30", "log": ".logs/run-7.log"} | training
     model = SimpleNamespace(meta={"training": training})
     assert _made(usual | {"log": ".logs/run-7.log"} | run, model) is made
+
+
+def test_a_start_in_the_future_is_not_slow():
+    """As when the clock was set back since."""
+    started = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    assert _why_slow({"started": started, "preparing": None}) == ""
 
 
 async def test_why_a_resume_makes_steps_again(datasette, home, write_run):

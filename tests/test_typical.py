@@ -410,6 +410,16 @@ def test_scores_wait_while_somebody_has_the_registry_locked(trained, home, monke
         assert db.execute("select count(*) from scores where run = ?", [run]).fetchone()[0] == 60
 
 
+def test_a_scoring_that_ended_before_it_began_tells_nothing_of_the_speed(home, database):
+    """As when the clock was set back meanwhile."""
+    queue.enqueue(home, str(database), {"name": "m0", "table": "entry"}, None, 5, scored="entry")
+    plan = json.dumps({"seen": {"new": {"bytes": 1000}}, "parameters": 1000})
+    with registry(home) as db:
+        row = {"status": "finished", "plan": plan, "started": "2027-01-01T12:00", "ended": "2027-01-01T11:00"}
+        update_run(db, 1, row)
+    assert typical.scoring_speed(home) is None
+
+
 def test_what_is_scored_first_is_from_all_over_the_table(home, database):
     source = open_rows(read_checkpoint(home / "m0"), str(database), "entry")
     order = [keys["id"] - 7 for keys, _ in source.keyed_documents_from_copy(scattered=True)]
