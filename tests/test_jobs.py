@@ -82,10 +82,11 @@ async def worker(home):
 
 
 async def until(home, run, *statuses):
-    """The row of a run once it has one of these statuses. Another end of it is told, and not waited for."""
+    """The row of a run once it has one of these statuses. An end that it will not come back from is told, and
+    not waited for."""
     end = time.monotonic() + HANG_SECONDS
     while (row := find_run(home, run))["status"] not in statuses:
-        assert time.monotonic() < end and row["status"] not in OVER, row
+        assert time.monotonic() < end and row["status"] not in ("finished", "failed"), row
         await asyncio.sleep(0.05)
     return row
 

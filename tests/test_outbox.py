@@ -225,6 +225,7 @@ def test_a_stop_that_comes_while_the_registry_is_asked_is_not_lost():
 
 def test_a_long_lock_costs_a_bounded_memory(home, monkeypatch):
     monkeypatch.setattr(outbox, "MAX_ROWS", 100)
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 600.0)
     run = runs.Run(home, "m", "blog.db", "entry", {})
     unlock = locked(home)
     step = Step(
