@@ -510,7 +510,7 @@ def test_no_command_of_ours_needs_the_logs_of_llm(make_model, tmp_path):
         db.execute("begin exclusive")
         nanogpt("models")
         nanogpt("info", "nanogpt-a")
-        assert nanogpt("sample", "nanogpt-a", "Row", "-n", 1, "-o", "max_tokens", 3).stdout.startswith("Row")
+        assert nanogpt("sample", "nanogpt-a", "Row", "-n", 1, "-o", "max_tokens", 3).stdout
         nanogpt("score", "nanogpt-a", tmp_path / "draft.txt")
         nanogpt("export", "nanogpt-a", "--gguf", tmp_path / "a.gguf")
         nanogpt("rename", "nanogpt-a", "nanogpt-b")

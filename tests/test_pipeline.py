@@ -346,7 +346,7 @@ def test_little_text_ends_a_run_and_more_minutes_go_on_with_it(options, home, mo
 def test_minutes_go_on_with_a_run_that_has_all_its_steps(options, home):
     *_, last = run(options)
     resume = TrainOptions(options.database, "entry", resume=True, minutes=last.seconds / 60 + 1)
-    steps = (event.step for event in train_table(resume) if isinstance(event, Step))
+    steps = (event.step for event in train_table(resume) if isinstance(event, Step | Evaluation))
     assert next(step for step in steps if step > last.step) > last.step == options.max_iters
 
 
