@@ -46,7 +46,7 @@ class Parts:
                 busy = next(steps)
             except StopIteration as end:
                 return end.value
-            self.run.update(note=busy.what)
+            self.run.update(note=str(busy))
             yield busy
 
     def go_on(self, note: str | None = None) -> None:
