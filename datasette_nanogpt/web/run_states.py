@@ -83,7 +83,7 @@ def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None)
         "parts": parts if preparing else last_parts(run) if phase == "ending" else [],
         "slow": _why_slow(run) if preparing else "",
         "headline": headline(run, first_bpb, training_bpb),
-        "levels": levels(run, training_bpb),
+        "levels": levels(run),
         "bar": prepared if preparing else run["progress"],
         "waits_for": _run_before(run),
         "unwritten": UNWRITTEN.get(phase, ""),
@@ -184,12 +184,11 @@ def headline(run: Run, first_bpb: float | None, training_bpb: float | None = Non
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": fell[:1].upper() + fell[1:], "left": left}
 
 
-def levels(run: Run, training_bpb: float | None) -> list[dict[str, str]]:
+def levels(run: Run) -> list[dict[str, str]]:
     """What texts with each level of score read like, the lowest level first, and which level the run has
-    reached: none before its first steps. Empty if the text has no sentences, or nothing is known of it."""
-    bpb = training_bpb if run["val_bpb"] is None else run["val_bpb"]
-    letters = json.loads(run["plan"] or "{}").get("letters")
-    if not letters or (bpb is None and phase_of(run) != "running"):
+    reached: none before its first score. Empty if the text has no sentences, or a score will never come."""
+    bpb, letters = run["val_bpb"], json.loads(run["plan"] or "{}").get("letters")
+    if not letters or (bpb is None and run["status"] != "running"):
         return []
     now = level_of(bpb / letters) if bpb is not None else len(LEVELS)
     states = ["next" if i < now else "now" if i == now else "done" for i in range(len(LEVELS))]

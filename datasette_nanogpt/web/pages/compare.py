@@ -88,9 +88,10 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> tupl
     less = worse["val_bpb"] - better["val_bpb"]
     if round(less, 3) == 0:
         return True, f"Both come to {better['val_bpb']:.3f} bits per byte of the same held-out rows."
+    percent = f"{less / worse['val_bpb']:.{0 if less > worse['val_bpb'] / 100 else 1}%}"
     figures = (
         f"{better['val_bpb']:.3f} bits per byte of the same held-out rows, "
-        f"{less:.3f} ({less / worse['val_bpb']:.0%}) less than run {worse['id']}"
+        f"{less:.3f} ({percent}) less than run {worse['id']}"
     )
     if margin is None:
         return True, f"Run {better['id']} is better: {figures}. How sure that is was not measured."
