@@ -222,6 +222,11 @@ def test_a_text_about_markup_stays():
         ({"text": "alone"}, "alone"),
         ({"type": "/type/text", "value": PROSE}, PROSE),
         ({"value": "sold", "price": 3}, None),
+        (
+            [{"name": "flour", "qty": 2.5, "unit": "cups"}, {"name": "eggs", "qty": "3", "unit": ""}],
+            "2.5 cups flour\n3 eggs",
+        ),
+        ([{"name": "flour"}, {"name": "eggs"}], None),
         ({"tweet": {"full_text": PROSE, "entities": {"urls": []}, "lang": "en"}}, PROSE),
         ({"type": "Create", "object": {"content": PROSE, "tag": []}, "to": ["x"]}, PROSE),
         ({"a": {"text": PROSE}, "b": {"text": "more"}}, None),

@@ -98,6 +98,13 @@ def test_a_repeated_line_is_counted_with_how_to_leave_it_out(make, line):
     assert corpus.sources[0].title == "title"
 
 
+def test_no_command_is_told_that_would_leave_nothing_out(make):
+    """Where the line stands in the column in another form, SQL does not find it."""
+    path = make(title=rows(title), body=rows(lambda i: f"<p>{prose(i)}</p><p>Sent by Ann &amp; Ben</p>"))
+    (remark,) = look(path).remarks
+    assert remark == f"{N} of {N} rows looked at have the line 'Sent by Ann & Ben'."
+
+
 @pytest.mark.parametrize(
     ("value", "what"),
     [

@@ -37,6 +37,11 @@ CHAT_KEYS = (
     "chat_messages",
 )
 POINT_KEYS = ("string", "content", "text", "title", "name")
+AMOUNT_KEYS = (
+    ("quantity", "qty", "amount"),
+    ("unit", "units", "measure"),
+    ("name", "ingredient", "food", "item"),
+)
 LONGEST_SPEAKER = 60  # characters of a name
 MAX_DEPTH = 100  # levels of an outline
 MAX_WRAPPED = 2  # levels of objects around one with a text
@@ -75,7 +80,7 @@ def read_record(text: str) -> str | None:
     if points := list(_points(value, 0)) if _is_outline(value) else []:
         return "\n".join(points)
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
-        texts = [_text_of(each) for each in value]
+        texts = [_amount_of(each) or _text_of(each) for each in value]
         return "\n".join(text.strip() for text in texts if text) if None not in texts else None
     return _text_of(value) if isinstance(value, dict) else None
 
@@ -189,6 +194,14 @@ def _cells(notebook: Mapping[str, Any]) -> list[str]:
     sources = (cell["source"] for cell in cells)
     texts = ("".join(map(str, source)) if isinstance(source, list) else str(source) for source in sources)
     return [text.strip("\n") for text in texts if text.strip()]
+
+
+def _amount_of(record: Mapping[str, Any]) -> str | None:
+    """An ingredient with its amount: {"name": "flour", "quantity": 2, "unit": "cups"} is "2 cups flour"."""
+    found = [next((record[key] for key in keys if record.get(key)), None) for keys in AMOUNT_KEYS]
+    if found[0] is None or not isinstance(found[-1], str):
+        return None
+    return " ".join(str(part).strip() for part in found if isinstance(part, str | int | float))
 
 
 def _text_of(record: Mapping[str, Any], depth: int = 0) -> str | None:

@@ -69,12 +69,13 @@ def _repeated_lines(source: Source, documents: Sequence[str], database: str) -> 
     often = [(line, n) for line, n in counts.most_common(MAX_REPORTED) if n >= REPEATED * len(documents)]
     for i, (line, n) in enumerate(often):
         shown = line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "…"
-        cure = f" To leave it out: {_without(source, line, database)}" if i == 0 else ""
+        is_plain = n <= sum(any(line in str(row[c]) for c in source.body) for row in source.sample)
+        cure = f" To leave it out: {_without(source, line, database)}" if i == 0 and is_plain else ""
         yield f"{n} of {len(documents)} rows looked at have the line {shown!r}.{cure}"
 
 
 def _without(source: Source, line: str, database: str) -> str:
-    """A command that trains on the rows without that line."""
+    """A command that trains on the rows without that line, which stands in their columns as it does here."""
     title = [quote(source.title)] if source.title else []
     text = "'" + line.replace("'", "''") + "'"
     bodies = [f"replace({quote(column)}, {text}, '') as {quote(column)}" for column in source.body]
