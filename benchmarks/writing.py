@@ -4,15 +4,18 @@
     python benchmarks/writing.py --model ~/.config/io.datasette.llm/nanogpt/nanogpt-blog
     python benchmarks/writing.py --model FOLDER --settings '{}' '{"dry_multiplier": 0, "real_words": false}'
 
-Each text goes on from the first words of a held-out row, until the model ends it or it has as many tokens
-as the row was cut at. In each cell: the model's texts / the rows. "loops", "ended" (by the model, not cut),
+Each text goes on from the first words of a held-out row, until the model ends it or it has as many tokens as
+the row was cut at. In each cell: the model's texts / the rows. "loops", "ended" (by the model, not cut),
 "signs" (30 characters and more without a word of two letters), "echoes" (a short string three times running),
 "capitals" (in a word as no row has it), "low" (of texts of 200 characters and more, those that zlib makes
-smaller than 97% of the rows trained on) and "foreign" (a character that no row has) are fractions of the
-texts. "real" words (those of the table), "distinct" words and repeated 4-grams ("rep4") are means over the
-texts, and so is "copied", the fraction of words in passages of eight words or more that the rows trained on
-have too. "js1" is the distance of the words from those of held-out rows, "js2" that of pairs of words: 0 if
-they are the same, so less is better. Of the rows themselves it is that of as many rows trained on.
+smaller than 97% of the rows trained on), "foreign" (a character that no row has), "open" (three brackets of a
+kind that are never closed), "surplus" (a bracket closed that was not open), "quotes" (an odd number of double
+quotes), "strings" (60 characters and more without a space) and "short" (ended by the model within 10 tokens)
+are fractions of the texts. "real" words (those of the table), "distinct" words and repeated 4-grams ("rep4")
+are means over the texts, and so is "copied", the fraction of words in passages of eight words or more that
+the rows trained on have too. "js1" is the distance of the words from those of held-out rows, "js2" that of
+pairs of words: 0 if they are the same, so less is better. Of the rows themselves it is that of as many rows
+trained on.
 """
 
 from __future__ import annotations
@@ -40,9 +43,12 @@ from datasette_nanogpt.data.text_metrics import (
     has_loop,
     has_odd_capitals,
     longest_sign_run,
+    longest_string,
     ngram_distance,
+    open_brackets,
     real_word_fraction,
     repeated_ngram_fraction,
+    surplus_brackets,
 )
 from datasette_nanogpt.data.token_files import open_tokens
 from llm_nanogpt.generate import generate
@@ -54,6 +60,8 @@ PROMPT_WORDS = 4
 LONG = 200  # characters of a text that is compressed to see whether it goes in circles
 # Rows that texts are compared with in this, and the fraction of them that is low.
 COMPARED, LOWEST = 400, 0.03
+MANY_OPEN, LONG_STRING = 3, 60  # brackets of a kind that are never closed; characters without a space
+SHORT = 10  # tokens after the prompt
 SIGN_RUN = 30  # characters without a word of two letters: a run of numbers and signs
 COLUMNS = {  # name -> digits shown
     "loops": 3,
@@ -68,6 +76,11 @@ COLUMNS = {  # name -> digits shown
     "capitals": 3,
     "low": 3,
     "foreign": 3,
+    "open": 3,
+    "surplus": 3,
+    "quotes": 3,
+    "strings": 3,
+    "short": 3,
     "ended": 2,
     "tokens": 0,
 }
@@ -129,6 +142,10 @@ def figures(
         "capitals": mean(
             has_odd_capitals(t.removeprefix(p), rows.known) for t, p in zip(texts, prompts, strict=True)
         ),
+        "open": mean(open_brackets(text) >= MANY_OPEN for text in texts),
+        "surplus": mean(surplus_brackets(text) > 0 for text in texts),
+        "quotes": mean(text.count('"') % 2 for text in texts),
+        "strings": mean(longest_string(text) >= LONG_STRING for text in texts),
         "real": mean(real_word_fraction(text, rows.known) for text in texts),
         "distinct": mean(map(distinct_fraction, texts)),
         "rep4": mean(map(repeated_ngram_fraction, texts)),
@@ -138,6 +155,11 @@ def figures(
         "ended": ended,
         "tokens": mean_tokens,
     }
+
+
+def is_short(text: str, prompt: str, ended: bool, opened: OpenedModel) -> bool:
+    """Whether a text that is not cut has fewer than SHORT tokens after its prompt."""
+    return ended and len(opened.tokenizer.encode(text)) - len(opened.tokenizer.encode(prompt)) < SHORT
 
 
 def low_and_foreign(texts: Iterable[str], threshold: float, rows: Rows) -> dict[str, float]:
@@ -182,13 +204,16 @@ def measure(
         written = [write(opened, row, tokens, 10_000 * seed + i, settings) for i, row in enumerate(held_out)]
         texts, lengths, ended = zip(*written, strict=True)
         each = figures(list(texts), prompts, real_texts, rows, mean(lengths), mean(ended))
-        by_seed.append(each | low_and_foreign(texts, threshold, rows))
+        short = mean(is_short(*one, opened) for one in zip(texts, prompts, ended, strict=True))
+        by_seed.append(each | low_and_foreign(texts, threshold, rows) | {"short": short})
         if args.show:
             args.show.write_text("\n=====\n".join(texts))
     lengths_of_rows = [len(ids) for ids in real]
     ended_rows = mean(length < tokens for length in lengths_of_rows)
     of_rows = figures(real_texts, prompts, real_texts, rows, mean(lengths_of_rows), ended_rows)
     of_rows |= low_and_foreign(real_texts, threshold, rows)
+    whole = [len(ids) < tokens for ids in real]
+    of_rows["short"] = mean(is_short(*one, opened) for one in zip(real_texts, prompts, whole, strict=True))
     of_rows |= {f"js{n}": ngram_distance(others, real_texts, n) for n in (1, 2)}
     return {
         "model": {name: mean(each[name] for each in by_seed) for name in COLUMNS},

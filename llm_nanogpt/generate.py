@@ -19,7 +19,6 @@ from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
 from .repetition import Repetition
 from .sampler import Sampler, log_softmax
-from .sign_runs import SignRun
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 from .words import MARK, Speller, ends_in_character, last_word
@@ -129,9 +128,7 @@ class Continuation:
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:
             self._speller = Speller(tokenizer.words, self.prompt)
-        self._signs: SignRun | None = None
-        if sampler.real_words and tokenizer.run_lengths:
-            self._signs = SignRun(tokenizer.signs, tokenizer.begins_with_letter, tokenizer.run_lengths)
+        self._followers = tokenizer.habits.followers(tokenizer, self.prompt) if sampler.real_words else []
         # The first bytes after a character of a script without spaces, which gets no mark that was not typed;
         # None once they are one.
         self._begun = b"" if ends_in_character(self.prompt) else None
@@ -187,8 +184,8 @@ class Continuation:
             piece = self.tokenizer.token_bytes(token)[given:]
             if self._speller:
                 self._speller.add(piece)
-            if self._signs:
-                self._signs.add(piece)
+            for follower in self._followers:
+                follower.add(piece)
             if self._begun is not None:
                 self._begun += piece
                 self._begun = None if self._begun.decode("utf-8", "ignore") else self._begun
@@ -210,9 +207,7 @@ class Continuation:
             else:
                 logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
-            penalised = repetition.penalised(self.sampler.penalised(logits, context))
-            penalised = self._signs.penalised(penalised) if self._signs else penalised
-            token = self.sampler.choose(penalised, self._accepts)
+            token = self.sampler.choose(self._penalised(logits, context, repetition), self._accepts)
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
@@ -248,7 +243,8 @@ class Continuation:
                 after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
             ways += [(ids, token, len(rest)) for token in tokens]
             logprobs.append(before + log_softmax(after)[tokens])
-            after = self._repetition(context + ids).penalised(self.sampler.penalised(after, context + ids))
+            read = context + ids
+            after = self._penalised(after, read, self._repetition(read), whole_prompt=not rest)
             penalised.append(before + log_softmax(after)[tokens])
         chosen = self.sampler.choose(np.concatenate(penalised), lambda way: self._accepts(*ways[way][1:]))
         ids, token, given = ways[chosen]
@@ -257,6 +253,16 @@ class Continuation:
         if ids:
             self._read(ids, cache, len(context))
         return context + ids, token, given
+
+    def _penalised(
+        self, logits: np.ndarray, ids: Sequence[int], repetition: Repetition, whole_prompt: bool = True
+    ) -> np.ndarray:
+        """`logits` (V,) of the token after `ids`, without what repeats these, or is unlike the table's rows
+        where the text stands at the end of the prompt or beyond."""
+        penalised = repetition.penalised(self.sampler.penalised(logits, ids))
+        for follower in self._followers if whole_prompt else ():
+            penalised = follower.penalised(penalised)
+        return penalised
 
     def _read(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
         """(V,) logits of the token after `ids`, which stand at positions `past` and up."""

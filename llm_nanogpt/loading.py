@@ -11,8 +11,8 @@ from pathlib import Path
 from . import gpt_numpy
 from .checkpoint import Checkpoint, read_version, read_weights, verify
 from .errors import NanogptError
+from .habits import read_habits
 from .language_model import LanguageModel
-from .sign_runs import read_run_lengths
 from .tokenizer import Tokenizer
 
 # Parameters. Below this, numpy writes a page (500 tokens) before torch is imported and a GPU is awake: 3 s of
@@ -86,7 +86,7 @@ def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> Op
         if tokenizer.n_letters > checkpoint.config.vocab_size:
             reason = "its tokenizer has more tokens than the model"
             raise NanogptError(f"Model {folder.name!r} is broken: {reason}")
-        tokenizer.run_lengths = read_run_lengths(checkpoint.meta.get("corpus") or {})
+        tokenizer.habits = read_habits(checkpoint.meta.get("corpus") or {})
         model, why = load_model(replace(checkpoint, path=files), device)
         return OpenedModel(checkpoint, model, why, tokenizer)
 

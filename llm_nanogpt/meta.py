@@ -55,10 +55,12 @@ _SOURCE = Record(
     }
 )
 _COUNTS = "documents duplicates train_documents val_documents bytes train_bytes val_bytes vocab_size"
+_LENGTHS = Record({"usual": int, "rare": int}, required=("usual", "rare"))
 _CORPUS = Record(
     dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
     | {"sha256": str, "titles": bool, "skipped": Record(others=int)}
-    | {"run_lengths": Record({"usual": int, "rare": int}, required=("usual", "rare"))}
+    | dict.fromkeys(("run_lengths", "string_lengths", "text_lengths"), _LENGTHS)
+    | {"brackets": Record(others=_LENGTHS)}
 )
 _SETTINGS = Record(
     {

@@ -7,29 +7,21 @@ and DRY sees no repetition. A run is what stands between two words of at least t
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import regex
 
+from .lengths import Lengths, measure_lengths
 from .words import SPACELESS
 
 if TYPE_CHECKING:
     import numpy as np
 
-COUNTED = 1_000_000  # characters of text in which runs are measured
 USUAL, RARE = 0.97, 0.99  # of the runs of the rows are shorter
 STRENGTH = 2.0  # nats that a token loses at a length that is rare: benchmarks/LOG.md, "Capitals and echoes"
-SHORTEST = 4  # the smallest difference, in characters, between the usual and the rare length
 
 _WORDS = regex.compile(rf"(?V1)\p{{L}}\p{{M}}*\p{{L}}[\p{{L}}\p{{M}}]*|[{SPACELESS}]\p{{M}}*")
-
-
-class RunLengths(NamedTuple):
-    """How long the runs of a table are, in characters: 97% of them are shorter, and 99%."""
-
-    usual: int
-    rare: int
 
 
 def split_at_words(text: str) -> list[str]:
@@ -37,28 +29,10 @@ def split_at_words(text: str) -> list[str]:
     return _WORDS.split(text)
 
 
-def run_lengths(texts: Iterable[str]) -> RunLengths | None:
-    """The lengths in the first million characters of `texts`; None where these have no words."""
-    import numpy as np
-
-    lengths: list[int] = []
-    left = COUNTED
-    for text in texts:
-        parts = split_at_words(text[:left])
-        lengths += [len(part) for part in parts if part] if len(parts) > 1 else []
-        left -= len(text)
-        if left <= 0:
-            break
-    if not lengths:
-        return None
-    usual, rare = np.quantile(lengths, [USUAL, RARE], method="higher").tolist()
-    return RunLengths(usual, max(rare, usual + SHORTEST))
-
-
-def read_run_lengths(corpus: Mapping[str, Any]) -> RunLengths | None:
-    """What nanogpt.json says of a table's runs; None in older models."""
-    known = corpus.get("run_lengths")
-    return RunLengths(known["usual"], max(known["rare"], known["usual"] + SHORTEST)) if known else None
+def run_lengths(texts: Iterable[str]) -> Lengths | None:
+    """How long the runs of `texts` are; None where these have no words."""
+    parts = (split_at_words(text) for text in texts)
+    return measure_lengths([len(run) for some in parts if len(some) > 1 for run in some if run], USUAL, RARE)
 
 
 def is_sign(text: str) -> bool:
@@ -72,7 +46,7 @@ class SignRun:
     `signs` and `letters` (V,) of bool are the tokenizer's `signs` and `begins_with_letter`.
     """
 
-    def __init__(self, signs: np.ndarray, letters: np.ndarray, lengths: RunLengths) -> None:
+    def __init__(self, signs: np.ndarray, letters: np.ndarray, lengths: Lengths) -> None:
         self._signs, self._letters, self._lengths = signs, letters, lengths
         self._length, self._after_letter = 0, False
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
@@ -94,11 +68,10 @@ class SignRun:
         """`logits` (V,) of the next token, or a copy in which what would lengthen the run is less likely."""
         import numpy as np
 
-        over = self._length - self._lengths.usual
-        if over <= 0:
+        beyond = self._lengths.beyond(self._length)
+        if beyond <= 0:
             return logits
         goes_on = self._signs[: len(logits)]
         if self._after_letter:
             goes_on = goes_on & ~self._letters[: len(logits)]
-        penalty = STRENGTH * over / (self._lengths.rare - self._lengths.usual)
-        return np.where(goes_on, logits - np.float32(penalty), logits)
+        return np.where(goes_on, logits - np.float32(STRENGTH * beyond), logits)

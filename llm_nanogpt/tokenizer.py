@@ -21,7 +21,9 @@ from .atomic import write_bytes, write_json
 from .config import MAXIMA
 from .errors import NanogptError
 from .files import read_json
-from .sign_runs import RunLengths, is_sign
+from .habits import Habits
+from .sign_runs import is_sign
+from .strings import is_unbroken
 from .words import LETTER_BYTES, LETTERS, WordList
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Tokenizer:
 
     def __init__(self, spec: dict[str, Any], words: WordList | None = None) -> None:
         self.spec, self.words = spec, words
-        self.run_lengths: RunLengths | None = None  # of the table, where they are known
+        self.habits = Habits()  # of the table's rows, where they are known
         vocab: dict[str, int] = spec["model"]["vocab"]
         special = {t["content"]: t["id"] for t in spec["added_tokens"] if t["special"]}
         ids = [*vocab.values(), *special.values()]
@@ -252,6 +254,11 @@ class Tokenizer:
     def signs(self) -> np.ndarray:
         """Which tokens are no word of two letters, nor part of a character: (n_vocab,) of bool."""
         return self._tokens_that(is_sign)
+
+    @cached_property
+    def unbroken(self) -> np.ndarray:
+        """Which tokens have no space in them: (n_vocab,) of bool."""
+        return self._tokens_that(is_unbroken)
 
     @cached_property
     def begins_with_letter(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -22,11 +22,15 @@ from .errors import NanogptError
 from .files import read_file
 
 FILE = "words.txt"
+LAST = "\U0010ffff"  # no character comes after it
 FILE_BYTES = 32_000_000  # the largest that is read: WORDS of LONGEST_WORD, two bytes a letter
 WORDS = 200_000  # the most that are kept: those of 200 MB of English, 2 MB on disk
 COUNTED = 2 * WORDS  # strings between spaces that are counted at a time, in some 60 MB
 PIECE = 500_000  # characters of a text that become strings at once: these take ten times as much memory
 LONGEST_WORD = 64  # characters; what is longer is data
+# A word seen once, of so many letters or more, is a slip or was cut off ("datase") if the table has one with
+# up to so many letters more this many times as often. LOG.md, "Brackets, strings and short texts".
+HALF_LETTERS, HALF_LACKS, HALF_TIMES = 5, 3, 250
 
 SPACELESS = "".join(
     rf"\p{{Script={name}}}" for name in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
@@ -177,7 +181,8 @@ class WordCounter:
 
     def most_frequent(self, number: int = WORDS) -> WordList:
         """So many words, of those with inner capitals as many again at most, and all characters."""
-        known = {word for word, _ in _short(self.counts()).most_common(number)}
+        counts = _short(self.counts())
+        known = {word for word, _ in counts.most_common(number)} - half_words(counts)
         cased: Counter[str] = Counter()
         for word, count in self._words():
             if has_inner_capitals(word) and word.casefold() in known:
@@ -194,6 +199,18 @@ class WordCounter:
 
 def _short(counts: Counter[str]) -> Counter[str]:
     return Counter({word: n for word, n in counts.items() if len(word) <= LONGEST_WORD})
+
+
+def half_words(counts: Mapping[str, int]) -> set[str]:
+    """Those of the words, with how often each was seen, that are only the beginning of another one."""
+    half = set()
+    some = sorted(word for word, n in counts.items() if n == 1 or n >= HALF_TIMES)
+    for at, word in enumerate(some):
+        if counts[word] == 1 and len(word) >= HALF_LETTERS:
+            longer = some[at + 1 : bisect_left(some, word + LAST, at)]
+            if any(counts[other] > 1 and len(other) <= len(word) + HALF_LACKS for other in longer):
+                half.add(word)
+    return half
 
 
 def _pieces(text: str) -> Iterator[str]:

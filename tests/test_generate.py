@@ -379,6 +379,15 @@ def test_a_number_that_was_typed_is_not_made_longer():
     assert not "".join(run)[:1].isdigit()
 
 
+def test_half_a_word_that_a_row_has_too_is_completed():
+    texts = ["it uses datasette here"] * 300 + ["tils.db datase is"]
+    plain = train_bpe(texts, 300)
+    run = generate(
+        bigram_model(plain, texts), with_words(plain, texts), "it uses datase", sampler=Sampler(seed=0)
+    )
+    assert "".join(run).startswith("tte")
+
+
 ALPHABETS = {  # words are made of these
     "Latin": "abcdefghij",
     "with marks": ["e\N{COMBINING ACUTE ACCENT}", "a", "o\N{COMBINING DIAERESIS}", "n", "s", "t"],

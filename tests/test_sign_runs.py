@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from datasette_nanogpt.data.text_metrics import longest_sign_run
 from llm_nanogpt.generate import generate
+from llm_nanogpt.habits import Habits
+from llm_nanogpt.lengths import Lengths, read_lengths
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.sign_runs import RunLengths, SignRun, is_sign, read_run_lengths, run_lengths, split_at_words
+from llm_nanogpt.sign_runs import SignRun, is_sign, run_lengths, split_at_words
 from llm_nanogpt.tokenizer_training import train_bpe
 
 ROWS = [f"the boat left the harbour at {i} and 12-{i:03d}-99 came back, 1/2/3 of them\n" for i in range(300)]
@@ -34,7 +36,7 @@ def test_letters_that_stand_alone_are_signs_and_words_are_not(text, sign):
     st.lists(st.sampled_from(["the", " ", "a", "1", "-", "b", "\n", "港", ", ", "x", "é", "ab"]), max_size=30)
 )
 def test_the_run_of_a_text_in_pieces_is_that_of_the_whole(tokenizer, pieces):
-    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, RunLengths(4, 8))
+    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, Lengths(4, 8))
     for piece in pieces:
         for part in (piece.encode()[:2], piece.encode()[2:]):
             run.add(part)
@@ -43,14 +45,14 @@ def test_the_run_of_a_text_in_pieces_is_that_of_the_whole(tokenizer, pieces):
 
 def test_lengths_of_rows():
     lengths = run_lengths(["word" + " 1" * (i % 10) + " word" for i in range(1000)])
-    assert lengths == RunLengths(19, 23)
+    assert lengths == Lengths(19, 23)
     assert run_lengths(["", "1 2 3", "-"]) is None
-    assert read_run_lengths({"run_lengths": {"usual": 5, "rare": 5}}) == RunLengths(5, 9)
-    assert read_run_lengths({}) is None
+    assert read_lengths({"usual": 5, "rare": 5}) == Lengths(5, 9)
+    assert read_lengths(None) is None
 
 
 def test_what_lengthens_a_run_becomes_less_likely(tokenizer):
-    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, RunLengths(4, 8))
+    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, Lengths(4, 8))
     logits = np.zeros(tokenizer.n_vocab, np.float32)
     for piece, penalty in (
         (b"1234", 0),
@@ -101,19 +103,19 @@ def test_runs_of_a_model_end(tokenizer):
         )
         return max(longest_sign_run("".join(text)) for text in texts)
 
-    tokenizer.run_lengths = None
+    tokenizer.habits = Habits()
     assert longest() > 30
-    tokenizer.run_lengths = RunLengths(6, 10)
+    tokenizer.habits = Habits(Lengths(6, 10))
     assert longest() < 20
     assert longest(real_words=False) > 30  # as the model has it
 
 
 def test_a_run_of_training_knows_its_lengths(tmp_path, tokenizer):
     known = {"corpus": {"run_lengths": {"usual": 6, "rare": 12}}}
-    assert open_model(write_model(tmp_path / "new", tokenizer, meta=known)).tokenizer.run_lengths == (6, 12)
-    assert open_model(write_model(tmp_path / "old", tokenizer)).tokenizer.run_lengths is None
+    assert open_model(write_model(tmp_path / "new", tokenizer, meta=known)).tokenizer.habits.runs == (6, 12)
+    assert open_model(write_model(tmp_path / "old", tokenizer)).tokenizer.habits.runs is None
 
 
 def test_a_prompt_of_numbers_goes_on(tokenizer):
-    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, RunLengths(4, 8))  # the prompt is not added
+    run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, Lengths(4, 8))  # the prompt is not added
     assert not run.penalised(np.zeros(tokenizer.n_vocab, np.float32)).any()

@@ -8,9 +8,12 @@ from datasette_nanogpt.data.text_metrics import (
     has_echo,
     has_loop,
     has_odd_capitals,
+    longest_string,
     ngram_distance,
+    open_brackets,
     real_word_fraction,
     repeated_ngram_fraction,
+    surplus_brackets,
 )
 from llm_nanogpt.words import WordList
 
@@ -101,3 +104,19 @@ def test_what_goes_in_circles_compresses_better():
     assert (
         compressed_fraction(circles) < 0.3 < compressed_fraction("The quick brown fox jumps over a lazy dog")
     )
+
+
+def test_brackets_that_are_not_closed_or_were_not_open():
+    assert [open_brackets(text) for text in ("", "(a)", "((a)", "([{", "[[ (", ")(")] == [0, 0, 1, 1, 2, 1]
+    assert [surplus_brackets(text) for text in ("", "(a)", "(a))", ")]}", "1) a\n2) b", "(]")] == [
+        0,
+        0,
+        1,
+        3,
+        2,
+        1,
+    ]
+
+
+def test_the_longest_string_without_a_space():
+    assert [longest_string(text) for text in ("", " ", "a bcd\nef")] == [0, 0, 3]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_nanogpt.words import LONGEST_WORD, Speller, WordCounter, WordList, last_word, words
+from llm_nanogpt.words import LONGEST_WORD, Speller, WordCounter, WordList, half_words, last_word, words
 
 
 def counted(*texts):
@@ -45,6 +45,14 @@ def test_the_most_frequent_are_kept(tmp_path):
     assert "cat" in known and "dog" not in known and len(known) == 2
     assert counted("the dog").fraction_in(known) == 0.5
     assert WordList.load(tmp_path / "nowhere") is None
+
+
+def test_a_word_that_was_cut_off_once_is_none():
+    rows = ["datasette and the Datas " * 300, "tils.db datase is", "a mess of message message", "dog sheep"]
+    known = counted(*rows).most_frequent()
+    assert {"datase", "datas", "datasette", "mess", "dog"} - set(known) == {"datase"}
+    assert half_words({"datase": 2, "datasette": 900}) == half_words({"datase": 1, "datasette": 200}) == set()
+    assert half_words({"data": 1, "datum": 1, "datasette": 900, "datasett": 1}) == {"datasett"}
 
 
 def test_counting_takes_no_more_memory_than_it_may(monkeypatch):

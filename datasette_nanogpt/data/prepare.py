@@ -25,8 +25,8 @@ import numpy as np
 
 from llm_nanogpt.atomic import write_json
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.habits import measure_habits, read_habits
 from llm_nanogpt.home import cache_folder
-from llm_nanogpt.sign_runs import read_run_lengths, run_lengths
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char
 from llm_nanogpt.words import WordCounter, WordList
@@ -42,7 +42,7 @@ from .token_files import open_tokens, token_dtype, write_tokens
 
 T = TypeVar("T")
 # The version of the cache and of everything that decides what is in it: raise it to make old entries invalid.
-FORMAT = 7
+FORMAT = 8
 CACHE_DAYS = 30  # since an entry was last used
 SPARE_BYTES = 50_000_000  # disk space to leave free, for the model and for other programs
 # Bytes of text that a vocabulary needs for each of its tokens.
@@ -141,7 +141,7 @@ def _make(
         tokenizing = write_tokens(texts[name], tokenizer, folder / f"{name}.bin")
         counts[f"{name}_tokens"] = yield from _report(Part.TOKENIZING, tokenizing, len(spans))
     tokenizer.words = _word_list(counter, split)
-    tokenizer.run_lengths = run_lengths(split.texts(split.train))
+    tokenizer.habits = measure_habits(split.texts(split.train))
     val_bytes = _text_bytes(folder / "val.bin", tokenizer)
     if not val_bytes:
         raise NoTextError("There is too little text to hold out any of it: use a table with more.")
@@ -165,7 +165,7 @@ def _make(
             "sha256": split.sha256,
             # Of a document that was cut in two, the second half begins with no title.
             "titles": corpus.has_titles and not split.documents_cut,
-            "run_lengths": tokenizer.run_lengths._asdict() if tokenizer.run_lengths else None,
+            **tokenizer.habits.as_json(),
             **counts,
         },
     )
@@ -235,7 +235,7 @@ def _from_cache(entry: Path, corpus: Corpus, folder: Path) -> PreparedCorpus | N
             if (entry / f"{split}.bin").stat().st_size != itemsize * counts[f"{split}_tokens"]:
                 return None
         tokenizer = Tokenizer.load(entry)
-        tokenizer.run_lengths = read_run_lengths(counts)
+        tokenizer.habits = read_habits(counts)
         for name in TOKEN_FILES:
             link(entry / name, folder / name)
         os.utime(entry)

@@ -24,6 +24,7 @@ STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many ch
 # words in the median text, of at most so many texts.
 PROSE_LETTERS, PROSE_WORDS, PROSE_TEXTS = 0.65, 4, 200
 
+BRACKETS = ("()", "[]", "{}")
 ECHO_CHARACTERS, ECHO_TIMES = "2,12", 3  # a short string so many times running: an echo
 
 _ECHO = regex.compile(rf"(?s)(.{{{ECHO_CHARACTERS}}}?)\1{{{ECHO_TIMES - 1},}}")
@@ -73,6 +74,34 @@ def has_echo(text: str) -> bool:
 def has_odd_capitals(text: str, known: WordList) -> bool:
     """Whether a word has capitals in it where those that are known have none: "frequeStS"."""
     return any(has_inner_capitals(word) and not known.knows(word) for word in LETTERS.findall(text))
+
+
+def open_brackets(text: str) -> int:
+    """How many brackets of a kind the text leaves open; the kind that it leaves most of counts."""
+    return max(_left_open(text, opener, closer)[0] for opener, closer in BRACKETS)
+
+
+def surplus_brackets(text: str) -> int:
+    """How many brackets it closes without having opened one of their kind."""
+    return sum(_left_open(text, opener, closer)[1] for opener, closer in BRACKETS)
+
+
+def _left_open(text: str, opener: str, closer: str) -> tuple[int, int]:
+    """How many are open at the end of `text`, and how many are closed that were not open."""
+    opened = surplus = 0
+    for character in text:
+        if character == opener:
+            opened += 1
+        elif character == closer and opened:
+            opened -= 1
+        elif character == closer:
+            surplus += 1
+    return opened, surplus
+
+
+def longest_string(text: str) -> int:
+    """The characters of the longest stretch without a space."""
+    return max(map(len, text.split()), default=0)
 
 
 def longest_sign_run(text: str) -> int:

@@ -1,0 +1,84 @@
+"""What the rows of a table have in common, and a text that is written should have too.
+
+`nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py` and
+`brackets.py`. Older models lack some of them, imported ones have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .brackets import KINDS, Brackets, bracket_lengths
+from .lengths import Lengths, read_lengths
+from .short_texts import ShortText, text_lengths
+from .sign_runs import SignRun, run_lengths
+from .strings import Unbroken, string_lengths
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .tokenizer import Tokenizer
+
+COUNTED = 1_000_000  # characters of text that are measured
+
+
+class Follower(Protocol):
+    """Follows a text as it is written, and makes less likely what is unlike the rows."""
+
+    def add(self, piece: bytes) -> None: ...
+
+    def penalised(self, logits: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, and of
+    what stands within brackets of each kind that is followed."""
+
+    runs: Lengths | None = None
+    strings: Lengths | None = None
+    texts: Lengths | None = None
+    brackets: Mapping[str, Lengths] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields of nanogpt.json's `corpus`."""
+        known = {"run_lengths": self.runs, "string_lengths": self.strings, "text_lengths": self.texts}
+        return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
+            "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()}
+        }
+
+    def followers(self, tokenizer: Tokenizer, prompt: str) -> list[Follower]:
+        """Of a text that goes on from `prompt`."""
+        each: list[Follower] = []
+        if self.runs:
+            each.append(SignRun(tokenizer.signs, tokenizer.begins_with_letter, self.runs))
+        if self.strings:
+            each.append(Unbroken(tokenizer.unbroken, self.strings))
+        if self.texts:
+            each.append(ShortText(tokenizer.eot, self.texts, prompt))
+        if self.brackets:
+            each.append(Brackets(tokenizer, self.brackets, prompt))
+        return each
+
+
+def measure_habits(texts: Iterable[str]) -> Habits:
+    """Of the first million characters of `texts`, rows in no order."""
+    some, left = [], COUNTED
+    for text in texts:
+        some.append(text[:left])
+        left -= len(text)
+        if left <= 0:
+            break
+    whole = some[:-1] if left < 0 else some  # what is cut off is short, and leaves brackets open
+    return Habits(
+        run_lengths(some), string_lengths(some), text_lengths(whole), bracket_lengths(whole or some)
+    )
+
+
+def read_habits(corpus: Mapping[str, Any]) -> Habits:
+    """What nanogpt.json says of a table's rows."""
+    known = (read_lengths(corpus.get(f"{name}_lengths")) for name in ("run", "string", "text"))
+    brackets = {kind: read_lengths(lengths) for kind, lengths in (corpus.get("brackets") or {}).items()}
+    return Habits(*known, {kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS})

@@ -1,0 +1,55 @@
+"""Strings without spaces: a text that is written has hardly longer ones than the rows of its table.
+
+Within an address or a hash nearly any letter, number or sign may come next, and a small model does not see
+where it ends. Where rows have no spaces, as in Chinese, their strings are long, and so may be those of texts.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .lengths import Lengths, measure_lengths
+
+if TYPE_CHECKING:
+    import numpy as np
+
+USUAL, RARE = 0.995, 0.999  # of the strings of the rows are shorter
+STRENGTH = (
+    2.0  # nats that a token loses at a length that is rare: LOG.md, "Brackets, strings and short texts"
+)
+
+
+def string_lengths(texts: Iterable[str]) -> Lengths | None:
+    return measure_lengths([len(string) for text in texts for string in text.split()], USUAL, RARE)
+
+
+def is_unbroken(text: str) -> bool:
+    """Whether a token has no space in it, so that a string goes on with it."""
+    return bool(text) and not any(map(str.isspace, text))
+
+
+class Unbroken:
+    """The string that a text ends in, and what goes on with it. What the prompt ends in does not count.
+
+    `unbroken` (V,) of bool are the tokenizer's.
+    """
+
+    def __init__(self, unbroken: np.ndarray, lengths: Lengths) -> None:
+        self._unbroken, self._lengths = unbroken, lengths
+        self._length = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+
+    def add(self, piece: bytes) -> None:
+        for character in self._decoder.decode(piece):
+            self._length = 0 if character.isspace() else self._length + 1
+
+    def penalised(self, logits: np.ndarray) -> np.ndarray:
+        """`logits` (V,) of the next token, or a copy in which what lengthens the string is less likely."""
+        import numpy as np
+
+        beyond = self._lengths.beyond(self._length)
+        if beyond <= 0:
+            return logits
+        return np.where(self._unbroken[: len(logits)], logits - np.float32(STRENGTH * beyond), logits)

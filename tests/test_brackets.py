@@ -1,0 +1,163 @@
+"""A text that is written closes the brackets and quotes that it opens, and no others, as the rows do."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_nanogpt.brackets import (
+    FAULTS,
+    KINDS,
+    MISPLACED,
+    STRENGTH,
+    Brackets,
+    bracket_lengths,
+    bracket_tokens,
+    follow,
+)
+from llm_nanogpt.generate import generate
+from llm_nanogpt.habits import Habits
+from llm_nanogpt.lengths import Lengths
+from llm_nanogpt.sampler import Sampler
+from llm_nanogpt.tokenizer_training import train_bpe, train_char
+
+TEXT = 'see (this one), [that] and {a: "b"}, "so", (and so), f((x)), ["]\n'
+SOME = {kind: Lengths(10, 20) for kind in '([{"'}
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    return train_bpe([TEXT] * 40, 340)
+
+
+def events(text, opened=()):
+    stack = [(kind, 0) for kind in opened]
+    return [(event, kind) for event, kind, _ in follow(text, stack, KINDS)], "".join(
+        kind for kind, _ in stack
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "left"),
+    [
+        ("no brackets, it's 5 > 4", [], ""),
+        ("(a)", [("opened", "("), ("closed", "(")], ""),
+        ("a)", [("was not open", "(")], ""),
+        ("[(a]", [("opened", "["), ("opened", "("), ("left open", "("), ("closed", "[")], ""),
+        ('"a" "', [("opened", '"'), ("closed", '"'), ("opened", '"')], '"'),
+        ('("a\nb', [("opened", "("), ("opened", '"'), ("left open", '"')], "("),
+        ('"""One line.\n', [], ""),
+        ("「あ（い）」", [("opened", "「"), ("opened", "（"), ("closed", "（"), ("closed", "「")], ""),
+    ],
+)
+def test_what_brackets_do(text, wanted, left):
+    assert events(text) == (wanted, left)
+
+
+@given(st.text(alphabet='()[]"\na{', max_size=30), st.lists(st.integers(0, 30), max_size=4))
+def test_a_text_in_pieces_is_followed_as_the_whole(text, cuts):
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {len(text)})
+    whole, parts, start = [], [], 0
+    done = [*follow(text, whole, KINDS)]
+    each = []
+    for end in ends:
+        piece = text[start:end]
+        each += follow(piece, parts, KINDS, start)
+        start = end
+    if '"""' not in text:
+        assert (each, parts) == (done, whole)
+
+
+def test_lengths_of_rows_that_close_their_brackets():
+    rows = [f"a ({'b' * (i % 100)}) [c" for i in range(200)]
+    assert bracket_lengths(rows) == {"(": (97, 101)}
+    assert bracket_lengths(rows[:10]) == {}  # too few to tell
+
+
+@pytest.mark.parametrize("row", ["1) one (or two)", "well :) (yes)", 'a 5" board', "so :("])
+def test_what_rows_do_not_close_is_left_alone(row):
+    rows = ['(a) "b"'] * 100
+    assert set(bracket_lengths(rows)) == {"(", '"'}
+    some = round(len(rows) * FAULTS * 2)
+    kind = '"' if '"' in row else "("
+    assert kind not in bracket_lengths(rows + [row] * some)
+
+
+def test_tokens_are_judged_by_what_is_open(bpe):
+    tokens = bracket_tokens(bpe, frozenset(SOME))
+    assert bracket_tokens(bpe, frozenset(SOME)) is tokens
+    paren, closing, square, quote, line = (bpe.encode(mark)[0] for mark in ("(", ")", "]", '"', "\n"))
+
+    def judged(opened):
+        effects = tokens.effects(opened)
+        return [
+            next((name for name in effects._fields if token in getattr(effects, name)), None)
+            for token in (paren, closing, square, quote, line, bpe.eot)
+        ]
+
+    assert judged("") == ["opening", "misplaced", "misplaced", "opening", None, None]
+    assert judged("(") == ["opening", "closing", "misplaced", "opening", None, "misplaced"]
+    assert judged("([") == ["opening", "misplaced", "closing", "opening", None, "misplaced"]
+    assert judged('"') == ["opening", "misplaced", "misplaced", "closing", "misplaced", "misplaced"]
+
+
+def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
+    brackets = Brackets(bpe, SOME, "see (")
+    opening, closing = bpe.encode("(")[0], bpe.encode(")")[0]
+    logits = np.zeros(bpe.n_vocab, np.float32)
+    for piece, nats in ((b"123456789", 0), (b"01", STRENGTH * 0.1), (b"234567890", STRENGTH)):
+        brackets.add(piece)
+        after = brackets.penalised(logits)
+        assert after[closing] == pytest.approx(nats) == -after[opening]
+        assert after[bpe.eot] == -MISPLACED and not logits.any()
+    brackets.add(b").")
+    after = brackets.penalised(logits)
+    assert after[closing] == -MISPLACED and after[bpe.eot] == after[opening] == 0
+
+
+def test_a_model_may_have_fewer_tokens_than_its_tokenizer():
+    tokenizer = train_char(["(a)"])
+    brackets = Brackets(tokenizer, {"(": Lengths(10, 20)}, "(")
+    assert len(brackets.penalised(np.zeros(tokenizer.n_vocab - 1, np.float32))) == tokenizer.n_vocab - 1
+
+
+class Forgetful:
+    """A model that opens and closes brackets and quotes as it likes, and likes to end."""
+
+    device = "cpu"
+
+    def __init__(self, tokenizer):
+        from conftest import tiny_config
+
+        self.config = tiny_config(vocab_size=tokenizer.n_vocab, block_size=256)
+        self.odds = np.full(tokenizer.n_vocab, -20, np.float32)
+        for text, odds in {" and": 3, " so": 3, "(": 0, ")": -0.5, "[": 0, "]": -0.5, '"': 0}.items():
+            self.odds[tokenizer.encode(text)[0]] = odds
+        self.odds[tokenizer.eot] = -1
+
+    def new_cache(self):
+        return None
+
+    def logits(self, ids, cache, past):
+        return self.odds
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_texts_close_what_they_open(bpe, kind):
+    tokenizer = bpe if kind == "bpe" else train_char([TEXT])
+
+    def faults(**settings):
+        bad = 0
+        for seed in range(10):
+            sampler = Sampler(top_p=1, seed=seed, dry_multiplier=0, **settings)
+            text = "".join(generate(Forgetful(tokenizer), tokenizer, "so", max_tokens=80, sampler=sampler))
+            stack = []
+            bad += sum(event in ("was not open", "left open") for event, *_ in follow(text, stack, KINDS))
+            bad += max(0, len(stack) - 2)
+        return bad
+
+    tokenizer.habits = Habits(brackets=SOME)
+    with_habits = faults()
+    without = faults(real_words=False)
+    tokenizer.habits = Habits()
+    assert faults() == without > 5 * with_habits

@@ -1,0 +1,105 @@
+"""What rows have in common, measured once, kept in nanogpt.json, and kept to by texts: on numpy and torch."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEXTS, write_model
+
+from llm_nanogpt import gpt_torch
+from llm_nanogpt.checkpoint import read_checkpoint, read_weights
+from llm_nanogpt.generate import generate
+from llm_nanogpt.gpt_torch import TorchModel
+from llm_nanogpt.habits import COUNTED, Habits, measure_habits, read_habits
+from llm_nanogpt.lengths import Lengths
+from llm_nanogpt.loading import open_model
+from llm_nanogpt.sampler import Sampler
+from llm_nanogpt.short_texts import FEWEST, STRONGEST, ShortText, text_lengths
+from llm_nanogpt.strings import Unbroken, is_unbroken, string_lengths
+
+ROWS = [f"see ({'b ' * (i % 50)}) at example.com/{'a' * (i % 30)} in 12-{i:03d}\n" for i in range(200)]
+HABITS = Habits(Lengths(6, 12), Lengths(20, 30), Lengths(40, 20), {"(": Lengths(5, 9), '"': Lengths(5, 9)})
+
+
+def test_what_is_measured_comes_back_from_nanogpt_json(tmp_path, bpe):
+    habits = measure_habits(ROWS)
+    assert habits.runs and habits.strings and habits.texts and habits.brackets
+    assert read_habits(habits.as_json()) == habits
+    folder = write_model(tmp_path / "model", bpe, meta={"corpus": habits.as_json()})
+    assert open_model(folder).tokenizer.habits == habits
+    assert measure_habits([]) == measure_habits(["", ""]) == read_habits({}) == Habits()
+    assert read_habits({"brackets": {"no": {"usual": 1, "rare": 9}}}) == Habits()
+
+
+def test_a_row_that_is_cut_is_not_counted_as_a_short_one():
+    rows = ["word " * (COUNTED // 150 // 5)] * 200 + ["(" * 10]
+    assert measure_habits(iter(rows)).texts.rare > COUNTED // 160
+    assert measure_habits(["(a) " * COUNTED]).brackets  # a table of one long row
+
+
+def test_lengths_of_strings():
+    lengths = string_lengths(["a bb ccc\n" * 100, "x" * 50])
+    assert lengths == (3, 50) or lengths.rare >= lengths.usual + 4
+    assert [is_unbroken(text) for text in ("a", "a/b", " a", "a\n", "", "\u3000")] == [True, True] + [
+        False
+    ] * 4
+
+
+def test_what_lengthens_a_string_becomes_less_likely(bpe):
+    string = Unbroken(bpe.unbroken, Lengths(4, 8))
+    logits = np.zeros(bpe.n_vocab, np.float32)
+    for piece, penalty in ((b"abcd", 0), (b"ef", 1), (b" abc", 0), (b"d\xc3", 0), (b"\xa9", 0.5), (b"\n", 0)):
+        string.add(piece)
+        penalised = string.penalised(logits)
+        assert -penalised.min() == pytest.approx(penalty) and not logits.any()
+        assert penalised[bpe.encode(" fox")[0]] == penalised[bpe.eot] == 0
+    assert not Unbroken(bpe.unbroken, Lengths(4, 8)).penalised(logits).any()  # a prompt's does not count
+
+
+def test_a_text_hardly_ends_before_the_shortest_rows(bpe):
+    logits = np.zeros(bpe.n_vocab, np.float32)
+    text = ShortText(bpe.eot, Lengths(40, 30), "0123456789")
+    for piece, penalty in (
+        (b"", STRONGEST),
+        (b"0123456789", 4),
+        (b"0123456789", 2),
+        (b"01234", 1),
+        (b"56789", 0),
+    ):
+        text.add(piece)
+        penalised = text.penalised(logits)
+        assert -penalised[bpe.eot] == pytest.approx(penalty) == -penalised.sum()
+    assert len(ShortText(9, Lengths(40, 30), "").penalised(logits[:9])) == 9  # a model without an end
+
+
+def test_too_few_rows_say_nothing_about_how_short_one_may_be():
+    assert text_lengths(["a" * 50] * (FEWEST - 1)) is None
+    assert text_lengths(["a" * i for i in range(1000)]) == (50, 10)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_numpy_and_torch_keep_to_the_same(tmp_path, bpe, temperature):
+    folder = write_model(tmp_path / "model", bpe, meta={"corpus": HABITS.as_json()})
+    checkpoint, opened = read_checkpoint(folder), open_model(folder, "cpu")
+    module = gpt_torch.build(checkpoint.config).eval()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in read_weights(checkpoint).items()})
+
+    def written(model, **settings):
+        sampler = Sampler(temperature=temperature, seed=0, **settings)
+        return "".join(generate(model, opened.tokenizer, 'Row ("12', max_tokens=60, sampler=sampler))
+
+    assert written(opened.model) == written(TorchModel(module)) != written(opened.model, real_words=False)
+
+
+def test_rows_are_hardly_touched(bpe):
+    """What the rows have is never held back by much, for nine tokens in ten."""
+    habits = measure_habits(TEXTS)
+    penalties = []
+    for row in TEXTS[:40]:
+        followers = habits.followers(bpe, "")
+        for token in [*bpe.encode(row), bpe.eot]:
+            logits = np.zeros(bpe.n_vocab, np.float32)
+            for follower in followers:
+                logits = follower.penalised(logits)
+                follower.add(bpe.token_bytes(token))
+            penalties.append(-logits[token])
+    assert np.mean(np.array(penalties) > 1) < 0.02
