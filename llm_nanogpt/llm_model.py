@@ -91,8 +91,8 @@ class SamplingOptions(llm.Options):
     )
     real_words: bool | None = Field(
         None,
-        description="Write only words that the table or the prompt has, and numbers, without longer runs of "
-        "numbers and signs than its rows have. Default: true",
+        description="Write only words that the table or the prompt has, and numbers; close brackets, and end "
+        "strings and runs of signs, as its rows do. Default: true",
     )
     seed: int | None = Field(
         None,
