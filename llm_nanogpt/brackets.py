@@ -36,9 +36,9 @@ OPENERS = {closer: opener for opener, closer in PAIRS.items()}
 QUOTE, THREE_QUOTES, NO_QUOTES = '"', '"""', "'''"
 KINDS = frozenset([*PAIRS, QUOTE])
 
-# A kind is followed if the rows have so many, and at most this fraction of them never closes or closes what
-# is not open. Of the blog's "[" that is 3%, of its other kinds 2% at most; of a chat's "(" easily half.
-FEWEST, FAULTS = 20, 0.05
+# A kind is followed if the rows have so many, and at most these fractions of them are never closed, or close
+# what is not open. Of the blog's "[" these are 3% and 2%, of its "(" 1% each; of a chat's ")" easily half.
+FEWEST, LEFT_OPEN, NOT_OPEN = 20, 0.05, 0.02
 USUAL, RARE = 0.97, 0.99  # of what the rows have between brackets is shorter
 # Nats: what closes a bracket gains them, once it is open for as long as is rare; what rows hardly ever do
 # loses them. LOG.md, "Brackets, strings and short texts".
@@ -96,10 +96,10 @@ def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
             counts["left open", kind] += 1
     measured = {}
     for kind, some in sorted(lengths.items()):
-        not_closed = counts["left open", kind] / counts["opened", kind]
-        surplus = counts["was not open", kind] / (len(some) + counts["was not open", kind])
+        left_open = counts["left open", kind] / counts["opened", kind]
+        not_open = counts["was not open", kind] / (len(some) + counts["was not open", kind])
         known = measure_lengths(some, USUAL, RARE)
-        if known and len(some) >= FEWEST and max(not_closed, surplus) <= FAULTS:
+        if known and len(some) >= FEWEST and left_open <= LEFT_OPEN and not_open <= NOT_OPEN:
             measured[kind] = known
     return measured
 

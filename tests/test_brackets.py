@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_nanogpt.brackets import (
-    FAULTS,
     KINDS,
+    LEFT_OPEN,
     MISPLACED,
     STRENGTH,
     Brackets,
@@ -78,7 +78,7 @@ def test_lengths_of_rows_that_close_their_brackets():
 def test_what_rows_do_not_close_is_left_alone(row):
     rows = ['(a) "b"'] * 100
     assert set(bracket_lengths(rows)) == {"(", '"'}
-    some = round(len(rows) * FAULTS * 2)
+    some = round(len(rows) * LEFT_OPEN * 2)
     kind = '"' if '"' in row else "("
     assert kind not in bracket_lengths(rows + [row] * some)
 

@@ -37,11 +37,8 @@ def test_a_row_that_is_cut_is_not_counted_as_a_short_one():
 
 
 def test_lengths_of_strings():
-    lengths = string_lengths(["a bb ccc\n" * 100, "x" * 50])
-    assert lengths == (3, 50) or lengths.rare >= lengths.usual + 4
-    assert [is_unbroken(text) for text in ("a", "a/b", " a", "a\n", "", "\u3000")] == [True, True] + [
-        False
-    ] * 4
+    assert string_lengths(["a bb ccc\n" * 100, "x" * 50]) == (3, 50)
+    assert all(map(is_unbroken, ("a", "a/b"))) and not any(map(is_unbroken, (" a", "a\n", "", "\u3000")))
 
 
 def test_what_lengthens_a_string_becomes_less_likely(bpe):

@@ -61,6 +61,7 @@ def test_the_second_run_uses_what_the_first_made(blog, home, tmp_path, monkeypat
     again, other, same = prepared(blog, tmp_path / "b", home)
     assert same == counts and other.spec == tokenizer.spec and files(tmp_path / "a") == files(tmp_path / "b")
     assert again.describe() == corpus.describe()
+    assert other.habits == tokenizer.habits and other.habits.runs and other.habits.texts
     assert {"quick", "zoë", "é"} & {*other.words} == {"quick", "zoë"} and [*other.words] == [*tokenizer.words]
     assert os.stat(tmp_path / "a" / "train.bin").st_nlink == 3
 
