@@ -139,8 +139,8 @@ class BracketTokens:
                     closing.append(i)
                 elif len(then) > len(innermost):
                     opening.append(i)
-            ids = (np.array(each, dtype=np.intp) for each in (closing, opening, misplaced))
-            self._effects[innermost] = Effects(*ids)
+            each = [np.array(ids, dtype=np.intp) for ids in (closing, opening, misplaced)]
+            self._effects[innermost] = Effects(*each)
         return self._effects[innermost]
 
 

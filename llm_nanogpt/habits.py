@@ -79,6 +79,10 @@ def measure_habits(texts: Iterable[str]) -> Habits:
 
 def read_habits(corpus: Mapping[str, Any]) -> Habits:
     """What nanogpt.json says of a table's rows."""
-    known = (read_lengths(corpus.get(f"{name}_lengths")) for name in ("run", "string", "text"))
     brackets = {kind: read_lengths(lengths) for kind, lengths in (corpus.get("brackets") or {}).items()}
-    return Habits(*known, {kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS})
+    return Habits(
+        runs=read_lengths(corpus.get("run_lengths")),
+        strings=read_lengths(corpus.get("string_lengths")),
+        texts=read_lengths(corpus.get("text_lengths")),
+        brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
+    )
