@@ -6,10 +6,11 @@ import torch
 from conftest import TEXTS, write_model
 
 from llm_nanogpt import gpt_torch
+from llm_nanogpt import habits as habits_module
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_torch import TorchModel
-from llm_nanogpt.habits import COUNTED, Habits, measure_habits, read_habits
+from llm_nanogpt.habits import Habits, measure_habits, read_habits
 from llm_nanogpt.lengths import Lengths
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
@@ -30,10 +31,10 @@ def test_what_is_measured_comes_back_from_nanogpt_json(tmp_path, bpe):
     assert read_habits({"brackets": {"no": {"usual": 1, "rare": 9}}}) == Habits()
 
 
-def test_a_row_that_is_cut_is_not_counted_as_a_short_one():
-    rows = ["word " * (COUNTED // 150 // 5)] * 200 + ["(" * 10]
-    assert measure_habits(iter(rows)).texts.rare > COUNTED // 160
-    assert measure_habits(["(a) " * COUNTED]).brackets  # a table of one long row
+def test_a_row_that_is_cut_is_not_counted_as_a_short_one(monkeypatch):
+    monkeypatch.setattr(habits_module, "COUNTED", 10_030)
+    assert measure_habits(iter(["word " * 10] * 300)).texts == (50, 46)
+    assert measure_habits(["(a) " * 10_000]).brackets  # a table of one long row
 
 
 def test_lengths_of_strings():
