@@ -20,7 +20,7 @@ from .lengths import Lengths, measure_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-    from .tokenizer import Tokenizer
+    from .vocabulary import Vocabulary
 
 PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
     "\N{LEFT DOUBLE QUOTATION MARK}": "\N{RIGHT DOUBLE QUOTATION MARK}",
@@ -31,18 +31,18 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
     "\N{LEFT BLACK LENTICULAR BRACKET}": "\N{RIGHT BLACK LENTICULAR BRACKET}",
 }
 OPENERS = {closer: opener for opener, closer in PAIRS.items()}
-# Opens and closes. It ends with its line, or one that is missing would turn all that follow inside out; three
-# in a row, as around Python's docstrings, are none.
-QUOTE, THREE_QUOTES, NO_QUOTES = '"', '"""', "'''"
-KINDS = frozenset([*PAIRS, QUOTE])
+# What opens and closes: a quote, which ends with its line, or one that is missing would turn all that follow
+# inside out, and the three around Python's docstrings, which need not.
+QUOTE, THREE_QUOTES = '"', '"""'
+KINDS = frozenset([*PAIRS, QUOTE, THREE_QUOTES])
 
 # A kind is followed if the rows have so many, and at most these fractions of them are never closed, or close
 # what is not open. Of the blog's "[" these are 3% and 2%, of its "(" 1% each; of a chat's ")" easily half.
 FEWEST, LEFT_OPEN, NOT_OPEN = 20, 0.05, 0.02
-USUAL, RARE = 0.97, 0.99  # of what the rows have between brackets is shorter
+USUAL, RARE = 0.9, 0.97  # of what the rows have between brackets is shorter
 # Nats: what closes a bracket gains them, once it is open for as long as is rare; what rows hardly ever do
 # loses them. LOG.md, "Brackets, strings and short texts".
-STRENGTH, MISPLACED = 2.0, 5.0
+STRENGTH, MISPLACED = 2.0, 3.0
 DEEPEST = 4  # of the brackets that are open, so many decide what a token would do
 
 Event = Literal["opened", "closed", "left open", "was not open"]
@@ -56,11 +56,13 @@ def follow(
     `opened` are the kinds that are open before it, innermost last, and where each stands, in characters;
     afterwards those after it. `start` is where the text stands.
     """
-    for match in _marks(kinds).finditer(text.replace(THREE_QUOTES, NO_QUOTES)):
+    for match in _marks(kinds).finditer(text):
         mark, place = match[0], start + match.start()
+        if mark == THREE_QUOTES and THREE_QUOTES not in kinds:  # they are no quotes either
+            continue
         kind = QUOTE if mark == "\n" else OPENERS.get(mark, mark)
         inner = next((i for i in range(len(opened) - 1, -1, -1) if opened[i][0] == kind), None)
-        if mark in PAIRS or (mark == QUOTE and inner is None):
+        if mark in PAIRS or (mark in (QUOTE, THREE_QUOTES) and inner is None):
             opened.append((kind, place))
             yield "opened", kind, 0
         elif inner is None:
@@ -72,14 +74,16 @@ def follow(
         else:
             for within, _ in opened[inner + 1 :]:
                 yield "left open", within, 0
-            yield "closed", kind, place - opened[inner][1] - 1
+            yield "closed", kind, place - opened[inner][1] - len(mark)
             del opened[inner:]
 
 
 @lru_cache(64)
 def _marks(kinds: frozenset[str]) -> re.Pattern[str]:
-    characters = [*kinds, *(PAIRS[kind] for kind in kinds if kind in PAIRS)] + ["\n"] * (QUOTE in kinds)
-    return re.compile("[" + re.escape("".join(characters)) + "]")
+    marks = {*kinds, *(PAIRS[kind] for kind in kinds if kind in PAIRS)}
+    if QUOTE in kinds:
+        marks |= {THREE_QUOTES, "\n"}
+    return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))))
 
 
 def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
@@ -116,7 +120,7 @@ class Effects(NamedTuple):
 class BracketTokens:
     """The tokens of a vocabulary that have brackets of these `kinds`."""
 
-    def __init__(self, tokenizer: Tokenizer, kinds: frozenset[str]) -> None:
+    def __init__(self, tokenizer: Vocabulary, kinds: frozenset[str]) -> None:
         self.kinds, self._eot = kinds, tokenizer.eot
         tokens = ((i, tokenizer.token_bytes(i).decode("utf-8", "ignore")) for i in range(tokenizer.n_vocab))
         self._tokens = [(i, text) for i, text in tokens if _marks(kinds).search(text)]
@@ -145,7 +149,7 @@ class BracketTokens:
 
 
 @lru_cache(4)
-def bracket_tokens(tokenizer: Tokenizer, kinds: frozenset[str]) -> BracketTokens:
+def bracket_tokens(tokenizer: Vocabulary, kinds: frozenset[str]) -> BracketTokens:
     """Kept from one text to the next: finding what tokens do takes a millisecond for each place."""
     return BracketTokens(tokenizer, kinds)
 
@@ -153,7 +157,7 @@ def bracket_tokens(tokenizer: Tokenizer, kinds: frozenset[str]) -> BracketTokens
 class Brackets:
     """The brackets that are open in a text as it is written. What the prompt opens counts from its end."""
 
-    def __init__(self, tokenizer: Tokenizer, lengths: Mapping[str, Lengths], prompt: str) -> None:
+    def __init__(self, tokenizer: Vocabulary, lengths: Mapping[str, Lengths], prompt: str) -> None:
         self._tokens, self._lengths = bracket_tokens(tokenizer, frozenset(lengths)), lengths
         self._opened: list[tuple[str, int]] = []
         self._length = 0  # in characters, after the prompt

@@ -19,7 +19,7 @@ from .strings import Unbroken, string_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-    from .tokenizer import Tokenizer
+    from .vocabulary import Vocabulary
 
 COUNTED = 1_000_000  # characters of text that are measured
 
@@ -49,7 +49,7 @@ class Habits:
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()}
         }
 
-    def followers(self, tokenizer: Tokenizer, prompt: str) -> list[Follower]:
+    def followers(self, tokenizer: Vocabulary, prompt: str) -> list[Follower]:
         """Of a text that goes on from `prompt`."""
         each: list[Follower] = []
         if self.runs:

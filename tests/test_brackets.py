@@ -46,7 +46,7 @@ def events(text, opened=()):
         ("[(a]", [("opened", "["), ("opened", "("), ("left open", "("), ("closed", "[")], ""),
         ('"a" "', [("opened", '"'), ("closed", '"'), ("opened", '"')], '"'),
         ('("a\nb', [("opened", "("), ("opened", '"'), ("left open", '"')], "("),
-        ('"""One line.\n', [], ""),
+        ('"""One\nline."""', [("opened", '"""'), ("closed", '"""')], ""),
         ("「あ（い）」", [("opened", "「"), ("opened", "（"), ("closed", "（"), ("closed", "「")], ""),
     ],
 )
@@ -68,9 +68,13 @@ def test_a_text_in_pieces_is_followed_as_the_whole(text, cuts):
         assert (each, parts) == (done, whole)
 
 
+def test_three_quotes_are_no_quotes_where_they_are_not_followed():
+    assert [*follow('"""One" ', [], frozenset('"'))] == [("opened", '"', 0)]
+
+
 def test_lengths_of_rows_that_close_their_brackets():
     rows = [f"a ({'b' * (i % 100)}) [c" for i in range(200)]
-    assert bracket_lengths(rows) == {"(": (97, 101)}
+    assert bracket_lengths(rows) == {"(": (90, 97)}
     assert bracket_lengths(rows[:10]) == {}  # too few to tell
 
 

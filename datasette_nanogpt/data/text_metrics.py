@@ -24,7 +24,7 @@ STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many ch
 # words in the median text, of at most so many texts.
 PROSE_LETTERS, PROSE_WORDS, PROSE_TEXTS = 0.65, 4, 200
 
-BRACKETS = ("()", "[]", "{}")
+BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 ECHO_CHARACTERS, ECHO_TIMES = "2,12", 3  # a short string so many times running: an echo
 
 _ECHO = regex.compile(rf"(?s)(.{{{ECHO_CHARACTERS}}}?)\1{{{ECHO_TIMES - 1},}}")
@@ -78,12 +78,12 @@ def has_odd_capitals(text: str, known: WordList) -> bool:
 
 def open_brackets(text: str) -> int:
     """How many brackets of a kind the text leaves open; the kind that it leaves most of counts."""
-    return max(_left_open(text, opener, closer)[0] for opener, closer in BRACKETS)
+    return max(_left_open(text, *pair)[0] for pair in BRACKETS)
 
 
 def surplus_brackets(text: str) -> int:
     """How many brackets it closes without having opened one of their kind."""
-    return sum(_left_open(text, opener, closer)[1] for opener, closer in BRACKETS)
+    return sum(_left_open(text, *pair)[1] for pair in BRACKETS)
 
 
 def _left_open(text: str, opener: str, closer: str) -> tuple[int, int]:

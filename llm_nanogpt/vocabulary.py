@@ -1,0 +1,27 @@
+"""What following a text takes of its tokenizer, `tokenizer.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Vocabulary(Hashable, Protocol):
+    """Its tokens, and of which kinds they are, (n_vocab,) of bool."""
+
+    eot: int
+    n_vocab: int
+
+    def token_bytes(self, token: int) -> bytes: ...
+
+    @property
+    def signs(self) -> np.ndarray: ...
+
+    @property
+    def unbroken(self) -> np.ndarray: ...
+
+    @property
+    def begins_with_letter(self) -> np.ndarray: ...
