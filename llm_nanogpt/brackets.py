@@ -1,7 +1,7 @@
 """Brackets and quotes: a text that is written closes what it opens, and nothing else, as its table's rows do.
 
 A small model forgets that it has opened one, or has closed it. So what rows hardly ever do becomes less
-likely: to close what is not open, and to go on or end where something should have been closed. Once a bracket
+likely: to close what is not open, or an outer one before an inner one. Once a bracket
 has been open for longer than is usual, what closes it becomes more likely, and what opens another one less.
 Kinds that the rows do not close, as ")" in lists and emoticons, are left alone.
 """
@@ -31,10 +31,10 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
     "\N{LEFT BLACK LENTICULAR BRACKET}": "\N{RIGHT BLACK LENTICULAR BRACKET}",
 }
 OPENERS = {closer: opener for opener, closer in PAIRS.items()}
-# What opens and closes: a quote, which ends with its line, or one that is missing would turn all that follow
-# inside out, and the three around Python's docstrings, which need not.
+# Opens and closes. It ends with its line, or one that is missing would turn all that follow inside out; three
+# in a row, as around Python's docstrings, are none.
 QUOTE, THREE_QUOTES = '"', '"""'
-KINDS = frozenset([*PAIRS, QUOTE, THREE_QUOTES])
+KINDS = frozenset([*PAIRS, QUOTE])
 
 # A kind is followed if the rows have so many, and at most these fractions of them are never closed, or close
 # what is not open. Of the blog's "[" these are 3% and 2%, of its "(" 1% each; of a chat's ")" easily half.
@@ -42,7 +42,7 @@ FEWEST, LEFT_OPEN, NOT_OPEN = 20, 0.05, 0.02
 USUAL, RARE = 0.9, 0.97  # of what the rows have between brackets is shorter
 # Nats: what closes a bracket gains them, once it is open for as long as is rare; what rows hardly ever do
 # loses them. LOG.md, "Brackets, strings and short texts".
-STRENGTH, MISPLACED = 2.0, 3.0
+STRENGTH, MISPLACED = 2.0, 4.0
 DEEPEST = 4  # of the brackets that are open, so many decide what a token would do
 
 Event = Literal["opened", "closed", "left open", "was not open"]
@@ -58,11 +58,11 @@ def follow(
     """
     for match in _marks(kinds).finditer(text):
         mark, place = match[0], start + match.start()
-        if mark == THREE_QUOTES and THREE_QUOTES not in kinds:  # they are no quotes either
+        if mark == THREE_QUOTES:
             continue
         kind = QUOTE if mark == "\n" else OPENERS.get(mark, mark)
         inner = next((i for i in range(len(opened) - 1, -1, -1) if opened[i][0] == kind), None)
-        if mark in PAIRS or (mark in (QUOTE, THREE_QUOTES) and inner is None):
+        if mark in PAIRS or (mark == QUOTE and inner is None):
             opened.append((kind, place))
             yield "opened", kind, 0
         elif inner is None:
@@ -121,7 +121,7 @@ class BracketTokens:
     """The tokens of a vocabulary that have brackets of these `kinds`."""
 
     def __init__(self, tokenizer: Vocabulary, kinds: frozenset[str]) -> None:
-        self.kinds, self._eot = kinds, tokenizer.eot
+        self.kinds = kinds
         tokens = ((i, tokenizer.token_bytes(i).decode("utf-8", "ignore")) for i in range(tokenizer.n_vocab))
         self._tokens = [(i, text) for i, text in tokens if _marks(kinds).search(text)]
         self._effects: dict[tuple[str, ...], Effects] = {}
@@ -132,8 +132,9 @@ class BracketTokens:
 
         innermost = tuple(opened[-DEEPEST:])
         if innermost not in self._effects:
-            closing, opening = [], []
-            misplaced = [self._eot] if innermost else []
+            closing: list[int] = []
+            opening: list[int] = []
+            misplaced: list[int] = []
             for i, text in self._tokens:
                 then = [(kind, 0) for kind in innermost]
                 events = {event for event, *_ in follow(text, then, self.kinds)}

@@ -15,7 +15,7 @@ from .lengths import Lengths, measure_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-USUAL, RARE = 0.99, 0.999  # of the strings of the rows are shorter
+USUAL, RARE = 0.99, 0.997  # of the strings of the rows are shorter
 STRENGTH = (
     2.0  # nats that a token loses at a length that is rare: LOG.md, "Brackets, strings and short texts"
 )
