@@ -1,9 +1,9 @@
 """Brackets and quotes: a text that is written closes what it opens, and nothing else, as its table's rows do.
 
 A small model forgets that it has opened one, or has closed it. So what rows hardly ever do becomes less
-likely: to close what is not open, or an outer one before an inner one. Once a bracket
-has been open for longer than is usual, what closes it becomes more likely, and what opens another one less.
-Kinds that the rows do not close, as ")" in lists and emoticons, are left alone.
+likely: to close what is not open, or an outer one before an inner one. Once one has been open for longer than
+is usual, what closes it becomes more likely, and what opens another one less. Kinds that the rows do not
+close, or close without opening, as ")" in lists and emoticons, are left alone.
 """
 
 from __future__ import annotations
