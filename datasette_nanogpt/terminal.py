@@ -33,6 +33,7 @@ from .events import (
     TablePreview,
 )
 from .formatting import duration, memory_size, text_size
+from .training.population import MAX_MODELS
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -329,10 +330,10 @@ def closing_lines(f: Finished) -> list[str]:
         f"after {counted(f.step, 'step')} in {duration(f.seconds)}{utilization(f.mfu)}, {epochs} epochs{of}."
     )
     if f.status == "finished" and f.seconds_left >= 5:
-        lines.append(
-            f"This took {duration(f.seconds_left)} less than planned. "
-            "To train for longer anyway, use --resume with more --minutes."
-        )
+        why = "To train for longer anyway, use --resume with more --minutes."
+        if f.models >= MAX_MODELS:
+            why = f"More minutes would change nothing, as a run trains at most {MAX_MODELS} models."
+        lines.append(f"This took {duration(f.seconds_left)} less than planned. {why}")
     lines += verdict_lines(f.verdict)
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
     # Without a prompt llm would wait for one.

@@ -23,6 +23,7 @@ from datasette_nanogpt.terminal import (
     preview_lines,
     status,
 )
+from datasette_nanogpt.training.population import MAX_MODELS
 from llm_nanogpt.counts import counted
 
 STEP = Step(
@@ -95,6 +96,20 @@ def test_a_stopped_run_has_one_next_step():
     )
     assert sum("--resume" in line for line in lines) == 1 and "Stopped early." in lines
     assert any("less than 0.1 epochs." in line for line in lines)
+
+
+def finished(**figures):
+    """A run that has ended."""
+    known = {"status": "finished", "name": "m", "folder": "/m", "parameters": 1000, "prompt": "a", "step": 23}
+    known |= {"best_step": 23, "seconds": 20.0, "mfu": None, "models": 1, "val_bpb": 3.0, "val_loss": 2.0}
+    return Finished(**{**known, "better_before": None, "sample": "", "epochs": 4.0, **figures})
+
+
+def test_time_that_no_other_model_would_use_is_told_without_advice_that_changes_nothing():
+    few, many = (closing_lines(finished(seconds_left=500.0, models=n)) for n in (3, MAX_MODELS))
+    assert any("8m 20s less than planned. To train for longer anyway, use --resume" in line for line in few)
+    wanted = f"More minutes would change nothing, as a run trains at most {MAX_MODELS} models."
+    assert f"This took 8m 20s less than planned. {wanted}" in many and "--resume" not in "".join(many)
 
 
 def test_a_table_without_text_and_a_query_are_called_so():

@@ -172,7 +172,17 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
         )
         after, change = stages.next_stages(run[:count], training, 5_000)
         assert len(after) == (count + 1 if improved or count == 2 else count)
-        assert bool(change) == (len(after) > count)
+        added = len(after) > count
+        ends = "The last model is no better than those before it, so no other one follows."
+        assert change == ("There is time for one more model." if added else ends)
+
+
+def test_why_no_other_model_follows():
+    assert "no better than those before" in stages.why_no_more(3, better=False)
+    assert stages.why_no_more(population.MAX_MODELS, better=True) == (
+        f"No other model follows: a run trains at most {population.MAX_MODELS}."
+    )
+    assert stages.why_no_more(3, better=True) == ""  # too little time, which needs no words
 
 
 @pytest.mark.parametrize(("device", "left_out"), [("cpu", 2), ("cuda", 0)])

@@ -11,6 +11,10 @@ NEWTON_SCHULZ_STEPS = 5  # of Muon's orthogonalization (optim.py), as in Keller 
 # Everything in a training step that is not a matrix product (softmax, norms, optimizer, Python) takes as
 # long as this many FLOPs for each logit of the batch would, on two cores (LOG.md, "Ten minutes by default").
 LOGIT_FLOPS = 2000
+# A step of a GPU launches the kernels of each layer, and beside them about as many as so many layers have:
+# kernel by kernel, steps took an H200 10.8 to 13.5 ms for the sizes from s, 2 layers, to l, 4 layers (LOG.md,
+# "A population").
+LAUNCH_LAYERS = 6
 
 
 def matrix_weights(config: GPTConfig) -> int:
@@ -41,10 +45,24 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
     return flops
 
 
-def work_per_step(config: GPTConfig, step_tokens: int) -> float:
-    """FLOPs that would take as long as a whole training step: those of its matrix products, and LOGIT_FLOPS
-    for the rest."""
-    return flops_per_step(config, step_tokens) + LOGIT_FLOPS * step_tokens * config.vocab_size
+def work_per_step(config: GPTConfig, step_tokens: int, launch: float = 0.0) -> float:
+    """FLOPs that would take as long as a whole training step: those of its matrix products, LOGIT_FLOPS for
+    the rest, and `launch` for each layer whose kernels are launched, as `launch_work` has it for a GPU."""
+    rest = LOGIT_FLOPS * step_tokens * config.vocab_size + launch * (config.n_layer + LAUNCH_LAYERS)
+    return flops_per_step(config, step_tokens) + rest
+
+
+def launch_work(config: GPTConfig, small: tuple[int, float], large: tuple[int, float]) -> tuple[float, float]:
+    """The FLOP/s of a machine beside launching steps, and the FLOPs that it could do while the kernels of a
+    layer are launched, from the tokens and FLOP/s of a `small` and a `large` step of `config` that were
+    measured."""
+    (tokens, flops), (many_tokens, flops_of_many) = small, large
+    work, work_of_many = work_per_step(config, tokens), work_per_step(config, many_tokens)
+    # Seconds for each FLOP that the large step has more, and at least a tenth of the mean: these may be off.
+    each = (work_of_many / flops_of_many - work / flops) / (work_of_many - work)
+    each = max(each, 0.1 / flops_of_many)
+    launching = max(work / flops - each * work, 0.0)
+    return 1 / each, launching / each / (config.n_layer + LAUNCH_LAYERS)
 
 
 def work_of_teaching(config: GPTConfig, tokens: int) -> float:

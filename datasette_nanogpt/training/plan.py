@@ -16,7 +16,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..data.prepare import choose_vocab_size
-from .flops import work_per_step
+from .flops import launch_work, work_per_step
 from .memory import Workload, estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
@@ -53,10 +53,13 @@ SHORT_TEXT = 100_000
 # planner's grid" and "A model that teaches the next"), and on 650,000 tokens xl, with and without dropout, no
 # better than l (measured on an H200: "A population").
 MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
-# On a GPU steps are made bigger, as long as a model keeps this many of them, for a text that is not read
-# twice, and for one of LONG_TEXT tokens that is. Guesses, not measured.
+# On a GPU the steps of a text of LONG_TEXT tokens or more are made bigger, as long as a model keeps this many
+# of them. Guesses, not measured.
 FEWEST_STEPS, LONG_TEXT = 2000, 5_000_000
 GPU_WINDOWS = 16  # in a step: with as many the speed of a GPU is measured, beside steps of one window
+# A small model comes first in a chain if its steps take at most this fraction of the time of the last
+# model's: on a GPU launching them may take as long, and the bigger model teaches better. A guess.
+CLEARLY_FASTER = 0.8
 # The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
 # planner's grid").
 CONTEXTS = (1024, 512, 256, 64)
@@ -120,25 +123,21 @@ class _Run:
     block_size: int
     batch_size: int
     budget: Budget
+    flops: float  # of flops.work_per_step that the machine does in a second, beside launching steps
+    launch: float  # the FLOPs that it could do while the kernels of a layer are launched; 0 on a CPU
 
     @property
     def step_tokens(self) -> int:
         return self.batch_size * self.block_size
 
-    def __str__(self) -> str:
-        flops = self.flops if self.budget.flops else None
-        return describe_budget(self.budget.minutes, self.budget.steps, flops)
+    def begin_reason(self, config: GPTConfig) -> str:
+        """How a sentence about it begins, with the speed of that model's steps, launching included."""
+        speed = work_per_step(config, self.step_tokens) / self.step_seconds(config)
+        return describe_budget(self.budget.minutes, self.budget.steps, speed if self.budget.flops else None)
 
-    @property
-    def flops(self) -> float:
-        """FLOP/s with this run's windows in a step. A GPU takes a time to launch a step and one for each
-        window, which the two measured speeds tell: what follows is in seconds, of a window of one FLOP."""
-        one = self.budget.flops or DEFAULT_FLOPS
-        windows = self.step_tokens / STEP_TOKENS / self.budget.processes
-        if not self.budget.flops_of_many or windows <= 1:
-            return one
-        each = (GPU_WINDOWS / self.budget.flops_of_many - 1 / one) / (GPU_WINDOWS - 1)
-        return windows / (1 / one + (windows - 1) * max(each, 0.0))
+    def step_seconds(self, config: GPTConfig) -> float:
+        """How long a step of that model takes."""
+        return work_per_step(config, self.step_tokens, self.launch) / self.flops
 
     def epoch(self, config: GPTConfig) -> float:
         """The tokens of an epoch of that model."""
@@ -147,11 +146,8 @@ class _Run:
     def tokens_seen(self, config: GPTConfig) -> float:
         """How many tokens the budget is enough for."""
         by_steps = self.budget.steps * self.step_tokens if self.budget.steps else math.inf
-        step_seconds = work_per_step(config, self.step_tokens) / self.flops
-        by_time = (
-            self.budget.minutes * 60 / step_seconds * self.step_tokens if self.budget.minutes else math.inf
-        )
-        return min(by_steps, by_time)
+        seconds = self.budget.minutes * 60 if self.budget.minutes else math.inf
+        return min(by_steps, seconds / self.step_seconds(config) * self.step_tokens)
 
     @property
     def work(self) -> float:
@@ -194,7 +190,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
 
     Raises InvalidOptions where `given` makes no model, or none of at most its `max_parameters`.
     """
-    run = _choose_batch(given, tokens, budget)
+    run = _choose_batch(given, tokens, vocab_size, budget)
     shape = {"block_size": run.block_size} | {k: given[k] for k in SHAPE if given.get(k)}
     size, why = _choose_size(given, shape, vocab_size, run)
     config = make_config(size, vocab_size, shape)
@@ -218,10 +214,10 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
 
 
 def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
-    """The run with more windows in a step, up to the device's `largest_step`, if enough steps remain and the
-    text is long, or not read twice: then it has something new for each window."""
-    budget, short = run.budget, run.tokens < LONG_TEXT
-    if given.get("batch_size") or budget.steps or (short and run.tokens_seen(config) >= 2 * run.tokens):
+    """The run with more windows in a step, up to the device's `largest_step`, if the text is long and enough
+    steps remain."""
+    budget = run.budget
+    if given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
         return run
     student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=0.1)
     while 2 * run.step_tokens <= budget.largest_step:
@@ -244,12 +240,25 @@ def plan_text(given: Mapping[str, Any], n_bytes: int, flops: float | None = None
     return choose_plan(given, tokens, vocab_size, Budget(minutes, steps, flops))
 
 
-def _choose_batch(given: Mapping[str, Any], tokens: int, budget: Budget) -> _Run:
+def machine_speed(budget: Budget, vocab_size: int) -> tuple[float, float]:
+    """The FLOP/s of the machine beside launching steps, and the FLOPs that it could do while the kernels of a
+    layer are launched: 0 where steps were measured with one window only, as on a CPU."""
+    flops = budget.flops or DEFAULT_FLOPS
+    if not budget.flops_of_many:
+        return flops, 0.0
+    measured = make_config("m", vocab_size, {"block_size": STEP_TOKENS})  # as measure.training_flops does
+    few, many = (STEP_TOKENS, flops), (GPU_WINDOWS * STEP_TOKENS, budget.flops_of_many)
+    flops, launch = launch_work(measured, few, many)
+    return flops, launch * budget.processes  # which all launch every step, while each computes its part
+
+
+def _choose_batch(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: Budget) -> _Run:
     """The context and the windows in a step, a multiple of the processes."""
     step_tokens = _choose_step_tokens(tokens)
     block_size = given.get("block_size") or choose_context(tokens)
     batch_size = given.get("batch_size") or max(1, step_tokens // block_size)
-    return _Run(tokens, block_size, -(-batch_size // budget.processes) * budget.processes, budget)
+    batch_size = -(-batch_size // budget.processes) * budget.processes
+    return _Run(tokens, block_size, batch_size, budget, *machine_speed(budget, vocab_size))
 
 
 def choose_context(tokens: int) -> int:
@@ -277,7 +286,7 @@ def _choose_size(
     size, bigger = enough[-1], [*configs][[*configs].index(enough[-1]) + 1 :][:1]
     epochs = {name: seen[name] / run.tokens for name in (size, *bigger)}
     parameters = {name: configs[name].parameters for name in epochs}
-    return size, describe_choice(given, str(runs[size]), epochs, parameters)
+    return size, describe_choice(given, runs[size].begin_reason(configs[size]), epochs, parameters)
 
 
 def _allowed_sizes(
@@ -300,13 +309,15 @@ def _plan_enough(
     early."""
     text = run.tokens, run.step_tokens
     for name, config in reversed([*sizes.items()]):  # the last one is used below
-        members = choose_population(config, *text, run.work)
-        members = members or choose_chain(config, small[name], *text, run.work)
+        faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
+        first = small[name] if faster else config
+        members = choose_population(config, *text, run.work, run.launch)
+        members = members or choose_chain(config, first, *text, run.work, run.launch)
         members = members if run.fits(members) else []
         if sum(member.config == config for member in members) >= SEVERAL:
             break
     if name != size:
-        why = f"{run} there is time for several models of size {name}."
+        why = f"{run.begin_reason(config)} there is time for several models of size {name}."
     reasons, repeats = [why] if why else [], run.epoch(config) / run.tokens
     enough = f"{MAX_EPOCHS * repeats:.0f} times"
     if not members:
@@ -315,7 +326,7 @@ def _plan_enough(
         return run.plan(alone, steps_of(alone, *text), " ".join(reasons))
     described = describe_members(members, members[-1].epochs * repeats)
     why = " ".join([*reasons, f"Reading the text {enough} is enough, so {described}."])
-    each_work, plans, steps, done = works(members, *text), [], 0, 0.0
+    each_work, plans, steps, done = works(members, *text, run.launch), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
         done += work
         fraction = done / sum(each_work)

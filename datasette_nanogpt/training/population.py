@@ -76,9 +76,10 @@ def steps_of(member: Member, tokens: int, step_tokens: int, fewest_epochs: float
     return math.ceil(max(member.epochs, fewest_epochs) * epoch / step_tokens - 1e-6)
 
 
-def _epoch_work(config: GPTConfig, tokens: int, step_tokens: int) -> float:
+def _epoch_work(config: GPTConfig, tokens: int, step_tokens: int, launch: float) -> float:
     """The FLOPs of flops.work_per_step in an epoch."""
-    return epoch_tokens(config, tokens, step_tokens) / step_tokens * work_per_step(config, step_tokens)
+    steps = epoch_tokens(config, tokens, step_tokens) / step_tokens
+    return steps * work_per_step(config, step_tokens, launch)
 
 
 def chain(configs: Sequence[GPTConfig], epochs: float = LAST_EPOCHS[0]) -> list[Member]:
@@ -123,13 +124,13 @@ def last_student(config: GPTConfig, generation: int, teachers: tuple[int, ...], 
     return Member(config, epochs, generation, 0, teachers, decay, dropout, (begin, end))
 
 
-def works(members: Sequence[Member], tokens: int, step_tokens: int) -> list[float]:
-    """flops.work_per_step of each model of a run, with that of its teachers, whose predictions are computed
-    once for all that learn from them."""
+def works(members: Sequence[Member], tokens: int, step_tokens: int, launch: float = 0.0) -> list[float]:
+    """flops.work_per_step of each model of a run, with `launch` as there, and with that of its teachers,
+    whose predictions are computed once for all that learn from them."""
     known: set[tuple[int, ...]] = set()
     result = []
     for member in members:
-        work = member.epochs * _epoch_work(member.config, tokens, step_tokens)
+        work = member.epochs * _epoch_work(member.config, tokens, step_tokens, launch)
         if member.teachers and member.teachers not in known:
             known.add(member.teachers)
             work += sum(work_of_teaching(members[at].config, tokens) for at in member.teachers)
@@ -137,11 +138,13 @@ def works(members: Sequence[Member], tokens: int, step_tokens: int) -> list[floa
     return result
 
 
-def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: float) -> list[Member]:
+def choose_population(
+    config: GPTConfig, tokens: int, step_tokens: int, work: float, launch: float = 0.0
+) -> list[Member]:
     """The biggest population of that model that `work` is enough for; no members where none is."""
 
     def total(members: Sequence[Member]) -> float:
-        return sum(works(members, tokens, step_tokens))
+        return sum(works(members, tokens, step_tokens, launch))
 
     best: list[Member] = []
     for generations in range(FEWEST_GENERATIONS, MOST_GENERATIONS + 1):
@@ -150,7 +153,7 @@ def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: fl
             if len(members) <= MAX_MODELS and total(members) <= work:
                 best = members
     if best:  # the rest of the time goes to the last student
-        epoch = _epoch_work(config, tokens, step_tokens)
+        epoch = _epoch_work(config, tokens, step_tokens, launch)
         epochs = min(LAST_EPOCHS[1], LAST_EPOCHS[0] + (work - total(best)) / epoch)
         last = best[-1]
         best[-1] = last_student(config, last.generation, last.teachers, epochs)
@@ -158,11 +161,11 @@ def choose_population(config: GPTConfig, tokens: int, step_tokens: int, work: fl
 
 
 def choose_chain(
-    config: GPTConfig, small: GPTConfig, tokens: int, step_tokens: int, work: float
+    config: GPTConfig, small: GPTConfig, tokens: int, step_tokens: int, work: float, launch: float = 0.0
 ) -> list[Member]:
     """The longest chain from `small` to `config` that `work` is enough for, its last model with the epochs
     that are left for it; no members where a model alone does better."""
-    epoch = _epoch_work(config, tokens, step_tokens)
+    epoch = _epoch_work(config, tokens, step_tokens, launch)
 
     def cut(configs: Sequence[GPTConfig], fewest: float) -> list[Member]:
         """The chain with at least `fewest` epochs of the last model; no members if there is no time for
@@ -170,7 +173,7 @@ def choose_chain(
         if len(configs) > min(MAX_CHAIN, MAX_MODELS):
             return []
         *before, last = chain(configs)
-        left = work - sum(works([*before, replace(last, epochs=0.0)], tokens, step_tokens))
+        left = work - sum(works([*before, replace(last, epochs=0.0)], tokens, step_tokens, launch))
         if (epochs := left / epoch) < fewest:
             return []
         if len(last.teachers) > 1 or (last.teachers and configs[last.teachers[0]] == config):
@@ -187,11 +190,18 @@ def choose_chain(
     return members
 
 
-def leave_out(members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float) -> set[int]:
+def leave_out(
+    members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float, launch: float = 0.0
+) -> set[int]:
     """The places of the models to leave out once the model at `at` is trained and there is time for `work`
     more, so that the last one gets its epochs."""
     out: set[int] = set()
-    while sum(_works_without(members, out, tokens, step_tokens)[at + 1 :]) > DELAY * work:
+
+    def works_left() -> list[float]:
+        kept = [replace(m, epochs=0.0, teachers=()) if i in out else m for i, m in enumerate(members)]
+        return works(kept, tokens, step_tokens, launch)[at + 1 :]
+
+    while sum(works_left()) > DELAY * work:
         rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
         if not rest:
             break
@@ -201,11 +211,6 @@ def leave_out(members: Sequence[Member], at: int, tokens: int, step_tokens: int,
         smaller = [i for i in rest if members[i].config != members[-1].config]
         out.add(smaller[0] if smaller else [i for i in rest if members[i].generation == largest][-1])
     return out
-
-
-def _works_without(members: Sequence[Member], out: set[int], tokens: int, step_tokens: int) -> list[float]:
-    kept = [replace(m, epochs=0.0, teachers=()) if i in out else m for i, m in enumerate(members)]
-    return works(kept, tokens, step_tokens)
 
 
 def without(members: Sequence[Member], out: set[int]) -> list[Member]:
@@ -228,25 +233,27 @@ def without(members: Sequence[Member], out: set[int]) -> list[Member]:
 
 
 def lengthen_last(
-    members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float
+    members: Sequence[Member], at: int, tokens: int, step_tokens: int, work: float, launch: float = 0.0
 ) -> list[Member]:
     """The members, with more epochs for a last student if those after `at` leave time for them in `work`."""
     *others, last = members
     taught_by_equals = bool(last.teachers) and members[last.teachers[0]].config == last.config
-    spare = work - sum(works(members, tokens, step_tokens)[at + 1 :])
-    epochs = last.epochs + spare / _epoch_work(last.config, tokens, step_tokens)
+    spare = work - sum(works(members, tokens, step_tokens, launch)[at + 1 :])
+    epochs = last.epochs + spare / _epoch_work(last.config, tokens, step_tokens, launch)
     if not taught_by_equals or min(epochs, LAST_EPOCHS[1]) <= last.epochs:
         return [*members]
     longer = last_student(last.config, last.generation, last.teachers, min(epochs, LAST_EPOCHS[1]))
     return [*others, replace(longer, number=last.number)]
 
 
-def one_more(members: Sequence[Member], tokens: int, step_tokens: int, work: float) -> Member | None:
+def one_more(
+    members: Sequence[Member], tokens: int, step_tokens: int, work: float, launch: float = 0.0
+) -> Member | None:
     """The student to add to a run that has time left for `work`; None if that is too little. It learns from
     the average of the last models of its size."""
     last = members[-1]
     teachers = [i for i, member in enumerate(members) if member.config == last.config][-MOST_MEMBERS:]
-    epoch = _epoch_work(last.config, tokens, step_tokens)
+    epoch = _epoch_work(last.config, tokens, step_tokens, launch)
     left = work - sum(work_of_teaching(members[i].config, tokens) for i in teachers)
     epochs = left / epoch
     if epochs < STUDENT_EPOCHS or len(members) >= MAX_MODELS:

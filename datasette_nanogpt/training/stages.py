@@ -15,6 +15,7 @@ from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import Tokens, Windows
 from ..events import Busy, Position, TrainState
+from . import population
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
 from .evaluate import estimate_loss
 from .flops import work_per_step
@@ -22,7 +23,7 @@ from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
 from .nodes import Courier, courier_of, files_of_stage
-from .plan import GPU_WINDOWS, SCORING_FRACTION, STEP_TOKENS
+from .plan import GPU_WINDOWS, SCORING_FRACTION, Budget, machine_speed
 from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
 from .process import training_begins
 from .recipe import Stage, as_members, student_settings
@@ -154,31 +155,36 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
     text, seconds = (train_tokens, step_tokens), 60 * (settings.minutes or 0.0) - training.clock.seconds
     if seconds <= 0:
         return list(stages), ""
-    work = (1 - SCORING_FRACTION) * seconds
+    work, launch = (1 - SCORING_FRACTION) * seconds, 0.0
     speed, trained = training.speed.tokens_per_second, training.model.config
     # What steps of another size take says little on a GPU: launching them takes as long, however small.
     if speed and (settings.device == "cpu" or trained == config):
         work *= work_per_step(trained, step_tokens) / step_tokens * speed
     else:  # or a resume that made no step
-        windows = min(step_tokens // STEP_TOKENS, GPU_WINDOWS) if settings.device.startswith("cuda") else 1
-        flops = training_flops(settings.device, config.vocab_size, seconds, max(windows, 1))
-        work *= flops * training.group.size
+        measure, processes = (settings.device, config.vocab_size, seconds), training.group.size
+        flops, of_many = training_flops(*measure) * processes, None
+        if settings.device.startswith("cuda"):
+            of_many = training_flops(*measure, GPU_WINDOWS) * processes
+        budget = Budget(None, flops=flops, flops_of_many=of_many, processes=processes)
+        flops, launch = machine_speed(budget, config.vocab_size)
+        work *= flops
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
         # The first of its size, taught by smaller ones, says nothing yet of what its own students can do.
         first = all(member.config != config for member in members[:-1])
-        more = one_more(members, *text, work) if training.improved or first else None
+        better = training.improved or first
+        more = one_more(members, *text, work, launch) if better else None
         if not more:
-            return list(stages), ""
+            return list(stages), why_no_more(len(members), better)
         steps = steps_of(more, *text)
         follows = student_settings(settings, more, *text)
         return [*stages, _at(Stage(more.config, follows), more, at + 1, training.clock.step + steps)], (
             "There is time for one more model."
         )
-    out = leave_out(members, at, *text, work)
+    out = leave_out(members, at, *text, work, launch)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
     step = training.clock.step
-    for i, member in enumerate(lengthen_last(without(members, out), at, *text, work)):
+    for i, member in enumerate(lengthen_last(without(members, out), at, *text, work, launch)):
         if i > at:
             step += steps_of(member, *text)
             config, s = kept[i]
@@ -187,6 +193,15 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
             kept[i] = _at(Stage(config, s), member, i, step)
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
+
+
+def why_no_more(models: int, better: bool) -> str:
+    """Why a run that has trained so many models, the last one `better` than those before it or not, trains no
+    other one in the time that is left; "" if that is too short."""
+    if not better:
+        return "The last model is no better than those before it, so no other one follows."
+    most = models >= population.MAX_MODELS
+    return f"No other model follows: a run trains at most {population.MAX_MODELS}." if most else ""
 
 
 def _at(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:
