@@ -1,5 +1,6 @@
 """Populations: what teachers predict, kept on disk, and models that learn from their average."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.training.train_state import read_state
+from datasette_nanogpt.training.train_state import read_state, read_teacher, write_state, write_teacher
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import build
@@ -132,6 +133,28 @@ def test_a_population_that_was_killed_goes_on_where_it_was(options, home):
     assert (
         events[-1].models == 5 and next(e for e in events if isinstance(e, Prepared)).resumed_from == at.step
     )
+
+
+def test_members_that_another_process_had_finished_are_not_trained_again(options, home):
+    """As a run of several processes leaves them that was stopped while rank 0 trained the first model."""
+    run, folder = train_table(options), home / "nanogpt-blog"
+    for event in run:
+        if isinstance(event, Note) and event.text.startswith("Now model 2 of 5"):
+            break
+    run.close()
+    config, tensors = read_teacher(folder, 0).config, read_teacher(folder, 0).state_dict()
+    state = read_state(folder)
+    write_state(folder, replace(state, position=replace(state.position, stage=0, start_step=0)))
+    write_teacher(folder, 1, config, tensors)
+    before = (folder / "training" / "teacher-1.safetensors").read_bytes()
+    resumed = train_table(TrainOptions(options.database, "entry", resume=True))
+    trained = []
+    for event in resumed:
+        if isinstance(event, Note) and event.text.startswith("Now model "):
+            trained.append(int(event.text.split()[2]))
+            if trained[-1] == 3:
+                assert (folder / "training" / "teacher-1.safetensors").read_bytes() == before
+    assert trained == [1, 3, 4, 5] and event.models == 5
 
 
 def test_more_minutes_buy_one_more_student(options, home, monkeypatch):

@@ -1,4 +1,4 @@
-"""Several processes that train one model, as torchrun really starts them."""
+"""Several processes that train one model, or each one its own, as torchrun really starts them."""
 
 import json
 import os
@@ -37,8 +37,8 @@ def start():
     """Start a run under torchrun; what a failed test leaves behind is ended."""
     running = []
 
-    def begin(*args, launcher=TORCHRUN):
-        command = [sys.executable, *launcher, "-m", "datasette_nanogpt", "train", *map(str, args), "--json"]
+    def begin(*args, launcher=TORCHRUN, program=("-m", "datasette_nanogpt")):
+        command = [sys.executable, *launcher, *program, "train", *map(str, args), "--json"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         # A group of its own, as a terminal gives it.
         running.append(subprocess.Popen(command, start_new_session=True, **pipes))
@@ -242,3 +242,88 @@ def test_a_lost_machine_ends_the_run_with_one_message(home, two_machines):
     assert errors.count("Error: One of the 4 processes was killed: go on with --resume") == 1
     (run,) = registered(home)
     assert run["status"] == "failed" and "--resume" in run["error"]
+
+
+# ---- Members of a generation, each in a process of its own
+
+# A run of generations of a few tiny models: in a process of its own, so that the planner can be told so.
+SCRIPT = """
+import runpy, sys
+from datasette_nanogpt.training import measure, population, stages
+population.FEWEST_MEMBERS = population.MOST_MEMBERS = {members}
+population.FEWEST_GENERATIONS = population.MOST_GENERATIONS = 1
+population.MAX_MODELS, population.MOST_REPEATS, population.MAX_EPOCHS = {members} + 1, 1, {epochs}
+for module in (measure, stages):
+    module.training_flops = lambda *_: 1e15
+runpy.run_module("datasette_nanogpt", run_name="__main__")
+"""
+SHAPE = ["--n-layer", 1, "--n-head", 2, "--n-embd", 32, "--block-size", 16, "--batch-size", 16]
+SHAPE += ["--vocab-size", 300, "--device", "cpu", "--no-compile", "--eval-interval", 10**6, "--minutes", 10]
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums over more threads are rounded differently
+
+    def write(members, epochs=4.0):
+        path = tmp_path / f"members{members}.py"
+        path.write_text(SCRIPT.format(members=members, epochs=epochs))
+        return (str(path),)
+
+    return write
+
+
+def last_scores(home, name):
+    """The last score of each member, in bits per byte, by its generation and number."""
+    rows = sqlite_utils.Database(home / "nanogpt.db").query(
+        "select generation, member, val_bpb from metrics where val_bpb is not null and run in "
+        "(select id from runs where name = ?) order by step",
+        [name],
+    )
+    return {(row["generation"], row["member"]): row["val_bpb"] for row in rows}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2, 3])
+def test_members_that_are_trained_at_once_are_those_trained_in_turn(home, database, start, script, count):
+    program = script(count)
+    alone, _ = finish(start(database, "entry", *SHAPE, "--name", "one", launcher=(), program=program))
+    both, errors = finish(start(database, "entry", *SHAPE, "--name", "two", program=program))
+    assert both[-1]["event"] == "finished" and both[-1]["models"] == count + 1, errors
+    assert "Traceback" not in errors
+    notes = [e["text"] for e in both if e["event"] == "note"]
+    assert any("at the same time, model 2 in another process" in text for text in notes)
+    assert f"Model 2 of {count + 1} was trained by another process." in notes
+    mine, theirs = last_scores(home, "one"), last_scores(home, "two")
+    assert theirs == {place: pytest.approx(bpb, rel=2e-3) for place, bpb in mine.items()}
+    for place in ((0, 0), (0, 1)):  # not divided among processes, so rounded alike
+        assert theirs[place] == pytest.approx(mine[place], rel=1e-6)
+    # What is kept is the best of all, whoever trained it.
+    assert read_checkpoint(home / "two").meta["score"]["val_bpb"] == min(
+        e["val_bpb"] for e in both if e["event"] == "evaluation"
+    )
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", ["Ctrl+C", "killed"])
+def test_a_run_that_ends_while_members_are_trained_goes_on_in_one_process(home, database, start, script, how):
+    program = script(2, epochs=60.0)
+    process = start(database, "entry", *SHAPE, "--name", "two", program=program)
+    until(process, "evaluation")  # the first one comes soon
+    started = workers(process)
+    assert len(started) == 2
+    if how == "Ctrl+C":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(started[-1], signal.SIGKILL)
+    events, errors = finish(process)
+    assert not alive(started)
+    if how == "Ctrl+C":
+        assert events[-1]["event"] == "finished" and events[-1]["status"] == "stopped", errors
+    else:
+        assert errors.count("Error: One of the 2 processes was killed: go on with --resume") == 1, errors
+    on = ["--name", "two", "--resume"]
+    resumed, errors = finish(start(database, "entry", *on, launcher=(), program=program))
+    assert resumed[-1]["status"] == "finished" and resumed[-1]["models"] == 3, errors
+    assert set(last_scores(home, "two")) == {(0, 0), (0, 1), (1, 0)}

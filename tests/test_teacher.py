@@ -9,7 +9,7 @@ import sqlite_utils
 import torch
 from conftest import TEXTS, tiny_config
 
-from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Step
+from datasette_nanogpt.events import Evaluation, Finished, Note, Position, Prepared, Step
 from datasette_nanogpt.training import flops, measure, plan, population, stages, trainer
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.lr_schedule import Stop
@@ -164,13 +164,13 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
     run = [Stage(s, settings), Stage(m, second), Stage(m, third)]
     for count in (2, 3):
         training = SimpleNamespace(
-            settings=run[count - 1].settings,
+            group=SINGLE_PROCESS,
             model=SimpleNamespace(config=m),
-            clock=SimpleNamespace(seconds=60.0, step=run[count - 1].settings.max_iters),
             speed=SimpleNamespace(tokens_per_second=10_000.0),
             improved=improved,
         )
-        after, change = stages.next_stages(run[:count], training, 5_000)
+        position = Position(step=run[count - 1].settings.max_iters, seconds=60.0, stage=count)
+        after, change = stages.next_stages(run[:count], training, position, 5_000)
         assert len(after) == (count + 1 if improved or count == 2 else count)
         added = len(after) > count
         ends = "The last model is no better than those before it, so no other one follows."
@@ -198,13 +198,11 @@ def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(mon
     work = sum(population.works(members, 5_000, 512)[1:])
     monkeypatch.setattr(stages, "training_flops", lambda *_: work / 500)
     training = SimpleNamespace(
-        settings=run[0].settings,
         group=SINGLE_PROCESS,
         model=SimpleNamespace(config=s),
-        clock=SimpleNamespace(seconds=10.0, step=40),
         speed=SimpleNamespace(tokens_per_second=0.2 * work / 500 / flops.work_per_step(s, 512) * 512),
     )
-    after, change = stages.next_stages(run, training, 5_000)
+    after, change = stages.next_stages(run, training, Position(step=40, seconds=10.0, stage=1), 5_000)
     assert len(after) == 4 - left_out and bool(change) == bool(left_out)
 
 

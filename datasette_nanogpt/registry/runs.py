@@ -251,11 +251,13 @@ class Run:
         else:
             self._outbox.send()
 
-    def evaluation(self, event: Evaluation) -> None:
-        """Record a score and the text written beside it."""
+    def evaluation(self, event: Evaluation, place: tuple[int, int] | None = None) -> None:
+        """Record a score and the text written beside it. `place` has the generation and the member, where it
+        is not the model in training."""
+        generation, member = place or (self.generation, self.member)
         score = {"step": event.step, "val_bpb": event.val_bpb}
         figures = {"seconds": event.seconds, "val_loss": event.val_loss}
-        figures |= {"generation": self.generation, "member": self.member}
+        figures |= {"generation": generation, "member": member}
         self._outbox.add("metrics", {**score, **figures})
         self._outbox.add("samples", {**score, "sample": event.sample})
         best = {"val_bpb": event.val_bpb} if event.best else {}

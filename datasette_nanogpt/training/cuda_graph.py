@@ -90,3 +90,10 @@ def why_not_captured(device: str, processes: int, fits: bool) -> str | None:
     if processes > 1:
         return "several processes wait for each other within a step"
     return None if fits else "the text does not fit in the memory of the GPU"
+
+
+def describe_graphs(device: str, processes: int, fits: bool) -> str:
+    """How steps on CUDA are launched, and why; "" on another device. As `why_not_captured`."""
+    why_not = why_not_captured(device, processes, fits)
+    how = f"no CUDA graphs: {why_not}" if why_not else "each step is a CUDA graph"
+    return how if device.startswith("cuda") else ""

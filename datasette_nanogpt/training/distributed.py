@@ -1,10 +1,10 @@
-"""One model trained by several processes (DDP), as torchrun starts them.
+"""Several processes, as torchrun starts them: they train a model together (DDP), or each a model of its own.
 
     torchrun --nproc-per-node 2 -m datasette_nanogpt train blog.db blog_entry
 
 Rank 0 leads: it reads the table, decides, writes and reports. The others do what it commands, each with its
 part of every batch, and end when it says so or is gone. Every step begins with one command from rank 0 to
-all, so no process ever waits for something that will not come.
+all, so no process ever waits for something that will not come. members.py has the models that need no other.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch._C._distributed_c10d import Store
+    from torch._C._distributed_c10d import Store, Work
 
 T = TypeVar("T")
 WAIT_LIMIT = timedelta(days=7)  # to wait for the next command; a process that dies is noticed at once anyway
 FAILURE_SECONDS = 10.0  # that rank 0 has to report why another process failed, before torchrun ends it
 # The longest early decay after Ctrl+C: torchrun kills whatever has not ended 30 s later.
 TORCHRUN_DECAY_SECONDS = 15.0
-FAILURE_KEY = "nanogpt/failure"  # in torchrun's store: what went wrong in a process other than rank 0
+# In torchrun's store: what went wrong in a process other than rank 0, and that rank 0 has stopped the run.
+FAILURE_KEY, STOP_KEY = "nanogpt/failure", "nanogpt/stop"
 
 
 class Command(IntEnum):
@@ -44,20 +45,25 @@ class Command(IntEnum):
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Which process this is, and of how many."""
+    """Which process this is, and of how many that train a model together."""
 
     rank: int = 0
     size: int = 1
     store: Store | None = None  # which torchrun itself keeps
+    processes: int = 1  # of the run: more than `size` where each trains a model of its own
 
     @property
     def is_leader(self) -> bool:
         return self.rank == 0
 
+    def alone(self) -> ProcessGroup:
+        """The same process as one that trains a model of its own."""
+        return replace(self, rank=0, size=1)
+
     def broadcast_object(self, value: T | None = None) -> T:
-        """Rank 0's value, in all processes."""
+        """Rank 0's value, in all processes of the run."""
         box = [value]
-        if self.size > 1:
+        if self.processes > 1:
             import torch.distributed
 
             torch.distributed.broadcast_object_list(box, device=torch.device("cpu"))
@@ -99,6 +105,13 @@ class ProcessGroup:
         """Wait for all processes."""
         self.sum(_one())
 
+    def meet(self) -> Work:
+        """The same without waiting: `is_completed` says whether all processes are at their barrier or one is
+        gone. `wait` then raises RuntimeError in the second case."""
+        import torch.distributed
+
+        return cast("Work", torch.distributed.all_reduce(_one(), async_op=True))
+
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place, of a tensor that each of them has."""
         if self.size > 1:
@@ -122,7 +135,7 @@ class ProcessGroup:
         if self.store.check([FAILURE_KEY]):
             return self.store.get(FAILURE_KEY).decode()
         if "gloo" in str(ex):
-            return f"One of the {self.size} processes was killed: go on with --resume"
+            return f"One of the {self.processes} processes was killed: go on with --resume"
         return None
 
 
@@ -161,13 +174,16 @@ def join_process_group() -> Iterator[ProcessGroup]:
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=WAIT_LIMIT)
     failed = False
     try:
-        yield ProcessGroup(rank, size, store)
+        yield ProcessGroup(rank, size, store, size)
     except BaseException as ex:
         if rank == 0:
+            store.set(STOP_KEY, "1")  # for processes that train models of their own
             raise
         failed = True
         if "gloo" not in str(ex):  # or else another process has gone, which rank 0 sees for itself
-            store.compare_set(FAILURE_KEY, "", f"Process {rank} of {size} failed: {type(ex).__name__}: {ex}")
+            with suppress(RuntimeError):  # the store has gone, with the first machine
+                failure = f"Process {rank} of {size} failed: {type(ex).__name__}: {ex}"
+                store.compare_set(FAILURE_KEY, "", failure)
         raise SystemExit(1) from None
     finally:
         dist.destroy_process_group()

@@ -38,7 +38,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     from .memory import estimate_memory
     from .recipe import largest_workload, resolve
     from .replaced import look_at
-    from .table_run import prepare_text
+    from .run_text import prepare_text
 
     home = nanogpt_home()
     make_home(home)

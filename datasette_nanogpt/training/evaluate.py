@@ -109,3 +109,12 @@ def sample_writer(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
         return "".join(generate(TorchModel(model), tokenizer, "", max_tokens=SAMPLE_TOKENS, sampler=sampler))
 
     return write_sample
+
+
+def text_before_training(model: GPT, tokenizer: Tokenizer, seed: int) -> str:
+    """What the model writes before its first step. It takes as long as the text beside a score, so it is only
+    written where somebody waits on a page, for whom it is the first thing to see."""
+    model.eval()
+    text = sample_writer(tokenizer, seed)(model)
+    model.train()
+    return text

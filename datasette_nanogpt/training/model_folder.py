@@ -7,7 +7,7 @@ so a kill at any moment leaves a folder that loads, or none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from .recipe import Stage
 from .train_state import drop_teachers, write_state, write_teacher
 
 if TYPE_CHECKING:
-    from llm_nanogpt.gpt_torch import GPT
+    from torch import Tensor
 
 VERSIONS = ("datasette-nanogpt", "torch", "tokenizers", "tiktoken", "numpy")  # packages noted in nanogpt.json
 
@@ -85,10 +85,10 @@ class ModelFolder:
         self._settle()
         write_state(self.path, state)
 
-    def write_teacher(self, stage: int, model: GPT) -> None:
-        """Keep the model of that stage, which was just trained, for those that it teaches. Writes
+    def write_teacher(self, stage: int, config: GPTConfig, tensors: Mapping[str, Tensor]) -> None:
+        """Keep the weights of that stage, which was just trained, for those that it teaches. Writes
         nanogpt.json too, as `stages` may have changed."""
-        write_teacher(self.path, stage, model)
+        write_teacher(self.path, stage, config, tensors)
         self.write_meta()
 
     def drop_teachers(self, at: int) -> None:

@@ -24,6 +24,7 @@ from .population import (
     DELAY,
     MAX_EPOCHS,
     Member,
+    at_once,
     choose_chain,
     choose_population,
     epoch_tokens,
@@ -157,14 +158,15 @@ class _Run:
 
     def fits(self, members: Sequence[Member]) -> bool:
         """Whether each of these models fits in the memory, with its dropout and what its teachers predict."""
-        budget = self.budget
-        each = self.batch_size // budget.processes
-        teachers = (tuple(members[teacher].config for teacher in m.teachers) for m in members)
-        return all(
-            estimate_memory(Workload(m.config, each, budget.device, m.dropout, its_teachers))
-            <= (budget.memory or math.inf)
-            for m, its_teachers in zip(members, teachers, strict=True)
-        )
+        budget, kin = self.budget, [(m.generation, m.teachers) for m in members]
+        for at, m in enumerate(members):
+            alone = len(at_once(kin, at, budget.processes)) > 1  # in a process, with whole steps
+            each = self.batch_size // (1 if alone else budget.processes)
+            teachers = tuple(members[teacher].config for teacher in m.teachers)
+            workload = Workload(m.config, each, budget.device, m.dropout, teachers)
+            if estimate_memory(workload) > (budget.memory or math.inf):
+                return False
+        return True
 
     def plan(self, member: Member, max_iters: int | None, why: str) -> Plan:
         epochs, epoch = member.epochs, self.epoch(member.config)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from llm_nanogpt.config import GPTConfig
@@ -62,6 +62,20 @@ class Member:
     decay: float = DECAY_PER_EPOCH
     dropout: float = 0.0  # fraction of activations
     weights: tuple[float, float] = TEACHER_WEIGHTS
+
+
+def at_once(
+    kin: Sequence[tuple[int, tuple[int, ...]]], at: int, processes: int, trained: Container[int] = ()
+) -> list[int]:
+    """The models that several processes train at once, each its own: the one at `at` and others of its
+    generation, which do not need each other. Only that one, trained by all processes together, where fewer of
+    these are left than there are processes.
+
+    `kin` has the generation and the teachers of each model of the run, `trained` the places of those that are
+    trained already.
+    """
+    members = [n for n in range(at, len(kin)) if kin[n] == kin[at] and n not in trained]
+    return members[:processes] if len(members) >= processes else [at]
 
 
 def epoch_tokens(config: GPTConfig, tokens: int, step_tokens: int) -> float:

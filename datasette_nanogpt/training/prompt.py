@@ -15,6 +15,7 @@ from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.words import SPACELESS, WORD
 
+from ..data.dataloader import Tokens
 from ..data.token_files import document_ends
 
 TOKENS = 200  # how much of a document is decoded to find its first words
@@ -40,6 +41,14 @@ def prompt_from(tokens: np.ndarray, tokenizer: Tokenizer) -> str:
     ends = np.flatnonzero(start == tokenizer.eot)
     text = tokenizer.decode(start[: ends[0]] if len(ends) else start)
     return first_words(text.rstrip("\N{REPLACEMENT CHARACTER}")) or "The"
+
+
+def to_try(tokens: Tokens, source: Mapping[str, Any]) -> dict[str, Any]:
+    """The `title` or the `conditions` of a held-out document, by the `source` of nanogpt.json, to write
+    with."""
+    if tokens.titles and source.get("template"):
+        return {"conditions": conditions_from(tokens.val, tokens.titles, source)}
+    return {"title": title_from(tokens.val, tokens.titles)} if tokens.titles else {}
 
 
 def title_from(tokens: np.ndarray, titles: Titles) -> str:

@@ -22,7 +22,7 @@ from .plan import (
     choose_rates,
     size_is_given,
 )
-from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens
+from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, at_once, epoch_tokens
 
 # nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
 # windows.
@@ -128,19 +128,14 @@ def resolve(
 def largest_workload(stages: Sequence[Stage]) -> Workload:
     """The work of the stage of a run that takes the most memory."""
     _, processes = rank_and_size()
-    return max(
-        (
-            Workload(
-                config,
-                s.batch_size // processes,
-                s.device,
-                s.dropout,
-                tuple(stages[teacher].config for teacher in s.teachers),
-            )
-            for config, s in stages
-        ),
-        key=estimate_memory,
-    )
+    kin = [(s.generation, s.teachers) for _, s in stages]
+    workloads = []
+    for at, (config, s) in enumerate(stages):
+        together = len(at_once(kin, at, processes)) == 1  # or each process has whole steps of its own model
+        windows = s.batch_size // (processes if together else 1)
+        teachers = tuple(stages[teacher].config for teacher in s.teachers)
+        workloads.append(Workload(config, windows, s.device, s.dropout, teachers))
+    return max(workloads, key=estimate_memory)
 
 
 def check_stages(stages: Sequence[Stage], given: Mapping[str, Any]) -> None:

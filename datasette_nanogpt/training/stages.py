@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from ..data.dataloader import Tokens, Windows
 from ..events import Busy, Position, TrainState
 from . import population
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
-from .evaluate import estimate_loss
+from .evaluate import estimate_loss, sample_writer
 from .flops import work_per_step
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
 from .measure import bf16_may_pay, training_flops
+from .members import train_member
 from .nodes import Courier, courier_of, files_of_stage
 from .plan import GPU_WINDOWS, SCORING_FRACTION, Budget, machine_speed
 from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
@@ -31,23 +32,27 @@ from .teacher_probs import TeacherProbs, file_bytes, write_teacher_probs
 from .train_state import read_state, read_teacher, teacher_probs_file
 from .trainer import Training
 
-# From rank 0 to all, None at the end: the model folder, the stage, the corpus as in nanogpt.json, where the
-# run is unless it only begins, and whether the folder has a state of this model.
-Message = tuple[Path, Stage, dict[str, Any], Position | None, bool]
+# A stage, and where it begins or goes on.
+Work = tuple[Stage, Position]
+# From rank 0 to all, None at the end: the model folder, the work of each process or one that all do together,
+# the corpus as in nanogpt.json, and whether the folder has a state of this model.
+Message = tuple[Path, Sequence[Work], dict[str, Any], bool]
 
 
-def begin_stage(
-    path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState | None, courier: Courier
+def begin_work(
+    path: Path, work: Sequence[Work], corpus: dict[str, Any], state: TrainState | None, courier: Courier
 ) -> Training:
-    """A model that is about to be trained, or trained on from `state`, in all processes.
+    """The model of rank 0, which is about to be trained, or trained on from `state`: the first one of `work`.
+    All processes train it together, or each one its own if there are several.
 
-    Its token files, and its teacher if there is one, are in the model folder `path`; `corpus` is as in
+    The token files, and what the teachers predict, are in the model folder `path`; `corpus` is as in
     nanogpt.json.
     """
-    has_begun, group = bool(state and state.tensors), courier.group
-    group.broadcast_object((path, stage, corpus, state.position if state else None, has_begun))
-    courier.send(path, _files(path, stage, has_begun))
-    return _build(path, stage, corpus, state, group)
+    has_begun, group, (stage, position) = bool(state and state.tensors), courier.group, work[0]
+    group.broadcast_object((path, work, corpus, has_begun and len(work) == 1))
+    courier.send(path, _files(path, stage, has_begun and len(work) == 1))
+    state = state or TrainState({}, position)
+    return _build(path, stage, corpus, state, group.alone() if len(work) > 1 else group)
 
 
 def _files(path: Path, stage: Stage, has_begun: bool) -> list[str]:
@@ -64,11 +69,16 @@ def follow(group: ProcessGroup) -> None:
     """The part of the processes other than rank 0 in a run: they train what rank 0 tells them to."""
     with courier_of(group) as courier:
         while message := _receive(group):
-            path, stage, corpus, position, has_begun = message
+            path, work, corpus, has_begun = message
             leave_signals_to_rank_0()
             path = courier.send(path, [])
-            state = read_state(path) if has_begun else TrainState({}, position) if position else None
-            _follow_steps(_build(path, stage, corpus, state, group))
+            stage, position = work[group.rank if len(work) > 1 else 0]
+            state = read_state(path) if has_begun else TrainState({}, position)
+            if len(work) > 1:
+                training = _build(path, stage, corpus, state, group.alone())
+                train_member(training, group, sample_writer(Tokenizer.load(path), stage.settings.seed))
+            else:
+                _follow_steps(_build(path, stage, corpus, state, group))
 
 
 def _follow_steps(training: Training) -> None:
@@ -97,14 +107,14 @@ def _receive(group: ProcessGroup) -> Message | None:
 
 
 def _build(
-    path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState | None, group: ProcessGroup
+    path: Path, stage: Stage, corpus: dict[str, Any], state: TrainState, group: ProcessGroup
 ) -> Training:
     config, settings = stage
     torch.manual_seed(settings.model_seed)
     model = build(config, settings.dropout)
     titles = Titles(Tokenizer.load(path), config) if config.titles else None
     tokens = Tokens.open(path / "training", config.vocab_size, corpus, titles)
-    if group.is_leader and isinstance(model, Qwen3) and not (state and state.tensors):
+    if group.is_leader and isinstance(model, Qwen3) and not state.tensors:
         init_from_bigrams(model, tokens.train)
         init_induction_heads(model)
     training_begins()  # after the start, which needs tables of all pairs of tokens, only once
@@ -115,7 +125,7 @@ def _build(
     return Training(model, tokens, settings, state, group, teacher)
 
 
-def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Iterator[Busy]:
+def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Generator[Busy, None, None]:
     """Compute the predictions of a stage's teachers for the text, unless they are there already.
 
     The teachers' weights and the token files are in the model folder `path`. The generator may be closed at
@@ -147,21 +157,25 @@ def describe_stage(training: Training) -> str:
     return f"{size}, which learns from scratch, from the text and from {teachers}"
 
 
-def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) -> tuple[list[Stage], str]:
-    """The stages of the run, planned again once a model is trained and the speed of steps is known, and a
-    sentence about the change, if any: some may be left out for lack of time, or one more may be added."""
-    at, config, settings = training.settings.stage, *stages[-1]
+def next_stages(
+    stages: Sequence[Stage], training: Training, position: Position, train_tokens: int
+) -> tuple[list[Stage], str]:
+    """The stages of the run, planned again at the end of a model, as the speed of its steps is known, and a
+    sentence about the change or about why no model follows, if any. Some may be left out for lack of time, or
+    one more may be added. The run is at `position`, where its next stage would begin."""
+    at, (config, settings) = position.stage - 1, stages[-1]
     step_tokens = settings.batch_size * config.block_size
-    text, seconds = (train_tokens, step_tokens), 60 * (settings.minutes or 0.0) - training.clock.seconds
+    text, seconds = (train_tokens, step_tokens), 60 * (settings.minutes or 0.0) - position.seconds
     if seconds <= 0:
         return list(stages), ""
     work, launch = (1 - SCORING_FRACTION) * seconds, 0.0
     speed, trained = training.speed.tokens_per_second, training.model.config
     # What steps of another size take says little on a GPU: launching them takes as long, however small.
     if speed and (settings.device == "cpu" or trained == config):
-        work *= work_per_step(trained, step_tokens) / step_tokens * speed
+        at_once = training.group.processes / training.group.size  # models, each as fast
+        work *= work_per_step(trained, step_tokens) / step_tokens * speed * at_once
     else:  # or a resume that made no step
-        measure, processes = (settings.device, config.vocab_size, seconds), training.group.size
+        measure, processes = (settings.device, config.vocab_size, seconds), training.group.processes
         flops, of_many = training_flops(*measure) * processes, None
         if settings.device.startswith("cuda"):
             of_many = training_flops(*measure, GPU_WINDOWS) * processes
@@ -178,12 +192,12 @@ def next_stages(stages: Sequence[Stage], training: Training, train_tokens: int) 
             return list(stages), why_no_more(len(members), better)
         steps = steps_of(more, *text)
         follows = student_settings(settings, more, *text)
-        return [*stages, _at(Stage(more.config, follows), more, at + 1, training.clock.step + steps)], (
+        return [*stages, _at(Stage(more.config, follows), more, at + 1, position.step + steps)], (
             "There is time for one more model."
         )
     out = leave_out(members, at, *text, work, launch)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
-    step = training.clock.step
+    step = position.step
     for i, member in enumerate(lengthen_last(without(members, out), at, *text, work, launch)):
         if i > at:
             step += steps_of(member, *text)

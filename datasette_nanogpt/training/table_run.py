@@ -15,8 +15,6 @@ from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
 
 from ..data.corpus import Corpus
-from ..data.dataloader import Tokens
-from ..data.prepare import PreparedCorpus, TokenizerChoice, prepare
 from ..events import (
     BestWeights,
     Busy,
@@ -26,6 +24,7 @@ from ..events import (
     LastPart,
     Note,
     Part,
+    Position,
     Prepared,
     Progress,
     Speed,
@@ -38,21 +37,24 @@ from ..registry.runs import Run
 from .disk import check_disk
 from .distributed import ProcessGroup
 from .enough_text import check_enough_text
-from .evaluate import sample_writer
+from .evaluate import sample_writer, text_before_training
 from .final_figures import HeldOut, RunFacts, measure, read_held_out
 from .lr_schedule import Stop
+from .members import Crew, after, next_work
 from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
-from .prompt import conditions_from, prompt_from, title_from
+from .prompt import prompt_from, to_try
 from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
 from .run_log import log_event, note
+from .run_text import prepare_text
 from .saving import Saver
-from .stages import ask_teachers, begin_stage, describe_stage, end_stages, next_stages
+from .stages import ask_teachers, begin_work, describe_stage, end_stages, next_stages
+from .train_state import trained_after
 from .trainer import REPORT_SECONDS, Training
 from .verdict import verdict
 
@@ -66,7 +68,7 @@ class TableRun:
 
     def __init__(self, options: TrainOptions, run: Run, stop: Stop, group: ProcessGroup):
         self.options, self.run, self.stop, self.group = options, run, stop, group
-        self.courier = Courier(group)
+        self.courier, self.crew = Courier(group), Crew(group)
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
@@ -92,12 +94,14 @@ class TableRun:
         )
         prepared = self.prepared(state)
         at = state.position.stage if state else 0
+        self.crew.trained = trained_after(self.folder.path, at, len(self.folder.stages))
         if not (yield from self.ask_teachers(at)):
             raise KeyboardInterrupt
         self.parts.begin(Progress(Part.BUILDING))
-        training = self.begin(at, state)
+        training = self.begin(state.position if state else Position(), state)
         if self.run.starts_on_a_page and not state:
-            self.run.first_text(self.text_before_training(training))
+            text = text_before_training(training.model, self.folder.tokenizer, training.settings.seed)
+            self.run.first_text(text)
         held_out = read_held_out(training.tokens, self.folder.tokenizer)
         gzip_bpb = held_out.gzip_bpb if held_out.gzip_bpb < math.inf else None
         prepared = replace(prepared, gzip_bpb=gzip_bpb, letters=held_out.letters_per_byte)
@@ -182,44 +186,47 @@ class TableRun:
             memory=estimate_memory(largest_workload(self.folder.stages)),
         )
 
-    def begin(self, stage: int, state: TrainState | None) -> Training:
-        """The model of that stage, in all processes."""
-        folder = self.folder
-        return begin_stage(folder.path, folder.stages[stage], folder.meta["corpus"], state, self.courier)
-
-    def text_before_training(self, training: Training) -> str:
-        """What the model writes before its first step. It takes as long as the text beside a score, so it is
-        only written where somebody waits on a page, for whom it is the first thing to see."""
-        training.model.eval()
-        text = sample_writer(self.folder.tokenizer, training.settings.seed)(training.model)
-        training.model.train()
-        return text
+    def begin(self, position: Position, state: TrainState | None = None) -> Training:
+        """The model at that position, in all processes, or in this one while others train other models."""
+        folder, crew = self.folder, self.crew
+        work = next_work(folder.stages, position, self.group.processes, crew.trained)
+        crew.begin({stage.settings.stage for stage, _ in work[1:]})
+        return begin_work(folder.path, work, folder.meta["corpus"], state, self.courier)
 
     def ask_teachers(self, stage: int) -> Generator[Busy, None, bool]:
         """Compute the predictions of that stage's teachers. False if a stop was asked for meanwhile."""
         folder = self.folder
-        for busy in ask_teachers(folder.path, folder.stages[stage], folder.meta["corpus"]):
-            self.stop.ask(self.run.stop_requested())
-            if self.stop.requests:
+        steps = ask_teachers(folder.path, folder.stages[stage], folder.meta["corpus"])
+        for busy in self.parts.pass_on(steps):
+            if self.stop_asked():
                 return False
-            self.run.update(note=str(busy))
             yield busy
         return True
+
+    def stop_asked(self) -> bool:
+        """Whether somebody has asked the run to stop, here or in Datasette."""
+        self.stop.ask(self.run.stop_requested())
+        return self.stop.requests > 0
 
     def train_stages(self, training: Training) -> Generator[Event, None, Training]:
         """Train the models of the run, beginning with this one. Returns the last that was trained."""
         folder = self.folder
         while True:
-            at, settings = training.settings.stage, training.settings
+            at, settings, model = training.settings.stage, training.settings, training.model
             self.run.generation, self.run.member = settings.generation, settings.member
             if len(folder.stages) > 1:
                 place = f"model {at + 1} of {len(folder.stages)}"
                 self.run.update(note=None, model=place)
-                yield note(f"Now {place}, {describe_stage(training)}.")
+                yield note(f"Now {place}, {describe_stage(training)}{self.crew.describe()}.")
             yield from self.train_stage(training)
-            if self.may_replan(training):
+            for busy in self.parts.pass_on(self.crew.gather(self.stop_asked)):
+                yield from self.keep_members(training)
+                yield busy
+            position = after(folder.stages, training.position, self.crew.trained)
+            # Stages that are trained already keep their numbers.
+            if self.may_replan(training) and position.stage > max(self.crew.trained, default=at):
                 tokens = folder.meta["corpus"]["train_tokens"]
-                folder.stages, change = next_stages(folder.stages, training, tokens)
+                folder.stages, change = next_stages(folder.stages, training, position, tokens)
                 if change:
                     yield note(change)
             if self.ends_with(training):
@@ -227,16 +234,14 @@ class TableRun:
                 return training
             self.parts.go_on("building the next model")
             self.saver.finish()
-            self.saver.insist(partial(folder.write_teacher, at, training.model))
+            self.saver.insist(partial(folder.write_teacher, at, model.config, model.state_dict()))
             # From here on a resume begins with the next model.
-            began, position = time.monotonic(), replace(training.position, stage=at + 1)
             self.saver.state(TrainState({}, position))
-            if not (yield from self.ask_teachers(at + 1)) or self.stop.requests:
+            if not (yield from self.ask_teachers(position.stage)) or self.stop.requests:
                 end_stages(self.group)
                 return training
-            position = replace(position, seconds=position.seconds + time.monotonic() - began)
-            training = self.begin(at + 1, TrainState({}, position))
-            folder.drop_teachers(at + 1)
+            training = self.begin(replace(position, seconds=training.clock.seconds))
+            folder.drop_teachers(position.stage)
             self.saver.state(training.state())
 
     def train_stage(self, training: Training) -> Iterator[Event]:
@@ -270,12 +275,31 @@ class TableRun:
                     run.update(verdict=json.dumps(self.replaced_by(training.best)))
                 case Note():
                     run.update(note=event.text)
-            self.stop.ask(run.stop_requested())
+            self.stop_asked()
             log_event(event)
             yield event
+            yield from self.keep_members(training)
             self.saver.retry()
             for text in (*run.notes(), *self.saver.notes()):
                 yield note(text)
+
+    def keep_members(self, training: Training) -> Iterator[Event]:
+        """Keep the models that other processes have finished, and write and record their scores."""
+        for stage, member in self.crew.finished() if self.last_score else ():  # or there is no folder yet
+            place = self.folder.stages[stage].settings
+            best = member.best if member.best and member.best.val_bpb < training.best else None
+            if best:
+                training.best = best.val_bpb
+                self.saver.weights(best)
+            for score in member.scores:
+                event = replace(score, best=best is not None and score.step == best.step)
+                self.run.evaluation(event, (place.generation, place.member))
+                if event.best:
+                    self.saver.score(event, self.may_replace(event, training))
+                log_event(event)
+                yield event
+            self.saver.insist(partial(self.folder.write_teacher, stage, member.config, member.tensors))
+            yield note(f"Model {stage + 1} of {len(self.folder.stages)} was trained by another process.")
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
         """Whether the model may take the place of the one that is there: only if it knows more than how
@@ -339,13 +363,6 @@ class TableRun:
         self.run.update(verdict=json.dumps(lines))
         return lines
 
-    def to_try(self, tokens: Tokens) -> dict[str, Any]:
-        """The `title` or the `conditions` of a held-out document, to write with."""
-        source = self.folder.meta["source"]
-        if tokens.titles and source.get("template"):
-            return {"conditions": conditions_from(tokens.val, tokens.titles, source)}
-        return {"title": title_from(tokens.val, tokens.titles)} if tokens.titles else {}
-
     def finish(self, training: Training) -> Finished:
         """Record the end. Raises NanogptError if the model was not good enough to replace the one there."""
         folder, clock = self.folder, training.clock
@@ -379,19 +396,5 @@ class TableRun:
             better_before=before if before is not None and before < score["val_bpb"] else None,
             sample=self.last_score.sample if self.last_score else "",
             prompt=prompt_from(tokens.val, folder.tokenizer),
-            **self.to_try(tokens),
+            **to_try(tokens, folder.meta["source"]),
         )
-
-
-def prepare_text(
-    options: TrainOptions, corpus: Corpus, folder: Path, home: Path
-) -> Generator[Progress, None, PreparedCorpus]:
-    """Read and tokenize the rows of a corpus, as the options ask. See `prepare`."""
-    return prepare(
-        corpus,
-        folder,
-        home,
-        tokenizer=TokenizerChoice(options.tokenizer or "bpe", options.vocab_size),
-        seed=options.seed or 0,
-        cache=not options.no_cache,
-    )

@@ -72,9 +72,15 @@ def _position(at: Mapping[str, Any]) -> Position:
     )
 
 
-def write_teacher(folder: Path, stage: int, model: GPT) -> None:
-    """Keep the model of that stage for others to learn from."""
-    _write(folder, f"teacher-{stage}", model.state_dict(), asdict(model.config))
+def write_teacher(folder: Path, stage: int, config: GPTConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Keep the weights of that stage's model, its state_dict, for others to learn from."""
+    _write(folder, f"teacher-{stage}", tensors, asdict(config))
+
+
+def trained_after(folder: Path, stage: int, stages: int) -> set[int]:
+    """Which of so many stages after that one are trained already: several processes train several at once."""
+    files = folder / "training"
+    return {n for n in range(stage + 1, stages) if (files / f"teacher-{n}.safetensors").exists()}
 
 
 def read_teacher(folder: Path, stage: int) -> GPT:

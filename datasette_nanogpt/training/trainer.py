@@ -20,7 +20,7 @@ from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step,
 from .autotune import Autotuner, TuningTask
 from .batches import Batches, TextOnDevice
 from .clock import Clock
-from .cuda_graph import why_not_captured
+from .cuda_graph import describe_graphs, why_not_captured
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
 from .divergence import Diverged, LastGood, all_finite
 from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
@@ -61,14 +61,14 @@ class Training:
     ):
         s = self.settings = settings
         block_size = model.config.block_size
-        self.tokens, self.group = tokens, group
+        self.tokens, self.group, self.teacher = tokens, group, teacher
         self.model = model.to(s.device)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimizers = configure_optimizers(model, s.learning_rate, s.weight_decay)
-        self.teacher = teacher
         self.forward: Callable[..., torch.Tensor] = model  # compiled and in DDP after `set_up`
         self.bf16 = False
         self._step: Steps | None = None  # made when it is first needed
+        self.tuner: Autotuner | None = None
 
         start = self.restore(state) if state else Position()
         self.clock = Clock(s, start)
@@ -83,8 +83,7 @@ class Training:
         self.batches = Batches(self.loader, s.batch_size, s.device, group, teacher)
         self.best = start.best  # bits per byte, of the whole run
         self.best_before = start.best if not self.clock.model_steps else math.inf  # of the models before
-        step_tokens = s.batch_size * block_size
-        self.scores = ScoreSchedule(self.clock, s, self.best, step_tokens, len(tokens.val))
+        self.scores = ScoreSchedule(self.clock, s, self.best, s.batch_size * block_size, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
         self.stopping = False  # whether a stop was asked for: then no other model follows
 
@@ -105,6 +104,10 @@ class Training:
         Raises NanogptError where the loss gets out of hand even at an eighth of the learning rate.
         """
         yield from self.tune()
+        yield from self.learn(stop, write_sample)
+
+    def learn(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[TrainingEvent]:
+        """The same once it is set up."""
         try:
             self.keep_as_good()
             while True:
@@ -140,8 +143,8 @@ class Training:
             # Score the validation split, and keep what a resume needs.
             if self.scores.due and not clock.schedule.done(clock.now):
                 yield from self.evaluate(stop, write_sample)
-                if self.tuner.compile_pending:
-                    yield from self.compile_model()
+                if self.tuner and self.tuner.compile_pending:
+                    yield from self.compile_model(self.tuner)
                 if self.scores.past_its_best and not clock.annealing:
                     yield from self.anneal("The held-out score gets worse, so this model ends early")
                 self.last_report = self.last_state = clock.seconds
@@ -191,7 +194,7 @@ class Training:
             yield self.state()
             shortest, longest = ANNEAL_SECONDS
             seconds = min(max(ANNEAL_FRACTION * clock.seconds, shortest), longest)
-            clock.anneal(min(seconds, TORCHRUN_DECAY_SECONDS) if self.group.size > 1 else seconds)
+            clock.anneal(min(seconds, TORCHRUN_DECAY_SECONDS) if self.group.processes > 1 else seconds)
         left = f"{clock.expected_seconds() - clock.seconds:.0f} s"
         text = f"{why}: {left} more while the learning rate runs down, then a last score."
         yield Note(text, stopping=self.stopping)
@@ -209,29 +212,26 @@ class Training:
             seconds=clock.limit_seconds - clock.seconds,
             steps=s.max_iters - clock.step if s.max_iters else math.inf,
             # After the first score, so that one is seen soon. Several processes are set up only once.
-            compile_later=self.best == math.inf and self.group.size == 1,
+            compile_later=self.best == math.inf and self.group.processes == 1,
             is_student=self.teacher is not None,
         )
         shape = self.model.config, task.is_student, task.batch_size
-        self.tuner = Autotuner(self.model, task, TrialMemory(nanogpt_home(), s.device, *shape))
-        speed = yield from self.tuner.tune()
-        if s.device.startswith("cuda"):
-            why_not = why_not_captured(s.device, self.group.size, self.batches.fit_on_device())
-            how = f"no CUDA graphs: {why_not}" if why_not else "each step is a CUDA graph"
-            speed = replace(speed, why="; ".join(filter(None, [speed.why, how])))
+        tuner = self.tuner = Autotuner(self.model, task, TrialMemory(nanogpt_home(), s.device, *shape))
+        speed = yield from tuner.tune()
+        graphs = describe_graphs(s.device, self.group.size, self.batches.fit_on_device())
+        speed = replace(speed, why="; ".join(filter(None, [speed.why, graphs])))
         if speed.machine_flops:
             self.speed.machine_flops = speed.machine_flops * self.group.size
         self.group.broadcast_object((speed.bf16, speed.compiled))
-        self.set_up(speed.bf16, speed.compiled, self.tuner.compiled)
+        self.set_up(speed.bf16, speed.compiled, tuner.compiled)
         if speed.why:
             yield speed
 
-    def compile_model(self) -> Iterator[TrainingEvent]:
+    def compile_model(self, tuner: Autotuner) -> Iterator[TrainingEvent]:
         """Compile a model whose training has begun, if a trial shows that this pays off."""
         began = self.clock.seconds
-        speed = yield from self.tuner.try_compiling()
-        if self.tuner.compiled is not None:
-            self.forward = self.tuner.compiled
+        speed = yield from tuner.try_compiling()
+        self.forward = self.forward if tuner.compiled is None else tuner.compiled
         self._step = None
         self.clock.begin_session()
         self.scores.next_evaluation += self.clock.seconds - began
