@@ -48,7 +48,7 @@ def test_the_second_model_is_bigger_and_the_better_one_is_kept(options, home):
     assert [e.step for e in scores] == [between, end] and events[-1].step == end == 2 * between
     assert events[-1].models == 2 and events[-1].epochs == pytest.approx(population.MAX_EPOCHS, abs=0.1)
     where = [type(e) for e in events if isinstance(e, Evaluation | Note)]
-    assert where == [Note, Evaluation, Note, Evaluation]
+    assert where == [Note, Evaluation, Note, Evaluation, Note]  # the last one says why no other model follows
     steps = [e for e in events if isinstance(e, Step)]
     assert all(e.seconds + e.eta < 55 for e in steps)  # the minutes are those of both
     assert all(e.progress < 0.9 for e in steps if e.step < between)
@@ -105,7 +105,8 @@ def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_
     assert checkpoint.config.n_layer == SIZES["s"][0] and read_weights(checkpoint)
     events = list(train_table(TrainOptions(options.database, "entry", resume=True, minutes=0.9)))
     assert next(e for e in events if isinstance(e, Prepared)).resumed_from == at.step
-    assert [e.text.split(",")[0] for e in events if isinstance(e, Note)] == ["Now model 2 of 2"]
+    notes = [e.text.split(",")[0] for e in events if isinstance(e, Note)]
+    assert notes == ["Now model 2 of 2", "No other model follows: a run trains at most 2."]
     assert events[-1].step == last_step(folder) and events[-1].val_bpb < json.loads(
         checkpoint.weights["val_bpb"]
     )
@@ -144,7 +145,8 @@ def test_where_there_is_time_left_one_more_model_follows(options, home, monkeypa
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1.3 * readings / 54)  # too slow for a teacher
     events = list(train_table(replace(options, name="fast")))
     notes = [e.text for e in events if isinstance(e, Note)]
-    assert [note[:16] for note in notes] == ["There is time fo", "Now model 2 of 2"]
+    wanted = ["There is time fo", "Now model 2 of 2", "No other model f"]
+    assert [note[:16] for note in notes] == wanted
     one, two = [g["settings"] for g in read_checkpoint(home / "fast").meta["generations"]]
     assert one["max_iters"] < events[-1].step <= two["max_iters"] <= 4 * one["max_iters"] + 1
     assert two["weight_decay"] < one["weight_decay"] and events[-1].seconds < 56
