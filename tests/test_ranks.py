@@ -191,19 +191,20 @@ def two_machines(database, start, tmp_path, monkeypatch):
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
 
-    def begin(*limits):
+    def begin(*limits, each=2, **program):
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
         launchers = []
         for rank in (0, 1):
-            launchers.append(["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "2"])
+            launchers.append(["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", str(each)])
             launchers[-1] += ["--node-rank", str(rank)]
             launchers[-1] += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
-        first = start(database, "entry", *limits, launcher=launchers[0])
+        first = start(database, "entry", *limits, launcher=launchers[0], **program)
         with monkeypatch.context() as second:
             second.setenv("NANOGPT_HOME", "/dev/null/nowhere")
-            return first, start(tmp_path / "not-there.db", "entry", *limits, launcher=launchers[1])
+            elsewhere = tmp_path / "not-there.db"
+            return first, start(elsewhere, "entry", *limits, launcher=launchers[1], **program)
 
     return begin
 
@@ -327,3 +328,15 @@ def test_a_run_that_ends_while_members_are_trained_goes_on_in_one_process(home, 
     resumed, errors = finish(start(database, "entry", *on, launcher=(), program=program))
     assert resumed[-1]["status"] == "finished" and resumed[-1]["models"] == 3, errors
     assert set(last_scores(home, "two")) == {(0, 0), (0, 1), (1, 0)}
+
+
+@pytest.mark.long
+def test_a_machine_without_a_home_trains_a_member(home, two_machines, script, tmp_path):
+    first, second = two_machines(*SHAPE, "--name", "two", each=1, program=script(2))
+    events, errors = finish(first)
+    silent, second_errors = finish(second)
+    assert events[-1]["event"] == "finished" and events[-1]["models"] == 3, errors + second_errors
+    assert silent == [] and "Traceback" not in errors + second_errors
+    assert "Model 2 of 3 was trained by another process." in [e.get("text") for e in events]
+    assert set(last_scores(home, "two")) == {(0, 0), (0, 1), (1, 0)}
+    assert not list((tmp_path / "temporary").rglob("train.bin"))
