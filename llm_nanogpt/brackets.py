@@ -187,5 +187,7 @@ class Brackets:
 
 
 def _add(logits: np.ndarray, ids: np.ndarray, nats: float) -> None:
-    """A tokenizer may have more tokens than its model."""
-    logits[ids[ids < len(logits)]] += nats
+    """`ids` are in order; a tokenizer may have more of them than its model."""
+    if len(ids) and ids[-1] >= len(logits):
+        ids = ids[ids < len(logits)]
+    logits[ids] += nats
