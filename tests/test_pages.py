@@ -20,6 +20,7 @@ from datasette_nanogpt.registry.statements import insert, update_run
 from datasette_nanogpt.training.expectation import expected_bits
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.web import play_settings
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 3, "device": "cpu"}
@@ -170,6 +171,21 @@ async def test_one_bad_parameter_of_a_link_costs_only_that(datasette):
     text = await text_of(datasette, f"{MODEL}?temperature=warm&prompt=Row+9&seed=12345678901234&top_k=5")
     assert "Temperature must be a number, not &#39;warm&#39;: its default is used instead." in text
     assert ">\nRow 9</textarea>" in text and 'value="12345678901234"' in text and "-o top_k 5" in text
+    assert re.search(r'id="temperature" [^>]*aria-invalid="true"', text)  # the message stands beside it
+    assert '<details id="more" open>' in text and '<details id="rare" open>' in text  # top_k is there
+
+
+async def test_a_wrong_setting_is_told_with_its_field(datasette):
+    text = await text_of(datasette, MODEL)
+    assert '<details id="more">' in text and '<details id="rare">' in text
+    headings = [text.index(f"<legend>{name}<") for name in ("Length and end", "Randomness", "Repetition")]
+    assert headings == sorted(headings)
+    for field in play_settings.SETTINGS.keys() - {"guidance"}:  # which only a model with titles has
+        assert text.count(f'name="{field}"') == 1
+    answer = await datasette.client.post(MODEL, json={"top_p": 7, "max_tokens": "few"}, actor=ROOT)
+    assert answer.status_code == 400
+    told = {problem["field"]: problem["message"] for problem in answer.json()["problems"]}
+    assert told.keys() == {"top_p", "max_tokens"} and "must be a whole number" in told["max_tokens"]
 
 
 async def test_a_prompt_that_no_address_holds_is_posted(datasette):
@@ -207,7 +223,8 @@ async def test_kept_texts_go_with_their_model(datasette, home):
     for _ in range(2):
         assert (await datasette.client.post(f"{MODEL}/keep", json=given, actor=ROOT)).status_code == 200
     text = await text_of(datasette, MODEL, {"id": "reader"})
-    assert text.count("and &lt;b&gt;so on") == 2 and "Temperature 0.5, seed 4, weights step0-" in text
+    assert text.count("and &lt;b&gt;so on") == 2 and "with temperature 0.5 and seed 4" in text
+    assert 'title="Weights step0-' in text
     assert "/remove" not in text
     await datasette.client.post(f"{MODEL}/texts/1/remove", actor=ROOT)
     (kept,) = kept_texts(home, "nanogpt-blog", 9)
@@ -266,10 +283,16 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     estimate, cards = answer["estimate"], answer["offer"]["cards"]
     assert "is little text: expect words with little order" in estimate["warning"] and not estimate["refused"]
     assert [card["minutes"] for card in cards] == [1, 3, 10, 30]
+    assert [card["same_as"] for card in cards] == [None, 1, 1, 1] and "bits per byte" not in cards[0]["reads"]
+    assert answer["offer"]["recommended"] == 1 and "more time changes little" in answer["offer"]["alike"]
+    text = await text_of(datasette, FORM)
+    assert text.count("more time changes little") == 1 and text.count('class="card same"') == 3
+    assert re.search(r'value="1" checked.*?class="why">Recommended', text) and text.count(" checked") == 1
     text = " ".join(TEXTS * 4)
     sqlite_utils.Database(database)["much"].insert_all({"body": f"{i} {text}"} for i in range(100))
     answer = await datasette.client.post("/blog/much/-/nanogpt", json={"estimate": 1}, actor=ROOT)
     one, *_, thirty = answer.json()["offer"]["cards"]
+    assert answer.json()["offer"]["alike"] == "" and answer.json()["offer"]["recommended"] == 3
     assert not answer.json()["estimate"]["warning"] and "at most once" in one["reads"]
     assert one["like"] == "words and short phrases" and thirty["like"] == "sentences that mean little"
 

@@ -110,17 +110,19 @@ async def test_rows_are_scored_sorted_and_linked(datasette, home, table):
     assert "have not been scored yet" in text and "llm nanogpt score" in text and "<i>" not in text
     run = await ask(datasette, table)
     page = await datasette.client.get(run, actor=ROOT, follow_redirects=True)
-    assert "queued" in page.text and "Take out of the queue" in page.text
+    assert "queued" in page.text and 'value="Stop scoring"' in page.text
     row = do(home)
     assert (row["status"], row["error"], row["progress"], row["note"]) == ("finished", None, 1.0, None)
     first = await told(datasette, table, "?_size=25")
-    pages = [await told(datasette, table, f"?_size=25&page={n}") for n in (1, 2, 3)]
+    most = "_size=25&_sort=bits_per_byte"
+    pages = [await told(datasette, table, f"?{most}&page={n}") for n in (1, 2, 3)]
     assert [len(page["rows"]) for page in pages] == [25, 25, 10] and first["pages"] == 3
     rows = [row for page in pages for row in page["rows"]]
     figures = [row["bits_per_byte"] for row in rows]
     assert figures == sorted(figures) and len(set(figures)) > 30
     backwards = await told(datasette, table, "?_size=25&_sort_desc=bits_per_byte")
     assert [row["bits_per_byte"] for row in backwards["rows"]] == figures[:-26:-1]
+    assert backwards["rows"] == first["rows"]  # the least typical ones come first
     # Each link leads to the row whose text it is, and each figure is what a terminal tells.
     opened = open_model(home / first["model"])
     for row in (rows[0], rows[-1]):
@@ -129,18 +131,19 @@ async def test_rows_are_scored_sorted_and_linked(datasette, home, table):
         assert row["text"] == " ".join(document.split())[: len(row["text"])] and not row["changed"]
         assert row["bits_per_byte"] == pytest.approx(score(opened, document).bits_per_byte, abs=1e-4)
     html = (await datasette.client.get(rows_of(table), actor=ROOT)).text
-    assert rows[0]["url"] in html and "Page 1 of 2" in html
+    assert rows[-1]["url"] in html and 'aria-current="true">Least typical' in html and "Page 1 of 3" in html
 
 
 @pytest.mark.parametrize("table", KEYED)
 async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     await ask(datasette, table)
     do(home)
-    rows = (await told(datasette, table))["rows"]
+    rows = (await told(datasette, table, "?_sort=bits_per_byte"))["rows"]
     text = (await datasette.client.get(rows[4]["url"], actor=READER)).text
     link = re.search(r'href="([^"]*/-/nanogpt/rows[^"]*)"', text)[1].replace("&amp;", "&")
     page = (await datasette.client.get(link, actor=READER)).text
     assert re.search(r"<strong>[\d.]+ bits per byte</strong>, rank 5 of 60", page), page
+    assert "is more typical than 93% of the other rows" in page
     one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
 
@@ -159,11 +162,8 @@ async def test_what_was_held_out_is_told(datasette, home, database):
         "new": 1,
     }
     assert found["scored"]["skipped"] == {"no text": 1} and found["scored"]["rows"] == 62
-    (new,) = [
-        row
-        for row in found["rows"] + (await told(datasette, "entry", "?page=2"))["rows"]
-        if row["seen"] == "new"
-    ]
+    every = (await told(datasette, "entry", "?_size=100"))["rows"]
+    (new,) = [row for row in every if row["seen"] == "new"]
     assert new["row"] == "1000"
     text = (await datasette.client.get(rows_of("entry"))).text
     assert "6 rows were held out from training" in text
@@ -464,7 +464,9 @@ async def test_title_and_text_stand_apart_beside_a_bar(datasette, home):
     await ask(datasette, "entry")
     do(home)
     found = await told(datasette, "entry", "?page=99")
-    assert (found["page"], found["pages"]) == (2, 2) and len(found["rows"]) == 10
+    assert (found["page"], found["pages"]) == (3, 3) and len(found["rows"]) == 20
     assert all(row["title"].startswith("T") and row["excerpt"].startswith("Row") for row in found["rows"])
     text = (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
-    assert text.count('<svg class="bar"') == 50 and "as fast as the last scoring here" in text
+    bars = [float(width) for width in re.findall(r'<rect width="([\d.]+)"', text)]
+    assert max(bars) == bars[0] == 100 and min(bars) == bars[-1] == 3  # from the lowest to the highest
+    assert text.count('<svg class="bar"') == 20 and "as fast as the last scoring here" in text

@@ -84,13 +84,6 @@ def count(home: Path, run: int) -> int:
         return int(db.execute("select count(*) as n from scores where run = ?", [run]).fetchone()["n"])
 
 
-def highest(home: Path, run: int) -> float:
-    """The most bits per byte of any row that a run has scored."""
-    with registry(home) as db:
-        select = "select max(bits_per_byte) as most from scores where run = ?"
-        return float(db.execute(select, [run]).fetchone()["most"] or 0.0)
-
-
 def scoring_speed(home: Path) -> float | None:
     """Products of bytes and parameters a second of the last scoring here that was finished; None before."""
     for run in find_runs(home, "kind = 'score' and status = 'finished' and plan is not null")[:1]:

@@ -25,7 +25,10 @@ async function post(path, values, signal) {
     body: JSON.stringify(values),
     signal,
   });
-  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `Error ${response.status}`);
+  if (!response.ok) {
+    const { error, problems } = await response.json().catch(() => ({}));
+    throw Object.assign(new Error(error ?? `Error ${response.status}`), { problems });
+  }
   return response;
 }
 
@@ -39,6 +42,18 @@ async function* jsonLines(response) {
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+// Shows each problem beside its field, and opens what is folded around it.
+function showProblems(problems = []) {
+  for (const place of form.querySelectorAll(".field-error")) {
+    const field = byId(place.id.replace(/-error$/, ""));
+    place.textContent = problems.filter((problem) => problem.field === field.id).map(({ message }) => message).join(". ");
+    field.toggleAttribute("aria-invalid", Boolean(place.textContent));
+    if (!place.textContent) continue;
+    for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    form.querySelector("[aria-invalid]").focus();
   }
 }
 
@@ -212,12 +227,14 @@ async function write(event) {
   const mine = controller = new AbortController();
   const values = Object.fromEntries(new FormData(form)), columns = [];
   begin();
+  showProblems();
   try {
     for (const writer of writers(values)) await writeColumn(writer, columns, mine.signal);
     showState("Done.");
     remember(values, columns[0][0].data.seed);
   } catch (error) {
     if (mine === controller) showState(error.name === "AbortError" ? "Stopped." : error.message);
+    showProblems(error.problems);
     columns.flat().forEach(compareStopped);
   }
   if (mine === controller) end();
@@ -233,6 +250,7 @@ async function colourRow({ row, table, url }) {
     const values = { title: "", prompt: "" };
     addTexts([new Text({ values, text, label, of: url, tokens: answer.tokens, outcome: answer.outcome }, actions)]);
     showState("");
+    byId("view").scrollIntoView();  // the legend, with the row below it
   } catch (error) {
     showState(error.message);
   }

@@ -30,6 +30,8 @@ async function follow() {
     }
     setText("status", run.state);
     setText("pace", run.pace);
+    const stop = document.getElementById("stop-scoring");
+    if (stop) stop.value = run.status === "queued" && run.note ? "Take out of the queue" : "Stop scoring";
     progress.value = run.progress ?? 0;
     answers += 1;
     if (answers % PARTIAL === 0 && !document.hidden && run.status === "running") await refreshResults();

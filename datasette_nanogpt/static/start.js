@@ -18,6 +18,8 @@ async function fetchEstimate() {
 function showOffer(offer) {
   byId("offer").textContent = offer.text;
   byId("how").hidden = !offer.texts.length;
+  form.classList.toggle("no-text", !offer.texts.length);
+  if (byId("why-not")) byId("why-not").hidden = Boolean(offer.texts.length);
   const rows = offer.texts.map((textContent) =>
     Object.assign(document.createElement("p"), { className: "text", textContent }));
   byId("texts").replaceChildren(...rows);
@@ -39,16 +41,20 @@ function showProblems(problems) {
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
 }
 
-function showCards(cards) {
+function showCards({ cards = [], alike = "", why = "", recommended }) {
+  byId("alike").textContent = alike;
+  form.querySelector(".cards").classList.toggle("alike", Boolean(alike));
   form.querySelectorAll(".card").forEach((card, i) => {
     card.querySelector(".reads").textContent = cards[i]?.reads ?? "";
     card.querySelector(".like").textContent = cards[i]?.like ?? "";
+    card.querySelector(".why").textContent = cards[i] && cards[i].minutes === recommended ? why : "";
+    card.classList.toggle("same", Boolean(cards[i]?.same_as));
   });
 }
 
 // What the planner chooses where a field is left empty.
 function showAutomatic(field, number) {
-  field.placeholder = number === undefined ? "auto" : `auto: ${number}`;
+  field.placeholder = number === undefined ? "auto" : `auto: ${number.toLocaleString("en", { maximumFractionDigits: 6 })}`;
 }
 
 async function update() {
@@ -62,7 +68,7 @@ async function update() {
   const { error, problems, offer, estimate } = answer;
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
   byId("estimate").textContent = estimate?.text ?? "";
-  if (offer) showCards(offer.cards ?? []);
+  if (offer) showCards(offer);
   if (offer && !error) showOffer(offer);
   const warning = (general || estimate?.refused || estimate?.warning || "").replace(/[^.!?]$/, "$&.");
   if (byId("warning").textContent !== warning) byId("warning").textContent = warning;

@@ -3,6 +3,7 @@
 const BITS = [2, 4, 6, 9, 12];  // where the next colour begins; most tokens have about four bits
 const SHOWN = 60;  // how many characters of a token the explanation shows
 
+const NARROW = matchMedia("(max-width: 640px)");
 const described = new WeakMap();  // span -> its token: text, bits, likely
 const tooltip = document.getElementById("likely");
 
@@ -61,6 +62,13 @@ function show(token) {
   tooltip.replaceChildren(...describe(described.get(token)));
   tooltip.hidden = false;
   token.setAttribute("aria-describedby", tooltip.id);
+  token.classList.add("explained");
+  if (NARROW.matches) {  // it stands at the bottom of the window, and the token above it
+    tooltip.style.left = tooltip.style.top = "";
+    const hidden = token.getBoundingClientRect().bottom - tooltip.getBoundingClientRect().top;
+    if (hidden > -8) scrollBy(0, hidden + 24);
+    return;
+  }
   const place = token.getBoundingClientRect(), width = tooltip.offsetWidth;
   const left = Math.max(8, Math.min(place.left, document.documentElement.clientWidth - width - 8));
   tooltip.style.left = `${left + scrollX}px`;
@@ -69,7 +77,9 @@ function show(token) {
 
 function hide() {
   tooltip.hidden = true;
-  document.querySelector(".token[aria-describedby]")?.removeAttribute("aria-describedby");
+  const token = document.querySelector(".token[aria-describedby]");
+  token?.removeAttribute("aria-describedby");
+  token?.classList.remove("explained");
 }
 
 // The arrow keys move from token to token. Only one token of a text is a stop of the Tab key.
@@ -89,7 +99,7 @@ function move(event) {
 
 // Shows the explanation of the token under the pointer or the focus, for all coloured texts in an element.
 export function explainIn(element) {
-  for (const name of ["mouseover", "focusin"]) {
+  for (const name of ["mouseover", "focusin", "click"]) {
     element.addEventListener(name, ({ target }) => {
       const token = target.closest(".token");
       hide();

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ..training.memory import Workload, estimate_memory
 from ..training.plan import Plan, plan_text
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
-from .forms import minutes_offered, selection_from_form, settings_from_form
+from .forms import form_defaults, minutes_offered, selection_from_form, settings_from_form
 from .table_rows import read_rows
 from .target import Target
 from .threads import UNAVAILABLE
@@ -47,7 +47,7 @@ def offer_and_estimate(
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
-        return {"text": str(ex), "texts": [], "remarks": [], **choices}, None
+        return {"text": str(ex), "texts": [], "remarks": [], **choices, **recommend([], 0)}, None
     except UNAVAILABLE:
         raise
     except NanogptError:
@@ -58,6 +58,9 @@ def offer_and_estimate(
             # Without a name: a wrong one makes no difference to the estimate.
             settings = settings_from_form(target, {**fields, "name": ""}, where)
             offered["cards"] = what_to_expect(target, settings)
+            offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
+            if "minutes" not in form:
+                settings["minutes"] = offered["recommended"] or settings["minutes"]
             return offered, estimate(target, settings) if fields is form else None
         except UNAVAILABLE:
             raise
@@ -126,12 +129,29 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
         epochs, size = plan.epochs, plan.config.parameters / 1e6
         like = expectation(read["letters"], epochs, read["prose"])
         bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
-        reads = f"A model of {size:.1f}M parameters reads each row {_times(epochs)}: "
-        reads += f"about {bits:.1f} bits per byte"
+        reads = f"A model of {size:.1f}M parameters reads each row {_times(epochs)}"
+        # How well a model does on little text depends mostly on how much its rows repeat each other.
+        reads += f": about {bits:.1f} bits per byte" if read["letters"] >= LITTLE_TEXT else ""
         same = next((card for card in cards if (card["like"], card["bits"]) == (like, round(bits, 1))), None)
         reads += f", as in {_minutes(same['minutes'])}." if same else "."
-        cards.append({"minutes": minutes, "reads": reads, "like": like, "bits": round(bits, 1)})
+        card = {"minutes": minutes, "reads": reads, "like": like, "bits": round(bits, 1)}
+        cards.append(card | {"same_as": same["minutes"] if same else None})
     return cards
+
+
+def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, Any]:
+    """The `recommended` minutes of the cards and `why`: the default, or fewer that bring as much; None if
+    there are no cards. `alike` is a sentence if no choice brings more than the shortest, else ""."""
+    if not cards:
+        return {"recommended": None, "why": "", "alike": ""}
+    card = next((card for card in cards if card["minutes"] == default), cards[0])
+    minutes = card["same_as"] or card["minutes"]
+    alike = len(cards) > 1 and all(card["same_as"] == cards[0]["minutes"] for card in cards[1:])
+    sentence = (
+        f"There is so little text that more time changes little: {_minutes(minutes)} is enough to begin with."
+    )
+    why = "Recommended: much the same as with more time." if card["same_as"] else "Recommended to begin with."
+    return {"recommended": minutes, "why": why, "alike": sentence if alike else ""}
 
 
 def check_enough(target: Target, settings: Mapping[str, Any]) -> None:
@@ -163,7 +183,8 @@ def _warn_of_little(read: Mapping[str, Any]) -> str | None:
     if read["letters"] >= LITTLE_TEXT:
         return None
     expect = f": expect {expectation(read['letters'], MAX_EPOCHS)}" if read["prose"] else ""
-    return f"{text_size(read['bytes'])} is little text{expect}, however long it trains. Add more rows."
+    size = text_size(read["bytes"])
+    return f"{size} is little text{expect}, or better if the rows repeat each other. Add more rows."
 
 
 def _automatic(plan: Plan) -> dict[str, float]:

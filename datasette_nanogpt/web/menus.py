@@ -14,6 +14,7 @@ from datasette import Request
 from datasette.app import Datasette
 from datasette.database import Database, QueryInterrupted
 from datasette.resources import TableResource
+from datasette.utils import Column
 
 from llm_nanogpt.checkpoint import Checkpoint
 
@@ -65,9 +66,7 @@ async def train_link(
     if not db.path or db.is_memory:  # the process that trains could not read it
         return []
     columns = await db.table_column_details(table)
-    if not await _has_rows(db, table) or all(
-        re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns
-    ):
+    if not await _has_rows(db, table) or has_only_numbers(columns):
         return []
     query = f"?{request.query_string}" if request and request.query_string else ""
     return [
@@ -77,6 +76,11 @@ async def train_link(
             "description": "A small language model that writes like its rows.",
         }
     ]
+
+
+def has_only_numbers(columns: Sequence[Column]) -> bool:
+    """Whether no column of a table can have text, by their declared types."""
+    return all(re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns)
 
 
 async def tables_to_train_on(datasette: Datasette, actor: Actor) -> list[Link]:

@@ -44,33 +44,48 @@ class Setting:
 
 SETTINGS = {
     "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
-    "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1, "About three quarters of a word each."),
-    "samples": Setting("Texts", int, 1, 1, 5, 1, "That many, one after the other."),
+    "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1, "4 tokens are about 3 words."),
+    "samples": Setting("Texts", int, 1, 1, 5, 1, "How many, one after the other."),
     # Up to JavaScript's greatest whole number.
     "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),
-    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "Only so many of the likeliest; 0: all."),
+    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "More: rarer words as well. 0 allows all."),
     "top_p": Setting(
         "Top p",
         float,
         Sampler.top_p,
         0.001,
         1,
-        hint="The likeliest that together have this probability.",
+        hint="Higher: rarer words as well. 1 allows all.",
     ),
-    "min_p": Setting(
-        "Min p", float, Sampler.min_p, 0, 1, hint="Leaves out what is this much rarer than the likeliest."
-    ),
+    "min_p": Setting("Min p", float, Sampler.min_p, 0, 1, hint="Higher: fewer rare words. 0 allows all."),
     "repetition_penalty": Setting(
-        "Repetition penalty", float, Sampler.repetition_penalty, 0.1, 10, hint="Above 1: fewer words again."
+        "Repetition penalty",
+        float,
+        Sampler.repetition_penalty,
+        0.1,
+        10,
+        hint="Higher: fewer words again. 1 is off.",
     ),
     "dry_multiplier": Setting(
-        "DRY multiplier", float, Sampler.dry_multiplier, 0, 100, hint="Against phrases over and over; 0: off."
+        "DRY multiplier",
+        float,
+        Sampler.dry_multiplier,
+        0,
+        100,
+        hint="Higher: fewer phrases again. 0 is off.",
     ),
     "guidance": Setting(
-        "Guidance", float, GUIDANCE, 0, MAX_GUIDANCE, hint="How closely a text keeps to what it is about."
+        "Guidance", float, GUIDANCE, 0, MAX_GUIDANCE, hint="Higher: closer to the title. 1 is off."
     ),
     "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1, 1),
 }
+# The fields under "More settings", in groups. Those of RARE are folded away once more.
+GROUPS = {
+    "Length and end": ("max_tokens", "samples"),
+    "Randomness": ("top_p", "min_p", "guidance", "seed"),
+    "Repetition": ("repetition_penalty", "dry_multiplier"),
+}
+RARE = ("top_k", "real_words")
 TEXTS = ("title", "prompt")
 COLUMN = "set."  # the name of a column's field is this and the name of the column
 SAMPLER_SETTINGS = (

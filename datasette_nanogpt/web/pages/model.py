@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datasette import Request, Response
@@ -14,7 +14,7 @@ from datasette.utils import urlsafe_components
 from datasette.utils.asgi import AsgiStream
 
 from llm_nanogpt.checkpoint import Checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 
 from ...data.memorization import MIN_WORDS
 from ...data.model_rows import open_rows
@@ -74,7 +74,8 @@ async def _playground(
     kept."""
     limits = state_of(datasette).limits
     settings, problems = play_settings.read_link(form, limits.max_tokens)
-    errors = [f"{problem.message}: its default is used instead." for problem in problems]
+    wrong = {problem.field: f"{problem.message}: its default is used instead." for problem in problems}
+    errors: list[str] = []
     columns = await in_thread(columns_to_set, checkpoint)
     errors += _only_columns(settings, columns)
     row, row_error = await _row_of_address(datasette, checkpoint, origin, request)
@@ -89,6 +90,10 @@ async def _playground(
         "columns": columns,
         "last_column": last_column(checkpoint) if columns else "",
         "settings": play_settings.SETTINGS,
+        "groups": play_settings.GROUPS,
+        "wrong": wrong,
+        "more": "seed" in wrong or _is_set(FOLDED, settings, wrong, limits.max_tokens),
+        "rare": _is_set(play_settings.RARE, settings, wrong, limits.max_tokens),
         "error": "\n".join(errors),
         "row": row,
         "verdict": ((checkpoint.meta.get("verdict") or {}).get("lines") or {}).get("reads like"),
@@ -100,6 +105,13 @@ async def _playground(
         "llm": play_settings.llm_line(checkpoint.name, settings),
         "python": play_settings.python_lines(checkpoint.name, settings),
     }
+
+
+def _is_set(
+    fields: Iterable[str], settings: Mapping[str, Any], wrong: Mapping[str, str], max_tokens: int
+) -> bool:
+    """Whether one of these fields differs from its default, or is wrong."""
+    return any(key in wrong or settings[key] != play_settings.default_of(key, max_tokens) for key in fields)
 
 
 def _only_columns(settings: dict[str, Any], columns: list[Column]) -> list[str]:
@@ -171,8 +183,9 @@ async def _write(
     state = state_of(datasette)
     try:
         settings = play_settings.read_settings(form, state.limits.max_tokens)
-    except NanogptError as ex:
-        return json_error(str(ex))
+    except InvalidOptions as ex:
+        problems = [{"field": problem.field, "message": problem.message} for problem in ex.problems]
+        return Response.json({"ok": False, "error": str(ex), "problems": problems}, status=400)
     if state.writing >= state.limits.max_generations:
         return json_error(BUSY, 429, TRY_LATER)
 

@@ -35,7 +35,7 @@ from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
 from ..threads import UNAVAILABLE, in_thread, read_database
 
-SHOWN_ROWS = 50  # how many rows a page has, unless the address says _size
+SHOWN_ROWS = 20  # how many rows a page has, unless the address says _size
 MAX_ROWS = 1000  # the most rows of a page
 EXCERPT = 120  # how many characters of a row, and of its title, are shown
 # Bytes times parameters that are scored in a second, a guess for two cores until something was scored here:
@@ -139,7 +139,7 @@ class _Choice:
     @classmethod
     def of(cls, request: Request) -> _Choice:
         args = request.args
-        by = "least" if args.get("_sort_desc") == "bits_per_byte" else "most"
+        by = "most" if args.get("_sort") == "bits_per_byte" else "least"
         size = min(whole_number(args.get("_size"), SHOWN_ROWS), MAX_ROWS)
         return cls(by, whole_number(args.get("page"), 1), size, args.get("row"))
 
@@ -166,9 +166,9 @@ async def _scores(
     if choice.row:
         scored = await in_thread(row_scores.figure, home, run["id"], choice.row)
         if scored:
-            shown["row"] = scored | {"page": math.ceil(scored["rank"] / choice.size)}
+            place = scored["rank"] if choice.by == "most" else count + 1 - scored["rank"]
+            shown["row"] = scored | {"page": math.ceil(place / choice.size)}
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
-    highest = await in_thread(row_scores.highest, home, run["id"])
     plan = json.loads(run["plan"])
     return shown | {
         "rows": rows,
@@ -176,7 +176,6 @@ async def _scores(
         "pages": pages,
         "size": choice.size,
         "count": count,
-        "highest": highest,
         "has_titles": any(row["title"] for row in rows),
         "partial": run["status"] in row_scores.GOES_ON,
         "scored": {"id": run["id"], "ended": run["ended"], "status": run["status"], **plan},

@@ -18,6 +18,7 @@ from ...registry.runs import find_run
 from ...training.options import bounds, choices
 from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
+from ..menus import has_only_numbers
 from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
@@ -110,6 +111,7 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "table": table,
         "column_choices": [(column, column) for column in await db.table_columns(table)],
         "query": request.query_string,
+        "only_numbers": has_only_numbers(await db.table_column_details(table)),
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
@@ -143,7 +145,7 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
     state = state_of(datasette)
     visible = await names_in_sight(datasette, request.actor)
     target = Target(state.home, state.limits, db.path, db.is_memory, table, visible)
-    form = Form(forms.form_defaults(state.limits), untouched=request.method == "GET")
+    form = Form({}, untouched=request.method == "GET")
     where, carried, left_out = None, "", list[str]()
     try:
         columns = await db.table_columns(table)
@@ -151,7 +153,7 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
         if request.method == "GET":
             form.fields |= await _fields_of_run(datasette, request, Origin(db.name, (table,)), may_sql)
         if request.method == "POST":
-            form.fields |= await posted(request)
+            form.fields = forms.form_defaults(state.limits) | await posted(request)
         if not may_sql and forms.needs_sql(form.fields, columns):
             raise Forbidden("SQL in a condition or a grouping needs the permission execute-sql")
         with forms.problems_in_fields(form.fields):
@@ -202,6 +204,8 @@ async def _add_offer(
         reading = read_database(offer_and_estimate, target, where, carried, readable)
         offer, form.estimate = await state.unless_stopping(reading)
         form.offer = offer | {"left_out": left_out}
+        minutes = offer.get("recommended") or forms.form_defaults(state.limits)["minutes"]
+        form.fields.setdefault("minutes", str(minutes))
     except UNAVAILABLE:
         raise
     except NanogptError as ex:
