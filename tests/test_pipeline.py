@@ -88,6 +88,9 @@ def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
         "measuring the speed of this machine",
         "building the model",
         "trying what runs fastest here",
+        "finding out what it can do",
+        "comparing the score with others",
+        "writing 20 texts to judge it by",
     ]
     assert tuple(db.execute("select note from runs").fetchone()) == (None,)
 
