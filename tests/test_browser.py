@@ -441,6 +441,15 @@ def test_a_hidden_tab_asks_seldom_and_a_lost_connection_is_told(page, site):
     page.get_by_text("The connection is lost").wait_for(state="hidden")
 
 
+def test_a_page_that_follows_a_run_says_that_the_server_is_busy(page, site):
+    page.goto(site.url + pages_of(site)["running"])
+    busy = {"status": 503, "json": {"ok": False, "error": "It is locked: try again shortly"}}
+    page.route("**/*.json?after=*", lambda route: route.fulfill(**busy))
+    page.get_by_text("It is locked: try again shortly.").wait_for()
+    page.unroute("**/*.json?after=*")
+    page.get_by_text("It is locked").wait_for(state="hidden")
+
+
 # ---- Writing
 
 
