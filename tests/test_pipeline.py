@@ -79,6 +79,7 @@ def test_each_part_of_the_work_is_noted_for_those_who_wait(options, home):
     db.commit()
     run(options)
     parts = [note.partition(":")[0] for (note,) in db.execute("select note from told where note is not null")]
+    parts = [part for part in parts if not part.startswith("scoring")]  # only on a busy machine
     assert list(dict.fromkeys(parts)) == [
         "looking through the rows",
         "reading",
