@@ -32,22 +32,22 @@ LABELS = {
     "name": "Model name",
     "title": "Title column",
     "body": "Text column",
+    "where": "Condition",
     "text": "Format of the text",
     "template": "Template",
     "group_by": "Group rows by",
     "order_by": "Order in a group",
-    "arch": "Architecture",
-    "tokenizer": "Tokenizer",
     "n_layer": "Layers",
-    "n_head": "Heads",
     "n_embd": "Width",
     "block_size": "Context",
-    "batch_size": "Batch",
+    "n_head": "Heads",
     "vocab_size": "Vocabulary",
+    "arch": "Architecture",
+    "tokenizer": "Tokenizer",
+    "batch_size": "Batch",
     "learning_rate": "Learning rate",
     "dropout": "Dropout",
     "seed": "Seed",
-    "where": "Condition",
 }
 # A line below some fields, for those who do not know the word.
 HINTS = {
@@ -59,20 +59,20 @@ HINTS = {
     "where": "It replaces the filters of the table's page.",
     "arch": "How the model is built. qwen3 learns more in the same time.",
     "tokenizer": "Whether it reads pieces of words or single characters.",
-    "n_layer": "More layers learn more, but slowly.",
-    "n_head": "Places each layer looks at at once.",
-    "n_embd": "Numbers that describe each token.",
-    "block_size": "Tokens that it sees at once.",
-    "vocab_size": "How many different tokens there are.",
-    "batch_size": "Pieces of text in each step.",
-    "learning_rate": "How far each step goes. Too far, and it learns nothing.",
-    "dropout": "Left out at random, against learning by heart: 0 to 1.",
-    "seed": "Another seed holds out other rows.",
+    "n_layer": "More layers learn more, but more slowly.",
+    "n_head": "The width must divide evenly by them.",
+    "n_embd": "Numbers that stand for each token.",
+    "block_size": "In tokens: how far back it sees.",
+    "vocab_size": "Number of different tokens.",
+    "batch_size": "Windows of text in each step.",
+    "learning_rate": "Size of each step. Too high, and it learns nothing.",
+    "dropout": "Fraction left out at random, 0 to 1, against memorizing.",
+    "seed": "Also chooses the rows that are held out.",
 }
 ADVANCED = LABELS.keys() - {"minutes", "size", "name"}  # the fields that are folded away at first
 # The groups of numbers on the page: heading -> fields.
 GROUPS = {
-    "Model": ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"),
+    "Model": ("n_layer", "n_embd", "block_size", "n_head", "vocab_size"),
     "Training": ("batch_size", "learning_rate", "dropout", "seed"),
 }
 NUMBERS = {  # whether each number must be whole
