@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlite_utils
 from conftest import TEXTS, serve, write_model
+from datasette.database import QueryInterrupted
 
 from datasette_nanogpt import web
 from datasette_nanogpt.registry import queue
@@ -20,7 +21,7 @@ from datasette_nanogpt.registry.statements import insert, update_run
 from datasette_nanogpt.training.expectation import expected_bits
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import play_settings
+from datasette_nanogpt.web import menus, play_settings
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 3, "device": "cpu"}
@@ -77,6 +78,16 @@ async def test_the_main_menu_has_gpts_for_whoever_may_use_one(database, action, 
     assert 'href="/-/nanogpt"' in await text_of(datasette, "/", WRITER)
     assert 'href="/-/nanogpt"' not in await text_of(datasette, "/", {"id": "reader"})
     datasette.close()
+
+
+async def test_a_busy_server_leaves_out_the_link_in_the_main_menu(datasette, monkeypatch):
+    """Datasette gives up each query after a second, also the one that asks what someone may do."""
+
+    async def too_slow(action, *_, **__):
+        raise QueryInterrupted("interrupted", "select 1", {})
+
+    monkeypatch.setattr(datasette, "allowed_resources", too_slow)
+    assert await menus.index_link(datasette, ROOT) == []
 
 
 async def test_training_is_offered_where_it_can_be_done(datasette):
