@@ -179,6 +179,12 @@ def test_typical_rows_lead_to_their_row_and_back(page, site):
     page.goto(site.url + "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo&page=99")
     page.get_by_text("Page 4 of 4").wait_for()
     assert page.locator("#rows .bar rect").count() == 20
+    desktop = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
+    below = "note => note.closest('td').getBoundingClientRect().bottom - note.getBoundingClientRect().bottom"
+    notes = page.get_by_text("(changed since then)")  # not cut off with the end of the excerpt
+    assert notes.count() and all(note.evaluate(below) >= 0 for note in notes.all())
+    page.set_viewport_size(desktop)
     page.get_by_role("link", name="Most typical").click()
     page.get_by_role("link", name="Least typical").click()
     first = page.locator("#rows tbody tr").first

@@ -84,6 +84,14 @@ def count(home: Path, run: int) -> int:
         return int(db.execute("select count(*) as n from scores where run = ?", [run]).fetchone()["n"])
 
 
+def extremes(home: Path, run: int) -> tuple[float, float]:
+    """The fewest and the most bits per byte of any row that a run has scored; 0 if it has scored none."""
+    with registry(home) as db:
+        select = "select min(bits_per_byte) as low, max(bits_per_byte) as high from scores where run = ?"
+        both = db.execute(select, [run]).fetchone()
+        return float(both["low"] or 0.0), float(both["high"] or 0.0)
+
+
 def scoring_speed(home: Path) -> float | None:
     """Products of bytes and parameters a second of the last scoring here that was finished; None before."""
     for run in find_runs(home, "kind = 'score' and status = 'finished' and plan is not null")[:1]:

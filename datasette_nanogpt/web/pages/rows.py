@@ -169,6 +169,7 @@ async def _scores(
             place = scored["rank"] if choice.by == "most" else count + 1 - scored["rank"]
             shown["row"] = scored | {"page": math.ceil(place / choice.size)}
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
+    lowest, highest = await in_thread(row_scores.extremes, home, run["id"])
     plan = json.loads(run["plan"])
     return shown | {
         "rows": rows,
@@ -176,6 +177,8 @@ async def _scores(
         "pages": pages,
         "size": choice.size,
         "count": count,
+        "lowest": lowest,
+        "highest": highest,
         "has_titles": any(row["title"] for row in rows),
         "partial": run["status"] in row_scores.GOES_ON,
         "scored": {"id": run["id"], "ended": run["ended"], "status": run["status"], **plan},
