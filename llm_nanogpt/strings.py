@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 USUAL, RARE = 0.99, 0.997  # of the strings of the rows are shorter
-STRENGTH = (
-    2.0  # nats that a token loses at a length that is rare: LOG.md, "Brackets, strings and short texts"
-)
+# Nats that a token loses at a length that is rare: LOG.md, "Brackets, strings and short texts".
+STRENGTH = 2.0
 
 
 def string_lengths(texts: Iterable[str]) -> Lengths | None:
