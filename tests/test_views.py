@@ -121,6 +121,8 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     page = await datasette.client.get(path_of("odd"), actor=ROOT)
     assert page.text.count(message) == 1 and "column to read as text" in page.text
     assert '<details id="advanced" open>' in page.text
+    assert page.text.index('id="body"') < page.text.index('id="template"') < page.text.index('id="title"')
+    assert "choose a column</option>" in page.text and "Use this column" in page.text
     told = {"body": "other", "minutes": "1"}
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
     assert offered.status_code == 200 and offered.json()["offer"]["texts"]

@@ -26,6 +26,10 @@ TITLE_AGAIN = 2  # a part of the text that only says the title again has less th
 SAME_TEXT = 1.5  # a text that only says the title again has at most this many times its letters
 
 
+# The advice for somebody in a terminal; the pages have a form or a link in its place.
+NAME_A_COLUMN = "Name the column to read as text, or choose another table."
+
+
 class NoTextError(InvalidOptions):
     """None of the columns that were considered has text; another column may."""
 
@@ -234,6 +238,5 @@ def _no_text(relation: Relation, columns: Sequence[Column]) -> str:
     ]
     cures = "".join(f" {list_names([c.name])}: {_cure(relation, c)}" for c in columns if c.is_bytes)
     return (
-        f"{relation.description} has no column of text. It has: {list_names(facts)}.{cures} "
-        "Name the column to read as text, or choose another table."
+        f"{relation.description} has no column of text. It has: {list_names(facts)}.{cures} {NAME_A_COLUMN}"
     )

@@ -35,7 +35,8 @@ function showProblems(problems) {
     const input = byId(field);
     if (place.textContent) input?.setAttribute("aria-invalid", "true");
     else input?.removeAttribute("aria-invalid");
-    if (place.textContent && byId("advanced").contains(place)) byId("advanced").open = true;
+    let fold = place.textContent && place.closest("details");
+    for (; fold; fold = fold.parentElement.closest("details")) fold.open = true;
   }
   const named = (problem) => byId(`${problem.field}-error`);
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");

@@ -14,6 +14,7 @@ from datasette.resources import DatabaseResource, TableResource
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
+from ...data.columns import NAME_A_COLUMN
 from ...registry.runs import find_run
 from ...training.options import bounds, choices
 from .. import filters, forms
@@ -72,7 +73,8 @@ class Form:
     def unasked(self) -> str:
         """Why nothing can be read, if nobody has filled in anything yet: it is no mistake of theirs."""
         offer = self.offer if self.untouched else None
-        return str(offer["text"]) if offer and not offer["texts"] else ""
+        text = str(offer["text"]) if offer and not offer["texts"] else ""
+        return text.removesuffix(NAME_A_COLUMN).rstrip()
 
     @property
     def advanced(self) -> bool:
