@@ -295,9 +295,10 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     assert "is little text: expect words with little order" in estimate["warning"] and not estimate["refused"]
     assert [card["minutes"] for card in cards] == [1, 3, 10, 30]
     assert [card["same_as"] for card in cards] == [None, 1, 1, 1] and "bits per byte" not in cards[0]["reads"]
-    assert answer["offer"]["recommended"] == 1 and "more time changes little" in answer["offer"]["alike"]
+    assert answer["offer"]["recommended"] == 1 and "More time changes little" in answer["offer"]["alike"]
     text = await text_of(datasette, FORM)
-    assert text.count("more time changes little") == 1 and text.count('class="card same"') == 3
+    assert text.count("More time changes little") == 1 and text.count('class="card same"') == 3
+    assert 'id="unit" hidden' in text  # no card has a score
     assert re.search(r'value="1" checked.*?class="why">Recommended', text) and text.count(" checked") == 1
     text = " ".join(TEXTS * 4)
     sqlite_utils.Database(database)["much"].insert_all({"body": f"{i} {text}"} for i in range(100))

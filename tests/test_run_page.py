@@ -339,6 +339,8 @@ async def test_a_run_without_memory_is_started_again_smaller(datasette, write_ru
     assert re.search(rf'class="primary" href="(/blog/entry/-/nanogpt\?_again={run}&amp;_smaller=1)"', text)
     assert "Start again, smaller Start again with these settings" in words
     form = (await datasette.client.get(f"/blog/entry/-/nanogpt?_again={run}&_smaller=1", actor=ROOT)).text
+    assert re.search(rf"Smaller than run {run}: [\d.]+M parameters.*, about .*B of memory\.", form)
+    assert form.index('id="smaller"') < form.index('id="size"') < form.index('name="minutes"')
     assert '<option value="l" selected>' in form and re.search('value="10"[^>]* checked', form)
     assert not re.search(r'id="(n_layer|batch_size)"[^>]* value="\d', form)
     other = write_run(status="failed", plan=plan, settings=settings, error="Something else.")

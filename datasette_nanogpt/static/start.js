@@ -44,6 +44,7 @@ function showProblems(problems) {
 
 function showCards({ cards = [], alike = "", why = "", recommended }) {
   byId("alike").textContent = alike;
+  byId("unit").hidden = !cards.some(({ reads }) => reads.includes("bits per byte"));
   form.querySelector(".cards").classList.toggle("alike", Boolean(alike));
   form.querySelectorAll(".card").forEach((card, i) => {
     card.querySelector(".reads").textContent = cards[i]?.reads ?? "";
@@ -84,10 +85,11 @@ function updateSoon() {
   timer = setTimeout(update, SOON);
 }
 
-// Choosing a model to replace fills in its name. Typing another name means that no model is replaced.
+// Another size is no longer the one that the page began with. Choosing a model to replace fills in its name. Typing another name means that no model is replaced.
 function keepNameAndChoice({ target }) {
   const { name, replace } = form.elements;
   if (target === replace) name.value = replace.value || name.defaultValue;
+  else if (target.id === "size" && byId("smaller")) byId("smaller").hidden = true;
   else if (target === name && replace && replace.value !== name.value) replace.value = "";
 }
 

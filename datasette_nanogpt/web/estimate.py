@@ -78,7 +78,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
     read = read_rows(target.rows, selection).with_text()
     rows = f"{read['rows']:,} row{'s' if read['rows'] != 1 else ''}" + (f" ({filters})" if filters else "")
     text = f"{rows}, about {text_size(read['bytes'])} of text"
-    text += f", the title from {read['title']}" if read["title"] else ""
+    text += f", the title from the column {read['title']}" if read["title"] else ""
     text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
     return read | {
         "text": f"{text}{read['note']}.",
@@ -147,9 +147,7 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
     card = next((card for card in cards if card["minutes"] == default), cards[0])
     minutes = card["same_as"] or card["minutes"]
     alike = len(cards) > 1 and all(card["same_as"] == cards[0]["minutes"] for card in cards[1:])
-    sentence = (
-        f"There is so little text that more time changes little: {_minutes(minutes)} is enough to begin with."
-    )
+    sentence = f"More time changes little here: {_minutes(minutes)} is enough to begin with."
     why = "Recommended: much the same as with more time." if card["same_as"] else "Recommended to begin with."
     return {"recommended": minutes, "why": why, "alike": sentence if alike else ""}
 

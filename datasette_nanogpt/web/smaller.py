@@ -8,6 +8,7 @@ from typing import Any
 
 from llm_nanogpt.config import GPTConfig
 
+from ..formatting import memory_size
 from ..training.available_memory import available_memory
 from ..training.memory import Workload, estimate_memory
 from ..training.plan import SIZES, make_config
@@ -35,6 +36,14 @@ def smaller_size(run: Mapping[str, Any]) -> str | None:
     there = available_memory(settings["device"])
     fitting = [size for size in less if there is None or sizes[size] <= there]
     return next(reversed(fitting or less[:1]), None)
+
+
+def how_much_smaller(run: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:
+    """What the `estimate` of a form has less than the run."""
+    config = json.loads(run["plan"] or "{}").get("config")
+    before = f" instead of {GPTConfig(**config).parameters / 1e6:.1f}M" if config else ""
+    parameters = f"{estimate['parameters'] / 1e6:.1f}M parameters{before}"
+    return f"Smaller than run {run['id']}: {parameters}, about {memory_size(estimate['memory'])} of memory."
 
 
 def fields_of_smaller(fields: Mapping[str, str], size: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from ..permissions import Origin, names_in_sight, origin_of_run, table_of_reques
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
-from ..smaller import fields_of_smaller, smaller_size
+from ..smaller import fields_of_smaller, how_much_smaller, smaller_size
 from ..state import PluginState, state_of
 from ..table_rows import read_rows
 from ..target import Target
@@ -44,6 +44,12 @@ class Form:
     offer: dict[str, Any] | None = None  # see estimate.offer; None if there is nothing to fill in
     estimate: dict[str, Any] | None = None
     untouched: bool = False
+    larger: dict[str, Any] | None = None  # the run that ran out of memory, if this is a smaller one
+
+    @property
+    def smaller(self) -> str:
+        """What is smaller than in that run."""
+        return how_much_smaller(self.larger, self.estimate) if self.larger and self.estimate else ""
 
     def fail(self, ex: NanogptError) -> None:
         """Show what is wrong, if nothing was before."""
@@ -153,7 +159,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
         columns = await db.table_columns(table)
         where, carried, left_out = await filters.rows_to_train_on(datasette, request, db.name, table, columns)
         if request.method == "GET":
-            form.fields |= await _fields_of_run(datasette, request, Origin(db.name, (table,)), may_sql)
+            fields, form.larger = await _fields_of_run(datasette, request, Origin(db.name, (table,)), may_sql)
+            form.fields |= fields
         if request.method == "POST":
             form.fields = forms.form_defaults(state.limits) | await posted(request)
         if not may_sql and forms.needs_sql(form.fields, columns):
@@ -177,18 +184,18 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
 
 async def _fields_of_run(
     datasette: Datasette, request: Request, here: Origin, may_sql: bool
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, Any] | None]:
     """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names none.
-    With `&_smaller=1`, those of a smaller model, for a run that ran out of memory."""
+    With `&_smaller=1`, those of a smaller model, for a run that ran out of memory, and that run."""
     number = request.args.get("_again") or ""
     if not number.isdecimal() or len(number) > 15:
-        return {}
+        return {}, None
     run = await in_thread(find_run, state_of(datasette).home, int(number))
     if run is None or origin_of_run(datasette, run) != here:
-        return {}
+        return {}, None
     fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"), may_sql)
     size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
-    return fields_of_smaller(fields, size) if size else fields
+    return (fields_of_smaller(fields, size), run) if size else (fields, None)
 
 
 async def _add_offer(
