@@ -526,7 +526,7 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     first.locator(".token").nth(2).hover()
     page.locator("#likely").wait_for()
     likely = page.locator("#likely").inner_text()
-    assert re.search(r"[\d.]+ bits, expected with [^“]*Likely here:\s+“", likely)
+    assert re.search(r"[\d.]+ bits, expected with [^“]*Likely here:\s+[“(]", likely)
     first.locator(".token").first.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.previousElementSibling.className").startswith("token")
@@ -537,11 +537,21 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     assert page.locator(".token").count() == 0
 
 
+def test_the_wrong_fields_are_named_beside_write(page, site):
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo")
+    page.locator("#write").evaluate("form => { form.noValidate = true; }")
+    page.locator("#seed").evaluate("seed => { seed.value = -1; }")
+    page.get_by_role("button", name="Write").click()
+    page.locator("#state").get_by_role("link", name="Seed").click()
+    assert page.locator("#state").inner_text() == "Nothing was written. Wrong: Seed."
+    assert page.locator("#seed").is_visible()
+
+
 def test_a_row_is_coloured_from_its_menu(page, site):
     page.goto(site.url + "/demo/python_docs/3")
     page.locator("summary", has_text="Row actions").click()
     page.get_by_role("menuitem", name="Colour by surprise").click()
-    page.get_by_text("bits per byte.").wait_for()
+    page.get_by_text("8 is knowing nothing").wait_for()
     assert page.get_by_role("link", name="Row 3 of python_docs").is_visible()
     assert page.locator(".token").count() > 5
 

@@ -182,6 +182,11 @@ def test_typical_rows_lead_to_their_row_and_back(page, site):
     desktop = page.viewport_size
     page.set_viewport_size({"width": 390, "height": 844})
     below = "note => note.closest('td').getBoundingClientRect().bottom - note.getBoundingClientRect().bottom"
+    assert page.get_by_text("All 20 rows on this page have changed since they were scored.").is_visible()
+    note = (
+        "text.insertAdjacentHTML('afterend', ' <em>(changed since then)</em>')"  # as where few have changed
+    )
+    page.evaluate(f"for (const text of document.querySelectorAll('#rows .clamped')) {note}")
     notes = page.get_by_text("(changed since then)")  # not cut off with the end of the excerpt
     assert notes.count() and all(note.evaluate(below) >= 0 for note in notes.all())
     page.set_viewport_size(desktop)

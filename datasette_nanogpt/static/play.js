@@ -57,6 +57,15 @@ function showProblems(problems = []) {
   }
 }
 
+// Names the wrong fields beside Write, as links to them.
+function showWrong(problems) {
+  const links = problems.map(({ field }) => Object.assign(document.createElement("a"), {
+    href: `#${field}`,
+    textContent: form.querySelector(`label[for="${field}"]`)?.textContent ?? field,
+  }));
+  byId("state").replaceChildren("Nothing was written. Wrong: ", ...links.flatMap((link, i) => (i ? [", ", link] : [link])), ".");
+}
+
 // ---- What can be done with a text
 
 async function copy(text) {
@@ -235,6 +244,7 @@ async function write(event) {
   } catch (error) {
     if (mine === controller) showState(error.name === "AbortError" ? "Stopped." : error.message);
     showProblems(error.problems);
+    if (mine === controller && error.problems?.length) showWrong(error.problems);
     columns.flat().forEach(compareStopped);
   }
   if (mine === controller) end();

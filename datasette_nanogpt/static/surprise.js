@@ -2,6 +2,7 @@
 // All text goes through textContent.
 const BITS = [2, 4, 6, 9, 12];  // where the next colour begins; most tokens have about four bits
 const SHOWN = 60;  // how many characters of a token the explanation shows
+const PART = "(part of a character)";
 
 const NARROW = matchMedia("(max-width: 640px)");
 const described = new WeakMap();  // span -> its token: text, bits, likely
@@ -11,12 +12,13 @@ function level(bits) {
   return BITS.filter((from) => bits >= from).length;
 }
 
-// The name of a token: without the blank before a word; other blanks are made visible.
+// The name of a token: bytes that are no whole character are said in words, and it is without the blank before a word; other blanks are made visible.
 function named(text) {
   if (text === "<|endoftext|>") return "the end of the text";
   const word = text.trim() ? text.replace(/^ | $/g, "") : text.replaceAll(" ", "␣");
   const shown = word.replaceAll("\n", "⏎").replaceAll("\t", "⇥");
-  return `“${shown.slice(0, SHOWN)}”`;
+  if (/^\ufffd+$/.test(word)) return PART;
+  return `“${shown.slice(0, SHOWN).replace(/\ufffd+/g, PART)}”`;
 }
 
 function percent(probability) {

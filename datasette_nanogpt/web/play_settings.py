@@ -45,7 +45,7 @@ class Setting:
 SETTINGS = {
     "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
     "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1, "4 tokens are about 3 words."),
-    "samples": Setting("Texts", int, 1, 1, 5, 1, "How many, one after the other."),
+    "samples": Setting("How many texts", int, 1, 1, 5, 1, "They are written one after the other."),
     # Up to JavaScript's greatest whole number.
     "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),
     "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "More: rarer words as well. 0 allows all."),

@@ -174,7 +174,7 @@ def surprise(folder: Path, text: str) -> dict[str, Any]:
     scored = score(opened, beginning, LIKELY)
     if scored.bits_per_byte is None:
         raise NanogptError("There is no text to colour")
-    said = f"{scored.bits_per_byte:.3f} bits per byte."
+    said = f"{scored.bits_per_byte:.3f} bits per byte: 8 is knowing nothing, and lower is better."
     if len(ids) > COLOURED_TOKENS:
         said += f" Only the first {COLOURED_TOKENS:,} of its {len(ids):,} tokens are coloured."
     return {"tokens": surprise_of_text(scored, opened.tokenizer), "outcome": said}
