@@ -335,7 +335,7 @@ async def test_a_refused_form_keeps_what_is_right_and_marks_what_is_wrong(datase
 async def test_the_rows_shown_are_those_of_the_form(datasette, database):
     form = {"where": "id > 290", "title": "id", "estimate": 1}
     offer = (await datasette.client.post(path_of("entry"), json=form, actor=ROOT)).json()["offer"]
-    assert offer["text"].startswith("9 rows (id > 290)") and "title from id" in offer["text"]
+    assert offer["text"].startswith("9 rows (id > 290)") and "title from the column id" in offer["text"]
     assert offer["texts"][0].startswith("291\n\n")
     page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
     assert "9 rows (id &gt; 290)" in page and "291\n\nRow 291" in page
