@@ -1,7 +1,10 @@
 """`python -m datasette_nanogpt train …`: the commands without Datasette around them, for torchrun."""
 
+import logging
+import os
 import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -27,6 +30,22 @@ def follow() -> None:
         sys.exit(ex.exit_code)
 
 
+def end_at_once(code: int) -> NoReturn:
+    """End one of several processes, which has done all its work. Threads of gloo outlive the process group
+    (torch 2.13) and now and then abort a process that ends as usual, so that torchrun reports a failure."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    rank, _ = rank_and_size()
-    follow() if rank else main()
+    rank, size = rank_and_size()
+    try:
+        follow() if rank else main()
+        code = 0
+    except SystemExit as ex:
+        code = ex.code if isinstance(ex.code, int) else int(ex.code is not None)
+    if size > 1:
+        end_at_once(code)
+    sys.exit(code)
