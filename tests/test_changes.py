@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import llm
@@ -229,13 +230,20 @@ def test_queued_runs_are_renamed_with_their_settings(make_model, home):
     assert told == [("b", None), ("other", "other"), ("b", None), ("b", "b"), ("b", "b")]
 
 
-def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeypatch):
+@contextmanager
+def locked_registry_of_a(make_model, home, monkeypatch):
+    """A model "a" with a run, while another connection holds the registry."""
     monkeypatch.setattr(registry_db, "BUSY_SECONDS", 0.1)
     make_model("a")
     with registry(home, create=True) as db:
         db.execute("insert into runs (name) values ('a')")
         db.commit()
         db.execute("begin immediate")
+        yield
+
+
+def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeypatch):
+    with locked_registry_of_a(make_model, home, monkeypatch):
         rename_model(home / "a", "b")
         assert model_names(home) == ["b"]
         rename_model(home / "b", "c")
@@ -243,12 +251,7 @@ def test_the_registry_is_told_later_where_it_is_locked(make_model, home, monkeyp
 
 
 def test_changes_are_told_in_their_order_though_the_clock_was_set_back(make_model, home, monkeypatch):
-    monkeypatch.setattr(registry_db, "BUSY_SECONDS", 0.1)
-    make_model("a")
-    with registry(home, create=True) as db:
-        db.execute("insert into runs (name) values ('a')")
-        db.commit()
-        db.execute("begin immediate")
+    with locked_registry_of_a(make_model, home, monkeypatch):
         for hours, (name, new_name) in enumerate(("ab", "bc", "cd")):
             now = time.time_ns() - hours * 3600 * 10**9
             monkeypatch.setattr(changes, "time", SimpleNamespace(time_ns=lambda now=now: now))
