@@ -406,6 +406,44 @@ def test_a_start_in_the_future_is_not_slow():
     assert _why_slow({"started": started, "preparing": None}) == ""
 
 
+LONGER = "datasette nanogpt-train blog.db entry --resume --minutes 6  (twice as long)"
+STEPS = "datasette nanogpt-train blog.db entry --resume --max-iters 20  (twice as many steps)"
+GOES_ON = "datasette nanogpt-train blog.db entry --resume  (goes on where it stopped)"
+MORE_TEXT = "only more text like this would help much"
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes", "advice", "label", "more"),
+    [
+        ("finished", 3.0, LONGER, "Train on, twice as long", 3),
+        ("finished", 0.5, LONGER, "Train on, twice as long", 0.5),
+        ("finished", 50.0, LONGER, "Train on, twice as long", 50),
+        ("finished", 90.0, LONGER, "Train on, 60 minutes more", 60),  # the limit of this server
+        ("stopped", 10.0, GOES_ON, "Train on, 7 minutes more", 7),
+        ("finished", None, STEPS, None, None),
+        ("finished", 3.0, MORE_TEXT, None, None),
+    ],
+)
+async def test_a_run_that_time_limits_is_trained_on_by_a_button(
+    datasette, home, write_run, status, minutes, advice, label, more
+):
+    verdict = json.dumps({"limited by": "what it says", "next": advice})
+    run = write_run([3.0], status=status, settings={"minutes": minutes}, verdict=verdict)
+    (home / "x").mkdir()
+    write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
+    _, text = await page_of(datasette, run)
+    button = re.search(r'what it says <form.*?name="minutes" value="([\d.]+)".*?value="(Train on[^"]*)', text)
+    assert (button and (button[2], float(button[1]))) == (label and (label, more))
+    assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
+    assert ("--max-iters 20" in text) is (advice == STEPS)
+    assert "Train on" not in (await page_of(datasette, run, None))[1]
+    if more == 3:
+        path = f"/-/nanogpt/runs/{run}/resume"
+        await datasette.client.post(path, data={"minutes": button[1]}, actor=ROOT)
+        assert json.loads(find_run(home, run + 1)["settings"])["minutes"] == 6
+        assert "Train on" not in (await page_of(datasette, run))[1]  # that one trains it on
+
+
 async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     run = write_run([3.0], status="stopped", step=56)
     (home / "x").mkdir()

@@ -39,6 +39,7 @@ from ..responses import (
     sent_json,
     wants_json,
 )
+from ..run_offers import train_on
 from ..run_states import (
     advice_of,
     in_words_of_the_form,
@@ -112,6 +113,8 @@ async def _run_context(
         model = "this" if _made(run, checkpoint) else "another"
     others = await other_runs(datasette, run, origin, may_train)
     known = await known_scores(datasette, request.actor, run, origin, others)
+    verdict = verdict_of(run, may_train)
+    advice = advice_of(verdict)
     script = {**live, "samples": [], "known": known, "someone": bool(request.actor)}
     return {
         **live,
@@ -124,19 +127,21 @@ async def _run_context(
         "plan": json.loads(run["plan"] or "{}"),
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
-        "verdict": (verdict := verdict_of(run, may_train)),
-        "advice": advice_of(verdict),
+        "verdict": verdict,
+        "advice": advice,
         "better_before": replaced_a_better_model(run),
         "restore": restore_command(run),
         "awaited": when_scored(json.loads(run["settings"])),
         "error": in_words_of_the_form(run["error"] or ""),
         "restarts": run["restarts"],
         "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
-        **(await _for_trainers(datasette, run, origin) if may_train else {}),
+        **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
     }
 
 
-async def _for_trainers(datasette: Datasette, run: dict[str, Any], origin: Origin) -> dict[str, Any]:
+async def _for_trainers(
+    datasette: Datasette, run: dict[str, Any], origin: Origin, advice: dict[str, str]
+) -> dict[str, Any]:
     """The parts of the page that name folders or change something: they are only for those who may train."""
     state = state_of(datasette)
     file = run_log_file(state.home, run["id"])
@@ -149,6 +154,7 @@ async def _for_trainers(datasette: Datasette, run: dict[str, Any], origin: Origi
         "again": again,
         "smaller": f"{again}&_smaller=1" if smaller else None,
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
+        "train_on": await in_thread(train_on, state.home, run, advice, state.limits.max_minutes),
     }
 
 
