@@ -93,7 +93,7 @@ def routes(kind: str) -> list[tuple[str, str, dict, str]]:
     for path in ("", ".json", ".csv"):  # of the run that scored the rows
         found.append(("GET", f"/-/nanogpt/runs/{run + 1}{path}", {}, "view-table"))
     for number, permission in ((run, "nanogpt-train"), (run + 1, "nanogpt-generate")):
-        for change in ("stop", "stop-now", "resume", "delete"):
+        for change in ("stop", "stop-now", "resume", "restore", "delete"):
             found.append(("POST", f"/-/nanogpt/runs/{number}/{change}", {"minutes": "1"}, permission))
     return found
 
@@ -270,7 +270,7 @@ async def test_a_post_from_another_site_is_refused(datasette, home):
         "/-/nanogpt/runs/1/delete", headers={"sec-fetch-site": "cross-site"}, actor=ACTORS["root"]
     )
     assert response.status_code == 403 and find_runs(home, "id = 1")
-    for change in ("stop", "stop-now", "resume", "delete"):
+    for change in ("stop", "stop-now", "resume", "restore", "delete"):
         response = await datasette.client.get(f"/-/nanogpt/runs/1/{change}", actor=ACTORS["root"])
         assert response.status_code == 405
 

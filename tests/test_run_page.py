@@ -27,8 +27,11 @@ from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import smaller
-from datasette_nanogpt.web.pages.run import _made
+from datasette_nanogpt.web.run_offers import made_by
 from datasette_nanogpt.web.run_states import _why_slow
+from llm_nanogpt.changes import replaced
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.locks import lock
 
 ROOT = {"id": "root"}
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "vocab_size": 300}
@@ -397,7 +400,7 @@ def test_a_run_knows_its_model_whatever_the_clock_did(run, training, made):
     usual = {"started": "2027-01-01T12:00", "ended": "2027-01-01T13:00", "status": "finished", "val_bpb": 2.0}
     training = {"updated": "2027-01-01T12:30", "log": ".logs/run-7.log"} | training
     model = SimpleNamespace(meta={"training": training})
-    assert _made(usual | {"log": ".logs/run-7.log"} | run, model) is made
+    assert made_by(usual | {"log": ".logs/run-7.log"} | run, model) is made
 
 
 def test_a_start_in_the_future_is_not_slow():
@@ -455,11 +458,75 @@ async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
 
 async def test_a_run_that_replaced_a_better_model_says_so(datasette, write_run):
     plan = json.dumps({"replaces_bpb": 1.5})
-    words, _ = await page_of(datasette, write_run([3.0, 2.0], status="finished", plan=plan))
+    words, text = await page_of(datasette, write_run([3.0, 2.0], status="finished", plan=plan))
     assert "replaced is better on the same held-out rows: 1.500 bits per byte, not 2.000" in words
-    assert "llm nanogpt restore x" in words
+    assert "/restore" not in text  # it is not there any more
+    going = write_run([3.0, 2.0], status="running", plan=plan, process=process_id())
+    words, text = await page_of(datasette, going)
+    assert "It is kept, and can be brought back when this run is over." in words and "/restore" not in text
     words, _ = await page_of(datasette, write_run([3.0, 1.4], status="finished", plan=plan))
     assert "that this run replaced" not in words
+
+
+@pytest.fixture
+def two_models(home, database, bpe, write_run):
+    """two_models(bpb, kept_bpb, **kept) writes a run with its model `x` and the one that it replaced, which
+    has `kept` in its nanogpt.json; the run."""
+
+    def write(bpb=2.0, kept_bpb=1.5, **kept):
+        source = {"database": str(database), "table": "entry", "rows": 9}
+        source["tables"] = [{"table": "entry", "title": "title", "body": ["body"]}]
+        meta = {"source": source, "corpus": {"sha256": "a", "val_documents": 9}}
+        for folder, score, log in ((home / "x", bpb, "run-1.log"), (replaced(home / "x"), kept_bpb, "old")):
+            more = {"score": {"val_bpb": score}, "training": {"log": log}}
+            write_model(folder, bpe, meta=meta | more | (kept if log == "old" else {}))
+        verdict = json.dumps({"limited by": "the minutes", "next": LONGER})
+        return write_run([3.0, bpb], status="finished", log="run-1.log", verdict=verdict)
+
+    return write
+
+
+def score_in_use(home):
+    return read_checkpoint(home / "x").meta["score"]["val_bpb"]
+
+
+async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, home, two_models):
+    run = two_models()
+    words, text = await page_of(datasette, run)
+    assert "The model that this run replaced is better on the same held-out rows: 1.500 bits" in words
+    assert 'value="Bring the better model back"' in text and "Write with x" in words
+    words, text = await page_of(datasette, run, None)
+    assert "1.500 bits per byte, not 2.000. It is kept." in words and "/restore" not in text
+    path, which = f"/-/nanogpt/runs/{run}/restore", {"which": "better"}
+    assert (await datasette.client.post(path, data=which, actor=None)).status_code == 403
+    assert (await datasette.client.post(path, data=which, actor=ROOT)).status_code == 302
+    assert score_in_use(home) == 1.5
+    await datasette.client.post(path, data=which, actor=ROOT)  # clicked twice
+    assert score_in_use(home) == 1.5
+    words, text = await page_of(datasette, run)
+    assert "The model x comes from another run." in words and "replaced is better" not in words
+    assert "--resume" not in text  # that would train the other one on
+    assert 'value="Use the model of this run again"' in text
+    answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
+    assert answer.json()["ok"] and score_in_use(home) == 2.0
+
+
+@pytest.mark.parametrize("why", ["worse", "other rows", "another table", "of no run", "in training"])
+async def test_what_is_not_brought_back(datasette, home, two_models, write_run, why):
+    other = {"database": "/elsewhere.db", "table": "secret", "tables": [{"table": "secret"}]}
+    kept = {"other rows": {"corpus": {"sha256": "b"}}, "another table": {"source": other}}.get(why, {})
+    run = two_models(kept_bpb=2.5 if why == "worse" else 1.5, **kept)
+    if why == "of no run":
+        run = write_run([3.0], status="finished", log="run-0.log")
+    _, text = await page_of(datasette, run)
+    assert ("/restore" in text) is (why == "in training")
+    held = lock(home / "x") if why == "in training" else None
+    answer = await datasette.client.post(f"/-/nanogpt/runs/{run}/restore", json={}, actor=ROOT)
+    if held:
+        held.release()
+    reason = "x is being trained by another" if why == "in training" else "There is nothing to bring back"
+    assert answer.status_code == 400 and answer.json()["error"].startswith(reason)
+    assert score_in_use(home) == 2.0
 
 
 async def test_runs_to_compare_with_say_how_they_differ(datasette, write_run, database, home):

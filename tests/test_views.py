@@ -690,7 +690,9 @@ BODIES = [
     b'{"minutes": ' + b"9" * 5000 + b"}",
 ]
 PATHS = ("/blog/entry/-/nanogpt", "/blog/entry/-/nanogpt/rows", "/-/nanogpt/models/nanogpt-blog")
-PATHS += tuple(f"/-/nanogpt/runs/1/{change}" for change in ("stop", "stop-now", "resume", "delete"))
+PATHS += tuple(
+    f"/-/nanogpt/runs/1/{change}" for change in ("stop", "stop-now", "resume", "restore", "delete")
+)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,4 +1,5 @@
-"""Renaming and removing a model as a whole: its folder, its aliases in llm, and its runs in the registry."""
+"""Renaming, removing and restoring a model as a whole: its folder, its aliases in llm, and its runs in the
+registry."""
 
 from __future__ import annotations
 
@@ -67,6 +68,15 @@ def rename_model(folder: Path, new_name: str) -> None:
             raise NanogptError(f"There is a model {new_name!r} already: choose another name")
         changes.rename(folder, new_name, aliases_file(), registry=registry_file(folder.parent).exists())
     _tell_registry(folder.parent)
+
+
+def restore_model(folder: Path) -> None:
+    """Swap a model with the one that it replaced.
+
+    Raises NanogptError if there is none, or the model is being trained.
+    """
+    with _at_work(folder):
+        changes.restore(folder)
 
 
 def _tell_registry(home: Path) -> None:

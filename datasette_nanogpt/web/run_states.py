@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -206,14 +205,20 @@ def when_scored(settings: Mapping[str, Any]) -> str:
 def replaced_a_better_model(run: Run) -> str:
     """A sentence for a run that replaces a model which was better on the same held-out rows; "" if it was
     not."""
-    plan = json.loads(run["plan"] or "{}")
-    before, bpb = plan.get("replaces_bpb"), run["val_bpb"]
+    before, bpb = json.loads(run["plan"] or "{}").get("replaces_bpb"), run["val_bpb"]
     if before is None or bpb is None or bpb <= before:
         return ""
-    what = "replaced" if run["status"] in OVER else "replaces"
+    if run["status"] in OVER:
+        return replaced_better(before, bpb)
+    kept = "It is kept, and can be brought back when this run is over."
+    return f"{replaced_better(before, bpb, 'replaces')} {kept}"
+
+
+def replaced_better(before: float, bpb: float, verb: str = "replaced") -> str:
+    """The sentence for a run with the score `bpb` that replaced a model with a better one, `before`."""
     return (
-        f"The model that this run {what} is better on the same held-out rows: {before:.3f} bits per byte, "
-        f"not {bpb:.3f}. It is kept."
+        f"The model that this run {verb} is better on the same held-out rows: {before:.3f} bits per byte, "
+        f"not {bpb:.3f}."
     )
 
 
@@ -221,10 +226,6 @@ def advice_of(verdict: Mapping[str, str]) -> dict[str, str]:
     """The command that a verdict advises, and why; "" for a part that it does not have."""
     command, _, why = verdict.get("next", "").rpartition("  (")
     return {"command": command, "why": why.removesuffix(")") if command else why}
-
-
-def restore_command(run: Run) -> str:
-    return shlex.join(["llm", "nanogpt", "restore", run["name"]])
 
 
 def readable_log(text: str) -> str:

@@ -24,7 +24,7 @@ def routes() -> list[tuple[str, View]]:
         (r"^/-/nanogpt/compare" + JSON, compare_page),
         (RUN + JSON, run_page),
         (RUN + r"\.csv$", run_csv),
-        (RUN + r"/(?P<change>stop|stop-now|resume|delete)$", run_change),
+        (RUN + r"/(?P<change>stop|stop-now|resume|restore|delete)$", run_change),
         (MODEL + JSON, model_page),
         (MODEL + r"/(?P<change>copied|surprise|keep)$", text_change),
         (MODEL + r"/texts/(?P<text>\d{1,15})/(?P<change>remove)$", text_change),

@@ -14,12 +14,12 @@ from datasette import Request, Response
 from datasette.app import Datasette
 from datasette.utils.asgi import AsgiStream
 
-from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
+from ...registry.manage import restore_model
 from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, delete_run, find_run
@@ -39,14 +39,13 @@ from ..responses import (
     sent_json,
     wants_json,
 )
-from ..run_offers import train_on
+from ..run_offers import kept_model, made_by, train_on
 from ..run_states import (
     advice_of,
     in_words_of_the_form,
     phase_of,
     readable_log,
     replaced_a_better_model,
-    restore_command,
     state_as_json,
     when_scored,
 )
@@ -110,7 +109,8 @@ async def _run_context(
     checkpoint = await in_thread(find_model, state.home, run["name"])
     model = None
     if checkpoint and origin_of_model(datasette, checkpoint.meta) == origin:
-        model = "this" if _made(run, checkpoint) else "another"
+        model = "this" if made_by(run, checkpoint) else "another"
+    kept = await in_thread(kept_model, datasette, run, origin, checkpoint) if checkpoint and model else None
     others = await other_runs(datasette, run, origin, may_train)
     known = await known_scores(datasette, request.actor, run, origin, others)
     verdict = verdict_of(run, may_train)
@@ -129,8 +129,8 @@ async def _run_context(
         "may_train": may_train,
         "verdict": verdict,
         "advice": advice,
-        "better_before": replaced_a_better_model(run),
-        "restore": restore_command(run),
+        "better_before": replaced_a_better_model(run) if model != "another" else "",
+        "kept": kept,
         "awaited": when_scored(json.loads(run["settings"])),
         "error": in_words_of_the_form(run["error"] or ""),
         "restarts": run["restarts"],
@@ -168,20 +168,6 @@ def _form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -
     return f"{table}/-/nanogpt?_again={begun['id']}"
 
 
-def _made(run: dict[str, Any], checkpoint: Checkpoint) -> bool:
-    """Whether a model is the one that this run made, not of an earlier or a later run of the same name.
-
-    The log's name tells, if both have one: the clock may have been set meanwhile.
-    """
-    training = checkpoint.meta.get("training") or {}
-    if run["status"] == "queued":
-        return False
-    if run["log"] and training.get("log"):
-        return run["val_bpb"] is not None and run["log"] == training["log"]
-    updated = training.get("updated") or ""
-    return run["started"] <= updated <= (run["ended"] or updated)
-
-
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
     """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have a say in it."""
     command = as_command({"database": run["database"]} | json.loads(run["settings"]))
@@ -217,19 +203,23 @@ def _metrics_page(home: Path, run: int, after: int) -> list[Sequence[Any]]:
 
 @page
 async def run_change(datasette: Datasette, request: Request) -> Response:
-    """POST: stop, stop-now, resume or delete a run."""
+    """POST: stop, stop-now, resume or delete a run, or restore the model that is kept beside its own."""
     if request.method != "POST":
         return Response.text("POST only", status=405, headers={"allow": "POST"})
     run_id, state, change = int(request.url_vars["run"]), state_of(datasette), request.url_vars["change"]
     found = await in_thread(find_run, state.home, run_id)
-    run, _ = await require_run(datasette, request, found, change=True)
+    run, origin = await require_run(datasette, request, found, change=True)
     form = await posted(request)
     path = f"/-/nanogpt/runs/{run_id}" + (f"?{request.query_string}" if request.query_string else "")
     try:
         if change == "resume":
             again = await _resume(datasette, request, run, str(form.get("minutes") or ""))
             return changed(datasette, request, f"/-/nanogpt/runs/{again}", {"run": again})
-        if change == "delete":
+        if change == "restore":
+            message = await in_thread(_restore, datasette, run, origin, form.get("which"))
+            if not sent_json(request):
+                datasette.add_message(request, message)
+        elif change == "delete":
             await in_thread(delete_run, state.home, run_id)
             path = "/-/nanogpt"
             if not sent_json(request):
@@ -251,3 +241,16 @@ async def _resume(datasette: Datasette, request: Request, run: dict[str, Any], m
     state = state_of(datasette)
     settings = await in_thread(settings_to_resume, state.home, run, minutes, state.limits.max_minutes)
     return await enqueue(datasette, request.actor, settings)
+
+
+def _restore(datasette: Datasette, run: dict[str, Any], origin: Origin, which: str | float | None) -> str:
+    """Swap the model in use with the kept one, if that is still the one that the page offered; what to tell
+    about it. Raises NanogptError if there is none, or the model is being trained."""
+    home = state_of(datasette).home
+    in_use = find_model(home, run["name"])
+    kept = kept_model(datasette, run, origin, in_use) if in_use else None
+    if not kept or which not in (None, kept.which):
+        raise NanogptError(f"There is nothing to bring back: {run['name']} has changed in the meantime")
+    restore_model(home / run["name"])
+    whose = "the better model that was there before" if kept.which == "better" else f"that of run {run['id']}"
+    return f"{run['name']} is {whose} again"
