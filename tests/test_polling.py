@@ -6,7 +6,7 @@ import pytest
 
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import open_registry, registry
-from datasette_nanogpt.registry.metrics import metrics_after, samples_after
+from datasette_nanogpt.registry.metrics import metrics_after, samples_after, scores_of
 from datasette_nanogpt.web import polling
 
 
@@ -69,3 +69,9 @@ def test_sqlite_finds_what_is_new_without_reading_the_history(home, run):
         (plan,) = (row[3] for row in db.execute("explain query plan " + select))
         assert "(run=? AND rowid>?)" in plan
     assert len(said) == 2
+    said.clear()
+    db.set_trace_callback(said.append)
+    scores_of(db, run)
+    db.set_trace_callback(None)
+    (plan,) = (row[3] for row in db.execute("explain query plan " + said[0]))
+    assert "idx_metrics_scores" in plan

@@ -277,6 +277,37 @@ async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run)
     assert "4.000; less than the 2.600 that gzip, the file compressor, needs" in words
 
 
+async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(datasette, write_run, home):
+    """The first score was that of the first, small model, while the number was that of the last one."""
+    values = {"status": "running", "val_bpb": 1.7, "model": "model 2 of 3", "process": process_id()}
+    run = write_run(**values)
+
+    def score(step, bpb, generation, member=0):
+        with registry(home) as db:
+            place = {"run": run, "step": step, "val_bpb": bpb}
+            insert(db, "metrics", place | {"generation": generation, "member": member})
+            insert(db, "samples", place | {"sample": f"Text {step}."})
+
+    for each in ((10, 2.4, 0), (20, 1.8, 0), (30, 3.9, 1), (40, 1.7, 1)):
+        score(*each)
+    words, text = await page_of(datasette, run)
+    assert "56% less than the first score of model 2, 3.900" in words
+    assert "Later ones are taught by earlier ones" in words and "What model 2 wrote at step 40" in words
+    assert "Model 1, step 20: 1.800 bits per byte" in words
+    score(50, 3.0, 2)  # the number is still that of model 2
+    answer = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()
+    assert answer["run"]["headline"]["fell"].startswith("56% less than the first score of model 2")
+    assert [sample["model"] for sample in answer["samples"]] == [f"model {i}" for i in (1, 1, 2, 2, 3)]
+    score(60, 1.6, 2, 1)
+    words, _ = await page_of(datasette, run)
+    assert "What generation 3, member 2 wrote at step 60" in words
+    with registry(home) as db:
+        db.execute("update runs set status = 'finished'")
+    assert "Later ones are taught" not in (await page_of(datasette, run))[0]
+    one = write_run([4.0, 3.0], status="finished")
+    assert "less than its first score, 4.000" in (await page_of(datasette, one))[0]
+
+
 async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, home, write_run):
     error = "The name x is taken: choose another with --name, or more than --minutes 3 or --no-such"
     run = write_run(status="failed", error=error, settings={"size": "xs", "minutes": 3.0})

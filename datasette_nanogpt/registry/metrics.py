@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_nanogpt.errors import NanogptError
 
@@ -31,11 +32,39 @@ def metrics_after(
     return [row for i, row in enumerate(rows) if i % every == 0 or row[4] is not None or i == len(rows) - 1]
 
 
-def first_score(db: sqlite3.Connection, run: int) -> float | None:
-    """The first score of a run, in bits per byte; None if it has none."""
-    select = "select nullif(val_bpb, 9e999) from metrics where run = ? and val_bpb is not null order by id"
-    row = db.execute(select + " limit 1", [run]).fetchone()
-    return row[0] if row else None
+class Score(NamedTuple):
+    """A score of one of a run's models."""
+
+    step: int
+    bpb: float | None  # bits per byte; None where it was infinite
+    model: tuple[int, int]  # generation and member: see events.Position
+
+
+def scores_of(db: sqlite3.Connection, run: int) -> list[Score]:
+    """All scores of a run, in their order."""
+    select = (
+        "select step, nullif(val_bpb, 9e999), ifnull(generation, 0), ifnull(member, 0) from metrics "
+        "where run = ? and val_bpb is not null order by id"
+    )
+    return [
+        Score(step, bpb, (generation, member)) for step, bpb, generation, member in db.execute(select, [run])
+    ]
+
+
+def first_score(scores: Sequence[Score]) -> Score | None:
+    """The first score of the model that has the best one: the first scores of other models say nothing about
+    it. None if there is none."""
+    best = min(scores, key=lambda score: math.inf if score.bpb is None else score.bpb, default=None)
+    return next((score for score in scores if best and score.model == best.model), None)
+
+
+def model_names(scores: Sequence[Score]) -> dict[tuple[int, int], str]:
+    """What the models of a run are called, as on its chart: "model 2", or "generation 2, member 3" where a
+    generation has several."""
+    models = {score.model for score in scores}
+    if any(member for _, member in models):
+        return {(g, m): f"generation {g + 1}, member {m + 1}" for g, m in models}
+    return {(g, m): f"model {g + 1}" for g, m in models}
 
 
 def training_now(db: sqlite3.Connection, run: int) -> float | None:

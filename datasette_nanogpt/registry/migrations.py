@@ -180,3 +180,9 @@ def m014_comparisons(db: Database) -> None:
         foreign_keys=[("run", "runs", "id")],
     )
     db.table("documents").create_index(["run"])
+
+
+@migrations()
+def m015_scores(db: Database) -> None:
+    # Of a run's thousands of metrics, a few hundred are scores, and each second pages ask for all of them.
+    db.execute("create index idx_metrics_scores on metrics (run) where val_bpb is not null")

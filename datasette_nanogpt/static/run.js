@@ -28,6 +28,7 @@ function setText(id, text) {
 function showState() {
   const { number, unit, fell, left } = run.headline;
   setText("status", run.state);
+  setText("stage", run.stage);
   setText("pace", run.over || ["preparing", "ending"].includes(run.phase) ? "" : run.pace);  // the parts say it
   if (number) setText("number", number);
   setText("unit", unit);
@@ -65,11 +66,12 @@ function showConnection(text) {
   byId("connection").hidden = !text;
 }
 
-function sampleArticle({ step, val_bpb, sample }) {
+function sampleArticle({ step, model, val_bpb, sample }) {
   const article = document.createElement("article");
   const heading = document.createElement("h3"), text = document.createElement("p");
   const score = val_bpb === null ? "" : `: ${val_bpb.toFixed(3)} bits per byte`;
-  heading.textContent = (step ? `Step ${step.toLocaleString("en")}` : "Before the first step") + score;
+  const place = model ? `${model[0].toUpperCase()}${model.slice(1)}, step` : "Step";
+  heading.textContent = (step ? `${place} ${step.toLocaleString("en")}` : "Before the first step") + score;
   text.className = "text";
   text.textContent = sample;
   article.append(heading, text);
@@ -82,7 +84,7 @@ function addSample(sample) {
   box.append(sampleArticle(sample));
   box.tabIndex = 0;
   if (atEnd) box.scrollLeft = box.scrollWidth;
-  byId("newest-heading").textContent = `What it wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
+  byId("newest-heading").textContent = `What ${sample.model || "it"} wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
   Object.assign(byId("newest-text"), { textContent: sample.sample, tabIndex: 0, role: "group" });
   byId("written").hidden = box.children.length < 2;
 }

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ..registry.db import NoRegistryError, registry
-from ..registry.metrics import first_score, metrics_after, samples_after, training_now
+from ..registry.metrics import (
+    first_score,
+    metrics_after,
+    model_names,
+    samples_after,
+    scores_of,
+    training_now,
+)
 from ..registry.runs import run_as_dict
 from .threads import in_thread
 
@@ -26,8 +33,9 @@ Place = tuple[int, int]  # the ids of the last metric and the last sample that a
 
 
 def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = None) -> dict[str, Any] | None:
-    """The `row` of a run, its first score (before that the bits per byte of the text it reads), its
-    `metrics` and `samples` after a place, and the `next` place to ask from. None if there is no such run.
+    """The `row` of a run, the `first` score of its best model and that model's name (before that the bits per
+    byte of the text it reads), its `metrics` and `samples` after a place, and the `next` place to ask from.
+    None if there is no such run.
 
     With `points`, at most about that many metrics, and the last PAGE_SAMPLES samples. Without, at most
     METRICS and SAMPLES at once: if `more` is true, there are others after `next`.
@@ -49,12 +57,17 @@ def _read_run(db: sqlite3.Connection, run: int, after: Place, points: int | None
     metrics = metrics_after(db, run, metric, points, -1 if points else METRICS)
     samples = samples_after(db, run, sample, -1 if points else SAMPLES)
     samples = samples[-PAGE_SAMPLES:] if points else samples
+    scores = scores_of(db, run)
+    models = {score.model for score in scores}
+    names = model_names(scores) if row["model"] or len(models) > 1 else {}
+    whose = {(score.step, score.bpb): names.get(score.model, "") for score in scores}
+    first = first_score(scores)
     return {
         "row": run_as_dict(db, row),
-        "first_bpb": first_score(db, run),
+        "first": first and (first.bpb, names.get(first.model, "")),
         "training_bpb": training_now(db, run) if row["val_bpb"] is None else None,
         "metrics": metrics,
-        "samples": samples,
+        "samples": [{**each, "model": whose.get((each["step"], each["val_bpb"]), "")} for each in samples],
         "next": f"{metrics[-1][0] if metrics else metric}.{samples[-1]['id'] if samples else sample}",
         "more": not points and (len(samples) == SAMPLES or len(metrics) == METRICS),
     }

@@ -16,6 +16,7 @@ from ..training.verdict import LEVELS, level_of
 from . import forms
 
 Run = Mapping[str, Any]
+First = tuple[float | None, str]  # a score in bits per byte, and the name of its model if a run has several
 
 # The label of each part of the work before training, and about which fraction of that work it is. On two
 # cores, a table of 2 MB takes 10 s in all.
@@ -45,6 +46,11 @@ UNWRITTEN = {
     "ending": "Nothing yet in this run.",
 }
 UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
+# Why a run trains several models: benchmarks/LOG.md, "A population".
+SEVERAL = (
+    "A run of this length trains several models, one after the other. Later ones are taught by earlier ones, "
+    "which ends better than training one model for as long."
+)
 # The names of options that have no field in the form.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
 
@@ -71,9 +77,9 @@ def last_part(run: Run) -> str | None:
     return next((name for name in reversed(begun) if name in LAST_PARTS), None)
 
 
-def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None) -> dict[str, Any]:
-    """What changes on the page during a run. `first_bpb` is its first score, and `training_bpb` the bits per
-    byte of the text that it reads, until it has a score."""
+def state_as_json(run: Run, first: First | None, training_bpb: float | None) -> dict[str, Any]:
+    """What changes on the page during a run. `first` is the first score of its best model, and `training_bpb`
+    the bits per byte of the text that it reads, until it has a score."""
     parts, prepared = parts_of(run)
     phase = phase_of(run)
     preparing = phase == "preparing"
@@ -81,7 +87,8 @@ def state_as_json(run: Run, first_bpb: float | None, training_bpb: float | None)
         "phase": phase,
         "parts": parts if preparing else last_parts(run) if phase == "ending" else [],
         "slow": _why_slow(run) if preparing else "",
-        "headline": headline(run, first_bpb, training_bpb),
+        "stage": SEVERAL if run["model"] and phase == "running" else "",
+        "headline": headline(run, first, training_bpb),
         "levels": levels(run),
         "bar": prepared if preparing else run["progress"],
         "waits_for": _run_before(run),
@@ -159,7 +166,7 @@ def _count(state: str, done: int, total: int, unit: str) -> str:
     return f"{total or done:,} {unit}"
 
 
-def headline(run: Run, first_bpb: float | None, training_bpb: float | None = None) -> dict[str, str]:
+def headline(run: Run, first: First | None, training_bpb: float | None = None) -> dict[str, str]:
     """The main number of a run, and how to judge it. Before the first score it is the number for the text
     that the run is reading."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
@@ -172,8 +179,10 @@ def headline(run: Run, first_bpb: float | None, training_bpb: float | None = Non
         number = f"{training_bpb:.2f}" if training_bpb is not None and waiting else ""
         return {"number": number, "unit": OF_TRAINING if number else UNIT, "fell": fell, "left": left}
     gzip_bpb, remarks = plan.get("gzip_bpb"), []
+    first_bpb, model = first or (None, "")
     if first_bpb and first_bpb > bpb:
-        remarks.append(f"{(first_bpb - bpb) / first_bpb:.0%} less than its first score, {first_bpb:.3f}")
+        score = f"the first score of {model}" if model else "its first score"
+        remarks.append(f"{(first_bpb - bpb) / first_bpb:.0%} less than {score}, {first_bpb:.3f}")
     if first_bpb is None or first_bpb <= bpb:
         remarks.append("knowing nothing is 8")
     if gzip_bpb:

@@ -80,7 +80,7 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     run = await as_seen_by(datasette, request.actor, run, origin)
     live = {**(found or {})}
     del live["row"]
-    state_now = state_as_json(run, live.pop("first_bpb"), live.pop("training_bpb"))
+    state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"))
     pace = describe_run({**run, "eta": None})[1]  # the time left has its own place
     live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
     if wants_json(request):
