@@ -177,6 +177,19 @@ def test_text_twice_as_big_and_forced_colours(browser, site):
     close_page(page)
 
 
+def test_on_a_phone_the_levels_say_where_it_is_and_what_comes_next(browser, site):
+    page = open_page(browser, site, viewport={"width": 390, "height": 800})
+    spans = "[...document.querySelectorAll('#levels span')].filter((e) => e.offsetWidth > 1)"
+    seen = f"{spans}.map((e) => [e.offsetTop, e.textContent])"
+    show(page, site, "begun")
+    assert [text for _, text in page.evaluate(seen)] == ["pieces of words"]
+    show(page, site, "running")
+    (now, reached), (following, comes) = page.evaluate(seen)
+    assert reached == "sentences that mean little" and comes == "sentences in the style of the rows"
+    assert following > now + 12  # a line below
+    close_page(page)
+
+
 def test_the_chart_grows_with_its_first_score(page, site):
     show(page, site, "begun")
     height = page.locator("#chart").bounding_box()["height"]

@@ -237,6 +237,9 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
     assert text.split('id="live"')[0].count("The first score comes") == 2  # one of them is not shown
     levels = re.findall(r'<li class="(\w+)"[^>]*><span>', text)
     assert levels == ["next"] * 5
+    assert (
+        "8 means that it knows nothing, gzip (the file compressor) gets 2.600, and lower is better." in text
+    )
     assert "The score to beat is the 2.600 bits per byte of gzip" in text
     with registry(home) as db:
         for step in range(1, 21):
@@ -412,6 +415,13 @@ async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_ru
     run = write_run(status="stopped")
     words, text = await page_of(datasette, run)
     assert "stopped: there was nothing to keep yet" in words and "Start again with these settings" in words
+
+
+@pytest.mark.parametrize("status", ["stopped", "failed", "interrupted"])
+async def test_a_run_that_ended_without_a_score_has_no_levels(datasette, write_run, status):
+    run = write_run(status=status, plan=json.dumps({"letters": 1.0, "gzip_bpb": 2.6}))
+    _, text = await page_of(datasette, run)
+    assert re.search(r'<ol id="levels"[^>]* hidden></ol>', text) and "it knows nothing" not in text
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,8 @@ def headline(run: Run, first: First | None, training_bpb: float | None = None) -
     left = time_left(run["eta"]) if has_eta else ""
     if bpb is None:
         waiting = run["status"] == "running"
-        fell = when_scored(json.loads(run["settings"] or "{}")) if waiting else ""
+        when = when_scored(json.loads(run["settings"] or "{}"))
+        fell = f"{_scale(plan.get('gzip_bpb'))} {when}" if waiting else ""
         number = f"{training_bpb:.2f}" if training_bpb is not None and waiting else ""
         return {"number": number, "unit": OF_TRAINING if number else UNIT, "fell": fell, "left": left}
     gzip_bpb, remarks = plan.get("gzip_bpb"), []
@@ -190,6 +191,12 @@ def headline(run: Run, first: First | None, training_bpb: float | None = None) -
         remarks.append(f"{than} than the {gzip_bpb:.3f} that gzip, the file compressor, needs")
     fell = "; ".join(remarks)
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": fell[:1].upper() + fell[1:], "left": left}
+
+
+def _scale(gzip_bpb: float | None) -> str:
+    """What bits per byte mean, for somebody who has seen none yet."""
+    gzip = f", gzip (the file compressor) gets {gzip_bpb:.3f}" if gzip_bpb else ""
+    return f"A score is in bits per byte: 8 means that it knows nothing{gzip}, and lower is better."
 
 
 def levels(run: Run) -> list[dict[str, str]]:
