@@ -273,7 +273,12 @@ async def test_the_estimate_is_as_fast_as_the_last_runs_were(datasette, home, da
 
 
 async def test_the_minutes_that_may_be_chosen_are_those_that_may_be_trained(database, home):
-    for most, shown in ((2, ["1"]), (0.5, ["0.5"]), (60, ["1", "3", "10", "30"])):
+    for most, shown in (
+        (2, ["1"]),
+        (0.5, ["0.5"]),
+        (30, ["1", "3", "10", "30"]),
+        (60, ["1", "3", "10", "30", "60"]),
+    ):
         config = {"plugins": {"datasette-nanogpt": {"max_minutes": most}}}
         datasette = Datasette([str(database)], config=config)
         datasette.root_enabled = True

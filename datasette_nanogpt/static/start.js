@@ -44,7 +44,7 @@ function showProblems(problems) {
 
 function showCards({ cards = [], alike = "", why = "", recommended }) {
   byId("alike").textContent = alike;
-  byId("unit").hidden = !cards.some(({ reads }) => reads.includes("bits per byte"));
+  byId("unit").hidden = !cards.some(({ range }) => range);
   form.querySelector(".cards").classList.toggle("alike", Boolean(alike));
   form.querySelectorAll(".card").forEach((card, i) => {
     card.querySelector(".reads").textContent = cards[i]?.reads ?? "";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +18,13 @@ from ..formatting import memory_size, text_size
 from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
 from ..training.enough_text import tokens_needed, too_little_text
-from ..training.expectation import LITTLE_TEXT, expectation, expected_bits
+from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, expected_bits
 from ..training.flops import work_per_step
 from ..training.memory import Workload, estimate_memory
-from ..training.plan import Plan, plan_text
+from ..training.plan import DEFAULT_FLOPS, Plan, plan_text, size_is_given
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
+from ..training.verdict import reads_like
 from .forms import form_defaults, minutes_offered, selection_from_form, settings_from_form
 from .table_rows import read_rows
 from .target import Target
@@ -33,6 +35,11 @@ RECENT_RUNS = 10  # the speed of this machine is that of the fastest of so many 
 # 46), and which fraction of the text is trained on.
 SHORT_TOKEN_BYTES = 2.5
 TRAINED_FRACTION = 0.9
+HARDLY_BETTER = 0.04  # a longer time whose score is better by less than this fraction is not recommended
+# What the forecast has no figures for: nanoGPT's recipe takes far longer (docs/benchmarks.md), and
+# characters are other tokens than those it was measured with.
+NOT_FORECAST = {"arch": "gpt2", "tokenizer": "char"}
+UNKNOWN = "not known for this architecture or tokenizer"
 
 
 def offer_and_estimate(
@@ -100,6 +107,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     dropout = settings.get("dropout") or 0.0
     memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teachers))
     refused = _too_little(read, plan)
+    like = reads_like(_bits_per_letter(read, settings, plan, flops), read["prose"])
     words = _describe(plan, settings["minutes"], measured=flops is not None)
     return {
         "layers": plan.config.n_layer,
@@ -110,33 +118,61 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "memory": memory,
         "auto": {key: n for key, n in _automatic(plan).items() if not settings.get(key)},
         "text": "" if refused else f"{words} It takes about {memory_size(memory)} of memory.",
-        "warning": _warn_of_little(read),
+        "warning": _warn_of_little(read, like),
         "refused": refused,
     }
 
 
 def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each number of minutes that can be chosen, how often a run reads the rows, and what its texts will
-    read like."""
+    """For each number of minutes that can be chosen, how often a run reads the rows, what its texts will read
+    like, and between which scores it is likely to end (`range`, in bits per byte; None if nothing is
+    promised)."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
     cards: list[dict[str, Any]] = []
     for minutes in minutes_offered(target.limits):
-        limit = {"max_parameters": target.limits.max_parameters, "minutes": minutes}
-        plan = plan_text({**settings, **limit}, read["bytes"], flops)
+        choices = {**settings, "max_parameters": target.limits.max_parameters, "minutes": minutes}
+        plan = plan_text(choices, read["bytes"], flops)
         if _too_little(read, plan):
             return []
-        epochs, size = plan.epochs, plan.config.parameters / 1e6
-        like = expectation(read["letters"], epochs, read["prose"])
-        bits = expected_bits(read["letters"], epochs) * read["letters"] / read["bytes"]
-        reads = f"A model of {size:.1f}M parameters reads each row {_times(epochs)}"
-        # How well a model does on little text depends mostly on how much its rows repeat each other.
-        reads += f": about {bits:.1f} bits per byte" if read["letters"] >= LITTLE_TEXT else ""
-        same = next((card for card in cards if (card["like"], card["bits"]) == (like, round(bits, 1))), None)
-        reads += f", as in {_minutes(same['minutes'])}." if same else "."
-        card = {"minutes": minutes, "reads": reads, "like": like, "bits": round(bits, 1)}
-        cards.append(card | {"same_as": same["minutes"] if same else None})
+        size = f"{plan.config.parameters / 1e6:.1f}M"
+        reads = f"A model of {size} parameters reads each row {_times(plan.epochs)}."
+        if any(settings.get(key) == value for key, value in NOT_FORECAST.items()):
+            card = {"minutes": minutes, "reads": reads, "like": UNKNOWN}
+            cards.append(card | {"bits": None, "range": None, "same_as": None})
+        else:
+            forecast = _forecast(read, _bits_per_letter(read, choices, plan, flops), cards)
+            cards.append({"minutes": minutes, **forecast, "reads": f"{forecast['reads']} {reads}".strip()})
     return cards
+
+
+def _forecast(read: Mapping[str, Any], bits: float, shorter: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a card says of a run that is likely to get to `bits` per letter, beside those of `shorter`
+    times."""
+    like = reads_like(bits, read["prose"])
+    bits *= read["letters"] / read["bytes"]
+    same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
+    before = same or (shorter[-1] if shorter else None)
+    # How well a model does on little text depends mostly on how much its rows repeat each other.
+    promised = read["letters"] >= LITTLE_TEXT
+    limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
+    parts = [f"{limits[0]} to {limits[1]} bits per byte"] if limits else []
+    if before:
+        fewer = round(100 * (1 - bits / before["bits"]))
+        gain = f"{fewer}% better than" if fewer > 0 else "the same as"
+        parts.append(f"{gain} after {_minutes(before['minutes'])}")
+    score = f"{', '.join(parts)}." if parts else ""
+    same_as = same["minutes"] if same else None
+    score = score[:1].upper() + score[1:]
+    return {"like": like, "bits": round(bits, 3), "range": limits, "same_as": same_as, "reads": score}
+
+
+def _bits_per_letter(
+    read: Mapping[str, Any], settings: Mapping[str, Any], plan: Plan, flops: float | None
+) -> float:
+    """The forecast for a run with these settings, on a machine of so many `flops`."""
+    letters_read = read["letters"] * plan.epochs if size_is_given(settings) else math.inf
+    return expected_bits(read["letters"], 60 * settings["minutes"] * (flops or DEFAULT_FLOPS), letters_read)
 
 
 def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, Any]:
@@ -148,7 +184,9 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
     minutes = card["same_as"] or card["minutes"]
     alike = len(cards) > 1 and all(card["same_as"] == cards[0]["minutes"] for card in cards[1:])
     sentence = f"More time changes little here: {_minutes(minutes)} is enough to begin with."
-    why = "Recommended: much the same as with more time." if card["same_as"] else "Recommended to begin with."
+    why = "Recommended to begin with."
+    if card["same_as"]:
+        why = f"Recommended: much the same as {'with more time' if alike else _minutes(card['minutes'])}."
     return {"recommended": minutes, "why": why, "alike": sentence if alike else ""}
 
 
@@ -177,10 +215,10 @@ def _too_little(read: Mapping[str, Any], plan: Plan) -> str | None:
     return too_little_text(read["bytes"], plan.config.block_size, needed)
 
 
-def _warn_of_little(read: Mapping[str, Any]) -> str | None:
+def _warn_of_little(read: Mapping[str, Any], like: str) -> str | None:
     if read["letters"] >= LITTLE_TEXT:
         return None
-    expect = f": expect {expectation(read['letters'], MAX_EPOCHS)}" if read["prose"] else ""
+    expect = f": expect {like}" if read["prose"] else ""
     size = text_size(read["bytes"])
     return f"{size} is little text{expect}, or better if the rows repeat each other. Add more rows."
 

@@ -22,7 +22,7 @@ from .table_rows import read_rows
 from .target import Target
 from .threads import UNAVAILABLE
 
-MINUTES = (1, 3, 10, 30)  # the choices that are offered, as far as the configuration allows them
+MINUTES = (1, 3, 10, 30, 60)  # the choices that are offered, as far as the configuration allows them
 DEFAULT_MINUTES = 3
 REPLACE_NAMED = "1"  # in the field `replace`: the model whose name is in the field `name`
 # The fields that are options of a run, in their order on the page, and their labels.
