@@ -171,7 +171,7 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     assert page.evaluate("document.activeElement.id") == "seed"
     error = page.locator(f"#{page.get_by_label('Seed').get_attribute('aria-describedby').split()[0]}")
     assert "at most" in error.inner_text()
-    card = page.locator("label.card", has_text="30 minutes")
+    card = page.locator("label.card", has=page.get_by_text("30 minutes", exact=True))
     card.click()
     assert card.locator("input").is_checked() and "reads each row" in card.inner_text()
 
