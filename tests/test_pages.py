@@ -360,9 +360,7 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
     for shorter, card in pairwise(found):
         low, high = card["range"]
         assert low < card["bits"] < high < shorter["range"][1] + 0.1 and card["bits"] < shorter["bits"]
-        assert (
-            f"{low} to {high} bits per byte, " in card["reads"] and "% better than after" in card["reads"]
-        )
+        assert f"{low} to {high} bits per byte, " in card["reads"] and "% better than after" in card["reads"]
     assert "after" not in found[0]["reads"] and all(card["like"] for card in found)
     big = await cards(size="xl")
     assert big[0]["bits"] > found[0]["bits"]  # it reads less in a minute than the size that is chosen
