@@ -27,6 +27,17 @@ function showOffer(offer) {
   byId("remarks").replaceChildren(...remarks);
 }
 
+function unfold(place) {
+  for (let fold = place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+}
+
+// Shows a message in a place that is hidden without one. A place is read aloud only if its text changes.
+function showMessage(place, box, text) {
+  const message = text.replace(/[^.!?]$/, "$&.");
+  if (place.textContent !== message) place.textContent = message;
+  box.hidden = !message;
+}
+
 // Shows each problem beside its field, and opens the folded fields if one of them is wrong. Returns the other messages.
 function showProblems(problems) {
   for (const place of form.querySelectorAll(".field-error")) {
@@ -35,8 +46,7 @@ function showProblems(problems) {
     const input = byId(field);
     if (place.textContent) input?.setAttribute("aria-invalid", "true");
     else input?.removeAttribute("aria-invalid");
-    let fold = place.textContent && place.closest("details");
-    for (; fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    if (place.textContent) unfold(place);
   }
   const named = (problem) => byId(`${problem.field}-error`);
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
@@ -72,9 +82,9 @@ async function update() {
   byId("estimate").textContent = estimate?.text ?? "";
   if (offer) showCards(offer);
   if (offer && !error) showOffer(offer);
-  const warning = (general || estimate?.refused || estimate?.warning || "").replace(/[^.!?]$/, "$&.");
-  if (byId("warning").textContent !== warning) byId("warning").textContent = warning;
-  byId("warning").hidden = !warning;
+  // What is said below the heading is said again where fields have changed, as long as nothing can be started.
+  showMessage(byId("warning"), byId("warning"), general || estimate?.refused || "");
+  if (estimate) showMessage(byId("little").querySelector("strong"), byId("little"), estimate.refused || estimate.warning || "");
   byId("start").disabled = Boolean(estimate?.refused);
   for (const field of form.querySelectorAll(".numbers input")) showAutomatic(field, estimate?.auto[field.name]);
 }
@@ -105,5 +115,8 @@ if (form) {
   byId("again").hidden = true;  // this button is for pages without JavaScript
   form.addEventListener("input", keepNameAndChoice);
   form.addEventListener("input", updateSoon);
+  for (const link of document.querySelectorAll("#little a[href^='#']")) {
+    link.addEventListener("click", () => unfold(byId(link.hash.slice(1))));
+  }
   if ([...form.elements].some(isFilledIn)) update();
 }

@@ -220,7 +220,7 @@ def _warn_of_little(read: Mapping[str, Any], like: str) -> str | None:
         return None
     expect = f": expect {like}" if read["prose"] else ""
     size = text_size(read["bytes"])
-    return f"{size} is little text{expect}, or better if the rows repeat each other. Add more rows."
+    return f"{size} is little text{expect}, or better if the rows repeat each other."
 
 
 def _automatic(plan: Plan) -> dict[str, float]:
