@@ -301,7 +301,9 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     assert answer["offer"]["recommended"] == 1 and "More time changes little" in answer["offer"]["alike"]
     text = await text_of(datasette, FORM)
     assert text.count("More time changes little") == 1 and text.count('class="card same"') == 4
-    assert re.search(r"<h1>[^<]+</h1>\s*<div id=\"little\"[^>]*(?<!hidden)><p><strong>[^<]+ is little text", text)
+    assert re.search(
+        r"<h1>[^<]+</h1>\s*<div id=\"little\"[^>]*(?<!hidden)><p><strong>[^<]+ is little text", text
+    )
     assert "What helps" in text and "all rows of the table" not in text
     assert "all rows of the table" in await text_of(datasette, f"{FORM}?id__gt=5")
     assert 'id="unit" hidden' in text  # no card has a score

@@ -1,6 +1,7 @@
 """Templates and conversations on their whole way: the form, a run, a resume, scores, provenance, the card."""
 
 import json
+import re
 import sqlite3
 import tracemalloc
 
@@ -119,6 +120,20 @@ async def test_sql_in_a_grouping_needs_its_permission(database, home):
     for fields in ({"group_by": "thread + 1"}, {"group_by": "thread", "order_by": "(select 1)"}):
         refused = await datasette.client.post(PATH, json={**fields, "estimate": 1}, actor=ada)
         assert refused.status_code == 403
+    # Both choose from the columns of the table; who may write SQL can write it there, too.
+    page = (await datasette.client.get(PATH, actor=ada)).text
+    chosen = re.search(r'<select id="group_by".*?</select>', page)[0]
+    assert 'value="" selected>no groups' in chosen and '<option value="thread">thread</option>' in chosen
+    datasette.close()
+
+
+async def test_the_form_lists_the_columns_to_group_and_order_by(database, home):
+    datasette = Datasette([database])
+    datasette.root_enabled = True
+    page = (await datasette.client.get(PATH, actor={"id": "root"})).text
+    for key in ("group_by", "order_by"):
+        assert re.search(f'<input[^>]* name="{key}"[^>]* placeholder="[^"]+" list="columns"', page)
+    assert '<option value="thread">' in re.search(r'<datalist id="columns">.*?</datalist>', page)[0]
     datasette.close()
 
 

@@ -235,6 +235,8 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     automatic = plain["estimate"]["auto"]  # what an empty field stands for
     assert automatic["n_layer"] == plain["estimate"]["layers"] and "n_layer" not in deep["estimate"]["auto"]
     assert f'placeholder="auto: {automatic["block_size"]:,}"' in page.text
+    for key in ("dropout", "seed"):  # which are 0 here
+        assert automatic[key] == 0 and re.search(f'name="{key}"[^>]* placeholder="auto: 0"', page.text)
     status, wrong = await estimate(n_embd="18", n_head="6")
     assert status == 400 and "even head size" in wrong["error"] and not wrong["ok"]
     # Without JavaScript: the page again, with what was filled in.

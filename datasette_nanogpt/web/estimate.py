@@ -229,7 +229,8 @@ def _automatic(plan: Plan) -> dict[str, float]:
     numbers = {
         key: getattr(config, key) for key in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size")
     }
-    return numbers | {"batch_size": plan.batch_size, "learning_rate": plan.learning_rate}
+    numbers |= {"batch_size": plan.batch_size, "learning_rate": plan.learning_rate}
+    return numbers | {"dropout": plan.member.dropout or 0, "seed": 0}
 
 
 def _describe(plan: Plan, minutes: float, measured: bool) -> str:

@@ -54,7 +54,7 @@ HINTS = {
     "title": "It stands above each text.",
     "body": "The text that the model learns from.",
     "template": "What the text of a row is, in place of the columns above.",
-    "group_by": "Rows with the same value become one text, as those of a conversation.",
+    "group_by": "A column: rows with the same value become one text, as those of a conversation.",
     "order_by": "For example the column with the date.",
     "where": "It replaces the filters of the table's page.",
     "arch": "How the model is built. qwen3 learns more in the same time.",
