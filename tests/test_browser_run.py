@@ -307,6 +307,7 @@ def test_the_axis_is_set_by_scores_and_not_by_noise(page, site):
         insert(db, "metrics", rows | {"step": 262, "train_bpb": 1.7})
     page.get_by_text(re.compile("^Step 262: training")).wait_for()
     page.locator("#smoothing").fill("0.97")
+    assert page.locator("#smoothed").text_content() == "0.97"
     assert top_of(page) < 3 * top  # one window's 60 is not shown
     raw = page.locator("polyline.train").get_attribute("points")
     before = page.locator("polyline.smooth").get_attribute("points")

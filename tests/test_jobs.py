@@ -168,6 +168,14 @@ def test_only_training_imports_torch_and_after_the_name_was_checked(home, enqueu
     assert steps == ["name", "torch", "ready", "train", "ready", "begun", "score"]
 
 
+def test_a_run_whose_name_was_taken_meanwhile_says_that_this_is_why(home, enqueue):
+    run = enqueue()
+    (home / find_run(home, run)["name"]).mkdir()  # a folder that does not load
+    child.do_queued(run, Stop(), lambda: None)
+    row = find_run(home, run)
+    assert (row["status"], row["cause"]) == ("failed", "name") and "choose another name" in row["error"]
+
+
 def test_a_run_that_is_stopped_while_torch_is_imported_is_stopped(home, enqueue, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
-from datasette_nanogpt.registry.runs import MEMORY, delete_run, find_run, mark_dead_runs
+from datasette_nanogpt.registry.runs import MEMORY, NAME, delete_run, find_run, mark_dead_runs
 from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import make_config
@@ -384,6 +384,22 @@ async def test_a_run_without_memory_is_started_again_smaller(datasette, write_ru
     assert "smaller" not in (await page_of(datasette, other))[0]
     smallest = write_run(status="failed", cause=MEMORY, settings={"size": "xs"}, error="It ran out.")
     assert "smaller" not in (await page_of(datasette, smallest))[0]
+
+
+async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datasette, home, write_run):
+    (home / "x").mkdir(parents=True)
+    values = {"status": "failed", "cause": NAME, "error": "The name x is taken."}
+    run = write_run(**values, settings={"minutes": 10.0, "force": True})
+    words, text = await page_of(datasette, run)
+    again = re.search(r'class="primary" href="([^"]+)">Change the name and start again<', text)[1]
+    assert again == f"/blog/entry/-/nanogpt?_again={run}&amp;_name=1"
+    assert "Start again with these settings" not in words
+    form = (await datasette.client.get(again.replace("&amp;", "&"), actor=ROOT)).text
+    name = re.search(r'<input type="text" id="name"[^>]*>', form)[0]
+    assert " autofocus" in name and 'value="nanogpt-blog"' in name and "aria-invalid" not in name
+    assert re.search('value="10"[^>]* checked', form) and "selected>replace" not in form
+    words, text = await page_of(datasette, run, None)
+    assert "Change the name" not in words
 
 
 @pytest.mark.parametrize(

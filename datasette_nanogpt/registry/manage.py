@@ -10,7 +10,7 @@ from pathlib import Path
 from llm_nanogpt import changes
 from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import invalid_name, valid_name
 
 from .db import RegistryError, registry, registry_file
@@ -28,9 +28,10 @@ def name_taken(home: Path, name: str, database: str, table: str) -> bool:
 
 
 def check_not_taken(home: Path, name: str, database: str, table: str) -> None:
-    """Raise NanogptError if a name belongs to the model of another table."""
+    """Raise InvalidOptions if a name belongs to the model of another table."""
     if name_taken(home, name, database, table):
-        raise NanogptError(f"The name {name} was given to another model in the meantime: choose another name")
+        message = f"The name {name} was given to another model in the meantime: choose another name"
+        raise InvalidOptions([Problem("name", "taken", message)])
 
 
 def remove_model(folder: Path) -> list[str]:

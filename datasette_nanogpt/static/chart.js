@@ -60,7 +60,9 @@ export class Chart {
   // Computes the scales from all that is to be shown. False if there is nothing yet.
   measure() {
     this.models = pieces(this.metrics);
-    this.smooth = this.models.map((rows) => smoothed(rows, Number(byId("smoothing").value)));
+    const smoothing = Number(byId("smoothing").value);
+    byId("smoothed").textContent = smoothing.toFixed(2);
+    this.smooth = this.models.map((rows) => smoothed(rows, smoothing));
     const lines = [this.metrics, ...this.others.values()];
     const range = extent({ lines, smooth: this.smooth.flat(), known: this.known.map(({ bpb }) => bpb) });
     if (!range) return false;

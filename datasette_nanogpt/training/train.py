@@ -23,7 +23,7 @@ from ..data.preview import preview
 from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
-from ..registry.runs import MEMORY, Run
+from ..registry.runs import MEMORY, NAME, Run
 from .check import check, check_place
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
@@ -91,7 +91,7 @@ def _train_table(
             if reason is None and isinstance(ex, Exception) and not isinstance(ex, NanogptError):
                 reason = unforeseen(ex, home / name, run_log_file(home, run.id))
             with suppress(sqlite3.OperationalError):
-                run.end("failed", reason or str(ex), MEMORY if ran_out_of_memory(ex) else None)
+                run.end("failed", reason or str(ex), cause_of(ex))
             if reason:
                 raise NanogptError(reason) from ex
             raise
@@ -103,6 +103,14 @@ def unforeseen(ex: Exception, folder: Path, run_log: Path) -> str:
     what = " ".join(f"{type(ex).__name__}: {ex}".split())
     kept = f"The model of the last score is kept in {folder}" if folder.exists() else "No model was kept"
     return f"This should not have happened: {what}. {kept}; where it happened is in {run_log}"
+
+
+def cause_of(ex: BaseException) -> str | None:
+    """What made a run fail, if its page can offer a way out: MEMORY, NAME, or None."""
+    if ran_out_of_memory(ex):
+        return MEMORY
+    named = isinstance(ex, InvalidOptions) and any(problem.field == "name" for problem in ex.problems)
+    return NAME if named else None
 
 
 def ran_out_of_memory(ex: BaseException) -> bool:

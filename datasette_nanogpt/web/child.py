@@ -27,7 +27,7 @@ from ..registry import queue
 from ..registry.db import run_log_file
 from ..registry.manage import check_not_taken
 from ..registry.run_log import log, logging_to_file
-from ..registry.runs import MEMORY, end_run, find_run
+from ..registry.runs import end_run, find_run
 
 if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
@@ -124,10 +124,10 @@ def do_queued(
         log.info("Stopped before there was anything to keep")
         end_run(home, run, "stopped")
     except NanogptError as ex:
-        from ..training.train import ran_out_of_memory
+        from ..training.train import cause_of
 
         log.error("%s", ex)
-        end_run(home, run, "failed", str(ex), MEMORY if ran_out_of_memory(ex) else None)
+        end_run(home, run, "failed", str(ex), cause_of(ex))
     log.info("Run %d has ended", run)
 
 

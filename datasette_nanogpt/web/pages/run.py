@@ -22,7 +22,7 @@ from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
 from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
-from ...registry.runs import MEMORY, delete_run, find_run
+from ...registry.runs import MEMORY, NAME, delete_run, find_run
 from ...training.options import as_command
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
@@ -153,6 +153,7 @@ async def _for_trainers(
         "log": readable_log(await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
         "again": again,
         "smaller": f"{again}&_smaller=1" if smaller else None,
+        "rename": f"{again}&_name=1" if again and run["cause"] == NAME else None,
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
         "train_on": await in_thread(train_on, state.home, run, advice, state.limits.max_minutes),
     }
