@@ -1,7 +1,7 @@
 """What the rows of a table have in common, and a text that is written should have too.
 
-`nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py` and
-`brackets.py`. Older models lack some of them, imported ones have none.
+`nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
+`brackets.py` and `lines.py`. Older models lack some of them, imported ones have none.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .brackets import KINDS, Brackets, bracket_lengths
 from .lengths import Lengths, read_lengths
+from .lines import LongLine, line_lengths
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
 from .strings import Unbroken, string_lengths
@@ -34,17 +35,23 @@ class Follower(Protocol):
 
 @dataclass(frozen=True)
 class Habits:
-    """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, and of
-    what stands within brackets of each kind that is followed."""
+    """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
+    what stands within brackets of each kind that is followed, and of lines."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
     texts: Lengths | None = None
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
+    lines: Lengths | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields of nanogpt.json's `corpus`."""
-        known = {"run_lengths": self.runs, "string_lengths": self.strings, "text_lengths": self.texts}
+        known = {
+            "run_lengths": self.runs,
+            "string_lengths": self.strings,
+            "text_lengths": self.texts,
+            "line_lengths": self.lines,
+        }
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()}
         }
@@ -60,6 +67,8 @@ class Habits:
             each.append(ShortText(tokenizer.eot, self.texts, prompt))
         if self.brackets:
             each.append(Brackets(tokenizer, self.brackets, prompt))
+        if self.lines:
+            each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
         return each
 
 
@@ -73,7 +82,11 @@ def measure_habits(texts: Iterable[str]) -> Habits:
             break
     whole = some[:-1] if left < 0 else some  # what is cut off is short, and leaves brackets open
     return Habits(
-        run_lengths(some), string_lengths(some), text_lengths(whole), bracket_lengths(whole or some)
+        runs=run_lengths(some),
+        strings=string_lengths(some),
+        texts=text_lengths(whole),
+        brackets=bracket_lengths(whole or some),
+        lines=line_lengths(whole),
     )
 
 
@@ -84,5 +97,6 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         runs=read_lengths(corpus.get("run_lengths")),
         strings=read_lengths(corpus.get("string_lengths")),
         texts=read_lengths(corpus.get("text_lengths")),
+        lines=read_lengths(corpus.get("line_lengths")),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
     )

@@ -92,7 +92,7 @@ class SamplingOptions(llm.Options):
     real_words: bool | None = Field(
         None,
         description="Write only words that the table or the prompt has, and numbers; close brackets, and end "
-        "strings and runs of signs, as its rows do. Default: true",
+        "lines, strings and runs of signs, as its rows do. Default: true",
     )
     seed: int | None = Field(
         None,

@@ -59,7 +59,7 @@ _LENGTHS = Record({"usual": int, "rare": int}, required=("usual", "rare"))
 _CORPUS = Record(
     dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
     | {"sha256": str, "titles": bool, "skipped": Record(others=int)}
-    | dict.fromkeys(("run_lengths", "string_lengths", "text_lengths"), _LENGTHS)
+    | dict.fromkeys(("run_lengths", "string_lengths", "text_lengths", "line_lengths"), _LENGTHS)
     | {"brackets": Record(others=_LENGTHS)}
 )
 _SETTINGS = Record(

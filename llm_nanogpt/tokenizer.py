@@ -261,6 +261,11 @@ class Tokenizer:
         return self._tokens_that(is_unbroken)
 
     @cached_property
+    def line_breaks(self) -> np.ndarray:
+        """Ids of the tokens with a line break, sorted (n,)."""
+        return self._tokens_that(lambda text: "\n" in text).nonzero()[0]
+
+    @cached_property
     def begins_with_letter(self) -> np.ndarray:
         """(n_vocab,) of bool."""
         return self._tokens_that(lambda text: text[:1].isalpha())

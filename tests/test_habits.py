@@ -12,18 +12,21 @@ from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.habits import Habits, measure_habits, read_habits
 from llm_nanogpt.lengths import Lengths
+from llm_nanogpt.lines import FEWEST as FEWEST_LINES
+from llm_nanogpt.lines import LongLine, line_lengths
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.short_texts import FEWEST, STRONGEST, ShortText, text_lengths
 from llm_nanogpt.strings import Unbroken, is_unbroken, string_lengths
 
 ROWS = [f"see ({'b ' * (i % 50)}) at example.com/{'a' * (i % 30)} in 12-{i:03d}\n" for i in range(200)]
-HABITS = Habits(Lengths(6, 12), Lengths(20, 30), Lengths(40, 20), {"(": Lengths(5, 9), '"': Lengths(5, 9)})
+BRACKETS = {"(": Lengths(5, 9), '"': Lengths(5, 9)}
+HABITS = Habits(Lengths(6, 12), Lengths(20, 30), Lengths(40, 20), BRACKETS, Lengths(20, 30))
 
 
 def test_what_is_measured_comes_back_from_nanogpt_json(tmp_path, bpe):
     habits = measure_habits(ROWS)
-    assert habits.runs and habits.strings and habits.texts and habits.brackets
+    assert habits.runs and habits.strings and habits.texts and habits.brackets and habits.lines
     assert read_habits(habits.as_json()) == habits
     folder = write_model(tmp_path / "model", bpe, meta={"corpus": habits.as_json()})
     assert open_model(folder).tokenizer.habits == habits
@@ -67,6 +70,27 @@ def test_a_text_hardly_ends_before_the_shortest_rows(bpe):
         penalised = text.penalised(logits)
         assert -penalised[bpe.eot] == pytest.approx(penalty) == -penalised.sum()
     assert len(ShortText(9, Lengths(40, 30), "").penalised(logits[:9])) == 9  # a model without an end
+
+
+def test_a_line_that_is_longer_than_those_of_the_rows_is_ended(bpe):
+    breaks, logits = bpe.line_breaks, np.zeros(bpe.n_vocab, np.float32)
+    assert len(breaks) and all(b"\n" in bpe.token_bytes(i) for i in breaks)
+    line = LongLine(breaks, bpe.eot, Lengths(4, 8), "a longer line\nab")  # the prompt's line is half of it
+    for piece, gain in ((b"c", 0), (b"def", 1), (b"gh", 2), (b"a\nb", 0), (b"c\xc3", 0), (b"\xa9def", 1)):
+        line.add(piece)
+        gained = line.penalised(logits) - logits
+        assert gained[[*breaks, bpe.eot]] == pytest.approx(gain)
+        assert gained.sum() == pytest.approx(gain * (len(breaks) + 1)) and not logits.any()
+    prompt = LongLine(breaks, bpe.eot, Lengths(4, 8), "a line that is too long")
+    assert not prompt.penalised(logits).any()
+    assert len(line.penalised(logits[:2])) == 2  # a model without an end
+
+
+def test_columns_of_lines():
+    assert line_lengths(["a" * 9] * (FEWEST_LINES - 1)) is None
+    assert line_lengths(["a" * 100 + "\n\n" + "b" * 50] * FEWEST_LINES) == (96, 100)
+    listing = ["- short\n" * 90 + "a paragraph " * 80] * 10  # few lines have half of the text
+    assert line_lengths(listing) == (913, 945)
 
 
 def test_too_few_rows_say_nothing_about_how_short_one_may_be():
