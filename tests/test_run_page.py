@@ -637,8 +637,8 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
 @pytest.mark.parametrize(
     ("ours", "theirs", "spread", "says"),
     [
-        (2.00, 2.10, 5, "is clearly better: 2.000 bits per byte of the same held-out rows, 0.100 (5%) less"),
-        (2.00, 2.02, 80, "is probably better: 2.000"),
+        (2.00, 2.10, 5, "is clearly better. It needs 0.100 bits per byte (5%) less on the same"),
+        (2.00, 2.02, 80, "is probably better. It needs 0.020"),
         (2.00, 2.01, 300, "There is no clear difference."),
         (2.00, 2.01, None, "How sure that is was not measured."),
     ],
@@ -656,12 +656,47 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
                 insert(db, "documents", {"run": run, **lists})
     address = f"/-/nanogpt/compare?run={one}&run={two}"
     text = (await datasette.client.get(address, actor=ROOT)).text
-    assert says in text
+    assert says in " ".join(re.sub("<[^>]+>", " ", text).split())
     outcome = (await datasette.client.get(address.replace("?", ".json?"), actor=ROOT)).json()["outcome"]
     assert says in outcome
     if spread is not None:  # 2 x spread / (1000 x sqrt(100)), as the difference is +- spread
         assert f"{2 * spread / 10_000:.3f}" in outcome
     assert delete_rows_of(home, one) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "says"),
+    [
+        ({"tokens_per_second": 5142.0}, {"tokens_per_second": 639.0}, "Run 1 read 8.0 times as many tokens"),
+        ({"tokens_per_second": 5142.0}, {"tokens_per_second": 5000.0}, ""),
+        ({"tokens_per_second": 5142.0}, {}, "Run 2 ended before its speed was measured."),
+        ({"tokens_per_second": 5142.0}, {"status": "running"}, "Run 2 has no speed yet."),
+        ({}, {}, ""),
+        (
+            {"tokens_per_second": 5142.0, "device": "cpu"},
+            {"tokens_per_second": 99999.0, "device": "cuda"},
+            "Run 1 trained on cpu, run 2 on cuda: compare their scores, not their times.",
+        ),
+        (
+            {"tokens_per_second": 5142.0, "n_layer": 1},
+            {"tokens_per_second": 639.0, "n_layer": 9},
+            "Their models differ in size",
+        ),
+    ],
+)
+async def test_a_comparison_says_why_speeds_differ(datasette, write_run, one, two, says):
+    for values in (one, two):
+        device, n_layer = values.pop("device", "cpu"), values.pop("n_layer", 2)
+        config = {"n_layer": n_layer, "n_head": 2, "n_embd": 16, "block_size": 64, "vocab_size": 300}
+        plan = {"corpus": {"sha256": "a"}, "settings": {"device": device, "seed": 0}, "config": config}
+        write_run([2.0], **{"status": "finished", "process": process_id(), "plan": json.dumps(plan)} | values)
+    answer = await datasette.client.get("/-/nanogpt/compare.json?run=1&run=2", actor=ROOT)
+    caution = answer.json()["caution"]
+    assert says in caution and bool(says) == bool(caution)
+    text = (await datasette.client.get("/-/nanogpt/compare?run=1&run=2", actor=ROOT)).text
+    assert says in text and "<polyline" not in text
+    yet = "no chart yet" if "running" in two.values() else "no chart: each run has one score only"
+    assert yet in text
 
 
 def delete_rows_of(home, run):

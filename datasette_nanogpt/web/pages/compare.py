@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from datasette import Request, Response
 from datasette.app import Datasette
@@ -15,7 +15,8 @@ from llm_nanogpt.config import GPTConfig
 from ...formatting import duration
 from ...registry.db import registry
 from ...registry.metrics import metrics_after, samples_after
-from ...registry.runs import find_run
+from ...registry.runs import OVER, find_run
+from ..chart import Score, two_lines
 from ..comparison import describe_settings, held_out_alike, margin_between
 from ..permissions import may
 from ..responses import json_error, page, render, wants_json
@@ -25,14 +26,22 @@ from ..threads import in_thread
 
 # Seconds of training after which both scores are shown.
 MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
-WIDTH, HEIGHT = 520, 230  # the size of the chart, in its own units
 
 # A gap of more than this many margins, three standard errors, is due to the choice of rows once in 370 times.
 CLEARLY = 1.5
 AUTOMATIC = "automatic"  # in place of a setting that the planner chose
+UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
 
-Score = tuple[float, float]  # seconds of training, bits per byte
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
+
+
+class Outcome(NamedTuple):
+    """Whether the scores of two runs can be compared, which is better and how sure that is, and by how much,
+    or why they cannot be compared."""
+
+    comparable: bool
+    headline: str
+    reason: str
 
 
 @page
@@ -66,42 +75,89 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "verdicts": _beside(*verdicts),
     }
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other))
+    caution = _caution(one, other)
     if wants_json(request):
-        return Response.json({"ok": True, "runs": runs, "outcome": outcome[1], **lists})
-    context = {"runs": runs, "texts": texts, **lists, "chart": _chart(*scores), "outcome": outcome}
-    context |= {
+        words = f"{outcome.headline} {outcome.reason}"
+        return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
+    chart = two_lines(*scores)
+    context = {
+        **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
+        "scored_on": _scored_on(one) if outcome.comparable else "",
+        "chart": chart,
+        "no_chart": "" if chart else _why_no_chart(one, other),
         "differ": [line for line in settings if line[1] != line[2]],
         "same": [line for line in settings if line[1] == line[2]],
     }
     return await render(datasette, request, "nanogpt_compare.html", context)
 
 
-def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> tuple[bool, str]:
-    """Whether the scores of two runs can be compared, and what to make of them: which is better, and how sure
-    that is, or why they cannot be. `margin` is that of `margin_between`."""
+def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> Outcome:
+    """What to make of the scores of two runs. `margin` is that of `margin_between`."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
-        return False, f"Run {without[0]['id']} has no score: there is nothing to compare yet."
+        yet = "" if without[0]["status"] in OVER else " yet"
+        return Outcome(False, f"Run {without[0]['id']} has no score{yet}.", "There is nothing to compare.")
     if not held_out_alike(a, b):
-        return False, "The two runs were scored on different held-out rows: their scores cannot be compared."
+        why = "The two runs were scored on different held-out rows: their text or their seed differs."
+        return Outcome(False, "These scores cannot be compared.", why)
     better, worse = sorted((a, b), key=lambda run: float(run["val_bpb"]))
     less = worse["val_bpb"] - better["val_bpb"]
     if round(less, 3) == 0:
-        return True, f"Both come to {better['val_bpb']:.3f} bits per byte of the same held-out rows."
+        return Outcome(True, "Both are equally good.", "They have the same score on the same held-out rows.")
     percent = f"{less / worse['val_bpb']:.{0 if less > worse['val_bpb'] / 100 else 1}%}"
-    figures = (
-        f"{better['val_bpb']:.3f} bits per byte of the same held-out rows, "
-        f"{less:.3f} ({percent}) less than run {worse['id']}"
-    )
-    if margin is None:
-        return True, f"Run {better['id']} is better: {figures}. How sure that is was not measured."
-    if less <= margin:
-        return True, (
-            f"There is no clear difference. Run {better['id']} has {figures}, but on other rows like these "
-            f"the gap could be {margin:.3f} more or less."
+    much = f"{less:.3f} bits per byte ({percent}) less on the same held-out rows"
+    if margin is not None and less <= margin:
+        reason = (
+            f"Run {better['id']} needs {much}, but on other rows like these the gap could be {margin:.3f}"
         )
-    sure = "clearly" if less > CLEARLY * margin else "probably"
-    return True, f"Run {better['id']} is {sure} better: {figures}, give or take {margin:.3f}."
+        return Outcome(True, "There is no clear difference.", f"{reason} more or less.")
+    sure = "" if margin is None else "clearly " if less > CLEARLY * margin else "probably "
+    so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
+    headline = f"Run {better['id']}, {better['name']}, is {sure}better{so_far}."
+    give_or_take = ". How sure that is was not measured" if margin is None else f", give or take {margin:.3f}"
+    return Outcome(True, headline, f"It needs {much}{give_or_take}.")
+
+
+def _scored_on(run: dict[str, Any]) -> str:
+    """What the scores of two runs that can be compared mean."""
+    plan = json.loads(run["plan"] or "{}")
+    documents, gzip_bpb = (plan.get("corpus") or {}).get("val_documents"), plan.get("gzip_bpb")
+    of = f"{documents:,} held-out documents" if documents else "held-out text"
+    return f"Bits per byte of {of}, lower is better" + (f"; gzip needs {gzip_bpb:.3f}." if gzip_bpb else ".")
+
+
+def _caution(a: dict[str, Any], b: dict[str, Any]) -> str:
+    """Why the times and speeds of two runs cannot be compared, in a sentence; "" if they can be."""
+    plans = [json.loads(run["plan"] or "{}") for run in (a, b)]
+    devices = [(plan.get("settings") or {}).get("device") for plan in plans]
+    sizes = [GPTConfig(**plan["config"]).parameters if plan.get("config") else None for plan in plans]
+    slow, fast = sorted((a, b), key=lambda run: float(run["tokens_per_second"] or 0))
+    if not fast["tokens_per_second"]:
+        return ""
+    if not slow["tokens_per_second"]:
+        over = slow["status"] in OVER
+        return f"Run {slow['id']} {'ended before its speed was measured' if over else 'has no speed yet'}."
+    if None not in devices and devices[0] != devices[1]:
+        trained = f"Run {a['id']} trained on {devices[0]}, run {b['id']} on {devices[1]}"
+        return f"{trained}: compare their scores, not their times."
+    if sizes[0] != sizes[1]:
+        return "Their models differ in size: a larger one reads fewer tokens a second."
+    times = fast["tokens_per_second"] / slow["tokens_per_second"]
+    if times < UNEVEN:
+        return ""
+    return (
+        f"Run {fast['id']} read {times:.1f} times as many tokens a second, with a model of the same size: it "
+        f"had a faster or less busy machine, so after equal times it has trained more than run {slow['id']}."
+    )
+
+
+def _why_no_chart(a: dict[str, Any], b: dict[str, Any]) -> str:
+    """A sentence in place of the chart of two runs, none of which has two scores."""
+    if any(run["status"] not in OVER for run in (a, b)):
+        return "There is no chart yet: it begins with the second score of a run."
+    if a["val_bpb"] is None and b["val_bpb"] is None:
+        return "There is no chart, as neither run has a score."
+    return "There is no chart: each run has one score only, that of its end, as runs of seconds have."
 
 
 def _scores(home: Path, run: int) -> list[Score]:
@@ -144,31 +200,14 @@ def _beside(a: dict[str, str], b: dict[str, str], missing: str = "") -> list[Lin
 
 
 def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
-    """The best score of each run so far, after equal times in training."""
-    lines = []
+    """The best score of each run so far, after equal times in training, as long as both were in training.
+    Times after which neither has a better one are left out."""
+    lines: list[Line] = []
     for mark in MARKS:
+        if not (a and b) or mark > min(a[-1][0], b[-1][0]):
+            break
         best = [min((bpb for seconds, bpb in side if seconds <= mark), default=None) for side in (a, b)]
-        if any(side and side[-1][0] >= mark for side in (a, b)):
-            lines.append((f"after {duration(mark)}", *(f"{bpb:.3f}" if bpb else "" for bpb in best)))
-    last = [f"{min(bpb for _, bpb in side):.3f}" if side else "" for side in (a, b)]
-    lines.append(("at the end", *last))
-    return [(label, one, other) for label, one, other in lines if one or other]
-
-
-def _chart(a: Sequence[Score], b: Sequence[Score]) -> dict[str, Any] | None:
-    """The points of both lines of scores, and the ends of the axes. None if neither run has two."""
-    if len(a) < 2 and len(b) < 2:
-        return None
-    bits = [bpb for _, bpb in (*a, *b)]
-    low, high, end = min(bits), max(bits), max(seconds for seconds, _ in (*a, *b)) or 1.0
-
-    scale, digits = HEIGHT / ((high - low) or 1.0), 2 if high - low > 0.1 else 3
-    return {
-        "sides": [
-            [(round(seconds / end * WIDTH, 1), round((high - bpb) * scale, 1)) for seconds, bpb in side]
-            for side in (a, b)
-        ],
-        "ticks": [(HEIGHT * i / 4, f"{high - (high - low) * i / 4:.{digits}f}") for i in range(5)],
-        "end": duration(end),
-        "size": (WIDTH, HEIGHT),
-    }
+        one, other = (f"{bpb:.3f}" if bpb else "" for bpb in best)
+        if (one or other) and (one, other) != (lines[-1][1:] if lines else None):
+            lines.append((f"after {duration(mark)}", one, other))
+    return lines

@@ -1,0 +1,43 @@
+"""The chart of two runs: round numbers on its axes, and both lines inside them."""
+
+import pytest
+
+from datasette_nanogpt.web.chart import HEIGHT, WIDTH, round_ticks, two_lines
+from datasette_nanogpt.web.pages.compare import _at_marks
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1.882, 3.584, [1.5, 2, 2.5, 3, 3.5, 4]),
+        (0, 2.48, [0, 0.5, 1, 1.5, 2, 2.5]),
+        (1.8731, 1.8742, [1.873, 1.8735, 1.874, 1.8745]),
+        (2, 2, [2, 3, 4]),
+        (0, 0.4, [0, 0.1, 0.2, 0.3, 0.4]),
+    ],
+)
+def test_ticks_are_round(low, high, ticks):
+    found = round_ticks(low, high)
+    assert found[0] <= low and found[-1] >= high and len(found) <= 7
+    if ticks != [2, 3, 4]:
+        assert found == ticks
+
+
+def test_lines_lie_inside_their_axes():
+    a = [(4.0, 3.231), (30.0, 2.078), (119.0, 1.979)]
+    b = [(5.0, 3.584), (149.0, 1.882)]
+    for scores in ((a, b), (a, []), ([(0.0, 2.0), (0.0, 2.0)], b[:1]), ([(s * 60, bpb) for s, bpb in a], b)):
+        chart = two_lines(*scores)
+        points = [point for side in chart["sides"] for point in side]
+        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
+        assert chart["up"][0][0] == HEIGHT and chart["up"][-1][0] == 0
+        assert chart["across"][0] == (0.0, "0") and chart["across"][-1][0] == WIDTH
+        assert len({len(label) for _, label in chart["up"]}) == 1  # as many decimals each
+    assert chart["unit"] == "minutes" and chart["across"][-1][1] == "150"
+    assert two_lines(a[:1], b[:1]) is None
+
+
+def test_scores_are_shown_after_times_that_both_were_in_training():
+    a, b = [(4.0, 3.2), (45.0, 2.0), (119.0, 1.9)], [(5.0, 3.5), (70.0, 1.8), (600.0, 1.2)]
+    assert _at_marks(a, b) == [("after 10s", "3.200", "3.500"), ("after 1m 00s", "2.000", "3.500")]
+    assert _at_marks(a, []) == []
