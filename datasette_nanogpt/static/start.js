@@ -57,8 +57,7 @@ function showCards({ cards = [], alike = "", why = "", recommended }) {
   byId("unit").hidden = !cards.some(({ range }) => range);
   form.querySelector(".cards").classList.toggle("alike", Boolean(alike));
   form.querySelectorAll(".card").forEach((card, i) => {
-    card.querySelector(".reads").textContent = cards[i]?.reads ?? "";
-    card.querySelector(".like").textContent = cards[i]?.like ?? "";
+    for (const part of ["like", "score", "reads"]) card.querySelector(`.${part}`).textContent = cards[i]?.[part] ?? "";
     card.querySelector(".why").textContent = cards[i] && cards[i].minutes === recommended ? why : "";
     card.classList.toggle("same", Boolean(cards[i]?.same_as));
   });

@@ -138,11 +138,10 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
         size = f"{plan.config.parameters / 1e6:.1f}M"
         reads = f"A model of {size} parameters reads each row {_times(plan.epochs)}."
         if any(settings.get(key) == value for key, value in NOT_FORECAST.items()):
-            card = {"minutes": minutes, "reads": reads, "like": UNKNOWN}
-            cards.append(card | {"bits": None, "range": None, "same_as": None})
+            forecast = {"like": UNKNOWN, "score": "", "bits": None, "range": None, "same_as": None}
         else:
             forecast = _forecast(read, _bits_per_letter(read, choices, plan, flops), cards)
-            cards.append({"minutes": minutes, **forecast, "reads": f"{forecast['reads']} {reads}".strip()})
+        cards.append({"minutes": minutes, "reads": reads} | forecast)
     return cards
 
 
@@ -164,7 +163,7 @@ def _forecast(read: Mapping[str, Any], bits: float, shorter: Sequence[Mapping[st
     score = f"{', '.join(parts)}." if parts else ""
     same_as = same["minutes"] if same else None
     score = score[:1].upper() + score[1:]
-    return {"like": like, "bits": round(bits, 3), "range": limits, "same_as": same_as, "reads": score}
+    return {"like": like, "bits": round(bits, 3), "range": limits, "same_as": same_as, "score": score}
 
 
 def _bits_per_letter(
