@@ -140,6 +140,14 @@ def test_the_list_follows_what_runs_and_stops_it(page, site):
     card.get_by_text("Step 1,234").wait_for()
     assert card.locator("progress").evaluate("bar => bar.value") == 0.75
     assert page.locator(".model-cards .wrote").count() == 2
+    ticked = page.get_by_label(f"Compare run {site.runs['over']}", exact=True)
+    ticked.check()
+    run = write_run(site.home, site.database, "python_docs", "nanogpt-next", "running")
+    card.nth(1).wait_for()
+    assert ticked.is_checked()  # though the list is new
+    with registry(site.home) as db:
+        update_run(db, run, {"status": "stopped"})
+    card.nth(1).wait_for(state="detached")
     card.get_by_role("button", name="Stop nanogpt-live").click()
     page.wait_for_url(f"**/runs/{site.runs['running']}")
     assert find_run(site.home, site.runs["running"])["stop_requested"] == 1

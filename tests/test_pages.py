@@ -1,5 +1,6 @@
 """What the pages offer to whom, and what they have in them: menus, forms, the rows and the index."""
 
+import html
 import json
 import re
 import shutil
@@ -461,6 +462,47 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
     assert "Compare" not in text
     queue.enqueue(home, str(database), settings | {"name": "nanogpt-second"}, None, 9)
     assert (await text_of(datasette, "/-/nanogpt")).count('type="checkbox" name="run"') == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (
+            {"status": "failed", "error": "The name a is taken. Choose another with --name."},
+            "The name a is taken",
+        ),
+        ({"status": "failed", "error": "ValueError: it is 1.5 <b>\nTraceback"}, "ValueError: it is 1.5 <b>"),
+        ({"status": "failed", "error": "It went " + "wrong " * 40}, "It went " + "wrong " * 10 + "…"),
+        ({"status": "failed", "error": None}, None),
+        ({"status": "interrupted", "cause": "memory", "error": "Signal 9"}, "memory ran out"),
+        ({"status": "stopped", "step": 1200, "val_bpb": 2.0}, "at step 1,200"),
+        ({"status": "stopped", "step": None, "val_bpb": None}, "before its first step, with nothing to keep"),
+        ({"status": "finished", "error": None}, None),
+    ],
+)
+async def test_the_list_says_in_half_a_line_why_a_run_broke_off(database, runs, home, values, says):
+    with registry(home) as db:
+        update_run(db, runs["over"], {"ended": "2026-01-01T11:00:00"} | values)
+    datasette = await serve(database, memory=True)
+    text = await text_of(datasette, "/-/nanogpt")
+    reasons = [html.unescape(each) for each in re.findall('<span class="why">(.*?)</span>', text)]
+    assert reasons == ([says] if says else [])
+    settings = {"databases": {"blog": {"permissions": {"nanogpt-train": {"id": "root"}}}}}
+    datasette.close()
+    datasette = await serve(database, memory=True, config=settings)
+    text = await text_of(datasette, "/-/nanogpt", WRITER)  # an error may name folders
+    assert ('class="why"' in text) is bool(
+        says and not values.get("error", "").startswith(("The", "Val", "It"))
+    )
+    datasette.close()
+
+
+async def test_a_phone_has_ten_runs_at_first(datasette, home, database):
+    for run in range(1, 12):
+        settings = {"database": str(database), "table": ["entry"], "name": f"nanogpt-{run}"}
+        queue.enqueue(home, str(database), settings, None, 99)
+        if run >= 10:
+            assert ("All 11 runs" in await text_of(datasette, "/-/nanogpt")) is (run == 11)
 
 
 async def test_a_model_is_shown_with_a_line_that_it_wrote(datasette, runs, home):

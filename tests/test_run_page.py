@@ -352,6 +352,7 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
     )
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     assert re.search(r"<form hidden [^>]*stop", index) and "finishing: scoring it" in index
+    assert re.search(r'<progress [^>]* value="1.0"', index) and ">finishing<" in index  # not 50%
     with registry(home) as db:
         parts.append([LastPart.JUDGING, 0, 0, ""])
         db.execute("update runs set preparing = ?, note = ?", [json.dumps(parts), LastPart.JUDGING])

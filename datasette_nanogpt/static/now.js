@@ -34,8 +34,12 @@ async function refresh() {
   }
 }
 
-// What was open stays open.
+// What was open stays open, and what was ticked stays ticked.
 function replacePart(old, part) {
+  for (const { id, value } of old.querySelectorAll("input:checked")) {
+    const box = id ? part.querySelector(`#${id}`) : part.querySelector(`input[name=run][value="${value}"]`);
+    if (box) box.checked = true;
+  }
   for (const { id } of old.querySelectorAll("details[open]")) part.querySelector(`#${id}`)?.setAttribute("open", "");
   old.replaceWith(part);
 }

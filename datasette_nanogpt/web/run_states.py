@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
-from ..registry.runs import OVER
+from ..registry.runs import MEMORY, NAME, OVER
 from ..training.verdict import LEVELS, level_of
 from . import forms
 
@@ -37,6 +38,7 @@ BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
 SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
+REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
 UNWRITTEN = {
     "queued": "Nothing yet. It cannot spell a single word, and waits for its turn.",
@@ -242,6 +244,21 @@ def advice_of(verdict: Mapping[str, str]) -> dict[str, str]:
     """The command that a verdict advises, and why; "" for a part that it does not have."""
     command, _, why = verdict.get("next", "").rpartition("  (")
     return {"command": command, "why": why.removesuffix(")") if command else why}
+
+
+def short_reason(run: Run) -> str:
+    """Half a line on why a run was stopped or broke off; "" for any other, and where nothing is known."""
+    if run["status"] not in ("stopped", "failed", "interrupted"):
+        return ""
+    if run["goes_on"]:
+        return "goes on by itself"
+    if run["status"] == "stopped":
+        at = f"at step {run['step']:,}" if run["step"] else "before its first step"
+        return at if run["kind"] != "train" or run["val_bpb"] is not None else f"{at}, with nothing to keep"
+    if run["cause"] in (MEMORY, NAME):
+        return "memory ran out" if run["cause"] == MEMORY else "another model has its name"
+    first_sentence = re.split(r"(?<=\w)[.!] |\n", in_words_of_the_form(run["error"] or ""))[0]
+    return textwrap.shorten(first_sentence.rstrip("."), REASON_LENGTH, placeholder=" …")
 
 
 def readable_log(text: str) -> str:

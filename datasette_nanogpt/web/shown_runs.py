@@ -16,7 +16,7 @@ from ..registry.metrics import scores_of_runs
 from ..registry.runs import OVER, UNDER_WAY, find_runs
 from . import chart
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
-from .run_states import last_part
+from .run_states import last_part, short_reason
 from .state import state_of
 from .threads import in_thread
 
@@ -29,14 +29,16 @@ RUN_FIELDS = (
 
 def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
     """The figures of a run for everybody who may see it: no paths, no process ids."""
-    state, pace = describe_run(run)
+    (state, pace), ending = describe_run(run), last_part(run) is not None
     return {
         **{field: run[field] for field in RUN_FIELDS.split()},
+        "progress": 1.0 if ending else run["progress"],  # its time, or its last step, is over
         "database": origin.database,
         "table": run["table"],
         "over": run["status"] in OVER and not run["goes_on"],
-        "ending": last_part(run) is not None,  # nothing is left to stop
+        "ending": ending,  # nothing is left to stop
         "verdict": verdict_of(run),
+        "reason": short_reason(run),
         "state": state,
         "pace": pace,
     }
@@ -73,7 +75,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         state += f", {run['model']}"
     if run["step"]:
         pace.append(f"step {run['step']:,}")
-    if run["tokens_per_second"] and not over:
+    if run["tokens_per_second"] and not over and not ending:
         pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
     if run["memory"] and not over:
         pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
