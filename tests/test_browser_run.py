@@ -111,7 +111,7 @@ def site(tmp_path_factory, bpe):
         "begun": write("begun", "running", 12, 3.0, **live | {"val_bpb": None}),
         "running": write("running", "running", 260, 1.7, **live),
         "stages": write("stages", "running", 400, 1.6, 3, **live, model="model 3 of 3"),
-        "done": write("done", "finished", 300, 1.57, verdict=json.dumps(VERDICT), ended="2999"),
+        "done": write("done", "finished", 300, 1.57, verdict=json.dumps(VERDICT), ended="2999-01-01"),
         "ending": write(
             "ending", "running", 300, 1.7, **live, preparing=json.dumps(ENDING), note="scoring, 40%"
         ),

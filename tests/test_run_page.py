@@ -28,9 +28,10 @@ from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import smaller
 from datasette_nanogpt.web.run_offers import made_by
-from datasette_nanogpt.web.run_states import _why_slow
+from datasette_nanogpt.web.run_states import _why_slow, in_words_of_the_form
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import InvalidOptions
 from llm_nanogpt.locks import lock
 
 ROOT = {"id": "root"}
@@ -387,6 +388,16 @@ async def test_a_run_without_memory_is_started_again_smaller(datasette, write_ru
     assert "smaller" not in (await page_of(datasette, smallest))[0]
 
 
+def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, database):
+    (home / "nanogpt-x").mkdir(parents=True)
+    with pytest.raises(InvalidOptions) as ex:
+        train(database, name="nanogpt-x")
+    said = (
+        f"The name nanogpt-x is taken by a folder that does not load: choose another name ({home}/nanogpt-x)"
+    )
+    assert in_words_of_the_form(str(ex.value)) == said
+
+
 async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datasette, home, write_run):
     (home / "x").mkdir(parents=True)
     values = {"status": "failed", "cause": NAME, "error": "The name x is taken."}
@@ -467,6 +478,39 @@ def test_a_start_in_the_future_is_not_slow():
     assert _why_slow({"started": started, "preparing": None}) == ""
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({}, None),  # not known
+        ({"ended": "2026-01-01T00:03:05+00:00"}, "87 steps in 3m 05s, preparation included."),
+        ({"ended": "2026-01-01T00:03:05+00:00", "plan": '{"resumed_from": 86}'}, "1 step in 3m 05s"),
+        ({"ended": "2026-01-01T00:03:05+00:00", "restarts": 1}, None),
+        ({"ended": "2025-12-31"}, None),  # the clock was set back
+    ],
+)
+async def test_a_run_that_is_over_says_how_long_it_took(datasette, write_run, values, says):
+    times = {"started": "2026-01-01T00:00:00+00:00", "step": 87}
+    run = write_run([2.0], **{"status": "finished"} | times | values)
+    words, text = await page_of(datasette, run)
+    assert re.search(r'<p id="pace" class="hint"( hidden)?>', text)[1] == (None if says else " hidden")
+    assert (says or "") in words
+
+
+async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette, home, write_run):
+    values = {"status": "interrupted", "error": "The server stopped during this run."}
+    run = write_run([3.0], settings={"minutes": 10.0}, **values)
+    (home / "x").mkdir()
+    write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
+    _, text = await page_of(datasette, run)
+    button = r'name="minutes" value="7.0"><input type="submit" class="primary" value="Continue this run">'
+    assert re.search(button, text) and 'class="secondary" href="/blog/entry/-/nanogpt?_again' in text
+    assert "Continue this run" not in (await page_of(datasette, run, None))[1]
+    await datasette.client.post(f"/-/nanogpt/runs/{run}/resume", data={"minutes": "7.0"}, actor=ROOT)
+    assert (
+        json.loads(find_run(home, run + 1)["settings"]).items() >= {"resume": True, "minutes": 10.0}.items()
+    )
+
+
 LONGER = "datasette nanogpt-train blog.db entry --resume --minutes 6  (twice as long)"
 STEPS = "datasette nanogpt-train blog.db entry --resume --max-iters 20  (twice as many steps)"
 GOES_ON = "datasette nanogpt-train blog.db entry --resume  (goes on where it stopped)"
@@ -538,8 +582,8 @@ def two_models(home, database, bpe, write_run):
         for folder, score, log in ((home / "x", bpb, "run-1.log"), (replaced(home / "x"), kept_bpb, "old")):
             more = {"score": {"val_bpb": score}, "training": {"log": log}}
             write_model(folder, bpe, meta=meta | more | (kept if log == "old" else {}))
-        verdict = json.dumps({"limited by": "the minutes", "next": LONGER})
-        return write_run([3.0, bpb], status="finished", log="run-1.log", verdict=verdict)
+        verdict = {"limited by": "the minutes", "replaced": "`llm nanogpt restore x`", "next": LONGER}
+        return write_run([3.0, bpb], status="finished", log="run-1.log", verdict=json.dumps(verdict))
 
     return write
 
@@ -553,6 +597,7 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     words, text = await page_of(datasette, run)
     assert "The model that this run replaced is better on the same held-out rows: 1.500 bits" in words
     assert 'value="Bring the better model back"' in text and "Write with x" in words
+    assert "<dt>limited by" in text and "<dt>replaced" not in text  # which names a command
     words, text = await page_of(datasette, run, None)
     assert "1.500 bits per byte, not 2.000. It is kept." in words and "/restore" not in text
     path, which = f"/-/nanogpt/runs/{run}/restore", {"which": "better"}

@@ -432,7 +432,8 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
         leads = ">Write with nanogpt-blog</a>" in text
         text = text[text.index('<p id="model"') :]
-        return " ".join(re.sub("<[^>]+>", "", text[: text.index("</p>")]).split()) + " Write" * leads
+        text = text[: text.index("</p>")].removesuffix(">All models and runs</a>")
+        return " ".join(re.sub("<[^>]+(>|$)", "", text).split()) + " Write" * leads
 
     train(database)
     assert await told(1) == "Text from entry in blog. Write"

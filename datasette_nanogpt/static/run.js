@@ -29,7 +29,7 @@ function showState() {
   const { number, unit, fell, left } = run.headline;
   setText("status", run.state);
   setText("stage", run.stage);
-  setText("pace", run.over || ["preparing", "ending"].includes(run.phase) ? "" : run.pace);  // the parts say it
+  setText("pace", ["preparing", "ending"].includes(run.phase) ? "" : run.pace);  // the parts say it
   if (number) setText("number", number);
   setText("unit", unit);
   setText("fell", fell);

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from llm_nanogpt.counts import counted
+
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
 from ..registry.runs import MEMORY, NAME, OVER
@@ -240,6 +242,19 @@ def replaced_better(before: float, bpb: float, verb: str = "replaced") -> str:
     )
 
 
+def how_long(run: Run) -> str:
+    """For a run that is over: its steps, and how long it took; "" where that is not known, as when its server
+    was lost."""
+    if not (run["step"] and run["started"] and run["ended"]) or run["restarts"]:
+        return ""
+    started, ended = (datetime.fromisoformat(run[key]).astimezone(UTC) for key in ("started", "ended"))
+    if ended < started:  # the clock was set back meanwhile
+        return ""
+    steps = run["step"] - (json.loads(run["plan"] or "{}").get("resumed_from") or 0)
+    took = duration((ended - started).total_seconds())
+    return f"{counted(steps, 'step')} in {took}, preparation included."
+
+
 def advice_of(verdict: Mapping[str, str]) -> dict[str, str]:
     """The command that a verdict advises, and why; "" for a part that it does not have."""
     command, _, why = verdict.get("next", "").rpartition("  (")
@@ -274,4 +289,6 @@ def in_words_of_the_form(text: str) -> str:
         known = forms.LABELS.get(option) or OTHER_LABELS.get(option)
         return f"“{known}”" if known else match[0]
 
+    # The form replaces no model of another table.
+    text = text.replace("choose another with --name, or replace it with --force", "choose another name")
     return re.sub(r"--([a-z][a-z-]*[a-z])", label, text)

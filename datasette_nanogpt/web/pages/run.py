@@ -22,7 +22,7 @@ from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
 from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
-from ...registry.runs import MEMORY, NAME, delete_run, find_run
+from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
 from ...training.options import as_command
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
@@ -42,6 +42,7 @@ from ..responses import (
 from ..run_offers import kept_model, made_by, train_on
 from ..run_states import (
     advice_of,
+    how_long,
     in_words_of_the_form,
     phase_of,
     readable_log,
@@ -81,7 +82,8 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     live = {**(found or {})}
     del live["row"]
     state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"))
-    pace = describe_run({**run, "eta": None})[1]  # the time left has its own place
+    over = run["status"] in OVER
+    pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
     live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
@@ -253,5 +255,5 @@ def _restore(datasette: Datasette, run: dict[str, Any], origin: Origin, which: s
     if not kept or which not in (None, kept.which):
         raise NanogptError(f"There is nothing to bring back: {run['name']} has changed in the meantime")
     restore_model(home / run["name"])
-    whose = "the better model that was there before" if kept.which == "better" else f"that of run {run['id']}"
-    return f"{run['name']} is {whose} again"
+    whose = "The better model" if kept.which == "better" else f"The model of run {run['id']}"
+    return f"{whose} is back, as {run['name']}"
