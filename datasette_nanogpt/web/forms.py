@@ -103,12 +103,10 @@ def form_defaults(limits: Limits) -> dict[str, str]:
     return {"minutes": str(max((m for m in offered if m <= DEFAULT_MINUTES), default=offered[0]))}
 
 
-def fields_of_settings(settings: Mapping[str, Any], may_sql: bool) -> dict[str, str]:
-    """The fields of a form for another run with these settings, which replaces the model of the earlier run.
-    A condition is left out for those who may not write SQL."""
+def fields_of_settings(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a form for another run with these settings, which replaces the model of the earlier
+    run."""
     fields = {key: settings[key] for key in LABELS if settings.get(key) not in (None, "", [])}
-    if not may_sql:
-        fields.pop("where", None)
     body = fields.get("body")
     if isinstance(body, list | tuple):
         fields.pop("body")
@@ -134,6 +132,11 @@ def needs_sql(form: Mapping[str, Any], columns: Sequence[str]) -> bool:
     fields = _text_fields(form)
     given = [fields[key] for key in COLUMNS_OR_SQL if key in fields]
     return "where" in fields or any(find_name(name, columns) is None for name in given)
+
+
+def without_sql(form: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """The fields of a form for those who may not write SQL: those that need it are left out."""
+    return {key: value for key, value in form.items() if not needs_sql({key: value}, columns)}
 
 
 def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:

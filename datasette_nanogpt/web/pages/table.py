@@ -159,8 +159,8 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
         columns = await db.table_columns(table)
         where, carried, left_out = await filters.rows_to_train_on(datasette, request, db.name, table, columns)
         if request.method == "GET":
-            fields, form.larger = await _fields_of_run(datasette, request, Origin(db.name, (table,)), may_sql)
-            form.fields |= fields
+            fields, form.larger = await _fields_of_run(datasette, request, Origin(db.name, (table,)))
+            form.fields |= fields if may_sql else forms.without_sql(fields, columns)
         if request.method == "POST":
             form.fields = forms.form_defaults(state.limits) | await posted(request)
         if not may_sql and forms.needs_sql(form.fields, columns):
@@ -183,7 +183,7 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
 
 
 async def _fields_of_run(
-    datasette: Datasette, request: Request, here: Origin, may_sql: bool
+    datasette: Datasette, request: Request, here: Origin
 ) -> tuple[dict[str, str], dict[str, Any] | None]:
     """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names none.
     With `&_smaller=1`, those of a smaller model, for a run that ran out of memory, and that run. With
@@ -194,7 +194,7 @@ async def _fields_of_run(
     run = await in_thread(find_run, state_of(datasette).home, int(number))
     if run is None or origin_of_run(datasette, run) != here:
         return {}, None
-    fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"), may_sql)
+    fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"))
     if request.args.get("_name"):
         fields = {key: value for key, value in fields.items() if key not in ("name", "replace")}
     size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
