@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .apostrophes import Apostrophes
 from .errors import InvalidOptions, NanogptError, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
@@ -128,6 +129,9 @@ class Continuation:
         self._speller: Speller | None = None
         if sampler.real_words and tokenizer.words:
             self._speller = Speller(tokenizer.words, self.prompt)
+        self._apostrophes: Apostrophes | None = None
+        if sampler.real_words and tokenizer.words and tokenizer.words.joined is not None:
+            self._apostrophes = Apostrophes(tokenizer.words, tokenizer.words.joined, self.prompt)
         self._followers = tokenizer.habits.followers(tokenizer, self.prompt) if sampler.real_words else []
         # The first bytes after a character of a script without spaces, which gets no mark that was not typed;
         # None once they are one.
@@ -184,6 +188,8 @@ class Continuation:
             piece = self.tokenizer.token_bytes(token)[given:]
             if self._speller:
                 self._speller.add(piece)
+            if self._apostrophes:
+                self._apostrophes.add(piece)
             for follower in self._followers:
                 follower.add(piece)
             if self._begun is not None:
@@ -337,6 +343,8 @@ class Continuation:
             return True
         # The end of the text ends a word, too.
         piece = b" " if token == self.tokenizer.eot else self.tokenizer.token_bytes(token)[given:]
+        if self._apostrophes and not self._apostrophes.accepts(piece):
+            return False
         return self._speller.accepts(piece)
 
     def _allowed(self, logits: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The words of a table: `words.txt` beside a model, and whether a text that is being written keeps to them.
 
 A word is a run of letters with their marks and digits, in any script. "the", "The" and "THE" are one word;
-what has capitals elsewhere, as "GitHub", is written only as the table has it. In scripts that put no spaces
-between words each character counts as one. Of these, and of signs and symbols beyond ASCII, only those of the
-table are written: a model makes up others out of their bytes.
+what has capitals elsewhere, as "GitHub", is written only as the table has it, and so is what has apostrophes,
+as "don't" (`apostrophes.py`). In scripts that put no spaces between words each character counts as one. Of
+these, and of signs and symbols beyond ASCII, only those of the table are written: a model makes up others out
+of their bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ PART = regex.compile(rf"(?V1){LETTER}+|[{SPACELESS}]\p{{M}}*")
 # Characters beyond ASCII that are no part of a word.
 OTHER = regex.compile(rf"(?V1)[[^\x00-\x7f\s]--{LETTER}]")
 # As people see words: with the apostrophes in them.
-APOSTROPHE = "['\N{RIGHT SINGLE QUOTATION MARK}]"
+APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
+APOSTROPHE = f"[{APOSTROPHES}]"
+JOINED = regex.compile(rf"(?V1){LETTER}+(?:{APOSTROPHE}{LETTER}+)+")
 WORD = regex.compile(rf"(?V1){LETTER}+(?:{APOSTROPHE}{LETTER}+)*|[{SPACELESS}]\p{{M}}*")
 # First bytes of UTF-8 under which most characters are letters of a script with spaces between words: Latin,
 # Greek, Cyrillic and on to Georgian and Ethiopic; Hangul.
@@ -55,6 +58,17 @@ LETTER_BYTES = frozenset([*range(0xC3, 0xE2), *range(0xEA, 0xEE)])
 def words(text: str) -> list[str]:
     """The words of `text`, case folded: "Ada's 2 Bären" has "ada", "s", "2" and "bären"."""
     return [word.casefold() for word in PART.findall(text)]
+
+
+def fold(word: str) -> str:
+    """A word in small letters, and with one kind of apostrophe."""
+    return word.replace(APOSTROPHES[1], APOSTROPHES[0]).casefold()
+
+
+def joined_words(text: str) -> list[str]:
+    """The words of `text` that have apostrophes within them, folded: "Don't, 'tis Ada's" has "don't" and
+    "ada's"."""
+    return [fold(word) for word in JOINED.findall(text)] if any(c in text for c in APOSTROPHES) else []
 
 
 def last_word(text: str) -> str:
@@ -82,13 +96,19 @@ def ends_in_character(text: str) -> bool:
 class WordList:
     """Words, case folded; where it is `cased`, those with inner capitals as they are written too.
 
-    `characters` are all characters beyond ASCII outside of words; None where these are not known.
+    `characters` are all characters beyond ASCII outside of words, and `joined` the words with apostrophes;
+    None where these are not known.
     """
 
     def __init__(
-        self, known: Iterable[str], cased: bool = False, characters: Iterable[str] | None = None
+        self,
+        known: Iterable[str],
+        cased: bool = False,
+        characters: Iterable[str] | None = None,
+        joined: Iterable[str] | None = None,
     ) -> None:
         self.cased = cased
+        self.joined: WordList | None = None if joined is None else WordList(joined)
         self._words = sorted(word.encode() for word in known)
         self.characters = None if characters is None else frozenset(characters)
 
@@ -125,9 +145,11 @@ class WordList:
         return not (self.cased and has_inner_capitals(word)) or self.find(word.encode())[unfinished]
 
     def save(self, folder: Path) -> None:
-        """An empty line at the start says that the list is cased, a second one that the characters are known;
-        these come last."""
-        lines = [b""] * self.cased + [b""] * (self.characters is not None) + self._words
+        """An empty line at the start says that the list is cased, a second one that the characters are
+        known, a third one that words with apostrophes are. The characters come last."""
+        known = (self.cased, self.characters is not None, self.joined is not None)
+        lines = [b""] * sum(known) + self._words
+        lines += [word.encode() for word in self.joined or ()]
         lines += [character.encode() for character in sorted(self.characters or ())]
         write_bytes(folder / FILE, b"".join(line + b"\n" for line in lines))
 
@@ -138,10 +160,12 @@ class WordList:
             text = read_file(folder / FILE, FILE_BYTES).decode("utf-8", "ignore")
             known = text.split()
             characters = {each for each in known if len(each) == 1 and OTHER.match(each)}
+            joined = {each for each in known if APOSTROPHES[0] in each}
             return cls(
-                [each for each in known if each not in characters],
+                [each for each in known if each not in characters and each not in joined],
                 cased=text.startswith("\n"),
                 characters=characters if text.startswith("\n\n") else None,
+                joined=joined if text.startswith("\n\n\n") else None,
             )
         except NanogptError:
             return None
@@ -188,7 +212,15 @@ class WordCounter:
             if has_inner_capitals(word) and word.casefold() in known:
                 cased[word] += count
         words = chain(known, (word for word, _ in cased.most_common(number)))
-        return WordList(words, cased=True, characters=OTHER.findall("".join(self._characters)))
+        return WordList(words, True, OTHER.findall("".join(self._characters)), self._joined(number))
+
+    def _joined(self, number: int) -> set[str]:
+        """The words with apostrophes, so many at most."""
+        counts: Counter[str] = Counter()
+        for string, count in self._strings.items():
+            for word in joined_words(string):
+                counts[word] += count
+        return {word for word, _ in _short(counts).most_common(number)}
 
     def fraction_in(self, known: WordList) -> float:
         """The fraction of the words seen that are in a list; 1 where there are none."""

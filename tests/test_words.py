@@ -16,9 +16,10 @@ def counted(*texts):
 def accepted(speller, *pieces):
     """How many of the pieces it takes, one after the other."""
     for n, piece in enumerate(pieces):
-        if not speller.accepts(piece.encode()):
+        piece = piece.encode() if isinstance(piece, str) else piece
+        if not speller.accepts(piece):
             return n
-        speller.add(piece.encode())
+        speller.add(piece)
     return len(pieces)
 
 
