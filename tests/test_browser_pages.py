@@ -28,6 +28,11 @@ SEEN = {
     "held out": {"rows": 10, "bits_per_byte": 1.7, "bytes": 10_000},
 }
 
+BORDERS = """
+[...document.querySelectorAll("#write :is(input[type=text], input[type=number], textarea, select)")]
+  .map((field) => getComputedStyle(field).border)
+"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, bpe):
@@ -91,6 +96,7 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
         page.goto(site.url + path)
         page.evaluate("document.querySelectorAll('section.content details').forEach((d) => d.open = true)")
         if "/models/" in path:
+            assert len(set(page.evaluate(BORDERS))) == 1  # text, numbers and choices have the same
             write_a_text(page)
             page.get_by_label("Surprise").check()
         assert violations(page) == [], path
@@ -104,6 +110,8 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     kind, about = page.get_by_label("kind", exact=True), page.get_by_label("title", exact=True)
     assert page.locator("datalist option").evaluate_all("all => all.map((o) => o.value)") == ["link", "note"]
     kind.fill("link")
+    chips = page.locator("#prompts button").all()
+    assert chips and all(chip.bounding_box()["y"] < page.viewport_size["height"] / 2 for chip in chips)
     write_a_text(page)
     row = page.locator("#texts dl.row").first
     assert row.locator(".given").all_inner_texts() == ["kind\nlink"] and "by the model" in row.inner_text()
