@@ -192,6 +192,27 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     assert card.locator("input").is_checked() and "reads each row" in card.inner_text()
 
 
+def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
+    page.goto(site.url + "/demo/python_docs/-/nanogpt")
+    little = page.locator("#little")
+    assert little.is_hidden() and page.locator("#unit").is_visible()
+    page.locator("#advanced summary").click()
+    page.get_by_label("Rows, as an SQL condition").fill("id < 6")
+    page.get_by_text("is little text").wait_for()
+    assert page.locator("#unit").is_hidden() and "What helps" in little.inner_text()
+    page.locator("#advanced summary").first.click()
+    little.get_by_role("link", name="a template").click()
+    assert page.locator("#advanced").get_attribute("open") is not None
+    assert page.get_by_label("Template").is_visible()
+    page.get_by_label("Rows, as an SQL condition").fill(
+        "id = (select id from python_docs order by length(body) limit 1)"
+    )
+    page.locator("#warning", has_text="too little to train on").wait_for()  # beside what has changed, too
+    page.get_by_label("Rows, as an SQL condition").fill("")
+    little.wait_for(state="hidden")
+    assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
+
+
 def test_typical_rows_lead_to_their_row_and_back(page, site):
     page.goto(site.url + "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo&page=99")
     page.get_by_text("Page 4 of 4").wait_for()
