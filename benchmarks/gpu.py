@@ -5,10 +5,12 @@
     python benchmarks/gpu.py --device cpu --sizes xs --seconds 0.1  # only to see that it runs
 
 Random ids from a vocabulary of 4,096 in windows of 1,024. What is printed goes into LOG.md as it is:
-- whether the graph gives the weights that the same steps give kernel by kernel, alone and with teachers
+- how far weights are from those of the same steps kernel by kernel: as a graph, and kernel by kernel once
+  more, which differ by chance, as some kernels add in any order; alone and with teachers
 - whether dropout differs from step to step
-- ms a step and MFU of each size, kernel by kernel and as a graph, at 1,024 tokens a step; on a GPU also the
-  memory that it took and in brackets the estimate, which is of a process with nothing else
+- ms a step and MFU of each size, kernel by kernel, as a graph and as a graph of the compiled model, at 1,024
+  tokens a step, and how long compiling took; on a GPU also the memory that it took and in brackets the
+  estimate, which is of a process with nothing else
 - the same of the biggest size with more tokens a step, for texts that are not read twice
 - how fast teachers predict a text
 - bits per byte of whole runs, their MFU, and how long the whole command took
@@ -40,10 +42,17 @@ VOCABULARY, BLOCK = 4096, 1024
 COMMAND_SECONDS = 60  # that the command of a whole run takes beside its minutes, roughly
 CHECKED_STEPS = 30
 WINDOWS = (8, 32, 128)  # in a step of a text that is long enough
+HOW = ("kernel by kernel", "as a graph", "compiled, as a graph")
 
 
 def training_of(
-    size: str, device: str, windows: int, teachers: int, folder: Path, dropout: float = 0.0
+    size: str,
+    device: str,
+    windows: int,
+    teachers: int,
+    folder: Path,
+    dropout: float = 0.0,
+    compiled: bool = False,
 ) -> Any:
     """A model on random ids, ready for steps."""
     import numpy as np
@@ -68,7 +77,7 @@ def training_of(
         windows, 0.01, 0.1, 0, 0.0, dropout, 0, device, False, device != "cpu", max_iters=10**9
     )
     training = Training(build(config, dropout), Tokens(ids, ids, 1, 1), settings, teacher=teacher)
-    training.set_up(settings.bf16 or False, compiled=False)
+    training.set_up(settings.bf16 or False, compiled)
     return training
 
 
@@ -110,20 +119,28 @@ def attempt(deadline: Deadline, seconds: float, measure: Callable[..., str], *ar
             torch.cuda.empty_cache()
 
 
+def weights_after(device: str, size: str, teachers: int, folder: Path, graph: bool) -> Any:
+    """All weights after the same CHECKED_STEPS steps, (N,), or why they are no graph."""
+    import torch
+
+    training = training_of(size, device, 1, teachers, folder)
+    if not graph:
+        kernel_by_kernel(training)
+    for i in range(CHECKED_STEPS):
+        training.train_step(lr_scale=(i + 1) / CHECKED_STEPS, progress=i / CHECKED_STEPS)
+    if graph and hasattr(training.step, "run") and training.step.run.failure:
+        raise SystemExit(f"not captured: {training.step.run.failure}")
+    return torch.cat([p.detach().float().flatten().cpu() for p in training.params])
+
+
 def check(device: str, size: str, teachers: int, folder: Path) -> str:
-    """The largest difference of a weight after the same steps, relative to the largest weight."""
-    weights = []
-    for graph in (False, True):
-        training = training_of(size, device, 1, teachers, folder)
-        if not graph:
-            kernel_by_kernel(training)
-        for i in range(CHECKED_STEPS):
-            training.train_step(lr_scale=(i + 1) / CHECKED_STEPS, progress=i / CHECKED_STEPS)
-        weights.append([p.detach().float().cpu() for p in training.params])
-        if graph and hasattr(training.step, "run") and training.step.run.failure:
-            return f"not captured: {training.step.run.failure}"
-    differences = ((a - b).abs().max() / a.abs().max() for a, b in zip(*weights, strict=True))
-    return f"{max(float(d) for d in differences):.1e}"
+    """The relative distance of the weights after steps as a graph, and after the same steps once more, from
+    those kernel by kernel."""
+    kernels, again, graph = (
+        weights_after(device, size, teachers, folder, graph) for graph in (False, False, True)
+    )
+    by_graph, by_chance = (float((w - kernels).norm() / kernels.norm()) for w in (graph, again))
+    return f"{by_graph:.1e} (kernels once more: {by_chance:.1e})"
 
 
 def check_dropout(device: str, size: str, folder: Path) -> str:
@@ -154,17 +171,23 @@ def step_seconds(training: Any, seconds: float) -> float:
     return statistics.median(times) / 10
 
 
-def time_steps(size: str, windows: int, graph: bool, args: argparse.Namespace, folder: Path) -> str:
+def time_steps(size: str, windows: int, how: str, args: argparse.Namespace, folder: Path) -> str:
+    """`how` is one of HOW."""
     import torch
 
+    graph, compiled = how != HOW[0], how == HOW[2]
     if args.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(args.device)
-    training = training_of(size, args.device, windows, 0, folder)
+    training = training_of(size, args.device, windows, 0, folder, compiled=compiled)
     if not graph:
         kernel_by_kernel(training)
+    started = time.perf_counter()
+    training.train_step(1e-3, progress=0.0)
+    begun = time.perf_counter() - started
     seconds = step_seconds(training, args.seconds)
     flops = flops_per_token(training.model.config) * windows * BLOCK
     figures = f"{seconds * 1000:.2f} ms, {flops / seconds / args.machine_flops:.1%}"
+    figures += f", first step {begun:.0f} s" if compiled else ""
     if not args.device.startswith("cuda"):
         return figures
     estimate = estimate_memory(Workload(training.model.config, windows, args.device)) - CUDA_BYTES
@@ -221,6 +244,7 @@ def main() -> None:
     parser.add_argument("table", nargs="?")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--how", nargs="+", choices=HOW, default=HOW, help="  [default: all]")
     parser.add_argument("--seconds", type=float, default=3.0, help="of steps, for each figure")
     parser.add_argument("--minutes", type=float, nargs="+", default=[0.5, 1, 5], help="of the whole runs")
     parser.add_argument("--limit", type=float, default=12.0, help="minutes for all of it  [default: 12]")
@@ -244,15 +268,15 @@ def main() -> None:
             )
         told = attempt(deadline, 5, check_dropout, args.device, args.sizes[0], folder)
         print(f"Dropout 0.1, steps at rate 0 on the same windows: {told}", flush=True)
-        print("\n| size, tokens a step | kernel by kernel: step, MFU | as a graph |\n|---|---|---|")
+        print(f"\n| size, tokens a step | {' | '.join(args.how)} |\n|---|{'---|' * len(args.how)}")
         jobs = [(size, 1) for size in args.sizes]
         jobs += [(args.sizes[-1], windows) for windows in WINDOWS if args.device.startswith("cuda")]
         for size, windows in jobs:
-            both = [
-                attempt(deadline, 3 + args.seconds, time_steps, size, windows, graph, args, folder)
-                for graph in (False, True)
+            each = [
+                attempt(deadline, 3 + args.seconds, time_steps, size, windows, how, args, folder)
+                for how in args.how
             ]
-            print(f"| {size}, {windows * BLOCK:,} | {both[0]} | {both[1]} |", flush=True)
+            print(f"| {size}, {windows * BLOCK:,} | {' | '.join(each)} |", flush=True)
         told = attempt(deadline, 5, time_teachers, args.sizes[-1], args.device, folder)
         print(f"\nFour teachers of size {args.sizes[-1]}: {told}", flush=True)
     if args.database and args.table:

@@ -135,7 +135,7 @@ class Qwen3Layer(nn.Module):
 
 class Qwen3(GPT):
     cos: Tensor  # (block_size, D): of the angle of each position, for rotary positions
-    sin: Tensor
+    sin: Tensor  # the same, with the signs that `rotate` wants
 
     def __init__(self, config: GPTConfig, dropout: float = 0.0) -> None:
         super().__init__(config, dropout)
@@ -150,9 +150,9 @@ class Qwen3(GPT):
         if not c.tied:
             self.lm_head = nn.Linear(c.n_embd, c.vocab_size, bias=False)
         frequency = c.rope_theta ** (-torch.arange(0, c.head_dim, 2) / c.head_dim)
-        angle = torch.arange(c.block_size)[:, None] * torch.cat([frequency, frequency])  # (T, D)
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
+        angle = torch.arange(c.block_size)[:, None] * frequency  # (T, D/2)
+        self.register_buffer("cos", torch.cat([angle.cos(), angle.cos()], dim=1), persistent=False)
+        self.register_buffer("sin", torch.cat([-angle.sin(), angle.sin()], dim=1), persistent=False)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -178,12 +178,12 @@ class Qwen3(GPT):
         x = self.drop(self.model.embed_tokens(ids))
         for i, layer in enumerate(self.model.layers):
             a, m = layer.self_attn, layer.mlp
-            y = layer.input_layernorm(x)
+            y = for_products(layer.input_layernorm(x))
             q, k, v = (p(y).unflatten(-1, (-1, self.config.head_dim)) for p in (a.q_proj, a.k_proj, a.v_proj))
             q, k = (rotate(norm(n, t).transpose(1, 2), cos, sin) for n, t in ((a.q_norm, q), (a.k_norm, k)))
             y = self.attend(i, q, k, v.transpose(1, 2), cache)
             x = x + self.drop(a.o_proj(y.transpose(1, 2).flatten(2)))
-            y = layer.post_attention_layernorm(x)
+            y = for_products(layer.post_attention_layernorm(x))
             x = x + self.drop(m.down_proj(F.silu(m.gate_proj(y)) * m.up_proj(y)))
         return self.model.norm(x)
 
@@ -193,10 +193,15 @@ def norm(layer: nn.RMSNorm, x: Tensor) -> Tensor:
     return F.rms_norm(x, layer.normalized_shape, layer.weight.to(x.dtype), layer.eps)
 
 
+def for_products(x: Tensor) -> Tensor:
+    """In the precision of autocast, once for several matrix products: each would do it again for itself."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn x (B, H, T, D) by its positions; Hugging Face pairs component i with i + D/2."""
-    a, b = x.chunk(2, dim=-1)
-    return (x * cos + torch.cat([-b, a], dim=-1) * sin).type_as(x)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin).type_as(x)
 
 
 # ---- GPT-2, as nanoGPT has it

@@ -11,10 +11,6 @@ NEWTON_SCHULZ_STEPS = 5  # of Muon's orthogonalization (optim.py), as in Keller 
 # Everything in a training step that is not a matrix product (softmax, norms, optimizer, Python) takes as
 # long as this many FLOPs for each logit of the batch would, on two cores (LOG.md, "Ten minutes by default").
 LOGIT_FLOPS = 2000
-# A step of a GPU launches the kernels of each layer, and beside them about as many as so many layers have:
-# kernel by kernel, steps took an H200 10.8 to 13.5 ms for the sizes from s, 2 layers, to l, 4 layers (LOG.md,
-# "A population").
-LAUNCH_LAYERS = 6
 
 
 def matrix_weights(config: GPTConfig) -> int:
@@ -47,8 +43,9 @@ def flops_per_step(config: GPTConfig, step_tokens: int) -> int:
 
 def work_per_step(config: GPTConfig, step_tokens: int, launch: float = 0.0) -> float:
     """FLOPs that would take as long as a whole training step: those of its matrix products, LOGIT_FLOPS for
-    the rest, and `launch` for each layer whose kernels are launched, as `launch_work` has it for a GPU."""
-    rest = LOGIT_FLOPS * step_tokens * config.vocab_size + launch * (config.n_layer + LAUNCH_LAYERS)
+    the rest, and `launch` for each layer whose kernels are launched, as `launch_work` has it for a GPU: there
+    steps of m, l and xl had 172 to 177 kernels for each of their layers (LOG.md, "On an H200")."""
+    rest = LOGIT_FLOPS * step_tokens * config.vocab_size + launch * config.n_layer
     return flops_per_step(config, step_tokens) + rest
 
 
@@ -62,7 +59,7 @@ def launch_work(config: GPTConfig, small: tuple[int, float], large: tuple[int, f
     each = (work_of_many / flops_of_many - work / flops) / (work_of_many - work)
     each = max(each, 0.1 / flops_of_many)
     launching = max(work / flops - each * work, 0.0)
-    return 1 / each, launching / each / (config.n_layer + LAUNCH_LAYERS)
+    return 1 / each, launching / each / config.n_layer
 
 
 def work_of_teaching(config: GPTConfig, tokens: int) -> float:

@@ -26,8 +26,9 @@ ROW_WEIGHT = 0.5
 
 
 @torch.no_grad()
-def init_from_bigrams(model: Qwen3, tokens: np.ndarray) -> None:
+def init_from_bigrams(model: Qwen3, tokens: np.ndarray, device: str = "cpu") -> None:
     """Set the embedding and the output matrix (V, E) of a fresh untied model from a stream of token ids.
+    `device`, cpu or cuda, is where the SVD runs: on a CPU it takes seconds.
 
     P(j after i) = (count(i, j) + a P(j)) / (count(i) + a), where a is SMOOTHING. To a softmax over j only log
     P(j) + log(1 + count(i, j) / (a P(j))) matters. The second term is sparse and gets the K dimensions before
@@ -39,7 +40,7 @@ def init_from_bigrams(model: Qwen3, tokens: np.ndarray) -> None:
     seen = torch.zeros(v, dtype=torch.int64).index_add_(0, pairs // v, counts)  # but for the last token
     seen[int(tokens[:MAX_TOKENS][-1])] += 1
     frequency = (seen + 0.5) / (min(len(tokens), MAX_TOKENS) + 0.5 * v)  # (V,)
-    left, right = factorize_bigrams(pairs, counts, frequency, code_dims(model.config)[0].start)
+    left, right = factorize_bigrams(pairs, counts, frequency, code_dims(model.config)[0].start, device)
     bias = frequency.log()
     bias -= bias.mean()
     # A row of the embedding gets the length sqrt(E), which is RMS 1. Of its square a quarter is the
@@ -68,7 +69,9 @@ def count_bigrams(tokens: np.ndarray, v: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pairs), torch.from_numpy(counts)
 
 
-def factorize_bigrams(pairs: Tensor, counts: Tensor, frequency: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+def factorize_bigrams(
+    pairs: Tensor, counts: Tensor, frequency: Tensor, dims: int, device: str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Two (V, K) matrices whose product, left @ right.T, is about log(1 + count(i, j) / (a P(j))).
 
     `pairs` and `counts` (P,) are those of `count_bigrams`, `frequency` (V,) is P, and K is `dims`, or V if
@@ -78,6 +81,8 @@ def factorize_bigrams(pairs: Tensor, counts: Tensor, frequency: Tensor, dims: in
     i, j = pairs // v, pairs % v
     ratio = torch.log1p(counts / (SMOOTHING * frequency[j]))
     weight = frequency**ROW_WEIGHT
-    matrix = torch.sparse_coo_tensor(torch.stack([i, j]), ratio * weight[i], (v, v), check_invariants=True)
-    left, values, right = torch.svd_lowrank(matrix, q=min(dims, v), niter=2)
+    with torch.sparse.check_sparse_tensor_invariants():  # torch 2.11 warns where nobody has chosen
+        matrix = torch.sparse_coo_tensor(torch.stack([i, j]), ratio * weight[i], (v, v)).to(device)
+        factors = torch.svd_lowrank(matrix, q=min(dims, v), niter=2)
+    left, values, right = (factor.cpu() for factor in factors)
     return left * values.sqrt() / weight[:, None], right * values.sqrt()

@@ -96,8 +96,8 @@ class Muon(Optimizer):
     """Momentum whose update, for each matrix, is replaced by the nearest orthogonal one (Keller Jordan,
     2024). A group has `params`, `lr` and `weight_decay`.
 
-    torch.optim.Muon steps one matrix at a time, in bfloat16. This one stacks matrices of the same shape, in
-    the precision that is faster on this machine (LOG.md, "Newton-Schulz in bfloat16").
+    torch.optim.Muon steps one matrix at a time, in bfloat16. This one stacks matrices of the same shape,
+    transposed or not, in the precision that is faster on this machine (LOG.md, "Newton-Schulz in bfloat16").
     """
 
     bf16 = False  # set by use_bf16 where autotune found it faster
@@ -105,27 +105,32 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            stacks: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            stacks: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    stacks[p.shape].append(p)
-            for shape, params in stacks.items():
-                for p in params:
-                    if "momentum" not in self.state[p]:
-                        self.state[p]["momentum"] = torch.zeros_like(p)
-                buffers = [self.state[p]["momentum"] for p in params]
-                grads = [p.grad for p in params if p.grad is not None]
-                torch._foreach_lerp_(buffers, grads, 1 - MOMENTUM)
-                updates = torch._foreach_lerp(grads, buffers, MOMENTUM)  # Nesterov's look ahead
-                # Tall matrices get longer steps, so that every output changes as much.
-                scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
+                    stacks[tuple(sorted(p.shape))].append(p)
+            for params in stacks.values():
                 if group["weight_decay"]:
                     torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-                steps = orthogonalize(torch.stack(updates), self.bf16)
-                if isinstance(scale, Tensor):
-                    torch._foreach_sub_(params, list((steps * scale).unbind()))
-                else:
-                    torch._foreach_add_(params, list(steps.unbind()), alpha=-scale)
+                steps = self._updates(params)
+                # Tall matrices get longer steps, so that every output changes as much.
+                torch._foreach_mul_(steps, [math.sqrt(max(1.0, p.shape[0] / p.shape[1])) for p in params])
+                torch._foreach_mul_(steps, group["lr"])
+                torch._foreach_sub_(params, steps)
+
+    def _updates(self, params: list[Tensor]) -> list[Tensor]:
+        """Orthogonal updates of matrices that all have the shape of the first one, or its transpose."""
+        for p in params:
+            if "momentum" not in self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        buffers = [self.state[p]["momentum"] for p in params]
+        grads = [p.grad for p in params if p.grad is not None]
+        torch._foreach_lerp_(buffers, grads, 1 - MOMENTUM)
+        updates = torch._foreach_lerp(grads, buffers, MOMENTUM)  # Nesterov's look ahead
+        shape = params[0].shape
+        stack = torch.stack([update if update.shape == shape else update.mT for update in updates])
+        together = orthogonalize(stack, self.bf16).unbind()
+        return [step if p.shape == shape else step.mT for p, step in zip(params, together, strict=True)]
 
 
 def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:

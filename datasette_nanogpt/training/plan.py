@@ -59,8 +59,9 @@ MIN_TEXT = {"l": SHORT_TEXT, "xl": 1_500_000}
 FEWEST_STEPS, LONG_TEXT = 2000, 5_000_000
 GPU_WINDOWS = 16  # in a step: with as many the speed of a GPU is measured, beside steps of one window
 # A small model comes first in a chain if its steps take at most this fraction of the time of the last
-# model's: on a GPU launching them may take as long, and the bigger model teaches better. A guess.
-CLEARLY_FASTER = 0.8
+# model's: 0.33 for s before m on a CPU. On an H200 it was 0.6, as launching kernels takes most of the time
+# (LOG.md, "On an H200"), and the bigger model teaches better. A guess.
+CLEARLY_FASTER = 0.4
 # The context is the longest of these that fits into a step and cuts the text into MIN_WINDOWS or more ("The
 # planner's grid").
 CONTEXTS = (1024, 512, 256, 64)

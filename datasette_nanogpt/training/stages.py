@@ -115,7 +115,8 @@ def _build(
     titles = Titles(Tokenizer.load(path), config) if config.titles else None
     tokens = Tokens.open(path / "training", config.vocab_size, corpus, titles)
     if group.is_leader and isinstance(model, Qwen3) and not state.tensors:
-        init_from_bigrams(model, tokens.train)
+        device = settings.device if settings.device.startswith("cuda") else "cpu"
+        init_from_bigrams(model, tokens.train, device)
         init_induction_heads(model)
     training_begins()  # after the start, which needs tables of all pairs of tokens, only once
     teacher = None
