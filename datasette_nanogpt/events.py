@@ -98,6 +98,9 @@ class Prepared:
     gzip_bpb: float | None = None  # what gzip makes of the held-out text, in bits per byte
     letters: float | None = None  # for each byte of it: verdict.count_letters. None: it is no prose
     kept_bytes: int | None = None  # on disk, of the same: `llm nanogpt restore` brings it back
+    kept: str | None = None  # the same in words, and `deleted`: the other one, if there were two of that name
+    deleted: str | None = None
+    keeps_older: bool = False  # whether the one that is kept is the older of these two
     memory: int | None = None  # bytes that each process will hold at most, of the GPU if it has one; about
 
 

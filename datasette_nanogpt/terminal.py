@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from llm_nanogpt.counts import counted
-from llm_nanogpt.listing import megabytes
 
 from .events import (
     Busy,
@@ -34,6 +33,7 @@ from .events import (
 )
 from .formatting import duration, memory_size, text_size
 from .training.population import MAX_MODELS
+from .training.replaced import what_is_kept
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -260,12 +260,9 @@ def plan_lines(p: Prepared, shown_remarks: AbstractSet[str] = frozenset()) -> li
 
 def _replaced_lines(p: Prepared) -> list[str]:
     """What happens to the model that has this name already."""
-    size = megabytes(p.kept_bytes or 0)
-    lines = [
-        f"       Its first score replaces {p.name}: {p.replaces}.",
-        f"       That is kept ({size}): `llm nanogpt restore {p.name}` brings it back.",
-    ]
-    if p.replaces_bpb is not None:
+    lines = [f"       Its first score replaces {p.name}: {p.replaces}."]
+    lines += [f"       {sentence}" for sentence in what_is_kept(vars(p))]
+    if p.replaces_bpb is not None and not p.deleted:
         lines.append(f"       On the same held-out text that one has {p.replaces_bpb:.3f} bits per byte.")
     return lines
 

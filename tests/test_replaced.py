@@ -1,6 +1,6 @@
 """A model that is trained again: the run says which of the two is better, and the old one can be restored."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from conftest import random_tensors, tiny_config, write_model
 from test_commands import nanogpt
@@ -14,6 +14,7 @@ from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import model_folder
 from datasette_nanogpt.training.model_folder import ModelFolder, staging_folder
 from datasette_nanogpt.training.recipe import Stage
+from datasette_nanogpt.training.replaced import kept_if_trained_again, what_is_kept
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 
@@ -39,9 +40,15 @@ def test_a_worse_model_is_told_and_the_better_one_comes_back(options, home):  # 
     told = f"better on the same held-out text, {best:.4f} bits per byte"
     assert told in "\n".join(closing_lines(end)) and told in find_runs(home)[0]["verdict"]  # for its page
     assert (score(model), score(replaced(model))) == (end.val_bpb, best)
+    worse = end.val_bpb
+    assert "is then deleted" in kept_if_trained_again(model)[0]  # for the form
     # Of the two that could be kept now, the better one stays.
     plan, end, _ = train(options, max_iters=3)
     assert end.better_before == best and score(replaced(model)) == best
+    lines = "\n".join(plan_lines(plan))
+    assert f"The present model ({worse:.3f} bits per byte, trained 20" in lines and "is then deleted" in lines
+    assert f"best score on this run's held-out text ({best:.3f} bits" in lines and "another --name" in lines
+    assert "That is kept" not in lines
     assert "The model that nanogpt-blog replaced has" in nanogpt("models").stderr
     told = nanogpt("restore", "nanogpt-blog").stderr
     assert f"nanogpt-blog is now: 300 rows, {best:.3f} bits per byte" in told
@@ -70,6 +77,16 @@ def test_scores_on_other_rows_are_not_compared(options, home):  # noqa: F811
     plan, end, _ = train(options, max_iters=2, seed=5)
     assert plan.replaces and plan.kept_bytes and plan.replaces_bpb is end.better_before is None
     assert replaced(home / "nanogpt-blog").exists()
+
+
+def test_the_older_of_two_worse_models_is_told_to_be_deleted(options, home):  # noqa: F811
+    train(options, max_iters=2)
+    train(options, max_iters=4)
+    plan, _, _ = train(options, max_iters=2)
+    told = what_is_kept(asdict(plan))
+    assert plan.kept and plan.deleted and plan.kept in told[0] and plan.deleted in told[1]
+    assert told[1].startswith("The older one, which it had replaced") and "is then deleted" in told[1]
+    assert score(replaced(home / "nanogpt-blog")) == plan.replaces_bpb
 
 
 def test_a_resumed_run_replaces_only_itself(options, home):  # noqa: F811

@@ -614,6 +614,27 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     assert answer.json()["ok"] and score_in_use(home) == 2.0
 
 
+async def test_what_is_kept_and_deleted_is_told_before_a_run(datasette, two_models, write_run):
+    two_models(bpb=2.0, kept_bpb=1.5)
+    text = (await datasette.client.get("/blog/entry/-/nanogpt", actor=ROOT)).text
+    words = html.unescape(text)
+    assert "If x is replaced by a model of the same rows: The present model (2.000 bits" in words
+    assert (
+        "is then deleted: only one is kept" in words
+        and "stays (" in words
+        and "another “Model name”" in words
+    )
+    plan = {
+        "name": "x",
+        "replaces": "9 rows",
+        "kept": "1.500 bits per byte",
+        "deleted": "2.000 bits per byte",
+    }
+    plan = json.dumps(plan | {"kept_bytes": 5, "keeps_older": True, "replaces_bpb": 1.5})
+    words, _ = await page_of(datasette, write_run([], status="running", plan=plan, process=process_id()))
+    assert "The present model (2.000 bits per byte) is then deleted: only one is kept" in words
+
+
 @pytest.mark.parametrize("why", ["worse", "other rows", "another table", "of no run", "in training"])
 async def test_what_is_not_brought_back(datasette, home, two_models, write_run, why):
     other = {"database": "/elsewhere.db", "table": "secret", "tables": [{"table": "secret"}]}

@@ -63,8 +63,6 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
         device_reason=device_reason,
         plan_reason=why,
         resumed_from=None,
-        replaces=replaces.summary if replaces else None,
-        replaces_bpb=replaces.val_bpb if replaces else None,
-        kept_bytes=replaces.bytes if replaces else None,
+        **(replaces.as_plan() if replaces else {}),
         memory=estimate_memory(largest_workload(stages)),
     )

@@ -180,9 +180,7 @@ class TableRun:
             device_reason=self.device_reason,
             plan_reason=meta.get("plan", ""),
             resumed_from=state.position.step if state else None,
-            replaces=self.replaces.summary if self.replaces else None,
-            replaces_bpb=self.replaces.val_bpb if self.replaces else None,
-            kept_bytes=self.replaces.bytes if self.replaces else None,
+            **(self.replaces.as_plan() if self.replaces else {}),
             memory=estimate_memory(largest_workload(self.folder.stages)),
         )
 

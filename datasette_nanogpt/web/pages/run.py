@@ -24,6 +24,7 @@ from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
 from ...training.options import as_command
+from ...training.replaced import what_is_kept
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
 from ..menus import rows_url
@@ -117,6 +118,7 @@ async def _run_context(
     known = await known_scores(datasette, request.actor, run, origin, others)
     verdict = verdict_of(run, may_train)
     advice = advice_of(verdict)
+    plan = json.loads(run["plan"] or "{}")
     script = {**live, "samples": [], "known": known, "someone": bool(request.actor)}
     return {
         **live,
@@ -126,13 +128,14 @@ async def _run_context(
         "scores": [metric for metric in live["metrics"] if metric[4] is not None][-SCORES_IN_TABLE:],
         "origin": origin,
         "live": chart.for_script(script),
-        "plan": json.loads(run["plan"] or "{}"),
+        "plan": plan,
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
         "verdict": verdict,
         "advice": advice,
         "better_before": replaced_a_better_model(run) if model != "another" else "",
         "kept": kept,
+        "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
         "awaited": when_scored(json.loads(run["settings"])),
         "error": in_words_of_the_form(run["error"] or ""),
         "restarts": run["restarts"],

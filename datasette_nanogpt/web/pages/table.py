@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,13 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ...data.columns import NAME_A_COLUMN
 from ...registry.runs import find_run
 from ...training.options import bounds, choices
+from ...training.replaced import kept_if_trained_again
 from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
 from ..menus import has_only_numbers
 from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json
+from ..run_states import in_words_of_the_form
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
 from ..smaller import fields_of_smaller, how_much_smaller, smaller_size
@@ -128,6 +130,7 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "hints": forms.HINTS,
         "numbers": {key: (whole, *bounds(key)) for key, whole in forms.NUMBERS.items()},
         "groups": forms.GROUPS,
+        "will_keep": await in_thread(_will_keep, datasette, lists["models"]) if form else [],
         "lines": await sparklines(state_of(datasette).home, lists["runs"]),
     }
     if form and form.unasked:
@@ -222,3 +225,14 @@ async def _add_offer(
         raise
     except NanogptError as ex:
         form.fail(ex)
+
+
+def _will_keep(datasette: Datasette, models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each model that has replaced one before: which of the two is kept if it is replaced in turn."""
+    home = state_of(datasette).home
+    kept = {model["name"]: kept_if_trained_again(home / model["name"]) for model in models}
+    return [
+        in_words_of_the_form(f"If {name} is replaced by a model of the same rows: {' '.join(sentences)}")
+        for name, sentences in kept.items()
+        if sentences
+    ]
