@@ -148,6 +148,22 @@ async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
 
 
+async def test_the_rows_around_a_row_are_found_where_scores_are_tied(datasette, home):
+    await ask(datasette, "entry")
+    do(home)
+    with registry(home) as db:
+        db.execute("update scores set bits_per_byte = round(bits_per_byte, 1) where id % 2")
+        db.execute("update scores set bits_per_byte = 2 where id % 5 = 0")
+    for size, sort in ((3, "_sort"), (6, "_sort_desc"), (20, "_sort_desc")):
+        for row in (7, 16, 37, 66):
+            address = rows_of("entry") + f"?row={row}&_size={size}&{sort}=bits_per_byte"
+            text = (await datasette.client.get(address, actor=READER)).text
+            link = re.search(r'href="([^"]*)">See the rows around it', text)[1].replace("&amp;", "&")
+            around = (await datasette.client.get(link, actor=READER)).text
+            assert f'<tr id="row-{row}">' in around and link.endswith(f"#row-{row}")
+            assert around.count("<tr id=") == size and f"of {60 // size}" in around  # pages of that size
+
+
 async def test_what_was_held_out_is_told(datasette, home, database):
     with sqlite3.connect(database) as db:
         db.execute("insert into entry (id, body) values (1000, 'never seen before')")

@@ -21,6 +21,11 @@ from .runs import UNDER_WAY, delete_runs, find_runs
 WITH_FIGURES = ("finished", "stopped", "interrupted")  # the states of a scoring whose figures are shown
 GOES_ON = ("queued", *UNDER_WAY)  # the states of a scoring whose figures so far are shown
 ORDER = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}  # least or most typical first
+# Which rows come before one in each order; rows that tie have the order of their ids.
+BEFORE = {
+    order: f"(bits_per_byte {comes} :bits_per_byte or bits_per_byte = :bits_per_byte and id < :id)"
+    for order, comes in {"least": ">", "most": "<"}.items()
+}
 
 
 def row_path(values: Sequence[Any]) -> str | None:
@@ -116,14 +121,14 @@ def page(home: Path, run: int, order: str, number: int, size: int) -> list[dict[
         return [dict(row) for row in rows]
 
 
-def figure(home: Path, run: int, row: str) -> dict[str, Any] | None:
-    """The figures of one row, with its `rank`: 1 is the most typical, and rows that tie share a rank."""
+def figure(home: Path, run: int, row: str, order: str = "most") -> dict[str, Any] | None:
+    """The figures of one row; its `rank`: 1 is the most typical, and rows that tie share a rank; and its
+    `place`, from 1, among the pages in an order of `ORDER`, where each row has its own."""
     with registry(home) as db:
         scored = db.execute("select * from scores where run = ? and row = ?", [run, row]).fetchone()
         if scored is None:
             return None
-        before = db.execute(
-            "select count(*) as n from scores where run = ? and bits_per_byte < ?",
-            [run, scored["bits_per_byte"]],
-        ).fetchone()
-        return {**dict(scored), "rank": before["n"] + 1}
+        count = "select count(*) as n from scores where run = :run and "
+        better = db.execute(count + "bits_per_byte < :bits_per_byte", dict(scored)).fetchone()
+        before = db.execute(count + BEFORE[order], dict(scored)).fetchone()
+        return {**dict(scored), "rank": better["n"] + 1, "place": before["n"] + 1}

@@ -75,6 +75,8 @@ async def rows_page(datasette: Datasette, request: Request) -> Response:
     if wants_json(request) or sent_json(request):
         return Response.json({"ok": error is None, **context}, status=status, headers=headers)
     context["link"] = functools.partial(rows_url, datasette, db.name, table)
+    size = _Choice.of(request).size
+    context["sized"] = {} if size == SHOWN_ROWS else {"_size": size}  # in links to other pages
     return await render(datasette, request, "nanogpt_rows.html", context, status, headers)
 
 
@@ -164,10 +166,9 @@ async def _scores(
     number = min(choice.page, max(1, pages))
     rows = await in_thread(row_scores.page, home, run["id"], choice.by, number, choice.size)
     if choice.row:
-        scored = await in_thread(row_scores.figure, home, run["id"], choice.row)
+        scored = await in_thread(row_scores.figure, home, run["id"], choice.row, choice.by)
         if scored:
-            place = scored["rank"] if choice.by == "most" else count + 1 - scored["rank"]
-            shown["row"] = scored | {"page": math.ceil(place / choice.size)}
+            shown["row"] = scored | {"page": math.ceil(scored.pop("place") / choice.size)}
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
     lowest, highest = await in_thread(row_scores.extremes, home, run["id"])
     plan = json.loads(run["plan"])
