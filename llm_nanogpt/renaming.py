@@ -45,7 +45,12 @@ def _write_name(folder: Path, old_name: str) -> None:
 
 
 def rename_in_verdict(lines: dict[str, str], old_name: str, new_name: str) -> dict[str, str]:
-    """A verdict, heading -> sentence, whose command to train the model further names the new model."""
+    """A verdict, heading -> sentence, whose command to train the model further, and whose command to
+    bring back an older one, name the new model."""
+    if "replaced" in lines:
+        command = rf"`llm nanogpt restore {re.escape(old_name)}`"
+        restore = re.sub(command, lambda _: f"`llm nanogpt restore {new_name}`", lines["replaced"])
+        lines = lines | {"replaced": restore}
     command = lines.get("next", "")
     if not command.startswith("datasette nanogpt-train "):
         return lines

@@ -1,22 +1,29 @@
 """A model that is trained again: the run says which of the two is better, and the old one can be restored."""
 
+import json
+import re
 from dataclasses import asdict, replace
 
-from conftest import random_tensors, tiny_config, write_model
+import pytest
+import sqlite_utils
+from conftest import TEXTS, random_tensors, tiny_config, write_model
 from test_commands import nanogpt
 from test_pipeline import TINY, database, options, run  # noqa: F401
 from test_trainer import SETTINGS
 
 from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Prepared
+from datasette_nanogpt.registry.manage import rename_model
 from datasette_nanogpt.registry.resume import minutes_to_offer
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import model_folder
 from datasette_nanogpt.training.model_folder import ModelFolder, staging_folder
+from datasette_nanogpt.training.options import TrainOptions, command_of_run
 from datasette_nanogpt.training.recipe import Stage
 from datasette_nanogpt.training.replaced import kept_if_trained_again, what_is_kept
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.errors import NanogptError
 
 
 def train(options, **changes):  # noqa: F811
@@ -106,3 +113,31 @@ def test_the_run_of_what_was_restored_is_the_one_that_goes_on(options, home):  #
     third, second, first = find_runs(home)
     offered = [bool(minutes_to_offer(home, each, 60)) for each in (first, second, third)]
     assert offered == [False, False, True]
+
+
+def test_commands_of_a_renamed_model_name_it(options, home):  # noqa: F811
+    train(options, max_iters=4)
+    train(options, max_iters=2)
+    rename_model(home / "nanogpt-blog", "simon")
+    second, first = find_runs(home)
+    for each in (first, second):  # run pages and the form take their settings
+        assert (
+            command_of_run(each).endswith("--name simon") and json.loads(each["settings"])["name"] == "simon"
+        )
+    assert (
+        "`llm nanogpt restore simon`" in second["verdict"] and "restore nanogpt-blog" not in second["verdict"]
+    )
+    old = {**first, "settings": json.dumps({"table": "entry"})}  # as an earlier version left them
+    assert command_of_run(old).endswith("blog.db entry --name simon")
+    assert "--name" not in command_of_run({**old, "name": "nanogpt-blog"})
+    told = "There is no model 'nanogpt-blog'. simon was trained on this table: add --name simon"
+    with pytest.raises(NanogptError, match=re.escape(told)):
+        run(TrainOptions(options.database, "entry", resume=True))
+    sqlite_utils.Database(options.database)["other"].insert_all({"body": text} for text in TEXTS)
+    with pytest.raises(NanogptError, match="There is no model 'nanogpt-blog' in "):
+        run(TrainOptions(options.database, "other", resume=True))
+    train(options, table="other", name="nanogpt-blog", max_iters=1)
+    with pytest.raises(
+        NanogptError, match=r"trained on other of .*: simon was trained on this table: add --name"
+    ):
+        run(TrainOptions(options.database, "entry", resume=True))

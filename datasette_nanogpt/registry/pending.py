@@ -61,8 +61,10 @@ def _apply(home: Path, db: sqlite3.Connection, change: dict[str, Any]) -> list[s
     match change:
         case {"kind": "rename", "name": str(name), "new_name": str(new_name)}:
             folder = json.dumps(str(home / new_name))  # which need not be UTF-8
+            # A training that had the name by default must have it in its settings from now on.
             db.execute(
-                "update runs set name = ?2, settings = iif(json_extract(settings, '$.name') = ?1, "
+                "update runs set name = ?2, settings = "
+                "iif(kind = 'train' or json_extract(settings, '$.name') = ?1, "
                 "json_set(settings, '$.name', ?2), settings), plan = iif(json_extract(plan, '$.name') = ?1, "
                 "json_set(plan, '$.name', ?2, '$.folder', json(?3)), plan) where name = ?1",
                 [name, new_name, folder],

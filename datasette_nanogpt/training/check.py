@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from llm_nanogpt.changes import recover
-from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.checkpoint import checkpoints, read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import nanogpt_home
 from llm_nanogpt.tokenizer_training import gpt2
@@ -142,10 +143,16 @@ def _taken(message: str) -> InvalidOptions:
 def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     """What nanogpt.json says of a model that can be trained further. Raises NanogptError where it cannot."""
     recover(folder.parent)
-    meta = read_checkpoint(folder).meta
+    try:
+        meta = read_checkpoint(folder).meta
+    except NanogptError as ex:
+        others = "" if folder.exists() else _others(options, folder.parent)
+        if not others:
+            raise
+        raise NanogptError(f"There is no model {folder.name!r}. {others}") from ex
     if not meta.get("settings") or not meta.get("source") or not meta.get("corpus"):
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")
-    _check_same_run(options, meta, folder.name)
+    _check_same_run(options, meta, folder)
     if not is_url(options.database) and not os.path.exists(meta["source"]["database"]):
         meta["source"]["database"] = location(options.database)  # it has moved there
     batch, (_, processes) = meta["settings"]["batch_size"], rank_and_size()
@@ -166,7 +173,27 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> None:
+def _others(options: TrainOptions, home: Path) -> str:
+    """Which models were trained on the rows that the options name, for somebody who wants to resume one and
+    named another, the one that was trained last first; "" if there are none."""
+    named = (options.sql or ", ".join(options.tables)).lower()
+    models = []
+    for name, model in checkpoints(home):
+        source = {} if isinstance(model, NanogptError) else model.meta.get("source") or {}
+        same = is_same_database(source.get("database"), options.database)
+        if (
+            same
+            and named in ("", (source.get("table") or "").lower())
+            and not isinstance(model, NanogptError)
+        ):
+            models.append(((model.meta.get("training") or {}).get("updated") or "", name))
+    names = [name for _, name in sorted(models, reverse=True)]
+    rows = "these tables" if len(options.tables) > 1 else "this table" if options.tables else "this database"
+    trained = f"{' and '.join(names)} {'were' if names[1:] else 'was'} trained on {rows}"
+    return f"{trained}: add --name {shlex.quote(names[0])}" if names else ""
+
+
+def _check_same_run(options: TrainOptions, meta: dict[str, Any], folder: Path) -> None:
     """Only what FREE_ON_RESUME names may differ from the run that is resumed."""
     # As JSON has them: lists, not tuples. Those that the run was started with may be given again.
     given = json.loads(json.dumps(options.given()))
@@ -181,9 +208,10 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], name: str) -> N
     named = options.sql or ", ".join(options.tables)
     other_table = named and theirs["table"].lower() != named.lower()  # the address of a table names it
     if other_table or not is_same_database(theirs["database"], options.database):
+        others = _others(options, folder.parent)
         raise NanogptError(
-            f"{name} was trained on {theirs['table']} of {theirs['database']}: "
-            "name these, or another model with --name"
+            f"{folder.name} was trained on {theirs['table']} of {theirs['database']}: "
+            f"{others or 'name these, or another model with --name'}"
         )
 
 

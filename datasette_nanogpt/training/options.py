@@ -6,6 +6,7 @@ form in Datasette and Python share it. It needs no torch, because Datasette's ow
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import unicodedata
@@ -122,6 +123,15 @@ def as_command(given: Mapping[str, Any]) -> str:
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [flag] if one is True else [flag, f"{one:g}" if isinstance(one, float) else str(one)]
     return shlex.join(words)
+
+
+def command_of_run(run: Mapping[str, Any]) -> str:
+    """The command line that does the same as a run of the registry. A model that does not have its database's
+    name, as it was renamed, is named."""
+    given = {"database": run["database"]} | json.loads(run["settings"])
+    if run["name"] != default_name(run["database"]):
+        given.setdefault("name", run["name"])
+    return as_command(given)
 
 
 TYPES = get_type_hints(TrainOptions, include_extras=True)

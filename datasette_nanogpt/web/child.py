@@ -133,11 +133,11 @@ def do_queued(
 
 def _what(row: dict[str, Any]) -> str:
     """What a run is about, for its log: the command that does the same."""
-    from ..training.options import as_command
+    from ..training.options import command_of_run
 
     if row["kind"] == "score":
         return f"score the rows of {row['table']} in {row['database']} with {row['name']}"
-    return as_command({"database": row["database"]} | json.loads(row["settings"]))
+    return command_of_run(row)
 
 
 def _train(row: dict[str, Any], stop: Stop, begun: Callable[[], None], max_parameters: int | None) -> None:

@@ -23,7 +23,7 @@ from ...registry.manage import restore_model
 from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
-from ...training.options import as_command
+from ...training.options import command_of_run
 from ...training.replaced import what_is_kept
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
@@ -176,7 +176,7 @@ def _form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -
 
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
     """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have a say in it."""
-    command = as_command({"database": run["database"]} | json.loads(run["settings"]))
+    command = command_of_run(run)
     if plugins_dir and document_hook():
         command += " " + shlex.join(["--plugins-dir", os.path.abspath(plugins_dir)])
     return command
