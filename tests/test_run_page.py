@@ -751,7 +751,7 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
         ),
     ],
 )
-async def test_a_comparison_says_why_speeds_differ(datasette, write_run, one, two, says):
+async def test_a_comparison_says_why_speeds_differ(datasette, write_run, home, one, two, says):
     for values in (one, two):
         device, n_layer = values.pop("device", "cpu"), values.pop("n_layer", 2)
         config = {"n_layer": n_layer, "n_head": 2, "n_embd": 16, "block_size": 64, "vocab_size": 300}
@@ -762,6 +762,14 @@ async def test_a_comparison_says_why_speeds_differ(datasette, write_run, one, tw
     assert says in caution and bool(says) == bool(caution)
     text = (await datasette.client.get("/-/nanogpt/compare?run=1&run=2", actor=ROOT)).text
     assert says in text and "<polyline" not in text
+    with registry(home) as db:  # the last half second of one of them was slow, but not all of it
+        for run, speeds in ((1, (5000, 5200)), (2, (5100, 5200, 4000))):
+            for speed in speeds:
+                insert(db, "metrics", {"run": run, "step": 1, "seconds": 1.0, "tokens_per_second": speed})
+    answer = (await datasette.client.get("/-/nanogpt/compare.json?run=1&run=2", actor=ROOT)).json()
+    assert ["tokens a second", "5,100", "4,767"] in answer["figures"] and "times as many" not in answer[
+        "caution"
+    ]
     yet = "no chart yet" if "running" in two.values() else "no chart: each run has one score only"
     assert yet in text
 

@@ -77,6 +77,14 @@ def training_now(db: sqlite3.Connection, run: int) -> float | None:
     return row[0] if row else None
 
 
+def mean_speed(db: sqlite3.Connection, run: int) -> float | None:
+    """Tokens a second of a run, over all its training: on a busy machine, those of its last half second may
+    be half as many. None where it was not measured."""
+    mean = "select avg(tokens_per_second) from metrics where run = ? and tokens_per_second is not null"
+    speed: float | None = db.execute(mean, [run]).fetchone()[0]
+    return speed
+
+
 def samples_after(db: sqlite3.Connection, run: int, after: int = 0, limit: int = -1) -> list[dict[str, Any]]:
     """The samples of a run after the one with the id `after`, the first `limit` of them."""
     select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"

@@ -14,7 +14,7 @@ from llm_nanogpt.config import GPTConfig
 
 from ...formatting import duration
 from ...registry.db import registry
-from ...registry.metrics import metrics_after, samples_after
+from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
 from ..chart import Score, two_lines
 from ..comparison import describe_settings, held_out_alike, margin_between
@@ -59,8 +59,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
         may_train = await may(datasette, request.actor, "nanogpt-train", origin)
         run = await as_seen_by(datasette, request.actor, run, origin)
-        rows.append(run)
         runs.append(run_as_json(run, origin))
+        run |= {"tokens_per_second": await in_thread(_speed, home, run["id"]) or run["tokens_per_second"]}
+        rows.append(run)
         scores.append(await in_thread(_scores, home, run["id"]))
         texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
@@ -164,6 +165,11 @@ def _scores(home: Path, run: int) -> list[Score]:
     with registry(home) as db:
         metrics = metrics_after(db, run, points=1)
     return [(metric[2] or 0.0, metric[4]) for metric in metrics if metric[4] is not None]
+
+
+def _speed(home: Path, run: int) -> float | None:
+    with registry(home) as db:
+        return mean_speed(db, run)
 
 
 def _last_text(home: Path, run: int) -> str:
