@@ -12,15 +12,18 @@ from test_pipeline import TINY, database, options, run  # noqa: F401
 from test_trainer import SETTINGS
 
 from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Prepared
+from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.manage import rename_model
 from datasette_nanogpt.registry.resume import minutes_to_offer
 from datasette_nanogpt.registry.runs import find_runs
+from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import model_folder
 from datasette_nanogpt.training.model_folder import ModelFolder, staging_folder
 from datasette_nanogpt.training.options import TrainOptions, command_of_run
 from datasette_nanogpt.training.recipe import Stage
 from datasette_nanogpt.training.replaced import kept_if_trained_again, what_is_kept
+from datasette_nanogpt.training.run_before import score_of_run_before
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import NanogptError
@@ -141,3 +144,21 @@ def test_commands_of_a_renamed_model_name_it(options, home):  # noqa: F811
         NanogptError, match=r"trained on other of .*: simon was trained on this table: add --name"
     ):
         run(TrainOptions(options.database, "entry", resume=True))
+
+
+def test_only_a_run_that_can_be_compared_is_the_run_before(home):
+    """Not one with other held-out rows or other columns, nor the beginning of the run that is resumed."""
+
+    def write(bpb, text="a", seed=0, resume=False, **more):
+        plan = {"corpus": {"sha256": text, "val_documents": 9}, "settings": {"seed": seed}}
+        run = {"name": "x", "database": "/b.db", "table": "entry", "val_bpb": bpb, "plan": json.dumps(plan)}
+        settings = json.dumps({"resume": True} if resume else {})
+        with registry(home, create=True) as db:
+            run = insert(db, "runs", {**run, "settings": settings, "status": "finished", **more})
+        return score_of_run_before(home, run)
+
+    assert write(2.0) is None and write(1.9) == 2.0
+    assert write(1.8, resume=True) == write(1.7, resume=True) == 2.0
+    assert write(1.6, name="y") is None and write(1.6, table="other") is None and write(1.5) == 1.7
+    assert write(1.4, seed=5) is None and write(1.3) is None and write(1.2, text="b") is None
+    assert write(1.1, text="b", plan=None) is None and write(1.0, text="b") is None

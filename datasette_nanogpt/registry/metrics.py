@@ -6,12 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from llm_nanogpt.errors import NanogptError
-
-from .db import registry
 
 # [id, step, seconds, train_bpb, val_bpb, generation, member]; bits per byte, None where there are none
 Metric = list[Any]
@@ -108,23 +103,6 @@ def last_sample(db: sqlite3.Connection, name: str, database: str, table: str) ->
     )
     row = db.execute(select, [name, database, table]).fetchone()
     return str(row["sample"]) if row else ""
-
-
-def score_of_run_before(home: Path, run: int) -> float | None:
-    """The best score, in bits per byte, of the last run before this one that trained the same model on the
-    same table. None if there is none, or the registry cannot be read: a run does not end for that."""
-    select = (
-        "select before.val_bpb from runs before, runs this where this.id = ? and before.id < this.id "
-        "and before.name = this.name and before.database = this.database "
-        'and before."table" = this."table" and before.kind = \'train\' and before.val_bpb is not null '
-        "order by before.id desc limit 1"
-    )
-    try:
-        with registry(home) as db:
-            row = db.execute(select, [run]).fetchone()
-    except (NanogptError, sqlite3.Error):
-        return None
-    return float(row["val_bpb"]) if row else None
 
 
 def scores_of_runs(db: sqlite3.Connection, runs: list[int]) -> dict[int, list[float]]:

@@ -32,7 +32,6 @@ from ..events import (
     TrainState,
 )
 from ..registry.db import run_log_file
-from ..registry.metrics import score_of_run_before
 from ..registry.runs import Run
 from .disk import check_disk
 from .distributed import ProcessGroup
@@ -50,6 +49,7 @@ from .prompt import prompt_from, to_try
 from .recipe import check_stages, largest_workload, resolve
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
+from .run_before import score_of_run_before
 from .run_log import log_event, note
 from .run_text import prepare_text
 from .saving import Saver

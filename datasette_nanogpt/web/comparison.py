@@ -14,6 +14,7 @@ from ..registry.db import registry
 from ..registry.metrics import bits_of_documents
 from ..registry.runs import find_runs
 from ..training.replaced import score_on
+from ..training.run_before import described, held_out_alike
 from ..training.verdict import FEW_DOCUMENTS, standard_error
 from . import forms
 from .permissions import Actor, Origin, origin_of_run, visible_models
@@ -50,11 +51,6 @@ async def other_runs(
     ]
 
 
-def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs were scored on the same held-out rows: else their scores cannot be compared."""
-    return score_on(_described(other), _described(run)) is not None
-
-
 def margin_between(home: Path, run: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:
     """Twice the standard error of the difference between the scores of two runs on the same held-out rows, in
     bits per byte: how far another choice of such rows would move it. Both read the same documents, so what
@@ -67,13 +63,6 @@ def margin_between(home: Path, run: Mapping[str, Any], other: Mapping[str, Any])
     documents = (json.loads(run["plan"] or "{}").get("corpus") or {}).get("val_documents") or n
     error = standard_error(np.subtract(one[:n], two[:n]), np.array(sizes[:n]), documents)
     return None if error is None else 2 * error
-
-
-def _described(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The text of a run, the seed that split it, and the score, as nanogpt.json has them of a model."""
-    plan = json.loads(run["plan"] or "{}")
-    options = {"seed": (plan.get("settings") or {}).get("seed")}
-    return {"corpus": plan.get("corpus"), "options": options, "score": {"val_bpb": run["val_bpb"]}}
 
 
 def _scored_runs(home: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -131,7 +120,7 @@ async def known_scores(
     if before and before[0]["comparable"]:
         known[f"run {before[0]['id']}"] = before[0]["val_bpb"]
     models = await visible_models(datasette, actor, lambda of: of == origin)
-    ours = _described(run)
+    ours = described(run)
     scores = {model.name: score_on(model.meta, ours) for model, _ in models}
     scored = {name: bpb for name, bpb in scores.items() if bpb is not None and name != run["name"]}
     if scored:

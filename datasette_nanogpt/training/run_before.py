@@ -1,0 +1,55 @@
+"""The run before another one, and whether the scores of the two can be compared."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_nanogpt.errors import NanogptError
+
+from ..registry.runs import find_run, find_runs
+from .replaced import score_on
+
+LOOK_BACK = 100  # runs: so often a run is hardly ever resumed
+
+
+def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs of the registry were scored on the same held-out rows: else their scores cannot be
+    compared."""
+    return score_on(described(other), described(run)) is not None
+
+
+def described(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The text of a run, the seed that split it, and the score, as nanogpt.json has them of a model."""
+    plan = json.loads(run["plan"] or "{}")
+    options = {"seed": (plan.get("settings") or {}).get("seed")}
+    return {"corpus": plan.get("corpus"), "options": options, "score": {"val_bpb": run["val_bpb"]}}
+
+
+def score_of_run_before(home: Path, number: int) -> float | None:
+    """The best score, in bits per byte, of the last run of the same name before this one. The runs that a
+    resumed run goes on with are a part of it. None if there is none, if it had other held-out rows, or if the
+    registry cannot be read: a run does not end for that."""
+    same = "id < ? and name = ? and database = ? and \"table\" = ? and kind = 'train' and val_bpb is not null"
+    newest = f"id in (select id from runs where {same} order by id desc limit ?)"
+    try:
+        run = find_run(home, number)
+        if run is None:
+            return None
+        of = (run["name"], run["database"], run["table"])
+        earlier = find_runs(home, newest, number, *of, LOOK_BACK)
+    except (NanogptError, sqlite3.Error):
+        return None
+    resumed = _is_resumed(run)
+    for other in earlier:
+        if not resumed:
+            return float(other["val_bpb"]) if held_out_alike(run, other) else None
+        resumed = _is_resumed(other)
+    return None
+
+
+def _is_resumed(run: Mapping[str, Any]) -> bool:
+    return bool(json.loads(run["settings"] or "{}").get("resume"))
