@@ -392,8 +392,9 @@ async def test_a_form_is_filled_in_as_an_earlier_run_was(datasette, home, databa
     assert 'value="nanogpt-three"' not in await text_of(datasette, f"/blog/hush/-/nanogpt?_again={run}")
 
 
-def test_the_stylesheet_is_whole():
-    css = (Path(web.__file__).parents[1] / "static" / "nanogpt.css").read_text("utf-8")
+@pytest.mark.parametrize("name", ["nanogpt.css", "compare.css"])
+def test_a_stylesheet_is_whole(name):
+    css = (Path(web.__file__).parents[1] / "static" / name).read_text("utf-8")
     depth = [0]
     for character in css:
         depth.append(depth[-1] + {"{": 1, "}": -1}.get(character, 0))
