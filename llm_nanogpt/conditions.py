@@ -10,7 +10,8 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .errors import NanogptError
+from .checkpoint import Checkpoint
+from .errors import InvalidOptions, NanogptError, Problem
 from .generate import Continuation, GenerationSettings, generate
 from .layout import BLANK_LINE, Layout, Segment, Slot
 from .loading import OpenedModel
@@ -54,12 +55,29 @@ def write_text(
     **how: Any,  # the sampler, and the fields of GenerationSettings
 ) -> Continuation:
     """A text with a title, with columns, or with neither, by a model of any kind: where a template says what
-    a text is, its title is a column like others."""
+    a text is, its title is a column like others. Raises InvalidOptions as `write_row` does, and for a title
+    where the texts have none."""
+    if title:
+        _check_has_titles(opened.checkpoint)
     has_template = (opened.checkpoint.meta.get("source") or {}).get("template")
     if values or (title and has_template):
         columns = {**(values or {}), **({"title": title} if title else {})}
         return write_row(opened, columns, prompt, has_answers=has_answers, **how)
     return generate(opened.model, opened.tokenizer, prompt, title=title, **how)
+
+
+def _check_has_titles(checkpoint: Checkpoint) -> None:
+    """Raises InvalidOptions if the model was trained on texts without titles. Of a model that was imported
+    nobody knows. A template has a check of its own: a title is one of its columns."""
+    source, corpus = (checkpoint.meta.get(key) or {} for key in ("source", "corpus"))
+    if not source or source.get("template") or source.get("title"):
+        return
+    if checkpoint.config.titles or corpus.get("titles"):  # inside the texts, as the subject of a mail
+        return
+    columns = [name for name in (source.get("speaker"), *(source.get("body") or ())) if name]
+    listed = f" Its columns are: {', '.join(columns)}." if columns else ""
+    message = f"The text of this model has no title.{listed} Give the beginning of the text as the prompt"
+    raise InvalidOptions([Problem("title", "missing_column", message)])
 
 
 class RowContinuation(Continuation):

@@ -14,11 +14,11 @@ from datasette.app import Datasette
 from llm.cli import cli as llm_cli
 
 from llm_nanogpt.checkpoint import Checkpoint
-from llm_nanogpt.conditions import layout_of, write_row
+from llm_nanogpt.conditions import layout_of, write_row, write_text
 from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.generate import generate
 from llm_nanogpt.guidance import GuidedModel
-from llm_nanogpt.loading import OpenedModel
+from llm_nanogpt.loading import OpenedModel, open_model
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.template import Template
 from llm_nanogpt.tokenizer_training import train_char
@@ -206,6 +206,28 @@ def test_columns_with_other_names(char):
     source = {"template": "{{ row['my col'] }} · {{ größe }}\n# {{ t }}\n\n{{ body }}"}
     run, _ = write(char, {"my col": "x", "GRÖSSE".lower().replace("ss", "ß"): "é"}, source=source)
     assert run.prompt == "x · é\n# "
+
+
+@pytest.mark.parametrize("source", [{"body": ["note"]}, {"speaker": "who", "body": ["note"]}, {"body": []}])
+def test_a_title_for_texts_without_titles_is_refused(make_model, source):
+    folder = make_model(meta={"source": {"title": None, "table": "t", **source}, "corpus": {"titles": False}})
+    columns = " Its columns are: " + ", ".join(filter(None, (source.get("speaker"), *source["body"]))) + "."
+    reason = f"The text of this model has no title.{columns if source['body'] else ''} Give the beginning"
+    opened = open_model(folder)
+    with pytest.raises(InvalidOptions, match=re.escape(reason)) as error:
+        write_text(opened, "", title="Bees")
+    assert {problem.field for problem in error.value.problems} == {"title"}
+    assert write_text(opened, "Bees", max_tokens=1).prompt == "Bees"
+
+
+def test_a_title_is_taken_where_texts_have_titles_or_nobody_knows(make_model):
+    for name, meta in (
+        ("column", {"source": {"title": "headline", "body": ["note"]}}),
+        ("subject of a mail", {"source": {"title": None, "body": ["note"]}, "corpus": {"titles": True}}),
+        ("imported", {}),
+    ):
+        opened = open_model(make_model(name.replace(" ", "-"), meta=meta))
+        assert write_text(opened, "", title="Bees", max_tokens=1).prompt == "Bees\n\n"
 
 
 def test_a_plain_title_can_be_set(char):

@@ -16,8 +16,9 @@ from ...formatting import duration
 from ...registry.db import registry
 from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
+from ...training.run_before import held_out_alike
 from ..chart import Score, two_lines
-from ..comparison import describe_settings, held_out_alike, margin_between
+from ..comparison import describe_settings, margin_between
 from ..permissions import may
 from ..responses import json_error, page, render, wants_json
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
