@@ -268,7 +268,9 @@ KEYS = {
     "keys": lambda i: f"msg_01J{i:05d}XYZabc",
     "JSON": lambda i: f'{{"id": {i}}}',
     "the same in most rows": lambda i: "Untitled" if i % 3 else title(i),
-    "few different values": lambda i: ("Mr", "Mrs", "Dr")[i % 3],
+    "few different values": lambda i: "Ada" if i % 20 < 11 else "Ben",
+    "few different values, as even as can be": lambda i: ("Mr", "Mrs", "Dr")[i % 3],
+    "the same in most rows, as good as": lambda i: "Ada" if i % 20 else "Ben",
     "empty": lambda i: None,
 }
 
@@ -282,7 +284,7 @@ def test_a_title_is_words(make, name, why):
     )
     found = open_source(path, "posts")
     assert (found.title, found.body) == (None, ("body",))
-    assert found.left_out[name] == why
+    assert found.left_out[name] == why.partition(", as")[0]
 
 
 def test_the_title_that_has_values_is_chosen(make):

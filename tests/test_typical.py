@@ -27,6 +27,7 @@ from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import score_rows
 from datasette_nanogpt.web.child import do_queued
+from datasette_nanogpt.web.shown_models import best_first
 from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.loading import open_model
@@ -489,3 +490,26 @@ async def test_title_and_text_stand_apart_beside_a_bar(datasette, home):
     bars = [float(width) for width in re.findall(r'<rect width="([\d.]+)"', last)]
     assert bars[-1] == 3 and bars[0] < 100  # and the lowest is there
     assert text.count('<svg class="bar"') == 20 and "as fast as the last scoring here" in text
+
+
+def test_the_best_model_of_the_table_is_proposed(make_model):
+    """The best one of those that can be compared with the last trained one, which comes first."""
+
+    def model(name, bpb, text="a"):
+        corpus = {"sha256": text, "val_documents": 9}
+        score = {"score": {"val_bpb": bpb}} if bpb else {}
+        return read_checkpoint(make_model(name, meta={"corpus": corpus, **score}))
+
+    models = [model("new", 2.0), model("other-rows", 1.0, "b"), model("none", None), model("better", 1.5)]
+    assert [each.name for each in best_first(models)] == ["better", "new", "other-rows", "none"]
+    assert best_first(models[1:])[0].name == "other-rows" and best_first([]) == []
+
+
+async def test_the_page_of_typical_rows_begins_with_the_best_model(datasette, home, database, make_model):
+    source = {"database": str(database), "table": "entry", "title": "title", "body": ["body"]}
+    source["tables"] = [{"table": "entry", "title": "title", "body": ["body"]}]
+    for name, bpb, updated in (("better", 1.5, "2100-01-01"), ("newer", 2.0, "2100-02-01")):
+        meta = {"source": source, "corpus": {"sha256": "a", "val_documents": 9}}
+        make_model(name, meta=meta | {"score": {"val_bpb": bpb}, "training": {"updated": updated}})
+    page = await told(datasette, "entry")
+    assert page["model"] == "better" and page["models"][:2] == ["newer", "better"]

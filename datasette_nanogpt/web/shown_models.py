@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from llm_nanogpt.home import valid_name
 from ..data.corpus import location
 from ..registry.db import registry, registry_file
 from ..registry.metrics import last_sample
+from ..training.replaced import score_on
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_model, visible_models
 from .state import state_of
 from .threads import in_thread
@@ -77,6 +80,16 @@ def first_line(text: str) -> str:
     """The longest of the first six lines of a text, cut at a word."""
     line = max((line.strip() for line in text.strip().split("\n")[:6]), key=len, default="")
     return line if len(line) <= LINE else line[:LINE].rsplit(" ", 1)[0] + " …"
+
+
+def best_first(models: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Models, the last trained one first, in another order: first those that were scored on the same held-out
+    text as the last trained one, with it, by their scores; then the others, as scores on other text say
+    nothing."""
+    if not models:
+        return []
+    scores = {model.name: score_on(model.meta, models[0].meta) for model in models}
+    return sorted(models, key=lambda model: math.inf if (bpb := scores[model.name]) is None else bpb)
 
 
 def find_model(home: Path, name: str) -> Checkpoint | None:

@@ -31,6 +31,7 @@ from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json, whole_number
 from ..score_rows import check_has_keys
+from ..shown_models import best_first
 from ..shown_runs import as_seen_by, enqueue, run_as_json
 from ..state import state_of
 from ..threads import UNAVAILABLE, in_thread, read_database
@@ -91,13 +92,15 @@ async def _command(db: Database, table: str, checkpoint: Checkpoint, whole_path:
 async def _chosen_model(
     home: Path, db: Database, table: str, models: list[Checkpoint], name: str | None
 ) -> Checkpoint | None:
-    """The model of that name; without a name, one that has scored the rows, or else the last trained one.
+    """The model of that name; without a name, the best one, as `best_first` has it, of those that have scored
+    the rows, or else of all.
     Raises NotFound for a name that is not among the models."""
     if name:
         model = next((model for model in models if model.name == name), None)
         if model is None:
             raise NotFound(f"There is no such model of {table}")
         return model
+    models = best_first(models)
     for model in models:
         if (await in_thread(row_scores.scorings, home, model.name, _file(db), table))[0]:
             return model
