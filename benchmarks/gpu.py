@@ -82,10 +82,13 @@ def training_of(
 
 
 def kernel_by_kernel(training: Any) -> None:
-    """Make the next steps run kernel by kernel, not as a graph."""
+    """Make the next steps run kernel by kernel, not as a graph, on a GPU with rates that are tensors, too."""
+    from datasette_nanogpt.training.optim import use_tensor_rates
     from datasette_nanogpt.training.step import TrainStep
 
     s = training.settings
+    if s.device.startswith("cuda"):
+        use_tensor_rates(training.optimizers, s.device)
     precision = (s.device, training.bf16)
     step = TrainStep(training.forward, training.params, training.optimizers, s.grad_clip, precision)
     training._step = lambda spans, knobs: step(training.batches.gather(spans), knobs)

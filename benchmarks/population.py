@@ -57,7 +57,7 @@ class IdleMachine:
             return (yield from estimate_loss_unless(model, windows, *rest))
 
         def timed_teachers(file: Any, models: Any, windows: Any, *rest: Any) -> Iterator[float]:
-            self.work(sum(work_of_teaching(model.config, len(windows.tokens)) for model in models))
+            self.work(work_of_teaching([model.config for model in models], len(windows.tokens)))
             yield from write_teacher_probs(file, models, windows, *rest)
 
         time = SimpleNamespace(monotonic=self.monotonic)

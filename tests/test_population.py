@@ -56,6 +56,16 @@ def test_every_place_has_the_average_of_its_teachers_after_a_quarter_of_the_cont
         assert min((mine - each).abs().max().item() for each in wanted) < 2e-3
 
 
+@pytest.mark.parametrize("vocab_size", [2**16, 2**16 + 1])
+def test_a_row_has_ids_of_all_sizes(vocab_size):
+    """Those of 16 bits have no sign in the file, but have one on the way to it."""
+    row = teacher_probs.row_type(vocab_size, 1000)
+    probs = torch.zeros(1, 2, vocab_size)
+    probs[0, 0, [7, vocab_size - 1]] = torch.tensor([0.25, 0.75])
+    first, _ = teacher_probs._rows(probs, row)[0]
+    assert list(first["ids"][:2]) == [vocab_size - 1, 7] and list(first["probs"][:3]) == [0.75, 0.25, 0]
+
+
 def test_the_rows_are_the_same_however_many_windows_are_predicted_at_once(tmp_path, monkeypatch):
     """More at once on a GPU than on a CPU."""
     tokens = np.random.default_rng(0).integers(60, size=333).astype(np.uint16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 from llm_nanogpt.config import GPTConfig
@@ -11,6 +12,10 @@ NEWTON_SCHULZ_STEPS = 5  # of Muon's orthogonalization (optim.py), as in Keller 
 # Everything in a training step that is not a matrix product (softmax, norms, optimizer, Python) takes as
 # long as this many FLOPs for each logit of the batch would, on two cores (LOG.md, "Ten minutes by default").
 LOGIT_FLOPS = 2000
+
+# On a GPU, PREDICTED_AT_ONCE tokens of a text take teachers as long as launching FORWARD_LAYERS of a step for
+# each of their layers, and rows on their way to the file as long as TEACHING_LAYERS (LOG.md, "On an H200").
+PREDICTED_AT_ONCE, FORWARD_LAYERS, TEACHING_LAYERS = 8192, 2.0, 24.0
 
 
 def matrix_weights(config: GPTConfig) -> int:
@@ -62,10 +67,14 @@ def launch_work(config: GPTConfig, small: tuple[int, float], large: tuple[int, f
     return 1 / each, launching / each / config.n_layer
 
 
-def work_of_teaching(config: GPTConfig, tokens: int) -> float:
-    """The same for a teacher that predicts a whole text once: forward alone, a third of a step, in windows
-    that overlap by a quarter (teacher_probs.py)."""
-    return work_per_step(config, 1024) / 1024 * tokens / 3 * 4 / 3
+def work_of_teaching(teachers: Sequence[GPTConfig], tokens: int, launch: float = 0.0) -> float:
+    """The same for teachers that predict a whole text once: forward alone, a third of a step, in windows that
+    overlap by a quarter (teacher_probs.py). On a GPU, where `launch` is as above, they do so kernel by
+    kernel, and their rows pass through the computer's memory."""
+    predicted = tokens * 4 / 3
+    forward = sum(work_per_step(config, 1024) for config in teachers) / 1024 / 3 * predicted
+    layers = TEACHING_LAYERS + FORWARD_LAYERS * sum(config.n_layer for config in teachers)
+    return forward + launch * layers * predicted / PREDICTED_AT_ONCE
 
 
 def estimate_mfu(flops: float, seconds: float, machine_flops: float | None) -> float | None:

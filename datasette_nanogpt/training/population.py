@@ -39,6 +39,8 @@ MAX_CHAIN = 10  # models; with size s each of the first four improved on those b
 MAX_MODELS = 40  # in a run; so far each improved on those before
 # A population has so many members in a generation, and so many generations before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
+# Wide models make a population from one generation on ("On an H200").
+FEWEST_GENERATIONS_OF_WIDE = 1
 # The last student learns from an average that is better than itself, so it may trust it longer, read more
 # often and decay less: between these epochs, with this decay in all ("A population").
 LAST_EPOCHS, LAST_DECAY = (6.0, 12.0), 1.2
@@ -147,7 +149,7 @@ def works(members: Sequence[Member], tokens: int, step_tokens: int, launch: floa
         work = member.epochs * _epoch_work(member.config, tokens, step_tokens, launch)
         if member.teachers and member.teachers not in known:
             known.add(member.teachers)
-            work += sum(work_of_teaching(members[at].config, tokens) for at in member.teachers)
+            work += work_of_teaching([members[at].config for at in member.teachers], tokens, launch)
         result.append(work)
     return result
 
@@ -161,7 +163,8 @@ def choose_population(
         return sum(works(members, tokens, step_tokens, launch))
 
     best: list[Member] = []
-    for generations in range(FEWEST_GENERATIONS, MOST_GENERATIONS + 1):
+    fewest = FEWEST_GENERATIONS_OF_WIDE if config.n_embd >= WIDE else FEWEST_GENERATIONS
+    for generations in range(fewest, MOST_GENERATIONS + 1):
         for size in range(FEWEST_MEMBERS, MOST_MEMBERS + 1):
             members = population(config, size, generations)
             if len(members) <= MAX_MODELS and total(members) <= work:
@@ -268,7 +271,7 @@ def one_more(
     last = members[-1]
     teachers = [i for i, member in enumerate(members) if member.config == last.config][-MOST_MEMBERS:]
     epoch = _epoch_work(last.config, tokens, step_tokens, launch)
-    left = work - sum(work_of_teaching(members[i].config, tokens) for i in teachers)
+    left = work - work_of_teaching([members[i].config for i in teachers], tokens, launch)
     epochs = left / epoch
     if epochs < STUDENT_EPOCHS or len(members) >= MAX_MODELS:
         return None
