@@ -25,6 +25,7 @@ from .tokenizer import Tokenizer
 from .words import MARK, Speller, ends_in_character, last_word
 
 # Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
+# More where the rows repeat more: `row_repeats.py`.
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 3, 24
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
@@ -330,7 +331,7 @@ class Continuation:
     def _repetition(self, ids: Sequence[int]) -> Repetition:
         allowed = ALLOWED_CHARACTERS if self.tokenizer.is_char else ALLOWED_TOKENS
         tokenizer = self.tokenizer
-        length = self.sampler.dry_allowed_length or allowed
+        length = self.sampler.dry_allowed_length or max(allowed, tokenizer.habits.repeat or 0)
         return Repetition(self.sampler, length, tokenizer.numbers, ids, tokenizer.with_letters)
 
     def _accepts(self, token: int, given: int = 0) -> bool:

@@ -1,7 +1,7 @@
 """What the rows of a table have in common, and a text that is written should have too.
 
 `nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
-`brackets.py` and `lines.py`. Older models lack some of them, imported ones have none.
+`brackets.py`, `lines.py` and `row_repeats.py`. Older models lack some of them, imported ones have none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .brackets import KINDS, Brackets, bracket_lengths
 from .lengths import Lengths, read_lengths
 from .lines import LongLine, line_lengths
+from .row_repeats import common_repeat
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
 from .strings import Unbroken, string_lengths
@@ -36,13 +37,15 @@ class Follower(Protocol):
 @dataclass(frozen=True)
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
-    what stands within brackets of each kind that is followed, and of lines."""
+    what stands within brackets of each kind that is followed, and of lines. `repeat` is in tokens: how many
+    the rows have a second time without that being rare."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
     texts: Lengths | None = None
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
     lines: Lengths | None = None
+    repeat: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields of nanogpt.json's `corpus`."""
@@ -53,7 +56,8 @@ class Habits:
             "line_lengths": self.lines,
         }
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
-            "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()}
+            "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
+            "repeat_length": self.repeat,
         }
 
     def followers(self, tokenizer: Vocabulary, prompt: str) -> list[Follower]:
@@ -72,8 +76,9 @@ class Habits:
         return each
 
 
-def measure_habits(texts: Iterable[str]) -> Habits:
-    """Of the first million characters of `texts`, rows in no order."""
+def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
+    """Of the first million characters of `texts`, rows in no order. `tokenizer` is the one that a model of
+    them has."""
     some, left = [], COUNTED
     for text in texts:
         some.append(text[:left])
@@ -87,6 +92,7 @@ def measure_habits(texts: Iterable[str]) -> Habits:
         texts=text_lengths(whole),
         brackets=bracket_lengths(whole or some),
         lines=line_lengths(whole),
+        repeat=common_repeat(some, tokenizer),
     )
 
 
@@ -98,5 +104,6 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         strings=read_lengths(corpus.get("string_lengths")),
         texts=read_lengths(corpus.get("text_lengths")),
         lines=read_lengths(corpus.get("line_lengths")),
+        repeat=corpus.get("repeat_length"),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
     )

@@ -30,7 +30,8 @@ class Sampler:
     dry_multiplier      DRY: a token that would lengthen a repetition of n tokens loses dry_multiplier x
                         dry_base ** (n - dry_allowed_length) nats; 0 switches it off
     dry_base            see dry_multiplier
-    dry_allowed_length  tokens that may be repeated without penalty; None: 3, or 24 if tokens are characters
+    dry_allowed_length  tokens that may be repeated without penalty; None: 3, or 24 if tokens are characters,
+                        or what is common in the table's rows, if that is more (`row_repeats.py`)
     dry_penalty_last_n  how many of the last tokens are looked through for repetitions; -1: all, 0: none
     real_words          write only words of the table (`words.py`), and keep to what else its rows have in
                         common (`habits.py`); where these are not known it does nothing

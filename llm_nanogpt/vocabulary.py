@@ -14,8 +14,15 @@ class Vocabulary(Hashable, Protocol):
 
     eot: int
     n_vocab: int
+    is_char: bool
+
+    def encode(self, text: str) -> list[int]: ...
 
     def token_bytes(self, token: int) -> bytes: ...
+
+    @property
+    def numbers(self) -> np.ndarray:  # ids, sorted (n,)
+        ...
 
     @property
     def signs(self) -> np.ndarray: ...

@@ -25,19 +25,20 @@ HABITS = Habits(Lengths(6, 12), Lengths(20, 30), Lengths(40, 20), BRACKETS, Leng
 
 
 def test_what_is_measured_comes_back_from_nanogpt_json(tmp_path, bpe):
-    habits = measure_habits(ROWS)
+    habits = measure_habits(ROWS, bpe)
     assert habits.runs and habits.strings and habits.texts and habits.brackets and habits.lines
+    assert habits.repeat
     assert read_habits(habits.as_json()) == habits
     folder = write_model(tmp_path / "model", bpe, meta={"corpus": habits.as_json()})
     assert open_model(folder).tokenizer.habits == habits
-    assert measure_habits([]) == measure_habits(["", ""]) == read_habits({}) == Habits()
+    assert measure_habits([], bpe) == measure_habits(["", ""], bpe) == read_habits({}) == Habits()
     assert read_habits({"brackets": {"no": {"usual": 1, "rare": 9}}}) == Habits()
 
 
-def test_a_row_that_is_cut_is_not_counted_as_a_short_one(monkeypatch):
+def test_a_row_that_is_cut_is_not_counted_as_a_short_one(monkeypatch, bpe):
     monkeypatch.setattr(habits_module, "COUNTED", 10_030)
-    assert measure_habits(iter(["word " * 10] * 300)).texts == (50, 46)
-    assert measure_habits(["(a) " * 10_000]).brackets  # a table of one long row
+    assert measure_habits(iter(["word " * 10] * 300), bpe).texts == (50, 46)
+    assert measure_habits(["(a) " * 10_000], bpe).brackets  # a table of one long row
 
 
 def test_lengths_of_strings():
@@ -114,7 +115,7 @@ def test_numpy_and_torch_keep_to_the_same(tmp_path, bpe, temperature):
 
 def test_rows_are_hardly_touched(bpe):
     """What the rows have is never held back by much, for nine tokens in ten."""
-    habits = measure_habits(TEXTS)
+    habits = measure_habits(TEXTS, bpe)
     penalties = []
     for row in TEXTS[:40]:
         followers = habits.followers(bpe, "")

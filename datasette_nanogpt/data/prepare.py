@@ -42,7 +42,7 @@ from .token_files import open_tokens, token_dtype, write_tokens
 
 T = TypeVar("T")
 # The version of the cache and of everything that decides what is in it: raise it to make old entries invalid.
-FORMAT = 10
+FORMAT = 11
 CACHE_DAYS = 30  # since an entry was last used
 SPARE_BYTES = 50_000_000  # disk space to leave free, for the model and for other programs
 # Bytes of text that a vocabulary needs for each of its tokens.
@@ -141,7 +141,7 @@ def _make(
         tokenizing = write_tokens(texts[name], tokenizer, folder / f"{name}.bin")
         counts[f"{name}_tokens"] = yield from _report(Part.TOKENIZING, tokenizing, len(spans))
     tokenizer.words = _word_list(counter, split)
-    tokenizer.habits = measure_habits(split.texts(split.train))
+    tokenizer.habits = measure_habits(split.texts(split.train), tokenizer)
     val_bytes = _text_bytes(folder / "val.bin", tokenizer)
     if not val_bytes:
         raise NoTextError("There is too little text to hold out any of it: use a table with more.")

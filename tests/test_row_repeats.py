@@ -1,0 +1,65 @@
+"""What rows repeat themselves, DRY lets pass."""
+
+import numpy as np
+import pytest
+from conftest import write_model
+
+from llm_nanogpt.generate import ALLOWED_CHARACTERS, ALLOWED_TOKENS, generate
+from llm_nanogpt.habits import Habits, read_habits
+from llm_nanogpt.loading import open_model
+from llm_nanogpt.repetition import LONGEST_MATCH, Repetition
+from llm_nanogpt.row_repeats import FEWEST, common_repeat, repeat_lengths
+from llm_nanogpt.sampler import Sampler
+from llm_nanogpt.tokenizer_training import train_bpe, train_char
+
+# Rows of two sentences that come back with other numbers, and rows of words in no order.
+FORMULAIC = [
+    f"Roast at {i + 150} degrees for {i % 50} minutes. Serve. Roast at {i + 90} degrees for {i % 7} minutes."
+    for i in range(200)
+]
+WORDS = "one tree stands by a small house and the old river runs under many bridges to reach open sea"
+PROSE = [" ".join(np.random.default_rng(i).permutation(WORDS.split())) for i in range(200)]
+
+
+def test_lengths_of_repetitions():
+    assert [*repeat_lengths([1, 2, 3, 1, 2, 3, 4, 2, 3])] == [0, 0, 0, 0, 1, 2, 0, 0, 1]
+    assert [*repeat_lengths([5] * 5)] == [0, 0, 1, 2, 3]
+    assert [*repeat_lengths([])] == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_they_are_what_dry_would_penalise(seed):
+    """Each token of a text, if DRY lets one token pass: the power of its penalty."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, 3, size=40).tolist()
+    repetition = Repetition(Sampler(dry_multiplier=1, dry_base=1.01), 1, np.array([], dtype=np.intp), [])
+    for token, length in zip(ids, repeat_lengths(ids), strict=True):
+        penalty = -repetition.penalised(np.zeros(3))[token]
+        assert penalty == pytest.approx(1.01 ** (length - 1) if length else 0)
+        repetition.add(token)
+
+
+@pytest.mark.parametrize("train", [train_char, lambda texts: train_bpe(texts, 512)])
+def test_what_is_common_in_rows(train):
+    tokenizer = train(FORMULAIC + PROSE)
+    default = ALLOWED_CHARACTERS if tokenizer.is_char else ALLOWED_TOKENS
+    repeat = common_repeat(FORMULAIC, tokenizer)
+    assert repeat and default < repeat <= LONGEST_MATCH
+    prose = common_repeat(PROSE, tokenizer)
+    assert prose and prose <= default
+    few = FEWEST // len(tokenizer.encode(PROSE[0])) - 1
+    assert common_repeat(PROSE[:few], tokenizer) is None
+
+
+def test_a_model_repeats_what_its_rows_do(tmp_path, bpe):
+    """But for an explicit option, and where nothing is known of the rows."""
+    corpora = {"unknown": {}, "prose": {"repeat_length": 1}, "formulaic": {"repeat_length": 9}}
+    allowed = {}
+    for name, corpus in corpora.items():
+        opened = open_model(write_model(tmp_path / name, bpe, meta={"corpus": corpus}))
+        for given in (None, 5):
+            run = generate(opened.model, opened.tokenizer, "", sampler=Sampler(dry_allowed_length=given))
+            allowed[name, given] = run._repetition([])._allowed
+    assert {name: allowed[name, None] for name in corpora} == {"unknown": 3, "prose": 3, "formulaic": 9}
+    assert {allowed[name, 5] for name in corpora} == {5}
+    assert read_habits(Habits(repeat=7).as_json()).repeat == 7
