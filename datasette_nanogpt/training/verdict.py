@@ -27,7 +27,8 @@ LEVELS = (
 NO_PROSE = "text without sentences, like the rows: compare the two"
 KNOWS_NOTHING = 8.0  # bits per byte
 WINDOW = 32_768  # bytes that zlib can refer back to
-FEW_DOCUMENTS = 5  # with fewer held-out documents, a score is shown with one decimal and without an error
+FEW_DOCUMENTS = 5  # with fewer held-out documents, a score is shown without an error
+SCORE_DECIMALS = 3  # of a score, as in lists of runs
 EPOCHS_READ = 0.85 * MAX_EPOCHS  # from this many epochs on, more would only memorize the text
 # A model has memorized its text if it predicts it better than held-out text by at least this fraction.
 LEARNT_BY_HEART = 0.1
@@ -101,31 +102,24 @@ def reads_like(bits_per_letter: float, prose: bool = True) -> str:
 
 
 def describe_score(f: Figures) -> str:
-    """The score with as many digits as are certain, and other scores on the same text."""
+    """The score with as many digits as tell two runs apart, how certain it is, and other scores on the same
+    text. Another choice of held-out rows would move it, but two runs on the same rows by about as much."""
     others = f"gzip needs {f.gzip_bpb:.2f}"
     if f.last_bpb is not None:
-        others += f", the run before got {f.last_bpb:.{_digits(f)}f}"
+        others += f", the run before got {f.last_bpb:.{SCORE_DECIMALS}f}"
+    score = f"{f.val_bpb:.{SCORE_DECIMALS}f} bits per byte"
     if f.documents < FEW_DOCUMENTS:
         held_out = "one document was" if f.documents == 1 else f"{f.documents:,} documents were"
         if f.ends_only:
             held_out = "the end of one document was" if f.documents == 1 else f"the ends of {held_out}"
-        return f"about {f.val_bpb:.1f} bits per byte, as only {held_out} held out; {others}"
-    digits = _digits(f)
+        return f"about {score}, as only {held_out} held out; {others}"
     held_out = f"{'the ends of ' * f.ends_only}{f.documents:,} {'' if f.ends_only else 'held-out '}documents"
     if f.error is None:  # measuring it has a part of the run's time
-        return (
-            f"about {f.val_bpb:.{digits}f} bits per byte, of {held_out}; the run was too short to measure "
-            f"how certain that is; {others}"
-        )
-    margin = max(2 * f.error, 10**-digits)
-    return f"{f.val_bpb:.{digits}f} bits per byte, give or take {margin:.{digits}f}, of {held_out}; {others}"
-
-
-def _digits(f: Figures) -> int:
-    """How many decimals of the score another choice of held-out documents would hardly change."""
-    if f.error is None or f.documents < FEW_DOCUMENTS:
-        return 1
-    return min(3, max(1, math.ceil(-math.log10(2 * f.error)))) if f.error else 3
+        return f"{score}, of {held_out}; the run was too short to measure how certain that is; {others}"
+    # One digit of it, rounded: it is an estimate, too.
+    decimals = min(SCORE_DECIMALS, max(1, math.ceil(-math.log10(2 * f.error)))) if f.error else SCORE_DECIMALS
+    margin = max(2 * f.error, 10**-decimals)
+    return f"{score}, give or take {margin:.{decimals}f}, of {held_out}; {others}"
 
 
 def describe_samples(s: SampleFigures) -> str:
