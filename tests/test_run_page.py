@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import sqlite_utils
-from conftest import TEXTS, serve, write_model
+from conftest import TEXTS, serve, tiny_config, write_model
 
 from datasette_nanogpt.events import LastPart, Part, Position, TrainState
 from datasette_nanogpt.registry import queue
@@ -22,6 +22,7 @@ from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
 from datasette_nanogpt.registry.runs import MEMORY, NAME, delete_run, find_run, mark_dead_runs
 from datasette_nanogpt.registry.statements import insert
+from datasette_nanogpt.training.busy_machine import slower_than
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
@@ -612,6 +613,43 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     assert 'value="Use the model of this run again"' in text
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
     assert answer.json()["ok"] and score_in_use(home) == 2.0
+
+
+@pytest.fixture
+def timed_run(home, write_run):
+    """timed_run(speed, **changes) writes a run that trained for 20 seconds at so many tokens a second."""
+
+    def write(speed, width=32, device="cpu", seconds=20, status="finished", process=None):
+        plan = {"config": asdict(tiny_config(n_embd=width)), "settings": {"batch_size": 4, "device": device}}
+        plan |= {"source": {"rows": 9}, "corpus": {"bytes": 9, "train_tokens": 5, "val_tokens": 4}}
+        fields = {"plan": json.dumps(plan), "tokens_per_second": speed, "process": process}
+        run = write_run([], status=status, **fields)
+        with registry(home) as db:
+            # The first model of a run may be a smaller one.
+            insert(db, "metrics", {"run": run, "step": 1, "seconds": 0, "tokens_per_second": 9e6})
+            for step in (2, 3):
+                row = {"run": run, "step": step, "seconds": (step - 2) * seconds, "generation": 1}
+                insert(db, "metrics", row | {"tokens_per_second": speed})
+        return run
+
+    return write
+
+
+async def test_a_run_that_is_far_slower_than_an_earlier_one_says_so(datasette, home, timed_run):
+    timed_run(2_000)
+    fast = timed_run(10_000)
+    timed_run(99_000, device="cuda")
+    timed_run(99_000, width=128)
+    timed_run(99_000, seconds=2)
+    assert slower_than(home, timed_run(3_000)) is None
+    assert slower_than(home, timed_run(800, seconds=2)) is None
+    assert slower_than(home, timed_run(100, device="cuda")) is None
+    run = timed_run(800, status="running", process=process_id())
+    words, text = await page_of(datasette, run)
+    told = f"Other programs probably keep this machine busy: training is 12 times slower than run {fast}."
+    assert told in words and str(slower_than(home, run)) == f"12 times slower than run {fast}"
+    live = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
+    assert live["slow"] == told
 
 
 async def test_what_is_kept_and_deleted_is_told_before_a_run(datasette, two_models, write_run):

@@ -123,6 +123,13 @@ def test_a_score_that_still_fell_is_told():
     assert "stopped early" in verdict(replace(figures, stopped=True))["limited by"]
 
 
+def test_a_busy_machine_is_to_blame_for_too_few_minutes():
+    busy = "other programs probably kept this machine busy, as training was 13 times slower than run 4"
+    figures = replace(FIGURES, epochs=0.1, slower="13 times slower than run 4")
+    assert verdict(figures)["limited by"].startswith(f"the minutes: {busy}; it has read the text")
+    assert busy not in verdict(replace(figures, epochs=4.0))["limited by"]
+
+
 def test_what_was_not_measured_is_left_out():
     assert "20 texts" not in verdict(replace(FIGURES, samples=None))
     assert verdict(replace(FIGURES, samples=None, why_no_samples="too big"))["texts"] == "too big"

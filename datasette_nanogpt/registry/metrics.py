@@ -80,6 +80,19 @@ def mean_speed(db: sqlite3.Connection, run: int) -> float | None:
     return speed
 
 
+def speed_of_last_model(db: sqlite3.Connection, run: int) -> tuple[float | None, float]:
+    """Mean tokens a second of the last model of a run, as earlier ones may be smaller, and for how many
+    seconds it was trained; None where the speed was not measured."""
+    model = "ifnull(generation, 0), ifnull(member, 0)"
+    last = f"select {model} from metrics where run = ?1 order by id desc limit 1"
+    select = (
+        "select avg(tokens_per_second), max(seconds) - min(seconds) from metrics "
+        f"where run = ?1 and tokens_per_second is not null and ({model}) = ({last})"
+    )
+    speed, seconds = db.execute(select, [run]).fetchone()
+    return speed, seconds or 0.0
+
+
 def samples_after(db: sqlite3.Connection, run: int, after: int = 0, limit: int = -1) -> list[dict[str, Any]]:
     """The samples of a run after the one with the id `after`, the first `limit` of them."""
     select = "select id, step, nullif(val_bpb, 9e999) as val_bpb, sample from samples"

@@ -18,6 +18,7 @@ from ..data.memorization import find_memorized
 from ..data.text_metrics import has_loop, is_prose, real_word_fraction
 from ..data.token_files import read_documents, read_pieces
 from ..events import Busy
+from .busy_machine import Slower
 from .evaluate import batches_in_order, bits_per_byte, token_nats
 from .flops import work_per_step
 from .model_folder import ModelFolder
@@ -51,6 +52,7 @@ class RunFacts:
     curve: list[tuple[float, float]]  # seconds and bits per byte of each score
     train_loss: float | None  # nats per token, between the last two scores
     last_bpb: float | None  # score of the run before
+    slower: Slower | None  # than an earlier run on this machine, by far
     max_iters: int | None  # steps asked for now; None: as many as when the run was started
     stopped: bool  # whether somebody stopped it
     seconds: float  # of training
@@ -124,6 +126,7 @@ def measure(
         prose=held_out.prose,
         ends_only=bool(folder.meta["corpus"].get("cut")),
         by_steps=limits.minutes is None,
+        slower=str(facts.slower or ""),
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)
     return replace(known, next_command=command, next_reason=reason)

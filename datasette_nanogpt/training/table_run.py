@@ -33,6 +33,7 @@ from ..events import (
 )
 from ..registry.db import run_log_file
 from ..registry.runs import Run
+from .busy_machine import slower_than
 from .disk import check_disk
 from .distributed import ProcessGroup
 from .enough_text import check_enough_text
@@ -347,6 +348,7 @@ class TableRun:
             curve=self.curve,
             train_loss=last.train_loss if last else None,
             last_bpb=score_of_run_before(self.run.home, self.run.id),
+            slower=slower_than(self.run.home, self.run.id),
             max_iters=self.options.max_iters,
             stopped=finished.status == "stopped",
             seconds=finished.seconds,

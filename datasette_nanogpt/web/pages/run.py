@@ -23,6 +23,7 @@ from ...registry.manage import restore_model
 from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
+from ...training.busy_machine import slower_than
 from ...training.options import command_of_run
 from ...training.replaced import what_is_kept
 from .. import chart, polling
@@ -85,6 +86,8 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"))
     over = run["status"] in OVER
     pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
+    if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
+        state_now["slow"] = f"Other programs probably keep this machine busy: training is {slower}."
     live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
