@@ -18,15 +18,12 @@ from .apostrophes import Apostrophes
 from .errors import InvalidOptions, NanogptError, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
-from .repetition import Repetition
+from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 from .words import MARK, Speller, ends_in_character, last_word
 
-# Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
-# More where the rows repeat more: `row_repeats.py`.
-ALLOWED_TOKENS, ALLOWED_CHARACTERS = 3, 24
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
 LONGEST_LAST_WORD = 40
@@ -329,9 +326,9 @@ class Continuation:
         return is_word or not begins_word or word.isnumeric()
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
-        allowed = ALLOWED_CHARACTERS if self.tokenizer.is_char else ALLOWED_TOKENS
         tokenizer = self.tokenizer
-        length = self.sampler.dry_allowed_length or max(allowed, tokenizer.habits.repeat or 0)
+        default = tokenizer.habits.repeat or default_allowed_length(tokenizer.is_char)
+        length = self.sampler.dry_allowed_length or default
         return Repetition(self.sampler, length, tokenizer.numbers, ids, tokenizer.with_letters)
 
     def _accepts(self, token: int, given: int = 0) -> bool:

@@ -38,7 +38,7 @@ class Follower(Protocol):
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets of each kind that is followed, and of lines. `repeat` is in tokens: how many
-    the rows have a second time without that being rare."""
+    DRY lets pass, where the rows repeat more than is usual."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None

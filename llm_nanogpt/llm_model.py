@@ -84,8 +84,8 @@ class SamplingOptions(llm.Options):
     )
     dry_allowed_length: int | None = Field(
         None,
-        description="How many tokens may be repeated freely. Default: 3 (24 if tokens are characters), or "
-        "more where the table's rows repeat themselves",
+        description="How many tokens may be repeated freely; a model of characters has 24, and one of a table "
+        "whose rows repeat themselves has more. Default: 3",
     )
     dry_penalty_last_n: int | None = Field(
         None, description="How many of the last tokens are searched for repetitions, -1 for all. Default: -1"

@@ -14,6 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from .sampler import Sampler
 
+# Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
+# More where the rows repeat more: `row_repeats.py`.
+ALLOWED_TOKENS, ALLOWED_CHARACTERS = 3, 24
 LONGEST_MATCH = 50  # tokens that are compared: the penalty has been beyond everything for long
 STRONGEST = 100.0  # nats: nothing that a model writes is so likely
 NUMBER = -1  # stands for every token that is a number
@@ -21,6 +24,12 @@ NUMBER = -1  # stands for every token that is a number
 # third time is like so many tokens beyond the allowed length, and each further time like so many more: in 150
 # tokens 0.6% of the rows have something three times, and 0.2% more often (LOG.md, "Capitals and echoes").
 SHORT, TIMES, THIRD, TOKENS_A_TIME = 3, 2, 2, 3
+
+
+def default_allowed_length(is_char: bool) -> int:
+    """The tokens that may be repeated without penalty, where neither an option nor the rows allow more.
+    `is_char`: whether tokens are characters."""
+    return ALLOWED_CHARACTERS if is_char else ALLOWED_TOKENS
 
 
 class Repetition:

@@ -13,34 +13,47 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from .repetition import LONGEST_MATCH, NUMBER
+from .repetition import LONGEST_MATCH, NUMBER, default_allowed_length
 
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
 
-# At most the rest of the rows' tokens lengthen a repetition that does not pass. In prose 0.3 to 4% of the
-# tokens lengthen one of three tokens or more, in rows made of the same sentences 13 to 32%.
-COMMON = 0.96
-# How much of a row is looked at. In its first 500 tokens long prose repeats as much as short recipes do.
-TOKENS, CHARACTERS = 100, 400
+# If more than the rest of the rows' tokens lengthen repetitions that are longer than DRY lets pass, it begins
+# at lengths that are rare. In prose 0.3 to 4% of the tokens lengthen one of three tokens or more, in
+# rows made of the same sentences 13 to 32%.
+USUAL, RARE = 0.95, 0.99
+# A row is looked at in stretches of so many tokens, each by itself: in 500 tokens long prose repeats
+# as much as short recipes do. The stretch that repeats least counts: if only the head of an article repeats
+# itself, as a table does, a model that may do so too goes in circles everywhere.
+TOKENS, CHARACTERS, STRETCHES = 100, 400, 5
 ROWS = 1000
-FEWEST = 1000  # tokens: fewer say nothing about what is common
+FEWEST = 1000  # tokens: fewer say nothing about what is usual
 
 
 def common_repeat(texts: Iterable[str], tokenizer: Vocabulary) -> int | None:
-    """How many tokens in a row the rows `texts` may have a second time before a token that lengthens that is
-    rare in them, at most LONGEST_MATCH; None where there is too little text to tell."""
+    """How many tokens may be repeated without penalty, at most LONGEST_MATCH, where the rows `texts` repeat
+    more than DRY lets pass by default; None where they do not, or where there is too little text to tell."""
     import numpy as np
 
-    limit = CHARACTERS if tokenizer.is_char else TOKENS
+    size = CHARACTERS if tokenizer.is_char else TOKENS
     numbers = frozenset(tokenizer.numbers.tolist())
-    lengths: list[int] = []
+    stretches: list[list[int]] = [[] for _ in range(STRETCHES)]
     for text in islice(texts, ROWS):
-        ids = tokenizer.encode(text[: 10 * limit])[:limit]  # hardly a token has more than ten characters
-        lengths += repeat_lengths(NUMBER if i in numbers else i for i in ids)
-    if len(lengths) < FEWEST:
+        # Hardly a token has more than ten characters.
+        ids = [NUMBER if i in numbers else i for i in tokenizer.encode(text[: 10 * size * STRETCHES])]
+        for n, lengths in enumerate(stretches):
+            stretch = ids[n * size : (n + 1) * size]
+            if n == 0 or len(stretch) == size:  # the rest of a row has less to repeat
+                lengths.extend(repeat_lengths(stretch))
+    measured = [
+        np.quantile(lengths, (USUAL, RARE), method="higher").tolist()
+        for lengths in stretches
+        if len(lengths) >= FEWEST
+    ]
+    if not measured:
         return None
-    return min(int(np.quantile(lengths, COMMON, method="higher")) + 1, LONGEST_MATCH)
+    usual, rare = map(min, zip(*measured, strict=True))
+    return min(rare + 1, LONGEST_MATCH) if usual >= default_allowed_length(tokenizer.is_char) else None
 
 
 def repeat_lengths(ids: Iterable[int]) -> Iterator[int]:

@@ -27,7 +27,6 @@ HABITS = Habits(Lengths(6, 12), Lengths(20, 30), Lengths(40, 20), BRACKETS, Leng
 def test_what_is_measured_comes_back_from_nanogpt_json(tmp_path, bpe):
     habits = measure_habits(ROWS, bpe)
     assert habits.runs and habits.strings and habits.texts and habits.brackets and habits.lines
-    assert habits.repeat
     assert read_habits(habits.as_json()) == habits
     folder = write_model(tmp_path / "model", bpe, meta={"corpus": habits.as_json()})
     assert open_model(folder).tokenizer.habits == habits

@@ -109,8 +109,8 @@ def test_a_set_default_is_kept(make_model):
 
 
 def test_each_option_tells_its_default():
-    from llm_nanogpt.generate import ALLOWED_TOKENS
     from llm_nanogpt.llm_model import SamplingOptions
+    from llm_nanogpt.repetition import ALLOWED_TOKENS
     from llm_nanogpt.sampler import Sampler
 
     chosen_later = {"dry_allowed_length": ALLOWED_TOKENS}

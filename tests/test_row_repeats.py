@@ -4,19 +4,17 @@ import numpy as np
 import pytest
 from conftest import write_model
 
-from llm_nanogpt.generate import ALLOWED_CHARACTERS, ALLOWED_TOKENS, generate
+from llm_nanogpt.generate import generate
 from llm_nanogpt.habits import Habits, read_habits
 from llm_nanogpt.loading import open_model
-from llm_nanogpt.repetition import LONGEST_MATCH, Repetition
-from llm_nanogpt.row_repeats import FEWEST, common_repeat, repeat_lengths
+from llm_nanogpt.repetition import LONGEST_MATCH, Repetition, default_allowed_length
+from llm_nanogpt.row_repeats import FEWEST, TOKENS, common_repeat, repeat_lengths
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 
 # Rows of two sentences that come back with other numbers, and rows of words in no order.
-FORMULAIC = [
-    f"Roast at {i + 150} degrees for {i % 50} minutes. Serve. Roast at {i + 90} degrees for {i % 7} minutes."
-    for i in range(200)
-]
+STEP = "Roast it in the oven at {} degrees for {} minutes."
+FORMULAIC = [f"{STEP.format(i + 150, i % 50)} Serve. {STEP.format(i + 90, i % 7)}" for i in range(200)]
 WORDS = "one tree stands by a small house and the old river runs under many bridges to reach open sea"
 PROSE = [" ".join(np.random.default_rng(i).permutation(WORDS.split())) for i in range(200)]
 
@@ -42,18 +40,26 @@ def test_they_are_what_dry_would_penalise(seed):
 @pytest.mark.parametrize("train", [train_char, lambda texts: train_bpe(texts, 512)])
 def test_what_is_common_in_rows(train):
     tokenizer = train(FORMULAIC + PROSE)
-    default = ALLOWED_CHARACTERS if tokenizer.is_char else ALLOWED_TOKENS
     repeat = common_repeat(FORMULAIC, tokenizer)
-    assert repeat and default < repeat <= LONGEST_MATCH
-    prose = common_repeat(PROSE, tokenizer)
-    assert prose and prose <= default
-    few = FEWEST // len(tokenizer.encode(PROSE[0])) - 1
-    assert common_repeat(PROSE[:few], tokenizer) is None
+    assert repeat and default_allowed_length(tokenizer.is_char) < repeat <= LONGEST_MATCH
+    assert common_repeat(PROSE, tokenizer) is None
+    few = FEWEST // len(tokenizer.encode(FORMULAIC[-1])) - 1
+    assert common_repeat(FORMULAIC[-few:], tokenizer) is None
+
+
+def test_a_head_that_repeats_itself_is_not_enough():
+    """What stands after it must do so, too."""
+    tokenizer = train_bpe(FORMULAIC + PROSE, 512)
+    heads = [" ".join(FORMULAIC[i : i + 4]) for i in range(100)]
+    assert all(len(tokenizer.encode(head)) >= TOKENS for head in heads)
+    assert common_repeat(heads, tokenizer)
+    articles = [head + "\n" + "\n".join(PROSE[i : i + 20]) for i, head in enumerate(heads)]
+    assert common_repeat(articles, tokenizer) is None
 
 
 def test_a_model_repeats_what_its_rows_do(tmp_path, bpe):
     """But for an explicit option, and where nothing is known of the rows."""
-    corpora = {"unknown": {}, "prose": {"repeat_length": 1}, "formulaic": {"repeat_length": 9}}
+    corpora = {"unknown": {}, "prose": {"repeat_length": None}, "formulaic": {"repeat_length": 9}}
     allowed = {}
     for name, corpus in corpora.items():
         opened = open_model(write_model(tmp_path / name, bpe, meta={"corpus": corpus}))
