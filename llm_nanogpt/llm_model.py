@@ -84,7 +84,7 @@ class SamplingOptions(llm.Options):
     )
     dry_allowed_length: int | None = Field(
         None,
-        description="How many tokens may be repeated freely; a model of characters has 24, and one of a table "
+        description="How many tokens may be repeated freely; a model of characters has 24, one of a table "
         "whose rows repeat themselves has more. Default: 3",
     )
     dry_penalty_last_n: int | None = Field(

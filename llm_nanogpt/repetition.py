@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from .sampler import Sampler
 
 # Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
