@@ -32,7 +32,7 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
 }
 OPENERS = {closer: opener for opener, closer in PAIRS.items()}
 # Opens and closes. It ends with its line, or one that is missing would turn all that follow inside out; three
-# in a row, as around Python's docstrings, are none.
+# in a row, as around Python's docstrings, are none (`fences.py`).
 QUOTE, THREE_QUOTES = '"', '"""'
 KINDS = frozenset([*PAIRS, QUOTE])
 
@@ -41,8 +41,8 @@ KINDS = frozenset([*PAIRS, QUOTE])
 FEWEST, LEFT_OPEN, NOT_OPEN = 20, 0.05, 0.02
 USUAL, RARE = 0.9, 0.97  # of what the rows have between brackets is shorter
 # Nats: what closes a bracket gains them, once it is open for as long as is rare; what rows hardly ever do
-# loses them. LOG.md, "Brackets, strings and short texts".
-STRENGTH, MISPLACED = 2.0, 4.0
+# loses them. LOG.md, "Brackets, strings and short texts" and "Lines and apostrophes".
+STRENGTH, MISPLACED = 2.0, 6.0
 DEEPEST = 4  # of the brackets that are open, so many decide what a token would do
 
 Event = Literal["opened", "closed", "left open", "was not open"]
@@ -72,10 +72,11 @@ def follow(
             del opened[inner]
             yield "left open", kind, 0
         else:
-            for within, _ in opened[inner + 1 :]:
+            end = inner + 1 if mark == QUOTE else len(opened)  # a string may have "(" in it
+            for within, _ in opened[inner + 1 : end]:
                 yield "left open", within, 0
             yield "closed", kind, place - opened[inner][1] - len(mark)
-            del opened[inner:]
+            del opened[inner:end]
 
 
 @lru_cache(64)

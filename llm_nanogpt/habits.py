@@ -1,7 +1,8 @@
 """What the rows of a table have in common, and a text that is written should have too.
 
 `nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
-`brackets.py`, `lines.py` and `row_repeats.py`. Older models lack some of them, imported ones have none.
+`brackets.py`, `fences.py`, `lines.py` and `row_repeats.py`. Older models lack some of them, imported ones
+have none.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .brackets import KINDS, Brackets, bracket_lengths
+from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
 from .lines import LongLine, line_lengths
 from .row_repeats import common_repeat
@@ -37,14 +39,15 @@ class Follower(Protocol):
 @dataclass(frozen=True)
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
-    what stands within brackets of each kind that is followed, and of lines. `repeat` is in tokens: how many
-    DRY lets pass, where the rows repeat more than is usual."""
+    what stands within brackets and fences of each kind that is followed, and of lines. `repeat` is in
+    tokens: how many DRY lets pass, where the rows repeat more than is usual."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
     texts: Lengths | None = None
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
     lines: Lengths | None = None
+    fences: Mapping[str, Lengths] = field(default_factory=dict)
     repeat: int | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -57,6 +60,7 @@ class Habits:
         }
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
+            "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
             "repeat_length": self.repeat,
         }
 
@@ -71,6 +75,8 @@ class Habits:
             each.append(ShortText(tokenizer.eot, self.texts, prompt))
         if self.brackets:
             each.append(Brackets(tokenizer, self.brackets, prompt))
+        if self.fences:
+            each.append(Fences(tokenizer, self.fences, prompt))
         if self.lines:
             each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
         return each
@@ -92,6 +98,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         texts=text_lengths(whole),
         brackets=bracket_lengths(whole or some),
         lines=line_lengths(whole),
+        fences=fence_lengths(whole),
         repeat=common_repeat(some, tokenizer),
     )
 
@@ -99,6 +106,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
 def read_habits(corpus: Mapping[str, Any]) -> Habits:
     """What nanogpt.json says of a table's rows."""
     brackets = {kind: read_lengths(lengths) for kind, lengths in (corpus.get("brackets") or {}).items()}
+    fences = {fence: read_lengths(lengths) for fence, lengths in (corpus.get("fences") or {}).items()}
     return Habits(
         runs=read_lengths(corpus.get("run_lengths")),
         strings=read_lengths(corpus.get("string_lengths")),
@@ -106,4 +114,5 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         lines=read_lengths(corpus.get("line_lengths")),
         repeat=corpus.get("repeat_length"),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
+        fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
     )

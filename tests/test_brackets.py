@@ -44,6 +44,7 @@ def events(text, opened=()):
         ("(a)", [("opened", "("), ("closed", "(")], ""),
         ("a)", [("was not open", "(")], ""),
         ("[(a]", [("opened", "["), ("opened", "("), ("left open", "("), ("closed", "[")], ""),
+        ('"(" "a', [("opened", '"'), ("opened", "("), ("closed", '"'), ("opened", '"')], '("'),
         ('"a" "', [("opened", '"'), ("closed", '"'), ("opened", '"')], '"'),
         ('("a\nb', [("opened", "("), ("opened", '"'), ("left open", '"')], "("),
         ('"""One\nline."""', [], ""),
@@ -99,6 +100,7 @@ def test_tokens_are_judged_by_what_is_open(bpe):
     assert judged("(") == ["opening", "closing", "misplaced", "opening", None]
     assert judged("([") == ["opening", "misplaced", "closing", "opening", None]
     assert judged('"') == ["opening", "misplaced", "misplaced", "closing", "misplaced"]
+    assert judged('"(') == ["opening", "closing", "misplaced", "closing", "misplaced"]
 
 
 def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
