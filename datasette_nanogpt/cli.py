@@ -193,7 +193,10 @@ def flags_named() -> Iterator[None]:
 
     def line(problem: Problem) -> str:
         named = problem.field not in ("", "database", "table")  # the arguments have no flag
-        return f"--{problem.field.replace('_', '-')}: {problem.message}" if named else problem.message
+        if not named:
+            return problem.message
+        stop = "" if problem.message.endswith((".", "?")) else "."
+        return f"--{problem.field.replace('_', '-')}: {problem.message}{stop}"
 
     try:
         yield

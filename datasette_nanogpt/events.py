@@ -70,6 +70,7 @@ class TablePreview:
     left_out: dict[str, str]  # other column -> why it is not read, in words
     documents: list[str]  # the first ones, or their beginnings
     remarks: list[str]  # sentences: what is skipped and why, and what looks odd
+    template: bool = False  # whether one says which columns are read
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,9 @@ def preview_lines(p: Preview) -> list[str]:
         if table.left_out:
             lines.append("Not read: " + ", ".join(f"{name} ({why})" for name, why in table.left_out.items()))
         lines += [f"Note: {remark}" for remark in table.remarks]
-    lines.append("To read other columns, use --title and --body; to read the text otherwise, --text.")
+    templates = p.tables and all(table.template for table in p.tables)
+    columns = "change the --template" if templates else "use --title and --body"
+    lines.append(f"To read other columns, {columns}; to read the text otherwise, use --text.")
     return [*lines, ""]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import InvalidOptions, Problem
+from .suggestions import did_you_mean
 
 BLANK_LINE = "\n\n"
 
@@ -215,6 +216,7 @@ def by_name(
             known |= dict.fromkeys(own, value)
         else:
             message = f"The text of this model has no column {name!r}. Its columns are: {', '.join(columns)}"
+            message += "." + meant if (meant := did_you_mean([name], columns)) else ""
             problems.append(Problem("set", "missing_column", message))
     return known, problems
 

@@ -27,10 +27,10 @@ ECHO = {"nanogpt": {"echo": True}}  # marks the part of an answer that repeats t
 
 
 def _unknown_option(name: str, known: Sequence[str]) -> PydanticCustomError:
-    from difflib import get_close_matches
+    from .suggestions import closest
 
-    near = get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    near = closest(name, known)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
     return PydanticCustomError("unknown_option", "There is no such option: {hint}", {"hint": hint})
 
 

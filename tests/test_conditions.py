@@ -105,6 +105,7 @@ def test_what_is_given_stands_where_it_belongs(char, values, prompt, begins, wri
     ("values", "reason"),
     [
         ({"nope": "x"}, "has no column 'nope'. Its columns are: tags, created, title, body"),
+        ({"creatd": "x"}, "body. Did you mean created?"),
         ({"body": "x"}, "body is what the model writes: the prompt is how it begins"),
         ({"nope": "x", "body": "y"}, "no column 'nope'"),
     ],

@@ -52,6 +52,10 @@ def test_documents_and_reasons(make):
         "the title from title, the text from body (HTML)" in text
         and "Not read: id (numbers), url (empty)" in text
     )
+    assert "To read other columns, use --title and --body; to read the text otherwise, use --text." in text
+    with_template = open_corpus(path, ["posts"], Selection(template="{{ title }}: {{ body }}"))
+    text = "\n".join(preview_lines(preview(with_template)))
+    assert "To read other columns, change the --template; " in text and "--body" not in text
 
 
 def test_of_a_long_document_only_the_beginning_is_handed_out(make):

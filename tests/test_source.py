@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 from conftest import finish
 from datasette import hookimpl
 from datasette.plugins import pm
@@ -216,6 +217,12 @@ def test_files_and_tables_that_cannot_be_read_are_refused_with_a_reason(make, tm
     assert "has no column y, z. The columns are: id, title, body." in fails(
         path, "t", body=["y", "body", "z"]
     )
+    assert fails(path, "t", body=["bodies"]).endswith("id, title, body. Did you mean body?")
+    assert fails(path, "t", body=["boddy", "titel"]).endswith("body. Did you mean body and title?")
+    assert fails(path, "xyz").endswith("It has: t.")
+    sqlite_utils.Database(path)["Entries"].insert({"body": "a"})
+    assert fails(path, "entry").endswith("Did you mean Entries?")
+    assert fails(path, "t", template="{{ boddy }}").endswith("Did you mean body?")
     assert "no such column: z. The columns are: id, title, body." in fails(path, "t", where="z = 1")
     assert "syntax error" in fails(path, "t", where="id = 1; drop table t")
     assert "does not work" in fails(path, "t", where="id = ?")
@@ -375,6 +382,10 @@ def test_mistakes_in_a_query(make):
     assert fails(path, "query", sql="select 1").startswith(
         "The query has no column of text. It has: 1 (numbers)."
     )
+    for sql in ("selec", "delete from t", "explain select 1", "-- select\nselec"):
+        assert "does not work: a query must begin with SELECT or WITH." in fails(path, "q", sql=sql), sql
+    for sql in ("/* a */ (select 1)", "-- a\n\nwith x as (select 1) select * from x", "VALUES (1)"):
+        assert "must begin" not in fails(path, "q", sql=sql), sql
     assert "The query has no column x." in fails(path, "query", sql="select * from t", body=["x"])
     wrong = fails(path, "query", sql="select title, body from t", where="nope = 1")
     assert wrong.startswith(

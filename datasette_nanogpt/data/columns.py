@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.suggestions import did_you_mean
 
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
@@ -61,6 +62,7 @@ def missing_columns(
     for field_name, names in (("title", [title] if title else []), ("body", body)):
         if missing := [name for name in names if not find_name(name, columns)]:
             message = f"{subject} no column {list_names(missing)}. The columns are: {list_names(columns)}."
+            message += did_you_mean(missing, columns)
             problems.append(Problem(field_name, "missing_column", message))
     return problems
 

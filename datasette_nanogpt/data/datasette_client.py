@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.suggestions import did_you_mean
 
 from .sqlite import list_names
 
@@ -199,7 +200,7 @@ class DatasetteClient:
             message = f"{self.url} does not let you read this: give an API token that it accepts."
             raise InvalidOptions([Problem("token", "forbidden", message)])
         if status == 404 and table:
-            message = f"{self.url} has no table {table!r}.{self._list_tables()}"
+            message = f"{self.url} has no table {table!r}.{self._list_tables(table)}"
             raise InvalidOptions([Problem("table", "missing", message)])
         if status == 404 or (status == 200 and "rows" not in data):
             message = f"{self.url} is not a database of a Datasette: give https://HOST/DATABASE."
@@ -212,11 +213,11 @@ class DatasetteClient:
             raise NanogptError(f"{self.url} answers: {data.get('error') or f'status {status}'}.")
         return data
 
-    def _list_tables(self) -> str:
+    def _list_tables(self, wrong: str = "") -> str:
         names = self.tables()
         if names is None:
             return " Give the database as https://HOST/DATABASE."
-        return f" It has: {list_names(list(names))}." if names else ""
+        return f" It has: {list_names(list(names))}.{did_you_mean([wrong], list(names))}" if names else ""
 
     def tables(self) -> dict[str, int] | None:
         """Tables of the database -> their rows (0: not known). None if its address is not that of one."""

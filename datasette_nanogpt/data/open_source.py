@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.suggestions import did_you_mean
 from llm_nanogpt.template import Template
 
 from .column_content import Column, columns_of, repeats_title
@@ -130,7 +131,7 @@ def _open_text(
     if missing:
         message = (
             f"{relation.description} has no column {list_names(missing)}, which the template names. "
-            f"The columns are: {list_names(relation.columns)}."
+            f"The columns are: {list_names(relation.columns)}.{did_you_mean(missing, relation.columns)}"
         )
         problems.append(Problem("template", "missing_column", message))
     if problems:

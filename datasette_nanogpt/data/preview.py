@@ -37,6 +37,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         text=describe_text(source),
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
+        template=source.template is not None,
         documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
         remarks=[
             *remarks,

@@ -35,6 +35,8 @@ _DEADLINE: ContextVar[float] = ContextVar("deadline")  # of `time_limit`, on the
 _MISSING = re.compile(r"(?:no such|unknown) (module|tokenizer|collation sequence|function): ?(.+)")
 _KINDS = {"module": "virtual table module", "collation sequence": "collation"}
 # What messages call the SQL that people write, by the option it came from.
+# The beginning of a query, after comments and brackets.
+_QUERY = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
 _WRITTEN_SQL = {
     "where": "The condition",
     "sql": "The query",
@@ -206,6 +208,9 @@ def explain_sql(field: str, sql: str | None, advice: str = "") -> Iterator[None]
         reason = str(error).rstrip(".")
         if reason == 'near ")": syntax error' and ")" not in sql:  # the bracket is ours
             reason = "it ends too early"
+        # In brackets, as we read it, any other word is the name of a table.
+        if field == "sql" and not _QUERY.match(sql):
+            reason = "a query must begin with SELECT or WITH"
         if reason == "interrupted":
             reason, advice = "it takes too long", ""
         message = f"{_WRITTEN_SQL[field]} {' '.join(sql.split())!r} does not work: {reason}.{advice}"

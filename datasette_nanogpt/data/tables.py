@@ -6,6 +6,7 @@ import re
 import sqlite3
 
 from llm_nanogpt.errors import InvalidOptions, Problem
+from llm_nanogpt.suggestions import did_you_mean
 
 from .column_names import words_of
 from .sqlite import find_name, list_names, quote, schema_of
@@ -41,9 +42,11 @@ _INDEX_OF = re.compile(r"content\s*=\s*(?:'[^']+'|\"[^\"]+\"|\[[^]]+\]|\w)", re.
 def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
     """The name of a table or view as the database spells it. Raises InvalidOptions if there is none."""
     schema = schema_of(db)
-    if name := find_name(table, schema.table_names() + schema.view_names()):
+    names = schema.table_names() + schema.view_names()
+    if name := find_name(table, names):
         return name
     message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
+    message += did_you_mean([table], names)
     raise InvalidOptions([Problem("table", "missing", message)])
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 
 from datasette.app import Datasette
 from datasette.utils import StartupError
+
+from llm_nanogpt.suggestions import closest
 
 PLUGIN = "datasette-nanogpt"
 
@@ -45,5 +46,5 @@ class Limits:
 
 def _nearest(key: str, options: dict[str, object]) -> str:
     """The end of the message about an unknown option: the most similar name, or all names."""
-    near = get_close_matches(str(key), options, n=1)
-    return f": did you mean {near[0]}?" if near else f". There are {', '.join(options)}"
+    near = closest(str(key), list(options))
+    return f": did you mean {near}?" if near else f". There are {', '.join(options)}"
