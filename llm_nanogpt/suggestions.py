@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 CLOSE = (
-    0.6  # difflib's ratio: "entry" and "entries" have 0.67, "bodies" and "body" 0.6, "body" and "note" 0.25
+    0.6  # difflib's ratio: "entry" and "entries" have 0.67, "bodies" and "body" 0.6
 )
 
 
