@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-CLOSE = (
-    0.6  # difflib's ratio: "entry" and "entries" have 0.67, "bodies" and "body" 0.6
-)
+CLOSE = 0.6  # difflib's ratio: "entry" and "entries" have 0.67, "bodies" and "body" 0.6
 
 
 def closest(wrong: str, names: Sequence[str]) -> str | None:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -23,11 +23,14 @@ from datasette_nanogpt.registry.restart import restart_interrupted
 from datasette_nanogpt.registry.runs import MEMORY, NAME, delete_run, find_run, mark_dead_runs
 from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training.busy_machine import slower_than
+from datasette_nanogpt.training.enough_text import too_little_text
 from datasette_nanogpt.training.options import TrainOptions
-from datasette_nanogpt.training.plan import make_config
+from datasette_nanogpt.training.plan import make_config, plan_text
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.web import smaller
+from datasette_nanogpt.web.comparison import both
+from datasette_nanogpt.web.estimate import _automatic
 from datasette_nanogpt.web.run_offers import made_by
 from datasette_nanogpt.web.run_states import _why_slow, in_words_of_the_form
 from llm_nanogpt.changes import replaced
@@ -650,6 +653,36 @@ async def test_a_run_that_is_far_slower_than_an_earlier_one_says_so(datasette, h
     assert told in words and str(slower_than(home, run)) == f"12 times slower than run {fast}"
     live = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
     assert live["slow"] == told
+
+
+async def test_a_training_that_a_terminal_was_refused_is_in_no_list(datasette, home, database, write_run):
+    options = TrainOptions(str(database), "entry", name="x", device="cpu", block_size=10_000)
+    with pytest.raises(InvalidOptions, match="too little to train on"):
+        list(train_table(options))
+    assert find_run(home, 1)["status"] == "failed"  # with its log, for whoever looks for it
+    failed = write_run(status="failed")
+    for page in ("/-/nanogpt.json", "/blog/entry/-/nanogpt.json"):
+        runs = (await datasette.client.get(page, actor=ROOT)).json()["runs"]
+        assert [run["id"] for run in runs] == [failed]
+
+
+def test_a_setting_that_only_one_of_two_runs_has():
+    assert both("yes", None) == ("yes", "no") and both(None, "yes") == ("no", "yes")
+    assert both("4", None) == ("4", "automatic") and both("4", "5") == ("4", "5")
+
+
+def test_a_learning_rate_is_not_promised_where_a_busy_machine_has_another():
+    plan = plan_text({"minutes": 3}, 10**6, 1e11)
+    assert _automatic(plan, plan)["learning_rate"] == plan.learning_rate
+    assert "learning_rate" not in _automatic(plan, replace(plan, learning_rate=0.5))
+    gpt2 = plan_text({"minutes": 3, "arch": "gpt2"}, 10**6, 1e11)
+    assert _automatic(gpt2, gpt2)["learning_rate"] == 6e-4
+
+
+def test_too_little_text_needs_as_much_before_a_run_as_in_it():
+    assert too_little_text(90, 16, 351) == too_little_text(90, 16, 358.2)
+    assert "needs about 400 bytes of it" in too_little_text(90, 16, 351)
+    assert "needs about 95 bytes of it" in too_little_text(90, 16, 93)
 
 
 async def test_what_is_kept_and_deleted_is_told_before_a_run(datasette, two_models, write_run):

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
-MEMORY, NAME = "memory", "name"  # in the column `cause`: memory ran out, or another model has its name
+# In the column `cause`: memory ran out; another model has its name; or a terminal was told, before the run
+# began, that it cannot be.
+MEMORY, NAME, REFUSED = "memory", "name", "refused"
 MOST_DOCUMENTS = 5000  # held-out documents whose bits are recorded: 60 kB
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
@@ -120,7 +122,7 @@ def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
 
 
 def end_run(home: Path, run: int, status: str, error: str | None = None, cause: str | None = None) -> None:
-    """Record how a run ended, unless it has recorded that itself. The `cause` is MEMORY, NAME or unknown."""
+    """Record how a run ended, unless it has recorded that itself. The `cause` is MEMORY, say, or unknown."""
     with registry(home) as db:
         db.execute(
             "update runs set status = ?, error = ?, cause = ?, ended = ?, note = null "
@@ -277,7 +279,7 @@ class Run:
             self._outbox.send()
 
     def end(self, status: str, error: str | None = None, cause: str | None = None) -> None:
-        """Record how the run ended, and close the record. The `cause` is MEMORY, NAME or unknown."""
+        """Record how the run ended, and close the record. The `cause` is MEMORY, say, or unknown."""
         ended = {"status": status, "ended": utc_now(), "error": error, "cause": cause, "note": None}
         self._outbox.update(ended)
         self._outbox.send(BUSY_SECONDS, now=True)

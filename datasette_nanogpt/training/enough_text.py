@@ -44,6 +44,12 @@ def too_little_text(n_bytes: int, block_size: int, needed: float) -> str:
     what = f"a context of {block_size} tokens" if block_size > CONTEXTS[-1] else "a model"
     return (
         f"The {text_size(n_bytes)} of text are too little to train on: {what} needs about "
-        f"{text_size(round(needed))} of it, and sentences need {SENTENCES_NEED}. "
+        f"{text_size(_rounded_up(needed))} of it, and sentences need {SENTENCES_NEED}. "
         "Choose a table with more text"
     )
+
+
+def _rounded_up(n_bytes: float) -> float:
+    """A size in one or two digits: what is estimated before a run should be the same as in the run."""
+    unit = 5 * 10 ** math.floor(math.log10(n_bytes) - 1)  # 50 for hundreds
+    return unit * math.ceil(n_bytes / unit)

@@ -23,7 +23,7 @@ from ..data.preview import preview
 from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
-from ..registry.runs import MEMORY, NAME, Run
+from ..registry.runs import MEMORY, NAME, REFUSED, Run
 from .check import check, check_place
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
@@ -91,7 +91,8 @@ def _train_table(
             if reason is None and isinstance(ex, Exception) and not isinstance(ex, NanogptError):
                 reason = unforeseen(ex, home / name, run_log_file(home, run.id))
             with suppress(sqlite3.OperationalError):
-                run.end("failed", reason or str(ex), cause_of(ex))
+                refused = isinstance(ex, InvalidOptions) and not queued
+                run.end("failed", reason or str(ex), REFUSED if refused else cause_of(ex))
             if reason:
                 raise NanogptError(reason) from ex
             raise

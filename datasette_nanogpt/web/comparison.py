@@ -22,6 +22,7 @@ from .state import state_of
 from .threads import in_thread
 
 OTHER_RUNS = 12  # how many are offered
+AUTOMATIC = "automatic"  # in place of a setting that the planner chose
 NAMES = ("name", "resume", "force")  # settings that say nothing about how a model is trained
 
 
@@ -77,8 +78,16 @@ def differences(run: Mapping[str, Any], other: Mapping[str, Any], may_train: boo
     parts = []
     for label in dict.fromkeys([*there, *here]):
         if here.get(label) != there.get(label):
-            parts.append(f"{label} {there.get(label, 'automatic')}, here {here.get(label, 'automatic')}")
+            theirs, ours = both(there.get(label), here.get(label))
+            parts.append(f"{label} {theirs}, here {ours}")
     return "; ".join(parts)
+
+
+def both(one: str | None, other: str | None) -> tuple[str, str]:
+    """The values of a setting in two runs, of which one may not have it: what is "yes" in one is "no" in the
+    other, and everything else was chosen by the planner."""
+    missing = "no" if "yes" in (one, other) else AUTOMATIC
+    return one or missing, other or missing
 
 
 def _settings(run: Mapping[str, Any], may_train: bool) -> dict[str, str]:

@@ -17,6 +17,7 @@ from ..data.source import Selection
 from ..formatting import memory_size, text_size
 from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
+from ..training.busy_machine import FAR
 from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, expected_bits
 from ..training.flops import work_per_step
@@ -24,6 +25,7 @@ from ..training.memory import Workload, estimate_memory
 from ..training.plan import DEFAULT_FLOPS, Plan, plan_text, size_is_given
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
+from ..training.recipe import NANOGPT_RECIPE
 from ..training.verdict import reads_like
 from .forms import form_defaults, minutes_offered, selection_from_form, settings_from_form
 from .table_rows import read_rows
@@ -103,6 +105,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     flops = measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
     plan = plan_text(settings, read["bytes"], flops)
+    slow = plan_text(settings, read["bytes"], (flops or DEFAULT_FLOPS) / FAR)
     teachers = tuple(teacher.config for teacher in plan.teachers)
     dropout = settings.get("dropout") or 0.0
     memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teachers))
@@ -116,7 +119,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": round(plan.tokens_seen),
         "epochs": round(plan.epochs, 1),
         "memory": memory,
-        "auto": {key: n for key, n in _automatic(plan).items() if not settings.get(key)},
+        "auto": {key: n for key, n in _automatic(plan, slow).items() if not settings.get(key)},
         "text": "" if refused else f"{words} It takes about {memory_size(memory)} of memory.",
         "warning": _warn_of_little(read, like),
         "refused": refused,
@@ -222,13 +225,19 @@ def _warn_of_little(read: Mapping[str, Any], like: str) -> str | None:
     return f"{size} is little text{expect}, or better if the rows repeat each other."
 
 
-def _automatic(plan: Plan) -> dict[str, float]:
-    """The numbers of the form that the planner chooses where a field is empty: field -> number."""
+def _automatic(plan: Plan, slow: Plan) -> dict[str, float]:
+    """The numbers of the form that the planner chooses where a field is empty: field -> number. The learning
+    rate depends on how often the text is read, so it is not promised where it is another one in `slow`, the
+    plan for a busy machine."""
     config = plan.config
     numbers = {
         key: getattr(config, key) for key in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size")
     }
-    numbers |= {"batch_size": plan.batch_size, "learning_rate": plan.learning_rate}
+    numbers |= {"batch_size": plan.batch_size}
+    if config.arch == "gpt2":
+        numbers |= {"learning_rate": float(NANOGPT_RECIPE["learning_rate"])}
+    elif plan.learning_rate == slow.learning_rate:
+        numbers |= {"learning_rate": plan.learning_rate}
     return numbers | {"dropout": plan.member.dropout or 0, "seed": 0}
 
 

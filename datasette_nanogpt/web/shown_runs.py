@@ -13,7 +13,7 @@ from ..formatting import time_left
 from ..registry import queue
 from ..registry.db import registry
 from ..registry.metrics import scores_of_runs
-from ..registry.runs import OVER, UNDER_WAY, find_runs
+from ..registry.runs import OVER, REFUSED, UNDER_WAY, find_runs
 from . import chart
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
 from .run_states import last_part, short_reason
@@ -115,8 +115,10 @@ async def require_run(
 
 
 async def visible_runs(datasette: Datasette, actor: Actor, of: Origin | None = None) -> list[dict[str, Any]]:
-    """The newest runs that the actor may see, as JSON: all of them, or those of one origin."""
+    """The newest runs that the actor may see, as JSON: all of them, or those of one origin. Those that a
+    terminal was told cannot be, before they began, are left out: they never ran."""
     where, values = ('"table" = ?', [", ".join(of.tables)]) if of else ("1", [])
+    where += f" and cause is not '{REFUSED}'"
     shown: list[dict[str, Any]] = []
     allowed: dict[Origin, bool] = {}
     before, home = 2**62, state_of(datasette).home

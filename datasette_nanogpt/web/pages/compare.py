@@ -18,7 +18,7 @@ from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
 from ...training.run_before import held_out_alike
 from ..chart import Score, two_lines
-from ..comparison import describe_settings, margin_between
+from ..comparison import both, describe_settings, margin_between
 from ..permissions import may
 from ..responses import json_error, page, render, wants_json
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
@@ -30,7 +30,6 @@ MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
 # A gap of more than this many margins, three standard errors, is due to the choice of rows once in 370 times.
 CLEARLY = 1.5
-AUTOMATIC = "automatic"  # in place of a setting that the planner chose
 UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
 
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
@@ -68,7 +67,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
     figures, given, verdicts = zip(*sides, strict=True)
     one, other = rows
-    settings = _beside(given[0], given[1], AUTOMATIC)
+    settings = [(key, *both(given[0].get(key), given[1].get(key))) for key in {**given[0], **given[1]}]
     settings.sort(key=lambda line: line[1] == line[2])  # what differs first
     lists = {
         "settings": settings,
@@ -202,8 +201,8 @@ def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
     return describe_settings({k: v for k, v in given.items() if k not in ("name", "force")}, may_train)
 
 
-def _beside(a: dict[str, str], b: dict[str, str], missing: str = "") -> list[Line]:
-    return [(key, a.get(key, missing), b.get(key, missing)) for key in dict.fromkeys([*a, *b])]
+def _beside(a: dict[str, str], b: dict[str, str]) -> list[Line]:
+    return [(key, a.get(key, ""), b.get(key, "")) for key in dict.fromkeys([*a, *b])]
 
 
 def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
