@@ -326,10 +326,12 @@ class Continuation:
         return is_word or not begins_word or word.isnumeric()
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
-        tokenizer = self.tokenizer
+        tokenizer, numbers = self.tokenizer, self.tokenizer.numbers
+        if tokenizer.habits.repeat:  # the rows have sentences again with other numbers
+            numbers = numbers[:0]
         default = tokenizer.habits.repeat or default_allowed_length(tokenizer.is_char)
         length = self.sampler.dry_allowed_length or default
-        return Repetition(self.sampler, length, tokenizer.numbers, ids, tokenizer.with_letters)
+        return Repetition(self.sampler, length, numbers, ids, tokenizer.with_letters)
 
     def _accepts(self, token: int, given: int = 0) -> bool:
         """Whether a token keeps the words real. The prompt has its first `given` bytes already."""

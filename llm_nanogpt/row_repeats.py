@@ -2,8 +2,9 @@
 
 The rows of some tables are made of the same few sentences: recipes, weather reports, results of games. There
 "Simmer in stock for" comes back in the same row with another number. Where DRY (`repetition.py`) holds that
-number back, something else takes its place: "Simmer in stock for  potatoes minutes". So it must begin beyond
-the lengths that are common in the rows. benchmarks/LOG.md, "Rows that repeat themselves", has the figures.
+number back, something else takes its place: "Simmer in stock for  potatoes minutes". So it begins beyond the
+lengths that are common in the rows, and does not take all numbers for the same.
+benchmarks/LOG.md, "Rows that repeat themselves", has the figures.
 """
 
 from __future__ import annotations

@@ -60,12 +60,15 @@ def test_a_head_that_repeats_itself_is_not_enough():
 def test_a_model_repeats_what_its_rows_do(tmp_path, bpe):
     """But for an explicit option, and where nothing is known of the rows."""
     corpora = {"unknown": {}, "prose": {"repeat_length": None}, "formulaic": {"repeat_length": 9}}
-    allowed = {}
+    allowed, numbers = {}, {}
     for name, corpus in corpora.items():
         opened = open_model(write_model(tmp_path / name, bpe, meta={"corpus": corpus}))
         for given in (None, 5):
             run = generate(opened.model, opened.tokenizer, "", sampler=Sampler(dry_allowed_length=given))
-            allowed[name, given] = run._repetition([])._allowed
+            repetition = run._repetition([])
+            allowed[name, given], numbers[name] = repetition._allowed, len(repetition._numbers)
     assert {name: allowed[name, None] for name in corpora} == {"unknown": 3, "prose": 3, "formulaic": 9}
     assert {allowed[name, 5] for name in corpora} == {5}
+    # How many tokens count as the same number.
+    assert numbers["unknown"] == numbers["prose"] > 0 == numbers["formulaic"]
     assert read_habits(Habits(repeat=7).as_json()).repeat == 7
