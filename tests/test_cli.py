@@ -104,7 +104,11 @@ def test_errors_are_one_line_and_exit_code_1(database, home):
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1 and "entry" in done.stderr
     done = run(*command(database, "entry", "--minutes", 0, "--n-layer", 0))
     assert (done.returncode, done.stderr.count("Error: ")) == (1, 2)
-    assert all(line.endswith(".") for line in done.stderr.splitlines()) and "not 0." in done.stderr
+    assert "0.0." not in done.stderr
+    assert (
+        all(line.endswith(".") for line in done.stderr.splitlines())
+        and "at least 0.001, not 0." in done.stderr
+    )
     assert not home.exists()
 
 

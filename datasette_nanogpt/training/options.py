@@ -225,7 +225,7 @@ def _explain(field: str, value: object, error: ValidationError) -> Problem:
     ctx = detail.get("ctx", {})
     limit = ctx.get("ge", ctx.get("le", 0))
     known = {
-        "value": value,
+        "value": int(value) if isinstance(value, float) and value.is_integer() else value,
         "limit": f"{limit:,.0f}" if limit == round(limit) else f"{limit:g}",
         "choices": ", ".join(choices(field)) if detail["type"] == "literal_error" else "",
     }
