@@ -144,6 +144,10 @@ def test_a_slow_machine_is_not_measured_for_minutes(monkeypatch):
 
 def test_compiling_must_repay():
     assert "too short a run" in settled(model_of(), compile=None, seconds=120.0)[0].why
+    # On CUDA it takes less time and gains more.
+    for device, repays in (("cpu", False), ("cuda", True)):
+        tuner = Autotuner(model_of(), TuningTask(device, 4, None, None, seconds=120.0, steps=math.inf))
+        assert (tuner._compiling_does_not_repay() is None) == repays
 
 
 def test_without_a_compiler_it_trains_all_the_same(monkeypatch, tmp_path, tokens):
