@@ -314,7 +314,7 @@ def _plan_enough(
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
         first = small[name] if faster else config
-        members = choose_population(config, small[name], *text, run.work, run.launch)
+        members = choose_population(config, *text, run.work, run.launch)
         members = members or choose_chain(config, first, *text, run.work, run.launch)
         members = members if run.fits(members) else []
         if sum(member.config == config for member in members) >= SEVERAL:

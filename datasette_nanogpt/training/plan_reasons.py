@@ -61,14 +61,9 @@ def describe_members(members: Sequence[Member], epochs: float) -> str:
         whom = "the next" if len(last.teachers) == 1 else "those that follow"
         return f"{len(before)} models of {sizes} parameters are trained first, each to teach {whom}"
     size = f"{last.config.parameters / 1e6:.1f}M parameters"
-    small = [f"{m.config.parameters / 1e6:.1f}M" for m in before if m.config != last.config]
-    first, *others = Counter(m.generation for m in before if m.config == last.config).values()
+    counts = Counter(member.generation for member in before)
+    first, *others = counts.values()
     words = [f"{first} models of {size} are trained first, each from the text alone"]
-    if small:
-        words = [
-            f"a model of {small[0]} parameters is trained first",
-            f"then {first} of {size} that it teaches",
-        ]
     if others:
         again = f"{len(others)} times {others[0]}" if len(others) > 1 else f"{others[0]}"
         words.append(f"then {again} that learn from the average of those before them as well")

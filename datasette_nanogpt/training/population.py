@@ -4,8 +4,8 @@ With a little more time, small models come first and each teaches the next, a ch
 size follow, each taught by the average of those before. With very much time, a population: models that learn
 from the text alone, each from a start of its own; then generations that learn from the average of the
 generation before; and at the end one student of the last average, which is the model of the run. For the same
-time a chain of narrow models is better (benchmarks/LOG.md, "A population"). Wide ones make a population as
-soon as there is time for one generation, and a small model teaches that ("On an H200"). Needs no torch.
+time a chain of narrow models is better (benchmarks/LOG.md, "A population"); wide ones make a population as
+soon as there is time for one generation ("On an H200"). Needs no torch.
 """
 
 from __future__ import annotations
@@ -43,9 +43,6 @@ FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # Wide models make a population from one generation on: in a minute of an H200, four l and their student had
 # 1.523 on a blog, a chain of five 1.545 ("On an H200").
 FEWEST_GENERATIONS_OF_WIDE = 1
-# Epochs, and decay in each, of the members that a small model teaches ("A population"). l after s had 1.598
-# on that blog in less time than l alone had 1.655.
-TAUGHT_EPOCHS, TAUGHT_DECAY = 5.0, 0.3
 # The last student learns from an average that is better than itself, so it may trust it longer, read more
 # often and decay less: between these epochs, with this decay in all ("A population").
 LAST_EPOCHS, LAST_DECAY = (6.0, 12.0), 1.2
@@ -119,29 +116,20 @@ def chain(configs: Sequence[GPTConfig], epochs: float = LAST_EPOCHS[0]) -> list[
 
 
 def population(
-    config: GPTConfig,
-    size: int,
-    generations: int,
-    epochs: float = LAST_EPOCHS[0],
-    small: GPTConfig | None = None,
+    config: GPTConfig, size: int, generations: int, epochs: float = LAST_EPOCHS[0]
 ) -> list[Member]:
-    """Generations of `size` members, and a last student that reads the text `epochs` times. With a `small`
-    model, that one comes first and teaches the first generation, which else learns from the text alone."""
+    """Generations of `size` members, and a last student that reads the text `epochs` times."""
     wide = config.n_embd >= WIDE
-    members = [Member(small, MAX_EPOCHS)] if small else []
-    first = len(members)
-    for generation in range(first, first + generations):
-        if generation > first:
-            teachers = tuple(range(len(members) - size, len(members)))
+    members: list[Member] = []
+    for generation in range(generations):
+        teachers = tuple(range(len(members) - size, len(members))) if generation else ()
+        one = Member(config, 6.0 if wide else MAX_EPOCHS, decay=0.6 if wide else DECAY_PER_EPOCH)
+        if generation:
             one = last_student(config, generation, teachers, LAST_EPOCHS[0])
-        elif small:
-            one = Member(config, TAUGHT_EPOCHS, generation, 0, (0,), TAUGHT_DECAY)
-        else:
-            one = Member(config, 6.0 if wide else MAX_EPOCHS, decay=0.6 if wide else DECAY_PER_EPOCH)
         dropout = 0.1 if wide else 0.0
         members += [replace(one, number=number, dropout=dropout) for number in range(size)]
     teachers = tuple(range(len(members) - size, len(members)))
-    return [*members, last_student(config, first + generations, teachers, epochs)]
+    return [*members, last_student(config, generations, teachers, epochs)]
 
 
 def last_student(config: GPTConfig, generation: int, teachers: tuple[int, ...], epochs: float) -> Member:
@@ -169,20 +157,18 @@ def works(members: Sequence[Member], tokens: int, step_tokens: int, launch: floa
 
 
 def choose_population(
-    config: GPTConfig, small: GPTConfig, tokens: int, step_tokens: int, work: float, launch: float = 0.0
+    config: GPTConfig, tokens: int, step_tokens: int, work: float, launch: float = 0.0
 ) -> list[Member]:
-    """The biggest population of that model that `work` is enough for, where it is wide after a `small` one;
-    no members where none is."""
+    """The biggest population of that model that `work` is enough for; no members where none is."""
 
     def total(members: Sequence[Member]) -> float:
         return sum(works(members, tokens, step_tokens, launch))
 
     best: list[Member] = []
-    wide = config.n_embd >= WIDE
-    fewest = FEWEST_GENERATIONS_OF_WIDE if wide else FEWEST_GENERATIONS
+    fewest = FEWEST_GENERATIONS_OF_WIDE if config.n_embd >= WIDE else FEWEST_GENERATIONS
     for generations in range(fewest, MOST_GENERATIONS + 1):
         for size in range(FEWEST_MEMBERS, MOST_MEMBERS + 1):
-            members = population(config, size, generations, small=small if wide else None)
+            members = population(config, size, generations)
             if len(members) <= MAX_MODELS and total(members) <= work:
                 best = members
     if best:  # the rest of the time goes to the last student
