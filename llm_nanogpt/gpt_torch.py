@@ -196,7 +196,8 @@ def norm(layer: nn.RMSNorm, x: Tensor) -> Tensor:
 def for_products(x: Tensor) -> Tensor:
     """In the precision of autocast, once for several matrix products: each would do it again for itself."""
     device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return x.to(torch.get_autocast_dtype(device)) if cast else x
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
