@@ -33,7 +33,7 @@ T = TypeVar("T")
 EXCERPT = 60  # characters of a document that are shown
 # What follows "rows" in a sum, by the split of the rows.
 SPLITS = {
-    "trained": " it was trained on, which flatters",
+    "trained": " it was trained on, which may flatter",
     "held out": " held out in training",
     "new": " not in training",
     None: "",  # not known

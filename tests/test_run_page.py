@@ -669,6 +669,25 @@ async def test_a_training_that_a_terminal_was_refused_is_in_no_list(datasette, h
 def test_a_setting_that_only_one_of_two_runs_has():
     assert both("yes", None) == ("yes", "no") and both(None, "yes") == ("no", "yes")
     assert both("4", None) == ("4", "automatic") and both("4", "5") == ("4", "5")
+    assert both("4", None, "4", "8") == ("4", "8 (automatic)")
+
+
+async def test_a_comparison_has_the_values_that_the_planner_chose(datasette, write_run):
+    config = {"n_layer": 2, "n_head": 2, "n_embd": 64, "block_size": 64, "vocab_size": 300}
+    plan = json.dumps({"config": config, "settings": {"learning_rate": 0.02, "seed": 0}})
+    given = {"learning_rate": 0.001, "size": "xs", "seed": 0, "n_layer": 2}
+    one, two = (write_run([2.0], status="finished", settings=each, plan=plan) for each in ({}, given))
+    address = f"/-/nanogpt/compare.json?run={one}&run={two}"
+    found = (await datasette.client.get(address, actor=ROOT)).json()["settings"]
+    assert [line for line in found if line[0] != "table"] == [
+        ["learning rate", "0.02 (automatic)", "0.001"],  # what differs comes first
+        ["size", "xs (automatic)", "xs"],
+        ["seed", "0 (automatic)", "0"],
+        ["layers", "2 (automatic)", "2"],
+    ]
+    text = (await datasette.client.get(address.replace(".json", ""), actor=ROOT)).text
+    differ = text.split('id="differ"')[1].split("</table>")[0]
+    assert "0.02 (automatic)" in differ and "xs" not in differ
 
 
 def test_a_learning_rate_is_not_promised_where_a_busy_machine_has_another():
@@ -776,9 +795,18 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
     ("ours", "theirs", "spread", "says"),
     [
         (2.00, 2.10, 5, "is clearly better. It needs 0.100 bits per byte (5%) less on the same"),
-        (2.00, 2.02, 80, "is probably better. It needs 0.020"),
+        (2.00, 2.10, 400, "is probably better. It needs 0.100"),
+        (2.00, 2.02, 80, "is probably a little better. It needs 0.020"),
+        (
+            2.00,
+            2.02,
+            5,
+            "is a little better. It needs 0.020 bits per byte (1.0%) less on the same held-out "
+            "rows, give or take 0.001: measurable, but you will hardly notice it.",
+        ),
+        (2.00, 2.10, 1, "less on the same held-out rows, give or take less than 0.001."),
         (2.00, 2.01, 300, "There is no clear difference."),
-        (2.00, 2.01, None, "How sure that is was not measured."),
+        (2.00, 2.01, None, "It was not measured how certain this is."),
     ],
 )
 async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours, theirs, spread, says):
@@ -797,7 +825,7 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
     assert says in " ".join(re.sub("<[^>]+>", " ", text).split())
     outcome = (await datasette.client.get(address.replace("?", ".json?"), actor=ROOT)).json()["outcome"]
     assert says in outcome
-    if spread is not None:  # 2 x spread / (1000 x sqrt(100)), as the difference is +- spread
+    if spread not in (None, 1):  # 2 x spread / (1000 x sqrt(100)), as the difference is +- spread
         assert f"{2 * spread / 10_000:.3f}" in outcome
     assert delete_rows_of(home, one) == 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from .db import registry
 from .runs import UNDER_WAY, delete_runs, find_runs
 
 WITH_FIGURES = ("finished", "stopped", "interrupted")  # the states of a scoring whose figures are shown
+FEW_ROWS = 8  # with fewer, their average says little
 GOES_ON = ("queued", *UNDER_WAY)  # the states of a scoring whose figures so far are shown
 ORDER = {"least": "bits_per_byte desc, id", "most": "bits_per_byte, id"}  # least or most typical first
 # Which rows come before one in each order; rows that tie have the order of their ids.
@@ -95,6 +97,27 @@ def extremes(home: Path, run: int) -> tuple[float, float]:
         select = "select min(bits_per_byte) as low, max(bits_per_byte) as high from scores where run = ?"
         both = db.execute(select, [run]).fetchone()
         return float(both["low"] or 0.0), float(both["high"] or 0.0)
+
+
+def flattered(home: Path, run: int) -> bool | None:
+    """Whether rows that were trained on have a better score than held-out rows, by more than another choice
+    of rows would move it: two standard errors. None where there are too few of either to say."""
+    select = """
+        select seen, count(*) as n, sum(bytes) as bytes, sum(bits) as bits, sum(bytes * bytes) as bytes2,
+            sum(bits * bytes) as both, sum(bits * bits) as bits2
+        from (select seen, bytes, bits_per_byte * bytes as bits from scores where run = ?)
+        where seen in ('trained', 'held out') group by seen"""
+    with registry(home) as db:
+        sums = {row["seen"]: row for row in db.execute(select, [run])}
+    if len(sums) < 2 or min(row["n"] for row in sums.values()) < FEW_ROWS:
+        return None
+    score, variance = {}, 0.0
+    for kind, row in sums.items():
+        score[kind] = mean = row["bits"] / row["bytes"]
+        # As training.verdict.standard_error: what varies is a row's bits beyond the mean times its bytes.
+        beyond = row["bits2"] - 2 * mean * row["both"] + mean**2 * row["bytes2"]
+        variance += max(beyond, 0.0) * row["n"] / (row["n"] - 1) / row["bytes"] ** 2
+    return bool(score["held out"] - score["trained"] > 2 * math.sqrt(variance))
 
 
 def scoring_speed(home: Path) -> float | None:

@@ -13,6 +13,7 @@ from datasette.app import Datasette
 from ..registry.db import registry
 from ..registry.metrics import bits_of_documents
 from ..registry.runs import find_runs
+from ..training.plan import SIZES
 from ..training.replaced import score_on
 from ..training.run_before import described, held_out_alike
 from ..training.verdict import FEW_DOCUMENTS, standard_error
@@ -23,6 +24,7 @@ from .threads import in_thread
 
 OTHER_RUNS = 12  # how many are offered
 AUTOMATIC = "automatic"  # in place of a setting that the planner chose
+PLANNED = ("size", *(key for keys in forms.GROUPS.values() for key in keys))  # what the planner can choose
 NAMES = ("name", "resume", "force")  # settings that say nothing about how a model is trained
 
 
@@ -83,11 +85,29 @@ def differences(run: Mapping[str, Any], other: Mapping[str, Any], may_train: boo
     return "; ".join(parts)
 
 
-def both(one: str | None, other: str | None) -> tuple[str, str]:
+def both(
+    one: str | None, other: str | None, planned: str | None = None, other_planned: str | None = None
+) -> tuple[str, str]:
     """The values of a setting in two runs, of which one may not have it: what is "yes" in one is "no" in the
-    other, and everything else was chosen by the planner."""
-    missing = "no" if "yes" in (one, other) else AUTOMATIC
-    return one or missing, other or missing
+    other, and everything else was chosen by the planner, as `planned` has it if that is known."""
+    if "yes" in (one, other):
+        return one or "no", other or "no"
+    chosen, other_chosen = (f"{n} ({AUTOMATIC})" if n else AUTOMATIC for n in (planned, other_planned))
+    return one or chosen, other or other_chosen
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two values of `both` are the same, whoever chose them."""
+    return one.removesuffix(f" ({AUTOMATIC})") == other.removesuffix(f" ({AUTOMATIC})")
+
+
+def planned_settings(run: Mapping[str, Any]) -> dict[str, str]:
+    """What a run was trained with, under the names of the form, as far as the planner can choose it."""
+    plan = json.loads(run["plan"] or "{}")
+    values = (plan.get("settings") or {}) | (config := plan.get("config") or {})
+    shape = (config.get("n_layer"), config.get("n_embd"))
+    values["size"] = next((size for size, known in SIZES.items() if known == shape), None)
+    return describe_settings({key: values[key] for key in PLANNED if values.get(key) is not None}, False)
 
 
 def _settings(run: Mapping[str, Any], may_train: bool) -> dict[str, str]:

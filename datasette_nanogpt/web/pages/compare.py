@@ -18,7 +18,7 @@ from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
 from ...training.run_before import held_out_alike
 from ..chart import Score, two_lines
-from ..comparison import both, describe_settings, margin_between
+from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..permissions import may
 from ..responses import json_error, page, render, wants_json
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
@@ -30,6 +30,7 @@ MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
 # A gap of more than this many margins, three standard errors, is due to the choice of rows once in 370 times.
 CLEARLY = 1.5
+NOTICEABLE = 0.02  # a gap of less than this fraction of the score can be sure, but is hardly seen in texts
 UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
 
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
@@ -67,8 +68,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
     figures, given, verdicts = zip(*sides, strict=True)
     one, other = rows
-    settings = [(key, *both(given[0].get(key), given[1].get(key))) for key in {**given[0], **given[1]}]
-    settings.sort(key=lambda line: line[1] == line[2])  # what differs first
+    columns = (*given, planned_settings(one), planned_settings(other))
+    settings = [(key, *both(*(each.get(key) for each in columns))) for key in {**given[0], **given[1]}]
+    settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
     lists = {
         "settings": settings,
         "figures": _beside(*figures),
@@ -86,8 +88,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
         "no_chart": "" if chart else _why_no_chart(one, other),
-        "differ": [line for line in settings if line[1] != line[2]],
-        "same": [line for line in settings if line[1] == line[2]],
+        "differ": [line for line in settings if not same_value(*line[1:])],
+        "same": [line for line in settings if same_value(*line[1:])],
     }
     return await render(datasette, request, "nanogpt_compare.html", context)
 
@@ -112,11 +114,16 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> Outc
             f"Run {better['id']} needs {much}, but on other rows like these the gap could be {margin:.3f}"
         )
         return Outcome(True, "There is no clear difference.", f"{reason} more or less.")
+    little = "" if less >= NOTICEABLE * worse["val_bpb"] else "a little "
     sure = "" if margin is None else "clearly " if less > CLEARLY * margin else "probably "
+    sure = little if little and sure == "clearly " else sure + little
     so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
     headline = f"Run {better['id']}, {better['name']}, is {sure}better{so_far}."
-    give_or_take = ". How sure that is was not measured" if margin is None else f", give or take {margin:.3f}"
-    return Outcome(True, headline, f"It needs {much}{give_or_take}.")
+    if margin is None:
+        return Outcome(True, headline, f"It needs {much}. It was not measured how certain this is.")
+    give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
+    so_what = ": measurable, but you will hardly notice it" if little else ""
+    return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.")
 
 
 def _scored_on(run: dict[str, Any]) -> str:

@@ -183,6 +183,7 @@ async def _scores(
         "count": count,
         "lowest": lowest,
         "highest": highest,
+        "flattered": await in_thread(row_scores.flattered, home, run["id"]),
         "has_titles": any(row["title"] for row in rows),
         "partial": run["status"] in row_scores.GOES_ON,
         "scored": {"id": run["id"], "ended": run["ended"], "status": run["status"], **plan},
