@@ -609,7 +609,7 @@ def test_the_whole_way(trainer, server, home):
     page.goto(server.url + "/demo/python_docs")
     page.locator("summary", has_text="Table actions").click()
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
-    assert page.get_by_text("the title from").is_visible()
+    assert page.get_by_text("Title: title. Text: body.").is_visible()
     page.get_by_role("radio", name=re.compile("^10 minutes")).check()  # it is stopped at its first score
     page.locator("#estimate", has_text="10 minutes").wait_for()
     shot(page, "start")

@@ -81,7 +81,9 @@ async def test_the_form_takes_a_template_and_a_grouping(datasette, home):
     assert answer["offer"]["texts"][0].startswith("sun · 2020\n\n0 ")
     assert "by the template" in answer["offer"]["text"]
     status, grouped = await ask(group_by="thread", order_by="sent", estimate=1)
-    assert "the rows of each thread in the order of sent as one of" in grouped["offer"]["text"]
+    told = grouped["offer"]["parts"]
+    assert re.fullmatch(r"[\d,]+ rows in [\d,]+ texts, one for each ", told[0])
+    assert told[1:4:2] == ["thread", "sent"] and told[2] == ", in the order of "
     assert grouped["offer"]["texts"][0].count("\n") >= 2
     # Sender and text of all rows, whichever way they are put together.
     _, plain = await ask(estimate=1)

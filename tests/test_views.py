@@ -96,7 +96,7 @@ async def test_without_models_the_list_shows_tables_to_begin_with(datasette, hom
 async def test_a_run_is_started_with_a_form(datasette, home, database, table):
     page = await datasette.client.get(path_of(table), actor=ROOT)
     assert page.status_code == 200 and "<b>T0" not in page.text and "<i>" not in page.text.replace(ODD, "")
-    assert "the text from body" in page.text
+    assert "Text: <strong>body</strong>." in page.text and "starts from nothing" in page.text
     response = await datasette.client.post(path_of(table), data={"minutes": "1", "n_layer": "3"}, actor=ROOT)
     assert (response.status_code, response.headers["location"]) == (302, "/-/nanogpt/runs/1")
     (run,) = find_runs(home)
@@ -342,7 +342,7 @@ async def test_a_refused_form_keeps_what_is_right_and_marks_what_is_wrong(datase
 async def test_the_rows_shown_are_those_of_the_form(datasette, database):
     form = {"where": "id > 290", "title": "id", "estimate": 1}
     offer = (await datasette.client.post(path_of("entry"), json=form, actor=ROOT)).json()["offer"]
-    assert offer["text"].startswith("9 rows (id > 290)") and "title from the column id" in offer["text"]
+    assert offer["text"].startswith("9 rows (id > 290)") and "Title: id. Text: body." in offer["text"]
     assert offer["texts"][0].startswith("291\n\n")
     page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
     assert "9 rows (id &gt; 290)" in page and "291\n\nRow 291" in page

@@ -16,8 +16,9 @@ async function fetchEstimate() {
 }
 
 function showOffer(offer) {
-  byId("offer").textContent = offer.text;
-  byId("how").hidden = !offer.texts.length;
+  const name = (textContent) => Object.assign(document.createElement("strong"), { textContent });
+  byId("offer").replaceChildren(...offer.parts.map((part, i) => (i % 2 ? name(part) : part)));
+  byId("what").hidden = byId("how").hidden = !offer.texts.length;
   form.classList.toggle("no-text", !offer.texts.length);
   if (byId("why-not")) byId("why-not").hidden = Boolean(offer.texts.length);
   const rows = offer.texts.map((textContent) =>

@@ -28,7 +28,7 @@ from ..training.population import MAX_EPOCHS
 from ..training.recipe import NANOGPT_RECIPE
 from ..training.verdict import reads_like
 from .forms import form_defaults, minutes_offered, selection_from_form, settings_from_form
-from .table_rows import read_rows
+from .table_rows import describe_rows, read_rows
 from .target import Target
 from .threads import UNAVAILABLE
 
@@ -56,7 +56,14 @@ def offer_and_estimate(
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
-        return {"text": str(ex), "texts": [], "remarks": [], **choices, **recommend([], 0)}, None
+        return {
+            "text": str(ex),
+            "parts": [str(ex)],
+            "texts": [],
+            "remarks": [],
+            **choices,
+            **recommend([], 0),
+        }, None
     except UNAVAILABLE:
         raise
     except NanogptError:
@@ -85,12 +92,10 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
     if selection.where != where:
         filters = selection.where or ""
     read = read_rows(target.rows, selection).with_text()
-    rows = f"{read['rows']:,} row{'s' if read['rows'] != 1 else ''}" + (f" ({filters})" if filters else "")
-    text = f"{rows}, about {text_size(read['bytes'])} of text"
-    text += f", the title from the column {read['title']}" if read["title"] else ""
-    text += f", the text from {', '.join(read['body'])}" if read["body"] else ""
+    parts = describe_rows(read, filters)
     return read | {
-        "text": f"{text}{read['note']}.",
+        "text": "".join(parts),
+        "parts": parts,
         "where": selection.where,
         "carried": filters,
         "name": target.name_to_offer(),

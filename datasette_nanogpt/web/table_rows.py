@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,10 +15,11 @@ from llm_nanogpt.errors import NanogptError
 from ..data.columns import NoTextError
 from ..data.corpus import location
 from ..data.open_source import open_source
-from ..data.preview import describe_text, preview_source
+from ..data.preview import preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote_column, time_limit
 from ..data.text_metrics import is_prose
+from ..formatting import text_size
 from ..training.verdict import count_letters
 
 # The time limits for reading the rows that meet a condition, and for reading a whole table or view.
@@ -91,7 +93,9 @@ def _read(path: str, table: str, selection: Selection, _modified: Modified) -> R
         "prose": is_prose(texts),
         "title": source.title,
         "body": list(source.body),
-        "note": (f", {how}" if (how := describe_text(source)) else "") + _note(source),
+        "template": source.template is not None,
+        "grouping": _grouping(source),
+        "notes": _notes(source),
         "remarks": _remarks(source, location(path)),
         "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
     }
@@ -105,11 +109,37 @@ def _remarks(source: Source, database: str) -> list[str]:
     return [*([f"Not read: {not_read}."] if not_read else []), *found.remarks]
 
 
-def _note(source: Source) -> str:
-    """The end of a sentence about the text, if that is not plain text."""
-    note = f", {', '.join(source.read_as_text)} read as text" if source.read_as_text else ""
-    note += ", rows cut at <|endoftext|>" if source.has_markers else ""
-    return note + (f"; most of it is {', '.join(source.data)}" if source.data else "")
+def _grouping(source: Source) -> dict[str, Any] | None:
+    """How many texts the rows become, and by which columns; None if each is one of its own."""
+    if (by := source.grouping) is None:
+        return None
+    return {"texts": by.count, "group_by": by.group_by, "order_by": by.order_by, "speaker": source.speaker}
+
+
+def _notes(source: Source) -> list[str]:
+    """Sentences about the text, if that is not plain text."""
+    notes = [f"Read as text: {', '.join(source.read_as_text)}."] if source.read_as_text else []
+    notes += ["Rows are cut at <|endoftext|>."] if source.has_markers else []
+    return notes + ([f"Most of it is {', '.join(source.data)}."] if source.data else [])
+
+
+def describe_rows(figures: Mapping[str, Any], filters: str) -> list[str]:
+    """How many rows meet the `filters`, and what is read of them, in parts: every second one, from the second
+    on, is the name of a column."""
+    end = "\0"  # of a part; no name has it in it
+    rows = f"{figures['rows']:,} row{'s' if figures['rows'] != 1 else ''}"
+    rows += f" ({filters})".replace(end, "") if filters else ""
+    size = f"bout {text_size(figures['bytes'])} of text."
+    if by := figures["grouping"]:
+        texts = f"{by['texts']:,} text{'s' if by['texts'] != 1 else ''}"
+        rows += f" in {texts}, one for each {end}{by['group_by']}{end}"
+        rows += f", in the order of {end}{by['order_by']}{end}" if by["order_by"] else ""
+        rows += f"; each row begins with its {end}{by['speaker']}{end}" if by["speaker"] else ""
+    sentences = [f"{rows}. A{size}" if by else f"{rows}, a{size}"]
+    sentences += [f"Title: {end}{figures['title']}{end}."] if figures["title"] else []
+    body = ", ".join(f"{end}{name}{end}" for name in figures["body"])
+    sentences += [f"Text{', by the template' if figures['template'] else ''}: {body}."] if body else []
+    return " ".join([*sentences, *figures["notes"]]).split(end)
 
 
 def _text_bytes(source: Source, texts: list[str], rows: int) -> int:
