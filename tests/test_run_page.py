@@ -32,7 +32,7 @@ from datasette_nanogpt.web import smaller
 from datasette_nanogpt.web.comparison import both
 from datasette_nanogpt.web.estimate import _automatic
 from datasette_nanogpt.web.run_offers import made_by
-from datasette_nanogpt.web.run_states import _why_slow, in_words_of_the_form
+from datasette_nanogpt.web.run_states import _why_slow, headline, in_words_of_the_form
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions
@@ -234,6 +234,43 @@ async def test_before_the_first_part_of_the_work_something_is_said(datasette, wr
         assert says in (await page_of(datasette, run))[0]
 
 
+async def test_between_the_preparation_and_the_first_reported_step_something_is_said(datasette, write_run):
+    """The line below the bar was empty in this minute, and the bar too."""
+    started = (datetime.now(UTC) - timedelta(seconds=24)).isoformat()
+    values = {"status": "running", "started": started, "settings": {"minutes": 3.0}}
+    run = write_run(**values, process=process_id())
+    words, text = await page_of(datasette, run)
+    assert re.search("First steps, 2[45]s since the start", words) and "about 3m 00s left" in words
+    assert re.search(r'<progress id="progress"[^>]* max="1"></progress>', text)  # moves, but says not how far
+    assert "Stop now ends at once. Both score it first, and keep what it has learned." in words
+    assert "since the start" not in (await page_of(datasette, write_run(status="finished")))[0]
+
+
+@pytest.mark.parametrize(
+    ("arch", "bpb", "settings", "said"),
+    [("qwen3", 2.5, {}, True), ("gpt2", 2.5, {}, False), ("qwen3", 7.0, {}, False)]
+    + [("qwen3", 2.5, {"resume": True}, False)],
+)
+def test_why_the_first_number_is_far_below_8(arch, bpb, settings, said):
+    plan = json.dumps({"config": {"arch": arch}})
+    run = {"status": "running", "val_bpb": None, "plan": plan, "eta": None, "step": 3, "preparing": None}
+    assert (
+        "begins well below 8" in headline(run | {"settings": json.dumps(settings)}, None, bpb)["fell"]
+    ) is said
+
+
+async def test_a_setting_that_was_given_is_listed_once(datasette, write_run):
+    plan = {
+        "config": {"arch": "qwen3", "n_layer": 1, "n_head": 1, "n_embd": 8, "block_size": 8, "vocab_size": 9}
+    }
+    plan |= {"settings": {"device": "cpu", "learning_rate": 0.01, "batch_size": 4, "seed": 7}}
+    plan |= {"corpus": {"bytes": 9, "train_tokens": 3, "val_tokens": 3}, "source": {"rows": 3}}
+    run = write_run([2.0], status="finished", plan=json.dumps(plan), settings={"seed": 7})
+    words, text = await page_of(datasette, run)
+    assert text.lower().count("<dt>seed</dt>") == text.count("<dt>learning rate</dt>") == 1
+    assert "The model of this run is no longer there." in words
+
+
 async def test_until_the_first_score_the_number_is_that_of_training(datasette, write_run, home):
     plan = json.dumps({"letters": 1.0, "gzip_bpb": 2.6})
     run = write_run(status="running", plan=plan, process=process_id())
@@ -257,7 +294,10 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
         insert(db, "metrics", {"run": run, "step": 21, "seconds": 21, "val_bpb": 3.4})
         db.execute("update runs set val_bpb = 3.4 where id = ?", [run])
     words, text = await page_of(datasette, run)
-    assert "3.400 bits per byte Knowing nothing is 8; still more than the 2.600 that gzip" in words
+    assert (
+        "3.400 bits per byte 8 is knowing nothing. Not yet as good as gzip, the file compressor: 2.600."
+        in words
+    )
     assert re.search(r'class="now" aria-current="step"><span>words with little order', text)
 
 
@@ -276,13 +316,13 @@ async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run)
     plan = json.dumps({"gzip_bpb": 2.6})
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=100.0, process=process_id())
     words, _ = await page_of(datasette, run)
-    assert "3.000 bits per byte 25% less than its first score, 4.000; still more than the 2.600 that" in words
+    assert "3.000 bits per byte Down 25% from its first score, 4.000. Not yet as good as gzip" in words
     assert "about 1m 40s left" in words
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=0.0, process=process_id())
     assert "a few seconds left" in (await page_of(datasette, run))[0]
     run = write_run([4.0, 2.0], status="finished", plan=plan)
     words = (await page_of(datasette, run))[0]
-    assert "4.000; less than the 2.600 that gzip, the file compressor, needs" in words
+    assert "4.000. Better than gzip, the file compressor: 2.600." in words
 
 
 async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(datasette, write_run, home):
@@ -299,12 +339,12 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
     for each in ((10, 2.4, 0), (20, 1.8, 0), (30, 3.9, 1), (40, 1.7, 1)):
         score(*each)
     words, text = await page_of(datasette, run)
-    assert "56% less than the first score of model 2, 3.900" in words
+    assert "Down 56% from the first score of model 2, 3.900." in words
     assert "Later ones are taught by earlier ones" in words and "What model 2 wrote at step 40" in words
     assert "Model 1, step 20: 1.800 bits per byte" in words
     score(50, 3.0, 2)  # the number is still that of model 2
     answer = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()
-    assert answer["run"]["headline"]["fell"].startswith("56% less than the first score of model 2")
+    assert answer["run"]["headline"]["fell"].startswith("Down 56% from the first score of model 2")
     assert [sample["model"] for sample in answer["samples"]] == [f"model {i}" for i in (1, 1, 2, 2, 3)]
     score(60, 1.6, 2, 1)
     words, _ = await page_of(datasette, run)
@@ -313,7 +353,7 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
         db.execute("update runs set status = 'finished'")
     assert "Later ones are taught" not in (await page_of(datasette, run))[0]
     one = write_run([4.0, 3.0], status="finished")
-    assert "less than its first score, 4.000" in (await page_of(datasette, one))[0]
+    assert "from its first score, 4.000." in (await page_of(datasette, one))[0]
 
 
 async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, home, write_run):
@@ -508,6 +548,8 @@ async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette
     _, text = await page_of(datasette, run)
     button = r'name="minutes" value="7.0"><input type="submit" class="primary" value="Continue this run">'
     assert re.search(button, text) and 'class="secondary" href="/blog/entry/-/nanogpt?_again' in text
+    assert "<summary>Train on for another time</summary>" in text
+    assert text.index("another time") < text.index('id="newest"')
     assert "Continue this run" not in (await page_of(datasette, run, None))[1]
     await datasette.client.post(f"/-/nanogpt/runs/{run}/resume", data={"minutes": "7.0"}, actor=ROOT)
     assert (
@@ -522,33 +564,36 @@ MORE_TEXT = "only more text like this would help much"
 
 
 @pytest.mark.parametrize(
-    ("status", "minutes", "advice", "label", "more"),
+    ("status", "minutes", "advice", "more"),
     [
-        ("finished", 3.0, LONGER, "Train on, twice as long", 3),
-        ("finished", 0.5, LONGER, "Train on, twice as long", 0.5),
-        ("finished", 50.0, LONGER, "Train on, twice as long", 50),
-        ("finished", 90.0, LONGER, "Train on, 60 minutes more", 60),  # the limit of this server
-        ("stopped", 10.0, GOES_ON, "Train on, 7 minutes more", 7),
-        ("finished", None, STEPS, None, None),
-        ("finished", 3.0, MORE_TEXT, None, None),
+        ("finished", 3.0, LONGER, 3),
+        ("finished", 0.5, LONGER, 0.5),
+        ("finished", 50.0, LONGER, 50),
+        ("finished", 90.0, LONGER, 60),  # the limit of this server
+        ("stopped", 10.0, GOES_ON, 7),
+        ("finished", None, STEPS, 3),
+        ("finished", 3.0, MORE_TEXT, 3),
     ],
 )
 async def test_a_run_that_time_limits_is_trained_on_by_a_button(
-    datasette, home, write_run, status, minutes, advice, label, more
+    datasette, home, write_run, status, minutes, advice, more
 ):
     verdict = json.dumps({"limited by": "what it says", "next": advice})
     run = write_run([3.0], status=status, settings={"minutes": minutes}, verdict=verdict)
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
     _, text = await page_of(datasette, run)
-    button = re.search(r'what it says <form.*?name="minutes" value="([\d.]+)".*?value="(Train on[^"]*)', text)
-    assert (button and (button[2], float(button[1]))) == (label and (label, more))
+    fields = re.findall(
+        r'name="minutes"[^>]* value="([\d.]+)"> more minutes <input [^>]*value="Train on"', text
+    )
+    assert [float(field) for field in fields] == [more]  # one way to go on
+    assert ("<summary>Train on all the same" in text) is (advice == MORE_TEXT)
     assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
     assert ("--max-iters 20" in text) is (advice == STEPS)
     assert "Train on" not in (await page_of(datasette, run, None))[1]
-    if more == 3:
+    if advice == LONGER and more == 3:
         path = f"/-/nanogpt/runs/{run}/resume"
-        await datasette.client.post(path, data={"minutes": button[1]}, actor=ROOT)
+        await datasette.client.post(path, data={"minutes": fields[0]}, actor=ROOT)
         assert json.loads(find_run(home, run + 1)["settings"])["minutes"] == 6
         assert "Train on" not in (await page_of(datasette, run))[1]  # that one trains it on
 
@@ -558,7 +603,7 @@ async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=49, seconds=60.0)))
     words, _ = await page_of(datasette, run)
-    assert "Resume continues from step 49, the last one that it can go on from." in words
+    assert "It goes on from step 49, the last one that was kept." in words
     assert "The 7 steps after it are repeated." in words
 
 

@@ -492,7 +492,7 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
     text = await page(status="preparing", stop_requested=0, note="reading: 5 of 300 rows")
     assert 'role="status">preparing</p>' in text and ">Reading: 5 of" in text
     text = await page(status="interrupted", note=None, error="The server stopped during this run.")
-    assert "Resume continues from step 8." in text
+    assert "It goes on from step 8." in text
 
 
 async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monkeypatch):
@@ -509,7 +509,7 @@ async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monke
 async def test_buttons_change_the_run(datasette, home, database):
     train(database)
     page = (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
-    assert "Resume" in page and "Stop now" not in page
+    assert "Train on" in page and "Stop now" not in page
     response = await datasette.client.post("/-/nanogpt/runs/1/resume", data={"minutes": "2"}, actor=ROOT)
     assert response.headers["location"] == "/-/nanogpt/runs/2"
     assert json.loads(find_runs(home, "id = 2")[0]["settings"])["resume"] is True

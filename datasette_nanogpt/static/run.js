@@ -38,7 +38,7 @@ function showState() {
   if (byId("progress") && run.bar !== null) byId("progress").value = run.bar;  // else it is indeterminate
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
   byId("levels").replaceChildren(...run.levels.map(levelItem));
-  byId("levels").hidden = !run.levels.length;
+  byId("levels").hidden = byId("levels-caption").hidden = !run.levels.length;
   const wrote = byId("samples").children.length > 0;
   if (!wrote) setText("newest-text", run.unwritten);
   byId("newest").hidden = !wrote && !run.unwritten;

@@ -43,9 +43,9 @@ SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/sco
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
 UNWRITTEN = {
-    "queued": "Nothing yet. It cannot spell a single word, and waits for its turn.",
-    "preparing": "Nothing yet: it cannot spell a single word. Soon it begins with noise, then come pieces of "
-    "words, then words, and with some luck sentences that sound like the rows.",
+    "queued": "Nothing yet: it waits for its turn.",
+    "preparing": "Nothing yet. At first it throws words of the rows together; then come phrases, and with "
+    "some luck sentences that sound like the rows.",
     "running": "Nothing yet in this run.",
     "ending": "Nothing yet in this run.",
 }
@@ -55,8 +55,11 @@ SEVERAL = (
     "A run of this length trains several models, one after the other. Later ones are taught by earlier ones, "
     "which ends better than training one model for as long."
 )
+# Said of a first number below that one, for whoever expects it to begin at 8.
+FAR_BELOW_8 = 6.0
+STARTS_BELOW_8 = "It starts from which word follows which, so it begins well below 8."
 # The names of options that have no field in the form.
-OTHER_LABELS = {"force": "Replace the existing model", "resume": "Resume"}
+OTHER_LABELS = {"force": "Replace the existing model", "resume": "Train on"}
 
 
 def phase_of(run: Run) -> str:
@@ -175,26 +178,42 @@ def headline(run: Run, first: First | None, training_bpb: float | None = None) -
     that the run is reading."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
     over = run["status"] in OVER
-    has_eta = run["eta"] is not None and not over and not last_part(run)
-    left = time_left(run["eta"]) if has_eta else ""
+    eta = run["eta"] if run["eta"] is not None else _planned_seconds(run)
+    left = time_left(eta) if eta is not None and not over and not last_part(run) else ""
     if bpb is None:
         waiting = run["status"] == "running"
         when = when_scored(json.loads(run["settings"] or "{}"))
-        fell = f"{_scale(plan.get('gzip_bpb'))} {when}" if waiting else ""
+        below = training_bpb is not None and training_bpb < FAR_BELOW_8 and _starts_from_counts(run)
+        remarks = [_scale(plan.get("gzip_bpb")), *([STARTS_BELOW_8] if below else []), when]
+        fell = " ".join(remarks) if waiting else ""
         number = f"{training_bpb:.2f}" if training_bpb is not None and waiting else ""
         return {"number": number, "unit": OF_TRAINING if number else UNIT, "fell": fell, "left": left}
-    gzip_bpb, remarks = plan.get("gzip_bpb"), []
+    gzip_bpb = plan.get("gzip_bpb")
+    remarks = []
     first_bpb, model = first or (None, "")
     if first_bpb and first_bpb > bpb:
         score = f"the first score of {model}" if model else "its first score"
-        remarks.append(f"{(first_bpb - bpb) / first_bpb:.0%} less than {score}, {first_bpb:.3f}")
+        remarks.append(f"Down {(first_bpb - bpb) / first_bpb:.0%} from {score}, {first_bpb:.3f}.")
     if first_bpb is None or first_bpb <= bpb:
-        remarks.append("knowing nothing is 8")
+        remarks.append("8 is knowing nothing.")
     if gzip_bpb:
-        than = "less" if bpb < gzip_bpb else "still more" if not over else "more"
-        remarks.append(f"{than} than the {gzip_bpb:.3f} that gzip, the file compressor, needs")
-    fell = "; ".join(remarks)
-    return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": fell[:1].upper() + fell[1:], "left": left}
+        than = "Better than" if bpb < gzip_bpb else "Not as good as" if over else "Not yet as good as"
+        remarks.append(f"{than} gzip, the file compressor: {gzip_bpb:.3f}.")
+    return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": " ".join(remarks), "left": left}
+
+
+def _planned_seconds(run: Run) -> float | None:
+    """How long a run that is about to make its first steps was given; None for any other."""
+    settings = json.loads(run["settings"] or "{}")
+    if run["status"] != "running" or run["step"] or settings.get("resume") or not settings.get("minutes"):
+        return None
+    return 60.0 * settings["minutes"]
+
+
+def _starts_from_counts(run: Run) -> bool:
+    """Whether the model of a run began with the counts of which token follows which (init_bigrams.py)."""
+    config = json.loads(run["plan"] or "{}").get("config") or {}
+    return config.get("arch") == "qwen3" and not json.loads(run["settings"] or "{}").get("resume")
 
 
 def _scale(gzip_bpb: float | None) -> str:

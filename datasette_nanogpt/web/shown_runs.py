@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from datasette import Forbidden, NotFound, Request
 from datasette.app import Datasette
 
-from ..formatting import time_left
+from ..formatting import duration, time_left
 from ..registry import queue
 from ..registry.db import registry
 from ..registry.metrics import scores_of_runs
@@ -75,6 +76,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         state += f", {run['model']}"
     if run["step"]:
         pace.append(f"step {run['step']:,}")
+    elif run["kind"] == "train" and status == "running" and not pace:
+        pace.append(_first_steps(run))
     if run["tokens_per_second"] and not over and not ending:
         pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
     if run["memory"] and not over:
@@ -83,6 +86,14 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         pace.append(time_left(run["eta"]))
     words = ", ".join(pace)
     return state, words[:1].upper() + words[1:]
+
+
+def _first_steps(run: dict[str, Any]) -> str:
+    """What a run does between its preparation and the first step that it reports."""
+    if not run["started"] or run["restarts"]:
+        return "first steps"
+    since = datetime.now(UTC) - datetime.fromisoformat(run["started"]).astimezone(UTC)
+    return f"first steps, {duration(max(0.0, since.total_seconds()))} since the start"
 
 
 def permission_to_change(run: dict[str, Any]) -> str:
