@@ -189,7 +189,7 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     assert "at most" in error.inner_text()
     card = page.locator("label.card", has=page.get_by_text("30 minutes", exact=True))
     card.click()
-    assert card.locator("input").is_checked() and "reads each row" in card.inner_text()
+    assert card.locator("input").is_checked() and "the same, " in card.inner_text().lower()
 
 
 def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):

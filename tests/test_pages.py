@@ -296,7 +296,9 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     estimate, cards = answer["estimate"], answer["offer"]["cards"]
     assert "is little text: expect words with little order" in estimate["warning"] and not estimate["refused"]
     assert [card["minutes"] for card in cards] == [1, 3, 10, 30, 60]
-    assert [card["same_as"] for card in cards] == [None, 1, 1, 1, 1] and "bits per byte" not in str(cards)
+    assert [card["same_as"] for card in cards] == [None, 1, 1, 1, 1] and not any(
+        card["score"] for card in cards
+    )
     assert answer["offer"]["recommended"] == 1 and "More time changes little" in answer["offer"]["alike"]
     text = await text_of(datasette, FORM)
     assert text.count("More time changes little") == 1 and text.count('class="card same"') == 4
@@ -312,7 +314,7 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     answer = await datasette.client.post("/blog/much/-/nanogpt", json={"estimate": 1}, actor=ROOT)
     one, *_, hour = answer.json()["offer"]["cards"]
     assert answer.json()["offer"]["alike"] == "" and answer.json()["offer"]["recommended"] == 3
-    assert not answer.json()["estimate"]["warning"] and "at most once" in one["reads"]
+    assert not answer.json()["estimate"]["warning"]
     assert re.search(r'id="little"[^>]* hidden>', await text_of(datasette, "/blog/much/-/nanogpt"))
     assert (
         one["like"] == "sentences that mean little" and hour["like"] == "sentences in the style of the rows"
@@ -365,14 +367,18 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
     for shorter, card in pairwise(found):
         low, high = card["range"]
         assert low < card["bits"] < high < shorter["range"][1] + 0.1 and card["bits"] < shorter["bits"]
-        assert f"{low} to {high} bits per byte, " in card["score"] and "% better than after" in card["score"]
-    assert "after" not in found[0]["score"] and all(card["like"] for card in found)
+        assert f"After {card['minutes']} minutes, " in card["score"] and f" {low} to {high}." in card["score"]
+        same = rf"the same, {round(100 * (1 - card['bits'] / shorter['bits']))}% better"
+        assert card["brings"] == (same if card["like"] == shorter["like"] else card["like"])
+    assert found[0]["brings"] == found[0]["like"] and all(card["like"] for card in found)
+    page = await text_of(datasette, address)  # one score is shown, that of the time that is chosen
+    assert re.findall(r'id="score">After (\d+) minutes', page) == ["3"] and page.count("most tables") == 1
     big = await cards(size="xl")
     assert big[0]["bits"] > found[0]["bits"]  # it reads less in a minute than the size that is chosen
     for unknown in ({"arch": "gpt2"}, {"tokenizer": "char"}):
         promised = await cards(**unknown)
         assert {card["like"] for card in promised} == {"not known for this architecture or tokenizer"}
-        assert "bits per byte" not in str(promised)
+        assert not any(card["score"] for card in promised)
 
 
 async def test_a_form_is_filled_in_as_an_earlier_run_was(datasette, home, database):

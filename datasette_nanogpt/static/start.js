@@ -55,10 +55,12 @@ function showProblems(problems) {
 
 function showCards({ cards = [], alike = "", why = "", recommended }) {
   byId("alike").textContent = alike;
-  byId("unit").hidden = !cards.some(({ range }) => range);
+  const chosen = cards.find(({ minutes }) => minutes === Number(form.elements.minutes.value));
+  byId("score").textContent = chosen?.score ?? "";
+  byId("unit").hidden = !chosen?.range;
   form.querySelector(".cards").classList.toggle("alike", Boolean(alike));
   form.querySelectorAll(".card").forEach((card, i) => {
-    for (const part of ["like", "score", "reads"]) card.querySelector(`.${part}`).textContent = cards[i]?.[part] ?? "";
+    card.querySelector(".brings").textContent = cards[i]?.brings ?? "";
     card.querySelector(".why").textContent = cards[i] && cards[i].minutes === recommended ? why : "";
     card.classList.toggle("same", Boolean(cards[i]?.same_as));
   });

@@ -56,14 +56,8 @@ def offer_and_estimate(
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
-        return {
-            "text": str(ex),
-            "parts": [str(ex)],
-            "texts": [],
-            "remarks": [],
-            **choices,
-            **recommend([], 0),
-        }, None
+        nothing = {"text": str(ex), "parts": [str(ex)], "texts": [], "remarks": []}
+        return nothing | choices | recommend([], 0), None
     except UNAVAILABLE:
         raise
     except NanogptError:
@@ -132,9 +126,9 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each number of minutes that can be chosen, how often a run reads the rows, what its texts will read
-    like, and between which scores it is likely to end (`range`, in bits per byte; None if nothing is
-    promised)."""
+    """For each number of minutes that can be chosen, what the texts of a run will read like (`like`, and
+    `brings`: how much better that is where the time before has the same), and between which scores it is
+    likely to end (`range`, in bits per byte, and `score`, a sentence; None and "" if nothing is promised)."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
     cards: list[dict[str, Any]] = []
@@ -143,35 +137,39 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
         plan = plan_text(choices, read["bytes"], flops)
         if _too_little(read, plan):
             return []
-        size = f"{plan.config.parameters / 1e6:.1f}M"
-        reads = f"A model of {size} parameters reads each row {_times(plan.epochs)}."
         if any(settings.get(key) == value for key, value in NOT_FORECAST.items()):
-            forecast = {"like": UNKNOWN, "score": "", "bits": None, "range": None, "same_as": None}
+            nothing = {"bits": None, "range": None, "same_as": None, "score": ""}
+            forecast = {"like": UNKNOWN, "brings": UNKNOWN} | nothing
         else:
-            forecast = _forecast(read, _bits_per_letter(read, choices, plan, flops), cards)
-        cards.append({"minutes": minutes, "reads": reads} | forecast)
+            forecast = _forecast(read, minutes, _bits_per_letter(read, choices, plan, flops), cards)
+        cards.append({"minutes": minutes} | forecast)
     return cards
 
 
-def _forecast(read: Mapping[str, Any], bits: float, shorter: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a card says of a run that is likely to get to `bits` per letter, beside those of `shorter`
-    times."""
+def _forecast(
+    read: Mapping[str, Any], minutes: float, bits: float, shorter: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What a card says of a run of so many `minutes` that is likely to get to `bits` per letter, beside those
+    of `shorter` times."""
     like = reads_like(bits, read["prose"])
     bits *= read["letters"] / read["bytes"]
     same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
-    before = same or (shorter[-1] if shorter else None)
+    brings = like
+    if shorter and shorter[-1]["like"] == like:
+        fewer = round(100 * (1 - bits / shorter[-1]["bits"]))
+        brings = f"the same, {fewer}% better" if fewer > 0 else "the same"
     # How well a model does on little text depends mostly on how much its rows repeat each other.
     promised = read["letters"] >= LITTLE_TEXT
     limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
-    parts = [f"{limits[0]} to {limits[1]} bits per byte"] if limits else []
-    if before:
-        fewer = round(100 * (1 - bits / before["bits"]))
-        gain = f"{fewer}% better than" if fewer > 0 else "the same as"
-        parts.append(f"{gain} after {_minutes(before['minutes'])}")
-    score = f"{', '.join(parts)}." if parts else ""
-    same_as = same["minutes"] if same else None
-    score = score[:1].upper() + score[1:]
-    return {"like": like, "bits": round(bits, 3), "range": limits, "same_as": same_as, "score": score}
+    ended = f"After {_minutes(minutes)}, most tables of this size had a score of"
+    return {
+        "like": like,
+        "brings": brings,
+        "bits": round(bits, 3),
+        "range": limits,
+        "same_as": same["minutes"] if same else None,
+        "score": f"{ended} {limits[0]} to {limits[1]}." if limits else "",
+    }
 
 
 def _bits_per_letter(
