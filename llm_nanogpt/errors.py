@@ -40,6 +40,10 @@ class InvalidOptions(NanogptError):  # noqa: N818  # reads as what it is
         super().__init__("\n".join(problem.message for problem in self.problems))
 
 
+class TrainingDiverged(NanogptError):  # noqa: N818  # reads as what it is
+    """A loss that got out of hand at every learning rate that was tried; a lower one would help."""
+
+
 class _LineByLine(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         for line in self.message.splitlines():

@@ -403,6 +403,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             none: m.smoothed(rows, 0).map(([, value]) => value),
             ticks: [[0, 97], [1.83, 2.47], [5, 5], [0, 123456]].map(([low, high]) => m.ticks(low, high)),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
+            few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
+            low: m.extent({ lines: [[[3, 9, 9, 1, null, 0, 0]]], smooth: [[[3, 9], 2.5]], known: [3] }),
             names: [[[0, 0], [1, 0]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>
               m.namesOf(m.pieces(models.map((of) => [1, 1, 1, 2, null, ...of])))),
           };
@@ -416,6 +418,7 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     ]
     assert result["ticks"][0] == [0, 20, 40, 60, 80, 100] and result["ticks"][1][0] <= 1.83
     assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
+    assert result["few"] == [pytest.approx(1.8), pytest.approx(2.8)] and result["low"] == [1, 3]
     assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2"]
     members = ["generation 1, member 1", "generation 1, member 2", "generation 2, member 1"]
     assert result["names"][1] == members

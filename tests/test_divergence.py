@@ -19,7 +19,7 @@ from datasette_nanogpt.training.divergence import unigram_nats
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.trainer import Training
 from llm_nanogpt.checkpoint import read_checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import NanogptError, TrainingDiverged
 
 
 def events_of(training, after_step=lambda training: None):
@@ -81,7 +81,7 @@ def test_the_state_that_it_goes_back_to_stays_as_it_was_however_often(tokens):  
 def test_it_gives_up_after_three_new_attempts(tokens, arch, rate):  # noqa: F811
     kept = []
     events = Training(new_model(arch), tokens, replace(SETTINGS, learning_rate=rate)).run(Stop())
-    with pytest.raises(NanogptError, match="after 3 new attempts: leave --learning-rate out") as ex:
+    with pytest.raises(TrainingDiverged, match="after 3 new attempts: leave --learning-rate out") as ex:
         deque(map(kept.append, events))
     assert "\n" not in str(ex.value)
     assert not any(isinstance(e, BestWeights | Evaluation) for e in kept)

@@ -20,7 +20,7 @@ from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
 from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
-from datasette_nanogpt.registry.runs import MEMORY, NAME, delete_run, find_run, mark_dead_runs
+from datasette_nanogpt.registry.runs import DIVERGED, MEMORY, NAME, delete_run, find_run, mark_dead_runs
 from datasette_nanogpt.registry.statements import insert
 from datasette_nanogpt.training.busy_machine import slower_than
 from datasette_nanogpt.training.enough_text import too_little_text
@@ -440,6 +440,25 @@ def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, databa
         f"The name nanogpt-x is taken by a folder that does not load: choose another name ({home}/nanogpt-x)"
     )
     assert in_words_of_the_form(str(ex.value)) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "field"),
+    [({}, "learning rate 0.0013", "0.0013"), ({"learning_rate": 0.5}, "an automatic learning rate", "")],
+)
+async def test_a_run_that_diverged_is_started_again_at_a_lower_rate(
+    datasette, write_run, given, label, field
+):
+    plan = json.dumps({"settings": {"learning_rate": 0.02}})
+    run = write_run(
+        status="failed", cause=DIVERGED, plan=plan, settings=given, error="Train with less than 0.0005"
+    )
+    words, text = await page_of(datasette, run)
+    assert f"Start again with {label} Start again with these settings" in words
+    assert "Train with less than 0.0005. " in words
+    path = re.search(r'class="primary" href="([^"]+)"', text)[1].replace("&amp;", "&")
+    form = (await datasette.client.get(path, actor=ROOT)).text
+    assert (re.search(r'id="learning_rate"[^>]* value="([^"]*)"', form) or ["", ""])[1] == field
 
 
 async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datasette, home, write_run):

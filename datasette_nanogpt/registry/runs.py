@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 UNDER_WAY = ("preparing", "running")
 OVER = ("finished", "stopped", "failed", "interrupted")
-# In the column `cause`: memory ran out; another model has its name; or a terminal was told, before the run
-# began, that it cannot be.
-MEMORY, NAME, REFUSED = "memory", "name", "refused"
+# In the column `cause`: memory ran out; another model has its name; the learning rate was too high; or a
+# terminal was told, before the run began, that it cannot be.
+MEMORY, NAME, DIVERGED, REFUSED = "memory", "name", "diverged", "refused"
 MOST_DOCUMENTS = 5000  # held-out documents whose bits are recorded: 60 kB
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often

@@ -57,9 +57,11 @@ export function smoothed(rows, weight) {
   });
 }
 
-// The lowest and the highest value that the axis must show: of all scores, of the known scores, and of the smoothed
-// line after the first score or after a tenth of the steps, whichever is earlier. The noise of single windows and the
-// fall of the first steps do not count. null if there is nothing to show.
+const MIN_SPAN = 1;  // bits per byte: in a shorter axis, noise would look like getting worse
+
+// The lowest and the highest value that the axis must show: of all scores, of the known scores, and of the lines after
+// the first score or after a tenth of the steps, whichever is earlier. At the upper end the noise of single windows and
+// the fall of the first steps do not count. null if there is nothing to show.
 export function extent({ lines, smooth, known }) {
   const scores = lines.flat().map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
   const own = lines[0]?.find((row) => row[VALIDATION] !== null);
@@ -67,8 +69,10 @@ export function extent({ lines, smooth, known }) {
   const settled = smooth.filter(([row]) => row[STEP] >= from).map(([, bpb]) => bpb);
   const shown = [...scores, ...settled];
   if (!shown.length) return null;
-  const values = [...shown, ...known];
-  return [Math.min(...values), Math.max(...values)];
+  const raw = lines[0].filter((row) => row[TRAIN] !== null && row[STEP] >= from).map((row) => row[TRAIN]);
+  const low = Math.min(...shown, ...known, ...raw), high = Math.max(...shown, ...known);
+  const more = Math.max(0, MIN_SPAN - (high - low)) / 2;
+  return [Math.max(0, low - more), high + more];
 }
 
 // A number of seconds in the unit that suits the whole axis.

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import NanogptError, TrainingDiverged
 
 from ..data.dataloader import Tokens
 from ..events import TrainState
+from .lr_schedule import MAX_RETURNS
 
-MAX_RETURNS = 3  # how often a run goes back, each time at half the learning rate, before it gives up
 # A loss of up to this many times the first step's is not a reason to go back: a model that has learnt nothing
 # yet has as much, even if the unigram is better.
 UNTRAINED = 1.1
@@ -89,10 +89,11 @@ class LastGood:
     def failure(self, why: Diverged, end: str, learning_rate: float) -> NanogptError:
         """The error that a run ends with."""
         if self.is_little_text:
-            advice = "there is too little text to learn from, choose a table with more"
-        else:
-            advice = f"leave --learning-rate out, or train with less than {learning_rate:.2g}"
-        return NanogptError(f"{why}, {end}: {advice}")
+            return NanogptError(
+                f"{why}, {end}: there is too little text to learn from, choose a table with more"
+            )
+        advice = f"leave --learning-rate out, or train with less than {learning_rate:.2g}"
+        return TrainingDiverged(f"{why}, {end}: {advice}")
 
 
 def unigram_nats(tokens: Tokens) -> float:

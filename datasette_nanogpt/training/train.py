@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from llm_nanogpt.changes import hold
-from llm_nanogpt.errors import InvalidOptions, NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError, TrainingDiverged
 from llm_nanogpt.home import make_home, nanogpt_home
 
 from ..data.corpus import location
@@ -23,7 +23,7 @@ from ..data.preview import preview
 from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
-from ..registry.runs import MEMORY, NAME, REFUSED, Run
+from ..registry.runs import DIVERGED, MEMORY, NAME, REFUSED, Run
 from .check import check, check_place
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
@@ -107,9 +107,11 @@ def unforeseen(ex: Exception, folder: Path, run_log: Path) -> str:
 
 
 def cause_of(ex: BaseException) -> str | None:
-    """What made a run fail, if its page can offer a way out: MEMORY, NAME, or None."""
+    """What made a run fail, if its page can offer a way out: MEMORY, NAME, DIVERGED, or None."""
     if ran_out_of_memory(ex):
         return MEMORY
+    if isinstance(ex, TrainingDiverged):
+        return DIVERGED
     named = isinstance(ex, InvalidOptions) and any(problem.field == "name" for problem in ex.problems)
     return NAME if named else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.resume import minutes_given, minutes_to_offer
+from ..registry.runs import DIVERGED
+from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
 from .permissions import Origin, origin_of_model
 from .run_states import replaced_better
@@ -32,6 +35,17 @@ def train_on(home: Path, run: Run, advice: Mapping[str, str], limit: float) -> f
     if run["status"] == "finished" and 0 < given <= limit:
         return given
     return offered if run["status"] == "stopped" else limit
+
+
+def lower_rate(run: Mapping[str, Any]) -> str | None:
+    """The learning rate of the form for a run whose rate was too high: "", which leaves it to the planner, if
+    it was asked for, or else half of the lowest that was tried. None for a run that ended in another way."""
+    if run["cause"] != DIVERGED:
+        return None
+    rate = (json.loads(run["plan"] or "{}").get("settings") or {}).get("learning_rate")
+    if json.loads(run["settings"] or "{}").get("learning_rate") or not rate:
+        return ""
+    return f"{rate / 2 ** (MAX_RETURNS + 1):.2g}"
 
 
 class Kept(NamedTuple):

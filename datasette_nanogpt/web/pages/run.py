@@ -41,7 +41,7 @@ from ..responses import (
     sent_json,
     wants_json,
 )
-from ..run_offers import kept_model, made_by, train_on
+from ..run_offers import kept_model, lower_rate, made_by, train_on
 from ..run_states import (
     advice_of,
     how_long,
@@ -140,7 +140,7 @@ async def _run_context(
         "kept": kept,
         "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
         "awaited": when_scored(json.loads(run["settings"])),
-        "error": in_words_of_the_form(run["error"] or ""),
+        "error": re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
         "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
@@ -161,6 +161,7 @@ async def _for_trainers(
         "log": readable_log(await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
         "again": again,
         "smaller": f"{again}&_smaller=1" if smaller else None,
+        "rate": lower_rate(run) if again else None,
         "rename": f"{again}&_name=1" if again and run["cause"] == NAME else None,
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
         "train_on": await in_thread(train_on, state.home, run, advice, state.limits.max_minutes),

@@ -190,7 +190,8 @@ async def _fields_of_run(
 ) -> tuple[dict[str, str], dict[str, Any] | None]:
     """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names none.
     With `&_smaller=1`, those of a smaller model, for a run that ran out of memory, and that run. With
-    `&_name=1`, those without its name, for a run whose name was taken."""
+    `&_name=1`, those without its name, for a run whose name was taken, and with `&_rate=` that learning rate,
+    for a run whose own was too high; "" leaves it to the planner."""
     number = request.args.get("_again") or ""
     if not number.isdecimal() or len(number) > 15:
         return {}, None
@@ -198,6 +199,8 @@ async def _fields_of_run(
     if run is None or origin_of_run(datasette, run) != here:
         return {}, None
     fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"))
+    if (lower := request.args.get("_rate")) is not None:
+        fields["learning_rate"] = lower
     if request.args.get("_name"):
         fields = {key: value for key, value in fields.items() if key not in ("name", "replace")}
     size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
