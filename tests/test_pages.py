@@ -371,7 +371,12 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
         same = rf"the same, {round(100 * (1 - card['bits'] / shorter['bits']))}% better"
         assert card["brings"] == (same if card["like"] == shorter["like"] else card["like"])
     assert found[0]["brings"] == found[0]["like"] and all(card["like"] for card in found)
-    page = await text_of(datasette, address)  # one score is shown, that of the time that is chosen
+    tiny = (await datasette.client.post(address, json={"estimate": 1, "size": "xs"}, actor=ROOT)).json()
+    size = f"xs ({tiny['estimate']['parameters'] / 1e6:.1f}M parameters)"
+    assert tiny["estimate"]["sizes"]["xs"] == size
+    page = await text_of(datasette, address)
+    assert f'value="xs">{size}<' in page
+    # One score is shown, that of the time that is chosen
     assert re.findall(r'id="score">After (\d+) minutes', page) == ["3"] and page.count("most tables") == 1
     big = await cards(size="xl")
     assert big[0]["bits"] > found[0]["bits"]  # it reads less in a minute than the size that is chosen

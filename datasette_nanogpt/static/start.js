@@ -82,6 +82,7 @@ async function update() {
   const { error, problems, offer, estimate } = answer;
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
   byId("estimate").textContent = estimate?.text ?? "";
+  for (const option of byId("size").options) option.textContent = estimate?.sizes[option.value] ?? option.textContent;
   if (offer) showCards(offer);
   if (offer && !error) showOffer(offer);
   // What is said below the heading is said again where fields have changed, as long as nothing can be started.

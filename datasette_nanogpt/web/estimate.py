@@ -22,7 +22,7 @@ from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, expected_bits
 from ..training.flops import work_per_step
 from ..training.memory import Workload, estimate_memory
-from ..training.plan import DEFAULT_FLOPS, Plan, plan_text, size_is_given
+from ..training.plan import DEFAULT_FLOPS, SIZES, Plan, make_config, plan_text, size_is_given
 from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
 from ..training.recipe import NANOGPT_RECIPE
@@ -118,6 +118,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": round(plan.tokens_seen),
         "epochs": round(plan.epochs, 1),
         "memory": memory,
+        "sizes": _sizes(plan, settings),
         "auto": {key: n for key, n in _automatic(plan, slow).items() if not settings.get(key)},
         "text": "" if refused else f"{words} It takes about {memory_size(memory)} of memory.",
         "warning": _warn_of_little(read, like),
@@ -226,6 +227,13 @@ def _warn_of_little(read: Mapping[str, Any], like: str) -> str | None:
     expect = f": expect {like}" if read["prose"] else ""
     size = text_size(read["bytes"])
     return f"{size} is little text{expect}, or better if the rows repeat each other."
+
+
+def _sizes(plan: Plan, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The sizes that can be chosen, in words, with the vocabulary of the plan: name -> words."""
+    given = {**settings, "block_size": plan.config.block_size}
+    configs = {size: make_config(size, plan.config.vocab_size, given) for size in SIZES}
+    return {size: f"{size} ({config.parameters / 1e6:.1f}M parameters)" for size, config in configs.items()}
 
 
 def _automatic(plan: Plan, slow: Plan) -> dict[str, float]:

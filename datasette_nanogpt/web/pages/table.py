@@ -125,7 +125,7 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
-        "sizes": [(size, size) for size in choices("size")],
+        "sizes": [(size, (estimate or {}).get("sizes", {}).get(size, size)) for size in choices("size")],
         "labels": forms.LABELS,
         "hints": forms.HINTS,
         "numbers": {key: (whole, *bounds(key)) for key, whole in forms.NUMBERS.items()},
