@@ -190,6 +190,7 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     card = page.locator("label.card", has=page.get_by_text("30 minutes", exact=True))
     card.click()
     assert card.locator("input").is_checked() and "the same, " in card.inner_text().lower()
+    page.locator("#score", has_text="After 30 minutes, ").wait_for()
 
 
 def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
