@@ -128,6 +128,8 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     assert (kind.input_value(), about.input_value()) == ("link", "Fox 1")
     begun = page.locator("#texts .text").first.text_content().removeprefix("kind: link\nabout: Fox 1\n\n")
     begun = begun.replace("\r", "\n")  # as a text area has it
+    labels = page.locator("#texts").locator("h2").all_inner_texts()
+    assert labels == ["Text 2", "Text 1"]  # also after the page was opened again
     page.get_by_role("button", name="Continue").first.click()
     page.locator("#texts article").nth(2).wait_for()
     page.get_by_text("Done.").wait_for()

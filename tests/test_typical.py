@@ -20,6 +20,7 @@ from datasette_nanogpt.data.model_rows import open_rows
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry import row_scores as typical
 from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import OVER, find_runs, mark_dead_runs
 from datasette_nanogpt.registry.statements import update_run
 from datasette_nanogpt.training.lr_schedule import Stop
@@ -231,7 +232,9 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
     list(train_table(TrainOptions(str(database), "entry", name="m0", **(TINY | {"max_iters": 5}))))
     found = await told(datasette, "entry")
     assert found["stale"] and found["scored"]["id"] == first
-    assert "trained again since" in (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    text = (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    warning = re.search(r'<div class="message-warning">.*?</div>', text, re.DOTALL)[0]
+    assert "trained again since" in warning and "Score again" in warning and text.count("Score again") == 1
     await ask(datasette, "entry")
     second = do(home)["id"]
     found = await told(datasette, "entry")
@@ -482,6 +485,12 @@ async def test_a_scoring_gives_way_to_a_training_shows_what_there_is_and_goes_on
     assert found["partial"] and found["count"] == 1 and found["run"]["status"] == "queued"
     text = (await datasette.client.get(rows_of("entry"))).text
     assert "1 of 61 rows were scored so far, from all over the table" in text
+    with registry(home) as db:
+        update_run(db, run, {"status": "running", "process": process_id(), "heartbeat": time.time()})
+    text = (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
+    assert ">Scoring the rows with m0</p>" in text and "You can close this page." in text
+    with registry(home) as db:
+        update_run(db, run, {"status": "queued", "process": None})
     assert do(home)["id"] == training  # which was asked for later
     first = dict(scores_of(home, run))
     assert do(home)["id"] == run

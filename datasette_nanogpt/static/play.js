@@ -1,13 +1,12 @@
 // Writes with a model: shows texts as they are generated, their copied passages, and how surprising each token was.
 import { freshPage } from "./fresh_page.js";
 import { explainIn } from "./surprise.js";
-import { Text, addTexts, clearTexts, queryOf, removeText, restore, showAs, store } from "./texts.js";
+import { Text, addTexts, clearTexts, lastNumber, queryOf, removeText, restore, showAs, store } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("write");
 const here = form?.getAttribute("action");
 let controller = null;  // aborts the request that is under way
-let count = 0;  // how many texts were begun since the page was opened
 const COLUMN = "set.";  // the name of a column's field is this and the name of the column
 // The fields that say what a text is about, all of them empty.
 const NOTHING = Object.fromEntries(
@@ -162,9 +161,9 @@ function withColumns(changes, { columns, rest }) {
 
 function begun({ sample, seed, begins }, writer, columns) {
   const beside = columns.length > 1 && columns[0][sample];
-  if (!beside) count += 1;
-  const label = `Text ${beside ? beside.data.number : count}` + (beside ? ", beside it" : "");
-  const text = new Text({ ...writer, seed, begins, label, number: beside ? beside.data.number : count }, actions);
+  const number = beside ? beside.data.number : lastNumber() + 1;
+  const label = `Text ${number}` + (beside ? ", beside it" : "");
+  const text = new Text({ ...writer, seed, begins, label, number }, actions);
   if (beside) {
     const row = beside.article.parentElement;
     row.className = "pair";

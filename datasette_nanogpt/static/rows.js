@@ -28,8 +28,10 @@ async function follow() {
       location.reload();
       return;
     }
-    setText("status", run.state);
+    const status = document.getElementById("status");
+    setText("status", run.state === "running" ? status.dataset.running : run.state);
     setText("pace", run.pace);
+    if (/left/.test(run.pace)) document.getElementById("estimate")?.remove();
     const stop = document.getElementById("stop-scoring");
     if (stop) stop.value = run.status === "queued" && run.note ? "Take out of the queue" : "Stop scoring";
     progress.value = run.progress ?? 0;

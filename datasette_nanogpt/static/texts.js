@@ -209,6 +209,11 @@ export function store() {
   }
 }
 
+// The number of the last text; 0 if there is none.
+export function lastNumber() {
+  return Math.max(0, ...pairs.flatMap(({ texts }) => texts.map(({ data }) => data.number ?? 0)));
+}
+
 // Shows the stored texts, and returns the view: "copied" or "surprise".
 export function restore(actions) {
   try {

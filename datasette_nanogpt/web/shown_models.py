@@ -35,7 +35,7 @@ async def models_as_json(
     """The models that the actor may see: all of them, or those of one origin."""
     models = []
     for checkpoint, origin in await visible_models(datasette, actor, lambda o: of in (None, o)):
-        source, score = (checkpoint.meta.get(key) or {} for key in ("source", "score"))
+        source, score, verdict = (checkpoint.meta.get(key) or {} for key in ("source", "score", "verdict"))
         models.append(
             {
                 "name": checkpoint.name,
@@ -44,6 +44,7 @@ async def models_as_json(
                 "rows": source.get("rows"),
                 "parameters": checkpoint.config.parameters,
                 "val_bpb": score.get("val_bpb"),
+                "reads_like": (verdict.get("lines") or {}).get("reads like"),
                 "trained": (checkpoint.meta.get("training") or {}).get("updated"),
             }
         )
