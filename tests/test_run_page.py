@@ -242,6 +242,7 @@ async def test_between_the_preparation_and_the_first_reported_step_something_is_
     words, text = await page_of(datasette, run)
     assert re.search("First steps, 2[45]s since the start", words) and "about 3m 00s left" in words
     assert re.search(r'<progress id="progress"[^>]* max="1"></progress>', text)  # moves, but says not how far
+    assert "You can close this page, the run goes on." in words
     assert "Stop now ends at once. Both score it first, and keep what it has learned." in words
     assert "since the start" not in (await page_of(datasette, write_run(status="finished")))[0]
 
@@ -288,7 +289,7 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
             figures = {"run": run, "step": step, "seconds": step, "train_bpb": 8 - step / 4}
             insert(db, "metrics", figures)
     words, text = await page_of(datasette, run)
-    assert "3.88 bits per byte of the text that it is reading" in words  # the mean of the last eight
+    assert "3.942 bits per byte of the text that it is reading" in words  # smoothed as in the chart
     assert 'class="now" aria-current' not in text  # a level is that of a score
     with registry(home) as db:
         insert(db, "metrics", {"run": run, "step": 21, "seconds": 21, "val_bpb": 3.4})
@@ -391,7 +392,7 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
     assert "finishing: scoring it for the last time" in words
     assert "seconds left" not in words and "about 0s" not in words and "model 3" not in words
     assert re.findall(r'<li class="(\w+)">', text) == ["done", "now", "next"]
-    assert "Train 1,234 steps Score it for the last time scoring on held-out text, 40%" in words
+    assert "Train 1,234 steps Score it for the last time 40%" in words
     assert (
         "Find out what it can do" in words and 'value="Stop' not in text and "nothing left to stop" in words
     )

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 # [id, step, seconds, train_bpb, val_bpb, generation, member]; bits per byte, None where there are none
 Metric = list[Any]
-TRAINING_ROWS = 8  # the last 4 s: a single window says little
+# A single window says little. The weight of the figures before the last one, where the slider of the chart
+# begins, and how many figures count: those of the last 20 s.
+SMOOTHING, TRAINING_ROWS = 0.8, 40
 
 
 def metrics_after(
@@ -63,13 +65,13 @@ def model_names(scores: Sequence[Score]) -> dict[tuple[int, int], str]:
 
 
 def training_now(db: sqlite3.Connection, run: int) -> float | None:
-    """Bits per byte of the text that a run was last trained on, the mean of its last TRAINING_ROWS figures;
-    None if it has none."""
-    last = "select nullif(train_bpb, 9e999) as bpb from metrics where run = ? and train_bpb is not null"
-    row = db.execute(
-        f"select avg(bpb) from ({last} order by id desc limit ?)", [run, TRAINING_ROWS]
-    ).fetchone()
-    return row[0] if row else None
+    """Bits per byte of the text that a run was last trained on, smoothed as in the chart of its page
+    (static/chart_math.js), over its last TRAINING_ROWS figures; None if it has none."""
+    last = "select nullif(train_bpb, 9e999) from metrics where run = ? and train_bpb is not null"
+    rows = db.execute(f"{last} order by id desc limit ?", [run, TRAINING_ROWS])
+    figures = [bpb for (bpb,) in rows if bpb is not None]
+    weights = [SMOOTHING**age for age in range(len(figures))]
+    return sum(w * bpb for w, bpb in zip(weights, figures, strict=True)) / sum(weights) if figures else None
 
 
 def mean_speed(db: sqlite3.Connection, run: int) -> float | None:

@@ -140,6 +140,8 @@ def last_parts(run: Run) -> list[dict[str, str]]:
         state = "now" if name == now else "done" if name in begun else "next"
         if state != "next" or i > names.index(now or name):
             count = (run["note"] or "") if state == "now" and run["note"] != name else ""
+            if name == LastPart.SCORING:  # how far it is: the part's name says what it does
+                count = "".join(re.findall(r"\d+%$", count))
             parts.append({"label": LAST_PARTS[name], "state": state, "count": count})
     return parts
 
@@ -186,7 +188,7 @@ def headline(run: Run, first: First | None, training_bpb: float | None = None) -
         below = training_bpb is not None and training_bpb < FAR_BELOW_8 and _starts_from_counts(run)
         remarks = [_scale(plan.get("gzip_bpb")), *([STARTS_BELOW_8] if below else []), when]
         fell = " ".join(remarks) if waiting else ""
-        number = f"{training_bpb:.2f}" if training_bpb is not None and waiting else ""
+        number = f"{training_bpb:.3f}" if training_bpb is not None and waiting else ""
         return {"number": number, "unit": OF_TRAINING if number else UNIT, "fell": fell, "left": left}
     gzip_bpb = plan.get("gzip_bpb")
     remarks = []
