@@ -202,7 +202,7 @@ def test_the_chart_grows_with_its_first_score(page, site):
 
 def test_the_end_of_a_run_has_nothing_to_stop(page, site):
     show(page, site, "ending")
-    assert page.locator("#parts .now").text_content() == "Score it for the last time scoring, 40%"
+    assert page.locator("#parts .now").text_content() == "Score it for the last time 40%"
     assert page.locator("#parts .done").text_content() == "Train 300 steps"
     assert page.get_by_role("button", name="Stop").count() == 0
     run = write_run(site.home, site.database, "python_docs", "nanogpt-last", "running", 40, eta=0.4)

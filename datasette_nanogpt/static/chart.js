@@ -160,9 +160,10 @@ export class Chart {
       return text ? [svgNode("text", { class: "label", x: starts[i] + 4, y: TOP + 8 }, text)] : [];
     });
     const taken = [];
+    const isTaken = (y) => taken.some((other) => Math.abs(other - y) < LABEL_HEIGHT);
     const free = (wanted) => {
       let y = wanted;
-      while (taken.some((other) => Math.abs(other - y) < LABEL_HEIGHT)) y += LABEL_HEIGHT;
+      while (isTaken(y)) y += LABEL_HEIGHT;
       taken.push(y);
       return y;
     };
@@ -170,7 +171,7 @@ export class Chart {
     const known = this.known.map(({ label, bpb }) => {
       const text = `${label} ${bpb.toFixed(3)}`, width = CHARACTER * text.length, line = this.up.place(bpb);
       const below = bpb < lowest && line + LABEL_HEIGHT < this.height - BOTTOM;  // nothing of the run is there
-      const y = free(below ? line + LABEL_HEIGHT - 2 : line - 4);
+      const y = free(below || isTaken(line - 4) ? line + LABEL_HEIGHT - 2 : line - 4);  // not across its own line
       const onRight = this.crossings(right - width, right, y) < this.crossings(LEFT, LEFT + width, y);
       const place = onRight ? { x: right, "text-anchor": "end" } : { x: LEFT + 4 };
       return svgNode("text", { class: "label", y, ...place }, text);

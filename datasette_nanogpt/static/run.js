@@ -221,4 +221,5 @@ byId("save-png").addEventListener("click", () => savePng(byId("chart").querySele
 document.addEventListener("visibilitychange", askNow);
 window.addEventListener("online", askNow);
 chart.show(metrics);
+byId("samples").scrollLeft = byId("samples").scrollWidth;  // the newest text is the best one
 if (!run.over) timer = setTimeout(ask, EVERY / 2);
