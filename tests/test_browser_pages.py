@@ -171,7 +171,7 @@ def test_the_list_follows_what_runs_and_stops_it(page, site):
     for run in ("over", "other"):
         page.get_by_label(f"Compare run {site.runs[run]}", exact=True).check()
     page.get_by_role("button", name="Compare two runs").click()
-    page.get_by_role("heading", name="Two runs").wait_for()
+    page.get_by_role("heading", name="against run").wait_for()
     assert page.locator("figure.compare polyline").count() == 2
 
 

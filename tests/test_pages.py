@@ -121,6 +121,7 @@ async def test_the_menus_of_a_table_and_its_rows_lead_to_its_model(datasette, ho
     text = await text_of(datasette, "/blog/entry")
     assert text.count("Write with") == text.count("1.500 bits per byte: short sentences.") == 3
     assert "Write with nanogpt-blog" not in text
+    assert (await text_of(datasette, "/-/nanogpt")).count("<p>Writes short sentences</p>") == 3
     assert "Write with" not in await text_of(datasette, "/blog/hush")
     menu = await text_of(datasette, "/blog/entry/7")
     for label in ("Continue this row", "Colour by surprise"):

@@ -755,6 +755,16 @@ async def test_a_comparison_has_the_values_that_the_planner_chose(datasette, wri
     assert "0.02 (automatic)" in differ and "xs" not in differ
 
 
+async def test_a_comparison_has_no_blank_verdicts(datasette, write_run):
+    verdicts = ({"reads like": "words", "20 texts": "none with a loop"}, {"reads like": "words"})
+    one, two = (write_run([2.0], status="finished", verdict=json.dumps(each)) for each in verdicts)
+    address = f"/-/nanogpt/compare.json?run={one}&run={two}"
+    assert (await datasette.client.get(address, actor=ROOT)).json()["verdicts"] == [
+        ["reads like", "words", "words"],
+        ["its texts", "of 20, none with a loop", "not measured"],
+    ]
+
+
 def test_a_learning_rate_is_not_promised_where_a_busy_machine_has_another():
     plan = plan_text({"minutes": 3}, 10**6, 1e11)
     assert _automatic(plan, plan)["learning_rate"] == plan.learning_rate

@@ -269,7 +269,7 @@ async function colourRow({ row, table, url }) {
 
 // ---- The page
 
-const DEGREES = [[0.01, "always the likeliest"], [0.6, "careful"], [0.75, "rather careful"], [0.86, "as usual"], [1.05, "lively"], [Infinity, "wild"]];
+const DEGREES = [[0.01, "always the likeliest"], [0.6, "careful"], [0.75, "rather careful"], [0.86, "the usual"], [1.05, "lively"], [Infinity, "wild"]];
 
 function showDegree(slider) {
   const words = DEGREES.find(([below]) => slider.value < below)[1];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +76,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "settings": settings,
         "figures": _beside(*figures),
         "scores": _at_marks(*scores),
-        "verdicts": _beside(*verdicts),
+        "verdicts": _beside(*map(_without_count, verdicts), missing="not measured"),
     }
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other))
     caution = _caution(one, other)
@@ -208,8 +209,17 @@ def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
     return describe_settings({k: v for k, v in given.items() if k not in ("name", "force")}, may_train)
 
 
-def _beside(a: dict[str, str], b: dict[str, str]) -> list[Line]:
-    return [(key, a.get(key, ""), b.get(key, "")) for key in dict.fromkeys([*a, *b])]
+def _without_count(verdict: dict[str, str]) -> dict[str, str]:
+    """A verdict in which the number of texts, such as 11 in "11 texts", stands before their figures."""
+    lines = {}
+    for heading, line in verdict.items():
+        n = re.fullmatch(r"(\d+) texts", heading)
+        lines |= {"its texts": f"of {n[1]}, {line}"} if n else {heading: line}
+    return lines
+
+
+def _beside(a: dict[str, str], b: dict[str, str], missing: str = "") -> list[Line]:
+    return [(key, a.get(key, missing), b.get(key, missing)) for key in dict.fromkeys([*a, *b])]
 
 
 def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
