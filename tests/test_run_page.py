@@ -593,6 +593,7 @@ MORE_TEXT = "only more text like this would help much"
         ("stopped", 10.0, GOES_ON, 7),
         ("finished", None, STEPS, 3),
         ("finished", 3.0, MORE_TEXT, 3),
+        ("stopped", 10.0, MORE_TEXT, 7),
     ],
 )
 async def test_a_run_that_time_limits_is_trained_on_by_a_button(
@@ -607,7 +608,7 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
         r'name="minutes"[^>]* value="([\d.]+)"> more minutes <input [^>]*value="Train on"', text
     )
     assert [float(field) for field in fields] == [more]  # one way to go on
-    assert ("<summary>Train on all the same" in text) is (advice == MORE_TEXT)
+    assert ("<summary>Train on all the same" in text) is (advice == MORE_TEXT and status == "finished")
     assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
     assert ("--max-iters 20" in text) is (advice == STEPS)
     assert "Train on" not in (await page_of(datasette, run, None))[1]
