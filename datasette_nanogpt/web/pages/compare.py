@@ -76,7 +76,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "settings": settings,
         "figures": _beside(*figures),
         "scores": _at_marks(*scores),
-        "verdicts": _beside(*map(_without_count, verdicts), missing="not measured"),
+        "verdicts": _beside(_without_count(verdicts[0]), _without_count(verdicts[1]), "not measured"),
     }
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other))
     caution = _caution(one, other)
@@ -211,7 +211,7 @@ def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
 
 def _without_count(verdict: dict[str, str]) -> dict[str, str]:
     """A verdict in which the number of texts, such as 11 in "11 texts", stands before their figures."""
-    lines = {}
+    lines: dict[str, str] = {}
     for heading, line in verdict.items():
         n = re.fullmatch(r"(\d+) texts", heading)
         lines |= {"its texts": f"of {n[1]}, {line}"} if n else {heading: line}
