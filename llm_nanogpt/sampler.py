@@ -143,8 +143,7 @@ class Sampler:
 
 
 def nucleus(p: np.ndarray, top_p: float) -> np.ndarray:
-    """Indices of the largest of `p` (V,) that together are the fraction `top_p` of its sum, in their own
-    order: in that of `p`, rounding would decide which of two equal ones a random number falls on."""
+    """Indices of the largest of `p` (V,) that together are the fraction `top_p` of its sum, largest first."""
     enough = top_p * p.sum()
     highest = p.max()
     for fraction in LIKELY:
@@ -154,7 +153,7 @@ def nucleus(p: np.ndarray, top_p: float) -> np.ndarray:
     else:
         largest = np.arange(len(p))
     largest = largest[np.argsort(-p[largest], kind="stable")]
-    return np.sort(largest[: p[largest].cumsum().searchsorted(enough) + 1])
+    return largest[: p[largest].cumsum().searchsorted(enough) + 1]
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
