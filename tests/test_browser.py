@@ -474,7 +474,7 @@ def write_again(page):
 
 def test_writing_is_stopped_repeated_continued_shared_and_kept(page, site):
     playground = site.url + "/-/nanogpt/models/nanogpt-demo"
-    page.goto(playground + "?max_tokens=4000&samples=5")
+    page.goto(playground + "?temperature=0&max_tokens=1000&samples=5")
     page.get_by_label("Prompt").press("Control+Enter")
     page.locator("#texts .text span:not(:empty)").first.wait_for()
     page.get_by_role("button", name="Stop").click()
