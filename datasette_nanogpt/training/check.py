@@ -179,13 +179,11 @@ def _others(options: TrainOptions, home: Path) -> str:
     named = (options.sql or ", ".join(options.tables)).lower()
     models = []
     for name, model in checkpoints(home):
-        source = {} if isinstance(model, NanogptError) else model.meta.get("source") or {}
+        if isinstance(model, NanogptError):
+            continue
+        source = model.meta.get("source") or {}
         same = is_same_database(source.get("database"), options.database)
-        if (
-            same
-            and named in ("", (source.get("table") or "").lower())
-            and not isinstance(model, NanogptError)
-        ):
+        if same and named in ("", (source.get("table") or "").lower()):
             models.append(((model.meta.get("training") or {}).get("updated") or "", name))
     names = [name for _, name in sorted(models, reverse=True)]
     rows = "these tables" if len(options.tables) > 1 else "this table" if options.tables else "this database"
