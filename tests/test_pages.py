@@ -404,7 +404,7 @@ async def test_a_form_is_filled_in_as_an_earlier_run_was(datasette, home, databa
     assert 'value="nanogpt-three"' not in await text_of(datasette, f"/blog/hush/-/nanogpt?_again={run}")
 
 
-@pytest.mark.parametrize("name", ["nanogpt.css", "form.css", "play.css", "compare.css"])
+@pytest.mark.parametrize("name", ["nanogpt.css", "run.css", "form.css", "play.css", "compare.css"])
 def test_a_stylesheet_is_whole(name):
     css = (Path(web.__file__).parents[1] / "static" / name).read_text("utf-8")
     depth = [0]

@@ -2,7 +2,7 @@
 // the scores as a table. It is not drawn by a library, because keyboards and screen readers can read it, it follows
 // forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
-// All text goes through textContent; colours and widths of lines are in nanogpt.css.
+// All text goes through textContent; colours and widths of lines are in run.css.
 import { STEP, SECONDS, TRAIN, VALIDATION, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
 const TOP = 14, RIGHT = 14, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
