@@ -518,7 +518,9 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     page.get_by_role("button", name="Write", exact=True).click()
     page.get_by_text("Done.").wait_for()
     page.get_by_label("Surprise").check()
-    assert page.locator("#texts .pair article").count() == 2
+    headings = page.locator("#texts").locator("h2").all_inner_texts()
+    assert headings == ["Text 1: temperature 0.8", "Text 1: temperature 0"]
+    assert page.locator("#stop").is_hidden()
     first = page.locator("#texts article").first
     assert (
         "".join(first.locator(".token").all_text_contents()) == first.locator(".text > span").text_content()
@@ -526,7 +528,7 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     first.locator(".token").nth(2).hover()
     page.locator("#likely").wait_for()
     likely = page.locator("#likely").inner_text()
-    assert re.search(r"[\d.]+ bits, expected with [^“]*Likely here:\s+[“(]", likely)
+    assert re.search(r": (under )?[\d.]+% likely \([\d.]+ bits\)\s+What else was likely:\s+[“(]", likely)
     first.locator(".token").first.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.previousElementSibling.className").startswith("token")
@@ -554,6 +556,9 @@ def test_a_row_is_coloured_from_its_menu(page, site):
     page.get_by_text("8 is knowing nothing").wait_for()
     assert page.get_by_role("link", name="Row 3 of python_docs").is_visible()
     assert page.locator(".token").count() > 5
+    page.locator(".token").nth(3).hover()
+    beside = "document.querySelector('#likely').getBoundingClientRect().left > "
+    assert page.evaluate(beside + "document.querySelector('#texts .text').getBoundingClientRect().right")
 
 
 def test_a_copied_passage_leads_to_its_row(page, site, bpe):

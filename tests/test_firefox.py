@@ -62,7 +62,7 @@ def test_the_main_journey_in_firefox(server, firefox, tmp_path):
     firefox.run(
         "document.querySelectorAll('.token')[2].dispatchEvent(new Event('mouseover', {bubbles: true}))"
     )
-    assert "bits, expected with" in firefox.text("#likely")
+    assert "% likely (" in firefox.text("#likely")
     firefox.run(
         "[...document.querySelectorAll('#texts button')].find((b) => b.textContent === 'Keep').click()"
     )

@@ -168,10 +168,10 @@ async def test_each_token_comes_with_its_surprise(datasette):
 @pytest.mark.parametrize(
     ("settings", "outcome"),
     [
-        ({"max_tokens": 5}, "It was cut at 5 tokens."),
+        ({"max_tokens": 5}, "It was cut at 5 pieces."),
         (
             {"prompt": "fox " * 200, "max_tokens": 5},
-            "tokens of the prompt did not fit into the model's context of 32",
+            "pieces of the prompt did not fit into the model's context of 32",
         ),
         ({"stop": "e\n \na\no\ni", "max_tokens": 200}, "It was ended by the stop text"),
     ],
@@ -183,7 +183,8 @@ async def test_what_happened_is_told(datasette, settings, outcome):
 
 async def test_one_bad_parameter_of_a_link_costs_only_that(datasette):
     text = await text_of(datasette, f"{MODEL}?temperature=warm&prompt=Row+9&seed=12345678901234&top_k=5")
-    assert "Temperature must be a number, not &#39;warm&#39;: its default is used instead." in text
+    assert "Temperature must be a number, not &#39;warm&#39;.</span>" in text
+    assert re.search(r'id="wrong">1 setting in this link is wrong.*#temperature">.*Its default is used', text)
     assert ">\nRow 9</textarea>" in text and 'value="12345678901234"' in text and "-o top_k 5" in text
     assert re.search(r'id="temperature" [^>]*aria-invalid="true"', text)  # the message stands beside it
     assert '<details id="more" open>' in text and '<details id="rare" open>' in text  # top_k is there

@@ -144,8 +144,8 @@ async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     text = (await datasette.client.get(rows[4]["url"], actor=READER)).text
     link = re.search(r'href="([^"]*/-/nanogpt/rows[^"]*)"', text)[1].replace("&amp;", "&")
     page = (await datasette.client.get(link, actor=READER)).text
-    assert re.search(r"<strong>[\d.]+ bits per byte</strong>, rank 5 of 60", page), page
-    assert "is more typical than 93% of the other rows" in page
+    assert re.search(r"<strong>[\d.]+ bits per byte</strong>, the lowest is [\d.]+ and", page), page
+    assert "is less typical than 7% of the other rows" in page  # 4 of 59, as more bits are less typical
     one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
 
@@ -233,7 +233,8 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
     found = await told(datasette, "entry")
     assert found["stale"] and found["scored"]["id"] == first
     text = (await datasette.client.get(rows_of("entry"), actor=ROOT)).text
-    warning = re.search(r'<div class="message-warning">.*?</div>', text, re.DOTALL)[0]
+    warning = re.search(r'<div id="notice" class="message-warning">.*?</div>', text, re.DOTALL)[0]
+    assert "rows were scored" in warning and text.count('class="message-') == 1  # one notice
     assert "trained again since" in warning and "Score again" in warning and text.count("Score again") == 1
     await ask(datasette, "entry")
     second = do(home)["id"]
@@ -329,17 +330,19 @@ async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datas
         return datasette.client.post(found, actor=ROOT, follow_redirects=True)
 
     text = (await datasette.client.get(rows_of("entry") + "?row=9", actor=ROOT)).text
-    assert "The rank of row 9 is shown here once the rows are scored" in text
+    assert "How typical row 9 is will be shown here once the rows are scored" in text
     page = await to("/rows", text)
     assert (
-        page.url.params["row"] == "9" and "queued" in page.text and "The rank of row 9 is shown" in page.text
+        page.url.params["row"] == "9"
+        and "queued" in page.text
+        and "How typical row 9 is will be shown" in page.text
     )
     page = await to("/stop", page.text)
     assert page.url.params["row"] == "9"
     await to("/rows", page.text)
     do(home)
     page = await datasette.client.get(page.url.raw_path.decode(), actor=ROOT)
-    assert "bits per byte</strong>, rank" in page.text
+    assert "bits per byte</strong>, the lowest is" in page.text
 
 
 async def test_nobody_is_led_to_an_empty_page(datasette, home):

@@ -128,7 +128,7 @@ const actions = { again, goOn, copy, keep };
 
 // ---- Writing
 
-// One or two writers, each with its model and values. Each writes a column of texts.
+// One or two writers, each with its model and values, and two with what tells them apart. Each writes a column of texts.
 function writers(values) {
   const name = document.querySelector("h1").textContent;
   const first = { path: here, model: name, version: form.dataset.version, values };
@@ -136,7 +136,15 @@ function writers(values) {
   const { value: path, selectedOptions } = byId("beside_model");
   const version = path === here ? form.dataset.version : "";
   const beside = { ...values, temperature: byId("beside_temperature").value };
-  return [first, { path, model: selectedOptions[0].textContent, version, values: beside }];
+  const second = { path, model: selectedOptions[0].textContent, version, values: beside };
+  return [first, second].map((writer) => ({ ...writer, differs: differences(writer, first, second) }));
+}
+
+// What one of two writers has that the other has not, in words; "" where both are the same.
+function differences({ model, values: { temperature } }, first, second) {
+  const parts = first.model === second.model ? [] : [model];
+  if (Number(first.values.temperature) !== Number(second.values.temperature)) parts.push(`temperature ${temperature}`);
+  return parts.join(", ");
 }
 
 // Writes one column of texts. Those of the second column stand beside those of the first.
@@ -147,10 +155,14 @@ async function writeColumn(writer, columns, signal) {
   const response = await post(writer.path, { ...writer.values, ...(seed !== undefined && { seed }) }, signal);
   for await (const event of jsonLines(response)) {
     if ("error" in event) throw new Error(event.error);
-    if ("sample" in event) mine.push(begun(event, writer, columns));
-    else if ("text" in event) mine.at(-1).append(event.text, event.tokens);
-    else if ("ended" in event) mine[event.ended].set(withColumns({ outcome: event.outcome }, event));
-    else if ("copied" in event) mine[event.copied].set({ copied: event });
+    if ("sample" in event) {
+      if (byId("stop").hidden) begin();
+      mine.push(begun(event, writer, columns));
+    } else if ("text" in event) mine.at(-1).append(event.text, event.tokens);
+    else if ("ended" in event) {
+      mine[event.ended].set(withColumns({ outcome: event.outcome }, event));
+      if (mine.length >= (Number(writer.values.samples) || 1)) compare();
+    } else if ("copied" in event) mine[event.copied].set({ copied: event });
     else if (event.done) finish(event, mine, columns.length === 1);
   }
 }
@@ -162,7 +174,7 @@ function withColumns(changes, { columns, rest }) {
 function begun({ sample, seed, begins }, writer, columns) {
   const beside = columns.length > 1 && columns[0][sample];
   const number = beside ? beside.data.number : lastNumber() + 1;
-  const label = `Text ${number}` + (beside ? ", beside it" : "");
+  const label = `Text ${number}` + (writer.differs ? `: ${writer.differs}` : beside ? ", written again" : "");
   const text = new Text({ ...writer, seed, begins, label, number }, actions);
   if (beside) {
     const row = beside.article.parentElement;
@@ -200,17 +212,26 @@ function remember(values, seed) {
 
 // The texts are read aloud when they are whole, not word by word.
 function begin() {
-  byId("stop").hidden = false;
-  form.querySelector(".write").classList.add("busy");
+  showStop(true);
   byId("shortcut").hidden = true;
   byId("texts").setAttribute("aria-busy", "true");
   showState("Writing…");
 }
 
+// All that was asked for is written, so there is nothing to stop any more.
+function compare() {
+  showStop(false);
+  showState("Looking for copied passages…");
+}
+
+function showStop(shown) {
+  if (!shown && document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
+  byId("stop").hidden = !shown;
+  form.querySelector(".write").classList.toggle("busy", shown);
+}
+
 function end() {
-  if (document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
-  byId("stop").hidden = true;
-  form.querySelector(".write").classList.remove("busy");
+  showStop(false);
   byId("texts").setAttribute("aria-busy", "false");
   store();
 }

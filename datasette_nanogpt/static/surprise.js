@@ -3,6 +3,7 @@
 const BITS = [2, 4, 6, 9, 12];  // where the next colour begins; most tokens have about four bits
 const SHOWN = 60;  // how many characters of a token the explanation shows
 const PART = "(part of a character)";
+const MARGIN = 16;  // pixels between the explanation, its text and the edge of the window
 
 const NARROW = matchMedia("(max-width: 640px)");
 const described = new WeakMap();  // span -> its token: text, bits, likely
@@ -21,8 +22,11 @@ function named(text) {
   return `“${shown.slice(0, SHOWN).replace(/\ufffd+/g, PART)}”`;
 }
 
+// 22%, 0.3% or 0.04%
 function percent(probability) {
-  return probability >= 0.01 ? `${Math.round(probability * 100)}%` : "under 1%";
+  if (probability < 0.0001) return "under 0.01%";
+  const digits = probability >= 0.01 ? 0 : probability >= 0.001 ? 1 : 2;
+  return `${(100 * probability).toFixed(digits)}%`;
 }
 
 function line(name, note, probability) {
@@ -36,8 +40,8 @@ function line(name, note, probability) {
 function describe({ text, bits, likely }) {
   const others = likely.filter(([other]) => other !== text);
   return [
-    line(`${named(text)}: ${bits.toFixed(1)} bits, expected with`, `${percent(2 ** -bits)}.`, 2 ** -bits),
-    "Likely here:",
+    line(`${named(text)}: ${percent(2 ** -bits)} likely`, `(${bits.toFixed(1)} bits)`, 2 ** -bits),
+    "What else was likely:",
     ...others.map(([other, p]) => line(named(other), percent(p), p)),
   ];
 }
@@ -65,16 +69,26 @@ function show(token) {
   tooltip.hidden = false;
   token.setAttribute("aria-describedby", tooltip.id);
   token.classList.add("explained");
-  if (NARROW.matches) {  // it stands at the bottom of the window, and the token above it
-    tooltip.style.left = tooltip.style.top = "";
-    const hidden = token.getBoundingClientRect().bottom - tooltip.getBoundingClientRect().top;
-    if (hidden > -8) scrollBy(0, hidden + 24);
+  place(token);
+}
+
+// The explanation stands beside the text of the token, and covers none of it. Where there is no room for that, it is
+// docked to an edge of the window.
+function place(token) {
+  tooltip.className = tooltip.style.left = tooltip.style.top = "";
+  const at = token.getBoundingClientRect(), left = token.closest(".text").getBoundingClientRect().right + MARGIN;
+  const room = document.documentElement.clientWidth - left - tooltip.offsetWidth;
+  if (room >= MARGIN && !token.closest(".pair")) {
+    const top = Math.max(MARGIN, Math.min(at.top, innerHeight - tooltip.offsetHeight - MARGIN));
+    tooltip.style.left = `${left + scrollX}px`;
+    tooltip.style.top = `${top + scrollY}px`;
     return;
   }
-  const place = token.getBoundingClientRect(), width = tooltip.offsetWidth;
-  const left = Math.max(8, Math.min(place.left, document.documentElement.clientWidth - width - 8));
-  tooltip.style.left = `${left + scrollX}px`;
-  tooltip.style.top = `${place.bottom + scrollY + 4}px`;
+  tooltip.className = "docked";
+  const hidden = at.bottom - tooltip.getBoundingClientRect().top;
+  if (hidden <= -MARGIN) return;
+  if (NARROW.matches) scrollBy(0, hidden + MARGIN);
+  else tooltip.classList.add("above");  // scrolling would move another token under the pointer
 }
 
 function hide() {

@@ -34,7 +34,8 @@ class Setting:
             noun = "whole number" if self.kind is int else "number"
             raise self._problem(field, "number", f"must be a {noun}, not {text!r}") from None
         if not self.minimum <= value <= maximum:
-            message = f"must be from {self.minimum:,} to {maximum:,}, not {value:,}"
+            shown = f"{value:,g}" if isinstance(value, float) else f"{value:,}"
+            message = f"must be from {self.minimum:,} to {maximum:,}, not {shown}"
             raise self._problem(field, "range", message)
         return value
 
@@ -42,9 +43,10 @@ class Setting:
         return InvalidOptions([Problem(field, code, f"{self.label} {message}")])
 
 
+PIECES = "A piece (token) is a word or a part of one. 4 are about 3 words."
 SETTINGS = {
     "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
-    "max_tokens": Setting("Tokens at most", int, 200, 1, 10**6, 1, "4 tokens are about 3 words."),
+    "max_tokens": Setting("Pieces at most", int, 200, 1, 10**6, 1, PIECES),
     "samples": Setting("How many texts", int, 1, 1, 5, 1, "They are written one after the other."),
     # Up to JavaScript's greatest whole number.
     "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),

@@ -68,16 +68,16 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
 
 def outcome(run: Continuation) -> str:
     """Why a text ends where it does, and how much of its prompt did not fit into the context."""
-    tokens = f"{run.new_tokens:,} token{'s' if run.new_tokens != 1 else ''}"
+    pieces = f"{run.new_tokens:,} piece{'s' if run.new_tokens != 1 else ''}"
     if run.stop_text is not None:
-        sentence = f"It was ended by the stop text {run.stop_text!r}, after {tokens}."
+        sentence = f"It was ended by the stop text {run.stop_text!r}, after {pieces}."
     elif run.finish_reason == "length":
-        sentence = f"It was cut at {tokens}."
+        sentence = f"It was cut at {pieces}."
     else:
-        sentence = f"It ended by itself, after {tokens}."
+        sentence = f"It ended by itself, after {pieces}."
     if run.dropped_tokens:
         sentence += (
-            f" The first {run.dropped_tokens:,} tokens of the prompt did not fit"
+            f" The first {run.dropped_tokens:,} pieces of the prompt did not fit"
             f" into the model's context of {run.model.config.block_size:,}."
         )
     return sentence
@@ -176,5 +176,5 @@ def surprise(folder: Path, text: str) -> dict[str, Any]:
         raise NanogptError("There is no text to colour")
     said = f"{scored.bits_per_byte:.3f} bits per byte: 8 is knowing nothing, and lower is better."
     if len(ids) > COLOURED_TOKENS:
-        said += f" Only the first {COLOURED_TOKENS:,} of its {len(ids):,} tokens are coloured."
+        said += f" Only the first {COLOURED_TOKENS:,} of its {len(ids):,} pieces are coloured."
     return {"tokens": surprise_of_text(scored, opened.tokenizer), "outcome": said}

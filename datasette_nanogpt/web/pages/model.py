@@ -74,7 +74,7 @@ async def _playground(
     kept."""
     limits = state_of(datasette).limits
     settings, problems = play_settings.read_link(form, limits.max_tokens)
-    wrong = {problem.field: f"{problem.message}: its default is used instead." for problem in problems}
+    wrong = {problem.field: f"{problem.message}." for problem in problems}
     errors: list[str] = []
     columns = await in_thread(columns_to_set, checkpoint)
     errors += _only_columns(settings, columns)
