@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from writing import Rows, figures, mean, read_rows
+from writing import Rows, Texts, figures, mean, read_rows
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_numpy import GPT
@@ -112,17 +112,18 @@ def show_words(opened: OpenedModel, rows: Rows, args: argparse.Namespace) -> Non
     trained = [cut(split_title(text)[1]) for text in rows.train[: len(pairs)]]
     print("| guidance | own | other | own - other | " + " | ".join(COLUMNS) + " |\n" + "|---" * 11 + "|")
 
-    def show(what: str, texts: list[str], tokens: float, others: list[str]) -> None:
+    def show(what: str, texts: list[str], tokens: list[int], others: list[str]) -> None:
         own, other = own_and_other(titles, texts)
-        quality = figures(texts, [""] * len(texts), others, rows, tokens, 0.0)
+        some = Texts(texts, [""] * len(texts), tokens, [False] * len(texts))
+        quality = figures(some, others, rows, 0.0, opened)
         cells = [f"{x:.3f}" for x in (own, other, own - other, *(quality[name] for name in COLUMNS))]
         print("| " + " | ".join([what, *cells]) + " |", flush=True)
 
-    show("the rows", held_out, mean(len(opened.tokenizer.encode(text)) for text in held_out), trained)
+    show("the rows", held_out, [len(opened.tokenizer.encode(text)) for text in held_out], trained)
     for guidance in args.guidance:
         written = [write(opened, title, args.tokens, guidance, i) for i, title in enumerate(titles)]
         texts, lengths = zip(*written, strict=True)
-        show(f"{guidance:g}", list(texts), mean(lengths), held_out)
+        show(f"{guidance:g}", list(texts), list(lengths), held_out)
 
 
 def bits_after(opened: OpenedModel, context: Sequence[int], ids: Sequence[int]) -> float:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from .lengths import Lengths, measure_lengths
@@ -30,20 +31,28 @@ USUAL, RARE = 0.25, 0.5  # of what the rows have within fences is shorter: LOG.m
 STRENGTH, END = 4.0, 4.0
 
 
+def fences(text: str) -> Iterator[tuple[str, int | None]]:
+    """The fences of `text` in order, and how many characters each has within it; None: it is left open."""
+    opened = None
+    for match in _ANY.finditer(text):
+        if opened is None:
+            opened = match
+        elif match[0] == opened[0]:
+            yield match[0], match.start() - opened.end()
+            opened = None
+    if opened:
+        yield opened[0], None
+
+
 def fence_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
     """The fences that the rows close nearly always, and how many characters they have within them."""
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     left_open: Counter[str] = Counter()
-    for text in texts:
-        opened = None
-        for match in _ANY.finditer(text):
-            if opened is None:
-                opened = match
-            elif match[0] == opened[0]:
-                lengths[match[0]].append(match.start() - opened.end())
-                opened = None
-        if opened:
-            left_open[opened[0]] += 1
+    for fence, length in chain.from_iterable(map(fences, texts)):
+        if length is None:
+            left_open[fence] += 1
+        else:
+            lengths[fence].append(length)
     measured = {}
     for fence, some in sorted(lengths.items()):
         known = measure_lengths(some, USUAL, RARE)

@@ -264,11 +264,19 @@ def test_writing_prints_its_table(tmp_path):
         db.executemany("insert into note values (?, ?)", texts)
     command = [sys.executable, BENCHMARKS / "writing.py", tmp_path / "notes.db", "note", "--minutes", "0.02"]
     command += ["--tokens", "30", "--texts", "4", "--seeds", "2", "--json", tmp_path / "writing.json"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.splitlines()[2].startswith("| nanogpt-note-0.02, ")
+    command += ["--home", tmp_path / "home"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    names, _, cells = (line.split(" | ") for line in told.stdout.splitlines())
+    assert cells[0].startswith("| nanogpt-note-0.02, ") and len(names) == len(cells)
+    assert {"real", "js1", "tokens"} <= set(names) and "foreign" not in names
     (found,) = json.loads((tmp_path / "writing.json").read_text())
     assert found["rows"]["real"] == 1 and 0 < found["model"]["distinct"] <= 1
-    assert found["cut"] == 30 and 0 < found["model"]["tokens"] <= 30
+    assert found["cut"] == 30 and 0 < found["model"]["tokens"] <= 30 and found["texts"] == 8
+    # What it has is not measured again, and one that cannot be measured does not keep the others from it.
+    command[2:] = ["--model", "nobody", tmp_path / "home" / "nanogpt-note-0.02", *command[6:]]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1 and "There is no model 'nobody'" in again.stderr
+    assert again.stdout == told.stdout and "cut at 30" in told.stderr and "cut at 30" not in again.stderr
 
 
 @pytest.mark.long

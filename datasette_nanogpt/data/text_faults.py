@@ -1,0 +1,127 @@
+"""What jars in a text, and whether texts of a model have it more often than rows do.
+
+Most of it is also in some rows: code has long lines, and a row that is cut has brackets open. So what a model
+wrote is compared with rows that are cut at the same length, by Fisher's exact test.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from llm_nanogpt.fences import fences
+from llm_nanogpt.words import PART, joined_words
+
+# A line is too long if it is so many characters longer than all but this fraction of the rows' lines.
+LINES_SHORTER, LINE_SPARE = 0.997, 8
+RARE_END = 0.02  # of the rows: a kind of character that fewer of them end in is an odd end
+ITEM_CHARACTERS, ITEM_DISTANCE = 4, 2  # of items that stand again, and how many items later at most
+
+_ITEMS = re.compile(r"[\n,;]|(?<=[.!?])\s")
+_ITEM_MARKS = " \t-*+.)([]\"'0123456789"
+_TWO_SPACES = re.compile(r"\S {2,}\S")
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual in the rows of a table.
+
+    line      characters; longer lines are too long. None: there are no lines
+    joined    the words with apostrophes, folded as `joined_words` has them
+    digits    of the longest number
+    pairs     words beside numbers, as `_number_pairs` has them
+    ends      kinds of characters that rows end in, as `_end_of` has them
+    """
+
+    line: int | None
+    joined: Container[str]
+    digits: int
+    pairs: frozenset[tuple[str, str]]
+    ends: frozenset[str]
+
+
+def measure_usual(rows: Sequence[str], joined: Container[str] | None = None) -> Usual:
+    """Of whole `rows`. `joined` are the words with apostrophes, if they are known."""
+    lengths = [len(line) for row in rows for line in row.split("\n") if line]
+    line = int(np.quantile(lengths, LINES_SHORTER, method="higher")) + LINE_SPARE if lengths else None
+    ends = Counter(map(_end_of, rows))
+    return Usual(
+        line=line,
+        joined=frozenset(word for row in rows for word in joined_words(row)) if joined is None else joined,
+        digits=max((len(number) for row in rows for number in re.findall(r"\d+", row)), default=0),
+        pairs=frozenset(pair for row in rows for pair in _number_pairs(row)),
+        ends=frozenset(end for end, count in ends.items() if count >= RARE_END * len(rows)),
+    )
+
+
+def has_long_line(text: str, usual: Usual) -> bool:
+    return usual.line is not None and max(map(len, text.split("\n"))) > usual.line
+
+
+def has_new_joined_word(text: str, usual: Usual) -> bool:
+    """Whether it has a word with an apostrophe that no row has: "sudden't"."""
+    return any(word not in usual.joined for word in joined_words(text))
+
+
+def has_odd_number(text: str, usual: Usual) -> bool:
+    """Whether a number is longer than all of the rows, is beside a word beside which no row has one, or is
+    missing: two spaces are left of it."""
+    return bool(
+        any(len(number) > usual.digits for number in re.findall(r"\d+", text))
+        or any(pair not in usual.pairs for pair in _number_pairs(text))
+        or any(_TWO_SPACES.search(line.strip()) for line in text.split("\n"))
+    )
+
+
+def has_odd_end(text: str, usual: Usual) -> bool:
+    """Whether a text that is not cut ends in a kind of character that hardly a row ends in."""
+    return _end_of(text) not in usual.ends
+
+
+def has_open_fence(text: str) -> bool:
+    """Whether it leaves a docstring or a block of code open."""
+    return any(length is None for _, length in fences(text))
+
+
+def has_odd_quotes(text: str) -> bool:
+    """Whether it has an odd number of double quotes."""
+    return text.count('"') % 2 == 1
+
+
+def has_odd_quotes_in_line(text: str) -> bool:
+    return any(map(has_odd_quotes, text.split("\n")))
+
+
+def repeats_item(text: str) -> bool:
+    """Whether an item of a list, a sentence or a line stands again next to itself, or one item later."""
+    items = [item.strip(_ITEM_MARKS).casefold() for item in _ITEMS.split(text)]
+    items = [item for item in items if len(item) >= ITEM_CHARACTERS]
+    return any(items[i] in items[i + 1 : i + 1 + ITEM_DISTANCE] for i in range(len(items) - 1))
+
+
+def _number_pairs(text: str) -> Iterable[tuple[str, str]]:
+    """Each word with a number before or after it, the number as "0"."""
+    spelled = ["0" if word.isnumeric() else word.casefold() for word in PART.findall(text)]
+    return (pair for pair in pairwise(spelled) if (pair[0] == "0") != (pair[1] == "0"))
+
+
+def _end_of(text: str) -> str:
+    last = text.rstrip()[-1:]
+    return "letter" if last.isalpha() else "digit" if last.isnumeric() else last
+
+
+def chance_of_more(some: int, texts: int, others: int, other_texts: int) -> float:
+    """How likely it is that at least `some` of `texts` have what `others` of `other_texts` have, if both have
+    it equally often: Fisher's exact test, one-sided."""
+    total, having = texts + other_texts, some + others
+    ways = (
+        math.comb(having, k) * math.comb(total - having, texts - k)
+        for k in range(some, min(texts, having) + 1)
+    )
+    return sum(ways) / math.comb(total, texts)
