@@ -271,6 +271,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
     page.get_by_role("menuitem", name="Train a GPT on this table").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/-/nanogpt")
+    page.locator("#figures summary").click()
     estimate = page.locator("#estimate")
     before = estimate.inner_text()
     assert "layers" in before and "parameters" in before and "times" in before
@@ -333,7 +334,7 @@ def test_a_model_that_is_replaced_gives_its_name(page, site):
 
 def test_a_busy_server_is_asked_again_without_a_word(page, site):
     page.goto(site.url + "/demo/python_docs/-/nanogpt")
-    asked, estimate = [], page.locator("#estimate").inner_text()
+    asked, estimate = [], page.locator("#outlook").inner_text()
 
     def answer(route):
         asked.append(route.request.post_data)
@@ -343,9 +344,9 @@ def test_a_busy_server_is_asked_again_without_a_word(page, site):
     page.route("**/-/nanogpt", answer)
     with page.expect_response("**/-/nanogpt"):
         page.get_by_role("radio", name=re.compile("^10 minutes")).check()
-    assert len(asked) == 1 and page.locator("#estimate").inner_text() == estimate
+    assert len(asked) == 1 and page.locator("#outlook").inner_text() == estimate
     assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
-    page.locator("#estimate", has_text="10 minutes").wait_for()
+    page.locator("#score", has_text="After 10 minutes").wait_for()
     assert len(asked) == 2
 
 
@@ -356,7 +357,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     page.locator("details#advanced summary").click()
     page.get_by_label("Layers").fill("7")
     page.get_by_role("button", name="Estimate again").click()
-    assert page.locator("#estimate").inner_text().startswith("7 layers")
+    assert page.locator("#estimate").text_content().startswith("7 layers")
     assert page.get_by_label("10 minutes").is_checked() and page.get_by_label("Layers").input_value() == "7"
     assert "id > 100" in page.locator("section.content").inner_text()
     page.goto(site.url + pages_of(site)["finished"])
@@ -616,7 +617,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
     assert page.get_by_text("Title: title. Text: body.").is_visible()
     page.get_by_role("radio", name=re.compile("^10 minutes")).check()  # it is stopped at its first score
-    page.locator("#estimate", has_text="10 minutes").wait_for()
+    page.locator("#score", has_text="After 10 minutes").wait_for()
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")

@@ -310,6 +310,10 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     assert "What helps" in text and "all rows of the table" not in text
     assert "all rows of the table" in await text_of(datasette, f"{FORM}?id__gt=5")
     assert 'id="unit" hidden' in text  # no card has a score
+    assert re.search(
+        r'id="alike">More time changes little here: after 60 minutes, the [^.]+ 1 minute\.<', text
+    )
+    assert re.search(r'id="brief">It reads each row [\w ]+, in about \d+ MB of memory\.</span>', text)
     assert re.search(r'value="1" checked.*?class="why">Recommended', text) and text.count(" checked") == 1
     text = " ".join(TEXTS * 4)
     sqlite_utils.Database(database)["much"].insert_all({"body": f"{i} {text}"} for i in range(100))
@@ -369,9 +373,12 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
     for shorter, card in pairwise(found):
         low, high = card["range"]
         assert low < card["bits"] < high < shorter["range"][1] + 0.1 and card["bits"] < shorter["bits"]
-        assert f"After {card['minutes']} minutes, " in card["score"] and f" {low} to {high}." in card["score"]
-        same = rf"the same, {round(100 * (1 - card['bits'] / shorter['bits']))}% better"
-        assert card["brings"] == (same if card["like"] == shorter["like"] else card["like"])
+        assert f"After {card['minutes']} minutes, " in card["score"] and f" {low} to {high};" in card["score"]
+        # Each card can be read alone.
+        percent = round(100 * (1 - card["bits"] / shorter["bits"]))
+        than = f"{percent}% better than after {shorter['minutes']} minute"
+        same = card["like"] == shorter["like"]
+        assert card["brings"].startswith(card["like"]) and (than in card["brings"]) is same
     assert found[0]["brings"] == found[0]["like"] and all(card["like"] for card in found)
     tiny = (await datasette.client.post(address, json={"estimate": 1, "size": "xs"}, actor=ROOT)).json()
     size = f"xs ({tiny['estimate']['parameters'] / 1e6:.1f}M parameters)"

@@ -31,7 +31,7 @@ from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.process import peak_memory
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import estimate, model_cache, play_settings, table_rows, target, threads
+from datasette_nanogpt.web import estimate, forms, model_cache, play_settings, table_rows, target, threads
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.pages import run as run_pages
@@ -197,6 +197,33 @@ async def test_a_condition_is_told_to_those_who_may_train(datasette, home, datab
     assert seen.status_code == 200 and "id &lt; 77" not in seen.text
 
 
+@pytest.mark.parametrize(
+    ("title", "body", "others", "example"),
+    [
+        ("title", ["body"], ["tags", "title", "body"], "{{ tags }}\n# {{ title }}\n\n{{ body }}"),
+        (None, [], ["notes", "other", "more"], "{{ notes }}\n\n{{ other }}"),
+        (None, ["my text", "a"], ["a", "my text"], '{{ row["my text"] }}\n\n{{ a }}'),
+        (None, [], ["if"], '{{ row["if"] }}'),
+        (None, [], [], ""),
+    ],
+)
+def test_the_example_of_a_template_has_the_columns_of_the_table(title, body, others, example):
+    assert forms.template_example(title, body, others) == example
+
+
+async def test_the_rows_that_become_one_text_are_shown(datasette, database):
+    rows = ({"id": i, "room": f"R{i // 6}", "sender": "Zoë", "text": f"I say {i}. " * 20} for i in range(13))
+    sqlite_utils.Database(database)["chat"].insert_all([*rows, {"id": 99, "text": "alone"}])
+    form = {"estimate": 1, "group_by": "room", "order_by": "id"}
+    offer = (await datasette.client.post(path_of("chat"), json=form, actor=ROOT)).json()["offer"]
+    assert offer["captions"] == [f"6 rows with room R{n}, as one text:" for n in (0, 1)]
+    *first, last = offer["texts"][1].split("\n")
+    assert [line.split(".")[0] for line in first] == [f"Zoë: I say {n}" for n in (6, 7, 8, 9)]
+    assert last == "… and 2 more rows" and max(map(len, first)) < 100
+    page = await datasette.client.post(path_of("chat"), data={**form, "estimate": "1"}, actor=ROOT)
+    assert page.text.count('<figcaption class="hint">6 rows with room R') == 2
+
+
 async def test_the_table_page_has_the_action_and_carries_filters(datasette, home):
     text = (await datasette.client.get("/blog/entry?id__gt=5&body__contains=Zo%C3%AB%27s", actor=ROOT)).text
     link = re.search(r'href="(/blog/entry/-/nanogpt[^"]*)"', text)[1].replace("&amp;", "&")
@@ -225,7 +252,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     timed = {"arch": "gpt2", "size": "m"}  # ends with the minutes
     (_, short), (_, longer) = [await estimate(minutes=minutes, **timed) for minutes in ("3", "6")]
     assert longer["estimate"]["tokens"] == pytest.approx(2 * short["estimate"]["tokens"], abs=1)
-    assert "times. It takes about" in longer["estimate"]["text"]
+    assert "times, in about" in longer["estimate"]["brief"]
     sizes = [(await estimate(size=size))[1]["estimate"]["parameters"] for size in ("xs", "s", "m", "l")]
     assert sizes == sorted(set(sizes)) and (await estimate(size="xxl"))[0] == 400
     _, fewer = await estimate(where="id < 100", minutes="3", **timed)

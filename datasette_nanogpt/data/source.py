@@ -229,6 +229,16 @@ class Source:
         begins = (text for first, text in parts if first == [*map(str, key)])
         return next(begins, parts[0][1] if parts else None)
 
+    def grouped_rows(self) -> Iterator[tuple[Any, RowText]]:
+        """The group and the text of each row, in the order of the conversations, to show what becomes one
+        document. Nothing is counted."""
+        looked = replace(self, skipped=Counter(), decoded=Counter())
+        reader = looked._reader()
+        columns = looked._columns_to_read(reader)
+        with connect(self.database) as db:
+            rows = looked._row_texts(reader, columns, db.execute(self._select(columns)))
+            yield from ((group, text) for _, group, text in rows)
+
     def digest(self) -> Generator[int, None, tuple[bytes, int]]:
         """A hash of all values that `documents()` reads, in order, and how many bytes they have. Yields the
         number of rows read, now and then."""
@@ -276,17 +286,20 @@ class Source:
         self, reader: RowReader, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> Iterator[tuple[Sequence[Any], str]]:
         """The keys and the document of each conversation, from rows of keys, `columns`, and the group."""
+        texts = self._row_texts(reader, columns, rows)
+        return ((keys, document) for keys, document in join_rows(texts) if document)
 
-        def texts() -> Iterator[tuple[Sequence[Any], Any, RowText]]:
-            for values in rows:
-                at = len(values) - 1 - len(columns)
-                text = reader.read(dict(zip(columns, values[at:-1], strict=True)))
-                if text and (text.title or text.text.strip() or text.others):
-                    yield values[:at], values[-1], text
-                elif text:
-                    self.skipped["no text"] += 1
-
-        return ((keys, document) for keys, document in join_rows(texts()) if document)
+    def _row_texts(
+        self, reader: RowReader, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> Iterator[tuple[Sequence[Any], Any, RowText]]:
+        """The keys, the group and the text of each of these rows that has one."""
+        for values in rows:
+            at = len(values) - 1 - len(columns)
+            text = reader.read(dict(zip(columns, values[at:-1], strict=True)))
+            if text and (text.title or text.text.strip() or text.others):
+                yield values[:at], values[-1], text
+            elif text:
+                self.skipped["no text"] += 1
 
     def _reader(self) -> RowReader:
         return RowReader(

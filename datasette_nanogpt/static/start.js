@@ -21,11 +21,17 @@ function showOffer(offer) {
   byId("what").hidden = byId("how").hidden = !offer.texts.length;
   form.classList.toggle("no-text", !offer.texts.length);
   if (byId("why-not")) byId("why-not").hidden = Boolean(offer.texts.length);
-  const rows = offer.texts.map((textContent) =>
-    Object.assign(document.createElement("p"), { className: "text", textContent }));
-  byId("texts").replaceChildren(...rows);
+  byId("texts").replaceChildren(...offer.texts.map((text, i) => showRow(text, offer.captions[i])));
   const remarks = offer.remarks.map((textContent) => Object.assign(document.createElement("li"), { textContent }));
   byId("remarks").replaceChildren(...remarks);
+}
+
+// A row as it will be read, or the rows of a group, which the caption names.
+function showRow(text, caption) {
+  const figure = document.createElement("figure");
+  if (caption) figure.append(Object.assign(document.createElement("figcaption"), { className: "hint", textContent: caption }));
+  figure.append(Object.assign(document.createElement("p"), { className: "text", textContent: text }));
+  return figure;
 }
 
 function unfold(place) {
@@ -82,6 +88,8 @@ async function update() {
   const { error, problems, offer, estimate } = answer;
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
   byId("estimate").textContent = estimate?.text ?? "";
+  byId("brief").textContent = estimate?.brief ?? "";
+  byId("figures").hidden = !estimate?.text;
   for (const option of byId("size").options) option.textContent = estimate?.sizes[option.value] ?? option.textContent;
   if (offer) showCards(offer);
   if (offer && !error) showOffer(offer);

@@ -56,7 +56,7 @@ def offer_and_estimate(
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
-        nothing = {"text": str(ex), "parts": [str(ex)], "texts": [], "remarks": []}
+        nothing = {"text": str(ex), "parts": [str(ex)], "texts": [], "captions": [], "remarks": []}
         return nothing | choices | recommend([], 0), None
     except UNAVAILABLE:
         raise
@@ -110,6 +110,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teachers))
     refused = _too_little(read, plan)
     like = reads_like(_bits_per_letter(read, settings, plan, flops), read["prose"])
+    brief = f"It reads each row {_times(plan.epochs)}, in about {memory_size(memory)} of memory."
     words = _describe(plan, settings["minutes"], measured=flops is not None)
     return {
         "layers": plan.config.n_layer,
@@ -120,7 +121,8 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
         "memory": memory,
         "sizes": _sizes(plan, settings),
         "auto": {key: n for key, n in _automatic(plan, slow).items() if not settings.get(key)},
-        "text": "" if refused else f"{words} It takes about {memory_size(memory)} of memory.",
+        "brief": "" if refused else brief,
+        "text": "" if refused else words,
         "warning": _warn_of_little(read, like),
         "refused": refused,
     }
@@ -128,7 +130,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each number of minutes that can be chosen, what the texts of a run will read like (`like`, and
-    `brings`: how much better that is where the time before has the same), and between which scores it is
+    `brings`: how much better that is where a shorter time has the same), and between which scores it is
     likely to end (`range`, in bits per byte, and `score`, a sentence; None and "" if nothing is promised)."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
@@ -157,19 +159,21 @@ def _forecast(
     same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
     brings = like
     if shorter and shorter[-1]["like"] == like:
-        fewer = round(100 * (1 - bits / shorter[-1]["bits"]))
-        brings = f"the same, {fewer}% better" if fewer > 0 else "the same"
+        better = (
+            f"a score {n}% better than" if (n := _percent_better(bits, shorter[-1])) > 0 else "the score of"
+        )
+        brings = f"{like}, with {better} after {_minutes(shorter[-1]['minutes'])}"
     # How well a model does on little text depends mostly on how much its rows repeat each other.
     promised = read["letters"] >= LITTLE_TEXT
     limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
-    ended = f"After {_minutes(minutes)}, most tables of this size had a score of"
+    scores = f"After {_minutes(minutes)}, most tables of this size score"
     return {
         "like": like,
         "brings": brings,
         "bits": round(bits, 3),
         "range": limits,
         "same_as": same["minutes"] if same else None,
-        "score": f"{ended} {limits[0]} to {limits[1]}." if limits else "",
+        "score": f"{scores} {limits[0]} to {limits[1]}; lower is better." if limits else "",
     }
 
 
@@ -189,11 +193,22 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
     card = next((card for card in cards if card["minutes"] == default), cards[0])
     minutes = card["same_as"] or card["minutes"]
     alike = len(cards) > 1 and all(card["same_as"] == cards[0]["minutes"] for card in cards[1:])
-    sentence = f"More time changes little here: {_minutes(minutes)} is enough to begin with."
     why = "Recommended to begin with."
-    if card["same_as"]:
-        why = f"Recommended: much the same as {'with more time' if alike else _minutes(card['minutes'])}."
-    return {"recommended": minutes, "why": why, "alike": sentence if alike else ""}
+    if card["same_as"] and not alike:
+        why = f"Recommended: much the same as after {_minutes(card['minutes'])}."
+    return {"recommended": minutes, "why": why, "alike": _more_time(cards) if alike else ""}
+
+
+def _more_time(cards: Sequence[Mapping[str, Any]]) -> str:
+    """What the longest time brings where that is little."""
+    n = _percent_better(cards[-1]["bits"], cards[0])
+    brings = f"only {n}% better than" if n > 0 else "the same as"
+    shortest, longest = (_minutes(cards[at]["minutes"]) for at in (0, -1))
+    return f"More time changes little here: after {longest}, the score is {brings} after {shortest}."
+
+
+def _percent_better(bits: float, card: Mapping[str, Any]) -> int:
+    return round(100 * (1 - bits / card["bits"]))
 
 
 def check_enough(target: Target, settings: Mapping[str, Any]) -> None:

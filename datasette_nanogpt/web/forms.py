@@ -5,6 +5,8 @@ The server's process runs this, so nothing here imports torch.
 
 from __future__ import annotations
 
+import json
+import keyword
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +16,7 @@ from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.source import Selection
-from ..data.sqlite import find_name
+from ..data.sqlite import find_name, quote_column
 from ..registry.manage import name_taken
 from ..training.options import validate
 from .limits import Limits
@@ -69,6 +71,7 @@ HINTS = {
     "dropout": "Fraction left out at random, 0 to 1, against memorizing.",
     "seed": "Also chooses the rows that are held out.",
 }
+EXAMPLE_TEXTS = 3  # how many columns of text the example of a template has at most
 ADVANCED = LABELS.keys() - {"minutes", "size", "name"}  # the fields that are folded away at first
 # The groups of numbers on the page: heading -> fields.
 GROUPS = {
@@ -115,6 +118,28 @@ def fields_of_settings(settings: Mapping[str, Any]) -> dict[str, str]:
     return {
         key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in fields.items()
     } | {"replace": REPLACE_NAMED}
+
+
+def template_example(title: str | None, body: Sequence[str], others: Sequence[str]) -> str:
+    """A template for a table whose texts have this title and body, with one of its other columns above them.
+    Where no body was found, the others are in its place."""
+    body = body or others[1:2] or others
+    above = [_in_template(name) for name in others if name not in (title, *body)]
+    heading = [f"# {_in_template(title)}"] if title else []
+    head = "\n".join([*above[:1], *heading])
+    return "\n\n".join(part for part in (head, *map(_in_template, body[:EXAMPLE_TEXTS])) if part)
+
+
+def _in_template(name: str) -> str:
+    """A column in a template, by its name where Jinja can read that."""
+    plain = name.isidentifier() and not keyword.iskeyword(name)
+    return "{{ " + (name if plain else f"row[{json.dumps(name, ensure_ascii=False)}]") + " }}"
+
+
+def condition_example(columns: Sequence[str]) -> str:
+    """An SQL condition on the first of these columns."""
+    name = columns[0] if columns else "text"
+    return f"length({name if name.isidentifier() and name.isascii() else quote_column(name)}) > 200"
 
 
 def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection:

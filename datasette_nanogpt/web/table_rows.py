@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from llm_nanogpt.errors import NanogptError
@@ -27,6 +27,10 @@ CONDITION_SECONDS, TABLE_SECONDS = 10.0, 15.0
 SAMPLED_ROWS = 200  # how many rows are read to estimate how much text there is
 MEASURED_ROWS = 100_000  # how many rows are measured; the others are assumed to be as long
 EXCERPT = 300  # how many characters of a row are shown
+GROUP_ROWS, GROUP_EXCERPT = (
+    4,
+    80,
+)  # how many rows of a conversation are shown, and how many characters of each
 Modified = tuple[int, ...]
 
 
@@ -97,9 +101,40 @@ def _read(path: str, table: str, selection: Selection, _modified: Modified) -> R
         "grouping": _grouping(source),
         "notes": _notes(source),
         "remarks": _remarks(source, location(path)),
-        "texts": [text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts[:2]],
+        "texts": [_excerpt(text, EXCERPT) for text in texts[:2]],
+        "captions": [],
     }
+    if source.grouping:
+        figures |= _conversations(source)
     return RowsRead(source.table, figures)
+
+
+def _excerpt(text: str, length: int) -> str:
+    return text[:length] + ("…" if len(text) > length else "")
+
+
+def _conversations(source: Source) -> dict[str, list[str]]:
+    """The beginnings of the rows of two conversations, and which rows they are."""
+    texts, captions = [], []
+    by = source.grouping.group_by if source.grouping else ""
+    looked_at = list(islice(source.grouped_rows(), SAMPLED_ROWS))
+    # A row without a value is a conversation of its own.
+    groups = groupby(looked_at, key=lambda row: object() if row[0] is None else row[0])
+    for _, members in islice(groups, 2):
+        rows = list(members)
+        group = rows[0][0]
+        cut = "at least " if rows[-1] is looked_at[-1] and len(looked_at) == SAMPLED_ROWS else ""
+        shown = [_excerpt(" ".join(text.text.split()), GROUP_EXCERPT) for _, text in rows[:GROUP_ROWS]]
+        shown += [f"… and {cut}{_rows(len(rows) - len(shown), 'more row')}"] if len(rows) > len(shown) else []
+        title = next((text.title for _, text in rows if text.title), "")
+        texts.append("\n".join([*([title, ""] if title else []), *shown]))
+        which = f"without {by}" if group is None else f"with {by} {_excerpt(str(group), GROUP_EXCERPT)}"
+        captions.append(f"{'At least ' if cut else ''}{_rows(len(rows))} {which}, as one text:")
+    return {"texts": texts, "captions": captions}
+
+
+def _rows(count: int, noun: str = "row") -> str:
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 def _remarks(source: Source, database: str) -> list[str]:
@@ -127,7 +162,7 @@ def describe_rows(figures: Mapping[str, Any], filters: str) -> list[str]:
     """How many rows meet the `filters`, and what is read of them, in parts: every second one, from the second
     on, is the name of a column."""
     end = "\0"  # of a part; no name has it in it
-    rows = f"{figures['rows']:,} row{'s' if figures['rows'] != 1 else ''}"
+    rows = _rows(figures["rows"])
     rows += f" ({filters})".replace(end, "") if filters else ""
     size = f"bout {text_size(figures['bytes'])} of text."
     if by := figures["grouping"]:

@@ -115,13 +115,18 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     }
     if wants_json(request) or sent_json(request):
         return Response.json(result | lists, status=status, headers=headers)
+    details = await db.table_column_details(table)
+    texts = [column.name for column in details if not has_only_numbers([column])]
+    found = offer if offer and offer["texts"] else {"title": None, "body": []}
     context = lists | {
+        "template_example": forms.template_example(found["title"], found["body"], texts),
+        "condition_example": forms.condition_example([*found["body"], *texts]),
         "newest": newest_first(lists["models"])[:ON_A_PAGE],
         "database": db.name,
         "table": table,
         "column_choices": [(column, column) for column in await db.table_columns(table)],
         "query": request.query_string,
-        "only_numbers": has_only_numbers(await db.table_column_details(table)),
+        "only_numbers": has_only_numbers(details),
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
