@@ -34,8 +34,13 @@ def minutes_to_offer(home: Path, run: dict[str, Any], limit: float) -> float | N
     is_last = bool(runs_of_model) and _last(home, runs_of_model)["id"] == run["id"]
     if run["status"] not in OVER or not is_last or not _state_file(home, run["name"]).exists():
         return None
+    return min(minutes_left(home, run) or EXTRA_MINUTES, limit)
+
+
+def minutes_left(home: Path, run: dict[str, Any]) -> float | None:
+    """How many of the minutes that a run was given are left, in tenths; None if it used them."""
     left = minutes_given(home, run) - _minutes_done(home, run)
-    return min(round(left, 1) if left > 0.1 and run["status"] != "finished" else EXTRA_MINUTES, limit)
+    return round(left, 1) if left > 0.1 and run["status"] != "finished" else None
 
 
 def _last(home: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:

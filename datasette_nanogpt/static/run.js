@@ -41,6 +41,7 @@ function showState() {
   byId("levels").hidden = byId("levels-caption").hidden = !run.levels.length;
   const wrote = byId("samples").children.length > 0;
   if (!wrote) setText("newest-text", run.unwritten);
+  document.querySelector("#keys .val").hidden = !metrics.some((row) => row[4] !== null);
   byId("newest").hidden = !wrote && !run.unwritten;
   byId("figures").hidden = run.phase === "queued" || (run.over && !metrics.length);
   if (byId("awaited")) byId("chart").className = `awaited ${run.phase}`;

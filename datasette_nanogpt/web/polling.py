@@ -33,9 +33,9 @@ Place = tuple[int, int]  # the ids of the last metric and the last sample that a
 
 
 def read_run(home: Path, run: int, after: Place = (0, 0), points: int | None = None) -> dict[str, Any] | None:
-    """The `row` of a run, the `first` score of its best model and that model's name (before that the bits per
-    byte of the text it reads), its `metrics` and `samples` after a place, and the `next` place to ask from.
-    None if there is no such run.
+    """The `row` of a run, the `first` score of its best model and the `last` one of the model that is trained
+    now, each with that model's name (before that the bits per byte of the text it reads), its `metrics` and
+    `samples` after a place, and the `next` place to ask from. None if there is no such run.
 
     With `points`, at most about that many metrics, and the last PAGE_SAMPLES samples. Without, at most
     METRICS and SAMPLES at once: if `more` is true, there are others after `next`.
@@ -65,6 +65,7 @@ def _read_run(db: sqlite3.Connection, run: int, after: Place, points: int | None
     return {
         "row": run_as_dict(db, row),
         "first": first and (first.bpb, names.get(first.model, "")),
+        "last": (scores[-1].bpb, names.get(scores[-1].model, "")) if scores else None,
         "training_bpb": training_now(db, run) if row["val_bpb"] is None else None,
         "metrics": metrics,
         "samples": [{**each, "model": whose.get((each["step"], each["val_bpb"]), "")} for each in samples],

@@ -14,12 +14,13 @@ from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.resume import minutes_given, minutes_to_offer
+from ..registry.resume import kept_state, minutes_given, minutes_left, minutes_to_offer
 from ..registry.runs import DIVERGED
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
 from .permissions import Origin, origin_of_model
 from .run_states import replaced_better
+from .shown_models import find_model
 
 Run = dict[str, Any]
 
@@ -35,6 +36,36 @@ def train_on(home: Path, run: Run, advice: Mapping[str, str], limit: float) -> f
     if run["status"] == "finished" and 0 < given <= limit:
         return given
     return offered if run["status"] == "stopped" else limit
+
+
+def goes_on(home: Path, run: Run) -> tuple[str, str]:
+    """From where a run goes on and for how long, in a line for whoever continues it, and from where in
+    sentences for whoever gives it more minutes: some steps may be made again. "" where it is not known."""
+    step, left = kept_state(home, run["name"]).get("step"), minutes_left(home, run)
+    if not step:
+        return "", ""
+    time = "" if left is None else _time_left(left)
+    again = (run["step"] or 0) - step
+    last = ", the last one that was kept" if again > 0 else ""
+    repeated = f" The {again:,} step{'s' * (again != 1)} after it {'is' if again == 1 else 'are'} repeated."
+    start = f"It goes on from step {step:,}"
+    return f"{start}{time}.", f"{start}{last}.{repeated if again > 0 else ''}"
+
+
+def _time_left(minutes: float) -> str:
+    if minutes < 1:
+        return ", less than a minute is left"
+    n = round(minutes)
+    return f", about {n} minute{'s' * (n != 1)} {'is' if n == 1 else 'are'} left"
+
+
+def why_gone(home: Path, run: Run) -> str:
+    """Why a run that is done has no model to write with, as far as its folder tells."""
+    if not (home / run["name"]).exists():
+        return "its folder was deleted or renamed"
+    if find_model(home, run["name"]) is None:
+        return "its folder does not load"
+    return "a model of other tables has its name now"
 
 
 def lower_rate(run: Mapping[str, Any]) -> str | None:
@@ -71,10 +102,19 @@ def kept_model(datasette: Datasette, run: Run, origin: Origin, in_use: Checkpoin
         if before is None or bpb is None or before >= bpb:
             return None
         return Kept("better", replaced_better(before, bpb))
+    return Kept("own", _put_aside(in_use.meta, kept.meta)) if made_by(run, kept) else None
+
+
+def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> str:
+    """The scores of the model in use and of a run's own one, which is kept beside it."""
+    scores = [(meta.get("score") or {}).get("val_bpb") for meta in (in_use, own)]
+    if None in scores:
+        return "The model of this run is still kept, beside the one in use."
+    used, kept = (f"{bpb:.3f}" for bpb in scores)
+    elsewhere = "" if score_on(in_use, own) is not None else " of other held-out rows"
     return (
-        Kept("own", "The model of this run is still kept, beside the one in use.")
-        if made_by(run, kept)
-        else None
+        f"The model in use is that of another run, with {used} bits per byte{elsewhere}. "
+        f"The one of this run, with {kept}, is kept."
     )
 
 

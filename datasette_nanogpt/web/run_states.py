@@ -19,7 +19,7 @@ from ..training.verdict import LEVELS, level_of
 from . import forms
 
 Run = Mapping[str, Any]
-First = tuple[float | None, str]  # a score in bits per byte, and the name of its model if a run has several
+Scored = tuple[float | None, str]  # a score in bits per byte, and the name of its model if a run has several
 
 # The label of each part of the work before training, and about which fraction of that work it is. On two
 # cores, a table of 2 MB takes 10 s in all.
@@ -46,18 +46,16 @@ UNWRITTEN = {
     "queued": "Nothing yet: it waits for its turn.",
     "preparing": "Nothing yet. At first it throws words of the rows together; then come phrases, and with "
     "some luck sentences that sound like the rows.",
-    "running": "Nothing yet in this run.",
     "ending": "Nothing yet in this run.",
 }
+UNWRITTEN["running"] = UNWRITTEN["preparing"]
+RESUMED = "Nothing yet in this run."  # the same of a run that goes on: it is past those phrases
 UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
 # Why a run trains several models: benchmarks/LOG.md, "A population".
 SEVERAL = (
     "A run of this length trains several models, one after the other. Later ones are taught by earlier ones, "
     "which ends better than training one model for as long."
 )
-# Said of a first number below that one, for whoever expects it to begin at 8.
-FAR_BELOW_8 = 6.0
-STARTS_BELOW_8 = "It starts from which word follows which, so it begins well below 8."
 # The names of options that have no field in the form.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Train on"}
 
@@ -84,9 +82,11 @@ def last_part(run: Run) -> str | None:
     return next((name for name in reversed(begun) if name in LAST_PARTS), None)
 
 
-def state_as_json(run: Run, first: First | None, training_bpb: float | None) -> dict[str, Any]:
-    """What changes on the page during a run. `first` is the first score of its best model, and `training_bpb`
-    the bits per byte of the text that it reads, until it has a score."""
+def state_as_json(
+    run: Run, first: Scored | None, training_bpb: float | None, last: Scored | None = None
+) -> dict[str, Any]:
+    """What changes on the page during a run. `first` is the first score of its best model, `last` the last
+    score, and `training_bpb` the bits per byte of the text that it reads, until it has a score."""
     parts, prepared = parts_of(run)
     phase = phase_of(run)
     preparing = phase == "preparing"
@@ -95,11 +95,11 @@ def state_as_json(run: Run, first: First | None, training_bpb: float | None) -> 
         "parts": parts if preparing else last_parts(run) if phase == "ending" else [],
         "slow": _why_slow(run) if preparing else "",
         "stage": SEVERAL if run["model"] and phase == "running" else "",
-        "headline": headline(run, first, training_bpb),
+        "headline": headline(run, first, training_bpb, last),
         "levels": levels(run),
         "bar": prepared if preparing else run["progress"],
         "waits_for": _run_before(run),
-        "unwritten": UNWRITTEN.get(phase, ""),
+        "unwritten": RESUMED if phase == "running" and _is_resumed(run) else UNWRITTEN.get(phase, ""),
     }
 
 
@@ -111,7 +111,7 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
         for what, done, total, unit in json.loads(run["preparing"] or "[]")
         if what not in LAST_PARTS
     }
-    resumed = json.loads(run["settings"] or "{}").get("resume")
+    resumed = _is_resumed(run)
     names = [name for name in begun if name not in PARTS]
     names += [Part.BUILDING] if resumed else PARTS
     now = max((names.index(name) for name in begun if name in names), default=-1)
@@ -142,6 +142,7 @@ def last_parts(run: Run) -> list[dict[str, str]]:
             count = (run["note"] or "") if state == "now" and run["note"] != name else ""
             if name == LastPart.SCORING:  # how far it is: the part's name says what it does
                 count = "".join(re.findall(r"\d+%$", count))
+            count = count.removesuffix(" to judge it by")  # which its name says, too
             parts.append({"label": LAST_PARTS[name], "state": state, "count": count})
     return parts
 
@@ -175,27 +176,34 @@ def _count(state: str, done: int, total: int, unit: str) -> str:
     return f"{total or done:,} {unit}"
 
 
-def headline(run: Run, first: First | None, training_bpb: float | None = None) -> dict[str, str]:
+def headline(
+    run: Run, first: Scored | None, training_bpb: float | None = None, last: Scored | None = None
+) -> dict[str, str]:
     """The main number of a run, and how to judge it. Before the first score it is the number for the text
-    that the run is reading."""
+    that the run is reading; nothing is said of scores before there is a number."""
     bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
     over = run["status"] in OVER
     eta = run["eta"] if run["eta"] is not None else _planned_seconds(run)
     left = time_left(eta) if eta is not None and not over and not last_part(run) else ""
     if bpb is None:
-        waiting = run["status"] == "running"
-        when = when_scored(json.loads(run["settings"] or "{}"))
-        below = training_bpb is not None and training_bpb < FAR_BELOW_8 and _starts_from_counts(run)
-        remarks = [_scale(plan.get("gzip_bpb")), *([STARTS_BELOW_8] if below else []), when]
-        fell = " ".join(remarks) if waiting else ""
-        number = f"{training_bpb:.3f}" if training_bpb is not None and waiting else ""
-        return {"number": number, "unit": OF_TRAINING if number else UNIT, "fell": fell, "left": left}
+        if training_bpb is None or run["status"] != "running":
+            return {"number": "", "unit": UNIT, "fell": "", "left": left}
+        short = _is_short(json.loads(run["settings"] or "{}"))
+        when = "It is scored at its end." if short else "The first score comes soon."
+        fell = f"{_scale(plan.get('gzip_bpb'))} {when}"
+        return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": fell, "left": left}
     gzip_bpb = plan.get("gzip_bpb")
     remarks = []
     first_bpb, model = first or (None, "")
-    if first_bpb and first_bpb > bpb:
+    fell = f"own {(first_bpb - bpb) / first_bpb:.0%} from" if first_bpb and first_bpb > bpb else ""
+    if model and not over:
+        down = f", d{fell} its first score" if fell else ""
+        behind = last and last[0] and last[0] > bpb and last[1] != model
+        now = f"; {last[1]} is at {last[0]:.3f}" if last and behind else ""
+        remarks.append(f"Best so far, by {model}{down}{now}.")
+    elif fell:
         score = f"the first score of {model}" if model else "its first score"
-        remarks.append(f"Down {(first_bpb - bpb) / first_bpb:.0%} from {score}, {first_bpb:.3f}.")
+        remarks.append(f"D{fell} {score}, {first_bpb:.3f}.")
     if first_bpb is None or first_bpb <= bpb:
         remarks.append("8 is knowing nothing.")
     if gzip_bpb:
@@ -212,16 +220,15 @@ def _planned_seconds(run: Run) -> float | None:
     return 60.0 * settings["minutes"]
 
 
-def _starts_from_counts(run: Run) -> bool:
-    """Whether the model of a run began with the counts of which token follows which (init_bigrams.py)."""
-    config = json.loads(run["plan"] or "{}").get("config") or {}
-    return config.get("arch") == "qwen3" and not json.loads(run["settings"] or "{}").get("resume")
+def _is_resumed(run: Run) -> bool:
+    return bool(json.loads(run["settings"] or "{}").get("resume"))
 
 
 def _scale(gzip_bpb: float | None) -> str:
     """What bits per byte mean, for somebody who has seen none yet."""
-    gzip = f", gzip (the file compressor) gets {gzip_bpb:.3f}" if gzip_bpb else ""
-    return f"A score is in bits per byte: 8 means that it knows nothing{gzip}, and lower is better."
+    if not gzip_bpb:
+        return "8 is knowing nothing, lower is better."
+    return f"8 is knowing nothing; gzip, the file compressor, gets {gzip_bpb:.3f}."
 
 
 def levels(run: Run) -> list[dict[str, str]]:
@@ -237,10 +244,24 @@ def levels(run: Run) -> list[dict[str, str]]:
 
 def when_scored(settings: Mapping[str, Any]) -> str:
     """A sentence that says when the first score of a run comes."""
-    minutes = settings.get("minutes")
-    if minutes and minutes < SHORT_MINUTES:
+    if _is_short(settings):
         return "A run this short is scored at its end."
     return "The first score comes a few seconds after training begins, later on a slow or busy machine."
+
+
+def _is_short(settings: Mapping[str, Any]) -> bool:
+    return 0 < (settings.get("minutes") or 0) < SHORT_MINUTES
+
+
+def slower_notice(run: Run, slower: str) -> str:
+    """That a run is far slower than an earlier one, as `slower` has it, and what that means for it."""
+    minutes = json.loads(run["settings"] or "{}").get("minutes")
+    if minutes:
+        time = "its minute" if minutes == 1 else f"its {minutes:g} minutes"
+        so_what = f"In {time} it reads so much less text, and will write worse than that run"
+    else:
+        so_what = "It will take so much longer"
+    return f"Other programs probably keep this machine busy: training is {slower}. {so_what}."
 
 
 def replaced_a_better_model(run: Run) -> str:

@@ -64,6 +64,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         elif run["stop_requested"]:
             scoring = run["kind"] == "train" and status == "running" and not pace
             status, note = "stopping", "the current scoring finishes first" if scoring else None
+        elif run["kind"] == "train" and status == "running" and not run["step"]:
+            note, pace = _before_the_first_step(run)
     if status == "stopped" and run["kind"] == "train":
         nothing = run["val_bpb"] is None
         note = "there was nothing to keep yet" if nothing else "what it had learned is kept"
@@ -76,8 +78,6 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         state += f", {run['model']}"
     if run["step"]:
         pace.append(f"step {run['step']:,}")
-    elif run["kind"] == "train" and status == "running" and not pace:
-        pace.append(_first_steps(run))
     if run["tokens_per_second"] and not over and not ending:
         pace.append(f"{run['tokens_per_second']:,.0f} tokens/s")
     if run["memory"] and not over:
@@ -88,12 +88,18 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     return state, words[:1].upper() + words[1:]
 
 
-def _first_steps(run: dict[str, Any]) -> str:
-    """What a run does between its preparation and the first step that it reports."""
+def _before_the_first_step(run: dict[str, Any]) -> tuple[str, list[str]]:
+    """What a run does between its preparation and the first step that it reports, and how far it is."""
+    note = (run["note"] or "").rstrip(".")
+    what, _, percent = note.partition(", ")
+    if note and (not percent or percent.endswith("%")) and ". " not in what:
+        return what, [percent] if percent else []
+    if note:  # one or two sentences
+        return "first steps", [note]
     if not run["started"] or run["restarts"]:
-        return "first steps"
+        return "first steps", []
     since = datetime.now(UTC) - datetime.fromisoformat(run["started"]).astimezone(UTC)
-    return f"first steps, {duration(max(0.0, since.total_seconds()))} since the start"
+    return "first steps", [f"{duration(max(0.0, since.total_seconds()))} since the start"]
 
 
 def permission_to_change(run: dict[str, Any]) -> str:

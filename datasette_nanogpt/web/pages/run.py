@@ -20,7 +20,7 @@ from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
-from ...registry.resume import begun_by, kept_state, minutes_to_offer, settings_to_resume
+from ...registry.resume import begun_by, minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
 from ...training.busy_machine import slower_than
@@ -41,7 +41,7 @@ from ..responses import (
     sent_json,
     wants_json,
 )
-from ..run_offers import kept_model, lower_rate, made_by, train_on
+from ..run_offers import goes_on, kept_model, lower_rate, made_by, train_on, why_gone
 from ..run_states import (
     advice_of,
     how_long,
@@ -49,6 +49,7 @@ from ..run_states import (
     phase_of,
     readable_log,
     replaced_a_better_model,
+    slower_notice,
     state_as_json,
     when_scored,
 )
@@ -83,11 +84,11 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     run = await as_seen_by(datasette, request.actor, run, origin)
     live = {**(found or {})}
     del live["row"]
-    state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"))
+    state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"), live.pop("last"))
     over = run["status"] in OVER
     pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
-        state_now["slow"] = f"Other programs probably keep this machine busy: training is {slower}."
+        state_now["slow"] = slower_notice(run, str(slower))
     live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
@@ -142,7 +143,6 @@ async def _run_context(
         "awaited": when_scored(json.loads(run["settings"])),
         "error": re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
-        "kept_step": (await in_thread(kept_state, state.home, run["name"])).get("step"),
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
     }
 
@@ -155,11 +155,15 @@ async def _for_trainers(
     file = run_log_file(state.home, run["id"])
     again = await in_thread(_form_filled_in, datasette, run, origin)
     smaller = await in_thread(smaller_size, run) if again and run["cause"] == MEMORY else None
+    goes_on_briefly, goes_on_again = await in_thread(goes_on, state.home, run)
     return {
         "command": command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
         "log": readable_log(await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
         "again": again,
+        "goes_on": goes_on_briefly,
+        "goes_on_again": goes_on_again,
+        "why_gone": await in_thread(why_gone, state.home, run),
         "smaller": f"{again}&_smaller=1" if smaller else None,
         "rate": lower_rate(run) if again else None,
         "rename": f"{again}&_name=1" if again and run["cause"] == NAME else None,
