@@ -151,10 +151,12 @@ def test_the_list_follows_what_runs_and_stops_it(page, site):
     assert card.locator("progress").evaluate("bar => bar.value") == 0.75
     assert page.locator(".model-cards .wrote").count() == 2
     ticked = page.get_by_label(f"Compare run {site.runs['over']}", exact=True)
+    compare = page.get_by_role("button", name="Compare two runs")
+    assert compare.is_disabled() and page.get_by_text("Tick two runs in the list.").is_visible()
     ticked.check()
     run = write_run(site.home, site.database, "python_docs", "nanogpt-next", "running")
     card.nth(1).wait_for()
-    assert ticked.is_checked()  # though the list is new
+    assert ticked.is_checked() and compare.is_disabled()  # though the list is new
     with registry(site.home) as db:
         update_run(db, run, {"status": "stopped"})
     card.nth(1).wait_for(state="detached")

@@ -459,6 +459,7 @@ async def test_what_runs_now_is_on_top_of_the_index_and_of_its_table(database, r
         assert text.count('class="now-card"') == len(seen) and ("hush" in text) is (actor == ROOT)
         assert ('value="Stop"' in text) is (actor == ROOT)
         text = await text_of(datasette, "/blog/entry", actor)
+        assert "GPTs at work on this table" in text
         assert text.count('class="now-card slim"') == 1 and "1m 30s left" in text
     address = re.search(r'id="now" data-url="([^"]*)"', text)[1].replace("&amp;", "&")
     (run,) = (await datasette.client.get(address)).json()["runs"]
@@ -481,8 +482,14 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
     text = await text_of(datasette, "/-/nanogpt")
     assert "The first one is being trained." in text and '<details id="another">' in text
     assert "Compare" not in text
-    queue.enqueue(home, str(database), settings | {"name": "nanogpt-second"}, None, 9)
-    assert (await text_of(datasette, "/-/nanogpt")).count('type="checkbox" name="run"') == 2
+    second = queue.enqueue(home, str(database), settings | {"name": "nanogpt-second"}, None, 9)
+    queue.enqueue(home, str(database), settings | {"name": "nanogpt-third"}, None, 9)
+    for scored, boxes in ((run, 0), (second, 2)):  # what has no score cannot be compared
+        with registry(home) as db:
+            update_run(db, scored, {"val_bpb": 2.0})
+        text = await text_of(datasette, "/-/nanogpt")
+        assert text.count('type="checkbox" name="run"') == boxes
+        assert ("Tick two runs in the list." in text) is (boxes == 2)
 
 
 @pytest.mark.parametrize(
@@ -551,9 +558,9 @@ async def test_two_runs_are_compared(database, runs, home):
     with registry(home) as db:
         db.execute("update runs set plan = ?", [json.dumps({"corpus": {"sha256": "a"}})])
     text = await text_of(datasette, address)
-    assert f"Run {runs['over']}, nanogpt-blog, is better so far." in text  # the other one goes on
+    assert f"Run {runs['over']}, nanogpt-blog, has the lower score so far." in text  # the other one goes on
     assert "It needs 0.700 bits per byte (23%) less on the same held-out rows" in text
-    assert text.index("is better so far") < text.index("<polyline")
+    assert text.index("has the lower score so far") < text.index("<polyline")
     with registry(home) as db:
         insert(db, "samples", {"run": runs["over"], "step": 9, "sample": "A fox <b>writes</b>."})
     assert "A fox &lt;b&gt;writes&lt;/b&gt;." in await text_of(datasette, address)

@@ -403,7 +403,7 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
     )
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     assert re.search(r"<form hidden [^>]*stop", index) and "finishing: scoring it" in index
-    assert re.search(r'<progress [^>]* value="1.0"', index) and ">finishing<" in index  # not 50%
+    assert re.search(r'<progress [^>]* max="1"></progress>', index) and ">finishing<" in index  # not 50%
     with registry(home) as db:
         parts.append([LastPart.JUDGING, 0, 0, ""])
         db.execute("update runs set preparing = ?, note = ?", [json.dumps(parts), LastPart.JUDGING])
@@ -897,6 +897,7 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
         ),
         (2.00, 2.10, 1, "less on the same held-out rows, give or take less than 0.001."),
         (2.00, 2.01, 300, "There is no clear difference."),
+        (2.00, 2.01, None, "has the lower score. It needs 0.010"),
         (2.00, 2.01, None, "It was not measured how certain this is."),
     ],
 )

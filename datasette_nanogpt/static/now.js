@@ -1,4 +1,5 @@
 // Follows what runs now: on the list of all models, and in the bar on a table's page. All text goes through textContent.
+import { allowTwo } from "./choose_two.js";
 import { freshPage } from "./fresh_page.js";
 
 // Milliseconds between questions: in general, in a hidden tab, and while nothing runs.
@@ -20,8 +21,8 @@ function show(card, run) {
   setText(card.querySelector("[data-of=score]"), run.val_bpb === null ? "" : `${run.val_bpb.toFixed(3)} bits per byte`);
   const stop = card.querySelector("form"), bar = card.querySelector("progress");
   if (stop) stop.hidden = run.ending;
-  if (bar && run.status === "preparing") bar.removeAttribute("value");  // it moves without saying how far
-  else if (bar) bar.value = run.progress ?? 0;
+  if (bar && (run.status === "preparing" || run.ending || run.progress === null)) bar.removeAttribute("value");  // it moves without saying how far
+  else if (bar) bar.value = run.progress;
 }
 
 async function refresh() {
@@ -42,6 +43,7 @@ function replacePart(old, part) {
   }
   for (const { id } of old.querySelectorAll("details[open]")) part.querySelector(`#${id}`)?.setAttribute("open", "");
   old.replaceWith(part);
+  allowTwo();
 }
 
 // On the page of a table the bar goes away with the last run; here it says so.

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote as quote_part
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from llm_nanogpt.checkpoint import Checkpoint
 
 from ..data.corpus import location
 from ..data.sqlite import quote
+from ..formatting import text_size
 from ..registry import row_scores
 from ..registry.db import RegistryError, patience
 from .permissions import Actor, Origin, may_anywhere, models_of_table, models_to_write_with
@@ -29,6 +31,7 @@ from .threads import REGISTRY_SECONDS, in_thread
 Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
 TABLES, LOOKED_AT = 6, 40  # tables that are shown where there is no model yet, and of how many
+SIZE_MS = 50  # the time limit for measuring the rows of a table, and for counting them where that is too long
 EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
 
 
@@ -102,6 +105,21 @@ async def tables_to_train_on(datasette: Datasette, actor: Actor) -> list[Link]:
                 links = await train_link(datasette, actor, name, table, None)
                 found += [{"href": link["href"], "table": table, "database": name} for link in links]
     return found
+
+
+async def table_size(datasette: Datasette, one: Link) -> str:
+    """How many rows a table of `tables_to_train_on` has, and how many bytes of text they store; "" for what
+    takes longer than SIZE_MS to find out."""
+    db = datasette.get_database(one["database"])
+    columns = [quote(column.name) for column in await db.table_column_details(one["table"])]
+    lengths = " + ".join(f"iif(typeof({c}) = 'text', length(cast({c} as blob)), 0)" for c in columns)
+    for size in (f"sum({lengths})", "null"):
+        select = f"select count(*), {size} from {quote(one['table'])}"
+        with suppress(QueryInterrupted, sqlite3.Error):
+            rows, n_bytes = (await db.execute(select, custom_time_limit=SIZE_MS)).first()
+            text = f", {text_size(n_bytes)} of text" if n_bytes else ""
+            return f"{rows:,} row{'s' if rows != 1 else ''}{text}"
+    return ""
 
 
 async def _has_rows(db: Database, table: str) -> bool:

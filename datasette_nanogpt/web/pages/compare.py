@@ -116,12 +116,14 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> Outc
         )
         return Outcome(True, "There is no clear difference.", f"{reason} more or less.")
     little = "" if less >= NOTICEABLE * worse["val_bpb"] else "a little "
-    sure = "" if margin is None else "clearly " if less > CLEARLY * margin else "probably "
+    sure = "clearly " if margin is not None and less > CLEARLY * margin else "probably "
     sure = little if little and sure == "clearly " else sure + little
     so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
-    headline = f"Run {better['id']}, {better['name']}, is {sure}better{so_far}."
+    whose = f"Run {better['id']}, {better['name']},"
     if margin is None:
-        return Outcome(True, headline, f"It needs {much}. It was not measured how certain this is.")
+        not_sure = f"It needs {much}. It was not measured how certain this is."
+        return Outcome(True, f"{whose} has the lower score{so_far}.", not_sure)
+    headline = f"{whose} is {sure}better{so_far}."
     give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
     so_what = ": measurable, but you will hardly notice it" if little else ""
     return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.")
