@@ -204,7 +204,8 @@ UNLABELLED = """() => [...document.querySelectorAll('section.content td')]
 # Where the keyboard should come.
 STOPS = """() => [...document.querySelectorAll('section.content :is(a[href], button, summary, select,'
   + 'textarea, input:not([type=hidden]):not([type=radio]), input[type=radio]:checked, [tabindex="0"])')]
-  .filter((e) => e.offsetParent && (!e.closest('details:not([open])') || e.tagName === 'SUMMARY'))
+  .filter((e) => e.offsetParent && !e.disabled
+    && (!e.closest('details:not([open])') || e.tagName === 'SUMMARY'))
   .length"""
 WIDER = """() => [...document.querySelectorAll('body *')].filter((e) =>
   e.getBoundingClientRect().right > innerWidth + 1

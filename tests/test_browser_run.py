@@ -256,9 +256,9 @@ def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_f
     assert page.locator("#verdict").get_by_text("sentences that mean little").is_visible()
     show(page, site, "failed")
     assert "choose another with “Model name”" in page.locator("#lead").inner_text()
-    assert not page.locator("#more pre").is_visible()
+    assert not page.locator("#log-end pre").is_visible()
     page.get_by_text("The end of its log").click()
-    assert page.locator("#more pre").inner_text() == "18:00:00 ERROR Failed"
+    assert page.locator("#log-end pre").inner_text() == "18:00:00 ERROR Failed"
     assert not page.locator("#figures").is_visible()
     page.get_by_role("link", name="Start again with these settings").click()
     page.wait_for_url(f"**/python_docs/-/nanogpt?_again={site.runs['failed']}")
