@@ -204,9 +204,10 @@ def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
     page.locator("#advanced summary").click()
     page.get_by_label("Rows, as an SQL condition").fill("id < 6")
     page.get_by_text("is little text").wait_for()
-    assert (
-        "lower is better" not in page.locator("#outlook").inner_text() and "What helps" in little.inner_text()
-    )
+    assert "lower is better" not in page.locator("#outlook").inner_text()
+    assert "What helps" in little.inner_text()
+    values = "boxes => boxes.map(box => box.value)"
+    assert page.locator(".longer").locator("input").evaluate_all(values) == ["3", "10", "30", "60"]
     page.locator("#advanced summary").first.click()
     little.get_by_role("link", name="a template").click()
     assert page.locator("#advanced").get_attribute("open") is not None
@@ -217,6 +218,7 @@ def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
     page.locator("#warning", has_text="too little to train on").wait_for()  # beside what has changed, too
     page.get_by_label("Rows, as an SQL condition").fill("")
     little.wait_for(state="hidden")
+    assert page.locator(".cards").locator("> .card").locator("input").evaluate_all(values)[:2] == ["1", "3"]
     assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
 
 

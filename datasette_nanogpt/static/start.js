@@ -59,17 +59,24 @@ function showProblems(problems) {
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
 }
 
-function showCards({ cards = [], alike = "", why = "", recommended }) {
+function showCards({ cards = [], alike = "", why = "", recommended, unfolded }) {
   byId("alike").textContent = alike;
   const chosen = cards.find(({ minutes }) => minutes === Number(form.elements.minutes.value));
   byId("score").textContent = chosen?.score ?? "";
   byId("unit").hidden = !chosen?.range;
-  form.querySelector(".cards").classList.toggle("alike", Boolean(alike));
+  fold(unfolded ?? form.querySelectorAll(".card").length);
   form.querySelectorAll(".card").forEach((card, i) => {
     card.querySelector(".brings").textContent = cards[i]?.brings ?? "";
     card.querySelector(".why").textContent = cards[i] && cards[i].minutes === recommended ? why : "";
-    card.classList.toggle("same", Boolean(cards[i]?.same_as));
   });
+}
+
+// Puts all cards but the first `unfolded` ones into one. What is in its place is not moved, as it may have the focus.
+function fold(unfolded) {
+  const longer = form.querySelector(".longer"), all = [...form.querySelectorAll(".card")];
+  const apart = all.length - longer.querySelectorAll(".card").length;
+  if (apart < unfolded) longer.before(...all.slice(apart, unfolded));
+  else if (apart > unfolded) longer.querySelector("#alike").after(...all.slice(unfolded, apart));
 }
 
 // What the planner chooses where a field is left empty.

@@ -187,24 +187,35 @@ def _bits_per_letter(
 
 def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, Any]:
     """The `recommended` minutes of the cards and `why`: the default, or fewer that bring as much; None if
-    there are no cards. `alike` is a sentence if no choice brings more than the shortest, else ""."""
+    there are no cards. The cards after the first `unfolded` ones bring so little more than the last of these
+    that they are folded into one, with the sentence `alike`, which is "" if none are."""
     if not cards:
-        return {"recommended": None, "why": "", "alike": ""}
+        return {"recommended": None, "why": "", "alike": "", "unfolded": None}
+    unfolded = _unfolded(cards)
     card = next((card for card in cards if card["minutes"] == default), cards[0])
-    minutes = card["same_as"] or card["minutes"]
-    alike = len(cards) > 1 and all(card["same_as"] == cards[0]["minutes"] for card in cards[1:])
     why = "Recommended to begin with."
-    if card["same_as"] and not alike:
+    if card["same_as"] and card in cards[:unfolded]:
         why = f"Recommended: much the same as after {_minutes(card['minutes'])}."
-    return {"recommended": minutes, "why": why, "alike": _more_time(cards) if alike else ""}
+    alike = _more_time(cards[unfolded - 1], cards[-1]) if unfolded < len(cards) else ""
+    minutes = card["same_as"] or card["minutes"]
+    return {"recommended": minutes, "why": why, "alike": alike, "unfolded": unfolded}
 
 
-def _more_time(cards: Sequence[Mapping[str, Any]]) -> str:
+def _unfolded(cards: Sequence[Mapping[str, Any]]) -> int:
+    """How many cards stand by themselves: all but those of at least two last ones that are the same as the
+    one before them."""
+    for n, card in enumerate(cards[:-2], 1):
+        if all(longer["same_as"] == card["minutes"] for longer in cards[n:]):
+            return n
+    return len(cards)
+
+
+def _more_time(shorter: Mapping[str, Any], longest: Mapping[str, Any]) -> str:
     """What the longest time brings where that is little."""
-    n = _percent_better(cards[-1]["bits"], cards[0])
+    n = _percent_better(longest["bits"], shorter)
     brings = f"only {n}% better than" if n > 0 else "the same as"
-    shortest, longest = (_minutes(cards[at]["minutes"]) for at in (0, -1))
-    return f"More time changes little here: after {longest}, the score is {brings} after {shortest}."
+    times = [_minutes(card["minutes"]) for card in (longest, shorter)]
+    return f"More time changes little: after {times[0]}, the score is {brings} after {times[1]}."
 
 
 def _percent_better(bits: float, card: Mapping[str, Any]) -> int:
