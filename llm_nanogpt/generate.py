@@ -7,6 +7,7 @@ a checkpoint is in `loading.py`.
 from __future__ import annotations
 
 import codecs
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from .words import MARK, Speller, ends_in_character, last_word
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
 LONGEST_LAST_WORD = 40
+# Nats below the most likely token at which nothing is drawn, by default; and what is no probability.
+NEVER_DRAWN, TINY = 8.0, 1e-30
 DAMAGED = (
     "The model's weights are damaged, or its training went wrong: its results are not numbers. Train it "
     "again, or bring back the one before with `llm nanogpt restore`"
@@ -266,7 +269,7 @@ class Continuation:
         penalised = repetition.penalised(self.sampler.penalised(logits, ids))
         for follower in self._followers if whole_prompt else ():
             penalised = follower.penalised(penalised)
-        return penalised
+        return keep_end(logits, penalised, self.tokenizer.eot)
 
     def _read(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
         """(V,) logits of the token after `ids`, which stand at positions `past` and up."""
@@ -362,6 +365,23 @@ class Continuation:
         best = np.argsort(-logprobs, kind="stable")[: self.settings.logprobs]
         pairs = [[self.tokenizer.decode([tokens[i]]), round(float(logprobs[i]), 4)] for i in (chosen, *best)]
         self.logprobs.append({"token": pairs[0][0], "logprob": pairs[0][1], "top": pairs[1:]})
+
+
+def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> np.ndarray:
+    """Logits (V,) `after` penalties, with an end of the text that is no more likely than it was `before`.
+
+    What other tokens lose would go to it, so that a text ends where its words repeat themselves. May change
+    `after`. LOG.md, "What ends a text".
+    """
+    if after is before or eot >= len(after) or after[eot] < after.max() - NEVER_DRAWN:
+        return after
+    totals = []  # log of the sum over all others
+    for logits in (before, after):
+        highest = logits.max()
+        total = float(np.exp(logits - highest).sum()) - math.exp(float(logits[eot] - highest))
+        totals.append(float(highest) + math.log(max(total, TINY)))
+    after[eot] += min(0.0, totals[1] - totals[0])
+    return after
 
 
 def overlap(text: str, stop: str) -> int:

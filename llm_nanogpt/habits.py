@@ -1,8 +1,8 @@
 """What the rows of a table have in common, and a text that is written should have too.
 
 `nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
-`brackets.py`, `fences.py`, `lines.py` and `row_repeats.py`. Older models lack some of them, imported ones
-have none.
+`brackets.py`, `fences.py`, `lines.py`, `starts.py` and `row_repeats.py`. Older models lack some of them,
+imported ones have none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .lines import LongLine, line_lengths
 from .row_repeats import common_repeat
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
+from .starts import Start, common_starts
 from .strings import Unbroken, string_lengths
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Follower(Protocol):
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets and fences of each kind that is followed, and of lines. `repeat` is in
-    tokens: how many DRY lets pass, where the rows repeat more than is usual."""
+    tokens: how many DRY lets pass, where the rows repeat more than is usual. `starts` are the kinds of
+    characters that rows start with."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
@@ -49,6 +51,7 @@ class Habits:
     lines: Lengths | None = None
     fences: Mapping[str, Lengths] = field(default_factory=dict)
     repeat: int | None = None
+    starts: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The fields of nanogpt.json's `corpus`."""
@@ -62,6 +65,7 @@ class Habits:
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
             "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
             "repeat_length": self.repeat,
+            "starts": list(self.starts),
         }
 
     def followers(self, tokenizer: Vocabulary, prompt: str) -> list[Follower]:
@@ -79,6 +83,8 @@ class Habits:
             each.append(Fences(tokenizer, self.fences, prompt))
         if self.lines:
             each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
+        if self.starts and not prompt:
+            each.append(Start(tokenizer, self.starts))
         return each
 
 
@@ -100,6 +106,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         lines=line_lengths(whole),
         fences=fence_lengths(whole),
         repeat=common_repeat(some, tokenizer),
+        starts=common_starts(some),
     )
 
 
@@ -113,6 +120,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         texts=read_lengths(corpus.get("text_lengths")),
         lines=read_lengths(corpus.get("line_lengths")),
         repeat=corpus.get("repeat_length"),
+        starts=tuple(corpus.get("starts") or ()),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
         fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
     )

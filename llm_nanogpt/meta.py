@@ -60,7 +60,7 @@ _CORPUS = Record(
     dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
     | {"sha256": str, "titles": bool, "repeat_length": int, "skipped": Record(others=int)}
     | dict.fromkeys(("run_lengths", "string_lengths", "text_lengths", "line_lengths"), _LENGTHS)
-    | {"brackets": Record(others=_LENGTHS), "fences": Record(others=_LENGTHS)}
+    | {"brackets": Record(others=_LENGTHS), "fences": Record(others=_LENGTHS), "starts": [str]}
 )
 _SETTINGS = Record(
     {

@@ -16,7 +16,7 @@ from datasette_nanogpt.data.text_metrics import has_loop, real_word_fraction
 from llm_nanogpt import gpt_torch
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import InvalidOptions
-from llm_nanogpt.generate import generate
+from llm_nanogpt.generate import generate, keep_end
 from llm_nanogpt.gpt_numpy import build
 from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.loading import load_model
@@ -601,3 +601,37 @@ def test_a_score_repeats_the_title_of_a_long_document(titled_char, tmp_path):
             expected = -logprobs[k + i - done + half][ids[i + 1]] / np.log(2)
             assert bits[i] == pytest.approx(expected, rel=1e-4)
         done = end
+
+
+def test_what_penalties_take_off_others_does_not_go_to_the_end():
+    """Its probability stays as it was, or falls with what makes it less likely itself."""
+    before = np.array([3.0, 2.0, 1.0, 0.0], np.float32)
+    assert keep_end(before, before, 3) is before
+    probability = np.exp(log_softmax(before))[3]
+    changed = keep_end(before, before - np.array([5.0, 5.0, 0, 0], np.float32), 3)
+    assert np.exp(log_softmax(changed))[3] == pytest.approx(probability, rel=1e-5)
+    less = keep_end(before, before - np.array([5.0, 5.0, 0, 2.0], np.float32), 3)
+    assert np.exp(log_softmax(less))[3] < probability / 5
+    more = before + np.array([4.0, 0, 0, 0], np.float32)
+    assert (keep_end(before, more.copy(), 3) == more).all()  # what closes a bracket may
+    assert (keep_end(before, more.copy(), 9) == more).all()  # an imported model without an end
+    only = np.array([-np.inf, 0.0, -np.inf], np.float32)
+    assert np.isfinite(keep_end(only, only.copy(), 1)[1])
+
+
+def test_a_text_does_not_end_because_its_words_repeat_themselves(bpe):
+    """Only one token is likely, and it is held back after a while: the end is as unlikely as before."""
+    cycle = bpe.encode("the quick brown fox")
+
+    def script(ids):
+        logits = np.full(bpe.n_vocab, -20.0)
+        logits[cycle[len(ids) % len(cycle)]], logits[bpe.eot] = 0.0, -6.0
+        return logits
+
+    texts = [
+        generate(Scripted(script, block_size=64), bpe, max_tokens=40, sampler=Sampler(seed=i))
+        for i in range(10)
+    ]
+    written = ["".join(text) for text in texts]
+    assert not any(map(has_loop, written))
+    assert sum(text.finish_reason == "stop" for text in texts) <= 1

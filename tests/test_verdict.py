@@ -12,12 +12,14 @@ import pytest
 import sqlite_utils
 from conftest import TEXTS
 
+from datasette_nanogpt.data.text_faults import measure_usual
 from datasette_nanogpt.data.text_metrics import is_prose
 from datasette_nanogpt.events import Finished
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.terminal import closing_lines
 from datasette_nanogpt.training import final_figures
 from datasette_nanogpt.training.next_step import Limits, bigger_model_fits, next_step
+from datasette_nanogpt.training.odd_samples import Oddity, Sample, find_odd
 from datasette_nanogpt.training.options import TrainOptions, as_command
 from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
@@ -33,6 +35,7 @@ from datasette_nanogpt.training.verdict import (
     verdict,
 )
 from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.words import WordList
 
 FIGURES = Figures(
     val_bpb=1.5934,
@@ -165,6 +168,67 @@ def test_what_is_no_prose_gets_no_claim_about_its_sentences():
     assert not any(map(is_prose, (codes, ["red", "light blue"], ['{"a": [1, 2], "b": 3.5}'] * 9, [""], [])))
     line = verdict(replace(FIGURES, prose=False))["reads like"]
     assert line == "text without sentences, like the rows: compare the two"
+
+
+def test_odd_texts_are_told_beside_a_good_score():
+    odd = (Oddity("soon", 12, 20, 0, 70), Oddity("circles", 6, 20, 1, 70))
+    samples = SampleFigures(20, 0, 1.0, 0.5, tokens=150, odd=odd)
+    lines = verdict(replace(FIGURES, bits_per_letter=0.2, samples=samples, untold_columns=True))
+    assert lines["reads like"] == "sentences in the style of the rows, with faults that rows do not have"
+    assert lines["odd in them"] == (
+        "of 20 texts (and 70 rows cut at the same length), 12 end within 150 tokens (rows: 0) and 6 repeat "
+        "themselves (rows: 1); what may help: more text, `-o temperature 1` against repetition or a "
+        "`--template` that shows where columns begin and end"
+    )
+    assert list(lines).index("odd in them") == list(lines).index("20 texts") + 1
+    few = verdict(replace(FIGURES, epochs=0.5, samples=replace(samples, odd=odd[:1])))["odd in them"]
+    assert few.endswith("12 end within 150 tokens (rows: 0); what may help: more minutes")
+    assert "odd in them" not in verdict(FIGURES)
+
+
+ROWS = [Sample(f'Row {i} is a "fox".\nIt jumps over {i + 7} lazy dogs (or cats).', True) for i in range(70)]
+KNOWN = WordList({"row", "is", "a", "fox", "it", "jumps", "over", "lazy", "dogs", "or", "cats"}, joined=())
+CUT = Sample("Row 1 is a", False)
+
+
+def odd_kinds(samples, rows=ROWS):
+    usual = measure_usual([row.text for row in ROWS], KNOWN.joined)
+    return [oddity.kind for oddity in find_odd(samples, rows, usual, KNOWN)]
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind"),
+    [
+        (Sample(f"{ROWS[0].text}\nIt jumps.\nIt jumps.", True), "circles"),
+        (Sample(f"{ROWS[0].text} It jumpt.", True), "words"),
+        (Sample(f"{ROWS[0].text} It jumps over dog's.", True), "words"),
+        (Sample(f'{ROWS[0].text} A "fox.', True), "open"),
+        (Sample(f"{ROWS[0].text} A fox jumps, it jumps over dogs or cats.", True), "lines"),
+        (Sample(f" is a fox.\n{ROWS[0].text}", True), "start"),
+        (Sample("Row 1 is a", True), "end"),
+        (CUT, "on"),
+    ],
+)
+def test_what_is_odd_in_texts(sample, kind):
+    assert odd_kinds([sample] * 6 + ROWS[:14])[:1] == [kind]
+    assert odd_kinds([sample] + ROWS[:19]) == []  # chance
+    assert odd_kinds([sample] * 6 + ROWS[:14], []) == []  # nothing to compare with
+
+
+def test_texts_that_end_too_soon_and_rows_that_do_not():
+    assert odd_kinds(ROWS[:20], [CUT] * 60) == ["soon"]
+
+
+def test_texts_like_rows_are_seldom_odd():
+    """Rows of every kind, some with faults: of twenty of them as of texts, 1 verdict in 20 at most may find
+    something."""
+    rng = np.random.default_rng(0)
+    rows = [*ROWS, *[Sample('A "fox', False)] * 9, *[Sample("a fox jumps; a fox jumps", True)] * 9]
+    found = 0
+    for _ in range(100):
+        order = [rows[i] for i in rng.permutation(len(rows))]
+        found += bool(odd_kinds(order[:20], order[20:]))
+    assert found <= 5
 
 
 def test_worse_than_knowing_nothing_is_said():

@@ -16,11 +16,12 @@ from itertools import pairwise
 import numpy as np
 
 from llm_nanogpt.fences import fences
+from llm_nanogpt.starts import kind_of_start
 from llm_nanogpt.words import PART, joined_words
 
 # A line is too long if it is so many characters longer than all but this fraction of the rows' lines.
 LINES_SHORTER, LINE_SPARE = 0.997, 8
-RARE_END = 0.02  # of the rows: a kind of character that fewer of them end in is an odd end
+RARE = 0.02  # of the rows: where fewer of them start or end with a kind of character, that is odd
 ITEM_CHARACTERS, ITEM_DISTANCE = 4, 2  # of items that stand again, and how many items later at most
 
 _ITEMS = re.compile(r"[\n,;]|(?<=[.!?])\s")
@@ -36,13 +37,15 @@ class Usual:
     joined    the words with apostrophes, folded as `joined_words` has them
     digits    of the longest number
     pairs     words beside numbers, as `_number_pairs` has them
-    ends      kinds of characters that rows end in, as `_end_of` has them
+    starts    kinds of characters that rows start with, as `kind_of_start` has them
+    ends      those that they end in, as `_end_of` has them
     """
 
     line: int | None
     joined: Container[str]
     digits: int
     pairs: frozenset[tuple[str, str]]
+    starts: frozenset[str]
     ends: frozenset[str]
 
 
@@ -50,13 +53,17 @@ def measure_usual(rows: Sequence[str], joined: Container[str] | None = None) -> 
     """Of whole `rows`. `joined` are the words with apostrophes, if they are known."""
     lengths = [len(line) for row in rows for line in row.split("\n") if line]
     line = int(np.quantile(lengths, LINES_SHORTER, method="higher")) + LINE_SPARE if lengths else None
-    ends = Counter(map(_end_of, rows))
+    starts, ends = (
+        frozenset(kind for kind, count in Counter(kinds).items() if count >= RARE * len(rows))
+        for kinds in (map(kind_of_start, rows), map(_end_of, rows))
+    )
     return Usual(
         line=line,
         joined=frozenset(word for row in rows for word in joined_words(row)) if joined is None else joined,
         digits=max((len(number) for row in rows for number in re.findall(r"\d+", row)), default=0),
         pairs=frozenset(pair for row in rows for pair in _number_pairs(row)),
-        ends=frozenset(end for end, count in ends.items() if count >= RARE_END * len(rows)),
+        starts=starts,
+        ends=ends,
     )
 
 
@@ -77,6 +84,11 @@ def has_odd_number(text: str, usual: Usual) -> bool:
         or any(pair not in usual.pairs for pair in _number_pairs(text))
         or any(_TWO_SPACES.search(line.strip()) for line in text.split("\n"))
     )
+
+
+def has_odd_start(text: str, usual: Usual) -> bool:
+    """Whether a text starts with a kind of character that hardly a row starts with."""
+    return kind_of_start(text) not in usual.starts
 
 
 def has_odd_end(text: str, usual: Usual) -> bool:
@@ -112,8 +124,8 @@ def _number_pairs(text: str) -> Iterable[tuple[str, str]]:
 
 
 def _end_of(text: str) -> str:
-    last = text.rstrip()[-1:]
-    return "letter" if last.isalpha() else "digit" if last.isnumeric() else last
+    kind = kind_of_start(text.rstrip()[-1:])
+    return "letter" if kind == "capital" else kind
 
 
 def chance_of_more(some: int, texts: int, others: int, other_texts: int) -> float:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,16 @@ from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import IGNORED, Tokens
 from ..data.memorization import find_memorized
+from ..data.text_faults import measure_usual
 from ..data.text_metrics import has_loop, is_prose, real_word_fraction
-from ..data.token_files import read_documents, read_pieces
+from ..data.token_files import document_ends, read_documents, read_pieces
 from ..events import Busy
 from .busy_machine import Slower
 from .evaluate import batches_in_order, bits_per_byte, token_nats
 from .flops import work_per_step
 from .model_folder import ModelFolder
 from .next_step import Limits, bigger_model_fits, next_step
+from .odd_samples import Oddity, Sample, find_odd
 from .trainer import Training
 from .verdict import (
     Figures,
@@ -38,6 +41,7 @@ from .verdict import (
 # into texts.
 TIME_FRACTION, MAX_SECONDS = 0.05, 30.0
 TEXTS, TEXT_TOKENS = 20, 150  # how many texts are written, and how long they are
+COMPARED = 400  # the most held-out rows that texts are compared with
 FEWEST_TEXTS = 5  # percentages of fewer texts say nothing
 # Parameters: bigger models write no texts, as numpy takes 5 ms a token at 29M (benchmarks/LOG.md, "Beside a
 # server").
@@ -126,6 +130,7 @@ def measure(
         prose=held_out.prose,
         ends_only=bool(folder.meta["corpus"].get("cut")),
         by_steps=limits.minutes is None,
+        untold_columns=not folder.meta["source"].get("template") and len(folder.meta["source"]["body"]) > 1,
         slower=str(facts.slower or ""),
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)
@@ -174,7 +179,7 @@ def write_texts(
     from llm_nanogpt.loading import open_model
     from llm_nanogpt.sampler import Sampler
 
-    started, texts = time.monotonic(), []
+    started, samples = time.monotonic(), list[Sample]()
     opened = open_model(folder.path, "cpu")
     for number in range(TEXTS):
         spent = time.monotonic() - started
@@ -182,9 +187,10 @@ def write_texts(
             break
         sampler = Sampler(seed=number)
         run = generate(opened.model, opened.tokenizer, max_tokens=TEXT_TOKENS, sampler=sampler)
-        texts.append("".join(run))
-    if len(texts) < FEWEST_TEXTS:
+        samples.append(Sample("".join(run), run.finish_reason == "stop"))
+    if len(samples) < FEWEST_TEXTS:
         return None
+    texts = [sample.text for sample in samples]
     real = [real_word_fraction(text, opened.tokenizer.words or ()) for text in texts]
     known = [fraction for fraction in real if fraction is not None]
     copied = find_memorized(texts, _rows(training, opened.tokenizer)).texts
@@ -194,7 +200,24 @@ def write_texts(
         loops=sum(map(has_loop, texts)),
         real_words=sum(known) / len(known) if known and opened.tokenizer.words else None,
         copied=sum(memorized.fraction * memorized.words for memorized in copied) / max(words, 1),
+        tokens=TEXT_TOKENS,
+        odd=() if folder.meta["corpus"].get("cut") else tuple(_odd(samples, training, opened.tokenizer)),
     )
+
+
+def _odd(samples: list[Sample], training: Training, tokenizer: Tokenizer) -> list[Oddity]:
+    """What `samples` have more often than held-out rows that are cut at the same length."""
+    tokens, known = training.tokens, tokenizer.words
+    ends = islice(pairwise(document_ends(tokens.val)), COMPARED)
+    rows = [
+        Sample(
+            tokenizer.decode(tokens.val[start + 1 : min(end, start + 1 + TEXT_TOKENS)]),
+            end - start <= TEXT_TOKENS,
+        )
+        for start, end in ends
+    ]
+    trained = list(read_documents(tokens.train[:TOKENS_READ], tokenizer))
+    return find_odd(samples, rows, measure_usual(trained, known.joined if known else None), known)
 
 
 def _rows(training: Training, tokenizer: Tokenizer) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import regex
 
+from .odd_samples import Oddity, describe_odd
 from .plan_reasons import times
 from .population import MAX_EPOCHS
 
@@ -24,6 +25,8 @@ LEVELS = (
     (3.5, "words with little order among them"),
     (math.inf, "pieces of words"),
 )
+WITH_FAULTS = ", with faults that rows do not have"
+ODD = "odd in them"  # the heading of these
 NO_PROSE = "text without sentences, like the rows: compare the two"
 KNOWS_NOTHING = 8.0  # bits per byte
 WINDOW = 32_768  # bytes that zlib can refer back to
@@ -45,6 +48,8 @@ class SampleFigures:
     loops: int  # how many of them loop: text_metrics.has_loop
     real_words: float | None  # fraction of their words that the table has; None: it has no list of words
     copied: float  # fraction of their words in passages of eight or more that rows it was trained on have
+    tokens: int = 0  # how long each may be
+    odd: Sequence[Oddity] = ()  # what they have clearly more often than rows
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Figures:
     prose: bool = True  # whether the text is, as `is_prose` has it
     ends_only: bool = False  # whether only the end of each document was held out
     by_steps: bool = False  # whether steps limited the run, and no time
+    untold_columns: bool = False  # whether a row is several columns, and no template says how
     slower: str = ""  # "13 times slower than run 4", where that is far
     why_no_samples: str = ""  # "" where it goes without saying
     next_command: str = ""  # what would help most, "" if nothing is known to
@@ -77,9 +83,15 @@ def verdict(f: Figures) -> dict[str, str]:
     like = reads_like(f.bits_per_letter, f.prose)
     if f.val_bpb >= KNOWS_NOTHING:
         like = "noise: a model that knows nothing has 8 bits per byte"
+    elif f.samples and f.samples.odd:
+        like += WITH_FAULTS
     lines = {"reads like": like, "score": describe_score(f)}
     if f.samples:
         lines[f"{f.samples.texts} texts"] = describe_samples(f.samples)
+        more = {"size": "a bigger model", "text": "more text"}.get(limit_of(f), "more minutes")
+        more = "more steps" if f.by_steps and more == "more minutes" else more
+        if odd := describe_odd(f.samples.odd, f.samples.tokens, more, f.untold_columns):
+            lines[ODD] = odd
     elif f.why_no_samples:
         lines["texts"] = f.why_no_samples
     lines["limited by"] = describe_limit(f)

@@ -18,6 +18,7 @@ from ...registry.db import registry
 from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
 from ...training.run_before import held_out_alike
+from ...training.verdict import ODD
 from ..chart import Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..permissions import may
@@ -212,11 +213,14 @@ def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
 
 
 def _without_count(verdict: dict[str, str]) -> dict[str, str]:
-    """A verdict in which the number of texts, such as 11 in "11 texts", stands before their figures."""
+    """A verdict in which the number of texts, such as 11 in "11 texts", stands before their figures, and what
+    is odd in them after these."""
     lines: dict[str, str] = {}
     for heading, line in verdict.items():
         n = re.fullmatch(r"(\d+) texts", heading)
         lines |= {"its texts": f"of {n[1]}, {line}"} if n else {heading: line}
+    if (odd := lines.pop(ODD, "")) and "its texts" in lines:
+        lines["its texts"] += f"; {odd}"
     return lines
 
 

@@ -1,0 +1,67 @@
+"""How texts start: a text that is written starts as the rows of its table do, with a capital, a sign or so.
+
+A model sees the start of a row once for hundreds of other tokens, so one that has learned little begins in
+the middle of a sentence: " de la piscina" where every row begins with "Acta".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .vocabulary import Vocabulary
+
+FEWEST = 50  # rows: of fewer, nobody knows what is rare
+RARE = 0.01  # of the rows: they start with a kind of character that fewer of them start with
+STRENGTH = 6.0  # nats that such a start loses
+
+
+def kind_of_start(text: str) -> str:
+    """The kind of the first character: "capital", "letter" (any other), "digit", or the character itself."""
+    first = text[:1]
+    if first.isalpha():
+        return "capital" if first.isupper() else "letter"
+    return "digit" if first.isnumeric() else first
+
+
+def common_starts(texts: Iterable[str]) -> tuple[str, ...]:
+    """The kinds that `texts` start with, sorted; none where they are too few to tell."""
+    kinds = Counter(map(kind_of_start, texts))
+    total = kinds.total()
+    return tuple(sorted(k for k, n in kinds.items() if n >= RARE * total)) if total >= FEWEST else ()
+
+
+@lru_cache(4)
+def rare_tokens(tokenizer: Vocabulary, kinds: tuple[str, ...]) -> np.ndarray:
+    """Ids of the tokens that start with another kind of character, (n,). Those that start with a part of a
+    character may be anything."""
+    import numpy as np
+
+    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
+    common = {*kinds, "\N{REPLACEMENT CHARACTER}"}
+    return np.array(
+        [i for i, token in enumerate(tokens) if kind_of_start(token) not in common], dtype=np.intp
+    )
+
+
+class Start:
+    """What a text that has no prompt starts with."""
+
+    def __init__(self, tokenizer: Vocabulary, kinds: tuple[str, ...]) -> None:
+        self._rare, self._begun = rare_tokens(tokenizer, kinds), False
+
+    def add(self, piece: bytes) -> None:
+        self._begun = True
+
+    def penalised(self, logits: np.ndarray) -> np.ndarray:
+        """`logits` (V,) of the first token, or a copy in which rare starts are less likely."""
+        if self._begun:
+            return logits
+        logits = logits.copy()
+        logits[self._rare[self._rare < len(logits)]] -= STRENGTH
+        return logits
