@@ -1,5 +1,6 @@
 """What the pages offer to whom, and what they have in them: menus, forms, the rows and the index."""
 
+import asyncio
 import html
 import json
 import re
@@ -24,6 +25,7 @@ from datasette_nanogpt.training.expectation import HIGHEST, LOWEST, expected_bit
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import menus, play_settings
+from datasette_nanogpt.web.pages import model
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
 TINY |= {"max_iters": 3, "device": "cpu"}
@@ -179,6 +181,24 @@ async def test_each_token_comes_with_its_surprise(datasette):
 async def test_what_happened_is_told(datasette, settings, outcome):
     (told,) = [line["outcome"] for line in await write(datasette, seed=2, **settings) if "ended" in line]
     assert outcome in told
+
+
+async def test_who_is_gone_takes_no_place_while_passages_are_looked_for():
+    closed = []
+
+    async def events():
+        try:
+            yield {"ended": 0}
+            await asyncio.Event().wait()  # as if the table was large
+        finally:
+            closed.append(True)
+
+    gone, writing = asyncio.get_running_loop().create_future(), events()
+    assert await model._next_event(writing, gone) == {"ended": 0}
+    asyncio.get_running_loop().call_soon(gone.set_result, None)
+    assert await asyncio.wait_for(model._next_event(writing, gone), 5) is None
+    await writing.aclose()
+    assert closed
 
 
 async def test_one_bad_parameter_of_a_link_costs_only_that(datasette):

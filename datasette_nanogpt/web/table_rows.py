@@ -27,10 +27,8 @@ CONDITION_SECONDS, TABLE_SECONDS = 10.0, 15.0
 SAMPLED_ROWS = 200  # how many rows are read to estimate how much text there is
 MEASURED_ROWS = 100_000  # how many rows are measured; the others are assumed to be as long
 EXCERPT = 300  # how many characters of a row are shown
-GROUP_ROWS, GROUP_EXCERPT = (
-    4,
-    80,
-)  # how many rows of a conversation are shown, and how many characters of each
+GROUP_ROWS = 4  # how many rows of a conversation are shown,
+GROUP_EXCERPT = 70  # and how many characters of each
 Modified = tuple[int, ...]
 
 

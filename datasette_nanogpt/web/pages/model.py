@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from datasette import Request, Response
@@ -200,7 +200,7 @@ async def _write(
         events = playground.write_and_compare(checkpoint, settings, datasette, origin.database)
         try:
             while not gone.done():
-                event = await state.unless_stopping(anext(events, None))
+                event = await state.unless_stopping(_next_event(events, gone))
                 if event is None:
                     return
                 await asyncio.wait_for(send(event), SEND_SECONDS)
@@ -219,3 +219,22 @@ async def _write(
             gone.cancel()
 
     return AsgiStream(stream, headers=STREAM_HEADERS, content_type="application/x-ndjson; charset=utf-8")
+
+
+async def _next_event(
+    events: AsyncIterator[playground.Event], gone: asyncio.Future[None]
+) -> playground.Event | None:
+    """The next event; None at the end, or as soon as the client is `gone`: looking for copied passages may
+    take seconds, and whoever writes anew must not wait for a place until that is over."""
+    step = asyncio.ensure_future(_or_none(events))
+    either: set[asyncio.Future[Any]] = {step, gone}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return step.result() if step.done() else None
+    finally:
+        step.cancel()
+        await asyncio.wait({step})  # else the events could not be closed
+
+
+async def _or_none(events: AsyncIterator[playground.Event]) -> playground.Event | None:
+    return await anext(events, None)
