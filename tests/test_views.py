@@ -468,7 +468,7 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
     train(database)
     assert await told(1) == "Text from entry in blog. Write"
     train(database)
-    assert await told(1) == "Text from entry in blog. The model nanogpt-blog comes from another run."
+    assert await told(1) == "Text from entry in blog. The model nanogpt-blog comes from another run. Write"
     assert await told(2) == "Text from entry in blog. Write"
     form = {"name": "nanogpt-blog", "replace": "1"}
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
