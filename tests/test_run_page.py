@@ -687,7 +687,7 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     words, text = await page_of(datasette, run)
     assert "The model x comes from another run." in words and "replaced is better" not in words
     assert "--resume" not in text  # that would train the other one on
-    assert "that of another run, with 1.500 bits per byte. The one of this run, with 2.000, is kept." in words
+    assert "The model in use is another run's: 1.500 bits per byte. This run's, 2.000, is kept." in words
     assert 'class="primary" href="/-/nanogpt/models/x">Write with x<' in text
     assert '<input type="submit" value="Use the model of this run again"' in text
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)

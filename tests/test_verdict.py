@@ -27,6 +27,7 @@ from datasette_nanogpt.training.verdict import (
     Figures,
     SampleFigures,
     count_letters,
+    describe_samples,
     fall_at_end,
     gzip_bits_per_byte,
     limit_of,
@@ -60,11 +61,23 @@ def test_a_verdict_is_five_sentences():
         "reads like": "sentences that mean little",
         "score": "1.593 bits per byte, give or take 0.03, of 58 held-out documents; "
         "gzip needs 2.71, the run before got 1.651",
-        "20 texts": "1 with a loop, 99% of the words are the table's, 2% is copied from rows",
+        "20 texts": "1 repeats itself, 99% of the words are in the table, 2% is copied from its rows",
         "limited by": "the amount of text: it has read it 4.0 times, "
         "and predicts it 14% better than held-out text",
         "next": "datasette nanogpt-train blog.db blog_entry til  (more text)",
     }
+
+
+@pytest.mark.parametrize(
+    ("loops", "real", "copied", "says"),
+    [
+        (0, 1.0, 0.0, "none repeats itself, all words are in the table, nothing is copied from its rows"),
+        (3, 0.999, 0.001, "3 repeat themselves, 100% of the words are in the table, 0% is copied from its"),
+        (0, None, 0.5, "none repeats itself, 50% is copied from its rows"),
+    ],
+)
+def test_all_and_nothing_are_said_of_texts_only_where_it_is_so(loops, real, copied, says):
+    assert describe_samples(SampleFigures(20, loops, real, copied)).startswith(says)
 
 
 @pytest.mark.parametrize("changes", [{"documents": 2, "error": 0.2}, {"error": None, "documents": 2}])

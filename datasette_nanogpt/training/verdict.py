@@ -136,9 +136,12 @@ def describe_score(f: Figures) -> str:
 
 
 def describe_samples(s: SampleFigures) -> str:
-    loops = f"{s.loops} with a loop" if s.loops else "none with a loop"
-    real = f", {s.real_words:.0%} of the words are the table's" if s.real_words is not None else ""
-    return f"{loops}{real}, {s.copied:.0%} is copied from rows"
+    """How many of them loop, and which fractions of their words the table has and are copied; "all" and
+    "nothing" only where that is so, not where it rounds to it."""
+    loops = f"{s.loops or 'none'} {'repeat themselves' if s.loops > 1 else 'repeats itself'}"
+    known = "all" if s.real_words == 1 else f"{s.real_words or 0:.0%} of the"
+    real = f", {known} words are in the table" if s.real_words is not None else ""
+    return f"{loops}{real}, {f'{s.copied:.0%}' if s.copied else 'nothing'} is copied from its rows"
 
 
 def limit_of(f: Figures) -> str:

@@ -112,10 +112,7 @@ def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> str:
         return "The model of this run is still kept, beside the one in use."
     used, kept = (f"{bpb:.3f}" for bpb in scores)
     elsewhere = "" if score_on(in_use, own) is not None else " of other held-out rows"
-    return (
-        f"The model in use is that of another run, with {used} bits per byte{elsewhere}. "
-        f"The one of this run, with {kept}, is kept."
-    )
+    return f"The model in use is another run's: {used} bits per byte{elsewhere}. This run's, {kept}, is kept."
 
 
 def made_by(run: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
