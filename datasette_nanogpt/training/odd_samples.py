@@ -104,7 +104,7 @@ def describe_odd(odd: Sequence[Oddity], tokens: int, more: str, columns: bool) -
         return ""
     parts = [f"{o.texts} {KINDS[o.kind].format(tokens=tokens)} (rows: {o.rows})" for o in odd]
     kinds = {o.kind for o in odd}
-    cures = [more] if kinds - {"circles"} else []
+    cures = [more]
     if "circles" in kinds:
         cures.append("`-o temperature 1` against repetition")
     if columns and kinds & BY_COLUMNS:
