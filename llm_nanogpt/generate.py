@@ -28,8 +28,9 @@ from .words import MARK, Speller, ends_in_character, last_word
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
 LONGEST_LAST_WORD = 40
-# Nats below the most likely token at which nothing is drawn, by default; and what is no probability.
-NEVER_DRAWN, TINY = 8.0, 1e-30
+# Nats below the most likely token at which nothing is drawn, by default; a fraction that changes nothing, and
+# what is no probability.
+NEVER_DRAWN, NOTHING_LOST, TINY = 6.0, 0.02, 1e-30
 DAMAGED = (
     "The model's weights are damaged, or its training went wrong: its results are not numbers. Train it "
     "again, or bring back the one before with `llm nanogpt restore`"
@@ -373,14 +374,19 @@ def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> np.ndarray:
     What other tokens lose would go to it, so that a text ends where its words repeat themselves. May change
     `after`. LOG.md, "What ends a text".
     """
-    if after is before or eot >= len(after) or after[eot] < after.max() - NEVER_DRAWN:
+    if after is before or eot >= len(after):
         return after
-    totals = []  # log of the sum over all others
-    for logits in (before, after):
-        highest = logits.max()
-        total = float(np.exp(logits - highest).sum()) - math.exp(float(logits[eot] - highest))
-        totals.append(float(highest) + math.log(max(total, TINY)))
-    after[eot] += min(0.0, totals[1] - totals[0])
+    highest = after.max()
+    if after[eot] < highest - NEVER_DRAWN:
+        return after
+    changed = np.flatnonzero(before != after)
+    changed = changed[changed != eot]
+    highest = max(highest, before.max())
+    lost = float(np.exp(before[changed] - highest).sum() - np.exp(after[changed] - highest).sum())
+    if lost < NOTHING_LOST:  # of at least 1
+        return after
+    others = float(np.exp(before - highest).sum() - np.exp(before[eot] - highest))
+    after[eot] += math.log(max(1 - lost / others, TINY)) if others else 0.0
     return after
 
 

@@ -109,7 +109,20 @@ def test_some_windows_go_without_title_and_a_resume_has_the_same(char, config, s
     assert (targets == IGNORED).any(1).sum() <= kinds[True]
 
 
-def test_repeated_titles_do_not_count_in_the_loss(char, config, stream):
+def test_training_counts_titles_before_windows_but_not_the_token_after_them(char, config, stream):
+    """Or hardly a window would teach how a document starts."""
+    loader = DataLoader(stream, 80, 3, titles=Titles(char, config))
+    spans = loader.next_spans(200)
+    inputs, targets = gather(stream, spans, 80)
+    lengths = spans[:, 2]
+    assert (lengths > 0).any() and (lengths == 0).any()
+    for x, y, length in zip(inputs, targets, lengths, strict=True):
+        assert np.flatnonzero(y == IGNORED).tolist() == ([length - 1] if length else [])
+        assert (y[:-1] == x[1:])[y[:-1] != IGNORED].all()
+        assert not length or x[0] == char.eot
+
+
+def test_repeated_titles_do_not_count_in_the_score(char, config, stream):
     """The score is the sum over single tokens, each after what stands before it in its window."""
     torch.manual_seed(0)
     model = build(config).eval()

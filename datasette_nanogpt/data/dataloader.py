@@ -1,8 +1,9 @@
 """Batches of windows of a token stream: nanoGPT's get_batch, in an order that a resume can take up again.
 
 Where documents have titles, a window that begins inside one has the title before it, with the
-`<|endoftext|>` and the blank line (llm_nanogpt/titles.py). What follows is shorter by as much, and none of
-these tokens counts in the loss, nor does the one after them, which is no sequel to a blank line.
+`<|endoftext|>` and the blank line (llm_nanogpt/titles.py). What follows is shorter by as much. In training
+the title counts, or hardly a window would teach how a document starts; the token after it does not, which is
+no sequel to a blank line. In the score each token counts once, so the title does not.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Windows:
         span = self.span(start, with_title)
         length = min(self.block_size, len(self.tokens) - 1 - start + span.title_length)
         inputs, targets = gather(self.tokens, np.array([span]), length)
+        targets[:, : span.title_length] = IGNORED  # it counts where it stands
         return inputs[0], targets[0]
 
     def all_in_order(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -112,10 +114,10 @@ def places_of(spans: np.ndarray, length: int) -> np.ndarray:
 
 def gather(tokens: np.ndarray, spans: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows of a stream, (N,) ids, by their spans, (B, 3): inputs and, one later, targets, (B, length)
-    int64 each."""
+    int64 each. The target after a title is IGNORED."""
     ids = tokens[places_of(spans, length + 1)].astype(np.int64)
     inputs, targets = ids[:, :-1], ids[:, 1:].copy()
-    targets[np.arange(length) < spans[:, 2:]] = IGNORED
+    targets[np.arange(length) == spans[:, 2:] - 1] = IGNORED
     return inputs, targets
 
 

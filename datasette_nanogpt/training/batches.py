@@ -57,11 +57,11 @@ class Batches:
         return TextOnDevice.size(self.loader, self.teacher) <= free // 4
 
     def next_spans(self) -> tuple[np.ndarray, float]:
-        """Where the next windows are, (B, 3), and the weight of their mean loss, 1 on average: titles before
-        windows do not count, and other processes may have more of these."""
+        """Where the next windows are, (B, 3), and the weight of their mean loss, 1 on average: the token
+        after a title does not count, and other processes may have more titles."""
         block_size, spans = self.loader.block_size, self.loader.next_spans(self.batch_size)
         mine = self.last_spans = spans[self.group.rank :: self.group.size]
-        return mine, float((block_size - mine[:, 2].mean()) / (block_size - spans[:, 2].mean()))
+        return mine, float((block_size - (mine[:, 2] > 0).mean()) / (block_size - (spans[:, 2] > 0).mean()))
 
     def last(self) -> tuple[np.ndarray, np.ndarray]:
         """The last batch again: inputs and targets, (B, T) ids each."""
@@ -108,7 +108,7 @@ class TextOnDevice:
         start, title, length = (column[:, None] for column in spans.unbind(1))
         places = torch.where(self.at < length, title + self.at, start + self.at - length)
         ids = self.tokens[places].long()
-        targets = ids[:, 1:].masked_fill(self.at[:-1] < length, IGNORED)
+        targets = ids[:, 1:].masked_fill(self.at[:-1] == length - 1, IGNORED)
         probs = None
         if self.has_teacher:
             places = places[:, :-1]
