@@ -29,7 +29,7 @@ MANY_OPEN = 3
 # The chance that a verdict names anything where texts are as rows are. Each kind has its part of it.
 CHANCE = 0.05
 KINDS = {
-    "circles": "repeat themselves",
+    "circles": "say something twice in a row",
     "words": "have words that no row has",
     "open": "leave quotes, brackets or code blocks open",
     "lines": "have lines longer than those of rows",
