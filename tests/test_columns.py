@@ -582,6 +582,54 @@ def test_a_summary_by_a_program_is_left_out(make, name):
     assert open_source(make({name: values[name]}), "posts").body == (name,)
 
 
+def long_prose(i):
+    return " ".join(prose(i + j * 7) for j in range(4))
+
+
+@pytest.mark.parametrize("name", ["excerpt", "summary", "intro"])
+def test_a_beginning_is_not_taken_for_the_whole(make, name):
+    """Beside a longer text the whole of a shorter one is read, and not a column of its beginnings."""
+    other = [f"Page {i}. {long_prose(i)} {long_prose(i)}"[::-1] for i in range(N)]
+    whole = rows(long_prose)
+    path = make({"title": rows(title), "description": whole, name: [t[:80] for t in whole], "page": other})
+    found = open_source(path, "posts")
+    assert found.body == ("description", "page")
+    assert found.left_out[name] == "also in description"
+
+
+def test_a_longer_text_is_not_called_a_copy_of_its_beginning(make):
+    whole = rows(long_prose)
+    path = make({"whole": whole, "text": [text[:80] for text in whole], "drafts": [t[:150] for t in whole]})
+    found = open_source(path, "posts", Selection(body=["text"]))
+    assert found.left_out == {"whole": "not asked for", "drafts": "not asked for"}
+    assert open_source(path, "posts").left_out == {"text": "also in whole", "drafts": "also in whole"}
+
+
+def test_texts_that_only_begin_alike_are_not_called_copies(make):
+    start = "Dear reader of this long and faithful chronicle of ours, "
+    first = [f"{start}{long_prose(i)}" for i in range(N)]
+    second = [f"{start}{long_prose(i + 1000)[::-1]}" for i in range(N)]
+    found = open_source(make({"text": first, "remark": second}), "posts", Selection(body=["text"]))
+    assert found.left_out == {"remark": "less text"}
+
+
+def test_a_teaser_is_not_read_where_the_text_is_missing(make):
+    """It is not the text of these rows."""
+    whole = rows(long_prose)
+    texts = [text if i % 3 else None for i, text in enumerate(whole)]
+    found = open_source(make({"text": texts, "teaser": [text[:90] for text in whole]}), "posts")
+    assert found.body == ("text",)
+
+
+def test_a_page_in_html_is_read_where_its_plain_text_is_missing(make):
+    whole = rows(long_prose)
+    plain = [text if i % 5 else None for i, text in enumerate(whole)]
+    path = make({"plain_body": plain, "html_body": [f"<div><p>{text}</p></div>" for text in whole]})
+    source = open_source(path, "posts")
+    assert source.body == ("plain_body", "html_body")
+    assert [document.strip() for document in source.documents()] == whole
+
+
 def test_a_summary_that_says_the_same_is_left_out(make):
     path = make(
         {"summary": rows(lambda i: prose(i)[:70] + "…"), "content": rows(lambda i: f"<p>{prose(i)}</p>")}

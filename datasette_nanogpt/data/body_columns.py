@@ -74,7 +74,8 @@ def _is_rejected(column: Column) -> bool:
 
 def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column]) -> list[Column]:
     """Columns that have the text of the rows in which the parts have none, as the scans and the printed
-    opinions of a court, or the pages of an older and a newer editor."""
+    opinions of a court, or the pages of an older and a newer editor; in other rows they have none, or the
+    whole of the same text."""
     instead: list[Column] = []
     for column in with_text:
         read = [*parts, *instead]
@@ -83,7 +84,9 @@ def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column]) -
         empty = [not any(texts) for texts in zip(*(part.text_by_row for part in read), strict=True)]
         texts = [(text, gap) for text, gap in zip(column.text_by_row, empty, strict=True) if text]
         filling = sum(gap for _, gap in texts)
-        is_instead = filling >= MIN_INSTEAD * len(texts) and filling >= MIN_MISSING * len(empty)
+        is_again = any(says_the_same(column, part) and not is_beginning(column, part) for part in read)
+        is_instead = filling >= MIN_INSTEAD * len(texts) or is_again
+        is_instead = is_instead and filling >= MIN_MISSING * len(empty)
         is_text = _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts))
         if is_instead and (is_text or is_body_name(column.name)):
             instead.append(column)
@@ -103,10 +106,13 @@ def _find_main(with_text: Sequence[Column]) -> Column:
     whole = [c for c in by_name if is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
     by_word = [c for c in by_name if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
     main = next(iter([*whole, *by_word]), longest)
-    whole_texts = (
-        c for c in with_text if main.prose < MIN_TEXT_WITHOUT_HTML * c.prose and is_beginning(main, c)
-    )
-    return _without_html(next(whole_texts, main), with_text)
+    return _without_html(_whole(main, with_text), with_text)
+
+
+def _whole(column: Column, with_text: Sequence[Column]) -> Column:
+    """The column that has the whole of the texts of which `column` has only the beginnings, else `column`."""
+    longer = (c for c in with_text if column.prose < MIN_TEXT_WITHOUT_HTML * c.prose)
+    return next((other for other in longer if is_beginning(column, other)), column)
 
 
 def _find_parts(body: Column, with_text: Sequence[Column]) -> list[Column]:
@@ -119,7 +125,8 @@ def _find_parts(body: Column, with_text: Sequence[Column]) -> list[Column]:
     parts = [body]
     for before, slots in ((True, BEFORE_BODY), (False, AFTER_BODY)):
         if not any(is_named(body.name, name) for names in slots for name in names):
-            beside = [column for names in slots if (column := _pick(differing, names, body))]
+            picked = [column for names in slots if (column := _pick(differing, names, body))]
+            beside = [_whole(column, with_text) for column in picked]
             parts = [*beside, *parts] if before else [*parts, *beside]
     return _distinct(parts, body)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from .decode import NOTHING, decode_bytes, encoding_of
 from .documents import without_heading
 from .mail import decode_words
-from .sample import Value
+from .sample import SAMPLE_CHARS, Value
 from .shapes import is_slug, letters, shape_of
 from .text_kinds import TextKind, kind_of, read_text
 
@@ -167,6 +167,22 @@ def says_the_same(column: Column, other: Column) -> bool:
         if a and b
     ][:COMPARED_ROWS]
     return sum(_repeats(a, b) or _repeats(b, a) for a, b in pairs) > MOST * len(pairs)
+
+
+def is_contained(column: Column, other: Column) -> bool:
+    """Whether most texts of one column are found in those of the other, as far as the sample has them: their
+    beginnings, and what is in their middle."""
+    pairs = [pair for pair in zip(column.text_by_row, other.text_by_row, strict=True) if all(pair)]
+    plain = [(_plain(a, column.kind), _plain(b, other.kind)) for a, b in pairs[:COMPARED_ROWS]]
+    return sum(_repeats(a, b) and _middle(a, b) in b for a, b in plain) > MOST * len(plain)
+
+
+def _middle(text: str, other: str) -> str:
+    """Letters from the middle of `text`; where the sample has less of `other`, from as far as it goes."""
+    length = len(text)
+    if len(other) < length and len(other) > SAMPLE_CHARS // 2:
+        length = len(other)
+    return text[length // 2 :][:COMPARED_LETTERS]
 
 
 def is_beginning(column: Column, other: Column) -> bool:

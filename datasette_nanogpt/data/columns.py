@@ -11,7 +11,7 @@ from llm_nanogpt.suggestions import did_you_mean
 
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
-from .column_content import Column, says_the_same
+from .column_content import Column, is_contained, says_the_same
 from .column_names import BODIES, TITLES
 from .decode import NOT_UTF8, UNPACKING, cure
 from .sample import Relation
@@ -197,8 +197,8 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
             why = f"empty in {1 - column.filled:.0%} of the rows"
         elif reason := _why_no_title(column):
             why = reason
-        elif any(says_the_same(column, other) for other in body):
-            why = f"also in {list_names(chosen.body)}"
+        elif again := [other.name for other in body if is_contained(column, other)]:
+            why = f"also in {list_names(again)}"
         else:
             most = max((other.prose for other in body), default=0.0)
             why = "less text" if most >= column.prose else longer

@@ -1,4 +1,4 @@
-"""Bytes of a database as text (UTF-8, UTF-16 with its mark, Windows-1252), or what else they are."""
+"""Bytes of a database as text (UTF-8, marked UTF-16, Windows-1252, typedstreams), or what else they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from .sqlite import quote
+from .typedstream import TYPEDSTREAM, is_typedstream, read_typedstream
 
 WINDOWS_1252 = "Windows-1252"
 # The largest fraction of bytes above 127 in Windows-1252 text: its languages have accents on few letters.
@@ -71,6 +72,8 @@ def decode_bytes(raw: bytes, encoding: str = "") -> Decoded:
     """
     if kind := _binary_kind(raw):
         return Decoded(None, kind)
+    if is_typedstream(raw):
+        return Decoded(read_typedstream(raw), TYPEDSTREAM)
     try:
         return _without_controls(raw.decode("utf-8-sig"), raw)
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.suggestions import did_you_mean
 from llm_nanogpt.template import Template
 
-from .column_content import Column, columns_of, repeats_title
+from .column_content import Column, columns_of, repeats_title, says_the_same
 from .columns import choose_columns, missing_columns
 from .conversations import Grouping, find_speaker, open_grouping
 from .sample import Relation, read_sample
@@ -75,13 +75,16 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         speaker = find_speaker([c for c in offered if not find_name(c.name, [title or "", *body])])
         offered = [c for c in offered if c.name != speaker]
     choice = choose_columns(relation, offered, title, body, unique)
+    kinds = _kinds(found, choice.body, [choice.title, speaker])
+    if not body:
+        kinds |= {c.name: replace(kinds[c.name], instead=True) for c in _said_again(found, choice.body)}
     return Source(
         path,
         table,
         columns,
         choice.title,
         choice.body,
-        _kinds(found, choice.body, [choice.title, speaker]),
+        kinds,
         relation.row_count,
         from_sql,
         grouping.sql_order(order) if grouping else order,
@@ -93,6 +96,13 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         speaker=speaker,
         where=where or None,
     )
+
+
+def _said_again(columns: Sequence[Column], body: Sequence[str]) -> list[Column]:
+    """The columns of the text that say the same as one before them, and are read where that one is empty."""
+    by_name = {column.name: column for column in columns}
+    parts = [by_name[name] for name in body]
+    return [part for i, part in enumerate(parts) if any(says_the_same(part, other) for other in parts[:i])]
 
 
 def _kinds(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from ..formatting import shell_command
 from .column_names import words_of
-from .decode import NOTHING
+from .decode import NOTHING, cure, decode_bytes
 from .sample import Value
 from .source import Source
 from .sqlite import quote
@@ -18,6 +19,7 @@ from .unread_rows import listed, unread_rows, where_option
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
+NEARLY_ALL = 0.9  # of the rows without text must have bytes that may be their text
 SHORT = 200  # characters: half of the rows of a chat are shorter
 MAX_DISTINCT = 0.7  # of the rows, at most, begin another conversation
 # Words of columns that say where a row belongs to, and in which order.
@@ -54,11 +56,32 @@ def row_hints(source: Source) -> Iterator[str]:
     if rows < MIN_ROWS or source.template:
         return
     of = "rows" if rows == source.row_count else f"of the {rows:,} rows looked at"
+    yield from _texts_in_bytes(source, of)
     if source.grouping is None:
         yield from _titles_alone(source, of)
     yield from unread_rows(source, of)
     if source.grouping is None:
         yield from _conversations(source)
+
+
+def _texts_in_bytes(source: Source, of: str) -> Iterator[str]:
+    """About the columns that may have the text where that of other columns is missing."""
+    for column in source.body:
+        if source.kinds[column].instead:
+            others = " and ".join(name for name in source.body if not source.kinds[name].instead)
+            yield f"{column} says the same as {others}, and is read only in rows in which {others} is empty."
+    empty = [row for row in source.sample if all(_is_empty(row[column]) for column in source.body)]
+    if len(empty) <= MIN_SHARE * len(source.sample):
+        return
+    for column in source.left_out:
+        raw = [value for row in empty if isinstance(value := row[column], bytes) and value]
+        if len(raw) >= NEARLY_ALL * len(empty):
+            what = Counter(decode_bytes(value).what for value in raw).most_common(1)[0][0] or "text"
+            cured = cure(what, str(source.database), source.table, column) if what != "text" else ""
+            yield (
+                f"{len(empty):,} {of} have no text, and {len(raw):,} of these have a value in {column} "
+                f"({what}), which may be their text. {cured}".rstrip()
+            )
 
 
 def _titles_alone(source: Source, of: str) -> Iterator[str]:

@@ -145,6 +145,10 @@ class RowReader:
         encodings: set[str] = set()
         for column in self.columns:
             value = row[column]
+            if self.kinds[column].instead and any(
+                _is_text(values[name]) for name in self.body if name in values
+            ):
+                value = None
             if isinstance(value, bytes):
                 decoded, what = self._decode_bytes(column, value)
                 if decoded is None:
@@ -163,3 +167,7 @@ class RowReader:
         if known or decoded.what not in (WINDOWS_1252, NOT_UTF8):
             return decoded
         return decode_bytes(raw, self.encoding(column))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value not in NOTHING

@@ -60,6 +60,7 @@ class TextKind:
     markup: str = ""  # of another sort, see markup.py
     underscores: bool = False  # instead of the spaces of a title
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
+    instead: bool = False  # read only in rows in which the columns before it have no text: it says the same
 
     @property
     def is_wrapped(self) -> bool:
