@@ -90,12 +90,11 @@ def test_a_disk_that_never_works_again_ends_the_run_in_a_line(database, home, mo
     done = CliRunner().invoke(train_command, arguments)
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert done.exit_code == 1 and len(errors) == 1 and "should not" not in errors[0], done.output
-    if code == errno.ENOSPC:
-        assert "is full" in errors[0]
-    else:
-        kept = f"What was saved last is in {home / 'nanogpt-blog'}"
-        assert os.strerror(code) in errors[0] and kept in errors[0] and "--resume" in errors[0]
-    assert read_checkpoint(home / "nanogpt-blog").weights["val_bpb"]
+    reason = "is full" if code == errno.ENOSPC else os.strerror(code)
+    score = read_checkpoint(home / "nanogpt-blog").weights
+    kept = f"What was saved last is in {home / 'nanogpt-blog'}, of step {score['step']} "
+    assert reason in errors[0] and kept in errors[0] and "--resume" in errors[0]
+    assert f"({float(score['val_bpb']):.3f} bits per byte)" in errors[0]
     assert find_runs(home)[0]["status"] == "failed"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from llm_nanogpt.changes import hold
 from llm_nanogpt.errors import InvalidOptions, NanogptError, TrainingDiverged
 from llm_nanogpt.home import make_home, nanogpt_home
+from llm_nanogpt.meta import read_meta
 
 from ..data.corpus import location
 from ..data.preview import preview
@@ -33,7 +34,7 @@ from .run_log import logging_failure
 __all__ = ["Finished", "TrainOptions", "train_table"]
 
 OUT_OF_MEMORY = "out of memory|can't allocate memory|not enough memory"  # torch's words, on each device
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def train_table(
@@ -86,7 +87,7 @@ def _train_table(
             raise
         except BaseException as ex:
             reason = explain(ex, home, group)
-            if reason and isinstance(ex, OSError) and ex.errno not in DISK_FULL:
+            if reason and isinstance(ex, OSError | sqlite3.OperationalError):
                 reason = f"{reason}. {advice(ex, home / name)}"
             if reason is None and isinstance(ex, Exception) and not isinstance(ex, NanogptError):
                 reason = unforeseen(ex, home / name, run_log_file(home, run.id))
@@ -133,10 +134,8 @@ def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
         )
     if isinstance(ex, RuntimeError):
         return group.failure(ex)
-    if getattr(ex, "errno", None) in DISK_FULL or (
-        isinstance(ex, sqlite3.OperationalError) and "full" in str(ex)
-    ):
-        return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
+    if is_disk_full(ex):
+        return f"The disk of {home} is full"
     if isinstance(ex, OSError) and ex.strerror:
         place = f" ({os.fsdecode(ex.filename)})" if ex.filename else ""
         who = "system" if ex.errno in (errno.EMFILE, errno.ENFILE) else "disk"
@@ -144,10 +143,28 @@ def explain(ex: BaseException, home: Path, group: ProcessGroup) -> str | None:
     return None
 
 
+def is_disk_full(ex: BaseException) -> bool:
+    full = isinstance(ex, sqlite3.OperationalError) and "full" in str(ex)
+    return full or (isinstance(ex, OSError) and ex.errno in DISK_FULL)
+
+
+def kept_model(folder: Path) -> str:
+    """What a run that failed has kept: the model in `folder`, with its score if it has one."""
+    if not folder.exists():
+        return "No model was kept"
+    with suppress(NanogptError, OSError):
+        if score := read_meta(folder / "nanogpt.json").get("score"):
+            of = f", of step {score['step']:,} ({score['val_bpb']:.3f} bits per byte); what came after it is lost"
+            return f"What was saved last is in {folder}{of}"
+    return f"What was saved last is in {folder}"
+
+
 def advice(ex: BaseException, folder: Path) -> str:
     """After an error of the disk: what was kept, and what to do."""
-    kept = f"What was saved last is in {folder}" if folder.exists() else "No model was kept"
+    kept = kept_model(folder)
     again = "go on with --resume" if (folder / "training" / "state.safetensors").exists() else "train again"
+    if is_disk_full(ex):
+        return f"{kept}: make room there, then {again}; or set NANOGPT_HOME to another place and train again"
     match getattr(ex, "errno", None):
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{kept}: make {folder.parent} writable, then {again}"
