@@ -189,13 +189,13 @@ def test_odd_texts_are_told_beside_a_good_score():
     lines = verdict(replace(FIGURES, bits_per_letter=0.2, samples=samples, untold_columns=True))
     assert lines["reads like"] == "sentences in the style of the rows, with faults that rows do not have"
     assert lines["odd in them"] == (
-        "of 20 texts (and 70 rows cut at the same length), 12 end within 150 tokens (rows: 0) and 6 say "
-        "something twice in a row (rows: 1); what may help: more text, `-o temperature 1` against repetition "
-        "or a `--template` that shows where columns begin and end"
+        "of 20 texts, beside rows cut at the same length, 12 end within 150 tokens (rows: 0 of 70) and 6 say "
+        "something twice in a row (rows: 1 of 70); what may help: more text, `-o temperature 1` against "
+        "repetition or a `--template` that shows where columns begin and end"
     )
     assert list(lines).index("odd in them") == list(lines).index("20 texts") + 1
     few = verdict(replace(FIGURES, epochs=0.5, samples=replace(samples, odd=odd[:1])))["odd in them"]
-    assert few.endswith("12 end within 150 tokens (rows: 0); what may help: more minutes")
+    assert few.endswith("12 end within 150 tokens (rows: 0 of 70); what may help: more minutes")
     assert "odd in them" not in verdict(FIGURES)
 
 

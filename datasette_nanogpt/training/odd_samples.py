@@ -102,14 +102,14 @@ def describe_odd(odd: Sequence[Oddity], tokens: int, more: str, columns: bool) -
     more of, and `columns` whether a row has several columns and no template."""
     if not odd:
         return ""
-    parts = [f"{o.texts} {KINDS[o.kind].format(tokens=tokens)} (rows: {o.rows})" for o in odd]
+    parts = [f"{o.texts} {KINDS[o.kind].format(tokens=tokens)} (rows: {o.rows} of {o.of_rows})" for o in odd]
     kinds = {o.kind for o in odd}
     cures = [more]
     if "circles" in kinds:
         cures.append("`-o temperature 1` against repetition")
     if columns and kinds & BY_COLUMNS:
         cures.append("a `--template` that shows where columns begin and end")
-    compared = f"of {odd[0].of} texts (and {odd[0].of_rows} rows cut at the same length)"
+    compared = f"of {odd[0].of} texts, beside rows cut at the same length"
     return f"{compared}, {_listed(parts, 'and')}; what may help: {_listed(cures, 'or')}"
 
 

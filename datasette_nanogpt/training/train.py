@@ -154,8 +154,8 @@ def kept_model(folder: Path) -> str:
         return "No model was kept"
     with suppress(NanogptError, OSError):
         if score := read_meta(folder / "nanogpt.json").get("score"):
-            of = f", of step {score['step']:,} ({score['val_bpb']:.3f} bits per byte); what came after it is lost"
-            return f"What was saved last is in {folder}{of}"
+            of = f"of step {score['step']:,} ({score['val_bpb']:.3f} bits per byte)"
+            return f"What was saved last is in {folder}, {of}; what came after it is lost"
     return f"What was saved last is in {folder}"
 
 

@@ -21,7 +21,7 @@ from .population import MAX_EPOCHS
 LEVELS = (
     (1.3, "sentences in the style of the rows"),
     (1.85, "sentences that mean little"),
-    (2.5, "words and short phrases"),
+    (2.4, "words and short phrases"),
     (3.5, "words with little order among them"),
     (math.inf, "pieces of words"),
 )
