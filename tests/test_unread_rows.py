@@ -34,6 +34,13 @@ def hints(tmp_path, columns):
         ("is_published", lambda w: "fttt"[w.i % 4], 15),
         ("publishedAt", lambda w: w.date() if w.i % 4 else None, 15),
         ("published_at", lambda w: w.date() if w.i % 4 else ["", None][w.i % 2], 15),
+        ("is_conflict", lambda w: int(w.i % 20 == 0), 3),
+        ("is_hidden", lambda w: int(w.i % 20 == 0), 3),
+        ("private", lambda w: ["yes", "no"][w.i % 2], 30),
+        ("archivedAt", lambda w: w.date() if w.i % 5 == 0 else None, 12),
+        ("is_archived", lambda w: w.i % 2, 30),
+        ("isJunk", lambda w: int(w.i % 20 == 0), 3),
+        ("state", lambda w: ["Hidden", "shown"][w.i % 2], 30),
         ("status", lambda w: ["Unpublished", "Live", None][w.i % 3], 20),
     ],
 )
@@ -121,3 +128,35 @@ def test_pages_tell_nothing_of_other_tables(tmp_path):
 @pytest.mark.parametrize(("label", "each"), [("name", 1), ("author", 1), ("title", 6)])
 def test_names_and_what_many_rows_share_are_no_titles(tmp_path, label, each):
     assert "may be in" not in linked(tmp_path / "any.db", label, each)[1]
+
+
+@pytest.mark.parametrize("is_raw", [False, True], ids=["text", "BLOB"])
+@pytest.mark.parametrize("kind", ["associated_message_type", "other"])
+def test_reactions_to_messages_are_told(tmp_path, kind, is_raw):
+    path = str(tmp_path / "chat.db")
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table t (text, {kind})")
+        starts = ["Liked “", "Removed a heart from “", "Laughed at “"]
+        for i in range(60):
+            text = (
+                f"{starts[i % 3]}We meet at {i} beside the river”" if i % 4 == 0 else f"Where do we meet {i}?"
+            )
+            value = b"\x04\x0bstreamtyped\x84\x08NSString\x01\x94\x84\x01+" + bytes([len(text.encode())])
+            db.execute(
+                "insert into t values (?, ?)",
+                (value + text.encode() if is_raw else text, 2000 if i % 4 == 0 else 0),
+            )
+    (told,) = unread_rows(open_source(path, "t"), "rows")
+    assert told.startswith("15 rows are reactions to another one (Liked “…). To leave these out: --where ")
+    left = open_source(path, "t", Selection(where=shlex.split(told)[-1]))
+    assert left.row_count == 45
+    assert list(unread_rows(left, "rows")) == []
+
+
+def test_every_column_that_says_so_is_told(tmp_path):
+    flags = {
+        "is_conflict": lambda w: int(w.i % 20 == 0),
+        "deleted_time": lambda w: 1_600_000_000 * (w.i % 7 == 0),
+    }
+    _, told = hints(tmp_path, flags)
+    assert [each.split()[3] for each in told] == ["is_conflict", "deleted_time"]

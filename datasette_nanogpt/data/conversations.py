@@ -37,6 +37,7 @@ class Grouping:
     order: str | None
     columns: tuple[str, ...]  # the columns that `group_by` and `order_by` name; none for an expression
     count: int  # how many documents there are: a row without a value is one of its own
+    alone: int = 0  # how many rows have no value
 
     def sql_order(self, rest: str) -> str:
         """SQL that has the rows of each document together. `rest` orders a table, "" if nothing does."""
@@ -79,12 +80,14 @@ def open_grouping(
     counts = f"count(distinct ({by}) collate binary), ifnull(sum(({by}) is null), 0)"
     groups, alone = db.execute(f"select {counts} from {relation.from_sql}").fetchone()
     sql_order = f"({sql['order_by']}){direction}" if order else None
-    return Grouping(group_by, order, by, sql_order, tuple(columns), groups + alone)
+    return Grouping(group_by, order, by, sql_order, tuple(columns), groups + alone, alone)
 
 
 def find_speaker(columns: Sequence[Column]) -> str | None:
-    """The column that says who wrote a row: words before numbers, whole names before words of names."""
+    """The column that says who wrote a row: words before keys, whole names before words of names. A number is
+    no name."""
     filled = [c for c in columns if c.filled_rows and not c.is_bytes and not c.is_long]
+    filled = [c for c in filled if c.what != "numbers"]
     names = named(SPEAKERS, [c.name for c in filled])
     words = {c.name for c in filled if not c.what}
     return next(iter(sorted(names, key=lambda name: name not in words)), None)

@@ -22,10 +22,12 @@ from .datasette_client import Address, read_address, suggest_remote_table
 from .open_source import open_source, open_sources
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source
-from .sqlite import connect, database_path, list_names
+from .sqlite import connect, database_path, list_names, schema_of
 from .tables import is_copy, user_tables
 
 COPY_WEIGHT = 0.1  # what a character of a table counts that is named as the copy of another table
+# What a character of a view counts: it has the text of a table again, but no order and no keys of rows.
+VIEW_WEIGHT = 0.8
 LOOKING_SECONDS = 5.0  # how long to look for the table with the most text
 
 T = TypeVar("T")
@@ -234,6 +236,7 @@ def _suggest_table(database: str) -> str:
     """The message for somebody who named no table of a file."""
     with connect(database_path(database)) as db:
         names = user_tables(db, database)
+        views = schema_of(db).view_names()
     has = f"{database} has: {list_names(names)}."
     packed: list[str] = []
     looked = list(_text_of_tables(database, names, packed))
@@ -241,7 +244,10 @@ def _suggest_table(database: str) -> str:
         has += f" What is in {list_names(packed)} has to be unpacked or decoded first: name it to see how."
     elif len(looked) == len(names) and not any(length for length, _ in looked):
         return f"{has} None of them has a column of text: to read codes as text, name the column with --body."
-    most = max(looked, key=lambda table: table[0] * (COPY_WEIGHT if is_copy(table[1]) else 1), default=None)
+    weight = {
+        name: (COPY_WEIGHT if is_copy(name) else 1) * (VIEW_WEIGHT if name in views else 1) for name in names
+    }
+    most = max(looked, key=lambda table: table[0] * weight[table[1]], default=None)
     table = most[1] if most and most[0] else names[0]
     command = f"datasette nanogpt-train {shlex.join([database, table])}"
     example = f"The one with the most text: {command}" if most and most[0] else f"For example: {command}"

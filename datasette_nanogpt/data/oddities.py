@@ -31,7 +31,8 @@ _WORD = re.compile(r"\S+")
 
 def oddities(source: Source, documents: Sequence[str], database: str) -> Iterator[str]:
     """Sentences about `documents`, which are some of the source's."""
-    if not source.order_by and not source.grouping and source.row_count > 1:
+    has_order = source.grouping.order if source.grouping else source.order_by
+    if not has_order and not source.keys and source.row_count > 1:
         what = "query" if source.table == QUERY else "view"
         yield (
             f"The rows of a {what} come in no order that SQLite promises, whatever its SQL says: the same "

@@ -8,6 +8,7 @@ from itertools import islice
 from ..events import Preview, TablePreview
 from .corpus import Corpus
 from .json_hints import unread_json
+from .linked_conversations import linked_conversations
 from .linked_titles import linked_titles
 from .oddities import oddities
 from .row_hints import row_hints
@@ -23,7 +24,8 @@ def preview(corpus: Corpus, documents: int = 1) -> Preview:
     for source in corpus.sources:
         table = preview_source(source, corpus.database, documents)
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
-        tables.append(replace(table, remarks=[*table.remarks, *linked_titles(source, corpus.database)]))
+        linked = [*linked_titles(source, corpus.database), *linked_conversations(source, corpus.database)]
+        tables.append(replace(table, remarks=[*table.remarks, *linked]))
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from ..formatting import shell_command
 from .column_names import words_of
+from .decode import decode_bytes
 from .sample import Value
 from .shapes import shape_of
 from .source import QUERY, Source
 from .sqlite import quote
 
 MIN_FRACTION = 0.02  # of the rows: fewer deleted rows or drafts are not told
+MAX_TOLD = 3  # columns that say so
 MIN_EARLIER = 0.1  # the fraction of the rows that must be earlier versions
 MIN_ALIKE = 0.5  # the fraction of two texts' words that both have, if they are versions of one
 # Words of columns that say what a row is, and values of rows that are not what people read.
@@ -22,16 +24,26 @@ _STATES = frozenset(["type", "status", "state", "posttype", "poststatus"])
 _UNREAD = frozenset(
     [
         *("revision", "inherit", "auto-draft", "draft", "drafts", "trash", "trashed", "deleted", "spam"),
-        *("archived", "unpublished"),
+        *("archived", "unpublished", "hidden", "private", "junk", "conflict"),
     ]
 )
 # Words of columns that say of each row yes or no, or since when: that it is not read, or that it is.
-_FLAGS = frozenset(["deleted", "trashed", "trash", "draft", "spam", "removed", "unpublished"])
+_FLAGS = frozenset(
+    [
+        *("deleted", "trashed", "trash", "draft", "spam", "junk", "removed", "unpublished", "archived"),
+        *("hidden", "private", "conflict"),
+    ]
+)
 _FLAGS_OF_READ = frozenset(["published"])
 _BESIDE_FLAGS = frozenset(["is", "was", "in", "at", "on", "date", "time", "timestamp"])
 _YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
 _NEVER = re.compile(r"\s*|[0.:\s-]+")  # "", 0, "0000-00-00 00:00:00"
 _VERSIONS = frozenset(["version", "revision", "rev", "ver"])
+_REACTION = re.compile(
+    r"(Liked|Loved|Disliked|Laughed at|Emphasized|Questioned|Removed an? [\w ]{4,20} from|Reacted \S{1,8} to)"
+    r" ([“\"])"
+)
+_KIND_OF_REACTION = "associated_message_type"  # from 2000 to 3007
 _WORD = re.compile(r"\w+")
 
 
@@ -40,7 +52,8 @@ def unread_rows(source: Source, of: str) -> Iterator[str]:
     what was looked at: "rows"."""
     of_text = source.text_columns
     drafts = (_drafts(source, column, of) for column in source.columns if column not in of_text)
-    yield from filter(None, [next(filter(None, drafts), "")])
+    yield from islice(filter(None, drafts), MAX_TOLD)
+    yield from _reactions(source, of)
     if source.table != QUERY and source.grouping is None:
         yield from _versions(source)
 
@@ -106,6 +119,36 @@ def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], b
 
 def _is_blank(value: Value) -> bool:
     return isinstance(value, str | bytes) and not value.strip()
+
+
+# ---- Reactions
+
+
+def _reactions(source: Source, of: str) -> Iterator[str]:
+    """About rows of Apple's Messages that only say that somebody liked another one."""
+    if not source.body or source.template:
+        return
+    column, *_ = source.body
+    texts = [
+        decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
+        for value in (row[column] for row in source.sample)
+    ]
+    reactions = [match for text in texts if (match := _REACTION.match(text))]
+    if not MIN_FRACTION * len(texts) < len(reactions) < len(texts):
+        return
+    if kind := next((c for c in source.columns if c.lower() == _KIND_OF_REACTION), None):
+        condition = f"ifnull({quote(kind)}, 0) not between 2000 and 3007"
+    else:
+        is_raw = any(isinstance(row[column], bytes) for row in source.sample)
+        starts = sorted({f"{match[1]} {match[2]}" for match in reactions})
+        listed_starts = (f"'{start}'" for start in starts)
+        whole = (f"cast({start} as blob)" if is_raw else start for start in listed_starts)
+        condition = " and ".join(f"not ifnull(instr({quote(column)}, {start}), 0)" for start in whole)
+    shown = reactions[0][0]
+    yield (
+        f"{len(reactions):,} {of} are reactions to another one ({shown}…). "
+        f"To leave these out: {where_option(source, condition)}"
+    )
 
 
 # ---- Versions

@@ -1,0 +1,247 @@
+"""How short rows that belong together can be read as one text: by which columns, in which order."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ..formatting import shell_command
+from .column_names import words_of
+from .decode import decode_bytes
+from .sample import Value
+from .source import Source
+from .sqlite import quote
+from .unread_rows import where_option
+
+SHORT = 200  # characters: half of the rows of a chat are shorter
+FEW_TEXTS = 20  # fewer texts than this are held out by one or two
+MAX_DISTINCT = 0.7  # of the rows, at most, begin another conversation
+# Words of columns that say where a row belongs to, and in which order.
+CONVERSATIONS = (
+    *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
+    *(
+        "video",
+        "episode",
+        "scene",
+        "poem",
+        "song",
+        "chapter",
+        "story",
+        "transcript",
+        "meeting",
+        "movie",
+        "film",
+        "play",
+        "debate",
+    ),
+)
+_ORDERS = (
+    *("position", "line", "lineno", "seq", "sequence", "number", "index", "order", "start", "turn", "ts"),
+    *("timestamp", "time", "sent", "created", "date", "at"),
+)
+
+# Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
+# begin in 2001.
+_APPLE = " + 978307200"
+_UNITS = (
+    (1e17, 1e19, " / 1000000000", _APPLE),
+    (1e14, 5e15, " / 1000000", ""),
+    (1e11, 5e12, " / 1000", ""),
+    (8.5e8, 5e9, "", ""),
+    (1e8, 8.5e8, "", _APPLE),
+)
+_DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
+_DATE = re.compile(r"\d{4}-\d\d")
+
+
+def conversations(source: Source) -> Iterator[str]:
+    """Short rows that belong together, and how to read them as one text."""
+    if not are_short(source):
+        return
+    group, order = find_group(source)
+    if not group:
+        return
+    by = " || ' ' || ".join(map(quote, group)) if len(group) > 1 else group[0]
+    yield from suggestions(source, by, " and ".join(group), order if order not in group else None)
+
+
+def are_short(source: Source) -> bool:
+    """Whether rows are as short as messages are."""
+    lengths = [sum(_length(row[column]) for column in source.body) for row in source.sample]
+    return statistics.median(lengths) <= SHORT
+
+
+def _length(value: Value) -> int:
+    if isinstance(value, bytes):
+        return len(decode_bytes(value).text or "")
+    return 0 if value is None else len(str(value))
+
+
+def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterator[str]:
+    """Sentences with the options that read the rows with the same `by` as one text, and those of a day where
+    these are few texts. `same` says in words what is the same."""
+    values = [row[by] for row in source.sample] if by in source.columns else []
+    alone = f" Rows without a {same} stay texts by themselves." if None in values else ""
+    command = ["--group-by", by, *(["--order-by", order] if order else [])]
+    yield (
+        f"Rows are short, and many have the same {same}.{alone} To read all rows with the same {same} as one "
+        f"text: {shell_command(command)}"
+    )
+    few = 0 < len({value for value in values if value not in (None, "")}) < FEW_TEXTS
+    if few and order and (day := _day(source, order)):
+        by_day = shell_command(["--group-by", f"{_sql(source, by)} || ' ' || {day}", "--order-by", order])
+        yield (
+            f"These are few texts, of which a tenth is held out to score the model. To make one of each day "
+            f"instead: {by_day}"
+        )
+
+
+def groups(source: Source) -> Iterator[str]:
+    """What may be amiss with the grouping that was asked for."""
+    grouping = source.grouping
+    if grouping is None:
+        return
+    by, order = grouping.group_by, grouping.order_by
+    if grouping.alone:
+        without = f"{_sql(source, by)} is not null"
+        yield (
+            f"{grouping.alone:,} rows have no {by}: each is a text by itself. "
+            f"To leave these out: {where_option(source, without)}"
+        )
+    if grouping.count < FEW_TEXTS:
+        told = (
+            f"The rows make only {grouping.count:,} texts, of which {max(1, grouping.count // 10)} "
+            "will be held out: the score says little about so few."
+        )
+        order = order if order in source.columns else _named(source, _ORDERS, _sorts)
+        if order and (day := _day(source, order)):
+            by_day = ["--group-by", f"{_sql(source, by)} || ' ' || {day}", "--order-by", order]
+            told += f" To make one text of each day: {shell_command(by_day)}"
+        yield told
+    if not source.keys and not order:
+        order = _named(source, _ORDERS, _sorts) or _row_number(source)
+        if order:
+            yield f"To have the rows of each text in their order: {shell_command(['--order-by', order])}"
+
+
+def _sql(source: Source, by: str) -> str:
+    """SQL of a column or an expression."""
+    if by in source.columns:
+        return by if by.isidentifier() else quote(by)
+    return f"({by})"
+
+
+def _day(source: Source, column: str) -> str:
+    """SQL for the day of a column of times, "" where it is unknown how these are written."""
+    values = [value for row in source.sample if (value := row[column]) not in (None, "", 0)]
+    if not values:
+        return ""
+    name = _sql(source, column)
+    if all(isinstance(value, str) and _DATE.match(value) for value in values):
+        return f"date({name})"
+    if all(isinstance(value, str) and _DIGITS.fullmatch(value) for value in values):
+        name = f"cast({name} as real)"
+    elif not all(isinstance(value, int | float) for value in values):
+        return ""
+    first, last = (function(float(value) for value in values) for function in (min, max))
+    for low, high, divided, added in _UNITS:
+        if low <= first and last < high:
+            return f"date({name}{divided}{added}, 'unixepoch')"
+    return ""
+
+
+def find_group(source: Source) -> tuple[list[str], str | None]:
+    """The columns whose values the rows of one text share, [] for none, and the column that orders them.
+
+    Names propose one. If its numbers begin again, as those of chapters do in each book, the column in which
+    they do goes with it. Without a name it is a column in each value of which the numbers of another column
+    rise, to begin again in the next one, as the lines of files do.
+    """
+    of_text = source.text_columns
+    others = [column for column in source.columns if column not in of_text]
+    labels = [column for column in others if _repeats(_values(source, column))]
+    if named := _named(source, CONVERSATIONS, _repeats):
+        group = [named]
+        values = _values(source, named)
+        if not _are_together(values) and all(isinstance(value, int) for value in values):
+            above = [label for label in labels if label != named and _are_together(_values(source, label))]
+            pairs = ([label, named] for label in above if _is_level(_values(source, label, named)))
+            group = next(pairs, group)
+        order = _counter(source, group, others) or _named(source, _ORDERS, _sorts)
+        return group, order or (None if source.keys else _row_number(source))
+    for label in labels:
+        if order := _counter(source, [label], others):
+            return [label], order
+    return [], None
+
+
+def _values(source: Source, *columns: str) -> list[Any]:
+    """The values of a column in the rows of the sample, or of several as tuples."""
+    rows = (tuple(row[column] for column in columns) for row in source.sample)
+    return [row if len(columns) > 1 else row[0] for row in rows]
+
+
+def _repeats(values: Sequence[Any]) -> bool:
+    """Whether several rows have the same value, but not all."""
+    filled = [value for value in values if value not in (None, "")]
+    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled)
+
+
+def _are_together(values: Sequence[Any]) -> bool:
+    """Whether the rows with the same value follow each other."""
+    return 1 + sum(a != b for a, b in pairwise(values)) == len(set(values))
+
+
+def _is_level(values: Sequence[Any]) -> bool:
+    return _repeats(values) and _are_together(values)
+
+
+def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
+    """A column of numbers that rise in the rows of each group, and begin again in the next group."""
+    keys = _values(source, *group)
+    if not _are_together(keys):
+        return None
+    for column in columns:
+        numbers = _values(source, column)
+        if column not in group and all(isinstance(number, int | float) for number in numbers):
+            steps = zip(pairwise(keys), pairwise(numbers), strict=True)
+            if all((a == b) == (last < number) for (a, b), (last, number) in steps):
+                return column
+    return None
+
+
+def _row_number(source: Source) -> str | None:
+    """The column of a view that has the number of a row of its table."""
+    for column in source.columns:
+        numbers = _values(source, column)
+        are_ids = words_of(column)[-1] in ("id", "rowid") and len(set(numbers)) == len(numbers)
+        if are_ids and all(isinstance(number, int) for number in numbers):
+            return column
+    return None
+
+
+def find_order(source: Source) -> str | None:
+    """The column that says when a row was written."""
+    return _named(source, _ORDERS, _sorts)
+
+
+def _sorts(values: Sequence[Value]) -> bool:
+    """Whether SQLite puts such values in the order of people: numbers, dates with the year first, and text of
+    digits that is always as long."""
+    digits = {len(v) for v in values if isinstance(v, str) and _DIGITS.fullmatch(v)}
+    if len(digits) == 1 and all(isinstance(v, str) and _DIGITS.fullmatch(v) for v in values if v):
+        return True
+    return all(isinstance(value, int | float) or _DATE.match(str(value)) for value in values if value)
+
+
+def _named(
+    source: Source, names: Sequence[str], fits: Callable[[Sequence[Value]], bool] = bool
+) -> str | None:
+    """The column that has one of these words in its name, the best first; not one of the text."""
+    of_text = source.text_columns
+    columns = [column for column in source.columns if column not in of_text]
+    columns = [column for column in columns if fits([row[column] for row in source.sample])]
+    return next((column for name in names for column in columns if name in words_of(column)), None)

@@ -1,0 +1,179 @@
+"""What other tables say of messages: in which conversation each is, and the name of who wrote it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ..formatting import shell_command
+from .column_content import columns_of
+from .column_names import named, words_of
+from .conversation_hints import CONVERSATIONS, are_short, find_group, find_order, suggestions
+from .conversations import SPEAKERS, find_speaker
+from .sample import SAMPLE_ROWS, Value
+from .source import QUERY, Source
+from .sqlite import column_names, connect, primary_key, quote, schema_of
+
+MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
+MIN_LED = 0.5  # the fraction of the rows that must lead to a row with a name
+MAX_COLUMNS = 6  # of a table that only says which rows belong together
+MAX_STEPS = 2e8  # rows of one table times rows of the other, where no index leads from one to the other
+_PEOPLE = (
+    "display_name",
+    "full_name",
+    "nickname",
+    "name",
+    "username",
+    "user",
+    "login",
+    "handle",
+    "email",
+    "id",
+)
+_OF_PEOPLE = ("jid", "contact", "person", "participant", "member")  # and SPEAKERS
+_FROM_ME = ({"from", "me"}, {"is", "from", "me"}, {"outgoing"}, {"is", "outgoing"}, {"sent", "by", "me"})
+
+
+class Names(NamedTuple):
+    """Where names are: the column that leads there, and what it leads to."""
+
+    column: str
+    table: str
+    key: str
+    name: str
+
+
+def linked_conversations(source: Source, database: str) -> Iterator[str]:
+    """Sentences about such tables, each with what to type. The caller may see all tables."""
+    is_chat = (
+        source.grouping or are_short(source) if len(source.sample) >= MIN_ROWS and source.body else False
+    )
+    if not is_chat or source.template or source.where or not source.keys or source.table == QUERY:
+        return
+    group: list[str] = []
+    order = find_order(source)
+    with connect(source.database) as db:
+        if source.grouping is None:
+            group, order_of_group = find_group(source)
+            order = order_of_group or order
+            if not group and (linked := _linked_group(db, source)):
+                yield from suggestions(source, *linked, order)
+                group = [linked[0]]
+        if source.grouping:
+            group, order = [source.grouping.group_by], source.grouping.order_by
+        if group and not source.speaker and not _has_speaker(source):
+            yield from _speakers(db, source, database, " || ' ' || ".join(group), order)
+
+
+def _has_speaker(source: Source) -> bool:
+    others = {
+        name: [row[name] for row in source.sample] for name in source.columns if name not in source.body
+    }
+    return find_speaker(columns_of(others)) is not None
+
+
+# ---- Which conversation a row is in
+
+
+def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | None:
+    """SQL for the conversation of a row, by a table of pairs, and the name of what is the same; else a column
+    that says with whom it is."""
+    rowid = source.keys[0] if len(source.keys) == 1 else ""
+    words = words_of(source.table)
+    for table in schema_of(db).table_names() if rowid else ():
+        columns = column_names(db, quote(table))
+        to_row = [c for c in columns if words_of(c) in (words, (*words, "id"))]
+        to_group = [c for c in columns if c not in to_row and words_of(c)[0] in CONVERSATIONS]
+        if table == source.table or len(columns) > MAX_COLUMNS or len(to_row) != 1 or not to_group:
+            continue
+        here = f"{quote(source.table)}.{_plain(rowid)}"
+        sql = f"(select {_plain(to_group[0])} from {_plain(table)} where {_plain(to_row[0])} = {here})"
+        if _is_fast(db, source, table, sql):
+            return sql, to_group[0]
+    with_whom = named(("handle", *_OF_PEOPLE), [c for c in source.columns if c not in source.body])
+    values = [row[with_whom[0]] for row in source.sample] if with_whom else []
+    return (with_whom[0], with_whom[0]) if 1 < len(set(values)) < len(values) / 2 else None
+
+
+def _plain(name: str) -> str:
+    return name if name.isidentifier() else quote(name)
+
+
+def _is_fast(db: sqlite3.Connection, source: Source, table: str, sql: str) -> bool:
+    plan = db.execute(f"explain query plan select {sql} from {quote(source.table)}").fetchall()
+    scans = any(step[3].startswith("SCAN") and table in step[3].split() for step in plan)
+    (rows,) = db.execute(f"select count(*) from {quote(table)}").fetchone()
+    return not scans or rows * source.row_count < MAX_STEPS
+
+
+# ---- Who wrote it
+
+
+def _speakers(
+    db: sqlite3.Connection, source: Source, database: str, group: str, order: str | None
+) -> Iterator[str]:
+    """A sentence with a query that has who wrote each row in a column `speaker`."""
+    here = quote(source.table)
+    mine = next((c for c in source.columns if set(words_of(c)) in _FROM_ME and _is_flag(source, c)), None)
+    names = next(_names(db, source), None)
+    if not mine and not names:
+        return
+    join = ""
+    if names:
+        there, key = quote(names.table), f"{here}.{quote(names.column)}"
+        who, join = (
+            f"{there}.{quote(names.name)}",
+            f" left join {there} on {key} = {there}.{quote(names.key)}",
+        )
+        told = f"The names of who wrote these rows may be in {names.table} ({names.name})."
+    else:
+        who, told = "'them'", f"{mine} says which of these rows are one's own."
+    who = f"case when {here}.{quote(mine)} then 'me' else {who} end" if mine else who
+    sql = f"select {here}.*, {who} as speaker{_selected_group(source, group)} from {here}{join}"
+    by = "conversation" if group not in source.columns else group
+    command = ["datasette", "nanogpt-train", database, "--sql", sql, "--group-by", by]
+    command += ["--order-by", order] if order else []
+    yield f"{told} To put who wrote it before each row of a text: {shell_command(command)}"
+
+
+def _selected_group(source: Source, group: str) -> str:
+    return "" if group in source.columns else f", {group} as conversation"
+
+
+def _is_flag(source: Source, column: str) -> bool:
+    return {row[column] for row in source.sample} == {0, 1}
+
+
+def _names(db: sqlite3.Connection, source: Source) -> Iterator[Names]:
+    """Tables of people to which a column of numbers leads, by a foreign key or by its name."""
+    schema = schema_of(db)
+    keys = {key.column: key for key in schema.table(source.table).foreign_keys}
+    tables = [table for table in schema.table_names() if table != source.table]
+    for column in named((*SPEAKERS, *_OF_PEOPLE), [c for c in source.columns if c not in source.body]):
+        ids = {row[column] for row in source.sample}
+        if not any(isinstance(value, int) for value in ids):
+            continue
+        words = words_of(column)
+        other = (
+            keys[column].other_table
+            if column in keys
+            else next(
+                (t for t in tables if words_of(t)[-1] in words or words_of(t)[-1].removesuffix("s") in words),
+                "",
+            )
+        )
+        there = primary_key(db, other) if other in tables else ()
+        if len(there) == 1 and (name := _name_in(db, other, there[0], ids)):
+            yield Names(column, other, there[0], name)
+
+
+def _name_in(db: sqlite3.Connection, table: str, key: str, ids: set[Value]) -> str | None:
+    """The column with the names of people, if most `ids` lead to one that is no number."""
+    marks = ", ".join("?" * min(len(ids), SAMPLE_ROWS))
+    columns: Sequence[str] = column_names(db, quote(table))
+    sql = f"select * from {quote(table)} where {quote(key)} in ({marks})"
+    rows = db.execute(sql, list(ids)[:SAMPLE_ROWS]).fetchall()
+    found = columns_of({name: [row[i] for row in rows] for i, name in enumerate(columns)})
+    fits = [c.name for c in found if c.filled_rows >= MIN_LED * len(ids) and c.texts and c.what != "numbers"]
+    return next(iter(named(_PEOPLE, [name for name in fits if name != key])), None)

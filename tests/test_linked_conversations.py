@@ -1,0 +1,169 @@
+"""Chats as programs keep them: conversations and people are in other tables, and times are numbers."""
+
+import shlex
+import sqlite3
+
+import pytest
+
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.preview import preview
+from datasette_nanogpt.data.source import Selection
+from llm_nanogpt.errors import InvalidOptions
+
+DAY = 86_400
+WORDS = [
+    "we",
+    "meet",
+    "at",
+    "the",
+    "old",
+    "mill",
+    "beside",
+    "the",
+    "river",
+    "and",
+    "bring",
+    "bread",
+    "for",
+    "all",
+    "who",
+    "come",
+    "by",
+    "boat",
+    "today",
+]
+
+
+def says(i):
+    return " ".join(WORDS[(i * 7 + j * 3) % len(WORDS)] for j in range(6)) + f" {i}"
+
+
+@pytest.fixture
+def chat(tmp_path):
+    """chat(script, insert, rows) makes a database with a table `message` and returns its path."""
+
+    def make(script, insert="", rows=()):
+        path = str(tmp_path / "chat.db")
+        db = sqlite3.connect(path)
+        with db:
+            db.executescript(script)
+            if insert:
+                db.executemany(insert, rows)
+        db.close()
+        return path
+
+    return make
+
+
+def remarks(path, table="message", **options):
+    (told,) = preview(open_corpus(path, [table], Selection(**options))).tables
+    return told.remarks
+
+
+def options_of(remark):
+    """The options at the end of a remark, as `Selection` has them."""
+    words = shlex.split(remark.partition(": ")[2])
+    words = words[next(i for i, word in enumerate(words) if word.startswith("--")) :]
+    return {word[2:].replace("-", "_"): words[i + 1] for i, word in enumerate(words) if word.startswith("--")}
+
+
+TIMES = {
+    "date": (lambda i: f"2024-05-{1 + i // 20:02} 10:{i % 60:02}", "date(sent)"),
+    "seconds": (lambda i: 1_700_000_000 + i * DAY // 20, "date(sent, 'unixepoch')"),
+    "milliseconds": (lambda i: (1_700_000_000 + i * DAY // 20) * 1000, "date(sent / 1000, 'unixepoch')"),
+    "Slack": (
+        lambda i: f"{1_700_000_000 + i * DAY // 20}.000{i:03}",
+        "date(cast(sent as real), 'unixepoch')",
+    ),
+    "Apple": (lambda i: 700_000_000 + i * DAY // 20, "date(sent + 978307200, 'unixepoch')"),
+    "Apple, nanoseconds": (
+        lambda i: (700_000_000 + i * DAY // 20) * 10**9,
+        "date(sent / 1000000000 + 978307200, 'unixepoch')",
+    ),
+}
+
+
+@pytest.mark.parametrize(("time", "day"), TIMES.values(), ids=TIMES)
+def test_few_conversations_are_told_with_the_option_for_days(chat, time, day):
+    path = chat(
+        "create table message (id integer primary key, chat_id int, text text, sent)",
+        "insert into message values (?, ?, ?, ?)",
+        [(i, i % 3, says(i), time(i)) for i in range(200)],
+    )
+    suggested = [remark for remark in remarks(path) if "--group-by" in remark]
+    assert options_of(suggested[0]) == {"group_by": "chat_id", "order_by": "sent"}
+    by_day = options_of(suggested[1])
+    assert by_day == {"group_by": f"chat_id || ' ' || {day}", "order_by": "sent"}
+    assert 30 <= open_source(path, "message", Selection(**by_day)).document_count <= 33
+    (told,) = [each for each in remarks(path, group_by="chat_id") if "only 3 texts" in each]
+    assert options_of(told) == by_day
+    assert not any("only" in each for each in remarks(path, **by_day))
+
+
+def test_a_pair_of_keys_says_which_conversation_a_message_is_in(chat):
+    """As in Apple's Messages."""
+    path = chat(
+        "create table message (ROWID integer primary key, handle_id int, text, date int, is_from_me int);"
+        "create table handle (ROWID integer primary key, id text);"
+        "create table chat_message_join (chat_id int, message_id int, primary key (chat_id, message_id))",
+        "insert into message values (?, ?, ?, ?, ?)",
+        [(i, i % 5, says(i), 600_000_000 + i * 600, i % 2) for i in range(200)],
+    )
+    with sqlite3.connect(path) as db:
+        pairs = [(i % 40, i) for i in range(200)]
+        db.executemany("insert into chat_message_join values (?, ?)", pairs)
+        people = [(i, f"person{i}@example.org") for i in range(5)]
+        db.executemany("insert into handle values (?, ?)", people)
+    told = [options_of(each) for each in remarks(path) if "--group-by" in each]
+    assert told[0]["order_by"] == "date"
+    grouped = open_source(path, "message", Selection(**told[0]))
+    assert grouped.document_count == 40
+    assert next(grouped.documents()) == "\n".join(says(i) for i in range(0, 200, 40))
+    (corpus,) = open_corpus(path, [], Selection(**told[1])).sources
+    assert corpus.speaker == "speaker"
+    assert next(corpus.documents()).startswith(
+        f"person0@example.org: {says(0)}\nperson0@example.org: {says(40)}"
+    )
+
+
+def test_a_number_is_no_name_and_the_name_is_found(chat):
+    path = chat(
+        "create table member (id integer primary key, phone text, nickname text);"
+        "create table message (id integer primary key, room int, member_id int references member,"
+        " sender_id int, text text, sent text)",
+        "insert into message values (?, ?, ?, ?, ?, ?)",
+        [(i, i // 5, i % 4, i % 4, says(i), f"2024-05-{1 + i // 20:02}") for i in range(200)],
+    )
+    with sqlite3.connect(path) as db:
+        people = [(i, f"49171234{i}", ["Ada", "Ben", "Cem", "Dora"][i]) for i in range(4)]
+        db.executemany("insert into member values (?, ?, ?)", people)
+    grouped = open_source(path, "message", Selection(group_by="room", order_by="id"))
+    assert grouped.speaker is None
+    (told,) = [each for each in remarks(path) if "The names of who wrote" in each]
+    assert "member (nickname)" in told
+    (source,) = open_corpus(path, [], Selection(**options_of(told))).sources
+    assert next(source.documents()).startswith(f"Ada: {says(0)}\nBen: {says(1)}\nCem: ")
+
+
+def test_a_table_goes_before_a_view_with_the_same_text(chat):
+    path = chat(
+        "create table message (id integer primary key, chat_id int, text text);"
+        "create table chat (id integer primary key, subject text);"
+        "insert into chat values (0, 'Family'), (1, 'Work'), (2, null);"
+        "create view named as select message.id as _id, subject as chat_name, text as body from message"
+        " join chat on chat.id = chat_id",
+        "insert into message values (?, ?, ?)",
+        [(i, i % 3, says(i)) for i in range(200)],
+    )
+    with pytest.raises(InvalidOptions, match=r"The one with the most text: \S+ nanogpt-train \S+ message$"):
+        open_corpus(path)
+    (told,) = [each for each in remarks(path, "named") if "--group-by" in each]
+    assert options_of(told) == {"group_by": "chat_name", "order_by": "_id"}
+    assert "Rows without a chat_name stay texts by themselves" in told
+    without = remarks(path, "named", group_by="chat_name")
+    assert any("come in no order" in each for each in without)
+    assert any(each.endswith("--order-by _id") for each in without)
+    assert any(each.startswith("66 rows have no chat_name: each is a text by itself") for each in without)
+    ordered = remarks(path, "named", group_by="chat_name", order_by="_id")
+    assert not any("come in no order" in each for each in ordered)
