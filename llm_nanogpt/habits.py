@@ -1,8 +1,8 @@
 """What the rows of a table have in common, and a text that is written should have too.
 
 `nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
-`brackets.py`, `fences.py`, `lines.py`, `starts.py` and `row_repeats.py`. Older models lack some of them,
-imported ones have none.
+`brackets.py`, `fences.py`, `lines.py`, `single_quotes.py`, `starts.py` and `row_repeats.py`. Older models
+lack some of them, imported ones have none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .lines import LongLine, line_lengths
 from .row_repeats import common_repeat
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
+from .single_quotes import SingleQuotes, quoted_lengths
 from .starts import Start, common_starts
 from .strings import Unbroken, string_lengths
 
@@ -40,15 +41,16 @@ class Follower(Protocol):
 @dataclass(frozen=True)
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
-    what stands within brackets and fences of each kind that is followed, and of lines. `repeat` is in
-    tokens: how many DRY lets pass, where the rows repeat more than is usual. `starts` are the kinds of
-    characters that rows start with."""
+    what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
+    `repeat` is in tokens: how many DRY lets pass, where the rows repeat more than is usual. `starts` are the
+    kinds of characters that rows start with."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
     texts: Lengths | None = None
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
     lines: Lengths | None = None
+    single_quotes: Lengths | None = None
     fences: Mapping[str, Lengths] = field(default_factory=dict)
     repeat: int | None = None
     starts: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Habits:
             "string_lengths": self.strings,
             "text_lengths": self.texts,
             "line_lengths": self.lines,
+            "quoted_lengths": self.single_quotes,
         }
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
@@ -83,6 +86,8 @@ class Habits:
             each.append(Fences(tokenizer, self.fences, prompt))
         if self.lines:
             each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
+        if self.single_quotes:
+            each.append(SingleQuotes(tokenizer, self.single_quotes, prompt))
         if self.starts and not prompt:
             each.append(Start(tokenizer, self.starts))
         return each
@@ -104,6 +109,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         texts=text_lengths(whole),
         brackets=bracket_lengths(whole or some),
         lines=line_lengths(whole),
+        single_quotes=quoted_lengths(some),
         fences=fence_lengths(whole),
         repeat=common_repeat(some, tokenizer),
         starts=common_starts(some),
@@ -119,6 +125,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         strings=read_lengths(corpus.get("string_lengths")),
         texts=read_lengths(corpus.get("text_lengths")),
         lines=read_lengths(corpus.get("line_lengths")),
+        single_quotes=read_lengths(corpus.get("quoted_lengths")),
         repeat=corpus.get("repeat_length"),
         starts=tuple(corpus.get("starts") or ()),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},

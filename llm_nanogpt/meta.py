@@ -59,7 +59,9 @@ _LENGTHS = Record({"usual": int, "rare": int}, required=("usual", "rare"))
 _CORPUS = Record(
     dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
     | {"sha256": str, "titles": bool, "repeat_length": int, "skipped": Record(others=int)}
-    | dict.fromkeys(("run_lengths", "string_lengths", "text_lengths", "line_lengths"), _LENGTHS)
+    | dict.fromkeys(
+        ("run_lengths", "string_lengths", "text_lengths", "line_lengths", "quoted_lengths"), _LENGTHS
+    )
     | {"brackets": Record(others=_LENGTHS), "fences": Record(others=_LENGTHS), "starts": [str]}
 )
 _SETTINGS = Record(
