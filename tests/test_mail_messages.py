@@ -92,6 +92,8 @@ def test_a_body_without_its_headers(raw, before):
         ("> Is it open?\n\nNo.\n\n> And now?\n>> Yes?\n\nNo.", "No.\n\nNo."),
         (f"{OWN}\n\n-----Original Message-----\nFrom: Jane\nSubject: It\n\nHers.", OWN),
         (f"{OWN}\n\n---------- Forwarded message ---------\nFrom: Jane\n\nHers.", OWN),
+        (f"{OWN}\n\n-- \nJane\nhttps://example.org", OWN),
+        (f"{OWN}\n\n________________________________\nFrom: Jane\nSent: Monday\nTo: J\n\nHers.", OWN),
         ("> only a quote", "> only a quote"),
         ("Three things:\n- a > b\n- c", "Three things:\n- a > b\n- c"),
     ],
@@ -150,5 +152,5 @@ def test_a_table_of_messages(tmp_path, as_blob):
     assert source.body == ("raw",) and corpus.has_titles and source.read_as_text == ["mail"]
     assert list(source.documents())[1] == f"{title(1)}\n\n{prose(1)}"
     (remark,) = source.remarks()
-    assert remark == "Headers and quoted replies of mail are left out, and 40 attachments."
+    assert remark == "Headers, quoted replies and signatures of mail are left out, and 40 attachments."
     assert source.read_sample()[1] == [remark]

@@ -58,7 +58,7 @@ PIECE = 1_000_000  # characters that are parsed at once, if possible: their tree
 
 _ANY_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
 # With its attributes, whose values may have tags in them.
-_TAG_OR_COMMENT = re.compile(
+TAG_OR_COMMENT = re.compile(
     r"""<!--.*?(?:-->|\Z)|<(/?)([a-zA-Z][^\s/>]*)(?:[^<>"']++|"[^"]*+"|'[^']*+')*+""", re.DOTALL
 )
 _BLOCK_TAG = r"</?(?:{})(?:\s[^<>]*)?/?>".format("|".join([*_GAP, "br", "html", "body", "td", "th"]))
@@ -173,7 +173,7 @@ def _pieces(html: str) -> Iterator[tuple[str, str]]:
         depth = 0
         blocks = _Blocks()
         look_from = PIECE
-        for tag in _TAG_OR_COMMENT.finditer(html):
+        for tag in TAG_OR_COMMENT.finditer(html):
             end, name, at = tag[1], (tag[2] or "").lower(), tag.start()
             if not name:
                 continue

@@ -7,8 +7,8 @@ from email import message_from_string
 from email.message import Message
 from typing import NamedTuple
 
-from .html import html_to_text
 from .mail import decode_charset, decode_words
+from .mail_replies import own_text, own_text_of_html
 
 # Headers that most messages have, and those among them that no letter or memo has.
 _HEADERS = """
@@ -28,19 +28,7 @@ _BOUNDARY = re.compile(
     r"(?=content-(?:type|transfer-encoding|disposition):)",
     re.IGNORECASE,
 )
-# What a mail program puts before a message that it quotes or forwards as a whole.
-_FORWARDED = re.compile(
-    r"^[ \t]*-{2,}[ \t]*(?:Original Message|Forwarded (?:message|by)|Message d'origine|Mensaje original"
-    r"|Ursprüngliche Nachricht|Weitergeleitete Nachricht|Исходное сообщение)\b.*",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
-)
-# Quoted lines, after the line or two that say whom they are from: "On 1 May Jane Doe <jane@… wrote:".
-_QUOTED = re.compile(
-    r"(?:^(?=[^\n]*[\d@])[^>\n][^\n]{0,200}(?:\n(?!>)[^\n]{0,100})?:[ \t]*\n\s*)?"
-    r"^(?:>.*(?:\n\s*?(?=>)|\n|\Z))+",
-    re.MULTILINE,
-)
-_SOFT_BREAK = re.compile(r"(?<=\S) \n(?=[^\s>])")
+_SOFT_BREAK = re.compile(r"(?<=\S)(?<!^--)(?<!\n--) \n(?=[^\s>])")  # not after the "-- " above a signature
 
 
 class MailText(NamedTuple):
@@ -63,7 +51,8 @@ def is_message(value: str) -> bool:
 
 
 def read_message(value: str) -> MailText:
-    """The subject and the text of a message, without attachments, which are counted, and what it quotes.
+    """The subject and the text of a message, without attachments, which are counted, what it quotes, and the
+    signature.
 
     Of a text and its HTML the plain text is read.
     """
@@ -75,7 +64,7 @@ def read_message(value: str) -> MailText:
     texts, attachments = _texts(message)
     text = "\n\n".join(filter(None, (text.strip() for text in texts)))
     subject = " ".join(decode_words(str(message.get("subject", ""))).split())
-    return MailText(subject or None, _without_quotes(text), attachments)
+    return MailText(subject or None, text, attachments)
 
 
 def _texts(part: Message) -> tuple[list[str], int]:
@@ -108,11 +97,6 @@ def _text(part: Message, payload: str) -> str:
         payload = decode_charset(data, charset) if isinstance(data, bytes) else payload
     payload = payload.replace("\r\n", "\n")
     if part.get_content_type() == "text/html":
-        return html_to_text(payload)
-    return _SOFT_BREAK.sub(" ", payload) if part.get_param("format") == "flowed" else payload
-
-
-def _without_quotes(text: str) -> str:
-    """What is left without quoted lines and forwarded messages; all of it, if nothing else is there."""
-    own = _FORWARDED.sub("", _QUOTED.sub("\n", text)).strip()
-    return re.sub(r"\n{3,}", "\n\n", own) or text
+        return own_text_of_html(payload)
+    flowed = part.get_param("format") == "flowed"
+    return own_text(_SOFT_BREAK.sub(" ", payload) if flowed else payload)

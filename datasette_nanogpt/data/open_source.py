@@ -14,6 +14,7 @@ from llm_nanogpt.template import Template
 from .column_content import Column, columns_of, repeats_title, says_the_same
 from .columns import choose_columns, missing_columns
 from .conversations import Grouping, find_speaker, open_grouping
+from .mail_columns import is_mail
 from .sample import Relation, read_sample
 from .source import ALL_ROWS, QUERY, Selection, Source
 from .sqlite import (
@@ -75,7 +76,7 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         speaker = find_speaker([c for c in offered if not find_name(c.name, [title or "", *body])])
         offered = [c for c in offered if c.name != speaker]
     choice = choose_columns(relation, offered, title, body, unique)
-    kinds = _kinds(found, choice.body, [choice.title, speaker])
+    kinds = _kinds(found, choice.body, [choice.title, speaker], selection.text is None and is_mail(found))
     if not body:
         kinds |= {c.name: replace(kinds[c.name], instead=True) for c in _said_again(found, choice.body)}
     return Source(
@@ -106,15 +107,18 @@ def _said_again(columns: Sequence[Column], body: Sequence[str]) -> list[Column]:
 
 
 def _kinds(
-    columns: Sequence[Column], body: Sequence[str], lines: Sequence[str | None]
+    columns: Sequence[Column], body: Sequence[str], lines: Sequence[str | None], of_mail: bool
 ) -> dict[str, TextKind]:
     """How the text of columns is read. `lines` are those of one line: the title, if
-    there is one, and others."""
+    there is one, and others. `of_mail`: the text is that of mail."""
     kinds = {c.name: c.kind for c in columns if c.name in body}
+    for name, kind in kinds.items():
+        if of_mail and not kind.is_wrapped and not kind.data:
+            kinds[name] = replace(kind, replies=True)
     first = next((c for c in columns if c.name == next(iter(body), None)), None)
     title = next((c for c in columns if c.name == lines[0]), None)
     if first and title and repeats_title(first, title):
-        kinds[first.name] = replace(first.kind, title_again=True)
+        kinds[first.name] = replace(kinds[first.name], title_again=True)
     of_lines = {c.name: replace(c, text_format=None).kind for c in columns if c.name in lines}
     if title and are_with_underscores(title.texts):
         of_lines[title.name] = replace(of_lines[title.name], underscores=True)

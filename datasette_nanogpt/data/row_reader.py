@@ -46,6 +46,7 @@ class RowReader:
     skipped: Counter[str] = field(default_factory=Counter)
     decoded: Counter[str] = field(default_factory=Counter)
     attachments: int = 0  # to mail
+    cut: int = 0  # texts of mail of which something is left out
 
     @property
     def columns(self) -> list[str]:
@@ -83,6 +84,7 @@ class RowReader:
                 read = read_text(value, self.kinds.get(column, PLAIN))
                 values[column] = read.text
                 self.attachments += read.attachments
+                self.cut += read.is_cut
         named = {name: values[find_name(name, self.columns) or name] for name in template.columns}
         try:
             text = template.render(named)
@@ -129,6 +131,7 @@ class RowReader:
             text = read_text(texts[column], self.kinds[column])
             title = title or text.title or ""
             self.attachments += text.attachments
+            self.cut += text.is_cut
             if title and self.kinds[column].title_again:
                 text = text._replace(text=without_heading(text.text, title))
             first, *rest = documents_of(text.text, self.kinds[column]) or [""]

@@ -76,6 +76,7 @@ class Source:
     skipped: Counter[str] = field(default_factory=Counter)
     decoded: Counter[str] = field(default_factory=Counter)  # rows with text in an encoding other than UTF-8
     attachments: int = 0  # to mail, in the rows that were read
+    cut: int = 0  # texts of mail without their quoted replies and signatures, in the rows that were read
     sample: Sequence[Mapping[str, Value]] = field(default=(), repr=False)  # the beginnings of some rows
     template: Template | None = None
     grouping: Grouping | None = None
@@ -138,7 +139,7 @@ class Source:
         looked = replace(self, skipped=Counter(), decoded=Counter())
         reader = looked._reader()
         documents = [text for row in self.sample for text in reader.documents(row)]
-        looked.attachments = reader.attachments
+        looked.attachments, looked.cut = reader.attachments, reader.cut
         whole = len(self.sample) == self.row_count
         return documents, looked.remarks("" if whole else f" of the {len(self.sample):,} rows looked at")
 
@@ -148,7 +149,13 @@ class Source:
         remarks = [f"{n:,}{of} are in {encoding}, and decoded." for encoding, n in self.decoded.items()]
         if any(self.kinds[column].format == "mail" for column in self.body):
             told = f"{self.attachments:,} attachments{'' if of == ' rows' else of}"
-            remarks.append(f"Headers and quoted replies of mail are left out, and {told}.")
+            remarks.append(f"Headers, quoted replies and signatures of mail are left out, and {told}.")
+        elif self.cut:
+            keep = next(self.kinds[column].format for column in self.body if self.kinds[column].replies)
+            remarks.append(
+                f"Quoted replies and signatures of mail are left out of {self.cut:,}{of}. To keep them, add "
+                f"--text {keep}."
+            )
         for reason, n in self.skipped.items():
             remark = f"{n:,}{of} are skipped: {reason}."
             for column in self.text_columns:
@@ -280,7 +287,7 @@ class Source:
         for row in rows:
             self.rows_read += 1
             yield row
-            self.attachments = reader.attachments
+            self.attachments, self.cut = reader.attachments, reader.cut
 
     def _grouped(
         self, reader: RowReader, columns: Sequence[str], rows: Iterable[Sequence[Any]]

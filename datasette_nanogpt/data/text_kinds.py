@@ -16,6 +16,7 @@ from .json_blocks import has_parts, read_blocks
 from .json_records import is_chat, read_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
+from .mail_replies import own_text, own_text_of_html
 from .markers import has_markers, split_at_markers
 from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
 from .shapes import has_underscores
@@ -61,6 +62,7 @@ class TextKind:
     underscores: bool = False  # instead of the spaces of a title
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
     instead: bool = False  # read only in rows in which the columns before it have no text: it says the same
+    replies: bool = False  # the text of mail, without what it quotes and the signature, see mail_replies.py
 
     @property
     def is_wrapped(self) -> bool:
@@ -78,6 +80,7 @@ class TextKind:
             *(["front matter"] if self.front_matter else []),
             *(["JSON in some rows"] if self.parts else []),
             *([self.markup] if self.markup else []),
+            *(["text of mail"] if self.replies else []),
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -94,6 +97,7 @@ class Text(NamedTuple):
     title: str | None
     text: str
     attachments: int = 0  # to a mail
+    is_cut: bool = False  # a mail of which a quoted reply or a signature is left out
 
 
 def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
@@ -150,15 +154,24 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.entities and kind.format != "records":
         value = unescape(value)
     value = decode_words(value)
+    is_cut = False
     if kind.format == "html":
-        value = html_to_text(_SEPARATORS.sub(_as_tag, value))
+        html = _SEPARATORS.sub(_as_tag, value)
+        value = html_to_text(html)
+        if kind.replies:
+            own = own_text_of_html(html)
+            value, is_cut = own, len(own) < len(value)
+    elif kind.replies:
+        text = value.replace("\r\n", "\n").strip("\n").rstrip()
+        value = own_text(text)
+        is_cut = len("".join(value.split())) < len("".join(text.split()))
     elif kind.format == "blocks":
         blocks = read_blocks(value)
         value = html_to_text(value) if blocks is None else blocks
     elif kind.format == "records":
         record = read_record(value)
         value = _read_inside(_without_json(value) if record is None else record, kind)
-    return Text(title, read_markup(kind.markup, value) if kind.markup else value)
+    return Text(title, read_markup(kind.markup, value) if kind.markup else value, is_cut=is_cut)
 
 
 def _without_json(value: str) -> str:

@@ -1,0 +1,42 @@
+"""Whether a table is one of mail: by the columns beside the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .column_content import Column
+from .column_names import words_of
+
+MIN_ADDRESSES = 0.5  # of the senders, or of those written to, from which on they are addresses
+_SENDER = """
+from sender author von absender de expediteur remitente mittente da remetente van afzender от отправитель
+"""
+_RECIPIENT = """
+to recipient recipients an empfanger a destinataire destinatario para aan ontvanger кому получатель cc
+"""
+_SUBJECT = "subject betreff objet asunto oggetto assunto onderwerp тема 件名 主题 主題"
+_OF_MAIL = ("message_id", "in_reply_to", "reply_to", "email_id", "internet_message_id")  # only mail has these
+# Words beside those in a column's name: mail_from, from_address, sender_email.
+_BESIDE = frozenset(["mail", "email", "e", "message", "msg", "header", "address", "addr", "name", "full"])
+
+
+def is_mail(columns: Sequence[Column]) -> bool:
+    """Whether there is a subject and who wrote to whom: both by name, or one of them as addresses."""
+    senders, recipients, subjects = (
+        [column for column in columns if _is_named(column.name, names)]
+        for names in (_SENDER, _RECIPIENT, _SUBJECT)
+    )
+    if not subjects or not (senders or recipients):
+        return False
+    has_id = any("_".join(words_of(column.name)) in _OF_MAIL for column in columns)
+    return has_id or bool(senders and recipients) or any(map(_has_addresses, [*senders, *recipients]))
+
+
+def _is_named(name: str, names: str) -> bool:
+    words = [word for word in words_of(name) if word not in _BESIDE]
+    return len(words) == 1 and words[0] in names.split()
+
+
+def _has_addresses(column: Column) -> bool:
+    with_address = sum("@" in text and "." in text.rpartition("@")[2] for text in column.texts)
+    return with_address > MIN_ADDRESSES * len(column.texts)
