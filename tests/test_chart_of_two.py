@@ -3,7 +3,7 @@
 import pytest
 
 from datasette_nanogpt.web.chart import HEIGHT, WIDTH, round_ticks, two_lines
-from datasette_nanogpt.web.pages.compare import _at_marks
+from datasette_nanogpt.web.pages.compare import _at_marks, _without_count
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,13 @@ def test_scores_are_shown_after_times_that_both_were_in_training():
     a, b = [(4.0, 3.2), (45.0, 2.0), (119.0, 1.9)], [(5.0, 3.5), (70.0, 1.8), (600.0, 1.2)]
     assert _at_marks(a, b) == [("after 10s", "3.200", "3.500"), ("after 1m 00s", "2.000", "3.500")]
     assert _at_marks(a, []) == []
+
+
+def test_what_is_odd_in_texts_stands_with_them():
+    """A run without such a line would otherwise seem not to have been measured."""
+    verdict = {"score": "1", "20 texts": "none repeats itself", "odd in them": "9 end too soon", "next": "x"}
+    assert _without_count(verdict) == {
+        "score": "1",
+        "its texts": "of 20, none repeats itself; 9 end too soon",
+        "next": "x",
+    }
