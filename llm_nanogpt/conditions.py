@@ -18,6 +18,7 @@ from .loading import OpenedModel
 from .sampler import Sampler
 from .template import Template
 
+SUBJECT = "subject"  # what the title of a text is called that was a whole mail
 COLUMN_TOKENS = 50  # the most tokens of an open column before others; never more than half of those left
 
 
@@ -211,12 +212,13 @@ def layout_of(source: Mapping[str, Any], values: Mapping[str, str] | None = None
     body = source.get("body") or []
     if not body:
         raise NanogptError("This model does not know which columns its text is made of")
+    title = source.get("title") or (SUBJECT if "mail" in (source.get("read_as_text") or ()) else None)
     segments: list[Segment] = []
-    for name, after in ((source.get("title"), "\n\n"), (source.get("speaker"), ": ")):
+    for name, after in ((title, "\n\n"), (source.get("speaker"), ": ")):
         segments += [_column(name), after] if name else []
     for name in body:
         segments += [_column(name), "\n\n"]
-    return Layout(segments[:-1], title=source.get("title"))
+    return Layout(segments[:-1], title=title)
 
 
 def _column(name: str) -> Slot:

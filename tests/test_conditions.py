@@ -409,6 +409,27 @@ def test_a_title_that_is_set_is_a_title(make_model, titles):
         assert ask(prompt, set={"headline": "Quick foxes"}, **how).text() == titled
 
 
+@pytest.mark.parametrize("name", ["title", "subject", "Subject"])
+def test_the_subject_of_a_mail_is_its_title(make_model, tmp_path, name):
+    """Whole messages of mail are one column, which has the title in it."""
+    folder = make_model("nanogpt-mail", block_size=160, titles=True)
+    meta = json.loads((folder / "nanogpt.json").read_text())
+    meta["source"] = {"title": None, "body": ["raw"], "read_as_text": ["mail"], "database": "/x.db"}
+    (folder / "nanogpt.json").write_text(json.dumps(meta))
+    ask = llm.get_model(folder.name).prompt
+    how = {"max_tokens": 50, "seed": 1, "echo": True}
+    titled = ask("", title="Quick foxes", **how).text()
+    assert titled.startswith("Quick foxes\n\n")
+    assert ask("", set={name: "Quick foxes"}, **how).text() == titled
+    path = tmp_path / "out.db"
+    nanogpt(
+        "sample", folder.name, "--set", f"{name}=Quick foxes", "-n", 1, "--save-table", "texts", "--db", path
+    )
+    with sqlite3.connect(path) as db:
+        ((subject, raw),) = db.execute("select subject, raw from texts")
+    assert subject == "Quick foxes" and raw and "Quick foxes" not in raw
+
+
 def test_a_conversation_keeps_its_columns(model):
     conversation = llm.get_model(model).conversation()
     first = conversation.prompt("Row", set={"tags": "x", "created": "2024"}, max_tokens=4, seed=1).text()

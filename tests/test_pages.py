@@ -5,6 +5,7 @@ import html
 import json
 import re
 import shutil
+import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
@@ -510,6 +511,28 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
         text = await text_of(datasette, "/-/nanogpt")
         assert text.count('type="checkbox" name="run"') == boxes
         assert ("Tick two runs in the list." in text) is (boxes == 2)
+
+
+async def test_the_tables_with_the_most_text_are_offered(home, tmp_path):
+    path = tmp_path / "forum.db"
+    db = sqlite3.connect(path)
+    with db:
+        for i in range(9):
+            db.execute(f"create table app{i} (id integer primary key, name text)")
+            db.executemany(f"insert into app{i} (name) values (?)", [(f"Thing {j}",) for j in range(50)])
+        db.execute("create table codes (id integer primary key, data text)")
+        db.executemany("insert into codes (data) values (?)", [("QmFzZTY0" * 400,) for _ in range(50)])
+        for name in ("post_history", "post"):
+            db.execute(f"create table {name} (id integer primary key, body text)")
+            words = [("We meet at the old mill beside the river. " * 4,) for _ in range(40)]
+            db.executemany(f"insert into {name} (body) values (?)", words)
+    db.close()
+    datasette = await serve(path)
+    page = await text_of(datasette, "/-/nanogpt")
+    datasette.close()
+    offered = re.findall(r'href="/forum/(\w+)/-/nanogpt"', page)
+    assert offered[:2] == ["post", "post_history"] and len(offered) == 6
+    assert "codes" not in offered
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,7 @@ def test_blank_bytes_are_no_text(tmp_path):
 )
 def test_rows_of_a_conversation_are_told(tmp_path, columns, command):
     told = remarks(write(tmp_path / "any.db", columns))
+    told, _, _ = told.partition(" These are few texts, ")
     assert told.endswith(f" text: {command}") if command else "--group-by" not in told
 
 

@@ -19,8 +19,9 @@ from datasette.utils import Column
 
 from llm_nanogpt.checkpoint import Checkpoint
 
-from ..data.corpus import location
+from ..data.corpus import COPY_WEIGHT, location
 from ..data.sqlite import quote
+from ..data.tables import is_copy
 from ..formatting import text_size
 from ..registry import row_scores
 from ..registry.db import RegistryError, patience
@@ -32,6 +33,10 @@ Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
 TABLES, LOOKED_AT = 6, 40  # tables that are shown where there is no model yet, and of how many
 SIZE_MS = 50  # the time limit for measuring the rows of a table, and for counting them where that is too long
+WORDS_ROWS, WORDS_CHARS = (
+    100,
+    2000,
+)  # rows of a table, and of each value, whose words are counted
 EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
 
 
@@ -91,20 +96,35 @@ def has_only_numbers(columns: Sequence[Column]) -> bool:
 
 
 async def tables_to_train_on(datasette: Datasette, actor: Actor) -> list[Link]:
-    """The first TABLES tables that may have text and that the actor may train on, of the first LOOKED_AT
-    ones: href, table, database."""
-    found: list[Link] = []
+    """The TABLES tables with the most words of those that may have text and that the actor may train on, of
+    the first LOOKED_AT ones: href, table, database."""
+    found: list[tuple[float, Link]] = []
     looked_at = 0
     for name, db in list(datasette.databases.items()):
         hidden = set(await db.hidden_table_names())
         for table in await db.table_names():
-            if len(found) == TABLES or looked_at == LOOKED_AT:
-                return found
-            if table not in hidden:
+            if table not in hidden and looked_at < LOOKED_AT:
                 looked_at += 1
-                links = await train_link(datasette, actor, name, table, None)
-                found += [{"href": link["href"], "table": table, "database": name} for link in links]
-    return found
+                for link in await train_link(datasette, actor, name, table, None):
+                    one = {"href": link["href"], "table": table, "database": name}
+                    found.append((await _words(db, table), one))
+    found.sort(key=lambda each: -each[0])  # tables with as many stay in their order
+    return [link for _, link in found[:TABLES]]
+
+
+async def _words(db: Database, table: str) -> float:
+    """About how many words a table has, by its first rows; a copy of another table counts less, as it does
+    where the command names the table with the most text. 0 where that takes too long to find out."""
+    columns = [quote(column.name) for column in await db.table_column_details(table)]
+    starts = [f"iif(typeof({c}) = 'text', substr({c}, 1, {WORDS_CHARS}), '')" for c in columns]
+    spaces = " + ".join(f"length({start}) - length(replace({start}, ' ', ''))" for start in starts)
+    mean = f"select avg({spaces}) from (select * from {quote(table)} limit {WORDS_ROWS})"
+    try:
+        select = f"select ({mean}) * count(*) from {quote(table)}"
+        (words,) = (await db.execute(select, custom_time_limit=SIZE_MS)).first()
+    except (QueryInterrupted, sqlite3.Error):
+        return 0.0
+    return (words or 0.0) * (COPY_WEIGHT if is_copy(table) else 1)
 
 
 async def table_size(datasette: Datasette, one: Link) -> str:
