@@ -238,10 +238,10 @@ def test_texts_like_rows_are_seldom_odd():
     rng = np.random.default_rng(0)
     rows = [*ROWS, *[Sample('A "fox', False)] * 9, *[Sample("a fox jumps; a fox jumps", True)] * 9]
     found = 0
-    for _ in range(100):
+    for _ in range(30):
         order = [rows[i] for i in rng.permutation(len(rows))]
         found += bool(odd_kinds(order[:20], order[20:]))
-    assert found <= 5
+    assert found <= 2
 
 
 def test_worse_than_knowing_nothing_is_said():
