@@ -95,18 +95,101 @@ def test_a_repeated_line_is_counted_with_how_to_leave_it_out(make, line):
     (remark,) = look(path).remarks
     count = sum(bool(i % 8) for i in range(N))
     assert remark.startswith(f"{count} of {N} rows looked at have the line ")
-    arguments = shlex.split(remark.split("To leave it out: ")[1])
-    sql = arguments[arguments.index("--sql") + 1]
-    corpus = open_corpus(path, selection=Selection(sql=sql))
-    assert not any(line in document for document in corpus.documents()) and corpus.row_count == N
-    assert corpus.sources[0].title == "title"
+    _, template = shlex.split(remark.partition("--body): ")[2])
+    corpus = open_corpus(path, ["posts"], Selection(template=template))
+    documents = list(corpus.documents())
+    assert not any(line in document for document in documents) and corpus.row_count == N
+    assert documents[1] == f"{title(1)}\n\n{prose(1)}" and corpus.has_titles and corpus.sources[0].keys
 
 
-def test_no_command_is_told_that_would_leave_nothing_out(make):
-    """Where the line stands in the column in another form, SQL does not find it."""
+def test_a_repeated_line_of_html_is_left_out_too(make):
     path = make(title=rows(title), body=rows(lambda i: f"<p>{prose(i)}</p><p>Sent by Ann &amp; Ben</p>"))
     (remark,) = look(path).remarks
-    assert remark == f"{N} of {N} rows looked at have the line 'Sent by Ann & Ben'."
+    assert remark.startswith(f"{N} of {N} rows looked at have the line 'Sent by Ann & Ben'. To leave it out ")
+    _, template = shlex.split(remark.partition("--body): ")[2])
+    corpus = open_corpus(path, ["posts"], Selection(template=template))
+    assert list(corpus.documents())[1] == f"{title(1)}\n\n{prose(1)}"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_only_whole_lines_are_left_out(make, end):
+    def body(i):
+        return end.join(
+            ["Read more of it", prose(i), "Read more of it:", f"{i} read. Read more of it", "Read more of it"]
+        )
+
+    path = make(body=rows(body), id=rows(lambda i: i))
+    (remark, *_) = [r for r in look(path).remarks if "line 'Read more of it'." in r]
+    _, template = shlex.split(remark.partition("--body): ")[2])
+    corpus = open_corpus(path, ["posts"], Selection(template=template))
+    expected = f"{prose(3)}\nRead more of it:\n3 read. Read more of it"
+    assert list(corpus.documents())[3] == expected
+
+
+@pytest.mark.parametrize(
+    "line", ["import sys", "from os import path", "    return None;", "def main():", "x = 3"]
+)
+def test_nobody_is_told_to_leave_lines_of_code_out(make, line):
+    remarks = look(
+        make(body=rows(lambda i: f"{prose(i)}\n{line} \n{line}\n{prose(i + 1)}")), body=["body"]
+    ).remarks
+    assert not any("To leave" in remark for remark in remarks)
+
+
+DISCLAIMER = "This message is confidential.\nIf it is not for you,\nplease delete it."
+
+
+def test_a_block_of_lines_at_the_end_of_a_quarter_of_the_rows(make):
+    path = make(
+        title=rows(title), body=rows(lambda i: prose(i) + (f"\n\n{DISCLAIMER}" if i % 4 == 0 else ""))
+    )
+    (remark,) = look(path).remarks
+    assert remark.startswith(
+        f"{N // 4} of {N} rows looked at end in the 3 lines 'This message is confidential. / "
+    )
+    _, template = shlex.split(remark.partition("--body): ")[2])
+    documents = list(open_corpus(path, ["posts"], Selection(template=template)).documents())
+    assert documents == [f"{title(i)}\n\n{prose(i)}" for i in range(N)]
+
+
+def test_two_blocks_one_below_the_other(make):
+    """Those who write the same greeting, some of them with a disclaimer below it."""
+    greeting = "Best regards,\nAda"
+    path = make(
+        body=rows(lambda i: f"{prose(i)}\n\n{greeting}" + (f"\n\n{DISCLAIMER}" if i % 4 == 0 else "")),
+        id=rows(lambda i: i),
+    )
+    first, second, *_ = look(path).remarks
+    assert "end in the" in first and "end in the" in second and "--template" not in first
+    _, template = shlex.split(second.partition("--body): ")[2])
+    documents = list(open_corpus(path, ["posts"], Selection(template=template)).documents())
+    assert documents == [prose(i) for i in range(N)]
+
+
+@pytest.mark.parametrize("separator", ["--", "-- ", "__________"])
+def test_signatures_of_a_forum(make, separator):
+    def body(i):
+        return prose(i) + (f"\n\n{separator}\nThe motto of member {i % 7}\nMember {i % 7}" if i % 2 else "")
+
+    path = make(title=rows(title), body=rows(body))
+    (remark,) = look(path).remarks
+    assert remark.startswith(f"{N // 2} of {N} rows looked at end in a line {separator!r} and a signature ")
+    _, template = shlex.split(remark.partition("--body): ")[2])
+    documents = list(open_corpus(path, ["posts"], Selection(template=template)).documents())
+    assert documents == [f"{title(i)}\n\n{prose(i)}" for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda i: f"{prose(i)}\n--\n{prose(i + 50)} {i}",  # a poem in two parts
+        lambda i: f"# Part {i}\n\n{prose(i)}\n\n---\n\nThe end of part {i}",
+        lambda i: f"{prose(i)}\n\n> {prose(i + 7)} {i}",
+    ],
+)
+def test_what_only_looks_like_a_signature(make, body):
+    path = make(title=rows(title), body=rows(body))
+    assert not any("signature" in remark or "end in" in remark for remark in look(path).remarks)
 
 
 @pytest.mark.parametrize(

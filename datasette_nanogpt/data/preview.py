@@ -43,7 +43,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
         documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
         remarks=[
             *remarks,
-            *oddities(source, sample, database),
+            *oddities(source, sample),
             *row_hints(source),
             *unread_json(source, database),
         ],

@@ -13,7 +13,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.template import RenderError, Template
 
 from .decode import NOT_UTF8, NOTHING, WINDOWS_1252, Decoded, decode_bytes
-from .documents import join_document, without_heading
+from .documents import clean_text, join_document, without_heading
 from .markers import split_at_markers
 from .sample import Value
 from .sqlite import find_name
@@ -82,7 +82,7 @@ class RowReader:
             values[column] = value
             if isinstance(value, str):
                 read = read_text(value, self.kinds.get(column, PLAIN))
-                values[column] = read.text
+                values[column] = clean_text(read.text)
                 self.attachments += read.attachments
                 self.cut += read.is_cut
         named = {name: values[find_name(name, self.columns) or name] for name in template.columns}
