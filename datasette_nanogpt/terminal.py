@@ -278,7 +278,8 @@ def _text_lines(p: Prepared, shown_remarks: AbstractSet[str]) -> list[str]:
     """The rows, their text and its split."""
     s, c = p.source, p.corpus
     columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
-    notes = [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
+    notes = ["as it was when the run began"] if p.resumed_from is not None else []
+    notes += [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
     notes += [f"{counted(c['duplicates'], 'duplicate')} dropped"] if c["duplicates"] else []
     if near := c.get("near_duplicates"):
         divided = c["near_duplicates_divided"]
