@@ -197,7 +197,7 @@ def test_a_stop_at_once_tells_the_steps_that_a_resume_goes_on_from(options, home
         if isinstance(e, Prepared)
     )
     assert resumed.resumed_from == told
-    assert "(as it was when the run began)" in plan_lines(resumed)[0]
+    assert "(as it was when the run began, " in plan_lines(resumed)[0]
 
 
 def test_a_stop_during_the_last_score_ends_a_run_that_is_whole(options):
