@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 _SPECIAL = re.compile(r"[$`\\!]")  # to a shell between double quotation marks
 
@@ -45,6 +46,19 @@ def shell_command(words: Iterable[str]) -> str:
     """A command to type in a shell, as `shlex.join` has it, but easier to read where it has SQL: a word with
     single quotation marks is put between double ones."""
     return " ".join(map(_shell_word, words))
+
+
+class TrainCommand(NamedTuple):
+    """The command that trains, as somebody typed it, to be told with other rows."""
+
+    database: str
+    options: Sequence[str] = ()  # those that do not say what is read: --name blog
+
+    def with_query(self, sql: str, *options: str) -> str:
+        """The command that trains on the rows of a query."""
+        return shell_command(
+            ["datasette", "nanogpt-train", self.database, "--sql", sql, *options, *self.options]
+        )
 
 
 def _shell_word(word: str) -> str:

@@ -20,6 +20,8 @@ from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import ALL_ROWS, Selection
 from datasette_nanogpt.formatting import shell_command
 from datasette_nanogpt.terminal import preview_lines
+from datasette_nanogpt.training.check import check
+from datasette_nanogpt.training.options import TrainOptions, typed_command
 
 
 @pytest.fixture
@@ -272,3 +274,30 @@ def test_where_a_title_comes_from_that_has_no_column(make):
     )
     path = make(page=rows(lambda i: f"---\ntitle: {title(i)}\n---\n{prose(i)}"))
     assert "the title from the front matter, " in preview_lines(preview(open_corpus(path, ["posts"])))[0]
+
+
+def test_a_command_is_told_as_it_was_typed(monkeypatch, tmp_path):
+    """With the options that do not say what is read, the path that was typed, and the condition."""
+    monkeypatch.chdir(tmp_path)
+    with sqlite3.connect("any.db") as db:
+        db.execute("create table t (id integer primary key, title, note, data)")
+        data = (json.dumps({"a": {"x": 1, "story": prose(i) * 3}}) for i in range(N))
+        values = [[title(i), f"a short  note {i}", each] for i, each in enumerate(data)]
+        db.executemany("insert into t (title, note, data) values (?, ?, ?)", values)
+    options = TrainOptions("any.db", ["t"], body=["note"], where="note like '%  note%'", name="q1", minutes=2)
+    corpus, _ = check(options)
+    remarks = preview(corpus, command=typed_command(options)).tables[0].remarks
+    (remark,) = (remark for remark in remarks if "There is more" in remark)
+    words = shlex.split(remark.partition("of it: ")[2])
+    assert words[:4] == ["datasette", "nanogpt-train", "any.db", "--sql"]
+    assert words[4].endswith("from \"t\" where (note like '%  note%')")
+    assert sorted(words[5:]) == sorted(["--name", "q1", "--minutes", "2"])
+    assert open_corpus("any.db", selection=Selection(sql=words[4])).row_count == N
+
+
+def test_a_comment_in_a_condition_stays_one(make):
+    path = make(title=rows(title), body=rows(prose))
+    for where in ("title != '' -- all", "title != ''"):
+        (source,) = open_corpus(path, ["posts"], Selection(where=where)).sources
+        again = open_corpus(path, selection=Selection(sql=f"select * from {source.from_typed}"))
+        assert again.row_count == source.row_count

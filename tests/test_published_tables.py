@@ -16,6 +16,7 @@ from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview_source
 from datasette_nanogpt.data.row_hints import row_hints
 from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.formatting import TrainCommand
 from llm_nanogpt.errors import NanogptError
 
 
@@ -54,7 +55,7 @@ def test_the_tables_of_revisions_are_not_proposed(tmp_path):
 
 def remarks(path):
     found = open_source(path, "t")
-    return " ".join(preview_source(found, path).remarks)
+    return " ".join(preview_source(found, TrainCommand(path)).remarks)
 
 
 def test_underscores_of_titles_are_spaces(tmp_path):

@@ -9,6 +9,7 @@ from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.typedstream import TYPEDSTREAM
+from datasette_nanogpt.formatting import TrainCommand
 
 HEADER = b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84\x84\x84"
 BASE = b"\x12NSAttributedString\x00\x84\x84\x08NSObject\x00\x85\x92\x84\x84\x84"
@@ -86,7 +87,7 @@ def test_where_both_columns_have_the_text_it_is_read_once(tmp_path):
 def test_rows_without_text_whose_bytes_cannot_be_read_are_named(tmp_path):
     raw = b"bplist00\x01\x02" * 9
     path = messages(tmp_path / "chat.db", lambda i: i % 3, lambda i: None if i % 3 else raw)
-    remarks = preview_source(open_source(path, "message"), path).remarks
+    remarks = preview_source(open_source(path, "message"), TrainCommand(path)).remarks
     (remark,) = [each for each in remarks if "rows have no text" in each]
     assert remark.startswith("34 rows have no text, and 34 of these have a value in attributedBody")
     assert "a property list" in remark

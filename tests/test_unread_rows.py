@@ -12,6 +12,7 @@ from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview, preview_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.unread_rows import unread_rows
+from datasette_nanogpt.formatting import TrainCommand
 
 
 def hints(tmp_path, columns):
@@ -121,7 +122,7 @@ def test_titles_in_another_table_are_told(tmp_path):
 def test_pages_tell_nothing_of_other_tables(tmp_path):
     """Those who see one table may not see the other."""
     found, told = linked(tmp_path / "any.db", "title")
-    remarks = preview_source(found, str(tmp_path / "any.db"), documents=0).remarks
+    remarks = preview_source(found, TrainCommand("any.db"), documents=0).remarks
     assert "book" in told and "book" not in " ".join(remarks)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ..formatting import shell_command
+from ..formatting import TrainCommand
 from .shapes import letters, shape_of
 from .source import QUERY, Source
 from .sqlite import quote
@@ -16,7 +16,7 @@ MORE_TEXT = 2  # times the letters that are read
 MAX_DEPTH = 20  # levels of JSON
 
 
-def unread_json(source: Source, database: str) -> Iterator[str]:
+def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
     """A sentence about the first such column of the source's sample, with the command that reads it."""
     if source.template or source.grouping or source.table == QUERY:
         return
@@ -30,9 +30,9 @@ def unread_json(source: Source, database: str) -> Iterator[str]:
         if most > MORE_TEXT * read:
             others = [quote(name) for name in (source.title, *source.body) if name]
             extracted = f"json_extract({quote(column)}, '{path}') as text"
-            sql = f"select {', '.join([*others, extracted])} from {' '.join(source.from_sql.split())}"
-            command = shell_command(["datasette", "nanogpt-train", database, "--sql", sql])
-            yield f"There is more text in {column}, which is JSON. To read {path} of it: {command}"
+            sql = f"select {', '.join([*others, extracted])} from {source.from_typed}"
+            told = f"There is more text in {column}, which is JSON. To read {path} of it"
+            yield f"{told}: {command.with_query(sql)}"
             return
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..formatting import shell_command
+from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
 from .conversation_hints import CONVERSATIONS, are_short, find_group, find_order, suggestions
@@ -44,7 +44,7 @@ class Names(NamedTuple):
     name: str
 
 
-def linked_conversations(source: Source, database: str) -> Iterator[str]:
+def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]:
     """Sentences about such tables, each with what to type. The caller may see all tables."""
     is_chat = (
         source.grouping or are_short(source) if len(source.sample) >= MIN_ROWS and source.body else False
@@ -63,7 +63,7 @@ def linked_conversations(source: Source, database: str) -> Iterator[str]:
         if source.grouping:
             group, order = [source.grouping.group_by], source.grouping.order_by
         if group and not source.speaker and not _has_speaker(source):
-            yield from _speakers(db, source, database, " || ' ' || ".join(group), order)
+            yield from _speakers(db, source, command, " || ' ' || ".join(group), order)
 
 
 def _has_speaker(source: Source) -> bool:
@@ -111,7 +111,7 @@ def _is_fast(db: sqlite3.Connection, source: Source, table: str, sql: str) -> bo
 
 
 def _speakers(
-    db: sqlite3.Connection, source: Source, database: str, group: str, order: str | None
+    db: sqlite3.Connection, source: Source, command: TrainCommand, group: str, order: str | None
 ) -> Iterator[str]:
     """A sentence with a query that has who wrote each row in a column `speaker`."""
     here = quote(source.table)
@@ -132,9 +132,8 @@ def _speakers(
     who = f"case when {here}.{quote(mine)} then 'me' else {who} end" if mine else who
     sql = f"select {here}.*, {who} as speaker{_selected_group(source, group)} from {here}{join}"
     by = "conversation" if group not in source.columns else group
-    command = ["datasette", "nanogpt-train", database, "--sql", sql, "--group-by", by]
-    command += ["--order-by", order] if order else []
-    yield f"{told} To put who wrote it before each row of a text: {shell_command(command)}"
+    options = ["--group-by", by, *(["--order-by", order] if order else [])]
+    yield f"{told} To put who wrote it before each row of a text: {command.with_query(sql, *options)}"
 
 
 def _selected_group(source: Source, group: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from llm_nanogpt.errors import NanogptError
 
-from ..formatting import shell_command
+from ..formatting import TrainCommand
 from .column_names import NAMES, TITLES, named, words_of
 from .open_source import open_source
 from .source import QUERY, Source
@@ -15,7 +15,7 @@ from .sqlite import connect, quote, schema_of
 MIN_DISTINCT = 0.8  # the fraction of rows that lead to a row of their own: many comments have the same post
 
 
-def linked_titles(source: Source, database: str) -> Iterator[str]:
+def linked_titles(source: Source, command: TrainCommand) -> Iterator[str]:
     """A sentence about the first such titles, with a command that reads them; none where rows have titles."""
     if source.has_titles or source.template or source.grouping or source.where or source.table == QUERY:
         return
@@ -35,8 +35,8 @@ def linked_titles(source: Source, database: str) -> Iterator[str]:
                 f"select {', '.join([f'{there}.{quote(title)}', *texts])} from {here} left join {there} "
                 f"on {here}.{quote(key.column)} = {there}.{quote(key.other_column)}"
             )
-            command = shell_command(["datasette", "nanogpt-train", database, "--sql", sql])
-            yield f"The titles of these rows may be in {key.other_table} ({title}). To read them: {command}"
+            told = f"The titles of these rows may be in {key.other_table} ({title}). To read them"
+            yield f"{told}: {command.with_query(sql)}"
             return
 
 

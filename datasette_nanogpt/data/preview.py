@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 from ..events import Preview, TablePreview
+from ..formatting import TrainCommand
 from .corpus import Corpus
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
@@ -17,19 +18,20 @@ from .source import Source
 SHOWN = 20_000  # characters of a document: some have as many megabytes
 
 
-def preview(corpus: Corpus, documents: int = 1) -> Preview:
+def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = None) -> Preview:
     """The beginnings of the first `documents` documents of each table of a corpus, what they are made of, and
-    what is odd."""
+    what is odd. `command` is what was typed, for those that are told."""
+    command = command or TrainCommand(corpus.database)
     tables = []
     for source in corpus.sources:
-        table = preview_source(source, corpus.database, documents)
+        table = preview_source(source, command, documents)
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
-        linked = [*linked_titles(source, corpus.database), *linked_conversations(source, corpus.database)]
+        linked = [*linked_titles(source, command), *linked_conversations(source, command)]
         tables.append(replace(table, remarks=[*table.remarks, *linked]))
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
 
-def preview_source(source: Source, database: str, documents: int = 1) -> TablePreview:
+def preview_source(source: Source, command: TrainCommand, documents: int = 1) -> TablePreview:
     sample, remarks = source.read_sample()
     return TablePreview(
         table=source.table,
@@ -45,7 +47,7 @@ def preview_source(source: Source, database: str, documents: int = 1) -> TablePr
             *remarks,
             *oddities(source, sample),
             *row_hints(source),
-            *unread_json(source, database),
+            *unread_json(source, command),
         ],
     )
 

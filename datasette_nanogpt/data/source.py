@@ -91,6 +91,13 @@ class Source:
         return self._reader().columns
 
     @property
+    def from_typed(self) -> str:
+        """`from_sql` as people type it, where that says the same."""
+        last_line = self.from_sql.removesuffix("\n)").rpartition("\n")[2]  # which may end in a comment
+        is_same = self.from_sql.endswith("\n)") and "--" not in last_line
+        return f"{self.from_sql[:-2]})" if is_same else self.from_sql
+
+    @property
     def columns_to_fetch(self) -> list[str]:
         """The columns that documents are made of and grouped by; none for all of them."""
         grouping = self.grouping

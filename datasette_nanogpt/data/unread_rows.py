@@ -165,7 +165,7 @@ def _versions(source: Source) -> Iterator[str]:
             groups = (each for each in others if each != version and _has_versions(source, each, version))
             if group := next(groups, ""):
                 names = f"{quote(group)}, {quote(version)}"
-                last = f"select {quote(group)}, max({quote(version)}) from {source.from_sql} group by 1"
+                last = f"select {quote(group)}, max({quote(version)}) from {source.from_typed} group by 1"
                 yield (
                     f"Rows with the same {group} are versions of one text. To read only the last {version} "
                     f"of each: {where_option(source, f'({names}) in ({last})')}"

@@ -14,7 +14,7 @@ from llm_nanogpt.locks import hidden
 from ..data.preview import preview
 from ..events import Event, Prepared
 from .check import check
-from .options import TrainOptions
+from .options import TrainOptions, typed_command
 
 DOCUMENTS = 3  # shown of each table
 
@@ -31,7 +31,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     corpus, _ = check(options)
     if corpus is None:  # as only a resumed run has none
         return
-    yield preview(corpus, DOCUMENTS)
+    yield preview(corpus, DOCUMENTS, typed_command(options))
     from llm_nanogpt.device import choose_device
 
     from .enough_text import check_enough_text

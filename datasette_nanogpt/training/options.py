@@ -25,11 +25,13 @@ from llm_nanogpt.template import Template
 
 from ..data.corpus import default_name
 from ..data.source import Selection
+from ..formatting import TrainCommand
 from .available_memory import likely_device
 from .distributed import rank_and_size
 from .memory import Workload, memory_problem
 from .plan import plan_text
 
+OF_ROWS = ("table", "sql", "where", "title", "body", "template", "group_by", "order_by", "text", "resume")
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
 
 
@@ -115,6 +117,18 @@ def as_command(given: Mapping[str, Any]) -> str:
     tables = settings.pop("table", ())
     words = ["datasette", "nanogpt-train", settings.pop("database")]
     words += [tables] if isinstance(tables, str) else tables
+    return shlex.join([*words, *_flags(settings)])
+
+
+def typed_command(options: TrainOptions) -> TrainCommand:
+    """What was typed, without what says which rows are read and how."""
+    given = {k: v for k, v in options.given().items() if k not in OF_ROWS}
+    return TrainCommand(str(given.pop("database")), _flags(given))
+
+
+def _flags(settings: Mapping[str, Any]) -> list[str]:
+    """The words of a command line for options with their Python names."""
+    words: list[str] = []
     for option, value in settings.items():
         flag = "--" + option.replace("_", "-")
         if value is False:
@@ -122,7 +136,7 @@ def as_command(given: Mapping[str, Any]) -> str:
             continue
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [flag] if one is True else [flag, f"{one:g}" if isinstance(one, float) else str(one)]
-    return shlex.join(words)
+    return words
 
 
 def command_of_run(run: Mapping[str, Any]) -> str:

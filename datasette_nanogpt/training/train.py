@@ -28,7 +28,7 @@ from ..registry.runs import DIVERGED, MEMORY, NAME, REFUSED, Run
 from .check import check, check_place
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
-from .options import TrainOptions
+from .options import TrainOptions, typed_command
 from .run_log import logging_failure
 
 __all__ = ["Finished", "TrainOptions", "train_table"]
@@ -62,7 +62,7 @@ def _train_table(
     """Check, lock the model, and record how the run ends, however that is."""
     corpus, _ = check(options)
     if corpus:
-        yield preview(corpus)
+        yield preview(corpus, command=typed_command(options))
     home, name = nanogpt_home(), options.model_name
     try:
         make_home(home)
