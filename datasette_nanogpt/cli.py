@@ -40,6 +40,13 @@ def set_up_datasette(context: click.Context, option: click.Parameter, value: Any
     prepare_as(datasette)
 
 
+def check_name(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A form may leave the name empty; whoever types an empty one, as from a variable, means another."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty: leave --name out for the name of the database, or give one.")
+    return value
+
+
 plugins_dir_option = click.option(
     "--plugins-dir",
     type=click.Path(exists=True, file_okay=False),
@@ -81,7 +88,7 @@ load_extension_option = click.option(
 @click.option("--token", help="API token, if DATABASE is a URL  [default: $DATASETTE_TOKEN]")
 @click.option("--refresh", is_flag=True, help="Fetch the rows of a URL again, instead of using the kept copy")
 @click.option("--no-cache", is_flag=True, help="Tokenize the text again, and do not keep its tokens")
-@click.option("--name", help="Name of the model  [default: nanogpt-DATABASE]")
+@click.option("--name", callback=check_name, help="Name of the model  [default: nanogpt-DATABASE]")
 @click.option("--minutes", type=float, help="How long to train  [default: 10]")
 @click.option("--force", is_flag=True, help="Replace the model of that name, whatever it was trained on")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped or killed, or train for longer")

@@ -873,3 +873,22 @@ def test_neither_order_nor_case_matters(columns, random):
     assert again is not None
     assert (found.title or "").lower() == (again.title or "").lower()
     assert [name.lower() for name in found.body] == [name.lower() for name in again.body]
+
+
+@pytest.mark.parametrize("size", [45, 90, 600])
+def test_base64_is_not_called_a_path(make, size):
+    data = [base64.b64encode(random.Random(i).randbytes(size)).decode() for i in range(N)]
+    path = make({"session_key": [f"k{i}" for i in range(N)], "session_data": data})
+    with pytest.raises(NoTextError, match=r"session_key \(keys\), session_data \(encoded data\)"):
+        open_source(path, "posts")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/home/Ada/Documents/Projects2019/TheHarbourAndTheMill/Drafts/Chapter01/FirstVersion",
+        "Users/ada/Library/Application-Support/Notes2024/attachments/Pictures/IMG_2024_05_07",
+    ],
+)
+def test_paths_are_not_called_encoded(text):
+    assert shape_of(text) == "file paths"

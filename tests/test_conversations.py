@@ -234,3 +234,10 @@ def test_groups_do_not_depend_on_the_collation(tmp_path):
         rows = [("A", "one two"), ("a", "three four"), ("A", "five six"), ("a", "seven eight")]
         db.executemany("insert into t values (?, ?)", rows)
     assert documents(path, "t", group_by="room") == ["one two\nfive six", "three four\nseven eight"]
+
+
+def test_an_empty_name_is_refused(tmp_path):
+    """It comes from a variable that is not set."""
+    for name in ("", " "):
+        result = CliRunner().invoke(train_command, [str(tmp_path / "a.db"), "t", "--name", name])
+        assert result.exit_code == 2 and "--name" in result.output and "it is empty" in result.output

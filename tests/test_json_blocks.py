@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasette_nanogpt.data.json_blocks import has_parts, read_blocks
+from datasette_nanogpt.data.text_kinds import kind_of
 
 TEXT = "A heading\n\nFirst & <foremost>, a link here.\n\n- one\n- two"
 
@@ -395,3 +396,16 @@ def test_a_list_in_json_is_not_read_as_pythons():
     lines = ["Don't stir \N{SLIGHTLY SMILING FACE}", "a/b, caf\u00e9\nend"]
     assert read_blocks(json.dumps(lines)) == "\n".join(lines)
     assert read_blocks(repr(lines)) == "\n".join(lines)
+
+
+def test_the_parts_of_a_diary():
+    parts = [
+        {"text": "A walk\n", "attributes": {"line": {"header": 1, "identifier": "X"}}},
+        {"embeddedObjects": [{"type": "photo", "identifier": "Y"}]},
+        {"text": "It was "},
+        {"text": "cold", "attributes": {"bold": True}},
+        {"text": ".\n"},
+    ]
+    page = json.dumps({"meta": {"version": 1}, "contents": parts})
+    assert read_blocks(page) == "A walk\nIt was cold."
+    assert kind_of([page.replace("A walk", f"Walk {i}") for i in range(5)]).names == ["JSON blocks"]

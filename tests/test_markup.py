@@ -374,3 +374,43 @@ def test_unclosed_markup_takes_no_time(piece):
         read_markup(markup.name, text)
     read_list(text)
     assert time.process_time() - began < 5  # by the square it takes minutes
+
+
+def test_punctuation_that_a_program_escaped(tmp_path):
+    """As Day One exports it; a picture in its store is left out."""
+    texts = [
+        f"![](dayone-moment://B{i:031X})\n\nIt rained till then\\. Number {i}\\! In C\\+\\+ "
+        "\\(say\\), a \\-c\\.\n\n\\# no"
+        for i in range(9)
+    ]
+    kind = kind_of(texts)
+    assert kind.names == ["Markdown escapes"]
+    assert read_text(texts[3], kind).text == "It rained till then. Number 3! In C++ (say), a -c.\n\n# no"
+    code = "Here it is\\. Look\\!\n\n```\ngrep '\\.' x\n```\n\nSo\\."
+    assert read_text(code, kind).text == "Here it is. Look!\n\n```\ngrep '\\.' x\n```\n\nSo."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"Match it with `\.` and \( number {i}.",
+        r"The sum \(a + b\) is {i}. \[x\]",
+        r"D:\old\.git\{i} is it",
+    ],
+)
+def test_backslashes_that_people_write_stay(text):
+    texts = [text.replace("{i}", str(i)) for i in range(9)]
+    kind = kind_of(texts)
+    assert [read_text(each, kind).text for each in texts] == texts
+
+
+@pytest.mark.parametrize(
+    "address", ["bear://x/1", ":/0123456789abcdef", "dayone2://view?id=1", "file:///a/b.png", "cid:7"]
+)
+def test_pictures_in_the_store_of_a_program_are_left_out(address):
+    texts = [f"We met by the river, number {i}.\n\n![photo.jpg]({address})\n\nIt was cold." for i in range(9)]
+    kind = kind_of(texts)
+    assert read_text(texts[2], kind).text == "We met by the river, number 2.\n\nIt was cold."
+    shown = [text.replace(address, "https://example.org/a.png") for text in texts]
+    assert read_text(shown[2], kind_of(shown)).text == shown[2]
+    assert read_text(texts[2], kind_of([*texts[:1], *["Words alone."] * 40])).text == texts[2]

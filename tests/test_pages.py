@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -511,6 +512,25 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
         text = await text_of(datasette, "/-/nanogpt")
         assert text.count('type="checkbox" name="run"') == boxes
         assert ("Tick two runs in the list." in text) is (boxes == 2)
+
+
+async def test_a_table_that_cannot_be_read_says_what_to_do_on_the_page(home, tmp_path):
+    """Not which option to type; a command for a terminal is apart, to be selected with a click."""
+    path = tmp_path / "marks.db"
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("create table mark (id integer primary key, summary text, body blob)")
+        words = "We meet at the old mill beside the river and wait for the boat. "
+        rows = [(f"{words} {i}", zlib.compress((words * 9 + str(i) * 200).encode() * 9)) for i in range(40)]
+        rows = [(summary, raw + bytes(400)) for summary, raw in rows]
+        db.executemany("insert into mark (summary, body) values (?, ?)", rows)
+    db.close()
+    datasette = await serve(path)
+    page = await text_of(datasette, "/marks/mark/-/nanogpt")
+    datasette.close()
+    told = page[page.index('id="why-not"') :].partition("</p>")[0]
+    assert "To train on summary instead, choose it below." in told and "--body" not in told
+    assert '<code class="whole">sqlite-utils convert ' in told and "`" not in told
 
 
 async def test_the_tables_with_the_most_text_are_offered(home, tmp_path):

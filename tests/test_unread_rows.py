@@ -161,3 +161,42 @@ def test_every_column_that_says_so_is_told(tmp_path):
     }
     _, told = hints(tmp_path, flags)
     assert [each.split()[3] for each in told] == ["is_conflict", "deleted_time"]
+
+
+def remarks(tmp_path, columns):
+    path = write(tmp_path / f"{len(list(tmp_path.iterdir()))}.db", columns)
+    (table,) = preview(open_corpus(path, ["t"])).tables
+    return path, table.remarks
+
+
+def test_the_name_of_a_website_at_the_end_of_titles_is_told(tmp_path):
+    ends = [" - The Daily News", ' | Example "B" Blog', "", " – Old Mill"]
+    columns = {"title": lambda w: w.title() + ends[w.i % 4], "body": Writer.text}
+    path, told = remarks(tmp_path, columns)
+    (remark,) = [each for each in told if "have a title that ends in" in each]
+    assert remark.startswith("45 rows have a title")
+    template = shlex.split(remark)[-1]
+    plain = list(open_source(path, "t", Selection()).documents())
+    without = list(open_source(path, "t", Selection(template=template)).documents())
+    assert [text.partition("\n")[2] for text in without] == [text.partition("\n")[2] for text in plain]
+    assert not any(end and end in text for end in ends for text in without)
+    _, none = remarks(tmp_path, {"title": lambda w: f"{w.title()} - part {w.i}", "body": Writer.text})
+    assert not any("ends in" in each for each in none)
+
+
+def test_values_of_all_sorts_are_told(tmp_path):
+    def value(w):
+        return [w.title(), f"2019-03-{w.i % 28 + 1:02}", f"https://doi.org/10.1/{w.i}", w.text(), "en"][
+            w.i % 5
+        ]
+
+    path, told = remarks(tmp_path, {"valueID": lambda w: w.i, "value": value})
+    (remark,) = [each for each in told if "values of all sorts" in each]
+    assert remark.startswith("24 rows have dates or URLs in value and no text")
+    left = open_source(path, "t", Selection(where=shlex.split(remark)[-1]))
+    assert left.row_count < ROWS / 2
+    names = {"entity": lambda w: w.i // 5, "attribute": lambda w: "abcde"[w.i % 5], "value": value}
+    _, told = remarks(tmp_path, names)
+    assert any("attribute says which" in each for each in told)
+    _, none = remarks(tmp_path, {"id": lambda w: w.i, "body": Writer.text})
+    assert not any("all sorts" in each for each in none)

@@ -26,7 +26,7 @@ COMPARED_ROWS = 50  # rows that are compared
 # In a column whose rows share values these are labels, if at least so many rows have one, and the values that
 # differ have fewer letters than this per row.
 LABELLED_ROWS, LABEL_LETTERS = 20, 10
-KEY_CHARS = range(5, 41)  # the lengths of a key that is one word with digits in it
+KEY_CHARS = range(2, 41)  # the lengths of a key that is one word with digits in it
 LONG_VALUE = 200  # characters
 
 _HEADING = re.compile(r"\s*#\s|(?:\s|<(?!h\d)[a-zA-Z!?][^<>]*>)*<h\d", re.IGNORECASE)  # above a text

@@ -29,6 +29,7 @@ SAME_TEXT = 1.5  # a text that only says the title again has at most this many t
 
 # The advice for somebody in a terminal; the pages have a form or a link in its place.
 NAME_A_COLUMN = "Name the column to read as text, or choose another table."
+NAME_AS_TEXT = ", name it as the column of text (--body)."
 
 
 class NoTextError(InvalidOptions):
@@ -218,9 +219,9 @@ def _packed(
     """The message for a table whose text is in bytes that cannot be read, when `title` or `body` could be."""
     facts = " ".join(f"Column {list_names([c.name])} is {c.what}. {_cure(relation, c)}" for c in columns)
     if title:
-        facts += f" To train on the titles alone, name {list_names([title])} as the column of text."
+        facts += f" To train on the titles in {list_names([title])} alone{NAME_AS_TEXT}"
     if body:
-        facts += f" To train on {list_names(body)} instead, name it as the column of text (--body)."
+        facts += f" To train on {list_names(body)} instead{NAME_AS_TEXT}"
         return f"The text of {_lower(relation.description)} cannot be read. {facts}"
     return f"{relation.description} has no column of text that can be read. {facts}"
 

@@ -1,9 +1,9 @@
 """JSON of blocks, as editors store a page, to the text of the blocks in order.
 
 Wagtail's StreamField, Editor.js, Ghost's Lexical and Mobiledoc, ProseMirror and TipTap, Slate, Draft.js,
-Quill, Portable Text, Contentful, Notion, BlockNote and Gutenberg differ in names, and agree in this: a page
-is a list of blocks, a block has a type, and its text is a string in it or is spread over children. Ids,
-addresses, types and colours are strings too, but they are not text. A list of sentences is lines of text.
+Quill, Portable Text, Contentful, Notion, BlockNote, Gutenberg and Day One differ in names, and agree in this:
+a page is a list of blocks, a block has a type, and its text is a string in it or is spread over children.
+Ids, addresses, types and colours are strings too, but they are not text. A list of sentences is lines.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ text title subtitle heading headline subheading caption alt quote cite citation 
 markdown code message question answer intro introduction lead paragraph content body author
 """
 _SKIPPED, _TEXT_WORDS = frozenset(_NO_TEXT.split()), frozenset(_TEXT.split())
+_RUN_KEYS = frozenset(["text", "attributes", "embeddedObjects"])
 _CODE_KEYS = ("code", "markdown")
 _KEY_WORD = re.compile(r"[A-Z]?[a-z]+")
 _MACHINE = re.compile(
@@ -65,6 +66,8 @@ def read_blocks(text: str) -> str | None:
             return "\n".join(lines)
         if (message := _message_parts(page)) is not None:
             return "".join(message)
+        if (runs := _runs(page)) is not None:
+            return "".join(runs).strip("\n")
         if not _is_page(page):
             return None
         paragraphs = list(_mobiledoc(page) if _is_mobiledoc(page) else _paragraphs(page, 0))
@@ -119,6 +122,16 @@ def _message_parts(value: Any) -> list[str] | None:
     strings = [text for text in texts if isinstance(text, str)]
     is_mixed = any(isinstance(each, dict) for each in value)
     return strings if is_mixed and len(strings) == len(value) else None
+
+
+def _runs(value: Any) -> list[str] | None:
+    """The parts of a text of Day One's, which have its line breaks; a part without text is a picture."""
+    parts = value.get("contents") if isinstance(value, dict) else None
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return None
+    texts = [text for part in parts if isinstance(text := part.get("text"), str)]
+    are_runs = all(_RUN_KEYS.issuperset(part) for part in parts)
+    return texts if texts and are_runs else None
 
 
 def _is_list_of_strings(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """Markup other than HTML and markdown, as programs keep it with a text, and the text without it.
 
 Forums have BBCode, wikis wiki markup, films subtitles with times, issues the markup of Jira, WordPress
-shortcodes, Anki clozes, and Slack links of its own. A sample of the column decides, as any of these may stand
-in a text that is about it.
+shortcodes, Anki clozes, Slack links of its own, and diaries escapes and pictures in their own store. A sample
+of the column decides, as any of these may stand in a text that is about it.
 """
 
 from __future__ import annotations
@@ -72,6 +72,13 @@ _CARD = re.compile(
 )
 _SLACK = re.compile(r"<(?:([@#!][^<>|\s]*)|((?:https?|mailto|tel):[^<>|\s]*))(?:\|([^<>]*))?>")
 _SLACK_OWN = re.compile(r"<(?:@[UW][A-Z0-9]{5,}|#C[A-Z0-9]{5,}|![a-z]+|https?://[^<>|\s]+\|)")
+# Escaped by a program: nobody puts a backslash before the full stop of a sentence.
+_ESCAPED_STOP = re.compile(r"\w\\[.!](?=\s|\Z)")
+_ESCAPED = re.compile(r"^(```+|~~~+).*?(?:^\1|\Z)|\\([!-/:-@\[-`{-~])", re.MULTILINE | re.DOTALL)
+# A picture in the store of a program, as Day One, Bear and Joplin keep them.
+_OWN_PICTURE = re.compile(
+    r"!\[[^\[\]\n]*\]\((?:(?!https?:|ftp:|data:)[a-z][\w+.-]*:|:/)[^()\s]*\)[ \t]*", re.IGNORECASE
+)
 _LINES = re.compile(r"\n{3,}")
 
 
@@ -140,6 +147,10 @@ def _read_slack(text: str) -> str:
     return _SLACK.sub(shown, text)
 
 
+def _read_escaped_markdown(text: str) -> str:
+    return _ESCAPED.sub(lambda found: found[2] or found[0], _OWN_PICTURE.sub("", text))
+
+
 MARKUPS = (
     Markup("RTF", is_rtf, MIN_FRACTION, read_rtf),
     Markup("percent-encoding", is_percent_encoded, MIN_FRACTION, read_percent_encoded),
@@ -151,6 +162,13 @@ MARKUPS = (
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
+    Markup("Markdown escapes", _ESCAPED_STOP.search, MIN_FRACTION, _read_escaped_markdown),
+    Markup(
+        "pictures in an app",
+        _OWN_PICTURE.search,
+        MIN_FRACTION_OF_LINKS,
+        lambda text: _OWN_PICTURE.sub("", text),
+    ),
     Markup("wrongly decoded UTF-8", is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
 OF_WHOLE_TEXTS = ("RTF", "subtitles", "wiki markup")  # whose own tags are not HTML

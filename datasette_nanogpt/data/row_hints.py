@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ..formatting import shell_command
+from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, cure, decode_bytes
 from .sample import Value
+from .shapes import shape_of
 from .source import Source
 from .sqlite import quote
 from .unread_rows import listed, unread_rows, where_option
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
+MAX_ENDINGS = 3  # of titles that are told
+MIN_SORTS, MIN_SHAPED = 2, 0.2  # sorts of values that are not text, and the fraction of values of these
+LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
+_ENDING = re.compile(r" [-|\u2013\u2014\u00b7\u00bb] [^-|\u2013\u2014\u00b7\u00bb]{3,40}\Z")
+_BLANK_LINE = r"\n\n"  # as a template has it
+_KEYS = frozenset(["key", "name", "attribute", "field", "property", "tag", "kind", "type"])
 NEARLY_ALL = 0.9  # of the rows without text must have bytes that may be their text
 
 
@@ -26,6 +37,8 @@ def row_hints(source: Source) -> Iterator[str]:
     yield from _texts_in_bytes(source, of)
     if source.grouping is None:
         yield from _titles_alone(source, of)
+        yield from _title_endings(source, of)
+        yield from _values_of_all_sorts(source, of)
     yield from unread_rows(source, of)
     if source.grouping is None:
         yield from conversations(source)
@@ -67,6 +80,50 @@ def _titles_alone(source: Source, of: str) -> Iterator[str]:
             f"{len(alone):,} {of} have a title and no text: the model learns the titles alone. "
             f"To leave them out: {where_option(source, filled)}"
         )
+
+
+def _title_endings(source: Source, of: str) -> Iterator[str]:
+    """About the names of websites at the end of titles: "… - The Daily News"."""
+    titles = [str(row[source.title] or "") for row in source.sample] if source.title else []
+    counts = Counter(ending[0] for title in titles if (ending := _ENDING.search(title)))
+    often = [ending for ending, count in counts.most_common(MAX_ENDINGS) if count > MIN_SHARE * len(titles)]
+    if not often:
+        return
+    without = "".join(f' | replace({json.dumps(ending, ensure_ascii=False)}, "")' for ending in often)
+    parts = [f"{{{{ {_in_template(source.title or '')}{without} }}}}"]
+    parts += [f"{{{{ {_in_template(column)} }}}}" for column in source.body]
+    listed_endings = " or ".join(map(repr, often))
+    count = sum(counts[ending] for ending in often)
+    yield (
+        f"{count:,} {of} have a title that ends in {listed_endings}. To leave "
+        f"that out: {shell_command(['--template', _BLANK_LINE.join(parts)])}"
+    )
+
+
+def _in_template(column: str) -> str:
+    return column if column.isidentifier() else f"row[{json.dumps(column, ensure_ascii=False)}]"
+
+
+def _values_of_all_sorts(source: Source, of: str) -> Iterator[str]:
+    """About tables of keys and values, in which text stands beside dates and addresses."""
+    if source.title or len(source.body) != 1:
+        return
+    (column,) = source.body
+    values = [value for row in source.sample if isinstance(value := row[column], str) and value.strip()]
+    shapes = Counter(shape for value in values if (shape := shape_of(value)))
+    if len(shapes) < MIN_SORTS or sum(shapes.values()) < MIN_SHAPED * len(values):
+        return
+    keys = [name for name in source.columns if not _KEYS.isdisjoint(words_of(name)) and name != column]
+    kinds = [name for name in keys if isinstance(source.sample[0][name], str)]
+    advice = (
+        f"{kinds[0]} says which: --where chooses rows by it."
+        if kinds
+        else (f"To read longer texts alone: {where_option(source, f'length({quote(column)}) > {LONG_TEXT}')}")
+    )
+    yield (
+        f"{sum(shapes.values()):,} {of} have {' or '.join(shapes)} in {column} and no text: it seems to have "
+        f"values of all sorts. {advice}"
+    )
 
 
 def _is_empty(value: Value) -> bool:

@@ -43,6 +43,9 @@ _SHAPES = [
         ("long codes", rf"[!-~]{{{LONG_WORD},}}"),
     ]
 ]
+_BASE64 = re.compile(r"(?=[^\d]*\d)(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[\w+/-]{60,}={0,2}", re.ASCII)
+_CHANGE = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z0-9](?=[a-z])")
+MIN_CHANGES = 0.3  # per character: 0.46 in base64 on average, 0.1 to 0.2 in a path
 _WORDS_JOINED = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)+")
 _WITH_UNDERSCORES = regex.compile(
     r"(?=.*\p{L}{3})(?:[\p{L}\p{M}'\u2019.,()!?&-]{1,20}|\d{1,4})(?:_+(?:[\p{L}\p{M}'\u2019.,()!?&-]{1,20}|\d{1,4}))+"
@@ -54,10 +57,17 @@ _NO_LETTERS = regex.compile(r"[^\p{L}\p{M}]+")
 def shape_of(text: str) -> str:
     """What `text` is instead of words, in the plural ("URLs"); "" for words."""
     text = _TAG.sub(" ", text[:SHAPED_CHARS]).strip().strip("\"'").strip()
+    if _is_encoded(text):
+        return "encoded data"
     for name, pattern in _SHAPES:
         if pattern.fullmatch(text):
             return "" if name in ("keys", "long codes") and has_underscores(text) else name
     return "dates" if _is_written_date(text) else ""
+
+
+def _is_encoded(text: str) -> bool:
+    """Whether `text` is base64: one long word whose capitals and digits change more than those of a path."""
+    return bool(_BASE64.fullmatch(text)) and len(_CHANGE.findall(text)) > MIN_CHANGES * len(text)
 
 
 def _is_written_date(text: str) -> bool:

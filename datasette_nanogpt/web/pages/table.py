@@ -14,7 +14,7 @@ from datasette.resources import DatabaseResource, TableResource
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
-from ...data.columns import NAME_A_COLUMN
+from ...data.columns import NAME_A_COLUMN, NAME_AS_TEXT
 from ...registry.runs import find_run
 from ...training.options import bounds, choices
 from ...training.replaced import kept_if_trained_again
@@ -82,7 +82,7 @@ class Form:
         """Why nothing can be read, if nobody has filled in anything yet: it is no mistake of theirs."""
         offer = self.offer if self.untouched else None
         text = str(offer["text"]) if offer and not offer["texts"] else ""
-        return text.removesuffix(NAME_A_COLUMN).rstrip()
+        return text.removesuffix(NAME_A_COLUMN).rstrip().replace(NAME_AS_TEXT, ", choose it below.")
 
     @property
     def advanced(self) -> bool:
