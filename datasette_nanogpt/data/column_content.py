@@ -27,6 +27,7 @@ COMPARED_ROWS = 50  # rows that are compared
 # differ have fewer letters than this per row.
 LABELLED_ROWS, LABEL_LETTERS = 20, 10
 KEY_CHARS = range(2, 41)  # the lengths of a key that is one word with digits in it
+SHORT_KEY = 5  # characters: in less than LABELLED_ROWS rows a shorter word may be no key
 LONG_VALUE = 200  # characters
 
 _HEADING = re.compile(r"\s*#\s|(?:\s|<(?!h\d)[a-zA-Z!?][^<>]*>)*<h\d", re.IGNORECASE)  # above a text
@@ -86,6 +87,8 @@ class Column:
     def _are_keys(self) -> bool:
         """Whether all values are single words, and most have both digits and letters, or digits alone."""
         words = [text.strip() for text in self.texts]
+        if len(words) < LABELLED_ROWS and any(len(word) < SHORT_KEY for word in words):
+            return False
         if not all(word.isascii() and len(word) in KEY_CHARS and len(word.split()) == 1 for word in words):
             return False
         return sum(any(map(str.isdigit, word)) for word in words) > MOST * max(len(words), 1)
