@@ -37,6 +37,7 @@ ATTRIBUTIONS = [
     "Op ma 5 apr. 2021 om 09:12 schreef Ben <ben@example.com>:",
     "Il giorno lun 5 apr 2021 alle ore 09:12 Ben <ben@example.com> ha scritto:",
     "Em seg., 5 de abr. de 2021 às 09:12, Ben <ben@example.com> escreveu:",
+    "Am Montag, 5. April 2021 um 09:12:33 MESZ hat Ben <ben@example.com> Folgendes geschrieben:",
     "2021年4月5日(月) 9:12 Ben <ben@example.com>:",
     "Ben wrote:",
 ]
@@ -109,6 +110,7 @@ def test_signatures(signature, quote):
         "Then type\n\n> npm install\n\nand wait.",
         "From: the harbour\nTo: the station\n\nit is a mile.",
         "The letter was sent from my uncle's house, he wrote:\n\nCome soon.",
+        "Yesterday, at 9:12, he wrote:\n\nCome soon.\n\nI did not.",
         "On page 5 of 2021's report he wrote:\n\nCome soon.",
         "You quote a line with > before it, or with two of them: >>.",
     ],
@@ -139,7 +141,7 @@ HTML_QUOTES = [
     '<hr tabindex="-1"><div id="divRplyFwdMsg"><b>Von:</b> Ben</div><div>Is it?</div>',
     '<div style="border:none;border-top:solid #E1E1E1 1.0pt"><p><b>From:</b> Ben<br><b>Sent:</b> Monday<br>'
     "<b>To:</b> Ada<br><b>Subject:</b> Harbour</p></div><p>Is it?</p>",
-    f"<div>{FROM_BEN}</div><blockquote style='border-left:1px solid'><p>Is it?</p></blockquote>",
+    f"<div>{FROM_BEN}</div><blockquote><p>Is it?</p></blockquote>",
     '<div class="gmail_signature">-- <br>Ada</div>',
     f'<span class="gmail_signature_prefix">-- </span><br><div class="gmail_signature">Ada</div>{FROM_BEN}<br>'
     '<blockquote class="gmail_quote">never closed <p>a',
@@ -157,6 +159,8 @@ def test_answers_between_quotes_in_html_and_blockquotes_of_ones_own_stay():
     said = f'<div class="gmail_attr">{FROM_BEN}</div>'
     answers = f'<div class="gmail_quote">{said}{quote}<p>No.</p>{quote}<p>Yes.</p></div>'
     assert own_text_of_html(answers) == "No.\n\nYes."
+    styled = f"<p>It says:</p><blockquote style='border-left: 1px solid'>Closed.</blockquote>{HTML}"
+    assert own_text_of_html(styled) == f"It says:\n\nClosed.\n\n{OWN}"
     assert (
         own_text_of_html(f"<p>It says:</p><blockquote>Closed.</blockquote>{HTML}")
         == f"It says:\n\nClosed.\n\n{OWN}"

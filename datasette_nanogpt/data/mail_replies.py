@@ -43,11 +43,12 @@ _FOLLOWS = re.compile(
 )
 
 _WROTE = re.compile(
-    r"\b(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef|escreveu|skrev|kirjoitti|yazd\u0131|írta"
-    r"|napisał(?:\(a\)|a)?|napsal(?:\(a\)|a)?|написал(?:\(\u0430\)|\u0430)?|пишет)\b|写道|寫道|のメール",
+    r"\b(?:wrote|schrieb|geschrieben|geschreven|a écrit|escribió|ha scritto|schreef|escreveu|skrev|kirjoitti"
+    r"|yazd\u0131|írta|napisał(?:\(a\)|a)?|napsal(?:\(a\)|a)?|написал(?:\(\u0430\)|\u0430)?|пишет)\b|写道|寫道|のメール",
     re.IGNORECASE,
 )
-_WHEN = re.compile(r"\d:\d\d|\b(?:19|20)\d\d\b|\d[./-]\d\d?[./-]\d")
+_DATE = re.compile(r"\b(?:19|20)\d\d\b|\d[./-]\d\d?[./-]\d")
+_WHEN = re.compile(rf"\d:\d\d|{_DATE.pattern}")
 _OPENS = re.compile(
     r"[ \t]*(?:On|Am|Le|El|Il|Op|Em|A|Den|Dne|W dniu|Dnia|\u0412|\d|-{2,} ?On|\w{2,10}[.,])(?![^\W\d_])",
     re.IGNORECASE,
@@ -75,12 +76,12 @@ _SENT_FROM = re.compile(
 # Elements of HTML that hold what is quoted, and signatures, by what their start tags say.
 _HINT = re.compile(
     r"gmail_(?:quote|attr|signature)|moz-(?:cite-prefix|signature)|yahoo_quoted|protonmail_quote|tutanota_quote"
-    r"|zmail_extra|divRplyFwdMsg|stopSpelling|OutlookMessageHeader|type\s*=\s*[\"']?cite|border-left"
+    r"|zmail_extra|divRplyFwdMsg|stopSpelling|OutlookMessageHeader|<blockquote"
     r"|AppleMailSignature|id=[\"']Signature",
     re.IGNORECASE,
 )
 _QUOTE = re.compile(
-    r"<blockquote\b(?=.*(?:gmail_quote|type\s*=\s*[\"']?cite|border-left|protonmail_quote))"
+    r"<blockquote\b(?=.*(?:gmail_quote|type\s*=\s*[\"']?cite|protonmail_quote))"
     r"|<\w+\b.*(?:gmail_attr|moz-cite-prefix|yahoo_quoted|protonmail_quote|tutanota_quote|zmail_extra)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -90,6 +91,7 @@ _SIGNED = re.compile(
     r"<\w+\b.*(?:gmail_signature\b|moz-signature|AppleMailSignature|id=[\"']Signature)",
     re.IGNORECASE | re.DOTALL,
 )
+_TAG = re.compile(r"<[^<>]*>")
 _FORWARDED_TAG = re.compile(r"(?:\s|<[^<>]*>)*-{2,}")
 _QUOTED_TEXT, _REST_TEXT = "> (quoted)", "-----Original Message-----"  # what stands for them in the text
 _QUOTE_TAG, _REST_TAG = f"<p>{escape(_QUOTED_TEXT)}</p>", f"<p>{_REST_TEXT}</p>"
@@ -119,10 +121,11 @@ def _without_rest(text: str) -> str:
         text = text[: found.start()]
     lines = text.split("\n")
     for i, line in enumerate(lines):
-        # With the time or the address it is no sentence of a person.
+        # With the date and the time, or the address, it is no sentence of a person.
         if i and line.rstrip().endswith(":") and (start := _attribution_start(lines, i + 1)) <= i:
             said = " ".join(lines[start : i + 1])
-            if _WROTE.search(said) and re.search(r"\d:\d\d|@", said):
+            is_dated = re.search(r"\d:\d\d", said) and _DATE.search(said)
+            if _OPENS.match(said) and _WROTE.search(said) and ("@" in said or is_dated):
                 return "\n".join(lines[:start])
     return text
 
@@ -221,5 +224,8 @@ def _mark_of(tag: re.Match[str], html: str, last_quote: int) -> str | None:
     if _SIGNED.match(tag[0]):
         return ""
     is_quote = _QUOTE.match(tag[0]) or (_GMAIL.match(tag[0]) and last_quote < tag.start())
+    if not is_quote and tag[2].lower() == "blockquote":
+        before = " ".join(_TAG.sub(" ", html[max(tag.start() - 600, 0) : tag.start()]).split())
+        is_quote = re.search(r":\Z", before) and _WROTE.search(before[-_MAX_ATTRIBUTION:])
     is_forward = "gmail_attr" in tag[0] and _FORWARDED_TAG.match(html, html.find(">", tag.end() - 1) + 1)
     return _QUOTE_TAG if is_quote and not is_forward else None

@@ -80,7 +80,7 @@ class TextKind:
             *(["front matter"] if self.front_matter else []),
             *(["JSON in some rows"] if self.parts else []),
             *([self.markup] if self.markup else []),
-            *(["mail"] if self.replies else []),
+            *(["text of mail"] if self.replies else []),
         ]
 
     def as_json(self) -> dict[str, Any]:
