@@ -119,6 +119,10 @@ def test_what_only_looks_like_it_stays(text):
     assert own_text(text) == text
 
 
+def test_code_that_somebody_wrote_is_a_quote():
+    assert own_text(f"{OWN}\n\n> Ben wrote:\n> x = f(1)\n> print(x)") == OWN
+
+
 def test_words_before_a_quote_stay():
     assert own_text(f"I have 3 remarks on this.\n{ATTRIBUTIONS[0]}\n{QUOTED}") == "I have 3 remarks on this."
     assert own_text(f"Number 1 is this:\n{QUOTED}\nNo.") == "Number 1 is this:\n\nNo."

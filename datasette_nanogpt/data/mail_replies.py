@@ -171,6 +171,8 @@ def _attribution_start(lines: Sequence[str], quote: int) -> int:
 def _is_code(block: Sequence[str]) -> bool:
     """Whether lines that begin with ">" are what somebody typed after a prompt."""
     lines = [line for line in block if line.strip("> \t")]
+    if any(_WROTE.search(line) and line.rstrip().endswith(":") for line in lines):
+        return False
     if lines and all(line.startswith(">>> ") for line in lines):
         return True
     typed = sum(line[1:2] != ">" and bool(_CODE.match(line[1:].strip())) for line in lines)
