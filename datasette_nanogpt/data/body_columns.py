@@ -49,6 +49,7 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     """The column that is named like the text and has enough of it, else the one with the most; with those
     that go together with it. `columns` are in the order of the table."""
     by_text = sorted(columns, key=most_text)
+    by_text = [column for column in by_text if not column.are_short_keys]
     with_text = [column for column in by_text if column.prose and not column.is_label]
     for is_worse in (is_place, _is_rejected):
         with_text = [column for column in with_text if not is_worse(column)] or with_text

@@ -26,8 +26,7 @@ COMPARED_ROWS = 50  # rows that are compared
 # In a column whose rows share values these are labels, if at least so many rows have one, and the values that
 # differ have fewer letters than this per row.
 LABELLED_ROWS, LABEL_LETTERS = 20, 10
-KEY_CHARS = range(2, 41)  # the lengths of a key that is one word with digits in it
-SHORT_KEY = 5  # characters: in less than LABELLED_ROWS rows a shorter word may be no key
+KEY_CHARS = range(5, 41)  # the lengths of a key that is one word with digits in it
 LONG_VALUE = 200  # characters
 
 _HEADING = re.compile(r"\s*#\s|(?:\s|<(?!h\d)[a-zA-Z!?][^<>]*>)*<h\d", re.IGNORECASE)  # above a text
@@ -87,9 +86,19 @@ class Column:
     def _are_keys(self) -> bool:
         """Whether all values are single words, and most have both digits and letters, or digits alone."""
         words = [text.strip() for text in self.texts]
-        if len(words) < LABELLED_ROWS and any(len(word) < SHORT_KEY for word in words):
-            return False
-        if not all(word.isascii() and len(word) in KEY_CHARS and len(word.split()) == 1 for word in words):
+        return all(len(word) in KEY_CHARS for word in words) and self._are_codes(words)
+
+    @property
+    def are_short_keys(self) -> bool:
+        """Whether all of many values are words as keys are, of any length: "k12". They may be titles."""
+        words = [text.strip() for text in self.texts]
+        return (
+            len(words) >= LABELLED_ROWS and max(map(len, words)) < KEY_CHARS.stop and self._are_codes(words)
+        )
+
+    @staticmethod
+    def _are_codes(words: Sequence[str]) -> bool:
+        if not all(word.isascii() and len(word.split()) == 1 for word in words):
             return False
         return sum(any(map(str.isdigit, word)) for word in words) > MOST * max(len(words), 1)
 

@@ -236,10 +236,14 @@ def _cure(relation: Relation, column: Column) -> str:
 
 def _no_text(relation: Relation, columns: Sequence[Column]) -> str:
     facts = [
-        f"{list_names([c.name])} ({'empty' if not c.filled_rows else c.what or c.sameness or 'no words'})"
+        f"{list_names([c.name])} ({'empty' if not c.filled_rows else c.what or c.sameness or _no_words(c)})"
         for c in columns
     ]
     cures = "".join(f" {list_names([c.name])}: {_cure(relation, c)}" for c in columns if c.is_bytes)
     return (
         f"{relation.description} has no column of text. It has: {list_names(facts)}.{cures} {NAME_A_COLUMN}"
     )
+
+
+def _no_words(column: Column) -> str:
+    return "keys" if column.are_short_keys else "no words"
