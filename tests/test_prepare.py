@@ -267,3 +267,16 @@ def test_a_table_of_nothing_but_copies_is_divided_and_says_so(tmp_path):
     (text,) = essays(1)
     found = finish(split_documents((edited(text, 3, rng) for _ in range(100)), tmp_path / "documents", 0))
     assert found.near_duplicates_divided and found.near_duplicates == found.documents and len(found.val) == 10
+
+
+def test_what_was_left_out_of_mail_is_told_of_prepared_text_too(home, tmp_path):
+    path = tmp_path / "mail.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (id integer primary key, sender, subject, body)")
+        quoted = "On 1 May 2020 at 10:00, Jane <jane@example.org> wrote:\n> yes"
+        rows = [("ben@example.org", f"Subject {i}", f"{text}\n\n{quoted}") for i, text in enumerate(TEXTS)]
+        db.executemany("insert into t (sender, subject, body) values (?, ?, ?)", rows)
+    first, _, _ = prepared(str(path), tmp_path / "a", home)
+    again, _, _ = prepared(str(path), tmp_path / "b", home)
+    (told,) = first.sources[0].remarks()
+    assert f"left out of {len(TEXTS)} rows" in told and again.sources[0].remarks() == [told]

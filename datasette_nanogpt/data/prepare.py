@@ -243,6 +243,7 @@ def _from_cache(entry: Path, corpus: Corpus, folder: Path) -> PreparedCorpus | N
         return None
     for source, left in zip(corpus.sources, counts.pop("by_table"), strict=True):
         source.skipped, source.decoded = Counter(left["skipped"]), Counter(left["decoded"])
+        source.attachments, source.cut = left.get("attachments", 0), left.get("cut", 0)
     return PreparedCorpus(tokenizer, counts)
 
 
@@ -257,7 +258,8 @@ def _add_to_cache(entry: Path, corpus: Corpus, folder: Path, prepared: PreparedC
         write_json(half / "tokenizer.json", prepared.tokenizer.spec)
         if prepared.tokenizer.words:
             prepared.tokenizer.words.save(half)
-        by_table = [{"skipped": source.skipped, "decoded": source.decoded} for source in corpus.sources]
+        counted = ("skipped", "decoded", "attachments", "cut")
+        by_table = [{name: getattr(source, name) for name in counted} for source in corpus.sources]
         write_json(half / "corpus.json", {**prepared.corpus, "by_table": by_table})
         shutil.rmtree(entry, ignore_errors=True)  # a damaged one
         os.rename(half, entry)
