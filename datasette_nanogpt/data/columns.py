@@ -219,7 +219,7 @@ def _packed(
     """The message for a table whose text is in bytes that cannot be read, when `title` or `body` could be."""
     facts = " ".join(f"Column {list_names([c.name])} is {c.what}. {_cure(relation, c)}" for c in columns)
     if title:
-        facts += f" To train on the titles in {list_names([title])} alone{NAME_AS_TEXT}"
+        facts += f" To train on {list_names([title])} alone{NAME_AS_TEXT}"
     if body:
         facts += f" To train on {list_names(body)} instead{NAME_AS_TEXT}"
         return f"The text of {_lower(relation.description)} cannot be read. {facts}"
