@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import sqlite_utils
 import test_browser
 from browser_checks import apply_policy, refused, violations
 from conftest import write_model
@@ -195,6 +196,20 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     card.click()
     assert card.locator("input").is_checked() and "% better than after 10 minutes" in card.inner_text()
     page.locator("#score", has_text="After 30 minutes, ").wait_for()
+
+
+def test_the_example_of_a_template_is_taken_by_a_button(page, site):
+    db = sqlite_utils.Database(site.database)
+    rows = ({"id": i, "notes": "[]", "other": f'[{i}, "x y z"]'} for i in range(50))
+    db["lists"].insert_all(rows, replace=True, pk="id")
+    page.goto(site.url + "/demo/lists/-/nanogpt")
+    page.wait_for_timeout(600)
+    assert not page.locator("[aria-invalid]").count()  # nobody has filled in anything yet
+    page.get_by_role("button", name="Read the rows like this").click()
+    page.locator("#texts", has_text="x y z").wait_for()
+    assert page.get_by_label("Template").input_value() == "{{ notes }}\n\n{{ other }}"
+    assert page.locator("#like-this").is_hidden()
+    db["lists"].drop()
 
 
 def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):

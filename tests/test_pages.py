@@ -503,6 +503,8 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
         update_run(db, run, {"status": "running", "process": process_id()})
     text = await text_of(datasette, "/-/nanogpt")
     assert "The first one is being trained." in text and '<details id="another">' in text
+    form = await text_of(datasette, FORM)
+    assert f"It waits for run {run}." in form and form.count('class="now-card slim"') == 1
     assert "Compare" not in text
     second = queue.enqueue(home, str(database), settings | {"name": "nanogpt-second"}, None, 9)
     queue.enqueue(home, str(database), settings | {"name": "nanogpt-third"}, None, 9)

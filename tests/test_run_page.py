@@ -912,6 +912,8 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
             with registry(home) as db:
                 lists = {"bits": json.dumps(bits), "bytes": json.dumps([1000] * 100)}
                 insert(db, "documents", {"run": run, **lists})
+    with registry(home) as db:  # not runs of seconds
+        db.execute("update metrics set seconds = 60")
     address = f"/-/nanogpt/compare?run={one}&run={two}"
     text = (await datasette.client.get(address, actor=ROOT)).text
     assert says in " ".join(re.sub("<[^>]+>", " ", text).split())
@@ -920,6 +922,37 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
     if spread not in (None, 1):  # 2 x spread / (1000 x sqrt(100)), as the difference is +- spread
         assert f"{2 * spread / 10_000:.3f}" in outcome
     assert delete_rows_of(home, one) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "speeds", "headline", "then"),
+    [
+        (60, (900, 900), "Run 1, a, has the lower score.", "It was not measured how certain this is."),
+        (60, (900, 75), "Run 1, a, has the lower score, but its machine was 12 times as fast.", "rows."),
+        (60, (75, 900), "Run 1, a, has the lower score.", "It was not measured how certain this is."),
+        (6, (900, 900), "Too short to tell: run 1 is 0.200 lower.", "Train both for a minute or more to"),
+    ],
+)
+async def test_a_comparison_names_no_winner_that_it_cannot_stand_for(
+    datasette, write_run, home, bpe, database, seconds, speeds, headline, then
+):
+    """It said which is better, and what made that unfair in small print."""
+    config = {"n_layer": 2, "n_head": 2, "n_embd": 16, "block_size": 64, "vocab_size": 300}
+    plan = json.dumps({"corpus": {"sha256": "a"}, "settings": {"device": "cpu", "seed": 0}, "config": config})
+    for name, bpb, speed in zip("ab", (2.0, 2.2), speeds, strict=True):
+        values = {"name": name, "log": f"{name}.log", "tokens_per_second": speed, "plan": plan}
+        write_run([bpb], status="finished", **values)
+    with registry(home) as db:
+        db.execute("update metrics set seconds = ?", [seconds])
+    address = "/-/nanogpt/compare?run=1&run=2"
+    text = (await datasette.client.get(address, actor=ROOT)).text
+    assert f'"headline">{headline}<' in text and then in text and "Write with" not in text
+    source = {"database": str(database), "table": "entry", "tables": [{"table": "entry", "body": ["body"]}]}
+    for name in "ab":
+        write_model(home / name, bpe, meta={"source": source, "training": {"log": f"{name}.log"}})
+    text = (await datasette.client.get(address, actor=ROOT)).text
+    assert ('href="/-/nanogpt/models/a">Write with a<' in text) is (seconds == 60)
+    assert "Write with b" not in text
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     assert '<details id="advanced" open>' in page.text
     assert page.text.index('id="body"') < page.text.index('id="template"') < page.text.index('id="title"')
     assert "choose a column</option>" in page.text and "Use this column" in page.text
+    below = 'below, or <a href="/-/nanogpt#trainable">another table</a>.'
+    assert (below in page.text) is (column == "notes") and "Read the rows like this" in page.text
     told = {"body": "other", "minutes": "1"}
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
     assert offered.status_code == 200 and offered.json()["offer"]["texts"]

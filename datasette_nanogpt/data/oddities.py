@@ -47,6 +47,6 @@ def _machine_text(documents: Sequence[str], text: str) -> Iterator[str]:
         yield "Most of the text has no spaces, as codes have: a model can learn little from it."
     elif letters < MIN_LETTERS or digits > MAX_DIGITS:
         yield (
-            f"{1 - letters:.0%} of the characters are digits and signs, as in logs, tables and code: "
-            "text of machines rather than of people."
+            f"{1 - letters:.0%} of the characters are digits and signs, as in logs, tables and code, "
+            "so the score says less about how well the model writes."
         )

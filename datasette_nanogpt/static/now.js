@@ -1,10 +1,10 @@
-// Follows what runs now: on the list of all models, and in the bar on a table's page. All text goes through textContent.
+// Follows what runs now: on the list of all models, in the bar on a table's page, and above its form. All text goes through textContent.
 import { allowTwo } from "./choose_two.js";
 import { freshPage } from "./fresh_page.js";
 
 // Milliseconds between questions: in general, in a hidden tab, and while nothing runs.
 const EVERY = 1000, HIDDEN = 10000, IDLE = 5000;
-const PARTS = ["now", "models-and-runs"];  // the parts of the page that change when a run begins or ends
+const PARTS = ["now", "models-and-runs", "waits"];  // the parts of the page that change when a run begins or ends
 let timer = null;
 
 function ids(elements) {

@@ -123,13 +123,25 @@ function keepNameAndChoice({ target }) {
 
 // Whether a field differs from what the server sent: somebody was faster than this script, or the browser restored it.
 function isFilledIn({ type, value, defaultValue, checked, defaultChecked, options }) {
-  if (type === "submit") return false;
+  if (["submit", "button"].includes(type)) return false;
   if (type === "radio" || type === "checkbox") return checked !== defaultChecked;
   if (options) return [...options].some((option) => option.selected !== option.defaultSelected && option.value);
   return value !== defaultValue;
 }
 
+// Without text, an example stands in the empty field of the template: this button takes it.
+function useExample() {
+  const { template } = form.elements;
+  template.value ||= template.placeholder;
+  template.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 if (form) {
+  const likeThis = byId("like-this");
+  if (likeThis) {
+    likeThis.hidden = false;
+    likeThis.addEventListener("click", useExample);
+  }
   byId("again").hidden = true;  // this button is for pages without JavaScript
   form.addEventListener("input", keepNameAndChoice);
   form.addEventListener("input", updateSoon);

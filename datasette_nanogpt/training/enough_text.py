@@ -26,7 +26,7 @@ def check_enough_text(given: Mapping[str, Any], counts: Mapping[str, Any]) -> No
     if tokens >= tokens_needed(block_size):
         return
     needed = math.ceil(tokens_needed(block_size) * counts["bytes"] / max(tokens, 1))
-    message = too_little_text(counts["bytes"], block_size, needed)
+    message = f"{too_little_text(counts['bytes'], block_size, needed)} Choose a table with more text"
     if tokens < LEAST_TOKENS:
         raise InvalidOptions([Problem("", "too_little", message)])
     message += f", or a context of at most {(tokens - 1) // 2}"
@@ -44,8 +44,7 @@ def too_little_text(n_bytes: int, block_size: int, needed: float) -> str:
     what = f"a context of {block_size} tokens" if block_size > CONTEXTS[-1] else "a model"
     return (
         f"The {text_size(n_bytes)} of text are too little to train on: {what} needs about "
-        f"{text_size(_rounded_up(needed))} of it, and sentences need {SENTENCES_NEED}. "
-        "Choose a table with more text"
+        f"{text_size(_rounded_up(needed))} of it, and sentences need {SENTENCES_NEED}."
     )
 
 

@@ -83,7 +83,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     if run["memory"] and not over:
         pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
     if run["eta"] is not None and not over and not ending:
-        pace.append(time_left(run["eta"]))
+        pace.insert(0, time_left(run["eta"]))  # what whoever waits wants to know
     words = ", ".join(pace)
     return state, words[:1].upper() + words[1:]
 

@@ -21,8 +21,10 @@ from ...training.run_before import held_out_alike
 from ...training.verdict import ODD
 from ..chart import Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
-from ..permissions import may
+from ..permissions import may, origin_of_model
 from ..responses import json_error, page, render, wants_json
+from ..run_offers import made_by
+from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
 from ..threads import in_thread
@@ -34,6 +36,7 @@ MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 CLEARLY = 1.5
 NOTICEABLE = 0.02  # a gap of less than this fraction of the score can be sure, but is hardly seen in texts
 UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
+SHORT = 45  # seconds: the last score of a run of a minute, the shortest that is offered, comes later
 
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
 
@@ -45,6 +48,9 @@ class Outcome(NamedTuple):
     comparable: bool
     headline: str
     reason: str
+    better: int | None = (
+        None  # the id of the run whose model is worth writing with; None if that is not known
+    )
 
 
 @page
@@ -58,6 +64,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         datasette.add_message(request, message, datasette.WARNING)
         return Response.redirect(datasette.urls.path("/-/nanogpt"))
     runs, scores, texts, sides, rows = [], [], [], [], []
+    models = dict[int, str]()  # of the runs whose model is there to write with
     for number in numbers:
         run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
         may_train = await may(datasette, request.actor, "nanogpt-train", origin)
@@ -65,6 +72,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         runs.append(run_as_json(run, origin))
         run |= {"tokens_per_second": await in_thread(_speed, home, run["id"]) or run["tokens_per_second"]}
         rows.append(run)
+        checkpoint = await in_thread(find_model, home, run["name"])
+        if checkpoint and made_by(run, checkpoint) and origin_of_model(datasette, checkpoint.meta) == origin:
+            models[run["id"]] = run["name"]
         scores.append(await in_thread(_scores, home, run["id"]))
         texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
@@ -79,7 +89,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "scores": _at_marks(*scores),
         "verdicts": _beside(_without_count(verdicts[0]), _without_count(verdicts[1]), "not measured"),
     }
-    outcome = _outcome(one, other, await in_thread(margin_between, home, one, other))
+    short = all(side and side[-1][0] < SHORT for side in scores)
+    outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
     caution = _caution(one, other)
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
@@ -87,6 +98,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     chart = two_lines(*scores)
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
+        "write_with": models.get(outcome.better or 0, ""),
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
         "no_chart": "" if chart else _why_no_chart(one, other),
@@ -96,8 +108,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     return await render(datasette, request, "nanogpt_compare.html", context)
 
 
-def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> Outcome:
-    """What to make of the scores of two runs. `margin` is that of `margin_between`."""
+def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: bool) -> Outcome:
+    """What to make of the scores of two runs. `margin` is that of `margin_between`; `short` are two runs of
+    seconds."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
         yet = "" if without[0]["status"] in OVER else " yet"
@@ -121,13 +134,21 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None) -> Outc
     sure = little if little and sure == "clearly " else sure + little
     so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
     whose = f"Run {better['id']}, {better['name']},"
+    times = _times_as_fast(better, worse)
+    but = (
+        f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
+    )
+    if margin is None and short and not so_far:
+        headline = f"Too short to tell: run {better['id']} is {less:.3f} lower."
+        return Outcome(True, headline, f"It needs {much}. Train both for a minute or more to compare them.")
     if margin is None:
-        not_sure = f"It needs {much}. It was not measured how certain this is."
-        return Outcome(True, f"{whose} has the lower score{so_far}.", not_sure)
-    headline = f"{whose} is {sure}better{so_far}."
+        not_sure = "" if but else " It was not measured how certain this is."
+        headline = f"{whose} has the lower score{so_far}{but}."
+        return Outcome(True, headline, f"It needs {much}.{not_sure}", better["id"])
+    headline = f"{whose} is {sure}better{so_far}{but}."
     give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
     so_what = ": measurable, but you will hardly notice it" if little else ""
-    return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.")
+    return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"])
 
 
 def _scored_on(run: dict[str, Any]) -> str:
@@ -136,6 +157,15 @@ def _scored_on(run: dict[str, Any]) -> str:
     documents, gzip_bpb = (plan.get("corpus") or {}).get("val_documents"), plan.get("gzip_bpb")
     of = f"{documents:,} held-out documents" if documents else "held-out text"
     return f"Bits per byte of {of}, lower is better" + (f"; gzip needs {gzip_bpb:.3f}." if gzip_bpb else ".")
+
+
+def _times_as_fast(run: dict[str, Any], other: dict[str, Any]) -> float:
+    """How many times as fast as the other run this one read, on the same device with a model of the same
+    size; 0 where that says nothing about the machine."""
+    plans = [json.loads(each["plan"] or "{}") for each in (run, other)]
+    alike = [((plan.get("settings") or {}).get("device"), plan.get("config")) for plan in plans]
+    speeds = [float(each["tokens_per_second"] or 0) for each in (run, other)]
+    return speeds[0] / speeds[1] if all(speeds) and alike[0] == alike[1] and alike[0][1] else 0
 
 
 def _caution(a: dict[str, Any], b: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from ..state import PluginState, state_of
 from ..table_rows import read_rows
 from ..target import Target
 from ..threads import UNAVAILABLE, in_thread, read_database
+from ..under_way import runs_under_way
 
 
 @dataclass
@@ -85,6 +86,11 @@ class Form:
         return text.removesuffix(NAME_A_COLUMN).rstrip().replace(NAME_AS_TEXT, ", choose it below.")
 
     @property
+    def choose_below(self) -> bool:
+        """Whether naming a column may help, so that `unasked` is followed by where to do so."""
+        return bool(self.unasked and self.offer and str(self.offer["text"]).endswith(NAME_A_COLUMN))
+
+    @property
     def advanced(self) -> bool:
         """Whether the fields that are folded away at first are shown, because one is filled in or wrong."""
         return any(self.fields.get(key) or key in self.wrong for key in forms.ADVANCED)
@@ -117,6 +123,8 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         return Response.json(result | lists, status=status, headers=headers)
     details = await db.table_column_details(table)
     texts = [column.name for column in details if not has_only_numbers([column])]
+    under_way = await runs_under_way(datasette, request.actor)
+    trainings = [run["id"] for run in under_way if run["kind"] == "train"]  # scoring gives way
     found = offer if offer and offer["texts"] else {"title": None, "body": []}
     context = lists | {
         "template_example": forms.template_example(found["title"], found["body"], texts),
@@ -130,6 +138,8 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
+        "at_work": await runs_under_way(datasette, request.actor, db.name, table),
+        "waits_for": trainings[-1] if trainings else None,
         "sizes": [(size, (estimate or {}).get("sizes", {}).get(size, size)) for size in choices("size")],
         "labels": forms.LABELS,
         "hints": forms.HINTS,
