@@ -433,3 +433,27 @@ def test_it_asks_once_a_second_and_little(page, site):
         answers.append(answer.value)
     assert time.monotonic() - began > 2.5  # no more than one came at once
     assert max(len(answer.body()) for answer in answers) < 3000
+
+
+def test_the_texts_open_at_the_newest_one_and_none_is_cut(browser, site):
+    """The strip began with half a word, and on a phone it was as high as a text out of sight."""
+    for width, shown in ((1200, 3), (800, 2), (390, 1)):
+        page = open_page(browser, site, viewport={"width": width, "height": 800})
+        show(page, site, "running")
+        box = page.locator("#samples")
+        steps = box.locator("article").evaluate_all("(all) => all.map((e) => e.dataset.step)")
+        place = f"step {steps[-1]}" if shown == 1 else f"steps {steps[-shown]} to {steps[-1]}"
+        assert page.locator("#shown").inner_text() == f"{place} of {steps[-1]}"
+        assert page.locator("#later").is_disabled()
+        edges = box.evaluate(
+            "(e) => [...e.children].map((a) => a.offsetLeft - e.scrollLeft).map((x, i) => "
+            "[x, x + e.children[i].offsetWidth]).filter(([from, to]) => to > 1 && from < e.clientWidth - 1)"
+        )
+        assert len(edges) == shown and edges[0][0] > -2
+        assert abs(edges[-1][1] - box.evaluate("(e) => e.clientWidth")) < 2
+        page.locator("#earlier").click()
+        page.locator("#shown", has_text=re.compile(f"(^step|to) {steps[-2]} of")).wait_for()
+        assert page.locator("#later").is_enabled()
+        tall = "(e) => { e.children[0].lastChild.textContent = 'Long. '.repeat(900); return e.offsetHeight; }"
+        assert box.evaluate(tall) < 400  # the first text is out of sight
+        close_page(page)

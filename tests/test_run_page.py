@@ -28,6 +28,7 @@ from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.plan import make_config, plan_text
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
+from datasette_nanogpt.training.verdict import WITH_FAULTS
 from datasette_nanogpt.web import smaller
 from datasette_nanogpt.web.comparison import both
 from datasette_nanogpt.web.estimate import _automatic
@@ -244,7 +245,7 @@ async def test_between_the_preparation_and_the_first_reported_step_something_is_
     assert "about 3m 00s left" in words and "some luck sentences that sound like the rows" in words
     assert re.search(r'<progress id="progress"[^>]* max="1"></progress>', text)  # moves, but says not how far
     assert "You can close this page, the run goes on." in words
-    assert "Stop now ends at once. Both score it first, and keep what it has learned." in words
+    assert "Stop now leaves that out. Either way it is scored, and what it has learned is kept." in words
     assert "since the start" not in (await page_of(datasette, write_run(status="finished")))[0]
     for note, says in (
         ("trying what runs fastest here", "running: trying what runs fastest here"),
@@ -268,7 +269,8 @@ async def test_a_setting_that_was_given_is_listed_once(datasette, write_run):
     run = write_run([2.0], status="finished", plan=json.dumps(plan), settings={"seed": 7})
     words, text = await page_of(datasette, run)
     assert text.lower().count("<dt>seed</dt>") == text.count("<dt>learning rate</dt>") == 1
-    assert "The model of this run is no longer there: its folder was deleted or renamed." in words
+    gone = "The model of this run is no longer there: its folder was deleted or renamed."
+    assert gone in words and words.index(gone) < words.index("2.000 bits per byte")
     assert re.search(r'class="primary" href="[^"]*_again=\d+">Start again with these settings', text)
     assert text.count("Start again with these settings") == 1
     assert "The model of this run is no longer there." in (await page_of(datasette, run, None))[0]
@@ -289,7 +291,9 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
             figures = {"run": run, "step": step, "seconds": step, "train_bpb": 8 - step / 4}
             insert(db, "metrics", figures)
     words, text = await page_of(datasette, run)
-    assert "3.942 bits per byte of the text that it is reading" in words  # smoothed as in the chart
+    assert (
+        "Not a score yet: 3.942 bits per byte on the text that it is reading" in words
+    )  # smoothed as in the chart
     assert "8 is knowing nothing; gzip, the file compressor, gets 2.600. The first score comes soon." in words
     assert 'class="number reading"' in text
     assert 'class="now" aria-current' not in text  # a level is that of a score
@@ -614,6 +618,9 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
         r'name="minutes"[^>]* value="([\d.]+)"> more minutes <input [^>]*value="Train on"', text
     )
     assert fields == [str(more)]  # one way to go on, and 3, not 3.0
+    next_row = re.search(r"<dt>next</dt><dd>(.*?)</dd>", text, re.DOTALL)[1] if "<dt>next" in text else ""
+    assert ("train it for longer, for" in next_row) is (status == "finished" and advice == LONGER)
+    assert ("go on where it stopped, for" in next_row) is (advice == GOES_ON)
     assert ("<summary>Train on all the same" in text) is (advice == MORE_TEXT and status == "finished")
     assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
     assert ("--max-iters 20" in text) is (advice == STEPS)
@@ -623,6 +630,61 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
         await datasette.client.post(path, data={"minutes": fields[0]}, actor=ROOT)
         assert json.loads(find_run(home, run + 1)["settings"])["minutes"] == 6
         assert "Train on" not in (await page_of(datasette, run))[1]  # that one trains it on
+
+
+SCORES = {
+    "2.000 bits per byte, give or take 0.06, of 405 held-out documents; gzip needs 2.62": (
+        "Give or take 0.06, of 405 held-out documents."
+    ),
+    "2.0 bits per byte, give or take 0.1, of the ends of 9 documents; gzip needs 3, the run before got 2": (
+        "Give or take 0.1, of the ends of 9 documents. D.* The run before got 2."
+    ),
+    "about 2.000 bits per byte, as only one document was held out; gzip needs 2.62": (
+        "As only one document was held out."
+    ),
+    "2.0 bits per byte, of 9 documents; the run was too short to measure how certain that is; gzip needs 3": (
+        "Of 9 documents. The run was too short to measure how certain that is."
+    ),
+}
+
+
+@pytest.mark.parametrize(("score", "says"), SCORES.items())
+async def test_the_page_says_score_and_level_once(datasette, write_run, score, says):
+    """The verdict repeats what its levels and its number say already."""
+    limit = (
+        "the minutes: other programs probably kept this machine busy, as training was 12 times slower than "
+    )
+    verdict = {
+        "reads like": f"words and short phrases{WITH_FAULTS}",
+        "score": score,
+        "9 texts": "none repeats",
+    }
+    verdict |= {"limited by": f"{limit}run 1; it has read the text 0.1 times"}
+    values = {"status": "finished", "plan": json.dumps({"letters": 1.0, "gzip_bpb": 2.62})}
+    run = write_run([3.0, 2.0], **values, verdict=json.dumps(verdict))
+    words, text = await page_of(datasette, run)
+    fell = re.search(r'<p id="fell">(.*?)</p>', text)[1]
+    assert re.match(says, fell) and "Better than gzip" in fell
+    below = text[text.index('id="verdict"') : text.index('id="more"')]
+    assert re.findall("<dt>(.*?)</dt>", below) == ["9 texts", "limited by"]
+    assert "<dd>the minutes: it has read the text 0.1 times</dd>" in below
+    busy = "training was 12 times slower than run 1, so it read less text."
+    assert busy in words and words.index(busy) < words.index("What it can do")
+    told = verdict | {"reads like": "text without sentences", "score": "as an older version has it"}
+    run = write_run([3.0, 2.0], **values, verdict=json.dumps(told))
+    text = (await page_of(datasette, run))[1]
+    assert "text without sentences</dd>" in text and "as an older version has it</dd>" in text
+
+
+async def test_a_run_that_waits_says_for_how_long(datasette, write_run):
+    running = {"status": "running", "process": process_id(), "eta": 80.0}
+    ahead = write_run([3.0], **running)
+    words, text = await page_of(datasette, write_run(status="queued"))
+    assert "It starts by itself when" in words and f">run {ahead}</a> is over<span" in text
+    assert ">about 1m 20s left</span>. You can close this page." in text
+    assert (
+        'aria-labelledby="newest-heading" hidden>' in text
+    )  # it has written nothing, and says nothing of it
 
 
 async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
@@ -669,7 +731,7 @@ def score_in_use(home):
     return read_checkpoint(home / "x").meta["score"]["val_bpb"]
 
 
-async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, home, two_models):
+async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, home, two_models, write_run):
     run = two_models()
     words, text = await page_of(datasette, run)
     assert "The model that this run replaced is better on the same held-out rows: 1.500 bits" in words
@@ -685,11 +747,18 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     await datasette.client.post(path, data=which, actor=ROOT)  # clicked twice
     assert score_in_use(home) == 1.5
     words, text = await page_of(datasette, run)
-    assert "The model x comes from another run." in words and "replaced is better" not in words
+    assert "comes from" not in words and "Until this run" not in words  # it is said once
+    assert "replaced is better" not in words
     assert "--resume" not in text  # that would train the other one on
-    assert "The model in use is another run's: 1.500 bits per byte. This run's, 2.000, is kept." in words
-    assert 'class="primary" href="/-/nanogpt/models/x">Write with x<' in text
+    in_use = "The model in use as x is that of another run: 1.500 bits per byte. This run's, 2.000, is kept."
+    assert in_use in words
+    write_with = "Write with x (the model of another run, 1.500)"
+    assert f'class="primary" href="/-/nanogpt/models/x">{write_with}<' in text
     assert '<input type="submit" value="Use the model of this run again"' in text
+    other = write_run([1.5], status="finished", log="old")
+    words, text = await page_of(datasette, run)
+    assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>: 1.500 bits per byte. This run' in text
+    assert f"Write with x (the model of run {other}, 1.500)" in words
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
     assert answer.json()["ok"] and score_in_use(home) == 2.0
 
@@ -727,7 +796,7 @@ async def test_a_run_that_is_far_slower_than_an_earlier_one_says_so(datasette, h
     words, text = await page_of(datasette, run)
     told = (
         f"Other programs probably keep this machine busy: training is 12 times slower than run {fast}. "
-        "It will take so much longer."
+        "It will take so much longer. End other programs, or stop and start again when the machine is idle."
     )
     assert told in words and str(slower_than(home, run)) == f"12 times slower than run {fast}"
     live = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
@@ -1019,7 +1088,7 @@ async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):
                 [run, step, "A text. " * 75],
             )
     text = (await page_of(datasette, run))[1]
-    assert len(text.encode()) < 200_000 and text.count("<article>") == 100
+    assert len(text.encode()) < 200_000 and text.count("<article ") == 100
     place = re.search(r'"next": "([\d.]+)"', text)[1]
     answer = await datasette.client.get(f"/-/nanogpt/runs/{run}.json?after={place}", actor=ROOT)
     assert len(answer.content) < 2000

@@ -462,16 +462,16 @@ async def test_a_run_page_its_json_and_its_csv(datasette, home, database):
 async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
     async def told(run):
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
-        leads = ">Write with nanogpt-blog</a>" in text
+        leads = re.search(r">(Write with nanogpt-blog[^<]*)</a>", text)
         text = text[text.index('<p id="model"') :]
         text = text[: text.index("</p>")].removesuffix(">All models and runs</a>")
-        return " ".join(re.sub("<[^>]+(>|$)", "", text).split()) + " Write" * leads
+        return " ".join(re.sub("<[^>]+(>|$)", "", text).split()) + (f" {leads[1]}" if leads else "")
 
     train(database)
-    assert await told(1) == "Text from entry in blog. Write"
+    assert await told(1) == "Text from entry in blog. Write with nanogpt-blog"
     train(database)
-    assert await told(1) == "Text from entry in blog. The model nanogpt-blog comes from another run. Write"
-    assert await told(2) == "Text from entry in blog. Write"
+    assert await told(1) == "Text from entry in blog. Write with nanogpt-blog (the model of run 2, 0.647)"
+    assert await told(2) == "Text from entry in blog. Write with nanogpt-blog"
     form = {"name": "nanogpt-blog", "replace": "1"}
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
     until = "Until this run has a score, the model nanogpt-blog is still the one of an earlier run."

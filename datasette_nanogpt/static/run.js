@@ -2,6 +2,7 @@
 import { Chart } from "./chart.js";
 import { savePng, saveSvg } from "./chart_file.js";
 import { freshPage } from "./fresh_page.js";
+import { addSample, openStrip } from "./strip.js";
 
 const EVERY = 1000, HIDDEN = 10000;  // milliseconds between questions: in general, and in a hidden tab
 const MAX_SLOWDOWN = 8;  // how many times longer the wait becomes while the server does not answer
@@ -34,6 +35,7 @@ function showState() {
   setText("unit", unit);
   setText("fell", fell);
   setText("left", left);
+  setText("waits-left", run.waits_left);
   setText("slow", run.slow);
   if (byId("progress") && run.bar !== null) byId("progress").value = run.bar;  // else it is indeterminate
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
@@ -65,29 +67,6 @@ function levelItem({ label, state }) {
 function showConnection(text) {
   byId("connection").textContent = text;
   byId("connection").hidden = !text;
-}
-
-function sampleArticle({ step, model, val_bpb, sample }) {
-  const article = document.createElement("article");
-  const heading = document.createElement("h3"), text = document.createElement("p");
-  const score = val_bpb === null ? "" : `: ${val_bpb.toFixed(3)} bits per byte`;
-  const place = model ? `${model[0].toUpperCase()}${model.slice(1)}, step` : "Step";
-  heading.textContent = (step ? `${place} ${step.toLocaleString("en")}` : "Before the first step") + score;
-  text.className = "text";
-  text.textContent = sample;
-  article.append(heading, text);
-  return article;
-}
-
-// Shows the last sample, unless somebody has scrolled back to read an earlier one.
-function addSample(sample) {
-  const box = byId("samples"), atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < 40;
-  box.append(sampleArticle(sample));
-  box.tabIndex = 0;
-  if (atEnd) box.scrollLeft = box.scrollWidth;
-  byId("newest-heading").textContent = `What ${sample.model || "it"} wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
-  Object.assign(byId("newest-text"), { textContent: sample.sample, tabIndex: 0, role: "group" });
-  byId("written").hidden = box.children.length < 2;
 }
 
 // A run that continues after its server was lost repeats some steps, whose earlier figures are dropped. Of more than
@@ -123,10 +102,10 @@ async function refresh() {
     setTimeout(refresh, 2000);
     return;
   }
-  const focused = ["actions", "more"].some((id) => byId(id).contains(document.activeElement));
+  const focused = ["actions", "verdict", "more"].some((id) => byId(id).contains(document.activeElement));
   for (const id of ["model", "lead", "actions", "verdict", "more", "scores", "settings"]) replacePart(id, page.getElementById(id));
   const controls = "a, input:not([type=hidden]), button, summary";
-  if (focused) document.querySelector(`:is(#actions, #more) :is(${controls})`)?.focus();  // the keyboard stays there
+  if (focused) document.querySelector(`:is(#actions, #verdict, #more) :is(${controls})`)?.focus();  // the keyboard stays there
   refreshOthers(page.getElementById("others"));
   chart.known = JSON.parse(page.getElementById("live").textContent).known;
   chart.draw();
@@ -222,5 +201,5 @@ byId("save-png").addEventListener("click", () => savePng(byId("chart").querySele
 document.addEventListener("visibilitychange", askNow);
 window.addEventListener("online", askNow);
 chart.show(metrics);
-byId("samples").scrollLeft = byId("samples").scrollWidth;  // the newest text is the best one
+openStrip();
 if (!run.over) timer = setTimeout(ask, EVERY / 2);

@@ -15,7 +15,7 @@ from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.resume import kept_state, minutes_given, minutes_left, minutes_to_offer
-from ..registry.runs import DIVERGED
+from ..registry.runs import DIVERGED, find_runs
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
 from .permissions import Origin, origin_of_model
@@ -84,6 +84,7 @@ class Kept(NamedTuple):
 
     which: str  # "better": it was replaced by this run; "own": it is this run's, and another is in use
     description: str
+    bpb: str = ""  # the score of the one in use, if an "own" one is kept and both have a score
 
 
 def kept_model(datasette: Datasette, run: Run, origin: Origin, in_use: Checkpoint) -> Kept | None:
@@ -102,17 +103,24 @@ def kept_model(datasette: Datasette, run: Run, origin: Origin, in_use: Checkpoin
         if before is None or bpb is None or before >= bpb:
             return None
         return Kept("better", replaced_better(before, bpb))
-    return Kept("own", _put_aside(in_use.meta, kept.meta)) if made_by(run, kept) else None
+    return _put_aside(in_use.meta, kept.meta) if made_by(run, kept) else None
 
 
-def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> str:
-    """The scores of the model in use and of a run's own one, which is kept beside it."""
+def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> Kept:
+    """The scores of the model in use and of a run's own one, which is kept beside it, in words that follow
+    the name of the run whose model is in use."""
     scores = [(meta.get("score") or {}).get("val_bpb") for meta in (in_use, own)]
     if None in scores:
-        return "The model of this run is still kept, beside the one in use."
+        return Kept("own", ". This run's is kept.")
     used, kept = (f"{bpb:.3f}" for bpb in scores)
     elsewhere = "" if score_on(in_use, own) is not None else " of other held-out rows"
-    return f"The model in use is another run's: {used} bits per byte{elsewhere}. This run's, {kept}, is kept."
+    return Kept("own", f": {used} bits per byte{elsewhere}. This run's, {kept}, is kept.", used)
+
+
+def run_that_made(home: Path, checkpoint: Checkpoint) -> int | None:
+    """The run whose model this is; None if its record was deleted."""
+    runs = find_runs(home, "name = ? and kind = 'train'", checkpoint.path.name)
+    return next((run["id"] for run in runs if run["started"] and made_by(run, checkpoint)), None)
 
 
 def made_by(run: Mapping[str, Any], checkpoint: Checkpoint) -> bool:

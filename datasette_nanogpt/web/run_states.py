@@ -15,7 +15,7 @@ from llm_nanogpt.counts import counted
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
 from ..registry.runs import MEMORY, NAME, OVER
-from ..training.verdict import LEVELS, level_of
+from ..training.verdict import LEVELS, WITH_FAULTS, level_of
 from . import forms
 
 Run = Mapping[str, Any]
@@ -43,19 +43,24 @@ SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/sco
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
 UNWRITTEN = {
-    "queued": "Nothing yet: it waits for its turn.",
     "preparing": "Nothing yet. At first it throws words of the rows together; then come phrases, and with "
     "some luck sentences that sound like the rows.",
     "ending": "Nothing yet in this run.",
 }
 UNWRITTEN["running"] = UNWRITTEN["preparing"]
 RESUMED = "Nothing yet in this run."  # the same of a run that goes on: it is past those phrases
-UNIT, OF_TRAINING = "bits per byte", "bits per byte of the text that it is reading"  # after the number
+UNIT, OF_TRAINING = "bits per byte", "bits per byte on the text that it is reading"  # after the number
 # Why a run trains several models: benchmarks/LOG.md, "A population".
 SEVERAL = (
     "A run of this length trains several models, one after the other. Later ones are taught by earlier ones, "
     "which ends better than training one model for as long."
 )
+# How certain a score is, and the one before it, in a verdict: see verdict.describe_score.
+_CERTAINTY = re.compile(
+    r"(?:about )?[\d.]+ bits per byte, (.+); gzip needs [^,]+(?:, (the run before got .+))?"
+)
+# Why a run of a busy machine ended where it did, in a verdict: see verdict.describe_limit.
+_BUSY = re.compile(r"other programs probably kept this machine busy, as training was (.+?); ")
 # The names of options that have no field in the form.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Train on"}
 
@@ -193,7 +198,7 @@ def headline(
         fell = f"{_scale(plan.get('gzip_bpb'))} {when}"
         return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": fell, "left": left}
     gzip_bpb = plan.get("gzip_bpb")
-    remarks = []
+    remarks, before = certainty(json.loads(run["verdict"] or "{}")) if over else ([], [])
     first_bpb, model = first or (None, "")
     fell = f"own {(first_bpb - bpb) / first_bpb:.0%} from" if first_bpb and first_bpb > bpb else ""
     if model and not over:
@@ -209,7 +214,44 @@ def headline(
     if gzip_bpb:
         than = "Better than" if bpb < gzip_bpb else "Not as good as" if over else "Not yet as good as"
         remarks.append(f"{than} gzip, the file compressor: {gzip_bpb:.3f}.")
+    remarks += before
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": " ".join(remarks), "left": left}
+
+
+def certainty(verdict: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """What a verdict says of a score beyond its number and gzip's, as sentences: how certain it is, and which
+    score the run before had; none where it does not say."""
+    if not (told := _CERTAINTY.fullmatch(verdict.get("score", ""))):
+        return [], []
+    before = [f"{_capitalized(told[2])}."] if told[2] else []
+    return [f"{_capitalized(part)}." for part in told[1].split("; ")], before
+
+
+def verdict_below(run: Run, verdict: Mapping[str, str]) -> dict[str, str]:
+    """The lines of a verdict that the page does not show above: as its levels, below its number, or, of a run
+    on a busy machine, as a notice."""
+    lines = dict(verdict)
+    if certainty(lines) != ([], []) and run["val_bpb"] is not None:
+        del lines["score"]
+    if levels(run) and lines.get("reads like", "").removesuffix(WITH_FAULTS) in [like for _, like in LEVELS]:
+        del lines["reads like"]
+    if "limited by" in lines:
+        lines["limited by"] = _BUSY.sub("", lines["limited by"])
+    return lines
+
+
+def busy_notice(verdict: Mapping[str, str]) -> str:
+    """Why a run on a busy machine has the score that it has; "" for any other."""
+    if not (busy := _BUSY.search(verdict.get("limited by", ""))):
+        return ""
+    return (
+        f"Other programs probably kept this machine busy: training was {busy[1]}, so it read less text. "
+        "Train again when the machine is idle."
+    )
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _planned_seconds(run: Run) -> float | None:
@@ -261,7 +303,8 @@ def slower_notice(run: Run, slower: str) -> str:
         so_what = f"In {time} it reads so much less text, and will write worse than that run"
     else:
         so_what = "It will take so much longer"
-    return f"Other programs probably keep this machine busy: training is {slower}. {so_what}."
+    remedy = "End other programs, or stop and start again when the machine is idle."
+    return f"Other programs probably keep this machine busy: training is {slower}. {so_what}. {remedy}"
 
 
 def replaced_a_better_model(run: Run) -> str:

@@ -16,6 +16,7 @@ from datasette.utils.asgi import AsgiStream
 
 from llm_nanogpt.errors import NanogptError
 
+from ...formatting import time_left
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
@@ -41,16 +42,19 @@ from ..responses import (
     sent_json,
     wants_json,
 )
-from ..run_offers import goes_on, kept_model, lower_rate, made_by, train_on, why_gone
+from ..run_offers import goes_on, kept_model, lower_rate, made_by, run_that_made, train_on, why_gone
 from ..run_states import (
     advice_of,
+    busy_notice,
     how_long,
     in_words_of_the_form,
+    last_part,
     phase_of,
     readable_log,
     replaced_a_better_model,
     slower_notice,
     state_as_json,
+    verdict_below,
     when_scored,
 )
 from ..shown_models import find_model
@@ -89,11 +93,25 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
         state_now["slow"] = slower_notice(run, str(slower))
+    elif state_now["phase"] == "done":
+        state_now["slow"] = busy_notice(verdict_of(run))
+    if state_now["waits_for"]:
+        state_now["waits_left"] = await in_thread(_left_of, state.home, state_now["waits_for"])
     live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     context = await _run_context(datasette, request, run, origin, live)
     return await render(datasette, request, "nanogpt_run.html", context)
+
+
+def _left_of(home: Path, number: int) -> str:
+    """How long the training of a run still takes; "" where nobody knows."""
+    run = find_run(home, number)
+    if not run or run["status"] != "running":
+        return ""
+    if last_part(run):
+        return "it is finishing"
+    return time_left(run["eta"]) if run["eta"] is not None else ""
 
 
 def _place(after: str | None) -> polling.Place:
@@ -135,10 +153,11 @@ async def _run_context(
         "plan": plan,
         "settings": describe_settings(json.loads(run["settings"]), may_train),
         "may_train": may_train,
-        "verdict": verdict,
+        "verdict": verdict_below(run, verdict),
         "advice": advice,
         "better_before": replaced_a_better_model(run) if model != "another" else "",
         "kept": kept,
+        "other_run": await in_thread(run_that_made, state.home, checkpoint) if model == "another" else None,
         "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
         "awaited": when_scored(json.loads(run["settings"])),
         "error": re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),

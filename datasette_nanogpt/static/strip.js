@@ -1,0 +1,77 @@
+// The texts that a run wrote, side by side, the newest last. The strip opens at the newest one, and is as high as those
+// that are seen. All text goes through textContent.
+const byId = (id) => document.getElementById(id);
+const box = byId("samples");
+const AT_END = 40;  // pixels
+
+function sampleArticle({ step, model, val_bpb, sample }) {
+  const article = document.createElement("article");
+  const heading = document.createElement("h3"), text = document.createElement("p");
+  const score = val_bpb === null ? "" : `: ${val_bpb.toFixed(3)} bits per byte`;
+  const place = model ? `${model[0].toUpperCase()}${model.slice(1)}, step` : "Step";
+  heading.textContent = (step ? `${place} ${step.toLocaleString("en")}` : "Before the first step") + score;
+  text.className = "text";
+  text.textContent = sample;
+  article.append(heading, text);
+  return article;
+}
+
+// Shows the last sample, unless somebody has scrolled back to read an earlier one.
+export function addSample(sample) {
+  const atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < AT_END;
+  const article = sampleArticle(sample);
+  article.dataset.step = sample.step ?? 0;
+  box.append(article);
+  box.tabIndex = 0;
+  byId("newest-heading").textContent = `What ${sample.model || "it"} wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
+  Object.assign(byId("newest-text"), { textContent: sample.sample, tabIndex: 0, role: "group" });
+  byId("written").hidden = box.children.length < 2;
+  if (atEnd) toEnd();
+  showPlace();
+}
+
+const toEnd = () => box.scrollTo({ left: box.scrollWidth, behavior: "instant" });
+
+// How far the beginning of a text is from that of the next one, in pixels.
+function stride() {
+  const [first, second] = box.children;
+  return second ? second.offsetLeft - first.offsetLeft : box.clientWidth;
+}
+
+// Says which texts are seen, and makes the strip as high as they are.
+function showPlace() {
+  const texts = [...box.children], wide = box.scrollWidth - box.clientWidth > 1;
+  byId("turn").hidden = !wide;
+  if (!texts.length || !box.clientWidth) return;
+  const first = Math.min(Math.round(box.scrollLeft / stride()), texts.length - 1);
+  const seen = texts.slice(first, first + Math.max(1, Math.round(box.clientWidth / stride())));
+  const step = (text) => Number(text.dataset.step).toLocaleString("en");
+  const from = step(seen[0]), to = step(seen.at(-1));
+  byId("shown").textContent = `${seen.length > 1 ? `steps ${from} to ${to}` : `step ${from}`} of ${step(texts.at(-1))}`;
+  byId("earlier").disabled = first === 0;
+  byId("later").disabled = seen.at(-1) === texts.at(-1);
+  const height = Math.max(...seen.map((text) => text.offsetHeight)) + box.offsetHeight - box.clientHeight;
+  box.style.height = wide ? `${height}px` : "";
+}
+
+function turn(texts) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  box.scrollBy({ left: texts * stride(), behavior: still ? "instant" : "smooth" });
+}
+
+export function openStrip() {
+  let atEnd = true, width = box.clientWidth;
+  box.addEventListener("scroll", () => {
+    if (width === box.clientWidth) atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < AT_END;
+    showPlace();
+  });
+  new ResizeObserver(() => {  // such as when a phone is turned
+    width = box.clientWidth;
+    if (atEnd) toEnd();
+    showPlace();
+  }).observe(byId("written"));
+  byId("earlier").addEventListener("click", () => turn(-1));
+  byId("later").addEventListener("click", () => turn(1));
+  toEnd();
+  showPlace();
+}
