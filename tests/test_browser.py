@@ -638,7 +638,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Train on").wait_for(timeout=TRAINING)
     assert page.locator("#status").inner_text().lower().startswith("stopped")
-    page.get_by_label("Train on for").fill("0.2")
+    page.locator("#more-minutes").fill("0.2")
     page.get_by_role("button", name="Train on").click()
     page.wait_for_url("**/-/nanogpt/runs/2")
     page.get_by_text(re.compile("^finished", re.I)).wait_for(timeout=2 * TRAINING)
