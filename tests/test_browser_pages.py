@@ -209,6 +209,13 @@ def test_the_example_of_a_template_is_taken_by_a_button(page, site):
     page.locator("#texts", has_text="x y z").wait_for()
     assert page.get_by_label("Template").input_value() == "{{ notes }}\n\n{{ other }}"
     assert page.locator("#like-this").is_hidden()
+    assert page.evaluate("scrollY") == 0 and page.locator("#template:focus").count()
+    page.get_by_label("Rows, as an SQL condition").evaluate(
+        "field => { field.closest('details').open = true }"
+    )
+    page.get_by_label("Rows, as an SQL condition").fill("id < 2")
+    page.get_by_role("link", name="Choose another table").click()
+    page.locator("#trainable").wait_for()  # unfolded
     db["lists"].drop()
 
 

@@ -134,6 +134,8 @@ function useExample() {
   const { template } = form.elements;
   template.value ||= template.placeholder;
   template.dispatchEvent(new Event("input", { bubbles: true }));
+  template.focus({ preventScroll: true });  // the button goes away
+  scrollTo(0, 0);  // where the rows will stand
 }
 
 if (form) {
