@@ -214,10 +214,10 @@ def test_data_is_told(make, value, what):
             lambda i: (
                 f"2024-05-{i % 28 + 1:02d} 10:{i % 60:02d}:07,123 [7{i}] GET /a/{i}?x={i * 7}  200 {i * 913}"
             ),
-            "machines",
+            "logs, tables and code",
         ),
         (lambda i: "".join(random.Random(i).choices("ACGT", k=3000)), "no spaces"),
-        (lambda i: "\n".join(f"{j};{i * j};{j / 7:.4f};x" for j in range(30)), "machines"),
+        (lambda i: "\n".join(f"{j};{i * j};{j / 7:.4f};x" for j in range(30)), "logs, tables and code"),
     ],
 )
 def test_text_of_machines_is_told(make, value, what):
