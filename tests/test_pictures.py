@@ -98,7 +98,7 @@ def test_pictures_of_a_run(browser, tmp_path, home):  # noqa: F811
         page.set_viewport_size(SIZE)
         page.get_by_label("Surprise").check()
         page.locator("#view").evaluate("view => view.scrollIntoView()")
-        page.locator(".token:is(.s3, .s4, .s5)").nth(2).hover()
+        page.locator(".token:is(.s2, .s3, .s4, .s5)").nth(1).hover()  # a text may have few of the brightest
         page.locator("#likely").wait_for()
         shot(page, "surprise")
         page.goto(f"{server.url}/-/nanogpt/models/nanogpt-demo?prompt=Return+a&seed=3")

@@ -621,7 +621,7 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
     next_row = re.search(r"<dt>next</dt><dd>(.*?)</dd>", text, re.DOTALL)[1] if "<dt>next" in text else ""
     assert ("train it for longer, for" in next_row) is (status == "finished" and advice == LONGER)
     assert ("go on where it stopped, for" in next_row) is (advice == GOES_ON)
-    assert ("<summary>Train on all the same" in text) is (advice == MORE_TEXT and status == "finished")
+    assert ("<summary>Train longer anyway" in text) is (advice == MORE_TEXT and status == "finished")
     assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
     assert ("--max-iters 20" in text) is (advice == STEPS)
     assert "Train on" not in (await page_of(datasette, run, None))[1]
@@ -999,7 +999,7 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
         (60, (900, 900), "Run 1, a, has the lower score.", "It was not measured how certain this is."),
         (60, (900, 75), "Run 1, a, has the lower score, but its machine was 12 times as fast.", "rows."),
         (60, (75, 900), "Run 1, a, has the lower score.", "It was not measured how certain this is."),
-        (6, (900, 900), "Too short to tell: run 1 is 0.200 lower.", "Train both for a minute or more to"),
+        (6, (900, 900), "Too short to tell.", "Train both for a minute or more to"),
     ],
 )
 async def test_a_comparison_names_no_winner_that_it_cannot_stand_for(

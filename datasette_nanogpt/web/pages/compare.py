@@ -139,8 +139,9 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
         f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
     )
     if margin is None and short and not so_far:
-        headline = f"Too short to tell: run {better['id']} is {less:.3f} lower."
-        return Outcome(True, headline, f"It needs {much}. Train both for a minute or more to compare them.")
+        needs = f"Run {better['id']} needs {much}."
+        longer = "Train both for a minute or more to compare them."
+        return Outcome(True, "Too short to tell.", f"{needs} {longer}")
     if margin is None:
         not_sure = "" if but else " It was not measured how certain this is."
         headline = f"{whose} has the lower score{so_far}{but}."
