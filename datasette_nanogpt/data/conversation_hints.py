@@ -91,8 +91,7 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
         f"text: {shell_command(command)}"
     )
     few = 0 < len({value for value in values if value not in (None, "")}) < FEW_TEXTS
-    if few and order and (day := _day(source, order)):
-        by_day = shell_command(["--group-by", f"{_sql(source, by)} || ' ' || {day}", "--order-by", order])
+    if few and order and (by_day := _by_day(source, by, order)):
         yield (
             f"These are few texts, of which a tenth is held out to score the model. To make one of each day "
             f"instead: {by_day}"
@@ -116,15 +115,21 @@ def groups(source: Source) -> Iterator[str]:
             f"The rows make only {grouping.count:,} texts, of which {max(1, grouping.count // 10)} "
             "will be held out: the score says little about so few."
         )
-        order = order if order in source.columns else _named(source, _ORDERS, _sorts)
-        if order and (day := _day(source, order)):
-            by_day = ["--group-by", f"{_sql(source, by)} || ' ' || {day}", "--order-by", order]
-            told += f" To make one text of each day: {shell_command(by_day)}"
+        order = order if order in source.columns else find_order(source)
+        if order and (by_day := _by_day(source, by, order)):
+            told += f" To make one text of each day: {by_day}"
         yield told
     if not source.keys and not order:
-        order = _named(source, _ORDERS, _sorts) or _row_number(source)
+        order = find_order(source) or _row_number(source)
         if order:
             yield f"To have the rows of each text in their order: {shell_command(['--order-by', order])}"
+
+
+def _by_day(source: Source, by: str, order: str) -> str:
+    """The options that make a text of each day of each `by`, "" where `order` is no column of known times."""
+    day = _day(source, order)
+    by_day = f"{_sql(source, by)} || ' ' || {day}"
+    return shell_command(["--group-by", by_day, "--order-by", order]) if day else ""
 
 
 def _sql(source: Source, by: str) -> str:
@@ -170,7 +175,7 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
             above = [label for label in labels if label != named and _are_together(_values(source, label))]
             pairs = ([label, named] for label in above if _is_level(_values(source, label, named)))
             group = next(pairs, group)
-        order = _counter(source, group, others) or _named(source, _ORDERS, _sorts)
+        order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else _row_number(source))
     for label in labels:
         if order := _counter(source, [label], others):
