@@ -18,6 +18,7 @@ from datasette.resources import TableResource
 from datasette.utils import Column
 
 from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.counts import counted
 
 from ..data.corpus import COPY_WEIGHT, location
 from ..data.sqlite import quote
@@ -33,10 +34,8 @@ Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
 TABLES, LOOKED_AT = 6, 40  # tables that are shown where there is no model yet, and of how many
 SIZE_MS = 50  # the time limit for measuring the rows of a table, and for counting them where that is too long
-WORDS_ROWS, WORDS_CHARS = (
-    100,
-    2000,
-)  # rows of a table, and of each value, whose words are counted
+# The first rows of a table, and characters of each value, whose words are counted.
+WORDS_ROWS, WORDS_CHARS = 100, 2000
 EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
 
 
@@ -138,7 +137,7 @@ async def table_size(datasette: Datasette, one: Link) -> str:
         with suppress(QueryInterrupted, sqlite3.Error):
             rows, n_bytes = (await db.execute(select, custom_time_limit=SIZE_MS)).first()
             text = f", {text_size(n_bytes)} of text" if n_bytes else ""
-            return f"{rows:,} row{'s' if rows != 1 else ''}{text}"
+            return f"{counted(rows, 'row')}{text}"
     return ""
 
 

@@ -48,9 +48,7 @@ class Outcome(NamedTuple):
     comparable: bool
     headline: str
     reason: str
-    better: int | None = (
-        None  # the id of the run whose model is worth writing with; None if that is not known
-    )
+    better: int | None = None  # the id of the run whose model is worth writing with, if that is known
 
 
 @page
