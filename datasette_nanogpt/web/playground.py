@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from datasette.app import Datasette
 
 from llm_nanogpt.checkpoint import Checkpoint
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.streaming import in_time_slices
@@ -68,7 +69,7 @@ def generate_texts(folder: Path, settings: Mapping[str, Any]) -> Generator[Event
 
 def outcome(run: Continuation) -> str:
     """Why a text ends where it does, and how much of its prompt did not fit into the context."""
-    pieces = f"{run.new_tokens:,} piece{'s' if run.new_tokens != 1 else ''}"
+    pieces = counted(run.new_tokens, "piece")
     if run.stop_text is not None:
         sentence = f"It was ended by the stop text {run.stop_text!r}, after {pieces}."
     elif run.finish_reason == "length":

@@ -12,6 +12,7 @@ from datasette.app import Datasette
 
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
 from ..registry.resume import kept_state, minutes_given, minutes_left, minutes_to_offer
@@ -47,7 +48,7 @@ def goes_on(home: Path, run: Run) -> tuple[str, str]:
     time = "" if left is None else _time_left(left)
     again = (run["step"] or 0) - step
     last = ", the last one that was kept" if again > 0 else ""
-    repeated = f" The {again:,} step{'s' * (again != 1)} after it {'is' if again == 1 else 'are'} repeated."
+    repeated = f" The {counted(again, 'step')} after it {'is' if again == 1 else 'are'} repeated."
     start = f"It goes on from step {step:,}"
     return f"{start}{time}.", f"{start}{last}.{repeated if again > 0 else ''}"
 
@@ -56,7 +57,7 @@ def _time_left(minutes: float) -> str:
     if minutes < 1:
         return ", less than a minute is left"
     n = round(minutes)
-    return f", about {n} minute{'s' * (n != 1)} {'is' if n == 1 else 'are'} left"
+    return f", about {counted(n, 'minute')} {'is' if n == 1 else 'are'} left"
 
 
 def why_gone(home: Path, run: Run) -> str:

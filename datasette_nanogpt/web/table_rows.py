@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any
 
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
 from ..data.columns import NoTextError
@@ -123,16 +124,13 @@ def _conversations(source: Source) -> dict[str, list[str]]:
         group = rows[0][0]
         cut = "at least " if rows[-1] is looked_at[-1] and len(looked_at) == SAMPLED_ROWS else ""
         shown = [_excerpt(" ".join(text.text.split()), GROUP_EXCERPT) for _, text in rows[:GROUP_ROWS]]
-        shown += [f"… and {cut}{_rows(len(rows) - len(shown), 'more row')}"] if len(rows) > len(shown) else []
+        if more := len(rows) - len(shown):
+            shown.append(f"… and {cut}{counted(more, 'more row')}")
         title = next((text.title for _, text in rows if text.title), "")
         texts.append("\n".join([*([title, ""] if title else []), *shown]))
         which = f"without {by}" if group is None else f"with {by} {_excerpt(str(group), GROUP_EXCERPT)}"
-        captions.append(f"{'At least ' if cut else ''}{_rows(len(rows))} {which}, as one text:")
+        captions.append(f"{'At least ' if cut else ''}{counted(len(rows), 'row')} {which}, as one text:")
     return {"texts": texts, "captions": captions}
-
-
-def _rows(count: int, noun: str = "row") -> str:
-    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 def _remarks(source: Source, database: str) -> list[str]:
@@ -160,7 +158,7 @@ def describe_rows(figures: Mapping[str, Any], filters: str) -> list[str]:
     """How many rows meet the `filters`, and what is read of them, in parts: every second one, from the second
     on, is the name of a column."""
     end = "\0"  # of a part; no name has it in it
-    rows = _rows(figures["rows"])
+    rows = counted(figures["rows"], "row")
     rows += f" ({filters})".replace(end, "") if filters else ""
     size = f"bout {text_size(figures['bytes'])} of text."
     if by := figures["grouping"]:
