@@ -167,7 +167,7 @@ async def test_a_table_without_text_is_no_mistake_of_whoever_opens_its_form(data
     """It opened with "1 field is wrong" in red, and Start could be pressed."""
     page = await datasette.client.get(path_of("number"), actor=ROOT)
     assert page.status_code == 200 and "is wrong" not in page.text and "aria-invalid" not in page.text
-    assert re.search(r'class="message-warning"[^>]*>[^<]*has no column of text[^<]*\.</p>', page.text)
+    assert re.search(r'class="message-warning"[^>]*><p>[^<]*has no column of text[^<]*\.</p>', page.text)
     assert page.text.count("has no column of text") == 1
     assert 'id="start"' not in page.text and 'href="/blog/number">Back' in page.text  # nothing can be chosen
     page = await datasette.client.post(path_of("number"), data={"minutes": "1"}, actor=ROOT)
@@ -214,6 +214,24 @@ async def test_a_condition_is_told_to_those_who_may_train(datasette, home, datab
 )
 def test_the_example_of_a_template_has_the_columns_of_the_table(title, body, others, example):
     assert forms.template_example(title, body, others) == example
+
+
+async def test_the_example_of_a_template_says_that_it_is_one(datasette, database):
+    sqlite_utils.Database(database)["odd"].insert_all({"notes": "[]", "more": "[1]"} for _ in range(9))
+    page = (await datasette.client.get(path_of("odd"), actor=ROOT)).text
+    example = "{{ notes }}\n\n{{ more }}"
+    assert f'placeholder="for example:\n{example}" data-example="{example}"' in page
+
+
+async def test_a_table_of_numbers_leads_to_another_table(datasette, database):
+    db = sqlite_utils.Database(database)
+    db["numbers"].insert_all({"a": i, "b": i / 2} for i in range(9))
+    db["bytes"].insert_all({"a": i, "b": bytes(range(200, 256))} for i in range(9))
+    page = (await datasette.client.get(path_of("numbers"), actor=ROOT)).text
+    assert "b (numbers). So there is nothing to train on.</p>" in page and 'id="train"' not in page
+    assert '<a class="primary" href="/-/nanogpt#trainable">Choose another table</a>' in page
+    page = (await datasette.client.get(path_of("bytes"), actor=ROOT)).text
+    assert "Choose another table" in page and "nothing to train on" not in page  # what helps is told
 
 
 async def test_the_rows_that_become_one_text_are_shown(datasette, database):

@@ -132,7 +132,7 @@ function isFilledIn({ type, value, defaultValue, checked, defaultChecked, option
 // Without text, an example stands in the empty field of the template: this button takes it.
 function useExample() {
   const { template } = form.elements;
-  template.value ||= template.placeholder;
+  template.value ||= template.dataset.example ?? "";
   template.dispatchEvent(new Event("input", { bubbles: true }));
   template.focus({ preventScroll: true });  // the button goes away
   scrollTo(0, 0);  // where the rows will stand
