@@ -212,6 +212,13 @@ async def test_one_bad_parameter_of_a_link_costs_only_that(datasette):
     assert '<details id="more" open>' in text and '<details id="rare" open>' in text  # top_k is there
 
 
+async def test_wrong_settings_are_named_in_the_order_of_the_page(datasette):
+    every = sorted(play_settings.SETTINGS.keys() - {"guidance"})  # which only a model with titles has
+    text = await text_of(datasette, f"{MODEL}?{'&'.join(f'{field}=x' for field in every)}")
+    named = re.findall(r'href="#(\w+)"', text[text.index('id="wrong"') :].partition("</p>")[0])
+    assert named == sorted(every, key=lambda field: text.index(f' id="{field}"'))
+
+
 async def test_a_wrong_setting_is_told_with_its_field(datasette):
     text = await text_of(datasette, MODEL)
     assert '<details id="more">' in text and '<details id="rare">' in text

@@ -201,7 +201,7 @@ async def test_what_was_held_out_is_told(datasette, home, database):
 @pytest.mark.parametrize(
     ("read", "held_out", "says"),
     [
-        (1.4, 1.7, "have better scores for it"),
+        (1.4, 1.7, "training has made their scores better"),
         (1.7, 1.6, "so all scores can be compared"),
         (1.69, 1.7, "so all scores can be compared"),  # the rows differ by more than that
     ],

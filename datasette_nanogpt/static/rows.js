@@ -16,7 +16,10 @@ async function refreshResults() {
   const results = document.getElementById("results");
   if (results.contains(document.activeElement)) return;
   const part = (await freshPage())?.getElementById("results");
-  if (part) results.replaceWith(part);
+  if (!part) return;
+  const [before, after] = [results, part].map((place) => place.querySelector("#legend"));
+  if (before && after) after.open = before.open;
+  results.replaceWith(part);
 }
 
 async function follow() {

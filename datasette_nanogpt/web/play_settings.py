@@ -44,13 +44,10 @@ class Setting:
 
 
 PIECES = "A piece (token) is a word or a part of one. 4 are about 3 words."
-SETTINGS = {
+SETTINGS = {  # in their order on the page, in which wrong ones are named
     "temperature": Setting("Temperature", float, Sampler.temperature, 0, 5, 0.05),
     "max_tokens": Setting("Pieces at most", int, 200, 1, 10**6, 1, PIECES),
     "samples": Setting("How many texts", int, 1, 1, 5, 1, "They are written one after the other."),
-    # Up to JavaScript's greatest whole number.
-    "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),
-    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "More: rarer words as well. 0 allows all."),
     "top_p": Setting(
         "Top p",
         float,
@@ -60,6 +57,11 @@ SETTINGS = {
         hint="Higher: rarer words as well. 1 allows all.",
     ),
     "min_p": Setting("Min p", float, Sampler.min_p, 0, 1, hint="Higher: fewer rare words. 0 allows all."),
+    "guidance": Setting(
+        "Guidance", float, GUIDANCE, 0, MAX_GUIDANCE, hint="Higher: closer to the title. 1 is off."
+    ),
+    # Up to JavaScript's greatest whole number.
+    "seed": Setting("Seed", int, None, 0, 2**53 - 1, 1, "The same seed writes the same text."),
     "repetition_penalty": Setting(
         "Repetition penalty",
         float,
@@ -76,9 +78,7 @@ SETTINGS = {
         100,
         hint="Higher: fewer phrases again. 0 is off.",
     ),
-    "guidance": Setting(
-        "Guidance", float, GUIDANCE, 0, MAX_GUIDANCE, hint="Higher: closer to the title. 1 is off."
-    ),
+    "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "More: rarer words as well. 0 allows all."),
     "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1, 1),
 }
 # The fields under "More settings", in groups. Those of RARE are folded away once more.
