@@ -265,3 +265,36 @@ def test_typical_rows_lead_to_their_row_and_back(page, site):
     assert first.locator(".title").inner_text() and first.locator(".excerpt").inner_text()
     first.get_by_role("link").click()
     page.wait_for_url("**/demo/python_docs/80")
+
+
+def test_write_and_the_text_are_in_sight_where_the_last_setting_is_changed(page, site):
+    """The text began below all settings: a thousand pixels of them, twice that on a phone."""
+
+    def height_of(selector):
+        return page.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().top")
+
+    for width, height in ((1200, 700), (390, 800)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=20")
+        page.evaluate("sessionStorage.clear()")
+        page.reload()
+        for fold in ("#more", "#rare", "#beside"):
+            page.locator(f"{fold} > summary").scroll_into_view_if_needed()
+            page.evaluate(f"document.querySelector('{fold}').open = true")
+        for texts in (1, 2):
+            page.locator("#top_k").fill(str(texts))
+            page.get_by_label("Its temperature").scroll_into_view_if_needed()
+            page.wait_for_timeout(300)
+            assert 0 <= height_of(".write") < height - 60
+            page.get_by_role("button", name="Write", exact=True).click()
+            page.wait_for_function(f"document.querySelectorAll('#texts article').length === {texts}")
+            page.get_by_text("Done.").wait_for()
+            page.wait_for_timeout(800)  # it scrolls smoothly
+            assert height_of(".write") + 40 < height_of("#texts article h2") < height * 0.75
+            if width < 900:
+                page.locator("#to-settings").click()
+                assert 40 < height_of("#temperature") < height / 2
+            else:
+                assert page.locator("#to-settings").is_hidden()
+                page.get_by_label("Its temperature").scroll_into_view_if_needed()
+                assert height_of("#texts article h2") < height  # both are in sight at once

@@ -189,9 +189,10 @@ function begun({ sample, seed, begins }, writer, columns) {
   return text;
 }
 
-// Scrolls to a new text, which on a small screen is below the visible part.
+// Scrolls to a new text that begins below the visible part, or above it: whoever changes settings has scrolled down.
 function bringIntoView(article) {
-  if (article.getBoundingClientRect().top < innerHeight * 0.75) return;
+  const { top } = article.getBoundingClientRect();
+  if (top >= form.querySelector(".write").getBoundingClientRect().bottom && top < innerHeight * 0.75) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   article.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
 }
@@ -227,7 +228,6 @@ function compare() {
 function showStop(shown) {
   if (!shown && document.activeElement === byId("stop")) form.querySelector("[type=submit]").focus();
   byId("stop").hidden = !shown;
-  form.querySelector(".write").classList.toggle("busy", shown);
 }
 
 function end() {
