@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+from llm_nanogpt.counts import counted
 
 _SPECIAL = re.compile(r"[$`\\!]")  # to a shell between double quotation marks
 
@@ -24,8 +27,14 @@ def duration(seconds: float) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """The time until a run's end. After the last step comes a score, which takes some seconds more."""
-    return f"about {duration(seconds)} left" if seconds >= 1 else "a few seconds left"
+    """The time until a run's end, in round figures: after the last step comes a score, which takes some
+    seconds more."""
+    if seconds < 5:
+        return "a few seconds left"
+    tens, minutes = 10 * math.ceil(seconds / 10), round(seconds / 60)
+    if tens < 60:
+        return f"about {tens} seconds left"
+    return f"about {counted(minutes, 'minute') if minutes < 100 else duration(60 * minutes)} left"
 
 
 def text_size(n_bytes: float) -> str:
@@ -40,6 +49,11 @@ def memory_size(n_bytes: float) -> str:
     if n_bytes < 1e9:
         return f"{n_bytes / 1e6:.0f} MB"
     return f"{n_bytes / 1e9:,.{0 if n_bytes >= 1e11 else 1}f} GB"
+
+
+def about_memory(n_bytes: float) -> str:
+    """An estimate of memory, of which only two digits say something: about 500 MB."""
+    return f"about {memory_size(float(f'{n_bytes:.2g}'))}"
 
 
 def shell_command(words: Iterable[str]) -> str:

@@ -245,7 +245,7 @@ def test_the_first_minute_says_what_it_is_at(page, site):
         db.execute("update runs set val_bpb = 3.5 where id = ?", [run])
     page.locator("#number", has_text="3.500").wait_for()
     assert page.locator("#newest").inner_text().split("\n")[-1] == "Its first words."
-    assert page.locator("#left").inner_text() == "about 1m 00s left"
+    assert page.locator("#left").inner_text() == "about 1 minute left"
 
 
 def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_form(page, site):

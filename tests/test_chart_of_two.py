@@ -3,7 +3,7 @@
 import pytest
 
 from datasette_nanogpt.web.chart import HEIGHT, WIDTH, round_ticks, two_lines
-from datasette_nanogpt.web.pages.compare import _at_marks, _without_count
+from datasette_nanogpt.web.pages.compare import Outcome, _at_marks, _for_table
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_scores_are_shown_after_times_that_both_were_in_training():
 def test_what_is_odd_in_texts_stands_with_them():
     """A run without such a line would otherwise seem not to have been measured."""
     verdict = {"score": "1", "20 texts": "none repeats itself", "odd in them": "9 end too soon", "next": "x"}
-    assert _without_count(verdict) == {
+    assert _for_table(verdict, Outcome(True, "", "")) == {
         "score": "1",
         "its texts": "of 20, none repeats itself; 9 end too soon",
         "next": "x",

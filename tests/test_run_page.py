@@ -15,6 +15,7 @@ import sqlite_utils
 from conftest import TEXTS, serve, tiny_config, write_model
 
 from datasette_nanogpt.events import LastPart, Part, Position, TrainState
+from datasette_nanogpt.formatting import time_left
 from datasette_nanogpt.registry import queue
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.metrics import metrics_after
@@ -30,6 +31,7 @@ from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import write_state
 from datasette_nanogpt.training.verdict import WITH_FAULTS
 from datasette_nanogpt.web import smaller
+from datasette_nanogpt.web.chart import sparkline
 from datasette_nanogpt.web.comparison import both
 from datasette_nanogpt.web.estimate import _automatic
 from datasette_nanogpt.web.run_offers import made_by
@@ -242,10 +244,10 @@ async def test_between_the_preparation_and_the_first_reported_step_something_is_
     run = write_run(**values, process=process_id())
     words, text = await page_of(datasette, run)
     assert "running: first steps" in words and re.search("2[45]s since the start", words)
-    assert "about 3m 00s left" in words and "some luck sentences that sound like the rows" in words
+    assert "about 3 minutes left" in words and "some luck sentences that sound like the rows" in words
     assert re.search(r'<progress id="progress"[^>]* max="1"></progress>', text)  # moves, but says not how far
     assert "You can close this page, the run goes on." in words
-    assert "Stop now leaves that out. Either way it is scored, and what it has learned is kept." in words
+    assert "Stop now leaves that out." in words and "learned" not in words  # it has learned nothing yet
     assert "since the start" not in (await page_of(datasette, write_run(status="finished")))[0]
     for note, says in (
         ("trying what runs fastest here", "running: trying what runs fastest here"),
@@ -325,7 +327,7 @@ async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run)
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=100.0, process=process_id())
     words, _ = await page_of(datasette, run)
     assert "3.000 bits per byte Down 25% from its first score, 4.000. Not yet as good as gzip" in words
-    assert "about 1m 40s left" in words
+    assert "about 2 minutes left" in words
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=0.0, process=process_id())
     assert "a few seconds left" in (await page_of(datasette, run))[0]
     run = write_run([4.0, 2.0], status="finished", plan=plan)
@@ -447,25 +449,36 @@ def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, databa
     with pytest.raises(InvalidOptions) as ex:
         train(database, name="nanogpt-x")
     said = (
-        f"The name nanogpt-x is taken by a folder that does not load: choose another name ({home}/nanogpt-x)"
+        f"The name nanogpt-x is taken by a folder that does not load ({home}/nanogpt-x): choose another name"
     )
     assert in_words_of_the_form(str(ex.value)) == said
 
 
 @pytest.mark.parametrize(
-    ("given", "label", "field"),
-    [({}, "learning rate 0.0013", "0.0013"), ({"learning_rate": 0.5}, "an automatic learning rate", "")],
+    ("given", "label", "field", "helps"),
+    [
+        ({}, "learning rate 0.0013", "0.0013", "a smaller"),
+        ({"learning_rate": 0.5}, "an automatic learning rate", "", "an automatic"),
+    ],
 )
 async def test_a_run_that_diverged_is_started_again_at_a_lower_rate(
-    datasette, write_run, given, label, field
+    datasette, write_run, given, label, field, helps
 ):
+    """Not with the same settings, which would most likely fail again; and why stands there in plain words."""
     plan = json.dumps({"settings": {"learning_rate": 0.02}})
     run = write_run(
-        status="failed", cause=DIVERGED, plan=plan, settings=given, error="Train with less than 0.0005"
+        status="failed",
+        cause=DIVERGED,
+        plan=plan,
+        settings=given,
+        error="The loss is no longer a number at step 1,040, after 3 new attempts: train with less",
     )
     words, text = await page_of(datasette, run)
-    assert f"Start again with {label} Start again with these settings" in words
-    assert "Train with less than 0.0005. " in words
+    assert f"Start again with {label} " in words and "with these settings" not in words
+    broke = "Training broke down at step 1,040, and again in 3 new attempts: its steps were too large."
+    assert f"{broke} Train with {helps} learning rate." in words
+    assert "Training broke down" not in (await page_of(datasette, run, None))[0]
+    assert ">training broke down</span>" in (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     path = re.search(r'class="primary" href="([^"]+)"', text)[1].replace("&amp;", "&")
     form = (await datasette.client.get(path, actor=ROOT)).text
     assert (re.search(r'id="learning_rate"[^>]* value="([^"]*)"', form) or ["", ""])[1] == field
@@ -597,7 +610,7 @@ MORE_TEXT = "only more text like this would help much"
     ("status", "minutes", "advice", "more"),
     [
         ("finished", 3.0, LONGER, 3),
-        ("finished", 0.5, LONGER, 0.5),
+        ("finished", 0.5, LONGER, 1),  # the shortest time of the form
         ("finished", 50.0, LONGER, 50),
         ("finished", 90.0, LONGER, 60),  # the limit of this server
         ("stopped", 10.0, GOES_ON, 7),
@@ -622,6 +635,8 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
     assert ("train it for longer, for" in next_row) is (status == "finished" and advice == LONGER)
     assert ("go on where it stopped, for" in next_row) is (advice == GOES_ON)
     assert ("<summary>Train longer anyway" in text) is (advice == MORE_TEXT and status == "finished")
+    again = "Start again, for 1 minute" if minutes == 0.5 else "Start again with these settings"
+    assert text.count(again) == 1
     assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
     assert ("--max-iters 20" in text) is (advice == STEPS)
     assert "Train on" not in (await page_of(datasette, run, None))[1]
@@ -630,6 +645,52 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
         await datasette.client.post(path, data={"minutes": fields[0]}, actor=ROOT)
         assert json.loads(find_run(home, run + 1)["settings"])["minutes"] == 6
         assert "Train on" not in (await page_of(datasette, run))[1]  # that one trains it on
+
+
+@pytest.mark.parametrize("advice", [MORE_TEXT, LONGER, "busy"])
+async def test_the_page_offers_what_it_advises(datasette, home, database, write_run, bpe, advice):
+    """What would not help as much is folded away."""
+    busy = "the minutes: other programs probably kept this machine busy, as training was 9 times slower; x"
+    lines = {"limited by": busy, "next": LONGER} if advice == "busy" else {"limited by": "x", "next": advice}
+    source = {"database": str(database), "table": "entry", "tables": [{"table": "entry", "body": ["body"]}]}
+    write_model(home / "x", bpe, meta={"source": source, "training": {"log": "run-1.log"}})
+    write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
+    values = {"status": "finished", "settings": {"minutes": 3.0}, "verdict": json.dumps(lines)}
+    _, text = await page_of(datasette, write_run([3.0], log="run-1.log", **values))
+    text = text[text.index('id="verdict"') : text.index("Delete this run")]
+    advised, folded = (text.split("<summary>Train longer anyway") + [""])[:2]
+    assert ("Start again with these settings" in folded) is (advice == MORE_TEXT)
+    assert ('value="Train on"' in folded) is (advice != LONGER)
+    assert ('value="Train on"' in advised) is (advice == LONGER)
+    idle = r'is idle <a class="secondary" href="[^"]+">Start again with these settings</a></dd>'
+    assert bool(re.search(idle, advised)) is (advice == "busy")
+    assert text.count("Start again with these settings") == 1
+
+
+async def test_a_run_of_seconds_is_started_again_for_a_minute(datasette, write_run):
+    text = (await page_of(datasette, write_run([3.0], status="finished", settings={"minutes": 0.1})))[1]
+    path = re.search(r'class="primary" href="([^"]+)">Start again, for 1 minute<', text)[1]
+    form = (await datasette.client.get(path.replace("&amp;", "&"), actor=ROOT)).text
+    assert re.search('name="minutes" value="1" checked', form)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (4, "a few seconds left"),
+        (21, "about 30 seconds left"),
+        (55, "about 1 minute left"),
+        (180, "about 3 minutes left"),
+        (6000, "about 1h 40m left"),
+    ],
+)
+def test_the_time_left_is_a_round_figure(seconds, words):
+    assert time_left(seconds) == words
+
+
+def test_the_small_line_of_scores_does_not_rise_where_another_model_begins():
+    ends = re.findall(r",([\d.]+)", sparkline([4.0, 2.0, 5.0, 1.0]))
+    assert ends == ["1.0", "15.7", "15.7", "23.0"]
 
 
 SCORES = {
@@ -666,10 +727,12 @@ async def test_the_page_says_score_and_level_once(datasette, write_run, score, s
     fell = re.search(r'<p id="fell">(.*?)</p>', text)[1]
     assert re.match(says, fell) and "Better than gzip" in fell
     below = text[text.index('id="verdict"') : text.index('id="more"')]
-    assert re.findall("<dt>(.*?)</dt>", below) == ["9 texts", "limited by"]
+    assert re.findall("<dt>(.*?)</dt>", below)[:2] == ["checked on 9 texts", "limited by"]
     assert "<dd>the minutes: it has read the text 0.1 times</dd>" in below
     busy = "training was 12 times slower than run 1, so it read less text."
     assert busy in words and words.index(busy) < words.index("What it can do")
+    idle = "<dt>next</dt><dd>train again when the machine is idle</dd>"
+    assert idle in below and "Train on" not in below  # one advice
     told = verdict | {"reads like": "text without sentences", "score": "as an older version has it"}
     run = write_run([3.0, 2.0], **values, verdict=json.dumps(told))
     text = (await page_of(datasette, run))[1]
@@ -681,7 +744,7 @@ async def test_a_run_that_waits_says_for_how_long(datasette, write_run):
     ahead = write_run([3.0], **running)
     words, text = await page_of(datasette, write_run(status="queued"))
     assert "It starts by itself when" in words and f">run {ahead}</a> is over<span" in text
-    assert ">about 1m 20s left</span>. You can close this page." in text
+    assert ">about 1 minute left</span>. You can close this page." in text
     assert (
         'aria-labelledby="newest-heading" hidden>' in text
     )  # it has written nothing, and says nothing of it
@@ -752,13 +815,11 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     assert "--resume" not in text  # that would train the other one on
     in_use = "The model in use as x is that of another run: 1.500 bits per byte. This run's, 2.000, is kept."
     assert in_use in words
-    write_with = "Write with x (the model of another run, 1.500)"
-    assert f'class="primary" href="/-/nanogpt/models/x">{write_with}<' in text
+    assert 'class="primary" href="/-/nanogpt/models/x">Write with x<' in text  # whose it is stands above
     assert '<input type="submit" value="Use the model of this run again"' in text
     other = write_run([1.5], status="finished", log="old")
     words, text = await page_of(datasette, run)
     assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>: 1.500 bits per byte. This run' in text
-    assert f"Write with x (the model of run {other}, 1.500)" in words
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
     assert answer.json()["ok"] and score_in_use(home) == 2.0
 
@@ -1020,6 +1081,11 @@ async def test_a_comparison_names_no_winner_that_it_cannot_stand_for(
     for name in "ab":
         write_model(home / name, bpe, meta={"source": source, "training": {"log": f"{name}.log"}})
     text = (await datasette.client.get(address, actor=ROOT)).text
+    fair = "To compare fairly, train run 2 again when the machine is idle."
+    assert (fair in text) is ("but its machine" in headline)
+    again = re.findall(r'_again=(\d)">Start run \1 again<', text)  # those that it advises to train again
+    assert again == (["2"] if fair in text else ["1", "2"] if seconds == 6 else [])
+    assert "Start run" not in (await datasette.client.get(address)).text
     assert ('href="/-/nanogpt/models/a">Write with a<' in text) is (seconds == 60)
     assert "Write with b" not in text
 
@@ -1063,7 +1129,7 @@ async def test_a_comparison_says_why_speeds_differ(datasette, write_run, home, o
     assert ["tokens a second", "5,100", "4,767"] in answer["figures"] and "times as many" not in answer[
         "caution"
     ]
-    yet = "no chart yet" if "running" in two.values() else "no chart: each run has one score only"
+    yet = "no chart yet" if "running" in two.values() else "No chart: each run has only one score."
     assert yet in text
 
 

@@ -488,7 +488,7 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
     train(database)
     assert await told(1) == "Text from entry in blog. Write with nanogpt-blog"
     train(database)
-    assert await told(1) == "Text from entry in blog. Write with nanogpt-blog (the model of run 2, 0.647)"
+    assert await told(1) == "Text from entry in blog. Write with nanogpt-blog"
     assert await told(2) == "Text from entry in blog. Write with nanogpt-blog"
     form = {"name": "nanogpt-blog", "replace": "1"}
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
@@ -536,7 +536,7 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
 
     train(database)
     text = await page(status="running", stop_requested=1, eta=1326.0, preparing=None)
-    assert "stopping: the current scoring finishes first" in text and "about 22m 06s left" in text
+    assert "stopping: the current scoring finishes first" in text and "about 22 minutes left" in text
     assert 'value="Stop"' not in text and 'value="Stop now"' in text
     assert 'value="Stop now"' not in await page(stop_requested=2)
     text = await page(status="preparing", stop_requested=0, note="reading: 5 of 300 rows")

@@ -24,7 +24,9 @@ export function addSample(sample) {
   box.append(article);
   box.tabIndex = 0;
   byId("newest-heading").textContent = `What ${sample.model || "it"} wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
-  Object.assign(byId("newest-text"), { textContent: sample.sample, tabIndex: 0, role: "group" });
+  const newest = byId("newest-text");
+  newest.style.minHeight = `${newest.offsetHeight}px`;  // a shorter text moves nothing that is below it
+  Object.assign(newest, { textContent: sample.sample, tabIndex: 0, role: "group" });
   byId("written").hidden = box.children.length < 2;
   if (atEnd) toEnd();
   showPlace();

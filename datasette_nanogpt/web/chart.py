@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 Score = tuple[float, float]  # seconds of training, bits per byte
@@ -15,9 +16,11 @@ UNITS = ((7200, 3600, "hours"), (180, 60, "minutes"), (0, 1, "seconds"))
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A small line for a table's cell, as SVG. Empty for fewer than two values."""
+    """A small line for a table's cell, as SVG: the best score so far, as a run that begins another model is
+    not getting worse. Empty for fewer than two values."""
     if len(values) < 2:
         return ""
+    values = list(accumulate(values, min))
     low, high = min(values), max(values)
     points = " ".join(
         f"{i / (len(values) - 1) * 98 + 1:.1f},{23 - (value - low) / ((high - low) or 1) * 22:.1f}"

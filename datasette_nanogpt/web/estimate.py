@@ -14,7 +14,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.columns import NoTextError
 from ..data.source import Selection
-from ..formatting import memory_size, text_size
+from ..formatting import about_memory, text_size
 from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
 from ..training.busy_machine import FAR
@@ -110,7 +110,7 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     memory = estimate_memory(Workload(plan.config, plan.batch_size, likely_device(), dropout, teachers))
     refused = _too_little(read, plan)
     like = reads_like(_bits_per_letter(read, settings, plan, flops), read["prose"])
-    brief = f"It reads each row {_times(plan.epochs)}, in about {memory_size(memory)} of memory."
+    brief = f"It reads each row {_times(plan.epochs)}, in {about_memory(memory)} of memory."
     words = _describe(plan, settings["minutes"], measured=flops is not None)
     return {
         "layers": plan.config.n_layer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,27 +16,28 @@ from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.resume import kept_state, minutes_given, minutes_left, minutes_to_offer
+from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left, minutes_to_offer
 from ..registry.runs import DIVERGED, find_runs
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
 from .permissions import Origin, origin_of_model
-from .run_states import replaced_better
+from .run_states import SHORT_MINUTES, replaced_better
 from .shown_models import find_model
+from .state import state_of
 
 Run = dict[str, Any]
 
 
 def train_on(home: Path, run: Run, advice: Mapping[str, str], limit: float) -> float | None:
     """How many more minutes to offer for a run whose verdict advises more: as many again as it was given, at
-    most `limit`, or what is left if somebody stopped it. None where something else would help, or where the
-    run cannot be resumed."""
+    most `limit`, or what is left if somebody stopped it. A run of seconds is offered the shortest time of the
+    form. None where something else would help, or where the run cannot be resumed."""
     offered = minutes_to_offer(home, run, limit)
     if offered is None or "--resume" not in advice["command"] or "--max-iters" in advice["command"]:
         return None
     given = minutes_given(home, run)
     if run["status"] == "finished" and 0 < given <= limit:
-        return given
+        return min(max(given, SHORT_MINUTES), limit)
     return offered if run["status"] == "stopped" else limit
 
 
@@ -69,6 +71,16 @@ def why_gone(home: Path, run: Run) -> str:
     return "a model of other tables has its name now"
 
 
+def form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -> str | None:
+    """The address of the form with the settings of a run filled in. None where the form cannot ask for it."""
+    begun = begun_by(state_of(datasette).home, run)
+    settings = json.loads(begun["settings"])
+    if len(origin.tables) != 1 or len(settings.get("body") or []) > 1 or settings.get("sql"):
+        return None
+    table = datasette.urls.table(origin.database, origin.tables[0])
+    return f"{table}/-/nanogpt?_again={begun['id']}"
+
+
 def lower_rate(run: Mapping[str, Any]) -> str | None:
     """The learning rate of the form for a run whose rate was too high: "", which leaves it to the planner, if
     it was asked for, or else half of the lowest that was tried. None for a run that ended in another way."""
@@ -80,12 +92,32 @@ def lower_rate(run: Mapping[str, Any]) -> str | None:
     return f"{rate / 2 ** (MAX_RETURNS + 1):.2g}"
 
 
+def broke_down(run: Mapping[str, Any]) -> str:
+    """Why a run whose learning rate was too high ended, and what helps, in plain words: its error says which
+    number was none. "" for any other run, or where the error is not to be seen."""
+    if run["cause"] != DIVERGED or not run["error"]:
+        return ""
+    step, attempts = (
+        re.search(r"step \d+(,\d+)*", run["error"]),
+        re.search(r"\d+ new attempts?", run["error"]),
+    )
+    at, again = f" at {step[0]}" if step else "", f", and again in {attempts[0]}" if attempts else ""
+    rate = "an automatic" if lower_rate(run) == "" else "a smaller"
+    return f"Training broke down{at}{again}: its steps were too large. Train with {rate} learning rate."
+
+
+def longer(run: Mapping[str, Any], limit: float) -> bool:
+    """Whether a run that is done had only seconds, and can be started again for the shortest time of the
+    form."""
+    minutes = json.loads(run["settings"] or "{}").get("minutes") or SHORT_MINUTES
+    return run["status"] == "finished" and minutes < SHORT_MINUTES <= limit
+
+
 class Kept(NamedTuple):
     """The model that is kept beside the one in use, and swaps places with it when it is brought back."""
 
     which: str  # "better": it was replaced by this run; "own": it is this run's, and another is in use
     description: str
-    bpb: str = ""  # the score of the one in use, if an "own" one is kept and both have a score
 
 
 def kept_model(datasette: Datasette, run: Run, origin: Origin, in_use: Checkpoint) -> Kept | None:
@@ -115,7 +147,7 @@ def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> Kept:
         return Kept("own", ". This run's is kept.")
     used, kept = (f"{bpb:.3f}" for bpb in scores)
     elsewhere = "" if score_on(in_use, own) is not None else " of other held-out rows"
-    return Kept("own", f": {used} bits per byte{elsewhere}. This run's, {kept}, is kept.", used)
+    return Kept("own", f": {used} bits per byte{elsewhere}. This run's, {kept}, is kept.")
 
 
 def run_that_made(home: Path, checkpoint: Checkpoint) -> int | None:

@@ -14,7 +14,7 @@ from llm_nanogpt.counts import counted
 
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
-from ..registry.runs import MEMORY, NAME, OVER
+from ..registry.runs import DIVERGED, MEMORY, NAME, OVER
 from ..training.verdict import LEVELS, WITH_FAULTS, level_of
 from . import forms
 
@@ -40,6 +40,7 @@ BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
 SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
+CAUSES = {MEMORY: "memory ran out", NAME: "another model has its name", DIVERGED: "training broke down"}
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
 UNWRITTEN = {
@@ -236,18 +237,20 @@ def verdict_below(run: Run, verdict: Mapping[str, str]) -> dict[str, str]:
     if levels(run) and lines.get("reads like", "").removesuffix(WITH_FAULTS) in [like for _, like in LEVELS]:
         del lines["reads like"]
     if "limited by" in lines:
-        lines["limited by"] = _BUSY.sub("", lines["limited by"])
-    return lines
+        lines["limited by"] = without_busy(lines["limited by"])
+    return {re.sub(r"^\d+ texts$", r"checked on \g<0>", heading): line for heading, line in lines.items()}
+
+
+def without_busy(limit: str) -> str:
+    """What limits a run, without what is said elsewhere of a busy machine."""
+    return _BUSY.sub("", limit)
 
 
 def busy_notice(verdict: Mapping[str, str]) -> str:
     """Why a run on a busy machine has the score that it has; "" for any other."""
     if not (busy := _BUSY.search(verdict.get("limited by", ""))):
         return ""
-    return (
-        f"Other programs probably kept this machine busy: training was {busy[1]}, so it read less text. "
-        "Train again when the machine is idle."
-    )
+    return f"Other programs probably kept this machine busy: training was {busy[1]}, so it read less text."
 
 
 def _capitalized(text: str) -> str:
@@ -355,8 +358,8 @@ def short_reason(run: Run) -> str:
     if run["status"] == "stopped":
         at = f"at step {run['step']:,}" if run["step"] else "before its first step"
         return at if run["kind"] != "train" or run["val_bpb"] is not None else f"{at}, with nothing to keep"
-    if run["cause"] in (MEMORY, NAME):
-        return "memory ran out" if run["cause"] == MEMORY else "another model has its name"
+    if run["cause"] in CAUSES:
+        return CAUSES[run["cause"]]
     first_sentence = re.split(r"(?<=\w)[.!] |\n", in_words_of_the_form(run["error"] or ""))[0]
     return textwrap.shorten(first_sentence.rstrip("."), REASON_LENGTH, placeholder=" …")
 

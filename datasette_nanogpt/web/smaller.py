@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_nanogpt.config import GPTConfig
 
-from ..formatting import memory_size
+from ..formatting import about_memory
 from ..training.available_memory import available_memory
 from ..training.memory import Workload, estimate_memory
 from ..training.plan import SIZES, make_config
@@ -43,7 +43,7 @@ def how_much_smaller(run: Mapping[str, Any], estimate: Mapping[str, Any]) -> str
     config = json.loads(run["plan"] or "{}").get("config")
     before = f" instead of {GPTConfig(**config).parameters / 1e6:.1f}M" if config else ""
     parameters = f"{estimate['parameters'] / 1e6:.1f}M parameters{before}"
-    return f"Smaller than run {run['id']}: {parameters}, about {memory_size(estimate['memory'])} of memory."
+    return f"Smaller than run {run['id']}: {parameters}, {about_memory(estimate['memory'])} of memory."
 
 
 def fields_of_smaller(fields: Mapping[str, str], size: str) -> dict[str, str]:

@@ -23,7 +23,8 @@ from ..chart import Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..permissions import may, origin_of_model
 from ..responses import json_error, page, render, wants_json
-from ..run_offers import made_by
+from ..run_offers import form_filled_in, longer, made_by
+from ..run_states import without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
@@ -49,6 +50,8 @@ class Outcome(NamedTuple):
     headline: str
     reason: str
     better: int | None = None  # the id of the run whose model is worth writing with, if that is known
+    advice: str = ""  # what to do for a fair comparison, if the reason does not say it
+    again: tuple[int, ...] = ()  # the ids of the runs to train again for that
 
 
 @page
@@ -63,6 +66,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         return Response.redirect(datasette.urls.path("/-/nanogpt"))
     runs, scores, texts, sides, rows = [], [], [], [], []
     models = dict[int, str]()  # of the runs whose model is there to write with
+    again = dict[int, tuple[str, str]]()  # of the runs that can be started again: the words and the address
     for number in numbers:
         run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
         may_train = await may(datasette, request.actor, "nanogpt-train", origin)
@@ -73,6 +77,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         checkpoint = await in_thread(find_model, home, run["name"])
         if checkpoint and made_by(run, checkpoint) and origin_of_model(datasette, checkpoint.meta) == origin:
             models[run["id"]] = run["name"]
+        if may_train and (address := await in_thread(form_filled_in, datasette, run, origin)):
+            again[run["id"]] = _again(run, address, state_of(datasette).limits.max_minutes)
         scores.append(await in_thread(_scores, home, run["id"]))
         texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
@@ -81,21 +87,23 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     columns = (*given, planned_settings(one), planned_settings(other))
     settings = [(key, *both(*(each.get(key) for each in columns))) for key in {**given[0], **given[1]}]
     settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
+    short = all(side and side[-1][0] < SHORT for side in scores)
+    outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
+    beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
         "settings": settings,
         "figures": _beside(*figures),
         "scores": _at_marks(*scores),
-        "verdicts": _beside(_without_count(verdicts[0]), _without_count(verdicts[1]), "not measured"),
+        "verdicts": _beside(*beside, "not measured"),
     }
-    short = all(side and side[-1][0] < SHORT for side in scores)
-    outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
-    caution = _caution(one, other)
+    caution = outcome.advice or _caution(one, other)
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
         return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
     chart = two_lines(*scores)
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
+        "again": [link for run, link in again.items() if run in outcome.again],
         "write_with": models.get(outcome.better or 0, ""),
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
@@ -137,17 +145,26 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
         f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
     )
     if margin is None and short and not so_far:
-        needs = f"Run {better['id']} needs {much}."
-        longer = "Train both for a minute or more to compare them."
-        return Outcome(True, "Too short to tell.", f"{needs} {longer}")
+        lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) lower."
+        advice = "Train both for a minute or more to compare them."
+        return Outcome(True, "Too short to tell.", f"{lower} {advice}", again=(a["id"], b["id"]))
+    fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
+    advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
     if margin is None:
         not_sure = "" if but else " It was not measured how certain this is."
         headline = f"{whose} has the lower score{so_far}{but}."
-        return Outcome(True, headline, f"It needs {much}.{not_sure}", better["id"])
+        return Outcome(True, headline, f"It needs {much}.{not_sure}", better["id"], *advised)
     headline = f"{whose} is {sure}better{so_far}{but}."
     give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
     so_what = ": measurable, but you will hardly notice it" if little else ""
-    return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"])
+    return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"], *advised)
+
+
+def _again(run: dict[str, Any], address: str, limit: float) -> tuple[str, str]:
+    """The words and the address of the link that starts a run again; one of seconds, for a minute."""
+    if longer(run, limit):
+        return f"Start run {run['id']} again, for 1 minute", f"{address}&_minutes=1"
+    return f"Start run {run['id']} again", address
 
 
 def _scored_on(run: dict[str, Any]) -> str:
@@ -198,7 +215,7 @@ def _why_no_chart(a: dict[str, Any], b: dict[str, Any]) -> str:
         return "There is no chart yet: it begins with the second score of a run."
     if a["val_bpb"] is None and b["val_bpb"] is None:
         return "There is no chart, as neither run has a score."
-    return "There is no chart: each run has one score only, that of its end, as runs of seconds have."
+    return "No chart: each run has only one score."
 
 
 def _scores(home: Path, run: int) -> list[Score]:
@@ -241,15 +258,17 @@ def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
     return describe_settings({k: v for k, v in given.items() if k not in ("name", "force")}, may_train)
 
 
-def _without_count(verdict: dict[str, str]) -> dict[str, str]:
+def _for_table(verdict: dict[str, str], outcome: Outcome) -> dict[str, str]:
     """A verdict in which the number of texts, such as 11 in "11 texts", stands before their figures, and what
-    is odd in them after these."""
+    is odd in them after these; without a busy machine if the outcome is about it."""
     lines: dict[str, str] = {}
     for heading, line in verdict.items():
         n = re.fullmatch(r"(\d+) texts", heading)
         lines |= {"its texts": f"of {n[1]}, {line}"} if n else {heading: line}
     if (odd := lines.pop(ODD, "")) and "its texts" in lines:
         lines["its texts"] += f"; {odd}"
+    if outcome.advice and "limited by" in lines:
+        lines["limited by"] = without_busy(lines["limited by"])
     return lines
 
 

@@ -21,7 +21,7 @@ from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
-from ...registry.resume import begun_by, minutes_to_offer, settings_to_resume
+from ...registry.resume import minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
 from ...training.busy_machine import slower_than
@@ -42,7 +42,18 @@ from ..responses import (
     sent_json,
     wants_json,
 )
-from ..run_offers import goes_on, kept_model, lower_rate, made_by, run_that_made, train_on, why_gone
+from ..run_offers import (
+    broke_down,
+    form_filled_in,
+    goes_on,
+    kept_model,
+    longer,
+    lower_rate,
+    made_by,
+    run_that_made,
+    train_on,
+    why_gone,
+)
 from ..run_states import (
     advice_of,
     busy_notice,
@@ -160,7 +171,7 @@ async def _run_context(
         "other_run": await in_thread(run_that_made, state.home, checkpoint) if model == "another" else None,
         "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
         "awaited": when_scored(json.loads(run["settings"])),
-        "error": re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
+        "error": broke_down(run) or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
     }
@@ -172,7 +183,7 @@ async def _for_trainers(
     """The parts of the page that name folders or change something: they are only for those who may train."""
     state = state_of(datasette)
     file = run_log_file(state.home, run["id"])
-    again = await in_thread(_form_filled_in, datasette, run, origin)
+    again = await in_thread(form_filled_in, datasette, run, origin)
     smaller = await in_thread(smaller_size, run) if again and run["cause"] == MEMORY else None
     goes_on_briefly, goes_on_again = await in_thread(goes_on, state.home, run)
     return {
@@ -184,21 +195,12 @@ async def _for_trainers(
         "goes_on_again": goes_on_again,
         "why_gone": await in_thread(why_gone, state.home, run),
         "smaller": f"{again}&_smaller=1" if smaller else None,
+        "longer": f"{again}&_minutes=1" if again and longer(run, state.limits.max_minutes) else None,
         "rate": lower_rate(run) if again else None,
         "rename": f"{again}&_name=1" if again and run["cause"] == NAME else None,
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
         "train_on": await in_thread(train_on, state.home, run, advice, state.limits.max_minutes),
     }
-
-
-def _form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -> str | None:
-    """The address of the form with the settings of a run filled in. None where the form cannot ask for it."""
-    begun = begun_by(state_of(datasette).home, run)
-    settings = json.loads(begun["settings"])
-    if len(origin.tables) != 1 or len(settings.get("body") or []) > 1 or settings.get("sql"):
-        return None
-    table = datasette.urls.table(origin.database, origin.tables[0])
-    return f"{table}/-/nanogpt?_again={begun['id']}"
 
 
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:

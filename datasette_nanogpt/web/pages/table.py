@@ -206,7 +206,7 @@ async def _fields_of_run(
     """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names none.
     With `&_smaller=1`, those of a smaller model, for a run that ran out of memory, and that run. With
     `&_name=1`, those without its name, for a run whose name was taken, and with `&_rate=` that learning rate,
-    for a run whose own was too high; "" leaves it to the planner."""
+    for a run whose own was too high; "" leaves it to the planner. `&_minutes=1` is for a run of seconds."""
     number = request.args.get("_again") or ""
     if not number.isdecimal() or len(number) > 15:
         return {}, None
@@ -216,6 +216,8 @@ async def _fields_of_run(
     fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"))
     if (lower := request.args.get("_rate")) is not None:
         fields["learning_rate"] = lower
+    if minutes := request.args.get("_minutes"):
+        fields["minutes"] = minutes
     if request.args.get("_name"):
         fields = {key: value for key, value in fields.items() if key not in ("name", "replace")}
     size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
