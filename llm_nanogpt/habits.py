@@ -1,8 +1,8 @@
 """What the rows of a table have in common, and a text that is written should have too.
 
 `nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
-`brackets.py`, `fences.py`, `lines.py`, `single_quotes.py`, `starts.py` and `row_repeats.py`. Older models
-lack some of them, imported ones have none.
+`brackets.py`, `fences.py`, `lines.py`, `single_quotes.py`, `starts.py`, `repeated_items.py` and
+`row_repeats.py`. Older models lack some of them, imported ones have none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .brackets import KINDS, Brackets, bracket_lengths
 from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
 from .lines import LongLine, line_lengths
+from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
@@ -43,7 +44,7 @@ class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
     `repeat` is in tokens: how many DRY lets pass, where the rows repeat more than is usual. `starts` are the
-    kinds of characters that rows start with."""
+    kinds of characters that rows start with, `items_again` is the fraction of items that are said again."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
@@ -54,6 +55,7 @@ class Habits:
     fences: Mapping[str, Lengths] = field(default_factory=dict)
     repeat: int | None = None
     starts: tuple[str, ...] = ()
+    items_again: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields of nanogpt.json's `corpus`."""
@@ -69,6 +71,7 @@ class Habits:
             "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
             "repeat_length": self.repeat,
             "starts": list(self.starts),
+            "items_again": self.items_again,
         }
 
     def followers(self, tokenizer: Vocabulary, prompt: str) -> list[Follower]:
@@ -88,6 +91,8 @@ class Habits:
             each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
         if self.single_quotes:
             each.append(SingleQuotes(tokenizer, self.single_quotes, prompt))
+        if self.items_again is not None and self.items_again <= AGAIN and not tokenizer.is_char:
+            each.append(RepeatedItem(tokenizer, prompt))
         if self.starts and not prompt:
             each.append(Start(tokenizer, self.starts))
         return each
@@ -113,6 +118,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         fences=fence_lengths(whole),
         repeat=common_repeat(some, tokenizer),
         starts=common_starts(some),
+        items_again=items_again(some),
     )
 
 
@@ -128,6 +134,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         single_quotes=read_lengths(corpus.get("quoted_lengths")),
         repeat=corpus.get("repeat_length"),
         starts=tuple(corpus.get("starts") or ()),
+        items_again=corpus.get("items_again"),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
         fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
     )

@@ -16,16 +16,14 @@ from itertools import pairwise
 import numpy as np
 
 from llm_nanogpt.fences import fences
+from llm_nanogpt.repeated_items import is_again, items
 from llm_nanogpt.starts import kind_of_start
 from llm_nanogpt.words import PART, joined_words
 
 # A line is too long if it is so many characters longer than all but this fraction of the rows' lines.
 LINES_SHORTER, LINE_SPARE = 0.997, 8
 RARE = 0.02  # of the rows: where fewer of them start or end with a kind of character, that is odd
-ITEM_CHARACTERS, ITEM_DISTANCE = 4, 2  # of items that stand again, and how many items later at most
 
-_ITEMS = re.compile(r"[\n,;]|(?<=[.!?])\s")
-_ITEM_MARKS = " \t-*+.)([]\"'0123456789"
 _TWO_SPACES = re.compile(r"\S {2,}\S")
 
 
@@ -112,9 +110,8 @@ def has_odd_quotes_in_line(text: str) -> bool:
 
 def repeats_item(text: str) -> bool:
     """Whether an item of a list, a sentence or a line stands again next to itself, or one item later."""
-    items = [item.strip(_ITEM_MARKS).casefold() for item in _ITEMS.split(text)]
-    items = [item for item in items if len(item) >= ITEM_CHARACTERS]
-    return any(items[i] in items[i + 1 : i + 1 + ITEM_DISTANCE] for i in range(len(items) - 1))
+    some = items(text)
+    return any(is_again(some, at) for at in range(len(some)))
 
 
 def _number_pairs(text: str) -> Iterable[tuple[str, str]]:
