@@ -41,6 +41,8 @@ def test_front_matter_gives_its_title_and_goes(block, title):
         (":PROPERTIES:\n:ID:       8f14e45f\n:END:\n#+title: A walk\n", "A walk"),
         (":PROPERTIES:\n:ID: 8f14e45f\n:END:\n", None),
         ("= A walk\nAnn Lee <a@example.org>\n:toc: left\n:!numbered:\n\n", "A walk"),
+        ('{\n  "title": "A \\"walk\\"",\n  "tags": ["a", {"b": 1}]\n}\n\n', 'A "walk"'),
+        ('{"date": "2020-01-02", "draft": false}\n', None),
     ],
 )
 def test_keys_above_the_text_give_its_title_and_go(block, title):
@@ -58,6 +60,11 @@ def test_keys_above_the_text_give_its_title_and_go(block, title):
         "= A walk\n\nThe text.",
         ".. image:: a.png\n.. note: x\n\nThe text.",
         ":smile: and so on",
+        '{"title": "A walk"}',
+        '{"title": "A walk"}, they wrote.',
+        '{"x": 1}\n\nThe text.',
+        '{"title": "A walk",\n\nThe text.',
+        "{title}\n\nThe text.",
         "#+begin_quote\nSo.\n#+end_quote",
     ],
 )

@@ -1,8 +1,8 @@
 """Front matter: what programs store above the text of a page, such as its title.
 
-Static site generators have YAML or TOML between lines of signs, or lines such as "Title: A walk" (Pelican,
-MultiMarkdown) and ".. title: A walk" (Nikola). Org mode has keywords and a drawer of properties, AsciiDoc a
-heading and attributes.
+Static site generators have YAML or TOML between lines of signs, JSON (Hugo), or lines such as "Title: A walk"
+(Pelican, MultiMarkdown) and ".. title: A walk" (Nikola). Org mode has keywords and a drawer of properties,
+AsciiDoc a heading and attributes.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _ORG = re.compile(
 _ASCIIDOC = re.compile(
     r"\ufeff?\s*(?P<lines>= [^\n]+\n(?:[^\n:=][^\n]*\n){0,2}(?::!?[\w-]+!?:[^\n]*(?:\n|\Z))+)\n*"
 )
+_JSON = re.compile(r"\ufeff?\s*(?=\{\s*\")")
+_JSON_KEYS = frozenset(f"title|{_PROGRAM_KEYS}".replace("?", "").split("|"))
 _TITLE_ABOVE = re.compile(r"^(?:title::?|\.\. title:|\#\+title:|=)[ \t]+(.+)", re.IGNORECASE | re.MULTILINE)
 LONGEST = 20_000  # characters: a longer block is text between two horizontal rules
 
@@ -64,14 +66,29 @@ def split_front_matter(text: str) -> tuple[str | None, str]:
 
 
 def _split_keys(text: str) -> tuple[str | None, str]:
-    """The title among the lines of keys above `text`, and what is below them: all of it without any."""
+    """The title among the keys above `text`, and what is below them: all of it without any."""
     start = text[:LONGEST]
+    if opened := _JSON.match(start):
+        return _split_json(text, opened.end())
     for pattern in (_PELICAN, _NIKOLA, _ORG, _ASCIIDOC):
         if (block := pattern.match(start)) and block["lines"]:
             title = _TITLE_ABOVE.search(block["lines"])
             if title or pattern is _ORG:
                 return (title[1].strip() if title else None), text[block.end() :]
     return None, text
+
+
+def _split_json(text: str, opened: int) -> tuple[str | None, str]:
+    """The same of an object in JSON, on lines of its own. JSON that nothing follows is the text itself."""
+    try:
+        keys, end = json.JSONDecoder().raw_decode(text[:LONGEST], opened)
+    except (ValueError, RecursionError):
+        return None, text
+    below = text[end:]
+    if not below.strip() or not re.match(r"[ \t]*\n", below) or _JSON_KEYS.isdisjoint(map(str.lower, keys)):
+        return None, text
+    title = next((value for key, value in keys.items() if key.lower() == "title"), None)
+    return (title if isinstance(title, str) and title else None), below.lstrip("\n")
 
 
 def _scalar(value: str) -> str:
