@@ -573,12 +573,13 @@ async def test_the_tables_with_the_most_text_are_offered(home, tmp_path):
     [
         (
             {"status": "failed", "error": "The name a is taken. Choose another with --name."},
-            "The name a is taken",
+            "the name a is taken",
         ),
         ({"status": "failed", "error": "ValueError: it is 1.5 <b>\nTraceback"}, "ValueError: it is 1.5 <b>"),
-        ({"status": "failed", "error": "It went " + "wrong " * 40}, "It went " + "wrong " * 10 + "…"),
+        ({"status": "failed", "error": "It went " + "wrong " * 40}, "it went " + "wrong " * 10 + "…"),
         ({"status": "failed", "error": None}, None),
         ({"status": "interrupted", "cause": "memory", "error": "Signal 9"}, "memory ran out"),
+        ({"status": "failed", "cause": "diverged", "error": "Loss is NaN"}, "training broke down"),
         ({"status": "stopped", "step": 1200, "val_bpb": 2.0}, "at step 1,200"),
         ({"status": "stopped", "step": None, "val_bpb": None}, "before its first step, with nothing to keep"),
         ({"status": "finished", "error": None}, None),

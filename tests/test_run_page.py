@@ -457,8 +457,8 @@ def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, databa
 @pytest.mark.parametrize(
     ("given", "label", "field", "helps"),
     [
-        ({}, "learning rate 0.0013", "0.0013", "a smaller"),
-        ({"learning_rate": 0.5}, "an automatic learning rate", "", "an automatic"),
+        ({}, "a smaller rate", "0.0013", "a smaller"),
+        ({"learning_rate": 0.5}, "an automatic rate", "", "an automatic"),
     ],
 )
 async def test_a_run_that_diverged_is_started_again_at_a_lower_rate(
@@ -603,6 +603,7 @@ async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette
 LONGER = "datasette nanogpt-train blog.db entry --resume --minutes 6  (twice as long)"
 STEPS = "datasette nanogpt-train blog.db entry --resume --max-iters 20  (twice as many steps)"
 GOES_ON = "datasette nanogpt-train blog.db entry --resume  (goes on where it stopped)"
+BIGGER = "datasette nanogpt-train blog.db entry --minutes 3  (a bigger model)"
 MORE_TEXT = "only more text like this would help much"
 
 
@@ -647,7 +648,7 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
         assert "Train on" not in (await page_of(datasette, run))[1]  # that one trains it on
 
 
-@pytest.mark.parametrize("advice", [MORE_TEXT, LONGER, "busy"])
+@pytest.mark.parametrize("advice", [MORE_TEXT, LONGER, BIGGER, "busy"])
 async def test_the_page_offers_what_it_advises(datasette, home, database, write_run, bpe, advice):
     """What would not help as much is folded away."""
     busy = "the minutes: other programs probably kept this machine busy, as training was 9 times slower; x"
@@ -655,16 +656,25 @@ async def test_the_page_offers_what_it_advises(datasette, home, database, write_
     source = {"database": str(database), "table": "entry", "tables": [{"table": "entry", "body": ["body"]}]}
     write_model(home / "x", bpe, meta={"source": source, "training": {"log": "run-1.log"}})
     write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
-    values = {"status": "finished", "settings": {"minutes": 3.0}, "verdict": json.dumps(lines)}
+    settings = {"minutes": 3.0, "size": "xs", "n_head": 2}
+    values = {"status": "finished", "settings": settings, "verdict": json.dumps(lines)}
     _, text = await page_of(datasette, write_run([3.0], log="run-1.log", **values))
     text = text[text.index('id="verdict"') : text.index("Delete this run")]
     advised, folded = (text.split("<summary>Train longer anyway") + [""])[:2]
-    assert ("Start again with these settings" in folded) is (advice == MORE_TEXT)
+    assert ("Start again with these settings" in folded) is (advice in (MORE_TEXT, BIGGER))
     assert ('value="Train on"' in folded) is (advice != LONGER)
     assert ('value="Train on"' in advised) is (advice == LONGER)
     idle = r'is idle <a class="secondary" href="[^"]+">Start again with these settings</a></dd>'
     assert bool(re.search(idle, advised)) is (advice == "busy")
     assert text.count("Start again with these settings") == 1
+    bigger = re.search(
+        r'<dd>a bigger model <a class="secondary" href="([^"]+)">Start again, bigger<', advised
+    )
+    assert bool(bigger) is (advice == BIGGER) and "in a terminal" not in advised
+    if bigger:
+        form = (await datasette.client.get(bigger[1].replace("&amp;", "&"), actor=ROOT)).text
+        assert '<option value="" selected>automatic' in form and 'id="n_head"' in form
+        assert not re.search(r'id="n_head"[^>]* value="\d', form)
 
 
 async def test_a_run_of_seconds_is_started_again_for_a_minute(datasette, write_run):

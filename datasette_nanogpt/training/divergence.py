@@ -90,7 +90,7 @@ class LastGood:
         """The error that a run ends with."""
         if self.is_little_text:
             return NanogptError(
-                f"{why}, {end}: there is too little text to learn from, choose a table with more"
+                f"There is too little text to learn from: choose a table with more ({why}, {end})"
             )
         advice = f"leave --learning-rate out, or train with less than {learning_rate:.2g}"
         return TrainingDiverged(f"{why}, {end}: {advice}")

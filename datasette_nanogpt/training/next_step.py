@@ -19,6 +19,7 @@ from .plan import DEFAULT_MINUTES, SHAPE, Budget, choose_plan, size_is_given
 WORTH_ADDING = 0.2  # another table is suggested if it has this fraction of the text's bytes
 SECONDS = 2.0  # how long to look for one
 BIGGER = 1.3  # a model is clearly bigger with this many times as many parameters
+BIGGER_MODEL = "a bigger model"  # what the command without a size brings
 SIZE_OPTIONS = ("size", *(key for key in SHAPE if key not in ("arch", "block_size")))
 
 
@@ -41,7 +42,7 @@ def next_step(limit: str, meta: Mapping[str, Any], limits: Limits) -> tuple[str,
     options = {"database": meta["source"]["database"]} | meta["options"]
     options = {k: v for k, v in options.items() if k not in ("minutes", "max_iters")} | limits.options()
     if limit == "size":
-        return as_command({k: v for k, v in options.items() if k not in SIZE_OPTIONS}), "a bigger model"
+        return as_command({k: v for k, v in options.items() if k not in SIZE_OPTIONS}), BIGGER_MODEL
     if limit == "text":
         return _more_text(options, meta)
     kept = {k: v for k, v in options.items() if k in ("database", "table", "sql", "name")} | {"resume": True}

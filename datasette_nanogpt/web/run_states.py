@@ -361,6 +361,7 @@ def short_reason(run: Run) -> str:
     if run["cause"] in CAUSES:
         return CAUSES[run["cause"]]
     first_sentence = re.split(r"(?<=\w)[.!] |\n", in_words_of_the_form(run["error"] or ""))[0]
+    first_sentence = re.sub(r"^(The|This|There|It) ", lambda word: word[0].lower(), first_sentence)
     return textwrap.shorten(first_sentence.rstrip("."), REASON_LENGTH, placeholder=" …")
 
 

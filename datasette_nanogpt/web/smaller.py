@@ -46,6 +46,6 @@ def how_much_smaller(run: Mapping[str, Any], estimate: Mapping[str, Any]) -> str
     return f"Smaller than run {run['id']}: {parameters}, {about_memory(estimate['memory'])} of memory."
 
 
-def fields_of_smaller(fields: Mapping[str, str], size: str) -> dict[str, str]:
-    """The fields of the form with that size of model in place of the run's."""
+def fields_of_size(fields: Mapping[str, str], size: str) -> dict[str, str]:
+    """The fields of the form with that size of model in place of the run's; "" leaves it to the planner."""
     return {key: value for key, value in fields.items() if key not in LARGE} | {"size": size}

@@ -25,6 +25,7 @@ from ...registry.resume import minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
 from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
 from ...training.busy_machine import slower_than
+from ...training.next_step import BIGGER_MODEL
 from ...training.options import command_of_run
 from ...training.replaced import what_is_kept
 from .. import chart, polling
@@ -195,6 +196,7 @@ async def _for_trainers(
         "goes_on_again": goes_on_again,
         "why_gone": await in_thread(why_gone, state.home, run),
         "smaller": f"{again}&_smaller=1" if smaller else None,
+        "bigger": f"{again}&_bigger=1" if again and advice["why"] == BIGGER_MODEL else None,
         "longer": f"{again}&_minutes=1" if again and longer(run, state.limits.max_minutes) else None,
         "rate": lower_rate(run) if again else None,
         "rename": f"{again}&_name=1" if again and run["cause"] == NAME else None,

@@ -26,7 +26,7 @@ from ..responses import changed, page, posted, refusal, render, sent_json, wants
 from ..run_states import in_words_of_the_form
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
-from ..smaller import fields_of_smaller, how_much_smaller, smaller_size
+from ..smaller import fields_of_size, how_much_smaller, smaller_size
 from ..state import PluginState, state_of
 from ..table_rows import read_rows
 from ..target import Target
@@ -206,7 +206,8 @@ async def _fields_of_run(
     """The fields of an earlier run of this table that the address names, `?_again=12`; {} if it names none.
     With `&_smaller=1`, those of a smaller model, for a run that ran out of memory, and that run. With
     `&_name=1`, those without its name, for a run whose name was taken, and with `&_rate=` that learning rate,
-    for a run whose own was too high; "" leaves it to the planner. `&_minutes=1` is for a run of seconds."""
+    for a run whose own was too high; "" leaves it to the planner. `&_minutes=1` is for a run of seconds, and
+    `&_bigger=1` leaves the size to the planner, for a run whose own was too small."""
     number = request.args.get("_again") or ""
     if not number.isdecimal() or len(number) > 15:
         return {}, None
@@ -220,8 +221,10 @@ async def _fields_of_run(
         fields["minutes"] = minutes
     if request.args.get("_name"):
         fields = {key: value for key, value in fields.items() if key not in ("name", "replace")}
+    if request.args.get("_bigger"):
+        return fields_of_size(fields, ""), None
     size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
-    return (fields_of_smaller(fields, size), run) if size else (fields, None)
+    return (fields_of_size(fields, size), run) if size else (fields, None)
 
 
 async def _add_offer(
