@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from html import unescape
 from typing import NamedTuple
 
+import regex
+
 from .encodings import (
     is_escaped,
     is_percent_encoded,
@@ -27,6 +29,7 @@ from .subtitles import is_subtitles, read_subtitles
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
+WIKI = "wiki markup"
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
 
 _BB_NAMES = (
@@ -59,6 +62,8 @@ _WIKI_SHOWN = re.compile(r"\[\[(?![^\W\d_]+:)(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 _WIKI_ADDRESS = re.compile(r"\[(?:https?:)?//[^\s\[\]]+[ \t]*([^\[\]\n]*)\]")
 _WIKI_HEADING = re.compile(r"^=+[ \t]*([^=\n]+?)[ \t]*=+[ \t]*$", re.MULTILINE)
 _WIKI_ITEM = re.compile(r"^[*#]+[ \t]*", re.MULTILINE)
+# In any language. What MediaWiki does not know as a redirect is the first item of a list.
+_WIKI_REDIRECT = regex.compile(r"\s*#[\p{L}\p{M}_]+\s*:?\s*\[\[[^\[\]\n]+\]\]")
 _WIKI_REST = re.compile(r"'{2,5}|__[A-Z]+__|</?[a-zA-Z][^<>]*>|^[:;]+[ \t]*", re.MULTILINE)
 _EMPTY_SECTION = re.compile(r"^(=+)[^=\n]+\1[ \t]*\n\s*(?=^=|\Z)", re.MULTILINE)
 
@@ -112,7 +117,14 @@ def _read_bbcode(text: str) -> str:
 
 
 def _is_wiki(text: str) -> bool:
-    return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text))
+    return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text)) or is_redirect(text)
+
+
+def is_redirect(text: str) -> bool:
+    """Whether a page of a wiki only leads to another one: "#REDIRECT [[Old Harbour]]", in any language, and
+    nothing else but templates and categories."""
+    start = _WIKI_REDIRECT.match(text)
+    return start is not None and not _read_wiki(text[start.end() :]).strip()
 
 
 def _read_wiki(text: str) -> str:
@@ -156,7 +168,7 @@ MARKUPS = (
     Markup("percent-encoding", is_percent_encoded, MIN_FRACTION, read_percent_encoded),
     Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
-    Markup("wiki markup", _is_wiki, MIN_FRACTION, _read_wiki),
+    Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
@@ -171,4 +183,4 @@ MARKUPS = (
     ),
     Markup("wrongly decoded UTF-8", is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("RTF", "subtitles", "wiki markup")  # whose own tags are not HTML
+OF_WHOLE_TEXTS = ("RTF", "subtitles", WIKI)  # whose own tags are not HTML

@@ -15,10 +15,12 @@ from llm_nanogpt.template import RenderError, Template
 from .decode import NOT_UTF8, NOTHING, WINDOWS_1252, Decoded, decode_bytes
 from .documents import clean_text, join_document, without_heading
 from .markers import split_at_markers
+from .markup import WIKI, is_redirect
 from .sample import Value
 from .sqlite import find_name
 from .text_kinds import PLAIN, TextKind, documents_of, read_text, read_title
 
+REDIRECTS = "a wiki's redirects to other pages"  # a reason for skipping rows
 MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together
 
 
@@ -143,7 +145,8 @@ class RowReader:
         return RowText(title, body, others)
 
     def _decode(self, row: Mapping[str, Value]) -> dict[str, str | int | float | None] | None:
-        """The values of the columns without bytes; None where some bytes are no text, which is counted."""
+        """The values of the columns without bytes; None where some bytes are no text, or the row is no text but
+        leads to another one, which is counted."""
         values: dict[str, str | int | float | None] = {}
         encodings: set[str] = set()
         for column in self.columns:
@@ -160,6 +163,9 @@ class RowReader:
                     return None
                 encodings |= {what} if what else set()
                 value = decoded
+            if isinstance(value, str) and self.kinds[column].markup == WIKI and is_redirect(value):
+                self.skipped[REDIRECTS] += 1
+                return None
             values[column] = value
         self.decoded.update(encodings)
         return values
