@@ -8,7 +8,9 @@ from datasette_nanogpt.data.html import html_to_text
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
 
-PAGE = "'''Old Harbour''' is a [[town|small town]].\n\n== History ==\nIt was founded in {}, before the [[mill]]."
+PAGE = (
+    "'''Old Harbour''' is a [[town|small town]].\n\n== History ==\nIt was founded in {}, before the [[mill]]."
+)
 
 
 def source_of(path, texts, titles=False, **selection):
