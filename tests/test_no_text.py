@@ -59,5 +59,5 @@ def test_lists_at_the_beginning_of_a_page_are_kept(tmp_path):
 
 
 def test_what_evernote_encrypted_is_left_out():
-    note = "<en-note><div>Before</div><div><en-crypt hint='x'>RU5DMIkxjdY7a8Sd+q9f</en-crypt></div>After</en-note>"
+    note = "<en-note><div>Before</div><en-crypt hint='x'>RU5DMIkxjdY7a8Sd+q9f</en-crypt>After</en-note>"
     assert html_to_text(note).split() == ["Before", "After"]

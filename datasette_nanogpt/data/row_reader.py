@@ -145,8 +145,8 @@ class RowReader:
         return RowText(title, body, others)
 
     def _decode(self, row: Mapping[str, Value]) -> dict[str, str | int | float | None] | None:
-        """The values of the columns without bytes; None where some bytes are no text, or the row is no text but
-        leads to another one, which is counted."""
+        """The values of the columns without bytes; None where some bytes are no text, or the row only leads
+        to another one, which is counted."""
         values: dict[str, str | int | float | None] = {}
         encodings: set[str] = set()
         for column in self.columns:
