@@ -23,8 +23,8 @@ summary textarea tr
 # noscript repeats what a script would show; svg, canvas and object hold labels, ac:parameter (Confluence)
 # settings, and en-crypt (Evernote) base64, not prose.
 _DROPPED = """
-ac:parameter annotation audio canvas en-crypt head iframe noscript object rp rt script style svg template title
-video
+ac:parameter annotation audio canvas en-crypt head iframe noscript object rp rt script style svg template
+title video
 """
 # Elements without an end tag, or whose end tag may be left out: they do not nest in themselves.
 _UNCLOSED_TAGS = "area base br col dd dt embed hr img input li link meta option p source td th tr track wbr"
