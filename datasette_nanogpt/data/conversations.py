@@ -10,18 +10,11 @@ from typing import Any
 
 from llm_nanogpt.errors import InvalidOptions, Problem
 
-from .column_content import Column
-from .column_names import named
 from .documents import join_document
 from .row_reader import RowText
 from .sample import Relation
 from .sqlite import explain_sql, find_name, list_names, quote_column
 
-# Names of columns that say who wrote a row, best guess first.
-SPEAKERS = (
-    *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
-    *("handle", "who", "character", "name"),
-)
 # A longer conversation becomes several documents, so that memory does not grow with the table.
 MAX_CHARACTERS = 1_000_000
 _DIRECTION = re.compile(r"(.+?)(\s+(?:asc|desc))\s*", re.IGNORECASE | re.DOTALL)
@@ -81,16 +74,6 @@ def open_grouping(
     groups, alone = db.execute(f"select {counts} from {relation.from_sql}").fetchone()
     sql_order = f"({sql['order_by']}){direction}" if order else None
     return Grouping(group_by, order, by, sql_order, tuple(columns), groups + alone, alone)
-
-
-def find_speaker(columns: Sequence[Column]) -> str | None:
-    """The column that says who wrote a row: words before keys, whole names before words of names. A number is
-    no name."""
-    filled = [c for c in columns if c.filled_rows and not c.is_bytes and not c.is_long]
-    filled = [c for c in filled if c.what != "numbers"]
-    names = named(SPEAKERS, [c.name for c in filled])
-    words = {c.name for c in filled if not c.what}
-    return next(iter(sorted(names, key=lambda name: name not in words)), None)
 
 
 def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tuple[Sequence[Any], str]]:

@@ -10,9 +10,9 @@ from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
 from .conversation_hints import CONVERSATIONS, are_short, find_group, find_order, suggestions
-from .conversations import SPEAKERS, find_speaker
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
+from .speakers import SPEAKERS, find_speaker
 from .sqlite import column_names, connect, primary_key, quote, schema_of
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on

@@ -13,10 +13,11 @@ from llm_nanogpt.template import Template
 
 from .column_content import Column, columns_of, repeats_title, says_the_same
 from .columns import choose_columns, missing_columns
-from .conversations import Grouping, find_speaker, open_grouping
+from .conversations import Grouping, open_grouping
 from .mail_columns import is_mail
 from .sample import Relation, read_sample
 from .source import ALL_ROWS, QUERY, Selection, Source
+from .speakers import find_speaker
 from .sqlite import (
     column_names,
     connect,

@@ -17,6 +17,7 @@ from .documents import clean_text, join_document, without_heading
 from .markers import split_at_markers
 from .markup import WIKI, is_redirect
 from .sample import Value
+from .speakers import speaker_name
 from .sqlite import find_name
 from .text_kinds import PLAIN, TextKind, documents_of, read_text, read_title
 
@@ -124,8 +125,11 @@ class RowReader:
         }
         has_entities = any(self.kinds[column].format == "html" for column in self.body)
         title, speaker = (
-            read_title(texts[name], self.kinds[name], entities=has_entities) if name else ""
-            for name in (self.title, self.speaker)
+            read_title(text, self.kinds[name], entities=has_entities) if name else ""
+            for name, text in (
+                (self.title, texts.get(self.title or "", "")),
+                (self.speaker, speaker_name(texts.get(self.speaker or "", ""))),
+            )
         )
         bodies: list[str] = []
         others: list[str] = []
@@ -141,7 +145,7 @@ class RowReader:
             others += rest
         body = join_document(None, bodies)
         if body and speaker.strip():
-            body = f"{' '.join(speaker.split())}: {body}"
+            body = f"{speaker}: {body.lstrip(' ')}"  # Whisper puts a space before each text
         return RowText(title, body, others)
 
     def _decode(self, row: Mapping[str, Value]) -> dict[str, str | int | float | None] | None:

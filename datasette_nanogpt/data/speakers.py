@@ -1,0 +1,96 @@
+"""Who wrote a row: which column says so, and the name in what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .column_content import MOST, Column
+from .column_names import named
+from .shapes import shape_of
+
+# Names of columns that say who wrote a row, best guess first.
+SPEAKERS = (
+    *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
+    *("handle", "who", "character", "name"),
+)
+LONGEST_NAME = 60  # characters
+# In an object of JSON: what a person is called, the name that others see first, and objects with a person.
+_NAME_KEYS = (
+    *("nickname", "nick", "displayname", "globalname", "realname", "fullname", "name", "preferredusername"),
+    *("username", "screenname", "login", "handle", "acct", "email"),
+)
+_PERSON_KEYS = ("user", "author", "profile", "member", "person", "sender", "from", "account", "name", "data")
+_FIRST, _LAST = ("firstname", "first", "givenname", "given"), ("lastname", "last", "familyname", "family")
+# A word of capitals and digits, as programs number people: U024BE7LH. A name ends in its digits: ANNA2005.
+_NUMBERED = re.compile(r"(?=\S*\d)(?=\S*[A-Z])(?![A-Z]+\d+\Z)[A-Z0-9]{8,}|(?=\S*\d)[A-Za-z0-9]{20,}")
+_NOT_A_PERSON = frozenset(
+    [
+        *("numbers", "UUIDs", "hexadecimal", "dates", "URLs", "file paths", "file names", "long codes"),
+        *("encoded data", "JSON"),
+    ]
+)
+
+
+def find_speaker(columns: Sequence[Column]) -> str | None:
+    """The column that says who wrote a row: words before keys, whole names before words of names. A number or
+    an id is no name; of JSON it is the name in it."""
+    filled = [c for c in columns if c.filled_rows and not c.is_bytes and _has_names(c)]
+    names = named(SPEAKERS, [c.name for c in filled])
+    words = {c.name for c in filled if not c.what}
+    return next(iter(sorted(names, key=lambda name: name not in words)), None)
+
+
+def _has_names(column: Column) -> bool:
+    if not column.texts:
+        return False
+    objects = sum(text.lstrip()[:1] == "{" for text in column.texts)
+    if objects > MOST * len(column.texts):
+        return sum(bool(speaker_name(text)) for text in column.texts) > MOST * len(column.texts)
+    if column.is_long or column.what in _NOT_A_PERSON:
+        return False
+    return sum(_is_id(text) for text in column.texts) <= MOST * len(column.texts)
+
+
+def speaker_name(text: str) -> str:
+    """The name of who wrote a row, in one line, "" for none; `text` is it, or JSON in which it is."""
+    if text.lstrip()[:1] == "{":
+        try:
+            return person_name(json.loads(text)) or ""
+        except (ValueError, RecursionError):
+            pass
+    return " ".join(text.split())
+
+
+def person_name(person: Any) -> str | None:
+    """The name of a person in JSON: a string, or one in an object, or in an object of that; None for none."""
+    if isinstance(person, str):
+        return person
+    return _name_in(person) or _name_below(person) if isinstance(person, dict) else None
+
+
+def _name_in(person: Mapping[str, Any]) -> str | None:
+    keys = {re.sub(r"[\W_]", "", key).lower(): key for key in person}
+    values = {plain: value.strip() for plain, key in keys.items() if isinstance(value := person[key], str)}
+    found = {plain: value for plain, value in values.items() if _is_name(value)}
+    for key in _NAME_KEYS:
+        if key in found:
+            return found[key]
+    parts = [next((found[key] for key in names if key in found), "") for names in (_FIRST, _LAST)]
+    return " ".join(filter(None, parts)) or None
+
+
+def _name_below(person: Mapping[str, Any]) -> str | None:
+    below = (person[key] for key in _PERSON_KEYS if isinstance(person.get(key), dict))
+    return next((name for each in below if (name := _name_in(each))), None)
+
+
+def _is_name(value: str) -> bool:
+    return 0 < len(value) <= LONGEST_NAME and "\n" not in value and not _is_id(value)
+
+
+def _is_id(text: str) -> bool:
+    word = text.strip()
+    return bool(_NUMBERED.fullmatch(word)) or shape_of(word) in ("numbers", "UUIDs", "hexadecimal")

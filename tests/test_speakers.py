@@ -1,0 +1,82 @@
+"""Who wrote a row, by a column of names, of ids or of JSON."""
+
+import json
+import sqlite3
+
+import pytest
+
+from datasette_nanogpt.data.column_content import Column
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.data.speakers import find_speaker, speaker_name
+
+
+@pytest.mark.parametrize(
+    ("person", "name"),
+    [
+        (
+            {"id": "80000000000", "name": "anna", "nickname": "Anna", "isBot": False},
+            "Anna",
+        ),  # Discord's exporter
+        ({"id": "80000000000", "username": "anna_b", "global_name": "Anna B.", "avatar": None}, "Anna B."),
+        ({"id": "80000000000", "username": "anna_b", "global_name": None}, "anna_b"),
+        ({"login": "anna", "id": 12, "node_id": "MDQ6VXNlcjE=", "type": "User"}, "anna"),  # GitHub
+        (
+            {"id": "U024BE7LH", "profile": {"display_name": "", "real_name": "Anna Berg"}},
+            "Anna Berg",
+        ),  # Slack
+        ({"id": 1, "is_bot": False, "first_name": "Anna", "last_name": "Berg"}, "Anna Berg"),  # Telegram
+        ({"displayName": "Anna Berg", "emailAddress": "anna@example.com"}, "Anna Berg"),
+        ({"name": {"first": "Anna", "last": "Berg"}}, "Anna Berg"),
+        ({"fullName": "Łukasz Żak"}, "Łukasz Żak"),
+        ({"id": "80000000000", "name": "3f2b8c1e-0b7e-4b60-9d8a-7b9a5b0c1d2e"}, ""),
+        ({"id": 12, "team": {"name": "Acme"}}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_name_in_json(person, name):
+    assert speaker_name(json.dumps(person)) == name
+
+
+def test_other_text_is_the_name_itself():
+    assert [speaker_name(text) for text in ("Ada\n Byron", "{not JSON", "")] == ["Ada Byron", "{not JSON", ""]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["3f2b8c1e-0b7e-4b60-9d8a-7b9a5b0c1d2e", "90e78d58-3fc8-2a9e-3010-473041ddd43f"],
+        ["f3857beed9ccfc362418fe0d504e15e3", "73c48d28ea6e389c3b9e64e018aca4c0"],
+        ["800000000000000001", "800000000000000002"],
+        [12, 13],
+        ["U024BE7LH", "U03A1B2C3"],
+        ['{"id": 12}', '{"id": 13}'],
+        ["https://example.com/u/1", "https://example.com/u/2"],
+    ],
+)
+def test_an_id_is_no_name(values):
+    assert find_speaker([Column("user", values)]) is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["SPEAKER_00", "SPEAKER_01"], ["anna99", "bo"], ["ANNA2005", "ben1999"], ["a@example.com", "b@b.org"]],
+)
+def test_labels_and_handles_are_names(values):
+    assert find_speaker([Column("user", values)]) == "user"
+
+
+def test_the_name_in_json_leads_the_line(tmp_path):
+    path = str(tmp_path / "chat.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table messages (id integer primary key, channel, author, content)")
+        people = [
+            json.dumps({"id": "8000000000", "nickname": n, "isBot": False, "url": "x" * 300})
+            for n in ("Anna", "Bo")
+        ]
+        rows = [(i // 4, people[i % 2], f" words {i} of a message") for i in range(20)]
+        db.executemany("insert into messages (channel, author, content) values (?, ?, ?)", rows)
+    found = open_source(path, "messages", Selection(group_by="channel"))
+    first = next(found.documents()).split("\n")
+    assert found.speaker == "author"
+    assert first[:2] == ["Anna: words 0 of a message", "Bo: words 1 of a message"]
