@@ -21,7 +21,8 @@ from .column_names import (
     set_of,
     words_of,
 )
-from .decode import NOT_UTF8, UNPACKING
+from .decode import NOT_UTF8
+from .packed import UNPACKING
 
 # How much text a column must have, as a fraction of the letters in the column with the most text: if its
 # whole name fits, if a word of its name fits, if it goes with another column, and if it is a copy without

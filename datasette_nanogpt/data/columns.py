@@ -13,7 +13,8 @@ from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
 from .column_content import Column, is_contained, says_the_same
 from .column_names import BODIES, TITLES
-from .decode import NOT_UTF8, UNPACKING, cure
+from .decode import NOT_UTF8
+from .packed import UNPACKING, cure
 from .sample import Relation
 from .sqlite import find_name, list_names
 
@@ -231,7 +232,7 @@ def _lower(description: str) -> str:
 
 
 def _cure(relation: Relation, column: Column) -> str:
-    return cure(column.what, relation.database, relation.name, column.name)
+    return cure(column.what, relation.database, relation.name, column.name, column.values)
 
 
 def _no_text(relation: Relation, columns: Sequence[Column]) -> str:

@@ -1,14 +1,13 @@
-"""Bytes of a database as text (UTF-8, marked UTF-16, Windows-1252, typedstreams), or what else they are."""
+"""Bytes of a database as text (UTF-8, marked UTF-16, Windows-1252, Apple's own), or what else they are."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from .sqlite import quote
+from .apple_notes import APPLE_NOTES, read_note
 from .typedstream import TYPEDSTREAM, is_typedstream, read_typedstream
 
 WINDOWS_1252 = "Windows-1252"
@@ -17,7 +16,7 @@ MAX_HIGH_BYTES = 0.3
 ENCODED_VALUES = 200  # how many values that are not UTF-8 decide the encoding of a column
 MAX_CONTROLS = 0.02  # the largest fraction of control characters in text
 
-# How the bytes begin -> what they are. Compressed data has a line to unpack it in UNPACKING.
+# How the bytes begin -> what they are. UNPACKING in packed.py says how to unpack what is compressed.
 _MAGIC = (
     (b"\x1f\x8b", "gzip-compressed"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed"),
@@ -34,17 +33,6 @@ _MAGIC = (
     (b"bplist00", "a property list"),
     (b"\x80\x04\x95", "a Python pickle"),
 )
-# How to unpack compressed data: a Python expression for `sqlite-utils convert`, and the module it imports.
-UNPACKING = {
-    "zlib-compressed": ("zlib.decompress(value).decode()", "zlib"),
-    "gzip-compressed": ("gzip.decompress(value).decode()", "gzip"),
-    "bz2-compressed": ("bz2.decompress(value).decode()", "bz2"),
-    "xz-compressed": ("lzma.decompress(value).decode()", "lzma"),
-    "zstd-compressed": (
-        "zstandard.ZstdDecompressor().decompressobj().decompress(value).decode()",
-        "zstandard",
-    ),
-}
 # What programs write where there is nothing: pandas, exports of MySQL, spreadsheets, Reddit.
 NOTHING = frozenset(["nan", "NaN", "NULL", "None", "null", "\\N", "<NA>", "#N/A", "[deleted]", "[removed]"])
 NOT_UTF8 = "not UTF-8"
@@ -70,8 +58,9 @@ def decode_bytes(raw: bytes, encoding: str = "") -> Decoded:
 
     `encoding` is what `encoding_of` says of the column; with "" each value decides for itself.
     """
-    if kind := _binary_kind(raw):
-        return Decoded(None, kind)
+    if kind := binary_kind(raw):
+        note = read_note(raw)
+        return Decoded(None, kind) if note is None else Decoded(note, APPLE_NOTES)
     if is_typedstream(raw):
         return Decoded(read_typedstream(raw), TYPEDSTREAM)
     try:
@@ -113,7 +102,7 @@ def _without_controls(text: str, raw: bytes) -> Decoded:
     return Decoded(text)
 
 
-def _binary_kind(raw: bytes) -> str:
+def binary_kind(raw: bytes) -> str:
     """What bytes with a known beginning are; "" for others."""
     if kind := next((kind for magic, kind in _MAGIC if raw.startswith(magic)), ""):
         return kind
@@ -138,21 +127,3 @@ def _windows_1252(raw: bytes, max_high: float) -> str | None:
     except UnicodeDecodeError:
         return None
     return None if _CONTROL.search(text) or _SIGN_IN_WORD.search(text) else text
-
-
-def cure(what: str, database: str, table: str, column: str) -> str:
-    """What to do about values that are `what`, as `decode_bytes` calls it: a whole sentence."""
-    convert = ["sqlite-utils", "convert", database, table, column]
-    if not "".join(convert).isprintable():  # nothing to type
-        what = ""
-    if what in UNPACKING:
-        expression, module = UNPACKING[what]
-        install = "`pip install zstandard` and then " if module == "zstandard" else ""
-        command = shlex.join([*convert, expression, "--import", module])
-        return f"To unpack it, in a copy of the database, use {install}`{command}`."
-    if what == NOT_UTF8:  # a function of SQLite's gets no text that is not UTF-8, but a BLOB
-        as_blob = f"update {quote(table)} set {quote(column)} = cast({quote(column)} as blob)"
-        first = shlex.join(["sqlite-utils", database, as_blob])
-        second = shlex.join([*convert, 'value.decode("ENCODING")'])
-        return f"If you know its encoding, in a copy of the database, use `{first} && {second}`."
-    return "A plugin with the hook nanogpt_document can say what its text is."

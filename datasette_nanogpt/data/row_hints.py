@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from ..formatting import shell_command
 from .column_names import words_of
 from .conversation_hints import conversations, groups
-from .decode import NOTHING, cure, decode_bytes
+from .decode import NOTHING, decode_bytes
+from .packed import cure
 from .sample import Value
 from .shapes import shape_of
 from .source import Source
@@ -59,7 +60,8 @@ def _texts_in_bytes(source: Source, of: str) -> Iterator[str]:
         raw = [value for row in empty if isinstance(value := row[column], bytes) and value]
         if len(raw) >= NEARLY_ALL * len(empty):
             what = Counter(decode_bytes(value).what for value in raw).most_common(1)[0][0] or "text"
-            cured = cure(what, str(source.database), source.table, column) if what != "text" else ""
+            where = str(source.database), source.table, column
+            cured = cure(what, *where, raw) if what != "text" else ""
             yield (
                 f"{len(empty):,} {of} have no text, and {len(raw):,} of these have a value in {column} "
                 f"({what}), which may be their text. {cured}".rstrip()

@@ -16,7 +16,8 @@ from llm_nanogpt.template import Template
 
 from ..hookspecs import document_hook
 from .conversations import Grouping, join_rows
-from .decode import cure, encoding_of
+from .decode import encoding_of
+from .packed import cure
 from .row_reader import RowReader, RowText
 from .sample import Value
 from .sqlite import connect, quote, quote_column
@@ -168,7 +169,8 @@ class Source:
             for column in self.text_columns:
                 if reason.startswith(f"{column} is "):
                     what = reason.removeprefix(f"{column} is ")
-                    remark += " " + cure(what, str(self.database), self.table, column)
+                    values = [row[column] for row in self.sample]
+                    remark += " " + cure(what, str(self.database), self.table, column, values)
             remarks.append(remark)
         return remarks
 
