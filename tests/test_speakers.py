@@ -80,3 +80,8 @@ def test_the_name_in_json_leads_the_line(tmp_path):
     first = next(found.documents()).split("\n")
     assert found.speaker == "author"
     assert first[:2] == ["Anna: words 0 of a message", "Bo: words 1 of a message"]
+
+
+def test_what_else_is_said_of_people_is_no_name():
+    values = ["NONE", "OWNER", "NONE", "MEMBER"]
+    assert find_speaker([Column(name, values) for name in ("author_association", "userAgent")]) is None

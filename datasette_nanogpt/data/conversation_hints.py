@@ -9,10 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from ..formatting import shell_command
-from .column_names import words_of
+from .column_names import named, words_of
 from .decode import decode_bytes
-from .sample import Value
+from .sample import BLOCKS, Value
+from .shapes import shape_of
 from .source import Source
+from .speakers import SPEAKERS
 from .sqlite import quote
 from .unread_rows import where_option
 
@@ -38,10 +40,38 @@ CONVERSATIONS = (
         "debate",
     ),
 )
-_ORDERS = (
-    *("position", "line", "lineno", "seq", "sequence", "number", "index", "order", "start", "turn", "ts"),
-    *("timestamp", "time", "sent", "created", "date", "at"),
+# Of these those in which also longer rows answer each other, where a column has their numbers.
+_DISCUSSIONS = (
+    "conversation",
+    "thread",
+    "discussion",
+    "chat",
+    "topic",
+    "dialog",
+    "dialogue",
+    "issue",
+    "ticket",
 )
+_PLACES = (
+    "position",
+    "pos",
+    "line",
+    "lineno",
+    "seq",
+    "sequence",
+    "number",
+    "index",
+    "idx",
+    "order",
+    "ordinal",
+)
+_ORDERS = (
+    *(*_PLACES, "step", "start", "turn", "ts", "timestamp", "datetime", "time", "sent", "created", "date"),
+    "at",
+)
+_ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "instruction"])
+_ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
+MIN_RISING = 5  # steps from one row of a group to the next
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
 # begin in 2001.
@@ -58,10 +88,8 @@ _DATE = re.compile(r"\d{4}-\d\d")
 
 
 def conversations(source: Source) -> Iterator[str]:
-    """Short rows that belong together, and how to read them as one text."""
-    if not are_short(source):
-        return
-    group, order = find_group(source)
+    """Rows that belong together, and how to read them as one text."""
+    group, order = find_conversation(source)
     if not group:
         return
     by = " || ' ' || ".join(map(quote, group)) if len(group) > 1 else group[0]
@@ -86,8 +114,9 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
     values = [row[by] for row in source.sample] if by in source.columns else []
     alone = f" Rows without a {same} stay texts by themselves." if None in values else ""
     command = ["--group-by", by, *(["--order-by", order] if order else [])]
+    many = "Rows are short, and many have" if are_short(source) else "Many rows have"
     yield (
-        f"Rows are short, and many have the same {same}.{alone} To read all rows with the same {same} as one "
+        f"{many} the same {same}.{alone} To read all rows with the same {same} as one "
         f"text: {shell_command(command)}"
     )
     few = 0 < len({value for value in values if value not in (None, "")}) < FEW_TEXTS
@@ -158,6 +187,32 @@ def _day(source: Source, column: str) -> str:
     return ""
 
 
+def find_conversation(source: Source) -> tuple[list[str], str | None]:
+    """`find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
+    answer each other: they have no titles, a column has the number of their thread, and others say who wrote
+    them, or one what was asked and one what was answered."""
+    if are_short(source):
+        return find_group(source)
+    thread = _named(source, _DISCUSSIONS, lambda values: _repeats(values) and _are_ids(values))
+    if not thread or source.has_titles or not _have_sides(source):
+        return [], None
+    others = [column for column in source.columns if column not in source.text_columns]
+    order = _counter(source, [thread], others) or _place(source, thread) or find_order(source)
+    return ([thread], order) if order else ([], None)
+
+
+def _have_sides(source: Source) -> bool:
+    words = [frozenset(words_of(column)) for column in source.body]
+    if any(map(_ASKED.intersection, words)) and any(map(_ANSWERED.intersection, words)):
+        return True
+    return bool(named(SPEAKERS, [column for column in source.columns if column not in source.body]))
+
+
+def _are_ids(values: Sequence[Value]) -> bool:
+    ids = ("numbers", "UUIDs", "hexadecimal", "keys")
+    return all(isinstance(v, int) or shape_of(str(v)) in ids for v in values if v not in (None, ""))
+
+
 def find_group(source: Source) -> tuple[list[str], str | None]:
     """The columns whose values the rows of one text share, [] for none, and the column that orders them.
 
@@ -168,17 +223,21 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
     of_text = source.text_columns
     others = [column for column in source.columns if column not in of_text]
     labels = [column for column in others if _repeats(_values(source, column))]
-    if named := _named(source, CONVERSATIONS, _repeats):
-        group = [named]
-        values = _values(source, named)
+    if about := _named(source, CONVERSATIONS, _repeats):
+        group = [about]
+        values = _values(source, about)
         if not _are_together(values) and all(isinstance(value, int) for value in values):
-            above = [label for label in labels if label != named and _are_together(_values(source, label))]
-            pairs = ([label, named] for label in above if _is_level(_values(source, label, named)))
+            above = [label for label in labels if label != about and _are_together(_values(source, label))]
+            pairs = ([label, about] for label in above if _is_level(_values(source, label, about)))
             group = next(pairs, group)
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else _row_number(source))
-    for label in labels:
+    for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
         if order := _counter(source, [label], others):
+            return [label], order
+    ids = [label for label in labels if words_of(label)[-1] in ("id", "uuid", "guid", "key")]
+    for label in ids if not source.has_titles else ():
+        if order := _place(source, label):
             return [label], order
     return [], None
 
@@ -205,17 +264,39 @@ def _is_level(values: Sequence[Any]) -> bool:
 
 
 def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
-    """A column of numbers that rise in the rows of each group, and begin again in the next group."""
+    """A column of numbers that rise in the rows of each group, and begin again in the next group. Where rows
+    between those of the sample are missing, the next number may be any."""
     keys = _values(source, *group)
     if not _are_together(keys):
         return None
+    gaps = BLOCKS if len(keys) < source.row_count else 0
     for column in columns:
         numbers = _values(source, column)
         if column not in group and all(isinstance(number, int | float) for number in numbers):
-            steps = zip(pairwise(keys), pairwise(numbers), strict=True)
-            if all((a == b) == (last < number) for (a, b), (last, number) in steps):
+            steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
+            rising = [last < number for (a, b), (last, number) in steps if a == b]
+            again = [last >= number for (a, b), (last, number) in steps if a != b]
+            exceptions = len(again) - sum(again)
+            if all(rising) and exceptions <= gaps and (not gaps or _is_often(rising, again)):
                 return column
     return None
+
+
+def _is_often(rising: Sequence[bool], again: Sequence[bool]) -> bool:
+    return len(rising) >= MIN_RISING and 2 * sum(again) > len(again)
+
+
+def _place(source: Source, group: str) -> str | None:
+    """A column whose name says that it has the places of rows in their group: no two rows have the same, and
+    the first is 0 or 1."""
+
+    def fits(values: Sequence[Value]) -> bool:
+        numbers = [value for value in values if isinstance(value, int)]
+        pairs = set(zip(_values(source, group), values, strict=True))
+        are_low = len(numbers) == len(values) and min(numbers) in (0, 1)
+        return are_low and len(pairs) == len(values) and len(set(numbers)) <= MAX_DISTINCT * len(values)
+
+    return _named(source, _PLACES, fits)
 
 
 def _row_number(source: Source) -> str | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
-from .conversation_hints import CONVERSATIONS, are_short, find_group, find_order, suggestions
+from .conversation_hints import CONVERSATIONS, are_short, find_conversation, find_order, suggestions
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker
@@ -46,18 +46,17 @@ class Names(NamedTuple):
 
 def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]:
     """Sentences about such tables, each with what to type. The caller may see all tables."""
-    is_chat = (
-        source.grouping or are_short(source) if len(source.sample) >= MIN_ROWS and source.body else False
-    )
-    if not is_chat or source.template or source.where or not source.keys or source.table == QUERY:
+    if len(source.sample) < MIN_ROWS or not source.body or source.template or source.where:
+        return
+    if not source.keys or source.table == QUERY:
         return
     group: list[str] = []
     order = find_order(source)
     with connect(source.database) as db:
         if source.grouping is None:
-            group, order_of_group = find_group(source)
+            group, order_of_group = find_conversation(source)
             order = order_of_group or order
-            if not group and (linked := _linked_group(db, source)):
+            if not group and are_short(source) and (linked := _linked_group(db, source)):
                 yield from suggestions(source, *linked, order)
                 group = [linked[0]]
         if source.grouping:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .column_content import MOST, Column
-from .column_names import named
+from .column_names import named, words_of
 from .shapes import shape_of
 
 # Names of columns that say who wrote a row, best guess first.
@@ -32,13 +32,46 @@ _NOT_A_PERSON = frozenset(
         *("encoded data", "JSON"),
     ]
 )
+# Last words of columns that say something else of who wrote a row: author_association, user_agent.
+_NOT_NAMES = frozenset(
+    [
+        *(
+            "association",
+            "type",
+            "kind",
+            "agent",
+            "url",
+            "avatar",
+            "image",
+            "status",
+            "state",
+            "count",
+            "color",
+        ),
+        *(
+            "flair",
+            "language",
+            "lang",
+            "locale",
+            "ip",
+            "timezone",
+            "tz",
+            "date",
+            "time",
+            "at",
+            "level",
+            "rank",
+        ),
+        *("tier", "badge", "badges", "country", "location", "gender", "age", "hash", "token", "version"),
+    ]
+)
 
 
 def find_speaker(columns: Sequence[Column]) -> str | None:
     """The column that says who wrote a row: words before keys, whole names before words of names. A number or
     an id is no name; of JSON it is the name in it."""
     filled = [c for c in columns if c.filled_rows and not c.is_bytes and _has_names(c)]
-    names = named(SPEAKERS, [c.name for c in filled])
+    names = named(SPEAKERS, [c.name for c in filled if words_of(c.name)[-1] not in _NOT_NAMES])
     words = {c.name for c in filled if not c.what}
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
 

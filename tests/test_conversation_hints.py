@@ -1,0 +1,133 @@
+"""Which rows belong together, by the columns of the table alone."""
+
+import random
+import sqlite3
+
+import pytest
+
+from datasette_nanogpt.data.conversation_hints import conversations
+from datasette_nanogpt.data.open_source import open_source
+
+WORDS = [
+    "we",
+    "meet",
+    "at",
+    "the",
+    "old",
+    "mill",
+    "beside",
+    "a",
+    "river",
+    "and",
+    "bring",
+    "bread",
+    "for",
+    "all",
+    "who",
+    "come",
+    "by",
+    "boat",
+    "today",
+]
+
+
+def words(i, count):
+    chosen = random.Random(i)
+    return " ".join(chosen.choice(WORDS) for _ in range(count))
+
+
+def told(tmp_path, columns, rows):
+    path = str(tmp_path / "t.db")
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table t ({columns})")
+        db.executemany(f"insert into t values ({', '.join('?' * len(rows[0]))})", rows)
+    db.close()
+    return [remark.rpartition(": ")[2] for remark in conversations(open_source(path, "t"))]
+
+
+def steps(shuffled=False):
+    """275 steps of recipes, of which only a sample is looked at."""
+    chosen = random.Random(4)
+    rows = [
+        (f"{recipe:032x}", place, words(100 * recipe + place, 9))
+        for recipe in range(1000, 1060)
+        for place in range(chosen.randint(2, 7))
+    ]
+    chosen.shuffle(rows) if shuffled else None
+    return [(f"{i + 5000:032x}", *row) for i, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_steps_of_recipes(tmp_path, shuffled):
+    columns = "id char(32) primary key, recipe_id char(32), position integer, text"
+    assert told(tmp_path, columns, steps(shuffled)) == ["--group-by recipe_id --order-by position"]
+
+
+def test_long_posts_of_a_topic(tmp_path):
+    rows = [(i, i % 3, 1 + i // 5, 1 + i % 5, words(i, 90)) for i in range(210)]
+    columns = "id integer primary key, user_id int, topic_id int, post_number int, raw"
+    assert told(tmp_path, columns, rows) == ["--group-by topic_id --order-by post_number"]
+
+
+def test_long_comments_on_an_issue(tmp_path):
+    rows = [(i, i % 3, 1 + i % 60, f"2024-01-{1 + i // 9:02} 10:00", words(i, 90)) for i in range(210)]
+    columns = "id integer primary key, user int, issue int, created_at, body"
+    assert told(tmp_path, columns, rows) == ["--group-by issue --order-by created_at"]
+
+
+def test_what_was_asked_and_answered(tmp_path):
+    rows = [
+        (
+            f"01h{i:010x}k",
+            f"{i // 3:08x}-14b0-44d7-9acd-6c7687a66e00",
+            words(i, 40),
+            words(i + 1000, 90),
+            f"2024-01-{1 + i // 9:02}T10:00",
+        )
+        for i in range(120)
+    ]
+    columns = "id text primary key, conversation_id text, prompt text, response text, datetime_utc text"
+    assert told(tmp_path, columns, rows) == ["--group-by conversation_id --order-by datetime_utc"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        # Articles with titles, about a few topics, or in an issue of a magazine.
+        (
+            "id integer primary key, author, topic_id int, title, body",
+            lambda i: (i, "Ada", i % 9, words(i, 4), words(i, 90)),
+        ),
+        (
+            "id integer primary key, author, issue int, title, body",
+            lambda i: (i, "Ada", i // 9, words(i, 4), words(i, 90)),
+        ),
+        # A topic in words is a label.
+        (
+            "id integer primary key, author, topic, posted, body",
+            lambda i: (i, "Ada", WORDS[i % 9], f"2024-01-{1 + i // 9:02}", words(i, 90)),
+        ),
+        # Nobody is said to have written these.
+        (
+            "id integer primary key, topic_id int, created, body",
+            lambda i: (i, i % 9, f"2024-01-{1 + i // 9:02}", words(i, 90)),
+        ),
+        # Reviews of books, each a text of its own.
+        (
+            "id integer primary key, book_id int, user_id int, posted, body",
+            lambda i: (i, i % 9, i % 7, f"2024-01-{1 + i // 9:02}", words(i, 90)),
+        ),
+        # Short notes in folders, of which the position says nothing.
+        (
+            "id integer primary key, folder_id int, position int, note",
+            lambda i: (i, i % 9, i * 7 % 100, words(i, 9)),
+        ),
+        # Tasks have names of their own.
+        (
+            "id integer primary key, project_id int, position int, title, note",
+            lambda i: (i, i % 9, i // 9, words(i, 3), words(i + 1000, 9)),
+        ),
+    ],
+)
+def test_whole_texts_are_not_put_together(tmp_path, columns, row):
+    assert told(tmp_path, columns, [row(i) for i in range(120)]) == []
