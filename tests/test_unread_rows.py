@@ -43,11 +43,26 @@ def hints(tmp_path, columns):
         ("isJunk", lambda w: int(w.i % 20 == 0), 3),
         ("state", lambda w: ["Hidden", "shown"][w.i % 2], 30),
         ("status", lambda w: ["Unpublished", "Live", None][w.i % 3], 20),
+        ("ZMARKEDFORDELETION", lambda w: int(w.i % 10 == 0), 6),
+        ("ZISPASSWORDPROTECTED", lambda w: int(w.i % 10 == 0), 6),
+        ("ZPERMANENTLYDELETED", lambda w: int(w.i % 10 == 0), 6),
+        ("ZENCRYPTED", lambda w: int(w.i % 10 == 0), 6),
+        ("is_discard", lambda w: int(w.i % 10 == 0), 6),
+        ("user_deleted", lambda w: int(w.i % 10 == 0), 6),
+        ("已删除", lambda w: int(w.i % 10 == 0), 6),
+        ("Gelöscht", lambda w: int(w.i % 10 == 0), 6),
+        ("удалён", lambda w: int(w.i % 10 == 0), 6),
+        ("visibility", lambda w: ["public", "unlisted", "private", "direct"][w.i % 4], 30),
+        ("visibility", lambda w: ["public", "direct"][w.i == 7], 1),
+        ("post_privacy", lambda w: ["PUBLIC", "FOLLOWERS_ONLY", None][w.i % 3], 20),
+        ("audience", lambda w: ["everyone", "friends"][w.i % 2], 30),
+        ("Sichtbarkeit", lambda w: ["öffentlich", "privat"][w.i % 2], 30),
+        ("公開範囲", lambda w: ["公開", "非公開"][w.i % 2], 30),
     ],
 )
 def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
     path, told = hints(tmp_path, {name: value})
-    assert len(told) == 1 and told[0].startswith(f"In {count} rows {name} is ")
+    assert len(told) == 1 and told[0].startswith(f"In {count} row{'s' * (count > 1)} {name} is ")
     where = shlex.split(told[0])[-1]
     left = open_source(path, "t", Selection(where=where))
     assert left.row_count == ROWS - count
@@ -61,6 +76,12 @@ def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
         ("is_deleted", same(1)),  # nothing would be left
         ("deleted_at", same(None)),
         ("deleted_by", lambda w: [None, "Ann"][w.i % 2]),
+        ("deleted_count", lambda w: w.i % 2),
+        ("has_drafts", lambda w: w.i % 2),
+        ("visibility", lambda w: ["public", "unlisted"][w.i % 2]),
+        ("visibility", same("private")),
+        ("access_token", lambda w: f"x{w.i}"),
+        ("scope", lambda w: ["global", "local"][w.i % 2]),
         ("draft", lambda w: [None, w.sentence()][w.i % 2]),  # a text of its own
         ("published", Writer.date),
         ("published", lambda w: w.date() if w.i % 2 else None),  # an article without a date
@@ -163,6 +184,23 @@ def test_every_column_that_says_so_is_told(tmp_path):
     assert [each.split()[3] for each in told] == ["is_conflict", "deleted_time"]
 
 
+def test_two_columns_that_say_so_of_the_same_rows_are_told_once(tmp_path):
+    flags = {
+        "ZTRASHED": lambda w: int(w.i % 5 == 0),
+        "ZTRASHEDDATE": lambda w: None if w.i % 5 else 1.5e9 + w.i,
+    }
+    _, told = hints(tmp_path, flags)
+    assert [each.split()[3] for each in told] == ["ZTRASHED"]
+
+
+def test_private_rows_are_told_first(tmp_path):
+    flags = dict.fromkeys(["is_spam", "deleted", "is_draft"], lambda w: 0) | {
+        name: lambda w, n=n: int(w.i % n == 0) for n, name in enumerate(["trashed", "hidden", "archived"], 2)
+    }
+    _, told = hints(tmp_path, flags | {"visibility": lambda w: ["public", "private"][w.i == 3]})
+    assert len(told) == 3 and told[0].startswith("In 1 row visibility is private.")
+
+
 def remarks(tmp_path, columns):
     path = write(tmp_path / f"{len(list(tmp_path.iterdir()))}.db", columns)
     (table,) = preview(open_corpus(path, ["t"])).tables
@@ -200,3 +238,27 @@ def test_values_of_all_sorts_are_told(tmp_path):
     assert any("attribute says which" in each for each in told)
     _, none = remarks(tmp_path, {"id": lambda w: w.i, "body": Writer.text})
     assert not any("all sorts" in each for each in none)
+
+
+@pytest.mark.parametrize("size", [60, 100, 255])
+def test_texts_that_are_cut_at_one_length_are_told(tmp_path, size):
+    cut = {"snippet": lambda w: (w.sentence(8) if w.i % 3 == 0 else w.text().replace("\n\n", " "))[:size]}
+    _, told = remarks(tmp_path, {"title": Writer.title, **cut})
+    (remark,) = [each for each in told if "beginnings" in each]
+    assert f" rows have exactly {size} characters in snippet, none has more" in remark
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        Writer.text,
+        Writer.sentence,
+        lambda w: w.text()[: 99 + w.i % 2] + ".",  # sentences that are as long as may be
+        lambda w: "ACGTTGCA"[w.i % 8] * 60,  # codes
+        lambda w: w.text()[:80] if w.i % 9 == 0 else w.sentence(9),  # a few
+        lambda w: (w.text() * 40)[:7000],  # of which the sample has only the beginnings
+    ],
+)
+def test_whole_texts_are_no_beginnings(tmp_path, text):
+    _, told = remarks(tmp_path, {"title": Writer.title, "body": text})
+    assert not any("beginnings" in each for each in told)

@@ -12,7 +12,7 @@ from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
 from .packed import cure
-from .sample import Value
+from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
 from .source import Source
 from .sqlite import quote
@@ -23,6 +23,8 @@ MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
 MAX_ENDINGS = 3  # of titles that are told
 MIN_SORTS, MIN_SHAPED = 2, 0.2  # sorts of values that are not text, and the fraction of values of these
 LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
+CUT_CHARS = 40, SAMPLE_CHARS  # at least, and less than: lengths at which texts may have been cut
+MIN_CUT = 0.25  # the fraction of the texts that must have this length
 _ENDING = re.compile(r" [-|\u2013\u2014\u00b7\u00bb] [^-|\u2013\u2014\u00b7\u00bb]{3,40}\Z")
 _BLANK_LINE = r"\n\n"  # as a template has it
 _KEYS = frozenset(["key", "name", "attribute", "field", "property", "tag", "kind", "type"])
@@ -40,6 +42,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from _titles_alone(source, of)
         yield from _title_endings(source, of)
         yield from _values_of_all_sorts(source, of)
+        yield from _beginnings(source, of)
     yield from unread_rows(source, of)
     if source.grouping is None:
         yield from conversations(source)
@@ -100,6 +103,22 @@ def _title_endings(source: Source, of: str) -> Iterator[str]:
         f"{count:,} {of} have a title that ends in {listed_endings}. To leave "
         f"that out: {shell_command(['--template', _BLANK_LINE.join(parts)])}"
     )
+
+
+def _beginnings(source: Source, of: str) -> Iterator[str]:
+    """About texts that are cut at one length: many have the most characters that any has."""
+    for column in source.body:
+        texts = [value for row in source.sample if isinstance(value := row[column], str) and value.strip()]
+        longest = max(map(len, texts), default=0)
+        cut = [text for text in texts if len(text) == longest]
+        in_words = sum(text[-1].isalpha() for text in cut)
+        is_cut = CUT_CHARS[0] <= longest < CUT_CHARS[1] and len(cut) >= max(MIN_ROWS, MIN_CUT * len(texts))
+        if is_cut and in_words > len(cut) / 2 and sum(" " in text for text in cut) > len(cut) / 2:
+            yield (
+                f"{len(cut):,} {of} have exactly {longest} characters in {column}, none has more, and most "
+                "end within a sentence: they are only the beginnings of texts. To train on whole texts, name "
+                "the table or the column (--body) that has them."
+            )
 
 
 def _in_template(column: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows that somebody may not mean to train on: drafts, deleted rows, and earlier versions of a text."""
+"""Rows that somebody may not mean to train on: drafts, deleted or private ones, and earlier versions."""
 
 from __future__ import annotations
 
@@ -27,15 +27,57 @@ _UNREAD = frozenset(
         *("archived", "unpublished", "hidden", "private", "junk", "conflict"),
     ]
 )
-# Words of columns that say of each row yes or no, or since when: that it is not read, or that it is.
-_FLAGS = frozenset(
+# Names of columns, as one word, that say of each row, or since when, that it is not read, or that it is.
+_FLAG = re.compile(
+    r"(?:is|was|in|user|soft|self|permanently)*"
+    r"(?:deleted|marked(?:for|as)delet(?:ion|ed)|tobedeleted|trash(?:ed)?|draft|spam|junk|removed|unpublished"
+    r"|archived|hidden|private|conflict|discard(?:ed)?|retracted|suppressed|encrypted|passwordprotected"
+    r"|geloscht|supprime|eliminado|borrado|excluido|eliminato|verwijderd|удален\w?|已?删除|已?刪除|削除(?:済み?)?)"
+    r"(?:flag|in|at|on|date|time|timestamp)*"
+)
+_FLAG_OF_READ = re.compile(r"(?:is|was)?published(?:in|at|on|date|time|timestamp)*")
+# Words of columns that say who may read a row, and values of rows that not everybody may.
+_AUDIENCES = frozenset(
     [
-        *("deleted", "trashed", "trash", "draft", "spam", "junk", "removed", "unpublished", "archived"),
-        *("hidden", "private", "conflict"),
+        *(
+            "visibility",
+            "privacy",
+            "access",
+            "scope",
+            "audience",
+            "sichtbarkeit",
+            "visibilite",
+            "visibilidad",
+        ),
+        *(
+            "visibilidade",
+            "visibilita",
+            "zichtbaarheid",
+            "widocznosc",
+            "видимость",
+            "доступ",
+            "可见性",
+            "公開範囲",
+        ),
     ]
 )
-_FLAGS_OF_READ = frozenset(["published"])
-_BESIDE_FLAGS = frozenset(["is", "was", "in", "at", "on", "date", "time", "timestamp"])
+_NOT_PUBLIC = frozenset(
+    [
+        *(
+            "private",
+            "direct",
+            "followers",
+            "followersonly",
+            "mutuals",
+            "mutualsonly",
+            "friends",
+            "friendsonly",
+        ),
+        *("secret", "confidential", "specified", "onlyme"),
+        *("privat", "prive", "privado", "privada", "privato", "prywatny", "закрытый", "личный", "приватный"),
+        *("私密", "私人", "非公開", "비공개"),
+    ]
+)
 _YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
 _NEVER = re.compile(r"\s*|[0.:\s-]+")  # "", 0, "0000-00-00 00:00:00"
 _VERSIONS = frozenset(["version", "revision", "rev", "ver"])
@@ -50,9 +92,7 @@ _WORD = re.compile(r"\w+")
 def unread_rows(source: Source, of: str) -> Iterator[str]:
     """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
     what was looked at: "rows"."""
-    of_text = source.text_columns
-    drafts = (_drafts(source, column, of) for column in source.columns if column not in of_text)
-    yield from islice(filter(None, drafts), MAX_TOLD)
+    yield from islice(_drafts(source, of), MAX_TOLD)
     yield from _reactions(source, of)
     if source.table != QUERY and source.grouping is None:
         yield from _versions(source)
@@ -77,13 +117,23 @@ def listed(values: Sequence[Value]) -> str:
 # ---- Drafts and deleted rows
 
 
-def _drafts(source: Source, column: str, of: str) -> str:
-    """A sentence about the rows that are drafts or deleted by what a column says, "" for none."""
+def _drafts(source: Source, of: str) -> Iterator[str]:
+    """Sentences about rows that are drafts, deleted or not for everybody, by what a column says."""
+    told: list[list[int]] = []
+    columns = [column for column in source.columns if column not in source.text_columns]
+    for column in sorted(columns, key=lambda column: _AUDIENCES.isdisjoint(words_of(column))):
+        unread, is_since = _unread_values(column, list(dict.fromkeys(row[column] for row in source.sample)))
+        rows = [i for i, row in enumerate(source.sample) if row[column] in unread]
+        is_private = not _AUDIENCES.isdisjoint(words_of(column))  # one such row is enough
+        if len(rows) > (0 if is_private else MIN_FRACTION * len(source.sample)) and rows not in told:
+            told.append(rows)
+            if len(rows) < len(source.sample):
+                yield _told(source, column, unread, is_since, of)
+
+
+def _told(source: Source, column: str, unread: list[Value], is_since: bool, of: str) -> str:
     values = Counter(row[column] for row in source.sample)
-    unread, is_since = _unread_values(column, list(values))
     count = sum(values[value] for value in unread)
-    if not MIN_FRACTION * len(source.sample) < count < len(source.sample):
-        return ""
     name = f"ifnull({quote(column)}, '')" if None in values else quote(column)  # NULL is in no list
     if is_since:
         others = [value for value in values if value not in unread]
@@ -94,6 +144,10 @@ def _drafts(source: Source, column: str, of: str) -> str:
         texts = list(dict.fromkeys("" if value is None else value for value in unread))
         what = "not set" if "" in texts else " or ".join(map(str, texts))
         condition = f"{name} not in ({listed(texts)})"
+        if not _AUDIENCES.isdisjoint(words_of(column)):  # rows that were not looked at may have other values
+            public = ["" if value is None else value for value in values if value not in unread]
+            condition = f"{name} in ({listed(sorted(public, key=str))})"
+    of = "row" if count == 1 and of == "rows" else of
     return f"In {count:,} {of} {column} is {what}. To leave these out: {where_option(source, condition)}"
 
 
@@ -103,9 +157,10 @@ def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], b
     words = frozenset(words_of(column))
     if words & _STATES:
         return [value for value in values if str(value).lower() in _UNREAD], False
-    flag = words - _BESIDE_FLAGS
-    is_of_read = flag <= _FLAGS_OF_READ
-    if len(flag) != 1 or not (is_of_read or flag <= _FLAGS):
+    if words & _AUDIENCES:
+        return [value for value in values if _joined(str(value)) in _NOT_PUBLIC], False
+    is_of_read = bool(_FLAG_OF_READ.fullmatch(_joined(column)))
+    if not (is_of_read or _FLAG.fullmatch(_joined(column))):
         return [], False
     filled: list[Value] = [value for value in values if value is not None and not _is_blank(value)]
     if all(str(value).lower() in _YES | _NO for value in filled):
@@ -115,6 +170,11 @@ def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], b
     since = [value for value in filled if not _NEVER.fullmatch(str(value))]
     are_dates = all(isinstance(value, int | float) or shape_of(str(value)) == "dates" for value in since)
     return (since, True) if are_dates and not is_of_read else ([], False)
+
+
+def _joined(name: str) -> str:
+    """A name as one word, however its own are joined: Apple's programs do not say where they end."""
+    return "".join(words_of(name))
 
 
 def _is_blank(value: Value) -> bool:
