@@ -13,8 +13,10 @@ const NOTHING = Object.fromEntries(
   [...(form?.elements ?? [])].map(({ name }) => name).filter((name) => ["title", "prompt"].includes(name) || name.startsWith(COLUMN)).map((name) => [name, ""]),
 );
 
-function showState(text) {
+// What is under way, beside Write. `heard`: only read aloud, because the page shows it already.
+function showState(text, heard = false) {
   byId("state").textContent = text;
+  byId("state").classList.toggle("visually-hidden", heard);
 }
 
 async function post(path, values, signal) {
@@ -62,6 +64,7 @@ function showWrong(problems) {
     href: `#${field}`,
     textContent: form.querySelector(`label[for="${field}"]`)?.textContent ?? field,
   }));
+  showState("");
   byId("state").replaceChildren("Nothing was written. Wrong: ", ...links.flatMap((link, i) => (i ? [", ", link] : [link])), ".");
 }
 
@@ -259,7 +262,7 @@ async function write(event) {
   showProblems();
   try {
     for (const writer of writers(values)) await writeColumn(writer, columns, mine.signal);
-    showState("Done.");
+    showState("Done.", true);
     remember(values, columns[0][0].data.seed);
   } catch (error) {
     if (mine === controller) showState(error.name === "AbortError" ? "Stopped." : error.message);

@@ -86,7 +86,7 @@ export class Text {
   }
 
   buttons({ again, goOn, copy, keep }) {
-    const { label, of } = this.data, made = element("p", "", { className: "buttons" });
+    const { label, of } = this.data, made = element("p", "", { className: "buttons controls" });
     if (of) {
       made.append(button("Continue", `Continue ${label}`, () => goOn(this)));
       return made;
@@ -109,7 +109,7 @@ export class Text {
     const { values, seed, path, label } = this.data;
     const address = `${path}?${queryOf({ ...values, seed, samples: 1 })}`;
     if (address.length > LONGEST_LINK) return [];
-    return [element("a", "Link", { href: address, ariaLabel: `Link to ${label}` })];
+    return [element("a", "Link", { className: "secondary", href: address, ariaLabel: `Link to ${label}` })];
   }
 
   markKept(kept) {
