@@ -167,3 +167,50 @@ def test_a_table_goes_before_a_view_with_the_same_text(chat):
     assert any(each.startswith("66 rows have no chat_name: each is a text by itself") for each in without)
     ordered = remarks(path, "named", group_by="chat_name", order_by="_id")
     assert not any("come in no order" in each for each in ordered)
+
+
+def test_the_title_of_a_conversation_is_told_with_who_wrote_it(chat):
+    path = chat(
+        "create table users (id integer primary key, username text);"
+        "create table topics (id integer primary key, title text);"
+        "create table posts (id integer primary key, user_id integer references users(id),"
+        " topic_id integer references topics(id), post_number integer, raw text);"
+        "insert into users values (1, 'ada'), (2, 'ben');"
+        + "".join(f"insert into topics values ({i}, 'All about number {i}');" for i in range(30)),
+        "insert into posts values (?, ?, ?, ?, ?)",
+        [(i, 1 + i % 2, i // 6, 1 + i % 6, " ".join(says(i + j) for j in range(12))) for i in range(180)],
+    )
+    first, second = remarks(path, "posts")
+    assert "--group-by topic_id --order-by post_number" in first
+    assert "may be in users (username)" in second and "may be in topics (title)" in second
+    source = open_source(path, "query", Selection(**options_of(second)))
+    document = next(source.documents())
+    assert document.startswith(f"All about number 0\n\nada: {says(0)}")
+
+
+def test_the_name_of_a_recipe_is_told_beside_a_column_of_titles(chat):
+    path = chat(
+        "create table recipes (id integer primary key, name text);"
+        "create table steps (id integer primary key, recipe_id integer references recipes(id),"
+        " position integer, title text, text text);"
+        + "".join(f"insert into recipes values ({i}, 'Cake {i}');" for i in range(40)),
+        "insert into steps values (?, ?, ?, ?, ?)",
+        [(i, i // 5, i % 5, "", says(i)) for i in range(200)],
+    )
+    first, second = remarks(path, "steps")
+    assert first.endswith("--group-by recipe_id --order-by position")
+    source = open_source(path, "query", Selection(**options_of(second)))
+    assert next(source.documents()).startswith(f"Cake 0\n\n{says(0)}\n{says(1)}")
+
+
+def test_what_a_channel_is_called_is_no_title(chat):
+    path = chat(
+        "create table channels (id integer primary key, name text);"
+        "create table message (id integer primary key, channel_id integer references channels(id),"
+        " sender text, sent text, text text);"
+        + "".join(f"insert into channels values ({i}, 'room {i}');" for i in range(30)),
+        "insert into message values (?, ?, ?, ?, ?)",
+        [(i, i % 30, "Ada", f"2024-01-{1 + i % 28:02}", says(i)) for i in range(200)],
+    )
+    (only,) = remarks(path)
+    assert "--group-by channel_id" in only

@@ -120,12 +120,12 @@ def test_texts_of_their_own_are_no_versions(tmp_path):
     assert hints(tmp_path, columns)[1] == []
 
 
-def linked(path, label, each=1):
+def linked(path, label, each=1, table="book"):
     with sqlite3.connect(path) as db:
-        db.execute(f'create table book (id integer primary key, "{label}")')
-        db.execute("create table review (id integer primary key, book references book(id), body)")
+        db.execute(f'create table {table} (id integer primary key, "{label}")')
+        db.execute(f"create table review (id integer primary key, of references {table}(id), body)")
         for w in map(Writer, range(ROWS)):
-            db.execute("insert into book values (?, ?)", [w.i, w.title()])
+            db.execute(f"insert into {table} values (?, ?)", [w.i, w.title()])
             db.execute("insert into review values (?, ?, ?)", [w.i, w.i // each, w.text()])
     found = open_source(str(path), "review")
     return found, " ".join(preview(open_corpus(str(path), ["review"])).tables[0].remarks)
@@ -147,9 +147,27 @@ def test_pages_tell_nothing_of_other_tables(tmp_path):
     assert "book" in told and "book" not in " ".join(remarks)
 
 
-@pytest.mark.parametrize(("label", "each"), [("name", 1), ("author", 1), ("title", 6)])
-def test_names_and_what_many_rows_share_are_no_titles(tmp_path, label, each):
-    assert "may be in" not in linked(tmp_path / "any.db", label, each)[1]
+@pytest.mark.parametrize(("label", "each", "table"), [("title", 6, "book"), ("name", 6, "recipes")])
+def test_titles_of_what_has_several_parts(tmp_path, label, each, table):
+    _, told = linked(tmp_path / "any.db", label, each, table)
+    assert f"may be in {table} ({label})" in told and told.endswith(f" --title {label}")
+    sql = shlex.split(told)[-3]
+    joined = open_source(str(tmp_path / "any.db"), "query", Selection(sql=sql, title=label))
+    assert next(joined.documents()).startswith(f"{Writer(0).title()}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("label", "each", "table"),
+    [
+        ("name", 1, "customer"),
+        ("author", 1, "book"),
+        ("title", 6, "post"),
+        ("title", 6, "category"),
+        ("name", 1, "channels"),
+    ],
+)
+def test_names_and_what_many_rows_share_are_no_titles(tmp_path, label, each, table):
+    assert "may be in" not in linked(tmp_path / "any.db", label, each, table)[1]
 
 
 @pytest.mark.parametrize("is_raw", [False, True], ids=["text", "BLOB"])

@@ -10,6 +10,7 @@ from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
 from .conversation_hints import CONVERSATIONS, are_short, find_conversation, find_order, suggestions
+from .linked_titles import LinkedTitle, linked_title
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker
@@ -61,8 +62,8 @@ def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]
                 group = [linked[0]]
         if source.grouping:
             group, order = [source.grouping.group_by], source.grouping.order_by
-        if group and not source.speaker and not _has_speaker(source):
-            yield from _speakers(db, source, command, " || ' ' || ".join(group), order)
+        if group:
+            yield from _names_and_titles(db, source, command, group, order)
 
 
 def _has_speaker(source: Source) -> bool:
@@ -109,34 +110,61 @@ def _is_fast(db: sqlite3.Connection, source: Source, table: str, sql: str) -> bo
 # ---- Who wrote it
 
 
-def _speakers(
-    db: sqlite3.Connection, source: Source, command: TrainCommand, group: str, order: str | None
+def _names_and_titles(
+    db: sqlite3.Connection, source: Source, command: TrainCommand, group: Sequence[str], order: str | None
 ) -> Iterator[str]:
-    """A sentence with a query that has who wrote each row in a column `speaker`."""
+    """A sentence with a query that has who wrote each row in a column `speaker`, and the title of the
+    conversation."""
+    here = quote(source.table)
+    title = linked_title(source, group[0]) if len(group) == 1 and not source.has_titles else None
+    speaker = None if source.speaker or _has_speaker(source) else _speaker(db, source, title)
+    if not speaker and not title:
+        return
+    told, what, columns, join = [], [], [f"{here}.*"], ""
+    if speaker:
+        columns.append(f"{speaker.sql} as speaker")
+        told.append(speaker.told)
+        what.append("who wrote it before each row")
+        join += speaker.join
+    if title:
+        columns.append(f"{title.sql} as {title.alias(source)}")
+        told.append(f"The titles of these texts may be in {title.table} ({title.title}).")
+        what.append("the title above each text")
+        join += title.join(source.table)
+    by = " || ' ' || ".join(group)
+    columns += [] if by in source.columns else [f"{by} as conversation"]
+    sql = f"select {', '.join(columns)} from {here}{join}"
+    options = ["--group-by", by if by in source.columns else "conversation"]
+    options += ["--order-by", order] if order else []
+    options += ["--title", title.alias(source)] if title else []
+    yield f"{' '.join(told)} To put {' and '.join(what)}: {command.with_query(sql, *options)}"
+
+
+class _Speaker(NamedTuple):
+    """SQL for who wrote a row, what it needs to be joined, and what is said of it."""
+
+    sql: str
+    join: str
+    told: str
+
+
+def _speaker(db: sqlite3.Connection, source: Source, title: LinkedTitle | None) -> _Speaker | None:
     here = quote(source.table)
     mine = next((c for c in source.columns if set(words_of(c)) in _FROM_ME and _is_flag(source, c)), None)
-    names = next(_names(db, source), None)
+    found = (name for name in _names(db, source) if not title or name.table != title.table)
+    names = next(found, None)
     if not mine and not names:
-        return
+        return None
     join = ""
     if names:
         there, key = quote(names.table), f"{here}.{quote(names.column)}"
-        who, join = (
-            f"{there}.{quote(names.name)}",
-            f" left join {there} on {key} = {there}.{quote(names.key)}",
-        )
+        who = f"{there}.{quote(names.name)}"
+        join = f" left join {there} on {key} = {there}.{quote(names.key)}"
         told = f"The names of who wrote these rows may be in {names.table} ({names.name})."
     else:
         who, told = "'them'", f"{mine} says which of these rows are one's own."
     who = f"case when {here}.{quote(mine)} then 'me' else {who} end" if mine else who
-    sql = f"select {here}.*, {who} as speaker{_selected_group(source, group)} from {here}{join}"
-    by = "conversation" if group not in source.columns else group
-    options = ["--group-by", by, *(["--order-by", order] if order else [])]
-    yield f"{told} To put who wrote it before each row of a text: {command.with_query(sql, *options)}"
-
-
-def _selected_group(source: Source, group: str) -> str:
-    return "" if group in source.columns else f", {group} as conversation"
+    return _Speaker(who, join, told)
 
 
 def _is_flag(source: Source, column: str) -> bool:

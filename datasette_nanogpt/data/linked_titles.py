@@ -3,49 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import TrainCommand
-from .column_names import NAMES, TITLES, named, words_of
+from .column_names import NAMED_THINGS, NAMES, TITLES, named, words_of
+from .conversation_hints import CONVERSATIONS, find_conversation
 from .open_source import open_source
 from .source import QUERY, Source
 from .sqlite import connect, quote, schema_of
 
 MIN_DISTINCT = 0.8  # the fraction of rows that lead to a row of their own: many comments have the same post
+# A part of one of these may have its title, as several other parts have.
+_WHOLES = frozenset(["book", "document", "recipe", "episode", "lecture", "talk", "film", "movie", "play"])
+_ROOMS = frozenset(
+    ["channel", "room", "chat", "session", "group", "server"]
+)  # what they are called is a label
+_THINGS = NAMED_THINGS | frozenset(CONVERSATIONS) | _WHOLES
+
+
+class LinkedTitle(NamedTuple):
+    """A title in another table: the column that leads there, and what it leads to."""
+
+    column: str
+    table: str
+    key: str
+    title: str
+
+    def join(self, here: str) -> str:
+        """SQL that joins the table with the titles to `here`."""
+        there = quote(self.table)
+        on = f"{quote(here)}.{quote(self.column)} = {there}.{quote(self.key)}"
+        return f" left join {there} on {on}"
+
+    @property
+    def sql(self) -> str:
+        return f"{quote(self.table)}.{quote(self.title)}"
+
+    def alias(self, source: Source) -> str:
+        """What a query calls the title beside the columns of a source."""
+        thing = "_".join(words_of(self.table)).removesuffix("s")
+        return next(n for n in ("title", f"{thing}_title", f"title_of_{thing}_") if n not in source.columns)
 
 
 def linked_titles(source: Source, command: TrainCommand) -> Iterator[str]:
-    """A sentence about the first such titles, with a command that reads them; none where rows have titles."""
+    """A sentence about the first such titles, with a command that reads them; none where rows have titles, or
+    make conversations, whose titles `linked_conversations` tells."""
     if source.has_titles or source.template or source.grouping or source.where or source.table == QUERY:
         return
-    with connect(source.database) as db:
-        schema = schema_of(db)
-        keys = schema.table(source.table).foreign_keys if source.table in schema.table_names() else []
-    for key in keys:
-        if key.column not in source.columns or not key.other_column or key.other_table == source.table:
-            continue
-        values = {row[key.column] for row in source.sample if row[key.column] is not None}
-        if len(values) < MIN_DISTINCT * len(source.sample):
-            continue
-        if title := _title_of(str(source.database), key.other_table):
-            here, there = quote(source.table), quote(key.other_table)
+    if find_conversation(source)[0]:
+        return
+    for column in source.columns:
+        values = {row[column] for row in source.sample if row[column] is not None}
+        is_own = len(values) >= MIN_DISTINCT * len(source.sample)
+        title = linked_title(source, column) if len(values) > 1 else None
+        if title and (is_own or _is_thing(title.table, _WHOLES)):
+            here = quote(source.table)
             texts = [f"{here}.{quote(name)}" for name in source.body]
-            sql = (
-                f"select {', '.join([f'{there}.{quote(title)}', *texts])} from {here} left join {there} "
-                f"on {here}.{quote(key.column)} = {there}.{quote(key.other_column)}"
-            )
-            told = f"The titles of these rows may be in {key.other_table} ({title}). To read them"
-            yield f"{told}: {command.with_query(sql)}"
+            sql = f"select {', '.join([title.sql, *texts])} from {here}{title.join(source.table)}"
+            told = f"The titles of these rows may be in {title.table} ({title.title}). To read them"
+            # A title that many rows share would not be taken for one.
+            yield f"{told}: {command.with_query(sql, *([] if is_own else ['--title', title.title]))}"
             return
 
 
+def linked_title(source: Source, column: str) -> LinkedTitle | None:
+    """The title to which a column of a source leads by a foreign key."""
+    with connect(source.database) as db:
+        schema = schema_of(db)
+        keys = schema.table(source.table).foreign_keys if source.table in schema.table_names() else []
+    keys = [key for key in keys if key.column == column and key.other_table != source.table]
+    for key in keys:
+        title = _title_of(str(source.database), key.other_table)
+        if title and key.other_column:
+            return LinkedTitle(column, key.other_table, key.other_column, title)
+    return None
+
+
 def _title_of(database: str, table: str) -> str | None:
-    """The column of a table with a title, which may be all its text; not with the name of a person."""
+    """The column of a table with a title, which may be all its text; not the name of a person or a room."""
+    if _is_thing(table, _ROOMS):
+        return None
     try:
         found = open_source(database, table)
     except NanogptError:
         return None
     labels = [found.title] if found.title else list(found.body[:1])
     titles = named(TITLES, labels, table)
-    return next((title for title in titles if not set(words_of(title)) & set(NAMES)), None)
+    return next((title for title in titles if not _may_be_person(title, table)), None)
+
+
+def _may_be_person(title: str, table: str) -> bool:
+    words = frozenset(words_of(title))
+    return bool(words & frozenset(NAMES)) and not (_is_thing(table, _THINGS) or words & NAMED_THINGS)
+
+
+def _is_thing(table: str, things: frozenset[str]) -> bool:
+    """Whether a table has things with titles, by its name in the singular or the plural."""
+    last = words_of(table)[-1]
+    return bool(
+        things & {last, last.removesuffix("s"), last.removesuffix("es"), f"{last.removesuffix('ies')}y"}
+    )
