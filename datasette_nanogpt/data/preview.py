@@ -8,6 +8,7 @@ from itertools import islice
 from ..events import Preview, TablePreview
 from ..formatting import TrainCommand
 from .corpus import Corpus
+from .credentials import credentials
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
 from .linked_titles import linked_titles
@@ -45,6 +46,7 @@ def preview_source(source: Source, command: TrainCommand, documents: int = 1) ->
         documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
         remarks=[
             *remarks,
+            *credentials(source),
             *oddities(source, sample),
             *row_hints(source),
             *unread_json(source, command),
