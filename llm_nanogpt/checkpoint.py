@@ -126,7 +126,7 @@ def describe(folder: Path) -> str | None:
     try:
         return read_checkpoint(folder).summary
     except NanogptError:
-        return "a folder that does not load" if folder.exists() else None
+        return "a folder that holds no model that can be opened" if folder.exists() else None
 
 
 def _check_tensors(file: Path, config: GPTConfig) -> dict[str, str]:

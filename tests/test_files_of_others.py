@@ -211,7 +211,7 @@ def test_a_folder_is_a_model_or_a_reason(make_model, home, case):
     assert one_line(ex.value) and str(ex.value).startswith("Model 'hurt' is broken: "), ex.value
     listed = dict(checkpoints(home))
     assert listed.keys() == {"fine", "hurt"} and facts("hurt", listed["hurt"])["state"] == "broken"
-    assert describe(home / "hurt") == "a folder that does not load"
+    assert describe(home / "hurt") == "a folder that holds no model that can be opened"
     with pytest.raises(NanogptError):
         open_model(home / "hurt")
     assert time.monotonic() - start < SECONDS

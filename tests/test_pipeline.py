@@ -392,7 +392,7 @@ def test_what_a_run_replaces_is_told(options, home):
     assert f"replaces nanogpt-blog: {second.replaces}" in "\n".join(plan_lines(second))
     (home / "nanogpt-blog" / "config.json").unlink()
     third = next(e for e in run(replace(options, force=True)) if isinstance(e, Prepared))
-    assert third.replaces == "a folder that does not load"
+    assert third.replaces == "a folder that holds no model that can be opened"
 
 
 def test_how_often_the_text_was_read_is_told(options):

@@ -247,7 +247,8 @@ async def test_between_the_preparation_and_the_first_reported_step_something_is_
     assert "about 3 minutes left" in words and "some luck sentences that sound like the rows" in words
     assert re.search(r'<progress id="progress"[^>]* max="1"></progress>', text)  # moves, but says not how far
     assert "You can close this page, the run goes on." in words
-    assert "Stop now leaves that out." in words and "learned" not in words  # it has learned nothing yet
+    assert "There is no score yet, so stopping keeps nothing." in words and "learned" not in words
+    assert text.count("/stop-now") == 1 and '/stop"' not in text  # one button
     assert "since the start" not in (await page_of(datasette, write_run(status="finished")))[0]
     for note, says in (
         ("trying what runs fastest here", "running: trying what runs fastest here"),
@@ -296,7 +297,7 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
     assert (
         "Not a score yet: 3.942 bits per byte on the text that it is reading" in words
     )  # smoothed as in the chart
-    assert "8 is knowing nothing; gzip, the file compressor, gets 2.600. The first score comes soon." in words
+    assert "nothing. The file compressor gzip gets 2.600. The first score comes soon." in words
     assert 'class="number reading"' in text
     assert 'class="now" aria-current' not in text  # a level is that of a score
     with registry(home) as db:
@@ -304,8 +305,8 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
         db.execute("update runs set val_bpb = 3.4 where id = ?", [run])
     words, text = await page_of(datasette, run)
     assert (
-        "3.400 bits per byte 8 is knowing nothing. Not yet as good as gzip, the file compressor: 2.600."
-        in words
+        "3.400 bits per byte Lower is better; 8 is knowing nothing. "
+        "Not yet as good as gzip, the file compressor: 2.600." in words
     )
     assert re.search(r'class="now" aria-current="step"><span>words with little order', text)
     assert 'class="number"' in text and 'class="key val">' in text
@@ -326,7 +327,7 @@ async def test_a_run_has_one_number_and_what_to_make_of_it(datasette, write_run)
     plan = json.dumps({"gzip_bpb": 2.6})
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=100.0, process=process_id())
     words, _ = await page_of(datasette, run)
-    assert "3.000 bits per byte Down 25% from its first score, 4.000. Not yet as good as gzip" in words
+    assert "nothing. Down 25% from its first score, 4.000. Not yet as good as gzip" in words
     assert "about 2 minutes left" in words
     run = write_run([4.0, 3.0], status="running", plan=plan, eta=0.0, process=process_id())
     assert "a few seconds left" in (await page_of(datasette, run))[0]
@@ -349,7 +350,7 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
     for each in ((10, 2.4, 0), (20, 1.8, 0), (30, 3.9, 1), (40, 1.7, 1)):
         score(*each)
     words, text = await page_of(datasette, run)
-    assert "1.700 bits per byte Best so far, by model 2, down 56% from its first score." in words
+    assert "nothing. Best so far, by model 2, down 56% from its first score." in words
     assert "Later ones are taught by earlier ones" in words and "What model 2 wrote at step 40" in words
     assert "Model 1, step 20: 1.800 bits per byte" in words
     score(50, 3.0, 2)  # the number is still that of model 2
@@ -449,7 +450,8 @@ def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, databa
     with pytest.raises(InvalidOptions) as ex:
         train(database, name="nanogpt-x")
     said = (
-        f"The name nanogpt-x is taken by a folder that does not load ({home}/nanogpt-x): choose another name"
+        f"The name nanogpt-x is taken: {home}/nanogpt-x exists and holds no model that can be opened. "
+        "Choose another name"
     )
     assert in_words_of_the_form(str(ex.value)) == said
 
@@ -678,7 +680,8 @@ async def test_the_page_offers_what_it_advises(datasette, home, database, write_
 
 
 async def test_a_run_of_seconds_is_started_again_for_a_minute(datasette, write_run):
-    text = (await page_of(datasette, write_run([3.0], status="finished", settings={"minutes": 0.1})))[1]
+    words, text = await page_of(datasette, write_run([3.0], status="finished", settings={"minutes": 0.1}))
+    assert re.search(r"It trained for only \d+ seconds? \(\d+ steps?\): too short to judge it\.", words)
     path = re.search(r'class="primary" href="([^"]+)">Start again, for 1 minute<', text)[1]
     form = (await datasette.client.get(path.replace("&amp;", "&"), actor=ROOT)).text
     assert re.search('name="minutes" value="1" checked', form)
@@ -705,16 +708,16 @@ def test_the_small_line_of_scores_does_not_rise_where_another_model_begins():
 
 SCORES = {
     "2.000 bits per byte, give or take 0.06, of 405 held-out documents; gzip needs 2.62": (
-        "Give or take 0.06, of 405 held-out documents."
+        "Give or take 0.06, measured on 405 rows that it never read."
     ),
     "2.0 bits per byte, give or take 0.1, of the ends of 9 documents; gzip needs 3, the run before got 2": (
-        "Give or take 0.1, of the ends of 9 documents. D.* The run before got 2."
+        "Give or take 0.1, measured on the ends of 9 rows, which it never read. D.* The run before got 2."
     ),
     "about 2.000 bits per byte, as only one document was held out; gzip needs 2.62": (
         "As only one document was held out."
     ),
     "2.0 bits per byte, of 9 documents; the run was too short to measure how certain that is; gzip needs 3": (
-        "Of 9 documents. The run was too short to measure how certain that is."
+        "Measured on 9 rows that it never read. The run was too short to measure how certain that is."
     ),
 }
 
@@ -740,7 +743,7 @@ async def test_the_page_says_score_and_level_once(datasette, write_run, score, s
     assert re.findall("<dt>(.*?)</dt>", below)[:2] == ["checked on 9 texts", "limited by"]
     assert "<dd>the minutes: it has read the text 0.1 times</dd>" in below
     busy = "training was 12 times slower than run 1, so it read less text."
-    assert busy in words and words.index(busy) < words.index("What it can do")
+    assert busy in words and words.index(busy) < words.index("What it could do")  # the model is gone
     idle = "<dt>next</dt><dd>train again when the machine is idle</dd>"
     assert idle in below and "Train on" not in below  # one advice
     told = verdict | {"reads like": "text without sentences", "score": "as an older version has it"}
@@ -823,13 +826,13 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     assert "comes from" not in words and "Until this run" not in words  # it is said once
     assert "replaced is better" not in words
     assert "--resume" not in text  # that would train the other one on
-    in_use = "The model in use as x is that of another run: 1.500 bits per byte. This run's, 2.000, is kept."
-    assert in_use in words
-    assert 'class="primary" href="/-/nanogpt/models/x">Write with x<' in text  # whose it is stands above
+    in_use = "In use as x: the model of another run, 1.500 bits per byte. The model of this run, 2.000, is"
+    assert in_use in words and words.index(in_use) < words.index("2.000 bits per byte")
+    assert 'class="primary" href="/-/nanogpt/models/x">Write with x (another run)<' in text
     assert '<input type="submit" value="Use the model of this run again"' in text
     other = write_run([1.5], status="finished", log="old")
     words, text = await page_of(datasette, run)
-    assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>: 1.500 bits per byte. This run' in text
+    assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>, 1.500 bits per byte. The model' in text
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
     assert answer.json()["ok"] and score_in_use(home) == 2.0
 

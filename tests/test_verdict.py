@@ -129,6 +129,7 @@ def test_what_limits_a_score(changes, limit):
     figures = replace(FIGURES, **changes)
     assert limit_of(figures) == limit
     word = {"text": "the amount of text", "minutes": "the minutes", "size": "its size"}[limit]
+    word = "the stop" if figures.stopped else word
     assert verdict(figures)["limited by"].startswith(word)
 
 
@@ -136,7 +137,8 @@ def test_a_score_that_still_fell_is_told():
     figures = replace(FIGURES, epochs=0.8, fell=0.031)
     assert "fell by 3.1% in the last fifth" in verdict(figures)["limited by"]
     assert "fell" not in verdict(replace(figures, fell=0.001))["limited by"]
-    assert "stopped early" in verdict(replace(figures, stopped=True))["limited by"]
+    stopped = verdict(replace(figures, stopped=True, steps=1056))["limited by"]
+    assert stopped.startswith("the stop at step 1,056: it has read the text 0.8 times")
 
 
 def test_a_busy_machine_is_to_blame_for_too_few_minutes():

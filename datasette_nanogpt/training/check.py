@@ -122,18 +122,19 @@ def _check_same_table(source: Corpus, folder: Path) -> None:
     """A new run replaces a model of the same table, and nothing else."""
     if not folder.exists():
         return
-    ways_out = f"({folder}): choose another with --name, or replace it with --force"
+    ways_out = "choose another with --name, or replace it with --force"
     try:
         theirs = read_checkpoint(folder).meta.get("source") or {}
     except NanogptError:
-        raise _taken(f"The name {folder.name} is taken by a folder that does not load {ways_out}") from None
+        why = f"{folder} exists and holds no model that can be opened"
+        raise _taken(f"The name {folder.name} is taken: {why}. {ways_out.capitalize()}") from None
     before = theirs.get("database")
     # A file of another name, in place of one that is gone, may have another table of the same name.
     same_name = Path(before or "").name == Path(source.database).name
     same = before == source.database or (same_name and is_same_database(before, source.database))
     if not same or theirs.get("table") != source.name:
         of = f"{theirs.get('table')} of {theirs.get('database')}" if theirs else "an imported model"
-        raise _taken(f"The name {folder.name} is taken by {of} {ways_out}")
+        raise _taken(f"The name {folder.name} is taken by {of} ({folder}): {ways_out}")
 
 
 def _taken(message: str) -> InvalidOptions:

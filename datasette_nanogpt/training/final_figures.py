@@ -59,6 +59,7 @@ class RunFacts:
     slower: Slower | None  # than an earlier run on this machine, by far
     max_iters: int | None  # steps asked for now; None: as many as when the run was started
     stopped: bool  # whether somebody stopped it
+    steps: int  # made, over all resumes
     seconds: float  # of training
     hurry: Callable[[], bool]  # whether somebody asked it to end at once
     keep_documents: Callable[[np.ndarray, np.ndarray], None]  # records what `document_bits` returns
@@ -122,6 +123,7 @@ def measure(
         epochs=training.epochs,
         fell=fall_at_end(facts.curve),
         stopped=facts.stopped,
+        steps=facts.steps,
         bigger_fits=bigger_model_fits(folder.meta, folder.config, _flops(training), limits),
         samples=samples,
         why_no_samples="none were written, as the model is too big for that"

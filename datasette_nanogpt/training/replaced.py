@@ -50,7 +50,7 @@ def look_at(final: Path, meta: dict[str, Any]) -> Replaced | None:
     last_words, before_words = _words(last, last_bpb), _words(before, before_bpb)
     other = replaced(final).exists()
     return Replaced(
-        last.summary if last else "a folder that does not load",
+        last.summary if last else "a folder that holds no model that can be opened",
         last_bpb if keep else before_bpb,
         size_on_disk(final if keep else replaced(final)),
         keep,
@@ -63,7 +63,7 @@ def _words(model: Checkpoint | None, bpb: float | None) -> str:
     """What tells a model from another of the same name, where `bpb` is its score if that can be compared.
     The other may be a model of a table that not everybody may see, so this says no more."""
     if model is None:
-        return "a folder that does not load"
+        return "a folder that holds no model that can be opened"
     updated = (model.meta.get("training") or {}).get("updated")
     facts = [f"{bpb:.3f} bits per byte"] if bpb is not None else []
     facts += [f"trained {updated[:16].replace('T', ' ')} UTC"] if updated else []

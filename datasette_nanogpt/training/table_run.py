@@ -351,6 +351,7 @@ class TableRun:
             slower=slower_than(self.run.home, self.run.id),
             max_iters=self.options.max_iters,
             stopped=finished.status == "stopped",
+            steps=finished.step,
             seconds=finished.seconds,
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
             keep_documents=self.run.documents,

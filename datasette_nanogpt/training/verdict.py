@@ -74,6 +74,7 @@ class Figures:
     untold_columns: bool = False  # whether a row is several columns, and no template says how
     slower: str = ""  # "13 times slower than run 4", where that is far
     why_no_samples: str = ""  # "" where it goes without saying
+    steps: int = 0  # made, over all resumes
     next_command: str = ""  # what would help most, "" if nothing is known to
     next_reason: str = ""
 
@@ -165,12 +166,10 @@ def describe_limit(f: Figures) -> str:
         learnt = f", and predicts it {gap:.0%} better than held-out text" if gap >= 0.01 else ""
         return f"the amount of text: it has read it {epochs}{learnt}"
     busy = f"other programs probably kept this machine busy, as training was {f.slower}; " if f.slower else ""
-    stopped = "it was stopped early, and " if f.stopped else ""
     fell = f.fell is not None and f.fell >= STILL_FALLING
     falling = f", and its score fell by {f.fell:.1%} in the last fifth of them" if fell else ""
-    return (
-        f"the {'steps' if f.by_steps else 'minutes'}: {busy}{stopped}it has read the text {epochs}{falling}"
-    )
+    ended = f"stop at step {f.steps:,}" if f.stopped else "steps" if f.by_steps else "minutes"
+    return f"the {ended}: {busy}it has read the text {epochs}{falling}"
 
 
 # ---- Figures that need no model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,7 +67,7 @@ def why_gone(home: Path, run: Run) -> str:
     if not (home / run["name"]).exists():
         return "its folder was deleted or renamed"
     if find_model(home, run["name"]) is None:
-        return "its folder does not load"
+        return "its folder holds no model that can be opened"
     return "a model of other tables has its name now"
 
 
@@ -113,6 +113,16 @@ def longer(run: Mapping[str, Any], limit: float) -> bool:
     return run["status"] == "finished" and minutes < SHORT_MINUTES <= limit
 
 
+def too_short(run: Run, metrics: Sequence[Sequence[Any]]) -> str:
+    """How long a run of seconds trained, by the last of its metrics; "" for any other, and if not done."""
+    minutes = json.loads(run["settings"] or "{}").get("minutes") or SHORT_MINUTES
+    step, seconds = metrics[-1][1:3] if metrics else (None, None)
+    if run["status"] != "finished" or minutes >= SHORT_MINUTES or not step or not seconds:
+        return ""
+    trained = f"{counted(max(1, round(seconds)), 'second')} ({counted(step, 'step')})"
+    return f"It trained for only {trained}: too short to judge it."
+
+
 class Kept(NamedTuple):
     """The model that is kept beside the one in use, and swaps places with it when it is brought back."""
 
@@ -144,10 +154,10 @@ def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> Kept:
     the name of the run whose model is in use."""
     scores = [(meta.get("score") or {}).get("val_bpb") for meta in (in_use, own)]
     if None in scores:
-        return Kept("own", ". This run's is kept.")
+        return Kept("own", ". The model of this run is put aside.")
     used, kept = (f"{bpb:.3f}" for bpb in scores)
     elsewhere = "" if score_on(in_use, own) is not None else " of other held-out rows"
-    return Kept("own", f": {used} bits per byte{elsewhere}. This run's, {kept}, is kept.")
+    return Kept("own", f", {used} bits per byte{elsewhere}. The model of this run, {kept}, is put aside.")
 
 
 def run_that_made(home: Path, checkpoint: Checkpoint) -> int | None:

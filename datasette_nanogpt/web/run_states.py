@@ -40,7 +40,7 @@ BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
 SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
-CAUSES = {MEMORY: "memory ran out", NAME: "another model has its name", DIVERGED: "training broke down"}
+CAUSES = {MEMORY: "memory ran out", NAME: "its name is taken", DIVERGED: "training broke down"}
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
 UNWRITTEN = {
@@ -196,10 +196,11 @@ def headline(
             return {"number": "", "unit": UNIT, "fell": "", "left": left}
         short = _is_short(json.loads(run["settings"] or "{}"))
         when = "It is scored at its end." if short else "The first score comes soon."
-        fell = f"{_scale(plan.get('gzip_bpb'))} {when}"
+        gzip_bpb = plan.get("gzip_bpb")
+        fell = f"The file compressor gzip gets {gzip_bpb:.3f}. {when}" if gzip_bpb else when
         return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": fell, "left": left}
     gzip_bpb = plan.get("gzip_bpb")
-    remarks, before = certainty(json.loads(run["verdict"] or "{}")) if over else ([], [])
+    remarks, before = certainty(json.loads(run["verdict"] or "{}"), unit_of(run)) if over else ([], [])
     first_bpb, model = first or (None, "")
     fell = f"own {(first_bpb - bpb) / first_bpb:.0%} from" if first_bpb and first_bpb > bpb else ""
     if model and not over:
@@ -210,8 +211,6 @@ def headline(
     elif fell:
         score = f"the first score of {model}" if model else "its first score"
         remarks.append(f"D{fell} {score}, {first_bpb:.3f}.")
-    if first_bpb is None or first_bpb <= bpb:
-        remarks.append("8 is knowing nothing.")
     if gzip_bpb:
         than = "Better than" if bpb < gzip_bpb else "Not as good as" if over else "Not yet as good as"
         remarks.append(f"{than} gzip, the file compressor: {gzip_bpb:.3f}.")
@@ -219,20 +218,32 @@ def headline(
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": " ".join(remarks), "left": left}
 
 
-def certainty(verdict: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def certainty(verdict: Mapping[str, str], unit: str) -> tuple[list[str], list[str]]:
     """What a verdict says of a score beyond its number and gzip's, as sentences: how certain it is, and which
-    score the run before had; none where it does not say."""
+    score the run before had; none where it does not say. A held-out document is a `unit`."""
     if not (told := _CERTAINTY.fullmatch(verdict.get("score", ""))):
         return [], []
+
+    def measured(of: re.Match[str]) -> str:
+        return f"measured on {of[1] or ''}{of[2]} {unit}{', which' if of[1] else ' that'} it never read"
+
+    certain = re.sub(r"\bof (the ends of )?([\d,]+) (?:held-out )?documents", measured, told[1])
     before = [f"{_capitalized(told[2])}."] if told[2] else []
-    return [f"{_capitalized(part)}." for part in told[1].split("; ")], before
+    return [f"{_capitalized(part)}." for part in certain.split("; ")], before
+
+
+def unit_of(run: Run) -> str:
+    """What a document of a run is: a row of its table, or several."""
+    source = json.loads(run["plan"] or "{}").get("source") or {}
+    grouped = source.get("group_by") or json.loads(run["settings"] or "{}").get("group_by")
+    return "documents" if grouped else "rows"
 
 
 def verdict_below(run: Run, verdict: Mapping[str, str]) -> dict[str, str]:
     """The lines of a verdict that the page does not show above: as its levels, below its number, or, of a run
     on a busy machine, as a notice."""
     lines = dict(verdict)
-    if certainty(lines) != ([], []) and run["val_bpb"] is not None:
+    if certainty(lines, unit_of(run)) != ([], []) and run["val_bpb"] is not None:
         del lines["score"]
     if levels(run) and lines.get("reads like", "").removesuffix(WITH_FAULTS) in [like for _, like in LEVELS]:
         del lines["reads like"]
@@ -267,13 +278,6 @@ def _planned_seconds(run: Run) -> float | None:
 
 def _is_resumed(run: Run) -> bool:
     return bool(json.loads(run["settings"] or "{}").get("resume"))
-
-
-def _scale(gzip_bpb: float | None) -> str:
-    """What bits per byte mean, for somebody who has seen none yet."""
-    if not gzip_bpb:
-        return "8 is knowing nothing, lower is better."
-    return f"8 is knowing nothing; gzip, the file compressor, gets {gzip_bpb:.3f}."
 
 
 def levels(run: Run) -> list[dict[str, str]]:
@@ -379,5 +383,7 @@ def in_words_of_the_form(text: str) -> str:
         return f"“{known}”" if known else match[0]
 
     # The form replaces no model of another table.
-    text = text.replace("choose another with --name, or replace it with --force", "choose another name")
+    text = re.sub(
+        "([Cc])hoose another with --name, or replace it with --force", r"\1hoose another name", text
+    )
     return re.sub(r"--([a-z][a-z-]*[a-z])", label, text)

@@ -52,6 +52,7 @@ from ..run_offers import (
     lower_rate,
     made_by,
     run_that_made,
+    too_short,
     train_on,
     why_gone,
 )
@@ -102,7 +103,9 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     del live["row"]
     state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"), live.pop("last"))
     over = run["status"] in OVER
-    pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
+    pace = (
+        too_short(run, live["metrics"]) or how_long(run) if over else describe_run({**run, "eta": None})[1]
+    )  # the time left has its own place
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
         state_now["slow"] = slower_notice(run, str(slower))
     elif state_now["phase"] == "done":
@@ -174,6 +177,7 @@ async def _run_context(
         "awaited": when_scored(json.loads(run["settings"])),
         "error": broke_down(run) or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
+        "began": run["cause"] != NAME,
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
     }
 
