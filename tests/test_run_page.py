@@ -1040,6 +1040,7 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
         ),
         (2.00, 2.10, 1, "less on the same held-out rows, give or take less than 0.001."),
         (2.00, 2.01, 300, "There is no clear difference."),
+        (2.00, 2.01, 300, "more or less. Take either."),
         (2.00, 2.01, None, "has the lower score. It needs 0.010"),
         (2.00, 2.01, None, "It was not measured how certain this is."),
     ],
@@ -1065,6 +1066,25 @@ async def test_a_comparison_says_how_sure_it_is(datasette, write_run, home, ours
     if spread not in (None, 1):  # 2 x spread / (1000 x sqrt(100)), as the difference is +- spread
         assert f"{2 * spread / 10_000:.3f}" in outcome
     assert delete_rows_of(home, one) == 0
+
+
+async def test_of_two_equal_runs_either_model_can_be_taken(datasette, write_run, home, bpe, database):
+    same, source = json.dumps({"corpus": {"sha256": "a"}}), {"database": str(database), "table": "entry"}
+    runs = []
+    for name, minutes in (("x", 10.0), ("y", 3.0)):
+        write_model(home / name, bpe, meta={"source": source, "training": {"log": f"{name}.log"}})
+        settings = {"minutes": minutes}
+        run = write_run([2.0], status="finished", plan=same, log=f"{name}.log", settings=settings)
+        with registry(home) as db:
+            db.execute("update runs set name = ? where id = ?", [name, run])
+        runs.append(run)
+    address = "/-/nanogpt/compare?run={}&run={}"
+    text = (await datasette.client.get(address.format(*runs), actor=ROOT)).text
+    assert f"Take either; run {runs[1]} needed 3 minutes, not 10." in text
+    assert re.findall(r'class="secondary"[^>]*>Write with (\w)<', text) == ["x", "y"]
+    with registry(home) as db:
+        db.execute("update runs set status = 'running' where id = ?", [runs[1]])
+    assert "Wait for their ends." in (await datasette.client.get(address.format(*runs), actor=ROOT)).text
 
 
 @pytest.mark.parametrize(

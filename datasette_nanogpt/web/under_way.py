@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from datasette import Request
@@ -10,7 +11,8 @@ from datasette.app import Datasette
 from ..registry.db import RegistryError, patience, registry_file
 from ..registry.runs import UNDER_WAY, find_runs
 from .permissions import Actor, Origin, may, origin_of_run
-from .shown_runs import as_seen_by, permission_to_change, run_as_json
+from .run_states import last_part
+from .shown_runs import as_seen_by, describe_run, permission_to_change, run_as_json
 from .state import state_of
 from .threads import REGISTRY_SECONDS, in_thread
 
@@ -34,6 +36,9 @@ async def runs_under_way(
             continue
         may_stop = await may(datasette, actor, permission_to_change(run), origin)
         seen = run_as_json(await as_seen_by(datasette, actor, run, origin), origin)
+        # Its memory is told on its page, and what it does after its last step is its state.
+        percent = "".join(re.findall(r"\d+%$", run["note"] or ""))
+        seen["pace"] = percent if last_part(run) else describe_run({**run, "memory": None})[1]
         url = datasette.urls.path(f"/-/nanogpt/runs/{run['id']}")
         shown.append(seen | {"may_stop": may_stop, "url": url})
     return sorted(shown, key=lambda run: (run["status"] == "queued", run["id"]))[:SHOWN]

@@ -24,7 +24,7 @@ from ..comparison import both, describe_settings, margin_between, planned_settin
 from ..permissions import may, origin_of_model
 from ..responses import json_error, page, render, wants_json
 from ..run_offers import form_filled_in, longer, made_by
-from ..run_states import without_busy
+from ..run_states import unit_of, without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
@@ -52,6 +52,7 @@ class Outcome(NamedTuple):
     better: int | None = None  # the id of the run whose model is worth writing with, if that is known
     advice: str = ""  # what to do for a fair comparison, if the reason does not say it
     again: tuple[int, ...] = ()  # the ids of the runs to train again for that
+    equal: bool = False  # whether either model can be taken
 
 
 @page
@@ -105,6 +106,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
         "again": [link for run, link in again.items() if run in outcome.again],
         "write_with": models.get(outcome.better or 0, ""),
+        "either": list(dict.fromkeys(models.values())) if outcome.equal else [],
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
         "no_chart": "" if chart else _why_no_chart(one, other),
@@ -127,14 +129,16 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
     better, worse = sorted((a, b), key=lambda run: float(run["val_bpb"]))
     less = worse["val_bpb"] - better["val_bpb"]
     if round(less, 3) == 0:
-        return Outcome(True, "Both are equally good.", "They have the same score on the same held-out rows.")
+        reason = f"They have the same score on the same held-out rows. {_take_either(a, b)}"
+        return Outcome(True, "Both are equally good.", reason, equal=True)
     percent = f"{less / worse['val_bpb']:.{0 if less > worse['val_bpb'] / 100 else 1}%}"
     much = f"{less:.3f} bits per byte ({percent}) less on the same held-out rows"
     if margin is not None and less <= margin:
         reason = (
             f"Run {better['id']} needs {much}, but on other rows like these the gap could be {margin:.3f}"
         )
-        return Outcome(True, "There is no clear difference.", f"{reason} more or less.")
+        reason += f" more or less. {_take_either(a, b)}"
+        return Outcome(True, "There is no clear difference.", reason, equal=True)
     little = "" if less >= NOTICEABLE * worse["val_bpb"] else "a little "
     sure = "clearly " if margin is not None and less > CLEARLY * margin else "probably "
     sure = little if little and sure == "clearly " else sure + little
@@ -160,6 +164,18 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
     return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"], *advised)
 
 
+def _take_either(a: dict[str, Any], b: dict[str, Any]) -> str:
+    """What follows for two runs that are about as good: either will do, and which one was cheaper."""
+    if any(run["status"] not in OVER for run in (a, b)):
+        return "Wait for their ends."
+    minutes = [json.loads(run["settings"] or "{}").get("minutes") or 0.0 for run in (a, b)]
+    short, long = sorted(minutes)
+    if not 0 < short < long:
+        return "Take either."
+    quick = (a, b)[minutes.index(short)]
+    return f"Take either; run {quick['id']} needed {short:g} minute{'' if short == 1 else 's'}, not {long:g}."
+
+
 def _again(run: dict[str, Any], address: str, limit: float) -> tuple[str, str]:
     """The words and the address of the link that starts a run again; one of seconds, for a minute."""
     if longer(run, limit):
@@ -171,7 +187,7 @@ def _scored_on(run: dict[str, Any]) -> str:
     """What the scores of two runs that can be compared mean."""
     plan = json.loads(run["plan"] or "{}")
     documents, gzip_bpb = (plan.get("corpus") or {}).get("val_documents"), plan.get("gzip_bpb")
-    of = f"{documents:,} held-out documents" if documents else "held-out text"
+    of = f"{documents:,} {unit_of(run)} that neither has read" if documents else "held-out text"
     return f"Bits per byte of {of}, lower is better" + (f"; gzip needs {gzip_bpb:.3f}." if gzip_bpb else ".")
 
 
