@@ -298,3 +298,29 @@ def test_write_and_the_text_are_in_sight_where_the_last_setting_is_changed(page,
                 assert page.locator("#to-settings").is_hidden()
                 page.get_by_label("Its temperature").scroll_into_view_if_needed()
                 assert height_of("#texts article h2") < height  # both are in sight at once
+
+
+def test_two_texts_side_by_side_have_the_whole_width_and_a_finger_hits_their_buttons(page, site):
+    """They shared the width of the fields, beside nothing; on a phone their buttons were 25 px high."""
+
+    def box(selector):
+        return page.locator(selector).first.bounding_box()
+
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo")
+    page.get_by_text("Side by side").click()
+    page.get_by_label("Its temperature").fill("0")
+    write_a_text(page)
+    assert box("#state")["width"] <= 1  # "Done." is only read aloud, as the text says how it ended
+    assert box(".pair article:last-child")["width"] > 450
+    assert box(".pair")["x"] + box(".pair")["width"] > box("#how")["x"] + 300
+    settings = box("#how")
+    assert box("#write .write")["y"] < settings["y"] + settings["height"] <= box(".pair")["y"] + 1
+    page.evaluate("document.querySelector('.pair').style.paddingBottom = '2000px'; scrollTo(0, 1500)")
+    page.wait_for_timeout(300)
+    assert box(".write")["y"] == 0
+    page.get_by_text("More settings").click()  # is longer than the fields, so the texts stay beside it
+    assert box(".pair")["x"] + box(".pair")["width"] < box("#how")["x"]
+    page.set_viewport_size({"width": 390, "height": 800})
+    for button in page.locator("#write :is(button, .buttons a, .switch), #kept :is(a, input)").all():
+        if button.is_visible():
+            assert 36 <= button.bounding_box()["height"] <= 42, button.inner_text()

@@ -236,6 +236,8 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
     warning = re.search(r'<div id="notice" class="message-warning">.*?</div>', text, re.DOTALL)[0]
     assert "rows were scored" in warning and text.count('class="message-') == 1  # one notice
     assert "trained again since" in warning and "Score again" in warning and text.count("Score again") == 1
+    row = (await datasette.client.get(rows_of("entry") + "?row=9", actor=ROOT)).text
+    assert 0 < row.index('id="notice"') < row.index('id="answer"')  # as it says how far the row's score holds
     await ask(datasette, "entry")
     second = do(home)["id"]
     found = await told(datasette, "entry")
