@@ -280,3 +280,8 @@ def test_texts_that_are_cut_at_one_length_are_told(tmp_path, size):
 def test_whole_texts_are_no_beginnings(tmp_path, text):
     _, told = remarks(tmp_path, {"title": Writer.title, "body": text})
     assert not any("beginnings" in each for each in told)
+
+
+def test_rows_of_bots_are_told(tmp_path):
+    _, told = hints(tmp_path, {"isBot": lambda w: int(w.i % 4 == 0)})
+    assert len(told) == 1 and "isBot is 1" in told[0]

@@ -12,6 +12,7 @@ from .credentials import credentials
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
 from .linked_titles import linked_titles
+from .machine_rows import linked_bots
 from .oddities import oddities
 from .row_hints import row_hints
 from .source import Source
@@ -27,7 +28,11 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
     for source in corpus.sources:
         table = preview_source(source, command, documents)
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
-        linked = [*linked_titles(source, command), *linked_conversations(source, command)]
+        linked = [
+            *linked_titles(source, command),
+            *linked_conversations(source, command),
+            *linked_bots(source),
+        ]
         tables.append(replace(table, remarks=[*table.remarks, *linked]))
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 

@@ -1,0 +1,160 @@
+"""Rows that nobody wrote: what a chat says of itself, bots, and sounds in a transcript."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from .column_names import named, words_of
+from .decode import decode_bytes
+from .sample import Value
+from .source import QUERY, Source
+from .speakers import SPEAKERS
+from .sqlite import column_names, connect, primary_key, quote, schema_of
+from .unread_rows import listed, where_option
+
+MIN_FRACTION = 0.02  # of the rows: fewer are not told
+MAX_FRACTION = 0.9  # more of the rows are what the table is
+MAX_KINDS = 20  # different values of a column that says what a row is
+MAX_ALIKE = 0.5  # different texts per row: those of a program repeat themselves
+MAX_SOUNDS = 6  # that are told
+MAX_BOTS = 10_000  # that are looked for
+_KIND_NAMES = frozenset(["type", "subtype", "kind", "event"])
+_OF_SYSTEM = frozenset(
+    [
+        *("system", "service", "notification", "notice", "event", "membership", "join", "joined", "leave"),
+        *("left", "pin", "pins", "pinned", "call", "add", "added", "remove", "removed", "created", "change"),
+        *("changed", "rename", "renamed", "invite", "invited", "topic", "purpose", "kick", "kicked"),
+    ]
+)
+_BOTS = frozenset(["bot", "bots", "robot"])
+_BOT_KEYS = ("isBot", "is_bot", "bot")  # of a person in JSON
+# What differs in texts of a program: whom they name, numbers, and what is quoted.
+_NAMED = re.compile(r"\S*[@<>#]\S*|\d+|[\"“'].{1,80}?[\"”']")
+_SOUND = re.compile(r"\[[ _]*[A-Za-z][A-Za-z_ ]{2,30}\]|\([A-Za-z][a-z ]{2,30}\)|[♪♫ ]+")
+
+
+def machine_rows(source: Source, of: str) -> Iterator[str]:
+    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
+    what was looked at: "rows"."""
+    if not source.body:
+        return
+    yield from _system_messages(source, of)
+    yield from _bots_in_json(source, of)
+    yield from _sounds(source, of)
+
+
+def _is_told(count: int, source: Source) -> bool:
+    return MIN_FRACTION * len(source.sample) < count < MAX_FRACTION * len(source.sample)
+
+
+def _texts(source: Source) -> list[str]:
+    """The text of each row of the sample, as the table has it."""
+    rows = ([row[column] for column in source.body] for row in source.sample)
+    return ["\n".join(filter(None, map(_as_text, values))) for values in rows]
+
+
+def _as_text(value: Value) -> str:
+    return decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
+
+
+def _system_messages(source: Source, of: str) -> Iterator[str]:
+    texts = _texts(source)
+    for column in source.columns:
+        values = [row[column] for row in source.sample]
+        kinds = {value for value in values if isinstance(value, str)}
+        if words_of(column)[-1] not in _KIND_NAMES or not 1 < len({*values}) <= MAX_KINDS:
+            continue
+        if column in source.text_columns:
+            continue
+        of_kind = {
+            kind: [text for text, value in zip(texts, values, strict=True) if value == kind] for kind in kinds
+        }
+        found = sorted(kind for kind, said in of_kind.items() if _is_of_program(kind, said))
+        count = sum(values.count(kind) for kind in found)
+        if _is_told(count, source):
+            name = f"ifnull({quote(column)}, '')" if None in values else quote(column)
+            option = where_option(source, f"{name} not in ({listed(found)})")
+            yield (
+                f"In {count:,} {of} {column} is {' or '.join(found)}: nobody seems to have written these. To "
+                f"leave them out: {option}"
+            )
+            return
+
+
+def _is_of_program(kind: str, texts: Sequence[str]) -> bool:
+    """Whether rows of a kind are those of a chat program or of bots, by its name, and by texts that are
+    alike."""
+    words = frozenset(words_of(kind))
+    if words & _BOTS:
+        return True
+    said = [" ".join(_NAMED.sub(" ", text).split()[-4:]) for text in texts if text.strip()]
+    return bool(words & _OF_SYSTEM) and len(set(said)) <= max(1, MAX_ALIKE * len(said))
+
+
+def _bots_in_json(source: Source, of: str) -> Iterator[str]:
+    for column in named(SPEAKERS, [c for c in source.columns if c not in source.body]):
+        people = [_parsed(row[column]) for row in source.sample]
+        for key in _BOT_KEYS:
+            count = sum(isinstance(person, dict) and person.get(key) is True for person in people)
+            if _is_told(count, source):
+                name = quote(column)
+                bot = f"case when json_valid({name}) then json_extract({name}, '$.{key}') end"
+                option = where_option(source, f"ifnull({bot}, 0) = 0")
+                yield f"In {count:,} {of} {column} is a bot ({key}). To leave these out: {option}"
+                return
+
+
+def _parsed(value: Value) -> object:
+    if not isinstance(value, str) or value.lstrip()[:1] != "{":
+        return None
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _sounds(source: Source, of: str) -> Iterator[str]:
+    if len(source.body) != 1 or source.title:
+        return
+    (column,) = source.body
+    texts = (text.strip() for text in _texts(source))
+    sounds = Counter(text for text in texts if _SOUND.fullmatch(text))
+    count = sum(sounds.values())
+    if _is_told(count, source) and len(sounds) <= MAX_SOUNDS:
+        option = where_option(source, f"trim({quote(column)}) not in ({listed(sorted(sounds))})")
+        yield (
+            f"In {count:,} {of} {column} is only {' or '.join(sorted(sounds))}, which a program puts there. "
+            f"To leave these out: {option}"
+        )
+
+
+def linked_bots(source: Source) -> Iterator[str]:
+    """A sentence about rows that a bot wrote, by a table of people to which a foreign key leads. The caller
+    may see all tables."""
+    if source.table == QUERY or source.template or not source.sample:
+        return
+    with connect(source.database) as db:
+        schema = schema_of(db)
+        keys = schema.table(source.table).foreign_keys if source.table in schema.table_names() else []
+        people = {key.column: key.other_table for key in keys}
+        for column in named(SPEAKERS, [name for name in source.columns if name in people]):
+            table = people[column]
+            keys_there = primary_key(db, table) if table in schema.table_names() else ()
+            columns = column_names(db, quote(table)) if len(keys_there) == 1 else ()
+            for name in columns:
+                is_flag = frozenset(words_of(name)) - {"is"} == {"bot"}
+                if not is_flag and words_of(name)[-1] != "type":
+                    continue
+                condition = f"{quote(name)} = " + ("1" if is_flag else "'Bot'")
+                bots = f"select {quote(keys_there[0])} from {quote(table)} where {condition}"
+                ids = {row[0] for row in db.execute(bots).fetchmany(MAX_BOTS)}
+                count = sum(row[column] in ids for row in source.sample)
+                if _is_told(count, source):
+                    option = where_option(source, f"ifnull({quote(column)}, '') not in ({bots})")
+                    rows = len(source.sample)
+                    of = "rows" if rows == source.row_count else f"of the {rows:,} rows looked at"
+                    yield f"{count:,} {of} are by a bot ({table}.{name}). To leave these out: {option}"
+                    return

@@ -1,0 +1,102 @@
+"""Rows that nobody wrote are told, with the option that leaves them out."""
+
+import json
+import random
+import shlex
+import sqlite3
+
+import pytest
+
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.machine_rows import machine_rows
+from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.preview import preview
+from datasette_nanogpt.data.source import Selection
+
+ROWS = 100
+WORDS = ["we", "meet", "at", "the", "old", "mill", "beside", "river", "and", "bring", "bread", "for", "today"]
+
+
+def says(i):
+    chosen = random.Random(i)
+    return " ".join(chosen.choice(WORDS) for _ in range(9))
+
+
+def told(tmp_path, columns, row):
+    """What is told of ROWS rows, and how many are left by what is told first."""
+    path = str(tmp_path / "t.db")
+    rows = [row(i) for i in range(ROWS)]
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table message ({columns})")
+        db.executemany(f"insert into message values ({', '.join('?' * len(rows[0]))})", rows)
+    db.close()
+    remarks = list(machine_rows(open_source(path, "message"), "rows"))
+    if not remarks:
+        return remarks, ROWS
+    where = shlex.split(remarks[0].partition("--where")[2])[0]
+    return remarks, open_source(path, "message", Selection(where=where)).row_count
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        (("Default", "GuildMemberJoin"), lambda i: "Joined the server."),  # Discord
+        ((None, "channel_join"), lambda i: f"<@U0{i}> has joined the channel"),  # Slack
+        (("message", "service"), lambda i: f"{'Ada' if i % 20 else 'Ben'} pinned a message"),  # Telegram
+        (("text", "system"), lambda i: "You turned on disappearing messages"),
+        ((None, "bot_message"), says),
+    ],
+)
+def test_messages_of_the_program(tmp_path, kinds, text):
+    columns = "id integer primary key, subtype, body"
+    remarks, left = told(
+        tmp_path, columns, lambda i: (i, kinds[1], text(i)) if i % 10 == 0 else (i, kinds[0], says(i))
+    )
+    assert len(remarks) == 1 and left == 90
+
+
+@pytest.mark.parametrize("key", ["isBot", "is_bot", "bot"])
+def test_bots_in_json(tmp_path, key):
+    def row(i):
+        return i, json.dumps({"id": 8, "name": "Mee", key: i % 5 == 0}) if i else "not JSON", says(i)
+
+    remarks, left = told(tmp_path, "id integer primary key, author, body", row)
+    assert len(remarks) == 1 and left == 81
+
+
+def test_sounds_of_a_transcript(tmp_path):
+    def row(i):
+        return i, i // 10, [" [MUSIC]", " (applause)"][i % 2] if i < 10 else f" {says(i)}"
+
+    remarks, left = told(tmp_path, "id integer primary key, episode_id, text", row)
+    assert "[MUSIC]" in remarks[0] and left == 90
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("id integer primary key, type, body", lambda i: (i, ["joined", "note"][i % 2], says(i))),
+        ("id integer primary key, type, body", lambda i: (i, ["Default", "Reply"][i % 2], says(i))),
+        ("id integer primary key, kind, body", lambda i: (i, ["event", "story"][i % 2], says(i))),
+        ("id integer primary key, author, body", lambda i: (i, '{"name": "Ada", "bot": false}', says(i))),
+        ("id integer primary key, body", lambda i: (i, f"[{says(i)}]" if i % 5 else f"({says(i)})")),
+    ],
+)
+def test_what_people_wrote_is_not_told(tmp_path, columns, row):
+    assert told(tmp_path, columns, row) == ([], ROWS)
+
+
+@pytest.mark.parametrize(("column", "bot", "person"), [("type", "Bot", "User"), ("is_bot", 1, 0)])
+def test_bots_among_the_people(tmp_path, column, bot, person):
+    path = str(tmp_path / "t.db")
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table users (id integer primary key, login text, {column})")
+        db.execute("create table comment (id integer primary key, user integer references users(id), body)")
+        db.executemany("insert into users values (?, ?, ?)", [(1, "ada", person), (2, "ci", bot)])
+        rows = [(i, None if i == 1 else 2 if i % 10 == 0 else 1, says(i)) for i in range(ROWS)]
+        db.executemany("insert into comment values (?, ?, ?)", rows)
+    db.close()
+    (table,) = preview(open_corpus(path, ["comment"])).tables
+    (remark,) = [remark for remark in table.remarks if "by a bot" in remark]
+    where = shlex.split(remark)[-1]
+    assert open_source(path, "comment", Selection(where=where)).row_count == 90
