@@ -6,7 +6,7 @@ import shlex
 import sqlite3
 
 import pytest
-from odd_tables import Writer, number
+from odd_tables import ROWS, Writer, number
 from published_tables import PUBLISHED, WITHOUT_TEXT
 from test_odd_tables import write
 
@@ -139,6 +139,43 @@ def test_more_text_in_json_is_told(tmp_path):
         "settings": lambda w: json.dumps({"at": [w.title()]}),
     }
     assert "JSON" not in remarks(write(tmp_path / "b.db", beside))
+
+
+@pytest.mark.parametrize("is_all", [True, False], ids=["all JSON", "some rows without"])
+@pytest.mark.parametrize("key", ["meant", "what is meant"])
+def test_text_in_all_elements_of_a_list_is_told(tmp_path, key, is_all):
+    def senses(w):
+        return json.dumps([{"n": n, key: w.sentence(), "of": ["old"]} for n in range(1 + w.i % 4)])
+
+    path = write(
+        tmp_path / "any.db",
+        {"word": Writer.title, "used": lambda w: w.sentence(8)}
+        | {"senses": lambda w: senses(w) if is_all or w.i % 9 else "none"},
+    )
+    told = remarks(path)
+    assert "There is more text in senses, which is JSON. To read $[*]" in told
+    found = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
+    documents = list(found.documents())
+    whole = [1 + i % 4 for i in range(ROWS) if is_all or i % 9]
+    assert found.body == ("text",) and sum(text.count(".") for text in documents) == sum(whole)
+
+
+def test_text_in_json_that_is_read_anyway_is_not_told(tmp_path):
+    columns = {
+        "text": Writer.text,
+        "blocks": lambda w: json.dumps([{"elements": [{"text": w.text() + " :-)"}]}]),
+    }
+    assert "JSON" not in remarks(write(tmp_path / "any.db", columns))
+
+
+def test_definitions_in_a_list_are_read(tmp_path):
+    def senses(w):
+        return json.dumps([{"n": n, "def": w.sentence(), "labels": ["old"]} for n in range(1 + w.i % 3)])
+
+    path = write(tmp_path / "any.db", {"headword": Writer.title, "senses": senses})
+    found = open_source(path, "t")
+    first, second = list(found.documents())[:2]
+    assert found.body == ("senses",) and "{" not in first + second and second.count(".") == 2
 
 
 def test_what_many_rows_share_is_no_title_beside_another(tmp_path):

@@ -12,8 +12,10 @@ from .shapes import letters, shape_of
 from .source import QUERY, Source
 from .sqlite import quote
 
-MORE_TEXT = 2  # times the letters that are read
 MAX_DEPTH = 20  # levels of JSON
+MAX_ELEMENTS = 100  # of a list that are looked at
+COMPARED = 20  # characters by which a text that is read anyway is known
+_EACH = "[*]"  # in a path, for all elements of a list
 
 
 def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
@@ -22,18 +24,40 @@ def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
         return
     read = sum(letters(str(row[column] or "")) for row in source.sample for column in source.body)
     for column in (name for name, why in source.left_out.items() if why == "JSON"):
-        texts: Counter[str] = Counter()
-        for row in source.sample:
-            for path, text in _strings(_parsed(row[column]), "$", 0):
-                texts[path] += letters(text)
+        values = [_parsed(row[column]) for row in source.sample]
+        found = [list(_strings(value, "$", 0)) for value in values]
+        texts = Counter[str]()
+        for row, of_row in zip(source.sample, found, strict=True):
+            of_body = " ".join(str(row[name]) for name in source.body)
+            for path, text in of_row:
+                texts[path] += letters(text) if text.strip()[:COMPARED] not in of_body else 0
         path, most = next(iter(texts.most_common(1)), ("", 0))
-        if most > MORE_TEXT * read:
+        if most > read:
+            if all(sum(each == path for each, _ in of_row) < 2 for of_row in found):
+                path = path.replace(_EACH, "[0]")
             others = [quote(name) for name in (source.title, *source.body) if name]
-            extracted = f"json_extract({quote(column)}, '{path}') as text"
-            sql = f"select {', '.join([*others, extracted])} from {source.from_typed}"
+            is_all = all(
+                value is not None or row[column] is None
+                for value, row in zip(values, source.sample, strict=True)
+            )
+            sql = f"select {', '.join([*others, _extracted(column, path, is_all)])} from {source.from_typed}"
             told = f"There is more text in {column}, which is JSON. To read {path} of it"
             yield f"{told}: {command.with_query(sql)}"
             return
+
+
+def _extracted(column: str, path: str, is_all: bool) -> str:
+    """SQL for the text at a path; of the elements of a list each on a line. `is_all`: all values are JSON."""
+    value = quote(column) if is_all else f"iif(json_valid({quote(column)}), {quote(column)}, null)"
+    before, is_list, after = path.partition(_EACH)
+    if not is_list:
+        return f"json_extract({value}, '{path}') as text"
+    elements = f"json_each({value})" if before == "$" else f"json_each({value}, '{before}')"
+    if not after:
+        return f"(select group_concat(value, char(10)) from {elements}) as text"
+    each = f"json_extract(value, '${after.replace(_EACH, '[0]')}')"
+    kind = "array" if after.startswith("[") else "object"
+    return f"(select group_concat({each}, char(10)) from {elements} where type = '{kind}') as text"
 
 
 def _parsed(value: object) -> Any:
@@ -45,11 +69,13 @@ def _parsed(value: object) -> Any:
 
 
 def _strings(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
-    """The prose in JSON, each string with its path as SQLite has it; of lists the first element alone."""
+    """The prose in JSON, each string with its path as SQLite has it, but that of lists is the same for
+    each element."""
     if isinstance(value, str) and " " in value.strip() and "'" not in path and not shape_of(value):
         yield path, value
     elif isinstance(value, list) and value and depth < MAX_DEPTH:
-        yield from _strings(value[0], f"{path}[0]", depth + 1)
+        for each in value[:MAX_ELEMENTS]:
+            yield from _strings(each, f"{path}{_EACH}", depth + 1)
     elif isinstance(value, dict) and depth < MAX_DEPTH:
         for key, each in value.items():
             if '"' not in key:

@@ -23,6 +23,8 @@ TEXT_KEYS = (
     "value",
     "utterance",
 )
+# Of records that are not turns of a chat: senses of a word, examples, highlights.
+_RECORD_KEYS = (*TEXT_KEYS[:-2], "definition", "def", "gloss", "meaning", "sentence", "quote")
 _VALUE_KEYS = frozenset(["value", "type", "format", "lang", "language"])  # of a text with what it is
 SPEAKER_KEYS = ("role", "from", "speaker", "sender", "author", "user", "name")
 CHAT_KEYS = (
@@ -212,7 +214,7 @@ def _text_of(record: Mapping[str, Any], depth: int = 0) -> str | None:
         return "".join(text for text in texts if isinstance(text, str))
     if "value" in record and _VALUE_KEYS.issuperset(record) and isinstance(record["value"], str):
         return str(record["value"])
-    key = next((key for key in TEXT_KEYS[:-2] if isinstance(record.get(key), str)), None)
+    key = next((key for key in _RECORD_KEYS if isinstance(record.get(key), str)), None)
     if key is None:
         inner = [each for each in record.values() if isinstance(each, dict)]
         texts = [text for each in inner if depth < MAX_WRAPPED and (text := _text_of(each, depth + 1))]

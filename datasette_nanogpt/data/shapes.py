@@ -21,6 +21,9 @@ _URL = r"(?:[a-zA-Z][a-zA-Z0-9+.-]{1,20}://|(?:mailto|urn|tag|data|doi|magnet|te
 # JSON begins and ends with brackets, but for a value that is cut: "[00:12] Hello" and "[1] a note" do not.
 _JSON_END = rf".*[\]}}]\s*|.{{{SHAPED_CHARS - 100},}}|(?<=[\]}}])"
 _JSON_NUMBER = r"-?\d[\d.e+-]*\s*(?:,|\]\s*\Z)"
+_CLOCK = r"\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:\s?[AaPp]\.?[Mm]\.?)?"
+# Between strokes or brackets, with letters of the phonetic alphabet, or signs for stress and length.
+_SPOKEN = r"(?:/[^/\n]*[\u0250-\u02d1][^/\n]*/|\[[^\[\]\n\"]*[\u0250-\u02d1][^\[\]\n\"]*\])"
 
 # What a column is called, and the pattern that a whole value matches without its tags; the first match
 # counts.
@@ -28,12 +31,14 @@ _SHAPES = [
     (name, re.compile(pattern, re.ASCII | re.DOTALL))
     for name, pattern in [
         ("UUIDs", r"[{(]?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}[)}]?"),
-        ("dates", r"\d{4}-\d\d?-\d\d?(?:[T ][\d:.]+\s?(?:Z|[+-][\d:]+)?)?"),
-        ("dates", r"\d{1,2}([./-])\d{1,2}\1\d{2,4}"),
+        ("dates", r"\d{4}([./-])\d\d?\1\d\d?(?:[T ][\d:.]+\s?(?:Z|[+-][\d:]+)?)?"),
+        ("dates", rf"\d{{1,2}}([./-])\d{{1,2}}\1\d{{2,4}}(?:,?\s+{_CLOCK})?"),
+        ("pairs of numbers", r"(?:\d{1,3}|1/2)\s?[:\u2013-]\s?(?:\d{1,3}|1/2)"),
         ("numbers", r"(?=[^\d]*\d)[\s\d.,:;/+()%$€£¥#-]+"),
         ("e-mail addresses", r"(?:[^@<>\n]{0,60}<)?[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+>?"),
         ("URLs", rf"{_URL}(?:\s+{_URL})*|(?:[\w-]+\.)+[a-z]{{2,6}}(?::\d+)?/\S*"),
         ("hexadecimal", r"(?:0x)?(?=\S*\d)[0-9a-fA-F]{8,}|(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}"),
+        ("pronunciations", rf"{_SPOKEN}(?:[\s,;]+{_SPOKEN})*"),
         ("file paths", r"(?:[A-Za-z]:|~|\.{1,2})?[\\/]?(?:[^\\/\n]{1,80}[\\/])+[^\\/\n]*\.\w{1,5}"),
         ("file paths", r"(?:[A-Za-z]:\\|~/|\.{0,2}/)\S+|\S+/\S+/\S+"),
         ("file names", r"[^\n]{0,100}[^\s.]\.(?=\w*[a-z])[a-z0-9]{2,4}"),
