@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 from test_columns import prose, rows, title
 
-from datasette_nanogpt.data.mail_replies import own_text, own_text_of_html
+from datasette_nanogpt.data.mail_replies import came_by_mail, own_text, own_text_of_html
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.sqlite import quote
@@ -222,3 +222,49 @@ def test_columns_of_mail(tmp_path, columns, text_format):
 def test_other_tables_keep_what_they_quote(tmp_path, columns):
     source = open_source(make(tmp_path, columns), "t")
     assert QUOTED in list(source.documents())[1] and source.remarks() == []
+
+
+GITHUB = "On Mon, Jan 13, 2021 at 4:11 PM Luis <notifications@github.com> wrote:"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{GITHUB}\r\n\r\n> Does it build?\r\n\r\nIt does now.",
+        f"It does now.\n\n{GITHUB}\n\n> Does it build?\n>\n> --\n> You are receiving this",
+        f"It does now.\n\n{GITHUB}\n\nDoes it build?\n\nYou are receiving this because you commented.",
+        "It does now.\n\nAm 13.01.2021 um 16:11 schrieb Luis <luis@example.org>:\n> Does it build?",
+    ],
+)
+def test_a_comment_that_came_by_mail(text):
+    assert came_by_mail(text) and own_text(text.replace("\r\n", "\n")).strip() == "It does now."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> Does it build?\n\nIt does now.",
+        "A user asked me this.\n\nOn Mon, Jan 13, 2021 at 4:11 PM Luis <luis@example.org> wrote:\n\n"
+        "> Does it build?\n\nHere is what I told him: it does, and this is how.",
+        "On Monday at 4:11 PM, January 13 2021, my daughter wrote:\n\nDear diary, it was warm.",
+        "He wrote:\n\n> It was warm.",
+    ],
+)
+def test_what_people_quote_themselves_did_not_come_by_mail(text):
+    assert not came_by_mail(text)
+
+
+def test_comments_that_came_by_mail_are_read_without_what_they_quote(tmp_path):
+    bodies = [f"{GITHUB}\r\n\r\n> Does it build?\r\n\r\nNumber {i} does now." for i in range(5)]
+    bodies += [f"> Does it build?\n\nNumber {i} does not." for i in range(5, 40)]
+    path = str(tmp_path / "t.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table comment (id integer primary key, body)")
+        db.executemany("insert into comment (body) values (?)", [(body,) for body in bodies])
+    source = open_source(path, "comment")
+    read = list(source.documents())
+    assert read[:5] == [f"Number {i} does now." for i in range(5)]
+    assert read[5] == "> Does it build?\n\nNumber 5 does not."
+    assert any("left out of 5 rows" in remark for remark in source.remarks())
+    keep = Selection(text=open_source(path, "comment").kinds["body"].format)
+    assert "wrote:" in next(open_source(path, "comment", keep).documents())

@@ -53,6 +53,10 @@ _OPENS = re.compile(
     r"[ \t]*(?:On|Am|Le|El|Il|Op|Em|A|Den|Dne|W dniu|Dnia|\u0412|\d|-{2,} ?On|\w{2,10}[.,])(?![^\W\d_])",
     re.IGNORECASE,
 )
+# Addresses of forges and forums, which send comments as mail: Luis <notifications@github.com> wrote:
+_NOTIFIED = re.compile(
+    r"<(?:notifications?|no-?reply|reply|incoming|gitlab|jira|discourse)\b[^<>@\s]*@[^<>\s]+>", re.IGNORECASE
+)
 _MAX_ATTRIBUTION = 250  # characters of "On Monday Ada <ada@example.com> wrote:"
 # A line of code after a prompt, not of a person: `> x <- c(1, 2)`, `> npm install`, `> const a = 1;`.
 _CODE = re.compile(
@@ -104,6 +108,31 @@ def own_text(text: str) -> str:
     own = _without_rest(_without_quoted_lines(text)).strip("\n").rstrip()
     own = _without_signature(own)
     return re.sub(r"\n{3,}", "\n\n", own) if own.strip() else text
+
+
+def came_by_mail(text: str) -> bool:
+    """Whether `text` quotes a mail as programs do: from its first line on, or to its end; or a notification,
+    which somebody answered. A mail that is quoted between other text is a person's choice."""
+    if not _WROTE.search(text):
+        return False
+    lines = text.replace("\r\n", "\n").strip().split("\n")
+    for i, line in enumerate(lines):
+        if not line.rstrip().endswith(":") or (start := _attribution_start(lines, i + 1)) > i:
+            continue
+        said = " ".join(lines[start : i + 1])
+        is_dated = re.search(r"\d:\d\d", said) and _DATE.search(said)
+        if not (_OPENS.match(said) and _WROTE.search(said) and ("@" in said or is_dated)):
+            continue
+        rest = [after for after in lines[i + 1 :] if after.strip()]
+        quoted = [after.startswith(">") for after in rest]
+        if _NOTIFIED.search(said) or (any(quoted) and (all(quoted) or (start == 0 and quoted[0]))):
+            return True
+    return False
+
+
+def answers_notification(text: str) -> bool:
+    """Whether `text` names the address from which a forge or a forum sends comments."""
+    return bool(_NOTIFIED.search(text))
 
 
 def own_text_of_html(html: str) -> str:

@@ -159,7 +159,8 @@ class Source:
             told = f"{self.attachments:,} attachments{'' if of == ' rows' else of}"
             remarks.append(f"Headers, quoted replies and signatures of mail are left out, and {told}.")
         elif self.cut:
-            keep = next(self.kinds[column].format for column in self.body if self.kinds[column].replies)
+            kinds = (self.kinds[column] for column in self.body)
+            keep = next(kind.format for kind in kinds if kind.replies or kind.mailed)
             remarks.append(
                 f"Quoted replies and signatures of mail are left out of {self.cut:,}{of}. To keep them, add "
                 f"--text {keep}."

@@ -16,7 +16,7 @@ from .json_blocks import has_parts, read_blocks
 from .json_records import is_chat, read_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
-from .mail_replies import own_text, own_text_of_html
+from .mail_replies import answers_notification, came_by_mail, own_text, own_text_of_html
 from .markers import has_markers, split_at_markers
 from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
 from .shapes import has_underscores
@@ -30,6 +30,7 @@ MIN_ENTITIES = 0.95
 # JSON is read as blocks if at least this fraction of it is text: a short paragraph is mostly formatting.
 MIN_BLOCK_TEXT = 0.03
 MIN_STRINGS = 5  # in fewer values than this, quotation marks around all of them may be chance
+MIN_MAILED, MIN_MAILED_FRACTION = 3, 0.02  # values that came by mail: fewer may be about mail
 MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 
 _AMPERSAND = re.compile(r"&")
@@ -63,6 +64,7 @@ class TextKind:
     encoding: str = ""  # of bytes that are not UTF-8, see `encoding_of`
     instead: bool = False  # read only in rows in which the columns before it have no text: it says the same
     replies: bool = False  # the text of mail, without what it quotes and the signature, see mail_replies.py
+    mailed: bool = False  # some values came by mail, and are read like that
 
     @property
     def is_wrapped(self) -> bool:
@@ -80,7 +82,7 @@ class TextKind:
             *(["front matter"] if self.front_matter else []),
             *(["JSON in some rows"] if self.parts else []),
             *([self.markup] if self.markup else []),
-            *(["text of mail"] if self.replies else []),
+            *(["text of mail"] if self.replies else ["mail in some rows"] if self.mailed else []),
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     values = [value for value in values if value.strip()]
     if not values:
         return TextKind(text_format or "plain")
-    markers = has_markers([value[:SAMPLE_CHARS] for value in values])
+    markers, given = has_markers([value[:SAMPLE_CHARS] for value in values]), text_format
     if text_format is None and (found := _json_kind(values)):
         return found
     if text_format is None and _most(values, is_message):
@@ -134,7 +136,8 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     text_format = text_format or _format_of(texts)
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
-    return TextKind(text_format, entities, encoded, front, parts, markers, data, markup=markup)
+    mailed = given is None and text_format != "html" and _are_mailed(texts)
+    return TextKind(text_format, entities, encoded, front, parts, markers, data, markup=markup, mailed=mailed)
 
 
 def read_text(value: str, kind: TextKind) -> Text:
@@ -161,7 +164,7 @@ def read_text(value: str, kind: TextKind) -> Text:
         if kind.replies:
             own = own_text_of_html(html)
             value, is_cut = own, len(own) < len(value)
-    elif kind.replies:
+    elif kind.replies or (kind.mailed and came_by_mail(value)):
         text = value.replace("\r\n", "\n").strip("\n").rstrip()
         value = own_text(text)
         is_cut = len("".join(value.split())) < len("".join(text.split()))
@@ -257,6 +260,13 @@ def _parsed(value: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return None
+
+
+def _are_mailed(texts: Sequence[str]) -> bool:
+    """Whether these are comments of which some came by mail: they answer what a program sent."""
+    mails = [text for text in texts if came_by_mail(text)]
+    is_some = len(mails) >= max(MIN_MAILED, MIN_MAILED_FRACTION * len(texts))
+    return is_some and any(map(answers_notification, mails))
 
 
 def _is_html(texts: Sequence[str]) -> bool:
