@@ -408,6 +408,7 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
     assert (
         "Find out what it can do" in words and 'value="Stop' not in text and "nothing left to stop" in words
     )
+    write_run([3.0], status="finished")  # the list of runs is there once it has more than what is at work
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     assert re.search(r"<form hidden [^>]*stop", index) and "finishing: scoring it" in index
     assert re.search(r'<progress [^>]* max="1"></progress>', index) and ">finishing<" in index  # not 50%
@@ -1187,7 +1188,7 @@ async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):
                 [run, step, "A text. " * 75],
             )
     text = (await page_of(datasette, run))[1]
-    assert len(text.encode()) < 200_000 and text.count("<article ") == 100
+    assert len(text.encode()) < 200_000 and text.count("<article ") == 99  # and the newest one
     place = re.search(r'"next": "([\d.]+)"', text)[1]
     answer = await datasette.client.get(f"/-/nanogpt/runs/{run}.json?after={place}", actor=ROOT)
     assert len(answer.content) < 2000
