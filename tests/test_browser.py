@@ -366,7 +366,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     page.get_by_text("The scores as a table").click()
     assert page.locator("#scores tbody tr").count() == 5
     assert re.search(r"For comparison: run \d+ 2.000", page.locator("#scores").inner_text())
-    assert page.locator("#samples article").count() == 5
+    assert page.locator("#samples article").count() == 4  # and the newest one above
     page.goto(site.url + pages_of(site)["running"])
     assert page.get_by_role("link", name="Reload this page").is_visible()
     run = write_run(site.home, site.database, "python_docs", "in-the-queue", "queued")
@@ -394,12 +394,13 @@ def test_what_is_new_arrives_once(page, site):
     line = page.locator("#chart polyline.smooth")
     before = line.get_attribute("points")
     write_metrics(site.home, run, 30, 65)
-    page.get_by_role("heading", name="Step 59:").wait_for()
-    assert page.locator("#samples article").count() == 3
-    assert page.locator("#samples img, #samples script").count() == 0
+    page.get_by_role("heading", name="at step 59").wait_for()
+    assert page.locator("#samples article").count() == 2  # and the newest one above, once
+    assert page.locator("#newest-heading").inner_text() == "What it wrote at step 59"
+    assert page.locator("#newest img, #newest script, #samples img, #samples script").count() == 0
     assert line.get_attribute("points") != before
     write_metrics(site.home, run, 65, 81)
-    page.get_by_role("heading", name="Step 79:").wait_for()
+    page.get_by_role("heading", name="at step 79").wait_for()
     told = [row[1] for answer in list(got) for row in answer.json()["metrics"]]
     assert told == list(range(30, 81)) and all(re.search(r"after=\d+\.\d+$", url) for url in asked)
 
@@ -628,7 +629,7 @@ def test_the_whole_way(trainer, server, home):
     chart = page.locator("#chart polyline.train")
     chart.wait_for(state="attached", timeout=TRAINING)
     points = chart.get_attribute("points")
-    page.locator("#samples h3", has_text="bits per byte").first.wait_for(state="attached", timeout=TRAINING)
+    page.locator("#newest-heading", has_text="at step").wait_for(timeout=TRAINING)
     page.wait_for_function(
         "p => document.querySelector('#chart polyline.train')?.getAttribute('points') !== p", arg=points
     )
@@ -672,8 +673,8 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
     page.get_by_label("Heads").fill("2")
     page.get_by_label("Architecture").select_option("gpt2")  # the other ends after few readings
     page.get_by_role("button", name="Start training").click()
-    page.locator("#samples h3", has_text="bits per byte").first.wait_for(state="attached", timeout=TRAINING)
-    assert page.locator("#samples img, #samples script").count() == 0
+    page.locator("#newest-heading", has_text="at step").wait_for(timeout=TRAINING)
+    assert page.locator("#newest img, #newest script, #samples img, #samples script").count() == 0
     number = page.url.rsplit("/", 1)[1]
     assert server.stop() < 10
     page.get_by_text("The connection is lost").wait_for(timeout=TRAINING)

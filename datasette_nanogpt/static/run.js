@@ -41,7 +41,7 @@ function showState() {
   byId("parts")?.replaceChildren(...run.parts.map(partItem));
   byId("levels").replaceChildren(...run.levels.map(levelItem));
   byId("levels").hidden = byId("levels-caption").hidden = !run.levels.length;
-  const wrote = byId("samples").children.length > 0;
+  const wrote = byId("newest-text").hasAttribute("tabindex");
   if (!wrote) setText("newest-text", run.unwritten);
   document.querySelector("#keys .val").hidden = !metrics.some((row) => row[4] !== null);
   byId("newest").hidden = !wrote && !run.unwritten;
@@ -201,5 +201,5 @@ byId("save-png").addEventListener("click", () => savePng(byId("chart").querySele
 document.addEventListener("visibilitychange", askNow);
 window.addEventListener("online", askNow);
 chart.show(metrics);
-openStrip();
+openStrip(live.samples.at(-1));
 if (!run.over) timer = setTimeout(ask, EVERY / 2);

@@ -1,8 +1,9 @@
-// The texts that a run wrote, side by side, the newest last. The strip opens at the newest one, and is as high as those
-// that are seen. All text goes through textContent.
+// The newest text that a run wrote, and those before it side by side, the oldest first. The strip opens at its end, and is
+// as high as those that are seen. All text goes through textContent.
 const byId = (id) => document.getElementById(id);
 const box = byId("samples");
 const AT_END = 40;  // pixels
+let newest = null;
 
 function sampleArticle({ step, model, val_bpb, sample }) {
   const article = document.createElement("article");
@@ -16,18 +17,21 @@ function sampleArticle({ step, model, val_bpb, sample }) {
   return article;
 }
 
-// Shows the last sample, unless somebody has scrolled back to read an earlier one.
+// Shows a new text, and the one before it in the strip, unless somebody has scrolled back to read an earlier one.
 export function addSample(sample) {
   const atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < AT_END;
-  const article = sampleArticle(sample);
-  article.dataset.step = sample.step ?? 0;
-  box.append(article);
-  box.tabIndex = 0;
+  if (newest) {
+    const article = sampleArticle(newest);
+    article.dataset.step = newest.step ?? 0;
+    box.append(article);
+    box.tabIndex = 0;
+  }
+  newest = sample;
   byId("newest-heading").textContent = `What ${sample.model || "it"} wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
-  const newest = byId("newest-text");
-  newest.style.minHeight = `${newest.offsetHeight}px`;  // a shorter text moves nothing that is below it
-  Object.assign(newest, { textContent: sample.sample, tabIndex: 0, role: "group" });
-  byId("written").hidden = box.children.length < 2;
+  const text = byId("newest-text");
+  text.style.minHeight = `${text.offsetHeight}px`;  // a shorter text moves nothing that is below it
+  Object.assign(text, { textContent: sample.sample, tabIndex: 0, role: "group" });
+  byId("written").hidden = !box.children.length;
   if (atEnd) toEnd();
   showPlace();
 }
@@ -61,7 +65,9 @@ function turn(texts) {
   box.scrollBy({ left: texts * stride(), behavior: still ? "instant" : "smooth" });
 }
 
-export function openStrip() {
+// `last` is the newest text of the page as it was opened, if there is one.
+export function openStrip(last) {
+  newest = last ?? null;
   let atEnd = true, width = box.clientWidth;
   box.addEventListener("scroll", () => {
     if (width === box.clientWidth) atEnd = box.scrollWidth - box.clientWidth - box.scrollLeft < AT_END;

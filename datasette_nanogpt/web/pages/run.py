@@ -156,7 +156,7 @@ async def _run_context(
     verdict = verdict_of(run, may_train)
     advice = advice_of(verdict)
     plan = json.loads(run["plan"] or "{}")
-    script = {**live, "samples": [], "known": known, "someone": bool(request.actor)}
+    script = {**live, "samples": live["samples"][-1:], "known": known, "someone": bool(request.actor)}
     return {
         **live,
         "model": model,
