@@ -102,7 +102,8 @@ def test_windows_taken_on_the_device_are_those_of_the_token_file(
         text = TextOnDevice(loader, "cpu", teacher)
         for _ in range(20):
             spans, _ = batches.next_spans()
-            spans[::3, 1:] = [0, 5]  # a title of five tokens, from the beginning
+            spans[::3, 1:] = [0, 5, 0]  # a title of five tokens, from the beginning,
+            spans[1::3, 1:] = [0, 5, 4]  # and one that counts
             mine, theirs = batches.gather(spans), text.gather(torch.from_numpy(spans))
             for one, other in zip(mine[:2], theirs[:2], strict=True):
                 assert torch.equal(one, other)

@@ -10,7 +10,15 @@ from conftest import tiny_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data.dataloader import IGNORED, DataLoader, Tokens, Windows, gather
+from datasette_nanogpt.data.dataloader import (
+    COUNTED_FIRST,
+    COUNTED_LATER,
+    IGNORED,
+    DataLoader,
+    Tokens,
+    Windows,
+    gather,
+)
 from datasette_nanogpt.training.distributed import ProcessGroup
 from datasette_nanogpt.training.evaluate import estimate_loss
 from datasette_nanogpt.training.prompt import title_from
@@ -109,17 +117,27 @@ def test_some_windows_go_without_title_and_a_resume_has_the_same(char, config, s
     assert (targets == IGNORED).any(1).sum() <= kinds[True]
 
 
-def test_training_counts_titles_before_windows_but_not_the_token_after_them(char, config, stream):
-    """Or hardly a window would teach how a document starts."""
-    loader = DataLoader(stream, 80, 3, titles=Titles(char, config))
-    spans = loader.next_spans(200)
-    inputs, targets = gather(stream, spans, 80)
-    lengths = spans[:, 2]
-    assert (lengths > 0).any() and (lengths == 0).any()
-    for x, y, length in zip(inputs, targets, lengths, strict=True):
-        assert np.flatnonzero(y == IGNORED).tolist() == ([length - 1] if length else [])
-        assert (y[:-1] == x[1:])[y[:-1] != IGNORED].all()
-        assert not length or x[0] == char.eot
+@pytest.mark.parametrize("replacement", [False, True])
+def test_training_counts_few_titles_before_windows_and_never_the_token_after_them(
+    char, config, stream, replacement
+):
+    """If none did, hardly a window would teach how a document starts; if all did, they would be learnt by
+    heart."""
+    stream = np.tile(stream, 20)
+    loader = DataLoader(stream, 80, 3, replacement=replacement, titles=Titles(char, config))
+    for expected, epochs in ((COUNTED_FIRST, 1), (COUNTED_LATER, 8)):
+        spans = loader.next_spans(epochs * loader.per_epoch)
+        inputs, targets = gather(stream, spans, 80)
+        lengths = spans[:, 2]
+        counted = 0
+        for x, y, length in zip(inputs, targets, lengths, strict=True):
+            ignored = np.flatnonzero(y == IGNORED).tolist()
+            assert ignored == [*range(length)] or (length > 1 and ignored == [length - 1])
+            assert (y[:-1] == x[1:])[y[:-1] != IGNORED].all()
+            assert not length or x[0] == char.eot
+            counted += len(ignored) == 1 < length
+        assert 0 < (lengths > 0).sum() < len(lengths)
+        assert 0.5 < counted / (lengths > 0).sum() / expected < 1.5
 
 
 def test_repeated_titles_do_not_count_in_the_score(char, config, stream):

@@ -1,9 +1,9 @@
 """Batches of windows of a token stream: nanoGPT's get_batch, in an order that a resume can take up again.
 
 Where documents have titles, a window that begins inside one has the title before it, with the
-`<|endoftext|>` and the blank line (llm_nanogpt/titles.py). What follows is shorter by as much. In training
-the title counts, or hardly a window would teach how a document starts; the token after it does not, which is
-no sequel to a blank line. In the score each token counts once, so the title does not.
+`<|endoftext|>` and the blank line (llm_nanogpt/titles.py). What follows is shorter by as much. In training a
+few of these titles count, or hardly a window would teach how a document starts; the token after a title never
+does, which is no sequel to a blank line. In the score each token counts once, so no such title does.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from .token_files import document_ends, open_tokens
 IGNORED = -100  # a target that does not count: the default of torch's cross_entropy
 # Of the windows that could begin with a title, this fraction does not: a model must also write without one.
 WITHOUT_TITLE = 0.15
+# Of the titles before windows, these fractions count, in the first epoch and later. If all do, a model learns
+# titles by heart, and others steer it less; if few do early on, a young one starts texts in mid-sentence
+# (LOG.md, "Titles that count").
+COUNTED_FIRST, COUNTED_LATER = 1 / 4, 1 / 32
 
 
 def least_tokens(block_size: int) -> int:
@@ -66,6 +70,7 @@ class Span(NamedTuple):
     start: int  # of all that is no title
     title: int  # where the title before it begins,
     title_length: int  # in tokens; 0: there is none
+    counted: int  # of the targets in the title, the first so many, which count
 
 
 class Windows:
@@ -78,21 +83,22 @@ class Windows:
     def _ends(self) -> np.ndarray:
         return np.fromiter(document_ends(self.tokens), dtype=np.int64)
 
-    def span(self, start: int, with_title: bool = True) -> Span:
+    def span(self, start: int, with_title: bool = True, counts: bool = False) -> Span:
         """The window that starts there, after the title, as `Titles.head` has it, of the document that it
-        begins in; after none where the window has all of that title, or the document none."""
+        begins in; after none where the window has all of that title, or the document none. `counts`: whether
+        such a title does."""
         if self.titles is None or not with_title:
-            return Span(start, 0, 0)
+            return Span(start, 0, 0, 0)
         begin = int(self._ends[np.searchsorted(self._ends, start, side="right") - 1])
         length = len(self.titles.head(self.tokens[begin : begin + self.titles.longest]))
-        return Span(start, begin, length if start >= begin + length else 0)
+        length = length if start >= begin + length else 0
+        return Span(start, begin, length, length - 1 if length and counts else 0)
 
     def window(self, start: int, with_title: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """(T,) inputs and, one later, targets, T being the block size, or less at the end of the stream."""
         span = self.span(start, with_title)
         length = min(self.block_size, len(self.tokens) - 1 - start + span.title_length)
         inputs, targets = gather(self.tokens, np.array([span]), length)
-        targets[:, : span.title_length] = IGNORED  # it counts where it stands
         return inputs[0], targets[0]
 
     def all_in_order(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -106,18 +112,19 @@ class Windows:
 
 
 def places_of(spans: np.ndarray, length: int) -> np.ndarray:
-    """Where in the stream the tokens of windows are: (B, 3) spans -> (B, length)."""
-    start, title, title_length = spans.T[:, :, None]
+    """Where in the stream the tokens of windows are: (B, 4) spans -> (B, length)."""
+    start, title, title_length, _ = spans.T[:, :, None]
     at = np.arange(length)
     return np.where(at < title_length, title + at, start + at - title_length)
 
 
 def gather(tokens: np.ndarray, spans: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of a stream, (N,) ids, by their spans, (B, 3): inputs and, one later, targets, (B, length)
-    int64 each. The target after a title is IGNORED."""
+    """Windows of a stream, (N,) ids, by their spans, (B, 4): inputs and, one later, targets, (B, length)
+    int64 each. Targets in a title, and after it, that do not count are IGNORED."""
     ids = tokens[places_of(spans, length + 1)].astype(np.int64)
     inputs, targets = ids[:, :-1], ids[:, 1:].copy()
-    targets[np.arange(length) == spans[:, 2:] - 1] = IGNORED
+    at = np.arange(length)
+    targets[(at >= spans[:, 3:]) & (at < spans[:, 2:3])] = IGNORED
     return inputs, targets
 
 
@@ -149,7 +156,7 @@ class DataLoader:
                 f"{len(tokens):,} tokens are too few to train on, a context of {block_size} needs "
                 f"{least_tokens(block_size):,}: use a table with more text, or a smaller --block-size"
             )
-        self._epoch = -1  # the epoch that _order, _offset and _with_title belong to
+        self._epoch = -1  # the epoch that _order, _offset, _with_title and _title_counts are of
 
     def get_batch(self, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """The next windows: inputs and targets, (batch_size, block_size) int64 ids each. Targets of IGNORED
@@ -157,11 +164,15 @@ class DataLoader:
         return gather(self.tokens, self.next_spans(batch_size), self.block_size)
 
     def next_spans(self, batch_size: int) -> np.ndarray:
-        """Where the next windows are: (batch_size, 3) int64, a Span each."""
+        """Where the next windows are: (batch_size, 4) int64, a Span each."""
         if self.replacement:
             rng = np.random.default_rng([self.seed, self.position])
             starts = rng.integers(0, len(self.tokens) - self.block_size, batch_size)
-            spans = [self.windows.span(int(start)) for start in starts]
+            counts = self._titles_that_count(rng, self.position // self.per_epoch, batch_size)
+            spans = [
+                self.windows.span(int(start), counts=bool(count))
+                for start, count in zip(starts, counts, strict=True)
+            ]
         else:
             spans = [self._span(self.position + i) for i in range(batch_size)]
         self.position += batch_size
@@ -174,5 +185,10 @@ class DataLoader:
             self._epoch, self._offset = epoch, int(rng.integers(self.block_size))
             self._order = rng.permutation(self.per_epoch)
             self._with_title = rng.random(self.per_epoch) >= WITHOUT_TITLE
+            self._title_counts = self._titles_that_count(rng, epoch, self.per_epoch)
         start = int(self._order[i]) * self.block_size + self._offset
-        return self.windows.span(start, bool(self._with_title[i]))
+        return self.windows.span(start, bool(self._with_title[i]), bool(self._title_counts[i]))
+
+    @staticmethod
+    def _titles_that_count(rng: np.random.Generator, epoch: int, windows: int) -> np.ndarray:
+        return rng.random(windows) < (COUNTED_LATER if epoch else COUNTED_FIRST)

@@ -40,10 +40,10 @@ class Batches:
     ) -> None:
         self.loader, self.batch_size, self.device = loader, batch_size, device
         self.group, self.teacher = group, teacher
-        self.last_spans = np.empty((0, 3), dtype=np.int64)  # of the last batch
+        self.last_spans = np.empty((0, 4), dtype=np.int64)  # of the last batch
 
     def gather(self, spans: np.ndarray) -> Batch:
-        """The windows at these spans, (B, 3), by way of the computer's memory."""
+        """The windows at these spans, (B, 4), by way of the computer's memory."""
         block_size = self.loader.block_size
         ids, targets = (self.on_device(a) for a in gather(self.loader.tokens, spans, block_size))
         places = places_of(spans, block_size)
@@ -57,11 +57,12 @@ class Batches:
         return TextOnDevice.size(self.loader, self.teacher) <= free // 4
 
     def next_spans(self) -> tuple[np.ndarray, float]:
-        """Where the next windows are, (B, 3), and the weight of their mean loss, 1 on average: the token
-        after a title does not count, and other processes may have more titles."""
-        block_size, spans = self.loader.block_size, self.loader.next_spans(self.batch_size)
+        """Where the next windows are, (B, 4), and the weight of their mean loss, 1 on average: most titles
+        do not count, and other processes may have more of these."""
+        spans = self.loader.next_spans(self.batch_size)
         mine = self.last_spans = spans[self.group.rank :: self.group.size]
-        return mine, float((block_size - (mine[:, 2] > 0).mean()) / (block_size - (spans[:, 2] > 0).mean()))
+        counted = [self.loader.block_size + (each[:, 3] - each[:, 2]).mean() for each in (mine, spans)]
+        return mine, float(counted[0] / counted[1])
 
     def last(self) -> tuple[np.ndarray, np.ndarray]:
         """The last batch again: inputs and targets, (B, T) ids each."""
@@ -104,11 +105,11 @@ class TextOnDevice:
         return len(loader.tokens) * (4 + row)
 
     def gather(self, spans: Tensor) -> Batch:
-        """What `Batches.gather` has for the same spans, (B, 3) on the device."""
-        start, title, length = (column[:, None] for column in spans.unbind(1))
+        """What `Batches.gather` has for the same spans, (B, 4) on the device."""
+        start, title, length, counted = (column[:, None] for column in spans.unbind(1))
         places = torch.where(self.at < length, title + self.at, start + self.at - length)
         ids = self.tokens[places].long()
-        targets = ids[:, 1:].masked_fill(self.at[:-1] == length - 1, IGNORED)
+        targets = ids[:, 1:].masked_fill((self.at[:-1] >= counted) & (self.at[:-1] < length), IGNORED)
         probs = None
         if self.has_teacher:
             places = places[:, :-1]

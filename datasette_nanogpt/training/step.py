@@ -25,7 +25,7 @@ class Knobs(NamedTuple):
     teacher_weight: float | Tensor  # of the teachers' probabilities; the text has the rest
 
 
-# Makes a step on the windows at spans, (B, 3); its mean loss, a scalar.
+# Makes a step on the windows at spans, (B, 4); its mean loss, a scalar.
 Steps = Callable[[np.ndarray, Knobs], Tensor]
 
 
@@ -73,11 +73,11 @@ STEPS_AHEAD = 4
 
 
 class GraphedStep:
-    """The same as a CUDA graph. It takes its windows on the device, by `gather`, from spans (B, 3)."""
+    """The same as a CUDA graph. It takes its windows on the device, by `gather`, from spans (B, 4)."""
 
     def __init__(self, step: TrainStep, gather: Callable[[Tensor], Batch], windows: int) -> None:
         self.step, self.gather = step, gather
-        self.spans = torch.zeros(windows, 3, dtype=torch.int64, device=step.device)
+        self.spans = torch.zeros(windows, 4, dtype=torch.int64, device=step.device)
         self.knobs = torch.zeros(len(Knobs._fields), device=step.device)
         self.loss = torch.zeros((), device=step.device)
         self.run = Captured(step.device)

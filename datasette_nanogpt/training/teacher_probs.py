@@ -80,7 +80,7 @@ def write_teacher_probs(
 
 
 def _batches(windows: Windows, most_tokens: int) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Spans, (B, 3), of windows that follow each other, of `most_tokens` or one window; the first place that
+    """Spans, (B, 4), of windows that follow each other, of `most_tokens` or one window; the first place that
     is new in them; and the end of the stream: its last token has no next one."""
     block, end = windows.block_size, len(windows.tokens) - 1
     size = max(1, most_tokens // block)
