@@ -488,7 +488,7 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
     train(database)
     assert await told(1) == "Text from entry in blog. Write with nanogpt-blog"
     train(database)
-    assert await told(1) == "Text from entry in blog. Write with nanogpt-blog"
+    assert await told(1) == "Text from entry in blog. Write with nanogpt-blog (run 2)"
     assert await told(2) == "Text from entry in blog. Write with nanogpt-blog"
     form = {"name": "nanogpt-blog", "replace": "1"}
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
@@ -517,10 +517,10 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
         assert f'role="status">{state}</p>' in text and "It starts by itself" in text
         assert ('runs/2">run 2</a> is over' in text) == (told["waits_for"] == 2) == (run == 3)
+    index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     with registry(home) as db:
         db.execute("update runs set status = 'running' where id = 1")
     assert find_run(home, 2)["note"] == "after run 1"
-    index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     row = re.search(r"<tr><td[^>]*><a [^>]+>3</a>.*?</tr>", index, re.DOTALL)[0]
     assert "queued: after run 2" in row
     assert '<td data-label="Started (UTC)"></td>' in row  # it has not
