@@ -1,10 +1,13 @@
 """What stands in a column of text and is none: redirects of a wiki, encrypted parts, comments, pictures."""
 
 import sqlite3
+import time
 
 import pytest
 
 from datasette_nanogpt.data.html import html_to_text
+from datasette_nanogpt.data.markdown import are_pictures, without_comments
+from datasette_nanogpt.data.markup import find_markup, read_markup
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
 
@@ -61,3 +64,73 @@ def test_lists_at_the_beginning_of_a_page_are_kept(tmp_path):
 def test_what_evernote_encrypted_is_left_out():
     note = "<en-note><div>Before</div><en-crypt hint='x'>RU5DMIkxjdY7a8Sd+q9f</en-crypt>After</en-note>"
     assert html_to_text(note).split() == ["Before", "After"]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            "<!-- Thanks for filing an issue!\nFill this in. -->\r\n\r\n### Steps\n\nNone.",
+            "### Steps\n\nNone.",
+        ),
+        ("# A\n\n<!-- one -->\n\nText\n<!-- two -->\nmore", "# A\n\nText\nmore"),
+        ('[plan](a.pdf)<!-- {"embed":"true"} --> and that', "[plan](a.pdf) and that"),
+        ('text = "<!-- {} -->".format(x)', None),
+        ("Write `<!-- like this -->` in it", None),
+        ("```html\n<!-- kept -->\n```\nText\n<!-- gone -->", "```html\n<!-- kept -->\n```\nText"),
+        ("Code:\n\n    <!-- kept -->\n", None),
+        ("One\n<!-- a -->\n\ntwo\n\n\nthree", "One\n\ntwo\n\n\nthree"),
+        ("An arrow --> and <!-- no end", None),
+    ],
+)
+def test_comments_of_markdown_are_left_out(text, left):
+    assert without_comments(text.replace("\r", "")) == (text if left is None else left)
+
+
+def test_comments_are_found_in_a_column_of_markdown(tmp_path):
+    texts = [
+        f"{'<!-- a template -->' * (i % 6 == 0)}\n\n### Steps {i}\n\n- It was *quiet*." for i in range(30)
+    ]
+    source = source_of(tmp_path / "issues.db", [*texts, "<!-- a template -->"])
+    assert not any("<!--" in text for text in source.documents()) and source.skipped == {"no text": 1}
+
+
+def test_comments_above_plain_text_are_left_out(tmp_path):
+    texts = [f"{'<!-- a template -->' * (i % 6 == 0)}\n\nIt was quiet on day {i}." for i in range(30)]
+    assert not any("<!--" in text for text in source_of(tmp_path / "a.db", texts).documents())
+    texts = [f"On day {i} there was <!-- in it." + " Then came -->" * (i % 6 == 0) for i in range(30)]
+    assert sum("-->" in text for text in source_of(tmp_path / "b.db", texts).documents()) == 5
+
+
+def test_comments_without_end_take_no_time():
+    began = time.perf_counter()
+    without_comments("<!-- --> " + "<!-- " * 20_000)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("![image](https://user-images.example.org/1.png)", True),
+        ('\n![a b](x.png "A title")\n\n![[photo.jpg]]\n', True),
+        ("[![badge](https://x.org/b.svg)](https://x.org)", True),
+        ("![image](https://x.org/1.png) Look!", False),
+        ("[a link](https://x.org)", False),
+        ("", False),
+    ],
+)
+def test_pictures_alone_are_no_text(text, alone):
+    assert are_pictures(text) == alone
+
+
+def test_a_row_with_a_picture_alone_is_skipped(tmp_path):
+    texts = [f"### Steps {i}\n\n- It was *quiet*." for i in range(30)]
+    source = source_of(tmp_path / "issues.db", [*texts, "![image](https://x.org/1.png)"])
+    assert len(list(source.documents())) == 30 and source.skipped == {"no text": 1}
+
+
+def test_pictures_in_the_store_of_bear_are_left_out():
+    texts = ["Look: [image:3F2B5C1E-AAAA-4000/IMG_448.jpg]\nat it", "[file:3F2B5C1E/a plan.pdf]"]
+    name = find_markup(texts)
+    assert [read_markup(name, text) for text in texts] == ["Look: \nat it", ""]
+    assert find_markup(["See [image: the mill]", "and [file: x]"]) == ""

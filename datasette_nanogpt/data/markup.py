@@ -82,7 +82,9 @@ _ESCAPED_STOP = re.compile(r"\w\\[.!](?=\s|\Z)")
 _ESCAPED = re.compile(r"^(```+|~~~+).*?(?:^\1|\Z)|\\([!-/:-@\[-`{-~])", re.MULTILINE | re.DOTALL)
 # A picture in the store of a program, as Day One, Bear and Joplin keep them.
 _OWN_PICTURE = re.compile(
-    r"!\[[^\[\]\n]*\]\((?:(?!https?:|ftp:|data:)[a-z][\w+.-]*:|:/)[^()\s]*\)[ \t]*", re.IGNORECASE
+    r"!\[[^\[\]\n]*\]\((?:(?!https?:|ftp:|data:)[a-z][\w+.-]*:|:/)[^()\s]*\)[ \t]*"
+    r"|\[(?:image|file):[^\[\]\n/]+/[^\[\]\n]+\.\w{2,5}\][ \t]*",
+    re.IGNORECASE,
 )
 _LINES = re.compile(r"\n{3,}")
 

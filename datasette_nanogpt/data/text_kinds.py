@@ -17,6 +17,7 @@ from .json_records import is_chat, read_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .mail_replies import answers_notification, came_by_mail, own_text, own_text_of_html
+from .markdown import are_pictures, has_comments, without_comments
 from .markers import has_markers, split_at_markers
 from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
 from .shapes import has_underscores
@@ -65,6 +66,7 @@ class TextKind:
     instead: bool = False  # read only in rows in which the columns before it have no text: it says the same
     replies: bool = False  # the text of mail, without what it quotes and the signature, see mail_replies.py
     mailed: bool = False  # some values came by mail, and are read like that
+    comments: bool = False  # of markdown, `<!-- ... -->`, in some values at least; they are left out
 
     @property
     def is_wrapped(self) -> bool:
@@ -137,7 +139,19 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
     mailed = given is None and text_format != "html" and _are_mailed(texts)
-    return TextKind(text_format, entities, encoded, front, parts, markers, data, markup=markup, mailed=mailed)
+    comments = text_format != "html" and has_comments(texts, text_format == "plain")
+    return TextKind(
+        text_format,
+        entities,
+        encoded,
+        front,
+        parts,
+        markers,
+        data,
+        markup=markup,
+        mailed=mailed,
+        comments=comments,
+    )
 
 
 def read_text(value: str, kind: TextKind) -> Text:
@@ -174,7 +188,12 @@ def read_text(value: str, kind: TextKind) -> Text:
     elif kind.format == "records":
         record = read_record(value)
         value = _read_inside(_without_json(value) if record is None else record, kind)
-    return Text(title, read_markup(kind.markup, value) if kind.markup else value, is_cut=is_cut)
+    if kind.comments:
+        value = without_comments(value)
+    value = read_markup(kind.markup, value) if kind.markup else value
+    if kind.format == "markdown" and are_pictures(value):
+        value = ""
+    return Text(title, value, is_cut=is_cut)
 
 
 def _without_json(value: str) -> str:
