@@ -21,7 +21,7 @@ from .unread_rows import listed, unread_rows, where_option
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
-MAX_ENDINGS = 3  # of titles that are told
+MAX_ENDINGS = 6  # of titles that are told
 MIN_SORTS, MIN_SHAPED = 2, 0.2  # sorts of values that are not text, and the fraction of values of these
 LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
 CUT_CHARS = 40, SAMPLE_CHARS  # at least, and less than: lengths at which texts may have been cut
