@@ -268,7 +268,7 @@ def test_writing_prints_its_table(tmp_path):
     told = subprocess.run(command, check=True, capture_output=True, text=True)
     names, _, cells = (line.split(" | ") for line in told.stdout.splitlines())
     assert cells[0].startswith("| nanogpt-note-0.02, ") and len(names) == len(cells)
-    assert {"real", "js1", "tokens"} <= set(names) and "foreign" not in names
+    assert {"real", "js1", "tokens"} <= set(names) and "fence" not in names
     (found,) = json.loads((tmp_path / "writing.json").read_text())
     assert found["rows"]["real"] == 1 and 0 < found["model"]["distinct"] <= 1
     assert found["cut"] == 30 and 0 < found["model"]["tokens"] <= 30 and found["texts"] == 8
