@@ -644,6 +644,7 @@ def test_the_whole_way(trainer, server, home):
     page.wait_for_url("**/-/nanogpt/runs/2")
     page.get_by_text(re.compile("^finished", re.I)).wait_for(timeout=2 * TRAINING)
     page.locator("#chart polyline.other").wait_for(state="attached")  # the run before it
+    assert page.locator("#newest-text").evaluate("text => text.style.minHeight") == ""  # as high as its text
 
     page.get_by_role("link", name="Write with nanogpt-demo").click()
     page.get_by_label("Prompt").fill("Return a")

@@ -43,6 +43,7 @@ function showState() {
   byId("levels").hidden = byId("levels-caption").hidden = !run.levels.length;
   const wrote = byId("newest-text").hasAttribute("tabindex");
   if (!wrote) setText("newest-text", run.unwritten);
+  if (run.over) byId("newest-text").style.minHeight = "";  // no more texts follow, and the page below changes anyway
   document.querySelector("#keys .val").hidden = !metrics.some((row) => row[4] !== null);
   byId("newest").hidden = !wrote && !run.unwritten;
   byId("figures").hidden = run.phase === "queued" || (run.over && !metrics.length);
