@@ -637,10 +637,10 @@ def test_the_whole_way(trainer, server, home):
     page.reload()
     page.get_by_role("button", name="Stop", exact=True).wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.get_by_role("button", name="Train on").wait_for(timeout=TRAINING)
+    page.get_by_role("button", name="Keep training").wait_for(timeout=TRAINING)
     assert page.locator("#status").inner_text().lower().startswith("stopped")
     page.locator("#more-minutes").fill("0.2")
-    page.get_by_role("button", name="Train on").click()
+    page.get_by_role("button", name="Keep training").click()
     page.wait_for_url("**/-/nanogpt/runs/2")
     page.get_by_text(re.compile("^finished", re.I)).wait_for(timeout=2 * TRAINING)
     page.locator("#chart polyline.other").wait_for(state="attached")  # the run before it
@@ -686,6 +686,6 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
         page.get_by_text(re.compile("^running", re.I)).wait_for(timeout=TRAINING)  # by itself
         assert page.get_by_text("It went on by itself").is_visible()
         page.get_by_role("button", name="Stop now").click()
-        page.get_by_role("button", name="Train on").wait_for(timeout=TRAINING)
+        page.get_by_role("button", name="Keep training").wait_for(timeout=TRAINING)
     finally:
         again.stop()

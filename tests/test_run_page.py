@@ -295,9 +295,9 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
             insert(db, "metrics", figures)
     words, text = await page_of(datasette, run)
     assert (
-        "Not a score yet: 3.942 bits per byte on the text that it is reading" in words
+        "The first score comes soon. 3.942 bits per byte on the text that it is reading Lower" in words
     )  # smoothed as in the chart
-    assert "nothing. The file compressor gzip gets 2.600. The first score comes soon." in words
+    assert "gzip gets" not in words  # it is compared with scores
     assert 'class="number reading"' in text
     assert 'class="now" aria-current' not in text  # a level is that of a score
     with registry(home) as db:
@@ -632,23 +632,24 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
     write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
     _, text = await page_of(datasette, run)
     fields = re.findall(
-        r'name="minutes"[^>]* value="([\d.]+)"> more minutes <input [^>]*value="Train on"', text
+        r'name="minutes"[^>]* value="([\d.]+)"> more minutes <input [^>]*value="Keep training"', text
     )
     assert fields == [str(more)]  # one way to go on, and 3, not 3.0
     next_row = re.search(r"<dt>next</dt><dd>(.*?)</dd>", text, re.DOTALL)[1] if "<dt>next" in text else ""
-    assert ("train it for longer, for" in next_row) is (status == "finished" and advice == LONGER)
-    assert ("go on where it stopped, for" in next_row) is (advice == GOES_ON)
+    assert ("train for</label>" in next_row) is (
+        advice == GOES_ON or (status == "finished" and advice == LONGER)
+    )
     assert ("<summary>Train longer anyway" in text) is (advice == MORE_TEXT and status == "finished")
     again = "Start again, for 1 minute" if minutes == 0.5 else "Start again with these settings"
     assert text.count(again) == 1
     assert ("<dt>next</dt><dd>only more text like this would help much</dd>" in text) is (advice == MORE_TEXT)
     assert ("--max-iters 20" in text) is (advice == STEPS)
-    assert "Train on" not in (await page_of(datasette, run, None))[1]
+    assert "Keep training" not in (await page_of(datasette, run, None))[1]
     if advice == LONGER and more == 3:
         path = f"/-/nanogpt/runs/{run}/resume"
         await datasette.client.post(path, data={"minutes": fields[0]}, actor=ROOT)
         assert json.loads(find_run(home, run + 1)["settings"])["minutes"] == 6
-        assert "Train on" not in (await page_of(datasette, run))[1]  # that one trains it on
+        assert "Keep training" not in (await page_of(datasette, run))[1]  # that one trains it on
 
 
 @pytest.mark.parametrize("advice", [MORE_TEXT, LONGER, BIGGER, "busy"])
@@ -665,8 +666,8 @@ async def test_the_page_offers_what_it_advises(datasette, home, database, write_
     text = text[text.index('id="verdict"') : text.index("Delete this run")]
     advised, folded = (text.split("<summary>Train longer anyway") + [""])[:2]
     assert ("Start again with these settings" in folded) is (advice in (MORE_TEXT, BIGGER))
-    assert ('value="Train on"' in folded) is (advice != LONGER)
-    assert ('value="Train on"' in advised) is (advice == LONGER)
+    assert ('value="Keep training"' in folded) is (advice != LONGER)
+    assert ('value="Keep training"' in advised) is (advice == LONGER)
     idle = r'is idle <a class="secondary" href="[^"]+">Start again with these settings</a></dd>'
     assert bool(re.search(idle, advised)) is (advice == "busy")
     assert text.count("Start again with these settings") == 1
@@ -682,7 +683,11 @@ async def test_the_page_offers_what_it_advises(datasette, home, database, write_
 
 async def test_a_run_of_seconds_is_started_again_for_a_minute(datasette, write_run):
     words, text = await page_of(datasette, write_run([3.0], status="finished", settings={"minutes": 0.1}))
-    assert re.search(r"It trained for only \d+ seconds? \(\d+ steps?\): too short to judge it\.", words)
+    assert re.search(
+        r"finished It trained for only \d+ seconds? \(\d+ steps?\): too short to judge it\. Start", words
+    )
+    assert '<ol id="levels" class="levels" aria-label="What it reads like, by its score" hidden></ol>' in text
+    assert text.count(">Start again, for 1 minute<") == 1
     path = re.search(r'class="primary" href="([^"]+)">Start again, for 1 minute<', text)[1]
     form = (await datasette.client.get(path.replace("&amp;", "&"), actor=ROOT)).text
     assert re.search('name="minutes" value="1" checked', form)
@@ -746,7 +751,7 @@ async def test_the_page_says_score_and_level_once(datasette, write_run, score, s
     busy = "training was 12 times slower than run 1, so it read less text."
     assert busy in words and words.index(busy) < words.index("What it could do")  # the model is gone
     idle = "<dt>next</dt><dd>train again when the machine is idle</dd>"
-    assert idle in below and "Train on" not in below  # one advice
+    assert idle in below and "Keep training" not in below  # one advice
     told = verdict | {"reads like": "text without sentences", "score": "as an older version has it"}
     run = write_run([3.0, 2.0], **values, verdict=json.dumps(told))
     text = (await page_of(datasette, run))[1]
@@ -771,7 +776,7 @@ async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     _, text = await page_of(datasette, run)
     why = "It goes on from step 49, the last one that was kept. The 7 steps after it are repeated."
     assert f' title="{why}"' in text and f'<span id="goes-on" class="visually-hidden">{why}</span>' in text
-    assert 'aria-describedby="goes-on" value="Train on"' in text
+    assert 'aria-describedby="goes-on" value="Keep training"' in text
 
 
 async def test_a_run_that_replaced_a_better_model_says_so(datasette, write_run):
@@ -827,13 +832,14 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     assert "comes from" not in words and "Until this run" not in words  # it is said once
     assert "replaced is better" not in words
     assert "--resume" not in text  # that would train the other one on
-    in_use = "In use as x: the model of another run, 1.500 bits per byte. The model of this run, 2.000, is"
+    in_use = "x is now the model of another run, 1.500 bits per byte. This run's own model, 2.000, is"
+    assert "This run's model, put aside 2.000 bits per byte" in words
     assert in_use in words and words.index(in_use) < words.index("2.000 bits per byte")
     assert 'class="primary" href="/-/nanogpt/models/x">Write with x (another run)<' in text
     assert '<input type="submit" value="Use the model of this run again"' in text
     other = write_run([1.5], status="finished", log="old")
     words, text = await page_of(datasette, run)
-    assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>, 1.500 bits per byte. The model' in text
+    assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>, 1.500 bits per byte. This run' in text
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
     assert answer.json()["ok"] and score_in_use(home) == 2.0
 

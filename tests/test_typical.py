@@ -246,7 +246,7 @@ async def test_figures_are_stale_once_the_model_is_trained_again(datasette, home
         assert [row[0] for row in db.execute("select distinct run from scores")] == [second]
     assert not find_runs(home, "id = ?", first)
     # The training in between is still the last run of its model.
-    assert "Train on" in (await datasette.client.get(f"/-/nanogpt/runs/{second - 1}", actor=ROOT)).text
+    assert "Keep training" in (await datasette.client.get(f"/-/nanogpt/runs/{second - 1}", actor=ROOT)).text
 
 
 async def test_figures_go_with_their_model(datasette, home):

@@ -559,7 +559,7 @@ async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monke
 async def test_buttons_change_the_run(datasette, home, database):
     train(database)
     page = (await datasette.client.get("/-/nanogpt/runs/1", actor=ROOT)).text
-    assert "Train on" in page and "Stop now" not in page
+    assert "Keep training" in page and "Stop now" not in page
     response = await datasette.client.post("/-/nanogpt/runs/1/resume", data={"minutes": "2"}, actor=ROOT)
     assert response.headers["location"] == "/-/nanogpt/runs/2"
     assert json.loads(find_runs(home, "id = 2")[0]["settings"])["resume"] is True

@@ -154,10 +154,10 @@ def _put_aside(in_use: dict[str, Any], own: dict[str, Any]) -> Kept:
     the name of the run whose model is in use."""
     scores = [(meta.get("score") or {}).get("val_bpb") for meta in (in_use, own)]
     if None in scores:
-        return Kept("own", ". The model of this run is put aside.")
+        return Kept("own", ". This run's own model is put aside.")
     used, kept = (f"{bpb:.3f}" for bpb in scores)
     elsewhere = "" if score_on(in_use, own) is not None else " of other held-out rows"
-    return Kept("own", f", {used} bits per byte{elsewhere}. The model of this run, {kept}, is put aside.")
+    return Kept("own", f", {used} bits per byte{elsewhere}. This run's own model, {kept}, is put aside.")
 
 
 def run_that_made(home: Path, checkpoint: Checkpoint) -> int | None:

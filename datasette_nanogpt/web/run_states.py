@@ -63,7 +63,7 @@ _CERTAINTY = re.compile(
 # Why a run of a busy machine ended where it did, in a verdict: see verdict.describe_limit.
 _BUSY = re.compile(r"other programs probably kept this machine busy, as training was (.+?); ")
 # The names of options that have no field in the form.
-OTHER_LABELS = {"force": "Replace the existing model", "resume": "Train on"}
+OTHER_LABELS = {"force": "Replace the existing model", "resume": "Keep training"}
 
 
 def phase_of(run: Run) -> str:
@@ -196,9 +196,7 @@ def headline(
             return {"number": "", "unit": UNIT, "fell": "", "left": left}
         short = _is_short(json.loads(run["settings"] or "{}"))
         when = "It is scored at its end." if short else "The first score comes soon."
-        gzip_bpb = plan.get("gzip_bpb")
-        fell = f"The file compressor gzip gets {gzip_bpb:.3f}. {when}" if gzip_bpb else when
-        return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": fell, "left": left}
+        return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": when, "left": left}
     gzip_bpb = plan.get("gzip_bpb")
     remarks, before = certainty(json.loads(run["verdict"] or "{}"), unit_of(run)) if over else ([], [])
     first_bpb, model = first or (None, "")

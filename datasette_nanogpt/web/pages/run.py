@@ -103,16 +103,16 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     del live["row"]
     state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"), live.pop("last"))
     over = run["status"] in OVER
-    pace = (
-        too_short(run, live["metrics"]) or how_long(run) if over else describe_run({**run, "eta": None})[1]
-    )  # the time left has its own place
+    pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
+    if short := too_short(run, live["metrics"]):
+        pace, state_now["levels"] = "", []
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
         state_now["slow"] = slower_notice(run, str(slower))
     elif state_now["phase"] == "done":
         state_now["slow"] = busy_notice(verdict_of(run))
     if state_now["waits_for"]:
         state_now["waits_left"] = await in_thread(_left_of, state.home, state_now["waits_for"])
-    live["run"] = run_as_json(run, origin) | state_now | {"pace": pace}
+    live["run"] = run_as_json(run, origin) | state_now | {"pace": pace, "too_short": short}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
     context = await _run_context(datasette, request, run, origin, live)
