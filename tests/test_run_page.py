@@ -769,6 +769,25 @@ async def test_a_run_that_waits_says_for_how_long(datasette, write_run):
     )  # it has written nothing, and says nothing of it
 
 
+@pytest.mark.parametrize(
+    ("status", "parts", "note", "bar"),
+    [
+        ("preparing", [[Part.LOOKING, 9, 9, "rows"], [Part.READING, 2, 9, "rows"]], "reading", 0.24),
+        ("preparing", [], None, None),
+        ("running", [[LastPart.SCORING, 0, 0, ""]], "scoring on held-out text, 40%", 0.4),
+        ("running", [[LastPart.JUDGING, 0, 0, ""]], "writing 20 texts", None),
+        ("running", [], None, 0.5),
+    ],
+)
+async def test_the_list_fills_a_bar_as_far_as_is_known(datasette, write_run, status, parts, note, bar):
+    values = {"status": status, "process": process_id(), "preparing": json.dumps(parts), "note": note}
+    write_run([], progress=0.5, **values)
+    (told,) = (await datasette.client.get("/-/nanogpt.json?now=1", actor=ROOT)).json()["runs"]
+    assert told["bar"] == (pytest.approx(bar, abs=0.01) if bar is not None else None)
+    text = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
+    assert ("<progress" in text) and (f'value="{told["bar"]}"' in text) is (bar is not None)
+
+
 async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     run = write_run([3.0], status="stopped", step=56)
     (home / "x").mkdir()
@@ -1048,7 +1067,7 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
         (2.00, 2.10, 1, "less on the same held-out rows, give or take less than 0.001."),
         (2.00, 2.01, 300, "There is no clear difference."),
         (2.00, 2.01, 300, "more or less. Take either."),
-        (2.00, 2.01, None, "has the lower score. It needs 0.010"),
+        (2.00, 2.01, None, "scored better. It needs 0.010"),
         (2.00, 2.01, None, "It was not measured how certain this is."),
     ],
 )
@@ -1087,8 +1106,14 @@ async def test_of_two_equal_runs_either_model_can_be_taken(datasette, write_run,
         runs.append(run)
     address = "/-/nanogpt/compare?run={}&run={}"
     text = (await datasette.client.get(address.format(*runs), actor=ROOT)).text
-    assert f"Take either; run {runs[1]} needed 3 minutes, not 10." in text
+    assert "rows. Take either.<" in text  # whatever they were given, they trained for as long
     assert re.findall(r'class="secondary"[^>]*>Write with (\w)<', text) == ["x", "y"]
+    with registry(home) as db:
+        db.execute("update metrics set seconds = 180 where run = ?", [runs[1]])
+        db.execute("update metrics set seconds = 600 where run = ?", [runs[0]])
+    text = (await datasette.client.get(address.format(*runs), actor=ROOT)).text
+    assert f"Take either; run {runs[1]} trained for 3m 00s, not 10m 00s." in text
+    assert re.findall(r'class="(\w+)"[^>]*>Write with (\w)<', text) == [("primary", "y"), ("secondary", "x")]
     with registry(home) as db:
         db.execute("update runs set status = 'running' where id = ?", [runs[1]])
     assert "Wait for their ends." in (await datasette.client.get(address.format(*runs), actor=ROOT)).text
@@ -1097,9 +1122,9 @@ async def test_of_two_equal_runs_either_model_can_be_taken(datasette, write_run,
 @pytest.mark.parametrize(
     ("seconds", "speeds", "headline", "then"),
     [
-        (60, (900, 900), "Run 1, a, has the lower score.", "It was not measured how certain this is."),
-        (60, (900, 75), "Run 1, a, has the lower score, but its machine was 12 times as fast.", "rows."),
-        (60, (75, 900), "Run 1, a, has the lower score.", "It was not measured how certain this is."),
+        (60, (900, 900), "Run 1, a, scored better.", "It was not measured how certain this is."),
+        (60, (900, 75), "Run 1, a, scored better, but its machine was 12 times as fast.", "rows."),
+        (60, (75, 900), "Run 1, a, scored better.", "It was not measured how certain this is."),
         (6, (900, 900), "Too short to tell.", "Train both for a minute or more to"),
     ],
 )

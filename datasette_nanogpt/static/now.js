@@ -21,8 +21,8 @@ function show(card, run) {
   setText(card.querySelector("[data-of=score]"), run.val_bpb === null ? "" : `${run.val_bpb.toFixed(3)} bits per byte`);
   const stop = card.querySelector("form"), bar = card.querySelector("progress");
   if (stop) stop.hidden = run.ending;
-  if (bar && (run.status === "preparing" || run.ending || run.progress === null)) bar.removeAttribute("value");  // it moves without saying how far
-  else if (bar) bar.value = run.progress;
+  if (bar && run.bar === null) bar.removeAttribute("value");  // it moves without saying how far
+  else if (bar) bar.value = run.bar;
 }
 
 async function refresh() {

@@ -11,7 +11,7 @@ from datasette.app import Datasette
 from ..registry.db import RegistryError, patience, registry_file
 from ..registry.runs import UNDER_WAY, find_runs
 from .permissions import Actor, Origin, may, origin_of_run
-from .run_states import last_part
+from .run_states import last_part, parts_of
 from .shown_runs import as_seen_by, describe_run, permission_to_change, run_as_json
 from .state import state_of
 from .threads import REGISTRY_SECONDS, in_thread
@@ -38,10 +38,21 @@ async def runs_under_way(
         seen = run_as_json(await as_seen_by(datasette, actor, run, origin), origin)
         # Its memory is told on its page, and what it does after its last step is its state.
         percent = "".join(re.findall(r"\d+%$", run["note"] or ""))
+        seen["bar"] = _bar(run, percent)
         seen["pace"] = percent if last_part(run) else describe_run({**run, "memory": None})[1]
         url = datasette.urls.path(f"/-/nanogpt/runs/{run['id']}")
         shown.append(seen | {"may_stop": may_stop, "url": url})
     return sorted(shown, key=lambda run: (run["status"] == "queued", run["id"]))[:SHOWN]
+
+
+def _bar(run: dict[str, Any], percent: str) -> float | None:
+    """How far a run is with what it does now, from 0 to 1; None where that is not known."""
+    if last_part(run):
+        return int(percent[:-1]) / 100 if percent else None
+    if run["status"] == "preparing":
+        return parts_of(run)[1] if run["kind"] == "train" else None
+    progress: float | None = run["progress"]
+    return progress
 
 
 def _concerns(origin: Origin, of: str, database: str | None, table: str | None) -> bool:

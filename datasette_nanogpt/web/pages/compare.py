@@ -37,6 +37,7 @@ MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 CLEARLY = 1.5
 NOTICEABLE = 0.02  # a gap of less than this fraction of the score can be sure, but is hardly seen in texts
 UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
+QUICKER = 0.8  # of two equally good runs, one that trained for less than this fraction of the other's time
 SHORT = 45  # seconds: the last score of a run of a minute, the shortest that is offered, comes later
 
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
@@ -52,7 +53,7 @@ class Outcome(NamedTuple):
     better: int | None = None  # the id of the run whose model is worth writing with, if that is known
     advice: str = ""  # what to do for a fair comparison, if the reason does not say it
     again: tuple[int, ...] = ()  # the ids of the runs to train again for that
-    equal: bool = False  # whether either model can be taken
+    equal: bool = False  # whether either model can be taken; `better` is then the run that took less time
 
 
 @page
@@ -90,6 +91,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
     short = all(side and side[-1][0] < SHORT for side in scores)
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
+    if outcome.equal:
+        outcome = _take_either(outcome, rows, [side[-1][0] if side else 0.0 for side in scores])
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
         "settings": settings,
@@ -101,12 +104,13 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
         return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
-    chart = two_lines(*scores)
+    chart, names = two_lines(*scores), dict.fromkeys(models.values())
+    write_with = models.get(outcome.better or 0, "")
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
         "again": [link for run, link in again.items() if run in outcome.again],
-        "write_with": models.get(outcome.better or 0, ""),
-        "either": list(dict.fromkeys(models.values())) if outcome.equal else [],
+        "write_with": write_with,
+        "either": [name for name in names if name != write_with] if outcome.equal else [],
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
         "no_chart": "" if chart else _why_no_chart(one, other),
@@ -129,15 +133,13 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
     better, worse = sorted((a, b), key=lambda run: float(run["val_bpb"]))
     less = worse["val_bpb"] - better["val_bpb"]
     if round(less, 3) == 0:
-        reason = f"They have the same score on the same held-out rows. {_take_either(a, b)}"
+        reason = "They have the same score on the same held-out rows."
         return Outcome(True, "Both are equally good.", reason, equal=True)
     percent = f"{less / worse['val_bpb']:.{0 if less > worse['val_bpb'] / 100 else 1}%}"
     much = f"{less:.3f} bits per byte ({percent}) less on the same held-out rows"
     if margin is not None and less <= margin:
-        reason = (
-            f"Run {better['id']} needs {much}, but on other rows like these the gap could be {margin:.3f}"
-        )
-        reason += f" more or less. {_take_either(a, b)}"
+        gap = f"on other rows like these the gap could be {margin:.3f} more or less"
+        reason = f"Run {better['id']} needs {much}, but {gap}."
         return Outcome(True, "There is no clear difference.", reason, equal=True)
     little = "" if less >= NOTICEABLE * worse["val_bpb"] else "a little "
     sure = "clearly " if margin is not None and less > CLEARLY * margin else "probably "
@@ -149,14 +151,14 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
         f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
     )
     if margin is None and short and not so_far:
-        lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) lower."
+        lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better."
         advice = "Train both for a minute or more to compare them."
         return Outcome(True, "Too short to tell.", f"{lower} {advice}", again=(a["id"], b["id"]))
     fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
     advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
     if margin is None:
         not_sure = "" if but else " It was not measured how certain this is."
-        headline = f"{whose} has the lower score{so_far}{but}."
+        headline = f"{whose} scored better{so_far}{but}."
         return Outcome(True, headline, f"It needs {much}.{not_sure}", better["id"], *advised)
     headline = f"{whose} is {sure}better{so_far}{but}."
     give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
@@ -164,16 +166,17 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
     return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"], *advised)
 
 
-def _take_either(a: dict[str, Any], b: dict[str, Any]) -> str:
-    """What follows for two runs that are about as good: either will do, and which one was cheaper."""
-    if any(run["status"] not in OVER for run in (a, b)):
-        return "Wait for their ends."
-    minutes = [json.loads(run["settings"] or "{}").get("minutes") or 0.0 for run in (a, b)]
-    short, long = sorted(minutes)
-    if not 0 < short < long:
-        return "Take either."
-    quick = (a, b)[minutes.index(short)]
-    return f"Take either; run {quick['id']} needed {short:g} minute{'' if short == 1 else 's'}, not {long:g}."
+def _take_either(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequence[float]) -> Outcome:
+    """What follows for two runs that are about as good: either will do, and which one was clearly quicker, by
+    the `seconds` that each trained until its last score."""
+    if any(run["status"] not in OVER for run in runs):
+        return outcome._replace(reason=f"{outcome.reason} Wait for their ends.")
+    short, long = sorted(seconds)
+    if not 0 < short < QUICKER * long:
+        return outcome._replace(reason=f"{outcome.reason} Take either.")
+    quick = runs[list(seconds).index(short)]["id"]
+    took = f"run {quick} trained for {duration(short)}, not {duration(long)}"
+    return outcome._replace(reason=f"{outcome.reason} Take either; {took}.", better=quick)
 
 
 def _again(run: dict[str, Any], address: str, limit: float) -> tuple[str, str]:
