@@ -43,7 +43,6 @@ _PLACEHOLDER = re.compile(
     r"|replace|https?:|\.(?:com|org|net|py|js|json)\b",
     re.IGNORECASE,
 )
-_DIGITS_AND_LETTERS = re.compile(r"(?=.*\d.*\d)(?=.*[A-Za-z].*[A-Za-z])")
 _LONG_WORD = re.compile(r"[a-z]{6}|[A-Z]{9}|[A-Z][a-z]{4}")  # in a password of words, or a name in code
 
 
