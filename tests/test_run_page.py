@@ -411,7 +411,7 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
     write_run([3.0], status="finished")  # the list of runs is there once it has more than what is at work
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     assert re.search(r"<form hidden [^>]*stop", index) and "finishing: scoring it" in index
-    assert re.search(r'<progress [^>]* max="1"></progress>', index) and ">finishing<" in index  # not 50%
+    assert re.search(r'<progress [^>]* value="0.4"></progress>', index) and ">finishing<" in index  # not 50%
     with registry(home) as db:
         parts.append([LastPart.JUDGING, 0, 0, ""])
         db.execute("update runs set preparing = ?, note = ?", [json.dumps(parts), LastPart.JUDGING])
