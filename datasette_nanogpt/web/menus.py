@@ -36,7 +36,7 @@ TABLES, LOOKED_AT = 6, 40  # tables that are shown where there is no model yet, 
 SIZE_MS = 50  # the time limit for measuring the rows of a table, and for counting them where that is too long
 # The first rows of a table, and characters of each value, whose words are counted.
 WORDS_ROWS, WORDS_CHARS = 100, 2000
-EMPTY_MS = 50  # the time limit for finding a first row, each time the menu of a table or view is made
+EMPTY_MS = 50  # the time limit for finding a first row, or counting all, each time a page or a menu is made
 
 
 def rows_url(
@@ -148,6 +148,15 @@ async def _has_rows(db: Database, table: str) -> bool:
     except (QueryInterrupted, sqlite3.Error):
         return True
     return bool(found.rows)
+
+
+async def row_count(db: Database, table: str) -> int | None:
+    """The rows of a table; None where it takes longer than EMPTY_MS to count them."""
+    try:
+        found = await db.execute(f"select count(*) from {quote(table)}", custom_time_limit=EMPTY_MS)
+    except (QueryInterrupted, sqlite3.Error):
+        return None
+    return int(found.rows[0][0])
 
 
 async def model_links(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:

@@ -26,7 +26,7 @@ from ...data.model_rows import open_rows
 from ...data.source import Source
 from ...formatting import duration, text_size
 from ...registry import row_scores
-from ..menus import rows_url
+from ..menus import row_count, rows_url
 from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json, whole_number
@@ -158,7 +158,7 @@ async def _scores(
     # The model may have had other tables at the time of a scoring, which the actor may not see.
     kept, last = [await _if_visible(datasette, request, run) for run in runs]
     shown: dict[str, Any] = {"model": checkpoint.name, "run": last and run_as_json(*last)}
-    shown["estimate"] = await in_thread(_estimate, home, checkpoint)
+    shown["estimate"] = await in_thread(_estimate, home, checkpoint, await row_count(db, table))
     shown |= {"scored": None, "rows": [], "by": choice.by, "page": choice.page, "pages": 0, "partial": False}
     shown["row"] = {"row": choice.row} if choice.row else None
     if not kept:
@@ -224,8 +224,9 @@ def _has_titles(checkpoint: Checkpoint, table: str) -> bool:
     )
 
 
-def _estimate(home: Path, checkpoint: Checkpoint) -> str:
-    """How much there is to score and how long that takes; "" if the model does not know its rows."""
+def _estimate(home: Path, checkpoint: Checkpoint, count: int | None) -> str:
+    """How much there is to score and how long that takes; "" if the model does not know its rows.
+    `count`: the rows of the table now, if that is known."""
     rows = (checkpoint.meta.get("source") or {}).get("rows")
     size = (checkpoint.meta.get("corpus") or {}).get("bytes")
     if not rows or not size:
@@ -233,7 +234,8 @@ def _estimate(home: Path, checkpoint: Checkpoint) -> str:
     speed = row_scores.scoring_speed(home)
     seconds = size * checkpoint.config.parameters / (speed or SCORING_SPEED)
     than = "as fast as the last scoring here" if speed else "on two cores"
-    return f"About {rows:,} rows, {text_size(size)} of text: it takes about {duration(seconds)}, {than}."
+    about = "" if rows == count else "About "
+    return f"{about}{rows:,} rows, {text_size(size)} of text: it takes about {duration(seconds)}, {than}."
 
 
 async def _if_visible(
