@@ -95,8 +95,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         outcome = _take_either(outcome, rows, [side[-1][0] if side else 0.0 for side in scores])
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
-        "settings": settings,
-        "figures": _beside(*figures),
+        **{"settings": settings, "figures": _beside(*figures)},
         "scores": _at_marks(*scores),
         "verdicts": _beside(*beside, "not measured"),
     }
@@ -105,11 +104,10 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         words = f"{outcome.headline} {outcome.reason}"
         return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
     chart, names = two_lines(*scores), dict.fromkeys(models.values())
-    write_with = models.get(outcome.better or 0, "")
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
         "again": [link for run, link in again.items() if run in outcome.again],
-        "write_with": write_with,
+        "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
