@@ -377,7 +377,7 @@ UNREADABLE: dict[str, tuple[dict[str, Maker], str]] = {
     ),
     "sheet": (
         {"a": lambda w: str(w.i), "b": lambda w: f"{w.i}%", "c": lambda w: f"${w.i}.00"},
-        "no column of text",
+        "no column of plain text",
     ),
     "files": (
         {
@@ -385,6 +385,6 @@ UNREADABLE: dict[str, tuple[dict[str, Maker], str]] = {
             "data": lambda w: base64.b64encode(w.text().encode()).decode(),
             "at": Writer.date,
         },
-        "no column of text",
+        "no column of plain text",
     ),
 }

@@ -522,7 +522,7 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     page.get_by_text("Done.").wait_for()
     page.get_by_label("Surprise").check()
     headings = page.locator("#texts").locator("h2").all_inner_texts()
-    assert headings == ["Text 1: temperature 0.8", "Text 1: temperature 0"]
+    assert headings == ["Text 1, temperature 0.8", "Text 1, temperature 0"]
     assert page.locator("#stop").is_hidden()
     first = page.locator("#texts article").first
     assert (

@@ -483,7 +483,7 @@ def test_everything_wrong_is_told_at_once(options, home):
     [
         ({"table": "tiny"}, "too little to train on"),
         ({"table": "empty"}, "empty"),
-        ({"table": "number"}, "no column of text"),
+        ({"table": "number"}, "no column of plain text"),
         ({"table": "missing"}, "entry, note"),
         ({"body": ("nope",)}, "The columns are: id, title, body"),
         ({"where": "id <"}, "condition 'id <' does not work"),

@@ -36,7 +36,7 @@ def test_what_is_read_of_it(tmp_path, name, reverse):
 @pytest.mark.parametrize("name", WITHOUT_TEXT)
 def test_labels_and_keys_are_no_text(tmp_path, name):
     path = write(tmp_path / "any.db", WITHOUT_TEXT[name])
-    with pytest.raises(NoTextError, match="no column of text"):
+    with pytest.raises(NoTextError, match="no column of plain text"):
         open_source(path, "t")
     with pytest.raises(NanogptError, match="None of them has a column of text"):
         open_corpus(path)

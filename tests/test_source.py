@@ -229,7 +229,7 @@ def test_files_and_tables_that_cannot_be_read_are_refused_with_a_reason(make, tm
     assert "No row matches the condition" in fails(path, "t", where="id > 1")
     assert "empty" in fails(make(name="0.db"), "t")
     numbers = make("create table t (id integer, n real)", rows=[(1, 2.5)], name="n.db")
-    assert "no column of text. It has: id (numbers), n (numbers)." in fails(numbers, "t")
+    assert "no column of plain text: id and n hold numbers." in fails(numbers, "t")
     assert read(numbers, "t", body=["n"]) == ["2.5"]
 
 
@@ -380,7 +380,7 @@ def test_mistakes_in_a_query(make):
     for sql in ("delete from t", "select 1; drop table t", "", "select * from t) -- "):
         assert "The query" in fails(path, "q", sql=sql), sql
     assert fails(path, "query", sql="select 1").startswith(
-        "The query has no column of text. It has: 1 (numbers)."
+        "The query has no column of plain text: 1 holds numbers."
     )
     for sql in ("selec", "delete from t", "explain select 1", "-- select\nselec"):
         assert "does not work: a query must begin with SELECT or WITH." in fails(path, "q", sql=sql), sql

@@ -77,7 +77,12 @@ async def test_columns_are_set_filled_in_kept_and_linked(datasette, home):
         "link",
         "quote &lt;b&gt;",
     }
-    assert 'name="set.my_title"' in page and 'name="set.body"' not in page and "How body begins" in page
+    assert (
+        'name="set.my_title"' in page
+        and 'name="set.body"' not in page
+        and "The beginning of the column <strong>body<" in page
+    )
+    assert re.search(r'placeholder="for example Fox \d+"', page)  # of a column without common values, too
     chips = [json.loads(chip.replace("&#34;", '"')) for chip in re.findall(r'data-fields="([^"]*)"', page)]
     assert chips and all(re.match(r"Fox \d", chip["set.my_title"]) for chip in chips)
 

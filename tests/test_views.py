@@ -111,7 +111,8 @@ async def test_a_run_is_started_with_a_form(datasette, home, database, table):
 
 
 @pytest.mark.parametrize(
-    ("column", "message"), [("notes", "has no column of text"), ("body", "first rows of odd have no text")]
+    ("column", "message"),
+    [("notes", "has no column of plain text"), ("body", "first rows of odd have no text")],
 )
 async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     datasette, home, database, column, message
@@ -122,11 +123,12 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     ]
     sqlite_utils.Database(database)["odd"].insert_all(rows)
     page = await datasette.client.get(path_of("odd"), actor=ROOT)
-    assert page.text.count(message) == 1 and "column to read as text" in page.text
+    assert page.text.count(message) == 1 and "The rows and the rest of the form then appear here" in page.text
+    assert ("Choose the column to read as text" in page.text) is (column == "body")  # else it is said above
     assert '<details id="advanced" open>' in page.text
     assert page.text.index('id="body"') < page.text.index('id="template"') < page.text.index('id="title"')
     assert "choose a column</option>" in page.text and "Use this column" in page.text
-    below = 'below, or <a href="/-/nanogpt#trainable">another table</a>.'
+    below = 'Choose one to read as text, or take <a href="/-/nanogpt#trainable">another table</a>.'
     assert (below in page.text) is (column == "notes") and "Read the rows like this" in page.text
     told = {"body": "other", "minutes": "1"}
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
@@ -167,8 +169,10 @@ async def test_a_table_without_text_is_no_mistake_of_whoever_opens_its_form(data
     """It opened with "1 field is wrong" in red, and Start could be pressed."""
     page = await datasette.client.get(path_of("number"), actor=ROOT)
     assert page.status_code == 200 and "is wrong" not in page.text and "aria-invalid" not in page.text
-    assert re.search(r'class="message-warning"[^>]*><p>[^<]*has no column of text[^<]*\.</p>', page.text)
-    assert page.text.count("has no column of text") == 1
+    assert re.search(
+        r'class="message-warning"[^>]*><p>[^<]*has no column of plain text[^<]*\.</p>', page.text
+    )
+    assert page.text.count("has no column of plain text") == 1
     assert 'id="start"' not in page.text and 'href="/blog/number">Back' in page.text  # nothing can be chosen
     page = await datasette.client.post(path_of("number"), data={"minutes": "1"}, actor=ROOT)
     assert page.status_code == 400 and "Nothing was started: 1 field is wrong" in page.text

@@ -236,14 +236,28 @@ def _cure(relation: Relation, column: Column) -> str:
 
 
 def _no_text(relation: Relation, columns: Sequence[Column]) -> str:
-    facts = [
-        f"{list_names([c.name])} ({'empty' if not c.filled_rows else c.what or c.sameness or _no_words(c)})"
-        for c in columns
-    ]
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for column in columns:
+        alike.setdefault(_content(column), []).append(column.name)
+    facts = []
+    for (one, many, content), names in alike.items():
+        shown = list_names(names) if len(names) != 2 else " and ".join(list_names([n]) for n in names)
+        facts.append(f"{shown} {one if len(names) == 1 else many} {content}")
     cures = "".join(f" {list_names([c.name])}: {_cure(relation, c)}" for c in columns if c.is_bytes)
-    return (
-        f"{relation.description} has no column of text. It has: {list_names(facts)}.{cures} {NAME_A_COLUMN}"
-    )
+    return f"{relation.description} has no column of plain text: {', '.join(facts)}.{cures} {NAME_A_COLUMN}"
+
+
+def _content(column: Column) -> tuple[str, str, str]:
+    """What a column without text has, after the verb for one column and for several."""
+    if not column.filled_rows:
+        return "is", "are", "empty"
+    if column.is_bytes and column.what:
+        return "is", "are", column.what
+    if column.what:
+        return "holds", "hold", column.what
+    if column.sameness.startswith("the same"):
+        return "is", "are", column.sameness
+    return "has", "have", column.sameness or _no_words(column)
 
 
 def _no_words(column: Column) -> str:

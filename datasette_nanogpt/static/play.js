@@ -177,7 +177,7 @@ function withColumns(changes, { columns, rest }) {
 function begun({ sample, seed, begins }, writer, columns) {
   const beside = columns.length > 1 && columns[0][sample];
   const number = beside ? beside.data.number : lastNumber() + 1;
-  const label = `Text ${number}` + (writer.differs ? `: ${writer.differs}` : beside ? ", written again" : "");
+  const label = `Text ${number}` + (writer.differs ? `, ${writer.differs}` : beside ? ", written again" : "");
   const text = new Text({ ...writer, seed, begins, label, number }, actions);
   if (beside) {
     const row = beside.article.parentElement;

@@ -133,7 +133,9 @@ export class Text {
     const { copied, outcome, seed, model, values, of, tokens } = this.data;
     const surprise = view === "surprise" && tokens.length;
     this.body.replaceChildren(...(surprise ? colouredSpans(this.data) : underlined(this.data)));
-    const facts = of ? [] : [`${model}, temperature ${values.temperature}, seed ${seed}.`];
+    // What the heading says of one of two texts is not said again.
+    const made = [model, `temperature ${values.temperature}`].filter((part) => !(this.data.differs ?? "").split(", ").includes(part));
+    const facts = of ? [] : [`${[...made, `seed ${seed}`].join(", ")}.`];
     if (outcome) facts.push(outcome);
     if (copied) facts.push(describeCopied(copied));
     this.facts.textContent = facts.join(" ");

@@ -33,16 +33,17 @@ class Column:
 
     name: str
     choices: tuple[str, ...] = ()  # its common values, the most common first; () if it has none
+    example: str = ""  # its most common value; "" if none is known
 
 
 def columns_to_set(checkpoint: Checkpoint) -> list[Column]:
     """The columns of `settable`, with their common values."""
     names = settable(checkpoint)
     try:
-        choices = _choices(checkpoint.path, checkpoint.version) if names else {}
+        known = _columns(checkpoint.path, checkpoint.version) if names else {}
     except NanogptError:  # the model was removed meanwhile
-        choices = {}
-    return [Column(name, choices.get(name, ())) for name in names]
+        known = {}
+    return [known.get(name, Column(name)) for name in names]
 
 
 def settable(checkpoint: Checkpoint) -> list[str]:
@@ -85,19 +86,19 @@ def _source(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _choices(folder: Path, _version: str) -> dict[str, tuple[str, ...]]:
+def _columns(folder: Path, _version: str) -> dict[str, Column]:
     counts: dict[str, Counter[str]] = {}
     rows = 0
     for columns in _heads(read_checkpoint(folder), "train.bin", HEAD_TOKENS):
         rows += 1
         for name, value in columns.items():
             counts.setdefault(name, Counter())[value] += 1
-    choices = {}
+    known = {}
     for name, counter in counts.items():
         common = {value: n for value, n in counter.most_common(CHOICES) if n >= REPEATED}
-        if sum(common.values()) >= COMMON * rows:
-            choices[name] = tuple(common)
-    return choices
+        offered = tuple(common) if sum(common.values()) >= COMMON * rows else ()
+        known[name] = Column(name, offered, counter.most_common(1)[0][0])
+    return known
 
 
 def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict[str, str]]:
