@@ -135,7 +135,7 @@ export class Text {
     this.body.replaceChildren(...(surprise ? colouredSpans(this.data) : underlined(this.data)));
     // What the heading says of one of two texts is not said again.
     const made = [model, `temperature ${values.temperature}`].filter((part) => !(this.data.differs ?? "").split(", ").includes(part));
-    const facts = of ? [] : [`${[...made, `seed ${seed}`].join(", ")}.`];
+    const facts = of ? [] : [`${made.length ? `${made.join(", ")}, seed` : "Seed"} ${seed}.`];
     if (outcome) facts.push(outcome);
     if (copied) facts.push(describeCopied(copied));
     this.facts.textContent = facts.join(" ");
