@@ -231,11 +231,13 @@ async def test_a_table_of_numbers_leads_to_another_table(datasette, database):
     db = sqlite_utils.Database(database)
     db["numbers"].insert_all({"a": i, "b": i / 2} for i in range(9))
     db["bytes"].insert_all({"a": i, "b": bytes(range(200, 256))} for i in range(9))
+    db["images"].insert_all({"a": i, "b": b"\x89PNG\r\n\x1a\n" + bytes([i]) * 40} for i in range(9))
     page = (await datasette.client.get(path_of("numbers"), actor=ROOT)).text
     assert "a and b hold numbers. So there is nothing to train on.</p>" in page and 'id="train"' not in page
     assert '<a class="primary" href="/-/nanogpt#trainable">Choose another table</a>' in page
-    page = (await datasette.client.get(path_of("bytes"), actor=ROOT)).text
-    assert "Choose another table" in page and "nothing to train on" not in page  # what helps is told
+    for table in ("bytes", "images"):
+        page = (await datasette.client.get(path_of(table), actor=ROOT)).text
+        assert "Choose another table" in page and "nothing to train on" not in page  # what helps is told
 
 
 async def test_the_rows_that_become_one_text_are_shown(datasette, database):
