@@ -56,10 +56,12 @@ def credentials(source: Source) -> Iterator[str]:
         count += bool(found)
     if count < MIN_ROWS:
         return
-    of = "rows" if len(source.sample) == source.row_count else f"of the {len(source.sample):,} rows looked at"
     names = dict.fromkeys(start for (_, start), _ in starts.most_common(MAX_SHOWN))
     shown = ", ".join(start.rstrip("\"' ") + "…" for start in names)
-    told = f"{count:,} {of} have a password, key or token ({shown}), it seems: a model may write it out."
+    told = (
+        f"{count:,} {source.looked_at} have a password, key or token ({shown}), it seems: a model may write "
+        "it out."
+    )
     if len(starts) > MAX_STARTS or count == len(source.sample):
         yield told
     else:

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .column_names import named, words_of
-from .decode import decode_bytes
 from .sample import Value
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
-from .unread_rows import listed, where_option
+from .unread_rows import as_text, listed, where_option
 
 MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_FRACTION = 0.9  # more of the rows are what the table is
@@ -53,11 +52,7 @@ def _is_told(count: int, source: Source) -> bool:
 def _texts(source: Source) -> list[str]:
     """The text of each row of the sample, as the table has it."""
     rows = ([row[column] for column in source.body] for row in source.sample)
-    return ["\n".join(filter(None, map(_as_text, values))) for values in rows]
-
-
-def _as_text(value: Value) -> str:
-    return decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
+    return ["\n".join(filter(None, map(as_text, values))) for values in rows]
 
 
 def _system_messages(source: Source, of: str) -> Iterator[str]:
@@ -154,7 +149,6 @@ def linked_bots(source: Source) -> Iterator[str]:
                 count = sum(row[column] in ids for row in source.sample)
                 if _is_told(count, source):
                     option = where_option(source, f"ifnull({quote(column)}, '') not in ({bots})")
-                    rows = len(source.sample)
-                    of = "rows" if rows == source.row_count else f"of the {rows:,} rows looked at"
-                    yield f"{count:,} {of} are by a bot ({table}.{name}). To leave these out: {option}"
+                    bot = f"{count:,} {source.looked_at} are by a bot ({table}.{name})."
+                    yield f"{bot} To leave these out: {option}"
                     return

@@ -34,10 +34,9 @@ NEARLY_ALL = 0.9  # of the rows without text must have bytes that may be their t
 
 def row_hints(source: Source) -> Iterator[str]:
     """Sentences about the rows of the source's sample, each with what to add to the command."""
-    rows = len(source.sample)
-    if rows < MIN_ROWS or source.template:
+    if len(source.sample) < MIN_ROWS or source.template:
         return
-    of = "rows" if rows == source.row_count else f"of the {rows:,} rows looked at"
+    of = source.looked_at
     yield from _texts_in_bytes(source, of)
     if source.grouping is None:
         yield from _titles_alone(source, of)

@@ -141,6 +141,12 @@ class Source:
         """What most values of a column of `body` are instead of text, in words: "JSON", "hex"."""
         return list(dict.fromkeys(self.kinds[c].data for c in self.body if self.kinds[c].data))
 
+    @property
+    def looked_at(self) -> str:
+        """What the sample is, after a number of rows in it: "rows" of all, "of the 200 rows looked at"."""
+        whole = len(self.sample) == self.row_count
+        return "rows" if whole else f"of the {len(self.sample):,} rows looked at"
+
     def read_sample(self) -> tuple[list[str], list[str]]:
         """The documents of the sample, from all over the table, and the remarks on them. Rows of a
         conversation are by themselves here."""
@@ -148,12 +154,10 @@ class Source:
         reader = looked._reader()
         documents = [text for row in self.sample for text in reader.documents(row)]
         looked.attachments, looked.cut = reader.attachments, reader.cut
-        whole = len(self.sample) == self.row_count
-        return documents, looked.remarks("" if whole else f" of the {len(self.sample):,} rows looked at")
+        return documents, looked.remarks(f" {self.looked_at}")
 
     def remarks(self, of: str = " rows") -> list[str]:
         """What was decoded and skipped in the rows that were read, and what can be done about it."""
-        of = of or " rows"
         remarks = [f"{n:,}{of} are in {encoding}, and decoded." for encoding, n in self.decoded.items()]
         if any(self.kinds[column].format == "mail" for column in self.body):
             told = f"{self.attachments:,} attachments{'' if of == ' rows' else of}"

@@ -184,15 +184,17 @@ def _is_blank(value: Value) -> bool:
 # ---- Reactions
 
 
+def as_text(value: Value) -> str:
+    """A value as the table has it, "" for none."""
+    return decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
+
+
 def _reactions(source: Source, of: str) -> Iterator[str]:
     """About rows of Apple's Messages that only say that somebody liked another one."""
     if not source.body or source.template:
         return
     column, *_ = source.body
-    texts = [
-        decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
-        for value in (row[column] for row in source.sample)
-    ]
+    texts = [as_text(row[column]) for row in source.sample]
     reactions = [match for text in texts if (match := _REACTION.match(text))]
     if not MIN_FRACTION * len(texts) < len(reactions) < len(texts):
         return
