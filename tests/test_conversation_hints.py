@@ -4,31 +4,10 @@ import random
 import sqlite3
 
 import pytest
+from test_linked_conversations import WORDS
 
 from datasette_nanogpt.data.conversation_hints import conversations
 from datasette_nanogpt.data.open_source import open_source
-
-WORDS = [
-    "we",
-    "meet",
-    "at",
-    "the",
-    "old",
-    "mill",
-    "beside",
-    "a",
-    "river",
-    "and",
-    "bring",
-    "bread",
-    "for",
-    "all",
-    "who",
-    "come",
-    "by",
-    "boat",
-    "today",
-]
 
 
 def words(i, count):
