@@ -111,3 +111,20 @@ def test_damaged_data_is_told(tmp_path):
     path = table(tmp_path / "any.db", [b"\x1f\x8b\x08\x00" + LOCKED for _ in range(40)])
     with pytest.raises(NoTextError, match="Unpacked, it is damaged data and not text in UTF-8."):
         open_source(path, "t")
+
+
+@pytest.mark.parametrize("every", [3, 1])
+def test_a_command_names_the_database_as_it_was_typed(tmp_path, monkeypatch, every):
+    """Where some rows are compressed, and where all are."""
+    table(
+        tmp_path / "notes.db",
+        [zlib.compress(prose(i).encode()) if i % every == 0 else prose(i) for i in range(30)],
+    )
+    monkeypatch.chdir(tmp_path)
+    if every == 1:
+        with pytest.raises(NoTextError) as error:
+            open_source("notes.db", "t")
+        told = str(error.value)
+    else:
+        (told,) = open_source("notes.db", "t").read_sample()[1]
+    assert "`sqlite-utils convert notes.db t data " in told

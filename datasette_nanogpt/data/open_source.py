@@ -97,6 +97,7 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         grouping=grouping,
         speaker=speaker,
         where=where or None,
+        typed_database=database,
     )
 
 

@@ -64,7 +64,7 @@ def _texts_in_bytes(source: Source, of: str) -> Iterator[str]:
         raw = [value for row in empty if isinstance(value := row[column], bytes) and value]
         if len(raw) >= NEARLY_ALL * len(empty):
             what = Counter(decode_bytes(value).what for value in raw).most_common(1)[0][0] or "text"
-            where = str(source.database), source.table, column
+            where = source.typed_database, source.table, column
             cured = cure(what, *where, raw) if what != "text" else ""
             yield (
                 f"{len(empty):,} {of} have no text, and {len(raw):,} of these have a value in {column} "

@@ -83,6 +83,7 @@ class Source:
     grouping: Grouping | None = None
     speaker: str | None = None  # the column that leads each row's text in a conversation
     where: str | None = None  # the condition in which `from_sql` ends
+    typed_database: str = ""  # as somebody gave it, for commands to type
     rows_read: int = 0  # in the pass under way, or the last one
     _encodings: dict[str, str] = field(default_factory=dict, repr=False)  # of columns, see `_encoding`
 
@@ -175,7 +176,7 @@ class Source:
                 if reason.startswith(f"{column} is "):
                     what = reason.removeprefix(f"{column} is ")
                     values = [row[column] for row in self.sample]
-                    remark += " " + cure(what, str(self.database), self.table, column, values)
+                    remark += " " + cure(what, self.typed_database, self.table, column, values)
             remarks.append(remark)
         return remarks
 
