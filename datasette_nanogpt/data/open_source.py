@@ -98,6 +98,7 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         speaker=speaker,
         where=where or None,
         typed_database=database,
+        columns_given=bool(selection.body),
     )
 
 

@@ -12,6 +12,7 @@ from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
 from .machine_rows import machine_rows
+from .other_texts import other_texts
 from .packed import cure
 from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
@@ -43,6 +44,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from _title_endings(source, of)
         yield from _values_of_all_sorts(source, of)
         yield from _beginnings(source, of)
+        yield from other_texts(source, of)
     yield from unread_rows(source, of)
     yield from machine_rows(source, of)
     if source.grouping is None:

@@ -84,6 +84,7 @@ class Source:
     speaker: str | None = None  # the column that leads each row's text in a conversation
     where: str | None = None  # the condition in which `from_sql` ends
     typed_database: str = ""  # as somebody gave it, for commands to type
+    columns_given: bool = False  # somebody named the columns of the text
     rows_read: int = 0  # in the pass under way, or the last one
     _encodings: dict[str, str] = field(default_factory=dict, repr=False)  # of columns, see `_encoding`
 
