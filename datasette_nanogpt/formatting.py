@@ -67,6 +67,12 @@ class TrainCommand(NamedTuple):
 
     database: str
     options: Sequence[str] = ()  # those that do not say what is read: --name blog
+    rows: Sequence[str] = ()  # the tables, and the options that say what is read of them but the condition
+
+    def with_condition(self, where: str) -> str:
+        """The command that trains on those of the rows that fulfil a condition."""
+        command = ["datasette", "nanogpt-train", self.database, *self.rows]
+        return shell_command([*command, "--where", where, *self.options])
 
     def with_query(self, sql: str, *options: str) -> str:
         """The command that trains on the rows of a query."""

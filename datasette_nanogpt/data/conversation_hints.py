@@ -11,12 +11,12 @@ from typing import Any
 from ..formatting import shell_command
 from .column_names import named, words_of
 from .decode import decode_bytes
+from .exclusions import exclusion
 from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
 from .speakers import SPEAKERS
 from .sqlite import quote
-from .unread_rows import where_option
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
 FEW_TEXTS = 20  # fewer texts than this are held out by one or two
@@ -135,10 +135,8 @@ def groups(source: Source) -> Iterator[str]:
     by, order = grouping.group_by, grouping.order_by
     if grouping.alone:
         without = f"{_sql(source, by)} is not null"
-        yield (
-            f"{grouping.alone:,} rows have no {by}: each is a text by itself. "
-            f"To leave these out: {where_option(source, without)}"
-        )
+        told = f"{grouping.alone:,} rows have no {by}: each is a text by itself. To leave these out"
+        yield exclusion(source, told, without)
     if grouping.count < FEW_TEXTS:
         told = (
             f"The rows make only {grouping.count:,} texts, of which {max(1, grouping.count // 10)} "

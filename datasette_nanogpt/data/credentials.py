@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .decode import decode_bytes
+from .exclusions import exclusion, listed
 from .sample import Value
 from .source import Source
 from .sqlite import quote
-from .unread_rows import listed, where_option
 
 MIN_ROWS = 2  # with a credential
 MIN_DIFFERENT = 10  # characters of one
@@ -66,7 +66,7 @@ def credentials(source: Source) -> Iterator[str]:
         yield told
     else:
         conditions = (_is_without(source, column, start) for column, start in sorted(starts))
-        yield f"{told} To leave these out: {where_option(source, ' and '.join(conditions))}"
+        yield exclusion(source, f"{told} To leave these out", " and ".join(conditions))
 
 
 def _is_without(source: Source, column: str, start: str) -> str:

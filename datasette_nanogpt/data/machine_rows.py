@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .column_names import named, words_of
+from .exclusions import Exclusion, exclusion, listed
 from .sample import Value
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
-from .unread_rows import as_text, listed, where_option
+from .unread_rows import as_text
 
 MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_FRACTION = 0.9  # more of the rows are what the table is
@@ -35,7 +36,7 @@ _NAMED = re.compile(r"\S*[@<>#]\S*|\d+|[\"“'].{1,80}?[\"”']")
 _SOUND = re.compile(r"\[[ _]*[A-Za-z][A-Za-z_ ]{2,30}\]|\([A-Za-z][a-z ]{2,30}\)|[♪♫ ]+")
 
 
-def machine_rows(source: Source, of: str) -> Iterator[str]:
+def machine_rows(source: Source, of: str) -> Iterator[Exclusion]:
     """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
     what was looked at: "rows"."""
     if not source.body:
@@ -55,7 +56,7 @@ def _texts(source: Source) -> list[str]:
     return ["\n".join(filter(None, map(as_text, values))) for values in rows]
 
 
-def _system_messages(source: Source, of: str) -> Iterator[str]:
+def _system_messages(source: Source, of: str) -> Iterator[Exclusion]:
     texts = _texts(source)
     for column in source.columns:
         values = [row[column] for row in source.sample]
@@ -71,11 +72,9 @@ def _system_messages(source: Source, of: str) -> Iterator[str]:
         count = sum(values.count(kind) for kind in found)
         if _is_told(count, source):
             name = f"ifnull({quote(column)}, '')" if None in values else quote(column)
-            option = where_option(source, f"{name} not in ({listed(found)})")
-            yield (
-                f"In {count:,} {of} {column} is {' or '.join(found)}: nobody seems to have written these. To "
-                f"leave them out: {option}"
-            )
+            is_what = f"{column} is {' or '.join(found)}"
+            told = f"In {count:,} {of} {is_what}: nobody seems to have written these. To leave them out"
+            yield exclusion(source, told, f"{name} not in ({listed(found)})")
             return
 
 
@@ -89,7 +88,7 @@ def _is_of_program(kind: str, texts: Sequence[str]) -> bool:
     return bool(words & _OF_SYSTEM) and len(set(said)) <= max(1, MAX_ALIKE * len(said))
 
 
-def _bots_in_json(source: Source, of: str) -> Iterator[str]:
+def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:
     for column in named(SPEAKERS, [c for c in source.columns if c not in source.body]):
         people = [_parsed(row[column]) for row in source.sample]
         for key in _BOT_KEYS:
@@ -97,8 +96,8 @@ def _bots_in_json(source: Source, of: str) -> Iterator[str]:
             if _is_told(count, source):
                 name = quote(column)
                 bot = f"case when json_valid({name}) then json_extract({name}, '$.{key}') end"
-                option = where_option(source, f"ifnull({bot}, 0) = 0")
-                yield f"In {count:,} {of} {column} is a bot ({key}). To leave these out: {option}"
+                told = f"In {count:,} {of} {column} is a bot ({key}). To leave these out"
+                yield exclusion(source, told, f"ifnull({bot}, 0) = 0")
                 return
 
 
@@ -111,7 +110,7 @@ def _parsed(value: Value) -> object:
         return None
 
 
-def _sounds(source: Source, of: str) -> Iterator[str]:
+def _sounds(source: Source, of: str) -> Iterator[Exclusion]:
     if len(source.body) != 1 or source.title:
         return
     (column,) = source.body
@@ -119,14 +118,12 @@ def _sounds(source: Source, of: str) -> Iterator[str]:
     sounds = Counter(text for text in texts if _SOUND.fullmatch(text))
     count = sum(sounds.values())
     if _is_told(count, source) and len(sounds) <= MAX_SOUNDS:
-        option = where_option(source, f"trim({quote(column)}) not in ({listed(sorted(sounds))})")
-        yield (
-            f"In {count:,} {of} {column} is only {' or '.join(sorted(sounds))}, which a program puts there. "
-            f"To leave these out: {option}"
-        )
+        only = f"{column} is only {' or '.join(sorted(sounds))}"
+        told = f"In {count:,} {of} {only}, which a program puts there. To leave these out"
+        yield exclusion(source, told, f"trim({quote(column)}) not in ({listed(sorted(sounds))})")
 
 
-def linked_bots(source: Source) -> Iterator[str]:
+def linked_bots(source: Source) -> Iterator[Exclusion]:
     """A sentence about rows that a bot wrote, by a table of people to which a foreign key leads. The caller
     may see all tables."""
     if source.table == QUERY or source.template or not source.sample:
@@ -148,7 +145,6 @@ def linked_bots(source: Source) -> Iterator[str]:
                 ids = {row[0] for row in db.execute(bots).fetchmany(MAX_BOTS)}
                 count = sum(row[column] in ids for row in source.sample)
                 if _is_told(count, source):
-                    option = where_option(source, f"ifnull({quote(column)}, '') not in ({bots})")
-                    bot = f"{count:,} {source.looked_at} are by a bot ({table}.{name})."
-                    yield f"{bot} To leave these out: {option}"
+                    told = f"{count:,} {source.looked_at} are by a bot ({table}.{name}). To leave these out"
+                    yield exclusion(source, told, f"ifnull({quote(column)}, '') not in ({bots})")
                     return

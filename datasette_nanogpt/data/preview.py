@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -9,6 +10,7 @@ from ..events import Preview, TablePreview
 from ..formatting import TrainCommand
 from .corpus import Corpus
 from .credentials import credentials
+from .exclusions import all_at_once
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
 from .linked_titles import linked_titles
@@ -26,19 +28,29 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
     command = command or TrainCommand(corpus.database)
     tables = []
     for source in corpus.sources:
-        table = preview_source(source, command, documents)
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
         linked = [
             *linked_titles(source, command),
             *linked_conversations(source, command),
             *linked_bots(source),
         ]
-        tables.append(replace(table, remarks=[*table.remarks, *linked]))
+        tables.append(preview_source(source, command, documents, linked))
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
 
-def preview_source(source: Source, command: TrainCommand, documents: int = 1) -> TablePreview:
-    sample, remarks = source.read_sample()
+def preview_source(
+    source: Source, command: TrainCommand, documents: int = 1, linked: Sequence[str] = ()
+) -> TablePreview:
+    """How the rows of one table will be read. `linked` is what other tables say of them."""
+    sample, skipped = source.read_sample()
+    remarks = [
+        *skipped,
+        *credentials(source),
+        *oddities(source, sample),
+        *row_hints(source),
+        *unread_json(source, command),
+        *linked,
+    ]
     return TablePreview(
         table=source.table,
         rows=source.row_count,
@@ -49,13 +61,7 @@ def preview_source(source: Source, command: TrainCommand, documents: int = 1) ->
         left_out=dict(source.left_out),
         template=source.template is not None,
         documents=[text[:SHOWN] for text in islice(source.documents(), documents)],
-        remarks=[
-            *remarks,
-            *credentials(source),
-            *oddities(source, sample),
-            *row_hints(source),
-            *unread_json(source, command),
-        ],
+        remarks=[*map(str, remarks), *all_at_once(source, remarks, command)],
     )
 
 

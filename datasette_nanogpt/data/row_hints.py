@@ -11,6 +11,7 @@ from ..formatting import shell_command
 from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
+from .exclusions import exclusion, listed
 from .machine_rows import machine_rows
 from .other_texts import other_texts
 from .packed import cure
@@ -18,7 +19,7 @@ from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
 from .source import Source
 from .sqlite import quote
-from .unread_rows import listed, unread_rows, where_option
+from .unread_rows import unread_rows
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
@@ -84,10 +85,8 @@ def _titles_alone(source: Source, of: str) -> Iterator[str]:
     ]
     if len(alone) > MIN_SHARE * len(source.sample):
         filled = " or ".join(_is_filled(column, [row[column] for row in alone]) for column in source.body)
-        yield (
-            f"{len(alone):,} {of} have a title and no text: the model learns the titles alone. "
-            f"To leave them out: {where_option(source, filled)}"
-        )
+        told = f"{len(alone):,} {of} have a title and no text: the model learns the titles alone."
+        yield exclusion(source, f"{told} To leave them out", filled)
 
 
 def _title_endings(source: Source, of: str) -> Iterator[str]:
@@ -139,15 +138,16 @@ def _values_of_all_sorts(source: Source, of: str) -> Iterator[str]:
         return
     keys = [name for name in source.columns if not _KEYS.isdisjoint(words_of(name)) and name != column]
     kinds = [name for name in keys if isinstance(source.sample[0][name], str)]
-    advice = (
-        f"{kinds[0]} says which: --where chooses rows by it."
-        if kinds
-        else (f"To read longer texts alone: {where_option(source, f'length({quote(column)}) > {LONG_TEXT}')}")
-    )
-    yield (
+    told = (
         f"{sum(shapes.values()):,} {of} have {' or '.join(shapes)} in {column} and no text: it seems to have "
-        f"values of all sorts. {advice}"
+        "values of all sorts."
     )
+    if kinds:
+        yield f"{told} {kinds[0]} says which: --where chooses rows by it."
+    else:
+        yield exclusion(
+            source, f"{told} To read longer texts alone", f"length({quote(column)}) > {LONG_TEXT}"
+        )
 
 
 def _is_empty(value: Value) -> bool:

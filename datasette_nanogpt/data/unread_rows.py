@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
-from ..formatting import shell_command
 from .column_names import words_of
 from .decode import decode_bytes
+from .exclusions import Exclusion, exclusion, listed
 from .sample import Value
 from .shapes import shape_of
 from .source import QUERY, Source
@@ -89,7 +89,7 @@ _KIND_OF_REACTION = "associated_message_type"  # from 2000 to 3007
 _WORD = re.compile(r"\w+")
 
 
-def unread_rows(source: Source, of: str) -> Iterator[str]:
+def unread_rows(source: Source, of: str) -> Iterator[Exclusion]:
     """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
     what was looked at: "rows"."""
     yield from islice(_drafts(source, of), MAX_TOLD)
@@ -98,26 +98,10 @@ def unread_rows(source: Source, of: str) -> Iterator[str]:
         yield from _versions(source)
 
 
-def where_option(source: Source, condition: str) -> str:
-    """The option that leaves rows out, beside those that the run's own condition leaves out."""
-    if source.where:
-        end = "\n" if "--" in source.where else ""  # of a comment
-        condition = f"({source.where}{end}) and {f'({condition})' if ' or ' in condition else condition}"
-    return shell_command(["--where", condition])
-
-
-def listed(values: Sequence[Value]) -> str:
-    """Strings and numbers as SQL has them, between commas."""
-    return ", ".join(
-        str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
-        for value in values
-    )
-
-
 # ---- Drafts and deleted rows
 
 
-def _drafts(source: Source, of: str) -> Iterator[str]:
+def _drafts(source: Source, of: str) -> Iterator[Exclusion]:
     """Sentences about rows that are drafts, deleted or not for everybody, by what a column says."""
     told: list[list[int]] = []
     columns = [column for column in source.columns if column not in source.text_columns]
@@ -131,7 +115,7 @@ def _drafts(source: Source, of: str) -> Iterator[str]:
                 yield _told(source, column, unread, is_since, of)
 
 
-def _told(source: Source, column: str, unread: list[Value], is_since: bool, of: str) -> str:
+def _told(source: Source, column: str, unread: list[Value], is_since: bool, of: str) -> Exclusion:
     values = Counter(row[column] for row in source.sample)
     count = sum(values[value] for value in unread)
     name = f"ifnull({quote(column)}, '')" if None in values else quote(column)  # NULL is in no list
@@ -148,7 +132,8 @@ def _told(source: Source, column: str, unread: list[Value], is_since: bool, of: 
             public = ["" if value is None else value for value in values if value not in unread]
             condition = f"{name} in ({listed(sorted(public, key=str))})"
     of = "row" if count == 1 and of == "rows" else of
-    return f"In {count:,} {of} {column} is {what}. To leave these out: {where_option(source, condition)}"
+    told = f"In {count:,} {of} {column} is {what}. To leave these out"
+    return exclusion(source, told, condition)
 
 
 def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bool]:
@@ -189,7 +174,7 @@ def as_text(value: Value) -> str:
     return decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
 
 
-def _reactions(source: Source, of: str) -> Iterator[str]:
+def _reactions(source: Source, of: str) -> Iterator[Exclusion]:
     """About rows of Apple's Messages that only say that somebody liked another one."""
     if not source.body or source.template:
         return
@@ -207,16 +192,14 @@ def _reactions(source: Source, of: str) -> Iterator[str]:
         whole = (f"cast({start} as blob)" if is_raw else start for start in listed_starts)
         condition = " and ".join(f"not ifnull(instr({quote(column)}, {start}), 0)" for start in whole)
     shown = reactions[0][0]
-    yield (
-        f"{len(reactions):,} {of} are reactions to another one ({shown}…). "
-        f"To leave these out: {where_option(source, condition)}"
-    )
+    told = f"{len(reactions):,} {of} are reactions to another one ({shown}…). To leave these out"
+    yield exclusion(source, told, condition)
 
 
 # ---- Versions
 
 
-def _versions(source: Source) -> Iterator[str]:
+def _versions(source: Source) -> Iterator[Exclusion]:
     """About texts that several rows have, each row in another version."""
     of_text = source.text_columns
     others = [column for column in source.columns if column not in source.body]
@@ -228,10 +211,8 @@ def _versions(source: Source) -> Iterator[str]:
             if group := next(groups, ""):
                 names = f"{quote(group)}, {quote(version)}"
                 last = f"select {quote(group)}, max({quote(version)}) from {source.from_typed} group by 1"
-                yield (
-                    f"Rows with the same {group} are versions of one text. To read only the last {version} "
-                    f"of each: {where_option(source, f'({names}) in ({last})')}"
-                )
+                told = f"Rows with the same {group} are versions of one text. To read only the last {version}"
+                yield exclusion(source, f"{told} of each", f"({names}) in ({last})")
                 return
 
 

@@ -31,7 +31,7 @@ from .distributed import rank_and_size
 from .memory import Workload, memory_problem
 from .plan import plan_text
 
-OF_ROWS = ("table", "sql", "where", "title", "body", "template", "group_by", "order_by", "text", "resume")
+OF_ROWS = ("sql", "where", "title", "body", "template", "group_by", "order_by", "text", "resume")
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
 
 
@@ -121,9 +121,13 @@ def as_command(given: Mapping[str, Any]) -> str:
 
 
 def typed_command(options: TrainOptions) -> TrainCommand:
-    """What was typed, without what says which rows are read and how."""
-    given = {k: v for k, v in options.given().items() if k not in OF_ROWS}
-    return TrainCommand(str(given.pop("database")), _flags(given))
+    """What was typed; what says which rows are read, and how, is apart from the rest."""
+    given = options.given()
+    database = str(given.pop("database"))
+    rows = {k: given.pop(k) for k in OF_ROWS if k in given}
+    rows.pop("where", None)
+    given.pop("table", None)
+    return TrainCommand(database, _flags(given), [*options.tables, *_flags(rows)])
 
 
 def _flags(settings: Mapping[str, Any]) -> list[str]:
