@@ -107,7 +107,7 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
 
 
 def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
-    page.goto(f"{site.url}/-/nanogpt/models/{templated}?max_tokens=12&seed=5")
+    page.goto(f"{site.url}/-/nanogpt/models/{templated}?max_tokens=12&seed=5&prompt=Row")
     kind, about = page.get_by_label("kind", exact=True), page.get_by_label("title", exact=True)
     assert page.locator("datalist option").evaluate_all("all => all.map((o) => o.value)") == ["link", "note"]
     kind.fill("link")
@@ -116,7 +116,14 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     write_a_text(page)
     row = page.locator("#texts dl.row").first
     assert row.locator(".given").all_inner_texts() == ["kind\nlink"] and "by the model" in row.inner_text()
+    whole = "text => text.closest('article').querySelector('.text').textContent"
+    below = page.locator("#texts .text").first.evaluate(whole)
+    page.get_by_label("Surprise").check()  # colours all that was written, so it shows all
     assert page.locator("#texts .text strong").first.text_content() == "kind: link\nabout: "
+    assert row.is_hidden() and page.locator("#texts .text").first.evaluate(whole).endswith(f"\n\n{below}")
+    page.get_by_label("Copied").check()  # begins below the columns
+    assert page.locator("#texts .text strong").first.text_content() == "" and row.is_visible()
+    assert page.locator("#texts .text").first.evaluate(whole) == below
     page.get_by_role("button", name="Keep").click()
     assert page.locator("#kept .given dd").inner_text() == "link"
     page.reload()  # what was filled in stays
@@ -127,7 +134,7 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     page.locator("#texts article").nth(1).wait_for()
     page.get_by_text("Done.").wait_for()
     assert (kind.input_value(), about.input_value()) == ("link", "Fox 1")
-    begun = page.locator("#texts .text").first.text_content().removeprefix("kind: link\nabout: Fox 1\n\n")
+    begun = page.locator("#texts .text").first.text_content()
     begun = begun.replace("\r", "\n")  # as a text area has it
     labels = page.locator("#texts").locator("h2").all_inner_texts()
     assert labels == ["Text 2", "Text 1"]  # also after the page was opened again

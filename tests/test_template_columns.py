@@ -1,5 +1,6 @@
 """Columns as conditions on a model's page: fields for those of its template, what was filled in."""
 
+import html
 import json
 import re
 import shutil
@@ -102,7 +103,14 @@ async def test_columns_are_set_filled_in_kept_and_linked(datasette, home):
     assert kept["settings"]["set"] == {"kind": "link"} and kept["settings"]["begins"] == began["begins"]
     assert kept["settings"]["columns"] == ended["columns"]
     page = await text_of(datasette, MODEL)
-    assert '<div class="given"><dt>kind</dt><dd>link</dd></div>' in page and "by the model" in page
+    assert '<div class="given"><dt>kind</dt><dd>link</dd></div>' in page
+    # The columns that stand above the text are not said again in it, nor by a heading that one sees.
+    title, rest = html.escape(ended["columns"]["my_title"].strip()), html.escape(ended["rest"].lstrip())
+    assert f"<dt>my_title<span>, by the model</span></dt><dd>{title}" in page
+    assert f'<div class="text"><strong></strong>{rest}</div>' in page.replace("&#34;", "&quot;").replace(
+        "&#39;", "&#x27;"
+    )
+    assert re.search('<h3 class="visually-hidden">link · ', page)
     (address,) = re.findall(r'href="[^"?]*(\?[^"]*)" aria-label="Link to', page)
     page = await text_of(datasette, MODEL + address.replace("&amp;", "&"))
     assert 'name="set.kind" value="link"' in page and ">\nRow</textarea>" in page and 'value="7"' in page

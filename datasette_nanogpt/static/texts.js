@@ -27,17 +27,18 @@ function passageLink(text, { words, url }) {
   return link;
 }
 
-// The text with its copied passages as links to their rows.
-function underlined({ text, copied }) {
+// The text, or a part of it, with its copied passages as links to their rows.
+function underlined({ text, copied }, from = 0, to = text.length) {
   const characters = Array.from(text);  // the server counts characters, not UTF-16 units
-  const parts = [];
-  let end = 0;
+  const [first, last] = [from, to].map((end) => Array.from(text.slice(0, end)).length), parts = [];
+  let end = first;
   for (const passage of copied?.passages ?? []) {
-    parts.push(characters.slice(end, passage.start).join(""));
-    parts.push(passageLink(characters.slice(passage.start, passage.end).join(""), passage));
-    end = passage.end;
+    const [begins, ends] = [Math.max(passage.start, first), Math.min(passage.end, last)];
+    if (begins >= ends) continue;
+    parts.push(characters.slice(end, begins).join(""), passageLink(characters.slice(begins, ends).join(""), passage));
+    end = ends;
   }
-  return [...parts, characters.slice(end).join("")];
+  return [...parts, characters.slice(end, last).join("")];
 }
 
 // One text. `data` is JSON with:
@@ -47,11 +48,13 @@ function underlined({ text, copied }) {
 export class Text {
   constructor(data, actions) {
     this.data = { text: "", tokens: [], outcome: "", copied: null, kept: false, ...data };
+    this.text = element("div", "", { className: "text" });
     this.body = element("span", "");
+    this.from = null;  // where the shown text begins in the whole one
     this.facts = element("p", "", { className: "hint" });
     this.row = element("dl", "", { className: "row" });
     this.article = element("article", "");
-    this.article.append(...this.head(), this.row, this.paragraph(), this.facts, this.buttons(actions));
+    this.article.append(...this.head(), this.row, this.text, this.facts, this.buttons(actions));
     this.show();
   }
 
@@ -67,22 +70,26 @@ export class Text {
     return this.begins + this.data.text;
   }
 
+  // Where the last column begins in the whole text; 0 where the text does not get there, or has no columns.
+  get last() {
+    const rest = this.data.columns && this.data.rest?.trimStart();
+    return rest ? this.whole.lastIndexOf(rest) : 0;
+  }
+
   head() {
     const { label, of } = this.data, heading = element("h2", "");
     heading.append(of ? element("a", label, { href: of }) : label);
     return [heading];
   }
 
-  paragraph() {
-    const paragraph = element("div", "", { className: "text" }), given = this.title + this.begins;
-    const long = given.length > LONGEST_PROMPT, cut = long ? given.length - SHOWN_PROMPT : 0;
-    if (long) {
-      const all = element("details", "", { className: "begins" });
-      all.append(element("summary", `${given.length.toLocaleString("en")} characters of the prompt`), element("strong", given.slice(0, cut)));
-      paragraph.append(all);
-    }
-    paragraph.append(element("strong", given.slice(cut)), this.body);
-    return paragraph;
+  // What was given, in bold, from a place in the whole text on. Of a long one only the end is there at once.
+  given(from) {
+    const given = from ? this.begins.slice(from) : this.title + this.begins;
+    const cut = given.length > LONGEST_PROMPT ? given.length - SHOWN_PROMPT : 0, end = element("strong", given.slice(cut));
+    if (!cut) return [end];
+    const all = element("details", "", { className: "begins" });
+    all.append(element("summary", `${given.length.toLocaleString("en")} characters of the prompt`), element("strong", given.slice(0, cut)));
+    return [all, end];
   }
 
   buttons({ again, goOn, copy, keep }) {
@@ -132,25 +139,31 @@ export class Text {
   show() {
     const { copied, outcome, seed, model, values, of, tokens } = this.data;
     const surprise = view === "surprise" && tokens.length;
-    this.body.replaceChildren(...(surprise ? colouredSpans(this.data) : underlined(this.data)));
+    const from = surprise ? 0 : this.last;  // the columns before the last one stand above the text
+    if (from !== this.from) this.text.replaceChildren(...this.given(this.from = from), this.body);
+    this.body.replaceChildren(...(surprise ? colouredSpans(this.data) : underlined(this.data, Math.max(0, from - this.begins.length))));
     // What the heading says of one of two texts is not said again.
     const made = [model, `temperature ${values.temperature}`].filter((part) => !(this.data.differs ?? "").split(", ").includes(part));
     const facts = of ? [] : [`${made.length ? `${made.join(", ")}, seed` : "Seed"} ${seed}.`];
     if (outcome) facts.push(outcome);
     if (copied) facts.push(describeCopied(copied));
     this.facts.textContent = facts.join(" ");
-    this.row.replaceChildren(...this.rowParts());
+    this.row.replaceChildren(...(from ? this.rowParts() : []));
   }
 
   // The columns of the text, and which of them the model has filled in.
   rowParts() {
-    const parts = [];
-    for (const [name, value] of Object.entries(this.data.columns ?? {})) {
-      if (!value) continue;
-      const part = element("div", ""), shown = element("dd", value.trim());
+    const parts = [], begun = this.begins.length;
+    let end = 0;
+    for (const [name, value] of Object.entries(this.data.columns)) {
+      if (!value?.trim()) continue;
+      const part = element("div", ""), heading = element("dt", name), shown = element("dd", value.trim());
+      const at = this.whole.indexOf(value.trim(), end);
+      end = Math.max(end, at + value.trim().length);
       if (this.data.values[`set.${name}`]) part.className = "given";
-      else shown.append(" ", element("span", "by the model", { className: "hint" }));
-      part.append(element("dt", name), shown);
+      else heading.append(element("span", ", by the model"));
+      if (at >= begun) shown.replaceChildren(...underlined(this.data, at - begun, end - begun));
+      part.append(heading, shown);
       parts.push(part);
     }
     return parts;

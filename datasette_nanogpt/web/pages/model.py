@@ -56,15 +56,20 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
     if wants_json(request):
         return Response.json({"ok": True, "model": model, "texts": texts})
     last = await last_texts(datasette, home, [model])
-    context = {"model": model, "origin": origin, "kept": [_with_link(text) for text in texts]}
+    context = {"model": model, "origin": origin, "kept": [_as_shown(text) for text in texts]}
     context["wrote"] = last.get(checkpoint.name)
     context |= await _playground(datasette, request, checkpoint, origin, form)
     return await render(datasette, request, "nanogpt_model.html", context)
 
 
-def _with_link(text: dict[str, Any]) -> dict[str, Any]:
-    """A kept text, and the query of an address that writes it again; "" if that is too long."""
-    return text | {"link": play_settings.link({**text["settings"], **text})}
+def _as_shown(text: dict[str, Any]) -> dict[str, Any]:
+    """A kept text with the query of an address that writes it again, "" if that is too long, and with what it
+    `begins` with. The columns before the last one are not in it if they are listed above it, as `columns`."""
+    settings = text["settings"]
+    begins, last = settings.get("begins") or text["prompt"], settings.get("last") or 0
+    shown = {"begins": begins[last:], "text": text["text"][max(0, last - len(begins)) :]}
+    columns = {name: value for name, value in (settings.get("columns") or {}).items() if last and value}
+    return text | shown | {"columns": columns, "link": play_settings.link({**settings, **text})}
 
 
 async def _playground(

@@ -83,7 +83,10 @@ def _text_to_keep(datasette: Datasette, checkpoint: Checkpoint, form: dict[str, 
     if not form.get("text"):
         raise NanogptError("There is no text to keep")
     row = written_columns(checkpoint, settings, str(form["text"]))
-    settings |= {key: row[key] for key in ("begins", "columns") if row}
+    if row:
+        settings |= {key: row[key] for key in ("begins", "columns")}
+        rest = (row["rest"] or "").lstrip()
+        settings["last"] = (row["begins"] + str(form["text"])).rfind(rest) if rest else 0
     return {
         "model": checkpoint.name,
         "version": str(form.get("version") or checkpoint.version),
