@@ -270,8 +270,7 @@ def test_a_table_whose_tokenizer_is_missing_is_read_in_its_contents(tmp_path):
         db.execute("pragma writable_schema = 1")
         sql = "create virtual table messages using fts3(tokenize mozporter, body, subject)"
         db.execute("insert into sqlite_master values ('table', 'messages', 'messages', 0, ?)", [sql])
-    with pytest.raises(NanogptError, match="most text: .* messages_content$"):
-        open_corpus(path)
+    assert open_corpus(path).name == "messages_content"
 
 
 def test_tables_with_packed_text_are_named(tmp_path):

@@ -5,30 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
-import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import name_after
 
 from ..events import Progress
-from .columns import NoTextError, PackedError
 from .datasette_client import Address, read_address, suggest_remote_table
-from .open_source import open_source, open_sources
+from .open_source import open_sources
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source
-from .sqlite import connect, database_path, list_names, schema_of
-from .tables import is_copy, user_tables
-
-COPY_WEIGHT = 0.1  # what a character of a table counts that is named as the copy of another table
-# What a character of a view counts: it has the text of a table again, but no order and no keys of rows.
-VIEW_WEIGHT = 0.8
-LOOKING_SECONDS = 5.0  # how long to look for the table with the most text
+from .table_choice import only_table
 
 T = TypeVar("T")
 
@@ -43,6 +33,7 @@ class Corpus:
     sql: str | None = None
     fetched: str | None = None  # when a remote database was copied: UTC, ISO 8601
     remote: RemoteCopy | None = None  # what `load` fetches; until then `sources` are those of a sample
+    chosen: str = ""  # where nobody named a table: a sentence that says why it is this one
 
     @property
     def name(self) -> str:
@@ -199,9 +190,10 @@ def open_corpus(
 ) -> Corpus:
     """Open `tables`, or the rows of the query `selection.sql`, of a SQLite file or of a Datasette's URL.
 
-    Of several tables each uses the named columns that it has. `token` and `refresh` are for URLs: an API
-    token, and whether to fetch again what was fetched before. Raises InvalidOptions with everything that is
-    wrong, a Problem each, and NanogptError where the database cannot be read.
+    Without `tables` it is the only one with text. Of several each uses the named columns that it has.
+    `token` and `refresh` are for URLs: an API token, and whether to fetch again what was fetched before.
+    Raises InvalidOptions with everything that is wrong, a Problem each, and NanogptError where the database
+    cannot be read.
     """
     tables, sql = list(dict.fromkeys(tables)), selection.sql
     if tables and sql is not None:
@@ -215,57 +207,23 @@ def open_corpus(
     if swapped := _database_among(tables, database):
         message = f"There is no file {database}, but a file {swapped}: the database comes before its tables."
         raise InvalidOptions([Problem("database", "missing", message)])
+    chosen = ""
     if not tables and sql is None:
-        suggestion = suggest_remote_table(address.database, token) if address else _suggest_table(database)
-        raise InvalidOptions([Problem("table", "required", suggestion)])
+        if address:
+            suggestion = suggest_remote_table(address.database, token)
+            raise InvalidOptions([Problem("table", "required", suggestion)])
+        table, chosen = only_table(database)
+        tables = [table]
     if address:
         fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
         return Corpus(location(database), sources, selection.where, sql, fetched, remote)
     if token or refresh:
         message = "A token and a refresh are for the URL of a Datasette: leave them out for a file."
         raise InvalidOptions([Problem("token" if token else "refresh", "conflict", message)])
-    return Corpus(location(database), open_sources(database, tables, selection), selection.where, sql)
+    sources = open_sources(database, tables, selection)
+    return Corpus(location(database), sources, selection.where, sql, chosen=chosen)
 
 
 def _address(url: str, tables: Sequence[str], sql: str | None) -> Address:
     """With tables or a query the URL is a database's, else it may be that of a table or of a query."""
     return Address(location(url)) if tables or sql is not None else read_address(url)
-
-
-def _suggest_table(database: str) -> str:
-    """The message for somebody who named no table of a file."""
-    with connect(database_path(database)) as db:
-        names = user_tables(db, database)
-        views = schema_of(db).view_names()
-    has = f"{database} has: {list_names(names)}."
-    packed: list[str] = []
-    looked = list(_text_of_tables(database, names, packed))
-    if packed:
-        has += f" What is in {list_names(packed)} has to be unpacked or decoded first: name it to see how."
-    elif len(looked) == len(names) and not any(length for length, _ in looked):
-        return f"{has} None of them has a column of text: to read codes as text, name the column with --body."
-    weight = {
-        name: (COPY_WEIGHT if is_copy(name) else 1) * (VIEW_WEIGHT if name in views else 1) for name in names
-    }
-    most = max(looked, key=lambda table: table[0] * weight[table[1]], default=None)
-    table = most[1] if most and most[0] else names[0]
-    command = f"datasette nanogpt-train {shlex.join([database, table])}"
-    example = f"The one with the most text: {command}" if most and most[0] else f"For example: {command}"
-    return f"Name the table to train on. {has} {example}"
-
-
-def _text_of_tables(database: str, names: Sequence[str], packed: list[str]) -> Iterator[tuple[float, str]]:
-    """About how many characters of text the tables have, 0 for none, as far as there is time to look. Tables
-    with text that cannot be read are added to `packed`."""
-    began = time.monotonic()
-    for name in names:
-        with suppress(NanogptError):
-            try:
-                source = open_source(database, name)
-                documents, _ = source.read_sample()
-                yield sum(map(len, documents)) / len(source.sample) * source.row_count, name
-            except NoTextError as error:
-                packed += [name] if isinstance(error, PackedError) else []
-                yield 0.0, name
-        if time.monotonic() - began > LOOKING_SECONDS:
-            return

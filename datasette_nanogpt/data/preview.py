@@ -26,7 +26,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
     """The beginnings of the first `documents` documents of each table of a corpus, what they are made of, and
     what is odd. `command` is what was typed, for those that are told."""
     command = command or TrainCommand(corpus.database)
-    tables = []
+    tables: list[TablePreview] = []
     for source in corpus.sources:
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
         linked = [
@@ -35,6 +35,8 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
             *linked_bots(source),
         ]
         tables.append(preview_source(source, command, documents, linked))
+    if corpus.chosen:
+        tables[0] = replace(tables[0], remarks=[corpus.chosen, *tables[0].remarks])
     return Preview([replace(table, table="the query") for table in tables] if corpus.sql else tables)
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -85,6 +86,11 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     if problems:
         raise InvalidOptions(problems)
     return source, meta
+
+
+def name_table(options: TrainOptions, corpus: Corpus | None) -> TrainOptions:
+    """The options, with the table that was chosen where they name none: commands that are told name it."""
+    return replace(options, table=corpus.sources[0].table) if corpus and corpus.chosen else options
 
 
 def check_place(options: TrainOptions, source: Corpus | None) -> dict[str, Any]:

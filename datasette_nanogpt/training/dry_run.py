@@ -13,7 +13,7 @@ from llm_nanogpt.locks import hidden
 
 from ..data.preview import preview
 from ..events import Event, Prepared
-from .check import check
+from .check import check, name_table
 from .options import TrainOptions, typed_command
 
 DOCUMENTS = 3  # shown of each table
@@ -29,6 +29,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
         message = "A dry run shows what a new run would read: a resumed one reads what it read before"
         raise InvalidOptions([Problem("resume", "conflict", message)])
     corpus, _ = check(options)
+    options = name_table(options, corpus)
     if corpus is None:  # as only a resumed run has none
         return
     yield preview(corpus, DOCUMENTS, typed_command(options))

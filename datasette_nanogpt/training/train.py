@@ -25,7 +25,7 @@ from ..events import Event, Finished, Progress
 from ..registry.db import run_log_file
 from ..registry.run_log import logging_to_file
 from ..registry.runs import DIVERGED, MEMORY, NAME, REFUSED, Run
-from .check import check, check_place
+from .check import check, check_place, name_table
 from .distributed import ProcessGroup, join_process_group
 from .lr_schedule import Stop
 from .options import TrainOptions, typed_command
@@ -61,6 +61,7 @@ def _train_table(
 ) -> Iterator[Event]:
     """Check, lock the model, and record how the run ends, however that is."""
     corpus, _ = check(options)
+    options = name_table(options, corpus)
     if corpus:
         yield preview(corpus, command=typed_command(options))
     home, name = nanogpt_home(), options.model_name

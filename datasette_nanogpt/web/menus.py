@@ -20,8 +20,9 @@ from datasette.utils import Column
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.counts import counted
 
-from ..data.corpus import COPY_WEIGHT, location
+from ..data.corpus import location
 from ..data.sqlite import quote
+from ..data.table_choice import COPY_WEIGHT
 from ..data.tables import is_copy
 from ..formatting import text_size
 from ..registry import row_scores

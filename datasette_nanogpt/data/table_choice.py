@@ -1,0 +1,138 @@
+"""Which table is meant by somebody who names none: the only one with text, else a list of those that have."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+
+from ..formatting import text_size
+from .columns import NoTextError, PackedError
+from .open_source import open_source
+from .sqlite import connect, database_path, list_names, schema_of
+from .tables import is_copy, user_tables
+
+COPY_WEIGHT = 0.1  # what a byte of a table counts that is named as the copy of another table
+# What a byte of a view counts: it has the text of a table again, but no order and no keys of rows.
+VIEW_WEIGHT = 0.8
+# A table with less than this fraction of the text of the table with the most is not worth training on beside
+# it: its rows are names of tags or authors, say.
+MIN_WORTH = 0.02
+LOOKING_SECONDS = 5.0  # how long to look at the tables
+MAX_LISTED = 20  # tables, a line each
+
+
+class _Found(NamedTuple):
+    """What is in a table: about how many bytes of text."""
+
+    name: str
+    rows: int
+    size: float
+    weight: float
+
+    @property
+    def worth(self) -> float:
+        return self.size * self.weight
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.rows:,} {'row' if self.rows == 1 else 'rows'}, {text_size(self.size)})"
+
+
+class _Look:
+    """The tables of a database that were looked at."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        with connect(database_path(database)) as db:
+            self.names = user_tables(db, database)
+            views = schema_of(db).view_names()
+        self.packed: list[str] = []  # with text that cannot be read
+        self.without: list[str] = []  # without text
+        self.unread: list[str] = []  # without rows, or that cannot be opened
+        self.is_whole = True  # all were looked at
+        weight = {name: VIEW_WEIGHT if name in views else 1.0 for name in self.names}
+        weight |= {name: weight[name] * COPY_WEIGHT for name in self.names if is_copy(name)}
+        found = (each._replace(weight=weight[each.name]) for each in self._tables())
+        self.found = sorted(found, key=lambda each: -each.worth)
+
+    def _tables(self) -> Iterator[_Found]:
+        began = time.monotonic()
+        for name in self.names:
+            if time.monotonic() - began > LOOKING_SECONDS:
+                self.is_whole = False
+                return
+            size = 0.0
+            try:
+                source = open_source(self.database, name)
+                documents, _ = source.read_sample()
+                size = sum(len(text.encode()) for text in documents)
+                size *= source.row_count / max(len(source.sample), 1)
+            except NoTextError as error:
+                self.packed += [name] if isinstance(error, PackedError) else []
+            except NanogptError:
+                self.unread.append(name)
+                continue
+            if size:
+                yield _Found(name, source.row_count, size, 1.0)
+            else:
+                self.without.append(name)
+
+
+def only_table(database: str) -> tuple[str, str]:
+    """The only table or view of a file with text that is worth training on, and a sentence that says so.
+
+    Raises InvalidOptions where there are several or none, with the tables and a command to type.
+    """
+    look = _Look(database)
+    worth = [each for each in look.found if each.worth >= MIN_WORTH * look.found[0].worth]
+    if len(worth) != 1 or look.packed or not look.is_whole:
+        raise InvalidOptions([Problem("table", "required", _which(look))])
+    (table,), less = worth, [str(each) for each in look.found if each not in worth]
+    others = f": less is in {list_names(less)}" if less else ""
+    other = " To train on another one, name it." if look.names[1:] else ""
+    return table.name, f"{table.name} is the only table of {database} with much text{others}.{other}"
+
+
+def _which(look: _Look) -> str:
+    """The message for somebody who has to name a table."""
+    has = f"{look.database} has: {list_names(look.names)}."
+    packed = ""
+    if look.packed:
+        packed = (
+            f"What is in {list_names(look.packed)} has to be unpacked or decoded first: name it to see how."
+        )
+    if not look.found:
+        example = f"For example: {_command(look, look.names[0])}"
+        if look.without == look.names and not look.packed:
+            example = (
+                "None of them has a column of text: to read codes as text, name the column with --body. "
+                + example
+            )
+        return " ".join(filter(None, ["Name the table to train on.", has, packed, example]))
+    lines = [f"Name the table to train on. {look.database} has text in:", *_columns(look.found[:MAX_LISTED])]
+    if more := [each.name for each in look.found[MAX_LISTED:]]:
+        lines.append(f"and in {list_names(more)}.")
+    if rest := [name for name in (*look.without, *look.unread) if name not in look.packed]:
+        lines.append(f"Without text: {list_names(rest)}.")
+    if not look.is_whole:
+        seen = {each.name for each in look.found} | {*look.without, *look.unread}
+        lines.append(f"Not looked at: {list_names([name for name in look.names if name not in seen])}.")
+    lines += [packed] if packed else []
+    return "\n".join([*lines, f"The one with the most text: {_command(look, look.found[0].name)}"])
+
+
+def _columns(found: Sequence[_Found]) -> list[str]:
+    names = max(len(each.name) for each in found)
+    rows = max(len(f"{each.rows:,}") for each in found)
+    return [
+        f"  {each.name:{names}}  {each.rows:>{rows},} {'row ' if each.rows == 1 else 'rows'}"
+        f"  {text_size(each.size):>10}"
+        for each in found
+    ]
+
+
+def _command(look: _Look, table: str) -> str:
+    return f"datasette nanogpt-train {shlex.join([look.database, table])}"

@@ -1,0 +1,118 @@
+"""Who names no table trains on the only one with text, or is told which have how much."""
+
+import shlex
+import sqlite3
+
+import pytest
+from odd_tables import Writer
+
+from datasette_nanogpt.cli import train_command
+from datasette_nanogpt.data import table_choice
+from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.preview import preview
+from datasette_nanogpt.data.source import Selection
+from llm_nanogpt.errors import InvalidOptions
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(*sql, **tables):
+        """`tables` have so many rows of text."""
+        path = str(tmp_path / "blog.db")
+        with sqlite3.connect(path) as db:
+            for table, rows in tables.items():
+                db.execute(f"create table {table} (id integer primary key, title, body, rank)")
+                texts = [(w.title(), w.text(), w.i) for w in map(Writer, range(rows))]
+                db.executemany(f"insert into {table} (title, body, rank) values (?, ?, ?)", texts)
+            for statement in sql:
+                db.execute(statement)
+        return path
+
+    return write
+
+
+TAGS = "create table tag as select id, 'tag ' || char(96 + id) as tag from entry limit 9"
+NUMBERS = "create table visit as select id, rank from entry"
+
+
+def test_the_only_table_with_text_is_taken(make):
+    path = make(TAGS, NUMBERS, "create table empty (id, body)", entry=40)
+    corpus = open_corpus(path)
+    assert corpus.name == "entry" and corpus.row_count == 40
+    said = preview(corpus).tables[0].remarks[0]
+    assert said.startswith(f"entry is the only table of {path} with much text: less is in tag (9 rows, ")
+    assert said.endswith(". To train on another one, name it.")
+    assert not open_corpus(path, ["entry"]).chosen
+
+
+def test_of_a_view_too(make):
+    sql = "create table words (id integer primary key, word, of)"
+    view = "create view texts as select of, group_concat(word, ' ') as text from words group by of"
+    path = make(sql, view, "create table visit (id)")
+    with sqlite3.connect(path) as db:
+        for w in map(Writer, range(30)):
+            rows = [(w.hash()[:6] + "7", w.i) for _ in range(9)]
+            db.executemany("insert into words (word, of) values (?, ?)", rows)
+        db.execute("drop view texts")
+        db.execute(
+            "create view texts as select of, 'We met ' || of || ' of the others there' as t from words"
+        )
+    assert open_corpus(path).name == "texts"
+
+
+def test_its_columns_can_be_named(make):
+    corpus = open_corpus(make(TAGS, entry=40), selection=Selection(body=["title"], where="id > 20"))
+    assert corpus.sources[0].body == ("title",) and corpus.row_count == 20
+
+
+def test_several_are_listed_with_what_is_in_them(make):
+    view = "create view recent as select * from entry where id > 10"
+    path = make(NUMBERS, view, note=15, entry=40, entry_revisions=60)
+    with pytest.raises(InvalidOptions) as told:
+        open_corpus(path)
+    lines = str(told.value).split("\n")
+    assert lines[0] == f"Name the table to train on. {path} has text in:"
+    assert [line.split()[:3] for line in lines[1:5]] == [
+        ["entry", "40", "rows"],
+        ["recent", "30", "rows"],
+        ["note", "15", "rows"],
+        ["entry_revisions", "60", "rows"],
+    ]
+    assert all(line.endswith("kB") for line in lines[1:5])
+    assert lines[5] == "Without text: visit."
+    assert lines[6] == f"The one with the most text: datasette nanogpt-train {path} entry"
+    words = shlex.split(lines[6].partition(": ")[2])
+    assert open_corpus(*words[2:3], words[3:]).name == "entry"
+
+
+def test_where_there_was_no_time_to_look_at_all_none_is_taken(make, monkeypatch):
+    monkeypatch.setattr(table_choice, "LOOKING_SECONDS", -1)
+    with pytest.raises(InvalidOptions, match=r"has: entry, tag\. For example: .* entry$"):
+        open_corpus(make(TAGS, entry=40))
+
+
+def test_a_table_that_has_to_be_unpacked_is_not_passed_over(make):
+    path = make("create table letter (body)", entry=20)
+    with sqlite3.connect(path) as db:
+        db.executemany(
+            "insert into letter values (?)", [(b"\x1f\x8b\x08\0\0\0" + bytes([i]) * 90,) for i in range(20)]
+        )
+    with pytest.raises(InvalidOptions) as told:
+        open_corpus(path)
+    assert "What is in letter has to be unpacked or decoded first" in str(told.value)
+
+
+def test_a_dry_run_says_so_and_its_commands_name_the_table(make, monkeypatch, tmp_path):
+    from click.testing import CliRunner
+
+    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "home"))
+    path = make(
+        "alter table entry add column status",
+        "alter table entry add column deleted",
+        "update entry set status = iif(id % 4, 'published', 'draft'), deleted = id % 7 = 0",
+        entry=300,
+    )
+    done = CliRunner().invoke(train_command, [path, "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert f"Note: entry is the only table of {path} with much text.\n" in done.output
+    assert f"in one condition: datasette nanogpt-train {path} entry --where " in done.output
