@@ -215,7 +215,9 @@ class Continuation:
             else:
                 logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
-            token = self.sampler.choose(self._penalised(logits, context, repetition), self._accepts)
+            token = self.sampler.choose(
+                self._penalised(logits, context, repetition), self._accepts, self._possible
+            )
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
@@ -350,6 +352,13 @@ class Continuation:
         if self._apostrophes and not self._apostrophes.accepts(piece):
             return False
         return self._speller.accepts(piece)
+
+    def _possible(self) -> np.ndarray | None:
+        """Which tokens `_accepts` can accept, by what they begin with, (n_vocab,) of bool; None: any."""
+        if self._speller is None or (characters := self._speller.next_characters()) is None:
+            return None
+        points = [0, *map(ord, characters)]
+        return np.isin(self.tokenizer.first_characters[: self.model.config.vocab_size], points)
 
     def _allowed(self, logits: np.ndarray) -> np.ndarray:
         """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""

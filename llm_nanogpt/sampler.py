@@ -95,11 +95,17 @@ class Sampler:
         logits[used] *= np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
         return logits
 
-    def choose(self, logits: np.ndarray, accepts: Callable[[int], bool] | None = None) -> int:
+    def choose(
+        self,
+        logits: np.ndarray,
+        accepts: Callable[[int], bool] | None = None,
+        possible: Callable[[], np.ndarray | None] | None = None,
+    ) -> int:
         """Index of the chosen one of `logits` (V,), which may hold -inf for what must not be chosen.
 
         Where `accepts` refuses an index, another is drawn. Once it has refused REDRAWS of them, it is the
-        most likely one that is accepted, and if there is none the first one that was drawn.
+        most likely one that is accepted, and if there is none the first one that was drawn. `possible` is
+        asked once something was refused: which indices can be accepted at all, (V,) of bool, if it knows.
         """
         refused: list[int] = []
         while len(refused) < REDRAWS and not (refused and np.isneginf(logits.max())):
@@ -115,11 +121,15 @@ class Sampler:
                     return chosen
                 refused.append(chosen)
                 p[at] = 0
+                if len(refused) == 1 and possible and (some := possible()) is not None:
+                    logits = np.where(some, logits, -np.inf)
+                    p *= some if kept is None else some[kept]
             logits = logits.copy()
             logits[refused] = -np.inf
         assert accepts  # noqa: S101  # what is not asked is not refused
-        likely = np.argsort(-logits, kind="stable")[:SEARCHED].tolist()
-        return next((i for i in likely if logits[i] > -np.inf and accepts(i)), refused[0])
+        left = np.flatnonzero(logits > -np.inf)
+        likely = left[np.argsort(-logits[left], kind="stable")[:SEARCHED]].tolist()
+        return next(filter(accepts, likely), refused[0])
 
     def _candidates(self, logits: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
         """Which of the logits (V,) the settings keep, by index (n,), None being all; and the probability of

@@ -297,6 +297,20 @@ class Tokenizer:
             extends[i] = LETTERS.match(text) is not None if whole else token[0] in LETTER_BYTES
         return extends
 
+    @cached_property
+    def first_characters(self) -> np.ndarray:
+        """Code points of the case folded characters that tokens begin with, (n_vocab,): a space for the end of
+        the text, 0 for what begins within a character."""
+        import numpy as np
+
+        points = np.zeros(self.n_vocab, np.int64)
+        for i, token in self._bytes.items():
+            text = token.decode("utf-8", "ignore")
+            if text and token.startswith(text[0].encode()):
+                points[i] = ord(text[0].casefold()[0])
+        points[self.eot] = ord(" ")
+        return points
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`. A cut through a character can leave bytes that are not UTF-8: U+FFFD."""
         return b"".join(self.token_bytes(int(i)) for i in ids).decode("utf-8", "replace")

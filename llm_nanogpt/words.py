@@ -138,6 +138,17 @@ class WordList:
             return False, False
         return self._words[at] == word, self._words[at].startswith(word)
 
+    def next_characters(self, beginning: str) -> set[str]:
+        """The characters, case folded, that follow `beginning` in one of them."""
+        folded, after = beginning.casefold().encode(), set()
+        at = bisect_left(self._words, folded)
+        while at < len(self._words) and self._words[at].startswith(folded):
+            if rest := self._words[at][len(folded) :].decode():
+                after.add(rest[0].casefold()[0])
+            # No byte of UTF-8 is 255: on to the words with another character there, or just one further.
+            at = bisect_left(self._words, folded + rest[:1].encode() + (b"\xff" if rest else b"\0"), at + 1)
+        return after
+
     def knows(self, word: str, unfinished: bool = False) -> bool:
         """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it."""
         if not self.find(word.casefold().encode())[unfinished]:
@@ -291,6 +302,12 @@ class Speller:
         if not all(map(self._knows, middle)) or (tail and not self._knows(tail, unfinished=True)):
             return False
         return not begun or self._may_go_on(part, begun)
+
+    def next_characters(self) -> set[str] | None:
+        """What a piece may begin with, case folded, so that it can be accepted; None if that is not known."""
+        if self._begun or not self._part or self._knows(self._part):
+            return None
+        return set().union(*(known.next_characters(self._part) for known in self._lists))
 
     def add(self, piece: bytes) -> None:
         refused = not self.accepts(piece)
