@@ -8,7 +8,6 @@ close, or close without opening, as ")" in lists and emoticons, are left alone.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,11 +109,10 @@ def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
 
 
 class Effects(NamedTuple):
-    """The ids of tokens that, at some place of a text, leave fewer brackets open than before, that leave
-    more, and that do what rows hardly ever do."""
+    """What tokens do at some place of a text, (n_vocab,) each: 1 for those that leave fewer brackets open
+    than before and -1 for those that leave more; 1 for those that do what rows hardly ever do."""
 
     closing: np.ndarray
-    opening: np.ndarray
     misplaced: np.ndarray
 
 
@@ -122,9 +120,9 @@ class BracketTokens:
     """The tokens of a vocabulary that have brackets of these `kinds`."""
 
     def __init__(self, tokenizer: Vocabulary, kinds: frozenset[str]) -> None:
-        self.kinds = kinds
+        self.kinds, self.marks, self._n_vocab = kinds, _marks(kinds), tokenizer.n_vocab
         tokens = ((i, tokenizer.token_bytes(i).decode("utf-8", "ignore")) for i in range(tokenizer.n_vocab))
-        self._tokens = [(i, text) for i, text in tokens if _marks(kinds).search(text)]
+        self._tokens = [(i, text) for i, text in tokens if self.marks.search(text)]
         self._effects: dict[tuple[str, ...], Effects] = {}
 
     def effects(self, opened: Sequence[str]) -> Effects:
@@ -133,20 +131,15 @@ class BracketTokens:
 
         innermost = tuple(opened[-DEEPEST:])
         if innermost not in self._effects:
-            closing: list[int] = []
-            opening: list[int] = []
-            misplaced: list[int] = []
+            closing, misplaced = np.zeros((2, self._n_vocab), np.float32)
             for i, text in self._tokens:
                 then = [(kind, 0) for kind in innermost]
                 events = {event for event, *_ in follow(text, then, self.kinds)}
                 if events & {"left open", "was not open"}:
-                    misplaced.append(i)
-                elif len(then) < len(innermost):
-                    closing.append(i)
-                elif len(then) > len(innermost):
-                    opening.append(i)
-            each = [np.array(ids, dtype=np.intp) for ids in (closing, opening, misplaced)]
-            self._effects[innermost] = Effects(*each)
+                    misplaced[i] = 1
+                elif len(then) != len(innermost):
+                    closing[i] = 1 if len(then) < len(innermost) else -1
+            self._effects[innermost] = Effects(closing, misplaced)
         return self._effects[innermost]
 
 
@@ -163,32 +156,24 @@ class Brackets:
         self._tokens, self._lengths = bracket_tokens(tokenizer, frozenset(lengths)), lengths
         self._opened: list[tuple[str, int]] = []
         self._length = 0  # in characters, after the prompt
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-        self._follow(prompt)
+        self._effects = self._tokens.effects(())
+        self.add(prompt)
         self._opened, self._length = [(kind, 0) for kind, _ in self._opened], 0
 
-    def add(self, piece: bytes) -> None:
-        self._follow(self._decoder.decode(piece))
-
-    def _follow(self, text: str) -> None:
-        for _ in follow(text, self._opened, self._tokens.kinds, self._length):
-            pass
+    def add(self, text: str) -> None:
+        if self._tokens.marks.search(text):
+            for _ in follow(text, self._opened, self._tokens.kinds, self._length):
+                pass
+            self._effects = self._tokens.effects([kind for kind, _ in self._opened])
         self._length += len(text)
 
     def penalised(self, logits: np.ndarray) -> np.ndarray:
         """`logits` (V,) of the next token, or a copy with what brackets put on some and take off others."""
-        effects = self._tokens.effects([kind for kind, _ in self._opened])
-        overdue = max((self._lengths[kind].beyond(self._length - at) for kind, at in self._opened), default=0)
-        logits = logits.copy()
-        _add(logits, effects.misplaced, -MISPLACED)
+        n = len(logits)  # a tokenizer may have more tokens than its model
+        overdue = 0.0
+        if self._opened:
+            overdue = max(self._lengths[kind].beyond(self._length - at) for kind, at in self._opened)
+        changed = logits - MISPLACED * self._effects.misplaced[:n]
         if overdue > 0:
-            _add(logits, effects.closing, STRENGTH * overdue)
-            _add(logits, effects.opening, -STRENGTH * overdue)
-        return logits
-
-
-def _add(logits: np.ndarray, ids: np.ndarray, nats: float) -> None:
-    """`ids` are in order; a tokenizer may have more of them than its model."""
-    if len(ids) and ids[-1] >= len(logits):
-        ids = ids[ids < len(logits)]
-    logits[ids] += nats
+            changed += STRENGTH * overdue * self._effects.closing[:n]
+        return changed

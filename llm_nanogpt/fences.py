@@ -7,7 +7,6 @@ what closes it becomes more likely, and until then the end of the text is less l
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -77,18 +76,12 @@ class Fences:
     def __init__(self, tokenizer: Vocabulary, lengths: Mapping[str, Lengths], prompt: str) -> None:
         self._tokenizer, self._lengths = tokenizer, lengths
         self._opened: str | None = None
-        self._within, self._tail = (
-            0,
-            "",
-        )  # characters since it was opened; what may be the beginning of a mark
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-        self._follow(prompt)
+        # Characters since it was opened; what may be the beginning of a mark.
+        self._within, self._tail = 0, ""
+        self.add(prompt)
         self._within = 0
 
-    def add(self, piece: bytes) -> None:
-        self._follow(self._decoder.decode(piece))
-
-    def _follow(self, text: str) -> None:
+    def add(self, text: str) -> None:
         text, start = self._tail + text, 0
         self._within -= len(self._tail)
         for match in _ANY.finditer(text):

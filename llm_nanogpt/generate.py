@@ -153,12 +153,9 @@ class Continuation:
     def _run(self) -> Generator[str]:
         start = time.perf_counter()
         stop = self.settings.stop
-        # Bytes that never become a character are left out, and so is a character cut off at the end.
-        decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         held = ""  # text not yet handed out: it may be the beginning of a stop string
-        for piece in self._tokens():
+        for text in self._tokens():
             self.seconds = time.perf_counter() - start
-            text = decoder.decode(piece)
             held += text
             self.ends.append((self.ends[-1] if self.ends else 0) + len(text))
             if ends := [(at, s) for s in stop if (at := held.find(s)) >= 0]:
@@ -173,8 +170,10 @@ class Continuation:
         if held:
             yield held
 
-    def _tokens(self) -> Iterator[bytes]:
-        """The new bytes, token by token."""
+    def _tokens(self) -> Iterator[str]:
+        """The new text, token by token: "" for one that ends within a character."""
+        # Bytes that never become a character are left out, and so is a character cut off at the end.
+        decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         whole = self._ends_in_whole_word()
         context, word = self._start(*self._split_last_word(whole))
         steering = self._steering(context)
@@ -188,17 +187,18 @@ class Continuation:
             context.append(token)
             repetition.add(token)
             piece = self.tokenizer.token_bytes(token)[given:]
+            text = decoder.decode(piece)
             if self._speller:
                 self._speller.add(piece)
             if self._apostrophes:
                 self._apostrophes.add(piece)
             for follower in self._followers:
-                follower.add(piece)
+                follower.add(text)
             if self._begun is not None:
                 self._begun += piece
                 self._begun = None if self._begun.decode("utf-8", "ignore") else self._begun
             self.new_tokens += 1
-            yield piece
+            yield text
             given = 0
             if self.new_tokens == self.settings.max_tokens:
                 self.finish_reason = "length"
@@ -388,14 +388,11 @@ def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> np.ndarray:
     highest = after.max()
     if after[eot] < highest - NEVER_DRAWN:
         return after
-    changed = np.flatnonzero(before != after)
-    changed = changed[changed != eot]
     highest = max(highest, before.max())
-    lost = float(np.exp(before[changed] - highest).sum() - np.exp(after[changed] - highest).sum())
-    if lost < NOTHING_LOST:  # of at least 1
-        return after
-    others = float(np.exp(before - highest).sum() - np.exp(before[eot] - highest))
-    after[eot] += math.log(max(1 - lost / others, TINY)) if others else 0.0
+    p, q = np.exp(before - highest), np.exp(after - highest)
+    others, left = float(p.sum() - p[eot]), float(q.sum() - q[eot])
+    if others - left >= NOTHING_LOST:  # of at least 1
+        after[eot] += math.log(max(left / others, TINY))
     return after
 
 

@@ -32,9 +32,9 @@ COUNTED = 1_000_000  # characters of text that are measured
 
 
 class Follower(Protocol):
-    """Follows a text as it is written, and makes less likely what is unlike the rows."""
+    """Follows a text as it is written, token by token, and makes less likely what is unlike the rows."""
 
-    def add(self, piece: bytes) -> None: ...
+    def add(self, text: str) -> None: ...
 
     def penalised(self, logits: np.ndarray) -> np.ndarray: ...
 

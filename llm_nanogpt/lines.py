@@ -7,7 +7,6 @@ more likely: a line break, or the end of the text.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -42,10 +41,8 @@ class LongLine:
         self._ends, self._lengths = np.append(breaks, eot), lengths
         begun = len(prompt) - prompt.rfind("\n") - 1
         self._length = begun if lengths.beyond(begun) < 0 else 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
-    def add(self, piece: bytes) -> None:
-        text = self._decoder.decode(piece)
+    def add(self, text: str) -> None:
         _, broken, rest = text.rpartition("\n")
         self._length = len(rest) if broken else self._length + len(text)
 

@@ -7,6 +7,7 @@ benchmarks/LOG.md, "The same again", has the figures.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -52,34 +53,42 @@ def items_again(texts: Iterable[str]) -> float | None:
     return round(again / total, 4) if total >= FEWEST else None
 
 
+class Part(NamedTuple):
+    """What a token's text is to an item: its letters, without spaces and marks around them, and whether it
+    ends the item, begins with a space, ends a sentence."""
+
+    letters: str
+    ends_item: bool
+    begins_with_space: bool
+    ends_sentence: bool
+
+
+@lru_cache(2**14)
+def part_of_item(text: str) -> Part:
+    ends = any(mark in text for mark in "\n,;")
+    letters = "" if ends else text.strip(" \t\r-*+.)([]\"'").casefold()
+    return Part(letters, ends, text[:1].isspace(), text.endswith((".", "!", "?")))
+
+
 class TokenItems(NamedTuple):
     """Of a vocabulary: ids by the letters of a token, and those that end an item, or the text, (n,)."""
 
-    ids: dict[bytes, np.ndarray]
+    ids: dict[str, np.ndarray]
     ends: np.ndarray
-
-
-def letters(piece: bytes) -> bytes:
-    """A token's bytes without spaces and marks around them, in small letters as far as ASCII goes."""
-    return piece.strip(b" \t\r\n-*+.)([]\"',;").lower()
-
-
-def ends_item(piece: bytes) -> bool:
-    return any(mark in piece for mark in (b"\n", b",", b";"))
 
 
 @lru_cache(4)
 def items_of_tokens(tokenizer: Vocabulary) -> TokenItems:
     import numpy as np
 
-    ids: dict[bytes, list[int]] = {}
+    ids: dict[str, list[int]] = {}
     ends = [tokenizer.eot]
     for token in range(tokenizer.n_vocab):
-        piece = tokenizer.token_bytes(token)
-        if ends_item(piece):
+        part = part_of_item(tokenizer.token_bytes(token).decode("utf-8", "ignore"))
+        if part.ends_item:
             ends.append(token)
-        elif key := letters(piece):
-            ids.setdefault(key, []).append(token)
+        elif part.letters:
+            ids.setdefault(part.letters, []).append(token)
     return TokenItems({key: np.array(some, np.intp) for key, some in ids.items()}, np.array(ends, np.intp))
 
 
@@ -88,27 +97,28 @@ class RepeatedItem:
 
     def __init__(self, tokenizer: Vocabulary, prompt: str) -> None:
         self._tokens = items_of_tokens(tokenizer)
-        self._said: deque[tuple[bytes, ...]] = deque(maxlen=DISTANCE)
-        self._item: list[bytes] = []  # the letters of its tokens
+        self._said: deque[tuple[str, ...]] = deque(maxlen=DISTANCE)
+        self._item: tuple[str, ...] = ()  # the letters of its tokens
         self._sentence_ended = False
+        decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         for token in tokenizer.encode(prompt[-PROMPT:]):
-            self.add(tokenizer.token_bytes(token))
+            self.add(decoder.decode(tokenizer.token_bytes(token)))
 
-    def add(self, piece: bytes) -> None:
-        if ends_item(piece) or (self._sentence_ended and piece[:1].isspace()):
+    def add(self, text: str) -> None:
+        part = part_of_item(text)
+        if part.ends_item or (self._sentence_ended and part.begins_with_space):
             if sum(map(len, self._item)) >= LETTERS:
-                self._said.append(tuple(self._item))
-            self._item = []
-        if (key := letters(piece)) and not ends_item(piece):
-            self._item.append(key)
-        self._sentence_ended = piece.endswith((b".", b"!", b"?"))
+                self._said.append(self._item)
+            self._item = ()
+        if part.letters:
+            self._item += (part.letters,)
+        self._sentence_ended = part.ends_sentence
 
     def penalised(self, logits: np.ndarray) -> np.ndarray:
         """`logits` (V,) of the next token, or a copy in which what says an item again is less likely."""
-        so_far, length = tuple(self._item), len(self._item)
-        losses = []
+        length, losses = len(self._item), []
         for said in set(self._said):
-            if said[:length] == so_far:
+            if said[:length] == self._item:
                 if len(said) == length:
                     losses.append((self._tokens.ends, ENDS))
                 elif len(said) == length + 1 and said[-1] in self._tokens.ids:

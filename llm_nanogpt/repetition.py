@@ -103,8 +103,10 @@ class Repetition:
         ids, end = self._exact, len(self._exact)
         if self._with_letters is None:
             return
-        for period in range(1, SHORT + 1):
-            if 0 <= self._last_n < period or not self._is_word(ids[end - period :]):
+        for period in range(1, min(SHORT, end - 1) + 1):
+            if ids[end - 1] != ids[end - 1 - period] or 0 <= self._last_n < period:
+                continue
+            if not self._is_word(ids[end - period :]):
                 continue
             length = 0  # of what stands `period` tokens further back as well
             while (

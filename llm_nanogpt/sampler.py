@@ -11,8 +11,9 @@ import numpy as np
 from .errors import InvalidOptions, Problem
 
 # Fractions of the highest probability: `nucleus` sorts only tokens above one of these. Sorting all of 4,096
-# takes 135 us, as long as a small model takes for a token; this 10 to 40.
-LIKELY = (1 / 32, 1 / 256, 1 / 2048)
+# takes 135 us, as long as a small model takes for a token. The first is enough for two tokens of three, the
+# second for nearly all.
+LIKELY = (1 / 256, 1 / 2048)
 REDRAWS = 10  # how many tokens may be refused in a row; about one token in a hundred is
 SEARCHED = 1000  # after that, the most likely tokens are searched for one that is accepted
 
@@ -140,30 +141,32 @@ class Sampler:
         if 0 < self.top_k < len(logits):
             kept = np.argpartition(logits, -self.top_k)[-self.top_k :]
             logits = logits[kept]
-        p = (logits - logits.max()).astype(np.float64)
-        p /= self.temperature
+        p = logits - logits.max()
+        p *= np.float32(1 / self.temperature)
         np.exp(p, p)
         if self.min_p:
-            likely = np.flatnonzero(p >= self.min_p)  # the most likely token has 1
+            likely = (p >= self.min_p).nonzero()[0]  # the most likely token has 1
             p, kept = p[likely], likely if kept is None else kept[likely]
         if self.top_p < 1:
             first = nucleus(p, self.top_p)
             p, kept = p[first], first if kept is None else kept[first]
-        return kept, p
+        return kept, p.astype(np.float64)
 
 
 def nucleus(p: np.ndarray, top_p: float) -> np.ndarray:
-    """Indices of the largest of `p` (V,) that together are the fraction `top_p` of its sum, largest first."""
+    """Indices of the largest of `p` (V,) that together are the fraction `top_p` of its sum, in order. The
+    largest one is 1; those that are as large as the least of them count as well."""
     enough = top_p * p.sum()
-    highest = p.max()
     for fraction in LIKELY:
-        largest = np.flatnonzero(p >= fraction * highest)
-        if p[largest].sum() > enough:
+        largest = (p >= fraction).nonzero()[0]
+        likely = p[largest]
+        if likely.sum() > enough:
             break
     else:
-        largest = np.arange(len(p))
-    largest = largest[np.argsort(-p[largest], kind="stable")]
-    return largest[: p[largest].cumsum().searchsorted(enough) + 1]
+        largest, likely = np.arange(len(p)), p
+    sizes = np.sort(likely)[::-1]  # three times as fast as sorting indices
+    last = sizes.cumsum().searchsorted(enough)
+    return largest[likely >= sizes[min(last, len(sizes) - 1)]]
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

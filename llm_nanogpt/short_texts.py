@@ -5,7 +5,6 @@ A model that has learned little ends a text too soon, because each place may be 
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -32,10 +31,9 @@ class ShortText:
 
     def __init__(self, eot: int, lengths: Lengths, prompt: str) -> None:
         self._eot, self._lengths, self._length = eot, lengths, len(prompt)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
-    def add(self, piece: bytes) -> None:
-        self._length += len(self._decoder.decode(piece))
+    def add(self, text: str) -> None:
+        self._length += len(text)
 
     def penalised(self, logits: np.ndarray) -> np.ndarray:
         """`logits` (V,) of the next token, or a copy in which the end is less likely."""

@@ -6,8 +6,8 @@ and DRY sees no repetition. A run is what stands between two words of at least t
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import regex
@@ -40,6 +40,13 @@ def is_sign(text: str) -> bool:
     return bool(text) and not _WORDS.search(text) and "\N{REPLACEMENT CHARACTER}" not in text
 
 
+@lru_cache(2**14)
+def _after_words(text: str) -> int | None:
+    """How many characters stand after the last word of a token's text; None if it has no word."""
+    *words, after = split_at_words(text)
+    return len(after) if words else None
+
+
 class SignRun:
     """The run that a text ends in, and what goes on with it. What the prompt ends in does not count.
 
@@ -49,15 +56,12 @@ class SignRun:
     def __init__(self, signs: np.ndarray, letters: np.ndarray, lengths: Lengths) -> None:
         self._signs, self._letters, self._lengths = signs, letters, lengths
         self._length, self._after_letter = 0, False
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
-    def add(self, piece: bytes) -> None:
-        text = self._decoder.decode(piece)
+    def add(self, text: str) -> None:
         if not text:  # part of a character
             return
-        *words, after = split_at_words(text)
-        if words:
-            self._length = len(after)
+        if (after := _after_words(text)) is not None:
+            self._length = after
         elif self._after_letter and text[0].isalpha():
             self._length = len(text) - 1
         else:

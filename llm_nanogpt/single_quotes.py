@@ -7,7 +7,6 @@ quotations over several lines, single quotes are left alone.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -83,10 +82,8 @@ class SingleQuotes:
         self._unclosed = unclosed_tokens(tokenizer)
         self._line = prompt[prompt.rfind("\n") + 1 :]
         self._open_at = self._last_opened()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
-    def add(self, piece: bytes) -> None:
-        text = self._decoder.decode(piece)
+    def add(self, text: str) -> None:
         marked = "'" in text or self._line.endswith("'")
         if "\n" in text:
             self._line, marked = text[text.rfind("\n") + 1 :], True

@@ -55,7 +55,7 @@ class Start:
     def __init__(self, tokenizer: Vocabulary, kinds: tuple[str, ...]) -> None:
         self._rare, self._begun = rare_tokens(tokenizer, kinds), False
 
-    def add(self, piece: bytes) -> None:
+    def add(self, text: str) -> None:
         self._begun = True
 
     def penalised(self, logits: np.ndarray) -> np.ndarray:

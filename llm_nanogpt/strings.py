@@ -6,7 +6,6 @@ where it ends. Where rows have no spaces, as in Chinese, their strings are long,
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -38,10 +37,9 @@ class Unbroken:
     def __init__(self, unbroken: np.ndarray, lengths: Lengths) -> None:
         self._unbroken, self._lengths = unbroken, lengths
         self._length = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
-    def add(self, piece: bytes) -> None:
-        for character in self._decoder.decode(piece):
+    def add(self, text: str) -> None:
+        for character in text:
             self._length = 0 if character.isspace() else self._length + 1
 
     def penalised(self, logits: np.ndarray) -> np.ndarray:

@@ -299,8 +299,8 @@ class Tokenizer:
 
     @cached_property
     def first_characters(self) -> np.ndarray:
-        """Code points of the case folded characters that tokens begin with, (n_vocab,): a space for the end of
-        the text, 0 for what begins within a character."""
+        """Code points of the case folded characters that tokens begin with, (n_vocab,): a space for the end
+        of the text, 0 for what begins within a character."""
         import numpy as np
 
         points = np.zeros(self.n_vocab, np.int64)

@@ -110,6 +110,7 @@ class WordList:
         self.cased = cased
         self.joined: WordList | None = None if joined is None else WordList(joined)
         self._words = sorted(word.encode() for word in known)
+        self._set = frozenset(self._words)  # ten times as fast as a search, where a word is whole
         self.characters = None if characters is None else frozenset(characters)
 
     def __contains__(self, word: object) -> bool:
@@ -133,10 +134,12 @@ class WordList:
     def find(self, word: bytes) -> tuple[bool, bool]:
         """Whether `word` is one of them, and whether one of them begins with it. It may end within a
         character."""
+        if word in self._set:
+            return True, True
         at = bisect_left(self._words, word)
         if at == len(self._words):
             return False, False
-        return self._words[at] == word, self._words[at].startswith(word)
+        return False, self._words[at].startswith(word)
 
     def next_characters(self, beginning: str) -> set[str]:
         """The characters, case folded, that follow `beginning` in one of them."""
@@ -281,9 +284,16 @@ class Speller:
         # character that is begun after it.
         self._part: str | None = end_of_word(prompt)
         self._begun = b""
+        self._accepted: bytes | None = None  # the last piece that was, after what there is now
 
     def accepts(self, piece: bytes) -> bool:
         """Whether `piece` completes only words of the list, and ends in the beginning of one."""
+        accepted = self._judge(piece)
+        if accepted:
+            self._accepted = piece
+        return accepted
+
+    def _judge(self, piece: bytes) -> bool:
         head, middle, tail, begun, others = cut_piece(self._begun + piece)
         if others and not self._knows_characters(others):
             return False
@@ -310,16 +320,18 @@ class Speller:
         return set().union(*(known.next_characters(self._part) for known in self._lists))
 
     def add(self, piece: bytes) -> None:
-        refused = not self.accepts(piece)
-        head, _, tail, self._begun, _ = cut_piece(self._begun + piece)
+        head, _, tail, begun, _ = cut_piece(self._begun + piece)
         if tail is not None:
             self._part = tail
         elif self._part is not None:
-            self._part = None if refused else self._part + head
+            accepted = piece == self._accepted or self._judge(piece)
+            self._part = self._part + head if accepted else None
+        self._begun, self._accepted = begun, None
 
     def _knows(self, word: str, unfinished: bool = False) -> bool:
         """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
-        return word.isnumeric() or any(known.knows(word, unfinished) for known in self._lists)
+        table, prompt = self._lists
+        return table.knows(word, unfinished) or word.isnumeric() or prompt.knows(word, unfinished)
 
     def _knows_characters(self, others: frozenset[str]) -> bool:
         """Whether a list has all of these."""

@@ -90,11 +90,10 @@ def test_tokens_are_judged_by_what_is_open(bpe):
     paren, closing, square, quote, line = (bpe.encode(mark)[0] for mark in ("(", ")", "]", '"', "\n"))
 
     def judged(opened):
-        effects = tokens.effects(opened)
-        return [
-            next((name for name in effects._fields if token in getattr(effects, name)), None)
-            for token in (paren, closing, square, quote, line)
-        ]
+        effects, some = tokens.effects(opened), [paren, closing, square, quote, line]
+        assert not (effects.closing * effects.misplaced).any()
+        names = {1: "closing", -1: "opening", 0: None}
+        return ["misplaced" if effects.misplaced[i] else names[effects.closing[i]] for i in some]
 
     assert judged("") == ["opening", "misplaced", "misplaced", "opening", None]
     assert judged("(") == ["opening", "closing", "misplaced", "opening", None]
@@ -107,12 +106,12 @@ def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
     brackets = Brackets(bpe, SOME, "see (")
     opening, closing = bpe.encode("(")[0], bpe.encode(")")[0]
     logits = np.zeros(bpe.n_vocab, np.float32)
-    for piece, nats in ((b"123456789", 0), (b"01", STRENGTH * 0.1), (b"234567890", STRENGTH)):
+    for piece, nats in (("123456789", 0), ("01", STRENGTH * 0.1), ("234567890", STRENGTH)):
         brackets.add(piece)
         after = brackets.penalised(logits)
         assert after[closing] == pytest.approx(nats) == -after[opening]
         assert after[bpe.eot] == 0 and not logits.any()
-    brackets.add(b").")
+    brackets.add(").")
     after = brackets.penalised(logits)
     assert after[closing] == -MISPLACED and after[bpe.eot] == after[opening] == 0
 

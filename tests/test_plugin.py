@@ -354,7 +354,7 @@ def test_logprobs_are_logged(make_model):
     response = ask("Row", logprobs=2)
     response.text()
     told = response.response_json["logprobs"]
-    assert len(told) == 20
+    assert len(told) == response.output_tokens > 0
     assert len(told[0]["top"]) == 2
     quiet = ask("Row")
     quiet.text()

@@ -47,7 +47,7 @@ def lost(bpe, prompt, pieces=()):
     """What each token of text loses after a prompt and what was written after it."""
     follower, logits = RepeatedItem(bpe, prompt), np.zeros(bpe.n_vocab, np.float32)
     for piece in pieces:
-        follower.add(piece.encode())
+        follower.add(piece)
     changed = follower.penalised(logits)
     assert not logits.any()
     return {bpe.token_bytes(i).decode("utf-8", "replace"): -changed[i] for i in np.flatnonzero(changed)}

@@ -66,11 +66,28 @@ def test_what_is_ruled_out_is_never_chosen(logits, temperature, top_k, seed):
 @pytest.mark.parametrize("size", [1, 512, 513, 4096])
 def test_nucleus_is_that_of_a_full_sort(share, spread, size):
     p = np.exp(np.random.default_rng(0).normal(size=size).round(2) * spread)  # rounded: some are equal
-    order = np.argsort(-p, kind="stable")
-    expected = order[: np.searchsorted(p[order].cumsum(), share * p.sum()) + 1]
-    found = nucleus(p, share)
-    assert p[found].tolist() == p[expected].tolist()
-    assert len({*found}) == len(found)
+    p /= p.max()
+    sizes = np.sort(p)[::-1]
+    least = sizes[min(np.searchsorted(sizes.cumsum(), share * p.sum()), size - 1)]
+    assert nucleus(p, share).tolist() == np.flatnonzero(p >= least).tolist()
+
+
+def test_once_one_is_refused_only_what_is_possible_is_asked_for():
+    possible, asked = np.array([False, False, True, True]), []
+
+    def accepts(index):
+        asked.append(index)
+        return index == 3
+
+    for seed in range(50):
+        asked.clear()
+        assert Sampler(seed=seed, top_p=0.6).choose(LOGITS, accepts, lambda: possible) == 3
+        assert not {*asked[1:]} & {0, 1}
+        assert Sampler(seed=seed).choose(LOGITS, accepts, lambda: None) == 3
+    # Where nothing that is possible is accepted, it is the first one that was drawn.
+    asked.clear()
+    chosen = Sampler(seed=0).choose(LOGITS, lambda i: bool(asked.append(i)), lambda: possible)
+    assert chosen == asked[0]
 
 
 def test_everything_wrong_is_told_at_once():

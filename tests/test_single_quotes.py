@@ -70,7 +70,7 @@ def test_which_are_open(bpe, pieces, is_open):
     for n in range(len(pieces)):  # a prompt and what comes after it are one text
         quotes = SingleQuotes(bpe, SOME, "".join(pieces[:n]))
         for piece in pieces[n:]:
-            quotes.add(piece.encode())
+            quotes.add(piece)
         logits = np.zeros(bpe.n_vocab, np.float32)
         assert (quotes.penalised(logits) is not logits) == is_open
         assert not logits.any()
@@ -83,7 +83,7 @@ def test_what_leaves_one_open_loses_and_what_closes_it_gains(bpe):
     assert {bpe.token_bytes(i) for i in closing} >= {b"'", b"')\n"}  # the latter closes it and ends the line
     ends = {*bpe.line_breaks.tolist(), bpe.eot} - {*closing.tolist()}
     assert set(np.flatnonzero(changed).tolist()) == ends and (changed[list(ends)] == -UNCLOSED).all()
-    quotes.add(b"cdefgh")
+    quotes.add("cdefgh")
     assert not [i for i in closing if bpe.token_bytes(i).startswith(b"'t")]
     assert (quotes.penalised(logits)[closing] == STRENGTH).all()
     assert quotes.penalised(np.zeros(9, np.float32)).shape == (9,)  # a model with fewer tokens

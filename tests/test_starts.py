@@ -44,7 +44,7 @@ def test_only_the_first_token_is_less_likely_where_rows_start_otherwise(bpe):
     tokens = [bpe.token_bytes(i) for i in rare]
     assert b" " in tokens and b"a" in tokens and b"A" not in tokens and b"\xc3" not in tokens
     assert (changed[rare] == -STRENGTH).all() and changed.sum() == -STRENGTH * len(rare) and not logits.any()
-    start.add(b"A")
+    start.add("A")
     assert start.penalised(logits) is logits
 
 

@@ -244,3 +244,9 @@ def test_only_words_that_are_too_long_are_cut_for_training():
     assert all(
         len(piece) <= LONGEST_WORD for piece in pieces if not piece.strip("x") or not piece.strip("- ")
     )
+
+
+def test_what_tokens_begin_with(bpe):
+    points = {bpe.token_bytes(i): point for i, point in enumerate(bpe.first_characters.tolist())}
+    assert bpe.first_characters[bpe.eot] == ord(" ") and points[b"A"] == points[b"a"] == ord("a")
+    assert points[b"\xc3"] == points[b"\xa9"] == 0

@@ -190,3 +190,43 @@ def test_text_of_the_list_is_accepted_however_it_is_cut(text, lengths, prompt):
         if piece:
             assert speller.accepts(piece)
             speller.add(piece)
+
+
+SOME_WORDS = [
+    "gar",
+    "garden",
+    "gardener",
+    "gartenübung",
+    "straße",
+    "d'accord",
+    "нет",
+    "сад",
+    "садик",
+    "हिन्दी",
+    "GitHub",
+]
+
+
+@given(
+    st.sampled_from(["", "g", "Gar", "gard", "stra", "STRAS", "са", "САД", "हि", "git", "x", "12", "a gard"]),
+    st.text("garden -.'ßEüНСадик्न東é1\n", min_size=1, max_size=6),
+)
+def test_what_may_come_next_begins_with_one_of_few_characters(prompt, piece):
+    for known in (WordList(map(str.casefold, SOME_WORDS)), counted(" ".join(SOME_WORDS)).most_frequent()):
+        speller = Speller(known, "")
+        speller.add(prompt.encode())
+        characters = speller.next_characters()
+        if characters is not None and speller.accepts(piece.encode()):
+            assert piece[0].casefold()[0] in characters
+
+
+def test_what_goes_on_with_half_a_word():
+    known = WordList(map(str.casefold, SOME_WORDS))
+    assert known.next_characters("GAR") == {"d", "t"} and known.next_characters("x") == set()
+    assert known.next_characters("са") == {"д"} and known.next_characters("gart") == {"e"}
+    speller = Speller(known, "a gardens")
+    assert speller.next_characters() is None  # the prompt's own word
+    speller.add(b" gard")
+    assert speller.next_characters() == {"e"}
+    speller.add(b"\xc3")  # within a character
+    assert speller.next_characters() is None
