@@ -1125,7 +1125,7 @@ async def test_of_two_equal_runs_either_model_can_be_taken(datasette, write_run,
         (60, (900, 900), "Run 1, a, scored better.", "It was not measured how certain this is."),
         (60, (900, 75), "Run 1, a, scored better, but its machine was 12 times as fast.", "rows."),
         (60, (75, 900), "Run 1, a, scored better.", "It was not measured how certain this is."),
-        (6, (900, 900), "Too short to tell.", "Train both for a minute or more to"),
+        (6, (900, 900), "Too short to tell.", "better, but both trained for only seconds."),
     ],
 )
 async def test_a_comparison_names_no_winner_that_it_cannot_stand_for(
@@ -1149,10 +1149,48 @@ async def test_a_comparison_names_no_winner_that_it_cannot_stand_for(
     fair = "To compare fairly, train run 2 again when the machine is idle."
     assert (fair in text) is ("but its machine" in headline)
     again = re.findall(r'_again=(\d)">Start run \1 again<', text)  # those that it advises to train again
-    assert again == (["2"] if fair in text else ["1", "2"] if seconds == 6 else [])
-    assert "Start run" not in (await datasette.client.get(address)).text
+    assert again == (["2"] if fair in text else [])
+    assert (">For 1 minute each, one after the other.<" in text) is (seconds == 6)
+    shown = (await datasette.client.get(address)).text
+    assert "Start run" not in shown and "Train both again" not in shown
     assert ('href="/-/nanogpt/models/a">Write with a<' in text) is (seconds == 60)
     assert "Write with b" not in text
+
+
+async def test_two_runs_of_which_one_had_only_seconds_are_trained_again_by_one_button(
+    datasette, write_run, home, bpe, database
+):
+    """It said what to do, and left it to two forms."""
+    plan = json.dumps({"corpus": {"sha256": "a"}})
+    for name, bpb, minutes in (("a", 2.0, 3.0), ("b", 2.2, 0.1)):
+        settings = {"minutes": minutes, "name": name, "learning_rate": 0.004, "table": ["entry"]}
+        values = {"name": name, "log": f"{name}.log", "plan": plan, "settings": settings}
+        write_run([bpb], status="finished", **values)
+    with registry(home) as db:
+        db.execute("update metrics set seconds = 180 where run = 1")
+    source = {"database": str(database), "table": "entry", "tables": [{"table": "entry", "body": ["body"]}]}
+    for name in "ab":  # of which b's is by another run now
+        log = f"{name}.log" if name == "a" else "other.log"
+        write_model(home / name, bpe, meta={"source": source, "training": {"log": log}})
+    address = "/-/nanogpt/compare?run=1&run=2"
+    text = (await datasette.client.get(address, actor=ROOT)).text
+    assert "better, but run 2 trained for only seconds." in text and "For 3 minutes each" in text
+    assert text.index(">Write with a<") < text.index('type="submit" value="Train both again"')
+    assert (await datasette.client.post(address, actor={"id": "somebody"})).status_code == 403
+    answer = await datasette.client.post(address, actor=ROOT)
+    assert answer.status_code == 302 and answer.headers["location"] == "/-/nanogpt"
+    again = [find_run(home, run) for run in (3, 4)]
+    assert [run["status"] for run in again] == ["queued"] * 2
+    settings = [json.loads(run["settings"]) for run in again]
+    assert [each["minutes"] for each in settings] == [3, 3] and settings[0]["learning_rate"] == 0.004
+    assert [run["name"] for run in again] == ["a", "nanogpt-blog"]
+    said = datasette.unsign(answer.cookies["ds_messages"], "messages")
+    assert "Runs 3 and 4 are in the queue" in str(said)
+    answer = await datasette.client.post(
+        address, actor=ROOT, headers={"content-type": "application/json"}, content="{}"
+    )
+    assert answer.json()["runs"] == [5, 6]  # under names of their own: the others wait
+    assert {find_run(home, 5)["name"], find_run(home, 6)["name"]} == {"nanogpt-blog-2", "nanogpt-blog-3"}
 
 
 @pytest.mark.parametrize(

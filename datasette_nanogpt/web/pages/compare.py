@@ -12,6 +12,7 @@ from datasette import Request, Response
 from datasette.app import Datasette
 
 from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import NanogptError
 
 from ...formatting import duration
 from ...registry.db import registry
@@ -22,13 +23,14 @@ from ...training.verdict import ODD
 from ..chart import Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..permissions import may, origin_of_model
-from ..responses import json_error, page, render, wants_json
-from ..run_offers import form_filled_in, longer, made_by
+from ..responses import changed, json_error, page, refusal, render, sent_json, wants_json
+from ..run_offers import form_filled_in, made_by
 from ..run_states import unit_of, without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
-from ..threads import in_thread
+from ..threads import UNAVAILABLE, in_thread
+from ..train_again import minutes_again, train_again
 
 # Seconds of training after which both scores are shown.
 MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
@@ -61,11 +63,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     home = state_of(datasette).home
     numbers = [text for text in request.args.getlist("run") if text.isdecimal() and len(text) < 16]
     if len(numbers) != 2:
-        if wants_json(request):
-            return json_error("Name two runs, as in ?run=1&run=2")
-        message = "Tick the boxes of two runs in the list below, then press Compare two runs"
-        datasette.add_message(request, message, datasette.WARNING)
-        return Response.redirect(datasette.urls.path("/-/nanogpt"))
+        return _ask_for_two(datasette, request)
+    if request.method == "POST":
+        return await _train_both_again(datasette, request, numbers)
     runs, scores, texts, sides, rows = [], [], [], [], []
     models = dict[int, str]()  # of the runs whose model is there to write with
     again = dict[int, tuple[str, str]]()  # of the runs that can be started again: the words and the address
@@ -80,7 +80,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         if checkpoint and made_by(run, checkpoint) and origin_of_model(datasette, checkpoint.meta) == origin:
             models[run["id"]] = run["name"]
         if may_train and (address := await in_thread(form_filled_in, datasette, run, origin)):
-            again[run["id"]] = _again(run, address, state_of(datasette).limits.max_minutes)
+            again[run["id"]] = (f"Start run {run['id']} again", address)
         scores.append(await in_thread(_scores, home, run["id"]))
         texts.append(await in_thread(_last_text, home, run["id"]))
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
@@ -89,7 +89,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     columns = (*given, planned_settings(one), planned_settings(other))
     settings = [(key, *both(*(each.get(key) for each in columns))) for key in {**given[0], **given[1]}]
     settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
-    short = all(side and side[-1][0] < SHORT for side in scores)
+    short = [run["id"] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT]
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
     if outcome.equal:
         outcome = _take_either(outcome, rows, [side[-1][0] if side else 0.0 for side in scores])
@@ -107,6 +107,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
         "again": [link for run, link in again.items() if run in outcome.again],
+        "both_again": minutes_again(rows, state_of(datasette).limits.max_minutes)
+        if len(outcome.again) == 2 and again.keys() >= {*outcome.again}
+        else None,
         "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
         "scored_on": _scored_on(one) if outcome.comparable else "",
@@ -118,9 +121,45 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     return await render(datasette, request, "nanogpt_compare.html", context)
 
 
-def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: bool) -> Outcome:
-    """What to make of the scores of two runs. `margin` is that of `margin_between`; `short` are two runs of
-    seconds."""
+def _ask_for_two(datasette: Datasette, request: Request) -> Response:
+    """The answer to an address that does not name two runs."""
+    if wants_json(request):
+        return json_error("Name two runs, as in ?run=1&run=2")
+    message = "Tick the boxes of two runs in the list below, then press Compare two runs"
+    datasette.add_message(request, message, datasette.WARNING)
+    return Response.redirect(datasette.urls.path("/-/nanogpt"))
+
+
+async def _train_both_again(datasette: Datasette, request: Request, numbers: Sequence[str]) -> Response:
+    """Queue both runs again, for the same time; the list of runs then shows them."""
+    home, found = state_of(datasette).home, []
+    for number in numbers:
+        run = await in_thread(find_run, home, int(number))
+        found.append(await require_run(datasette, request, run, change=True))
+    minutes = minutes_again([run for run, _ in found], state_of(datasette).limits.max_minutes)
+    queued: list[int] = []
+    try:
+        for run, origin in found:
+            if not await in_thread(form_filled_in, datasette, run, origin):
+                raise NanogptError(f"Run {run['id']} can only be started again in a terminal")
+            queued.append(await train_again(datasette, request, run, origin, minutes))
+    except UNAVAILABLE:
+        raise
+    except NanogptError as ex:
+        if sent_json(request):
+            return json_error(str(ex), *refusal(ex))
+        datasette.add_message(request, str(ex), datasette.ERROR)
+    if queued and not sent_json(request):
+        are = f"Runs {queued[0]} and {queued[1]} are" if len(queued) > 1 else f"Run {queued[0]} is"
+        datasette.add_message(request, f"{are} in the queue: compare them here when both are over")
+    return changed(datasette, request, "/-/nanogpt", {"runs": queued})
+
+
+def _outcome(
+    a: dict[str, Any], b: dict[str, Any], margin: float | None, short: Sequence[int] = ()
+) -> Outcome:
+    """What to make of the scores of two runs. `margin` is that of `margin_between`; `short` has the ids of
+    those of seconds."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
         yet = "" if without[0]["status"] in OVER else " yet"
@@ -149,9 +188,10 @@ def _outcome(a: dict[str, Any], b: dict[str, Any], margin: float | None, short: 
         f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
     )
     if margin is None and short and not so_far:
-        lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better."
-        advice = "Train both for a minute or more to compare them."
-        return Outcome(True, "Too short to tell.", f"{lower} {advice}", again=(a["id"], b["id"]))
+        lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better"
+        why = f"{lower}, but {'both' if len(short) > 1 else f'run {short[0]}'} trained for only seconds."
+        write_with = None if better["id"] in short else better["id"]
+        return Outcome(True, "Too short to tell.", why, write_with, again=(a["id"], b["id"]))
     fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
     advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
     if margin is None:
@@ -175,13 +215,6 @@ def _take_either(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequ
     quick = runs[list(seconds).index(short)]["id"]
     took = f"run {quick} trained for {duration(short)}, not {duration(long)}"
     return outcome._replace(reason=f"{outcome.reason} Take either; {took}.", better=quick)
-
-
-def _again(run: dict[str, Any], address: str, limit: float) -> tuple[str, str]:
-    """The words and the address of the link that starts a run again; one of seconds, for a minute."""
-    if longer(run, limit):
-        return f"Start run {run['id']} again, for 1 minute", f"{address}&_minutes=1"
-    return f"Start run {run['id']} again", address
 
 
 def _scored_on(run: dict[str, Any]) -> str:
