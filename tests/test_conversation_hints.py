@@ -15,13 +15,13 @@ def words(i, count):
     return " ".join(chosen.choice(WORDS) for _ in range(count))
 
 
-def told(tmp_path, columns, rows):
+def told(tmp_path, columns, rows, table="t"):
     path = str(tmp_path / "t.db")
     with sqlite3.connect(path) as db:
-        db.execute(f"create table t ({columns})")
-        db.executemany(f"insert into t values ({', '.join('?' * len(rows[0]))})", rows)
+        db.execute(f"create table {table} ({columns})")
+        db.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
     db.close()
-    return [remark.rpartition(": ")[2] for remark in conversations(open_source(path, "t"))]
+    return [remark.rpartition(": ")[2] for remark in conversations(open_source(path, table))]
 
 
 def steps(shuffled=False):
@@ -110,3 +110,64 @@ def test_what_was_asked_and_answered(tmp_path):
 )
 def test_whole_texts_are_not_put_together(tmp_path, columns, row):
     assert told(tmp_path, columns, [row(i) for i in range(120)]) == []
+
+
+def offset(i):
+    return sum(random.Random(j).randint(50, 900) for j in range(i % 6 + 1)) * (1 + i % 6)
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "row"),
+    [
+        # What somebody marked in pages and books: no speakers, and only parts of a text.
+        (
+            "highlights",
+            "id integer primary key, url, text, position int",
+            lambda i: (i, f"https://ex.org/{i // 6}", words(i, 9), i % 6),
+        ),
+        (
+            "marks",
+            "id integer primary key, url, text, start_offset int, end_offset int",
+            lambda i: (i, f"https://ex.org/{i // 6}", words(i, 9), offset(i), offset(i) + 40),
+        ),
+        (
+            "Bookmark",
+            "BookmarkID integer primary key, VolumeID, ChapterProgress real, Text, DateCreated",
+            lambda i: (i, f"b{i // 6}.epub", i % 6 / 7, words(i, 9), f"2024-01-{1 + i // 9:02}"),
+        ),
+        (
+            "marks",
+            "id integer primary key, book_id int, chapter_progress real, passage, created_at",
+            lambda i: (i, i // 6, i % 6 / 7, words(i, 9), f"2024-01-{1 + i // 9:02}"),
+        ),
+        # Short reviews of films.
+        (
+            "reviews",
+            "id integer primary key, movie int, posted, comment",
+            lambda i: (i, i % 9, f"2024-01-{1 + i // 9:02}", words(i, 9)),
+        ),
+    ],
+)
+def test_what_was_taken_from_texts_is_not_put_together(tmp_path, table, columns, row):
+    assert told(tmp_path, columns, [row(i) for i in range(120)], table) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "options"),
+    [
+        # Subtitles without a name that says so: each lasts until about the next one.
+        (
+            "id integer primary key, file, text, start real, end real",
+            lambda i: (i, f"{i // 12}.mkv", words(i, 6), i % 12 * 3.1 + i % 5 * 0.2, i % 12 * 3.1 + 2.7),
+            "--group-by file --order-by start",
+        ),
+        # Lines of which a few are missing.
+        (
+            "id integer primary key, source_file, n int, text",
+            lambda i: (i, f"{i // 12}.txt", i % 12 + (i % 12 > 6), words(i, 6)),
+            "--group-by source_file --order-by n",
+        ),
+    ],
+)
+def test_lines_of_a_text_are_put_together(tmp_path, columns, row, options):
+    assert told(tmp_path, columns, [row(i) for i in range(120)])[:1] == [options]

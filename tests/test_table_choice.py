@@ -114,5 +114,5 @@ def test_a_dry_run_says_so_and_its_commands_name_the_table(make, monkeypatch, tm
     )
     done = CliRunner().invoke(train_command, [path, "--dry-run"])
     assert done.exit_code == 0, done.output
-    assert f"Note: entry is the only table of {path} with much text.\n" in done.output
+    assert f"Note: entry is the only table of {path}.\n" in done.output
     assert f"in one condition: datasette nanogpt-train {path} entry --where " in done.output

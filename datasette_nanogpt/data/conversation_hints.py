@@ -12,6 +12,7 @@ from ..formatting import shell_command
 from .column_names import named, words_of
 from .decode import decode_bytes
 from .exclusions import exclusion
+from .parts_of_texts import are_fractions, are_selections, are_whole
 from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
@@ -189,6 +190,8 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
     """`find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
     answer each other: they have no titles, a column has the number of their thread, and others say who wrote
     them, or one what was asked and one what was answered."""
+    if are_selections(source):
+        return [], None
     if are_short(source):
         return find_group(source)
     thread = _named(source, _DISCUSSIONS, lambda values: _repeats(values) and _are_ids(values))
@@ -231,7 +234,8 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else _row_number(source))
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
-        if order := _counter(source, [label], others):
+        order = _counter(source, [label], others)
+        if order and are_whole(source, label, order):
             return [label], order
     ids = [label for label in labels if words_of(label)[-1] in ("id", "uuid", "guid", "key")]
     for label in ids if not source.has_titles else ():
@@ -249,7 +253,7 @@ def _values(source: Source, *columns: str) -> list[Any]:
 def _repeats(values: Sequence[Any]) -> bool:
     """Whether several rows have the same value, but not all."""
     filled = [value for value in values if value not in (None, "")]
-    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled)
+    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled) and not are_fractions(filled)
 
 
 def _are_together(values: Sequence[Any]) -> bool:
@@ -270,7 +274,8 @@ def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> st
     gaps = BLOCKS if len(keys) < source.row_count else 0
     for column in columns:
         numbers = _values(source, column)
-        if column not in group and all(isinstance(number, int | float) for number in numbers):
+        are_numbers = all(isinstance(number, int | float) for number in numbers)
+        if column not in group and are_numbers and not are_fractions(numbers):
             steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
             rising = [last < number for (a, b), (last, number) in steps if a == b]
             again = [last >= number for (a, b), (last, number) in steps if a != b]

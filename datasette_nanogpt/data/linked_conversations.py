@@ -11,6 +11,7 @@ from .column_content import columns_of
 from .column_names import named, words_of
 from .conversation_hints import CONVERSATIONS, are_short, find_conversation, find_order, suggestions
 from .linked_titles import LinkedTitle, linked_title
+from .parts_of_texts import are_selections
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker
@@ -49,7 +50,7 @@ def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]
     """Sentences about such tables, each with what to type. The caller may see all tables."""
     if len(source.sample) < MIN_ROWS or not source.body or source.template or source.where:
         return
-    if not source.keys or source.table == QUERY:
+    if not source.keys or source.table == QUERY or are_selections(source):
         return
     group: list[str] = []
     order = find_order(source)

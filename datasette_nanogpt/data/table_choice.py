@@ -92,8 +92,10 @@ def only_table(database: str) -> tuple[str, str]:
         raise InvalidOptions([Problem("table", "required", _which(look))])
     (table,), less = worth, [str(each) for each in look.found if each not in worth]
     others = f": less is in {list_names(less)}" if less else ""
-    other = " To train on another one, name it." if look.names[1:] else ""
-    return table.name, f"{table.name} is the only table of {database} with much text{others}.{other}"
+    if not look.names[1:]:
+        return table.name, f"{table.name} is the only table of {database}."
+    only = f"{table.name} is the only table of {database} with much text{others}."
+    return table.name, f"{only} To train on another one, name it."
 
 
 def _which(look: _Look) -> str:
