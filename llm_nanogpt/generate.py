@@ -7,7 +7,6 @@ a checkpoint is in `loading.py`.
 from __future__ import annotations
 
 import codecs
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,22 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from .apostrophes import Apostrophes
 from .errors import InvalidOptions, NanogptError, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
+from .like_rows import LikeRows
 from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
+from .text_end import keep_end
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
-from .words import MARK, Speller, ends_in_character, last_word
+from .words import last_word
 
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
 LONGEST_LAST_WORD = 40
-# Nats below the most likely token at which nothing is drawn, by default; a fraction that changes nothing, and
-# what is no probability.
-NEVER_DRAWN, NOTHING_LOST, TINY = 6.0, 0.02, 1e-30
 DAMAGED = (
     "The model's weights are damaged, or its training went wrong: its results are not numbers. Train it "
     "again, or bring back the one before with `llm nanogpt restore`"
@@ -128,16 +125,7 @@ class Continuation:
         above = settings.condition.endswith(BLANK_LINE.decode())
         self._titled = model.config.titles or bool(settings.title) or above
         self._head: list[int] = []  # what the context always begins with: the title, where there is one
-        self._speller: Speller | None = None
-        if sampler.real_words and tokenizer.words:
-            self._speller = Speller(tokenizer.words, self.prompt)
-        self._apostrophes: Apostrophes | None = None
-        if sampler.real_words and tokenizer.words and tokenizer.words.joined is not None:
-            self._apostrophes = Apostrophes(tokenizer.words, tokenizer.words.joined, self.prompt)
-        self._followers = tokenizer.habits.followers(tokenizer, self.prompt) if sampler.real_words else []
-        # The first bytes after a character of a script without spaces, which gets no mark that was not typed;
-        # None once they are one.
-        self._begun = b"" if ends_in_character(self.prompt) else None
+        self._like_rows = LikeRows(tokenizer, self.prompt, sampler.real_words)
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -188,15 +176,7 @@ class Continuation:
             repetition.add(token)
             piece = self.tokenizer.token_bytes(token)[given:]
             text = decoder.decode(piece)
-            if self._speller:
-                self._speller.add(piece)
-            if self._apostrophes:
-                self._apostrophes.add(piece)
-            for follower in self._followers:
-                follower.add(text)
-            if self._begun is not None:
-                self._begun += piece
-                self._begun = None if self._begun.decode("utf-8", "ignore") else self._begun
+            self._like_rows.add(piece, text)
             self.new_tokens += 1
             yield text
             given = 0
@@ -215,9 +195,8 @@ class Continuation:
             else:
                 logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
-            token = self.sampler.choose(
-                self._penalised(logits, context, repetition), self._accepts, self._possible
-            )
+            weighed = self._penalised(logits, context, repetition)
+            token = self.sampler.choose(weighed, self._like_rows.accepts, self._like_rows.possible)
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
@@ -256,7 +235,12 @@ class Continuation:
             read = context + ids
             after = self._penalised(after, read, self._repetition(read), whole_prompt=not rest)
             penalised.append(before + log_softmax(after)[tokens])
-        chosen = self.sampler.choose(np.concatenate(penalised), lambda way: self._accepts(*ways[way][1:]))
+
+        def accepts(way: int) -> bool:
+            _, token, given = ways[way]
+            return self._like_rows.accepts(token, given)
+
+        chosen = self.sampler.choose(np.concatenate(penalised), accepts)
         ids, token, given = ways[chosen]
         if token != tokenizer.eot:
             self._keep_logprobs(np.concatenate(logprobs), chosen, [token for _, token, _ in ways])
@@ -270,8 +254,8 @@ class Continuation:
         """`logits` (V,) of the token after `ids`, without what repeats these, or is unlike the table's rows
         where the text stands at the end of the prompt or beyond."""
         penalised = repetition.penalised(self.sampler.penalised(logits, ids))
-        for follower in self._followers if whole_prompt else ():
-            penalised = follower.penalised(penalised)
+        if whole_prompt:
+            penalised = self._like_rows.penalised(penalised)
         return keep_end(logits, penalised, self.tokenizer.eot)
 
     def _read(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
@@ -339,27 +323,6 @@ class Continuation:
         length = self.sampler.dry_allowed_length or default
         return Repetition(self.sampler, length, numbers, ids, tokenizer.with_letters)
 
-    def _accepts(self, token: int, given: int = 0) -> bool:
-        """Whether a token keeps the words real. The prompt has its first `given` bytes already."""
-        if self._begun is not None:
-            begun = self._begun + self.tokenizer.token_bytes(token)[given:]
-            if MARK.match(begun.decode("utf-8", "ignore")):
-                return False
-        if self._speller is None:
-            return True
-        # The end of the text ends a word, too.
-        piece = b" " if token == self.tokenizer.eot else self.tokenizer.token_bytes(token)[given:]
-        if self._apostrophes and not self._apostrophes.accepts(piece):
-            return False
-        return self._speller.accepts(piece)
-
-    def _possible(self) -> np.ndarray | None:
-        """Which tokens `_accepts` can accept, by what they begin with, (n_vocab,) of bool; None: any."""
-        if self._speller is None or (characters := self._speller.next_characters()) is None:
-            return None
-        points = [0, *map(ord, characters)]
-        return np.isin(self.tokenizer.first_characters[: self.model.config.vocab_size], points)
-
     def _allowed(self, logits: np.ndarray) -> np.ndarray:
         """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""
         logits, eot = logits[: self.tokenizer.n_vocab], self.tokenizer.eot
@@ -375,25 +338,6 @@ class Continuation:
         best = np.argsort(-logprobs, kind="stable")[: self.settings.logprobs]
         pairs = [[self.tokenizer.decode([tokens[i]]), round(float(logprobs[i]), 4)] for i in (chosen, *best)]
         self.logprobs.append({"token": pairs[0][0], "logprob": pairs[0][1], "top": pairs[1:]})
-
-
-def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> np.ndarray:
-    """Logits (V,) `after` penalties, with an end of the text that is no more likely than it was `before`.
-
-    What other tokens lose would go to it, so that a text ends where its words repeat themselves. May change
-    `after`. LOG.md, "What ends a text".
-    """
-    if after is before or eot >= len(after):
-        return after
-    highest = after.max()
-    if after[eot] < highest - NEVER_DRAWN:
-        return after
-    highest = max(highest, before.max())
-    p, q = np.exp(before - highest), np.exp(after - highest)
-    others, left = float(p.sum() - p[eot]), float(q.sum() - q[eot])
-    if others - left >= NOTHING_LOST:  # of at least 1
-        after[eot] += math.log(max(left / others, TINY))
-    return after
 
 
 def overlap(text: str, stop: str) -> int:

@@ -123,6 +123,7 @@ class Sampler:
                 refused.append(chosen)
                 p[at] = 0
                 if len(refused) == 1 and possible and (some := possible()) is not None:
+                    some = some[: len(logits)]  # a tokenizer may have more tokens than its model
                     logits = np.where(some, logits, -np.inf)
                     p *= some if kept is None else some[kept]
             logits = logits.copy()

@@ -16,11 +16,12 @@ from datasette_nanogpt.data.text_metrics import has_loop, real_word_fraction
 from llm_nanogpt import gpt_torch
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.errors import InvalidOptions
-from llm_nanogpt.generate import generate, keep_end
+from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_numpy import build
 from llm_nanogpt.gpt_torch import TorchModel
 from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
+from llm_nanogpt.text_end import keep_end
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 from llm_nanogpt.words import MARK, WordCounter, last_word, words
