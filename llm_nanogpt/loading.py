@@ -11,7 +11,7 @@ from pathlib import Path
 from . import gpt_numpy
 from .checkpoint import Checkpoint, read_version, read_weights, verify
 from .errors import NanogptError
-from .habits import read_habits
+from .habits.table_habits import read_habits
 from .language_model import LanguageModel
 from .tokenizer import Tokenizer
 

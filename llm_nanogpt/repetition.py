@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .sampler import Sampler
 
 # Tokens that may be repeated without penalty, by default: benchmarks/LOG.md, "Near-loops". llama.cpp has 2.
-# More where the rows repeat more: `row_repeats.py`.
+# More where the rows repeat more: `habits/row_repeats.py`.
 ALLOWED_TOKENS, ALLOWED_CHARACTERS = 3, 24
 LONGEST_MATCH = 50  # tokens that are compared: the penalty has been beyond everything for long
 STRONGEST = 100.0  # nats: nothing that a model writes is so likely

@@ -32,10 +32,10 @@ class Sampler:
                         dry_base ** (n - dry_allowed_length) nats; 0 switches it off
     dry_base            see dry_multiplier
     dry_allowed_length  tokens that may be repeated without penalty; None: 3, or 24 if tokens are characters,
-                        or what is common in the table's rows, if that is more (`row_repeats.py`)
+                        or what is common in the table's rows, if that is more (`habits/row_repeats.py`)
     dry_penalty_last_n  how many of the last tokens are looked through for repetitions; -1: all, 0: none
     real_words          write only words of the table (`words.py`), and keep to what else its rows have in
-                        common (`habits.py`); where these are not known it does nothing
+                        common (`habits/`); where these are not known it does nothing
     seed                any integer; None draws one, which the attribute then has
 
     Raises InvalidOptions with everything that is wrong.

@@ -21,9 +21,9 @@ from .atomic import write_bytes, write_json
 from .config import MAXIMA
 from .errors import NanogptError
 from .files import read_json
-from .habits import Habits
-from .sign_runs import is_sign
-from .strings import is_unbroken
+from .habits.sign_runs import is_sign
+from .habits.strings import is_unbroken
+from .habits.table_habits import Habits
 from .words import LETTER_BYTES, LETTERS, WordList
 
 if TYPE_CHECKING:

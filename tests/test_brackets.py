@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_nanogpt.brackets import (
+from llm_nanogpt.generate import generate
+from llm_nanogpt.habits.brackets import (
     KINDS,
     LEFT_OPEN,
     MISPLACED,
@@ -15,9 +16,8 @@ from llm_nanogpt.brackets import (
     bracket_tokens,
     follow,
 )
-from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits
-from llm_nanogpt.lengths import Lengths
+from llm_nanogpt.habits.lengths import Lengths
+from llm_nanogpt.habits.table_habits import Habits
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 

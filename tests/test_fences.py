@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import write_model
 
-from llm_nanogpt.fences import END, FEWEST, STRENGTH, Fences, fence_lengths, tokens_with_one
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits, measure_habits, read_habits
-from llm_nanogpt.lengths import Lengths
+from llm_nanogpt.habits.fences import END, FEWEST, STRENGTH, Fences, fence_lengths, tokens_with_one
+from llm_nanogpt.habits.lengths import Lengths
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe

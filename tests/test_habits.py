@@ -6,18 +6,18 @@ import torch
 from conftest import TEXTS, write_model
 
 from llm_nanogpt import gpt_torch
-from llm_nanogpt import habits as habits_module
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
 from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_torch import TorchModel
-from llm_nanogpt.habits import Habits, measure_habits, read_habits
-from llm_nanogpt.lengths import Lengths
-from llm_nanogpt.lines import FEWEST as FEWEST_LINES
-from llm_nanogpt.lines import LongLine, line_lengths
+from llm_nanogpt.habits import table_habits as habits_module
+from llm_nanogpt.habits.lengths import Lengths
+from llm_nanogpt.habits.lines import FEWEST as FEWEST_LINES
+from llm_nanogpt.habits.lines import LongLine, line_lengths
+from llm_nanogpt.habits.short_texts import FEWEST, STRONGEST, ShortText, text_lengths
+from llm_nanogpt.habits.strings import Unbroken, is_unbroken, string_lengths
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.short_texts import FEWEST, STRONGEST, ShortText, text_lengths
-from llm_nanogpt.strings import Unbroken, is_unbroken, string_lengths
 
 ROWS = [f"see ({'b ' * (i % 50)}) at example.com/{'a' * (i % 30)} in 12-{i:03d}\n" for i in range(200)]
 BRACKETS = {"(": Lengths(5, 9), '"': Lengths(5, 9)}

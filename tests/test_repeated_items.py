@@ -5,9 +5,7 @@ import pytest
 from conftest import write_model
 
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits, measure_habits, read_habits
-from llm_nanogpt.loading import open_model
-from llm_nanogpt.repeated_items import (
+from llm_nanogpt.habits.repeated_items import (
     AGAIN,
     COMPLETES,
     ENDS,
@@ -17,6 +15,8 @@ from llm_nanogpt.repeated_items import (
     items,
     items_again,
 )
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
+from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe
 

@@ -5,10 +5,10 @@ import pytest
 from conftest import write_model
 
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits, read_habits
+from llm_nanogpt.habits.row_repeats import FEWEST, TOKENS, common_repeat, repeat_lengths
+from llm_nanogpt.habits.table_habits import Habits, read_habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.repetition import LONGEST_MATCH, Repetition, default_allowed_length
-from llm_nanogpt.row_repeats import FEWEST, TOKENS, common_repeat, repeat_lengths
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 

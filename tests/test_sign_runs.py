@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from datasette_nanogpt.data.text_metrics import longest_sign_run
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits
-from llm_nanogpt.lengths import Lengths, read_lengths
+from llm_nanogpt.habits.lengths import Lengths, read_lengths
+from llm_nanogpt.habits.sign_runs import SignRun, is_sign, run_lengths, split_at_words
+from llm_nanogpt.habits.table_habits import Habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.sign_runs import SignRun, is_sign, run_lengths, split_at_words
 from llm_nanogpt.tokenizer_training import train_bpe
 
 ROWS = [f"the boat left the harbour at {i} and 12-{i:03d}-99 came back, 1/2/3 of them\n" for i in range(300)]

@@ -5,11 +5,8 @@ import pytest
 from conftest import write_model
 
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits, measure_habits, read_habits
-from llm_nanogpt.lengths import Lengths
-from llm_nanogpt.loading import open_model
-from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.single_quotes import (
+from llm_nanogpt.habits.lengths import Lengths
+from llm_nanogpt.habits.single_quotes import (
     FEWEST,
     STRENGTH,
     UNCLOSED,
@@ -18,6 +15,9 @@ from llm_nanogpt.single_quotes import (
     quoted,
     quoted_lengths,
 )
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
+from llm_nanogpt.loading import open_model
+from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe
 
 ROW = "open('a file', 'r') doesn't\nprint('done')\n"

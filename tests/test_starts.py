@@ -4,10 +4,10 @@ import numpy as np
 from conftest import write_model
 
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits import Habits, measure_habits, read_habits
+from llm_nanogpt.habits.starts import FEWEST, STRENGTH, Start, common_starts, kind_of_start, rare_tokens
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.starts import FEWEST, STRENGTH, Start, common_starts, kind_of_start, rare_tokens
 
 
 def test_kinds_of_starts():

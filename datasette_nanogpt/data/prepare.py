@@ -25,7 +25,7 @@ import numpy as np
 
 from llm_nanogpt.atomic import write_json
 from llm_nanogpt.errors import NanogptError
-from llm_nanogpt.habits import measure_habits, read_habits
+from llm_nanogpt.habits.table_habits import measure_habits, read_habits
 from llm_nanogpt.home import cache_folder
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import gpt2, train_bpe, train_char

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from llm_nanogpt.fences import fences
-from llm_nanogpt.repeated_items import is_again, items
-from llm_nanogpt.starts import kind_of_start
+from llm_nanogpt.habits.fences import fences
+from llm_nanogpt.habits.repeated_items import is_again, items
+from llm_nanogpt.habits.starts import kind_of_start
 from llm_nanogpt.words import PART, joined_words
 
 # A line is too long if it is so many characters longer than all but this fraction of the rows' lines.

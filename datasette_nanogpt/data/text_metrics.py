@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 import regex
 
-from llm_nanogpt.sign_runs import split_at_words
+from llm_nanogpt.habits.sign_runs import split_at_words
 from llm_nanogpt.words import LETTERS, WordList, has_inner_capitals, words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running

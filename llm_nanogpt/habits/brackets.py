@@ -19,7 +19,7 @@ from .lengths import Lengths, measure_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-    from .vocabulary import Vocabulary
+    from ..vocabulary import Vocabulary
 
 PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
     "\N{LEFT DOUBLE QUOTATION MARK}": "\N{RIGHT DOUBLE QUOTATION MARK}",

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from .repetition import LONGEST_MATCH, NUMBER, default_allowed_length
+from ..repetition import LONGEST_MATCH, NUMBER, default_allowed_length
 
 if TYPE_CHECKING:
-    from .vocabulary import Vocabulary
+    from ..vocabulary import Vocabulary
 
 # If more than the rest of the rows' tokens lengthen repetitions that are longer than DRY lets pass, it begins
 # at lengths that are rare. In prose 0.3 to 4% of the tokens lengthen one of three tokens or more, in

@@ -17,7 +17,7 @@ from .lengths import Lengths, measure_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-    from .vocabulary import Vocabulary
+    from ..vocabulary import Vocabulary
 
 _OPENS = re.compile(r"(?<![\w'\\])'(?=[^\s'])")
 _CLOSES = re.compile(r"(?<![\s'\\])'(?![\w'])")

@@ -1,8 +1,6 @@
-"""What the rows of a table have in common, and a text that is written should have too.
+"""All habits of a table, each of which has a module beside this one.
 
-`nanogpt.json` keeps it as figures. Each has a module: `sign_runs.py`, `strings.py`, `short_texts.py`,
-`brackets.py`, `fences.py`, `lines.py`, `single_quotes.py`, `starts.py`, `repeated_items.py` and
-`row_repeats.py`. Older models lack some of them, imported ones have none.
+`nanogpt.json` keeps them as figures. Older models lack some of them, imported ones have none.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from .strings import Unbroken, string_lengths
 if TYPE_CHECKING:
     import numpy as np
 
-    from .vocabulary import Vocabulary
+    from ..vocabulary import Vocabulary
 
 COUNTED = 1_000_000  # characters of text that are measured
 

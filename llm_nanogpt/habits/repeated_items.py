@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-    from .vocabulary import Vocabulary
+    from ..vocabulary import Vocabulary
 
 # An item of so many letters or more is compared with so many before it.
 LETTERS, DISTANCE = 4, 2

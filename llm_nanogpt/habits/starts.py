@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from .vocabulary import Vocabulary
+    from ..vocabulary import Vocabulary
 
 FEWEST = 50  # rows: of fewer, nobody knows what is rare
 RARE = 0.01  # of the rows: they start with a kind of character that fewer of them start with

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import regex
 
+from ..words import SPACELESS
 from .lengths import Lengths, measure_lengths
-from .words import SPACELESS
 
 if TYPE_CHECKING:
     import numpy as np
