@@ -112,6 +112,8 @@ def test_signatures(signature, quote):
         "The letter was sent from my uncle's house, he wrote:\n\nCome soon.",
         "Yesterday, at 9:12, he wrote:\n\nCome soon.\n\nI did not.",
         "On page 5 of 2021's report he wrote:\n\nCome soon.",
+        "In Python:\n\n   >>> import os\n   >>> os.getcwd()\n\nand so on.",
+        "In Oracle:\n\nSQL> select * from t\n\nand so on.",
         "You quote a line with > before it, or with two of them: >>.",
     ],
 )
@@ -121,6 +123,51 @@ def test_what_only_looks_like_it_stays(text):
 
 def test_code_that_somebody_wrote_is_a_quote():
     assert own_text(f"{OWN}\n\n> Ben wrote:\n> x = f(1)\n> print(x)") == OWN
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "> Is the mill open?\n> The one at the river.",  # nobody is said to have written it
+        " > Is the mill open?\n > The one at the river.",
+        ">> Is the mill open?\n> No.",
+        "AL> Is the mill open?\nAL> The one at the river.",
+        "Ann Lee wrote\n\n> Is the mill open?",
+        "In article <12@example.com>, Ann says...\n> Is the mill open?",
+        "Ann writes:\n> Is the mill open?",
+    ],
+)
+def test_quotes_in_the_habits_of_lists(quoted):
+    assert own_text(f"{OWN}\n\n{quoted}\n") == OWN
+    assert own_text(f"{quoted}\n\n{OWN}\n").strip() == OWN
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["It is as Ada, who is never wrong about the mill, once wrote", "AB > CD in all cases", "2> is a file"],
+)
+def test_sentences_are_no_attribution(said):
+    assert own_text(f"{OWN}\n{said}\n\n> Is it open?\n") == f"{OWN}\n{said}"
+
+
+@pytest.mark.parametrize(
+    "postscript",
+    [
+        "P.S. The lamp hangs beside the door.",
+        "PS: The lamp hangs beside the door.\nIt is lit.",
+        "PS the lamp hangs beside the door",
+        "P.P.S. Bring bread.",
+        "p.s. bring bread",
+    ],
+)
+@pytest.mark.parametrize("signature", ["-- \nAda Lovelace", "--\nAda\n12 Mill Road\n", "-- \n"])
+def test_a_postscript_below_the_signature_stays(signature, postscript):
+    assert own_text(f"{OWN}\n\n{signature}\n{postscript}\n") == f"{OWN}\n\n{postscript}"
+
+
+@pytest.mark.parametrize("line", ["PS 118, New York", "PS Ltd", "Ps. 23", "PSV Eindhoven"])
+def test_a_signature_has_no_postscript(line):
+    assert own_text(f"{OWN}\n\n-- \nAda\n{line}\n") == OWN
 
 
 def test_words_before_a_quote_stay():
@@ -201,13 +248,14 @@ def quoting(i):
         ({"von": "ben@example.com", "betreff": title, "text": quoting}, "plain"),
         ({"message_id": "<1@example.com>", "from": "Ben", "subject": title, "body": quoting}, "plain"),
         ({"from": "Ben", "to": "Ada", "subject": title, "body": quoting}, "plain"),
+        ({"author": "Ben", "subject": lambda i: ["", "Re: "][i % 2] + title(i), "body": quoting}, "plain"),
         ({**MAIL, "body": lambda i: f"<p>{prose(i)}</p>{HTML_QUOTES[0] if i % 2 else ''}"}, "html"),
     ],
 )
 def test_columns_of_mail(tmp_path, columns, text_format):
     path = make(tmp_path, columns)
     source = open_source(path, "t")
-    assert list(source.documents())[1] == f"{title(1)}\n\n{prose(1)}"
+    assert list(source.documents())[1].removeprefix("Re: ") == f"{title(1)}\n\n{prose(1)}"
     (remark,) = source.remarks()
     said = "Quoted replies and signatures of mail are left out of 20 rows. To keep them, add --text"
     assert remark == f"{said} {text_format}."

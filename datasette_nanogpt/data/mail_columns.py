@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .column_content import Column
@@ -15,13 +16,19 @@ _RECIPIENT = """
 to recipient recipients an empfanger a destinataire destinatario para aan ontvanger кому получатель cc
 """
 _SUBJECT = "subject betreff objet asunto oggetto assunto onderwerp тема 件名 主题 主題"
+# How the subjects of answers begin, and that of a message that is passed on.
+_ANSWER = re.compile(
+    r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:R[Ee]|re|A[Ww]|S[Vv]|VS|Antw|R[Ee][Ss]|R|Odp|Fwd?|FWD?|WG|T[Rr])(?:\[\d+\])?: ?\S"
+)
+MIN_ANSWERS = 0.1  # of the subjects, from which on a table with senders is one of mail
 _OF_MAIL = ("message_id", "in_reply_to", "reply_to", "email_id", "internet_message_id")  # only mail has these
 # Words beside those in a column's name: mail_from, from_address, sender_email.
 _BESIDE = frozenset(["mail", "email", "e", "message", "msg", "header", "address", "addr", "name", "full"])
 
 
 def is_mail(columns: Sequence[Column]) -> bool:
-    """Whether there is a subject and who wrote to whom: both by name, or one of them as addresses."""
+    """Whether there is a subject and who wrote to whom: both by name, or one of them as addresses; in the
+    archive of a list only who wrote it, and many subjects are those of answers."""
     senders, recipients, subjects = (
         [column for column in columns if _is_named(column.name, names)]
         for names in (_SENDER, _RECIPIENT, _SUBJECT)
@@ -29,7 +36,13 @@ def is_mail(columns: Sequence[Column]) -> bool:
     if not subjects or not (senders or recipients):
         return False
     has_id = any("_".join(words_of(column.name)) in _OF_MAIL for column in columns)
-    return has_id or bool(senders and recipients) or any(map(_has_addresses, [*senders, *recipients]))
+    if has_id or bool(senders and recipients) or any(map(_has_addresses, [*senders, *recipients])):
+        return True
+    return bool(senders) and any(map(_has_answers, subjects))
+
+
+def _has_answers(column: Column) -> bool:
+    return sum(bool(_ANSWER.match(text)) for text in column.texts) > MIN_ANSWERS * max(len(column.texts), 1)
 
 
 def _is_named(name: str, names: str) -> bool:

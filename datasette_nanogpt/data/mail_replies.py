@@ -57,6 +57,14 @@ _OPENS = re.compile(
 _NOTIFIED = re.compile(
     r"<(?:notifications?|no-?reply|reply|incoming|gitlab|jira|discourse)\b[^<>@\s]*@[^<>\s]+>", re.IGNORECASE
 )
+# A quoted line: after ">", which may be indented a little, or stand after the initials of who wrote it.
+_QUOTED = re.compile(r" {0,3}(?:>|(?!SQL|PS|IN|OUT|DOS)[A-Z]{2,3}> )")
+# A line before quoted lines that says who wrote them, and nothing else: "In article <1@x>, Ann says...",
+# "Ann Lee wrote".
+_SAYS = re.compile(
+    r"(?:In (?:article|message|reply to) [^\n]{1,150}|[^\W\d_]\S*(?: \S+){0,4}),? "
+    r"(?:wrote|writes|says|said|schrieb|schreibt|a écrit|escribió|ha scritto|schreef)\b[ .,:\u2026]*"
+)
 _MAX_ATTRIBUTION = 250  # characters of "On Monday Ada <ada@example.com> wrote:"
 # A line of code after a prompt, not of a person: `> x <- c(1, 2)`, `> npm install`, `> const a = 1;`.
 _CODE = re.compile(
@@ -68,6 +76,11 @@ _CODE = re.compile(
 _SIGNATURE = re.compile(r"(?:\A|\n)-- \n")
 _BARE_SIGNATURE = re.compile(r"(?:\A|\n)--[ \t]*\n(?=((?:(?!--[ \t]*\n)[^\n]{0,100}(?:\n|\Z)){1,8})\s*\Z)")
 _MAX_SIGNATURE = 1500  # characters
+# Below a signature: "P.S. …", "PPS: …", and "PS …" with at least four words.
+_POSTSCRIPT = re.compile(
+    r"^[ \t]*(?:[Pp](?:[.][ ]?[Pp])*[.][ ]?[Ss]\b[.:,]?|P{1,3}S(?:[.:,]|(?=(?: +[^\s\d]\S*){4}))) *\S",
+    re.MULTILINE,
+)
 _SENT_FROM = re.compile(
     r"(?:\A|\n)[ \t]*(?:Sent (?:from|via|with) (?:my [A-Za-z]|the |an? |[A-Z0-9])|Get Outlook for "
     r"|Outlook für |Von meinem \S.* gesendet|Gesendet (?:von|mit) |Diese Nachricht wurde von meinem "
@@ -163,7 +176,7 @@ def _without_quoted_lines(text: str) -> str:
     lines = text.split("\n")
     kept: list[str] = []
     at = 0
-    for is_quoted, group in groupby(lines, key=lambda line: line.startswith(">")):
+    for is_quoted, group in groupby(lines, key=lambda line: bool(_QUOTED.match(line))):
         block = list(group)
         end = at + len(block)
         if is_quoted:
@@ -182,9 +195,13 @@ def _attribution_start(lines: Sequence[str], quote: int) -> int:
     last = quote - 1
     while last >= 0 and not lines[last].strip():
         last -= 1
-    if last < 0 or lines[last].startswith(">") or lines[last].rstrip()[-1:] not in (":", "\uff1a"):
+    if last < 0 or _QUOTED.match(lines[last]):
         return quote
     line = lines[last]
+    if _SAYS.fullmatch(line):
+        return last
+    if line.rstrip()[-1:] not in (":", "\uff1a"):
+        return quote
     if len(line) > _MAX_ATTRIBUTION:
         return quote
     told = [bool(_WROTE.search(line)), "@" in line, bool(_WHEN.search(line))]
@@ -199,7 +216,7 @@ def _attribution_start(lines: Sequence[str], quote: int) -> int:
 
 def _is_code(block: Sequence[str]) -> bool:
     """Whether lines that begin with ">" are what somebody typed after a prompt."""
-    lines = [line for line in block if line.strip("> \t")]
+    lines = [line.lstrip() for line in block if line.strip("> \t")]
     if any(_WROTE.search(line) and line.rstrip().endswith(":") for line in lines):
         return False
     if lines and all(line.startswith(">>> ") for line in lines):
@@ -212,13 +229,19 @@ def _without_signature(text: str) -> str:
     text = _SENT_FROM.sub("", text).rstrip()
     if found := [*_SIGNATURE.finditer(f"{text}\n")]:
         if len(text) - found[-1].start() <= _MAX_SIGNATURE:
-            text = text[: found[-1].start()]
+            text = _cut_signature(text, found[-1].start())
     elif len(bare := [*re.finditer(r"^--[ \t]*$", text, re.MULTILINE)]) == 1:
         if found := [*_BARE_SIGNATURE.finditer(text)]:
-            text = text[: found[-1].start()]
+            text = _cut_signature(text, found[-1].start())
         elif bare[0].end() == len(text):
             text = text[: bare[0].start()]
     return _SENT_FROM.sub("", text.rstrip()).rstrip()
+
+
+def _cut_signature(text: str, start: int) -> str:
+    """`text` without the signature that starts there, but with the postscript below it."""
+    postscript = _POSTSCRIPT.search(text, start + 1)
+    return text[:start].rstrip() + (f"\n\n{text[postscript.start() :].strip()}" if postscript else "")
 
 
 # ---- HTML
