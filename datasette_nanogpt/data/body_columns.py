@@ -13,6 +13,7 @@ from .column_names import (
     LINES,
     MACHINE_MADE,
     PLACES,
+    QUESTIONS,
     TOGETHER,
     WORSE,
     has_word,
@@ -38,6 +39,7 @@ MIN_INSTEAD, MIN_MISSING, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.25
 MIN_DIFFERENT = 0.8  # the fraction of rows with a line of their own from which on lines can be titles
 LONGEST_LINE = 120  # characters: the median value of a column of lines that can be titles is no longer
 ONE_LINE = 0.95  # the fraction of values without a line break from which a column counts as lines
+MIN_QUESTION = 4  # words of a question without a question mark
 COMPRESSION = 3  # how many times shorter compressed prose is: 2.6 to 3.3 with gzip (README.md)
 
 
@@ -51,7 +53,7 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     that go together with it. `columns` are in the order of the table."""
     by_text = sorted(columns, key=most_text)
     by_text = [column for column in by_text if not column.are_short_keys]
-    with_text = [column for column in by_text if column.prose and not column.is_label]
+    with_text = [c for c in by_text if c.prose and (not c.is_label or _are_questions(c))]
     for is_worse in (is_place, _is_rejected):
         with_text = [column for column in with_text if not is_worse(column)] or with_text
     if not with_text:
@@ -68,6 +70,13 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
 def is_place(column: Column) -> bool:
     """Whether a column is named, and as short, as the path or address where something is to be found."""
     return not column.is_long and any(is_named(column.name, name) for name in PLACES)
+
+
+def _are_questions(column: Column) -> bool:
+    """Whether a column has a few questions, each answered in many rows, as tables of surveys have."""
+    texts = set(column.texts)
+    sentences = sum(len(text.split()) >= MIN_QUESTION or text.rstrip().endswith("?") for text in texts)
+    return len(texts) > 1 and 2 * sentences > len(texts) and bool(named(QUESTIONS, [column.name]))
 
 
 def _is_rejected(column: Column) -> bool:
@@ -221,7 +230,13 @@ def _find_code(columns: Sequence[Column]) -> tuple[str, ...]:
 def _pick(columns: Sequence[Column], names: Sequence[str], longest: Column) -> Column | None:
     """A column with one of these names, or with the name as a word, that has text."""
     fraction = MIN_TEXT * longest.prose  # enough in few rows, as what continues a few long texts
-    enough = [c for c in columns if _is_enough(c, longest, MIN_TEXT_TOGETHER) or c.prose >= fraction]
+    enough = [
+        c
+        for c in columns
+        if _is_enough(c, longest, MIN_TEXT_TOGETHER)
+        or c.prose >= fraction
+        or (c.is_label and c.filled >= MIN_FILLED * longest.filled)  # of these only questions are here
+    ]
     tests: list[Callable[[str, str], bool]] = [is_named, has_word]
     picked = (c for test in tests for name in names for c in enough if test(c.name, name))
     column = next(picked, None)

@@ -48,6 +48,18 @@ show video dish course album thread task issue
 _QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
 _ANSWER = """answer answers response reply completion output chosen accepted_answer 答案 回答 答え 답변 ответ
 antwort respuesta resposta risposta réponse"""
+# How the name of a column begins that is a question of a form, where it does not end in a question mark.
+_INTERROGATIVES = """
+what why how which who whose where when do does did is are was were would could should can will have has if
+describe explain please tell share list rate
+was wie warum welche welcher welches wer wo wann worin womit woran beschreiben bitte nennen
+que quel quelle quels quelles comment pourquoi ou quand qui est decrivez expliquez
+como cual cuales quien donde cuando describa explique por
+o qual quais quem onde quando descreva explique
+che cosa quale quali chi dove come perche descriva spieghi
+wat welke waarom hoe wie waar wanneer beschrijf
+что как почему какой какая какие кто где когда опишите расскажите
+"""
 # Columns that are read together, in this order, if at least two of them have text.
 _TOGETHER = (
     f"context passage paragraph article story background | {_QUESTION} | input | option choice options "
@@ -108,6 +120,7 @@ _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after
 MIN_JOINED = 6  # characters of a name that may be written in two words
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 
+QUESTIONS, INTERROGATIVES = tuple(_QUESTION.split()), frozenset(_INTERROGATIVES.split())
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
 NAMED_THINGS = frozenset(_NAMED_THINGS.split())
 TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slots in _TOGETHER)
@@ -180,6 +193,16 @@ def set_of(name: str) -> tuple[str, ...]:
         return (*stem, "")
     numbered = ["" if word.isdecimal() else word for word in stem]
     return (*numbered, last) if numbered != stem else ()
+
+
+def is_question(name: str) -> bool:
+    """Whether a column is called by the question that it answers, as in tables of forms."""
+    plain = name.strip().rstrip("*: ")
+    if " " not in plain and not _JOINED.fullmatch(plain.rstrip("?\uff1f")):
+        return False
+    words = words_of(plain)
+    asked = plain.endswith(("?", "\uff1f", "\u061f", "\u037e"))
+    return asked or (len(words) >= MIN_SENTENCE and words[0] in INTERROGATIVES)
 
 
 def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list[str]:

@@ -18,7 +18,8 @@ to recipient recipients an empfanger a destinataire destinatario para aan ontvan
 _SUBJECT = "subject betreff objet asunto oggetto assunto onderwerp тема 件名 主题 主題"
 # How the subjects of answers begin, and that of a message that is passed on.
 _ANSWER = re.compile(
-    r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:R[Ee]|re|A[Ww]|S[Vv]|VS|Antw|R[Ee][Ss]|R|Odp|Fwd?|FWD?|WG|T[Rr])(?:\[\d+\])?: ?\S"
+    r"\s*(?:\[[^\]]{1,40}\]\s*)?"  # the name of the list
+    r"(?:R[Ee]|re|A[Ww]|S[Vv]|VS|Antw|R[Ee][Ss]|R|Odp|Fwd?|FWD?|WG|T[Rr])(?:\[\d+\])?: ?\S"
 )
 MIN_ANSWERS = 0.1  # of the subjects, from which on a table with senders is one of mail
 _OF_MAIL = ("message_id", "in_reply_to", "reply_to", "email_id", "internet_message_id")  # only mail has these

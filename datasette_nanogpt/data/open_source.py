@@ -12,6 +12,7 @@ from llm_nanogpt.suggestions import did_you_mean
 from llm_nanogpt.template import Template
 
 from .column_content import Column, columns_of, repeats_title, says_the_same
+from .column_names import is_question
 from .columns import choose_columns, missing_columns
 from .conversations import Grouping, open_grouping
 from .mail_columns import is_mail
@@ -118,6 +119,8 @@ def _kinds(
     for name, kind in kinds.items():
         if of_mail and not kind.is_wrapped and not kind.data:
             kinds[name] = replace(kind, replies=True)
+        if is_question(name):
+            kinds[name] = replace(kinds[name], question=" ".join(name.split()))
     first = next((c for c in columns if c.name == next(iter(body), None)), None)
     title = next((c for c in columns if c.name == lines[0]), None)
     if first and title and repeats_title(first, title):

@@ -16,6 +16,7 @@ from .linked_conversations import linked_conversations
 from .linked_titles import linked_titles
 from .machine_rows import linked_bots
 from .oddities import oddities
+from .questions import linked_questions
 from .row_hints import row_hints
 from .source import Source
 
@@ -31,6 +32,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
         linked = [
             *linked_titles(source, command),
+            *linked_questions(source, command),
             *linked_conversations(source, command),
             *linked_bots(source),
         ]
@@ -74,4 +76,6 @@ def describe_text(source: Source) -> str:
         order = f" in the order of {grouping.order_by}" if grouping.order_by else ""
         parts.append(f"the rows of each {grouping.group_by}{order} as one of {grouping.count:,} texts")
         parts += [f"{source.speaker} before each row"] if source.speaker else []
+    if any(kind.question for kind in source.kinds.values()) and not source.template:
+        parts.append("each answer after its question")
     return ", ".join(parts)

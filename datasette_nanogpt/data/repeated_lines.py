@@ -64,7 +64,9 @@ def repeated_lines(source: Source, documents: Sequence[str]) -> Iterator[str]:
         what = f"{len(block)} lines" if len(block) > 1 else "line"
         remarks.append(f"{count} of {total} rows looked at end in the {what} {_shown(' / '.join(block))}.")
         cures += _leaving_out(documents, block)
-    known = {line for block, _ in blocks for line in block}
+    known = {line for block, _ in blocks for line in block} | {
+        kind.question for kind in source.kinds.values()
+    }
     often = ((line, n) for line, n in _common_lines(documents) if line not in known)
     for i, (line, n) in enumerate(islice(often, MAX_REPORTED)):
         remarks.append(f"{n} of {total} rows looked at have the line {_shown(line)}.")

@@ -141,6 +141,8 @@ class RowReader:
             if title and self.kinds[column].title_again:
                 text = text._replace(text=without_heading(text.text, title))
             first, *rest = documents_of(text.text, self.kinds[column]) or [""]
+            if (question := self.kinds[column].question) and first.strip():
+                first = f"{question}\n{first.lstrip(chr(10))}"
             bodies.append(first)
             others += rest
         body = join_document(None, bodies)

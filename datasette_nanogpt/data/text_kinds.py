@@ -67,6 +67,7 @@ class TextKind:
     replies: bool = False  # the text of mail, without what it quotes and the signature, see mail_replies.py
     mailed: bool = False  # some values came by mail, and are read like that
     comments: bool = False  # of markdown, `<!-- ... -->`, in some values at least; they are left out
+    question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
 
     @property
     def is_wrapped(self) -> bool:
