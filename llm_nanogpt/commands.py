@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import unicodedata
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import IO, Any
 
 import click
@@ -60,7 +62,7 @@ def models(as_json: bool) -> None:
     elif not listed:
         click.echo(f"No models in {home}: train one with `llm nanogpt train`", err=True)
     else:
-        for line in as_table(listed):
+        for line in as_table(listed, get_terminal_size().columns if sys.stdout.isatty() else None):
             click.echo(line)
         for name in replaced_names(home):
             kept = megabytes(size_on_disk(replaced(home / name)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -16,6 +17,8 @@ from .home import nanogpt_home
 from .locks import is_training
 
 TABLE_WIDTH = 30  # characters of a table's name in the list; longer names end in …
+STATE_WIDTH = len("interrupted")  # the longest state
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MAX_FILES = 1000  # files per folder whose sizes are added up
 HEADING = ("name", "table", "rows", "parameters", "bits/byte", "trained", "on disk", "state")
 
@@ -97,9 +100,26 @@ def grouping(source: dict[str, Any]) -> str:
     return f"the rows of each {source['group_by']}{order}{speaker}"
 
 
-def as_table(models: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The `facts` of several models, a line each below a heading."""
-    return aligned([HEADING, *map(_row, models)])
+def as_table(models: Iterable[dict[str, Any]], width: int | None = None) -> Iterator[str]:
+    """The `facts` of several models, a line each below a heading; in a terminal whose `width` is too small
+    for that, a few short lines each."""
+    rows = [*map(_row, models)]
+    lines = [*aligned([HEADING, *rows])]
+    # Why a model is broken is a sentence, which may run on in the next line.
+    lengths = [
+        len(line) - max(0, len(row[-1]) - STATE_WIDTH) for line, row in zip(lines[1:], rows, strict=True)
+    ]
+    if width is None or max(len(lines[0]), *lengths) <= width:
+        yield from lines
+        return
+    for name, table, count, parameters, bits, trained, size, state in rows:
+        units = ((count, "rows"), (parameters, "parameters"), (bits, "bits/byte"))
+        figures = [table, *(f"{figure} {unit}" for figure, unit in units if figure), trained, size]
+        # A figure stays with its unit.
+        whole = [part.replace(" ", NO_BREAK) for part in figures if part]
+        yield shown(name)
+        for line in textwrap.wrap(", ".join([*whole, state]), max(20, width - 2), break_on_hyphens=False):
+            yield "  " + shown(line.replace(NO_BREAK, " "))
 
 
 def as_lines(model: dict[str, Any]) -> Iterator[str]:

@@ -538,6 +538,17 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     assert page.locator("#likely").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#likely").is_visible()
+    page.get_by_label("Prompt").focus()
+    first.locator(".token").nth(4).hover()
+    page.locator("#likely").wait_for()
+    page.keyboard.press("Escape")  # wherever the focus is
+    assert not page.locator("#likely").is_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    first.locator(".token").nth(3).click()
+    close = page.locator("#likely").get_by_role("button", name="Close")
+    assert min(close.bounding_box()[side] for side in ("width", "height")) >= 40
+    close.dispatch_event("click")  # of a finger: a mouse leaves the text on its way, which closes it, too
+    assert not page.locator("#likely").is_visible()
     page.get_by_label("Copied").check()
     assert page.locator(".token").count() == 0
 

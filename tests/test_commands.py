@@ -24,7 +24,7 @@ from llm_nanogpt import loading
 from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import read_checkpoint, write_meta
 from llm_nanogpt.gpt_numpy import build
-from llm_nanogpt.listing import megabytes
+from llm_nanogpt.listing import as_table, megabytes
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import log_softmax
 from llm_nanogpt.score import score
@@ -121,12 +121,24 @@ def test_models_lists_folders_with_their_size_and_state(trained, make_model, hom
     hurt = next(line for line in lines if line.startswith("hurt"))
     assert hurt.endswith(f"config.json is missing ({home / 'hurt'})")
     assert next(line for line in lines if line.startswith("running")).endswith("interrupted")
-    told = {model["name"]: model for model in json.loads(nanogpt("models", "--json").stdout)}
+    listed = json.loads(nanogpt("models", "--json").stdout)
+    told = {model["name"]: model for model in listed}
     assert told["nanogpt-blog"]["bits_per_byte"] == 2.125
     assert told["nanogpt-blog"]["parameters"] == tiny_config().parameters
     assert told["nanogpt-blog"]["bytes_on_disk"] > 100_000
     assert told["hurt"]["state"] == "broken"
     assert told["plain"]["rows"] is None
+
+    width = max(len(line) for line in lines if not line.startswith("hurt"))
+    assert list(as_table(listed, width)) == lines  # a terminal that has room for it
+    narrow = list(as_table(listed, 40))
+    assert max(map(len, narrow)) <= max(40, 2 + len(str(home / "hurt")) + 2)  # a path is not broken
+    at = narrow.index("nanogpt-blog")
+    assert narrow[at + 1 : at + 3] == [
+        "  posts, 12 rows, 0.03M parameters,",
+        "  2.125 bits/byte, 2026-01-02 03:04,",
+    ]
+    assert narrow[at + 3].endswith(" MB, ready") and narrow[at + 4] in told
 
 
 def test_a_running_training_is_told(trained, home):

@@ -546,7 +546,8 @@ async def test_a_table_that_cannot_be_read_says_what_to_do_on_the_page(home, tmp
     assert '<code class="whole">sqlite-utils convert ' in told and "`" not in told
 
 
-async def test_the_tables_with_the_most_text_are_offered(home, tmp_path):
+async def test_the_tables_with_the_most_text_are_offered(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(menus, "LOOKING_MS", 60_000)
     path = tmp_path / "forum.db"
     db = sqlite3.connect(path)
     with db:
@@ -562,10 +563,18 @@ async def test_the_tables_with_the_most_text_are_offered(home, tmp_path):
     db.close()
     datasette = await serve(path)
     page = await text_of(datasette, "/-/nanogpt")
-    datasette.close()
     offered = re.findall(r'href="/forum/(\w+)/-/nanogpt"', page)
     assert offered[:2] == ["post", "post_history"] and len(offered) == 6
-    assert "codes" not in offered
+    assert "codes" not in offered and "looked at" not in page
+    assert '<p class="hint">40 rows, 6.' in page and "how many bits a model still needs" in page
+    monkeypatch.setattr(menus, "LOOKING_MS", 0)  # the page comes all the same, and says what it did not see
+    page = await text_of(datasette, "/-/nanogpt")
+    assert len(re.findall(r'href="/forum/(\w+)/-/nanogpt"', page)) == 1
+    assert "Only the first table was looked at. <a" in page
+    monkeypatch.setattr(menus, "LOOKING_MS", 60_000)
+    monkeypatch.setattr(menus, "LOOKED_AT", 7)
+    assert "Only the first 7 tables were looked at." in await text_of(datasette, "/-/nanogpt")
+    datasette.close()
 
 
 @pytest.mark.parametrize(

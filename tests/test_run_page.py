@@ -665,7 +665,9 @@ async def test_the_page_offers_what_it_advises(datasette, home, database, write_
     _, text = await page_of(datasette, write_run([3.0], log="run-1.log", **values))
     text = text[text.index('id="verdict"') : text.index("Delete this run")]
     advised, folded = (text.split("<summary>Train longer anyway") + [""])[:2]
-    assert ("Start again with these settings" in folded) is (advice in (MORE_TEXT, BIGGER))
+    assert ("Start again with these settings" in folded) is (advice == BIGGER)
+    beside = re.search(r"<dt>next</dt><dd>(.*?)</dd>", advised, re.DOTALL)[1]
+    assert ("Start again with these settings</a>" in beside) is (advice != BIGGER)
     assert ('value="Keep training"' in folded) is (advice != LONGER)
     assert ('value="Keep training"' in advised) is (advice == LONGER)
     idle = r'is idle <a class="secondary" href="[^"]+">Start again with these settings</a></dd>'

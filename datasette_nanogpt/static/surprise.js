@@ -7,7 +7,7 @@ const MARGIN = 16;  // pixels between the explanation, its text and the edge of 
 
 const NARROW = matchMedia("(max-width: 640px)");
 const described = new WeakMap();  // span -> its token: text, bits, likely
-const tooltip = document.getElementById("likely");
+const tooltip = document.getElementById("likely"), about = document.getElementById("likely-about");
 
 function level(bits) {
   return BITS.filter((from) => bits >= from).length;
@@ -65,9 +65,9 @@ export function colouredSpans({ text, tokens }) {
 }
 
 function show(token) {
-  tooltip.replaceChildren(...describe(described.get(token)));
+  about.replaceChildren(...describe(described.get(token)));
   tooltip.hidden = false;
-  token.setAttribute("aria-describedby", tooltip.id);
+  token.setAttribute("aria-describedby", about.id);
   token.classList.add("explained");
   place(token);
 }
@@ -101,7 +101,6 @@ function hide() {
 // The arrow keys move from token to token. Only one token of a text is a stop of the Tab key.
 function move(event) {
   const token = event.target.closest(".token");
-  if (event.key === "Escape") hide();
   if (!token) return;
   const tokens = [...token.parentElement.querySelectorAll(".token")];
   const at = tokens.indexOf(token);
@@ -124,4 +123,6 @@ export function explainIn(element) {
   }
   for (const name of ["mouseleave", "focusout"]) element.addEventListener(name, hide);
   element.addEventListener("keydown", move);
+  document.addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });  // also where the pointer opened it
+  document.getElementById("likely-close").addEventListener("click", hide);
 }

@@ -7,7 +7,7 @@ import math
 from datasette import Request, Response
 from datasette.app import Datasette
 
-from ..menus import table_size, tables_to_train_on
+from ..menus import tables_to_train_on
 from ..responses import page, render, wants_json, whole_number
 from ..shown_models import ON_A_PAGE, first_line, last_texts, models_as_json, newest_first
 from ..shown_runs import sparklines, visible_runs
@@ -34,9 +34,8 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
     number = min(whole_number(request.args.get("page"), 1), pages)
     models = newest_first(lists["models"])[(number - 1) * ON_A_PAGE : number * ON_A_PAGE]
     now = await runs_under_way(datasette, request.actor)
-    trainable = await tables_to_train_on(datasette, request.actor)
-    if not models and not now:  # they are what the page is about
-        trainable = [one | {"size": await table_size(datasette, one)} for one in trainable]
+    # Without models they are what the page is about, so it says how large they are.
+    trainable, looked_at = await tables_to_train_on(datasette, request.actor, not models and not now)
     texts = await last_texts(datasette, home, models)
     context = {
         "runs": lists["runs"],
@@ -45,6 +44,7 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
         "pages": pages,
         "now": now,
         "trainable": trainable,
+        "looked_at": looked_at,
         "lines": await sparklines(home, lists["runs"]),
         "written": {name: first_line(text) for name, text in texts.items()},
     }
