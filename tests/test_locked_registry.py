@@ -8,10 +8,10 @@ import pytest
 from conftest import HANG_SECONDS, serve, write_blog
 
 from datasette_nanogpt.registry import db as registry_db
-from datasette_nanogpt.registry import queue
+from datasette_nanogpt.registry import queue, waiting
 from datasette_nanogpt.registry.db import NoRegistryError, RegistryError, RegistryLockedError, open_registry
 from datasette_nanogpt.registry.pending import leave_for_later
-from datasette_nanogpt.registry.runs import end_run, find_run, find_runs
+from datasette_nanogpt.registry.runs import Run, end_run, find_run, find_runs
 from datasette_nanogpt.web import responses
 from datasette_nanogpt.web.own_tables import _may_be_registry
 
@@ -198,3 +198,33 @@ async def test_a_resume_is_refused_in_a_full_queue(datasette, home, monkeypatch)
     )
     assert answer.status_code == 200 and "1 run is waiting already" in answer.text  # on the run's page
     assert len(find_runs(home)) == 2
+
+
+@pytest.mark.parametrize("how", ["exclusive", "normal"])
+def test_a_command_says_what_it_waits_for(database, home, monkeypatch, capsys, how):
+    open_registry(home, create=True).close()
+    monkeypatch.setattr(registry_db, "BUSY_SECONDS", 1.0)
+    monkeypatch.setattr(waiting, "TOLD_SECONDS", 0.2)
+    monkeypatch.setattr(registry_db, "_migrated", {})
+    for write in (
+        lambda: queue.enqueue(home, str(database), {"name": "a", "table": "entry"}, None, 5),
+        lambda: Run(home, "nanogpt-blog", str(database), "entry", {}),
+    ):
+        with locked(home, how), pytest.raises(RegistryLockedError):
+            write()
+        told = capsys.readouterr().err
+        assert (
+            told.count("Waiting up to 1 seconds for ") >= 1
+            and f"{home / 'nanogpt.db'}: another program" in told
+        )
+        write()
+        assert capsys.readouterr().err == ""
+
+
+def test_nothing_is_said_of_other_slow_work(home, monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "TOLD_SECONDS", 0.05)
+    with registry_db.registry(home, create=True):
+        time.sleep(0.2)
+    with registry_db.patience(0.01), registry_db.registry(home):  # a page
+        time.sleep(0.2)
+    assert capsys.readouterr().err == ""

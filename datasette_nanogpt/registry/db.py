@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
 
 from .pending import finish_pending
+from .waiting import telling
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -200,12 +201,17 @@ def registry(home: Path, *, create: bool = False, wait: float | None = None) -> 
     statement.
     """
     try:
-        with closing(open_registry(home, create=create, wait=wait)) as db, db:
+        with telling_of_wait(home, wait), closing(open_registry(home, create=create, wait=wait)) as db, db:
             yield db
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):  # our own mistakes
         raise
     except sqlite3.Error as ex:
         raise registry_error(home, ex) from ex
+
+
+def telling_of_wait(home: Path, wait: float | None = None) -> AbstractContextManager[None]:
+    """A block in which the registry is waited for; a line says so where that takes long."""
+    return telling(registry_file(home), _busy_seconds() if wait is None else wait)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -18,7 +18,15 @@ from llm_nanogpt.locks import is_training
 
 from ..events import Evaluation, Step
 from ..formatting import utc_now
-from .db import BUSY_SECONDS, NoRegistryError, open_registry, registry, registry_error, run_log_file
+from .db import (
+    BUSY_SECONDS,
+    NoRegistryError,
+    open_registry,
+    registry,
+    registry_error,
+    run_log_file,
+    telling_of_wait,
+)
 from .outbox import Outbox
 from .pending import delete_rows
 from .process_id import is_alive, process_id
@@ -183,15 +191,16 @@ class Run:
         self.home = home
         mark_replaced_runs(home, name, by=queued)
         try:
-            db = open_registry(home, create=True)
-            with db:
-                db.execute("begin immediate")
-                if queued:
-                    _check_name(db, queued, name)
-                self.id = queued or insert(db, "runs", row)
-                log = str(run_log_file(home, self.id).relative_to(home))
-                update_run(db, self.id, row | {"log": log})
-                row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
+            with telling_of_wait(home):
+                db = open_registry(home, create=True)
+                with db:
+                    db.execute("begin immediate")
+                    if queued:
+                        _check_name(db, queued, name)
+                    self.id = queued or insert(db, "runs", row)
+                    log = str(run_log_file(home, self.id).relative_to(home))
+                    update_run(db, self.id, row | {"log": log})
+                    row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
             self._outbox = Outbox(home, db, row)
         except (sqlite3.Error, OSError) as ex:
             raise registry_error(home, ex) from ex

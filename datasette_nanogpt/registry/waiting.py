@@ -1,0 +1,51 @@
+"""Says what a command waits for, where another program has the registry locked for longer than a moment."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Timer
+
+import click
+
+TOLD_SECONDS = 2.0  # of waiting, from which on people wonder what happens
+
+
+@contextmanager
+def telling(file: Path, seconds: float) -> Iterator[None]:
+    """In this block, which waits for other writers of `file` for at most `seconds`, write a line to the error
+    output once it has waited for TOLD_SECONDS. A server has less patience than that."""
+    if seconds <= TOLD_SECONDS:
+        yield
+        return
+    timer = Timer(TOLD_SECONDS, _tell, [file, seconds])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _tell(file: Path, seconds: float) -> None:
+    if _is_locked(file):  # and not a slow disk
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            click.echo(
+                f"Waiting up to {seconds:.0f} seconds for {file}: another program has changes in it that it "
+                "has not saved. Save them there, or close it.",
+                err=True,
+            )
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+            db.execute("begin immediate")
+            db.rollback()
+    except sqlite3.OperationalError as ex:
+        return (ex.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    except sqlite3.Error:
+        pass
+    return False
