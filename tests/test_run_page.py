@@ -1263,3 +1263,18 @@ async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):
     place = re.search(r'"next": "([\d.]+)"', text)[1]
     answer = await datasette.client.get(f"/-/nanogpt/runs/{run}.json?after={place}", actor=ROOT)
     assert len(answer.content) < 2000
+
+
+async def test_a_run_without_a_score_is_started_again_from_the_comparison(datasette, write_run):
+    """It said what was not measured, and that nothing was written "yet"."""
+    write_run([3.0, 2.0], status="finished", tokens_per_second=900.0)
+    write_run(status="failed", name="y")
+    text = (await datasette.client.get("/-/nanogpt/compare?run=1&run=2", actor=ROOT)).text
+    assert "Run 2 has no score." in text and re.search(r'_again=2">Start run 2 again<', text)
+    assert "speed" not in text.partition("Figures")[0] and text.count('class="key second"') == 0
+
+
+async def test_a_score_that_did_not_fall_is_not_said_to_be_down_0_percent(datasette, write_run):
+    run = write_run([3.001, 3.0], status="finished", plan=json.dumps({"gzip_bpb": 2.62}))
+    words, _ = await page_of(datasette, run)
+    assert "Not as good as gzip" in words and "Down 0%" not in words

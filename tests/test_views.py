@@ -302,7 +302,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     assert '<option value="m" selected>m (' in page.text
     assert 'value="10" checked' in page.text and 'placeholder="auto" value="5"' in page.text
     # What an empty field of it stands for depends on what nobody knows before the machine is measured.
-    assert "Auto is 0.02 if no row is read twice, else 0.01; for gpt2 0.0006." in page.text
+    assert "Auto for qwen3: 0.02, or 0.01 if rows are read twice." in page.text
     assert not home.exists()
 
 

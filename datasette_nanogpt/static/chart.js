@@ -5,7 +5,7 @@
 // All text goes through textContent; colours and widths of lines are in run.css.
 import { STEP, SECONDS, TRAIN, VALIDATION, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
-const TOP = 14, RIGHT = 14, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
+const TOP = 14, RIGHT = 24, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
 const SMALL_HEIGHT = 170;  // until the first score, when there is little to see
 const CHARACTER = 6;  // about how many pixels a character of a label is wide

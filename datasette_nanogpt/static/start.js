@@ -104,7 +104,8 @@ async function update() {
   showMessage(byId("warning"), byId("warning"), general || estimate?.refused || "");
   if (estimate) showMessage(byId("little").querySelector("strong"), byId("little"), estimate.refused || estimate.warning || "");
   byId("start").disabled = Boolean(estimate?.refused);
-  for (const field of form.querySelectorAll(".numbers input")) showAutomatic(field, estimate?.auto[field.name]);
+  if (!estimate) return;  // what is wrong stands beside its field, and the others keep their numbers
+  for (const field of form.querySelectorAll(".numbers input")) showAutomatic(field, estimate.auto[field.name]);
 }
 
 function updateSoon() {

@@ -20,7 +20,6 @@ from ..data.sqlite import find_name, quote_column
 from ..registry.manage import name_taken
 from ..training.options import validate
 from ..training.plan import RATES
-from ..training.recipe import NANOGPT_RECIPE
 from .limits import Limits
 from .table_rows import read_rows
 from .target import Target
@@ -69,9 +68,8 @@ HINTS = {
     "block_size": "In tokens: how far back it sees.",
     "vocab_size": "Number of different tokens.",
     "batch_size": "Windows of text in each step.",
-    "learning_rate": "Size of each step. Too high, and it learns nothing. Auto is "
-    f"{RATES[0]:g} if no row is read twice, else {RATES[1]:g}; "
-    f"for gpt2 {NANOGPT_RECIPE['learning_rate']:g}.",
+    "learning_rate": "Size of each step. Too high, and it learns nothing. Auto for qwen3: "
+    f"{RATES[0]:g}, or {RATES[1]:g} if rows are read twice.",
     "dropout": "Fraction left out at random, 0 to 1, against memorizing.",
     "seed": "Also chooses the rows that are held out.",
 }

@@ -200,7 +200,8 @@ def headline(
     gzip_bpb = plan.get("gzip_bpb")
     remarks, before = certainty(json.loads(run["verdict"] or "{}"), unit_of(run)) if over else ([], [])
     first_bpb, model = first or (None, "")
-    fell = f"own {(first_bpb - bpb) / first_bpb:.0%} from" if first_bpb and first_bpb > bpb else ""
+    lower = (first_bpb - bpb) / first_bpb if first_bpb else 0.0
+    fell = f"own {lower:.0%} from" if round(lower, 2) > 0 else ""
     if model and not over:
         down = f", d{fell} its first score" if fell else ""
         behind = last and last[0] and last[0] > bpb and last[1] != model

@@ -99,7 +99,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "scores": _at_marks(*scores),
         "verdicts": _beside(*beside, "not measured"),
     }
-    caution = outcome.advice or _caution(one, other)
+    caution = outcome.advice or (_caution(one, other) if all(scores) else "")
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
         return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
@@ -162,8 +162,9 @@ def _outcome(
     those of seconds."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
-        yet = "" if without[0]["status"] in OVER else " yet"
-        return Outcome(False, f"Run {without[0]['id']} has no score{yet}.", "There is nothing to compare.")
+        over = [run["id"] for run in without if run["status"] in OVER]
+        headline = f"Run {without[0]['id']} has no score{'' if over else ' yet'}."
+        return Outcome(False, headline, "There is nothing to compare.", again=tuple(over[:1]))
     if not held_out_alike(a, b):
         why = "The two runs were scored on different held-out rows: their text or their seed differs."
         return Outcome(False, "These scores cannot be compared.", why)
