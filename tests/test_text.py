@@ -179,6 +179,8 @@ WORDS = [
     "x<sup>2</sup>",
     "line\nbreak",
     "<br>",
+    "<span class='x'>four</span>",
+    "<b>five <i>six<br>seven</i></b>",
     "\n\n",
 ]
 BLOCKS = [
@@ -192,6 +194,7 @@ BLOCKS = [
     '<p title="<p>no</p> <p>">{}</p>',
     "<ul>\n<li>{}</li><li>{}<ol start=7><li>{}<li>{}</ol></ul>",
     "<ol><li>{}\n<li><p>{}</p></ol>",
+    "<dl><dt>{}</dt><dd>{}</dd>\n<dt>{}<dd>{}</dl>",
     "<table><tr><td>{}</td><td>{}</td></tr>\n<tr><td>{}</td></tr></table>",
     "<table><tbody><tr><td>{}<tr><td>{}</tbody></table>",
 ]
@@ -244,8 +247,18 @@ def test_pieces_that_were_cut_where_they_should_not_be_still_have_a_text(monkeyp
         html_to_text(html)
 
 
-def test_a_long_html_text_takes_little_memory():
-    html = "<div>" + "".join(f"<p>Paragraph {i} <b>of</b> many.</p>\n" for i in range(60_000)) + "</div>"
+@pytest.mark.parametrize(
+    ("before", "part", "after"),
+    [
+        ("<div>", "<p>Paragraph {} <b>of</b> many.</p>\n", "</div>"),
+        ("<div>", "Line {} of <b>many</b> lines.<br>\n", "</div>"),
+        ("<p>", "<a href='/x'>Link {} of many</a>, ", "</p>"),
+        ("<p><span>", "</span><span>Span {} of many spans ", "</span></p>"),
+        ("<dl>", "<dt>Word {}</dt><dd>What it means, and why</dd>", "</dl>"),
+    ],
+)
+def test_a_long_html_text_takes_little_memory(before, part, after):
+    html = before + "".join(part.replace("{}", str(i)) for i in range(60_000)) + after
     pieces = [piece for piece, _ in html_module._pieces(html)]
     assert max(map(len, pieces)) < 1.1 * html_module.PIECE < len(html) and "".join(pieces) == html
 

@@ -40,15 +40,18 @@ _CONTAINERS = "html body div blockquote section article main header footer aside
 _CLOSED_TAGS = frozenset([*_GAP, "td", "th"]) - frozenset(_CONTAINERS.split())
 
 # Where a long text may be cut: before one of the tags on the right if the innermost open element is that on
-# the left, and all others are containers. Such a tag ends all that may be open in between.
+# the left, and all others are containers. Such a tag ends all that may be open in between, or nothing, as a
+# line break and what is inline do: then what is open, a paragraph and its emphasis, goes on in the next
+# piece.
 # A table does not end a paragraph where there is no doctype.
-_STARTS = "p div h1 h2 h3 h4 h5 h6 ul ol pre section article blockquote"
+_STARTS = "p div h1 h2 h3 h4 h5 h6 ul ol pre section article blockquote br span a"
 _CONTAINER_TAGS = frozenset(_CONTAINERS.split()) - {"html", "body"}
 # Elements that matter to the text and may have others in them.
 _BLOCK_TAGS = (frozenset(_GAP) | _DROPPED_TAGS | {"thead", "tbody", "tfoot", "sup"}) - _NOT_NESTED_TAGS
 _CUT_IN: dict[str, frozenset[str]] = {
     **dict.fromkeys(["", *_CONTAINERS.split()], frozenset(_STARTS.split())),
     **dict.fromkeys(["ul", "ol"], frozenset(["li"])),
+    "dl": frozenset(["dt", "dd"]),
     **dict.fromkeys(["table", "tbody"], frozenset(["tr"])),
 }
 _CUT = "data-cut"  # the attribute of a tag that is the first one of the next piece
