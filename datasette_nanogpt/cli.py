@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, click_errors
+
+from .formatting import train_words
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -266,7 +269,8 @@ def demo_command(path: str) -> None:
 
     with click_errors():
         rows = build_demo_db(path)
-    click.echo(f"{path}: {rows:,} rows in python_docs. Next: datasette nanogpt-train {path} python_docs")
+    command = shlex.join(train_words(path, ["python_docs"]))
+    click.echo(f"{path}: {rows:,} rows in python_docs. Next: {command}")
 
 
 def register(cli: click.Group) -> None:

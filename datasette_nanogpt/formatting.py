@@ -62,6 +62,14 @@ def shell_command(words: Iterable[str]) -> str:
     return " ".join(map(_shell_word, words))
 
 
+def train_words(database: str, tables: Iterable[str] = (), options: Iterable[str] = ()) -> list[str]:
+    """The words of a command that trains. Names that begin with a hyphen are not taken for options."""
+    rows = [f"./{database}" if database.startswith("-") else database, *tables]
+    if any(word.startswith("-") for word in rows):
+        return ["datasette", "nanogpt-train", *options, "--", *rows]
+    return ["datasette", "nanogpt-train", *rows, *options]
+
+
 class TrainCommand(NamedTuple):
     """The command that trains, as somebody typed it, to be told with other rows."""
 

@@ -16,7 +16,7 @@ DEFAULT_NAME, DEFAULT_NAME_BYTES = 60, 150  # leave room for the table's name or
 def nanogpt_home() -> Path:
     """The folder that holds all models: `$NANOGPT_HOME`, else `nanogpt` in llm's user folder."""
     if home := os.environ.get("NANOGPT_HOME"):
-        return Path(home).expanduser()
+        return Path(os.path.expanduser(home))  # as it is, if there is no such user
     if user_dir := os.environ.get("LLM_USER_PATH"):
         return Path(user_dir) / "nanogpt"
     import click
@@ -123,4 +123,13 @@ def _in_name(character: str) -> bool:
 
 def invalid_name(name: str) -> str:
     """The message for a name that `valid_name` refuses."""
-    return f"A model cannot be named {name!r}: use letters, digits and the characters . - _"
+    if len(name) > MAX_NAME or len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+        limit = f"{MAX_NAME} characters, and {MAX_NAME_BYTES} bytes"
+        return f"A name of {len(name):,} characters is too long for a model: use at most {limit}"
+    way_out = "use letters, digits and the characters . - _"
+    if name and all(map(_in_name, name)):
+        if name.startswith("nanogpt.db"):
+            way_out = "the record of all runs has that name"
+        elif name[0] in ".-":
+            way_out = "begin with a letter, a digit or _"
+    return f"A model cannot be named {name!r}: {way_out}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ class RowTable:
         self.opened, self.database, self.name = opened, database, name
         self.source = opened.checkpoint.meta.get("source") or {}
         tables = [str(known.get("table")) for known in self.source.get("tables") or [self.source]]
-        here = str(Path(database).expanduser().absolute())
+        here = str(Path(os.path.expanduser(database)).absolute())
         if here == self.source.get("database") and name.lower() in map(str.lower, tables):
             message = f"{opened.checkpoint.name} was trained on {name}: choose another table for its texts"
             raise InvalidOptions([Problem("save_table", "trained_on", message)])

@@ -101,8 +101,8 @@ def test_other_databases_are_kept(tmp_path, library, sql):
 
 def test_other_files_are_kept(tmp_path, library):
     (tmp_path / "demo.db").write_text("my notes" * 99)
-    for path in (tmp_path / "demo.db", tmp_path):
-        with pytest.raises(NanogptError, match="something else"):
+    for path, told in ((tmp_path / "demo.db", "something else"), (tmp_path, "is a folder: name a file")):
+        with pytest.raises(NanogptError, match=told):
             build_demo_db(path)
     assert (tmp_path / "demo.db").read_text() == "my notes" * 99
     with pytest.raises(NanogptError, match="Cannot write"):

@@ -48,6 +48,30 @@ def test_a_form_gets_numbers_and_no_blanks():
             "name",
             "A model cannot be named 'a/b': use letters, digits and the characters . - _",
         ),
+        (
+            "name",
+            "-x",
+            "name",
+            "A model cannot be named '-x': begin with a letter, a digit or _",
+        ),
+        (
+            "name",
+            "..",
+            "name",
+            "A model cannot be named '..': begin with a letter, a digit or _",
+        ),
+        (
+            "name",
+            "nanogpt.db",
+            "name",
+            "A model cannot be named 'nanogpt.db': the record of all runs has that name",
+        ),
+        (
+            "name",
+            "x" * 300,
+            "name",
+            "A name of 300 characters is too long for a model: use at most 100 characters, and 200 bytes",
+        ),
         ("shape", "1", "unknown", "There is no option 'shape'"),
     ],
 )

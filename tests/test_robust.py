@@ -205,6 +205,25 @@ def test_names_that_are_refused(name):
     assert not valid_name(name)
 
 
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+@pytest.mark.parametrize("name", [".", "..", "x" * 300])
+def test_nothing_is_looked_for_under_a_name_that_is_refused(database, home, name, resume):
+    done = CliRunner().invoke(train_command, [str(database), "verse", "--name", name, *resume])
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("Error: --name: A ") and "--force" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["x" * 5000, "t"], ["no.db", "t" * 5000], ["~no-such-user/x.db", "~no-such-user/t"]])
+def test_a_path_that_no_system_has_is_no_file(words, home):
+    done = CliRunner().invoke(train_command, words)
+    assert done.exit_code == 1 and done.stderr.startswith("Error: There is no file "), done.stderr
+
+
+def test_no_path_is_the_folder_itself(home):
+    done = CliRunner().invoke(train_command, ["", "t"])
+    assert done.stderr == f"Error: {Path.cwd()} is a folder: name the SQLite file in it.\n"
+
+
 def test_a_typed_name_is_found_however_it_is_composed(database, home):
     decomposed = unicodedata.normalize("NFD", "nanogpt-größe")
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY, "--name", decomposed])

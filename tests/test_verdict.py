@@ -376,6 +376,16 @@ def test_a_command_has_every_option_as_it_is_typed():
     assert as_command(given) == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["-x.db", "t"], "./-x.db t --minutes 2"), (["x.db", "-t"], "--minutes 2 -- x.db -t")],
+)
+def test_a_name_that_begins_with_a_hyphen_is_no_option(names, words):
+    database, *tables = names
+    given = {"database": database, "table": tables, "minutes": 2.0}
+    assert as_command(given) == f"datasette nanogpt-train {words}"
+
+
 # ---- Of a run
 
 

@@ -147,7 +147,7 @@ def location(database: str) -> str:
     """Where a database is, always written the same way: as nanogpt.json has it, to recognise it by."""
     if is_url(database):
         return database.rstrip("/")
-    path = os.fsencode(Path(database).expanduser().absolute())
+    path = os.fsencode(Path(os.path.expanduser(database)).absolute())
     return path.decode("utf-8", "backslashreplace")  # a name need not be UTF-8, but what we write must be
 
 
@@ -156,11 +156,11 @@ def is_same_database(recorded: str | None, database: str) -> bool:
     link, or because the file has moved and nothing is left in its old place."""
     if not recorded or is_url(recorded) or is_url(database):
         return recorded == location(database)
-    here = Path(database).expanduser()
+    here = os.path.expanduser(database)
     try:
         return os.path.samefile(recorded, here)
     except OSError:  # one of them is not there
-        return recorded == location(database) or (here.exists() and not os.path.exists(recorded))
+        return recorded == location(database) or (os.path.exists(here) and not os.path.exists(recorded))
 
 
 def default_name(database: str) -> str:
@@ -175,9 +175,9 @@ def default_name(database: str) -> str:
 
 def _database_among(tables: Sequence[str], database: str) -> str:
     """The one of `tables` that is a file while `database` is not: they were swapped. "" if they were not."""
-    if is_url(database) or Path(database).expanduser().exists():
+    if is_url(database) or os.path.exists(os.path.expanduser(database)):
         return ""
-    return next((table for table in tables if Path(table).expanduser().is_file()), "")
+    return next((table for table in tables if os.path.isfile(os.path.expanduser(table))), "")
 
 
 def open_corpus(

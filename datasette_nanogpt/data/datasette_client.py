@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.suggestions import did_you_mean
 
+from ..formatting import train_words
 from .sqlite import list_names
 
 if TYPE_CHECKING:
@@ -239,5 +240,5 @@ def suggest_remote_table(url: str, token: str | None) -> str:
             "https://HOST/DATABASE/TABLE."
         )
     longest = max(names, key=names.__getitem__)
-    command = f"datasette nanogpt-train {shlex.join([url, longest])}"
+    command = shlex.join(train_words(url, [longest]))
     return f"Name the table to train on. {url} has: {list_names(list(names))}. The longest one: {command}"

@@ -44,7 +44,7 @@ def build_demo_db(path: str | os.PathLike[str]) -> int:
     The same Python gives the same rows. Replaces only what this function made; raises
     NanogptError for any other file there, or where Python came without its documentation.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     _check_replaceable(path)
     seen: set[str] = set()
     rows = []
@@ -76,8 +76,10 @@ def build_demo_db(path: str | os.PathLike[str]) -> int:
 
 def _check_replaceable(path: Path) -> None:
     """Raise NanogptError unless there is nothing at `path`, or a database with our table or none."""
-    if not path.exists():
+    if not os.path.exists(path):
         return
+    if path.is_dir():
+        raise NanogptError(f"{path} is a folder: name a file, such as {path / 'demo.db'}.")
     if path.is_file():
         tables = None
         with (

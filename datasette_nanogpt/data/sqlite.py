@@ -51,8 +51,8 @@ class NotUTF8(bytes):
 
 def database_path(database: str) -> Path:
     """The absolute path of a database file. Raises InvalidOptions where there is no such file."""
-    path = Path(database).expanduser().absolute()
-    if not path.exists():
+    path = Path(os.path.expanduser(database)).absolute()
+    if not os.path.exists(path):  # which a name that is too long does not make fail
         message = f"There is no file {database}: check the path of the database."
         if database.startswith(("http://", "https://")):
             message = f"{database} is on the web, where only training can read: give a SQLite file."
@@ -60,7 +60,7 @@ def database_path(database: str) -> Path:
             message += " The address of a Datasette on the web begins with https:// or http://."
         raise InvalidOptions([Problem("database", "missing", message)])
     if path.is_dir():
-        message = f"{database} is a folder: name the SQLite file in it."
+        message = f"{database or path} is a folder: name the SQLite file in it."
         raise InvalidOptions([Problem("database", "folder", message)])
     return path
 

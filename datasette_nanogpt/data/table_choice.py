@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
-from ..formatting import text_size
+from ..formatting import text_size, train_words
 from .columns import NoTextError, PackedError
 from .open_source import open_source
 from .sqlite import connect, database_path, list_names, schema_of
@@ -137,4 +137,4 @@ def _columns(found: Sequence[_Found]) -> list[str]:
 
 
 def _command(look: _Look, table: str) -> str:
-    return f"datasette nanogpt-train {shlex.join([look.database, table])}"
+    return shlex.join(train_words(look.database, [table]))

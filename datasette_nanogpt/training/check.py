@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 from llm_nanogpt.changes import recover
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
-from llm_nanogpt.home import nanogpt_home
+from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpus
@@ -64,6 +64,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     known = len(problems)
     problems.attempt("", check_home, home)
     usable = len(problems) == known  # or else what is in it may not even be looked at
+    usable &= valid_name(options.model_name)  # or else its folder may be another's, or cannot be looked at
     problems.attempt("", check_address_space)
     if options.name and not options.resume:
         from llm_nanogpt.names import check_free

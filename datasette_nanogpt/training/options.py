@@ -25,7 +25,7 @@ from llm_nanogpt.template import Template
 
 from ..data.corpus import default_name
 from ..data.source import Selection
-from ..formatting import TrainCommand
+from ..formatting import TrainCommand, train_words
 from .available_memory import likely_device
 from .distributed import rank_and_size
 from .memory import Workload, memory_problem
@@ -115,9 +115,10 @@ def as_command(given: Mapping[str, Any]) -> str:
     """The command line for these options, which have their Python names; `database` must be one of them."""
     settings = dict(given)
     tables = settings.pop("table", ())
-    words = ["datasette", "nanogpt-train", settings.pop("database")]
-    words += [tables] if isinstance(tables, str) else tables
-    return shlex.join([*words, *_flags(settings)])
+    database = settings.pop("database")
+    return shlex.join(
+        train_words(database, [tables] if isinstance(tables, str) else tables, _flags(settings))
+    )
 
 
 def typed_command(options: TrainOptions) -> TrainCommand:
