@@ -29,6 +29,13 @@ SEEN = {
     "held out": {"rows": 10, "bits_per_byte": 1.7, "bytes": 10_000},
 }
 
+# What is lighter than the middle in our part of a page that should be dark.
+LIGHT = """
+[...document.querySelectorAll("section.content tr")].filter((row) => {
+  const [red, green, blue, opaque = 1] = getComputedStyle(row).backgroundColor.match(/[\\d.]+/g).map(Number);
+  return matchMedia("(prefers-color-scheme: dark)").matches && opaque && red + green + blue > 380;
+}).map((row) => row.outerHTML.slice(0, 80))
+"""
 BORDERS = """
 [...document.querySelectorAll("#write :is(input[type=text], input[type=number], textarea, select)")]
   .map((field) => getComputedStyle(field).border)
@@ -103,6 +110,17 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
         assert violations(page) == [], path
         assert refused(page) == [], path
         assert page.evaluate(WIDER) == [], path
+        assert page.evaluate(LIGHT) == [], path
+    close_page(page)
+
+
+def test_lists_are_dark_on_a_phone_too(browser, site):
+    """Datasette shows each row as a white card there."""
+    page = open_page(browser, site, viewport={"width": 390, "height": 800}, color_scheme="dark")
+    for path in ("/-/nanogpt", "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo"):
+        page.goto(site.url + path)
+        assert page.locator("section.content tbody tr").count()
+        assert page.evaluate(LIGHT) == [], path
     close_page(page)
 
 
