@@ -171,3 +171,26 @@ def test_what_was_taken_from_texts_is_not_put_together(tmp_path, table, columns,
 )
 def test_lines_of_a_text_are_put_together(tmp_path, columns, row, options):
     assert told(tmp_path, columns, [row(i) for i in range(120)])[:1] == [options]
+
+
+@pytest.mark.parametrize("names", ["b int, c int, v int, t text", "book int, chapter int, verse int, text"])
+def test_the_verses_of_a_chapter_of_a_book(tmp_path, names):
+    """The numbers of their rows are far apart, so that places of the table are looked for by counting."""
+    verses = [(b, c, v) for b in range(1, 9) for c in range(1, 9) for v in range(1, 7 + (b * c) % 9)]
+    rows = [(b * 10**6 + c * 1000 + v, b, c, v, words(i, 9)) for i, (b, c, v) in enumerate(verses)]
+    columns = f"id integer primary key, {names}"
+    first, second, third, _ = (name.split()[0] for name in names.split(", "))
+    group = f'--group-by "\\"{first}\\" || \' \' || \\"{second}\\""'
+    assert told(tmp_path, columns, rows) == [f"{group} --order-by {third}"]
+
+
+def test_long_speeches_of_a_debate(tmp_path):
+    rows = [(i, i // 6, i % 6, f"Ada {WORDS[i % 9]}", words(i, 90)) for i in range(210)]
+    columns = "id integer primary key, debate_id int, speech_order int, speaker, speech"
+    assert told(tmp_path, columns, rows) == ["--group-by debate_id --order-by speech_order"]
+
+
+def test_messages_of_telegram(tmp_path):
+    rows = [(i, 9000 + i % 30, 1600000000 + i * 300, 7000 + i % 6, words(i, 9)) for i in range(210)]
+    columns = "ID integer primary key, ContextID int, Date timestamp, FromID int, Message text"
+    assert told(tmp_path, columns, rows) == ["--group-by ContextID --order-by Date"]

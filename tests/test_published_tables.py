@@ -6,14 +6,14 @@ import shlex
 import sqlite3
 
 import pytest
-from odd_tables import ROWS, Writer, number
+from odd_tables import ROWS, Writer, number, same
 from published_tables import PUBLISHED, WITHOUT_TEXT
 from test_odd_tables import write
 
 from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
-from datasette_nanogpt.data.preview import preview_source
+from datasette_nanogpt.data.preview import preview, preview_source
 from datasette_nanogpt.data.row_hints import row_hints
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.formatting import TrainCommand
@@ -49,8 +49,7 @@ def test_the_tables_of_revisions_are_not_proposed(tmp_path):
             db.execute(f"create table {table} (body)")
             rows = [(f"The {i}th morning at the harbour was quiet. " * 3 * copies,) for i in range(20)]
             db.executemany(f"insert into {table} values (?)", rows)
-    with pytest.raises(NanogptError, match="The one with the most text: .* body$"):
-        open_corpus(path)
+    assert open_corpus(path).name == "body"
 
 
 def remarks(path):
@@ -282,3 +281,54 @@ def test_tables_with_packed_text_are_named(tmp_path):
         )
     with pytest.raises(NanogptError, match="What is in packed has to be unpacked"):
         open_corpus(path)
+
+
+def test_the_log_of_git_is_no_mail_and_says_its_subjects_once(tmp_path):
+    subjects = {}
+    columns = {
+        "hash": Writer.hash,
+        "author_email": same("ada@example.org"),
+        "committed_at": Writer.date,
+        "subject": lambda w: subjects.setdefault(w.i, w.title()),
+        "message": lambda w: subjects[w.i] + (f"\n\n{w.text()}\n\n> as it was" if w.i % 3 == 0 else ""),
+    }
+    found = open_source(write(tmp_path / "any.db", columns), "t")
+    documents = list(found.documents())
+    assert (found.title, found.body) == ("subject", ("message",)) and found.read_as_text == []
+    assert all(document.count(subjects[i]) == 1 for i, document in enumerate(documents))
+    assert documents[0].endswith("> as it was") and documents[1] == subjects[1]
+
+
+def test_labels_among_the_changes_of_a_ticket_are_told(tmp_path):
+    kinds = ["comment", "status", "owner"]
+    columns = {
+        "ticket": lambda w: w.i // 3,
+        "field": lambda w: kinds[w.i % 3],
+        "newvalue": lambda w: [w.paragraph(), w.pick("closed", "new"), w.name()][w.i % 3],
+    }
+    path = write(tmp_path / "any.db", columns)
+    told = remarks(path)
+    assert "40 rows have labels in newvalue; text is in those in which field is comment." in told
+    where = shlex.split(told)[-1]
+    assert open_source(path, "t", Selection(where=where)).row_count == ROWS // 3
+
+
+def test_what_is_skipped_anyway_is_told_once(tmp_path):
+    columns = {"author": Writer.name, "body": lambda w: "[deleted]" if w.i % 5 == 0 else w.text()}
+    assert remarks(write(tmp_path / "any.db", columns)) == "12 rows are skipped: only '[deleted]'."
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "is_told"), [("book", 0, True), ("book_id", 0, True), ("book", 900, False)]
+)
+def test_titles_are_found_by_the_name_of_a_column(tmp_path, column, first, is_told):
+    """As in Calibre, which has no foreign keys."""
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table books (id integer primary key, title, isbn)")
+        db.execute(f"create table comments (id integer primary key, {column} int, text)")
+        for w in map(Writer, range(ROWS)):
+            db.execute("insert into books values (?, ?, ?)", [w.i, w.title(), w.hash()])
+            db.execute("insert into comments values (?, ?, ?)", [w.i, first + w.i, w.text()])
+    told = " ".join(preview(open_corpus(path, ["comments"])).tables[0].remarks)
+    assert ("may be in books (title)" in told) == is_told

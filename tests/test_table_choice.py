@@ -40,7 +40,9 @@ def test_the_only_table_with_text_is_taken(make):
     corpus = open_corpus(path)
     assert corpus.name == "entry" and corpus.row_count == 40
     said = preview(corpus).tables[0].remarks[0]
-    assert said.startswith(f"entry is the only table of {path} with much text: less is in tag (9 rows, ")
+    assert said.startswith(
+        f"entry is the only table of {path} with much text: there is less, or a copy, in tag (9 rows, "
+    )
     assert said.endswith(". To train on another one, name it.")
     assert not open_corpus(path, ["entry"]).chosen
 
@@ -58,6 +60,12 @@ def test_of_a_view_too(make):
             "create view texts as select of, 'We met ' || of || ' of the others there' as t from words"
         )
     assert open_corpus(path).name == "texts"
+
+
+def test_copies_are_not_in_the_way(make):
+    """As in Joplin, which has each note twice."""
+    corpus = open_corpus(make(note=40, note_normalized=40, note_revisions=90))
+    assert corpus.name == "note" and "or a copy, in note_revisions (90 rows, " in corpus.chosen
 
 
 def test_its_columns_can_be_named(make):

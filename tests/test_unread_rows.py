@@ -48,6 +48,7 @@ def hints(tmp_path, columns):
         ("ZPERMANENTLYDELETED", lambda w: int(w.i % 10 == 0), 6),
         ("ZENCRYPTED", lambda w: int(w.i % 10 == 0), 6),
         ("is_discard", lambda w: int(w.i % 10 == 0), 6),
+        ("dead", lambda w: int(w.i % 10 == 0) or None, 6),
         ("user_deleted", lambda w: int(w.i % 10 == 0), 6),
         ("已删除", lambda w: int(w.i % 10 == 0), 6),
         ("Gelöscht", lambda w: int(w.i % 10 == 0), 6),
@@ -252,8 +253,11 @@ def test_values_of_all_sorts_are_told(tmp_path):
     left = open_source(path, "t", Selection(where=shlex.split(remark)[-1]))
     assert left.row_count < ROWS / 2
     names = {"entity": lambda w: w.i // 5, "attribute": lambda w: "abcde"[w.i % 5], "value": value}
-    _, told = remarks(tmp_path, names)
-    assert any("attribute says which" in each for each in told)
+    path, told = remarks(tmp_path, names)
+    (remark,) = [each for each in told if "text is in those in which attribute is d." in each]
+    assert open_source(path, "t", Selection(where=shlex.split(remark)[-1])).row_count == ROWS // 5
+    names |= {"attribute": lambda w: "abcde"[w.random.randint(0, 4)]}
+    assert any("attribute says which" in each for each in remarks(tmp_path, names)[1])
     _, none = remarks(tmp_path, {"id": lambda w: w.i, "body": Writer.text})
     assert not any("all sorts" in each for each in none)
 

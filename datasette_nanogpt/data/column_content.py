@@ -216,7 +216,7 @@ def repeats_title(body: Column, title: Column) -> bool:
 
 def _has_heading(value: str, text: str, title: str) -> bool:
     rest = without_heading(text, title)
-    is_apart = text.lstrip().partition("\n")[2].startswith("\n")
+    is_apart = text.lstrip().partition("\n")[2].startswith("\n") or not rest.strip()
     return rest != text and (is_apart or bool(_HEADING.match(value)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 from ..formatting import shell_command
@@ -40,6 +40,7 @@ CONVERSATIONS = (
         "play",
         "debate",
     ),
+    *("peer", "context"),  # of Telegram
 )
 # Of these those in which also longer rows answer each other, where a column has their numbers.
 _DISCUSSIONS = (
@@ -52,6 +53,11 @@ _DISCUSSIONS = (
     "dialogue",
     "issue",
     "ticket",
+    "debate",
+    "meeting",
+    "hearing",
+    "sitting",
+    "interview",
 )
 _PLACES = (
     "position",
@@ -72,6 +78,7 @@ _ORDERS = (
 )
 _ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "instruction"])
 _ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
+MAX_LABELS = 6  # columns of which each two are tried: the verses of a chapter of a book
 MIN_RISING = 5  # steps from one row of a group to the next
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
@@ -235,8 +242,13 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         return group, order or (None if source.keys else _row_number(source))
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
         order = _counter(source, [label], others)
-        if order and are_whole(source, label, order):
+        if order and are_whole(source, [label], order):
             return [label], order
+    for outer, inner in permutations(labels[:MAX_LABELS], 2):
+        if _are_together(_values(source, outer)) and _is_level(_values(source, outer, inner)):
+            order = _counter(source, [outer, inner], others)
+            if order and are_whole(source, [outer, inner], order):
+                return [outer, inner], order
     ids = [label for label in labels if words_of(label)[-1] in ("id", "uuid", "guid", "key")]
     for label in ids if not source.has_titles else ():
         if order := _place(source, label):

@@ -26,10 +26,10 @@ def join_document(title: str | None, bodies: Iterable[str]) -> str:
 
 
 def without_heading(text: str, title: str) -> str:
-    """`text` without a first line that only says the title again: "# The harbour"."""
+    """`text` without a first line that only says the title again: "# The harbour". It may be all of it."""
     first, _, rest = text.lstrip().partition("\n")
     same = " ".join(first.strip("# \t\r").split()).casefold() == " ".join(title.split()).casefold()
-    return rest.lstrip("=-\r\n") if same and rest.strip() else text
+    return rest.lstrip("=-\r\n") if same else text
 
 
 def clean_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Titles that are in another table, to which a foreign key leads."""
+"""Titles that are in another table, to which a foreign key or the name of a column leads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from llm_nanogpt.errors import NanogptError
 from ..formatting import TrainCommand
 from .column_names import NAMED_THINGS, NAMES, TITLES, named, words_of
 from .conversation_hints import CONVERSATIONS, find_conversation
+from .links import link_of
 from .open_source import open_source
 from .source import QUERY, Source
-from .sqlite import connect, quote, schema_of
+from .sqlite import connect, quote
 
 MIN_DISTINCT = 0.8  # the fraction of rows that lead to a row of their own: many comments have the same post
 # A part of one of these may have its title, as several other parts have.
@@ -69,16 +70,11 @@ def linked_titles(source: Source, command: TrainCommand) -> Iterator[str]:
 
 
 def linked_title(source: Source, column: str) -> LinkedTitle | None:
-    """The title to which a column of a source leads by a foreign key."""
+    """The title to which a column of a source leads by a foreign key or its name."""
     with connect(source.database) as db:
-        schema = schema_of(db)
-        keys = schema.table(source.table).foreign_keys if source.table in schema.table_names() else []
-    keys = [key for key in keys if key.column == column and key.other_table != source.table]
-    for key in keys:
-        title = _title_of(str(source.database), key.other_table)
-        if title and key.other_column:
-            return LinkedTitle(column, key.other_table, key.other_column, title)
-    return None
+        link = link_of(db, source, column) if source.table != QUERY else None
+    title = _title_of(str(source.database), link.table) if link else None
+    return LinkedTitle(column, link.table, link.key, title) if link and title else None
 
 
 def _title_of(database: str, table: str) -> str | None:

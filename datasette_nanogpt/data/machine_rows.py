@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .column_names import named, words_of
+from .decode import NOTHING
 from .exclusions import Exclusion, exclusion, listed
 from .sample import Value
 from .source import QUERY, Source
@@ -115,7 +116,7 @@ def _sounds(source: Source, of: str) -> Iterator[Exclusion]:
         return
     (column,) = source.body
     texts = (text.strip() for text in _texts(source))
-    sounds = Counter(text for text in texts if _SOUND.fullmatch(text))
+    sounds = Counter(text for text in texts if _SOUND.fullmatch(text) and text not in NOTHING)
     count = sum(sounds.values())
     if _is_told(count, source) and len(sounds) <= MAX_SOUNDS:
         only = f"{column} is only {' or '.join(sorted(sounds))}"

@@ -21,6 +21,7 @@ _ANSWER = re.compile(
     r"\s*(?:\[[^\]]{1,40}\]\s*)?"  # the name of the list
     r"(?:R[Ee]|re|A[Ww]|S[Vv]|VS|Antw|R[Ee][Ss]|R|Odp|Fwd?|FWD?|WG|T[Rr])(?:\[\d+\])?: ?\S"
 )
+_OF_COMMITS = frozenset(["commit", "committer", "committed", "sha", "sha1", "parents"])  # of a git log
 MIN_ANSWERS = 0.1  # of the subjects, from which on a table with senders is one of mail
 _OF_MAIL = ("message_id", "in_reply_to", "reply_to", "email_id", "internet_message_id")  # only mail has these
 # Words beside those in a column's name: mail_from, from_address, sender_email.
@@ -34,7 +35,8 @@ def is_mail(columns: Sequence[Column]) -> bool:
         [column for column in columns if _is_named(column.name, names)]
         for names in (_SENDER, _RECIPIENT, _SUBJECT)
     )
-    if not subjects or not (senders or recipients):
+    are_commits = any(not _OF_COMMITS.isdisjoint(words_of(column.name)) for column in columns)
+    if not subjects or not (senders or recipients) or are_commits:
         return False
     has_id = any("_".join(words_of(column.name)) in _OF_MAIL for column in columns)
     if has_id or bool(senders and recipients) or any(map(_has_addresses, [*senders, *recipients])):

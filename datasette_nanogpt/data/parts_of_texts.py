@@ -25,10 +25,10 @@ def are_selections(source: Source) -> bool:
     return not _SELECTIONS.isdisjoint(words)
 
 
-def are_whole(source: Source, group: str, order: str) -> bool:
+def are_whole(source: Source, group: Sequence[str], order: str) -> bool:
     """Whether the rows of each group seem to be all of a text: their numbers go on by the same step, or each
     lasts until about the next one begins."""
-    rows = [(row[group], row[order], row) for row in source.sample]
+    rows = [([row[column] for column in group], row[order], row) for row in source.sample]
     together = [(a, b) for a, b in pairwise(rows) if a[0] == b[0]]
     steps = Counter(step for a, b in together if (step := _difference(a[1], b[1])) is not None)
     if steps and steps.most_common(1)[0][1] >= MIN_DENSE * steps.total():

@@ -11,7 +11,7 @@ from ..formatting import shell_command
 from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
-from .exclusions import exclusion, listed
+from .exclusions import Exclusion, exclusion, listed
 from .machine_rows import machine_rows
 from .other_texts import other_texts
 from .packed import cure
@@ -25,6 +25,8 @@ MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
 MAX_ENDINGS = 6  # of titles that are told
 MIN_SORTS, MIN_SHAPED = 2, 0.2  # sorts of values that are not text, and the fraction of values of these
+MAX_KINDS = 20  # different values of a column that says what a row is
+MIN_WORDS, MAX_PROSE = 5, 0.1  # of a text, and the fraction of the labels that may be as long
 LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
 CUT_CHARS = 40, SAMPLE_CHARS  # at least, and less than: lengths at which texts may have been cut
 MIN_CUT = 0.25  # the fraction of the texts that must have this length
@@ -132,6 +134,9 @@ def _values_of_all_sorts(source: Source, of: str) -> Iterator[str]:
     if source.title or len(source.body) != 1:
         return
     (column,) = source.body
+    if labels := _labels_by_kind(source, of):
+        yield labels
+        return
     values = [value for row in source.sample if isinstance(value := row[column], str) and value.strip()]
     shapes = Counter(shape for value in values if (shape := shape_of(value)))
     if len(shapes) < MIN_SORTS or sum(shapes.values()) < MIN_SHAPED * len(values):
@@ -148,6 +153,31 @@ def _values_of_all_sorts(source: Source, of: str) -> Iterator[str]:
         yield exclusion(
             source, f"{told} To read longer texts alone", f"length({quote(column)}) > {LONG_TEXT}"
         )
+
+
+def _labels_by_kind(source: Source, of: str) -> Exclusion | None:
+    """About a table of changes or of keys and values in which some kinds of rows have text, and others only
+    labels: "comment" and "status" of a ticket."""
+    (column,) = source.body
+    for key in source.columns:
+        if key == column or _KEYS.isdisjoint(words_of(key)):
+            continue
+        by_kind: dict[Value, list[str]] = {}
+        for row in source.sample:
+            if isinstance(value := row[column], str) and value.strip():
+                by_kind.setdefault(row[key], []).append(value)
+        if not 1 < len(by_kind) <= MAX_KINDS or not all(isinstance(kind, str) for kind in by_kind):
+            continue
+        prose = {kind: sum(len(v.split()) >= MIN_WORDS for v in of_kind) for kind, of_kind in by_kind.items()}
+        texts = [kind for kind, of_kind in by_kind.items() if 2 * prose[kind] > len(of_kind)]
+        others = sum(len(of_kind) for kind, of_kind in by_kind.items() if kind not in texts)
+        exceptions = sum(prose[kind] for kind in by_kind if kind not in texts)
+        if texts and others >= MIN_SHAPED * len(source.sample) and exceptions <= MAX_PROSE * others:
+            what = " or ".join(map(str, sorted(texts, key=str)))
+            told = f"{others:,} {of} have labels in {column}; text is in those in which {key} is {what}."
+            condition = f"{quote(key)} in ({listed(sorted(texts, key=str))})"
+            return exclusion(source, f"{told} To read these alone", condition)
+    return None
 
 
 def _is_empty(value: Value) -> bool:

@@ -74,8 +74,11 @@ def _by_rowid(db: sqlite3.Connection, select: str, relation: Relation) -> Iterat
 def _by_offset(db: sqlite3.Connection, select: str, row_count: int) -> Iterator[tuple[Value, ...]]:
     """The first rows, then rows of other places, the middle ones first, as long as there is time."""
     began = time.monotonic()
+    rows: dict[int, list[tuple[Value, ...]]] = {}
     for block in sorted(range(BLOCKS), key=lambda block: (block > 0, abs(block - BLOCKS // 2))):
         if block and time.monotonic() - began > SAMPLE_SECONDS:
-            return
+            break
         offset = row_count * block // BLOCKS
-        yield from db.execute(f"{select} limit {SAMPLE_ROWS // BLOCKS} offset {offset}")
+        rows[block] = db.execute(f"{select} limit {SAMPLE_ROWS // BLOCKS} offset {offset}").fetchall()
+    for block in sorted(rows):  # as the table has them: which rows follow each other says what they are
+        yield from rows[block]

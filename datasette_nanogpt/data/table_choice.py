@@ -87,11 +87,13 @@ def only_table(database: str) -> tuple[str, str]:
     Raises InvalidOptions where there are several or none, with the tables and a command to type.
     """
     look = _Look(database)
-    worth = [each for each in look.found if each.worth >= MIN_WORTH * look.found[0].worth]
+    most = max((each.worth for each in look.found), default=0.0)
+    worth = [each for each in look.found if each.worth >= MIN_WORTH * most]
+    worth = [each for each in worth if not is_copy(each.name)] or worth
     if len(worth) != 1 or look.packed or not look.is_whole:
         raise InvalidOptions([Problem("table", "required", _which(look))])
     (table,), less = worth, [str(each) for each in look.found if each not in worth]
-    others = f": less is in {list_names(less)}" if less else ""
+    others = f": there is less, or a copy, in {list_names(less)}" if less else ""
     if not look.names[1:]:
         return table.name, f"{table.name} is the only table of {database}."
     only = f"{table.name} is the only table of {database} with much text{others}."
