@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .atomic import write_bytes, write_json
 from .config import GPTConfig, shortened
 from .counts import counted
-from .errors import NanogptError
-from .files import is_file, open_file, parse_json, read_json
+from .errors import BrokenModel, NanogptError, NewerFormat
+from .files import check_whole_json, is_file, open_file, parse_json, read_json
 from .home import model_names, unreadable_names
 from .meta import FORMAT, read_meta
 
@@ -95,7 +95,9 @@ def read_version(path: Path, read: Callable[[Path], T]) -> T:
                 if not os.path.samestat(os.stat(path), os.fstat(fd)):
                     continue  # it was replaced, and its files may have been deleted while we read them
             if isinstance(ex, NanogptError) and str(files) in str(ex):
-                raise NanogptError(str(ex).replace(str(files), str(path))) from ex
+                message = str(ex).replace(str(files), str(path))
+                broken = isinstance(ex, BrokenModel)
+                raise (BrokenModel(path.name, message) if broken else NanogptError(message)) from ex
             raise
         finally:
             os.close(fd)
@@ -115,9 +117,12 @@ def verify(path: Path, files: Path) -> Checkpoint:
                 raise NanogptError(
                     f"{name} is missing" if not os.path.lexists(files / name) else f"{name} is not a file"
                 )
+        check_whole_json(files / "tokenizer.json")
         weights = _check_tensors(files / "model.safetensors", config)
     except NanogptError as ex:
-        raise NanogptError(f"Model {path.name!r} is broken: {ex} ({path})") from ex
+        message = f"Model {path.name!r} is broken: {ex} ({path})"
+        newer = isinstance(ex, NewerFormat)  # which says what to do
+        raise (NanogptError(message) if newer else BrokenModel(path.name, message)) from ex
     return Checkpoint(path, config, meta, weights)
 
 
@@ -192,7 +197,8 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     try:
         return load_file(checkpoint.path / "model.safetensors")
     except (OSError, SafetensorError) as ex:
-        raise NanogptError(f"Model {checkpoint.name!r} is broken: model.safetensors, {ex}") from ex
+        message = f"Model {checkpoint.name!r} is broken: model.safetensors, {ex}"
+        raise BrokenModel(checkpoint.name, message) from ex
 
 
 def write_weights(file: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 import tempfile
 import traceback
@@ -44,6 +45,25 @@ class TrainingDiverged(NanogptError):  # noqa: N818  # reads as what it is
     """A loss that got out of hand at every learning rate that was tried; a lower one would help."""
 
 
+class BrokenModel(NanogptError):  # noqa: N818  # reads as what it is
+    """A model folder in which something is missing or damaged. Lists of models have room for its text alone,
+    commands add the `way_out`."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        remove = shlex.join(["llm", "nanogpt", "remove", name])
+        self.way_out = f"Copy it here again, train it again with --force, or type `{remove}`"
+
+
+class NewerFormat(NanogptError):  # noqa: N818  # reads as what it is
+    """A model folder of a later version of this package."""
+
+
+def in_full(ex: NanogptError) -> str:
+    """The text of an error, and what to do about it."""
+    return f"{ex}. {ex.way_out}" if isinstance(ex, BrokenModel) else str(ex)
+
+
 class _LineByLine(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         for line in self.message.splitlines():
@@ -61,7 +81,7 @@ def click_errors() -> Iterator[None]:
     try:
         yield
     except NanogptError as ex:
-        raise _LineByLine(str(ex)) from ex
+        raise _LineByLine(in_full(ex)) from ex
     except UnicodeDecodeError as ex:
         reason = f"{ex.reason} at byte {ex.start:,}"
         raise _LineByLine(f"The text is not UTF-8 ({reason}): iconv -f latin1 -t utf-8 may help") from ex

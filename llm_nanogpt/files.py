@@ -53,12 +53,28 @@ def parse_json(data: bytes, name: str) -> Any:
     """The value of a JSON text. Raises NanogptError if it is not JSON, nested too deeply, or too full."""
     if data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
         raise NanogptError(f"{name} has too many lists and objects")
+    if not data.strip():
+        raise NanogptError(f"{name} is empty")
     try:
         return json.loads(data.decode("utf-8"))
     except RecursionError:
         raise NanogptError(f"{name} is nested too deeply") from None
     except ValueError as ex:
         raise NanogptError(f"{name} cannot be read, {ex}") from ex
+
+
+def check_whole_json(file: Path) -> None:
+    """Raise NanogptError for a file that is no whole JSON object, as far as its ends tell, which is fast."""
+    with open_file(file) as fp:
+        size = os.fstat(fp.fileno()).st_size
+        try:
+            start = fp.read(80).lstrip()
+            fp.seek(max(0, size - 80))
+            end = fp.read(80).rstrip()
+        except OSError as ex:
+            raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
+    if not (start.startswith(b"{") and end.endswith(b"}")):
+        raise NanogptError(f"{file.name} is {'damaged' if size else 'empty'}")
 
 
 def is_file(file: Path) -> bool:

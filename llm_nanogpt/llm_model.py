@@ -13,7 +13,7 @@ from llm.parts import StreamEvent
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from .errors import NanogptError, print_anything
+from .errors import NanogptError, in_full, print_anything
 from .home import nanogpt_home
 from .streaming import in_time_slices
 
@@ -233,7 +233,7 @@ def write(
         finally:
             report(response, opened, run, options)
     except NanogptError as ex:
-        raise WritingError("; ".join(str(ex).splitlines())) from ex
+        raise WritingError("; ".join(in_full(ex).splitlines())) from ex
 
 
 def start(

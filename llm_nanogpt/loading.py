@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import gpt_numpy
 from .checkpoint import Checkpoint, read_version, read_weights, verify
-from .errors import NanogptError
+from .errors import BrokenModel
 from .habits.table_habits import read_habits
 from .language_model import LanguageModel
 from .tokenizer import Tokenizer
@@ -85,7 +85,7 @@ def _open(folder: Path, device: str | None, stamp: tuple[int, ...] | None) -> Op
         tokenizer = Tokenizer.load(files, folder.name)
         if tokenizer.n_letters > checkpoint.config.vocab_size:
             reason = "its tokenizer has more tokens than the model"
-            raise NanogptError(f"Model {folder.name!r} is broken: {reason}")
+            raise BrokenModel(folder.name, f"Model {folder.name!r} is broken: {reason}")
         tokenizer.habits = read_habits(checkpoint.meta.get("corpus") or {})
         model, why = load_model(replace(checkpoint, path=files), device)
         return OpenedModel(checkpoint, model, why, tokenizer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import NanogptError
+from .errors import NanogptError, NewerFormat
 from .files import read_json
 
 FORMAT = 1  # a folder of a newer format is refused, never guessed at
@@ -108,7 +108,7 @@ def read_meta(file: Path) -> dict[str, Any]:
     if problem := next(_problems(meta, META, ""), None):
         raise NanogptError(f"{file.name} is not as this program writes it: {problem}")
     if meta["format"] > FORMAT:
-        raise NanogptError(
+        raise NewerFormat(
             f"its format {meta['format']} is newer than this version reads: upgrade datasette-nanogpt"
         )
     return meta

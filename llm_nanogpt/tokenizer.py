@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .atomic import write_bytes, write_json
 from .config import MAXIMA
-from .errors import NanogptError
+from .errors import BrokenModel, NanogptError
 from .files import read_json
 from .habits.sign_runs import is_sign
 from .habits.strings import is_unbroken
@@ -338,11 +338,12 @@ class Tokenizer:
     def load(cls, folder: Path, name: str = "") -> Tokenizer:
         """Read tokenizer.json, and words.txt if it is there. Raises NanogptError where tokenizer.json is not
         one that this module writes; `name` is the model's, if the folder is not called so."""
+        name = name or folder.name
         try:
             spec = read_json(folder / "tokenizer.json", FILE_BYTES)
             return cls(spec, WordList.load(folder))
         except NanogptError as ex:
-            raise NanogptError(f"Model {name or folder.name!r} is broken: {ex}") from ex
+            raise BrokenModel(name, f"Model {name!r} is broken: {ex}") from ex
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as ex:
             reason = str(ex) if type(ex) is ValueError else "it is not as this package writes it"
-            raise NanogptError(f"Model {name or folder.name!r} is broken: tokenizer.json, {reason}") from ex
+            raise BrokenModel(name, f"Model {name!r} is broken: tokenizer.json, {reason}") from ex

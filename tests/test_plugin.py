@@ -66,6 +66,7 @@ def test_a_model_that_is_gone_is_one_line(make_model):
     assert broken.returncode == 1
     assert broken.stderr.startswith("Error: Model 'nanogpt-tiny' is broken: config.json is missing")
     assert broken.stderr.count("\n") == 1
+    assert broken.stderr.endswith("or type `llm nanogpt remove nanogpt-tiny`\n")
     assert broken.stdout == ""
 
 

@@ -213,7 +213,9 @@ def test_nothing_is_looked_for_under_a_name_that_is_refused(database, home, name
     assert done.stderr.startswith("Error: --name: A ") and "--force" not in done.stderr
 
 
-@pytest.mark.parametrize("words", [["x" * 5000, "t"], ["no.db", "t" * 5000], ["~no-such-user/x.db", "~no-such-user/t"]])
+@pytest.mark.parametrize(
+    "words", [["x" * 5000, "t"], ["no.db", "t" * 5000], ["~no-such-user/x.db", "~no-such-user/t"]]
+)
 def test_a_path_that_no_system_has_is_no_file(words, home):
     done = CliRunner().invoke(train_command, words)
     assert done.exit_code == 1 and done.stderr.startswith("Error: There is no file "), done.stderr

@@ -144,7 +144,7 @@ def test_a_home_that_cannot_be_written_is_told_in_a_line(options, home):  # noqa
 
 
 @pytest.mark.parametrize("file", ["train.bin", "val.bin", "state.safetensors"])
-@pytest.mark.parametrize("how", ["gone", "cut", "a pipe"])
+@pytest.mark.parametrize("how", ["gone", "cut", "noise", "a pipe"])
 def test_a_resume_without_what_it_needs_is_told_in_a_line(options, home, file, how):  # noqa: F811
     run(replace(options, max_iters=4))
     path = home / "nanogpt-blog" / "training" / file
@@ -152,12 +152,15 @@ def test_a_resume_without_what_it_needs_is_told_in_a_line(options, home, file, h
     path.unlink()
     if how == "cut":
         path.write_bytes(data[:-2])
+    elif how == "noise":
+        path.write_bytes(b"\xff" * len(data))
     elif how == "a pipe":
         os.mkfifo(path)
-    with pytest.raises(NanogptError, match="--force") as ex:
+    with pytest.raises(NanogptError, match="train it again without --resume") as ex:
         run(replace(options, max_iters=8, resume=True))
     assert "\n" not in str(ex.value) and "should not" not in str(ex.value)
     assert CliRunner().invoke(nanogpt, ["sample", "nanogpt-blog", "-n", "1"]).exit_code == 0
+    assert isinstance(run(replace(options, max_iters=4))[-1], Finished)  # as the message says
 
 
 def test_a_disk_that_refuses_something_as_a_model_is_replaced_loses_neither(options, home, monkeypatch):  # noqa: F811

@@ -56,10 +56,12 @@ class Tokens:
             for split, tokens in (("train", train), ("val", val)):
                 if len(tokens) != corpus.get(f"{split}_tokens", len(tokens)):
                     raise NanogptError(f"{split}.bin is not the one that this model was trained on")
+                if len(tokens) and tokens.max() >= vocab_size:
+                    raise NanogptError(f"{split}.bin is damaged")
         except NanogptError as ex:
             raise NanogptError(
-                f"{folder.parent.name} has lost its tokens ({ex} in {folder}): "
-                "train it again, without --resume and with --force"
+                f"{folder.parent.name} has lost its tokens (in {folder}, {ex}): "
+                "train it again without --resume"
             ) from ex
         return cls(train, val, corpus["train_bytes"], corpus["val_bytes"], titles)
 

@@ -240,9 +240,9 @@ def find_name(name: str, names: Sequence[str]) -> str | None:
     return next((other for other in names if other.lower() == name.lower()), None)
 
 
-def list_names(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str], most: int = MAX_LISTED_NAMES) -> str:
     """Names for a message of one line."""
-    shown = [name if name.isprintable() else repr(name) for name in names[:MAX_LISTED_NAMES]]
+    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 

@@ -21,6 +21,7 @@ from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
 from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpus
+from ..data.sqlite import list_names
 from ..formatting import duration
 from .distributed import rank_and_size
 from .memory import check_address_space
@@ -154,10 +155,12 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     try:
         meta = read_checkpoint(folder).meta
     except NanogptError as ex:
-        others = "" if folder.exists() else _others(options, folder.parent)
-        if not others:
+        if folder.exists():
             raise
-        raise NanogptError(f"There is no model {folder.name!r}. {others}") from ex
+        others = _others(options, folder.parent)
+        reason = others or f" in {folder.parent}: a run leaves one from its first score on"
+        begin = ", or leave out --resume to begin anew" if others else ". Leave out --resume to begin anew"
+        raise NanogptError(f"There is no model {folder.name!r}{'. ' * bool(others)}{reason}{begin}") from ex
     if not meta.get("settings") or not meta.get("source") or not meta.get("corpus"):
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")
     _check_same_run(options, meta, folder)
@@ -195,7 +198,7 @@ def _others(options: TrainOptions, home: Path) -> str:
             models.append(((model.meta.get("training") or {}).get("updated") or "", name))
     names = [name for _, name in sorted(models, reverse=True)]
     rows = "these tables" if len(options.tables) > 1 else "this table" if options.tables else "this database"
-    trained = f"{' and '.join(names)} {'were' if names[1:] else 'was'} trained on {rows}"
+    trained = f"{list_names(names, 5)} {'were' if names[1:] else 'was'} trained on {rows}"
     return f"{trained}: add --name {shlex.quote(names[0])}" if names else ""
 
 

@@ -37,8 +37,7 @@ def reopen(
     except (InvalidOptions, LookupError, TypeError, ValueError) as ex:
         reason = "nanogpt.json or model.safetensors lacks something that it needs"
         raise NanogptError(
-            f"{path.name} cannot be resumed, {reason}: "
-            "train it again from the start, without --resume and with --force"
+            f"{path.name} cannot be resumed, because {reason}: train it again without --resume"
         ) from ex
     best = min(state.position.best, score["val_bpb"])
     state = replace(state, position=replace(state.position, best=best))

@@ -137,6 +137,6 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _damaged(file: Path) -> NanogptError:
     return NanogptError(
-        f"{file.parent.parent.name} cannot be resumed, {file.name} is missing or damaged: "
-        "train it again from the start with --force"
+        f"{file.parent.parent.name} cannot be resumed, because {file.name} is missing or damaged: "
+        "train it again without --resume"
     )
