@@ -109,6 +109,10 @@ def compare(a: str, b: str, **options: Any) -> None:
     from .data.source import Selection
 
     names = a, b
+    if folder_of(a) == folder_of(b):
+        raise NanogptError(
+            f"{a} and {b} are the same model: name two of those that `llm nanogpt models` lists"
+        )
     first, second = (open_model(folder_of(name), "cpu") for name in names)
     selection = Selection(options["title"], options["body"], options["where"])
     source = open_rows_of_both(first, second, options["db"], options["table"], selection)
@@ -224,6 +228,8 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
             click.echo(json_line(figures, pairs))
         elif not target and row.score.bits_per_byte is not None:
             listed.append((row.score.bits_per_byte, lines_of(row, pairs)))
+    if not totals.kinds:
+        raise NanogptError(f"The rows of {options['table']} have no text: choose its column with --body")
     if listed:
         split_column = [f"{'seen':8}"] if totals.kinds.keys() - {None} else []
         click.echo("  ".join(["bits/byte", *split_column, *source.keys, "text"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shlex
 import sys
@@ -88,6 +89,8 @@ def click_errors() -> Iterator[None]:
     except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise
     except Exception as ex:
+        if isinstance(ex, OSError) and ex.errno == errno.ENOSPC and ex.filename is None:  # it printed
+            raise _LineByLine(f"{ex.strerror}: make room where the output goes, then try again") from ex
         raise _LineByLine(describe_unforeseen(ex)) from ex
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -204,6 +204,19 @@ def _prepare_terminal() -> None:
         print_anything()
 
 
+def _check_can_be_logged(texts: Iterable[str]) -> None:
+    """Raise NanogptError for bytes of a command line or of standard input that are not UTF-8. A model could
+    go on after them, but llm would end with a traceback when it logs them."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as ex:
+            message = (
+                f"The text is not UTF-8 (at character {ex.start + 1:,}): iconv -f latin1 -t utf-8 may help"
+            )
+            raise NanogptError(message) from ex
+
+
 class WritingError(llm.ModelError, click.ClickException):
     """An error that `llm chat`, which expects none, prints as `Error: ...` and without a traceback."""
 
@@ -223,6 +236,8 @@ def write(
         given = {key: value for key, value in dict(prompt.options).items() if value is not None}
         for option in ("title", "set"):
             given[option] = given.get(option) or earlier_option(conversation, option)
+        if click.get_current_context(silent=True):
+            _check_can_be_logged([text, given["title"] or "", *(given["set"] or {}).values()])
         has_answers = bool(conversation and conversation.responses)
         opened, run, options = start(name, text, given, go_on=go_on, has_answers=has_answers)
         if options["echo"] and run.prompt:

@@ -15,6 +15,9 @@ from llm.plugins import pm
 from .errors import InvalidOptions, NanogptError, Problem
 from .home import check_readable, model_names, nanogpt_home
 from .llm_model import NanoGPT
+from .suggestions import did_you_mean
+
+MOST_NAMES = 20  # that an error lists
 
 
 def folder_of(name: str) -> Path:
@@ -28,8 +31,12 @@ def folder_of(name: str) -> Path:
         name = aliases().get(name, name)
     if name not in names:
         check_readable(home)
-        have = f"you have {', '.join(names)}" if names else "train one with `llm nanogpt train`"
-        raise NanogptError(f"There is no model {name!r} in {home}: {have}")
+        if not names:
+            raise NanogptError(f"There is no model {name!r} in {home}: train one with `llm nanogpt train`")
+        more = len(names) - MOST_NAMES
+        have = ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+        meant = did_you_mean([name], names).removesuffix(".")
+        raise NanogptError(f"There is no model {name!r} in {home}: you have {have}{'.' * bool(meant)}{meant}")
     return home / name
 
 

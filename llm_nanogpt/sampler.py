@@ -93,7 +93,8 @@ class Sampler:
             return logits
         logits, used = logits.copy(), np.unique(ids)
         # The paper divides; below 0 that would be a reward, so there it is a product, as everywhere else.
-        logits[used] *= np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
+        with np.errstate(over="ignore"):  # a penalty without bounds makes some of them infinite
+            logits[used] *= np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
         return logits
 
     def choose(

@@ -37,9 +37,14 @@ class RowTable:
         if here == self.source.get("database") and name.lower() in map(str.lower, tables):
             message = f"{opened.checkpoint.name} was trained on {name}: choose another table for its texts"
             raise InvalidOptions([Problem("save_table", "trained_on", message)])
+        if name.lower().startswith("sqlite_"):
+            message = f"SQLite keeps names like {name} for itself: choose another name for the table"
+            raise InvalidOptions([Problem("save_table", "reserved", message)])
         try:
             self.db = Database(here)
             views = self.db.view_names()
+            self.db.conn.execute("begin immediate")  # fails now, and not once a text is written
+            self.db.conn.rollback()
         except sqlite3.Error as ex:
             raise NanogptError(f"Cannot write in {database}: {ex}") from ex
         if name in views:

@@ -218,7 +218,8 @@ def test_a_name_that_is_not_there(trained):
         for name in ("nowhere", "../nanogpt-blog"):
             verb, *rest = command.replace(" NAME", "").split()
             assert f"There is no model '{name}'" in refused(verb, name, *rest)
-    assert "you have nanogpt-blog" in refused("path", "nowhere")
+    assert refused("path", "nowhere").endswith("you have nanogpt-blog\n")
+    assert refused("path", "nanogpt-blg").endswith("you have nanogpt-blog. Did you mean nanogpt-blog?\n")
 
 
 def test_an_alias_stands_for_its_model_in_every_command(trained, home):
@@ -453,6 +454,9 @@ def test_score_refuses_options_that_do_not_go_together(trained, blog):
     sqlite_utils.Database(blog)["phone"].insert({"Model": "x", "body": "text"}, pk="Model")
     assert "is named model" in refused(*table, "phone", "--save-table", "scores")
     assert "scores" not in sqlite_utils.Database(blog).table_names()
+    sqlite_utils.Database(blog)["blank"].insert({"title": None, "body": None})
+    told = "Error: The rows of blank have no text: choose its column with --body\n"
+    assert refused(*table, "blank", "--body", "body") == told
 
 
 # ---- help, in, out

@@ -9,6 +9,7 @@ from conftest import write_model
 
 from datasette_nanogpt.data.compare import ComparedRow, Comparison, compare_each_row, open_rows_of_both
 from datasette_nanogpt.llm_commands import compare, with_progress
+from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.score import score
 
@@ -63,6 +64,11 @@ def test_the_command_lists_rows_and_sums(two, database):
     lines = CliRunner().invoke(compare, [*args, "--jsonl", "--where", "id < 2"]).stdout.splitlines()
     first = json.loads(lines[0])
     assert len(lines) == 2 and first["id"] == 0 and set(first["bits_per_byte"]) == {"nanogpt-a", "nanogpt-b"}
+
+
+def test_a_model_is_not_compared_with_itself(two, database):
+    done = CliRunner().invoke(compare, ["nanogpt-a", "nanogpt-a", "--db", database, "--table", "entry"])
+    assert isinstance(done.exception, NanogptError) and "are the same model" in str(done.exception)
 
 
 def test_progress_is_only_for_a_terminal(capsys, monkeypatch):

@@ -502,3 +502,11 @@ def test_where_texts_cannot_be_saved(model, tmp_path):
     assert "--set needs a column and a value: --set tags=VALUE" in refused("--set", "tags")
     (tmp_path / "no.db").write_text("this is no database, whatever its name is")
     assert "Cannot write in" in refused("--save-table", "t", "--db", tmp_path / "no.db")
+    assert refused("--save-table", "sqlite_x", "--db", path).startswith(
+        "Error: SQLite keeps names like sqlite_x"
+    )
+    full = sqlite3.connect(path, timeout=0)
+    full.execute("begin immediate")
+    told = refused("--save-table", "t", "--db", path)
+    assert told.startswith("Error: Cannot write in ") and "locked" in told  # before any text
+    full.close()

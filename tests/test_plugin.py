@@ -70,6 +70,18 @@ def test_a_model_that_is_gone_is_one_line(make_model):
     assert broken.stdout == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names and arguments are other bytes elsewhere")
+@pytest.mark.parametrize(
+    "words", [[b"Zo\xeb"], ["Zoe", "-o", "title", b"Zo\xeb"], ["Zoe", "-o", "set", b"title=Zo\xeb"]]
+)
+def test_what_llm_could_not_log_is_refused_before_any_text(make_model, words):
+    make_model()
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": HANG_SECONDS}
+    refused = subprocess.run([*LLM, "-m", "nanogpt-tiny", *words], check=False, **options)
+    assert refused.returncode == 1 and refused.stdout == b""
+    assert refused.stderr.startswith(b"Error: The text is not UTF-8") and refused.stderr.count(b"\n") == 1
+
+
 def test_sync_and_async_write_the_same(make_model):
     make_model()
 

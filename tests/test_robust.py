@@ -130,6 +130,16 @@ def test_any_stop_is_taken_or_refused_in_a_line(make_model, stop):
     assert done.returncode == (0 if good else 1) and b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this disk, which is always full")
+def test_a_disk_without_room_for_what_is_printed_is_told_in_a_line(make_model):
+    make_model("nanogpt-tiny")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [BIN / "llm", "nanogpt", "models"], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1 and done.stderr.startswith("Error: No space left on device: make room"), done
+
+
 def test_an_error_that_nobody_foresaw_is_a_line_and_a_log(database, home, monkeypatch):
     monkeypatch.setattr(table_run, "resolve", lambda *a: {}["a surprise"])
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
