@@ -214,3 +214,14 @@ def test_what_a_channel_is_called_is_no_title(chat):
     )
     (only,) = remarks(path)
     assert "--group-by channel_id" in only
+
+
+@pytest.mark.parametrize(("flag", "suggested"), [(", is_from_me int", 1), (", likes int", 0)])
+def test_the_posts_of_a_handle_are_no_conversation(chat, flag, suggested):
+    path = chat(
+        f"create table post (id integer primary key, handle text, text text, created_at text{flag})",
+        "insert into post values (?, ?, ?, ?, ?)",
+        [(i, f"ada{i % 30}.example.org", says(i), f"2024-05-{1 + i // 20:02}", i % 2) for i in range(200)],
+    )
+    told = [each for each in remarks(path, "post") if "--group-by handle" in each]
+    assert bool(told) == bool(suggested)

@@ -332,3 +332,9 @@ def test_titles_are_found_by_the_name_of_a_column(tmp_path, column, first, is_to
             db.execute("insert into comments values (?, ?, ?)", [w.i, first + w.i, w.text()])
     told = " ".join(preview(open_corpus(path, ["comments"])).tables[0].remarks)
     assert ("may be in books (title)" in told) == is_told
+
+
+def test_a_key_is_no_title(tmp_path):
+    """As in Kindle's lists of words."""
+    columns = {"word_key": lambda w: f"en:{w.pick('mill', 'boat')} {w.i}", "usage": Writer.paragraph}
+    assert open_source(write(tmp_path / "any.db", columns), "t").title is None

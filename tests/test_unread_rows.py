@@ -49,6 +49,8 @@ def hints(tmp_path, columns):
         ("ZENCRYPTED", lambda w: int(w.i % 10 == 0), 6),
         ("is_discard", lambda w: int(w.i % 10 == 0), 6),
         ("dead", lambda w: int(w.i % 10 == 0) or None, 6),
+        ("private_notes", lambda w: int(w.i % 10 == 0), 6),
+        ("comment_approved", lambda w: ["1", "1", "spam", "0"][w.i % 4], 30),
         ("user_deleted", lambda w: int(w.i % 10 == 0), 6),
         ("已删除", lambda w: int(w.i % 10 == 0), 6),
         ("Gelöscht", lambda w: int(w.i % 10 == 0), 6),
@@ -84,6 +86,8 @@ def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
         ("access_token", lambda w: f"x{w.i}"),
         ("scope", lambda w: ["global", "local"][w.i % 2]),
         ("draft", lambda w: [None, w.sentence()][w.i % 2]),  # a text of its own
+        ("approved_by", lambda w: [None, "Ann"][w.i % 2]),
+        ("approved", same(0)),
         ("published", Writer.date),
         ("published", lambda w: w.date() if w.i % 2 else None),  # an article without a date
         ("version", lambda w: w.i % 3),

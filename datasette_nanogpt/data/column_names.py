@@ -117,6 +117,7 @@ PLACES = (
 LANGUAGES = frozenset(_LANGUAGES.split())
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
+KEY_WORDS = frozenset(["key", "id", "uuid", "guid", "hash"])  # in which the names of keys end: word_key
 MIN_JOINED = 6  # characters of a name that may be written in two words
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 

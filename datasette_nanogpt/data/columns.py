@@ -12,7 +12,7 @@ from llm_nanogpt.suggestions import did_you_mean
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
 from .column_content import Column, is_contained, says_the_same
-from .column_names import BODIES, TITLES
+from .column_names import BODIES, KEY_WORDS, TITLES, words_of
 from .decode import NOT_UTF8
 from .packed import UNPACKING, cure
 from .sample import Relation
@@ -116,7 +116,8 @@ def _find(
 
 def _find_title(columns: Sequence[Column], table: str) -> str | None:
     """The column that is named like a title and has one in about as many rows as any other such column."""
-    by_name = columns_named(TITLES, [c for c in columns if not _why_no_title(c)], table)
+    columns = [c for c in columns if not _why_no_title(c) and words_of(c.name)[-1] not in KEY_WORDS]
+    by_name = columns_named(TITLES, columns, table)
     fullest = max((column.filled for column in by_name), default=0.0)
     by_name = [column for column in by_name if column.filled >= MIN_FILLED * fullest]
     most = max((column.distinct for column in by_name), default=0.0)

@@ -92,7 +92,9 @@ def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | N
         sql = f"(select {_plain(to_group[0])} from {_plain(table)} where {_plain(to_row[0])} = {here})"
         if _is_fast(db, source, table, sql):
             return sql, to_group[0]
-    with_whom = named(("handle", *_OF_PEOPLE), [c for c in source.columns if c not in source.body])
+    # A handle says with whom where a flag says who wrote; else it is that of whoever wrote, as of posts.
+    handle = ("handle",) if any(_is_mine(source, column) for column in source.columns) else ()
+    with_whom = named((*handle, *_OF_PEOPLE), [c for c in source.columns if c not in source.body])
     values = [row[with_whom[0]] for row in source.sample] if with_whom else []
     return (with_whom[0], with_whom[0]) if 1 < len(set(values)) < len(values) / 2 else None
 
@@ -151,7 +153,7 @@ class _Speaker(NamedTuple):
 
 def _speaker(db: sqlite3.Connection, source: Source, title: LinkedTitle | None) -> _Speaker | None:
     here = quote(source.table)
-    mine = next((c for c in source.columns if set(words_of(c)) in _FROM_ME and _is_flag(source, c)), None)
+    mine = next((column for column in source.columns if _is_mine(source, column)), None)
     found = (name for name in _names(db, source) if not title or name.table != title.table)
     names = next(found, None)
     if not mine and not names:
@@ -168,8 +170,9 @@ def _speaker(db: sqlite3.Connection, source: Source, title: LinkedTitle | None) 
     return _Speaker(who, join, told)
 
 
-def _is_flag(source: Source, column: str) -> bool:
-    return {row[column] for row in source.sample} == {0, 1}
+def _is_mine(source: Source, column: str) -> bool:
+    """Whether a column says of each row whether it is one's own."""
+    return set(words_of(column)) in _FROM_ME and {row[column] for row in source.sample} == {0, 1}
 
 
 def _names(db: sqlite3.Connection, source: Source) -> Iterator[Names]:

@@ -20,7 +20,7 @@ COPY_WEIGHT = 0.1  # what a byte of a table counts that is named as the copy of 
 VIEW_WEIGHT = 0.8
 # A table with less than this fraction of the text of the table with the most is not worth training on beside
 # it: its rows are names of tags or authors, say.
-MIN_WORTH = 0.02
+MIN_WORTH = 0.05
 LOOKING_SECONDS = 5.0  # how long to look at the tables
 MAX_LISTED = 20  # tables, a line each
 

@@ -31,7 +31,7 @@ _UNREAD = frozenset(
 _FLAG = re.compile(
     r"(?:is|was|in|user|soft|self|permanently)*"
     r"(?:deleted|dead|marked(?:for|as)delet(?:ion|ed)|tobedeleted|trash(?:ed)?|draft|spam|junk|removed|unpublished"
-    r"|archived|hidden|bot|private|conflict|discard(?:ed)?|retracted|suppressed|encrypted|passwordprotected"
+    r"|archived|hidden|bot|private(?:notes?)?|conflict|discard(?:ed)?|retracted|suppressed|encrypted|passwordprotected"
     r"|geloscht|supprime|eliminado|borrado|excluido|eliminato|verwijderd|удален\w?|已?删除|已?刪除|削除(?:済み?)?)"
     r"(?:flag|in|at|on|date|time|timestamp)*"
 )
@@ -144,6 +144,10 @@ def _unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], b
         return [value for value in values if str(value).lower() in _UNREAD], False
     if words & _AUDIENCES:
         return [value for value in values if _joined(str(value)) in _NOT_PUBLIC], False
+    if "approved" in words:  # WordPress: 0, 1, "spam", "trash"
+        answers = {str(value).lower() for value in values}
+        unread = [value for value in values if str(value).lower() in _NO | _UNREAD]
+        return (unread if answers & _YES and answers <= _YES | _NO | _UNREAD | {"none"} else []), False
     is_of_read = bool(_FLAG_OF_READ.fullmatch(_joined(column)))
     if not (is_of_read or _FLAG.fullmatch(_joined(column))):
         return [], False
