@@ -150,7 +150,7 @@ def proxy(datasette, monkeypatch):
                 return self.connection.shutdown(socket.SHUT_RDWR)
             if isinstance(failure, int):
                 self.send_response(failure)
-                self.send_header("Retry-After", "0")
+                self.send_header("Retry-After", proxy.retry_after)
                 self.send_header("Location", self.path)
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
@@ -177,7 +177,7 @@ def proxy(datasette, monkeypatch):
     requests: list[str] = []
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     proxy.daemon_threads = True
-    proxy.failures, proxy.requests = repeat(None), requests
+    proxy.failures, proxy.requests, proxy.retry_after = repeat(None), requests, "0"
     proxy.url = f"http://127.0.0.1:{proxy.server_port}/my~20blog"
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     yield proxy
@@ -446,6 +446,7 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "syntax error" in fails(proxy.url, [], sql="select nope nope nope")
     assert "has no column y" in fails(proxy.url, ["entry"], body=["y"])
     assert "The condition 'id < 0' returns no rows" in fails(proxy.url, ["entry"], where="id < 0")
+    assert "with these filters returns no rows" in fails(f"{proxy.url}/entry?id=-1")
     named = fails(proxy.url)
     assert named.startswith("Name the table to train on.") and "has: bare, entry, " in named
     assert named.endswith(f"The longest one: datasette nanogpt-train '{proxy.url}' entry")
@@ -461,6 +462,29 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "does not answer" in fails(proxy.url, ["entry"])
     proxy.failures = chain([404], repeat("drop"))
     assert "has no table 'nope'. Give the database as https://HOST" in fails(proxy.url, ["nope"])
+
+
+def test_a_server_that_asks_to_wait_for_long_is_told_at_once(proxy):
+    proxy.failures, proxy.retry_after = repeat(429), "86400"
+    start = time.monotonic()
+    with pytest.raises(NanogptError, match="status 429, it asks to wait for 86,400 s"):
+        open_corpus(proxy.url, ["entry"])
+    assert time.monotonic() - start < HANG_SECONDS / 2 and len(proxy.requests) == 1
+
+
+def test_a_page_in_the_middle_is_not_called_a_wrong_address(proxy, monkeypatch):
+    monkeypatch.setattr(datasette_client, "ATTEMPTS", 2)
+    corpus = open_corpus(proxy.url, ["entry"])
+    proxy.failures = repeat(200)
+    with pytest.raises(NanogptError, match=r"it sent a page .*\. Try again later: what was fetched so far"):
+        finish(corpus.load())
+
+
+@pytest.mark.parametrize("token", ["a\nb", "tok\u20ac"])
+def test_a_token_that_cannot_be_sent_is_not_printed(token):
+    with pytest.raises(NanogptError, match="copy it again") as told:
+        open_corpus("http://127.0.0.1:9/blog", ["entry"], token=token)
+    assert token not in str(told.value)
 
 
 class Plugin:

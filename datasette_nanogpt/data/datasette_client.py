@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ATTEMPTS, FIRST_ATTEMPTS = 9, 4
 FIRST_WAIT, MAX_WAIT = 0.5, 60.0  # seconds between attempts; doubled each time, with jitter
 MAX_RETRY_AFTER = 300.0  # seconds that a server may ask us to wait
+MAX_FIRST_RETRY_AFTER = 10.0  # the same before its first answer, while nothing is shown yet
 RETRIED_STATUS = {429, 500, 502, 503, 504}
 TIMEOUT = 60  # seconds, for one answer
 ANOTHER_TIME = "Check the address, or try again later."
@@ -91,7 +92,10 @@ class DatasetteClient:
         import httpx2
 
         headers = {"User-Agent": f"datasette-nanogpt/{version('datasette-nanogpt')}"}
-        if token := token or os.environ.get("DATASETTE_TOKEN"):
+        if token := (token or os.environ.get("DATASETTE_TOKEN") or "").strip():
+            if not (token.isascii() and token.isprintable()):
+                message = "An API token has letters, digits and signs of ASCII alone: copy it again."
+                raise InvalidOptions([Problem("token", "invalid", message)])
             headers["Authorization"] = f"Bearer {token}"
         self.url = url
         self.filters = list(filters)  # of a table's address: which rows, and in which order
@@ -168,9 +172,15 @@ class DatasetteClient:
             error = state.outcome.exception() if state.outcome else None
             return max(backoff(state), error.wait if isinstance(error, TemporaryError) else 0.0)
 
+        enough = stop_after_attempt(attempts or self.attempts)
+
+        def stop(state: RetryCallState) -> bool:
+            too_long = self.attempts == FIRST_ATTEMPTS and wait(state) > MAX_FIRST_RETRY_AFTER
+            return enough(state) or too_long
+
         retrying = Retrying(
             retry=retry_if_exception_type((TemporaryError, httpx2.TransportError)),
-            stop=stop_after_attempt(attempts or self.attempts),
+            stop=stop,
             wait=wait,
             reraise=True,
         )
@@ -189,9 +199,9 @@ class DatasetteClient:
         status = response.status_code
         if status in RETRIED_STATUS:
             after = response.headers.get("retry-after", "")
-            raise TemporaryError(
-                f"status {status}", min(float(after), MAX_RETRY_AFTER) if after.isdigit() else 0.0
-            )
+            seconds = float(after) if after.isdecimal() else 0.0
+            asked = f", it asks to wait for {seconds:,.0f} s" if seconds > MAX_FIRST_RETRY_AFTER else ""
+            raise TemporaryError(f"status {status}{asked}", min(seconds, MAX_RETRY_AFTER))
         is_json = response.headers.get("content-type", "").startswith("application/json")
         try:
             data = response.json() if is_json else {}
@@ -203,6 +213,8 @@ class DatasetteClient:
         if status == 404 and table:
             message = f"{self.url} has no table {table!r}.{self._list_tables(table)}"
             raise InvalidOptions([Problem("table", "missing", message)])
+        if status == 200 and "rows" not in data and self.attempts == ATTEMPTS:  # as where one must log in
+            raise TemporaryError("it sent a page in place of rows")
         if status == 404 or (status == 200 and "rows" not in data):
             message = f"{self.url} is not a database of a Datasette: give https://HOST/DATABASE."
             raise InvalidOptions([Problem("database", "missing", message)])

@@ -190,7 +190,9 @@ def _write_sample(db: sqlite3.Connection, client: DatasetteClient, table: str, s
         elif sql:
             field, named, other = "sql", "The query", "query"
         else:
-            field, named, other = "table", f"Table {table!r}", "table"
+            filtered = " with these filters" if client.filters else ""
+            other = "filter" if client.filters else "table"
+            field, named = "table", f"Table {table!r}{filtered}"
         message = f"{named} returns no rows from {client.url}: try another {other}."
         raise InvalidOptions([Problem(field, "no_rows", message)])
     columns = list(rows[0])
