@@ -8,6 +8,7 @@ from test_linked_conversations import WORDS
 
 from datasette_nanogpt.data.conversation_hints import conversations
 from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.source import Selection
 
 
 def words(i, count):
@@ -194,3 +195,18 @@ def test_messages_of_telegram(tmp_path):
     rows = [(i, 9000 + i % 30, 1600000000 + i * 300, 7000 + i % 6, words(i, 9)) for i in range(210)]
     columns = "ID integer primary key, ContextID int, Date timestamp, FromID int, Message text"
     assert told(tmp_path, columns, rows) == ["--group-by ContextID --order-by Date"]
+
+
+def test_lines_with_the_title_of_their_page(tmp_path):
+    """As in an outline of Roam or Logseq."""
+    rows = [(f"{i:09x}", words(1000 + i // 7, 3), i % 7, words(i, 9)) for i in range(210)]
+    columns = 'uid text primary key, page_title, "order" int, string'
+    (options,) = told(tmp_path, columns, rows)
+    assert options == "--group-by page_title --order-by order --title page_title"
+    selection = Selection(group_by="page_title", order_by="order", title="page_title")
+    found = open_source(str(tmp_path / "t.db"), "t", selection)
+    start = f"{words(1000, 3)}\n\n{words(0, 9)}\n{words(1, 9)}\n"
+    assert any(document.startswith(start) for document in found.documents())
+    own = [(f"{i:09x}", words(1000 + i, 3), i % 7, words(i, 9)) for i in range(210)]
+    (tmp_path / "t.db").unlink()
+    assert told(tmp_path, columns, own) == []

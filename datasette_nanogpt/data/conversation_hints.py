@@ -122,6 +122,7 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
     values = [row[by] for row in source.sample] if by in source.columns else []
     alone = f" Rows without a {same} stay texts by themselves." if None in values else ""
     command = ["--group-by", by, *(["--order-by", order] if order else [])]
+    command += ["--title", by] if by == source.title else []
     many = "Rows are short, and many have" if are_short(source) else "Many rows have"
     yield (
         f"{many} the same {same}.{alone} To read all rows with the same {same} as one "
@@ -240,6 +241,8 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
             group = next(pairs, group)
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else _row_number(source))
+    # Lines may have the title of their text, all the same one.
+    labels += [source.title] if source.title and _repeats(_values(source, source.title)) else []
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
         order = _counter(source, [label], others)
         if order and are_whole(source, [label], order):
