@@ -110,7 +110,8 @@ def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
 
 class Effects(NamedTuple):
     """What tokens do at some place of a text, (n_vocab,) each: 1 for those that leave fewer brackets open
-    than before and -1 for those that leave more; 1 for those that do what rows hardly ever do."""
+    than before and -1 for those that leave more; and the nats that those lose which do what rows hardly ever
+    do."""
 
     closing: np.ndarray
     misplaced: np.ndarray
@@ -136,7 +137,7 @@ class BracketTokens:
                 then = [(kind, 0) for kind in innermost]
                 events = {event for event, *_ in follow(text, then, self.kinds)}
                 if events & {"left open", "was not open"}:
-                    misplaced[i] = 1
+                    misplaced[i] = MISPLACED
                 elif len(then) != len(innermost):
                     closing[i] = 1 if len(then) < len(innermost) else -1
             self._effects[innermost] = Effects(closing, misplaced)
@@ -173,7 +174,7 @@ class Brackets:
         overdue = 0.0
         if self._opened:
             overdue = max(self._lengths[kind].beyond(self._length - at) for kind, at in self._opened)
-        changed = logits - MISPLACED * self._effects.misplaced[:n]
+        changed = logits - self._effects.misplaced[:n]
         if overdue > 0:
             changed += STRENGTH * overdue * self._effects.closing[:n]
         return changed
