@@ -363,6 +363,13 @@ def test_what_would_help_goes_by_what_the_run_had_and_not_by_what_it_was_begun_w
     assert next_step("size", meta, Limits(None, 45))[0].endswith("entry --max-iters 45")
 
 
+def test_twice_as_long_is_twice_what_a_run_of_seconds_took(database):
+    meta = meta_of(database)
+    meta["training"]["seconds"] = 7.08
+    assert next_step("minutes", meta, Limits(0.02, None))[0].endswith("--resume --minutes 0.24")
+    assert next_step("minutes", meta, Limits(0.1, None))[0].endswith("--resume --minutes 0.2")
+
+
 def test_what_was_stopped_goes_on(database):
     meta = meta_of(database, max_iters=300)
     command, reason = next_step("minutes", meta, Limits(None, 300, stopped=True))

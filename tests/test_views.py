@@ -922,3 +922,13 @@ async def test_the_csv_of_a_long_run_is_read_page_by_page(datasette, home, datab
     assert (
         len(lines) == count + 1 and lines[-1].startswith("2999,") and max(read) <= 1000 and sum(read) == count
     )
+
+
+@pytest.mark.parametrize(
+    "path", ["runs/abc", "runs/-1", "runs/1.xml", "runs/9999999999999999", "runs/1/no", "no"]
+)
+async def test_an_address_below_ours_that_is_none_is_not_an_error_of_the_server(datasette, path):
+    response = await datasette.client.get(f"/-/nanogpt/{path}", actor=ROOT)
+    assert response.status_code == 404 and "all models and runs are at /-/nanogpt" in response.text
+    response = await datasette.client.get(f"/-/nanogpt/{path}.json", actor=ROOT)
+    assert response.status_code == 404 and response.json()["ok"] is False

@@ -30,7 +30,13 @@ def prepare_connection(db: sqlite3.Connection, path: Path) -> None:
         try:
             _datasette._prepare_connection(db, _name_of(_datasette, path))
         except Exception as error:  # a plugin may raise anything
-            raise NanogptError(f"The connection to {path} cannot be set up: {error}.") from error
+            message = f"The connection to {path} cannot be set up: {error}."
+            if isinstance(error, AttributeError) and "enable_load_extension" in str(error):
+                message = (
+                    "This Python was built without SQLite's extensions: use another one, such as your "
+                    "system's, or leave them out."
+                )
+            raise NanogptError(message) from error
     else:
         from datasette.plugins import pm
 

@@ -176,9 +176,11 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     iters = max_iters_of_resume(options, meta, at.step)
     done_by_time = minutes is not None and at.seconds >= minutes * 60
     if done_by_time or (iters is not None and at.step >= iters):
+        # A run of seconds may take longer than its minutes: it does what it began.
+        least = max(minutes or 0, math.ceil(at.seconds / 0.6) / 100 if done_by_time else 0)
         raise NanogptError(
             f"{folder.name} has trained for {duration(at.seconds)} and {at.step:,} steps, as planned: "
-            f"give a larger --minutes{f' than {minutes:g}' if minutes else ''}"
+            f"give a larger --minutes{f' than {least:g}' if least else ''}"
             f"{'' if done_by_time else ' or --max-iters'} to go on"
         )
     return meta

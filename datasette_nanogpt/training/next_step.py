@@ -19,6 +19,7 @@ from .plan import DEFAULT_MINUTES, SHAPE, Budget, choose_plan, size_is_given
 WORTH_ADDING = 0.2  # another table is suggested if it has this fraction of the text's bytes
 SECONDS = 2.0  # how long to look for one
 BIGGER = 1.3  # a model is clearly bigger with this many times as many parameters
+LONGER = 1.5  # a run took longer than it had if it took this many times as long
 BIGGER_MODEL = "a bigger model"  # what the command without a size brings
 SIZE_OPTIONS = ("size", *(key for key in SHAPE if key not in ("arch", "block_size")))
 
@@ -52,7 +53,10 @@ def next_step(limit: str, meta: Mapping[str, Any], limits: Limits) -> tuple[str,
     if limits.steps:
         more["max_iters"] = 2 * max(limits.steps, meta["training"]["step"])
     if limits.minutes:
-        more["minutes"] = 2 * limits.minutes
+        spent = meta["training"].get("seconds", 0) / 60
+        # A run of seconds may take far longer than it had: twice its limit would be over already.
+        took = float(f"{spent:.2g}") if spent > LONGER * limits.minutes else limits.minutes
+        more["minutes"] = 2 * took
     return as_command({**kept, **more}), f"twice as {'many steps' if limits.steps else 'long'}"
 
 

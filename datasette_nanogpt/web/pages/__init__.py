@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..responses import View
+from datasette import NotFound, Request, Response
+from datasette.app import Datasette
+
+from ..responses import View, page
 from .compare import compare_page
 from .index import index_page
 from .model import model_page
@@ -30,4 +33,12 @@ def routes() -> list[tuple[str, View]]:
         (MODEL + r"/texts/(?P<text>\d{1,15})/(?P<change>remove)$", text_change),
         (TABLE + JSON, table_page),
         (TABLE + r"/rows" + JSON, rows_page),
+        (r"^/-/nanogpt/.+?" + JSON, no_page),
     ]
+
+
+@page
+async def no_page(datasette: Datasette, request: Request) -> Response:
+    """Any other address below ours, which Datasette would take for that of a row, and answer with status 500
+    where rich is installed."""
+    raise NotFound(f"There is no such page: all models and runs are at {datasette.urls.path('/-/nanogpt')}")
