@@ -1,5 +1,6 @@
 """Options are checked once for the command line, the form and Python."""
 
+import math
 import subprocess
 import sys
 from dataclasses import fields
@@ -37,7 +38,8 @@ def test_a_form_gets_numbers_and_no_blanks():
         ("n_head", "20000", "maximum", "The number of heads must be at most 10,000, not 20000"),
         ("n_embd", "x", "number", "The width must be a whole number, not 'x'"),
         ("block_size", "1.5", "number", "The context must be a whole number, not '1.5'"),
-        ("minutes", "nan", "maximum", "The time in minutes must be at most 1,000,000, not nan"),
+        ("minutes", "nan", "number", "The time in minutes must be a number, not 'nan'"),
+        ("learning_rate", math.nan, "number", "The learning rate must be a number, not nan"),
         ("minutes", "61", "maximum", "The time in minutes must be at most 60, not 61"),
         ("dropout", "-1", "minimum", "The dropout must be at least 0, not -1"),
         ("size", "xxl", "choice", "The size must be one of xs, s, m, l, xl, not xxl"),

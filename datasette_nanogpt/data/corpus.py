@@ -218,7 +218,8 @@ def open_corpus(
         fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
         return Corpus(location(database), sources, selection.where, sql, fetched, remote)
     if token or refresh:
-        message = "A token and a refresh are for the URL of a Datasette: leave them out for a file."
+        what = "An API token" if token else "To fetch again"
+        message = f"{what} is for the URL of a Datasette: leave it out for a file."
         raise InvalidOptions([Problem("token" if token else "refresh", "conflict", message)])
     sources = open_sources(database, tables, selection)
     return Corpus(location(database), sources, selection.where, sql, chosen=chosen)

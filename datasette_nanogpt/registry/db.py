@@ -163,7 +163,8 @@ def explain(home: Path, ex: Exception) -> str:
         return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
     kind = _kind(ex)
     if kind in LOCKED:
-        return f"{file} is locked: another program has changes in it that it has not saved"
+        unsaved = "another program has changes in it that it has not saved"
+        return f"{file} is locked: {unsaved}. Close it, then try again"
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(home)):
         return f"The disk of {home} is full: make room there, or set NANOGPT_HOME to another place"
     if kind == sqlite3.SQLITE_IOERR and _files_are_limited():

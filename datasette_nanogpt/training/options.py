@@ -240,7 +240,8 @@ def _subject(field: str) -> str:
 def _explain(field: str, value: object, error: ValidationError) -> Problem:
     """The first of pydantic's errors about a field as a Problem in our words."""
     detail = error.errors()[0]
-    code, message = MESSAGES.get(detail["type"], ("type", "cannot be {value!r}"))
+    kind = "float_type" if _is_nan(value) else detail["type"]  # nan is beyond any limit
+    code, message = MESSAGES.get(kind, ("type", "cannot be {value!r}"))
     ctx = detail.get("ctx", {})
     limit = ctx.get("ge", ctx.get("le", 0))
     known = {
@@ -249,6 +250,11 @@ def _explain(field: str, value: object, error: ValidationError) -> Problem:
         "choices": ", ".join(choices(field)) if detail["type"] == "literal_error" else "",
     }
     return Problem(field, code, f"{_subject(field)} {message.format(**known)}")
+
+
+def _is_nan(value: object) -> bool:
+    """Whether it is "not a number", as a float or as it is typed in a form."""
+    return isinstance(value, float | str) and str(value).strip().lower() in ("nan", "-nan", "+nan")
 
 
 def _own_vocabulary(o: Mapping[str, Any]) -> Problem | None:
