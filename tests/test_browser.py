@@ -365,7 +365,7 @@ def test_without_javascript_the_estimate_the_chart_and_the_buttons_are_there(bro
     assert page.get_by_text("Without it, the table below has the scores").is_visible()
     page.get_by_text("The scores as a table").click()
     assert page.locator("#scores tbody tr").count() == 5
-    assert re.search(r"For comparison: run \d+ 2.000", page.locator("#scores").inner_text())
+    assert re.search(r"for comparison: run \d+ 2.000", page.locator("#known").inner_text())
     assert page.locator("#samples article").count() == 4  # and the newest one above
     page.goto(site.url + pages_of(site)["running"])
     assert page.get_by_role("link", name="Reload this page").is_visible()

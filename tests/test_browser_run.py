@@ -327,9 +327,29 @@ def test_models_of_a_run_are_apart_and_known_scores_are_dashed(page, site):
     assert page.locator("#chart polyline.smooth").count() == page.locator("#chart polyline.val").count() == 3
     labels = page.locator("#chart .label").all_text_contents()
     assert {"model 1", "model 2", "model 3"} < set(labels)
-    assert "gzip 2.620" in labels and "best here: best 1.381" in labels
+    assert "gzip 2.620" in labels and "best other 1.381" in labels  # whose name is below
+    assert "best other (best) 1.381" in page.locator("#known").inner_text()
     dashes = "getComputedStyle(document.querySelector('#chart .known')).strokeDasharray"
     assert page.evaluate(dashes) != "none"
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_no_label_stands_where_a_curve_runs(browser, site, width):
+    page = open_page(browser, site, viewport={"width": width, "height": 800})
+    show(page, site, "stages")
+    labels = page.locator("#chart .label").evaluate_all(
+        "(all) => all.map((e) => e.getBBox()).map((b) => [b.x, b.y + b.height])"
+    )
+    inside = page.evaluate(
+        "(({ x, y, width }) => [x + width, y])(document.querySelector('#plot rect').getBBox())"
+    )
+    assert len(labels) > 3 and all(x >= inside[0] or bottom <= inside[1] + 2 for x, bottom in labels)
+    ends = page.locator("#chart .label").evaluate_all(
+        "(all) => all.map((e) => e.getBBox().x + e.getBBox().width)"
+    )
+    assert max(ends) <= page.evaluate("document.querySelector('#chart svg').viewBox.baseVal.width")
+    assert top_of(page) <= 4  # the falls of its models leave the top
+    close_page(page)
 
 
 def test_the_chart_is_read_by_pointer_and_keyboard(page, site):
@@ -399,10 +419,13 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     result = page.evaluate(
         """async (file) => {
           const m = await import(file), rows = [4, 2, 2].map((bpb, i) => [i, i, i, bpb, null, 0, 0]);
+          const fall = [3, 1.6, 6.5, 1.4].map((bpb, i) => [i, i, i, null, bpb, i < 2 ? 0 : 1, 0]);
           return {
             smooth: m.smoothed(rows, 0.5).map(([, value]) => value),
             none: m.smoothed(rows, 0).map(([, value]) => value),
             ticks: [[0, 97], [1.83, 2.47], [5, 5], [0, 123456]].map(([low, high]) => m.ticks(low, high)),
+            apart: m.apart([50, 52, 5], [13, 13, 13], [0, 60]),
+            fell: m.extent({ lines: [fall], smooth: [], known: [2.6] }),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
             few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
             low: m.extent({ lines: [[[3, 9, 9, 1, null, 0, 0]]], smooth: [[[3, 9], 2.5]], known: [3] }),
@@ -420,6 +443,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     assert result["ticks"][0] == [0, 20, 40, 60, 80, 100] and result["ticks"][1][0] <= 1.83
     assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
     assert result["few"] == [pytest.approx(1.8), pytest.approx(2.8)] and result["low"] == [1, 3]
+    assert result["apart"] == [34, 47, 5]  # no label covers another, and none is below the plot
+    assert result["fell"] == [1.4, 3]  # the first score of the second model, 6.5, leaves the top
     assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2"]
     members = ["generation 1, member 1", "generation 1, member 2", "generation 2, member 1"]
     assert result["names"][1] == members

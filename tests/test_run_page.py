@@ -1018,7 +1018,7 @@ async def test_runs_to_compare_with_say_how_they_differ(datasette, write_run, da
     assert f"y, run {last}: 2.500 bits per byte its page , side by side size xs, here automatic" in words
     assert f"run {elsewhere}:" not in words
     assert re.search(f'value="{first}" checked', text) and not re.search(f'value="{last}" checked', text)
-    assert "For comparison: gzip 2.600, run 1 3.000." in words
+    assert "for comparison: gzip 2.600, run 1 3.000" in words
     line = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json?points=300", actor=ROOT)).json()
     assert [row[4] for row in line["metrics"]] == [2.0]
 
@@ -1045,7 +1045,7 @@ async def test_only_scores_of_the_same_held_out_rows_are_compared(datasette, wri
     earlier = write_run([3.0], status="finished", plan=json.dumps(theirs))
     run = write_run([2.0], status="finished", plan=json.dumps(ours))
     words, text = await page_of(datasette, run)
-    assert "best here: same 1.500" in words and "other 1.000" not in words
+    assert "best other (same) 1.500" in words and "other 1.000" not in words
     assert f"run {earlier} 3.000" not in words and "Its score is of other held-out rows" in words
     assert not re.search(rf'value="{earlier}" checked', text)
     address = f"/-/nanogpt/compare?run={earlier}&run={run}"

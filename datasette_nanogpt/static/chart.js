@@ -3,13 +3,14 @@
 // forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
 // All text goes through textContent; colours and widths of lines are in run.css.
-import { STEP, SECONDS, TRAIN, VALIDATION, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
+import { STEP, SECONDS, TRAIN, VALIDATION, apart, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
-const TOP = 14, RIGHT = 24, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes
+const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes; at the right, at least
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
 const SMALL_HEIGHT = 170;  // until the first score, when there is little to see
 const CHARACTER = 6;  // about how many pixels a character of a label is wide
-const LABEL_HEIGHT = 13;  // the least distance between two labels of lines, in pixels
+const LABEL_HEIGHT = 13;  // of a line of a label, in pixels
+const GAP = 6;  // pixels between the end of a line and its label
 
 const byId = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en");
@@ -24,7 +25,7 @@ function svgNode(name, attributes, ...children) {
 }
 
 export class Chart {
-  // `known`: scores to compare with, each {label, bpb}.
+  // `known`: scores to compare with, each {label, bpb}; the page has the names of their models.
   constructor(known) {
     this.box = byId("chart");
     this.known = known;
@@ -70,10 +71,12 @@ export class Chart {
     const height = !scored ? SMALL_HEIGHT : width < NARROW ? NARROW_HEIGHT : HEIGHT;
     const last = Math.max(...lines.flat().map((row) => this.at(row)), 10);
     const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
-    const across = scale(0, last / unit, [LEFT, width - RIGHT], { count: width < NARROW ? 4 : 6 });
+    this.beside = this.labelsBeside(width < NARROW);
+    const right = width - Math.max(RIGHT, ...this.beside.flatMap(({ words }) => words.map((each) => CHARACTER * each.length + 2 * GAP)));
+    const across = scale(0, last / unit, [LEFT, right], { count: width < NARROW ? 4 : 6 });
     const up = scale(...range, [height - BOTTOM, TOP], { count: scored ? 5 : 3, logarithmic: byId("log").checked });
     const x = (row) => across.place(this.at(row) / unit);
-    Object.assign(this, { width, height, across, up, unit: name, x });
+    Object.assign(this, { width, height, right, across, up, unit: name, x });
     return true;
   }
 
@@ -83,7 +86,7 @@ export class Chart {
     const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": this.summary() });
     const plot = svgNode("g", { "clip-path": "url(#plot)" });
     for (const nodes of [this.rules(), this.knownLines(), this.otherLines(), this.ownLines()]) plot.append(...nodes);
-    const inside = { x: LEFT, y: TOP - 4, width: width - LEFT - RIGHT + 6, height: height - TOP - BOTTOM + 8 };
+    const inside = { x: LEFT, y: TOP - 4, width: this.right - LEFT + 4, height: height - TOP - BOTTOM + 8 };
     const clip = svgNode("clipPath", { id: "plot" }, svgNode("rect", inside));
     this.cursor = svgNode("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     svg.append(clip, ...this.grid(), plot, ...this.labels(), this.cursor);
@@ -99,16 +102,16 @@ export class Chart {
   }
 
   grid() {
-    const { width, height, across, up } = this, bottom = height - BOTTOM, nodes = [];
+    const { height, right, across, up } = this, bottom = height - BOTTOM, nodes = [];
     for (const value of across.values) {
       nodes.push(svgNode("text", { x: across.place(value), y: bottom + 16, "text-anchor": "middle" }, count(value)));
     }
     for (const value of up.values) {
       const y = up.place(value);
-      nodes.push(svgNode("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
+      nodes.push(svgNode("line", { class: "grid", x1: LEFT, x2: right, y1: y, y2: y }));
       nodes.push(svgNode("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(Number(value.toPrecision(4)))));
     }
-    return [...nodes, svgNode("text", { x: (LEFT + width - RIGHT) / 2, y: bottom + 32, "text-anchor": "middle" }, this.unit)];
+    return [...nodes, svgNode("text", { x: (LEFT + right) / 2, y: bottom + 32, "text-anchor": "middle" }, this.unit)];
   }
 
   // Where the next model of the run begins.
@@ -122,7 +125,7 @@ export class Chart {
   knownLines() {
     return this.known.map(({ bpb }) => {
       const y = this.up.place(bpb);
-      return svgNode("line", { class: "known", x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y });
+      return svgNode("line", { class: "known", x1: LEFT, x2: this.right, y1: y, y2: y });
     });
   }
 
@@ -150,45 +153,31 @@ export class Chart {
     return [svgNode("polyline", { class: kind, points }), ...circles.map(([cx, cy]) => svgNode("circle", { class: kind, r: 3, cx, cy }))];
   }
 
-  // The names of models, of known scores and of other runs, beside their lines, without overlaps.
-  labels() {
-    const right = this.width - RIGHT;
-    const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : LEFT);
-    const models = this.models.length < 2 ? [] : namesOf(this.models).flatMap((name, i) => {
-      const room = (starts[i + 1] ?? right) - starts[i];
-      const text = [name, String(i + 1)].find((each) => CHARACTER * each.length + 6 < room);
-      return text ? [svgNode("text", { class: "label", x: starts[i] + 4, y: TOP + 8 }, text)] : [];
-    });
-    const taken = [];
-    const isTaken = (y) => taken.some((other) => Math.abs(other - y) < LABEL_HEIGHT);
-    const free = (wanted) => {
-      let y = wanted;
-      while (isTaken(y)) y += LABEL_HEIGHT;
-      taken.push(y);
-      return y;
-    };
-    const lowest = Math.min(...this.smooth.flat().map(([, bpb]) => bpb));
+  // What stands at the right of the plot, where no curve runs: the names of known scores and of other runs. Where there
+  // is little room, names and numbers are below each other.
+  labelsBeside(isNarrow) {
     const known = this.known.map(({ label, bpb }) => {
-      const text = `${label} ${bpb.toFixed(3)}`, width = CHARACTER * text.length, line = this.up.place(bpb);
-      const below = bpb < lowest && line + LABEL_HEIGHT < this.height - BOTTOM;  // nothing of the run is there
-      const y = free(below || isTaken(line - 4) ? line + LABEL_HEIGHT - 2 : line - 4);  // not across its own line
-      const onRight = this.crossings(right - width, right, y) < this.crossings(LEFT, LEFT + width, y);
-      const place = onRight ? { x: right, "text-anchor": "end" } : { x: LEFT + 4 };
-      return svgNode("text", { class: "label", y, ...place }, text);
+      const number = bpb.toFixed(3);
+      return { words: isNarrow ? [label, number] : [`${label} ${number}`], kind: "label", bpb };
     });
-    taken.length = 0;
-    const others = [...this.others].filter(([, rows]) => rows.length).map(([run, rows], i) => {
-      const y = free(this.up.place(rows.at(-1)[VALIDATION]) - 6);
-      return svgNode("text", { class: `label other-${i % 4}`, x: Math.min(this.x(rows.at(-1)), right), y, "text-anchor": "end" }, `run ${run}`);
-    });
-    return [...models, ...known, ...others];
+    const others = [...this.others].flatMap(([run, rows], i) =>
+      rows.length ? [{ words: [`run ${run}`], kind: `label other-${i % 4}`, bpb: rows.at(-1)[VALIDATION] }] : []);
+    return [...known, ...others];
   }
 
-  // How many points of the run's own lines a label at height y, between two x, would cover.
-  crossings(from, to, y) {
-    const own = [...this.smooth.flat(), ...this.metrics.map((row) => [row, row[VALIDATION]])];
-    return own.filter(([row, bpb]) => bpb !== null && this.x(row) >= from && this.x(row) <= to
-      && Math.abs(this.up.place(bpb) - y + 4) < LABEL_HEIGHT / 2).length;
+  // The names of models above the plot, and those of lines at its right, as near to their lines as there is room.
+  labels() {
+    const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : LEFT);
+    const models = this.models.length < 2 ? [] : namesOf(this.models).flatMap((name, i) => {
+      const room = (starts[i + 1] ?? this.right) - starts[i];
+      const text = [name, String(i + 1)].find((each) => CHARACTER * each.length + 6 < room);
+      return text ? [svgNode("text", { class: "label", x: starts[i] + 4, y: TOP - 6 }, text)] : [];
+    });
+    const heights = this.beside.map(({ words }) => LABEL_HEIGHT * words.length);
+    const tops = apart(this.beside.map(({ bpb }, i) => this.up.place(bpb) - heights[i] / 2), heights, [0, this.height - BOTTOM]);
+    const beside = this.beside.flatMap(({ words, kind }, i) => words.map((text, line) =>
+      svgNode("text", { class: kind, x: this.right + GAP, y: tops[i] + LABEL_HEIGHT * (line + 1) - 3 }, text)));
+    return [...models, ...beside];
   }
 
   // Lets the keyboard move through the chart, and shows the value of the chosen row.

@@ -59,20 +59,43 @@ export function smoothed(rows, weight) {
 
 const MIN_SPAN = 1;  // bits per byte: in a shorter axis, noise would look like getting worse
 
-// The lowest and the highest value that the axis must show: of all scores, of the known scores, and of the lines after
-// the first score or after a tenth of the steps, whichever is earlier. At the upper end the noise of single windows and
-// the fall of the first steps do not count. null if there is nothing to show.
+// The lowest and the highest value that the axis must show: of the scores, of the known scores, and of the first model's
+// line after its first score or after a tenth of the steps, whichever is earlier. At the upper end the noise of single
+// windows and the falls at the beginning of models do not count: the first score of a model may leave the axis if it
+// would more than double it. null if there is nothing to show.
 export function extent({ lines, smooth, known }) {
-  const scores = lines.flat().map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
+  const scores = lines.flatMap(pieces).map((rows) => rows.map((row) => row[VALIDATION]).filter((bpb) => bpb !== null));
   const own = lines[0]?.find((row) => row[VALIDATION] !== null);
   const from = Math.min(own?.[STEP] ?? 0, (lines[0]?.at(-1)?.[STEP] ?? 0) / 10);
-  const settled = smooth.filter(([row]) => row[STEP] >= from).map(([, bpb]) => bpb);
-  const shown = [...scores, ...settled];
+  const settled = smooth.filter(([row]) => row[STEP] >= from && modelOf(row) === modelOf(lines[0][0])).map(([, bpb]) => bpb);
+  const after = (bpbs, i) => i || bpbs.length > 2 ? 1 : 0;  // where the scores begin that are not of a fall
+  const shown = [...settled, ...scores.flatMap((bpbs, i) => bpbs.slice(after(bpbs, i)))];
+  const first = scores.flatMap((bpbs, i) => bpbs.slice(0, after(bpbs, i)));
+  if (!shown.length) shown.push(...first);
   if (!shown.length) return null;
   const raw = lines[0].filter((row) => row[TRAIN] !== null && row[STEP] >= from).map((row) => row[TRAIN]);
-  const low = Math.min(...shown, ...known, ...raw), high = Math.max(...shown, ...known);
+  const low = Math.min(...shown, ...first, ...known, ...raw), settledHigh = Math.max(...shown, ...known);
+  const limit = settledHigh + Math.max(settledHigh - low, MIN_SPAN);
+  const high = Math.max(settledHigh, ...first.filter((bpb) => bpb <= limit));
   const more = Math.max(0, MIN_SPAN - (high - low)) / 2;
   return [Math.max(0, low - more), high + more];
+}
+
+// Where labels begin that are to be at `tops` and are so high, if none may cover another one or leave `from` to `to`:
+// they are moved down as far as they must, and back up from the lower end.
+export function apart(tops, heights, [from, to]) {
+  const order = tops.map((_, i) => i).sort((a, b) => tops[a] - tops[b]), found = [...tops];
+  let edge = from;
+  for (const i of order) {
+    found[i] = Math.max(tops[i], edge);
+    edge = found[i] + heights[i];
+  }
+  edge = to;
+  for (const i of order.reverse()) {
+    found[i] = Math.min(found[i], edge - heights[i]);
+    edge = found[i];
+  }
+  return found;
 }
 
 // A number of seconds in the unit that suits the whole axis.

@@ -104,7 +104,7 @@ async function refresh() {
     return;
   }
   const focused = ["actions", "verdict", "more"].some((id) => byId(id).contains(document.activeElement));
-  for (const id of ["model", "lead", "actions", "verdict", "more", "scores", "settings"]) replacePart(id, page.getElementById(id));
+  for (const id of ["model", "lead", "actions", "verdict", "more", "known", "scores", "settings"]) replacePart(id, page.getElementById(id));
   const controls = "a, input:not([type=hidden]), button, summary";
   if (focused) document.querySelector(`:is(#actions, #verdict, #more) :is(${controls})`)?.focus();  // the keyboard stays there
   refreshOthers(page.getElementById("others"));

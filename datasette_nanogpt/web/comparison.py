@@ -140,19 +140,19 @@ def _in_words(value: Any) -> str:
 async def known_scores(
     datasette: Datasette, actor: Actor, run: Mapping[str, Any], origin: Origin, others: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Scores to compare a run with, as {"label", "bpb"}, all on the same held-out rows: those of gzip, of
-    this model's previous run, and of the best model of this table."""
-    known = {}
+    """Scores to compare a run with, as {"label", "model", "bpb"}, all on the same held-out rows: those of
+    gzip, of this model's previous run, and of the best other model of this table."""
+    known = []
     if gzip_bpb := json.loads(run["plan"] or "{}").get("gzip_bpb"):
-        known["gzip"] = gzip_bpb
+        known.append({"label": "gzip", "model": "", "bpb": gzip_bpb})
     before = [other for other in others if other["name"] == run["name"] and other["id"] < run["id"]]
     if before and before[0]["comparable"]:
-        known[f"run {before[0]['id']}"] = before[0]["val_bpb"]
+        known.append({"label": f"run {before[0]['id']}", "model": "", "bpb": before[0]["val_bpb"]})
     models = await visible_models(datasette, actor, lambda of: of == origin)
     ours = described(run)
     scores = {model.name: score_on(model.meta, ours) for model, _ in models}
     scored = {name: bpb for name, bpb in scores.items() if bpb is not None and name != run["name"]}
     if scored:
         best = min(scored, key=scored.__getitem__)
-        known[f"best here: {best}"] = scored[best]
-    return [{"label": label, "bpb": bpb} for label, bpb in known.items()]
+        known.append({"label": "best other", "model": best, "bpb": scored[best]})
+    return known
