@@ -349,3 +349,24 @@ def test_two_texts_side_by_side_have_the_whole_width_and_a_finger_hits_their_but
     for button in page.locator("#write :is(button, .buttons a, .switch), #kept :is(a, input)").all():
         if button.is_visible():
             assert 36 <= button.bounding_box()["height"] <= 42, button.inner_text()
+
+
+def test_figures_of_tables_come_to_all_cards_at_once(page, site):
+    """Where they took too long some cards had them and others not, and only the first table was seen."""
+    late = {"wanted": True}
+
+    def without_figures(route):
+        if "tables=1" in route.request.url or not late.pop("wanted", False):
+            return route.continue_()
+        text = route.fetch().text()
+        text = text.replace('id="tables"', 'id="tables" data-url="/-/nanogpt?tables=1"')
+        return route.fulfill(body=text.replace(" rows, ", " "), content_type="text/html")
+
+    page.route("**/-/nanogpt*", without_figures)
+    page.goto(site.url + "/-/nanogpt")
+    top = page.locator("#another > summary").bounding_box()
+    page.locator("#another > summary").click()
+    page.locator("#tables:not([data-url])").wait_for()
+    sizes = page.locator("#trainable article .hint:first-of-type").all_inner_texts()
+    assert sizes and all(" row" in size for size in sizes)
+    assert page.locator("#another > summary").bounding_box() == top  # the button stays where it is

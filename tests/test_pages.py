@@ -26,7 +26,7 @@ from datasette_nanogpt.registry.statements import insert, update_run
 from datasette_nanogpt.training.expectation import HIGHEST, LOWEST, expected_bits
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import menus, play_settings
+from datasette_nanogpt.web import menus, play_settings, trainable_tables
 from datasette_nanogpt.web.pages import model
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
@@ -547,7 +547,7 @@ async def test_a_table_that_cannot_be_read_says_what_to_do_on_the_page(home, tmp
 
 
 async def test_the_tables_with_the_most_text_are_offered(home, tmp_path, monkeypatch):
-    monkeypatch.setattr(menus, "LOOKING_MS", 60_000)
+    monkeypatch.setattr(trainable_tables, "LOOKING_SECONDS", 60)
     path = tmp_path / "forum.db"
     db = sqlite3.connect(path)
     with db:
@@ -567,13 +567,38 @@ async def test_the_tables_with_the_most_text_are_offered(home, tmp_path, monkeyp
     assert offered[:2] == ["post", "post_history"] and len(offered) == 6
     assert "codes" not in offered and "looked at" not in page
     assert '<p class="hint">40 rows, 6.' in page and "how many bits a model still needs" in page
-    monkeypatch.setattr(menus, "LOOKING_MS", 0)  # the page comes all the same, and says what it did not see
+    whole = await text_of(datasette, "/-/nanogpt?tables=1")  # the part that a script asks for
+    assert re.findall(r'href="/forum/(\w+)/-/nanogpt"', whole) == offered and "<h1>" not in whole
+    assert (
+        whole.count(" rows, ") == 6 and "data-url" not in whole and 'data-url="/-/nanogpt?tables' not in page
+    )
+    trainable_tables._known.cache_clear()
+    monkeypatch.setattr(trainable_tables, "LOOKING_SECONDS", 0)  # the page comes all the same, without any
     page = await text_of(datasette, "/-/nanogpt")
-    assert len(re.findall(r'href="/forum/(\w+)/-/nanogpt"', page)) == 1
-    assert "Only the first table was looked at. <a" in page
-    monkeypatch.setattr(menus, "LOOKING_MS", 60_000)
-    monkeypatch.setattr(menus, "LOOKED_AT", 7)
-    assert "Only the first 7 tables were looked at." in await text_of(datasette, "/-/nanogpt")
+    assert len(re.findall(r'href="/forum/(\w+)/-/nanogpt"', page)) == 6
+    assert " rows, " not in page and 'data-url="/-/nanogpt?tables=1"' in page
+    monkeypatch.setattr(trainable_tables, "LOOKED_AT", 7)
+    assert 'href="/forum/post/' not in await text_of(datasette, "/-/nanogpt?tables=1")
+    datasette.close()
+
+
+async def test_a_table_with_too_little_text_is_not_offered_but_says_why(home, tmp_path):
+    path = tmp_path / "notes.db"
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("create table few (id integer primary key, title text, body text)")
+        db.executemany(
+            "insert into few (title, body) values (?, ?)", [("Note", "Buy good bread."), ("", "Call.")]
+        )
+    db.close()
+    datasette = await serve(path)
+    page = await text_of(datasette, "/-/nanogpt?tables=1")
+    assert "too little to train on" in page and "Train a GPT" not in page and "2 rows, in notes" in page
+    refused = re.search(r"refused\">([^<]+)<", page)[1]
+    assert refused in await text_of(datasette, "/notes/few/-/nanogpt")  # the form says the same
+    with sqlite3.connect(path) as db:
+        db.execute("insert into few (title, body) select 'Note', hex(randomblob(2000))")
+    assert "Train a GPT on few" in await text_of(datasette, "/-/nanogpt?tables=1")  # it was read again
     datasette.close()
 
 

@@ -1,6 +1,7 @@
 // Follows what runs now: on the list of all models, in the bar on a table's page, and above its form. All text goes through textContent.
 import { allowTwo } from "./choose_two.js";
 import { freshPage } from "./fresh_page.js";
+import { fillTables } from "./tables.js";
 
 // Milliseconds between questions: in general, in a hidden tab, and while nothing runs.
 const EVERY = 1000, HIDDEN = 10000, IDLE = 5000;
@@ -44,6 +45,7 @@ function replacePart(old, part) {
   for (const { id } of old.querySelectorAll("details[open]")) part.querySelector(`#${id}`)?.setAttribute("open", "");
   old.replaceWith(part);
   allowTwo();
+  if (part.querySelector("#tables")) fillTables();
 }
 
 // On the page of a table the bar goes away with the last run; here it says so.

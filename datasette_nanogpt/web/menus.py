@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote as quote_part
 from urllib.parse import urlencode
@@ -19,13 +17,9 @@ from datasette.resources import TableResource
 from datasette.utils import Column
 
 from llm_nanogpt.checkpoint import Checkpoint
-from llm_nanogpt.counts import counted
 
 from ..data.corpus import location
 from ..data.sqlite import quote
-from ..data.table_choice import COPY_WEIGHT
-from ..data.tables import is_copy
-from ..formatting import text_size
 from ..registry import row_scores
 from ..registry.db import RegistryError, patience
 from .permissions import Actor, Origin, may_anywhere, models_of_table, models_to_write_with
@@ -34,11 +28,6 @@ from .threads import REGISTRY_SECONDS, in_thread
 
 Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
-TABLES, LOOKED_AT = 6, 40  # tables that are shown where there is no model yet, and of how many at most
-LOOKING_MS = 300  # after so long no more tables are looked at, or measured
-SIZE_MS = 50  # the time limit for measuring the rows of a table, and for counting them where that is too long
-# The first rows of a table, and characters of each value, whose words are counted.
-WORDS_ROWS, WORDS_CHARS = 100, 2000
 EMPTY_MS = 50  # the time limit for finding a first row, or counting all, each time a page or a menu is made
 
 
@@ -95,71 +84,6 @@ async def train_link(
 def has_only_numbers(columns: Sequence[Column]) -> bool:
     """Whether no column of a table can have text, by their declared types."""
     return all(re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns)
-
-
-async def tables_to_train_on(datasette: Datasette, actor: Actor, sizes: bool) -> tuple[list[Link], int]:
-    """The TABLES tables with the most words of those that may have text and that the actor may train on, of
-    the first LOOKED_AT ones: href, table, database and, with `sizes`, size. And how many tables were looked
-    at if that is not all of them, else 0. All of it takes about LOOKING_MS at most."""
-    found: list[tuple[float, Link]] = []
-    looked_at, all_of_them, began = 0, True, time.monotonic()
-    async for name, db, table in _shown_tables(datasette):
-        if looked_at == LOOKED_AT or (looked_at and _over(began)):
-            all_of_them = False
-            break
-        looked_at += 1
-        for link in await train_link(datasette, actor, name, table, None):
-            one = {"href": link["href"], "table": table, "database": name}
-            found.append((await _words(db, table), one))
-    found.sort(key=lambda each: -each[0])  # tables with as many stay in their order
-    links = [link for _, link in found[:TABLES]]
-    if sizes:
-        links = [one | {"size": "" if _over(began) else await _table_size(datasette, one)} for one in links]
-    return links, 0 if all_of_them else looked_at
-
-
-async def _shown_tables(datasette: Datasette) -> AsyncIterator[tuple[str, Database, str]]:
-    """Each table that Datasette lists, with its database."""
-    for name, db in list(datasette.databases.items()):
-        hidden = set(await db.hidden_table_names())
-        for table in await db.table_names():
-            if table not in hidden:
-                yield name, db, table
-
-
-def _over(began: float) -> bool:
-    """Whether the time for looking at tables is over."""
-    return 1000 * (time.monotonic() - began) >= LOOKING_MS
-
-
-async def _words(db: Database, table: str) -> float:
-    """About how many words a table has, by its first rows; a copy of another table counts less, as it does
-    where the command names the table with the most text. 0 where that takes too long to find out."""
-    columns = [quote(column.name) for column in await db.table_column_details(table)]
-    starts = [f"iif(typeof({c}) = 'text', substr({c}, 1, {WORDS_CHARS}), '')" for c in columns]
-    spaces = " + ".join(f"length({start}) - length(replace({start}, ' ', ''))" for start in starts)
-    mean = f"select avg({spaces}) from (select * from {quote(table)} limit {WORDS_ROWS})"
-    try:
-        select = f"select ({mean}) * count(*) from {quote(table)}"
-        (words,) = (await db.execute(select, custom_time_limit=SIZE_MS)).first()
-    except (QueryInterrupted, sqlite3.Error):
-        return 0.0
-    return (words or 0.0) * (COPY_WEIGHT if is_copy(table) else 1)
-
-
-async def _table_size(datasette: Datasette, one: Link) -> str:
-    """How many rows a table of `tables_to_train_on` has, and how many bytes of text they store; "" for what
-    takes longer than SIZE_MS to find out."""
-    db = datasette.get_database(one["database"])
-    columns = [quote(column.name) for column in await db.table_column_details(one["table"])]
-    lengths = " + ".join(f"iif(typeof({c}) = 'text', length(cast({c} as blob)), 0)" for c in columns)
-    for size in (f"sum({lengths})", "null"):
-        select = f"select count(*), {size} from {quote(one['table'])}"
-        with suppress(QueryInterrupted, sqlite3.Error):
-            rows, n_bytes = (await db.execute(select, custom_time_limit=SIZE_MS)).first()
-            text = f", {text_size(n_bytes)} of text" if n_bytes else ""
-            return f"{counted(rows, 'row')}{text}"
-    return ""
 
 
 async def _has_rows(db: Database, table: str) -> bool:
