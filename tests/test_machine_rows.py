@@ -43,6 +43,7 @@ def told(tmp_path, columns, row):
         (("Default", "GuildMemberJoin"), lambda i: "Joined the server."),  # Discord
         ((None, "channel_join"), lambda i: f"<@U0{i}> has joined the channel"),  # Slack
         (("message", "service"), lambda i: f"{'Ada' if i % 20 else 'Ben'} pinned a message"),  # Telegram
+        (("", "system_join_channel"), lambda i: f"{WORDS[i // 10]} joined the channel."),  # Mattermost
         (("text", "system"), lambda i: "You turned on disappearing messages"),
         ((None, "bot_message"), says),
     ],
@@ -100,3 +101,18 @@ def test_bots_among_the_people(tmp_path, column, bot, person):
     (remark,) = [remark for remark in table.remarks if "by a bot" in remark]
     where = shlex.split(remark)[-1]
     assert open_source(path, "comment", Selection(where=where)).row_count == 90
+
+
+def test_what_is_left_out_already_is_not_told_again(tmp_path):
+    """An IRC log: where the rows with text are chosen by `type`, nothing else is said of its values."""
+    path = str(tmp_path / "t.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table log (id integer primary key, type, line)")
+        joined = [(i, "join", "has joined #tea") for i in range(0, ROWS, 3)]
+        db.executemany("insert into log values (?, ?, ?)", joined)
+        db.executemany(
+            "insert into log values (?, ?, ?)", [(i, "msg", says(i)) for i in range(ROWS) if i % 3]
+        )
+    db.close()
+    remarks = preview(open_corpus(path, ["log"])).tables[0].remarks
+    assert [remark.count("--where") for remark in remarks if '\\"type\\"' in remark] == [1]

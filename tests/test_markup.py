@@ -230,6 +230,7 @@ def test_a_text_about_markup_stays():
         ({"tweet": {"full_text": PROSE, "entities": {"urls": []}, "lang": "en"}}, PROSE),
         ({"type": "Create", "object": {"content": PROSE, "tag": []}, "to": ["x"]}, PROSE),
         ({"a": {"text": PROSE}, "b": {"text": "more"}}, None),
+        ({"id": "N1", "text": {"string": PROSE, "tags": []}, "type": {"string": "Census"}}, PROSE),  # Gramps
         ([{"start": 0.5, "speaker": 1, "transcript": "Hi."}, {"transcript": "Yes?"}], "Hi.\nYes?"),
         (
             {

@@ -30,6 +30,7 @@ def hints(tmp_path, columns):
         ("deleted_at", lambda w: w.date() if w.i % 5 == 0 else None, 12),
         ("deleted_on", lambda w: w.date() if w.i % 5 == 0 else ["", "0000-00-00 00:00:00"][w.i % 2], 12),
         ("trashed_time", lambda w: 1_600_000_000 + w.i if w.i % 5 == 0 else [0, None][w.i % 2], 12),
+        ("DeleteAt", lambda w: 1_600_000_000_000 + w.i if w.i % 5 == 0 else 0, 12),  # Mattermost
         ("draft", lambda w: [True, False, False][w.i % 3], 20),
         ("published", lambda w: [0, 1, 1, None][w.i % 4], 15),
         ("is_published", lambda w: "fttt"[w.i % 4], 15),

@@ -24,7 +24,7 @@ TEXT_KEYS = (
     "utterance",
 )
 # Of records that are not turns of a chat: senses of a word, examples, highlights.
-_RECORD_KEYS = (*TEXT_KEYS[:-2], "definition", "def", "gloss", "meaning", "sentence", "quote")
+_RECORD_KEYS = (*TEXT_KEYS[:-2], "string", "definition", "def", "gloss", "meaning", "sentence", "quote")
 _VALUE_KEYS = frozenset(["value", "type", "format", "lang", "language"])  # of a text with what it is
 SPEAKER_KEYS = ("role", "from", "speaker", "sender", "author", "user", "name")
 CHAT_KEYS = (
@@ -216,7 +216,8 @@ def _text_of(record: Mapping[str, Any], depth: int = 0) -> str | None:
         return str(record["value"])
     key = next((key for key in _RECORD_KEYS if isinstance(record.get(key), str)), None)
     if key is None:
-        inner = [each for each in record.values() if isinstance(each, dict)]
+        named = [each for key in TEXT_KEYS if isinstance(each := record.get(key), dict)]
+        inner = named or [each for each in record.values() if isinstance(each, dict)]
         texts = [text for each in inner if depth < MAX_WRAPPED and (text := _text_of(each, depth + 1))]
         return texts[0] if len(texts) == 1 else None
     if any(isinstance(record.get(key), list) for key in ("children", "content", "ops")):

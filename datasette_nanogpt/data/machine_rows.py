@@ -20,6 +20,7 @@ MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_FRACTION = 0.9  # more of the rows are what the table is
 MAX_KINDS = 20  # different values of a column that says what a row is
 MAX_ALIKE = 0.5  # different texts per row: those of a program repeat themselves
+LAST_WORDS = (4, 3)  # of a text that are compared: "ada joined the channel." begins with a name
 MAX_SOUNDS = 6  # that are told
 MAX_BOTS = 10_000  # that are looked for
 _KIND_NAMES = frozenset(["type", "subtype", "kind", "event"])
@@ -85,8 +86,9 @@ def _is_of_program(kind: str, texts: Sequence[str]) -> bool:
     words = frozenset(words_of(kind))
     if words & _BOTS:
         return True
-    said = [" ".join(_NAMED.sub(" ", text).split()[-4:]) for text in texts if text.strip()]
-    return bool(words & _OF_SYSTEM) and len(set(said)) <= max(1, MAX_ALIKE * len(said))
+    said = [_NAMED.sub(" ", text).split() for text in texts if text.strip()]
+    ends = ({" ".join(text[-count:]) for text in said} for count in LAST_WORDS)
+    return bool(words & _OF_SYSTEM) and min(map(len, ends)) <= max(1, MAX_ALIKE * len(said))
 
 
 def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:

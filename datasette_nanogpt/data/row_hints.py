@@ -41,19 +41,27 @@ def row_hints(source: Source) -> Iterator[str]:
     if len(source.sample) < MIN_ROWS or source.template:
         return
     of = source.looked_at
+    sorts: list[str] = []
     yield from _texts_in_bytes(source, of)
     if source.grouping is None:
         yield from _titles_alone(source, of)
         yield from _title_endings(source, of)
-        yield from _values_of_all_sorts(source, of)
+        sorts += _values_of_all_sorts(source, of)
+        yield from sorts
         yield from _beginnings(source, of)
         yield from other_texts(source, of)
     yield from unread_rows(source, of)
-    yield from machine_rows(source, of)
+    yield from (each for each in machine_rows(source, of) if not _is_implied(each, sorts))
     if source.grouping is None:
         yield from conversations(source)
     else:
         yield from groups(source)
+
+
+def _is_implied(told: Exclusion, sorts: Sequence[str]) -> bool:
+    """Whether a condition that was told before leaves these rows out: it chooses by the same column."""
+    chosen = [each.condition.partition(" in (")[0] for each in sorts if isinstance(each, Exclusion)]
+    return any(told.condition.startswith((f"{column} not in", f"ifnull({column},")) for column in chosen)
 
 
 def _texts_in_bytes(source: Source, of: str) -> Iterator[str]:

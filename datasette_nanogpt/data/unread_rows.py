@@ -30,7 +30,7 @@ _UNREAD = frozenset(
 # Names of columns, as one word, that say of each row, or since when, that it is not read, or that it is.
 _FLAG = re.compile(
     r"(?:is|was|in|user|soft|self|permanently)*"
-    r"(?:deleted|dead|marked(?:for|as)delet(?:ion|ed)|tobedeleted|trash(?:ed)?|draft|spam|junk|removed|unpublished"
+    r"(?:deleted?|dead|marked(?:for|as)delet(?:ion|ed)|tobedeleted|trash(?:ed)?|draft|spam|junk|removed|unpublished"
     r"|archived|hidden|bot|private(?:notes?)?|conflict|discard(?:ed)?|retracted|suppressed|encrypted|passwordprotected"
     r"|geloscht|supprime|eliminado|borrado|excluido|eliminato|verwijderd|удален\w?|已?删除|已?刪除|削除(?:済み?)?)"
     r"(?:flag|in|at|on|date|time|timestamp)*"
