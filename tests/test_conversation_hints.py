@@ -210,3 +210,45 @@ def test_lines_with_the_title_of_their_page(tmp_path):
     own = [(f"{i:09x}", words(1000 + i, 3), i % 7, words(i, 9)) for i in range(210)]
     (tmp_path / "t.db").unlink()
     assert told(tmp_path, columns, own) == []
+
+
+@pytest.mark.parametrize("subjects", [4, 60])
+def test_messages_with_a_subject(tmp_path, subjects):
+    """Zulip's: where many subjects are there, they are the titles."""
+    rows = [(i, words(900 + i % subjects, 3), words(i, 9), i % 9, 1600000000 + i * 300) for i in range(210)]
+    columns = "id integer primary key, subject, content text, sender_id int, date_sent int"
+    options = told(tmp_path, columns, rows)[0]
+    title = " --title subject" if subjects == 60 else ""
+    assert options == f"--group-by subject --order-by date_sent{title}"
+
+
+def test_mail_with_the_subjects_of_others_is_not_put_together(tmp_path):
+    subject = {0: "", 1: "Re: ", 2: "Re: "}
+    rows = [(i, subject[i % 3] + words(900 + i // 3, 3), words(i, 9), f"Ada {i % 9}") for i in range(210)]
+    assert told(tmp_path, "id integer primary key, subject, body, sender", rows) == []
+
+
+def posts(own):
+    """Long posts of 42 topics, in a forum that gives each a title of its own, or that of its topic."""
+    titles = [
+        f"{'Re: ' if i % 5 and not own else ''}{words(900 + (i if own else i // 5), 3)}" for i in range(210)
+    ]
+    return [(i, 1 + i // 5, f"anna{i % 3}", 10**9 + i, titles[i], words(i, 90)) for i in range(210)]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_long_posts_with_the_title_of_their_topic(tmp_path, own):
+    columns = "post_id integer primary key, topic_id int, username, post_time int, post_subject, post_text"
+    options = told(tmp_path, columns, posts(own))
+    assert options == ([] if own else ["--group-by topic_id --order-by post_time"])
+    if not own:
+        selection = Selection(group_by="topic_id", order_by="post_time")
+        document = next(open_source(str(tmp_path / "t.db"), "t", selection).documents())
+        assert document.count("Re: ") == 0 and document.count("\n") == 6
+
+
+def test_a_time_that_few_rows_have_is_no_order(tmp_path):
+    """SMS Backup: `date_sent` is 0 in what one wrote oneself."""
+    rows = [(i, 1600000000 + i, (1600000000 + i) * (i % 2), f"Ada {i % 30}", words(i, 9)) for i in range(210)]
+    columns = "id integer primary key, date int, date_sent int, chat_name, body"
+    assert told(tmp_path, columns, rows)[0] == "--group-by chat_name --order-by date"

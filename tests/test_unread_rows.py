@@ -146,6 +146,32 @@ def test_titles_in_another_table_are_told(tmp_path):
     assert next(joined.documents()).startswith(f"{Writer(0).title()}\n\n")
 
 
+@pytest.mark.parametrize(
+    ("key", "of", "each"),
+    [("blobId", "blobId", 1), ("id", "text references blobs(id)", 1), ("blobId", "blobId", 3)],
+)
+def test_titles_in_a_table_that_leads_here(tmp_path, key, of, each):
+    """As Trilium keeps its notes; the titles of others that share a text are none of it."""
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute(f'create table blobs ("{key}" text primary key, content)')
+        db.execute(f"create table notes (title, noteId text primary key, {of})")
+        for w in map(Writer, range(ROWS)):
+            if w.i % each == 0:
+                db.execute("insert into blobs values (?, ?)", [f"b{w.i:06}", w.text()])
+            db.execute(
+                "insert into notes values (?, ?, ?)",
+                [Writer(w.i).title(), w.hash(), f"b{w.i // each * each:06}"],
+            )
+    told = " ".join(preview(open_corpus(path, ["blobs"])).tables[0].remarks)
+    if each > 1:
+        assert "may be in" not in told
+        return
+    joined = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
+    assert (joined.title, joined.body, joined.row_count) == ("title", ("content",), ROWS)
+    assert any(document.startswith(f"{Writer(0).title()}\n\n") for document in joined.documents())
+
+
 def test_pages_tell_nothing_of_other_tables(tmp_path):
     """Those who see one table may not see the other."""
     found, told = linked(tmp_path / "any.db", "title")

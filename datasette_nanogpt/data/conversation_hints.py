@@ -59,6 +59,7 @@ _DISCUSSIONS = (
     "sitting",
     "interview",
 )
+_SUBJECTS = ("stream", "subject")  # of messages, where others say who wrote them
 _PLACES = (
     "position",
     "pos",
@@ -79,6 +80,8 @@ _ORDERS = (
 _ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "instruction"])
 _ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
 MAX_LABELS = 6  # columns of which each two are tried: the verses of a chapter of a book
+MAX_RETITLED = 1.3  # titles per thread, where rows have those of their threads
+MAX_UNORDERED = 0.1  # of the rows may have no time, where another column has one in more rows
 MIN_RISING = 5  # steps from one row of a group to the next
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
@@ -91,6 +94,7 @@ _UNITS = (
     (8.5e8, 5e9, "", ""),
     (1e8, 8.5e8, "", _APPLE),
 )
+_RE = re.compile(r"(?:(?:re|aw|sv|antw|odp|ответ)\s?(?:\[\d+\])?:\s*)+", re.IGNORECASE)
 _DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d")
 
@@ -203,17 +207,33 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
     if are_short(source):
         return find_group(source)
     thread = _named(source, _DISCUSSIONS, lambda values: _repeats(values) and _are_ids(values))
-    if not thread or source.has_titles or not _have_sides(source):
+    if not thread or not (_have_sides(source) and _share_titles(source, thread)):
         return [], None
     others = [column for column in source.columns if column not in source.text_columns]
     order = _counter(source, [thread], others) or _place(source, thread) or find_order(source)
     return ([thread], order) if order else ([], None)
 
 
+def _share_titles(source: Source, thread: str) -> bool:
+    """Whether rows have no titles of their own: none, or that of their thread, as "Re: Soup" in a forum."""
+    if not source.has_titles:
+        return True
+    if source.title is None:
+        return False
+    rows = [(row[thread], str(row[source.title] or "")) for row in source.sample]
+    titles = {(key, _RE.sub("", title).strip().lower()) for key, title in rows if title.strip()}
+    return len(titles) <= MAX_RETITLED * len({key for key, _ in rows})
+
+
 def _have_sides(source: Source) -> bool:
     words = [frozenset(words_of(column)) for column in source.body]
     if any(map(_ASKED.intersection, words)) and any(map(_ANSWERED.intersection, words)):
         return True
+    return have_speakers(source)
+
+
+def have_speakers(source: Source) -> bool:
+    """Whether a column is named as one that says who wrote a row."""
     return bool(named(SPEAKERS, [column for column in source.columns if column not in source.body]))
 
 
@@ -242,6 +262,8 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else _row_number(source))
     # Lines may have the title of their text, all the same one.
+    if have_speakers(source) and (subject := _named(source, _SUBJECTS, _repeats) or _subject_title(source)):
+        return [subject], find_order(source)
     labels += [source.title] if source.title and _repeats(_values(source, source.title)) else []
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
         order = _counter(source, [label], others)
@@ -257,6 +279,14 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         if order := _place(source, label):
             return [label], order
     return [], None
+
+
+def _subject_title(source: Source) -> str | None:
+    """The title, where many messages have the same subject; in mail others answer with "Re: "."""
+    if source.title is None or set(words_of(source.title)).isdisjoint(_SUBJECTS):
+        return None
+    values = _values(source, source.title)
+    return source.title if _repeats(values) and not any(_RE.match(str(value)) for value in values) else None
 
 
 def _values(source: Source, *columns: str) -> list[Any]:
@@ -329,12 +359,21 @@ def _row_number(source: Source) -> str | None:
 
 def find_order(source: Source) -> str | None:
     """The column that says when a row was written."""
-    return _named(source, _ORDERS, _sorts)
+    return _named(source, _ORDERS, _sorts_all) or _named(source, _ORDERS, _sorts)
+
+
+def _sorts_all(values: Sequence[Value]) -> bool:
+    """Whether nearly all rows have their place: in a backup of SMS `date_sent` is 0 in one's own."""
+    are_times = any(isinstance(value, int | float) and value > _UNITS[-1][0] for value in values)
+    missing = sum(value in (None, "") or (are_times and value == 0) for value in values)
+    return missing <= MAX_UNORDERED * len(values) and _sorts(values)
 
 
 def _sorts(values: Sequence[Value]) -> bool:
     """Whether SQLite puts such values in the order of people: numbers, dates with the year first, and text of
     digits that is always as long."""
+    if len(set(values)) < 2:
+        return False
     digits = {len(v) for v in values if isinstance(v, str) and _DIGITS.fullmatch(v)}
     if len(digits) == 1 and all(isinstance(v, str) and _DIGITS.fullmatch(v) for v in values if v):
         return True

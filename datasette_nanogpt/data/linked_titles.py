@@ -1,4 +1,4 @@
-"""Titles that are in another table, to which a foreign key or the name of a column leads."""
+"""Titles in another table, to which a foreign key or the name of a column leads, or which leads here."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from llm_nanogpt.errors import NanogptError
 from ..formatting import TrainCommand
 from .column_names import NAMED_THINGS, NAMES, TITLES, named, words_of
 from .conversation_hints import CONVERSATIONS, find_conversation
-from .links import link_of
+from .links import link_of, links_to
 from .open_source import open_source
 from .source import QUERY, Source
-from .sqlite import connect, quote
+from .sqlite import connect, primary_key, quote
 
 MIN_DISTINCT = 0.8  # the fraction of rows that lead to a row of their own: many comments have the same post
 # A part of one of these may have its title, as several other parts have.
@@ -60,13 +60,31 @@ def linked_titles(source: Source, command: TrainCommand) -> Iterator[str]:
         is_own = len(values) >= MIN_DISTINCT * len(source.sample)
         title = linked_title(source, column) if len(values) > 1 else None
         if title and (is_own or _is_thing(title.table, _WHOLES)):
-            here = quote(source.table)
-            texts = [f"{here}.{quote(name)}" for name in source.body]
-            sql = f"select {', '.join([title.sql, *texts])} from {here}{title.join(source.table)}"
-            told = f"The titles of these rows may be in {title.table} ({title.title}). To read them"
             # A title that many rows share would not be taken for one.
-            yield f"{told}: {command.with_query(sql, *([] if is_own else ['--title', title.title]))}"
+            yield _told(source, command, title, *([] if is_own else ["--title", title.title]))
             return
+    if title := _title_that_leads_to(source):
+        yield _told(source, command, title)
+
+
+def _told(source: Source, command: TrainCommand, title: LinkedTitle, *options: str) -> str:
+    here = quote(source.table)
+    texts = [f"{here}.{quote(name)}" for name in source.body]
+    sql = f"select {', '.join([title.sql, *texts])} from {here}{title.join(source.table)}"
+    told = f"The titles of these rows may be in {title.table} ({title.title}). To read them"
+    return f"{told}: {command.with_query(sql, *options)}"
+
+
+def _title_that_leads_to(source: Source) -> LinkedTitle | None:
+    """The title in a table whose rows lead to those of the source, one to each: in Trilium the texts of the
+    notes are in a table of their own."""
+    with connect(source.database) as db:
+        keys = primary_key(db, source.table)
+        links = list(links_to(db, source))
+    for table, column in links:
+        if title := _title_of(str(source.database), table):
+            return LinkedTitle(keys[0], table, column, title)
+    return None
 
 
 def linked_title(source: Source, column: str) -> LinkedTitle | None:

@@ -1,16 +1,19 @@
-"""To which table the numbers in a column lead: by a foreign key, else by the name of the column."""
+"""To which table the numbers in a column lead, and which tables lead to a row: by a foreign key, else by the
+name of the column."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .column_names import words_of
-from .sample import SAMPLE_ROWS
+from .sample import SAMPLE_ROWS, Value
 from .source import Source
-from .sqlite import primary_key, quote, schema_of
+from .sqlite import column_names, primary_key, quote, schema_of
 
 MIN_LED = 0.9  # of the numbers must lead to a row, where only a name says so
+MAX_LEADING = 1.1  # rows that lead to one row, where each has one of its own
 
 
 class Link(NamedTuple):
@@ -48,3 +51,29 @@ def _leads(db: sqlite3.Connection, source: Source, column: str, link: Link) -> b
     sql = f"select count(*) from {quote(link.table)} where {quote(link.key)} in ({marks})"
     (count,) = db.execute(sql, ids).fetchone()
     return bool(count >= MIN_LED * len(ids))
+
+
+def links_to(db: sqlite3.Connection, source: Source) -> Iterator[Link]:
+    """The tables of which one row each leads to a row of the source: `note`, with titles and the numbers of
+    their texts, to `blob`. The key of a Link is the column that leads there."""
+    schema = schema_of(db)
+    keys = primary_key(db, source.table) if source.table in schema.table_names() else ()
+    if len(keys) != 1 or keys[0] not in source.columns:
+        return
+    named = {words_of(keys[0])} if len(words_of(keys[0])) > 1 else {(*words_of(source.table), "id")}
+    for table in schema.table_names():
+        if table == source.table:
+            continue
+        leading = {key.column for key in schema.table(table).foreign_keys if key.other_table == source.table}
+        columns = column_names(db, quote(table))
+        for column in [c for c in columns if c in leading or words_of(c) in named]:
+            if _is_one_each(db, [row[keys[0]] for row in source.sample], Link(table, column)):
+                yield Link(table, column)
+
+
+def _is_one_each(db: sqlite3.Connection, ids: list[Value], link: Link) -> bool:
+    """Whether nearly all `ids` have a row that leads to them, and hardly any has several."""
+    key, marks = quote(link.key), ", ".join("?" * len(ids[:SAMPLE_ROWS]))
+    sql = f"select count(*), count(distinct {key}) from {quote(link.table)} where {key} in ({marks})"
+    count, different = db.execute(sql, ids[:SAMPLE_ROWS]).fetchone()
+    return different >= MIN_LED * len(ids[:SAMPLE_ROWS]) and count <= MAX_LEADING * different
