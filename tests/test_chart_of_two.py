@@ -39,7 +39,9 @@ def test_lines_lie_inside_their_axes():
 
 def test_scores_are_shown_after_times_that_both_were_in_training():
     a, b = [(4.0, 3.2), (45.0, 2.0), (119.0, 1.9)], [(5.0, 3.5), (70.0, 1.8), (600.0, 1.2)]
-    assert _at_marks(a, b) == [("after 10s", "3.200", "3.500"), ("after 1m 00s", "2.000", "3.500")]
+    both = [("after 10s", "3.200", "3.500"), ("after 1m 00s", "2.000", "3.500")]
+    assert _at_marks(a, b) == [*both, ("after 1m 59s", "1.900", "1.800")]  # the last time that both have
+    assert _at_marks([(60.2, 2.0)], [(60.4, 1.9)]) == [("after 1m 00s", "2.000", "")]
     assert _at_marks(a, []) == []
 
 

@@ -1159,40 +1159,83 @@ async def test_a_comparison_names_no_winner_that_it_cannot_stand_for(
     assert "Write with b" not in text
 
 
-async def test_two_runs_of_which_one_had_only_seconds_are_trained_again_by_one_button(
-    datasette, write_run, home, bpe, database
-):
-    """It said what to do, and left it to two forms."""
+async def two_runs(datasette, write_run, home, bpe, database, seconds):
+    """The answer to the button of the comparison of two runs, of which the second had seconds, and the text
+    of the page."""
     plan = json.dumps({"corpus": {"sha256": "a"}})
     for name, bpb, minutes in (("a", 2.0, 3.0), ("b", 2.2, 0.1)):
         settings = {"minutes": minutes, "name": name, "learning_rate": 0.004, "table": ["entry"]}
         values = {"name": name, "log": f"{name}.log", "plan": plan, "settings": settings}
         write_run([bpb], status="finished", **values)
     with registry(home) as db:
-        db.execute("update metrics set seconds = 180 where run = 1")
+        db.execute("update metrics set seconds = ? where run = 1", [seconds])
     source = {"database": str(database), "table": "entry", "tables": [{"table": "entry", "body": ["body"]}]}
     for name in "ab":  # of which b's is by another run now
         log = f"{name}.log" if name == "a" else "other.log"
         write_model(home / name, bpe, meta={"source": source, "training": {"log": log}})
-    address = "/-/nanogpt/compare?run=1&run=2"
-    text = (await datasette.client.get(address, actor=ROOT)).text
-    assert "better, but run 2 trained for only seconds." in text and "For 3 minutes each" in text
-    assert text.index(">Write with a<") < text.index('type="submit" value="Train both again"')
-    assert (await datasette.client.post(address, actor={"id": "somebody"})).status_code == 403
-    answer = await datasette.client.post(address, actor=ROOT)
+    text = (await datasette.client.get(COMPARED, actor=ROOT)).text
+    assert (await datasette.client.post(COMPARED, actor={"id": "somebody"})).status_code == 403
+    answer = await datasette.client.post(COMPARED, actor=ROOT)
     assert answer.status_code == 302 and answer.headers["location"] == "/-/nanogpt"
+    return text, str(datasette.unsign(answer.cookies["ds_messages"], "messages"))
+
+
+COMPARED = "/-/nanogpt/compare?run=1&run=2"
+
+
+async def test_two_runs_that_had_only_seconds_are_trained_again_by_one_button(
+    datasette, write_run, home, bpe, database
+):
+    """It said what to do, and left it to two forms."""
+    text, said = await two_runs(datasette, write_run, home, bpe, database, seconds=5)
+    assert "better, but both trained for only seconds." in text and "For 3 minutes each" in text
+    assert 'type="submit" class="primary" value="Train both again"' in text
     again = [find_run(home, run) for run in (3, 4)]
     assert [run["status"] for run in again] == ["queued"] * 2
     settings = [json.loads(run["settings"]) for run in again]
     assert [each["minutes"] for each in settings] == [3, 3] and settings[0]["learning_rate"] == 0.004
     assert [run["name"] for run in again] == ["a", "nanogpt-blog"]
-    said = datasette.unsign(answer.cookies["ds_messages"], "messages")
-    assert "Runs 3 and 4 are in the queue" in str(said)
+    assert "Runs 3 and 4 are in the queue: compare them here when both are over" in said
     answer = await datasette.client.post(
-        address, actor=ROOT, headers={"content-type": "application/json"}, content="{}"
+        COMPARED, actor=ROOT, headers={"content-type": "application/json"}, content="{}"
     )
     assert answer.json()["runs"] == [5, 6]  # under names of their own: the others wait
     assert {find_run(home, 5)["name"], find_run(home, 6)["name"]} == {"nanogpt-blog-2", "nanogpt-blog-3"}
+
+
+async def test_of_two_runs_only_the_one_that_had_seconds_is_trained_again(
+    datasette, write_run, home, bpe, database
+):
+    """The good one was trained again, too."""
+    text, said = await two_runs(datasette, write_run, home, bpe, database, seconds=180)
+    assert "better, but run 2 trained for only seconds." in text
+    assert text.index(">Write with a<") < text.index('value="Train run 2 for 3 minutes"')
+    assert find_run(home, 4) is None and json.loads(find_run(home, 3)["settings"])["minutes"] == 3
+    assert find_run(home, 3)["name"] == "nanogpt-blog"
+    assert "Run 3 is in the queue: compare it with run 1 here when it is over" in said
+
+
+async def test_a_run_under_way_is_compared_with_what_the_other_one_had_after_as_long(
+    datasette, write_run, home
+):
+    """Ten minutes were set against five without a word."""
+    plan = json.dumps({"corpus": {"sha256": "a"}})
+    write_run([3.0, 2.5, 1.5], status="finished", plan=plan)
+    write_run([2.6, 2.4], status="running", process=process_id(), plan=plan, settings={"minutes": 10})
+    with registry(home) as db:
+        for run in (1, 2):
+            rows = db.execute(
+                "select rowid from metrics where run = ? and val_bpb not null order by step", [run]
+            )
+            for i, (row,) in enumerate(list(rows)):
+                db.execute("update metrics set seconds = ? where rowid = ?", [100 + 100 * i, row])
+    text = (await datasette.client.get(COMPARED, actor=ROOT)).text
+    assert "Run 1 has trained for 5m 00s, run 2 for 3m 20s." in text
+    assert re.findall('"note">([^<]+)<', text) == [
+        "2.500 after 3m 20s",
+        "Still training, 3m 20s of 10 minutes",
+    ]
+    assert re.search(r"after 3m 20s</th><td>2.500</td><td>2.400<", text)
 
 
 @pytest.mark.parametrize(
@@ -1268,9 +1311,11 @@ async def test_a_page_and_an_answer_stay_small(datasette, home, write_run):
 async def test_a_run_without_a_score_is_started_again_from_the_comparison(datasette, write_run):
     """It said what was not measured, and that nothing was written "yet"."""
     write_run([3.0, 2.0], status="finished", tokens_per_second=900.0)
-    write_run(status="failed", name="y")
+    write_run(status="failed", name="y", error="The disk is full: a.bin could not be written")
     text = (await datasette.client.get("/-/nanogpt/compare?run=1&run=2", actor=ROOT)).text
-    assert "Run 2 has no score." in text and re.search(r'_again=2">Start run 2 again<', text)
+    assert "Run 2 has no score." in text and re.search(r'_again=2">Start run 2 again</a></dd>', text)
+    assert "No score<" in text and "It failed: the disk is full: a.bin could not be written<" in text
+    assert "<td></td>" not in text and "<td>not measured</td>" in text
     assert "speed" not in text.partition("Figures")[0] and text.count('class="key second"') == 0
 
 

@@ -25,7 +25,7 @@ from ..comparison import both, describe_settings, margin_between, planned_settin
 from ..permissions import may, origin_of_model
 from ..responses import changed, json_error, page, refusal, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
-from ..run_states import unit_of, without_busy
+from ..run_states import short_reason, unit_of, without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
@@ -65,7 +65,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     if len(numbers) != 2:
         return _ask_for_two(datasette, request)
     if request.method == "POST":
-        return await _train_both_again(datasette, request, numbers)
+        return await _train_again(datasette, request, numbers)
     runs, scores, texts, sides, rows = [], [], [], [], []
     models = dict[int, str]()  # of the runs whose model is there to write with
     again = dict[int, tuple[str, str]]()  # of the runs that can be started again: the words and the address
@@ -91,8 +91,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
     short = [run["id"] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT]
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
-    if outcome.equal:
-        outcome = _take_either(outcome, rows, [side[-1][0] if side else 0.0 for side in scores])
+    seconds = [side[-1][0] if side else 0.0 for side in scores]
+    outcome = (_take_either if outcome.equal else _tell_times)(outcome, rows, seconds)
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
         **{"settings": settings, "figures": _beside(*figures)},
@@ -106,10 +106,11 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     chart, names = two_lines(*scores), dict.fromkeys(models.values())
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
-        "again": [link for run, link in again.items() if run in outcome.again],
-        "both_again": minutes_again(rows, state_of(datasette).limits.max_minutes)
-        if len(outcome.again) == 2 and again.keys() >= {*outcome.again}
+        "again": {run: link for run, link in again.items() if run in outcome.again},
+        "longer": minutes_again(rows, state_of(datasette).limits.max_minutes)
+        if outcome.comparable and not outcome.advice and {*outcome.again} and again.keys() >= {*outcome.again}
         else None,
+        "notes": _notes(rows, scores),
         "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
         "scored_on": _scored_on(one) if outcome.comparable else "",
@@ -130,13 +131,18 @@ def _ask_for_two(datasette: Datasette, request: Request) -> Response:
     return Response.redirect(datasette.urls.path("/-/nanogpt"))
 
 
-async def _train_both_again(datasette: Datasette, request: Request, numbers: Sequence[str]) -> Response:
-    """Queue both runs again, for the same time; the list of runs then shows them."""
+async def _train_again(datasette: Datasette, request: Request, numbers: Sequence[str]) -> Response:
+    """Queue both runs again for the same time, or only the one that had seconds if the other one had more;
+    the list of runs then shows them."""
     home, found = state_of(datasette).home, []
     for number in numbers:
         run = await in_thread(find_run, home, int(number))
         found.append(await require_run(datasette, request, run, change=True))
     minutes = minutes_again([run for run, _ in found], state_of(datasette).limits.max_minutes)
+    scores = [await in_thread(_scores, home, run["id"]) for run, _ in found]
+    good = [run["id"] for (run, _), side in zip(found, scores, strict=True) if side and side[-1][0] >= SHORT]
+    if len(good) == 1:
+        found = [each for each in found if each[0]["id"] not in good]
     queued: list[int] = []
     try:
         for run, origin in found:
@@ -151,7 +157,8 @@ async def _train_both_again(datasette: Datasette, request: Request, numbers: Seq
         datasette.add_message(request, str(ex), datasette.ERROR)
     if queued and not sent_json(request):
         are = f"Runs {queued[0]} and {queued[1]} are" if len(queued) > 1 else f"Run {queued[0]} is"
-        datasette.add_message(request, f"{are} in the queue: compare them here when both are over")
+        then = f"it with run {good[0]} here when it is" if len(good) == 1 else "them here when both are"
+        datasette.add_message(request, f"{are} in the queue: compare {then} over")
     return changed(datasette, request, "/-/nanogpt", {"runs": queued})
 
 
@@ -192,7 +199,7 @@ def _outcome(
         lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better"
         why = f"{lower}, but {'both' if len(short) > 1 else f'run {short[0]}'} trained for only seconds."
         write_with = None if better["id"] in short else better["id"]
-        return Outcome(True, "Too short to tell.", why, write_with, again=(a["id"], b["id"]))
+        return Outcome(True, "Too short to tell.", why, write_with, again=tuple(short))
     fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
     advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
     if margin is None:
@@ -216,6 +223,40 @@ def _take_either(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequ
     quick = runs[list(seconds).index(short)]["id"]
     took = f"run {quick} trained for {duration(short)}, not {duration(long)}"
     return outcome._replace(reason=f"{outcome.reason} Take either; {took}.", better=quick)
+
+
+def _tell_times(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequence[float]) -> Outcome:
+    """The outcome with how long each run has trained, where one of two runs with scores has not ended."""
+    if not outcome.comparable or all(run["status"] in OVER for run in runs):
+        return outcome
+    (one, other), (first, second) = (run["id"] for run in runs), map(duration, seconds)
+    times = f"Run {one} has trained for {first}, run {other} for {second}."
+    return outcome if first == second else outcome._replace(reason=f"{outcome.reason} {times}")
+
+
+def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) -> list[str]:
+    """What stands below the score of each run: why it has none, how long a run that has not ended has
+    trained, and which score the other one had after as long."""
+    notes = []
+    for run, other, own, others in zip(runs, reversed(runs), scores, reversed(scores), strict=True):
+        so_far = others[-1][0] if others and other["status"] not in OVER else 0.0
+        before = [bpb for seconds, bpb in own if seconds <= so_far]
+        if not own or run["val_bpb"] is None:
+            notes.append(_why_no_score(run))
+        elif run["status"] not in OVER:
+            minutes = json.loads(run["settings"] or "{}").get("minutes")
+            of = f" of {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
+            notes.append(f"Still training, {duration(own[-1][0])}{of}")
+        else:
+            notes.append(f"{min(before):.3f} after {duration(so_far)}" if before else "")
+    return notes
+
+
+def _why_no_score(run: dict[str, Any]) -> str:
+    """Why a run that is over has no score, as far as that is known."""
+    how = {"failed": "It failed: ", "interrupted": "It was interrupted: ", "stopped": "It was stopped "}
+    reason = short_reason(run)
+    return f"{how[run['status']]}{reason}" if reason and not run["goes_on"] else ""
 
 
 def _scored_on(run: dict[str, Any]) -> str:
@@ -328,14 +369,14 @@ def _beside(a: dict[str, str], b: dict[str, str], missing: str = "") -> list[Lin
 
 
 def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:
-    """The best score of each run so far, after equal times in training, as long as both were in training.
+    """The best score of each run so far, after equal times in training, the last one as long as both trained.
     Times after which neither has a better one are left out."""
-    lines: list[Line] = []
-    for mark in MARKS:
-        if not (a and b) or mark > min(a[-1][0], b[-1][0]):
-            break
+    if not (a and b):
+        return []
+    end, lines = min(a[-1][0], b[-1][0]), dict[str, tuple[str, str]]()
+    for mark in (*(each for each in MARKS if each < end), end):
         best = [min((bpb for seconds, bpb in side if seconds <= mark), default=None) for side in (a, b)]
         one, other = (f"{bpb:.3f}" if bpb else "" for bpb in best)
-        if (one or other) and (one, other) != (lines[-1][1:] if lines else None):
-            lines.append((f"after {duration(mark)}", one, other))
-    return lines
+        if (one or other) and (one, other) != next(reversed(lines.values()), None):
+            lines[f"after {duration(mark)}"] = (one, other)
+    return [(after, *both_scores) for after, both_scores in lines.items()]
