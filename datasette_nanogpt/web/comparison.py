@@ -19,6 +19,7 @@ from ..training.run_before import described, held_out_alike
 from ..training.verdict import FEW_DOCUMENTS, standard_error
 from . import forms
 from .permissions import Actor, Origin, origin_of_run, visible_models
+from .run_states import OTHER_LABELS
 from .state import state_of
 from .threads import in_thread
 
@@ -127,7 +128,7 @@ def describe_settings(settings: Mapping[str, Any], may_train: bool) -> dict[str,
     described, hidden = {}, ("database", "token") + (() if may_train else ("where", "sql"))
     for key, value in settings.items():
         if key not in hidden:
-            label = forms.LABELS.get(key, key.replace("_", " ")).lower()
+            label = (forms.LABELS | OTHER_LABELS).get(key, key.replace("_", " ")).lower()
             values = value if isinstance(value, list) else [value]
             described[label] = ", ".join(map(_in_words, values))
     return described

@@ -177,5 +177,5 @@ def surprise(folder: Path, text: str) -> dict[str, Any]:
         raise NanogptError("There is no text to colour")
     said = f"{scored.bits_per_byte:.3f} bits per byte: 8 is knowing nothing, and lower is better."
     if len(ids) > COLOURED_TOKENS:
-        said += f" Only the first {COLOURED_TOKENS:,} of its {len(ids):,} pieces are coloured."
+        said += f" This is of its first {COLOURED_TOKENS:,} pieces of {len(ids):,}: only they are coloured."
     return {"tokens": surprise_of_text(scored, opened.tokenizer), "outcome": said}

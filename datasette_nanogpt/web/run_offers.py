@@ -114,13 +114,15 @@ def longer(run: Mapping[str, Any], limit: float) -> bool:
 
 
 def too_short(run: Run, metrics: Sequence[Sequence[Any]]) -> str:
-    """How long a run of seconds trained, by the last of its metrics; "" for any other, and if not done."""
+    """How long a run of seconds trained, by the last of its metrics; "" for any other, and if not done. Its
+    steps are those of the list and of the comparison."""
     minutes = json.loads(run["settings"] or "{}").get("minutes") or SHORT_MINUTES
     step, seconds = metrics[-1][1:3] if metrics else (None, None)
     if run["status"] != "finished" or minutes >= SHORT_MINUTES or not step or not seconds:
         return ""
-    trained = f"{counted(max(1, round(seconds)), 'second')} ({counted(step, 'step')})"
-    return f"It trained for only {trained}: too short to judge it."
+    steps = counted(run["step"] or step, "step")
+    trained = f"{counted(max(1, round(seconds)), 'second')} ({steps})"
+    return f"It trained for only {trained}: too short to show what it can learn."
 
 
 class Kept(NamedTuple):

@@ -32,6 +32,8 @@ PARTS: dict[str, tuple[str, float]] = {
     Part.MEASURING: ("Measure how fast this machine is", 0.1),
     Part.BUILDING: ("Build the model", 0.1),
 }
+# What is counted, where the label says the rest and a line of a phone has no room for it.
+UNITS: dict[str, str] = {Part.DEDUPLICATING: "found", Part.VOCABULARY: "tokens"}
 LAST_PARTS: dict[str, str] = {
     LastPart.SCORING: "Score it for the last time",
     LastPart.JUDGING: "Find out what it can do",
@@ -128,6 +130,7 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
         label, weight = PARTS.get(name, (name[:1].upper() + name[1:], BEFORE))
         done, total, unit = begun.get(name, (0, 0, ""))
         state = "done" if i < now else "now" if i == now else "next"
+        unit = UNITS.get(name, unit) if unit else ""
         parts.append({"label": label, "state": state, "count": _count(state, done, total, unit)})
         all_weight += weight
         done_weight += weight * (1.0 if i < now else done / total if i == now and total else 0.0)

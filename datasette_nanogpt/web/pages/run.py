@@ -106,6 +106,7 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
     if short := too_short(run, live["metrics"]):
         pace, state_now["levels"] = "", []
+        state_now["headline"]["fell"] = ""
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
         state_now["slow"] = slower_notice(run, str(slower))
     elif state_now["phase"] == "done":
@@ -156,6 +157,7 @@ async def _run_context(
     verdict = verdict_of(run, may_train)
     advice = advice_of(verdict)
     plan = json.loads(run["plan"] or "{}")
+    given = {key: value for key, value in json.loads(run["settings"]).items() if key != "force"}
     script = {**live, "samples": live["samples"][-1:], "known": known, "someone": bool(request.actor)}
     return {
         **live,
@@ -166,7 +168,7 @@ async def _run_context(
         "origin": origin,
         "live": chart.for_script(script),
         "plan": plan,
-        "settings": describe_settings(json.loads(run["settings"]), may_train),
+        "settings": describe_settings({"name": run["name"]} | given, may_train),
         "may_train": may_train,
         "verdict": verdict_below(run, verdict),
         "advice": advice,
