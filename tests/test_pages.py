@@ -114,20 +114,24 @@ async def test_training_is_offered_where_it_can_be_done(datasette):
 async def test_the_menus_of_a_table_and_its_rows_lead_to_its_model(datasette, home):
     assert "Write with nanogpt-blog" in await text_of(datasette, "/blog/entry")
     assert "Write with" not in await text_of(datasette, "/blog/entry", WRITER)
-    for (
-        name
-    ) in "abc":  # the three that were trained last are offered, each with what tells it from the others
+    assert "models of this table" not in await text_of(datasette, "/blog/entry")
+    corpus = {"corpus": {"sha256": "a"}}
+    # The three best are offered, each with what tells it from the others.
+    for i, (name, bpb) in enumerate({"a": 1.5, "b": 1.4, "c": 1.6, "d": 3.1}.items()):
         shutil.copytree(home / "nanogpt-blog", home / f"nanogpt-{name}")
         file = home / f"nanogpt-{name}" / "nanogpt.json"
-        told = {"training": {"updated": f"2027-01-01T10:00:0{ord(name) % 9}"}, "score": {"val_bpb": 1.5}}
+        told = {"training": {"updated": f"2027-01-01T10:00:0{i}"}, "score": {"val_bpb": bpb}, **corpus}
         told["verdict"] = {"lines": {"reads like": "short sentences"}}
         file.write_text(json.dumps(json.loads(file.read_text()) | told | {"name": f"nanogpt-{name}"}))
     text = await text_of(datasette, "/blog/entry")
-    assert text.count("Write with") == text.count("1.500 bits per byte: short sentences.") == 3
-    assert "Write with nanogpt-blog" not in text
-    assert (await text_of(datasette, "/-/nanogpt")).count("<p>Writes short sentences</p>") == 3
+    assert re.findall(r"Write with (nanogpt-\w+)", text) == ["nanogpt-b", "nanogpt-a", "nanogpt-c"]
+    assert re.findall(r"(1.\d00) bits per byte: short sentences.", text) == ["1.400", "1.500", "1.600"]
+    assert 'href="/blog/entry/-/nanogpt#models"' in text and "All 5 models of this table" in text
+    assert "how well nanogpt-b predicts" in text and "/rows?model=nanogpt-b" in text
+    assert (await text_of(datasette, "/-/nanogpt")).count("<p>Writes short sentences</p>") == 4
     assert "Write with" not in await text_of(datasette, "/blog/hush")
     menu = await text_of(datasette, "/blog/entry/7")
+    assert "nanogpt-b goes on where" in menu and "Its bits per byte under nanogpt-b, and" in menu
     for label in ("Continue this row", "Colour by surprise"):
         assert label in menu and label not in await text_of(datasette, "/blog/entry/7", WRITER)
 
@@ -667,7 +671,7 @@ async def test_two_runs_are_compared(database, runs, home):
     text = await text_of(datasette, address)
     assert text.count("<polyline") == 2 and text.index("<polyline") < text.index('id="differ"')
     assert text.count("<circle") == 6 and "different held-out rows" in text  # nothing is known of their rows
-    assert text.count("2.400") == 1  # its final score stands there once
+    assert text.count("2.400") == 2  # its final score, and after the last time that both have
     with registry(home) as db:
         db.execute("update runs set plan = ?", [json.dumps({"corpus": {"sha256": "a"}})])
     text = await text_of(datasette, address)

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote as quote_part
 from urllib.parse import urlencode
@@ -23,11 +24,13 @@ from ..data.sqlite import quote
 from ..registry import row_scores
 from ..registry.db import RegistryError, patience
 from .permissions import Actor, Origin, may_anywhere, models_of_table, models_to_write_with
+from .shown_models import best_first
 from .state import state_of
 from .threads import REGISTRY_SECONDS, in_thread
 
 Link = dict[str, str]  # href, label, description
-WRITERS = 3  # models in the menu of a table, the newest ones; GPTs in the main menu has all
+WRITERS = 3  # models in the menu of a table, the best ones; its own page has all
+AT_ONCE_SECONDS = 0.1  # how long to wait for a locked registry that a menu can do without
 EMPTY_MS = 50  # the time limit for finding a first row, or counting all, each time a page or a menu is made
 
 
@@ -105,10 +108,10 @@ async def row_count(db: Database, table: str) -> int | None:
 
 
 async def model_links(datasette: Datasette, actor: Actor, database: str, table: str) -> list[Link]:
-    """The links in the menu of a table with a model: write with those that were trained last, and the
-    page of typical rows."""
+    """The links in the menu of a table with a model: write with the best ones, the list of all if there are
+    more, and the page of typical rows."""
     models = await models_of_table(datasette, actor, database, table)
-    writers = await models_to_write_with(datasette, actor, models)
+    writers = best_first(await models_to_write_with(datasette, actor, models))
     links = [
         {
             "href": model_url(datasette, model.name),
@@ -117,12 +120,19 @@ async def model_links(datasette: Datasette, actor: Actor, database: str, table: 
         }
         for model in writers[:WRITERS]
     ]
-    if await _rows_page_has_something(datasette, database, table, models, writers):
+    if len(writers) > WRITERS:
+        all_models = {
+            "href": datasette.urls.table(database, table) + "/-/nanogpt#models",
+            "label": f"All {len(writers)} models of this table",
+            "description": "With their scores, the last one first.",
+        }
+        links.append(all_models)
+    if name := await _model_of_rows(datasette, database, table, models, writers):
         links.append(
             {
-                "href": rows_url(datasette, database, table),
+                "href": rows_url(datasette, database, table, name),
                 "label": "Most and least typical rows",
-                "description": "Sorted by how well the GPT of this table predicts them.",
+                "description": f"Sorted by how well {name} predicts them.",
             }
         )
     return links
@@ -132,7 +142,7 @@ def _about(model: Checkpoint) -> str:
     """What tells a model of a table from the others."""
     score, lines = model.meta.get("score"), (model.meta.get("verdict") or {}).get("lines") or {}
     if not score:
-        return "The GPT of this table."
+        return "A GPT of this table."
     like = lines.get("reads like")
     return f"{score['val_bpb']:.3f} bits per byte" + (f": {like}." if like else ".")
 
@@ -140,8 +150,9 @@ def _about(model: Checkpoint) -> str:
 async def row_links(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> list[Link]:
     """The links in the menu of a row whose table has a model."""
     models = await models_of_table(datasette, actor, database, table)
-    writers = await models_to_write_with(datasette, actor, models)
-    if not await _rows_page_has_something(datasette, database, table, models, writers):
+    writers = best_first(await models_to_write_with(datasette, actor, models))
+    scorer = await _model_of_rows(datasette, database, table, models, writers)
+    if not scorer:
         return []
     keys = await datasette.get_database(database).primary_keys(table) or ["rowid"]
     path = row_scores.row_path([row[key] for key in keys])
@@ -165,33 +176,32 @@ async def row_links(datasette: Datasette, actor: Actor, database: str, table: st
     return [
         *links,
         {
-            "href": rows_url(datasette, database, table, row=path),
+            "href": rows_url(datasette, database, table, scorer, row=path),
             "label": "How typical is this row?",
-            "description": "Its bits per byte under the GPT of this table, and its rank.",
+            "description": f"Its bits per byte under {scorer}, and its rank.",
         },
     ]
 
 
-async def _rows_page_has_something(
+async def _model_of_rows(
     datasette: Datasette,
     database: str,
     table: str,
     models: Sequence[tuple[Checkpoint, Origin]],
     writers: Sequence[Checkpoint],
-) -> bool:
-    """Whether one of the table's models has scored its rows, or the actor may have them scored, which the
-    permission to write with a model (`writers`) includes."""
+) -> str:
+    """The name of the model whose page of typical rows is linked: the best that has scored the table's rows,
+    or else the best that the actor may have them scored with, which the permission to write with a model
+    (`writers`) includes. "" if there is neither."""
     db = datasette.get_database(database)
     if not models or not db.path or await db.view_exists(table):
-        return False
+        return ""
     if not await in_thread(os.path.exists, db.path):
-        return False
-    if writers:
-        return True
-    home, file = state_of(datasette).home, location(str(db.path))
-    try:
-        with patience(REGISTRY_SECONDS):
-            scored_by = await in_thread(row_scores.scored_by, home, file, table)
-    except RegistryError:  # the page with this menu is Datasette's, and must not fail
-        return False
-    return any(model.name in scored_by for model, _ in models)
+        return ""
+    home, file, scored_by = state_of(datasette).home, location(str(db.path)), set[str]()
+    # The page with this menu is not ours: it must not fail, nor wait where there is a model to name anyway.
+    with suppress(RegistryError), patience(AT_ONCE_SECONDS if writers else REGISTRY_SECONDS):
+        scored_by = await in_thread(row_scores.scored_by, home, file, table)
+    ranked = best_first([model for model, _ in models])
+    scored = next((model.name for model in ranked if model.name in scored_by), "")
+    return scored or (writers[0].name if writers else "")

@@ -248,7 +248,8 @@ def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) ->
             of = f" of {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
             notes.append(f"Still training, {duration(own[-1][0])}{of}")
         else:
-            notes.append(f"{min(before):.3f} after {duration(so_far)}" if before else "")
+            longer = before and own[-1][0] > so_far
+            notes.append(f"{min(before):.3f} after {duration(so_far)}" if longer else "")
     return notes
 
 
