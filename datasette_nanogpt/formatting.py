@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from llm_nanogpt.counts import counted
 
+MAX_LISTED = 40  # columns that are told each with its reason: tables of surveys have hundreds
+MAX_ALIKE = 5  # columns of the same reason that are told where there are more
 _SPECIAL = re.compile(r"[$`\\!]")  # to a shell between double quotation marks
 
 
@@ -54,6 +57,20 @@ def memory_size(n_bytes: float) -> str:
 def about_memory(n_bytes: float) -> str:
     """An estimate of memory, of which only two digits say something: about 500 MB."""
     return f"about {memory_size(float(f'{n_bytes:.2g}'))}"
+
+
+def not_read(left_out: Mapping[str, str]) -> str:
+    """The columns that are not read, and why; of very many the first ones with each reason."""
+    if len(left_out) <= MAX_LISTED:
+        return ", ".join(f"{name} ({why})" for name, why in left_out.items())
+    by_reason = defaultdict[str, list[str]](list)
+    for name, why in left_out.items():
+        by_reason[why].append(name)
+    parts = []
+    for why, names in by_reason.items():
+        more = f" and {len(names) - MAX_ALIKE:,} more" if len(names) > MAX_ALIKE else ""
+        parts.append(f"{', '.join(names[:MAX_ALIKE])}{more} ({why})")
+    return "; ".join(parts)
 
 
 def shell_command(words: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ from .events import (
     Step,
     TablePreview,
 )
-from .formatting import duration, memory_size, text_size
+from .formatting import duration, memory_size, not_read, text_size
 from .training.population import MAX_MODELS
 from .training.replaced import what_is_kept
 
@@ -219,7 +219,7 @@ def preview_lines(p: Preview) -> list[str]:
             lines += ["    ---"] if i else []
             lines.append(excerpt(document))
         if table.left_out:
-            lines.append("Not read: " + ", ".join(f"{name} ({why})" for name, why in table.left_out.items()))
+            lines.append(f"Not read: {not_read(table.left_out)}")
         lines += [f"Note: {remark}" for remark in table.remarks]
     templates = p.tables and all(table.template for table in p.tables)
     columns = "change the --template" if templates else "use --title and --body"

@@ -42,6 +42,26 @@ PUBLISHED: dict[str, Table] = {
         "title",
         ("body_markdown", "body_rich"),
     ),
+    "petitions, of which few were answered": (
+        {"id": number, "action": Writer.sentence, "background": lambda w: f"{w.sentence()} {w.sentence()}"}
+        | {"additional_details": either(True, Writer.paragraph), "state": same("open")}
+        | {"government_response_summary": lambda w: w.sentence() if w.i % 5 == 0 else None}
+        | {"government_response_details": lambda w: w.text() * 3 if w.i % 5 == 0 else None},
+        None,
+        (
+            "action",
+            "background",
+            "additional_details",
+            "government_response_summary",
+            "government_response_details",
+        ),
+    ),
+    "notes in few rows": (
+        {"title": Writer.title, "author": Writer.name, "tags": words("tea", "bread, ", "cheese")}
+        | {"review": lambda w: w.text() if w.i % 3 == 0 else None},
+        "title",
+        ("review",),
+    ),
     "preferences": (
         {"prompt": Writer.sentence, "rejected": lambda w: w.text() * 2, "chosen": Writer.text},
         None,

@@ -18,7 +18,7 @@ from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import ALL_ROWS, Selection
-from datasette_nanogpt.formatting import shell_command
+from datasette_nanogpt.formatting import not_read, shell_command
 from datasette_nanogpt.terminal import preview_lines
 from datasette_nanogpt.training.check import check
 from datasette_nanogpt.training.options import TrainOptions, typed_command
@@ -301,3 +301,9 @@ def test_a_comment_in_a_condition_stays_one(make):
         (source,) = open_corpus(path, ["posts"], Selection(where=where)).sources
         again = open_corpus(path, selection=Selection(sql=f"select * from {source.from_typed}"))
         assert again.row_count == source.row_count
+
+
+def test_of_very_many_columns_a_few_are_told_with_each_reason():
+    survey = {f"Q{i}": "few different values" for i in range(1, 191)} | {"id": "numbers", "sent": "dates"}
+    told = "Q1, Q2, Q3, Q4, Q5 and 185 more (few different values); id (numbers); sent (dates)"
+    assert not_read(survey) == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 from .column_content import Column, is_beginning, says_the_same
 from .column_names import (
@@ -24,6 +25,7 @@ from .column_names import (
 )
 from .decode import NOT_UTF8
 from .packed import UNPACKING
+from .said import is_said
 
 # How much text a column must have, as a fraction of the letters in the column with the most text: if its
 # whole name fits, if a word of its name fits, if it goes with another column, and if it is a copy without
@@ -36,6 +38,9 @@ MIN_FILLED = 0.5
 # has some, and of all rows; and if one of its rows has this fraction of the letters in a row of the body, or
 # if it is named like the text.
 MIN_INSTEAD, MIN_MISSING, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.25
+# Where more than this fraction of the rows have no text in the columns that were chosen, others are read
+# as well that have some in most of these rows, and with them those that have it in this fraction.
+MAX_EMPTY, MIN_FULLER = 0.5, 0.3
 MIN_DIFFERENT = 0.8  # the fraction of rows with a line of their own from which on lines can be titles
 LONGEST_LINE = 120  # characters: the median value of a column of lines that can be titles is no longer
 ONE_LINE = 0.95  # the fraction of values without a line break from which a column counts as lines
@@ -64,7 +69,10 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
         alike = [c for c in columns if c in with_text and set_of(c.name) == set_of(part.name) != ()]
         parts += alike or [part]
     parts = _distinct(parts, body)
-    return tuple(part.name for part in [*parts, *_find_others_instead(parts, with_text)])
+    parts += _find_others_instead(parts, with_text)
+    if fuller := _find_fuller(parts, with_text):
+        parts = [column for column in columns if column in parts or column in fuller]
+    return tuple(part.name for part in parts)
 
 
 def is_place(column: Column) -> bool:
@@ -102,6 +110,20 @@ def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column]) -
         if is_instead and (is_text or is_body_name(column.name)):
             instead.append(column)
     return instead
+
+
+def _find_fuller(parts: Sequence[Column], with_text: Sequence[Column]) -> list[Column]:
+    """Where most rows have none of the parts, the columns with what is said in many of these: what a petition
+    asks for, beside the long answer that few get."""
+    empty = [not any(texts) for texts in zip(*(part.text_by_row for part in parts), strict=True)]
+    if sum(empty) <= MAX_EMPTY * len(empty):
+        return []
+    said = [c for c in with_text if c not in parts and not c.sameness and is_said(c)]
+    said = [c for c in said if not any(says_the_same(c, part) for part in parts)]
+    filling = [sum(map(bool, compress(column.text_by_row, empty))) for column in said]
+    if max(filling, default=0) <= sum(empty) / 2:
+        return []
+    return [c for c, count in zip(said, filling, strict=True) if count >= MIN_FULLER * sum(empty)]
 
 
 def _mean_prose(column: Column) -> float:

@@ -20,7 +20,7 @@ from ..data.preview import preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote_column, time_limit
 from ..data.text_metrics import is_prose
-from ..formatting import TrainCommand, text_size
+from ..formatting import TrainCommand, not_read, text_size
 from ..training.verdict import count_letters
 
 # The time limits for reading the rows that meet a condition, and for reading a whole table or view.
@@ -136,8 +136,7 @@ def _conversations(source: Source) -> dict[str, list[str]]:
 def _remarks(source: Source, database: str) -> list[str]:
     """The columns that are not read and why, and what looks odd in the rows."""
     found = preview_source(source, TrainCommand(database), documents=0)
-    not_read = ", ".join(f"{column} ({why})" for column, why in found.left_out.items())
-    return [*([f"Not read: {not_read}."] if not_read else []), *found.remarks]
+    return [*([f"Not read: {not_read(found.left_out)}."] if found.left_out else []), *found.remarks]
 
 
 def _grouping(source: Source) -> dict[str, Any] | None:

@@ -1,0 +1,72 @@
+"""Whether a column has what people had to say, in sentences, and not names, lists or what a program wrote."""
+
+from __future__ import annotations
+
+import regex
+
+from .column_content import Column
+from .column_names import MACHINE_MADE, TITLES, named, words_of
+from .speakers import SPEAKERS
+
+MIN_ROWS = 5  # with such a text
+MIN_DIFFERENT = 0.7  # of these texts: fewer are labels
+MIN_WORDS = 4  # of a sentence
+MIN_LOWER = 0.5  # the fraction of the words of a sentence that do not begin with a capital: names do
+MAX_COMMAS = 0.4  # commas per word: a list of keywords has more
+# Words of columns in which people say something, so that a word or two are text as well.
+_SAID = frozenset(
+    [
+        *("note", "notes", "annotation", "annotations", "comment", "comments", "remark", "remarks", "memo"),
+        *("spoiler", "thoughts", "reflection", "reflections", "reaction", "review", "feedback", "reply"),
+        *("notiz", "notizen", "kommentar", "bemerkung", "anmerkung", "remarque", "commentaire", "nota"),
+        *("notas", "comentario", "commento", "opmerking", "заметка", "комментарий", "笔记", "备注", "メモ"),
+    ]
+)
+# Words of columns in which sentences are not what somebody had to say.
+_NOT_SAID = frozenset(
+    [
+        *("citation", "reference", "references", "bibliography", "address", "location", "place", "venue"),
+        *("keyword", "keywords", "tag", "tags", "category", "categories", "subjects", "genre", "genres"),
+        *("copyright", "license", "licence", "rights", "source", "credit", "credits", "byline", "publisher"),
+        *("affiliation", "affiliations", "alt", "path", "url", "uri", "link", "sql", "code", "query", "html"),
+        *("command", "error", "traceback", "log", "headers", "agent", "metadata", "meta", "seo", "search"),
+        *(
+            "keywords",
+            "slug",
+            "filename",
+            "file",
+            "hash",
+            "token",
+            "bio",
+            "about",
+            "template",
+            "css",
+            "config",
+        ),
+        *("context", "original", "raw", "plain", "plaintext", "excerpt", "snippet", "preview", "teaser"),
+    ]
+)
+_WORD = regex.compile(r"\p{L}[\p{L}\p{M}'\u2019-]*")
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]")
+LETTERS_PER_WORD = 3  # in scripts without spaces, about
+
+
+def is_said(column: Column) -> bool:
+    """Whether most of a column's texts are sentences of somebody who had something to say."""
+    words = frozenset(words_of(column.name))
+    if words & (_NOT_SAID | MACHINE_MADE) or column.what or len(column.texts) < MIN_ROWS:
+        return False
+    if named((*TITLES, *SPEAKERS), [column.name]) or column.is_label or column.kind.data:
+        return False
+    if column.distinct < MIN_DIFFERENT:
+        return False
+    least = 2 if words & _SAID else MIN_WORDS
+    return 2 * sum(_is_sentence(text, least) for text in column.texts) > len(column.texts)
+
+
+def _is_sentence(text: str, least: int) -> bool:
+    """Whether a text has at least so many words, most of them in small letters, and is no list of them."""
+    words = _WORD.findall(text)
+    count = len(words) + len(_UNSPACED.findall(text)) / LETTERS_PER_WORD
+    lower = sum(not word[0].isupper() for word in words)
+    return count >= least and lower >= MIN_LOWER * len(words) and text.count(",") <= MAX_COMMAS * count
