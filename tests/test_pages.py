@@ -26,7 +26,7 @@ from datasette_nanogpt.registry.statements import insert, update_run
 from datasette_nanogpt.training.expectation import HIGHEST, LOWEST, expected_bits
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import menus, play_settings, trainable_tables
+from datasette_nanogpt.web import menus, play_settings, playground, trainable_tables
 from datasette_nanogpt.web.pages import model
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
@@ -253,10 +253,13 @@ async def test_a_row_is_continued_or_coloured(datasette):
     assert "no text in row 9999" in await text_of(datasette, f"{MODEL}?table=entry&row=9999")
 
 
-async def test_a_text_is_coloured_and_compared(datasette):
+async def test_a_text_is_coloured_and_compared(datasette, monkeypatch):
     given = {"text": "Row 7: quick Zoë’s ☕ fox"}
     answer = (await datasette.client.post(f"{MODEL}/surprise", json=given, actor=ROOT)).json()
     assert answer["tokens"][-1][0] == len(given["text"]) and "bits per byte" in answer["outcome"]
+    monkeypatch.setattr(playground, "COLOURED_TOKENS", 3)  # a number of the beginning is called one
+    answer = (await datasette.client.post(f"{MODEL}/surprise", json=given, actor=ROOT)).json()
+    assert re.search(r"This is of its first 3 pieces of \d+: only they are coloured\.$", answer["outcome"])
     answer = (await datasette.client.post(f"{MODEL}/copied", json={"text": TEXTS[5]}, actor=ROOT)).json()
     assert answer["longest"] >= 8 and answer["passages"][0]["url"].startswith("/blog/entry/")
     for path in ("surprise", "keep"):
