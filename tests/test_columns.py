@@ -376,6 +376,7 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
         ),
         (("msgstr", "msgid"), ("msgid", "msgstr")),
         (("review_text", "reply"), ("review_text", "reply")),
+        (("fulltext", "introtext"), ("introtext", "fulltext")),  # Joomla
         (("haupttext", "introtext"), ("introtext", "haupttext")),
         (("sql", "question"), ("question", "sql")),
         (("weaknesses", "summary", "strengths"), ("summary", "strengths", "weaknesses")),

@@ -55,6 +55,13 @@ def test_long_comments_on_an_issue(tmp_path):
     assert told(tmp_path, columns, rows) == ["--group-by issue --order-by created_at"]
 
 
+def test_names_without_an_underscore(tmp_path):
+    """As vBulletin has them."""
+    rows = [(i, 1 + i // 5, f"anna{i % 3}", 10**9 + i, words(i, 90)) for i in range(210)]
+    columns = "postid integer primary key, threadid int, username, dateline int, pagetext"
+    assert told(tmp_path, columns, rows) == ["--group-by threadid --order-by dateline"]
+
+
 def test_what_was_asked_and_answered(tmp_path):
     rows = [
         (

@@ -225,3 +225,16 @@ def test_the_posts_of_a_handle_are_no_conversation(chat, flag, suggested):
     )
     told = [each for each in remarks(path, "post") if "--group-by handle" in each]
     assert bool(told) == bool(suggested)
+
+
+def test_columns_with_names_that_sql_reserves(chat):
+    """Prosody's archive: `with` says with whom, and `when` is the time."""
+    script = 'create table message (id integer primary key, "when" int, "with" text, body text)'
+    rows = [(i, 1_600_000_000 + i * DAY // 9, f"{'abc'[i % 3]}@example.org", says(i)) for i in range(240)]
+    stanza = f"<message xmlns='jabber:client' type='chat' id='{'0' * 200}'><body>"
+    rows = [(*row[:3], f"{stanza}{row[3]}</body><active xmlns='x'/></message>") for row in rows]
+    path = chat(script, "insert into message values (?, ?, ?, ?)", rows)
+    first, by_day, *_ = remarks(path)
+    assert first.endswith(": --group-by with --order-by when")
+    _, by, _, order = shlex.split(by_day.rpartition(": ")[2])
+    assert open_source(path, "message", Selection(group_by=by, order_by=order)).grouping.count > 20

@@ -54,6 +54,10 @@ It was ''founded'' in 1200.<ref name=a />
 == References ==
 {{reflist}}
 [[Category:Towns]]"""
+MOIN = (
+    "= Setup =\n<<TableOfContents(2)>>\n\nSee [[FrontPage|home]] and '''wait'''.\n\n"
+    "{{{#!python\nopen(name)\n}}}\n * One\n<<BR>>\nEnd"
+)
 ASS = (
     "[Script Info]\nTitle: x\n\n[V4+ Styles]\nStyle: Default,Arial,20\n\n[Events]\nFormat: Layer, Start\n"
     "Dialogue: 0,0:00:01.00,0:00:02.50,Default,Ann,0,0,0,,{\\i1}Who is there?{\\i0}\n"
@@ -103,6 +107,7 @@ def read(text):
             WIKI,
             "Old Harbour is a small town in Germany.\n\nHistory\nIt was founded in 1200.\n- One\n- Two",
         ),
+        (MOIN, "Setup\n\nSee home and wait.\n\nopen(name)\n * One\n\nEnd"),
         (SHORTCODES, "The boat\n\nThey left."),
         (
             "0:00:01.000,0:00:02.500\nWho is there?\n\n0:00:03.000,0:00:04.000\nIt is I.\n",

@@ -43,6 +43,7 @@ def hints(tmp_path, columns):
         ("is_archived", lambda w: w.i % 2, 30),
         ("isJunk", lambda w: int(w.i % 20 == 0), 3),
         ("state", lambda w: ["Hidden", "shown"][w.i % 2], 30),
+        ("status", lambda w: ["read", "unread", "removed"][w.i % 3], 20),  # Miniflux
         ("status", lambda w: ["Unpublished", "Live", None][w.i % 3], 20),
         ("ZMARKEDFORDELETION", lambda w: int(w.i % 10 == 0), 6),
         ("ZISPASSWORDPROTECTED", lambda w: int(w.i % 10 == 0), 6),

@@ -65,6 +65,7 @@ _TOGETHER = (
     f"context passage paragraph article story background | {_QUESTION} | input | option choice options "
     f"choices | {_ANSWER} | explanation rationale",
     "message comment review | response reply answer",
+    "intro_text | full_text",
     "body content text | accepted_answer answer reply response",
     "description | responsibilities | requirements qualifications | benefits",
     "user human | assistant bot",

@@ -17,7 +17,7 @@ from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
 from .speakers import SPEAKERS
-from .sqlite import quote
+from .sqlite import quote, quote_if_needed
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
 FEW_TEXTS = 20  # fewer texts than this are held out by one or two
@@ -75,7 +75,7 @@ _PLACES = (
 )
 _ORDERS = (
     *(*_PLACES, "step", "start", "turn", "ts", "timestamp", "datetime", "time", "sent", "created", "date"),
-    "at",
+    *("at", "when", "dateline"),
 )
 _ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "instruction"])
 _ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
@@ -95,6 +95,7 @@ _UNITS = (
     (1e8, 8.5e8, "", _APPLE),
 )
 _RE = re.compile(r"(?:(?:re|aw|sv|antw|odp|ответ)\s?(?:\[\d+\])?:\s*)+", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 _DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d")
 
@@ -110,14 +111,14 @@ def conversations(source: Source) -> Iterator[str]:
 
 def are_short(source: Source) -> bool:
     """Whether rows are as short as messages are."""
-    lengths = [sum(_length(row[column]) for column in source.body) for row in source.sample]
+    html = {column for column in source.body if source.kinds[column].format == "html"}
+    lengths = [sum(_length(row[name], name in html) for name in source.body) for row in source.sample]
     return statistics.median(lengths) <= SHORT
 
 
-def _length(value: Value) -> int:
-    if isinstance(value, bytes):
-        return len(decode_bytes(value).text or "")
-    return 0 if value is None else len(str(value))
+def _length(value: Value, is_html: bool) -> int:
+    text = decode_bytes(value).text or "" if isinstance(value, bytes) else str("" if value is None else value)
+    return len(_TAG.sub("", text) if is_html else text)
 
 
 def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterator[str]:
@@ -175,7 +176,7 @@ def _by_day(source: Source, by: str, order: str) -> str:
 def _sql(source: Source, by: str) -> str:
     """SQL of a column or an expression."""
     if by in source.columns:
-        return by if by.isidentifier() else quote(by)
+        return quote_if_needed(by)
     return f"({by})"
 
 
@@ -387,4 +388,5 @@ def _named(
     of_text = source.text_columns
     columns = [column for column in source.columns if column not in of_text]
     columns = [column for column in columns if fits([row[column] for row in source.sample])]
-    return next((column for name in names for column in columns if name in words_of(column)), None)
+    words = {column: {*words_of(column), words_of(column)[-1].removesuffix("id")} for column in columns}
+    return next((column for name in names for column in columns if name in words[column]), None)

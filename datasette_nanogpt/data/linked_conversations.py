@@ -15,7 +15,7 @@ from .parts_of_texts import are_selections
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker
-from .sqlite import column_names, connect, primary_key, quote, schema_of
+from .sqlite import column_names, connect, primary_key, quote, quote_if_needed, schema_of
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_LED = 0.5  # the fraction of the rows that must lead to a row with a name
@@ -33,7 +33,7 @@ _PEOPLE = (
     "email",
     "id",
 )
-_OF_PEOPLE = ("jid", "contact", "person", "participant", "member")  # and SPEAKERS
+_OF_PEOPLE = ("jid", "contact", "person", "participant", "member", "with")  # and SPEAKERS
 _FROM_ME = ({"from", "me"}, {"is", "from", "me"}, {"outgoing"}, {"is", "outgoing"}, {"sent", "by", "me"})
 
 
@@ -88,8 +88,9 @@ def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | N
         to_group = [c for c in columns if c not in to_row and words_of(c)[0] in CONVERSATIONS]
         if table == source.table or len(columns) > MAX_COLUMNS or len(to_row) != 1 or not to_group:
             continue
-        here = f"{quote(source.table)}.{_plain(rowid)}"
-        sql = f"(select {_plain(to_group[0])} from {_plain(table)} where {_plain(to_row[0])} = {here})"
+        here = f"{quote(source.table)}.{quote_if_needed(rowid)}"
+        what, there, key = map(quote_if_needed, (to_group[0], table, to_row[0]))
+        sql = f"(select {what} from {there} where {key} = {here})"
         if _is_fast(db, source, table, sql):
             return sql, to_group[0]
     # A handle says with whom where a flag says who wrote; else it is that of whoever wrote, as of posts.
@@ -97,10 +98,6 @@ def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | N
     with_whom = named((*handle, *_OF_PEOPLE), [c for c in source.columns if c not in source.body])
     values = [row[with_whom[0]] for row in source.sample] if with_whom else []
     return (with_whom[0], with_whom[0]) if 1 < len(set(values)) < len(values) / 2 else None
-
-
-def _plain(name: str) -> str:
-    return name if name.isidentifier() else quote(name)
 
 
 def _is_fast(db: sqlite3.Connection, source: Source, table: str, sql: str) -> bool:

@@ -55,6 +55,9 @@ _WIKI_NOTE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _WIKI_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}", re.DOTALL)
+# Of MoinMoin and Creole: a block of code, which stays, and <<TableOfContents>>.
+_WIKI_CODE = re.compile(r"^\{\{\{(?:#![^\n]*)?\n(.{0,20000}?)\n\}\}\}[ \t]*$", re.DOTALL | re.MULTILINE)
+_WIKI_MACRO = re.compile(r"<<[A-Z]\w*(?:\([^()\n]*\))?>>[ \t]*")
 _WIKI_TABLE = re.compile(r"^[ \t:]*\{\|(?:(?!^[ \t]*\{\|).)*?^[ \t]*\|\}[ \t]*$", re.DOTALL | re.MULTILINE)
 # A word before a colon leads elsewhere, in any language: [[File:...]], [[Category:...]], [[de:...]].
 _WIKI_ELSEWHERE = re.compile(r"\[\[[^\W\d_]+:(?:(?!\[\[|\]\]).)*\]\][ \t]*", re.DOTALL)
@@ -131,6 +134,7 @@ def is_redirect(text: str) -> bool:
 
 def _read_wiki(text: str) -> str:
     """Without templates, tables, notes and pictures, which wikis make of other pages."""
+    text = _WIKI_CODE.sub(r"\1", _WIKI_MACRO.sub("", text))
     text = _repeat(_WIKI_TEMPLATE, "", _WIKI_NOTE.sub("", text))
     text = _repeat(_WIKI_TABLE, "", text)
     # The links in the caption of a picture before the picture.

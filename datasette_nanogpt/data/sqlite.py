@@ -227,6 +227,21 @@ def quote(name: str) -> str:
     return quote_identifier(name)
 
 
+# Words of SQL that cannot be the name of a column without quotes.
+_RESERVED_WORDS = """
+add all alter and as autoincrement between case check collate commit constraint create default deferrable
+delete distinct drop else escape except exists foreign from group having in index insert intersect into
+is isnull join limit not notnull null on or order primary references returning select set table then to
+transaction union unique update using values when where with
+"""
+_RESERVED = frozenset(_RESERVED_WORDS.split())
+
+
+def quote_if_needed(name: str) -> str:
+    """A name as somebody types it: in quotes only where SQL could not read it."""
+    return name if name.isidentifier() and name.lower() not in _RESERVED else quote(name)
+
+
 def quote_column(name: str) -> str:
     """A column's name as it stands in SQL that reads rows. In backticks: what stands in double quotes SQLite
     takes for text where there is no such column, as when somebody drops it while the table is read."""

@@ -24,7 +24,7 @@ _STATES = frozenset(["type", "status", "state", "posttype", "poststatus"])
 _UNREAD = frozenset(
     [
         *("revision", "inherit", "auto-draft", "draft", "drafts", "trash", "trashed", "deleted", "spam"),
-        *("archived", "unpublished", "hidden", "private", "junk", "conflict"),
+        *("archived", "removed", "unpublished", "hidden", "private", "junk", "conflict"),
     ]
 )
 # Names of columns, as one word, that say of each row, or since when, that it is not read, or that it is.
