@@ -72,14 +72,28 @@ function show(token) {
   place(token);
 }
 
-// The explanation stands beside the text of the token, and covers none of it. Where there is no room for that, it is
-// docked to an edge of the window.
+// The lines and buttons of a text, as rectangles.
+function linesOf(article) {
+  const rects = [...article.querySelectorAll(".controls > *")].map((button) => button.getBoundingClientRect());
+  for (const part of article.querySelectorAll(".text, .hint, h2, dl")) {
+    const range = document.createRange();
+    range.selectNodeContents(part);
+    rects.push(...range.getClientRects());
+  }
+  return rects;
+}
+
+// The explanation stands right beside the lines around the token, and covers nothing of the text. Where there is no room
+// for that, it is docked to an edge of the window.
 function place(token) {
   tooltip.className = tooltip.style.left = tooltip.style.top = "";
-  const at = token.getBoundingClientRect(), left = token.closest(".text").getBoundingClientRect().right + MARGIN;
-  const room = document.documentElement.clientWidth - left - tooltip.offsetWidth;
-  if (room >= MARGIN && !token.closest(".pair")) {
-    const top = Math.max(MARGIN, Math.min(at.top, innerHeight - tooltip.offsetHeight - MARGIN));
+  const at = token.getBoundingClientRect(), article = token.closest("article"), { offsetWidth: width, offsetHeight: height } = tooltip;
+  const end = article.querySelector(".text").getBoundingClientRect();
+  const lowest = Math.min(innerHeight - MARGIN, Math.max(end.bottom, end.top + height));
+  const top = Math.max(MARGIN, Math.min(at.top, lowest - height));
+  const beside = linesOf(article).filter((line) => line.bottom > top && line.top < top + height);
+  const left = Math.max(...beside.map(({ right }) => right), at.right) + MARGIN;
+  if (left + width + MARGIN <= document.documentElement.clientWidth && !token.closest(".pair")) {
     tooltip.style.left = `${left + scrollX}px`;
     tooltip.style.top = `${top + scrollY}px`;
     return;
