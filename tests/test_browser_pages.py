@@ -370,3 +370,21 @@ def test_figures_of_tables_come_to_all_cards_at_once(page, site):
     sizes = page.locator("#trainable article .hint:first-of-type").all_inner_texts()
     assert sizes and all(" row" in size for size in sizes)
     assert page.locator("#another > summary").bounding_box() == top  # the button stays where it is
+
+
+def test_surprise_is_told_without_colours_too(browser, site):
+    """The bars were gone, and the legend spoke of colours that were not there."""
+    page = open_page(browser, site, forced_colors="active")
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row")
+    write_a_text(page)
+    page.get_by_label("Surprise").check()
+    legend = page.locator("#view .hint:visible").first.inner_text()
+    assert "The thicker the line below it, the less" in legend and "colour" not in legend
+    lines = (
+        "[...document.querySelectorAll('#view .scale span')].map(part => getComputedStyle(part).borderBottom)"
+    )
+    weights = [float(line.partition("px")[0]) for line in page.evaluate(lines)]
+    assert weights == [0, 1, 2, 3, 5, 7]
+    page.locator(".token").nth(2).hover()
+    assert page.locator("#likely i").first.evaluate("bar => getComputedStyle(bar).borderBottomWidth") == "4px"
+    close_page(page)

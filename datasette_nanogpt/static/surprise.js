@@ -99,6 +99,7 @@ function place(token) {
     return;
   }
   tooltip.className = "docked";
+  document.body.classList.add("explained");  // from now on there is room below the last line, to scroll it above the panel
   const hidden = at.bottom - tooltip.getBoundingClientRect().top;
   if (hidden <= -MARGIN) return;
   if (NARROW.matches) scrollBy(0, hidden + MARGIN);
