@@ -567,8 +567,10 @@ def test_the_wrong_fields_are_named_beside_write(page, site):
 NEXT_WORDS = """
 (() => {
   const box = document.querySelector("#likely").getBoundingClientRect();
-  const lines = [...document.querySelectorAll("#texts .token")].flatMap((token) => [...token.getClientRects()]);
-  return lines.filter(({ top, bottom }) => bottom > box.top && top < box.bottom).map(({ right }) => box.left - right);
+  const tokens = [...document.querySelectorAll("#texts .token")];
+  const lines = tokens.flatMap((token) => [...token.getClientRects()]);
+  const beside = lines.filter(({ top, bottom }) => bottom > box.top && top < box.bottom);
+  return beside.map(({ right }) => box.left - right);
 })()
 """
 
