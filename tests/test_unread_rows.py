@@ -173,6 +173,31 @@ def test_titles_in_a_table_that_leads_here(tmp_path, key, of, each):
     assert any(document.startswith(f"{Writer(0).title()}\n\n") for document in joined.documents())
 
 
+@pytest.mark.parametrize("languages", [1, 2])
+def test_titles_of_drupal(tmp_path, languages):
+    """With translations a row of the body would have the titles of all of them."""
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table node (nid integer primary key, type)")
+        db.execute("create table node_field_data (nid int, langcode, title, primary key (nid, langcode))")
+        db.execute(
+            "create table node__body (entity_id int, delta int, langcode, body_value, "
+            "primary key (entity_id, delta, langcode))"
+        )
+        for w in map(Writer, range(ROWS)):
+            db.execute("insert into node values (?, 'article')", [w.i])
+            for language in ("en", "fr")[:languages]:
+                db.execute("insert into node_field_data values (?, ?, ?)", [w.i, language, w.title()])
+                db.execute("insert into node__body values (?, 0, ?, ?)", [w.i, language, w.text()])
+    told = " ".join(preview(open_corpus(path, ["node__body"])).tables[0].remarks)
+    if languages > 1:
+        assert "may be in" not in told
+        return
+    joined = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
+    assert (joined.title, joined.body, joined.row_count) == ("title", ("body_value",), ROWS)
+    assert any(document.startswith(f"{Writer(0).title()}\n\n") for document in joined.documents())
+
+
 def test_pages_tell_nothing_of_other_tables(tmp_path):
     """Those who see one table may not see the other."""
     found, told = linked(tmp_path / "any.db", "title")

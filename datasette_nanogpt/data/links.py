@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .column_names import words_of
+from .column_names import TITLES, named, words_of
 from .sample import SAMPLE_ROWS, Value
 from .source import Source
 from .sqlite import column_names, primary_key, quote, schema_of
 
 MIN_LED = 0.9  # of the numbers must lead to a row, where only a name says so
+_ENTITY = ("entity", "id")
 MAX_LEADING = 1.1  # rows that lead to one row, where each has one of its own
 
 
@@ -33,6 +34,8 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
         if key.column == column and key.other_table != source.table and key.other_table in tables:
             return Link(key.other_table, key.other_column) if key.other_column else None
     words = words_of(column)
+    if words == _ENTITY:
+        return _entity(db, source, column)
     words = words[:-1] if words[-1] in ("id", "fk") and words[1:] else words
     names = (words, (*words[:-1], f"{words[-1]}s"), (*words[:-1], f"{words[-1].removesuffix('y')}ies"))
     for table in tables:
@@ -40,6 +43,20 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
         if words_of(table) in names and table != source.table and len(keys) == 1:
             link = Link(table, keys[0])
             return link if _leads(db, source, column, link) else None
+    return None
+
+
+def _entity(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
+    """Where a column `entity_id` leads: in Drupal the body of each node is in `node__body`, and the title in
+    `node_field_data`, once for each language."""
+    ids = [row[column] for row in source.sample if row[column] is not None]
+    for table in schema_of(db).table_names():
+        keys = primary_key(db, table)
+        is_kin = table != source.table and words_of(table)[0] == words_of(source.table)[0]
+        if is_kin and keys and named(TITLES, column_names(db, quote(table)), table):
+            link = Link(table, keys[0])
+            if _leads(db, source, column, link) and _is_one_each(db, list(dict.fromkeys(ids)), link):
+                return link
     return None
 
 
@@ -60,13 +77,13 @@ def links_to(db: sqlite3.Connection, source: Source) -> Iterator[Link]:
     keys = primary_key(db, source.table) if source.table in schema.table_names() else ()
     if len(keys) != 1 or keys[0] not in source.columns:
         return
-    named = {words_of(keys[0])} if len(words_of(keys[0])) > 1 else {(*words_of(source.table), "id")}
+    names = {words_of(keys[0])} if len(words_of(keys[0])) > 1 else {(*words_of(source.table), "id")}
     for table in schema.table_names():
         if table == source.table:
             continue
         leading = {key.column for key in schema.table(table).foreign_keys if key.other_table == source.table}
         columns = column_names(db, quote(table))
-        for column in [c for c in columns if c in leading or words_of(c) in named]:
+        for column in [c for c in columns if c in leading or words_of(c) in names]:
             if _is_one_each(db, [row[keys[0]] for row in source.sample], Link(table, column)):
                 yield Link(table, column)
 
