@@ -56,6 +56,13 @@ PUBLISHED: dict[str, Table] = {
             "government_response_details",
         ),
     ),
+    "posts of Tumblr": (
+        {"id": number, "type": lambda w: ["text", "photo"][w.i % 2], "summary": Writer.sentence}
+        | {"caption": either(False, lambda w: f"<p>{w.paragraph()}</p>")}
+        | {"body": either(True, lambda w: f"<p>{w.paragraph()}</p><p>{w.paragraph()}</p>")},
+        "summary",
+        ("body", "caption"),
+    ),
     "notes in few rows": (
         {"title": Writer.title, "author": Writer.name, "tags": words("tea", "bread, ", "cheese")}
         | {"review": lambda w: w.text() if w.i % 3 == 0 else None},

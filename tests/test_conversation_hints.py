@@ -192,6 +192,14 @@ def test_the_verses_of_a_chapter_of_a_book(tmp_path, names):
     assert told(tmp_path, columns, rows) == [f"{group} --order-by {third}"]
 
 
+def test_the_chapters_of_the_books_of_two_translations(tmp_path):
+    places = [(t, b, c, v) for t in (1, 2) for b in (1, 2) for c in (1, 2, 3) for v in range(1, 15)]
+    rows = [(i, *place, words(i, 9)) for i, place in enumerate(places)]
+    columns = "id integer primary key, translation_id int, book_id int, chapter int, verse int, text"
+    quoted = "\\\" || ' ' || \\\"".join(["translation_id", "book_id", "chapter"])
+    assert told(tmp_path, columns, rows)[0] == f'--group-by "\\"{quoted}\\"" --order-by verse'
+
+
 def test_long_speeches_of_a_debate(tmp_path):
     rows = [(i, i // 6, i % 6, f"Ada {WORDS[i % 9]}", words(i, 90)) for i in range(210)]
     columns = "id integer primary key, debate_id int, speech_order int, speaker, speech"

@@ -69,7 +69,7 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
         alike = [c for c in columns if c in with_text and set_of(c.name) == set_of(part.name) != ()]
         parts += alike or [part]
     parts = _distinct(parts, body)
-    parts += _find_others_instead(parts, with_text)
+    parts += _find_others_instead(parts, with_text, body)
     if fuller := _find_fuller(parts, with_text):
         parts = [column for column in columns if column in parts or column in fuller]
     return tuple(part.name for part in parts)
@@ -91,16 +91,20 @@ def _is_rejected(column: Column) -> bool:
     return any(has_word(column.name, name) or is_named(column.name, name) for name in WORSE)
 
 
-def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column]) -> list[Column]:
+def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column], body: Column) -> list[Column]:
     """Columns that have the text of the rows in which the parts have none, as the scans and the printed
     opinions of a court, or the pages of an older and a newer editor; in other rows they have none, or the
     whole of the same text."""
     instead: list[Column] = []
+    texts_of = [part for part in parts if part is body or not _is_before(part)]  # a summary is not the text
     for column in with_text:
         read = [*parts, *instead]
         if column in read:
             continue
-        empty = [not any(texts) for texts in zip(*(part.text_by_row for part in read), strict=True)]
+        empty = [
+            not any(texts)
+            for texts in zip(*(part.text_by_row for part in [*texts_of, *instead]), strict=True)
+        ]
         texts = [(text, gap) for text, gap in zip(column.text_by_row, empty, strict=True) if text]
         filling = sum(gap for _, gap in texts)
         is_again = any(says_the_same(column, part) and not is_beginning(column, part) for part in read)
@@ -124,6 +128,10 @@ def _find_fuller(parts: Sequence[Column], with_text: Sequence[Column]) -> list[C
     if max(filling, default=0) <= sum(empty) / 2:
         return []
     return [c for c, count in zip(said, filling, strict=True) if count >= MIN_FULLER * sum(empty)]
+
+
+def _is_before(column: Column) -> bool:
+    return any(is_named(column.name, name) for names in BEFORE_BODY for name in names)
 
 
 def _mean_prose(column: Column) -> float:

@@ -258,8 +258,10 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         values = _values(source, about)
         if not _are_together(values) and all(isinstance(value, int) for value in values):
             above = [label for label in labels if label != about and _are_together(_values(source, label))]
-            pairs = ([label, about] for label in above if _is_level(_values(source, label, about)))
-            group = next(pairs, group)
+            levels = [[label] for label in above]  # and the books of each translation
+            levels += [[a, b] for a in above for b in labels if _is_level(_values(source, a, b))]
+            whole = ([*key, about] for key in levels if about not in key)
+            group = next((key for key in whole if _is_level(_values(source, *key))), group)
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else _row_number(source))
     # Lines may have the title of their text, all the same one.
