@@ -58,6 +58,10 @@ MOIN = (
     "= Setup =\n<<TableOfContents(2)>>\n\nSee [[FrontPage|home]] and '''wait'''.\n\n"
     "{{{#!python\nopen(name)\n}}}\n * One\n<<BR>>\nEnd"
 )
+SCAN = (
+    "Die Bürger der Stadt versammel-\nten sich am Hafen, wo das Damp¬\nfboot lag und war-\n  teten lange.\n\n"
+    "Es kam spät, in der Nord-\nSee war Sturm - und\nder Lotse war er-\nkrankt"
+)
 ASS = (
     "[Script Info]\nTitle: x\n\n[V4+ Styles]\nStyle: Default,Arial,20\n\n[Events]\nFormat: Layer, Start\n"
     "Dialogue: 0,0:00:01.00,0:00:02.50,Default,Ann,0,0,0,,{\\i1}Who is there?{\\i0}\n"
@@ -106,6 +110,11 @@ def read(text):
         (
             WIKI,
             "Old Harbour is a small town in Germany.\n\nHistory\nIt was founded in 1200.\n- One\n- Two",
+        ),
+        (
+            SCAN,
+            "Die Bürger der Stadt versammelten\nsich am Hafen, wo das Dampfboot\nlag und warteten\nlange.\n\n"
+            "Es kam spät, in der Nord-\nSee war Sturm - und\nder Lotse war erkrankt",
         ),
         (MOIN, "Setup\n\nSee home and wait.\n\nopen(name)\n * One\n\nEnd"),
         (SHORTCODES, "The boat\n\nThey left."),
@@ -180,6 +189,7 @@ def test_right_letters_stay(text):
         "[00:12.00] is how a line of lyrics begins.",
         'def format(x):\n    return f"{code} {color} {quote}".format(code=x)',
         "\\begin{quote}So it was.\\end{quote} And \\begin{code}x\\end{code}",
+        "A command-\nline tool, which was\nwritten in a long after-\nnoon\n" + "and read by many\n" * 30,
         "Use {{ name }} in | pipes |, and h2 for headings.",
     ],
 )

@@ -259,7 +259,7 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         if not _are_together(values) and all(isinstance(value, int) for value in values):
             above = [label for label in labels if label != about and _are_together(_values(source, label))]
             levels = [[label] for label in above]  # and the books of each translation
-            levels += [[a, b] for a in above for b in labels if _is_level(_values(source, a, b))]
+            levels += [[a, b] for a in above for b in labels[:MAX_LABELS] if _is_level(_values(source, a, b))]
             whole = ([*key, about] for key in levels if about not in key)
             group = next((key for key in whole if _is_level(_values(source, *key))), group)
         order = _counter(source, group, others) or find_order(source)

@@ -24,6 +24,7 @@ from .encodings import (
     read_rtf,
     read_wrongly_decoded,
 )
+from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, read_jira
 from .subtitles import is_subtitles, read_subtitles
 
@@ -187,6 +188,7 @@ MARKUPS = (
         MIN_FRACTION_OF_LINKS,
         lambda text: _OWN_PICTURE.sub("", text),
     ),
+    Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup("wrongly decoded UTF-8", is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
 OF_WHOLE_TEXTS = ("RTF", "subtitles", WIKI)  # whose own tags are not HTML
