@@ -212,12 +212,15 @@ def test_a_subject_leads_the_conversation(tmp_path):
     path = str(tmp_path / "mail.db")
     with sqlite3.connect(path) as db:
         db.execute("create table mail (subject, body, from_name, user_id, list)")
-        rows = [(f"Re: {i // 2} of all", f"some words {i} of a mail", "Ada B.", 7, i // 2) for i in range(20)]
+        rows = [
+            (f"Re: {i // 2} of all", f"some words {i} of a mail", ["Ada B.", "Cy"][i % 2], 7, i // 2)
+            for i in range(20)
+        ]
         db.executemany("insert into mail values (?, ?, ?, ?, ?)", rows)
     found = open_source(path, "mail", Selection(group_by="list"))
     assert (found.title, found.speaker) == ("subject", "from_name")
     first = next(found.documents())
-    assert first == "Re: 0 of all\n\nAda B.: some words 0 of a mail\nAda B.: some words 1 of a mail"
+    assert first == "Re: 0 of all\n\nAda B.: some words 0 of a mail\nCy: some words 1 of a mail"
     assert found.has_titles
 
 

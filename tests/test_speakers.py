@@ -85,3 +85,16 @@ def test_the_name_in_json_leads_the_line(tmp_path):
 def test_what_else_is_said_of_people_is_no_name():
     values = ["NONE", "OWNER", "NONE", "MEMBER"]
     assert find_speaker([Column(name, values) for name in ("author_association", "userAgent")]) is None
+
+
+@pytest.mark.parametrize("name", ["book_name", "channelName", "file_name", "group_name"])
+def test_what_a_thing_is_called_is_no_speaker(name):
+    values = ["Genesis", "Exodus", "Ruth"] * 5
+    assert find_speaker([Column(name, values)]) is None
+    assert find_speaker([Column(name, values), Column("nick_name", values)]) == "nick_name"
+
+
+def test_whose_archive_it_is_is_no_speaker():
+    assert find_speaker([Column("user", ["anna"] * 20)]) is None
+    assert find_speaker([Column("user", ["anna"] * 19 + [None])]) == "user"
+    assert find_speaker([Column("user", ["anna"] * 20), Column("nick", ["bo", "cy"] * 10)]) == "nick"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .column_content import MOST, Column
-from .column_names import named, words_of
+from .column_content import FEW_ROWS, MOST, Column
+from .column_names import NAMED_THINGS, NAMES, named, words_of
 from .shapes import shape_of
 
 # Names of columns that say who wrote a row, best guess first.
@@ -65,15 +65,30 @@ _NOT_NAMES = frozenset(
         *("tier", "badge", "badges", "country", "location", "gender", "age", "hash", "token", "version"),
     ]
 )
+# What has a name and writes nothing: book_name, channel_name.
+_THINGS = NAMED_THINGS | frozenset(
+    ["file", "channel", "room", "group", "chat", "server", "team", "topic", "project", "section", "list"]
+)
 
 
 def find_speaker(columns: Sequence[Column]) -> str | None:
     """The column that says who wrote a row: words before keys, whole names before words of names. A number or
     an id is no name; of JSON it is the name in it."""
     filled = [c for c in columns if c.filled_rows and not c.is_bytes and _has_names(c)]
-    names = named(SPEAKERS, [c.name for c in filled if words_of(c.name)[-1] not in _NOT_NAMES])
+    filled = [c for c in filled if words_of(c.name)[-1] not in _NOT_NAMES and not _names_a_thing(c.name)]
+    names = named(SPEAKERS, [c.name for c in filled if not _is_one(c)])
     words = {c.name for c in filled if not c.what}
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
+
+
+def _names_a_thing(name: str) -> bool:
+    words = words_of(name)
+    return words[-1] in NAMES and not _THINGS.isdisjoint(words)
+
+
+def _is_one(column: Column) -> bool:
+    """Whether all rows have the same name, as that of whose archive it is."""
+    return len(column.values) >= FEW_ROWS and len(set(column.values)) == 1
 
 
 def _has_names(column: Column) -> bool:
