@@ -297,11 +297,10 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
             figures = {"run": run, "step": step, "seconds": step, "train_bpb": 8 - step / 4}
             insert(db, "metrics", figures)
     words, text = await page_of(datasette, run)
-    assert (
-        "The first score comes soon. 3.942 bits per byte on the text that it is reading Lower" in words
-    )  # smoothed as in the chart
+    number = "3.942 bits per byte on the text that it is reading"  # smoothed as in the chart
+    assert f"{number} Lower is better; 8 is knowing nothing. The first score comes soon." in words
     assert "gzip gets" not in words  # it is compared with scores
-    assert 'class="number reading"' in text
+    assert 'class="number aside"' in text  # grey, as it is no score yet
     assert 'class="now" aria-current' not in text  # a level is that of a score
     with registry(home) as db:
         insert(db, "metrics", {"run": run, "step": 21, "seconds": 21, "val_bpb": 3.4})
@@ -634,9 +633,10 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
     _, text = await page_of(datasette, run)
-    fields = re.findall(
-        r'name="minutes"[^>]* value="([\d.]+)"> more minutes <input [^>]*value="Keep training"', text
-    )
+    fields = re.findall(r'name="minutes"[^>]* value="([\d.]+)"> <span [^>]*>(.*?)</span>', text)
+    fields = [number for number, unit in fields if unit == f"more minute{'s' if number != '1' else ''}"]
+    assert text.count('value="Keep training"') == 1
+    assert ("Start again trains a new one from nothing" in text) is ("Start again, for 1 minute" in text)
     assert fields == [str(more)]  # one way to go on, and 3, not 3.0
     next_row = re.search(r"<dt>next</dt><dd>(.*?)</dd>", text, re.DOTALL)[1] if "<dt>next" in text else ""
     assert ("train for</label>" in next_row) is (

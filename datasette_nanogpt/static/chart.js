@@ -7,7 +7,6 @@ import { STEP, SECONDS, TRAIN, VALIDATION, apart, extent, modelOf, namesOf, piec
 
 const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes; at the right, at least
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
-const SMALL_HEIGHT = 170;  // until the first score, when there is little to see
 const CHARACTER = 6;  // about how many pixels a character of a label is wide
 const LABEL_HEIGHT = 13;  // of a line of a label, in pixels
 const GAP = 6;  // pixels between the end of a line and its label
@@ -67,14 +66,14 @@ export class Chart {
     const lines = [this.metrics, ...this.others.values()];
     const range = extent({ lines, smooth: this.smooth.flat(), known: this.known.map(({ bpb }) => bpb) });
     if (!range) return false;
-    const width = Math.max(this.box.clientWidth, MIN_WIDTH), scored = lines.flat().some((row) => row[VALIDATION] !== null);
-    const height = !scored ? SMALL_HEIGHT : width < NARROW ? NARROW_HEIGHT : HEIGHT;
+    const width = Math.max(this.box.clientWidth, MIN_WIDTH);
+    const height = width < NARROW ? NARROW_HEIGHT : HEIGHT;
     const last = Math.max(...lines.flat().map((row) => this.at(row)), 10);
     const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
     this.beside = this.labelsBeside(width < NARROW);
     const right = width - Math.max(RIGHT, ...this.beside.flatMap(({ words }) => words.map((each) => CHARACTER * each.length + 2 * GAP)));
     const across = scale(0, last / unit, [LEFT, right], { count: width < NARROW ? 4 : 6 });
-    const up = scale(...range, [height - BOTTOM, TOP], { count: scored ? 5 : 3, logarithmic: byId("log").checked });
+    const up = scale(...range, [height - BOTTOM, TOP], { count: 5, logarithmic: byId("log").checked });
     const x = (row) => across.place(this.at(row) / unit);
     Object.assign(this, { width, height, right, across, up, unit: name, x });
     return true;

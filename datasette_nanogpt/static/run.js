@@ -194,6 +194,11 @@ function refreshOthers(part) {
   showOthers();
 }
 
+// "1 more minute", as the page has it for the number that it offers
+document.addEventListener("input", ({ target }) => {
+  if (target.id === "more-minutes") byId("more-unit").textContent = Number(target.value) === 1 ? "more minute" : "more minutes";
+});
+
 showOthers();
 const fileName = (kind) => `${run.name}-run-${run.id}.${kind}`;
 byId("save-svg").addEventListener("click", () => saveSvg(byId("chart").querySelector("svg"), fileName("svg")));
