@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasette_nanogpt.web.chart import HEIGHT, WIDTH, round_ticks, two_lines
+from datasette_nanogpt.web.chart import LABEL, NARROW, WIDE, round_ticks, two_lines
 from datasette_nanogpt.web.pages.compare import Outcome, _at_marks, _for_table
 
 
@@ -23,18 +23,30 @@ def test_ticks_are_round(low, high, ticks):
         assert found == ticks
 
 
-def test_lines_lie_inside_their_axes():
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_lines_lie_inside_their_axes(size):
     a = [(4.0, 3.231), (30.0, 2.078), (119.0, 1.979)]
     b = [(5.0, 3.584), (149.0, 1.882)]
+    width, height = size
     for scores in ((a, b), (a, []), ([(0.0, 2.0), (0.0, 2.0)], b[:1]), ([(s * 60, bpb) for s, bpb in a], b)):
-        chart = two_lines(*scores)
+        chart = two_lines(*scores, size)
         points = [point for side in chart["sides"] for point in side]
-        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
-        assert chart["up"][0][0] == HEIGHT and chart["up"][-1][0] == 0
-        assert chart["across"][0] == (0.0, "0") and chart["across"][-1][0] == WIDTH
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
+        assert chart["up"][0][0] == height and chart["up"][-1][0] == 0
+        assert chart["across"][0] == (0.0, "0") and chart["across"][-1][0] == width
         assert len({len(label) for _, label in chart["up"]}) == 1  # as many decimals each
     assert chart["unit"] == "minutes" and chart["across"][-1][1] == "150"
     assert two_lines(a[:1], b[:1]) is None
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("single", [(6.0, 3.175), (300.0, 1.6), (600.0, 1.45), (600.0, 3.3)])
+def test_the_label_of_a_single_score_is_not_on_the_other_line(single, size):
+    line = [(45.0, 3.3), (95.0, 2.2), (150.0, 1.8), (300.0, 1.6), (600.0, 1.442)]
+    chart = two_lines(line, [single], size)
+    none, (x, y) = chart["single"]
+    assert none is None and 0 <= x <= size[0] - LABEL[0] and 0 < y <= size[1]
+    assert not any(x < px < x + LABEL[0] and y - LABEL[1] < py < y for px, py in chart["sides"][0])
 
 
 def test_scores_are_shown_after_times_that_both_were_in_training():

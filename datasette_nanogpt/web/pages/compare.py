@@ -20,7 +20,7 @@ from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
 from ...training.run_before import held_out_alike
 from ...training.verdict import ODD
-from ..chart import Score, two_lines
+from ..chart import NARROW, WIDE, Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..permissions import may, origin_of_model
 from ..responses import changed, json_error, page, refusal, render, sent_json, wants_json
@@ -103,7 +103,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
         return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
-    chart, names = two_lines(*scores), dict.fromkeys(models.values())
+    names = dict.fromkeys(models.values())
+    chart, narrow = (two_lines(scores[0], scores[1], size) for size in (WIDE, NARROW))
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
         "again": {run: link for run, link in again.items() if run in outcome.again},
@@ -115,6 +116,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "either": [name for name in names if name != write_with] if outcome.equal else [],
         "scored_on": _scored_on(one) if outcome.comparable else "",
         "chart": chart,
+        "narrow": narrow,
         "no_chart": "" if chart else _why_no_chart(one, other),
         "differ": [line for line in settings if not same_value(*line[1:])],
         "same": [line for line in settings if same_value(*line[1:])],
