@@ -115,12 +115,20 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
 
 
 def test_lists_are_dark_on_a_phone_too(browser, site):
-    """Datasette shows each row as a white card there."""
+    """Datasette shows each row as a white card there. The page is seen between them. A score begins a line."""
     page = open_page(browser, site, viewport={"width": 390, "height": 800}, color_scheme="dark")
-    for path in ("/-/nanogpt", "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo"):
+    form = "/demo/python_docs/-/nanogpt"
+    for path in ("/-/nanogpt", form, f"{form}/rows?model=nanogpt-demo"):
         page.goto(site.url + path)
         assert page.locator("section.content tbody tr").count()
         assert page.evaluate(LIGHT) == [], path
+        for table in page.locator("table.rows-and-columns").all():
+            assert table.evaluate("table => getComputedStyle(table).backgroundColor") == "rgba(0, 0, 0, 0)", (
+                path
+            )
+        for row in page.locator(":is(#runs, #models) tr:has(td.number:not(:empty))").all():
+            cells = row.locator("td:first-child, td.number:not(:empty)[data-label='Bits per byte']").all()
+            assert len({cell.bounding_box()["x"] for cell in cells}) == 1, path
     close_page(page)
 
 
@@ -128,6 +136,8 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     page.goto(f"{site.url}/-/nanogpt/models/{templated}?max_tokens=12&seed=5&prompt=Row")
     kind, about = page.get_by_label("kind", exact=True), page.get_by_label("title", exact=True)
     assert page.locator("datalist option").evaluate_all("all => all.map((o) => o.value)") == ["link", "note"]
+    boxes = [page.locator(each).bounding_box() for each in (".columns", "#prompt")]
+    assert len({round(box["x"] + box["width"]) for box in boxes}) == 1
     kind.fill("link")
     chips = page.locator("#prompts button").all()
     assert chips and all(chip.bounding_box()["y"] < page.viewport_size["height"] / 2 for chip in chips)

@@ -127,6 +127,8 @@ async def test_the_menus_of_a_table_and_its_rows_lead_to_its_model(datasette, ho
     assert re.findall(r"Write with (nanogpt-\w+)", text) == ["nanogpt-b", "nanogpt-a", "nanogpt-c"]
     assert re.findall(r"(1.\d00) bits per byte: short sentences.", text) == ["1.400", "1.500", "1.600"]
     assert 'href="/blog/entry/-/nanogpt#models"' in text and "All 5 models of this table" in text
+    form = await text_of(datasette, "/blog/entry/-/nanogpt")
+    assert "All 5 models</label>" in form  # a phone has three at first
     assert "how well nanogpt-b predicts" in text and "/rows?model=nanogpt-b" in text
     assert (await text_of(datasette, "/-/nanogpt")).count("<p>Writes short sentences</p>") == 4
     assert "Write with" not in await text_of(datasette, "/blog/hush")
