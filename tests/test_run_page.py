@@ -534,6 +534,7 @@ async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_ru
     run = write_run(status="stopped")
     words, text = await page_of(datasette, run)
     assert "stopped: there was nothing to keep yet" in words and "Start again with these settings" in words
+    assert "nothing of it is kept" not in words  # which would say it a second time
 
 
 @pytest.mark.parametrize("status", ["stopped", "failed", "interrupted"])
