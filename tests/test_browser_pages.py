@@ -115,7 +115,7 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
 
 
 def test_lists_are_dark_on_a_phone_too(browser, site):
-    """Datasette shows each row as a white card there. The page is seen between them. A score begins a line."""
+    """Datasette shows each row as a white card there. The page is seen between them."""
     page = open_page(browser, site, viewport={"width": 390, "height": 800}, color_scheme="dark")
     form = "/demo/python_docs/-/nanogpt"
     for path in ("/-/nanogpt", form, f"{form}/rows?model=nanogpt-demo"):
@@ -128,7 +128,7 @@ def test_lists_are_dark_on_a_phone_too(browser, site):
             )
         for row in page.locator(":is(#runs, #models) tr:has(td.number:not(:empty))").all():
             cells = row.locator("td:first-child, td.number:not(:empty)[data-label='Bits per byte']").all()
-            assert len({cell.bounding_box()["x"] for cell in cells}) == 1, path
+            assert len({cell.bounding_box()["x"] for cell in cells}) == 1, path  # a score begins a line
     close_page(page)
 
 
