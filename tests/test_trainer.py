@@ -262,11 +262,11 @@ def test_a_state_comes_back_and_keeps_its_names_on_disk(tmp_path):
 
 
 def test_a_damaged_state_is_told(tmp_path):
-    with pytest.raises(NanogptError, match="--force"):
+    with pytest.raises(NanogptError, match="without --resume"):
         read_state(tmp_path)
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "state.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(NanogptError, match="--force"):
+    with pytest.raises(NanogptError, match="without --resume"):
         read_state(tmp_path)
 
 
