@@ -575,6 +575,14 @@ NEXT_WORDS = """
 """
 
 
+# How many pixels of a token with a blank before it stand on the line above its letters.
+FIRST_PARTS = """
+[...document.querySelectorAll(".token")].filter((token) => /^ \\S+$/.test(token.textContent))
+  .map((token) => [...token.getClientRects()])
+  .filter((parts) => parts.length > 1).map(([first]) => first.width)
+"""
+
+
 def test_a_row_is_coloured_from_its_menu(page, site):
     page.goto(site.url + "/demo/python_docs/3")
     page.locator("summary", has_text="Row actions").click()
@@ -585,6 +593,11 @@ def test_a_row_is_coloured_from_its_menu(page, site):
     page.locator(".token").nth(3).hover()
     from_words = page.evaluate(NEXT_WORDS)
     assert from_words and 10 < min(from_words) < 30  # px: right beside them, and on none of them
+    words = page.locator(".text:has(.token)").first.inner_text()
+    page.set_viewport_size({"width": 200, "height": 800})
+    first_parts = page.evaluate(FIRST_PARTS)
+    assert first_parts and max(first_parts) < 1
+    assert page.locator(".text:has(.token)").first.inner_text() == words
 
 
 def test_a_copied_passage_leads_to_its_row(page, site, bpe):

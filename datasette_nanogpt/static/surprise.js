@@ -55,7 +55,9 @@ export function colouredSpans({ text, tokens }) {
     if (end <= start || start >= characters.length) continue;
     const span = document.createElement("span");
     span.textContent = characters.slice(start, end).join("");
-    span.className = `token s${level(carried)}`;
+    // Its blank takes no room where a line breaks; after another blank, or at the start of a line, it stays.
+    const breaks = /^ \S+$/.test(span.textContent) && /\S/.test(characters[start - 1] ?? "");
+    span.className = `token s${level(carried)}${breaks ? " breaks" : ""}`;
     span.tabIndex = spans.length ? -1 : 0;
     described.set(span, { text: span.textContent, bits: carried, likely });
     spans.push(span);
