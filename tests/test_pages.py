@@ -674,8 +674,8 @@ async def test_two_runs_are_compared(database, runs, home):
     ]
     assert ["after 20s", "3.400", "3.300"] in answer["scores"]
     text = await text_of(datasette, address)
-    assert text.count("<polyline") == 2 and text.index("<polyline") < text.index('id="differ"')
-    assert text.count("<circle") == 6 and "different held-out rows" in text  # nothing is known of their rows
+    assert text.count("<polyline") == 4 and text.index("<polyline") < text.index('id="differ"')
+    assert text.count("<circle") == 12 and "different held-out rows" in text  # nothing is known of their rows
     assert text.count("2.400") == 2  # its final score, and after the last time that both have
     with registry(home) as db:
         db.execute("update runs set plan = ?", [json.dumps({"corpus": {"sha256": "a"}})])
