@@ -137,6 +137,15 @@ def refusal(ex: NanogptError) -> tuple[int, dict[str, str]]:
     return (503, QUEUE_LATER) if isinstance(ex, QueueFullError) else (400, {})
 
 
+def not_done(datasette: Datasette, request: Request, ex: NanogptError) -> Response | None:
+    """Say why something was not done: in an answer to a program, or as a message on the page that comes next,
+    with no answer of its own."""
+    if sent_json(request):
+        return json_error(str(ex), *refusal(ex))
+    datasette.add_message(request, str(ex), datasette.ERROR)
+    return None
+
+
 async def until_gone(request: Request) -> None:
     """Return when the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":

@@ -23,7 +23,7 @@ from ...training.verdict import ODD
 from ..chart import NARROW, WIDE, Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
 from ..permissions import may, origin_of_model
-from ..responses import changed, json_error, page, refusal, render, sent_json, wants_json
+from ..responses import changed, json_error, not_done, page, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
 from ..run_states import short_reason, unit_of, without_busy
 from ..shown_models import find_model
@@ -154,9 +154,8 @@ async def _train_again(datasette: Datasette, request: Request, numbers: Sequence
     except UNAVAILABLE:
         raise
     except NanogptError as ex:
-        if sent_json(request):
-            return json_error(str(ex), *refusal(ex))
-        datasette.add_message(request, str(ex), datasette.ERROR)
+        if answer := not_done(datasette, request, ex):
+            return answer
     if queued and not sent_json(request):
         are = f"Runs {queued[0]} and {queued[1]} are" if len(queued) > 1 else f"Run {queued[0]} is"
         then = f"it with run {good[0]} here when it is" if len(good) == 1 else "them here when both are"

@@ -35,10 +35,9 @@ from ..permissions import Origin, may, origin_of_model
 from ..responses import (
     changed,
     csv_file,
-    json_error,
+    not_done,
     page,
     posted,
-    refusal,
     render,
     sent_json,
     wants_json,
@@ -273,9 +272,8 @@ async def run_change(datasette: Datasette, request: Request) -> Response:
     except UNAVAILABLE:
         raise
     except NanogptError as ex:
-        if sent_json(request):
-            return json_error(str(ex), *refusal(ex))
-        datasette.add_message(request, str(ex), datasette.ERROR)
+        if answer := not_done(datasette, request, ex):
+            return answer
     return changed(datasette, request, path, {"run": run_id})
 
 
