@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import tiny_config
 from test_pipeline import TINY, database, options, run  # noqa: F401
@@ -17,6 +18,7 @@ from datasette_nanogpt.events import BestWeights, Evaluation, Finished, Note
 from datasette_nanogpt.registry.manage import rename_model
 from datasette_nanogpt.registry.runs import find_runs
 from datasette_nanogpt.training import model_folder, saving
+from datasette_nanogpt.training.recipe import Settings, Stage
 from datasette_nanogpt.training.train import train_table
 from llm_nanogpt import changes, renaming
 from llm_nanogpt.checkpoint import read_checkpoint
@@ -64,7 +66,7 @@ def test_the_best_weights_wait_as_they_were():
     written = []
 
     class Folder:
-        path = "m"
+        path, notes = "m", ()
 
         def write_weights(self, best):
             written.append(best.tensors["a"].tolist())
@@ -107,6 +109,41 @@ def test_a_home_that_is_removed_meanwhile_is_made_again(options, home):  # noqa:
     assert isinstance(events[-1], Finished)
     checkpoint = read_checkpoint(home / "nanogpt-blog")
     assert int(checkpoint.weights["step"]) > 8 and checkpoint.meta["training"]["status"] == "finished"
+
+
+@pytest.mark.parametrize("removed", ["all", "training"])
+@pytest.mark.parametrize("at", [8, 40])
+def test_a_model_that_is_removed_while_it_trains_can_be_resumed(options, home, at, removed):  # noqa: F811
+    """Also if no better score, or no other score at all, comes after that."""
+    folder, notes = home / "nanogpt-blog", []
+    for event in train_table(replace(options, max_iters=40, eval_interval=4)):
+        notes += [event.text] if isinstance(event, Note) else []
+        if isinstance(event, Evaluation) and event.step == at:
+            before = {path.relative_to(folder) for path in folder.rglob("*")}
+            shutil.rmtree(folder if removed == "all" else folder / "training")
+    assert isinstance(event, Finished) and {path.relative_to(folder) for path in folder.rglob("*")} == before
+    assert at == 40 or [note for note in notes if "was removed" in note] == notes[:1]
+    go_on = replace(options, resume=True, max_iters=44, eval_interval=4)
+    assert run(go_on)[-1].step == 44
+
+
+def test_teachers_that_are_removed_are_put_back(tmp_path, bpe, monkeypatch):
+    """Those that no model learns from any more are deleted for good."""
+    monkeypatch.setattr(model_folder, "model_card", lambda meta: "")
+    config, meta = tiny_config(vocab_size=bpe.n_vocab), {"name": "m"}
+    settings = Settings(2, 1e-3, 0.1, 0, 0.0, 0.0, 0, "cpu", False, False, stage=1, teachers=(0,))
+    (tmp_path / "m").mkdir()
+    bpe.save(tmp_path / "m", config.block_size)
+    folder = model_folder.ModelFolder(tmp_path / "m", config, [Stage(config, settings)] * 2, bpe, meta)
+    for stage in (0, 1):
+        folder.write_teacher(stage, config, {"a": torch.zeros(stage)})
+    shutil.rmtree(tmp_path / "m")
+    folder.write_meta()
+    assert (tmp_path / "m" / "training" / "teacher-1.safetensors").exists() and folder.notes
+    folder.stages = [Stage(config, replace(settings, teachers=()))]
+    folder.drop_teachers(0)
+    folder.write_meta()
+    assert [path.name for path in (tmp_path / "m" / "training").iterdir()] == ["teacher-0.safetensors"]
 
 
 def test_a_lock_that_cannot_be_deleted_hides_no_error(options, home, monkeypatch):  # noqa: F811

@@ -182,6 +182,7 @@ def write_texts(
     from llm_nanogpt.sampler import Sampler
 
     started, samples = time.monotonic(), list[Sample]()
+    folder.put_back()
     opened = open_model(folder.path, "cpu")
     for number in range(TEXTS):
         spent = time.monotonic() - started

@@ -23,6 +23,7 @@ from ..data.prepare import link
 from ..events import BestWeights, Evaluation, TrainState
 from ..formatting import utc_now
 from .model_card import model_card
+from .open_files import OpenFiles
 from .recipe import Stage
 from .train_state import drop_teachers, write_state, write_teacher
 
@@ -55,11 +56,14 @@ class ModelFolder:
         self.stages = list(stages)  # of the run
         self.tokenizer = tokenizer
         self.meta = meta  # nanogpt.json, but for what `write_meta` adds
+        self.notes: list[str] = []  # sentences for people about the folder
+        self._files = OpenFiles()
+        self._files.update(self.path)
 
     def write_weights(self, best: BestWeights) -> None:
         """Write weights and their score. Those of another shape get a folder of their own, with all the rest
         linked into it, until it is published."""
-        self._settle()
+        self.put_back()
         if best.config != self.config:
             staging = staging_folder(self.final)
             if self.path == self.final:
@@ -69,25 +73,32 @@ class ModelFolder:
             (staging / "config.json").unlink(missing_ok=True)  # `write_meta` writes it anew
             self.tokenizer.save(staging, best.config.block_size)
             self.path, self.config = staging, best.config
-        if not self.path.exists():  # somebody has removed it: what has just been learnt is kept all the same
-            self.path.mkdir(mode=0o700, parents=True)
-            self.tokenizer.save(self.path, self.config.block_size)
+            self._files = OpenFiles()  # README.md and others of that shape are not in it yet
         score = {"step": str(best.step), "val_bpb": repr(best.val_bpb), "val_loss": repr(best.val_loss)}
         write_weights(self.path / "model.safetensors", best.tensors, score)
+        self._files.update(self.path)
 
-    def _settle(self) -> None:
-        """If an error of the disk interrupted publishing, finish that first: the hidden folder may hold the
-        replaced model by now."""
+    def put_back(self) -> None:
+        """Put back what somebody has removed of the folder, or all of it.
+
+        If an error of the disk interrupted publishing, that is finished first: the hidden folder may hold the
+        replaced model by now.
+        """
         if self.path != self.final and finish_publishing(self.final):
             self.path, self.keep = self.final, False
+        if self._files.put_back(self.path):
+            self._files.update(self.path)
+            self.notes.append(f"{self.path} was removed, or files in it: all is put back, and training goes on.")
 
     def write_state(self, state: TrainState) -> None:
-        self._settle()
+        self.put_back()
         write_state(self.path, state)
+        self._files.update(self.path)
 
     def write_teacher(self, stage: int, config: GPTConfig, tensors: Mapping[str, Tensor]) -> None:
         """Keep the weights of that stage, which was just trained, for those that it teaches. Writes
         nanogpt.json too, as `stages` may have changed."""
+        self.put_back()
         write_teacher(self.path, stage, config, tensors)
         self.write_meta()
 
@@ -95,12 +106,13 @@ class ModelFolder:
         """Delete the teachers of which no stage from `at` on learns. Those of the last stage stay, for a
         resume."""
         groups = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
-        drop_teachers(self.path, groups, {stage for group in groups for stage in group} | {at})
+        for file in drop_teachers(self.path, groups, {stage for group in groups for stage in group} | {at}):
+            self._files.drop(file.relative_to(self.path))
 
     def write_score(self, score: Evaluation, replace: bool = True) -> None:
         """Record a score; if it is the best, its weights have been written. Then the folder takes its place,
         unless there is a model that it must not `replace`."""
-        self._settle()
+        self.put_back()
         if score.best:
             self.meta["score"] = {"val_bpb": score.val_bpb, "val_loss": score.val_loss, "step": score.step}
         started = self.meta.get("training", {}).get("started") or utc_now()
@@ -123,6 +135,7 @@ class ModelFolder:
 
     def write_meta(self) -> None:
         """Write nanogpt.json and the model card; in a new folder also what other programs read."""
+        self.put_back()
         stages = [
             {"config": asdict(config), "settings": asdict(settings)} for config, settings in self.stages
         ]
@@ -136,3 +149,4 @@ class ModelFolder:
             write_meta(self.path, meta, model_card(meta))
         else:
             write_model_files(self.path, self.config, self.tokenizer.eot, meta, model_card(meta))
+        self._files.update(self.path)

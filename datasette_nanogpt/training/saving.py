@@ -68,8 +68,9 @@ class Saver:
 
     def notes(self) -> Iterator[str]:
         """New sentences about the disk, for people."""
-        while self._notes:
-            yield self._notes.pop(0)
+        for notes in (self.folder.notes, self._notes):
+            while notes:
+                yield notes.pop(0)
 
     @property
     def _waits(self) -> bool:

@@ -7,7 +7,7 @@ training/teacher-N.safetensors the weights of the model of stage N, for others t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,14 +104,15 @@ def teacher_probs_file(folder: Path, teachers: Sequence[int]) -> Path:
     return folder / "training" / f"teachers-{'-'.join(map(str, teachers))}.bin"
 
 
-def drop_teachers(folder: Path, needed: Collection[Sequence[int]], models: Collection[int]) -> None:
+def drop_teachers(folder: Path, needed: Collection[Sequence[int]], models: Collection[int]) -> Iterator[Path]:
     """Delete what no model will learn from: all predictions but those of the groups of stages in `needed`,
-    and all weights but those of the stages in `models`."""
+    and all weights but those of the stages in `models`. Yields the files that are gone."""
     kept = {teacher_probs_file(folder, teachers).name for teachers in needed}
     kept |= {f"teacher-{stage}.safetensors" for stage in models}
     for file in (folder / "training").glob("teacher*"):
         if file.name not in kept:
             file.unlink()
+            yield file
 
 
 def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
