@@ -137,7 +137,7 @@ def train_command(as_json: bool, dry_run: bool, **options: Any) -> None:
     """Train a GPT on the text of one or several TABLEs in a DATABASE.
 
     DATABASE is a SQLite file, or a database of a Datasette: https://HOST/DATABASE.
-    Of a file with one table of text, TABLE may be left out.
+    Of a database with one table of text, TABLE may be left out.
 
     Finds the columns with the title and the text, reads HTML as text, chooses a model
     for the size of the table and the minutes, and saves it for `llm -m NAME`. Press

@@ -29,7 +29,7 @@ from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.remote_sample import PLACES, _between, sample_query, sample_table
 from datasette_nanogpt.data.sample import SAMPLE_ROWS
 from datasette_nanogpt.data.source import Selection
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import InvalidOptions, NanogptError
 from llm_nanogpt.home import cache_folder, nanogpt_home
 
 ROWS = 2345  # three pages of a table, three of a query
@@ -95,6 +95,16 @@ def database(tmp_path_factory):
         db.commit()
         db.close()
     write_wide(folder / "wide.db")
+    with sqlite3.connect(folder / "lonely.db") as db:
+        db.execute("create table note (id integer primary key, title, body)")
+        db.execute("create table tag (id integer primary key, tag)")
+        db.execute("create table django_migrations (id integer primary key, name)")
+        notes = (
+            (f"About the {i}th walk", f"We went along the river, {i} of us, and came home.")
+            for i in range(300)
+        )
+        db.executemany("insert into note (title, body) values (?, ?)", notes)
+        db.executemany("insert into tag (tag) values (?)", (("river",), ("walk",)))
     return folder / "my blog.db"
 
 
@@ -447,9 +457,6 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "has no column y" in fails(proxy.url, ["entry"], body=["y"])
     assert "The condition 'id < 0' returns no rows" in fails(proxy.url, ["entry"], where="id < 0")
     assert "with these filters returns no rows" in fails(f"{proxy.url}/entry?id=-1")
-    named = fails(proxy.url)
-    assert named.startswith("Name the table to train on.") and "has: bare, entry, " in named
-    assert named.endswith(f"The longest one: datasette nanogpt-train '{proxy.url}' entry")
     assert "address of a table's page" in fails(proxy.url.rpartition("/")[0])  # of all databases
     assert "/entry/1.json is a row: give the address of its table's page" in fails(f"{proxy.url}/entry/1")
     assert "has no table 'nope'" in fails(f"{proxy.url}/nope.json?_size=5")
@@ -462,6 +469,25 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "does not answer" in fails(proxy.url, ["entry"])
     proxy.failures = chain([404], repeat("drop"))
     assert "has no table 'nope'. Give the database as https://HOST" in fails(proxy.url, ["nope"])
+
+
+def test_who_names_no_table_on_the_web_is_told_which_have_text(proxy):
+    with pytest.raises(InvalidOptions) as told:
+        open_corpus(proxy.url)
+    lines = str(told.value).split("\n")
+    assert lines[0] == f"Name the table to train on. {proxy.url} has text in:"
+    assert [line.split()[:3] for line in lines[1:3]] == [["entry", "2,345", "rows"], ["good", "469", "rows"]]
+    assert lines[-1] == f"The one with the most text: datasette nanogpt-train '{proxy.url}' entry"
+    with pytest.raises(NanogptError, match="give an API token"):
+        open_corpus(proxy.url.replace("my~20blog", "private"))
+
+
+def test_the_only_table_on_the_web_with_text_is_taken(proxy):
+    corpus = open_corpus(f"{proxy.url.rpartition('/')[0]}/lonely")
+    assert corpus.name == "note"
+    assert corpus.chosen.startswith(f"note is the only table of {proxy.url.rpartition('/')[0]}/lonely with ")
+    finish(corpus.load())
+    assert corpus.row_count == 300 and len(list(corpus.documents())) == 300
 
 
 def test_a_server_that_asks_to_wait_for_long_is_told_at_once(proxy):

@@ -14,11 +14,11 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import name_after
 
 from ..events import Progress
-from .datasette_client import Address, read_address, suggest_remote_table
+from .datasette_client import Address, read_address
 from .open_source import open_sources
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source
-from .table_choice import only_table
+from .table_choice import only_remote_table, only_table
 
 T = TypeVar("T")
 
@@ -209,14 +209,11 @@ def open_corpus(
         raise InvalidOptions([Problem("database", "missing", message)])
     chosen = ""
     if not tables and sql is None:
-        if address:
-            suggestion = suggest_remote_table(address.database, token)
-            raise InvalidOptions([Problem("table", "required", suggestion)])
-        table, chosen = only_table(database)
+        table, chosen = only_remote_table(address.database, token) if address else only_table(database)
         tables = [table]
     if address:
         fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
-        return Corpus(location(database), sources, selection.where, sql, fetched, remote)
+        return Corpus(location(database), sources, selection.where, sql, fetched, remote, chosen)
     if token or refresh:
         what = "An API token" if token else "To fetch again"
         message = f"{what} is for the URL of a Datasette: leave it out for a file."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +13,6 @@ from urllib.parse import parse_qsl, urlsplit
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.suggestions import did_you_mean
 
-from ..formatting import train_words
 from .sqlite import list_names
 
 if TYPE_CHECKING:
@@ -107,6 +105,10 @@ class DatasetteClient:
         all rows, and the primary key; in the order of that, whatever the address says."""
         params = [("_size", "max"), ("_extra", "count"), ("_extra", "primary_keys")]
         return self._page(table, [*self._unsorted(), *params], where)
+
+    def beginning(self, table: str, size: int) -> Page:
+        """The first `size` rows of a table or view, and the number of all rows. Tried twice at most."""
+        return self._page(table, [("_size", str(size)), ("_extra", "count")], None, attempts=2)
 
     def rows_at(self, table: str, where: str | None, size: int, place: Params) -> list[dict[str, Any]]:
         """`size` rows of a table from a `place` on: a `_next` or a `_sort_desc`. Tried twice at most."""
@@ -207,9 +209,7 @@ class DatasetteClient:
             data = response.json() if is_json else {}
         except ValueError:
             raise TemporaryError("its JSON is cut off") from None
-        if status in (401, 403):
-            message = f"{self.url} does not let you read this: give an API token that it accepts."
-            raise InvalidOptions([Problem("token", "forbidden", message)])
+        self._check_allowed(status)
         if status == 404 and table:
             message = f"{self.url} has no table {table!r}.{self._list_tables(table)}"
             raise InvalidOptions([Problem("table", "missing", message)])
@@ -226,31 +226,28 @@ class DatasetteClient:
             raise NanogptError(f"{self.url} answers: {data.get('error') or f'status {status}'}.")
         return data
 
-    def _list_tables(self, wrong: str = "") -> str:
-        names = self.tables()
-        if names is None:
-            return " Give the database as https://HOST/DATABASE."
-        return f" It has: {list_names(list(names))}.{did_you_mean([wrong], list(names))}" if names else ""
+    def _check_allowed(self, status: int) -> None:
+        if status in (401, 403):
+            message = f"{self.url} does not let you read this: give an API token that it accepts."
+            raise InvalidOptions([Problem("token", "forbidden", message)])
 
-    def tables(self) -> dict[str, int] | None:
-        """Tables of the database -> their rows (0: not known). None if its address is not that of one."""
+    def _list_tables(self, wrong: str = "") -> str:
+        contents = self.contents()
+        if contents is None:
+            return " Give the database as https://HOST/DATABASE."
+        names = [*contents[0]]
+        return f" It has: {list_names(names)}.{did_you_mean([wrong], names)}" if names else ""
+
+    def contents(self) -> tuple[dict[str, int], list[str]] | None:
+        """Tables of the database -> their rows (0: not known), and its views. None if its address is not that
+        of one. Raises InvalidOptions where a token is needed."""
         import httpx2
 
         try:
-            tables = self.client.get(f"{self.url}.json").raise_for_status().json()["tables"]
-            return {each["name"]: each.get("count") or 0 for each in tables if not each.get("hidden")}
+            response = self.client.get(f"{self.url}.json")
+            self._check_allowed(response.status_code)
+            data = response.raise_for_status().json()
+            tables = {each["name"]: each.get("count") or 0 for each in data["tables"] if not each["hidden"]}
+            return tables, [view["name"] for view in data.get("views") or ()]
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, LookupError, TypeError, AttributeError):
             return None
-
-
-def suggest_remote_table(url: str, token: str | None) -> str:
-    """The message for somebody who gave the address of a database, or of all of them, and no table."""
-    names = DatasetteClient(url, token).tables()
-    if not names:
-        return (
-            "Name the table to train on, or give a query, or the address of a table's page: "
-            "https://HOST/DATABASE/TABLE."
-        )
-    longest = max(names, key=names.__getitem__)
-    command = shlex.join(train_words(url, [longest]))
-    return f"Name the table to train on. {url} has: {list_names(list(names))}. The longest one: {command}"

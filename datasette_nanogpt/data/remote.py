@@ -195,7 +195,18 @@ def _write_sample(db: sqlite3.Connection, client: DatasetteClient, table: str, s
             field, named = "table", f"Table {table!r}{filtered}"
         message = f"{named} returns no rows from {client.url}: try another {other}."
         raise InvalidOptions([Problem(field, "no_rows", message)])
-    columns = list(rows[0])
+    _write_rows(db, table, rows)
+
+
+def write_rows(path: Path, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as the JSON API gives them, in a new table of the SQLite file `path`."""
+    with _open_for_writing(path) as db:
+        _write_rows(db, table, rows)
+        db.commit()
+
+
+def _write_rows(db: sqlite3.Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    columns = list(rows[0]) if rows else ["rowid"]
     db.execute(f"create table {quote(table)} ({', '.join(map(quote, columns))})")
     _insert(db, table, columns, rows)
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..formatting import text_size, train_words
 from .columns import NoTextError, PackedError
+from .datasette_client import DatasetteClient
 from .open_source import open_source
+from .remote import write_rows
+from .source import Source
 from .sqlite import connect, database_path, list_names, schema_of
-from .tables import is_copy, user_tables
+from .tables import is_copy, is_of_tools, user_tables
+
+Open = Callable[[str], Source]  # a table by its name
 
 COPY_WEIGHT = 0.1  # what a byte of a table counts that is named as the copy of another table
 # What a byte of a view counts: it has the text of a table again, but no order and no keys of rows.
@@ -22,6 +31,7 @@ VIEW_WEIGHT = 0.8
 # it: its rows are names of tags or authors, say.
 MIN_WORTH = 0.05
 LOOKING_SECONDS = 5.0  # how long to look at the tables
+FIRST_ROWS = 100  # of a table on the web, one request each
 MAX_LISTED = 20  # tables, a line each
 
 
@@ -42,23 +52,20 @@ class _Found(NamedTuple):
 
 
 class _Look:
-    """The tables of a database that were looked at."""
+    """The tables of a database that were looked at, the views among them in `views`."""
 
-    def __init__(self, database: str) -> None:
-        self.database = database
-        with connect(database_path(database)) as db:
-            self.names = user_tables(db, database)
-            views = schema_of(db).view_names()
+    def __init__(self, database: str, names: Sequence[str], views: Collection[str], open_: Open) -> None:
+        self.database, self.names = database, names
         self.packed: list[str] = []  # with text that cannot be read
         self.without: list[str] = []  # without text
         self.unread: list[str] = []  # without rows, or that cannot be opened
         self.is_whole = True  # all were looked at
         weight = {name: VIEW_WEIGHT if name in views else 1.0 for name in self.names}
         weight |= {name: weight[name] * COPY_WEIGHT for name in self.names if is_copy(name)}
-        found = (each._replace(weight=weight[each.name]) for each in self._tables())
+        found = (each._replace(weight=weight[each.name]) for each in self._tables(open_))
         self.found = sorted(found, key=lambda each: -each.worth)
 
-    def _tables(self) -> Iterator[_Found]:
+    def _tables(self, open_: Open) -> Iterator[_Found]:
         began = time.monotonic()
         for name in self.names:
             if time.monotonic() - began > LOOKING_SECONDS:
@@ -66,7 +73,7 @@ class _Look:
                 return
             size = 0.0
             try:
-                source = open_source(self.database, name)
+                source = open_(name)
                 documents, _ = source.read_sample()
                 size = sum(len(text.encode()) for text in documents)
                 size *= source.row_count / max(len(source.sample), 1)
@@ -86,7 +93,38 @@ def only_table(database: str) -> tuple[str, str]:
 
     Raises InvalidOptions where there are several or none, with the tables and a command to type.
     """
-    look = _Look(database)
+    with connect(database_path(database)) as db:
+        names, views = user_tables(db, database), schema_of(db).view_names()
+    return _only(_Look(database, names, views, partial(open_source, database)))
+
+
+def only_remote_table(url: str, token: str | None) -> tuple[str, str]:
+    """The same for a database of a Datasette on the web. Of each table the first rows are looked at."""
+    client = DatasetteClient(url, token)
+    contents = client.contents()
+    if not contents:
+        message = (
+            "Name the table to train on, or give a query, or the address of a table's page: "
+            "https://HOST/DATABASE/TABLE."
+        )
+        raise InvalidOptions([Problem("table", "required", message)])
+    rows, views = contents
+    names = [name for name in (*rows, *views) if not is_of_tools(name)] or [*rows, *views]
+    # There may be time for some of them only: the tables with the most rows first.
+    names.sort(key=lambda name: -rows.get(name, 0))
+    with tempfile.TemporaryDirectory(prefix="nanogpt-sample-") as folder:
+        return _only(_Look(url, names, views, partial(_open_beginning, client, Path(folder) / "first.db")))
+
+
+def _open_beginning(client: DatasetteClient, path: Path, table: str) -> Source:
+    """The first rows of a table, in a file of their own; `row_count` is that of the table."""
+    page = client.beginning(table, FIRST_ROWS)
+    path.unlink(missing_ok=True)
+    write_rows(path, table, page.rows)
+    return replace(open_source(str(path), table), row_count=max(page.total, len(page.rows)))
+
+
+def _only(look: _Look) -> tuple[str, str]:
     most = max((each.worth for each in look.found), default=0.0)
     worth = [each for each in look.found if each.worth >= MIN_WORTH * most]
     worth = [each for each in worth if not is_copy(each.name)] or worth
@@ -95,8 +133,8 @@ def only_table(database: str) -> tuple[str, str]:
     (table,), less = worth, [str(each) for each in look.found if each not in worth]
     others = f": there is less, or a copy, in {list_names(less)}" if less else ""
     if not look.names[1:]:
-        return table.name, f"{table.name} is the only table of {database}."
-    only = f"{table.name} is the only table of {database} with much text{others}."
+        return table.name, f"{table.name} is the only table of {look.database}."
+    only = f"{table.name} is the only table of {look.database} with much text{others}."
     return table.name, f"{only} To train on another one, name it."
 
 

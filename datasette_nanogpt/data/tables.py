@@ -55,6 +55,11 @@ def is_copy(table: str) -> bool:
     return not _COPY_WORDS.isdisjoint(words_of(table))
 
 
+def is_of_tools(table: str) -> bool:
+    """Whether a table is one that a tool made for itself."""
+    return table.lower() in _HIDDEN or table.startswith(("_datasette", "datasette_", "_internal"))
+
+
 def _is_readable(db: sqlite3.Connection, table: str) -> bool:
     """Whether the module and the tokenizer of a virtual table are here."""
     try:
@@ -82,8 +87,8 @@ def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
         for name in made
         if (not name.startswith(shadows) or name.removesuffix("_content") in unread)
         and name not in unread
-        and name.lower() not in _HIDDEN
-        and not name.startswith((spatial, "_datasette", "datasette_", "_internal"))
+        and not is_of_tools(name)
+        and not name.startswith(spatial)
         and name not in indexes
     ]
     if not made:
