@@ -88,7 +88,7 @@ class ModelFolder:
             self.path, self.keep = self.final, False
         if self._files.put_back(self.path):
             self._files.update(self.path)
-            self.notes.append(f"{self.path} was removed, or files in it: all is put back, and training goes on.")
+            self.notes.append(f"{self.path} was removed, or files in it: all is put back, and it goes on.")
 
     def write_state(self, state: TrainState) -> None:
         self.put_back()
