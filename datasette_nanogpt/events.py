@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from llm_nanogpt.config import GPTConfig
 
+REPORT_SECONDS = 0.5  # between two events that tell of the same work: Progress, Step or Busy
+
 # ---- Before training
 
 
@@ -121,7 +123,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Step:
-    """Where the run is, about twice a second."""
+    """Where the run is, every REPORT_SECONDS."""
 
     step: int
     train_loss: float  # nats a token, mean since the last Step
@@ -150,7 +152,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Busy:
-    """What the run is doing between two steps, reported about twice a second while that takes long."""
+    """What the run is doing between two steps, every REPORT_SECONDS while that takes long."""
 
     what: str
     fraction: float | None = None  # how much of it is done, 0 to 1; None: not known
@@ -206,6 +208,8 @@ class TrainState:
     tensors: Mapping[str, Tensor]
     position: Position
 
+
+TrainingEvent = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState  # of the trainer
 
 # ---- The end
 

@@ -175,7 +175,7 @@ def test_every_model_of_a_run_warms_up(tokens, tmp_path, monkeypatch):
 @pytest.mark.parametrize("scores", [1, 3])  # 3: during the last one
 def test_a_stop_at_once_does_not_wait_for_a_score(tokens, tmp_path, monkeypatch, scores):
     monkeypatch.setattr(trainer, "REPORT_SECONDS", 0.0)
-    monkeypatch.setattr(evaluate, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(evaluate, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(evaluate, "logits_per_batch", lambda device: 1)  # so that a score has many parts
     stop, seen = Stop(), []
     for event in run(tokens, tmp_path, SETTINGS, stop=stop):

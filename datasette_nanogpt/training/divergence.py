@@ -55,11 +55,10 @@ class LastGood:
         copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.tensors.items()}
         self.state = TrainState(copies, state.position)
 
-    def check_loss(self, nats: float, step: int) -> float:
-        """Returns the training loss, in nats per token. Raises Diverged where it is not a finite number."""
+    def check_loss(self, nats: float, step: int) -> None:
+        """Raises Diverged if the training loss, in nats per token, is not a finite number."""
         if not math.isfinite(nats):
             raise Diverged(f"The loss is no longer a number at step {step:,}")
-        return nats
 
     def check_score(self, nats: float, val_bpb: float, step: int, batch_nats: Callable[[], float]) -> None:
         """Raises Diverged if the model predicts neither the held-out text, at `nats` per token, nor the text
@@ -77,7 +76,7 @@ class LastGood:
         untrained = 0.0 if self.is_last_chance else UNTRAINED * (self.first_loss or 0.0)
         return not nats <= max(self.unigram, untrained)
 
-    def go_back(self, why: Diverged, learning_rate: float) -> None:
+    def halve_rate(self, why: Diverged, learning_rate: float) -> None:
         """Halve the learning rate's factor in `state`, because of `why`. Raises NanogptError after
         MAX_RETURNS times; `learning_rate` is the last one, for the message."""
         if self.returns == MAX_RETURNS:

@@ -14,12 +14,11 @@ from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.dataloader import IGNORED, Windows
-from ..events import Busy
+from ..events import REPORT_SECONDS, Busy
 from .distributed import SINGLE_PROCESS, ProcessGroup
 from .measure import autocast
 from .memory import logits_per_batch
 
-BUSY_SECONDS = 0.5  # between reports of progress
 SAMPLE_TOKENS = 80  # length of the text that is shown with each score
 
 
@@ -63,7 +62,7 @@ def estimate_loss_unless(
     total, last_report = 0.0, time.monotonic()
     for fraction, nats in estimate_loss_in_parts(model, windows, device, bf16, group):
         total += nats
-        if time.monotonic() - last_report >= BUSY_SECONDS:
+        if time.monotonic() - last_report >= REPORT_SECONDS:
             yield Busy("scoring on held-out text", fraction)
             last_report = time.monotonic()
         if stopped():

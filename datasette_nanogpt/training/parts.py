@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Generator
 from dataclasses import astuple
 from typing import Any, TypeVar
 
-from ..events import Busy, LastPart, Part, Progress
+from ..events import REPORT_SECONDS, Busy, LastPart, Part, Progress
 from ..registry.runs import Run
 
 T = TypeVar("T")
@@ -26,6 +27,25 @@ class Parts:
         self.begun[progress.what] = progress
         self._record(str(progress))
         return progress
+
+    def prepare(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+        """Record each part before training as it begins, pass on how far it is every REPORT_SECONDS, and
+        return the result of the steps. Raises KeyboardInterrupt if a stop is asked for."""
+        last_report, part = time.monotonic(), None
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                return end.value
+            if self.run.stop_requested():
+                raise KeyboardInterrupt
+            due = time.monotonic() - last_report >= REPORT_SECONDS
+            if due or progress.what != part:
+                part = progress.what
+                self.begin(progress)
+            if due:
+                last_report = time.monotonic()
+                yield progress
 
     def prepared(self, counts: dict[str, Any]) -> None:
         """Take the results of the parts up to the tokens from the counts that nanogpt.json has of a corpus.

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .batches import Batch
-from .cuda_graph import Captured
+from .batches import Batch, Batches, TextOnDevice
+from .cuda_graph import Captured, why_not_captured
 from .distillation import distillation_loss
 from .measure import autocast
-from .optim import Optimizer, set_lr_scale
+from .optim import Optimizer, set_lr_scale, use_tensor_rates
 
 
 class Knobs(NamedTuple):
@@ -103,3 +103,12 @@ class GraphedStep:
 
     def _step(self) -> None:
         self.loss.copy_(self.step(self.gather(self.spans), Knobs(*self.knobs.unbind())))
+
+
+def make_steps(step: TrainStep, batches: Batches) -> Steps:
+    """The function that makes steps on the windows of these batches: a CUDA graph, where that is possible."""
+    if why_not_captured(step.device, batches.group.size, batches.fit_on_device()):
+        return lambda spans, knobs: step(batches.gather(spans), knobs)
+    use_tensor_rates(step.optimizers, step.device)
+    text = TextOnDevice(batches.loader, step.device, batches.teacher)
+    return GraphedStep(step, text.gather, batches.batch_size)

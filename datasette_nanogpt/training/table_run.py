@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
@@ -56,10 +55,8 @@ from .run_text import prepare_text
 from .saving import Saver
 from .stages import ask_teachers, begin_work, describe_stage, end_stages, next_stages
 from .train_state import trained_after
-from .trainer import REPORT_SECONDS, Training
+from .trainer import Training
 from .verdict import verdict
-
-T = TypeVar("T")
 
 
 class TableRun:
@@ -122,7 +119,7 @@ class TableRun:
         options, staging = self.options, staging_folder(final)
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
-        tokenizer, counts = yield from self.progress(steps)
+        tokenizer, counts = yield from self.parts.prepare(steps)
         check_enough_text(options.given(), counts)
         self.parts.prepared(counts)
         yield self.parts.begin(Progress(Part.MEASURING))
@@ -145,28 +142,6 @@ class TableRun:
     def saver(self) -> Saver:
         """Writes into `folder`, which must be set before this is used."""
         return Saver(self.folder)
-
-    def progress(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
-        """Pass on the progress of the work before training, about as often as steps are reported, and return
-        its result. Raises KeyboardInterrupt if a stop is asked for.
-
-        Each part is recorded in the registry as it begins, so that a page can show it.
-        """
-        last_report, part = time.monotonic(), None
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as end:
-                return end.value
-            if self.run.stop_requested():
-                raise KeyboardInterrupt
-            due = time.monotonic() - last_report >= REPORT_SECONDS
-            if due or progress.what != part:
-                part = progress.what
-                self.parts.begin(progress)
-            if due:
-                last_report = time.monotonic()
-                yield progress
 
     def prepared(self, state: TrainState | None) -> Prepared:
         meta, (config, settings) = self.folder.meta, self.folder.stages[-1]

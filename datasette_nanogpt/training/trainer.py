@@ -16,28 +16,25 @@ from llm_nanogpt.gpt_torch import GPT
 from llm_nanogpt.home import nanogpt_home
 
 from ..data.dataloader import DataLoader, Tokens, Windows
-from ..events import BestWeights, Busy, Evaluation, Note, Position, Speed, Step, TrainState
+from ..events import REPORT_SECONDS, BestWeights, Evaluation, Note, Position, Step, TrainingEvent, TrainState
 from .autotune import Autotuner, TuningTask
-from .batches import Batches, TextOnDevice
+from .batches import Batches
 from .clock import Clock
-from .cuda_graph import describe_graphs, why_not_captured
+from .cuda_graph import describe_graphs
 from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, ProcessGroup
 from .divergence import Diverged, LastGood, all_finite
 from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
 from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, Stop
 from .measure import random_state, set_random_state
 from .meters import LossMeter, SpeedMeter
-from .optim import configure_optimizers, load_state_tensors, state_tensors, use_bf16, use_tensor_rates
+from .optim import configure_optimizers, load_state_tensors, state_tensors, use_bf16
 from .process import peak_memory
 from .recipe import Settings
 from .score_schedule import ScoreSchedule
-from .step import GraphedStep, Knobs, Steps, TrainStep
+from .step import Knobs, Steps, TrainStep, make_steps
 from .teacher_probs import TeacherProbs
 from .trial_memory import TrialMemory
 
-TrainingEvent = Speed | Step | Busy | Evaluation | Note | BestWeights | TrainState
-
-REPORT_SECONDS = 0.5  # between Step events
 IMPROVED = 0.999  # a score below the best one times this is clearly better: two seeds differ by more
 STATE_SECONDS = 30.0  # between TrainState events, from the first score to the last decay
 
@@ -175,16 +172,11 @@ class Training:
 
     @property
     def step(self) -> Steps:
-        """The function that makes a step: as a CUDA graph, where that is possible."""
+        """The function that makes a step."""
         if self._step is None:
-            s, batches = self.settings, self.batches
+            s = self.settings
             step = TrainStep(self.forward, self.params, self.optimizers, s.grad_clip, (s.device, self.bf16))
-            if why_not_captured(s.device, self.group.size, batches.fit_on_device()) is None:
-                use_tensor_rates(self.optimizers, s.device)
-                text = TextOnDevice(self.loader, s.device, self.teacher)
-                self._step = GraphedStep(step, text.gather, s.batch_size)
-            else:
-                self._step = lambda spans, knobs: step(batches.gather(spans), knobs)
+            self._step = make_steps(step, self.batches)
         return self._step
 
     def anneal(self, why: str) -> Iterator[TrainingEvent]:
@@ -286,7 +278,9 @@ class Training:
     def read_loss(self) -> float:
         """The mean loss in nats per token since it was last read. Raises Diverged if it is not finite."""
         self.group.broadcast_command(Command.LOSS)
-        return self.last_good.check_loss(self.loss.read(), self.clock.step)
+        loss = self.loss.read()
+        self.last_good.check_loss(loss, self.clock.step)
+        return loss
 
     # ---- The validation score
 
@@ -343,7 +337,7 @@ class Training:
         rate, good = self.settings.learning_rate, self.last_good
         if good.is_last_chance:
             raise good.failure(why, "and there is no time to try again", rate)
-        good.go_back(why, rate * self.lr_factor)
+        good.halve_rate(why, rate * self.lr_factor)
         self.group.broadcast_command(Command.BACK)
         self.take_up_last_good()
         good.is_last_chance = self.clock.over and self.best == math.inf
