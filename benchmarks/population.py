@@ -40,7 +40,7 @@ class IdleMachine:
 
     def as_clock_of_runs(self, stack: ExitStack) -> None:
         """Until the stack is closed."""
-        from datasette_nanogpt.training import clock, measure, stages, table_run, trainer
+        from datasette_nanogpt.training import clock, measure, parts, stages, trainer
         from datasette_nanogpt.training.evaluate import estimate_loss_unless
         from datasette_nanogpt.training.flops import work_of_teaching, work_per_step
         from datasette_nanogpt.training.teacher_probs import write_teacher_probs
@@ -63,7 +63,7 @@ class IdleMachine:
         time = SimpleNamespace(monotonic=self.monotonic)
         for module, name, value in (
             (clock, "time", time),
-            (table_run, "time", time),
+            (parts, "time", time),
             (measure, "training_flops", lambda *_: self.flops),
             (trainer.Training, "train_step", timed_step),
             (trainer, "estimate_loss_unless", timed_score),

@@ -50,16 +50,16 @@ def stages_of(places):
 )
 def test_as_many_members_as_processes_are_trained_at_once(processes, size, wanted):
     places = population(CONFIG, size, 2)
-    kin, at, rounds = [(m.generation, m.teachers) for m in places], 0, []
-    while at < len(kin):
-        rounds.append(at_once(kin, at, processes))
+    at, rounds = 0, []
+    while at < len(places):
+        rounds.append(at_once(places, at, processes))
         at = rounds[-1][-1] + 1
     assert rounds == wanted
 
 
 def test_models_that_teach_each_other_are_trained_in_turn():
-    kin = [(m.generation, m.teachers) for m in chain([CONFIG] * 4)]
-    assert [at_once(kin, at, 2) for at in range(4)] == [[0], [1], [2], [3]]
+    members = chain([CONFIG] * 4)
+    assert [at_once(members, at, 2) for at in range(4)] == [[0], [1], [2], [3]]
 
 
 def test_members_begin_where_they_would_in_turn_and_share_the_time():

@@ -11,7 +11,7 @@ from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.data.dataloader import Windows
 from datasette_nanogpt.events import Busy, Evaluation, Finished, Note, Prepared
-from datasette_nanogpt.training import disk, measure, population, stages, teacher_probs
+from datasette_nanogpt.training import disk, measure, population, teacher_probs
 from datasette_nanogpt.training.distillation import Repeats
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
@@ -88,8 +88,7 @@ def options(tmp_path, monkeypatch):
         monkeypatch.setattr(population, name, 2)
     monkeypatch.setattr(population, "MAX_MODELS", 5)
     monkeypatch.setattr(population, "MOST_REPEATS", 1)
-    for module in (measure, stages):
-        monkeypatch.setattr(module, "training_flops", lambda *_: 1e15)
+    monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
     path = tmp_path / "blog.db"
     sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:80]))
     shape = {"n_layer": 1, "n_head": 2, "n_embd": 32, "block_size": 16, "batch_size": 16, "vocab_size": 300}

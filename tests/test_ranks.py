@@ -251,12 +251,11 @@ def test_a_lost_machine_ends_the_run_with_one_message(home, two_machines):
 # A run of generations of a few tiny models: in a process of its own, so that the planner can be told so.
 SCRIPT = """
 import runpy, sys
-from datasette_nanogpt.training import measure, population, stages
+from datasette_nanogpt.training import measure, population
 population.FEWEST_MEMBERS = population.MOST_MEMBERS = {members}
 population.FEWEST_GENERATIONS = population.MOST_GENERATIONS = 1
 population.MAX_MODELS, population.MOST_REPEATS, population.MAX_EPOCHS = {members} + 1, 1, {epochs}
-for module in (measure, stages):
-    module.training_flops = lambda *_: 1e15
+measure.training_flops = lambda *_: 1e15
 runpy.run_module("datasette_nanogpt", run_name="__main__")
 """
 SHAPE = ["--n-layer", 1, "--n-head", 2, "--n-embd", 32, "--block-size", 16, "--batch-size", 16]

@@ -198,7 +198,7 @@ def test_on_a_gpu_the_small_first_model_does_not_say_how_fast_the_others_are(mon
         for i, (c, each) in enumerate(zip([s, m, m, m], members, strict=True))
     ]
     work = sum(population.works(members, 5_000, 512)[1:])
-    monkeypatch.setattr(stages, "training_flops", lambda *_: work / 500)
+    monkeypatch.setattr(measure, "training_flops", lambda *_: work / 500)
     training = SimpleNamespace(
         group=SINGLE_PROCESS,
         model=SimpleNamespace(config=s),

@@ -15,7 +15,7 @@ from llm_nanogpt.errors import NanogptError
 from ..registry.db import registry
 from ..registry.metrics import speed_of_last_model
 from ..registry.runs import find_run, find_runs
-from .flops import work_per_step
+from .flops import work_per_token
 
 FAR = 4.0  # times as slow: less may be due to the clock rate of a warm machine, or to the steps' size
 ENOUGH_SECONDS = 10.0  # of training: the first steps also warm up
@@ -84,6 +84,6 @@ def _config(run: Mapping[str, Any]) -> GPTConfig:
 
 
 def _work(run: Mapping[str, Any]) -> float:
-    """FLOPs that take as long as training on one token (flops.work_per_step)."""
+    """FLOPs that take as long as training on one token."""
     config, batch_size = _config(run), json.loads(run["plan"])["settings"]["batch_size"]
-    return work_per_step(config, batch_size * config.block_size) / (batch_size * config.block_size)
+    return work_per_token(config, batch_size * config.block_size)

@@ -22,7 +22,7 @@ from ..data.token_files import document_ends, read_documents, read_pieces
 from ..events import Busy
 from .busy_machine import Slower
 from .evaluate import batches_in_order, bits_per_byte, token_nats
-from .flops import work_per_step
+from .flops import work_per_token
 from .model_folder import ModelFolder
 from .next_step import Limits, bigger_model_fits, next_step
 from .odd_samples import Oddity, Sample, find_odd
@@ -141,9 +141,8 @@ def measure(
 
 def _flops(training: Training) -> float | None:
     """FLOP/s of the last model, as flops.work_per_step counts them; None if it made hardly a step."""
-    step_tokens = training.settings.batch_size * training.model.config.block_size
-    work = work_per_step(training.model.config, step_tokens) / step_tokens
-    speed = training.speed.tokens_per_second
+    config, speed = training.model.config, training.speed.tokens_per_second
+    work = work_per_token(config, training.settings.batch_size * config.block_size)
     return work * speed if speed else None
 
 

@@ -54,6 +54,11 @@ def work_per_step(config: GPTConfig, step_tokens: int, launch: float = 0.0) -> f
     return flops_per_step(config, step_tokens) + rest
 
 
+def work_per_token(config: GPTConfig, step_tokens: int) -> float:
+    """The same for each of the tokens of a step, without launching."""
+    return work_per_step(config, step_tokens) / step_tokens
+
+
 def launch_work(config: GPTConfig, small: tuple[int, float], large: tuple[int, float]) -> tuple[float, float]:
     """The FLOP/s of a machine beside launching steps, and the FLOPs that it could do while the kernels of a
     layer are launched, from the tokens and FLOP/s of a `small` and a `large` step of `config` that were

@@ -17,7 +17,7 @@ from .cuda_graph import TIMES_BEFORE, Captured
 from .distillation import KEPT
 from .flops import work_per_step
 from .optim import Optimizer, configure_optimizers, use_bf16, use_tensor_rates
-from .plan import make_config
+from .plan import GPU_WINDOWS, make_config
 
 # A run of at least 10 s tries bfloat16, which takes about a second, two at most (LOG.md, "Runs of seconds").
 SHORT_SECONDS = 10.0
@@ -54,6 +54,15 @@ def training_flops(device: str, vocab_size: int, seconds: float, windows: int = 
         precisions = (bf16,) if device.startswith("cuda") or not bf16 else (False, True)
         best = min(trial(model, batch, bf16, optimizers) for bf16 in precisions)
     return work_per_step(config, batch[:, 1:].numel()) / best
+
+
+def flops_of_run(device: str, vocab_size: int, seconds: float, processes: int) -> tuple[float, float | None]:
+    """`training_flops` of all processes, each of which is as fast; and on a GPU, where the two tell what
+    launching a step takes, the same in steps of GPU_WINDOWS windows."""
+    flops = training_flops(device, vocab_size, seconds) * processes
+    if not device.startswith("cuda"):
+        return flops, None
+    return flops, training_flops(device, vocab_size, seconds, GPU_WINDOWS) * processes
 
 
 def guess_training_flops(seconds: float) -> float:

@@ -74,8 +74,7 @@ def next_work(
 ) -> list[tuple[Stage, Position]]:
     """The stage at `position` and where it begins. If there are as many members of its generation left as
     processes, one for each process: they have the time of all of them, as they share it."""
-    kin = [(s.generation, s.teachers) for _, s in stages]
-    numbers = at_once(kin, position.stage, processes, trained)
+    numbers = at_once([s for _, s in stages], position.stage, processes, trained)
     last = stages[numbers[-1]].settings
     shared: dict[str, Any] = {"minutes": last.minutes, "share": last.share} if len(numbers) > 1 else {}
     return [

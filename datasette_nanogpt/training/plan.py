@@ -17,18 +17,18 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..data.prepare import choose_vocab_size
 from .flops import launch_work, work_per_step
-from .memory import Workload, estimate_memory
+from .memory import estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
     DECAY_PER_EPOCH,
     DELAY,
     MAX_EPOCHS,
     Member,
-    at_once,
     choose_chain,
     choose_population,
     epoch_tokens,
     steps_of,
+    workloads,
     works,
 )
 
@@ -159,15 +159,9 @@ class _Run:
 
     def fits(self, members: Sequence[Member]) -> bool:
         """Whether each of these models fits in the memory, with its dropout and what its teachers predict."""
-        budget, kin = self.budget, [(m.generation, m.teachers) for m in members]
-        for at, m in enumerate(members):
-            alone = len(at_once(kin, at, budget.processes)) > 1  # in a process, with whole steps
-            each = self.batch_size // (1 if alone else budget.processes)
-            teachers = tuple(members[teacher].config for teacher in m.teachers)
-            workload = Workload(m.config, each, budget.device, m.dropout, teachers)
-            if estimate_memory(workload) > (budget.memory or math.inf):
-                return False
-        return True
+        budget, limit = self.budget, self.budget.memory or math.inf
+        each = workloads(members, self.batch_size, budget.processes, budget.device)
+        return all(estimate_memory(workload) <= limit for workload in each)
 
     def plan(self, member: Member, max_iters: int | None, why: str) -> Plan:
         epochs, epoch = member.epochs, self.epoch(member.config)

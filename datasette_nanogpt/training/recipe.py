@@ -14,7 +14,6 @@ from .memory import Workload, check_memory, estimate_memory
 from .options import TrainOptions
 from .plan import (
     DEFAULT_MINUTES,
-    GPU_WINDOWS,
     RATES,
     Budget,
     Plan,
@@ -22,7 +21,7 @@ from .plan import (
     choose_rates,
     size_is_given,
 )
-from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, at_once, epoch_tokens
+from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens, workloads
 
 # nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
 # windows.
@@ -36,8 +35,6 @@ NANOGPT_RECIPE = {
 # The last part of a run, in which the learning rate goes down in a straight line to 0. With 0.75 the score
 # was 0.6% worse (LOG.md, "Readings and decay, once more").
 DECAY_FRACTION = 0.5
-
-
 # The most tokens of a step on CUDA; a guess: no such run was measured yet.
 GPU_STEP_TOKENS = 65_536
 
@@ -99,16 +96,14 @@ def resolve(
     Where no steps are given, this measures the speed of the machine, which takes up to 3 seconds. Raises
     InvalidOptions for a model that does not fit in the memory, naming the largest that does.
     """
-    from .measure import training_flops
+    from .measure import flops_of_run
 
     minutes = options.minutes or (None if options.max_iters else DEFAULT_MINUTES)
     flops, of_many, (_, processes) = None, None, rank_and_size()
     # nanoGPT's recipe is the same however many epochs there are: with a size given, nothing is left to plan.
     planned = options.arch != "gpt2" or not size_is_given(options.given())
     if minutes and planned and not options.max_iters:
-        flops = training_flops(device, vocab_size, minutes * 60) * processes  # each is as fast
-        if device.startswith("cuda"):  # the two tell what launching a step takes
-            of_many = training_flops(device, vocab_size, minutes * 60, GPU_WINDOWS) * processes
+        flops, of_many = flops_of_run(device, vocab_size, minutes * 60, processes)
     given = {**options.given(), "max_parameters": options.max_parameters}
     memory = available_memory(device)
     memory = memory and memory + _reserved(device)
@@ -127,15 +122,9 @@ def resolve(
 
 def largest_workload(stages: Sequence[Stage]) -> Workload:
     """The work of the stage of a run that takes the most memory."""
-    _, processes = rank_and_size()
-    kin = [(s.generation, s.teachers) for _, s in stages]
-    workloads = []
-    for at, (config, s) in enumerate(stages):
-        together = len(at_once(kin, at, processes)) == 1  # or each process has whole steps of its own model
-        windows = s.batch_size // (processes if together else 1)
-        teachers = tuple(stages[teacher].config for teacher in s.teachers)
-        workloads.append(Workload(config, windows, s.device, s.dropout, teachers))
-    return max(workloads, key=estimate_memory)
+    s = stages[-1].settings
+    members = [Member(c, MAX_EPOCHS, s.generation, teachers=s.teachers, dropout=s.dropout) for c, s in stages]
+    return max(workloads(members, s.batch_size, rank_and_size()[1], s.device), key=estimate_memory)
 
 
 def check_stages(stages: Sequence[Stage], given: Mapping[str, Any]) -> None:

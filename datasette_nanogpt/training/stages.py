@@ -18,13 +18,13 @@ from ..events import Busy, Position, TrainState
 from . import population
 from .distributed import Command, ProcessGroup, leave_signals_to_rank_0
 from .evaluate import estimate_loss, sample_writer
-from .flops import work_per_step
+from .flops import work_per_token
 from .init_bigrams import init_from_bigrams
 from .init_induction import init_induction_heads
-from .measure import bf16_may_pay, training_flops
+from .measure import bf16_may_pay, flops_of_run
 from .members import train_member
 from .nodes import Courier, courier_of, files_of_stage
-from .plan import GPU_WINDOWS, SCORING_FRACTION, Budget, machine_speed
+from .plan import SCORING_FRACTION, Budget, machine_speed
 from .population import Member, leave_out, lengthen_last, one_more, steps_of, without
 from .process import training_begins
 from .recipe import Stage, as_members, student_settings
@@ -165,24 +165,11 @@ def next_stages(
     sentence about the change or about why no model follows, if any. Some may be left out for lack of time, or
     one more may be added. The run is at `position`, where its next stage would begin."""
     at, (config, settings) = position.stage - 1, stages[-1]
-    step_tokens = settings.batch_size * config.block_size
-    text, seconds = (train_tokens, step_tokens), 60 * (settings.minutes or 0.0) - position.seconds
+    text = train_tokens, settings.batch_size * config.block_size
+    seconds = 60 * (settings.minutes or 0.0) - position.seconds
     if seconds <= 0:
         return list(stages), ""
-    work, launch = (1 - SCORING_FRACTION) * seconds, 0.0
-    speed, trained = training.speed.tokens_per_second, training.model.config
-    # What steps of another size take says little on a GPU: launching them takes as long, however small.
-    if speed and (settings.device == "cpu" or trained == config):
-        at_once = training.group.processes / training.group.size  # models, each as fast
-        work *= work_per_step(trained, step_tokens) / step_tokens * speed * at_once
-    else:  # or a resume that made no step
-        measure, processes = (settings.device, config.vocab_size, seconds), training.group.processes
-        flops, of_many = training_flops(*measure) * processes, None
-        if settings.device.startswith("cuda"):
-            of_many = training_flops(*measure, GPU_WINDOWS) * processes
-        budget = Budget(None, flops=flops, flops_of_many=of_many, processes=processes)
-        flops, launch = machine_speed(budget, config.vocab_size)
-        work *= flops
+    work, launch = _work_left(stages[-1], training, seconds)
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
         # The first of its size, taught by smaller ones, says nothing yet of what its own students can do.
@@ -208,6 +195,22 @@ def next_stages(
             kept[i] = _at(Stage(config, s), member, i, step)
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
+
+
+def _work_left(last: Stage, training: Training, seconds: float) -> tuple[float, float]:
+    """How much of flops.work_per_step there is time for beside scores, and its `launch`: by the speed of the
+    model that was just trained, if that says how fast the `last` one will be, or else measured anew."""
+    (config, settings), trained = last, training.model.config
+    group, speed, share = training.group, training.speed.tokens_per_second, 1 - SCORING_FRACTION
+    # What steps of another size take says little on a GPU: launching them takes as long, however small.
+    if speed and (settings.device == "cpu" or trained == config):
+        work = work_per_token(trained, settings.batch_size * config.block_size)
+        at_once = group.processes / group.size  # models, each as fast
+        return share * seconds * (work * speed * at_once), 0.0
+    flops, of_many = flops_of_run(settings.device, config.vocab_size, seconds, group.processes)
+    budget = Budget(None, flops=flops, flops_of_many=of_many, processes=group.processes)
+    flops, launch = machine_speed(budget, config.vocab_size)
+    return share * seconds * flops, launch
 
 
 def why_no_more(models: int, better: bool) -> str:

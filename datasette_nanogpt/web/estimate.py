@@ -20,7 +20,7 @@ from ..training.available_memory import likely_device
 from ..training.busy_machine import FAR
 from ..training.enough_text import tokens_needed, too_little_text
 from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, expected_bits
-from ..training.flops import work_per_step
+from ..training.flops import work_per_token
 from ..training.memory import Workload, estimate_memory
 from ..training.plan import DEFAULT_FLOPS, SIZES, Plan, make_config, plan_text, size_is_given
 from ..training.plan_reasons import describe_members
@@ -319,5 +319,5 @@ def measured_flops(home: Path) -> float | None:
             prepared = json.loads(plan)
             config = GPTConfig(**prepared["config"])
             step_tokens = prepared["settings"]["batch_size"] * config.block_size
-            speeds.append(work_per_step(config, step_tokens) / step_tokens * tokens_per_second)
+            speeds.append(work_per_token(config, step_tokens) * tokens_per_second)
     return max(speeds, default=None)
