@@ -92,9 +92,9 @@ def top_table(
     datasette: Datasette, request: Request, database: str, table: str
 ) -> Callable[[], Awaitable[str | None]]:
     async def bar() -> str | None:
-        from .web.under_way import bar
+        from .web.under_way import bar_of_table
 
-        return await bar(datasette, request, database, table)
+        return await bar_of_table(datasette, request, database, table)
 
     return bar
 

@@ -29,6 +29,11 @@ def duration(seconds: float) -> str:
     return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"
 
 
+def in_minutes(minutes: float) -> str:
+    """Minutes as 1 minute or 0.5 minutes."""
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+
+
 def time_left(seconds: float) -> str:
     """The time until a run's end, in round figures: after the last step comes a score, which takes some
     seconds more."""

@@ -45,7 +45,7 @@ WAIT_SECONDS = 10  # between lines about the work before training, in a pipe
 EXCERPT_CHARACTERS = 400  # how much of a sample or a document is shown
 
 
-def display(as_json: bool) -> JsonDisplay:
+def display(as_json: bool) -> Display:
     """The display for this terminal or pipe."""
     if as_json:
         return JsonDisplay()
@@ -53,11 +53,8 @@ def display(as_json: bool) -> JsonDisplay:
     return TerminalDisplay() if moves else PlainDisplay()
 
 
-class JsonDisplay:
-    """One object a line; `event` is the kind of event in lower case. Of several in a row that tell of the
-    same work, and not what has come of it, there is only the first."""
-
-    told: object = None  # what the last event was about
+class Display:
+    """Shows the events of a run."""
 
     def __enter__(self) -> Self:
         return self
@@ -71,13 +68,23 @@ class JsonDisplay:
         """Leave the terminal as it was."""
 
     def event(self, event: Event) -> None:
+        raise NotImplementedError
+
+
+class JsonDisplay(Display):
+    """One object a line; `event` is the kind of event in lower case. Of several in a row that tell of the
+    same work, and not what has come of it, there is only the first."""
+
+    told: object = None  # what the last event was about
+
+    def event(self, event: Event) -> None:
         about = event.what if isinstance(event, Busy) else event
         if about != self.told:
             click.echo(json.dumps({"event": type(event).__name__.lower(), **asdict(event)}))
         self.told = about
 
 
-class PlainDisplay(JsonDisplay):
+class PlainDisplay(Display):
     """A line for each score, with the last speed and time left."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from conftest import tiny_config
 from datasette_nanogpt.events import BestWeights, Evaluation, Position
 from datasette_nanogpt.training import members
 from datasette_nanogpt.training.distributed import FAILURE_KEY, ProcessGroup
-from datasette_nanogpt.training.members import Crew, Trained, after, next_work, start_of
+from datasette_nanogpt.training.members import Crew, Trained, next_position, next_work, start_of
 from datasette_nanogpt.training.population import at_once, chain, population
 from datasette_nanogpt.training.recipe import Settings, Stage
 from llm_nanogpt.errors import NanogptError
@@ -71,9 +71,9 @@ def test_members_begin_where_they_would_in_turn_and_share_the_time():
     assert [stage.settings.model_seed for stage, _ in work] == [0, 1, 2]
     # One process: the next one begins where the one before really ended.
     assert next_work(stages, position, 1, set()) == [(stages[0], position)]
-    assert after(stages, position, set()) == replace(position, stage=1)
+    assert next_position(stages, position, set()) == replace(position, stage=1)
     # What is trained already is passed over, wherever it is.
-    assert after(stages, position, {1, 2}) == start_of(stages, 3, position)
+    assert next_position(stages, position, {1, 2}) == start_of(stages, 3, position)
     assert [stage.settings.stage for stage, _ in next_work(stages, position, 2, {1})] == [0, 2]
 
 

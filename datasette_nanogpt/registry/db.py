@@ -21,7 +21,7 @@ from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
 
 from .pending import finish_pending
-from .waiting import telling
+from .waiting import is_locked, telling
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -33,8 +33,6 @@ NO_LOCKS = (
     *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
     *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_NOLFS),
 )
-# What it says of a file in which another program has changes that it has not saved.
-LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What SQLite says of a file that it cannot open, or that the disk lets nobody change.
 NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 BUSY_SECONDS = 30.0  # to wait for another writer: a run writes only a few rows a second
@@ -72,13 +70,7 @@ class RegistryLockedError(RegistryError):
 
 def registry_error(home: Path, ex: Exception) -> RegistryError:
     """The exception that says why the registry of `home` cannot be used."""
-    return (RegistryLockedError if _kind(ex) in LOCKED else RegistryError)(explain(home, ex))
-
-
-def _kind(ex: Exception) -> int | None:
-    """SQLite's code for a kind of error, without its details; None for an error that is not SQLite's."""
-    code = getattr(ex, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+    return (RegistryLockedError if is_locked(ex) else RegistryError)(explain(home, ex))
 
 
 def registry_file(home: Path) -> Path:
@@ -161,8 +153,8 @@ def explain(home: Path, ex: Exception) -> str:
     file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
-    kind = _kind(ex)
-    if kind in LOCKED:
+    kind = None if code is None else code & 0xFF  # without the details of an error
+    if is_locked(ex):
         unsaved = "another program has changes in it that it has not saved"
         return f"{file} is locked: {unsaved}. Close it, then try again"
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(home)):

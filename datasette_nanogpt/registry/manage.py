@@ -9,21 +9,26 @@ from pathlib import Path
 
 from llm_nanogpt import changes
 from llm_nanogpt.changes import hold
-from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from llm_nanogpt.home import invalid_name, valid_name
 
 from .db import RegistryError, registry, registry_file
 
 
+def find_checkpoint(folder: Path) -> Checkpoint | None:
+    """The model in a folder; None if there is none, or none that can be opened."""
+    with suppress(NanogptError):
+        return read_checkpoint(folder)
+    return None
+
+
 def name_taken(home: Path, name: str, database: str, table: str) -> bool:
     """Whether a name belongs to the model of another table. Which table is not said: it may be private."""
     if not (home / name).exists():
         return False
-    try:
-        source = read_checkpoint(home / name).meta.get("source") or {}
-    except NanogptError:
-        return True
+    model = find_checkpoint(home / name)
+    source = (model.meta.get("source") if model else None) or {}
     return (source.get("database"), source.get("table")) != (database, table)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..formatting import utc_now
 from .db import registry
 from .resume import kept_state, minutes_given, minutes_to_offer
-from .runs import find_runs
+from .runs import find_runs, is_resumed
 from .statements import update_run
 
 LITTLE = 0.01  # minutes: with less time left, a run counts as done
@@ -59,7 +59,7 @@ def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, in
         done = (given and given - state.get("seconds", 0.0) / 60 < LITTLE) or state.get("step", 0) >= steps
         return (None if done else {"settings": json.dumps(_to_resume(settings))}), state["step"]
     later = find_runs(home, "name = ? and kind = 'train' and id > ?", run["name"], run["id"])
-    if later or settings.get("resume"):
+    if later or is_resumed(run):
         return None, 0
     return {"settings": run["settings"], "val_bpb": None, "step": None, "progress": None}, 0
 

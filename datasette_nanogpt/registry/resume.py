@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llm_nanogpt.checkpoint import read_checkpoint, read_safetensors_header
+from llm_nanogpt.checkpoint import read_safetensors_header
 from llm_nanogpt.errors import NanogptError
 
-from .runs import OVER, UNDER_WAY, find_runs
+from .manage import find_checkpoint
+from .runs import OVER, UNDER_WAY, find_runs, is_resumed
 
 # The settings that `settings_to_resume` makes.
 SETTINGS_OF_RESUME = {"database", "table", "sql", "name", "resume", "minutes"}
@@ -46,14 +47,13 @@ def minutes_left(home: Path, run: dict[str, Any]) -> float | None:
 def _last(home: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The one of a model's runs, newest first, whose model is on disk: the newest one, unless an earlier
     model was restored."""
-    log = None
-    with suppress(NanogptError):
-        log = (read_checkpoint(home / runs[0]["name"]).meta.get("training") or {}).get("log")
+    model = find_checkpoint(home / runs[0]["name"])
+    log = (model.meta.get("training") or {}).get("log") if model else None
     last = next((run for run in runs if log and run["log"] == log), None)
     if last is None:
         return runs[0]
     for run in reversed(runs[: runs.index(last)]):
-        if run["status"] in OVER and not json.loads(run["settings"]).get("resume"):
+        if run["status"] in OVER and not is_resumed(run):
             break  # what it trained was put aside
         last = run
     return last
@@ -91,7 +91,7 @@ def begun_by(home: Path, run: dict[str, Any]) -> dict[str, Any]:
         before = "id < ? and name = ? and database = ? and \"table\" = ? and kind = 'train'"
         values = (run["id"], run["name"], run["database"], run["table"])
         for other in find_runs(home, before, *values):
-            if not json.loads(other["settings"]).get("resume"):
+            if not is_resumed(other):
                 return other
     return run
 
@@ -115,8 +115,7 @@ def _minutes_done(home: Path, run: dict[str, Any]) -> float:
 
 def minutes_given(home: Path, run: dict[str, Any]) -> float:
     """The minutes asked for, or else those in the model's own settings; 0 if only steps were limited."""
-    settings: dict[str, Any] = {}
-    with suppress(NanogptError):
-        settings = read_checkpoint(home / run["name"]).meta.get("settings") or {}
+    model = find_checkpoint(home / run["name"])
+    settings = (model.meta.get("settings") if model else None) or {}
     asked = json.loads(run["settings"]).get("minutes")
     return asked or settings.get("run_minutes") or settings.get("minutes") or 0.0

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,11 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         ).fetchone()
         run["note"] = f"after run {before['id']}" if before else None
     return run
+
+
+def is_resumed(run: Mapping[str, Any]) -> bool:
+    """Whether a run goes on with an earlier one."""
+    return bool(json.loads(run["settings"] or "{}").get("resume"))
 
 
 # ---- Which runs are under way

@@ -10,7 +10,14 @@ from threading import Timer
 
 import click
 
+# What SQLite says of a file in which another program has changes that it has not saved.
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 TOLD_SECONDS = 2.0  # of waiting, from which on people wonder what happens
+
+
+def is_locked(ex: Exception) -> bool:
+    """Whether an error is SQLite's for a file that another program has locked."""
+    return (getattr(ex, "sqlite_errorcode", 0) & 0xFF) in LOCKED
 
 
 @contextmanager
@@ -30,7 +37,7 @@ def telling(file: Path, seconds: float) -> Iterator[None]:
 
 
 def _tell(file: Path, seconds: float) -> None:
-    if _is_locked(file):  # and not a slow disk
+    if _waits(file):  # and not a slow disk
         with suppress(OSError, ValueError):  # nobody reads it any more
             click.echo(
                 f"Waiting up to {seconds:.0f} seconds for {file}: another program has changes in it that it "
@@ -39,13 +46,11 @@ def _tell(file: Path, seconds: float) -> None:
             )
 
 
-def _is_locked(file: Path) -> bool:
+def _waits(file: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
             db.execute("begin immediate")
             db.rollback()
-    except sqlite3.OperationalError as ex:
-        return (ex.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    except sqlite3.Error:
-        pass
+    except sqlite3.Error as ex:
+        return is_locked(ex)
     return False

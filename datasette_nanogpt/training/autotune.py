@@ -78,35 +78,35 @@ class Autotuner:
         task: TuningTask,
         memory: TrialMemory | None = None,
     ):
-        w = self.task = task
+        self.task = task
         self.model, self.memory = model, memory
         self.known = memory.recall() if memory else TrialResults(today())
-        self.bf16, self.compile_pending = bool(w.bf16), False
+        self.bf16, self.compile_pending = bool(task.bf16), False
         self.compiled: Forward | None = None
         self.step_seconds = self.known.step_seconds  # of a trial step, as it would run
         self.machine_flops: float | None = None  # FLOP/s in matrix products
 
     def tune(self) -> Generator[Busy | Note, None, Speed]:
         """Choose precision and compiling, and try compiling if that is chosen and not to come later."""
-        w = self.task
+        task = self.task
         reasons: list[str] = []
-        with kept_random_state(w.device):
-            if w.device.startswith("mps"):
-                yield from map(Note, mps_warnings(self.model, self._batch(), w.batch_size))
-            if w.seconds >= SHORT_SECONDS and self.step_seconds is None:
+        with kept_random_state(task.device):
+            if task.device.startswith("mps"):
+                yield from map(Note, mps_warnings(self.model, self._batch(), task.batch_size))
+            if task.seconds >= SHORT_SECONDS and self.step_seconds is None:
                 yield Busy("trying what runs fastest here")
-                if w.steps < math.inf or None in (w.bf16, w.compile):
+                if task.steps < math.inf or None in (task.bf16, task.compile):
                     self.step_seconds = self._time_step(self.bf16)
-            chosen = w.compile
+            chosen = task.compile
             if self._run_seconds() >= SHORT_SECONDS:
                 self.machine_flops = self._measure_machine()
-                reasons += self._choose_precision() if w.bf16 is None else []
+                reasons += self._choose_precision() if task.bf16 is None else []
                 if chosen is None:
                     why_not = self._compiling_does_not_repay()
                     chosen = why_not is None
                     reasons += [f"not compiled: {why_not}"] if why_not else []
             self._clean_up()
-        if chosen and w.compile is None and w.compile_later:
+        if chosen and task.compile is None and task.compile_later:
             self.compile_pending = True
         elif chosen:
             reasons += [(yield from self._compile())]
@@ -145,11 +145,11 @@ class Autotuner:
 
     def _run_seconds(self) -> float:
         """How many seconds the run will take, as far as that is known; inf if nothing limits it."""
-        w = self.task
+        task = self.task
         if self.step_seconds is None:
-            return min(w.seconds, math.inf)
-        windows = trial_windows(self.model.config, w.batch_size, w.device)
-        return min(w.seconds, w.steps * self.step_seconds * w.batch_size / windows)
+            return min(task.seconds, math.inf)
+        windows = trial_windows(self.model.config, task.batch_size, task.device)
+        return min(task.seconds, task.steps * self.step_seconds * task.batch_size / windows)
 
     def _measure_machine(self) -> float:
         """The highest FLOP/s in matrix products, now or in earlier trials: other programs only slow it

@@ -60,7 +60,7 @@ def start_of(stages: Sequence[Stage], stage: int, position: Position) -> Positio
     return replace(position, stage=stage, step=position.step + steps, windows=windows)
 
 
-def after(stages: Sequence[Stage], position: Position, trained: set[int]) -> Position:
+def next_position(stages: Sequence[Stage], position: Position, trained: set[int]) -> Position:
     """Where the next stage begins that is not among those that are `trained`, at the end of the stage at
     `position`."""
     following = next(number for number in count(position.stage + 1) if number not in trained)

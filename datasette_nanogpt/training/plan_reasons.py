@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llm_nanogpt.counts import counted
+
+from ..formatting import in_minutes
 from .population import Member
 
 SHAPE_OPTIONS = ("n_layer", "n_head", "n_embd")
@@ -15,8 +18,8 @@ PRECISE_TIMES = 100  # below this, "3.4 times" has a decimal
 def describe_budget(minutes: float | None, steps: int | None, flops: float | None) -> str:
     """How a sentence about a run begins: "In 3 minutes, at the 40 GFLOP/s of this machine,". `flops` are
     those that were measured, in a second."""
-    limits = [f"{steps:,} step{'s' if steps != 1 else ''}"] if steps else []
-    limits += [f"{minutes:g} minute{'s' if minutes != 1 else ''}"] if minutes else []
+    limits = [counted(steps, "step")] if steps else []
+    limits += [in_minutes(minutes)] if minutes else []
     sooner = ", whichever ends first," if len(limits) == 2 else ""
     speed = f", at the {flops / 1e9:,.0f} GFLOP/s of this machine," if flops and minutes else ""
     return f"In {' or '.join(limits)}{speed or sooner}"

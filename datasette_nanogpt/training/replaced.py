@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.changes import replaced
-from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.listing import megabytes, size_on_disk
+
+from ..registry.manage import find_checkpoint
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def look_at(final: Path, meta: dict[str, Any]) -> Replaced | None:
     """The model in the folder `final`, for a run whose nanogpt.json will be `meta`. None if there is none."""
     if not final.exists():
         return None
-    last, before = _read(final), _read(replaced(final))
+    last, before = find_checkpoint(final), find_checkpoint(replaced(final))
     last_bpb, before_bpb = (score_on(each.meta, meta) if each else None for each in (last, before))
     keep = before_bpb is None or (last_bpb is not None and last_bpb <= before_bpb)
     last_words, before_words = _words(last, last_bpb), _words(before, before_bpb)
@@ -97,7 +98,7 @@ def what_is_kept(plan: Mapping[str, Any]) -> list[str]:
 def kept_if_trained_again(final: Path) -> list[str]:
     """`what_is_kept` if the model in the folder `final` is replaced by one of the same rows; empty where it
     has replaced none, so that nothing would be deleted."""
-    model = _read(final)
+    model = find_checkpoint(final)
     if model is None or not replaced(final).exists():
         return []
     plan = look_at(final, model.meta)
@@ -114,13 +115,6 @@ def score_on(theirs: dict[str, Any], ours: dict[str, Any]) -> float | None:
 
     text = held_out(theirs)
     return (theirs.get("score") or {}).get("val_bpb") if text[0] and text == held_out(ours) else None
-
-
-def _read(folder: Path) -> Checkpoint | None:
-    try:
-        return read_checkpoint(folder)
-    except NanogptError:
-        return None
 
 
 def better_before(val_bpb: float, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.runs import find_run, find_runs
+from ..registry.runs import find_run, find_runs, is_resumed
 from .replaced import score_on
 
 LOOK_BACK = 100  # runs: so often a run is hardly ever resumed
@@ -43,13 +43,9 @@ def score_of_run_before(home: Path, number: int) -> float | None:
         earlier = find_runs(home, newest, number, *of, LOOK_BACK)
     except (NanogptError, sqlite3.Error):
         return None
-    resumed = _is_resumed(run)
+    resumed = is_resumed(run)
     for other in earlier:
         if not resumed:
             return float(other["val_bpb"]) if held_out_alike(run, other) else None
-        resumed = _is_resumed(other)
+        resumed = is_resumed(other)
     return None
-
-
-def _is_resumed(run: Mapping[str, Any]) -> bool:
-    return bool(json.loads(run["settings"] or "{}").get("resume"))

@@ -11,6 +11,7 @@ from .recipe import Settings
 # apart at most.
 EVALUATIONS, SCORE_SECONDS = 12, 20.0
 EVALUATION_FRACTION = 0.05  # scores may take this fraction of the time; if they took more, there are fewer
+UNSCORED_SECONDS = 60.0  # a run of less than this has no time for a score before its end
 # The first score comes this many seconds after the first step of a run, to show soon that the run works and
 # to save something; later, if it would take longer than all that came before it.
 FIRST_EVALUATION_SECONDS = 4.0
@@ -39,12 +40,12 @@ class ScoreSchedule:
         self.next_evaluation = math.inf  # in seconds of the run
 
     def begin(self, is_student: bool) -> None:
-        """Choose the time of the first score, right before the first step. A run of less than a minute has no
-        time for one before its end; a student is only scored once it has learnt for a while."""
+        """Choose the time of the first score, right before the first step. A student is only scored once it
+        has learnt for a while."""
         limit = self.clock.limit_seconds
         of_student = min(limit / EVALUATIONS, STUDENT_EVALUATION_SECONDS)
         first = of_student if is_student else FIRST_EVALUATION_SECONDS
-        self.next_evaluation = math.inf if limit < 60 else self.clock.seconds + first
+        self.next_evaluation = math.inf if limit < UNSCORED_SECONDS else self.clock.seconds + first
 
     @property
     def due(self) -> bool:

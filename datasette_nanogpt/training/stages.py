@@ -126,7 +126,7 @@ def _build(
     return Training(model, tokens, settings, state, group, teacher)
 
 
-def ask_teachers(path: Path, stage: Stage, corpus: dict[str, Any]) -> Generator[Busy, None, None]:
+def predict_text(path: Path, stage: Stage, corpus: dict[str, Any]) -> Generator[Busy, None, None]:
     """Compute the predictions of a stage's teachers for the text, unless they are there already.
 
     The teachers' weights and the token files are in the model folder `path`. The generator may be closed at
@@ -180,7 +180,7 @@ def next_stages(
             return list(stages), why_no_more(len(members), better)
         steps = steps_of(more, *text)
         follows = student_settings(settings, more, *text)
-        return [*stages, _at(Stage(more.config, follows), more, at + 1, position.step + steps)], (
+        return [*stages, _in_place(Stage(more.config, follows), more, at + 1, position.step + steps)], (
             "There is time for one more model."
         )
     out = leave_out(members, at, *text, work, launch)
@@ -192,7 +192,7 @@ def next_stages(
             config, s = kept[i]
             if member.weights != s.teacher_weights:  # other teachers than planned
                 s = student_settings(s, member, *text)
-            kept[i] = _at(Stage(config, s), member, i, step)
+            kept[i] = _in_place(Stage(config, s), member, i, step)
     which = "model is" if len(out) == 1 else "models are"
     return kept, f"Steps take longer than planned, so {len(out)} {which} left out." if out else ""
 
@@ -222,7 +222,7 @@ def why_no_more(models: int, better: bool) -> str:
     return f"No other model follows: a run trains at most {population.MAX_MODELS}." if most else ""
 
 
-def _at(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:
+def _in_place(stage: Stage, member: Member, number: int, max_iters: int) -> Stage:
     """A stage as number `number` of its run, which ends at that step."""
     settings = replace(stage.settings, stage=number, max_iters=max_iters, teachers=member.teachers)
     return Stage(stage.config, replace(settings, generation=member.generation, member=member.number))

@@ -39,7 +39,7 @@ from .enough_text import check_enough_text
 from .evaluate import sample_writer, text_before_training
 from .final_figures import HeldOut, RunFacts, measure, read_held_out
 from .lr_schedule import Stop
-from .members import Crew, after, next_work
+from .members import Crew, next_position, next_work
 from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
@@ -53,7 +53,7 @@ from .run_before import score_of_run_before
 from .run_log import log_event, note
 from .run_text import prepare_text
 from .saving import Saver
-from .stages import ask_teachers, begin_work, describe_stage, end_stages, next_stages
+from .stages import begin_work, describe_stage, end_stages, next_stages, predict_text
 from .train_state import trained_after
 from .trainer import Training
 from .verdict import verdict
@@ -93,7 +93,7 @@ class TableRun:
         prepared = self.prepared(state)
         at = state.position.stage if state else 0
         self.crew.trained = trained_after(self.folder.path, at, len(self.folder.stages))
-        if not (yield from self.ask_teachers(at)):
+        if not (yield from self.predict_text(at)):
             raise KeyboardInterrupt
         self.parts.begin(Progress(Part.BUILDING))
         training = self.begin(state.position if state else Position(), state)
@@ -167,10 +167,10 @@ class TableRun:
         crew.begin({stage.settings.stage for stage, _ in work[1:]})
         return begin_work(folder.path, work, folder.meta["corpus"], state, self.courier)
 
-    def ask_teachers(self, stage: int) -> Generator[Busy, None, bool]:
+    def predict_text(self, stage: int) -> Generator[Busy, None, bool]:
         """Compute the predictions of that stage's teachers. False if a stop was asked for meanwhile."""
         folder = self.folder
-        steps = ask_teachers(folder.path, folder.stages[stage], folder.meta["corpus"])
+        steps = predict_text(folder.path, folder.stages[stage], folder.meta["corpus"])
         for busy in self.parts.pass_on(steps):
             if self.stop_asked():
                 return False
@@ -196,7 +196,7 @@ class TableRun:
             for busy in self.parts.pass_on(self.crew.gather(self.stop_asked)):
                 yield from self.keep_members(training)
                 yield busy
-            position = after(folder.stages, training.position, self.crew.trained)
+            position = next_position(folder.stages, training.position, self.crew.trained)
             # Stages that are trained already keep their numbers.
             if self.may_replan(training) and position.stage > max(self.crew.trained, default=at):
                 tokens = folder.meta["corpus"]["train_tokens"]
@@ -211,7 +211,7 @@ class TableRun:
             self.saver.insist(partial(folder.write_teacher, at, model.config, model.state_dict()))
             # From here on a resume begins with the next model.
             self.saver.state(TrainState({}, position))
-            if not (yield from self.ask_teachers(position.stage)) or self.stop.requests:
+            if not (yield from self.predict_text(position.stage)) or self.stop.requests:
                 end_stages(self.group)
                 return training
             training = self.begin(replace(position, seconds=training.clock.seconds))

@@ -78,6 +78,11 @@ class Figures:
     next_command: str = ""  # what would help most, "" if nothing is known to
     next_reason: str = ""
 
+    @property
+    def gap(self) -> float:
+        """By which fraction it predicts its own text better than held-out text; 0 where that is not known."""
+        return 1 - self.train_bpb / self.val_bpb if self.train_bpb else 0.0
+
 
 def verdict(f: Figures) -> dict[str, str]:
     """Heading -> sentence, in the order in which they are shown."""
@@ -149,8 +154,7 @@ def limit_of(f: Figures) -> str:
     """What a better score needs more of: "size", "text" or "minutes"."""
     if f.bigger_fits and not f.stopped:
         return "size"
-    gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
-    if f.epochs >= EPOCHS_READ or (f.epochs > 1 and gap > LEARNT_BY_HEART):
+    if f.epochs >= EPOCHS_READ or (f.epochs > 1 and f.gap > LEARNT_BY_HEART):
         return "text"
     return "minutes"
 
@@ -158,12 +162,11 @@ def limit_of(f: Figures) -> str:
 def describe_limit(f: Figures) -> str:
     """What a better score needs more of, and the reason."""
     limit, epochs = limit_of(f), times(f.epochs)
-    gap = 1 - f.train_bpb / f.val_bpb if f.train_bpb else 0.0
     if limit == "size":
         budget = "so many steps" if f.by_steps else "time"
         return f"its size: for this text and {budget} a bigger model would be chosen"
     if limit == "text":
-        learnt = f", and predicts it {gap:.0%} better than held-out text" if gap >= 0.01 else ""
+        learnt = f", and predicts it {f.gap:.0%} better than held-out text" if f.gap >= 0.01 else ""
         return f"the amount of text: it has read it {epochs}{learnt}"
     busy = f"other programs probably kept this machine busy, as training was {f.slower}; " if f.slower else ""
     fell = f.fell is not None and f.fell >= STILL_FALLING

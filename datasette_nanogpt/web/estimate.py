@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..data.columns import NoTextError
 from ..data.source import Selection
-from ..formatting import about_memory, text_size
+from ..formatting import about_memory, in_minutes, text_size
 from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
 from ..training.busy_machine import FAR
@@ -162,11 +163,11 @@ def _forecast(
         better = (
             f"a score {n}% better than" if (n := _percent_better(bits, shorter[-1])) > 0 else "the score of"
         )
-        brings = f"{like}, with {better} after {_minutes(shorter[-1]['minutes'])}"
+        brings = f"{like}, with {better} after {in_minutes(shorter[-1]['minutes'])}"
     # How well a model does on little text depends mostly on how much its rows repeat each other.
     promised = read["letters"] >= LITTLE_TEXT
     limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
-    scores = f"After {_minutes(minutes)}, most tables of this size score"
+    scores = f"After {in_minutes(minutes)}, most tables of this size score"
     return {
         "like": like,
         "brings": brings,
@@ -195,7 +196,7 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
     card = next((card for card in cards if card["minutes"] == default), cards[0])
     why = "Recommended to begin with."
     if card["same_as"] and card in cards[:unfolded]:
-        why = f"Recommended: much the same as after {_minutes(card['minutes'])}."
+        why = f"Recommended: much the same as after {in_minutes(card['minutes'])}."
     alike = _more_time(cards[unfolded - 1], cards[-1]) if unfolded < len(cards) else ""
     minutes = card["same_as"] or card["minutes"]
     return {"recommended": minutes, "why": why, "alike": alike, "unfolded": unfolded}
@@ -214,7 +215,7 @@ def _more_time(shorter: Mapping[str, Any], longest: Mapping[str, Any]) -> str:
     """What the longest time brings where that is little."""
     n = _percent_better(longest["bits"], shorter)
     brings = f"only {n}% better than" if n > 0 else "the same as"
-    times = [_minutes(card["minutes"]) for card in (longest, shorter)]
+    times = [in_minutes(card["minutes"]) for card in (longest, shorter)]
     return f"More time changes little: after {times[0]}, the score is {brings} after {times[1]}."
 
 
@@ -281,9 +282,9 @@ def _automatic(plan: Plan, slow: Plan) -> dict[str, float]:
 def _describe(plan: Plan, minutes: float, measured: bool) -> str:
     config = plan.config
     enough = plan.max_iters and plan.epochs >= MAX_EPOCHS
-    layers = f"{config.n_layer} layer{'s' if config.n_layer != 1 else ''}"
+    layers = counted(config.n_layer, "layer")
     speed = "At the speed of the last runs here" if measured else "On two cores"
-    time = f"{'less than ' if enough else ''}{_minutes(minutes)}"
+    time = f"{'less than ' if enough else ''}{in_minutes(minutes)}"
     sentences = [
         f"{layers}, width {config.n_embd}, about {config.parameters / 1e6:.1f}M parameters.",
         f"{speed} it reads about {_tokens(plan.tokens_seen)} tokens in {time}: "
@@ -295,10 +296,6 @@ def _describe(plan: Plan, minutes: float, measured: bool) -> str:
     elif enough:
         sentences.append("Reading the rows more often would only make it repeat them.")
     return " ".join(sentences)
-
-
-def _minutes(minutes: float) -> str:
-    return f"{minutes:g} minute{'s' if minutes != 1 else ''}"
 
 
 def _tokens(count: float) -> str:

@@ -26,7 +26,7 @@ from .target import Target
 from .threads import UNAVAILABLE
 
 MINUTES = (1, 3, 10, 30, 60)  # the choices that are offered, as far as the configuration allows them
-DEFAULT_MINUTES = 3
+CHOSEN_MINUTES = 3  # the one that is chosen at first
 REPLACE_NAMED = "1"  # in the field `replace`: the model whose name is in the field `name`
 # The fields that are options of a run, in their order on the page, and their labels.
 LABELS = {
@@ -92,7 +92,7 @@ NUMBERS = {  # whether each number must be whole
     "seed": True,
 }
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
-OF_ROWS = ("title", "body", "template", "group_by", "order_by")  # the fields that opening the rows checks
+READ_FIELDS = ("title", "body", "template", "group_by", "order_by")  # the fields that opening the rows checks
 COLUMNS_OR_SQL = ("group_by", "order_by")  # a column, or SQL for those who have that permission
 ROWS_OF_ADDRESS = ""  # the `field` of a problem with the rows that the page's address selects
 
@@ -105,7 +105,7 @@ def minutes_offered(limits: Limits) -> list[float]:
 def form_defaults(limits: Limits) -> dict[str, str]:
     """The fields of an empty form."""
     offered = minutes_offered(limits)
-    return {"minutes": str(max((m for m in offered if m <= DEFAULT_MINUTES), default=offered[0]))}
+    return {"minutes": str(max((m for m in offered if m <= CHOSEN_MINUTES), default=offered[0]))}
 
 
 def fields_of_settings(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -222,7 +222,7 @@ def problems_in_fields(form: Mapping[str, Any]) -> Iterator[None]:
         raise
     except InvalidOptions as ex:
         problems = [
-            replace(problem, field=problem.field if problem.field in OF_ROWS else condition)
+            replace(problem, field=problem.field if problem.field in READ_FIELDS else condition)
             for problem in ex.problems
         ]
         raise InvalidOptions(problems) from ex

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.home import model_names
+
+from ..registry.manage import find_checkpoint
 
 # A folder changes when one of its files is replaced, which is how models are saved. But people edit
 # nanogpt.json in place, so it is checked as well.
@@ -56,7 +57,7 @@ class ModelCache:
             stamp = _stamp(f"{self.home}/{name}")
             known = last.models.get(name)
             if known is None or known[0] != stamp:
-                known, changed = (stamp, _load(self.home / name)), True
+                known, changed = (stamp, find_checkpoint(self.home / name)), True
             now[name] = known
         by_source = last.by_source
         if changed or len(now) != len(last.models):
@@ -77,10 +78,3 @@ def _stamp(folder: str) -> Stamp:
         except OSError:
             stats.append((0, 0, 0))
     return tuple(stats)
-
-
-def _load(folder: Path) -> Checkpoint | None:
-    try:
-        return read_checkpoint(folder)
-    except NanogptError:
-        return None

@@ -19,7 +19,8 @@ from datasette.resources import DatabaseResource, TableResource
 
 from llm_nanogpt.home import nanogpt_home
 
-from ..registry.db import LOCKED, registry_file
+from ..registry.db import registry_file
+from ..registry.waiting import is_locked
 from .permissions import Actor
 
 BUSY_SECONDS = 0.1  # how long the server waits for a database that somebody has locked: nothing else goes on
@@ -82,7 +83,7 @@ def _has_our_tables(path: str, _inode: int) -> bool:
             select = "select 1 from _sqlite_migrations where migration_set = 'datasette-nanogpt'"
             return db.execute(select).fetchone() is not None
     except sqlite3.Error as ex:
-        if (getattr(ex, "sqlite_errorcode", 0) & 0xFF) in LOCKED:
+        if is_locked(ex):
             raise
         return False
 

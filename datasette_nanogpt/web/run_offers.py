@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasette.app import Datasette
 
 from llm_nanogpt.changes import replaced
-from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
+from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.counts import counted
-from llm_nanogpt.errors import NanogptError
 
+from ..registry.manage import find_checkpoint
 from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left, minutes_to_offer
 from ..registry.runs import DIVERGED, find_runs
 from ..training.lr_schedule import MAX_RETURNS
@@ -135,9 +134,7 @@ class Kept(NamedTuple):
 def kept_model(datasette: Datasette, run: Run, origin: Origin, in_use: Checkpoint) -> Kept | None:
     """What can be brought back on the page of a run: the better model that it replaced, or its own one if
     that was put aside. None if neither is there, or if one of the two is a model of other tables."""
-    kept = None
-    with suppress(NanogptError):
-        kept = read_checkpoint(replaced(in_use.path))
+    kept = find_checkpoint(replaced(in_use.path))
     if kept is None or run["kind"] != "train":
         return None
     if any(origin_of_model(datasette, model.meta) != origin for model in (in_use, kept)):

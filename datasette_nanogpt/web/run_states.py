@@ -14,7 +14,8 @@ from llm_nanogpt.counts import counted
 
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
-from ..registry.runs import DIVERGED, MEMORY, NAME, OVER
+from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed
+from ..training.score_schedule import UNSCORED_SECONDS
 from ..training.verdict import LEVELS, WITH_FAULTS, level_of
 from . import forms
 
@@ -41,7 +42,7 @@ LAST_PARTS: dict[str, str] = {
 BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching rows
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
-SHORT_MINUTES = 1.0  # a shorter run is scored only at its end: see training/score_schedule.py
+SHORT_MINUTES = UNSCORED_SECONDS / 60  # a shorter run is scored only at its end
 CAUSES = {MEMORY: "memory ran out", NAME: "its name is taken", DIVERGED: "training broke down"}
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
@@ -107,7 +108,7 @@ def state_as_json(
         "levels": levels(run),
         "bar": prepared if preparing else run["progress"],
         "waits_for": _run_before(run),
-        "unwritten": RESUMED if phase == "running" and _is_resumed(run) else UNWRITTEN.get(phase, ""),
+        "unwritten": RESUMED if phase == "running" and is_resumed(run) else UNWRITTEN.get(phase, ""),
     }
 
 
@@ -119,7 +120,7 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
         for what, done, total, unit in json.loads(run["preparing"] or "[]")
         if what not in LAST_PARTS
     }
-    resumed = _is_resumed(run)
+    resumed = is_resumed(run)
     names = [name for name in begun if name not in PARTS]
     names += [Part.BUILDING] if resumed else PARTS
     now = max((names.index(name) for name in begun if name in names), default=-1)
@@ -272,14 +273,10 @@ def _capitalized(text: str) -> str:
 
 def _planned_seconds(run: Run) -> float | None:
     """How long a run that is about to make its first steps was given; None for any other."""
-    settings = json.loads(run["settings"] or "{}")
-    if run["status"] != "running" or run["step"] or settings.get("resume") or not settings.get("minutes"):
+    minutes = json.loads(run["settings"] or "{}").get("minutes")
+    if run["status"] != "running" or run["step"] or is_resumed(run) or not minutes:
         return None
-    return 60.0 * settings["minutes"]
-
-
-def _is_resumed(run: Run) -> bool:
-    return bool(json.loads(run["settings"] or "{}").get("resume"))
+    return 60.0 * minutes
 
 
 def levels(run: Run) -> list[dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,12 +12,12 @@ from datasette import Forbidden, NotFound, Request
 from datasette.app import Datasette
 from datasette.utils import tilde_decode
 
-from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.home import valid_name
 
 from ..data.corpus import location
 from ..registry.db import registry, registry_file
+from ..registry.manage import find_checkpoint
 from ..registry.metrics import last_sample
 from ..training.replaced import score_on
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_model, visible_models
@@ -95,9 +94,7 @@ def best_first(models: Sequence[Checkpoint]) -> list[Checkpoint]:
 
 def find_model(home: Path, name: str) -> Checkpoint | None:
     """The model of that name; None if there is none, or if its folder does not load."""
-    with suppress(NanogptError):
-        return read_checkpoint(home / name) if valid_name(name) else None
-    return None
+    return find_checkpoint(home / name) if valid_name(name) else None
 
 
 async def require_model(

@@ -161,8 +161,7 @@ def describe_rows(figures: Mapping[str, Any], filters: str) -> list[str]:
     rows += f" ({filters})".replace(end, "") if filters else ""
     size = f"bout {text_size(figures['bytes'])} of text."
     if by := figures["grouping"]:
-        texts = f"{by['texts']:,} text{'s' if by['texts'] != 1 else ''}"
-        rows += f" in {texts}, one for each {end}{by['group_by']}{end}"
+        rows += f" in {counted(by['texts'], 'text')}, one for each {end}{by['group_by']}{end}"
         rows += f", in the order of {end}{by['order_by']}{end}" if by["order_by"] else ""
         rows += f"; each row begins with its {end}{by['speaker']}{end}" if by["speaker"] else ""
     sentences = [f"{rows}. A{size}" if by else f"{rows}, a{size}"]

@@ -9,7 +9,7 @@ from ..registry.process_id import terminate
 from ..registry.run_log import log
 from ..registry.runs import UNDER_WAY, find_runs
 
-ASK_SECONDS = 20.0  # how long a run gets to notice the request, between two steps, and to save
+ASK_SECONDS = 20.0  # how long a run gets to notice "Stop now", between two steps, and to save
 
 
 class TerminalRuns:

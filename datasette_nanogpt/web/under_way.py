@@ -38,14 +38,14 @@ async def runs_under_way(
         seen = run_as_json(await as_seen_by(datasette, actor, run, origin), origin)
         # Its memory is told on its page, and what it does after its last step is its state.
         percent = "".join(re.findall(r"\d+%$", run["note"] or ""))
-        seen["bar"] = _bar(run, percent)
+        seen["bar"] = _fraction_done(run, percent)
         seen["pace"] = percent if last_part(run) else describe_run({**run, "memory": None})[1]
         url = datasette.urls.path(f"/-/nanogpt/runs/{run['id']}")
         shown.append(seen | {"may_stop": may_stop, "url": url})
     return sorted(shown, key=lambda run: (run["status"] == "queued", run["id"]))[:SHOWN]
 
 
-def _bar(run: dict[str, Any], percent: str) -> float | None:
+def _fraction_done(run: dict[str, Any], percent: str) -> float | None:
     """How far a run is with what it does now, from 0 to 1; None where that is not known."""
     if last_part(run):
         return int(percent[:-1]) / 100 if percent else None
@@ -60,7 +60,7 @@ def _concerns(origin: Origin, of: str, database: str | None, table: str | None) 
     return table is None or (origin.database == database and table in (of, *origin.tables))
 
 
-async def bar(datasette: Datasette, request: Request, database: str, table: str) -> str | None:
+async def bar_of_table(datasette: Datasette, request: Request, database: str, table: str) -> str | None:
     """HTML for the top of a table's page; None where no run is about that table, or none can be read: the
     page is Datasette's, and must not fail."""
     try:

@@ -24,13 +24,13 @@ from ..registry.restart import restart_interrupted
 from ..registry.run_log import log, open_run_log
 from ..registry.runs import HEARTBEAT_SECONDS, MEMORY, end_run, find_run
 from .limits import Limits
-from .terminal_runs import TerminalRuns
+from .terminal_runs import ASK_SECONDS, TerminalRuns
 from .threads import in_thread
 
 POLL_SECONDS = 1.0  # between two checks of the queue, which other servers fill as well
-# "Stop now" asks the run first, which it notices between two steps, and then saves. A run that is stuck gets
-# SIGTERM after ASK_SECONDS, and after TERM_SECONDS more SIGKILL, with all processes that it has started.
-ASK_SECONDS, TERM_SECONDS = 20.0, 10.0
+# A run that does not stop gets SIGTERM after ASK_SECONDS, and SIGKILL after so many more, with all processes
+# that it has started.
+TERM_SECONDS = 10.0
 # A server that closes has less time, because a shutdown may take 10 seconds: for the child to notice the
 # request, to save after SIGTERM, and for writing to the registry.
 CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, REGISTRY_SECONDS = 2.0, 5.0, 1.0
