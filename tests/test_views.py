@@ -880,8 +880,8 @@ async def test_models_and_runs_are_read_only_as_far_as_they_are_shown(
         columns = 'kind, name, "database", "table", status, settings, started'
         db.executemany(f"insert into runs ({columns}) select {columns} from runs where id = ?", [[1]] * 500)
     read, rows = [], []
-    load, as_dict = model_cache.read_checkpoint, runs.run_as_dict
-    monkeypatch.setattr(model_cache, "read_checkpoint", lambda path: (read.append(path), load(path))[1])
+    load, as_dict = model_cache.find_checkpoint, runs.run_as_dict
+    monkeypatch.setattr(model_cache, "find_checkpoint", lambda path: (read.append(path), load(path))[1])
     monkeypatch.setattr(runs, "run_as_dict", lambda db, row: (rows.append(row), as_dict(db, row))[1])
     for path in ("/-/nanogpt.json", "/blog/entry", path_of("entry") + ".json", "/-/nanogpt"):
         assert (await datasette.client.get(path, actor=ROOT)).status_code == 200
