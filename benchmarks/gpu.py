@@ -161,7 +161,7 @@ def check_dropout(device: str, size: str, folder: Path) -> str:
 
 def step_seconds(training: Any, seconds: float) -> float:
     """Seconds a step: the median of rounds of ten steps, each until the GPU has finished."""
-    from datasette_nanogpt.training.measure import synchronize
+    from datasette_nanogpt.training.on_device import synchronize
 
     device = training.settings.device
     times: list[float] = []
@@ -207,7 +207,7 @@ def time_teachers(size: str, device: str, folder: Path) -> str:
     import numpy as np
 
     from datasette_nanogpt.data.dataloader import Windows
-    from datasette_nanogpt.training.measure import synchronize
+    from datasette_nanogpt.training.on_device import synchronize
     from datasette_nanogpt.training.teacher_probs import write_teacher_probs
     from llm_nanogpt.gpt_torch import build
 

@@ -32,7 +32,8 @@ def measure(size: str, device: str, precision: str, compiled: bool, seconds: flo
 
     set_up_process()
     from datasette_nanogpt.data.dataloader import Tokens
-    from datasette_nanogpt.training.measure import product_speed, synchronize
+    from datasette_nanogpt.training.measure import product_speed
+    from datasette_nanogpt.training.on_device import synchronize
     from datasette_nanogpt.training.recipe import Settings
     from datasette_nanogpt.training.trainer import Training
     from llm_nanogpt.gpt_torch import build

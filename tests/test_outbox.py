@@ -136,7 +136,7 @@ def test_a_file_is_closed_once_however_often_the_registry_cannot_be_opened(home)
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        (sqlite3.SQLITE_IOERR_READ, "refuses to go on (what SQLite says)"),
+        (sqlite3.SQLITE_IOERR_READ, "reports an error (what SQLite says)"),
         (sqlite3.SQLITE_FULL, "is full: make room there"),
         (sqlite3.SQLITE_READONLY, "Cannot write in"),
         (sqlite3.SQLITE_CORRUPT, "is damaged (what SQLite says): move it away"),

@@ -20,10 +20,10 @@ from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
 from datasette_nanogpt.training import measure, population, recipe, table_run
-from datasette_nanogpt.training import train as pipeline
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.dry_run import preview_table
 from datasette_nanogpt.training.enough_text import check_enough_text
+from datasette_nanogpt.training.failures import explain
 from datasette_nanogpt.training.lr_schedule import Stop
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
@@ -405,11 +405,11 @@ def test_how_often_the_text_was_read_is_told(options):
 
 
 def test_only_a_full_disk_is_called_full(tmp_path):
-    told = partial(pipeline.explain, home=tmp_path, group=SINGLE_PROCESS)
+    told = partial(explain, home=tmp_path, group=SINGLE_PROCESS)
     assert "is full" in told(OSError(errno.ENOSPC, "No space left on device"))
     assert "is full" in told(sqlite3.OperationalError("database or disk is full"))
     other = told(FileNotFoundError(errno.ENOENT, "No such file", "fulltext/model.safetensors"))
-    assert other == "The disk refuses to go on: No such file (fulltext/model.safetensors)"
+    assert other == "The disk reports an error: No such file (fulltext/model.safetensors)"
 
 
 def test_several_processes_are_planned_for_as_fast_as_they_are_together(options, monkeypatch):

@@ -17,7 +17,7 @@ from datasette_nanogpt.events import BestWeights, Busy, Evaluation, Note, Positi
 from datasette_nanogpt.training import evaluate, trainer
 from datasette_nanogpt.training.evaluate import bits_per_byte, estimate_loss
 from datasette_nanogpt.training.lr_schedule import Stop
-from datasette_nanogpt.training.measure import random_state, set_random_state
+from datasette_nanogpt.training.on_device import random_state, set_random_state
 from datasette_nanogpt.training.recipe import Settings
 from datasette_nanogpt.training.teacher_probs import TeacherProbs, write_teacher_probs
 from datasette_nanogpt.training.train_state import read_state, write_state

@@ -152,7 +152,7 @@ def explain(home: Path, ex: Exception) -> str:
     """Why the registry cannot be used, and what to do about it."""
     file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"{file} is damaged ({ex}): move it away, and a new one is begun; the models are not in it"
+        return f"{file} is damaged ({ex}): move it away, and a new one is made; your models are not in it"
     kind = None if code is None else code & 0xFF  # without the details of an error
     if is_locked(ex):
         unsaved = "another program has changes in it that it has not saved"
@@ -167,13 +167,13 @@ def explain(home: Path, ex: Exception) -> str:
             "set NANOGPT_HOME to a folder on a local disk"
         )
     if kind == sqlite3.SQLITE_IOERR:
-        return f"The disk of {file} refuses to go on ({ex}): look after it, or set NANOGPT_HOME to another"
+        return f"The disk of {file} reports an error ({ex}): check it, or set NANOGPT_HOME to another"
     if code == sqlite3.SQLITE_ERROR and not os.access(home, os.W_OK):  # a column that it lacks
         return (
             f"{file} is of an earlier version ({ex}), and nothing can be written in {home} to bring it up to "
             "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
         )
-    damaged = f"{file} cannot be used ({ex}): move it away, and a new one is begun; the models are not in it"
+    damaged = f"{file} cannot be used ({ex}): move it away, and a new one is made; your models are not in it"
     refused = f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
     return damaged if code is not None and kind not in NOT_OURS else refused
 

@@ -126,7 +126,7 @@ def _is_alive(home: Path, run: dict[str, Any]) -> bool:
 
 
 def _interrupt(home: Path, runs: list[dict[str, Any]]) -> None:
-    why = "Its process gives no sign of life: it was killed, or the computer was switched off."
+    why = "Its process is gone: it was killed, or the computer was switched off."
     for run in runs:
         end_run(home, run["id"], "interrupted", why)
 

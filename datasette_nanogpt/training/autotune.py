@@ -20,12 +20,12 @@ from .flops import flops_per_token
 from .measure import (
     SHORT_SECONDS,
     bf16_may_pay,
-    kept_random_state,
     product_speed,
     trial,
     trial_batch,
     trial_windows,
 )
+from .on_device import kept_random_state
 from .optim import configure_optimizers
 from .trial_memory import TrialMemory, TrialResults, today
 
@@ -185,7 +185,7 @@ class Autotuner:
                 compile_seconds, gain = COMPILE_SECONDS_ON_CUDA, COMPILE_GAIN_ON_CUDA
             if compiling_repays(seconds, compile_seconds, gain):
                 return None
-            return f"too short a run to repay about {compile_seconds:.0f} s of compiling"
+            return f"the run is too short to make up for about {compile_seconds:.0f} s of compiling"
         if known.compile_gain > 1 / CLEARLY and compiling_repays(
             seconds, known.compile_seconds, known.compile_gain
         ):

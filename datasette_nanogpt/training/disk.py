@@ -36,7 +36,7 @@ def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
     needed, free = bytes_of_run(stages, train_tokens), shutil.disk_usage(folder).free
     if needed > free:
         raise NanogptError(
-            f"This run needs {memory_size(needed)} of the disk, which has {memory_size(free)} left: make "
+            f"This run needs {memory_size(needed)} of disk space, and {memory_size(free)} is free: make "
             "room, set NANOGPT_HOME to another place, or give fewer --minutes or a smaller --size"
         )
     return f" The run takes up to {memory_size(needed)} of the disk." if len(stages) > 1 else ""

@@ -16,8 +16,8 @@ from llm_nanogpt.tokenizer import Tokenizer
 from ..data.dataloader import IGNORED, Windows
 from ..events import REPORT_SECONDS, Busy
 from .distributed import SINGLE_PROCESS, ProcessGroup
-from .measure import autocast
 from .memory import logits_per_batch
+from .on_device import autocast
 
 SAMPLE_TOKENS = 80  # length of the text that is shown with each score
 

@@ -93,7 +93,7 @@ def read_held_out(tokens: Tokens, tokenizer: Tokenizer) -> HeldOut:
     )
 
 
-def measure(
+def measure_figures(
     folder: ModelFolder, training: Training, held_out: HeldOut, facts: RunFacts
 ) -> Generator[Busy, None, Figures]:
     """The figures of the model in `folder`, whose last stage was `training`."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .batches import Batch, Batches, TextOnDevice
 from .cuda_graph import Captured, why_not_captured
 from .distillation import distillation_loss
-from .measure import autocast
+from .on_device import autocast
 from .optim import Optimizer, set_lr_scale, use_tensor_rates
 
 

@@ -37,7 +37,7 @@ from .disk import check_disk
 from .distributed import ProcessGroup
 from .enough_text import check_enough_text
 from .evaluate import sample_writer, text_before_training
-from .final_figures import HeldOut, RunFacts, measure, read_held_out
+from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
 from .memory import estimate_memory
@@ -331,7 +331,7 @@ class TableRun:
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
             keep_documents=self.run.documents,
         )
-        figures = yield from self.parts.pass_on(measure(self.folder, training, held_out, facts))
+        figures = yield from self.parts.pass_on(measure_figures(self.folder, training, held_out, facts))
         lines = verdict(figures)
         self.folder.meta["verdict"] = {"lines": lines, "figures": asdict(figures)}
         self.folder.write_meta()

@@ -21,8 +21,8 @@ from llm_nanogpt.gpt_torch import GPT, TopProbs
 from ..data.dataloader import Span, Windows, gather, places_of
 from ..data.token_files import token_dtype
 from .distillation import FEWEST_KEPT, KEPT, KEPT_BYTES, Repeats
-from .measure import autocast
 from .memory import logits_per_batch
+from .on_device import autocast
 
 OVERLAP = 4  # the first 1/4 of a window is only context: it was predicted in the window before
 

@@ -25,8 +25,8 @@ from .distributed import SINGLE_PROCESS, TORCHRUN_DECAY_SECONDS, Command, Proces
 from .divergence import Diverged, LastGood, all_finite
 from .evaluate import bits_per_byte, estimate_loss_unless, token_nats
 from .lr_schedule import ANNEAL_FRACTION, ANNEAL_SECONDS, Stop
-from .measure import random_state, set_random_state
 from .meters import LossMeter, SpeedMeter
+from .on_device import random_state, set_random_state
 from .optim import configure_optimizers, load_state_tensors, state_tensors, use_bf16
 from .process import peak_memory
 from .recipe import Settings

@@ -124,7 +124,7 @@ def do_queued(
         log.info("Stopped before there was anything to keep")
         end_run(home, run, "stopped")
     except NanogptError as ex:
-        from ..training.train import cause_of
+        from ..training.failures import cause_of
 
         log.error("%s", ex)
         end_run(home, run, "failed", str(ex), cause_of(ex))
