@@ -97,7 +97,7 @@ def test_short_runs_try_nothing():
 
 def test_a_run_of_seconds_tries_bfloat16_but_not_compiling():
     speed, compiled = settled(model_of(), compile=None, seconds=20.0)
-    assert "bfloat16" in speed.why and "too short a run" in speed.why and compiled is None
+    assert "bfloat16" in speed.why and "too short to make up for" in speed.why and compiled is None
 
 
 def test_where_products_in_bfloat16_are_slow_no_step_in_it_is_tried(monkeypatch):
@@ -143,7 +143,7 @@ def test_a_slow_machine_is_not_measured_for_minutes(monkeypatch):
 
 
 def test_compiling_must_repay():
-    assert "too short a run" in settled(model_of(), compile=None, seconds=120.0)[0].why
+    assert "too short to make up for" in settled(model_of(), compile=None, seconds=120.0)[0].why
     # On CUDA it takes less time and gains more.
     for device, repays in (("cpu", False), ("cuda", True)):
         tuner = Autotuner(model_of(), TuningTask(device, 4, None, None, seconds=120.0, steps=math.inf))
