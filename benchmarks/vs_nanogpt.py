@@ -116,7 +116,7 @@ def run_child(options: dict) -> None:
         return prepare(*args, **kwargs | {"seed": SPLIT_SEED})
 
     try:
-        with patch("datasette_nanogpt.training.run_text.prepare", prepare_same_split):
+        with patch("datasette_nanogpt.training.preparation.prepare", prepare_same_split):
             for event in train_table(TrainOptions(**options)):
                 JsonDisplay().event(event)
     except NanogptError as ex:

@@ -24,7 +24,6 @@ from ..events import (
     Note,
     Part,
     Position,
-    Prepared,
     Progress,
     Speed,
     Step,
@@ -33,25 +32,22 @@ from ..events import (
 from ..registry.db import run_log_file
 from ..registry.runs import Run
 from .busy_machine import slower_than
-from .disk import check_disk
 from .distributed import ProcessGroup
-from .enough_text import check_enough_text
 from .evaluate import sample_writer, text_before_training
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
-from .memory import estimate_memory
 from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
+from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
-from .recipe import check_stages, largest_workload, resolve
+from .recipe import check_stages
 from .replaced import Replaced, better_before, look_at
 from .resume import reopen
 from .run_before import score_of_run_before
 from .run_log import log_event, note
-from .run_text import prepare_text
 from .saving import Saver
 from .stages import begin_work, describe_stage, end_stages, next_stages, predict_text
 from .train_state import trained_after
@@ -90,7 +86,8 @@ class TableRun:
         self.folder.meta.setdefault("training", {})["log"] = str(
             run_log_file(final.parent, self.run.id).relative_to(final.parent)
         )
-        prepared = self.prepared(state)
+        resumed_from = state.position.step if state else None
+        prepared = describe_plan(self.folder, self.device_reason, self.replaces, resumed_from)
         at = state.position.stage if state else 0
         self.crew.trained = trained_after(self.folder.path, at, len(self.folder.stages))
         if not (yield from self.predict_text(at)):
@@ -119,46 +116,15 @@ class TableRun:
         options, staging = self.options, staging_folder(final)
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
-        tokenizer, counts = yield from self.parts.prepare(steps)
-        check_enough_text(options.given(), counts)
-        self.parts.prepared(counts)
+        text = yield from self.parts.prepare(steps)
+        self.parts.prepared(text.corpus)
         yield self.parts.begin(Progress(Part.MEASURING))
-        tokens, titles = counts["train_tokens"], counts["titles"]
-        why, stages = resolve(options, tokens, tokenizer.n_vocab, self.device, titles)
-        why += check_disk(staging, stages, tokens)
-        config = stages[0].config
-        tokenizer.save(staging, config.block_size)
-        meta = {
-            "name": options.model_name,
-            "source": corpus.describe(),
-            "corpus": counts,
-            "tokenizer": options.tokenizer or "bpe",
-            "plan": why,
-            "options": options.given(),
-        }
-        return ModelFolder(staging, config, stages, tokenizer, meta, final)
+        return plan_models(options, corpus, text, staging, final, self.device)
 
     @cached_property
     def saver(self) -> Saver:
         """Writes into `folder`, which must be set before this is used."""
         return Saver(self.folder)
-
-    def prepared(self, state: TrainState | None) -> Prepared:
-        meta, (config, settings) = self.folder.meta, self.folder.stages[-1]
-        return Prepared(
-            name=self.folder.final.name,
-            folder=str(self.folder.final),
-            source=meta["source"],
-            corpus=meta["corpus"],
-            config=config,
-            settings=asdict(settings),
-            tokenizer=meta["tokenizer"],
-            device_reason=self.device_reason,
-            plan_reason=meta.get("plan", ""),
-            resumed_from=state.position.step if state else None,
-            **(self.replaces.as_plan() if self.replaces else {}),
-            memory=estimate_memory(largest_workload(self.folder.stages)),
-        )
 
     def begin(self, position: Position, state: TrainState | None = None) -> Training:
         """The model at that position, in all processes, or in this one while others train other models."""
