@@ -19,7 +19,7 @@ from datasette_nanogpt.events import Evaluation, Finished, Note, Prepared, Progr
 from datasette_nanogpt.registry.db import open_registry
 from datasette_nanogpt.registry.runs import Run
 from datasette_nanogpt.terminal import closing_lines, plan_lines
-from datasette_nanogpt.training import measure, population, recipe, table_run
+from datasette_nanogpt.training import measure, population, preparation, recipe, table_run
 from datasette_nanogpt.training.distributed import SINGLE_PROCESS
 from datasette_nanogpt.training.dry_run import preview_table
 from datasette_nanogpt.training.enough_text import check_enough_text
@@ -139,7 +139,7 @@ def test_a_run_keeps_a_log_that_its_model_names(options, home):
 
 
 def test_what_is_unforeseen_leaves_its_traceback_in_the_log(options, home, monkeypatch):
-    monkeypatch.setattr(table_run, "resolve", lambda *_: 1 / 0)
+    monkeypatch.setattr(preparation, "resolve", lambda *_: 1 / 0)
     with pytest.raises(NanogptError, match=r"ZeroDivisionError.* No model was kept; .*run-1\.log") as told:
         run(options)
     assert isinstance(told.value.__cause__, ZeroDivisionError)
@@ -441,7 +441,7 @@ def test_what_is_noted_before_the_first_step_does_not_stay(options, home):
     events = [Note("Compiling"), Speed(False, True, 1, None, "compiled")]
     training = SimpleNamespace(run=lambda *_: iter(events), settings=SimpleNamespace(seed=0))
     leading = table_run.TableRun(options, run, Stop(), SINGLE_PROCESS)
-    leading.folder = SimpleNamespace(tokenizer=None)
+    leading.folder = SimpleNamespace(tokenizer=None, notes=[])
     for _ in leading.train_stage(training):
         seen += [row["note"] for row in open_registry(home).execute("select note from runs")]
     assert seen == ["Compiling", None]

@@ -16,7 +16,7 @@ from test_columns import prose, title
 
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.corpus import default_name
-from datasette_nanogpt.training import table_run
+from datasette_nanogpt.training import preparation
 from datasette_nanogpt.training.check import check_home
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.web.limits import Limits
@@ -141,7 +141,7 @@ def test_a_disk_without_room_for_what_is_printed_is_told_in_a_line(make_model):
 
 
 def test_an_error_that_nobody_foresaw_is_a_line_and_a_log(database, home, monkeypatch):
-    monkeypatch.setattr(table_run, "resolve", lambda *a: {}["a surprise"])
+    monkeypatch.setattr(preparation, "resolve", lambda *a: {}["a surprise"])
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith(
