@@ -329,6 +329,7 @@ def test_write_and_the_text_are_in_sight_where_the_last_setting_is_changed(page,
             if width < 900:
                 page.locator("#to-settings").click()
                 assert 40 < height_of("#temperature") < height / 2
+                assert height_of("#temperature") < height_of("#view")  # they came after all texts
             else:
                 assert page.locator("#to-settings").is_hidden()
                 page.get_by_label("Its temperature").scroll_into_view_if_needed()

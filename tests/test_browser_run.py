@@ -197,6 +197,9 @@ def test_the_chart_keeps_its_size_with_its_first_score(page, site):
         insert(db, "metrics", {"run": site.runs["begun"], "step": 12, "seconds": 8, "val_bpb": 3.5})
     page.locator("#chart polyline.val").wait_for(state="attached")
     assert page.locator("#chart").bounding_box()["height"] == height > 250
+    key = "getComputedStyle(document.querySelector('#keys .{}'), '::before').borderRadius"
+    assert page.evaluate(key.format("val")) == "50%"  # a dot, as in the chart
+    assert page.evaluate(key.format("smooth")) == "0px"
 
 
 def test_the_end_of_a_run_has_nothing_to_stop(page, site):
@@ -314,7 +317,9 @@ def test_the_axis_is_set_by_scores_and_not_by_noise(page, site):
     page.locator("#smoothing").fill("0.5")
     assert page.locator("polyline.smooth").get_attribute("points") != before
     points = page.locator("polyline.train").get_attribute("points").split()
-    assert [point.split(",")[0] for point in points] == [point.split(",")[0] for point in raw.split()]
+    across = [[point.split(",")[0] for point in line] for line in (points, raw.split())]
+    fewest = min(map(len, across))  # a line begins below the top, which the smoothing moves
+    assert across[0][-fewest:] == across[1][-fewest:]
     style = "(kind) => parseFloat(getComputedStyle(document.querySelector('polyline.' + kind)).strokeWidth)"
     widths = [page.evaluate(style, kind) for kind in ("train", "smooth")]
     assert widths[1] >= 2 * widths[0]
@@ -324,6 +329,11 @@ def test_models_of_a_run_are_apart_and_known_scores_are_dashed(page, site):
     show(page, site, "stages")
     assert page.locator("#chart .rule").count() == 2
     assert page.locator("#chart polyline.smooth").count() == page.locator("#chart polyline.val").count() == 3
+    top = page.evaluate("document.querySelector('#plot rect').getBBox().y")
+    for kind in ("smooth", "val", "train"):  # no line comes from above the axis, as if it had begun before
+        lines = page.locator(f"#chart polyline.{kind}").evaluate_all("(all) => all.map((e) => e.points[0].y)")
+        assert len(lines) == 3 and min(lines) >= top
+    assert page.locator("#above").is_hidden()  # all scores are inside
     labels = page.locator("#chart .label").all_text_contents()
     assert {"model 1", "model 2", "model 3"} < set(labels)
     assert "gzip 2.620" in labels and "best other 1.381" in labels  # whose name is below
@@ -426,6 +436,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             apart: m.apart([50, 52, 5], [13, 13, 13], [0, 60]),
             fell: m.extent({ lines: [fall], smooth: [], known: [2.6] }),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
+            begins: m.below([9, 2, 9, 3, 2, 1, 9], (each) => each, 4),
+            above: m.firstAbove(fall.slice(2), 4),
             few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
             low: m.extent({ lines: [[[3, 9, 9, 1, null, 0, 0]]], smooth: [[[3, 9], 2.5]], known: [3] }),
             names: [[[0, 0], [1, 0]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>
@@ -442,6 +454,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     assert result["ticks"][0] == [0, 20, 40, 60, 80, 100] and result["ticks"][1][0] <= 1.83
     assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
     assert result["few"] == [pytest.approx(1.8), pytest.approx(2.8)] and result["low"] == [1, 3]
+    assert result["above"] == [6.5]  # the chart says so
+    assert result["begins"] == [3, 2, 1, 9]  # noise that comes back above the top is no beginning
     assert result["apart"] == [34, 47, 5]  # no label covers another, and none is below the plot
     assert result["fell"] == [1.4, 3]  # the first score of the second model, 6.5, leaves the top
     assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2"]

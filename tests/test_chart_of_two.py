@@ -1,8 +1,10 @@
 """The chart of two runs: round numbers on its axes, and both lines inside them."""
 
+import math
+
 import pytest
 
-from datasette_nanogpt.web.chart import LABEL, NARROW, WIDE, round_ticks, two_lines
+from datasette_nanogpt.web.chart import FONT, LABELS, NARROW, WIDE, round_ticks, two_lines
 from datasette_nanogpt.web.pages.compare import Outcome, _at_marks, _for_table
 
 
@@ -40,13 +42,26 @@ def test_lines_lie_inside_their_axes(size):
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-@pytest.mark.parametrize("single", [(6.0, 3.175), (300.0, 1.6), (600.0, 1.45), (600.0, 3.3)])
-def test_the_label_of_a_single_score_is_not_on_the_other_line(single, size):
-    line = [(45.0, 3.3), (95.0, 2.2), (150.0, 1.8), (300.0, 1.6), (600.0, 1.442)]
+@pytest.mark.parametrize("single", [(6.0, 3.175), (300.0, 1.6), (590.0, 1.45), (600.0, 3.3), (300.0, 2.5)])
+def test_the_label_of_a_single_score_is_nearer_to_it_than_to_the_other_line(single, size):
+    """It stood above the first ring of the other line."""
+    line = [(50.0, 3.304), (100.0, 2.184), (150.0, 1.796), (300.0, 1.6), (600.0, 1.442)]
     chart = two_lines(line, [single], size)
-    none, (x, y) = chart["single"]
-    assert none is None and 0 <= x <= size[0] - LABEL[0] and 0 < y <= size[1]
-    assert not any(x < px < x + LABEL[0] and y - LABEL[1] < py < y for px, py in chart["sides"][0])
+    none, label = chart["single"]
+    assert none is None
+    if single[1] > 3 and size == WIDE or single == (300.0, 2.5):
+        assert label.lines == (2 if single[0] == 6 else 1)  # in two lines where the other one is near
+    if not label:
+        return  # the legend says it
+    width, height = LABELS[label.lines] * FONT[size], 1.2 * label.lines * FONT[size]
+    left, top = label.left, label.base - FONT[size]
+    assert 0 <= left <= size[0] - width and 0 <= top <= size[1] - height
+
+    def away(x, y):
+        return math.hypot(max(left - x, 0, x - left - width), max(top - y, 0, y - top - height))
+
+    assert away(*chart["sides"][1][0]) < 10
+    assert all(away(*ring) > away(*chart["sides"][1][0]) for ring in chart["sides"][0])
 
 
 def test_scores_are_shown_after_times_that_both_were_in_training():

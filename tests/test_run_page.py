@@ -598,7 +598,8 @@ async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette
     assert re.search(button, text) and 'class="secondary" href="/blog/entry/-/nanogpt?_again' in text
     assert "It goes on from step 1, about 7 minutes are left." in text
     assert "<summary>Continue for another number of minutes</summary>" in text
-    assert text.index("another number") < text.index("Delete this run") < text.index('id="newest"')
+    folded = text.index("another number")  # below what it wrote, which is read before
+    assert text.index('id="newest"') < folded < text.index("Delete this run") < text.index('id="figures"')
     assert "Continue this run" not in (await page_of(datasette, run, None))[1]
     await datasette.client.post(f"/-/nanogpt/runs/{run}/resume", data={"minutes": "7.0"}, actor=ROOT)
     assert (
@@ -1241,7 +1242,8 @@ async def test_a_run_under_way_is_compared_with_what_the_other_one_had_after_as_
             for i, (row,) in enumerate(list(rows)):
                 db.execute("update metrics set seconds = ? where rowid = ?", [100 + 100 * i, row])
     text = (await datasette.client.get(COMPARED, actor=ROOT)).text
-    assert "Run 1 has trained for 5m 00s, run 2 for 3m 20s." in text
+    assert "scored better so far, after 5m 00s against 3m 20s." in text
+    assert "After 3m 20s run 1 had 2.500, 0.100 more than run 2." in text
     assert re.findall('"note">([^<]+)<', text) == [
         "2.500 after 3m 20s",
         "Still training, 3m 20s of 10 minutes",

@@ -646,6 +646,8 @@ async def test_a_title_is_asked_for_where_rows_have_one(datasette, make_model, h
     page = await datasette.client.get("/-/nanogpt/models/nanogpt-blog?title=Foxes", actor=ROOT)
     assert 'name="title" value="Foxes"' in page.text
     assert "llm -m nanogpt-blog &#39;&#39; -o title Foxes" in page.text
+    page = await datasette.client.get("/-/nanogpt/models/nanogpt-blog?set.title=Foxes", actor=ROOT)
+    assert 'name="title" value="Foxes"' in page.text and "no column" not in page.text  # as -o set title=Foxes
     given = {"prompt": "Row", "seed": 7, "max_tokens": 20}
     with_title = await lines_of(datasette, title="Foxes", **given)
     text = "".join(line.get("text", "") for line in with_title)
@@ -932,3 +934,27 @@ async def test_an_address_below_ours_that_is_none_is_not_an_error_of_the_server(
     assert response.status_code == 404 and "all models and runs are at /-/nanogpt" in response.text
     response = await datasette.client.get(f"/-/nanogpt/{path}.json", actor=ROOT)
     assert response.status_code == 404 and response.json()["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/-/nanogpt", "GET, HEAD"),
+        ("/-/nanogpt/runs/1", "GET, HEAD"),
+        ("/-/nanogpt/runs/1.csv", "GET, HEAD"),
+        ("/-/nanogpt/runs/1/stop", "POST"),
+        ("/-/nanogpt/compare", "GET, POST, HEAD"),
+        ("/-/nanogpt/models/nanogpt-blog", "GET, POST, HEAD"),
+        ("/-/nanogpt/models/nanogpt-blog/keep", "POST"),
+        ("/blog/entry/-/nanogpt", "GET, POST, HEAD"),
+        ("/blog/entry/-/nanogpt/rows", "GET, POST, HEAD"),
+    ],
+)
+async def test_a_method_that_a_page_has_not_is_refused(datasette, path, methods):
+    """DELETE was answered as GET is, with status 200."""
+    for method in {"PUT", "PATCH", "DELETE", "POST"} - {*methods.split(", ")}:
+        response = await datasette.client.request(method, path, actor=ROOT)
+        assert (response.status_code, response.headers["allow"]) == (405, methods)
+        assert f"{method} is not possible here" in response.text
+    answer = await datasette.client.delete("/-/nanogpt.json", actor=ROOT)
+    assert answer.status_code == 405 and answer.json()["ok"] is False

@@ -3,13 +3,15 @@
 // forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
 // All text goes through textContent; colours and widths of lines are in run.css.
-import { STEP, SECONDS, TRAIN, VALIDATION, apart, extent, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
+import { STEP, SECONDS, TRAIN, VALIDATION, apart, below, extent, firstAbove, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
 
-const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44;  // pixels between the edges and the axes; at the right, at least
+const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44, NARROW_LEFT = 32;  // pixels between the edges and the axes; at the right, at least
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
 const CHARACTER = 6;  // about how many pixels a character of a label is wide
 const LABEL_HEIGHT = 13;  // of a line of a label, in pixels
 const GAP = 6;  // pixels between the end of a line and its label
+const KINDS = ["val", "smooth", "train"];  // of lines, as the legend has them
+const MAX_SAID = 4;  // how many scores are named that are above the chart
 
 const byId = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en");
@@ -72,10 +74,12 @@ export class Chart {
     const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
     this.beside = this.labelsBeside(width < NARROW);
     const right = width - Math.max(RIGHT, ...this.beside.flatMap(({ words }) => words.map((each) => CHARACTER * each.length + 2 * GAP)));
-    const across = scale(0, last / unit, [LEFT, right], { count: width < NARROW ? 4 : 6 });
-    const up = scale(...range, [height - BOTTOM, TOP], { count: 5, logarithmic: byId("log").checked });
+    const logarithmic = byId("log").checked;
+    const up = scale(...range, [height - BOTTOM, TOP], { count: 5, logarithmic });
+    const left = width < NARROW && !logarithmic ? NARROW_LEFT : LEFT;
+    const across = scale(0, last / unit, [left, right], { count: width < NARROW ? 4 : 6 });
     const x = (row) => across.place(this.at(row) / unit);
-    Object.assign(this, { width, height, right, across, up, unit: name, x });
+    Object.assign(this, { width, height, left, right, across, up, unit: name, x });
     return true;
   }
 
@@ -85,7 +89,7 @@ export class Chart {
     const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": this.summary() });
     const plot = svgNode("g", { "clip-path": "url(#plot)" });
     for (const nodes of [this.rules(), this.knownLines(), this.otherLines(), this.ownLines()]) plot.append(...nodes);
-    const inside = { x: LEFT, y: TOP - 4, width: this.right - LEFT + 4, height: height - TOP - BOTTOM + 8 };
+    const inside = { x: this.left, y: TOP - 4, width: this.right - this.left + 4, height: height - TOP - BOTTOM + 8 };
     const clip = svgNode("clipPath", { id: "plot" }, svgNode("rect", inside));
     this.cursor = svgNode("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     svg.append(clip, ...this.grid(), plot, ...this.labels(), this.cursor);
@@ -93,6 +97,22 @@ export class Chart {
     this.box.replaceChildren(svg);
     byId("choices").hidden = byId("keys").hidden = false;
     this.describe();
+    this.explain(svg);
+  }
+
+  // The legend has a dot for what is one, and says which scores are above the axis.
+  explain(svg) {
+    for (const kind of KINDS) {
+      const lines = [...svg.querySelectorAll(`polyline.${kind}`)];
+      byId("keys").querySelector(`.${kind}`).classList.toggle("single", lines.length > 0 && lines.every(({ points }) => points.length === 1));
+    }
+    const highest = this.up.values.at(-1), names = this.models.length > 1 ? namesOf(this.models) : ["this run"];
+    const others = [...this.others].map(([run, rows]) => [`run ${run}`, rows]);
+    const lost = [...this.models.map((rows, i) => [names[i], rows]), ...others].flatMap(([name, rows]) => firstAbove(rows, highest).map((bpb) => [name, bpb]));
+    const scores = lost.map(([name, bpb]) => `${bpb.toFixed(3)} (${name})`);
+    const said = lost.length > MAX_SAID ? `${lost.length}, up to ${Math.max(...lost.map(([, bpb]) => bpb)).toFixed(3)}` : scores.join(", ");
+    byId("above").textContent = lost.length ? `First score${lost.length > 1 ? "s" : ""} above the chart: ${said}` : "";
+    byId("above").hidden = !lost.length;
   }
 
   summary() {
@@ -101,16 +121,16 @@ export class Chart {
   }
 
   grid() {
-    const { height, right, across, up } = this, bottom = height - BOTTOM, nodes = [];
+    const { height, left, right, across, up } = this, bottom = height - BOTTOM, nodes = [];
     for (const value of across.values) {
       nodes.push(svgNode("text", { x: across.place(value), y: bottom + 16, "text-anchor": "middle" }, count(value)));
     }
     for (const value of up.values) {
       const y = up.place(value);
-      nodes.push(svgNode("line", { class: "grid", x1: LEFT, x2: right, y1: y, y2: y }));
-      nodes.push(svgNode("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(Number(value.toPrecision(4)))));
+      nodes.push(svgNode("line", { class: "grid", x1: left, x2: right, y1: y, y2: y }));
+      nodes.push(svgNode("text", { x: left - GAP, y: y + 4, "text-anchor": "end" }, String(Number(value.toPrecision(4)))));
     }
-    return [...nodes, svgNode("text", { x: (LEFT + right) / 2, y: bottom + 32, "text-anchor": "middle" }, this.unit)];
+    return [...nodes, svgNode("text", { x: (left + right) / 2, y: bottom + 32, "text-anchor": "middle" }, this.unit)];
   }
 
   // Where the next model of the run begins.
@@ -124,7 +144,7 @@ export class Chart {
   knownLines() {
     return this.known.map(({ bpb }) => {
       const y = this.up.place(bpb);
-      return svgNode("line", { class: "known", x1: LEFT, x2: this.right, y1: y, y2: y });
+      return svgNode("line", { class: "known", x1: this.left, x2: this.right, y1: y, y2: y });
     });
   }
 
@@ -143,9 +163,10 @@ export class Chart {
     return [...raw, ...smooth, ...scores];
   }
 
-  // A line through rows, with dots if asked for, and always for a single point, which would not be visible.
+  // A line through rows, with dots if asked for, and always for a single point, which would not be visible. It begins
+  // where it is below the top: what comes from above would seem to have begun elsewhere.
   line(kind, rows, value, dots = false) {
-    const places = rows.map((row) => [this.x(row), this.up.place(value(row))]);
+    const places = below(rows, value, this.up.values.at(-1)).map((row) => [this.x(row), this.up.place(value(row))]);
     if (!places.length) return [];
     const points = places.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
     const circles = dots || places.length === 1 ? places : [];
@@ -153,20 +174,17 @@ export class Chart {
   }
 
   // What stands at the right of the plot, where no curve runs: the names of known scores and of other runs. Where there
-  // is little room, names and numbers are below each other.
+  // is little room, their words are below each other.
   labelsBeside(isNarrow) {
-    const known = this.known.map(({ label, bpb }) => {
-      const number = bpb.toFixed(3);
-      return { words: isNarrow ? [label, number] : [`${label} ${number}`], kind: "label", bpb };
-    });
+    const known = this.known.map(({ label, bpb }) => ({ text: `${label} ${bpb.toFixed(3)}`, kind: "label", bpb }));
     const others = [...this.others].flatMap(([run, rows], i) =>
-      rows.length ? [{ words: [`run ${run}`], kind: `label other-${i % 4}`, bpb: rows.at(-1)[VALIDATION] }] : []);
-    return [...known, ...others];
+      rows.length ? [{ text: `run ${run}`, kind: `label other-${i % 4}`, bpb: rows.at(-1)[VALIDATION] }] : []);
+    return [...known, ...others].map((label) => ({ ...label, words: isNarrow ? label.text.split(" ") : [label.text] }));
   }
 
   // The names of models above the plot, and those of lines at its right, as near to their lines as there is room.
   labels() {
-    const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : LEFT);
+    const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : this.left);
     const models = this.models.length < 2 ? [] : namesOf(this.models).flatMap((name, i) => {
       const room = (starts[i + 1] ?? this.right) - starts[i];
       const text = [name, String(i + 1)].find((each) => CHARACTER * each.length + 6 < room);

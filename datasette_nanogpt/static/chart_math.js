@@ -81,6 +81,20 @@ export function extent({ lines, smooth, known }) {
   return [Math.max(0, low - more), high + more];
 }
 
+const SETTLED = 3;  // so many values running must be below the top where a line begins: noise comes back above it
+
+// The rows of a line from where its values are not above `highest` any more.
+export function below(rows, value, highest) {
+  const first = rows.findIndex((_, i) => rows.slice(i, i + SETTLED).every((row) => value(row) <= highest));
+  return first < 0 ? [] : rows.slice(first);
+}
+
+// The scores of a line that are above `highest` before the line comes below it.
+export function firstAbove(rows, highest) {
+  const scores = rows.map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
+  return scores.slice(0, scores.length - below(scores, (bpb) => bpb, highest).length);
+}
+
 // Where labels begin that are to be at `tops` and are so high, if none may cover another one or leave `from` to `to`:
 // they are moved down as far as they must, and back up from the lower end.
 export function apart(tops, heights, [from, to]) {

@@ -293,6 +293,14 @@ async function colourRow({ row, table, url }) {
 
 // ---- The page
 
+// In a narrow window the settings stand between Write and the texts, in a wide one beside both. Their order on the page
+// is that of the keyboard, too, which an order in the styles would not be.
+const narrow = matchMedia("(max-width: 899.9px)");
+
+function placeSettings() {
+  form.querySelector(narrow.matches ? ".write" : ".what").after(byId("how"));
+}
+
 const DEGREES = [[0.01, "always the likeliest"], [0.6, "careful"], [0.75, "rather careful"], [0.86, "the usual"], [1.05, "lively"], [Infinity, "wild"]];
 
 function showDegree(slider) {
@@ -315,6 +323,8 @@ function tryPrompt({ target }) {
 }
 
 if (form) {
+  placeSettings();
+  narrow.addEventListener("change", placeSettings);
   form.addEventListener("submit", write);
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

@@ -12,7 +12,7 @@ function sampleArticle({ step, model, val_bpb, sample }) {
   const place = model ? `${model[0].toUpperCase()}${model.slice(1)}, step` : "Step";
   heading.textContent = (step ? `${place} ${step.toLocaleString("en")}` : "Before the first step") + score;
   text.className = "text";
-  text.textContent = sample;
+  text.textContent = sample.trimEnd();
   article.append(heading, text);
   return article;
 }
@@ -30,7 +30,7 @@ export function addSample(sample) {
   byId("newest-heading").textContent = `What ${sample.model || "it"} wrote ${sample.step ? `at step ${sample.step.toLocaleString("en")}` : "before its first step"}`;
   const text = byId("newest-text");
   text.style.minHeight = `${text.offsetHeight}px`;  // a shorter text moves nothing that is below it
-  Object.assign(text, { textContent: sample.sample, tabIndex: 0, role: "group" });
+  Object.assign(text, { textContent: sample.sample.trimEnd(), tabIndex: 0, role: "group" });
   byId("written").hidden = !box.children.length;
   if (atEnd) toEnd();
   showPlace();

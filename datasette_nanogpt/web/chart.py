@@ -7,16 +7,25 @@ import json
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 Score = tuple[float, float]  # seconds of training, bits per byte
 Point = tuple[float, float]  # in a plot: from its left, from its top
 # The sizes of the plot of two runs, in its own units: on a phone they are pixels.
 WIDE, NARROW = (520, 230), (304, 220)
-LABEL = (86, 12)  # the width and height of "Run 12: 3.175"
+FONT = {WIDE: 10, NARROW: 12}  # the size of their letters in static/compare.css
+LABELS = {1: 6.6, 2: 3.4}  # how wide "Run 12: 3.175" is in one line and in two, in sizes of its letters
 NEAR = 7  # how near a label comes to a line
 # Seconds from which an axis of time is in a unit, the seconds of that unit, and its name.
 UNITS = ((7200, 3600, "hours"), (180, 60, "minutes"), (0, 1, "seconds"))
+
+
+class Label(NamedTuple):
+    """Where a label begins, on the baseline of its first line, and how many lines it has."""
+
+    left: float
+    base: float
+    lines: int
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -37,8 +46,8 @@ def sparkline(values: Sequence[float]) -> str:
 
 def two_lines(a: Sequence[Score], b: Sequence[Score], size: tuple[int, int] = WIDE) -> dict[str, Any] | None:
     """The points of the scores of two runs in a plot of `size`, the places and labels of round numbers
-    on its axes, time across and bits per byte upwards, and where the label of a single score begins. None if
-    neither run has two scores."""
+    on its axes, time across and bits per byte upwards, and the label of a single score, where there is room
+    for it. None if neither run has two scores."""
     if len(a) < 2 and len(b) < 2:
         return None
     bits, last = [bpb for _, bpb in (*a, *b)], max(seconds for seconds, _ in (*a, *b))
@@ -59,31 +68,27 @@ def two_lines(a: Sequence[Score], b: Sequence[Score], size: tuple[int, int] = WI
     }
 
 
-def _beside(point: Point, line: Sequence[Point], size: tuple[int, int]) -> Point:
-    """Where the label of a single point begins, on its baseline: beside, above or below it, where the line of
-    the other run does not cross it."""
-    (x, y), (width, height) = point, LABEL
-    inside = min(max(x - width / 2, 0), size[0] - width)
-    places = [(x + 9, y + 4), (x - 9 - width, y + 4)]
-    places += [(inside, y + down) for down in (-9, 19, -20, 30)]
-    crossed = [
-        (x1 + (x2 - x1) * i / 50, y1 + (y2 - y1) * i / 50)
-        for (x1, y1), (x2, y2) in pairwise(line)
-        for i in range(51)
-    ]
+def _beside(point: Point, line: Sequence[Point], size: tuple[int, int]) -> Label | None:
+    """The label of a single point: beside, below or above it, in one line or in two, where it is nearer to
+    its point than to the line of the other run. None if there is no such place: the legend has it then."""
+    (x, y), parts = point, [i / 50 for i in range(51)]
+    other = [(x1 + (x2 - x1) * i, y1 + (y2 - y1) * i) for (x1, y1), (x2, y2) in pairwise(line) for i in parts]
+    for lines, letters in LABELS.items():
+        width, height = letters * FONT[size], 1.2 * lines * FONT[size]
+        inside, middle = min(max(x - width / 2, 0), size[0] - width), y - height / 2
+        for left, top in (x + 9, middle), (x - 9 - width, middle), (inside, y + 8), (inside, y - 9 - height):
+            box = (left, top, left + width, top + height)
+            is_inside = left >= 0 and top >= 0 and box[2] <= size[0] and box[3] <= size[1]
+            if is_inside and min(_away(box, each) for each in other) > max(NEAR, _away(box, point)):
+                return Label(round(left, 1), round(top + FONT[size], 1), lines)
+    return None
 
-    def is_free(left: float, base: float) -> bool:
-        return (
-            0 <= left <= size[0] - width
-            and 0 <= base <= size[1]
-            and not any(
-                left - NEAR < px < left + width + NEAR and base - height - NEAR < py < base + NEAR
-                for px, py in crossed
-            )
-        )
 
-    left, base = next((place for place in places if is_free(*place)), places[0])
-    return round(left, 1), round(base, 1)
+def _away(box: tuple[float, float, float, float], point: Point) -> float:
+    """How far a point is from a box, which is given by its left, top, right and bottom."""
+    left, top, right, bottom = box
+    x, y = point
+    return math.hypot(max(left - x, 0, x - right), max(top - y, 0, y - bottom))
 
 
 def round_ticks(low: float, high: float, count: int = 5) -> list[float]:

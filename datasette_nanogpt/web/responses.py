@@ -34,39 +34,56 @@ FORM_TYPE, JSON_TYPE = "application/x-www-form-urlencoded", "application/json"
 View = Callable[[Datasette, Request], Awaitable[Response | AsgiStream]]
 
 
-def page(view: View) -> View:
-    """A view whose NotFound, MalformedBodyError, BusyError and RegistryError are answered here. Where rich is
-    installed, Datasette would spend a second on the traceback of each, with all local variables.
+def page(*methods: str) -> Callable[[View], View]:
+    """A view that answers these methods, and HEAD with GET, and others with 405; all, if none is given.
 
-    A registry that another program has locked is waited for REGISTRY_SECONDS, then the answer is 503."""
+    Its NotFound, MalformedBodyError, BusyError and RegistryError are answered here. Where rich is installed,
+    Datasette would spend a second on the traceback of each, with all local variables. A registry that
+    another program has locked is waited for REGISTRY_SECONDS, then the answer is 503."""
+    allowed = (*methods, "HEAD") if "GET" in methods else methods
 
-    @functools.wraps(view)
-    async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
-        headers = {}
-        try:
-            with patience(REGISTRY_SECONDS):
-                return await view(datasette, request)
-        except NotFound as ex:
-            status, title, error = 404, "Not found", str(ex)
-        except MalformedBodyError as ex:
-            status, title, error = 400, "Bad request", str(ex)
-        except RegistryLockedError as ex:  # its message names folders: it is for the log only
-            log.warning("%s: %s", request.path, ex)
-            status, title, error, headers = 503, "Busy", LOCKED, TRY_LATER
-        except RegistryError as ex:  # the same
-            log.warning("%s: %s", request.path, ex)
-            status, title, error = 503, "Not available", NO_REGISTRY
-        except BusyError as ex:
-            status, title, error, headers = 503, "Busy", str(ex), TRY_LATER
-        if wants_json(request) or sent_json(request):
-            response = Response.error(error, status)
-        else:
-            context = {"title": title, "error": error, "ok": False, "status": status}
-            response = await render(datasette, request, "error.html", context, status)
-        response.headers.update(headers)
-        return response
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        async def answered(datasette: Datasette, request: Request) -> Response | AsgiStream:
+            answer: tuple[int, str, str, Mapping[str, str]]
+            try:
+                if allowed and request.method not in allowed:
+                    raise MethodNotAllowedError(
+                        f"{request.method} is not possible here: {' or '.join(methods)} is"
+                    )
+                with patience(REGISTRY_SECONDS):
+                    return await view(datasette, request)
+            except MethodNotAllowedError as ex:
+                answer = 405, "Method not allowed", str(ex), {"allow": ", ".join(allowed)}
+            except NotFound as ex:
+                answer = 404, "Not found", str(ex), {}
+            except MalformedBodyError as ex:
+                answer = 400, "Bad request", str(ex), {}
+            except RegistryLockedError as ex:  # its message names folders: it is for the log only
+                log.warning("%s: %s", request.path, ex)
+                answer = 503, "Busy", LOCKED, TRY_LATER
+            except RegistryError as ex:  # the same
+                log.warning("%s: %s", request.path, ex)
+                answer = 503, "Not available", NO_REGISTRY, {}
+            except BusyError as ex:
+                answer = 503, "Busy", str(ex), TRY_LATER
+            return await _error(datasette, request, *answer)
 
-    return answered
+        return answered
+
+    return decorate
+
+
+async def _error(
+    datasette: Datasette, request: Request, status: int, title: str, error: str, headers: Mapping[str, str]
+) -> Response:
+    if wants_json(request) or sent_json(request):
+        response = Response.error(error, status)
+    else:
+        context = {"title": title, "error": error, "ok": False, "status": status}
+        response = await render(datasette, request, "error.html", context, status)
+    response.headers.update(headers)
+    return response
 
 
 def wants_json(request: Request) -> bool:
@@ -86,6 +103,10 @@ def _content_type(request: Request) -> str:
 def whole_number(text: str | None, default: int) -> int:
     """A whole number from 1 in an address; `default` if there is none that makes sense."""
     return max(1, int(text)) if text and text.isdecimal() and len(text) < 10 else default
+
+
+class MethodNotAllowedError(NanogptError):
+    """The method of a request is none of those of its page."""
 
 
 class MalformedBodyError(NanogptError):

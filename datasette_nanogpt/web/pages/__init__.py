@@ -37,7 +37,7 @@ def routes() -> list[tuple[str, View]]:
     ]
 
 
-@page
+@page()
 async def no_page(datasette: Datasette, request: Request) -> Response:
     """Any other address below ours, which Datasette would take for that of a row, and answer with status 500
     where rich is installed."""

@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     equal: bool = False  # whether either model can be taken; `better` is then the run that took less time
 
 
-@page
+@page("GET", "POST")
 async def compare_page(datasette: Datasette, request: Request) -> Response:
     home = state_of(datasette).home
     numbers = [text for text in request.args.getlist("run") if text.isdecimal() and len(text) < 16]
@@ -91,8 +91,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
     short = [run["id"] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT]
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
-    seconds = [side[-1][0] if side else 0.0 for side in scores]
-    outcome = (_take_either if outcome.equal else _tell_times)(outcome, rows, seconds)
+    outcome = (_take_either if outcome.equal else _tell_times)(outcome, rows, scores)
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
         **{"settings": settings, "figures": _beside(*figures)},
@@ -213,11 +212,14 @@ def _outcome(
     return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"], *advised)
 
 
-def _take_either(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequence[float]) -> Outcome:
+def _take_either(
+    outcome: Outcome, runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]
+) -> Outcome:
     """What follows for two runs that are about as good: either will do, and which one was clearly quicker, by
-    the `seconds` that each trained until its last score."""
+    how long each trained until its last score."""
     if any(run["status"] not in OVER for run in runs):
         return outcome._replace(reason=f"{outcome.reason} Wait for their ends.")
+    seconds = [side[-1][0] if side else 0.0 for side in scores]
     short, long = sorted(seconds)
     if not 0 < short < QUICKER * long:
         return outcome._replace(reason=f"{outcome.reason} Take either.")
@@ -226,13 +228,27 @@ def _take_either(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequ
     return outcome._replace(reason=f"{outcome.reason} Take either; {took}.", better=quick)
 
 
-def _tell_times(outcome: Outcome, runs: Sequence[dict[str, Any]], seconds: Sequence[float]) -> Outcome:
-    """The outcome with how long each run has trained, where one of two runs with scores has not ended."""
-    if not outcome.comparable or all(run["status"] in OVER for run in runs):
+def _tell_times(
+    outcome: Outcome, runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]
+) -> Outcome:
+    """The outcome with how long each run has trained, where one of two runs with scores has not ended, and
+    with how they compare after equal times."""
+    if not outcome.comparable or all(run["status"] in OVER for run in runs) or not all(scores):
         return outcome
-    (one, other), (first, second) = (run["id"] for run in runs), map(duration, seconds)
-    times = f"Run {one} has trained for {first}, run {other} for {second}."
-    return outcome if first == second else outcome._replace(reason=f"{outcome.reason} {times}")
+    short, long = sorted((0, 1), key=lambda i: scores[i][-1][0])
+    time = {runs[i]["id"]: duration(scores[i][-1][0]) for i in (short, long)}
+    (ahead, behind), less = (runs[long]["id"], runs[short]["id"]), time[runs[short]["id"]]
+    if time[ahead] == less:
+        return outcome
+    better, worse = sorted(time, key=lambda run: run != outcome.better)
+    headline = f"{outcome.headline.removesuffix('.')}, after {time[better]} against {time[worse]}."
+    before = [bpb for seconds, bpb in scores[long] if seconds <= scores[short][-1][0]]
+    if not before:
+        return outcome._replace(headline=headline)
+    gap = round(runs[short]["val_bpb"] - min(before), 3)
+    than = f", {abs(gap):.3f} {'less' if gap > 0 else 'more'} than run {behind}" if gap else ""
+    reason = f"{outcome.reason} After {less} run {ahead} had {min(before):.3f}{than}."
+    return outcome._replace(headline=headline, reason=reason)
 
 
 def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) -> list[str]:

@@ -15,7 +15,7 @@ from ..trainable_tables import tables_at_once, tables_with_figures
 from ..under_way import runs_under_way
 
 
-@page
+@page("GET")
 async def index_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page; `?page=2` has older models. As JSON all runs and models, or with `?now=1` only the runs
     that are at work or wait, with `&database=…&table=…` only those of a table. With `?tables=1` the part of

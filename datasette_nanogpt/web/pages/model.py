@@ -40,7 +40,7 @@ FOLDED = (*(key for key in play_settings.SETTINGS if key not in ("temperature", 
 ROW_CHARACTERS = 50_000  # how much of a row can be continued or coloured
 
 
-@page
+@page("GET", "POST")
 async def model_page(datasette: Datasette, request: Request) -> Response | AsgiStream:
     """GET: the playground. A POST of a form by a browser is the same, for a prompt that is too long for an
     address. Any other POST: text as it is generated, one JSON object a line."""
@@ -82,7 +82,7 @@ async def _playground(
     wrong = {problem.field: f"{problem.message}." for problem in problems}
     errors: list[str] = []
     columns = await in_thread(columns_to_set, checkpoint)
-    errors += _only_columns(settings, columns)
+    errors += _only_columns(settings, columns, checkpoint)
     row, row_error = await _row_of_address(datasette, checkpoint, origin, request)
     errors += [row_error] if row_error else []
     if row and row["show"] != "surprise":
@@ -119,9 +119,14 @@ def _is_set(
     return any(key in wrong or settings[key] != play_settings.default_of(key, max_tokens) for key in fields)
 
 
-def _only_columns(settings: dict[str, Any], columns: list[Column]) -> list[str]:
+def _only_columns(settings: dict[str, Any], columns: list[Column], checkpoint: Checkpoint) -> list[str]:
     """Keep the columns in a link that the model has, and return a message for each of the others. A title is
-    one of them, if the model has a column of that name."""
+    one of them, if the model has a column of that name; the column of the titles is the title, if the page
+    has a field for it."""
+    if asks_for_title(checkpoint):
+        for name in ("title", (checkpoint.meta.get("source") or {}).get("title") or "title"):
+            given = settings["set"].pop(name, "")
+            settings["title"] = settings["title"] or given
     names = [column.name for column in columns]
     if "title" in names and settings["title"]:
         settings["set"] = {"title": settings["title"], **settings["set"]}

@@ -44,7 +44,7 @@ EXCERPT = 120  # how many characters of a row, and of its title, are shown
 SCORING_SPEED = 1.5e10
 
 
-@page
+@page("GET", "POST")
 async def rows_page(datasette: Datasette, request: Request) -> Response:
     """GET: the rows, sorted. POST: queue the run that scores them."""
     db, table = await table_of_request(datasette, request)

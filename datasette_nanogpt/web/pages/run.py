@@ -81,7 +81,7 @@ CSV_PAGE = 1000  # how many rows are read and sent at once
 CSV_COLUMNS = "step seconds train_loss train_bpb val_loss val_bpb learning_rate tokens_per_second mfu memory"
 
 
-@page
+@page("GET")
 async def run_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page. As JSON, all figures of the run; with `?after=`, the `next` of the last answer, only
     those that are new since then, and with `?points=` its line in about so many points."""
@@ -218,7 +218,7 @@ def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
     return command
 
 
-@page
+@page("GET")
 async def run_csv(datasette: Datasette, request: Request) -> AsgiStream:
     """Every metric of a run."""
     run_id, home = int(request.url_vars["run"]), state_of(datasette).home
@@ -243,11 +243,9 @@ def _metrics_page(home: Path, run: int, after: int) -> list[Sequence[Any]]:
         return [tuple(row) for row in db.execute(select, [run, after, CSV_PAGE])]
 
 
-@page
+@page("POST")
 async def run_change(datasette: Datasette, request: Request) -> Response:
     """POST: stop, stop-now, resume or delete a run, or restore the model that is kept beside its own."""
-    if request.method != "POST":
-        return Response.text("POST only", status=405, headers={"allow": "POST"})
     run_id, state, change = int(request.url_vars["run"]), state_of(datasette), request.url_vars["change"]
     found = await in_thread(find_run, state.home, run_id)
     run, origin = await require_run(datasette, request, found, change=True)

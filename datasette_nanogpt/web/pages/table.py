@@ -96,7 +96,7 @@ class Form:
         return any(self.fields.get(key) or key in self.wrong for key in forms.ADVANCED)
 
 
-@page
+@page("GET", "POST")
 async def table_page(datasette: Datasette, request: Request) -> Response:
     """GET: the page. POST: start a run, or with the field `estimate` only estimate it."""
     db, table = await table_of_request(datasette, request)

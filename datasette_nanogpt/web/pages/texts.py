@@ -23,12 +23,10 @@ from ..threads import UNAVAILABLE, in_thread, read_database
 from .model import BUSY
 
 
-@page
+@page("POST")
 async def text_change(datasette: Datasette, request: Request) -> Response:
     """The body is a form or a JSON object with a `text`. The answer is JSON; if a browser removed a text with
     a form, it is a redirect to the page of the model."""
-    if request.method != "POST":
-        return Response.text("POST only", status=405, headers={"allow": "POST"})
     checkpoint, origin = await require_model(datasette, request, write=True)
     form = await posted(request)
     change, home = request.url_vars["change"], state_of(datasette).home
