@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, click_errors
+from llm_nanogpt.new_file import NewFile
 
 from .formatting import train_words
 
@@ -257,7 +258,7 @@ def stop_on_signals(stop: Stop) -> Iterator[Callable[[], None]]:
 
 
 @click.command("nanogpt-demo-db")
-@click.argument("path", type=click.Path(dir_okay=False))
+@click.argument("path", type=NewFile(dir_okay=False))
 def demo_command(path: str) -> None:
     """Build a database to try things on, with Python's own documentation in the table python_docs.
 

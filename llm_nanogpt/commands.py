@@ -20,6 +20,7 @@ from .errors import NanogptError, click_errors
 from .home import cache_bytes, cache_folder, check_readable, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of
+from .new_file import NewFile
 
 
 class Group(click.Group):
@@ -148,7 +149,7 @@ def restore(name: str) -> None:
     help="A column of the row to write; can be used several times. The others are left to the model",
 )
 @click.option("--save-table", help="Write the texts to this table too, a column for each of their columns")
-@click.option("--db", help="The SQLite file of that table")
+@click.option("--db", type=NewFile(), help="The SQLite file of that table")
 def sample(
     name: str,
     prompt: str,
@@ -250,9 +251,7 @@ def import_(ckpt: Path, name: str | None, meta: Path | None) -> None:
 
 @nanogpt.command()
 @click.argument("name")
-@click.option(
-    "--gguf", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write"
-)
+@click.option("--gguf", required=True, type=NewFile(dir_okay=False, path_type=Path), help="The file to write")
 @click.option("--dtype", type=click.Choice(["f32", "f16", "bf16"]), default="f32", show_default=True)
 @click.option("--force", is_flag=True, help="Replace the file, if there is one")
 def export(name: str, gguf: Path, dtype: str, force: bool) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import llm
 from llm.parts import StreamEvent
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from .errors import NanogptError, in_full, print_anything
@@ -18,11 +18,14 @@ from .home import nanogpt_home
 from .streaming import in_time_slices
 
 if TYPE_CHECKING:
+    from pydantic import ValidatorFunctionWrapHandler
+
     from .generate import Continuation
     from .loading import OpenedModel
 
 ASYNC_SLICE = 0.02  # seconds: pieces of text that the writing thread hands over at a time
 
+KINDS = {bool: "true or false", int: "a whole number", float: "a number"}  # of options
 ECHO = {"nanogpt": {"echo": True}}  # marks the part of an answer that repeats the prompt
 
 
@@ -32,6 +35,10 @@ def _unknown_option(name: str, known: Sequence[str]) -> PydanticCustomError:
     near = closest(name, known)
     hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
     return PydanticCustomError("unknown_option", "There is no such option: {hint}", {"hint": hint})
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("option", "{message}", {"message": message})
 
 
 class SamplingOptions(llm.Options):
@@ -127,6 +134,21 @@ class SamplingOptions(llm.Options):
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return data
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _in_plain_words(
+        cls, value: Any, validate: ValidatorFunctionWrapHandler, field: ValidationInfo
+    ) -> Any:
+        """Say what an option must be; pydantic says "unable to interpret input"."""
+        annotation = cls.model_fields[field.field_name or ""].annotation
+        kind = next((KINDS[type_] for type_ in get_args(annotation) if type_ in KINDS), None)
+        try:
+            return validate(value)
+        except ValidationError:
+            if kind is None:
+                raise
+            raise _wrong(f"must be {kind}, not {value!r}") from None
+
     @field_validator("stop", mode="before")
     @classmethod
     def _list_from_json(cls, value: Any) -> Any:
@@ -137,7 +159,7 @@ class SamplingOptions(llm.Options):
             return value
         # One error for the whole option: llm cannot print one about an item of a list.
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            raise ValueError('give a text, or a JSON list of texts, as ["1", "2"]')
+            raise _wrong('give a text, or a JSON list of texts, as ["1", "2"]')
         return value
 
     @field_validator("set", mode="before")
@@ -149,7 +171,7 @@ class SamplingOptions(llm.Options):
         if isinstance(value, str):
             lines = [line.partition("=") for line in value.splitlines() if line.strip()]
             if not all(equals for _, equals, _ in lines):
-                raise ValueError("give column=value, one a line, or a JSON object")
+                raise _wrong("give column=value, one a line, or a JSON object")
             value = {column.strip(): text for column, _, text in lines}
         if isinstance(value, dict):
             return {str(column): "" if text is None else str(text) for column, text in value.items()}

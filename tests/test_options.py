@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from conftest import HANG_SECONDS
 
 from datasette_nanogpt.cli import train_command
+from datasette_nanogpt.training import memory
 from datasette_nanogpt.training.options import TrainOptions, bounds, choices, problems_of, validate
 from datasette_nanogpt.training.plan import SIZES
 from llm_nanogpt.errors import Problem
@@ -132,6 +133,22 @@ except InvalidOptions as ex:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.stdout.strip() == "['n_layer', 'name', 'database'] False", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "message"),
+    [
+        ({"n_head": 5000}, "n_head", "5,000 heads need a width of 320,000, which is too much"),
+        ({"n_head": 1000}, "n_head", "heads fit"),
+        ({"n_head": 1000, "n_layer": 1000}, "n_head", "available: "),
+        ({"n_embd": 3}, "n_embd", "need an even head size"),
+        ({"n_head": 7, "n_embd": 100, "arch": "gpt2"}, "n_embd", "a multiple of the 7 heads"),
+    ],
+)
+def test_a_problem_is_one_of_an_option_that_was_given(given, field, message, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda device: 8e9)
+    (problem,) = validate(given)[1]
+    assert problem.field == field and message in problem.message
 
 
 def test_the_command_line_names_the_flag_of_each_problem(home):

@@ -232,9 +232,12 @@ async def test_a_wrong_setting_is_told_with_its_field(datasette):
     assert headings == sorted(headings)
     for field in play_settings.SETTINGS.keys() - {"guidance"}:  # which only a model with titles has
         assert text.count(f'name="{field}"') == 1
-    answer = await datasette.client.post(MODEL, json={"top_p": 7, "max_tokens": "few"}, actor=ROOT)
+    answer = await datasette.client.post(
+        MODEL, json={"top_p": 7, "max_tokens": "few", "real_words": "maybe"}, actor=ROOT
+    )
     assert answer.status_code == 400
     told = {problem["field"]: problem["message"] for problem in answer.json()["problems"]}
+    assert told.pop("real_words") == "Words must be 0 (any letters) or 1 (those of the table), not 'maybe'"
     assert told.keys() == {"top_p", "max_tokens"} and "must be a whole number" in told["max_tokens"]
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import HANG_SECONDS
+from pydantic import ValidationError
 from test_columns import prose, title
 
-from datasette_nanogpt.cli import train_command
+from datasette_nanogpt.cli import demo_command, train_command
 from datasette_nanogpt.data.corpus import default_name
 from datasette_nanogpt.training import preparation
 from datasette_nanogpt.training.check import check_home
@@ -24,6 +25,7 @@ from datasette_nanogpt.web.target import Target
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.home import name_after, valid_name
+from llm_nanogpt.llm_model import SamplingOptions
 
 BIN = Path(sys.executable).parent
 TINY = [
@@ -128,6 +130,43 @@ def test_any_stop_is_taken_or_refused_in_a_line(make_model, stop):
     )
     done = run(BIN / "llm", "-m", "nanogpt-tiny", "x", "-o", "stop", stop, "-o", "max_tokens", 2)
     assert done.returncode == (0 if good else 1) and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("real_words", "maybe", "must be true or false, not 'maybe'"),
+        ("echo", "", "must be true or false, not ''"),
+        ("top_k", "1.5", "must be a whole number, not '1.5'"),
+        ("temperature", "warm", "must be a number, not 'warm'"),
+        ("set", "foo", "give column=value, one a line, or a JSON object"),
+    ],
+)
+def test_a_value_that_an_option_cannot_have_is_told_in_plain_words(make_model, option, value, message):
+    make_model("nanogpt-tiny")
+    done = CliRunner().invoke(nanogpt, ["sample", "nanogpt-tiny", "-o", option, value])
+    assert done.exit_code == 1 and done.stderr == f"Error: {option}: {message}\n"
+    with pytest.raises(ValidationError) as told:
+        SamplingOptions(**{option: value})
+    assert [error["msg"] for error in told.value.errors()] == [message]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (nanogpt, ["export", "nanogpt-tiny", "--gguf", "-"]),
+        (nanogpt, ["sample", "nanogpt-tiny", "--save-table", "t", "--db", "-"]),
+        (demo_command, ["-"]),
+    ],
+)
+def test_what_needs_a_file_says_so_where_it_is_to_be_standard_output(
+    command, words, make_model, tmp_path, monkeypatch
+):
+    make_model("nanogpt-tiny")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(command, words)
+    assert not (tmp_path / "-").exists()
+    assert done.exit_code == 2 and "needs a file: give its name" in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this disk, which is always full")

@@ -299,14 +299,22 @@ def test_any_name_of_a_column_can_be_read(make, name):
     assert read(path, "t") == ["some text"]
 
 
-def test_a_locked_database_is_refused_until_it_is_free(make, monkeypatch):
+def test_a_locked_database_is_refused_until_it_is_free(make, monkeypatch, capsys):
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     path = make(rows=[(1, "a", "b")])
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("begin exclusive")
     assert "locked by another program" in fails(path, "t")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sqlite, "TOLD_SECONDS", 0.05)
+    assert "locked by another program" in fails(path, "t")
+    waits = f"Waiting up to 0.1 seconds for {path}: another program has it locked.\n"
+    assert capsys.readouterr().err == waits
+    with sqlite.time_limit(60):  # a page
+        assert "locked by another program" in fails(path, "t")
     writer.execute("rollback")
     assert read(path, "t") == ["a\n\nb"]
+    assert capsys.readouterr().err == ""
     writer.execute("pragma journal_mode=wal")
     writer.execute("begin immediate")
     writer.execute("insert into t values (2, 'c', 'd')")

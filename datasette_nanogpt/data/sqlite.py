@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
 
+import click
+
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from .connection_setup import prepare_connection
@@ -21,7 +23,8 @@ from .connection_setup import prepare_connection
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-BUSY_SECONDS = 5  # how long to wait while another program writes
+BUSY_SECONDS = 5.0  # how long to wait while another program writes
+TOLD_SECONDS = 1.0  # of waiting, from which on a line says so
 # Instructions of SQLite's virtual machine, some milliseconds, between two checks of the clock and of Ctrl+C.
 CLOCK_INSTRUCTIONS = 100_000
 # The largest value that SQL may compute or a row may hold, and the longest pattern of LIKE and GLOB, where a
@@ -84,7 +87,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         db = _open(path, "mode=ro")
         try:
-            db.execute("select 1 from sqlite_master").fetchone()
+            _wait_until_free(db, path)
         except sqlite3.OperationalError as error:
             # In WAL mode even a reader writes beside the file, which read-only media and folders refuse.
             if error.sqlite_errorcode not in NO_FILES_BESIDE or not os.access(path, os.R_OK):
@@ -120,6 +123,30 @@ def _open(path: Path, parameter: str) -> sqlite3.Connection:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         db.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN_BYTES)
     return db
+
+
+def _wait_until_free(db: sqlite3.Connection, path: Path) -> None:
+    """Read a little of a database, and say what is waited for where another program has it locked."""
+    read, silent = "select 1 from sqlite_master", min(TOLD_SECONDS, BUSY_SECONDS)
+    _set_patience(db, silent)
+    try:
+        db.execute(read).fetchone()
+    except sqlite3.OperationalError as error:
+        is_locked = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        if not is_locked or silent == BUSY_SECONDS:
+            raise
+        if _DEADLINE.get(math.inf) == math.inf:  # a server has one, and nobody who reads this
+            with suppress(OSError, ValueError):
+                seconds = f"up to {BUSY_SECONDS:g} seconds"
+                click.echo(f"Waiting {seconds} for {path}: another program has it locked.", err=True)
+        _set_patience(db, BUSY_SECONDS - silent)
+        db.execute(read).fetchone()
+    _set_patience(db, BUSY_SECONDS)
+
+
+def _set_patience(db: sqlite3.Connection, seconds: float) -> None:
+    """How long SQLite waits while another program has the database locked."""
+    db.execute(f"pragma busy_timeout = {1000 * seconds:.0f}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 
 # What SQLite says of a file in which another program has changes that it has not saved.
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-TOLD_SECONDS = 2.0  # of waiting, from which on people wonder what happens
+TOLD_SECONDS = 1.0  # of waiting, from which on people wonder what happens
 
 
 def is_locked(ex: Exception) -> bool:

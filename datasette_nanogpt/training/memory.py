@@ -174,6 +174,7 @@ def check_address_space() -> None:
 def _way_out(w: Workload, given: Mapping[str, Any], limit: float) -> tuple[str, str]:
     """The option to change, and the largest value of it that fits: what was set by hand first."""
     c = w.config
+    head = c.n_embd // c.n_head
 
     def fits(**changes: Any) -> bool:
         batch_size = changes.pop("batch_size", w.batch_size)
@@ -182,7 +183,11 @@ def _way_out(w: Workload, given: Mapping[str, Any], limit: float) -> tuple[str, 
     tried: list[tuple[str, int, Callable[[int], bool], str]] = [
         ("batch_size", w.batch_size, lambda n: fits(batch_size=n), "at most {:,} windows in a step fit"),
         ("block_size", c.block_size, lambda n: fits(block_size=n), "a context of at most {:,} fits"),
-        ("n_embd", c.n_embd, lambda n: fits(n_embd=n), "a width of at most {:,} fits"),
+        (
+            ("n_head", c.n_head, lambda n: fits(n_head=n, n_embd=head * n), "at most {:,} heads fit")
+            if given.get("n_head") and not given.get("n_embd")  # then the width follows from them
+            else ("n_embd", c.n_embd, lambda n: fits(n_embd=n), "a width of at most {:,} fits")
+        ),
         ("n_layer", c.n_layer, lambda n: fits(n_layer=n), "at most {:,} layers fit"),
     ]
     for field, now, try_value, words in sorted(tried, key=lambda each: not given.get(each[0])):
@@ -191,12 +196,14 @@ def _way_out(w: Workload, given: Mapping[str, Any], limit: float) -> tuple[str, 
     if w.batch_size > 1:
         field, words = _way_out(replace(w, batch_size=1), given, limit)
         return field, f"with one window in a step {words}"
-    return "size", "a model of this shape does not fit, however small one of its numbers is"
+    typed = (field for field in ("size", "n_embd", "n_head", "n_layer") if given.get(field))
+    return next(typed, "size"), "a model of this shape does not fit, however small one of its numbers is"
 
 
 def _reshaped(c: GPTConfig, changes: Mapping[str, int]) -> GPTConfig:
-    """The same model with another width, depth or context; what follows from the width follows."""
+    """The same model with other numbers; what follows from the width and the heads follows."""
     values: dict[str, Any] = {"head_dim": 0, "n_inner": 0} if "n_embd" in changes else {}
+    values |= {"n_kv_head": 0} if "n_head" in changes else {}
     return replace(c, **{**values, **changes})
 
 

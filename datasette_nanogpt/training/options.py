@@ -11,7 +11,7 @@ import os
 import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -29,7 +29,7 @@ from ..formatting import TrainCommand, train_words
 from .available_memory import likely_device
 from .distributed import rank_and_size
 from .memory import Workload, memory_problem
-from .plan import plan_text
+from .plan import HEAD_WIDTH, plan_text
 
 OF_ROWS = ("sql", "where", "title", "body", "template", "group_by", "order_by", "text", "resume")
 NOT_IN_FILES = ("token", "max_parameters")  # a secret, and a limit of the server rather than of the run
@@ -288,15 +288,31 @@ def _combination_problems(o: Mapping[str, Any]) -> Iterator[Problem]:
         message = "The order is that of the rows of one document: say what to group them by as well"
         yield Problem("order_by", "conflict", message)
     try:
-        if o.get("n_embd") or o.get("n_head"):  # only their proportions matter here
-            heads, arch = o.get("n_head") or 1, o.get("arch") or "qwen3"
-            GPTConfig(257, 2, 1, heads, o.get("n_embd") or 128 * heads, arch=arch)
+        if o.get("n_embd") or o.get("n_head"):
+            _check_heads(o)
         if o.get("max_parameters"):
             plan_text(o, 10**8)  # bytes: a text for the largest vocabulary
         if problem := _does_not_fit(o):
             yield problem
     except InvalidOptions as ex:
         yield from ex.problems
+
+
+def _check_heads(o: Mapping[str, Any]) -> None:
+    """Raise InvalidOptions if no model can have that width and that number of heads, which the message names:
+    of the other one somebody has said nothing."""
+    heads, arch = o.get("n_head") or 1, o.get("arch") or "qwen3"
+    width = o.get("n_embd") or HEAD_WIDTH * heads
+    try:
+        GPTConfig(257, 2, 1, heads, width, arch=arch)  # only their proportions matter here
+    except InvalidOptions as ex:
+        if not o.get("n_embd"):
+            message = f"{heads:,} heads need a width of {width:,}, which is too much: choose fewer of them"
+            raise InvalidOptions([Problem("n_head", "maximum", message)]) from ex
+        typed = {problem.field: problem.field for problem in ex.problems if o.get(problem.field)}
+        raise InvalidOptions(
+            [replace(problem, field=typed.get(problem.field, "n_embd")) for problem in ex.problems]
+        ) from ex
 
 
 def _does_not_fit(o: Mapping[str, Any]) -> Problem | None:

@@ -34,6 +34,7 @@ from .population import (
 
 DEFAULT_MINUTES = 10.0
 # Layers and width of each size; heads are 64 wide ("Size").
+HEAD_WIDTH = 64  # of a head, where only the width or the number of heads is given
 SIZES = {"xs": (2, 64), "s": (2, 128), "m": (3, 256), "l": (4, 384), "xl": (6, 512)}
 # A size is chosen if there is time for this many epochs of the text, or for MIN_TOKENS: with less, a smaller
 # size learns more in the same time ("The planner's grid"; xs and s: "Runs of seconds"). Those of l and xl are
@@ -344,13 +345,13 @@ def make_config(size: str, vocab_size: int, given: Mapping[str, Any]) -> GPTConf
     """A model of that size, except for what is `given`: width and heads follow each other, 64 to 1."""
     n_layer, width = SIZES[size]
     n_head, n_embd = given.get("n_head"), given.get("n_embd")
-    n_embd = n_embd or (64 * n_head if n_head else width)
+    n_embd = n_embd or (HEAD_WIDTH * n_head if n_head else width)
     arch = given.get("arch") or "qwen3"
     return GPTConfig(
         vocab_size=vocab_size,
         block_size=given["block_size"],
         n_layer=given.get("n_layer") or n_layer,
-        n_head=n_head or max(1, n_embd // 64),
+        n_head=n_head or max(1, n_embd // HEAD_WIDTH),
         n_embd=n_embd,
         arch=arch,
         tied=arch == "gpt2",

@@ -25,6 +25,7 @@ class Setting:
     maximum: float
     step: float | None = None  # how far the arrows beside its box go; None: any number is valid
     hint: str = ""  # its effect, in a few words
+    meanings: tuple[str, ...] = ()  # of the numbers from 0 on, where they are answers to a question
 
     def read(self, field: str, text: str, maximum: float) -> float:
         """The number in a field. Raises InvalidOptions if it is none, or not from `minimum` to `maximum`."""
@@ -32,12 +33,17 @@ class Setting:
             value = self.kind(text)
         except ValueError:
             noun = "whole number" if self.kind is int else "number"
-            raise self._problem(field, "number", f"must be a {noun}, not {text!r}") from None
+            message = self._choice(text) if self.meanings else f"must be a {noun}, not {text!r}"
+            raise self._problem(field, "number", message) from None
         if not self.minimum <= value <= maximum:
             shown = f"{value:,g}" if isinstance(value, float) else f"{value:,}"
             message = f"must be from {self.minimum:,} to {maximum:,}, not {shown}"
-            raise self._problem(field, "range", message)
+            raise self._problem(field, "range", self._choice(text) if self.meanings else message)
         return value
+
+    def _choice(self, text: str) -> str:
+        allowed = (f"{number} ({meaning})" for number, meaning in enumerate(self.meanings))
+        return f"must be {' or '.join(allowed)}, not {text!r}"
 
     def _problem(self, field: str, code: str, message: str) -> InvalidOptions:
         return InvalidOptions([Problem(field, code, f"{self.label} {message}")])
@@ -79,7 +85,9 @@ SETTINGS = {  # in their order on the page, in which wrong ones are named
         hint="Higher: fewer phrases again. 0 is off.",
     ),
     "top_k": Setting("Top k", int, Sampler.top_k, 0, 10**6, 1, "More: rarer words as well. 0 allows all."),
-    "real_words": Setting("Only real words, 1 or 0", int, int(Sampler.real_words), 0, 1, 1),
+    "real_words": Setting(
+        "Words", int, int(Sampler.real_words), 0, 1, 1, meanings=("any letters", "those of the table")
+    ),
 }
 # The fields under "More settings", in groups. Those of RARE are folded away once more.
 GROUPS = {
