@@ -204,8 +204,7 @@ def flags_named() -> Iterator[None]:
     """Put the flag before each problem with an option."""
 
     def line(problem: Problem) -> str:
-        named = problem.field not in ("", "database", "table")  # the arguments have no flag
-        if not named:
+        if problem.field in ("", "database", "table"):  # the arguments have no flag
             return problem.message
         stop = "" if problem.message.endswith((".", "?")) else "."
         return f"--{problem.field.replace('_', '-')}: {problem.message}{stop}"

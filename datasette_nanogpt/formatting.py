@@ -97,18 +97,22 @@ class TrainCommand(NamedTuple):
 
     database: str
     options: Sequence[str] = ()  # those that do not say what is read: --name blog
-    rows: Sequence[str] = ()  # the tables, and the options that say what is read of them but the condition
+    tables: Sequence[str] = ()
+    of_rows: Sequence[str] = ()  # the options that say what is read of them, but the condition
+
+    @property
+    def rows(self) -> list[str]:
+        """All that says what is read."""
+        return [*self.tables, *self.of_rows]
 
     def with_condition(self, where: str) -> str:
         """The command that trains on those of the rows that fulfil a condition."""
-        command = ["datasette", "nanogpt-train", self.database, *self.rows]
-        return shell_command([*command, "--where", where, *self.options])
+        options = [*self.of_rows, "--where", where, *self.options]
+        return shell_command(train_words(self.database, self.tables, options))
 
     def with_query(self, sql: str, *options: str) -> str:
         """The command that trains on the rows of a query."""
-        return shell_command(
-            ["datasette", "nanogpt-train", self.database, "--sql", sql, *options, *self.options]
-        )
+        return shell_command(train_words(self.database, (), ["--sql", sql, *options, *self.options]))
 
 
 def _shell_word(word: str) -> str:

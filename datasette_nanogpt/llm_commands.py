@@ -120,16 +120,9 @@ def compare(a: str, b: str, **options: Any) -> None:
     for row in with_progress(compare_each_row(first, second, source), source.document_count):
         comparison.add(row)
         if options["jsonl"]:
-            figures = {"bits_per_byte": row.bits_per_byte, "seen": row.splits}
-            click.echo(
-                json_line(
-                    {
-                        **row.keys,
-                        **{k: dict(zip(names, v or (None, None), strict=True)) for k, v in figures.items()},
-                    },
-                    None,
-                )
-            )
+            both = {"bits_per_byte": row.bits_per_byte, "seen": row.splits}
+            figures = {k: dict(zip(names, v or (None, None), strict=True)) for k, v in both.items()}
+            click.echo(json_line({**row.keys, **figures}, None))
         elif each := row.bits_per_byte:
             excerpt = " ".join(row.text.split())[:EXCERPT]
             cells = [f"{each[0]:9.3f}", f"{each[1]:9.3f}", "AB"[each[1] < each[0]].center(6)]

@@ -12,7 +12,14 @@ from conftest import HANG_SECONDS
 
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.training import memory
-from datasette_nanogpt.training.options import TrainOptions, bounds, choices, problems_of, validate
+from datasette_nanogpt.training.options import (
+    TrainOptions,
+    bounds,
+    choices,
+    problems_of,
+    typed_command,
+    validate,
+)
 from datasette_nanogpt.training.plan import SIZES
 from llm_nanogpt.errors import Problem
 
@@ -159,3 +166,11 @@ def test_the_command_line_names_the_flag_of_each_problem(home):
         "Error: --batch-size: The number of windows in a step must be at least 1, not 0.",
     ]
     assert "nowhere.db" in done.stderr.splitlines()[2] and "--database" not in done.stderr
+
+
+def test_a_command_with_a_condition_or_a_query_names_a_file_that_begins_with_a_hyphen():
+    command = typed_command(TrainOptions("-blog.db", ("entry",), body=("text",), minutes=3.0))
+    assert command.with_condition("a > 1") == (
+        "datasette nanogpt-train ./-blog.db entry --body text --where 'a > 1' --minutes 3"
+    )
+    assert " ./-blog.db --sql 'select 1' --minutes 3" in command.with_query("select 1")

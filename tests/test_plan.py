@@ -38,6 +38,7 @@ from datasette_nanogpt.training.population import (
     Member,
     chain,
     epoch_tokens,
+    last_student,
     leave_out,
     lengthen_last,
     one_more,
@@ -98,11 +99,11 @@ def test_a_text_is_cut_into_windows_that_it_has_many_of():
 
 
 def test_what_is_read_often_is_held_back_more():
-    once, twice = choose_rates(1.0, BLOG, 1024), choose_rates(2.0, BLOG, 1024)
+    once, twice = (choose_rates(n, BLOG, 1024, DECAY_PER_EPOCH) for n in (1.0, 2.0))
     assert once[0] > twice[0] and once[1] == 0 < twice[1]
     # In a whole reading the weights shrink alike, whatever the text and the steps.
     for tokens, step_tokens in ((TINY, 1024), (LARGE, 1024), (BLOG, 64)):
-        rate, decay = choose_rates(2.0, tokens, step_tokens)
+        rate, decay = choose_rates(2.0, tokens, step_tokens, DECAY_PER_EPOCH)
         assert rate * decay * tokens / step_tokens == pytest.approx(twice[0] * twice[1] * BLOG / 1024)
     assert choose_rates(2.0, BLOG, 1024, DECAY_PER_EPOCH / 2)[1] == pytest.approx(twice[1] / 2)
     assert plan(TINY).weight_decay > plan(LARGE).weight_decay
@@ -195,7 +196,9 @@ def test_a_short_text_is_read_more_often_the_smaller_the_model_is():
             member = Member(make_config(size, 512, {"block_size": 64}), MAX_EPOCHS)
             assert steps_of(member, tokens, 512) == pytest.approx(steps, abs=1)
             # The weights decay as much in all, however often it is read.
-            rate, decay = choose_rates(MAX_EPOCHS, epoch_tokens(member.config, tokens, 512), 512)
+            rate, decay = choose_rates(
+                MAX_EPOCHS, epoch_tokens(member.config, tokens, 512), 512, DECAY_PER_EPOCH
+            )
             assert rate * decay * steps == pytest.approx(MAX_EPOCHS * DECAY_PER_EPOCH, rel=0.05)
     plans = (plan(kilobytes, 1, given={"size": "xs"}, flops=1e7 * 1.3**power) for power in range(60))
     ended = next(p for p in plans if p.max_iters)
@@ -363,7 +366,7 @@ def test_the_last_student_gets_the_time_that_is_left():
     ]
     assert epochs == pytest.approx([6.0, 6.0, 8.5, 12.0])
     longer = lengthen_last(members, 0, BLOG, 1024, rest + 100 * epoch)
-    assert longer == [*members[:-1], chain([config] * 3, epochs=12.0)[-1]]
+    assert longer == [*members[:-1], last_student(config, 2, (0, 1), 12.0)]
     # One that smaller models teach would only memorize the text.
     of_small = chain([plan(BLOG, flops=5e11).teachers[0].config, config])
     assert lengthen_last(of_small, 0, BLOG, 1024, 100 * rest) == of_small

@@ -21,6 +21,7 @@ from llm_nanogpt.changes import recover
 from llm_nanogpt.errors import NanogptError
 
 from .pending import finish_pending
+from .run_log import run_log_name
 from .waiting import is_locked, telling
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def registry_file(home: Path) -> Path:
 
 
 def run_log_file(home: Path, run: int) -> Path:
-    """The log of run number `run`. Its folder is hidden, because every other folder here is a model."""
-    return home / ".logs" / f"run-{run}.log"
+    """The log of run number `run`."""
+    return home / run_log_name(run)
 
 
 def open_registry(home: Path, *, create: bool = False, wait: float | None = None) -> sqlite3.Connection:

@@ -20,6 +20,7 @@ from llm_nanogpt.atomic import write_json
 from llm_nanogpt.changes import PENDING, new_note
 from llm_nanogpt.renaming import rename_in_verdict
 
+from .run_log import run_log_name
 from .statements import insert
 
 WAIT_MS = 100  # how long to wait for another writer before notes are left for the next time
@@ -133,4 +134,4 @@ def delete_rows(db: sqlite3.Connection, where: str, values: Sequence[Any]) -> li
         for table in ("metrics", "samples", "scores", "documents"):
             db.execute(f"delete from {table} where run = ?", [run])
         db.execute("delete from runs where id = ?", [run])
-    return [log or f".logs/run-{run}.log" for run, log in rows]
+    return [log or run_log_name(run) for run, log in rows]

@@ -15,7 +15,8 @@ from typing import Any
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ..formatting import utc_now
-from .db import registry, run_log_file
+from .db import registry
+from .run_log import run_log_name
 from .runs import UNDER_WAY, find_runs, mark_dead_runs
 from .statements import insert, update_run
 
@@ -101,7 +102,7 @@ def claim(home: Path) -> int | None:
                 "heartbeat": time.time(),
                 "pid": None,
                 "process": None,
-                "log": str(run_log_file(home, run).relative_to(home)),
+                "log": run_log_name(run),
             }
             update_run(db, run, claimed)
         return run

@@ -17,6 +17,12 @@ LOG_LINES, LOG_BYTES = 40, 10_000  # how much of the end of a log a page shows
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
+def run_log_name(run: int) -> str:
+    """The log of run number `run`, relative to the home. Its folder is hidden, because every other folder
+    there is a model."""
+    return f".logs/run-{run}.log"
+
+
 def open_run_log(file: Path) -> BinaryIO:
     """Open a log for appending, readable by its owner only. Raises OSError if it cannot be written."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

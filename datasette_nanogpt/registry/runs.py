@@ -24,13 +24,12 @@ from .db import (
     open_registry,
     registry,
     registry_error,
-    run_log_file,
     telling_of_wait,
 )
 from .outbox import Outbox
 from .pending import delete_rows
 from .process_id import is_alive, process_id
-from .run_log import log
+from .run_log import log, run_log_name
 from .statements import insert, update_run
 
 if TYPE_CHECKING:
@@ -41,6 +40,12 @@ OVER = ("finished", "stopped", "failed", "interrupted")
 # In the column `cause`: memory ran out; another model has its name; the learning rate was too high; or a
 # terminal was told, before the run began, that it cannot be.
 MEMORY, NAME, DIVERGED, REFUSED = "memory", "name", "diverged", "refused"
+# What is recorded of each Step, and what the run's own row has of the last one.
+FIGURES = (
+    *("step", "seconds", "train_loss", "train_bpb", "learning_rate"),
+    *("tokens_per_second", "mfu", "memory"),
+)
+LAST_FIGURES = ("step", "progress", "eta", "tokens_per_second", "memory")
 MOST_DOCUMENTS = 5000  # held-out documents whose bits are recorded: 60 kB
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
@@ -203,8 +208,7 @@ class Run:
                     if queued:
                         _check_name(db, queued, name)
                     self.id = queued or insert(db, "runs", row)
-                    log = str(run_log_file(home, self.id).relative_to(home))
-                    update_run(db, self.id, row | {"log": log})
+                    update_run(db, self.id, row | {"log": run_log_name(self.id)})
                     row = dict(db.execute("select * from runs where id = ?", [self.id]).fetchone())
             self._outbox = Outbox(home, db, row)
         except (sqlite3.Error, OSError) as ex:
@@ -240,28 +244,9 @@ class Run:
 
     def step(self, event: Step) -> None:
         """Record where the run is."""
-        self._outbox.add(
-            "metrics",
-            {
-                "step": event.step,
-                "seconds": event.seconds,
-                "train_loss": event.train_loss,
-                "train_bpb": event.train_bpb,
-                "learning_rate": event.learning_rate,
-                "tokens_per_second": event.tokens_per_second,
-                "mfu": event.mfu,
-                "memory": event.memory,
-                "generation": self.generation,
-                "member": self.member,
-            },
-        )
-        self._last_step = {
-            "step": event.step,
-            "progress": event.progress,
-            "eta": event.eta,
-            "tokens_per_second": event.tokens_per_second,
-            "memory": event.memory,
-        }
+        model = {"generation": self.generation, "member": self.member}
+        self._outbox.add("metrics", {figure: getattr(event, figure) for figure in FIGURES} | model)
+        self._last_step = {column: getattr(event, column) for column in LAST_FIGURES}
         if time.monotonic() - self._last_beat >= HEARTBEAT_SECONDS:
             self.update(**self._last_step)
         else:

@@ -105,8 +105,8 @@ def measure_figures(
     bits, sizes = document_bits(training, tokenizer, seconds / 4)
     facts.keep_documents(bits, sizes)
     documents = folder.meta["corpus"]["val_documents"]
-    samples = None
-    if folder.config.parameters < BIG:
+    samples, too_big = None, folder.config.parameters >= BIG
+    if not too_big:
         yield Busy(f"writing {TEXTS} texts to judge it by")
         samples = write_texts(folder, training, seconds / 2, facts.hurry)
     train_bpb = None
@@ -126,9 +126,7 @@ def measure_figures(
         steps=facts.steps,
         bigger_fits=bigger_model_fits(folder.meta, folder.config, _flops(training), limits),
         samples=samples,
-        why_no_samples="none were written, as the model is too big for that"
-        if folder.config.parameters >= BIG
-        else "",
+        why_no_samples="none were written, as the model is too big for that" if too_big else "",
         prose=held_out.prose,
         ends_only=bool(folder.meta["corpus"].get("cut")),
         by_steps=limits.minutes is None,

@@ -128,7 +128,7 @@ def typed_command(options: TrainOptions) -> TrainCommand:
     rows = {k: given.pop(k) for k in OF_ROWS if k in given}
     rows.pop("where", None)
     given.pop("table", None)
-    return TrainCommand(database, _flags(given), [*options.tables, *_flags(rows)])
+    return TrainCommand(database, _flags(given), options.tables, _flags(rows))
 
 
 def _flags(settings: Mapping[str, Any]) -> list[str]:

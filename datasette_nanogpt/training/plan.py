@@ -20,9 +20,9 @@ from .flops import launch_work, work_per_step
 from .memory import estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
-    DECAY_PER_EPOCH,
     DELAY,
     MAX_EPOCHS,
+    WIDE_DROPOUT,
     Member,
     choose_chain,
     choose_population,
@@ -217,7 +217,7 @@ def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Ru
     budget = run.budget
     if given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
         return run
-    student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=0.1)
+    student = Member(config, MAX_EPOCHS, teachers=(0,), dropout=WIDE_DROPOUT)
     while 2 * run.step_tokens <= budget.largest_step:
         bigger = replace(run, batch_size=2 * run.batch_size)
         read = min(bigger.tokens_seen(config), MAX_EPOCHS * run.tokens)
@@ -368,9 +368,7 @@ def choose_warmup(steps: float) -> int:
     return min(WARMUP_STEPS, int(steps / 10)) if steps >= FEW_STEPS else WARMUP_STEPS
 
 
-def choose_rates(
-    epochs: float, epoch: float, step_tokens: int, decay: float = DECAY_PER_EPOCH
-) -> tuple[float, float]:
+def choose_rates(epochs: float, epoch: float, step_tokens: int, decay: float) -> tuple[float, float]:
     """Learning rate and weight decay, `decay` in an epoch of so many tokens. A text that is seen more than
     once is memorized, unless the steps are shorter and the weights keep decaying, by the same fraction in
     each epoch, however short the text. The rates are from LOG.md, "Readings and regularisation"; the

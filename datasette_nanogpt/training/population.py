@@ -51,6 +51,7 @@ LAST_EPOCHS, LAST_DECAY = (6.0, 12.0), 1.2
 LAST_WEIGHTS = {6.0: (0.95, 0.7), 12.0: (1.0, 0.9)}
 # From this width on models learn a text by heart so soon that dropout helps, and more epochs with it.
 WIDE = 384
+WIDE_EPOCHS, WIDE_DECAY, WIDE_DROPOUT, WIDE_STUDENT_DROPOUT = 6.0, 0.6, 0.1, 0.05  # l in "A population"
 # A run may take this many times its planned time before models are left out ("The plan, looked at again
 # between models"; other values were not tried).
 DELAY = 1.25
@@ -116,36 +117,32 @@ def _epoch_work(config: GPTConfig, tokens: int, step_tokens: int, launch: float)
     return steps * work_per_step(config, step_tokens, launch)
 
 
-def chain(configs: Sequence[GPTConfig], epochs: float = LAST_EPOCHS[0]) -> list[Member]:
+def chain(configs: Sequence[GPTConfig]) -> list[Member]:
     """Models that each learn from what came before: small ones and the first of the last size from the one
-    before, the others of that size, which read the text `epochs` times, from all of it, on average."""
+    before, the others of that size from the average of all of that size."""
     members: list[Member] = []
     for at, config in enumerate(configs):
         alike = tuple(i for i in range(at) if configs[i] == config)[-MOST_MEMBERS:]
         if not at:
             members.append(Member(config, MAX_EPOCHS))
         elif alike and config == configs[-1]:
-            members.append(last_student(config, at, alike, epochs))
+            members.append(last_student(config, at, alike, LAST_EPOCHS[0]))
         else:
             members.append(Member(config, MAX_EPOCHS, at, 0, (at - 1,), STUDENT_DECAY_PER_EPOCH))
     return members
 
 
-def population(
-    config: GPTConfig, size: int, generations: int, epochs: float = LAST_EPOCHS[0]
-) -> list[Member]:
-    """Generations of `size` members, and a last student that reads the text `epochs` times."""
-    wide = config.n_embd >= WIDE
+def population(config: GPTConfig, size: int, generations: int) -> list[Member]:
+    """Generations of `size` members, and a last student."""
+    one, dropout = Member(config, MAX_EPOCHS), 0.0
+    if config.n_embd >= WIDE:
+        one, dropout = Member(config, WIDE_EPOCHS, decay=WIDE_DECAY), WIDE_DROPOUT
     members: list[Member] = []
     for generation in range(generations):
-        teachers = tuple(range(len(members) - size, len(members))) if generation else ()
-        one = Member(config, 6.0 if wide else MAX_EPOCHS, decay=0.6 if wide else DECAY_PER_EPOCH)
-        if generation:
-            one = last_student(config, generation, teachers, LAST_EPOCHS[0])
-        dropout = 0.1 if wide else 0.0
         members += [replace(one, number=number, dropout=dropout) for number in range(size)]
-    teachers = tuple(range(len(members) - size, len(members)))
-    return [*members, last_student(config, generations, teachers, epochs)]
+        teachers = tuple(range(len(members) - size, len(members)))
+        one = last_student(config, generation + 1, teachers, LAST_EPOCHS[0])
+    return [*members, one]
 
 
 def last_student(config: GPTConfig, generation: int, teachers: tuple[int, ...], epochs: float) -> Member:
@@ -153,7 +150,7 @@ def last_student(config: GPTConfig, generation: int, teachers: tuple[int, ...], 
     (few, first), (many, later) = LAST_WEIGHTS.items()
     part = min(1.0, max(0.0, (epochs - few) / (many - few)))
     begin, end = (a + (b - a) * part for a, b in zip(first, later, strict=True))
-    dropout = 0.05 if config.n_embd >= WIDE else 0.0
+    dropout = WIDE_STUDENT_DROPOUT if config.n_embd >= WIDE else 0.0
     decay = LAST_DECAY / max(epochs, few)
     return Member(config, epochs, generation, 0, teachers, decay, dropout, (begin, end))
 

@@ -29,12 +29,13 @@ from ..events import (
     Step,
     TrainState,
 )
-from ..registry.db import run_log_file
+from ..registry.run_log import run_log_name
 from ..registry.runs import Run
 from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer, text_before_training
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
+from .log_events import log_event, note
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
 from .model_folder import ModelFolder, staging_folder
@@ -44,10 +45,9 @@ from .parts import Parts
 from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
+from .reopen import reopen
 from .replaced import Replaced, better_before, look_at
-from .resume import reopen
 from .run_before import score_of_run_before
-from .run_log import log_event, note
 from .saving import Saver
 from .stages import begin_work, describe_stage, end_stages, next_stages, predict_text
 from .train_state import trained_after
@@ -83,9 +83,7 @@ class TableRun:
         else:
             self.folder, state = reopen(self.options, meta, final, self.device)
             check_stages(self.folder.stages, self.options.given())
-        self.folder.meta.setdefault("training", {})["log"] = str(
-            run_log_file(final.parent, self.run.id).relative_to(final.parent)
-        )
+        self.folder.meta.setdefault("training", {})["log"] = run_log_name(self.run.id)
         resumed_from = state.position.step if state else None
         prepared = describe_plan(self.folder, self.device_reason, self.replaces, resumed_from)
         at = state.position.stage if state else 0

@@ -23,9 +23,9 @@ from ..registry.runs import REFUSED, Run
 from .check import check, check_place, name_table
 from .distributed import ProcessGroup, join_process_group
 from .failures import advice, cause_of, explain, explain_in_full
+from .log_events import logging_failure
 from .lr_schedule import Stop
 from .options import TrainOptions, typed_command
-from .run_log import logging_failure
 
 __all__ = ["Finished", "TrainOptions", "train_table"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def write_state(folder: Path, state: TrainState) -> None:
     """Replace what a resume of the model in `folder` needs."""
     p = state.position
-    at = {
+    at = {  # under the names that the first versions gave them
         "step": p.step,
         "seconds": p.seconds,
         "best": p.best,

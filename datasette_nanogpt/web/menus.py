@@ -38,16 +38,17 @@ def rows_url(
     datasette: Datasette, database: str, table: str, model: str | None = None, **arguments: Any
 ) -> str:
     """The address of the page of the most and least typical rows of a table."""
-    query = urlencode({key: value for key, value in {"model": model, **arguments}.items() if value})
-    return datasette.urls.table(database, table) + "/-/nanogpt/rows" + (f"?{query}" if query else "")
+    return _address(datasette.urls.table(database, table) + "/-/nanogpt/rows", model=model, **arguments)
 
 
 def model_url(datasette: Datasette, model: str, **arguments: Any) -> str:
     """The address of a model's page."""
+    return _address(datasette.urls.path("/-/nanogpt/models/" + quote_part(model, safe="")), **arguments)
+
+
+def _address(path: str, **arguments: Any) -> str:
     query = urlencode({key: value for key, value in arguments.items() if value})
-    return datasette.urls.path("/-/nanogpt/models/" + quote_part(model, safe="")) + (
-        f"?{query}" if query else ""
-    )
+    return f"{path}?{query}" if query else path
 
 
 async def index_link(datasette: Datasette, actor: Actor) -> list[Link]:
@@ -121,12 +122,13 @@ async def model_links(datasette: Datasette, actor: Actor, database: str, table: 
         for model in writers[:WRITERS]
     ]
     if len(writers) > WRITERS:
-        all_models = {
-            "href": datasette.urls.table(database, table) + "/-/nanogpt#models",
-            "label": f"All {len(writers)} models of this table",
-            "description": "With their scores, the last one first.",
-        }
-        links.append(all_models)
+        links.append(
+            {
+                "href": datasette.urls.table(database, table) + "/-/nanogpt#models",
+                "label": f"All {len(writers)} models of this table",
+                "description": "With their scores, the last one first.",
+            }
+        )
     if name := await _model_of_rows(datasette, database, table, models, writers):
         links.append(
             {

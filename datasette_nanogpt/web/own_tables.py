@@ -91,11 +91,6 @@ def _has_our_tables(path: str, _inode: int) -> bool:
 def _has_rule(datasette: Datasette, database: str, action: str) -> bool:
     """Whether the configuration says who may do this with this database. Then its author has decided."""
     rules = ((datasette.config or {}).get("databases") or {}).get(database) or {}
-    keys = (
-        {"allow"}
-        if action.startswith("view-")
-        else {"allow", "allow_sql"}
-        if action == "execute-sql"
-        else set()
-    )
-    return action in (rules.get("permissions") or {}) or bool(keys & rules.keys())
+    keys = ["allow"] if action.startswith("view-") else []
+    keys += ["allow", "allow_sql"] if action == "execute-sql" else []
+    return action in (rules.get("permissions") or {}) or any(key in rules for key in keys)
