@@ -45,7 +45,8 @@ def set_up_datasette(context: click.Context, option: click.Parameter, value: Any
 
 
 def check_name(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """A form may leave the name empty; whoever types an empty one, as from a variable, means another."""
+    """Refuse an empty name, which a form may have: on a command line it comes from a variable that is not
+    set."""
     if value is not None and not value.strip():
         raise click.BadParameter("it is empty: leave --name out for the name of the database, or give one.")
     return value

@@ -99,7 +99,7 @@ class Prepared:
     replaces: str | None = None  # what is known of the model of that name; it stays until there is a score
     replaces_bpb: float | None = None  # of the model that is then kept; None: not on the same held-out text
     gzip_bpb: float | None = None  # what gzip makes of the held-out text, in bits per byte
-    letters: float | None = None  # for each byte of it: verdict.count_letters. None: it is no prose
+    letters: float | None = None  # for each byte of that text (verdict.count_letters); None: it is no prose
     kept_bytes: int | None = None  # on disk, of the same: `llm nanogpt restore` brings it back
     kept: str | None = None  # the same in words, and `deleted`: the other one, if there were two of that name
     deleted: str | None = None

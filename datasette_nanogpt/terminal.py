@@ -72,8 +72,8 @@ class Display:
 
 
 class JsonDisplay(Display):
-    """One object a line; `event` is the kind of event in lower case. Of several in a row that tell of the
-    same work, and not what has come of it, there is only the first."""
+    """One object a line; `event` is the kind of event in lower case. Of several Busy events in a row about
+    the same work only the first is printed."""
 
     told: object = None  # what the last event was about
 

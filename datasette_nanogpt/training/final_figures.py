@@ -76,7 +76,7 @@ class HeldOut:
 
     @property
     def letters_per_byte(self) -> float | None:
-        """By which a score is one in bits per letter; None where the text is no prose."""
+        """A score in bits per byte divided by this is in bits per letter; None where the text is no prose."""
         return self.letters / self.size if self.prose else None
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 # After a stop the learning rate runs down over this fraction of the time trained so far, but over at least
 # the first and at most the second number of seconds.
 ANNEAL_FRACTION, ANNEAL_SECONDS = 0.1, (2.0, 30.0)
-# How often a run whose loss got out of hand goes back, each time at half the rate, before it gives up.
+# How often a run whose loss got out of hand goes back, each time at half the rate, before it gives up. Here,
+# and not in divergence.py, because pages need it without torch.
 MAX_RETURNS = 3
 
 

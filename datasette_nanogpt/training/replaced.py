@@ -117,7 +117,7 @@ def score_on(theirs: dict[str, Any], ours: dict[str, Any]) -> float | None:
     return (theirs.get("score") or {}).get("val_bpb") if text[0] and text == held_out(ours) else None
 
 
-def better_before(val_bpb: float, name: str) -> str:
+def describe_better(val_bpb: float, name: str) -> str:
     """The message for a run that replaced a better model."""
     return (
         f"a model that was better on the same held-out text, {val_bpb:.4f} bits per byte: "

@@ -46,7 +46,7 @@ from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
 from .reopen import reopen
-from .replaced import Replaced, better_before, look_at
+from .replaced import Replaced, describe_better, look_at
 from .run_before import score_of_run_before
 from .saving import Saver
 from .stages import begin_work, describe_stage, end_stages, next_stages, predict_text
@@ -187,7 +187,6 @@ class TableRun:
         run, busy = self.run, False
         write_sample = sample_writer(self.folder.tokenizer, training.settings.seed)
         for event in training.run(self.stop, write_sample):
-            # Scores may leave no time for a Step, so the registry is asked after every event.
             if isinstance(event, BestWeights):
                 self.saver.weights(event)
                 continue
@@ -213,7 +212,7 @@ class TableRun:
                     run.update(verdict=json.dumps(self.replaced_by(training.best)))
                 case Note():
                     run.update(note=event.text)
-            self.stop_asked()
+            self.stop_asked()  # after every event, as scores may leave no time for a Step
             log_event(event)
             yield event
             yield from self.keep_members(training)
@@ -243,18 +242,19 @@ class TableRun:
         """Whether the model may take the place of the one that is there: only if it knows more than how
         frequent each token is, or is at least as good. A resumed model replaces only itself."""
         knows_something = score.val_loss < training.last_good.unigram
-        return self.replaces is None or knows_something or (self.bpb_before or 0.0) >= score.val_bpb
+        return self.replaces is None or knows_something or (self.replaces.val_bpb or 0.0) >= score.val_bpb
 
     def replaced_by(self, val_bpb: float) -> dict[str, str]:
         """A line for the verdict, if the model that has that score has replaced a better one."""
-        if self.folder.path != self.folder.final or (self.bpb_before or math.inf) >= val_bpb:
+        better = self.better_before(val_bpb)
+        if self.folder.path != self.folder.final or better is None:
             return {}
-        return {"replaced": better_before(self.bpb_before or 0.0, self.folder.final.name)}
+        return {"replaced": describe_better(better, self.folder.final.name)}
 
-    @property
-    def bpb_before(self) -> float | None:
-        """Bits per byte of the model that is kept, on the same held-out text."""
-        return self.replaces.val_bpb if self.replaces else None
+    def better_before(self, val_bpb: float) -> float | None:
+        """The score of the model that is kept, on the same held-out text, if it is better than `val_bpb`."""
+        before = self.replaces.val_bpb if self.replaces else None
+        return before if before is not None and before < val_bpb else None
 
     def may_replan(self, training: Training) -> bool:
         """Whether to plan the remaining stages again: not at the end of the run, nor where steps were asked
@@ -318,7 +318,6 @@ class TableRun:
         folder.write_end(status, clock.step, clock.seconds)
         self.run.update(progress=1.0, eta=0.0)
         score, tokens = folder.meta["score"], training.tokens
-        before = self.bpb_before
         return Finished(
             status=status,
             name=folder.final.name,
@@ -333,7 +332,7 @@ class TableRun:
             epochs=training.epochs,
             models=training.settings.stage + 1,
             best_step=score["step"],
-            better_before=before if before is not None and before < score["val_bpb"] else None,
+            better_before=self.better_before(score["val_bpb"]),
             sample=self.last_score.sample if self.last_score else "",
             prompt=prompt_from(tokens.val, folder.tokenizer),
             **to_try(tokens, folder.meta["source"]),

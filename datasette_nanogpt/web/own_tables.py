@@ -23,7 +23,7 @@ from ..registry.db import registry_file
 from ..registry.waiting import is_locked
 from .permissions import Actor
 
-BUSY_SECONDS = 0.1  # how long the server waits for a database that somebody has locked: nothing else goes on
+BUSY_SECONDS = 0.1  # how long to wait for a locked database: meanwhile the server does nothing else
 REASON = "nanogpt.db has rows of private tables"
 
 

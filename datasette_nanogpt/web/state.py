@@ -41,7 +41,7 @@ class PluginState:
     writing: int = 0  # how many texts are being written at this moment
     reading: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)  # see `read_once`
     stopping: asyncio.Event | None = None  # set when the server is asked to stop
-    closing: asyncio.Future[None] | None = None
+    closing: asyncio.Future[None] | None = None  # kept, as asyncio drops a task that nobody holds
     server: Any = None  # the uvicorn.Server, if Datasette was started by its own command
 
     @classmethod
@@ -96,7 +96,7 @@ class PluginState:
 
             def forget(done: asyncio.Task[T]) -> None:
                 del self.reading[key]
-                done.cancelled() or done.exception()  # seen, in case nobody waits any more
+                done.cancelled() or done.exception()  # asyncio logs an exception that nobody asked for
 
             task.add_done_callback(forget)
         return await self.unless_stopping(asyncio.shield(self.reading[key]))
