@@ -1,5 +1,4 @@
-"""The commands that this plugin adds to Datasette. They only read the command line: other modules do the
-work."""
+"""The commands that this plugin adds to Datasette: they read the command line, other modules do the work."""
 
 from __future__ import annotations
 
@@ -45,8 +44,7 @@ def set_up_datasette(context: click.Context, option: click.Parameter, value: Any
 
 
 def check_name(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Refuse an empty name, which a form may have: on a command line it comes from a variable that is not
-    set."""
+    """Refuse an empty name, as of a variable that is not set: only the form may leave it empty."""
     if value is not None and not value.strip():
         raise click.BadParameter("it is empty: leave --name out for the name of the database, or give one.")
     return value

@@ -26,8 +26,7 @@ REPORT_SECONDS = 0.5  # between two events that tell of the same work: Progress,
 
 
 class Part(StrEnum):
-    """The parts of the work before training, in order. Those that the cache makes unnecessary are left
-    out."""
+    """The parts of the work before training, in order, some of which the cache makes unnecessary."""
 
     LOOKING = "looking through the rows"
     READING = "reading"

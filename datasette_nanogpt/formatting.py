@@ -35,8 +35,7 @@ def in_minutes(minutes: float) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """The time until a run's end, in round figures: after the last step comes a score, which takes some
-    seconds more."""
+    """The time until a run's end, in round figures: the last score takes some seconds more."""
     if seconds < 5:
         return "a few seconds left"
     tens, minutes = 10 * math.ceil(seconds / 10), round(seconds / 60)

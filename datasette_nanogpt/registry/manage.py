@@ -1,5 +1,4 @@
-"""Renaming, removing and restoring a model as a whole: its folder, its aliases in llm, and its runs in the
-registry."""
+"""Renaming, removing and restoring a model: its folder, its aliases in llm, and its runs in the registry."""
 
 from __future__ import annotations
 

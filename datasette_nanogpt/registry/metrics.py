@@ -49,8 +49,7 @@ def scores_of(db: sqlite3.Connection, run: int) -> list[Score]:
 
 
 def first_score(scores: Sequence[Score]) -> Score | None:
-    """The first score of the model that has the best one: the first scores of other models say nothing about
-    it. None if there is none."""
+    """The first score of the model that has the best one; None if there is none."""
     best = min(scores, key=lambda score: math.inf if score.bpb is None else score.bpb, default=None)
     return next((score for score in scores if best and score.model == best.model), None)
 
@@ -103,8 +102,7 @@ def samples_after(db: sqlite3.Connection, run: int, after: int = 0, limit: int =
 
 
 def bits_of_documents(db: sqlite3.Connection, run: int) -> tuple[list[float], list[float]]:
-    """The bits of the first held-out documents at the end of a run, and their bytes; empty where they were
-    not measured."""
+    """The bits and bytes of the first held-out documents at the end of a run; empty if not measured."""
     select = "select bits, bytes from documents where run = ? order by id desc limit 1"
     row = db.execute(select, [run]).fetchone()
     return (json.loads(row[0]), json.loads(row[1])) if row else ([], [])

@@ -116,8 +116,7 @@ class Outbox:
         return int(self.row["stop_requested"] or 0)
 
     def close(self) -> bool:
-        """Leave what still waits to the next process that opens the registry. Returns whether nothing
-        waited."""
+        """Leave what waits to the next process that opens the registry. Returns whether nothing did."""
         self._close()
         if self.failing:
             with suppress(OSError):

@@ -48,8 +48,7 @@ def terminate(process: str) -> bool:
 
 
 def _start_of(pid: int) -> str:
-    """The start time of a process in clock ticks, from /proc; "" if there is no such process, or it is a
-    zombie."""
+    """The start time of a process in clock ticks, from /proc; "" if there is none, or it is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # from the state on
     except OSError:

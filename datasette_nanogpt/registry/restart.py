@@ -50,8 +50,7 @@ def _left_as_it_is(run: dict[str, Any], most: int) -> dict[str, Any] | None:
 
 
 def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
-    """The columns to write for a training that continues, and the step it continues from; None if it does
-    not."""
+    """The columns to write for a training that continues, and from which step; None if it does not."""
     settings = json.loads(run["settings"])
     state = kept_state(home, run["name"])
     if minutes_to_offer(home, run, math.inf) is not None and state:

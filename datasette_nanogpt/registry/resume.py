@@ -45,8 +45,7 @@ def minutes_left(home: Path, run: dict[str, Any]) -> float | None:
 
 
 def _last(home: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one of a model's runs, newest first, whose model is on disk: the newest one, unless an earlier
-    model was restored."""
+    """The one of a model's runs, newest first, whose model is on disk, as an earlier one may be restored."""
     model = find_checkpoint(home / runs[0]["name"])
     log = (model.meta.get("training") or {}).get("log") if model else None
     last = next((run for run in runs if log and run["log"] == log), None)

@@ -18,8 +18,7 @@ FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def run_log_name(run: int) -> str:
-    """The log of run number `run`, relative to the home. Its folder is hidden, because every other folder
-    there is a model."""
+    """The log of a run, relative to the home. Its folder is hidden: every other folder there is a model."""
     return f".logs/run-{run}.log"
 
 

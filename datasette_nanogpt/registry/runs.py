@@ -49,9 +49,7 @@ LAST_FIGURES = ("step", "progress", "eta", "tokens_per_second", "memory")
 MOST_DOCUMENTS = 5000  # held-out documents whose bits are recorded: 60 kB
 _UNDER_WAY = ("status in (?, ?)", *UNDER_WAY)  # as find_runs takes it
 HEARTBEAT_SECONDS = 2.0  # a running process writes its heartbeat this often
-# If a run's process cannot be looked up, the run is dead after this time without a heartbeat and without a
-# lock.
-SILENT_SECONDS = 15.0
+SILENT_SECONDS = 15.0  # after which a run without heartbeat and lock is dead, if its process is not known
 
 
 # ---- Reading
@@ -97,8 +95,7 @@ def is_resumed(run: Mapping[str, Any]) -> bool:
 
 
 def mark_dead_runs(home: Path) -> None:
-    """Mark as interrupted every run that seems to be under way but whose process is gone, if that can be
-    written."""
+    """Mark as interrupted every run under way whose process is gone, if the registry can be written."""
     if not os.access(home, os.W_OK):
         return
     dead = [run for run in find_runs(home, *_UNDER_WAY) if not _is_alive(home, run)]
@@ -269,8 +266,7 @@ class Run:
         self._outbox.add("samples", {"step": 0, "val_bpb": None, "sample": text})
 
     def documents(self, bits: np.ndarray, sizes: np.ndarray) -> None:
-        """Record the bits and bytes, (documents,) each, of the first held-out documents, by which two runs
-        can be compared."""
+        """Record the bits and bytes of the first held-out documents, (documents,) each, for comparisons."""
         n = min(len(bits), MOST_DOCUMENTS)
         if n:
             lists = {"bits": bits[:n].round(1).tolist(), "bytes": sizes[:n].astype(int).tolist()}

@@ -152,8 +152,7 @@ class Autotuner:
         return min(task.seconds, task.steps * self.step_seconds * task.batch_size / windows)
 
     def _measure_machine(self) -> float:
-        """The highest FLOP/s in matrix products, now or in earlier trials: other programs only slow it
-        down."""
+        """The highest FLOP/s in matrix products, now or in earlier trials: other programs lower it."""
         flops = max(product_speed(self.task.device, self.bf16), self.known.machine_flops or 0.0)
         self.known = replace(self.known, machine_flops=flops)
         return flops

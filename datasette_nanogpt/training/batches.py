@@ -19,8 +19,7 @@ ROWS_AT_ONCE = 1_000_000  # tokens that are copied to a GPU at once, or rows of 
 
 
 class Batch(NamedTuple):
-    """One process's part of a batch: (B, T) ids and targets, and the teachers' predictions, if there are
-    any."""
+    """One process's part of a batch: (B, T) ids and targets, and what teachers predict, if there are any."""
 
     ids: Tensor
     targets: Tensor

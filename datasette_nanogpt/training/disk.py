@@ -31,8 +31,7 @@ def bytes_of_run(stages: Sequence[Stage], train_tokens: int) -> int:
 
 
 def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
-    """A sentence on the disk space of a run of several models; "" for one model. Raises NanogptError where
-    the disk has too little."""
+    """A sentence on the disk space of several models; "" for one. Raises NanogptError if it is too little."""
     needed, free = bytes_of_run(stages, train_tokens), shutil.disk_usage(folder).free
     if needed > free:
         raise NanogptError(

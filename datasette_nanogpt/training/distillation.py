@@ -89,7 +89,6 @@ def same_tokens(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_lengths(goes_on: np.ndarray) -> np.ndarray:
-    """For each element of `goes_on`, (N,) bool, how many there are from the last False up to it, both
-    included."""
+    """For each element of `goes_on`, (N,) bool, how many there are from the last False up to and with it."""
     n = np.arange(len(goes_on))
     return n + 1 - np.maximum.accumulate(np.where(goes_on, 0, n))

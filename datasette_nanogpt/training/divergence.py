@@ -18,8 +18,7 @@ from .lr_schedule import MAX_RETURNS
 # A loss of up to this many times the first step's is not a reason to go back: a model that has learnt nothing
 # yet has as much, even if the unigram is better.
 UNTRAINED = 1.1
-# Tokens (a few kB): with less training text hardly anything is better than the unigram (benchmarks/LOG.md, "A
-# few hundred bytes").
+# Tokens (a few kB): with less, hardly anything is better than the unigram (LOG.md, "A few hundred bytes").
 LITTLE_TEXT = 2000
 COUNTED = 20_000_000  # tokens of the training text that are counted for the unigram, as in init_bigrams.py
 

@@ -12,8 +12,7 @@ from ..data.dataloader import least_tokens
 from ..formatting import text_size
 from .plan import CONTEXTS, choose_context
 
-# With fewer tokens, scores are worse than knowing nothing, whatever the context (LOG.md, "A few hundred
-# bytes").
+# With fewer, scores are worse than knowing nothing in any context (LOG.md, "A few hundred bytes").
 LEAST_TOKENS = least_tokens(CONTEXTS[-1])
 SENTENCES_NEED = "some 100 kB"  # LOG.md, "What a score reads like"
 
@@ -39,8 +38,7 @@ def tokens_needed(block_size: int) -> int:
 
 
 def too_little_text(n_bytes: int, block_size: int, needed: float) -> str:
-    """The message for a text of `n_bytes` bytes where a context of `block_size` tokens needs `needed`
-    bytes."""
+    """The message for a text of `n_bytes` bytes where a context of `block_size` tokens needs `needed`."""
     what = f"a context of {block_size} tokens" if block_size > CONTEXTS[-1] else "a model"
     return (
         f"The {text_size(n_bytes)} of text is too little to train on: {what} needs about "

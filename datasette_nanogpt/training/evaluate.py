@@ -23,8 +23,7 @@ SAMPLE_TOKENS = 80  # length of the text that is shown with each score
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
-    """Bits per byte, which can be compared between tokenizers, from the total nats of a text and its UTF-8
-    bytes."""
+    """Bits per byte, the same for all tokenizers, from the total nats of a text and its UTF-8 bytes."""
     return nats / n_bytes / math.log(2)
 
 

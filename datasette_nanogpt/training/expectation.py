@@ -30,8 +30,7 @@ MEASURED: tuple[tuple[float, Points], ...] = (
 # Bits per letter that a text loses while the work grows by a factor of e before the first of these points: a
 # blog had 2.152 after 20 s and 1.84 after a minute ("Runs of seconds").
 LOSS_BEFORE = 0.3
-# The same after the last one, as a fraction: an hour of the blog gave 1.567, ten minutes 1.592 ("An hour on
-# two cores").
+# The same after the last one, as a fraction: an hour gave 1.567, ten minutes 1.592 ("An hour on two cores").
 LOSS_AFTER = 0.009
 # (letters read in all epochs together, bits per letter): the grid's runs that read a text at most once. For
 # sizes that are chosen by hand, which may be too big for the time.

@@ -1,5 +1,4 @@
-"""The figures that a verdict needs, measured when a run is over: within a few seconds, and in less memory
-than training took."""
+"""The figures for a verdict, measured when a run is over: within seconds, in less memory than training."""
 
 from __future__ import annotations
 
@@ -37,15 +36,12 @@ from .verdict import (
     standard_error,
 )
 
-# The time that measuring may take: this fraction of the run's, but at most so many seconds. Half of it goes
-# into texts.
+# How long measuring may take: this fraction of the run, but at most so many seconds, half of it for texts.
 TIME_FRACTION, MAX_SECONDS = 0.05, 30.0
 TEXTS, TEXT_TOKENS = 20, 150  # how many texts are written, and how long they are
 COMPARED = 400  # the most held-out rows that texts are compared with
 FEWEST_TEXTS = 5  # percentages of fewer texts say nothing
-# Parameters: bigger models write no texts, as numpy takes 5 ms a token at 29M (benchmarks/LOG.md, "Beside a
-# server").
-BIG = 50_000_000
+BIG = 50_000_000  # parameters: bigger models write none, 29M take 5 ms a token (LOG.md, "Beside a server")
 TOKENS_READ = 400_000  # the most held-out tokens that are used, and the training tokens that gzip gets
 
 

@@ -54,8 +54,7 @@ class LRSchedule:
     length: float
     warmup_steps: int
     decay_fraction: float  # of the length, at its end; 0: constant, as with nanoGPT's decay_lr = False
-    # Set by anneal(): when the early decay began, the fraction of the rate that it began at, and how long it
-    # takes.
+    # Set by anneal(): when the early decay began, from which fraction of the rate, and how long it takes.
     stop_at: float | None = None
     stop_from: float = 1.0
     stop_length: float = 0.0

@@ -66,8 +66,7 @@ def flops_of_run(device: str, vocab_size: int, seconds: float, processes: int) -
 
 
 def guess_training_flops(seconds: float) -> float:
-    """The same, guessed from matrix products on the CPU, in the precisions that a run of `seconds` may
-    use."""
+    """The same, guessed from products on the CPU in the precisions that a run of `seconds` may use."""
     dtypes = PRODUCT_FRACTIONS if seconds >= SHORT_SECONDS else [torch.float32]
     return max(PRODUCT_FRACTIONS[dtype] * timed_products("cpu", dtype, 512) for dtype in dtypes)
 
@@ -121,8 +120,7 @@ def trial(
     optimizers: Sequence[Optimizer],
     is_student: bool = False,
 ) -> float:
-    """Seconds of a training step on a `trial_batch`, the best of a few: forward, backward, optimizers.
-    Leaves gradients behind."""
+    """Seconds of a training step on a `trial_batch`, the best of a few. Leaves gradients behind."""
     device = str(batch.device)
     use_bf16(optimizers, bf16)
     # Made-up teacher's predictions, for as many tokens as teacher_probs.py keeps.

@@ -50,8 +50,7 @@ class Trained:
 
 
 def start_of(stages: Sequence[Stage], stage: int, position: Position) -> Position:
-    """Where a stage begins in a run that is at `position`, if the stages before it take all their steps, as
-    they would in turn."""
+    """Where a stage begins in a run that is at `position`, if those before it take all their steps."""
     if stage == position.stage:
         return position
     settings = stages[stage - 1].settings
@@ -61,8 +60,7 @@ def start_of(stages: Sequence[Stage], stage: int, position: Position) -> Positio
 
 
 def next_position(stages: Sequence[Stage], position: Position, trained: set[int]) -> Position:
-    """Where the next stage begins that is not among those that are `trained`, at the end of the stage at
-    `position`."""
+    """Where the next stage begins, passing over those that are `trained`, after the one at `position`."""
     following = next(number for number in count(position.stage + 1) if number not in trained)
     if following == position.stage + 1:
         return replace(position, stage=following)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.errors import NanogptError, Problem
 
 from ..formatting import memory_size
 from .available_memory import address_space, available_memory
@@ -63,8 +63,7 @@ def estimate_memory(w: Workload) -> int:
     step = max(FLOAT * _step_numbers(w), weights + _orthogonalizing_bytes(w.config))
     if w.device.startswith("cuda"):  # a score comes while the memory of a CUDA graph is still taken
         return round(CUDA_BYTES + max(held + weights + step + _score_bytes(w), _teachers_bytes(w)))
-    # An Apple GPU shares the memory of the machine, where LastGood (divergence.py) keeps a copy of the last
-    # good state.
+    # An Apple GPU shares the memory of the machine, where divergence.LastGood keeps a copy of the state.
     held += weights + state
     # To save the state, each tensor is copied as bytes, and all of them into one file; and the weights are
     # read again for the texts that a run is judged by.
@@ -88,8 +87,7 @@ def logits_per_batch(device: str) -> int:
 
 
 def _score_bytes(w: Workload) -> int:
-    """What scoring takes beside what steps have freed: the logits of a batch of windows, and their
-    logarithms."""
+    """What scoring takes beside what steps have freed: a batch's logits, and their logarithms."""
     return 2 * FLOAT * logits_per_batch(w.device)
 
 
@@ -117,8 +115,7 @@ def _count_weights(c: GPTConfig) -> tuple[int, int]:
 
 
 def _orthogonalizing_bytes(c: GPTConfig) -> int:
-    """Bytes that Muon needs for the matrices of one shape in all layers at once: update, stack, and two steps
-    of the iteration."""
+    """What Muon needs for the matrices of one shape in all layers: update, stack, two steps of iteration."""
     if c.arch == "gpt2":
         return 0
     return 4 * FLOAT * c.n_layer * c.n_embd * max(c.n_inner, c.n_head * c.head_dim)
@@ -154,12 +151,6 @@ def memory_problem(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> 
     need, have = memory_size(estimate_memory(w)), memory_size(limit)
     message = f"This needs about {need} of memory, and {have} are available: {way_out}"
     return Problem(field, "memory", message)
-
-
-def check_memory(w: Workload, given: Mapping[str, Any], reserved: int = 0) -> None:
-    """Raises InvalidOptions where a run cannot fit, naming the largest that does."""
-    if problem := memory_problem(w, given, reserved):
-        raise InvalidOptions([problem])
 
 
 def check_address_space() -> None:

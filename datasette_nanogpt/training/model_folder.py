@@ -103,8 +103,7 @@ class ModelFolder:
         self.write_meta()
 
     def drop_teachers(self, at: int) -> None:
-        """Delete the teachers of which no stage from `at` on learns. Those of the last stage stay, for a
-        resume."""
+        """Delete the teachers of which no stage from `at` on learns; a resume needs those of the last."""
         groups = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
         for file in drop_teachers(self.path, groups, {stage for group in groups for stage in group} | {at}):
             self._files.drop(file.relative_to(self.path))

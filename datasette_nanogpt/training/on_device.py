@@ -33,8 +33,7 @@ def random_state(device: str) -> dict[str, Tensor]:
 
 
 def set_random_state(state: Mapping[str, Tensor], device: str) -> None:
-    """Restore what `random_state` returned. A state that was saved on another device has none for this
-    one."""
+    """Restore what `random_state` returned, which may have been on another device."""
     torch.set_rng_state(state["rng"])
     if device.startswith("cuda") and "rng_cuda" in state:
         torch.cuda.set_rng_state(state["rng_cuda"], device)

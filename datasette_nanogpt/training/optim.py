@@ -134,8 +134,7 @@ class Muon(Optimizer):
 
 
 def orthogonalize(m: Tensor, bf16: bool = False) -> Tensor:
-    """The (semi-)orthogonal matrices nearest to `m` (n, rows, columns), roughly: NEWTON_SCHULZ_STEPS
-    iterations."""
+    """Roughly the nearest (semi-)orthogonal matrices to `m` (n, rows, columns), by Newton-Schulz."""
     dtype = m.dtype
     x = m.bfloat16() if bf16 or m.is_cuda else m
     tall = x.shape[1] > x.shape[2]

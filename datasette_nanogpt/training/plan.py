@@ -212,8 +212,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
 
 
 def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
-    """The run with more windows in a step, up to the device's `largest_step`, if the text is long and enough
-    steps remain."""
+    """The run with steps of up to `largest_step` tokens, if the text is long and enough steps remain."""
     budget = run.budget
     if given.get("batch_size") or budget.steps or run.tokens < LONG_TEXT:
         return run

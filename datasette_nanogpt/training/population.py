@@ -200,8 +200,7 @@ def choose_chain(
     epoch = _epoch_work(config, tokens, step_tokens, launch)
 
     def cut(configs: Sequence[GPTConfig], fewest: float) -> list[Member]:
-        """The chain with at least `fewest` epochs of the last model; no members if there is no time for
-        them."""
+        """The chain with at least `fewest` epochs of the last model; none if there is no time for them."""
         if len(configs) > min(MAX_CHAIN, MAX_MODELS):
             return []
         *before, last = chain(configs)

@@ -21,8 +21,7 @@ from .replaced import Replaced
 def prepare_text(
     options: TrainOptions, corpus: Corpus, folder: Path, home: Path
 ) -> Generator[Progress, None, PreparedCorpus]:
-    """Read and tokenize the rows of a corpus, as the options ask (see `prepare`). Raises InvalidOptions for a
-    text that is too short."""
+    """Read and tokenize rows as the options ask, by `prepare`. Raises InvalidOptions for too short a text."""
     text = yield from prepare(
         corpus,
         folder,

@@ -30,8 +30,7 @@ def set_up_process() -> None:
 
 
 def training_begins() -> None:
-    """In a process of ours, give the memory that the text took back to the system, and from now on keep the
-    memory that steps free."""
+    """In a process of ours, give back the memory of the text, and from now on keep what steps free."""
     if os.getpid() in _set_up:
         with suppress(AttributeError, OSError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)

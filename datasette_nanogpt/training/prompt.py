@@ -21,8 +21,7 @@ from ..data.token_files import document_ends
 TOKENS = 200  # how much of a document is decoded to find its first words
 WORDS, CHARACTERS = 2, 40  # the longest prompt
 DOCUMENTS, TITLE_CHARACTERS = 20, 60  # how many documents are searched for a title, and how long it may be
-# In a script without spaces, the prompt is the first clause; one of more than CLAUSE characters is cut to
-# CUT.
+# In a script without spaces the prompt is the first clause; one longer than CLAUSE characters is cut to CUT.
 CLAUSE, CUT = 20, 8
 
 _CLAUSE = regex.compile(
@@ -44,8 +43,7 @@ def prompt_from(tokens: np.ndarray, tokenizer: Tokenizer) -> str:
 
 
 def to_try(tokens: Tokens, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The `title` or the `conditions` of a held-out document, by the `source` of nanogpt.json, to write
-    with."""
+    """The `title` or `conditions` of a held-out document to write with; `source` is that of nanogpt.json."""
     if tokens.titles and source.get("template"):
         return {"conditions": conditions_from(tokens.val, tokens.titles, source)}
     return {"title": title_from(tokens.val, tokens.titles)} if tokens.titles else {}

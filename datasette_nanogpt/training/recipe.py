@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import InvalidOptions
 
 from .available_memory import available_memory, resident_memory
 from .distributed import rank_and_size
-from .memory import Workload, check_memory, estimate_memory
+from .memory import Workload, estimate_memory, memory_problem
 from .options import TrainOptions
 from .plan import (
     DEFAULT_MINUTES,
@@ -23,8 +24,7 @@ from .plan import (
 )
 from .population import MAX_EPOCHS, TEACHER_WEIGHTS, Member, epoch_tokens, workloads
 
-# nanoGPT's train.py, as `--arch gpt2` has it: 2,000 steps of warmup, then a constant rate, and random
-# windows.
+# nanoGPT's train.py, as `--arch gpt2` has it: warmup, then a constant rate, and random windows.
 NANOGPT_RECIPE = {
     "learning_rate": 6e-4,
     "weight_decay": 0.1,
@@ -41,8 +41,7 @@ GPU_STEP_TOKENS = 65_536
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train one model, as nanogpt.json keeps it. `minutes` or `max_iters` limits the run, or both:
-    whichever is reached first."""
+    """How to train one model, as nanogpt.json keeps it: until `minutes` or `max_iters`, the first to come."""
 
     batch_size: int  # windows of block_size tokens in a step
     learning_rate: float  # the highest
@@ -74,8 +73,7 @@ class Settings:
         return self.seed + self.stage
 
     def teacher_weight(self, progress: float) -> float:
-        """The weight of the teachers' probabilities in the loss at `progress`, 0 to 1; the text has the
-        rest."""
+        """The weight of the teachers in the loss at `progress`, 0 to 1; the text has the rest."""
         first, last = self.teacher_weights
         return first + (last - first) * progress
 
@@ -128,9 +126,10 @@ def largest_workload(stages: Sequence[Stage]) -> Workload:
 
 
 def check_stages(stages: Sequence[Stage], given: Mapping[str, Any]) -> None:
-    """Raises InvalidOptions where the largest stage of a run does not fit in the memory."""
+    """Raises InvalidOptions where a run does not fit in the memory, naming the largest that does."""
     workload = largest_workload(stages)
-    check_memory(workload, given, _reserved(workload.device))
+    if problem := memory_problem(workload, given, _reserved(workload.device)):
+        raise InvalidOptions([problem])
 
 
 def _reserved(device: str) -> int:

@@ -83,8 +83,7 @@ def reopen_stages(
 
 
 def _settings(known: dict[str, Any], stage: int) -> Settings:
-    """Settings as nanogpt.json has them. Once each model had one teacher, the model before, and did not say
-    so."""
+    """Settings as nanogpt.json has them, which once did not name the one teacher, the model before."""
     teachers = known.get("teachers", [stage - 1] if stage else [])
     weights = known.get("teacher_weights", TEACHER_WEIGHTS)
     place = {"stage": stage, "teachers": tuple(teachers), "teacher_weights": tuple(weights)}

@@ -106,8 +106,7 @@ def kept_if_trained_again(final: Path) -> list[str]:
 
 
 def score_on(theirs: dict[str, Any], ours: dict[str, Any]) -> float | None:
-    """Bits per byte of a model if it had the same held-out text as ours, else None. Both arguments are a
-    nanogpt.json."""
+    """Bits per byte of a model on our held-out text; None if it had another. Each is a nanogpt.json."""
 
     def held_out(meta: dict[str, Any]) -> tuple[Any, ...]:
         corpus, options = meta.get("corpus") or {}, meta.get("options") or {}

@@ -17,8 +17,7 @@ LOOK_BACK = 100  # runs: so often a run is hardly ever resumed
 
 
 def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs of the registry were scored on the same held-out rows: else their scores cannot be
-    compared."""
+    """Whether two runs were scored on the same held-out rows, so that their scores can be compared."""
     return score_on(described(other), described(run)) is not None
 
 

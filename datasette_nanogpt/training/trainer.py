@@ -285,8 +285,7 @@ class Training:
     # ---- The validation score
 
     def evaluate(self, stop: Stop, write_sample: Callable[[GPT], str]) -> Iterator[TrainingEvent]:
-        """Score the weights, and hand them out if they are the best. Gives up if a stop at once is asked for
-        and there is a score already."""
+        """Score the weights, and hand out the best. A stop at once ends it, if there is a score already."""
         clock = self.clock
         began = clock.seconds
         if self.loss.steps:

@@ -99,8 +99,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 
 
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The size, memory and reading of a run with the settings of `settings_from_form`, as numbers and
-    words."""
+    """The size, memory and reading of a run with these `settings_from_form`, as numbers and words."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}

@@ -109,8 +109,7 @@ def form_defaults(limits: Limits) -> dict[str, str]:
 
 
 def fields_of_settings(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of a form for another run with these settings, which replaces the model of the earlier
-    run."""
+    """The fields of a form for another run with these settings, which replaces the earlier model."""
     fields = {key: settings[key] for key in LABELS if settings.get(key) not in (None, "", [])}
     body = fields.get("body")
     if isinstance(body, list | tuple):
@@ -145,8 +144,7 @@ def condition_example(columns: Sequence[str]) -> str:
 
 
 def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection:
-    """The rows and columns that a form selects. Its condition takes precedence over `where`, the
-    address's."""
+    """The rows and columns that a form selects; its condition comes before the address's, `where`."""
     fields = _text_fields(form)
     body = (fields["body"],) if "body" in fields else ()
     more = {key: fields.get(key) for key in ("text", "template", "group_by", "order_by")}
@@ -154,8 +152,7 @@ def selection_from_form(form: Mapping[str, Any], where: str | None) -> Selection
 
 
 def needs_sql(form: Mapping[str, Any], columns: Sequence[str]) -> bool:
-    """Whether a form contains SQL: a condition, or a grouping or an order by something other than a
-    column."""
+    """Whether a form contains SQL: a condition, or a grouping or an order that is not a column."""
     fields = _text_fields(form)
     given = [fields[key] for key in COLUMNS_OR_SQL if key in fields]
     return "where" in fields or any(find_name(name, columns) is None for name in given)

@@ -59,8 +59,7 @@ def _registries(datasette: Datasette) -> Iterator[str]:
 
 
 def _may_be_registry(path: str) -> bool:
-    """Whether the database at a path is a registry, or somebody has it locked, so that this cannot be known
-    now."""
+    """Whether the database at a path is a registry, or is locked, so that it may be one."""
     try:
         return _has_our_tables(path, _inode(path))
     except sqlite3.OperationalError:

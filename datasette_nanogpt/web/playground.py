@@ -124,8 +124,7 @@ async def write_and_compare(
 
 
 def find_copied(checkpoint: Checkpoint, texts: list[str]) -> SearchResult:
-    """Search the rows that a model was trained on for passages of the texts. Raises NanogptError if these
-    rows cannot be read."""
+    """Search a model's rows for passages of the texts. Raises NanogptError if they cannot be read."""
     source = checkpoint.meta["source"]
     with reading_for_visitors(source["database"]):
         return find_memorized(texts, _training_rows(source, checkpoint))

@@ -1,5 +1,4 @@
-"""Prompts to try a model with: the titles, columns or first words of rows that were held out from
-training."""
+"""Prompts to try a model with: titles, columns or first words of rows held out from training."""
 
 from __future__ import annotations
 

@@ -106,8 +106,7 @@ def broke_down(run: Mapping[str, Any]) -> str:
 
 
 def longer(run: Mapping[str, Any], limit: float) -> bool:
-    """Whether a run that is done had only seconds, and can be started again for the shortest time of the
-    form."""
+    """Whether a run that is done had only seconds, and can have the shortest time of the form."""
     minutes = json.loads(run["settings"] or "{}").get("minutes") or SHORT_MINUTES
     return run["status"] == "finished" and minutes < SHORT_MINUTES <= limit
 

@@ -1,5 +1,4 @@
-"""What the page of a run says in each of its states: waiting, preparing, running, ending, done, or broken
-off."""
+"""What the page of a run says in each state: waiting, preparing, running, ending, done or broken off."""
 
 from __future__ import annotations
 
@@ -314,8 +313,7 @@ def slower_notice(run: Run, slower: str) -> str:
 
 
 def replaced_a_better_model(run: Run) -> str:
-    """A sentence for a run that replaces a model which was better on the same held-out rows; "" if it was
-    not."""
+    """A sentence for a run whose model replaces a better one on the same held-out rows; "" for others."""
     before, bpb = json.loads(run["plan"] or "{}").get("replaces_bpb"), run["val_bpb"]
     if before is None or bpb is None or bpb <= before:
         return ""

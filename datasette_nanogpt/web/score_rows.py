@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
 
 REPORT_SECONDS = 1.0  # between writes to the registry
-# How long to wait for a locked registry while rows are scored. What could not be written is written next
-# time.
-BUSY_SECONDS = 1.0
+BUSY_SECONDS = 1.0  # to wait for a locked registry while rows are scored: what waits is written next time
 # How long to wait for it when all rows are scored, and between attempts.
 PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 1.0
 NO_CHARACTER = "without a character the model knows"  # a reason for leaving out a row

@@ -46,15 +46,13 @@ def run_as_json(run: dict[str, Any], origin: Origin) -> dict[str, Any]:
 
 
 def verdict_of(run: dict[str, Any], may_train: bool = False) -> dict[str, str]:
-    """What a run's score means: heading -> sentence. The next command names a file, so it is only for those
-    who may train."""
+    """What a run's score means: heading -> sentence. The command names a file: only who may train sees it."""
     lines: dict[str, str] = json.loads(run["verdict"] or "{}")
     return {heading: line for heading, line in lines.items() if may_train or heading != "next"}
 
 
 def describe_run(run: dict[str, Any]) -> tuple[str, str]:
-    """What a run is doing, in words: the part that a screen reader reads aloud when it changes, and the part
-    that changes every second."""
+    """What a run is doing: what a screen reader reads aloud as it changes, and what changes every second."""
     status, note, pace = run["status"], run["note"], []
     over, ending = status in OVER, last_part(run)
     if status in UNDER_WAY:

@@ -29,9 +29,7 @@ UNAVAILABLE = (BusyError, RegistryError)
 
 READERS = 4  # how many threads may read databases at once: SQL may take any time
 READ_SECONDS = 20.0  # how long one of them may work for a request before it is interrupted
-# How long SQLite then gets to notice the interrupt, which it does between two rows or two calls of a
-# function.
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 1.0  # that SQLite then gets to notice it, between two rows or two calls of a function
 REGISTRY_SECONDS = 2.0  # how long a page of Datasette waits for a registry that somebody has locked
 WAIT_SECONDS = 5.0  # how long to wait until one of the threads is free
 _free = BoundedSemaphore(READERS)

@@ -28,9 +28,7 @@ from .terminal_runs import ASK_SECONDS, TerminalRuns
 from .threads import in_thread
 
 POLL_SECONDS = 1.0  # between two checks of the queue, which other servers fill as well
-# A run that does not stop gets SIGTERM after ASK_SECONDS, and SIGKILL after so many more, with all processes
-# that it has started.
-TERM_SECONDS = 10.0
+TERM_SECONDS = 10.0  # from SIGTERM, after ASK_SECONDS, to SIGKILL with all processes that the run has started
 # A server that closes has less time, because a shutdown may take 10 seconds: for the child to notice the
 # request, to save after SIGTERM, and for writing to the registry.
 CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, REGISTRY_SECONDS = 2.0, 5.0, 1.0
