@@ -7,6 +7,7 @@ a checkpoint is in `loading.py`.
 from __future__ import annotations
 
 import codecs
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -253,15 +254,18 @@ class Continuation:
     ) -> np.ndarray:
         """`logits` (V,) of the token after `ids`, without what repeats these, or is unlike the table's rows
         where the text stands at the end of the prompt or beyond."""
-        penalised = repetition.penalised(self.sampler.penalised(logits, ids))
+        penalised = logits.copy()
+        self.sampler.penalise(penalised, ids)
+        repetition.penalise(penalised)
         if whole_prompt:
-            penalised = self._like_rows.penalised(penalised)
-        return keep_end(logits, penalised, self.tokenizer.eot)
+            self._like_rows.penalise(penalised)
+        keep_end(logits, penalised, self.tokenizer.eot)
+        return penalised
 
     def _read(self, ids: Sequence[int], cache: Any, past: int = 0) -> np.ndarray:
         """(V,) logits of the token after `ids`, which stand at positions `past` and up."""
         logits = self.model.logits(ids, cache, past)
-        if not np.isfinite(logits.max()):
+        if not math.isfinite(logits.max()):
             raise NanogptError(DAMAGED)
         return logits
 

@@ -11,8 +11,8 @@ K key heads, G = H / K, D head size, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -223,13 +223,13 @@ def blas_threads() -> list[tuple[Any, int]]:
     return [(lib, lib.num_threads) for lib in ThreadpoolController().select(user_api="blas").lib_controllers]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+class one_thread:  # noqa: N801  # used as a function is
     """Hold BLAS to one thread, process-wide, and give it back. About 2 µs; threads may overlap in it."""
-    for lib, _ in blas_threads():
-        lib.set_num_threads(1)
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        for lib, _ in blas_threads():
+            lib.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
         for lib, threads in blas_threads():
             lib.set_num_threads(threads)

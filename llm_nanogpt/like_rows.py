@@ -58,10 +58,12 @@ class LikeRows:
         characters = self._speller.next_characters() if self._speller else None
         if characters is None:
             return None
-        return np.isin(self._tokenizer.first_characters, [0, *map(ord, characters)])
+        tokens, possible = self._tokenizer.by_first_character, np.zeros(self._tokenizer.n_vocab, bool)
+        for first in tokens.keys() & {"", *characters}:  # six times as fast as isin() of all tokens
+            possible[tokens[first]] = True
+        return possible
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what is unlike the rows is less likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what is unlike the rows less likely, in `logits` (V,) of the next token."""
         for follower in self._followers:
-            logits = follower.penalised(logits)
-        return logits
+            follower.penalise(logits)

@@ -66,28 +66,23 @@ class Repetition:
             self._ids.append(NUMBER if token in self._is_number else token)
             self._after.setdefault(tuple(self._ids[-self._allowed :]), []).append(len(self._ids))
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy with what DRY takes off some of them."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Take what DRY says off `logits` (V,) of the next token."""
         if not self._on:
-            return logits
+            return
         exponents = self._long_repetitions()
         for token, exponent in self._short_repetitions():
             exponents[token] = max(exponent, exponents.get(token, 0))
-        if not exponents:
-            return logits
-        logits = logits.copy()
         for token, exponent in exponents.items():
             penalty = min(self._multiplier * self._base**exponent, STRONGEST)
             logits[self._numbers if token == NUMBER else token] -= penalty
-        return logits
 
     def _long_repetitions(self) -> dict[int, int]:
         """The tokens that would lengthen a repetition, and how much longer than allowed it is: llama.cpp's
         rule."""
         ids, end = self._ids, len(self._ids)
-        places = self._after.get(tuple(ids[-self._allowed :]), ())
         exponents: dict[int, int] = {}
-        if len(places) < 2 or end < self._allowed:
+        if end < self._allowed or len(places := self._after[tuple(ids[-self._allowed :])]) < 2:
             return exponents
         for place in places[:-1]:  # the last is the end of the text
             if 0 <= self._last_n < end - place:
@@ -101,7 +96,7 @@ class Repetition:
     def _short_repetitions(self) -> Iterator[tuple[int, int]]:
         """The same for what stands several times running at the end: "select\\nselect\\nselect\\n"."""
         ids, end = self._exact, len(self._exact)
-        if self._with_letters is None:
+        if self._with_letters is None or end < 2 or ids[-1] not in ids[-1 - SHORT : -1]:
             return
         for period in range(1, min(SHORT, end - 1) + 1):
             if ids[end - 1] != ids[end - 1 - period] or 0 <= self._last_n < period:

@@ -10,11 +10,11 @@ import numpy as np
 
 from .errors import InvalidOptions, Problem
 
-# Fractions of the highest probability: `nucleus` sorts only tokens above one of these. Sorting all of 4,096
-# takes 135 us, as long as a small model takes for a token. The first is enough for two tokens of three, the
-# second for nearly all.
-LIKELY = (1 / 256, 1 / 2048)
-REDRAWS = 10  # how many tokens may be refused in a row; about one token in a hundred is
+# A fraction of the highest probability: two tokens of three come from those that have it, and adding up all
+# 4,096 probabilities would take ten times as long as adding up these.
+LIKELY = 1 / 1024
+STRONGEST = 1e30  # the repetition penalty that counts: beyond it logits would not be numbers
+REDRAWS = 10  # how many tokens may be refused in a row; one in 6 to 30 is, with a model of ten minutes
 SEARCHED = 1000  # after that, the most likely tokens are searched for one that is accepted
 
 
@@ -87,15 +87,14 @@ class Sampler:
         """All settings under their names, with the seed that was drawn."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
 
-    def penalised(self, logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-        """`logits` (V,) after the repetition penalty for `ids`, each counted once: CTRL's (1909.05858)."""
+    def penalise(self, logits: np.ndarray, ids: Sequence[int]) -> None:
+        """Take CTRL's repetition penalty (1909.05858) for `ids`, each counted once, off `logits` (V,)."""
         if self.repetition_penalty == 1:
-            return logits
-        logits, used = logits.copy(), np.unique(ids)
+            return
+        used = np.unique(ids)
         # The paper divides; below 0 that would be a reward, so there it is a product, as everywhere else.
-        with np.errstate(over="ignore"):  # a penalty without bounds makes some of them infinite
-            logits[used] *= np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
-        return logits
+        factors = np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
+        logits[used] *= factors.clip(1 / STRONGEST, STRONGEST)
 
     def choose(
         self,
@@ -111,34 +110,41 @@ class Sampler:
         """
         refused: list[int] = []
         while len(refused) < REDRAWS and not (refused and np.isneginf(logits.max())):
-            kept, p = self._candidates(logits)
+            kept, p, enough = self._candidates(logits)
+            left = p.copy()
             while len(refused) < REDRAWS:
-                total = p.cumsum()
-                # side="right", and random() < 1: a token of probability 0 is never chosen.
-                at = total.searchsorted(self._random.random() * total[-1], side="right")
-                if at == len(p):  # all are refused
+                sums = left.cumsum()
+                if not sums[-1]:  # all are refused
                     break
-                chosen = int(at if kept is None else kept[at])
+                # side="right": a token of probability 0 is never chosen.
+                at = int(sums.searchsorted(np.float32(self._random.random()) * sums[-1], side="right"))
+                if at == len(p):  # the product was rounded up
+                    continue
+                if self.top_p < 1 and p.dot(p > p[at]) >= enough:
+                    # Beyond the nucleus, as is all that is no more likely. So nothing needs to be sorted.
+                    left[p <= p[at]] = 0
+                    continue
+                chosen = at if kept is None else int(kept[at])
                 if accepts is None or accepts(chosen):
                     return chosen
                 refused.append(chosen)
-                p[at] = 0
+                left[at] = 0
                 if len(refused) == 1 and possible and (some := possible()) is not None:
                     some = some[: len(logits)]  # a tokenizer may have more tokens than its model
                     logits = np.where(some, logits, -np.inf)
-                    p *= some if kept is None else some[kept]
+                    left *= some if kept is None else some[kept]
             logits = logits.copy()
             logits[refused] = -np.inf
         assert accepts  # noqa: S101  # what is not asked is not refused
-        left = np.flatnonzero(logits > -np.inf)
-        likely = left[np.argsort(-logits[left], kind="stable")[:SEARCHED]].tolist()
+        likely = np.flatnonzero(logits > -np.inf)
+        likely = likely[np.argsort(-logits[likely], kind="stable")[:SEARCHED]].tolist()
         return next(filter(accepts, likely), refused[0])
 
-    def _candidates(self, logits: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-        """Which of the logits (V,) the settings keep, by index (n,), None being all; and the probability of
-        each (n,), up to a factor."""
+    def _candidates(self, logits: np.ndarray) -> tuple[np.ndarray | None, np.ndarray, float]:
+        """Which of the logits (V,) may be chosen, by index (n,), None being all; the probability of each
+        (n,), up to a factor: the largest is 1; and the sum of the largest ones that top_p keeps."""
         if self.temperature == 0:
-            return np.array([logits.argmax()]), np.ones(1)
+            return np.array([logits.argmax()]), np.ones(1, np.float32), 1
         kept = None
         if 0 < self.top_k < len(logits):
             kept = np.argpartition(logits, -self.top_k)[-self.top_k :]
@@ -149,26 +155,11 @@ class Sampler:
         if self.min_p:
             likely = (p >= self.min_p).nonzero()[0]  # the most likely token has 1
             p, kept = p[likely], likely if kept is None else kept[likely]
-        if self.top_p < 1:
-            first = nucleus(p, self.top_p)
-            p, kept = p[first], first if kept is None else kept[first]
-        return kept, p.astype(np.float64)
-
-
-def nucleus(p: np.ndarray, top_p: float) -> np.ndarray:
-    """Indices of the largest of `p` (V,) that together are the fraction `top_p` of its sum, in order. The
-    largest one is 1; those that are as large as the least of them count as well."""
-    enough = top_p * p.sum()
-    for fraction in LIKELY:
-        largest = (p >= fraction).nonzero()[0]
-        likely = p[largest]
-        if likely.sum() > enough:
-            break
-    else:
-        largest, likely = np.arange(len(p)), p
-    sizes = np.sort(likely)[::-1]  # three times as fast as sorting indices
-    last = sizes.cumsum().searchsorted(enough)
-    return largest[likely >= sizes[min(last, len(sizes) - 1)]]
+        enough = self.top_p * p.sum()
+        likely = (p >= LIKELY).nonzero()[0]
+        if p[likely].sum() > enough:
+            p, kept = p[likely], likely if kept is None else kept[likely]
+        return kept, p, enough
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

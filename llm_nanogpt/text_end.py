@@ -11,19 +11,21 @@ import numpy as np
 NEVER_DRAWN, NOTHING_LOST, TINY = 6.0, 0.02, 1e-30
 
 
-def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> np.ndarray:
-    """Logits (V,) `after` penalties, with an end of the text that is no more likely than it was `before`.
+def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> None:
+    """Make the end of the text, in logits (V,) `after` penalties, no more likely than it was `before` them.
 
-    What other tokens lose would go to it. May change `after`.
+    What other tokens lose would go to it.
     """
-    if after is before or eot >= len(after):
-        return after
+    if eot >= len(after):
+        return
     highest = after.max()
     if after[eot] < highest - NEVER_DRAWN:
-        return after
+        return
+    changed = (before != after).nonzero()[0]
+    changed = changed[changed != eot]
     highest = max(highest, before.max())
-    p, q = np.exp(before - highest), np.exp(after - highest)
-    others, left = float(p.sum() - p[eot]), float(q.sum() - q[eot])
-    if others - left >= NOTHING_LOST:  # of at least 1
-        after[eot] += math.log(max(left / others, TINY))
-    return after
+    lost = float((np.exp(before[changed] - highest) - np.exp(after[changed] - highest)).sum())
+    if lost >= NOTHING_LOST:  # of at least 1
+        p = np.exp(before - highest)
+        others = float(p.sum() - p[eot])
+        after[eot] += math.log(max(1 - lost / others, TINY))

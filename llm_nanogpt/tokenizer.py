@@ -298,18 +298,18 @@ class Tokenizer:
         return extends
 
     @cached_property
-    def first_characters(self) -> np.ndarray:
-        """Code points of the case folded characters that tokens begin with, (n_vocab,): a space for the end
-        of the text, 0 for what begins within a character."""
+    def by_first_character(self) -> dict[str, np.ndarray]:
+        """Sorted ids (n,) of the tokens that begin with each character, case folded: with a space for the end
+        of the text, with "" for what begins within a character."""
         import numpy as np
 
-        points = np.zeros(self.n_vocab, np.int64)
-        for i, token in self._bytes.items():
+        ids: dict[str, list[int]] = {}
+        for i in range(self.n_vocab):
+            token = self.token_bytes(i) if i != self.eot else b" "
             text = token.decode("utf-8", "ignore")
-            if text and token.startswith(text[0].encode()):
-                points[i] = ord(text[0].casefold()[0])
-        points[self.eot] = ord(" ")
-        return points
+            begins = text and token.startswith(text[0].encode())
+            ids.setdefault(text[0].casefold()[0] if begins else "", []).append(i)
+        return {first: np.array(some, np.intp) for first, some in ids.items()}
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`. A cut through a character can leave bytes that are not UTF-8: U+FFFD."""

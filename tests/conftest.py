@@ -89,6 +89,13 @@ def random_tensors(config: GPTConfig, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
+def penalised(penalty, logits, *ids):
+    """A copy of `logits` after a penalty for them."""
+    logits = logits.copy()
+    penalty.penalise(logits, *ids)
+    return logits
+
+
 def write_model(folder, tokenizer, arch: str = "qwen3", seed: int = 0, meta: dict | None = None, **changes):
     """A whole random model folder."""
     config = tiny_config(arch, **({"vocab_size": tokenizer.n_vocab} | changes))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import penalised
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,18 +109,18 @@ def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
     logits = np.zeros(bpe.n_vocab, np.float32)
     for piece, nats in (("123456789", 0), ("01", STRENGTH * 0.1), ("234567890", STRENGTH)):
         brackets.add(piece)
-        after = brackets.penalised(logits)
+        after = penalised(brackets, logits)
         assert after[closing] == pytest.approx(nats) == -after[opening]
         assert after[bpe.eot] == 0 and not logits.any()
     brackets.add(").")
-    after = brackets.penalised(logits)
+    after = penalised(brackets, logits)
     assert after[closing] == -MISPLACED and after[bpe.eot] == after[opening] == 0
 
 
 def test_a_model_may_have_fewer_tokens_than_its_tokenizer():
     tokenizer = train_char(["(a)"])
     brackets = Brackets(tokenizer, {"(": Lengths(10, 20)}, "(")
-    assert len(brackets.penalised(np.zeros(tokenizer.n_vocab - 1, np.float32))) == tokenizer.n_vocab - 1
+    assert len(penalised(brackets, np.zeros(tokenizer.n_vocab - 1, np.float32))) == tokenizer.n_vocab - 1
 
 
 class Forgetful:

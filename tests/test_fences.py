@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import write_model
+from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.fences import END, FEWEST, STRENGTH, Fences, fence_lengths, tokens_with_one
@@ -52,7 +52,7 @@ def test_what_is_within_a_fence(bpe, pieces, opened):
     fences, logits = Fences(bpe, SOME, ""), np.zeros(bpe.n_vocab, np.float32)
     for piece in pieces:
         fences.add(piece)
-    assert fences.penalised(logits)[bpe.eot] == -END * opened and not logits.any()
+    assert penalised(fences, logits)[bpe.eot] == -END * opened and not logits.any()
 
 
 def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
@@ -66,12 +66,12 @@ def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
         ('8"', STRENGTH * 1.5),
     ):
         fences.add(piece)
-        after = fences.penalised(logits)
+        after = penalised(fences, logits)
         assert after[marks] == pytest.approx(nats) and after[bpe.eot] == -END
         assert after.sum() == pytest.approx(nats * len(marks) - END)
     fences.add('""')
-    assert fences.penalised(logits) is logits
-    assert len(Fences(bpe, SOME, '"""').penalised(logits[:9])) == 9  # a model without an end
+    assert not penalised(fences, logits).any()
+    assert len(penalised(Fences(bpe, SOME, '"""'), logits[:9])) == 9  # a model without an end
 
 
 def test_a_text_keeps_to_them(tmp_path, bpe):

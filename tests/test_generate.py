@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS, random_tensors, tiny_config
+from conftest import TEXTS, penalised, random_tensors, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -463,7 +463,7 @@ def test_a_phrase_of_four_tokens_is_less_likely_to_come_back_by_default(bpe):
     other = next(i for i in range(bpe.n_vocab) if i not in (*first, again, bpe.eot))
     logits = np.zeros(bpe.n_vocab, np.float32)
     run = generate(Scripted(lambda ids: logits), bpe, "")
-    penalty = run._repetition([*first, again, other, *first]).penalised(logits)
+    penalty = penalised(run._repetition([*first, again, other, *first]), logits)
     assert penalty[again] < 0 and not np.delete(penalty, again).any()
 
 
@@ -607,17 +607,24 @@ def test_a_score_repeats_the_title_of_a_long_document(titled_char, tmp_path):
 def test_what_penalties_take_off_others_does_not_go_to_the_end():
     """Its probability stays as it was, or falls with what makes it less likely itself."""
     before = np.array([3.0, 2.0, 1.0, 0.0], np.float32)
-    assert keep_end(before, before, 3) is before
+
+    def end_kept(after, eot=3):
+        after = after.astype(np.float32)
+        keep_end(before, after, eot)
+        return after
+
+    assert (end_kept(before) == before).all()
     probability = np.exp(log_softmax(before))[3]
-    changed = keep_end(before, before - np.array([5.0, 5.0, 0, 0], np.float32), 3)
+    changed = end_kept(before - [5, 5, 0, 0])
     assert np.exp(log_softmax(changed))[3] == pytest.approx(probability, rel=1e-5)
-    less = keep_end(before, before - np.array([5.0, 5.0, 0, 2.0], np.float32), 3)
+    less = end_kept(before - [5, 5, 0, 2])
     assert np.exp(log_softmax(less))[3] < probability / 5
-    more = before + np.array([4.0, 0, 0, 0], np.float32)
-    assert (keep_end(before, more.copy(), 3) == more).all()  # what closes a bracket may
-    assert (keep_end(before, more.copy(), 9) == more).all()  # an imported model without an end
+    more = before + [4, 0, 0, 0]
+    assert (end_kept(more) == more).all()  # what closes a bracket may
+    assert (end_kept(more, eot=9) == more).all()  # an imported model without an end
     only = np.array([-np.inf, 0.0, -np.inf], np.float32)
-    assert np.isfinite(keep_end(only, only.copy(), 1)[1])
+    keep_end(only, only, 1)
+    assert only[1] == 0
 
 
 def test_a_text_does_not_end_because_its_words_repeat_themselves(bpe):

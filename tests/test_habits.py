@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS, write_model
+from conftest import TEXTS, penalised, write_model
 
 from llm_nanogpt import gpt_torch
 from llm_nanogpt.checkpoint import read_checkpoint, read_weights
@@ -50,10 +50,10 @@ def test_what_lengthens_a_string_becomes_less_likely(bpe):
     logits = np.zeros(bpe.n_vocab, np.float32)
     for piece, penalty in (("abcd", 0), ("ef", 1), (" abc", 0), ("d", 0), ("", 0), ("é", 0.5), ("\n", 0)):
         string.add(piece)
-        penalised = string.penalised(logits)
-        assert -penalised.min() == pytest.approx(penalty) and not logits.any()
-        assert penalised[bpe.encode(" fox")[0]] == penalised[bpe.eot] == 0
-    assert not Unbroken(bpe.unbroken, Lengths(4, 8)).penalised(logits).any()  # a prompt's does not count
+        changed = penalised(string, logits)
+        assert -changed.min() == pytest.approx(penalty) and not logits.any()
+        assert changed[bpe.encode(" fox")[0]] == changed[bpe.eot] == 0
+    assert not penalised(Unbroken(bpe.unbroken, Lengths(4, 8)), logits).any()  # a prompt's does not count
 
 
 def test_a_text_hardly_ends_before_the_shortest_rows(bpe):
@@ -67,9 +67,9 @@ def test_a_text_hardly_ends_before_the_shortest_rows(bpe):
         ("56789", 0),
     ):
         text.add(piece)
-        penalised = text.penalised(logits)
-        assert -penalised[bpe.eot] == pytest.approx(penalty) == -penalised.sum()
-    assert len(ShortText(9, Lengths(40, 30), "").penalised(logits[:9])) == 9  # a model without an end
+        changed = penalised(text, logits)
+        assert -changed[bpe.eot] == pytest.approx(penalty) == -changed.sum()
+    assert len(penalised(ShortText(9, Lengths(40, 30), ""), logits[:9])) == 9  # a model without an end
 
 
 def test_a_line_that_is_longer_than_those_of_the_rows_is_ended(bpe):
@@ -78,12 +78,12 @@ def test_a_line_that_is_longer_than_those_of_the_rows_is_ended(bpe):
     line = LongLine(breaks, bpe.eot, Lengths(4, 8), "a longer line\nab")  # the prompt's line is half of it
     for piece, gain in (("c", 0), ("def", 1), ("gh", 2), ("a\nb", 0), ("c", 0), ("édef", 1)):
         line.add(piece)
-        gained = line.penalised(logits) - logits
+        gained = penalised(line, logits) - logits
         assert gained[[*breaks, bpe.eot]] == pytest.approx(gain)
         assert gained.sum() == pytest.approx(gain * (len(breaks) + 1)) and not logits.any()
     prompt = LongLine(breaks, bpe.eot, Lengths(4, 8), "a line that is too long")
-    assert not prompt.penalised(logits).any()
-    assert len(line.penalised(logits[:2])) == 2  # a model without an end
+    assert not penalised(prompt, logits).any()
+    assert len(penalised(line, logits[:2])) == 2  # a model without an end
 
 
 def test_columns_of_lines():
@@ -121,7 +121,7 @@ def test_rows_are_hardly_touched(bpe):
         for token in [*bpe.encode(row), bpe.eot]:
             logits = np.zeros(bpe.n_vocab, np.float32)
             for follower in followers:
-                logits = follower.penalised(logits)
+                follower.penalise(logits)
                 follower.add(bpe.token_bytes(token).decode("utf-8", "ignore"))
             penalties.append(-logits[token])
     assert np.mean(np.array(penalties) > 1) < 0.02

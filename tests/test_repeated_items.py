@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import write_model
+from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.repeated_items import (
@@ -48,7 +48,7 @@ def lost(bpe, prompt, pieces=()):
     follower, logits = RepeatedItem(bpe, prompt), np.zeros(bpe.n_vocab, np.float32)
     for piece in pieces:
         follower.add(piece)
-    changed = follower.penalised(logits)
+    changed = penalised(follower, logits)
     assert not logits.any()
     return {bpe.token_bytes(i).decode("utf-8", "replace"): -changed[i] for i in np.flatnonzero(changed)}
 
@@ -92,7 +92,7 @@ def test_rows_that_say_items_again_are_left_alone_and_a_model_with_fewer_tokens_
     assert followed(Habits(items_again=AGAIN)) and not followed(Habits(items_again=AGAIN + 0.001))
     assert not followed(Habits())
     follower = RepeatedItem(bpe, "import pytest\nimport pytest")
-    assert follower.penalised(np.zeros(9, np.float32)).shape == (9,)
+    assert penalised(follower, np.zeros(9, np.float32)).shape == (9,)
 
 
 def test_texts_of_a_model_repeat_fewer_items(tmp_path, bpe):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import penalised
 
 from llm_nanogpt.repetition import STRONGEST, Repetition
 from llm_nanogpt.sampler import Sampler
@@ -12,7 +13,7 @@ NO_NUMBERS = np.array([], dtype=np.intp)
 def penalties(ids, allowed, numbers=NO_NUMBERS, **settings):
     logits = np.zeros(10, np.float32)
     repetition = Repetition(Sampler(**settings), allowed, numbers, ids)
-    penalty = repetition.penalised(logits)
+    penalty = penalised(repetition, logits)
     assert not logits.any()
     return {i: pytest.approx(-p, rel=1e-5) for i, p in enumerate(penalty.tolist()) if p}
 
@@ -66,7 +67,7 @@ def test_what_is_short_and_no_rule_of_signs_stands_twice():
 
     def short(ids, **settings):
         repetition = Repetition(Sampler(**settings), 6, np.array([6, 7]), ids, letters)
-        return {i: -p for i, p in enumerate(repetition.penalised(np.zeros(10, np.float32)).tolist()) if p}
+        return {i: -p for i, p in enumerate(penalised(repetition, np.zeros(10, np.float32)).tolist()) if p}
 
     assert short([1]) == short([8] * 6) == short([9, 8] * 3) == short([4, 2, 9, 2]) == {}
     assert short([6] * 6) == short([6, 7] * 3) == {}  # one long number

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import write_model
+from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.row_repeats import FEWEST, TOKENS, common_repeat, repeat_lengths
@@ -32,7 +32,7 @@ def test_they_are_what_dry_would_penalise(seed):
     ids = rng.integers(0, 3, size=40).tolist()
     repetition = Repetition(Sampler(dry_multiplier=1, dry_base=1.01), 1, np.array([], dtype=np.intp), [])
     for token, length in zip(ids, repeat_lengths(ids), strict=True):
-        penalty = -repetition.penalised(np.zeros(3))[token]
+        penalty = -penalised(repetition, np.zeros(3))[token]
         assert penalty == pytest.approx(1.01 ** (length - 1) if length else 0)
         repetition.add(token)
 

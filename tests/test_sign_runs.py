@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import tiny_config, write_model
+from conftest import penalised, tiny_config, write_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,13 +62,13 @@ def test_what_lengthens_a_run_becomes_less_likely(tokenizer):
         (" 12345a", 1.5),
     ):
         run.add(piece)
-        penalised = run.penalised(logits)
-        assert -penalised.min() == pytest.approx(penalty) and not logits.any()
+        changed = penalised(run, logits)
+        assert -changed.min() == pytest.approx(penalty) and not logits.any()
         if penalty:
             the, one, a = (tokenizer.encode(text)[0] for text in (" the", "1", "a"))
-            assert penalised[the] == penalised[tokenizer.eot] == 0 and penalised[one] == -penalty
+            assert changed[the] == changed[tokenizer.eot] == 0 and changed[one] == -penalty
             # A letter after a letter makes a word.
-            assert penalised[a] == (0 if piece.endswith("a") else -penalty)
+            assert changed[a] == (0 if piece.endswith("a") else -penalty)
 
 
 class SignsOnly:
@@ -117,4 +117,4 @@ def test_a_run_of_training_knows_its_lengths(tmp_path, tokenizer):
 
 def test_a_prompt_of_numbers_goes_on(tokenizer):
     run = SignRun(tokenizer.signs, tokenizer.begins_with_letter, Lengths(4, 8))  # the prompt is not added
-    assert not run.penalised(np.zeros(tokenizer.n_vocab, np.float32)).any()
+    assert not penalised(run, np.zeros(tokenizer.n_vocab, np.float32)).any()

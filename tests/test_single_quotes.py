@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import write_model
+from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.lengths import Lengths
@@ -72,21 +72,21 @@ def test_which_are_open(bpe, pieces, is_open):
         for piece in pieces[n:]:
             quotes.add(piece)
         logits = np.zeros(bpe.n_vocab, np.float32)
-        assert (quotes.penalised(logits) is not logits) == is_open
+        assert penalised(quotes, logits).any() == is_open
         assert not logits.any()
 
 
 def test_what_leaves_one_open_loses_and_what_closes_it_gains(bpe):
     quotes, logits = SingleQuotes(bpe, SOME, "x = 'ab"), np.zeros(bpe.n_vocab, np.float32)
-    changed = quotes.penalised(logits)
+    changed = penalised(quotes, logits)
     closing = closing_tokens(bpe)
     assert {bpe.token_bytes(i) for i in closing} >= {b"'", b"')\n"}  # the latter closes it and ends the line
     ends = {*bpe.line_breaks.tolist(), bpe.eot} - {*closing.tolist()}
     assert set(np.flatnonzero(changed).tolist()) == ends and (changed[list(ends)] == -UNCLOSED).all()
     quotes.add("cdefgh")
     assert not [i for i in closing if bpe.token_bytes(i).startswith(b"'t")]
-    assert (quotes.penalised(logits)[closing] == STRENGTH).all()
-    assert quotes.penalised(np.zeros(9, np.float32)).shape == (9,)  # a model with fewer tokens
+    assert (penalised(quotes, logits)[closing] == STRENGTH).all()
+    assert penalised(quotes, np.zeros(9, np.float32)).shape == (9,)  # a model with fewer tokens
 
 
 def test_texts_of_a_model_close_them(tmp_path, bpe):

@@ -1,7 +1,7 @@
 """A text that has no prompt starts as the rows of its table do."""
 
 import numpy as np
-from conftest import write_model
+from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.starts import FEWEST, STRENGTH, Start, common_starts, kind_of_start, rare_tokens
@@ -39,13 +39,13 @@ def test_they_come_back_from_nanogpt_json(bpe):
 
 def test_only_the_first_token_is_less_likely_where_rows_start_otherwise(bpe):
     start, logits = Start(bpe, ("capital",)), np.zeros(bpe.n_vocab, np.float32)
-    changed = start.penalised(logits)
+    changed = penalised(start, logits)
     rare = rare_tokens(bpe, ("capital",))
     tokens = [bpe.token_bytes(i) for i in rare]
     assert b" " in tokens and b"a" in tokens and b"A" not in tokens and b"\xc3" not in tokens
     assert (changed[rare] == -STRENGTH).all() and changed.sum() == -STRENGTH * len(rare) and not logits.any()
     start.add("A")
-    assert start.penalised(logits) is logits
+    assert not penalised(start, logits).any()
 
 
 def test_texts_of_a_model_start_as_rows_do_unless_a_prompt_says_otherwise(tmp_path, bpe):

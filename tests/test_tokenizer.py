@@ -247,6 +247,8 @@ def test_only_words_that_are_too_long_are_cut_for_training():
 
 
 def test_what_tokens_begin_with(bpe):
-    points = {bpe.token_bytes(i): point for i, point in enumerate(bpe.first_characters.tolist())}
-    assert bpe.first_characters[bpe.eot] == ord(" ") and points[b"A"] == points[b"a"] == ord("a")
-    assert points[b"\xc3"] == points[b"\xa9"] == 0
+    firsts = {i: first for first, ids in bpe.by_first_character.items() for i in ids.tolist()}
+    assert sorted(firsts) == [*range(bpe.n_vocab)] and firsts[bpe.eot] == " "
+    points = {bpe.token_bytes(i): first for i, first in firsts.items() if i != bpe.eot}
+    assert points[b"A"] == points[b"a"] == "a"
+    assert points[b"\xc3"] == points[b"\xa9"] == ""

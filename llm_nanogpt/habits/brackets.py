@@ -168,13 +168,10 @@ class Brackets:
             self._effects = self._tokens.effects([kind for kind, _ in self._opened])
         self._length += len(text)
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy with what brackets put on some and take off others."""
-        n = len(logits)  # a tokenizer may have more tokens than its model
-        overdue = 0.0
+    def penalise(self, logits: np.ndarray) -> None:
+        """Put on logits (V,) of the next token what brackets put on some and take off others."""
+        logits -= self._effects.misplaced[: len(logits)]
         if self._opened:
             overdue = max(self._lengths[kind].beyond(self._length - at) for kind, at in self._opened)
-        changed = logits - self._effects.misplaced[:n]
-        if overdue > 0:
-            changed += STRENGTH * overdue * self._effects.closing[:n]
-        return changed
+            if overdue > 0:
+                logits += STRENGTH * overdue * self._effects.closing[: len(logits)]

@@ -94,15 +94,13 @@ class Fences:
         rest = text[start:]
         self._tail = next((rest[-n:] for n in (2, 1) if any(f[:n] == rest[-n:] for f in FENCES)), "")
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what closes the fence is more likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what closes the fence more likely, in `logits` (V,) of the next token."""
         if self._opened is None:
-            return logits
-        logits = logits.copy()
+            return
         eot, ids = self._tokenizer.eot, tokens_with_one(self._tokenizer, self._opened)
         if eot < len(logits):
             logits[eot] -= END
         beyond = self._lengths[self._opened].beyond(self._within)
         if beyond > 0:
             logits[ids[ids < len(logits)]] += STRENGTH * beyond
-        return logits

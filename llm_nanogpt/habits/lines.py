@@ -46,11 +46,8 @@ class LongLine:
         _, broken, rest = text.rpartition("\n")
         self._length = len(rest) if broken else self._length + len(text)
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what ends the line is more likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what ends the line more likely, in `logits` (V,) of the next token."""
         beyond = self._lengths.beyond(self._length)
-        if beyond <= 0:
-            return logits
-        logits = logits.copy()
-        logits[self._ends[self._ends < len(logits)]] += STRENGTH * beyond
-        return logits
+        if beyond > 0:
+            logits[self._ends[self._ends < len(logits)]] += STRENGTH * beyond

@@ -114,18 +114,15 @@ class RepeatedItem:
             self._item += (part.letters,)
         self._sentence_ended = part.ends_sentence
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what says an item again is less likely."""
-        length, losses = len(self._item), []
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what says an item again less likely, in `logits` (V,) of the next token."""
+        length = len(self._item)
         for said in set(self._said):
             if said[:length] == self._item:
                 if len(said) == length:
-                    losses.append((self._tokens.ends, ENDS))
+                    ids, nats = self._tokens.ends, ENDS
                 elif len(said) == length + 1 and said[-1] in self._tokens.ids:
-                    losses.append((self._tokens.ids[said[-1]], COMPLETES))
-        if not losses:
-            return logits
-        logits = logits.copy()
-        for ids, nats in losses:
-            logits[ids[ids < len(logits)]] -= nats
-        return logits
+                    ids, nats = self._tokens.ids[said[-1]], COMPLETES
+                else:
+                    continue
+                logits[ids[ids < len(logits)]] -= nats

@@ -35,11 +35,8 @@ class ShortText:
     def add(self, text: str) -> None:
         self._length += len(text)
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which the end is less likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make the end less likely, in `logits` (V,) of the next token."""
         beyond = self._lengths.beyond(self._length)
-        if beyond <= 0 or self._eot >= len(logits):  # some imported models have no end
-            return logits
-        logits = logits.copy()
-        logits[self._eot] -= min(STRENGTH * beyond, STRONGEST)
-        return logits
+        if beyond > 0 and self._eot < len(logits):  # some imported models have no end
+            logits[self._eot] -= min(STRENGTH * beyond, STRONGEST)

@@ -68,14 +68,14 @@ class SignRun:
             self._length += len(text)
         self._after_letter = text[-1].isalpha()
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what would lengthen the run is less likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what would lengthen the run less likely, in `logits` (V,) of the next token."""
         import numpy as np
 
         beyond = self._lengths.beyond(self._length)
         if beyond <= 0:
-            return logits
+            return
         goes_on = self._signs[: len(logits)]
         if self._after_letter:
             goes_on = goes_on & ~self._letters[: len(logits)]
-        return np.where(goes_on, logits - np.float32(STRENGTH * beyond), logits)
+        logits -= goes_on * np.float32(STRENGTH * beyond)  # seven times as fast as an index

@@ -102,13 +102,11 @@ class SingleQuotes:
             at = closed.end()
         return None
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what closes the quote is more likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what closes the quote more likely, in `logits` (V,) of the next token."""
         if self._open_at is None:
-            return logits
-        logits = logits.copy()
+            return
         logits[self._unclosed[self._unclosed < len(logits)]] -= UNCLOSED
         beyond = self._lengths.beyond(len(self._line) - self._open_at)
         if beyond > 0:
             logits[self._closing[self._closing < len(logits)]] += STRENGTH * beyond
-        return logits

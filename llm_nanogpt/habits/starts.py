@@ -58,10 +58,7 @@ class Start:
     def add(self, text: str) -> None:
         self._begun = True
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the first token, or a copy in which rare starts are less likely."""
-        if self._begun:
-            return logits
-        logits = logits.copy()
-        logits[self._rare[self._rare < len(logits)]] -= STRENGTH
-        return logits
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make rare starts less likely, in `logits` (V,) of the first token."""
+        if not self._begun:
+            logits[self._rare[self._rare < len(logits)]] -= STRENGTH

@@ -42,11 +42,10 @@ class Unbroken:
         for character in text:
             self._length = 0 if character.isspace() else self._length + 1
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray:
-        """`logits` (V,) of the next token, or a copy in which what lengthens the string is less likely."""
+    def penalise(self, logits: np.ndarray) -> None:
+        """Make what lengthens the string less likely, in `logits` (V,) of the next token."""
         import numpy as np
 
         beyond = self._lengths.beyond(self._length)
-        if beyond <= 0:
-            return logits
-        return np.where(self._unbroken[: len(logits)], logits - np.float32(STRENGTH * beyond), logits)
+        if beyond > 0:
+            logits -= self._unbroken[: len(logits)] * np.float32(STRENGTH * beyond)

@@ -34,7 +34,8 @@ class Follower(Protocol):
 
     def add(self, text: str) -> None: ...
 
-    def penalised(self, logits: np.ndarray) -> np.ndarray: ...
+    def penalise(self, logits: np.ndarray) -> None:
+        """Change logits (V,) of the next token. A tokenizer may have more tokens than its model."""
 
 
 @dataclass(frozen=True)
