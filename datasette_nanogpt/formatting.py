@@ -14,6 +14,7 @@ from llm_nanogpt.counts import counted
 
 MAX_LISTED = 40  # columns that are told each with its reason: tables of surveys have hundreds
 MAX_ALIKE = 5  # columns of the same reason that are told where there are more
+_CONTROLS = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 _SPECIAL = re.compile(r"[$`\\!]")  # to a shell between double quotation marks
 
 
@@ -63,17 +64,27 @@ def about_memory(n_bytes: float) -> str:
     return f"about {memory_size(float(f'{n_bytes:.2g}'))}"
 
 
+def shown_name(name: str) -> str:
+    """The name of a table or column in a line for people: in quotation marks where it would not be seen."""
+    return name if name.strip() and name.isprintable() else repr(name)
+
+
+def without_controls(text: str) -> str:
+    """Text for a terminal, which would obey control characters that a row has in it."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def not_read(left_out: Mapping[str, str]) -> str:
     """The columns that are not read, and why; of very many the first ones with each reason."""
     if len(left_out) <= MAX_LISTED:
-        return ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        return ", ".join(f"{shown_name(name)} ({why})" for name, why in left_out.items())
     by_reason = defaultdict[str, list[str]](list)
     for name, why in left_out.items():
         by_reason[why].append(name)
     parts = []
     for why, names in by_reason.items():
         more = f" and {len(names) - MAX_ALIKE:,} more" if len(names) > MAX_ALIKE else ""
-        parts.append(f"{', '.join(names[:MAX_ALIKE])}{more} ({why})")
+        parts.append(f"{', '.join(map(shown_name, names[:MAX_ALIKE]))}{more} ({why})")
     return "; ".join(parts)
 
 

@@ -31,7 +31,7 @@ from .events import (
     Step,
     TablePreview,
 )
-from .formatting import duration, memory_size, not_read, text_size
+from .formatting import duration, memory_size, not_read, shown_name, text_size, without_controls
 from .training.population import MAX_MODELS
 from .training.replaced import what_is_kept
 
@@ -84,6 +84,10 @@ class JsonDisplay(Display):
         self.told = about
 
 
+def _print(text: str) -> None:
+    click.echo(without_controls(text))
+
+
 class PlainDisplay(Display):
     """A line for each score, with the last speed and time left."""
 
@@ -97,30 +101,30 @@ class PlainDisplay(Display):
             case Progress():
                 if time.monotonic() - self.last_line > WAIT_SECONDS:
                     self.last_line = time.monotonic()
-                    click.echo(str(event))
+                    _print(str(event))
             case Preview():
                 self.shown_remarks = {_without_number(remark) for t in event.tables for remark in t.remarks}
                 for line in preview_lines(event):
-                    click.echo(line)
+                    _print(line)
             case Prepared():
                 for line in plan_lines(event, self.shown_remarks):
-                    click.echo(line)
+                    _print(line)
             case Speed():
-                click.echo(f"Speed: {event.why}")
+                _print(f"Speed: {event.why}")
             case Step():
                 self.last = event
             case Evaluation():
-                click.echo(self.score(event))
+                _print(self.score(event))
             case Note():
                 again = " Press Ctrl+C again to stop at once." if event.stopping else ""
-                click.echo(event.text + again)
+                _print(event.text + again)
             case Finished():
                 self.finish(event)
 
     def finish(self, event: Finished) -> None:
-        click.echo("\n" + excerpt(event.sample))
+        _print("\n" + excerpt(event.sample))
         for line in closing_lines(event):
-            click.echo(line)
+            _print(line)
 
     def score(self, e: Evaluation) -> str:
         speed = f", {pace(self.last)}" if self.last else ""
@@ -187,7 +191,7 @@ class TerminalDisplay(PlainDisplay):
     def finish(self, event: Finished) -> None:
         self.close()
         for line in closing_lines(event):
-            click.echo(line)
+            _print(line)
 
 
 def status(e: Step, val: str, columns: int) -> str:
@@ -221,7 +225,9 @@ def preview_lines(p: Preview) -> list[str]:
     for table in p.tables:
         parts = [*_title_of(table), _text_from(table), *([table.text] if table.text else [])]
         end = ":" if table.documents else ", have no text."
-        lines.append(f"Rows of {table.table} as the model will read them, {', '.join(parts)}{end}")
+        lines.append(
+            f"Rows of {shown_name(table.table)} as the model will read them, {', '.join(parts)}{end}"
+        )
         for i, document in enumerate(table.documents):
             lines += ["    ---"] if i else []
             lines.append(excerpt(document))
@@ -239,12 +245,14 @@ def _title_of(table: TablePreview) -> list[str]:
         return []
     read_as = {name for names in table.read_as.values() for name in names}
     inside = {"mail": "the subject", "front matter": "the front matter"}
-    title = table.title or next((where for name, where in inside.items() if name in read_as), None)
+    title = next((where for name, where in inside.items() if name in read_as), None)
+    title = shown_name(table.title) if table.title else title
     return [f"the title from {title}" if title else "no title"]
 
 
 def _text_from(table: TablePreview) -> str:
-    columns = [f"{c} ({', '.join(table.read_as[c])})" if c in table.read_as else c for c in table.body]
+    read_as = {c: f" ({', '.join(names)})" for c, names in table.read_as.items()}
+    columns = [shown_name(c) + read_as.get(c, "") for c in table.body]
     return f"the text from {', then '.join(columns)}" if columns else "the text from a plugin"
 
 
@@ -284,7 +292,7 @@ def _without_number(remark: str) -> str:
 def _text_lines(p: Prepared, shown_remarks: AbstractSet[str]) -> list[str]:
     """The rows, their text and its split."""
     s, c = p.source, p.corpus
-    columns = " + ".join([*([s["title"]] if s["title"] else []), *s["body"]])
+    columns = " + ".join(map(shown_name, [*([s["title"]] if s["title"] else []), *s["body"]]))
     notes = ["as it was when the run began"] if p.resumed_from is not None else []
     notes += [f"{n:,} skipped: {why}" for why, n in c["skipped"].items()]
     notes += [f"{counted(c['duplicates'], 'duplicate')} dropped"] if c["duplicates"] else []
@@ -301,7 +309,7 @@ def _text_lines(p: Prepared, shown_remarks: AbstractSet[str]) -> list[str]:
     if c["cut"]:
         held_out = "the end of each document held out"
     grouped = f", a text for each {s['group_by']}" if s.get("group_by") else ""
-    name = "the query" if s.get("sql") else s["table"]
+    name = "the query" if s.get("sql") else shown_name(s["table"])
     lines = [
         f"Text:  {counted(s['rows'], 'row')} of {name} ({columns}{grouped}), {text_size(c['bytes'])}"
         + (f" ({', '.join(notes)})" if notes else ""),

@@ -16,7 +16,10 @@ from pydantic import ValidationError
 from test_columns import prose, title
 
 from datasette_nanogpt.cli import demo_command, train_command
-from datasette_nanogpt.data.corpus import default_name
+from datasette_nanogpt.data.corpus import default_name, open_corpus
+from datasette_nanogpt.data.preview import preview
+from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.terminal import PlainDisplay
 from datasette_nanogpt.training import preparation
 from datasette_nanogpt.training.check import check_home
 from datasette_nanogpt.training.options import TrainOptions
@@ -205,6 +208,23 @@ def test_an_error_before_a_run_is_a_line_and_a_file(database, monkeypatch):
 
 
 # ---- Names
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a\nb", "a\x1b[2Jb", " ", "%s", "{x}", "a'b\"c", "[a]", "a`b", "-x", "😀"]
+)
+def test_any_name_of_a_table_and_of_its_text_is_read_and_shown(name, tmp_path, capsys):
+    path, quoted = str(tmp_path / "odd.db"), '"' + name.replace('"', '""') + '"'
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table {quoted} (id integer primary key, title, {quoted})")
+        rows = [(title(i), prose(i)) for i in range(60)]
+        db.executemany(f"insert into {quoted} (title, {quoted}) values (?, ?)", rows)
+    shown = name if name.strip() and name.isprintable() else repr(name)
+    for corpus in (open_corpus(path), open_corpus(path, [name], Selection(body=[name]))):
+        PlainDisplay().event(preview(corpus))
+        told = capsys.readouterr().out
+        rows = f"Rows of {shown} as the model will read them, the title from title, the text from {shown}:\n"
+        assert told.startswith(rows) and "\x1b" not in told
 
 
 @pytest.mark.parametrize(

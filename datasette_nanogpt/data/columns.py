@@ -62,7 +62,7 @@ def missing_columns(
     """
     problems = []
     for field_name, names in (("title", [title] if title else []), ("body", body)):
-        if missing := [name for name in names if not find_name(name, columns)]:
+        if missing := [name for name in names if find_name(name, columns) is None]:
             message = f"{subject} no column {list_names(missing)}. The columns are: {list_names(columns)}."
             message += did_you_mean(missing, columns)
             problems.append(Problem(field_name, "missing_column", message))
@@ -84,7 +84,7 @@ def choose_columns(
     names = relation.columns
     if problems := missing_columns(f"{relation.description} has", names, title, body):
         raise InvalidOptions(problems)
-    body = tuple(dict.fromkeys(name for one in body if (name := find_name(one, names))))
+    body = tuple(dict.fromkeys(name for one in body if (name := find_name(one, names)) is not None))
     title = find_name(title, names) if title else title
     chosen = _find(relation, columns, title, body, unique)
     reasons = dict(_left_out(columns, chosen, "not asked for" if body else "not named like the text"))

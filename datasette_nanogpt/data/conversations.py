@@ -57,9 +57,10 @@ def open_grouping(
     given = {"group_by": group_by, "order_by": by_what}
     columns, sql, problems = [], dict[str, str | None](), list[Problem]()
     for option, text in given.items():
-        if column := find_name(text, relation.columns) if text else None:
+        column = find_name(text, relation.columns) if text else None
+        if column is not None:
             columns.append(column)
-        sql[option] = quote_column(column) if column else text
+        sql[option] = text if column is None else quote_column(column)
         try:
             advice = f" The columns are: {list_names(relation.columns)}."
             with explain_sql(option, text, advice):

@@ -147,7 +147,9 @@ def _open_text(
 
     template = attempt(lambda: Template(selection.template or "")) if selection.template else None
     grouping = attempt(lambda: open_grouping(db, relation, selection.group_by, selection.order_by))
-    missing = [name for name in template.columns if not find_name(name, relation.columns)] if template else []
+    missing = (
+        [name for name in template.columns if find_name(name, relation.columns) is None] if template else []
+    )
     if missing:
         message = (
             f"{relation.description} has no column {list_names(missing)}, which the template names. "
@@ -203,7 +205,9 @@ def open_sources(database: str, tables: Sequence[str], selection: Selection = AL
         if title and not find_name(title, names):
             title = None
         own = replace(
-            selection, title=title, body=[name for name in selection.body if find_name(name, names)]
+            selection,
+            title=title,
+            body=[name for name in selection.body if find_name(name, names) is not None],
         )
         try:
             sources.append(open_source(database, table, own))

@@ -18,6 +18,7 @@ import click
 
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
+from ..formatting import shown_name
 from .connection_setup import prepare_connection
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def find_name(name: str, names: Sequence[str]) -> str | None:
 
 def list_names(names: Sequence[str], most: int = MAX_LISTED_NAMES) -> str:
     """Names for a message of one line."""
-    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+    shown = [*map(shown_name, names[:most])]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 

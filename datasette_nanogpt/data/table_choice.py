@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
-from ..formatting import text_size, train_words
+from ..formatting import shown_name, text_size, train_words
 from .columns import NoTextError, PackedError
 from .datasette_client import DatasetteClient
 from .open_source import open_source
@@ -48,7 +49,7 @@ class _Found(NamedTuple):
         return self.size * self.weight
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.rows:,} {'row' if self.rows == 1 else 'rows'}, {text_size(self.size)})"
+        return f"{shown_name(self.name)} ({counted(self.rows, 'row')}, {text_size(self.size)})"
 
 
 class _Look:
@@ -133,8 +134,8 @@ def _only(look: _Look) -> tuple[str, str]:
     (table,), less = worth, [str(each) for each in look.found if each not in worth]
     others = f": there is less, or a copy, in {list_names(less)}" if less else ""
     if not look.names[1:]:
-        return table.name, f"{table.name} is the only table of {look.database}."
-    only = f"{table.name} is the only table of {look.database} with much text{others}."
+        return table.name, f"{shown_name(table.name)} is the only table of {look.database}."
+    only = f"{shown_name(table.name)} is the only table of {look.database} with much text{others}."
     return table.name, f"{only} To train on another one, name it."
 
 
@@ -167,10 +168,10 @@ def _which(look: _Look) -> str:
 
 
 def _columns(found: Sequence[_Found]) -> list[str]:
-    names = max(len(each.name) for each in found)
+    names = max(len(shown_name(each.name)) for each in found)
     rows = max(len(f"{each.rows:,}") for each in found)
     return [
-        f"  {each.name:{names}}  {each.rows:>{rows},} {'row ' if each.rows == 1 else 'rows'}"
+        f"  {shown_name(each.name):{names}}  {each.rows:>{rows},} {'row ' if each.rows == 1 else 'rows'}"
         f"  {text_size(each.size):>10}"
         for each in found
     ]

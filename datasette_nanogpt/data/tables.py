@@ -43,7 +43,7 @@ def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
     """The name of a table or view as the database spells it. Raises InvalidOptions if there is none."""
     schema = schema_of(db)
     names = schema.table_names() + schema.view_names()
-    if name := find_name(table, names):
+    if (name := find_name(table, names)) is not None:
         return name
     message = f"{database} has no table {table!r}. It has: {list_names(user_tables(db, database))}."
     message += did_you_mean([table], names)
