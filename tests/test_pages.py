@@ -275,11 +275,11 @@ async def test_a_text_is_coloured_and_compared(datasette, monkeypatch):
 
 
 async def test_kept_texts_go_with_their_model(datasette, home):
-    given = {"text": "and <b>so on", "prompt": "Row 3", "seed": 4, "temperature": 0.5}
+    given = {"text": "and <b>so on\n\n", "prompt": "Row 3", "seed": 4, "temperature": 0.5}
     for _ in range(2):
         assert (await datasette.client.post(f"{MODEL}/keep", json=given, actor=ROOT)).status_code == 200
     text = await text_of(datasette, MODEL, {"id": "reader"})
-    assert text.count("and &lt;b&gt;so on") == 2 and "with temperature 0.5 and seed 4" in text
+    assert text.count("and &lt;b&gt;so on</div>") == 2 and "with temperature 0.5 and seed 4" in text
     assert 'title="Weights step0-' in text
     assert "/remove" not in text
     await datasette.client.post(f"{MODEL}/texts/1/remove", actor=ROOT)

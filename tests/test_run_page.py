@@ -347,7 +347,7 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
         with registry(home) as db:
             place = {"run": run, "step": step, "val_bpb": bpb}
             insert(db, "metrics", place | {"generation": generation, "member": member})
-            insert(db, "samples", place | {"sample": f"Text {step}."})
+            insert(db, "samples", place | {"sample": f"Text {step}.\n\n"})
 
     for each in ((10, 2.4, 0), (20, 1.8, 0), (30, 3.9, 1), (40, 1.7, 1)):
         score(*each)
@@ -355,6 +355,7 @@ async def test_each_model_of_a_run_has_its_own_first_score_and_its_own_texts(dat
     assert "nothing. Best so far, by model 2, down 56% from its first score." in words
     assert "Later ones are taught by earlier ones" in words and "What model 2 wrote at step 40" in words
     assert "Model 1, step 20: 1.800 bits per byte" in words
+    assert ">Text 40.</p>" in text and ">Text 20.</p>" in text  # without an empty line at the end
     score(50, 3.0, 2)  # the number is still that of model 2
     answer = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()
     fell = "Best so far, by model 2, down 56% from its first score; model 3 is at 3.000."
@@ -1243,7 +1244,7 @@ async def test_a_run_under_way_is_compared_with_what_the_other_one_had_after_as_
                 db.execute("update metrics set seconds = ? where rowid = ?", [100 + 100 * i, row])
     text = (await datasette.client.get(COMPARED, actor=ROOT)).text
     assert "scored better so far, after 5m 00s against 3m 20s." in text
-    assert "After 3m 20s run 1 had 2.500, 0.100 more than run 2." in text
+    assert "After 3m 20s each, run 1 is 0.100 bits per byte worse." in text
     assert re.findall('"note">([^<]+)<', text) == [
         "2.500 after 3m 20s",
         "Still training, 3m 20s of 10 minutes",

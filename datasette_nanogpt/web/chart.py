@@ -13,7 +13,7 @@ Score = tuple[float, float]  # seconds of training, bits per byte
 Point = tuple[float, float]  # in a plot: from its left, from its top
 # The sizes of the plot of two runs, in its own units: on a phone they are pixels.
 WIDE, NARROW = (520, 230), (304, 220)
-FONT = {WIDE: 10, NARROW: 12}  # the size of their letters in static/compare.css
+FONT = {WIDE: 8, NARROW: 12}  # the size of their letters in static/compare.css
 LABELS = {1: 6.6, 2: 3.4}  # how wide "Run 12: 3.175" is in one line and in two, in sizes of its letters
 NEAR = 7  # how near a label comes to a line
 # Seconds from which an axis of time is in a unit, the seconds of that unit, and its name.

@@ -237,7 +237,7 @@ def _tell_times(
         return outcome
     short, long = sorted((0, 1), key=lambda i: scores[i][-1][0])
     time = {runs[i]["id"]: duration(scores[i][-1][0]) for i in (short, long)}
-    (ahead, behind), less = (runs[long]["id"], runs[short]["id"]), time[runs[short]["id"]]
+    ahead, less = runs[long]["id"], time[runs[short]["id"]]
     if time[ahead] == less:
         return outcome
     better, worse = sorted(time, key=lambda run: run != outcome.better)
@@ -246,8 +246,8 @@ def _tell_times(
     if not before:
         return outcome._replace(headline=headline)
     gap = round(runs[short]["val_bpb"] - min(before), 3)
-    than = f", {abs(gap):.3f} {'less' if gap > 0 else 'more'} than run {behind}" if gap else ""
-    reason = f"{outcome.reason} After {less} run {ahead} had {min(before):.3f}{than}."
+    which = f"{abs(gap):.3f} bits per byte {'better' if gap > 0 else 'worse'}" if gap else "as good"
+    reason = f"{outcome.reason} After {less} each, run {ahead} is {which}."
     return outcome._replace(headline=headline, reason=reason)
 
 
