@@ -64,6 +64,7 @@ _CORPUS = Record(
         ("run_lengths", "string_lengths", "text_lengths", "line_lengths", "quoted_lengths"), _LENGTHS
     )
     | {"brackets": Record(others=_LENGTHS), "fences": Record(others=_LENGTHS), "starts": [str]}
+    | {"line_fences": [str]}
 )
 _SETTINGS = Record(
     {

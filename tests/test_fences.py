@@ -7,6 +7,7 @@ from conftest import penalised, write_model
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.fences import END, FEWEST, STRENGTH, Fences, fence_lengths, tokens_with_one
 from llm_nanogpt.habits.lengths import Lengths
+from llm_nanogpt.habits.line_fences import NEVER, LineFences, line_fences, tokens_within_line
 from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.sampler import Sampler
@@ -72,6 +73,51 @@ def test_what_is_open_for_long_is_likelier_to_be_closed(bpe):
     fences.add('""')
     assert not penalised(fences, logits).any()
     assert len(penalised(Fences(bpe, SOME, '"""'), logits[:9])) == 9  # a model without an end
+
+
+CODE = "Run:\n\n> ```sh\n> ls\n  ```\n"
+
+
+def test_kinds_of_fences_that_stand_at_the_start_of_a_line_alone(bpe):
+    assert line_fences([CODE] * 20) == ("```",) and line_fences([CODE] * 19) == ()
+    assert line_fences([CODE] * 20 + ["see ```"]) == ("```",)
+    assert line_fences([CODE] * 20 + ["see ```"] * 2) == line_fences([CODE] * 20 + ["```a```"] * 2) == ()
+    assert line_fences([ROW] * 100) == ()
+    habits = measure_habits([CODE] * 20, bpe)
+    assert habits.line_fences == ("```",) and read_habits(habits.as_json()) == habits
+    assert read_habits({"line_fences": ["```", "x"]}) == Habits(line_fences=("```",))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pieces", "begun"),
+    [
+        ("", [""], False),
+        ("", ["a"], True),
+        ("a", [""], True),
+        ("a\n", [" ", "\t", "> "], False),
+        ("a", ["\n", "", "b", " "], True),
+        ("", ["a", "b\n"], False),
+    ],
+)
+def test_no_fence_within_a_line(bpe, prompt, pieces, begun):
+    follower = LineFences(bpe, ("```",), prompt)
+    for piece in pieces:
+        follower.add(piece)
+    changed = penalised(follower, np.zeros(bpe.n_vocab, np.float32))
+    (fence,) = bpe.encode("```")
+    assert changed[fence] == -NEVER * begun and (changed[bpe.encode("\n")] == 0).all()
+    assert penalised(follower, np.zeros(9, np.float32)).shape == (9,)  # a model with fewer tokens
+    assert fence not in tokens_within_line(bpe, ("```",), False)
+
+
+def test_a_token_may_have_a_line_break_before_its_fence():
+    tokenizer = train_bpe(["x;```\ny:\n```"] * 50, 300)
+    pieces = {tokenizer.token_bytes(i).decode("utf-8", "ignore"): i for i in range(tokenizer.n_vocab)}
+    for begun in (False, True):
+        within = tokens_within_line(tokenizer, ("```",), begun).tolist()
+        assert {p for p, i in pieces.items() if "```" in p and i in within} == {
+            p for p in pieces if "```" in p and (begun or p[0] != "`") and p[0] != "\n"
+        }
 
 
 def test_a_text_keeps_to_them(tmp_path, bpe):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .brackets import KINDS, Brackets, bracket_lengths
 from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
+from .line_fences import LineFences, line_fences
 from .lines import LongLine, line_lengths
 from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat
@@ -42,8 +43,9 @@ class Follower(Protocol):
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
-    `repeat` is in tokens: how many DRY lets pass, where the rows repeat more than is usual. `starts` are the
-    kinds of characters that rows start with, `items_again` is the fraction of items that are said again."""
+    `line_fences` are the kinds of fences that stand at the start of a line alone. `repeat` is in tokens: how
+    many DRY lets pass, where the rows repeat more than is usual. `starts` are the kinds of characters that
+    rows start with, `items_again` is the fraction of items that are said again."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
@@ -52,6 +54,7 @@ class Habits:
     lines: Lengths | None = None
     single_quotes: Lengths | None = None
     fences: Mapping[str, Lengths] = field(default_factory=dict)
+    line_fences: tuple[str, ...] = ()
     repeat: int | None = None
     starts: tuple[str, ...] = ()
     items_again: float | None = None
@@ -68,6 +71,7 @@ class Habits:
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
             "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
+            "line_fences": list(self.line_fences),
             "repeat_length": self.repeat,
             "starts": list(self.starts),
             "items_again": self.items_again,
@@ -86,6 +90,8 @@ class Habits:
             each.append(Brackets(tokenizer, self.brackets, prompt))
         if self.fences:
             each.append(Fences(tokenizer, self.fences, prompt))
+        if self.line_fences:
+            each.append(LineFences(tokenizer, self.line_fences, prompt))
         if self.lines:
             each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
         if self.single_quotes:
@@ -115,6 +121,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         lines=line_lengths(whole),
         single_quotes=quoted_lengths(some),
         fences=fence_lengths(whole),
+        line_fences=line_fences(some),
         repeat=common_repeat(some, tokenizer),
         starts=common_starts(some),
         items_again=items_again(some),
@@ -133,6 +140,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         single_quotes=read_lengths(corpus.get("quoted_lengths")),
         repeat=corpus.get("repeat_length"),
         starts=tuple(corpus.get("starts") or ()),
+        line_fences=tuple(f for f in corpus.get("line_fences") or () if f in FENCES),
         items_again=corpus.get("items_again"),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
         fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
