@@ -249,6 +249,19 @@ def quoting(i):
         ({"message_id": "<1@example.com>", "from": "Ben", "subject": title, "body": quoting}, "plain"),
         ({"from": "Ben", "to": "Ada", "subject": title, "body": quoting}, "plain"),
         ({"author": "Ben", "subject": lambda i: ["", "Re: "][i % 2] + title(i), "body": quoting}, "plain"),
+        # The table of an index of SQLite's, and names that begin alike.
+        (
+            {
+                "c0subject": title,
+                "c1body": quoting,
+                "c2attachmentNames": "scan.pdf",
+                "c3author": "Ben <ben@example.com>",
+                "c4recipients": "ada@example.com",
+            },
+            "plain",
+        ),
+        ({"hdr_from": "ben@example.com", "hdr_subject": title, "msg_text": quoting}, "plain"),
+        ({"em_from": "ben@example.com", "em_subject": title, "em_body": quoting}, "plain"),
         ({**MAIL, "body": lambda i: f"<p>{prose(i)}</p>{HTML_QUOTES[0] if i % 2 else ''}"}, "html"),
     ],
 )

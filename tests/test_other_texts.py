@@ -87,8 +87,17 @@ def test_a_second_column_of_words_is_told(tmp_path, columns, options):
         ("place_of_birth", lambda w: f"Old {w.name()}, New {w.name()}"),
         ("path", lambda w: f"/home/{w.i}/notes of the day.md"),
         ("sometimes", sometimes(Writer.date)),
+        ("dkim-signature", lambda w: f"v=1; a=rsa-sha256; c=relaxed/relaxed; d={w.uuid()}; {w.sentence()}"),
+        ("received", lambda w: f"from mail-{w.i} by mx.example.com with esmtp for the list of {w.sentence()}"),
+        ("X-Gmail-Labels", Writer.sentence),
     ],
 )
 def test_labels_and_facts_are_not(tmp_path, name, make):
     columns = {"id": number, "title": Writer.title, "body": lambda w: w.story, name: make}
     assert told(tmp_path, columns)[1] == []
+
+
+def test_a_header_of_mail_is_no_text(tmp_path):
+    received = "from mail by mx.example.com with esmtp for the list of all the readers in the old harbour"
+    columns = {"received": lambda w: f"{received} {w.i}", "note": Writer.sentence}
+    assert open_source(write(tmp_path / "any.db", columns), "t").body == ("note",)

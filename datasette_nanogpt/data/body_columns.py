@@ -18,6 +18,7 @@ from .column_names import (
     TOGETHER,
     WORSE,
     has_word,
+    is_mail_header,
     is_named,
     named,
     set_of,
@@ -59,7 +60,7 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     by_text = sorted(columns, key=most_text)
     by_text = [column for column in by_text if not column.are_short_keys]
     with_text = [c for c in by_text if c.prose and (not c.is_label or _are_questions(c))]
-    for is_worse in (is_place, _is_rejected):
+    for is_worse in (is_place, _is_rejected, _is_header):
         with_text = [column for column in with_text if not is_worse(column)] or with_text
     if not with_text:
         return _find_code([column for column in by_text if not column.is_label])
@@ -85,6 +86,10 @@ def _are_questions(column: Column) -> bool:
     texts = set(column.texts)
     sentences = sum(len(text.split()) >= MIN_QUESTION or text.rstrip().endswith("?") for text in texts)
     return len(texts) > 1 and 2 * sentences > len(texts) and bool(named(QUESTIONS, [column.name]))
+
+
+def _is_header(column: Column) -> bool:
+    return is_mail_header(column.name)
 
 
 def _is_rejected(column: Column) -> bool:

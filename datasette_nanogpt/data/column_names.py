@@ -115,6 +115,15 @@ PLACES = (
     "href",
 )
 
+# Header fields that programs of mail write and nobody reads, as exports of mailboxes have them for columns.
+_MAIL_HEADERS = """
+dkim_signature domainkey_signature authentication_results arc_seal arc_message_signature
+arc_authentication_results received received_spf return_path delivered_to envelope_to message_id in_reply_to
+references mime_version content_type content_transfer_encoding content_disposition content_language
+user_agent thread_index thread_topic list_id list_unsubscribe list_unsubscribe_post list_help list_archive
+list_post list_subscribe list_owner feedback_id autocrypt precedence errors_to disposition_notification_to
+"""
+
 LANGUAGES = frozenset(_LANGUAGES.split())
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
@@ -123,6 +132,7 @@ MIN_JOINED = 6  # characters of a name that may be written in two words
 MIN_SENTENCE = 4  # words of a name that is a question of a form
 
 QUESTIONS, INTERROGATIVES = tuple(_QUESTION.split()), frozenset(_INTERROGATIVES.split())
+MAIL_HEADERS = frozenset(_MAIL_HEADERS.split())
 TITLES, BODIES, NAMES = tuple(_TITLES.split()), tuple(_BODIES.split()), tuple(_NAMES.split())
 NAMED_THINGS = frozenset(_NAMED_THINGS.split())
 TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slots in _TOGETHER)
@@ -142,6 +152,8 @@ _STROKES = str.maketrans(
 _JOINED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]+")
 _JOINED_BEFORE = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}]+")
 _CORE_DATA = regex.compile(r"Z[A-Z0-9_]{2,}")  # Apple's programs put a Z before every name
+# The table in which SQLite's FTS3 and FTS4 keep the texts of an index numbers its columns: c0subject, c1body.
+_OF_FTS = regex.compile(r"c\d{1,2}(?=\p{L}{2})")
 
 
 @lru_cache(4096)
@@ -151,6 +163,7 @@ def words_of(name: str) -> tuple[str, ...]:
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", name)).translate(_STROKES)
     if _CORE_DATA.fullmatch(plain):
         plain = plain[1:]
+    plain = plain[numbered.end() :] if (numbered := _OF_FTS.match(plain)) else plain
     words = _BETWEEN.split(_COMPOUND.sub(" ", _CAMEL.sub(" ", plain)).casefold())
     return tuple(filter(None, words)) or ("",)
 
@@ -174,6 +187,11 @@ def has_word(name: str, guess: str) -> bool:
     if _JOINED_BEFORE.fullmatch(wanted[0]):
         return words[0].startswith(wanted[0])
     return bool(_JOINED.fullmatch(wanted[0])) and last.endswith(wanted[0])
+
+
+def is_mail_header(name: str) -> bool:
+    """Whether a column is named as a header field of mail that is for programs: dkim-signature, X-Mailer."""
+    return "_".join(words_of(name)) in MAIL_HEADERS or name.lower().startswith("x-")
 
 
 def set_of(name: str) -> tuple[str, ...]:

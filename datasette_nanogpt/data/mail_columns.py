@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from .column_content import Column
 from .column_names import words_of
@@ -25,14 +27,22 @@ _OF_COMMITS = frozenset(["commit", "committer", "committed", "sha", "sha1", "par
 MIN_ANSWERS = 0.1  # of the subjects, from which on a table with senders is one of mail
 _OF_MAIL = ("message_id", "in_reply_to", "reply_to", "email_id", "internet_message_id")  # only mail has these
 # Words beside those in a column's name: mail_from, from_address, sender_email.
-_BESIDE = frozenset(["mail", "email", "e", "message", "msg", "header", "address", "addr", "name", "full"])
+_BESIDE = frozenset(
+    [
+        *("mail", "email", "e", "message", "msg", "header", "headers", "hdr", "envelope", "env", "address"),
+        *("addr", "name", "full"),
+    ]
+)
+MIN_ALIKE = 3  # columns that begin with the same word, which then says nothing: em_from, em_to, em_subject
 
 
 def is_mail(columns: Sequence[Column]) -> bool:
     """Whether there is a subject and who wrote to whom: both by name, or one of them as addresses; in the
     archive of a list only who wrote it, and many subjects are those of answers."""
+    first = Counter(words[0] for column in columns if len(words := words_of(column.name)) > 1)
+    beside = _BESIDE | {word for word, count in first.items() if count >= MIN_ALIKE}
     senders, recipients, subjects = (
-        [column for column in columns if _is_named(column.name, names)]
+        [column for column in columns if _is_named(column.name, names, beside)]
         for names in (_SENDER, _RECIPIENT, _SUBJECT)
     )
     are_commits = any(not _OF_COMMITS.isdisjoint(words_of(column.name)) for column in columns)
@@ -48,8 +58,8 @@ def _has_answers(column: Column) -> bool:
     return sum(bool(_ANSWER.match(text)) for text in column.texts) > MIN_ANSWERS * max(len(column.texts), 1)
 
 
-def _is_named(name: str, names: str) -> bool:
-    words = [word for word in words_of(name) if word not in _BESIDE]
+def _is_named(name: str, names: str, beside: AbstractSet[str]) -> bool:
+    words = [word for word in words_of(name) if word not in beside]
     return len(words) == 1 and words[0] in names.split()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import regex
 
 from .column_content import Column
-from .column_names import MACHINE_MADE, TITLES, named, words_of
+from .column_names import MACHINE_MADE, TITLES, is_mail_header, named, words_of
 from .speakers import SPEAKERS
 
 MIN_ROWS = 5  # with such a text
@@ -56,7 +56,9 @@ def is_said(column: Column) -> bool:
     words = frozenset(words_of(column.name))
     if words & (_NOT_SAID | MACHINE_MADE) or column.what or len(column.texts) < MIN_ROWS:
         return False
-    if named((*TITLES, *SPEAKERS), [column.name]) or column.is_label or column.kind.data:
+    if is_mail_header(column.name) or named((*TITLES, *SPEAKERS), [column.name]):
+        return False
+    if column.is_label or column.kind.data:
         return False
     if column.distinct < MIN_DIFFERENT:
         return False
