@@ -88,7 +88,10 @@ def test_a_second_column_of_words_is_told(tmp_path, columns, options):
         ("path", lambda w: f"/home/{w.i}/notes of the day.md"),
         ("sometimes", sometimes(Writer.date)),
         ("dkim-signature", lambda w: f"v=1; a=rsa-sha256; c=relaxed/relaxed; d={w.uuid()}; {w.sentence()}"),
-        ("received", lambda w: f"from mail-{w.i} by mx.example.com with esmtp for the list of {w.sentence()}"),
+        (
+            "received",
+            lambda w: f"from mail-{w.i} by mx.example.com with esmtp for the list of {w.sentence()}",
+        ),
         ("X-Gmail-Labels", Writer.sentence),
     ],
 )

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
-from .conversation_hints import CONVERSATIONS, are_short, find_conversation, find_order, suggestions
+from .conversation_columns import CONVERSATIONS, are_short, find_conversation, find_order
+from .conversation_hints import suggestions
 from .linked_titles import LinkedTitle, linked_title
 from .parts_of_texts import are_selections
 from .sample import SAMPLE_ROWS, Value

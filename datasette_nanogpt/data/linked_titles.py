@@ -9,7 +9,7 @@ from llm_nanogpt.errors import NanogptError
 
 from ..formatting import TrainCommand
 from .column_names import NAMED_THINGS, NAMES, TITLES, named, words_of
-from .conversation_hints import CONVERSATIONS, find_conversation
+from .conversation_columns import CONVERSATIONS, find_conversation
 from .links import link_of, links_to
 from .open_source import open_source
 from .source import QUERY, Source

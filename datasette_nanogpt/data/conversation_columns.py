@@ -1,0 +1,294 @@
+"""Which rows belong together as one text, by the columns of their table alone, and in which order."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from itertools import pairwise, permutations
+from typing import Any
+
+from .column_names import named, words_of
+from .decode import decode_bytes
+from .parts_of_texts import are_fractions, are_selections, are_whole
+from .sample import BLOCKS, Value
+from .shapes import shape_of
+from .source import Source
+from .speakers import SPEAKERS
+
+SHORT = 200  # characters: half of the rows of a chat are shorter
+MAX_DISTINCT = 0.7  # of the rows, at most, begin another conversation
+# Words of columns that say where a row belongs to, and in which order.
+CONVERSATIONS = (
+    *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
+    *(
+        "video",
+        "episode",
+        "scene",
+        "poem",
+        "song",
+        "chapter",
+        "story",
+        "transcript",
+        "meeting",
+        "movie",
+        "film",
+        "play",
+        "debate",
+    ),
+    *("peer", "context"),  # of Telegram
+)
+# Of these those in which also longer rows answer each other, where a column has their numbers.
+_DISCUSSIONS = (
+    "conversation",
+    "thread",
+    "discussion",
+    "chat",
+    "topic",
+    "dialog",
+    "dialogue",
+    "issue",
+    "ticket",
+    "debate",
+    "meeting",
+    "hearing",
+    "sitting",
+    "interview",
+)
+_SUBJECTS = ("stream", "subject")  # of messages, where others say who wrote them
+_PLACES = (
+    "position",
+    "pos",
+    "line",
+    "lineno",
+    "seq",
+    "sequence",
+    "number",
+    "index",
+    "idx",
+    "order",
+    "ordinal",
+)
+_ORDERS = (
+    *(*_PLACES, "step", "start", "turn", "ts", "timestamp", "datetime", "time", "sent", "created", "date"),
+    *("at", "when", "dateline"),
+)
+_ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "instruction"])
+_ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
+MAX_LABELS = 6  # columns of which each two are tried: the verses of a chapter of a book
+MAX_RETITLED = 1.3  # titles per thread, where rows have those of their threads
+MAX_UNORDERED = 0.1  # of the rows may have no time, where another column has one in more rows
+MIN_RISING = 5  # steps from one row of a group to the next
+SMALLEST_TIME = 1e8  # seconds from 1970 or 2001: smaller numbers are none of a time
+
+_RE = re.compile(r"(?:(?:re|aw|sv|antw|odp|ответ)\s?(?:\[\d+\])?:\s*)+", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
+DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
+DATE = re.compile(r"\d{4}-\d\d")
+
+
+def are_short(source: Source) -> bool:
+    """Whether rows are as short as messages are."""
+    html = {column for column in source.body if source.kinds[column].format == "html"}
+    lengths = [sum(_length(row[name], name in html) for name in source.body) for row in source.sample]
+    return statistics.median(lengths) <= SHORT
+
+
+def _length(value: Value, is_html: bool) -> int:
+    text = decode_bytes(value).text or "" if isinstance(value, bytes) else str("" if value is None else value)
+    return len(_TAG.sub("", text) if is_html else text)
+
+
+def find_conversation(source: Source) -> tuple[list[str], str | None]:
+    """`find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
+    answer each other: they have no titles, a column has the number of their thread, and others say who wrote
+    them, or one what was asked and one what was answered."""
+    if are_selections(source):
+        return [], None
+    if are_short(source):
+        return find_group(source)
+    thread = _named(source, _DISCUSSIONS, lambda values: _repeats(values) and _are_ids(values))
+    if not thread or not (_have_sides(source) and _share_titles(source, thread)):
+        return [], None
+    others = [column for column in source.columns if column not in source.text_columns]
+    order = _counter(source, [thread], others) or _place(source, thread) or find_order(source)
+    return ([thread], order) if order else ([], None)
+
+
+def _share_titles(source: Source, thread: str) -> bool:
+    """Whether rows have no titles of their own: none, or that of their thread, as "Re: Soup" in a forum."""
+    if not source.has_titles:
+        return True
+    if source.title is None:
+        return False
+    rows = [(row[thread], str(row[source.title] or "")) for row in source.sample]
+    titles = {(key, _RE.sub("", title).strip().lower()) for key, title in rows if title.strip()}
+    return len(titles) <= MAX_RETITLED * len({key for key, _ in rows})
+
+
+def _have_sides(source: Source) -> bool:
+    words = [frozenset(words_of(column)) for column in source.body]
+    if any(map(_ASKED.intersection, words)) and any(map(_ANSWERED.intersection, words)):
+        return True
+    return have_speakers(source)
+
+
+def have_speakers(source: Source) -> bool:
+    """Whether a column is named as one that says who wrote a row."""
+    return bool(named(SPEAKERS, [column for column in source.columns if column not in source.body]))
+
+
+def _are_ids(values: Sequence[Value]) -> bool:
+    ids = ("numbers", "UUIDs", "hexadecimal", "keys")
+    return all(isinstance(v, int) or shape_of(str(v)) in ids for v in values if v not in (None, ""))
+
+
+def find_group(source: Source) -> tuple[list[str], str | None]:
+    """The columns whose values the rows of one text share, [] for none, and the column that orders them.
+
+    Names propose one. If its numbers begin again, as those of chapters do in each book, the column in which
+    they do goes with it. Without a name it is a column in each value of which the numbers of another column
+    rise, to begin again in the next one, as the lines of files do.
+    """
+    of_text = source.text_columns
+    others = [column for column in source.columns if column not in of_text]
+    labels = [column for column in others if _repeats(_values(source, column))]
+    if about := _named(source, CONVERSATIONS, _repeats):
+        group = [about]
+        values = _values(source, about)
+        if not _are_together(values) and all(isinstance(value, int) for value in values):
+            above = [label for label in labels if label != about and _are_together(_values(source, label))]
+            levels = [[label] for label in above]  # and the books of each translation
+            levels += [[a, b] for a in above for b in labels[:MAX_LABELS] if _is_level(_values(source, a, b))]
+            whole = ([*key, about] for key in levels if about not in key)
+            group = next((key for key in whole if _is_level(_values(source, *key))), group)
+        order = _counter(source, group, others) or find_order(source)
+        return group, order or (None if source.keys else row_number(source))
+    # Lines may have the title of their text, all the same one.
+    if have_speakers(source) and (subject := _named(source, _SUBJECTS, _repeats) or _subject_title(source)):
+        return [subject], find_order(source)
+    labels += [source.title] if source.title and _repeats(_values(source, source.title)) else []
+    for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
+        order = _counter(source, [label], others)
+        if order and are_whole(source, [label], order):
+            return [label], order
+    for outer, inner in permutations(labels[:MAX_LABELS], 2):
+        if _are_together(_values(source, outer)) and _is_level(_values(source, outer, inner)):
+            order = _counter(source, [outer, inner], others)
+            if order and are_whole(source, [outer, inner], order):
+                return [outer, inner], order
+    ids = [label for label in labels if words_of(label)[-1] in ("id", "uuid", "guid", "key")]
+    for label in ids if not source.has_titles else ():
+        if order := _place(source, label):
+            return [label], order
+    return [], None
+
+
+def _subject_title(source: Source) -> str | None:
+    """The title, where many messages have the same subject; in mail others answer with "Re: "."""
+    if source.title is None or set(words_of(source.title)).isdisjoint(_SUBJECTS):
+        return None
+    values = _values(source, source.title)
+    return source.title if _repeats(values) and not any(_RE.match(str(value)) for value in values) else None
+
+
+def _values(source: Source, *columns: str) -> list[Any]:
+    """The values of a column in the rows of the sample, or of several as tuples."""
+    rows = (tuple(row[column] for column in columns) for row in source.sample)
+    return [row if len(columns) > 1 else row[0] for row in rows]
+
+
+def _repeats(values: Sequence[Any]) -> bool:
+    """Whether several rows have the same value, but not all."""
+    filled = [value for value in values if value not in (None, "")]
+    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled) and not are_fractions(filled)
+
+
+def _are_together(values: Sequence[Any]) -> bool:
+    """Whether the rows with the same value follow each other."""
+    return 1 + sum(a != b for a, b in pairwise(values)) == len(set(values))
+
+
+def _is_level(values: Sequence[Any]) -> bool:
+    return _repeats(values) and _are_together(values)
+
+
+def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
+    """A column of numbers that rise in the rows of each group, and begin again in the next group. Where rows
+    between those of the sample are missing, the next number may be any."""
+    keys = _values(source, *group)
+    if not _are_together(keys):
+        return None
+    gaps = BLOCKS if len(keys) < source.row_count else 0
+    for column in columns:
+        numbers = _values(source, column)
+        are_numbers = all(isinstance(number, int | float) for number in numbers)
+        if column not in group and are_numbers and not are_fractions(numbers):
+            steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
+            rising = [last < number for (a, b), (last, number) in steps if a == b]
+            again = [last >= number for (a, b), (last, number) in steps if a != b]
+            exceptions = len(again) - sum(again)
+            if all(rising) and exceptions <= gaps and (not gaps or _is_often(rising, again)):
+                return column
+    return None
+
+
+def _is_often(rising: Sequence[bool], again: Sequence[bool]) -> bool:
+    return len(rising) >= MIN_RISING and 2 * sum(again) > len(again)
+
+
+def _place(source: Source, group: str) -> str | None:
+    """A column whose name says that it has the places of rows in their group: no two rows have the same, and
+    the first is 0 or 1."""
+
+    def fits(values: Sequence[Value]) -> bool:
+        numbers = [value for value in values if isinstance(value, int)]
+        pairs = set(zip(_values(source, group), values, strict=True))
+        are_low = len(numbers) == len(values) and min(numbers) in (0, 1)
+        return are_low and len(pairs) == len(values) and len(set(numbers)) <= MAX_DISTINCT * len(values)
+
+    return _named(source, _PLACES, fits)
+
+
+def row_number(source: Source) -> str | None:
+    """The column of a view that has the number of a row of its table."""
+    for column in source.columns:
+        numbers = _values(source, column)
+        are_ids = words_of(column)[-1] in ("id", "rowid") and len(set(numbers)) == len(numbers)
+        if are_ids and all(isinstance(number, int) for number in numbers):
+            return column
+    return None
+
+
+def find_order(source: Source) -> str | None:
+    """The column that says when a row was written."""
+    return _named(source, _ORDERS, _sorts_all) or _named(source, _ORDERS, _sorts)
+
+
+def _sorts_all(values: Sequence[Value]) -> bool:
+    """Whether nearly all rows have their place: in a backup of SMS `date_sent` is 0 in one's own."""
+    are_times = any(isinstance(value, int | float) and value > SMALLEST_TIME for value in values)
+    missing = sum(value in (None, "") or (are_times and value == 0) for value in values)
+    return missing <= MAX_UNORDERED * len(values) and _sorts(values)
+
+
+def _sorts(values: Sequence[Value]) -> bool:
+    """Whether SQLite puts such values in the order of people: numbers, dates with the year first, and text of
+    digits that is always as long."""
+    if len(set(values)) < 2:
+        return False
+    digits = {len(v) for v in values if isinstance(v, str) and DIGITS.fullmatch(v)}
+    if len(digits) == 1 and all(isinstance(v, str) and DIGITS.fullmatch(v) for v in values if v):
+        return True
+    return all(isinstance(value, int | float) or DATE.match(str(value)) for value in values if value)
+
+
+def _named(
+    source: Source, names: Sequence[str], fits: Callable[[Sequence[Value]], bool] = bool
+) -> str | None:
+    """The column that has one of these words in its name, the best first; not one of the text."""
+    of_text = source.text_columns
+    columns = [column for column in source.columns if column not in of_text]
+    columns = [column for column in columns if fits([row[column] for row in source.sample])]
+    words = {column: {*words_of(column), words_of(column)[-1].removesuffix("id")} for column in columns}
+    return next((column for name in names for column in columns if name in words[column]), None)
