@@ -120,6 +120,10 @@ def test_whole_texts_are_not_put_together(tmp_path, columns, row):
     assert told(tmp_path, columns, [row(i) for i in range(120)]) == []
 
 
+def clock(seconds):
+    return f"00:{int(seconds) // 60:02}:{seconds % 60:06.3f}".replace(".", ",")
+
+
 def offset(i):
     return sum(random.Random(j).randint(50, 900) for j in range(i % 6 + 1)) * (1 + i % 6)
 
@@ -169,6 +173,31 @@ def test_what_was_taken_from_texts_is_not_put_together(tmp_path, table, columns,
             lambda i: (i, f"{i // 12}.mkv", words(i, 6), i % 12 * 3.1 + i % 5 * 0.2, i % 12 * 3.1 + 2.7),
             "--group-by file --order-by start",
         ),
+        # Times as a clock shows them.
+        (
+            "id integer primary key, file, text, start_time, end_time",
+            lambda i: (
+                i,
+                f"{i // 12}.mkv",
+                words(i, 6),
+                clock(i % 12 * 3.1 + i % 5 * 0.2),
+                clock(i % 12 * 3.1 + 2.7),
+            ),
+            "--group-by file --order-by start_time",
+        ),
+        # Whisper's numbers go on in the next file, and places in the sound are no times.
+        (
+            "file, id integer primary key, seek int, text, start real, end real",
+            lambda i: (
+                f"{i // 12}.mp3",
+                i,
+                i % 12 * 310 + i * i % 7 * 20,
+                words(i, 6),
+                i % 12 * 3.1,
+                i % 12 * 3.1 + 2.7,
+            ),
+            "--group-by file --order-by start",
+        ),
         # Lines of which a few are missing.
         (
             "id integer primary key, source_file, n int, text",
@@ -179,6 +208,16 @@ def test_what_was_taken_from_texts_is_not_put_together(tmp_path, table, columns,
 )
 def test_lines_of_a_text_are_put_together(tmp_path, columns, row, options):
     assert told(tmp_path, columns, [row(i) for i in range(120)])[:1] == [options]
+
+
+def test_a_long_recording_of_which_only_places_are_looked_at(tmp_path):
+    chosen = random.Random(3)
+    rows = []
+    for i in range(960):
+        start = 0 if i % 160 == 0 else rows[-1][4] + chosen.choice([0, 0, 0.4])
+        rows.append((f"{i // 160}.mp3", i, words(i, 6), start, start + chosen.uniform(1.5, 6)))
+    columns = "file, id integer primary key, text, start real, end real"
+    assert told(tmp_path, columns, rows)[:1] == ["--group-by file --order-by start"]
 
 
 @pytest.mark.parametrize("names", ["b int, c int, v int, t text", "book int, chapter int, verse int, text"])

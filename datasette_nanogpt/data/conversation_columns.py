@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, permutations
 from typing import Any
 
 from .column_names import named, words_of
 from .decode import decode_bytes
-from .parts_of_texts import are_fractions, are_selections, are_whole
+from .parts_of_texts import are_fractions, are_selections, are_whole, numbers_of
 from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
@@ -73,6 +73,7 @@ _ORDERS = (
     *(*_PLACES, "step", "start", "turn", "ts", "timestamp", "datetime", "time", "sent", "created", "date"),
     *("at", "when", "dateline"),
 )
+_ORDER_WORDS = frozenset(_ORDERS)
 _ASKED = frozenset(["prompt", "question", "query", "input", "user", "human", "instruction"])
 _ANSWERED = frozenset(["response", "answer", "reply", "output", "assistant", "bot", "completion"])
 MAX_LABELS = 6  # columns of which each two are tried: the verses of a chapter of a book
@@ -169,9 +170,10 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         return [subject], find_order(source)
     labels += [source.title] if source.title and _repeats(_values(source, source.title)) else []
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
-        order = _counter(source, [label], others)
-        if order and are_whole(source, [label], order):
-            return [label], order
+        by_name = sorted(others, key=lambda name: _ORDER_WORDS.isdisjoint(words_of(name)))
+        for order in _counters(source, [label], by_name):
+            if are_whole(source, [label], order):
+                return [label], order
     for outer, inner in permutations(labels[:MAX_LABELS], 2):
         if _are_together(_values(source, outer)) and _is_level(_values(source, outer, inner)):
             order = _counter(source, [outer, inner], others)
@@ -214,23 +216,25 @@ def _is_level(values: Sequence[Any]) -> bool:
 
 
 def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
-    """A column of numbers that rise in the rows of each group, and begin again in the next group. Where rows
-    between those of the sample are missing, the next number may be any."""
+    return next(_counters(source, group, columns), None)
+
+
+def _counters(source: Source, group: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
+    """The columns of numbers that rise in the rows of each group, and begin again in the next group. Where
+    rows between those of the sample are missing, the next number may be any."""
     keys = _values(source, *group)
     if not _are_together(keys):
-        return None
+        return
     gaps = BLOCKS if len(keys) < source.row_count else 0
     for column in columns:
-        numbers = _values(source, column)
-        are_numbers = all(isinstance(number, int | float) for number in numbers)
-        if column not in group and are_numbers and not are_fractions(numbers):
+        numbers = numbers_of(_values(source, column))
+        if column not in group and numbers and not are_fractions(numbers):
             steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
             rising = [last < number for (a, b), (last, number) in steps if a == b]
             again = [last >= number for (a, b), (last, number) in steps if a != b]
             exceptions = len(again) - sum(again)
             if all(rising) and exceptions <= gaps and (not gaps or _is_often(rising, again)):
-                return column
-    return None
+                yield column
 
 
 def _is_often(rising: Sequence[bool], again: Sequence[bool]) -> bool:

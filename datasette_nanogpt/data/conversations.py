@@ -81,7 +81,8 @@ def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tu
     """Documents of rows in the order of their groups, each with the keys of its first row.
 
     A row is its keys, the value of its group, and its text. The title of a document is the first that one of
-    its rows has. Rows are on lines of their own; a text that ends in line breaks of its own keeps those.
+    its rows has. Rows are on lines of their own; a text that ends in line breaks of its own keeps those,
+    and one that goes on follows on the same line.
     """
     keys: Sequence[Any] = ()
     last, title, texts, size = None, "", list[str](), 0
@@ -92,7 +93,10 @@ def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tu
         if not texts:
             keys, last = row_keys, group
         title = title or row.title
-        for text in (row.text, *row.others):
+        if row.goes_on and texts:
+            texts[-1] = texts[-1].removesuffix("\n")
+        first = row.text.lstrip(" ") if row.goes_on and not texts else row.text
+        for text in (first, *row.others):
             texts.append(text if text.endswith("\n") or not text else f"{text}\n")
             size += len(text)
     if texts:

@@ -26,11 +26,12 @@ from .encodings import (
 )
 from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, read_jira
-from .subtitles import is_subtitles, read_subtitles
+from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
 WIKI = "wiki markup"
+CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
 
 _BB_NAMES = (
@@ -175,6 +176,7 @@ MARKUPS = (
     Markup("percent-encoding", is_percent_encoded, MIN_FRACTION, read_percent_encoded),
     Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
+    Markup(CUES, has_signs, 1.0, read_cue),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),

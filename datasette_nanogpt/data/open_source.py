@@ -15,7 +15,9 @@ from .column_content import Column, columns_of, repeats_title, says_the_same
 from .column_names import is_question
 from .columns import choose_columns, missing_columns
 from .conversations import Grouping, open_grouping
+from .cue_columns import is_of_cues
 from .mail_columns import is_mail
+from .markup import CUES
 from .sample import Relation, read_sample
 from .source import ALL_ROWS, QUERY, Selection, Source
 from .speakers import find_speaker
@@ -33,7 +35,7 @@ from .sqlite import (
     unique_columns,
 )
 from .tables import find_table
-from .text_kinds import TextKind, are_with_underscores
+from .text_kinds import TextKind, are_pieces, are_with_underscores
 
 T = TypeVar("T")
 
@@ -115,12 +117,16 @@ def _kinds(
 ) -> dict[str, TextKind]:
     """How the text of columns is read. `lines` are those of one line: the title, if
     there is one, and others. `of_mail`: the text is that of mail."""
-    kinds = {c.name: c.kind for c in columns if c.name in body}
-    for name, kind in kinds.items():
+    kinds: dict[str, TextKind] = {}
+    for column in (c for c in columns if c.name in body):
+        kind = replace(column.kind, pieces=are_pieces(column.texts))
+        if column.text_format is None and is_of_cues(column, columns):
+            kind = replace(kind, format="plain", entities=False, markup=CUES)
         if of_mail and not kind.is_wrapped and not kind.data:
-            kinds[name] = replace(kind, replies=True)
-        if is_question(name):
-            kinds[name] = replace(kinds[name], question=" ".join(name.split()))
+            kind = replace(kind, replies=True)
+        if is_question(column.name):
+            kind = replace(kind, question=" ".join(column.name.split()))
+        kinds[column.name] = kind
     first = next((c for c in columns if c.name == next(iter(body), None)), None)
     title = next((c for c in columns if c.name == lines[0]), None)
     if first and title and repeats_title(first, title):

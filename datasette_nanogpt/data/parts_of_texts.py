@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 from .column_names import words_of
+from .sample import BLOCKS
 from .source import Source
 
 # Words of tables and of columns of text whose rows somebody took from longer texts, or says about something:
@@ -16,7 +18,8 @@ _SAID_OF = ("review", "rating", "testimonial", "favorite", "favourite")
 _SELECTIONS = frozenset(word + end for word in (*_TAKEN, *_SAID_OF) for end in ("", "s"))
 MIN_DENSE = 0.6  # the fraction of steps from one number to the next that are the same: lines may be missing
 MIN_COVERED = 0.5  # of the time from the first row of a text to its last, by the rows: there are pauses
-_ENDS = frozenset(["end", "stop", "to", "until", "finish", "duration", "dur", "length"])
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)")
+ENDS = frozenset(["end", "stop", "to", "until", "finish", "duration", "dur", "length"])
 
 
 def are_selections(source: Source) -> bool:
@@ -28,18 +31,24 @@ def are_selections(source: Source) -> bool:
 def are_whole(source: Source, group: Sequence[str], order: str) -> bool:
     """Whether the rows of each group seem to be all of a text: their numbers go on by the same step, or each
     lasts until about the next one begins."""
-    rows = [([row[column] for column in group], row[order], row) for row in source.sample]
-    together = [(a, b) for a, b in pairwise(rows) if a[0] == b[0]]
-    steps = Counter(step for a, b in together if (step := _difference(a[1], b[1])) is not None)
-    if steps and steps.most_common(1)[0][1] >= MIN_DENSE * steps.total():
+    starts = numbers_of([row[order] for row in source.sample])
+    groups = [[row[column] for column in group] for row in source.sample]
+    together = [i for i, (a, b) in enumerate(pairwise(groups)) if a == b] if starts else []
+    steps = {i: round(starts[i + 1] - starts[i], 6) for i in together}
+    if steps and Counter(steps.values()).most_common(1)[0][1] >= MIN_DENSE * len(steps):
         return True
-    times = sum(steps.elements())
+    # Between the places from which the sample is, rows are missing: the longest steps lead over these.
+    missing = BLOCKS if len(source.sample) < source.row_count else 0
+    near = sorted(together, key=lambda i: steps[i])[: max(len(together) - missing, 0)]
+    times = sum(steps[i] for i in near)
     for column in source.columns:
-        if column == order or _ENDS.isdisjoint(words_of(column)):
+        if column == order or ENDS.isdisjoint(words_of(column)):
             continue
-        lasting = [_lasts(row[order], row[column]) for (_, _, row), _ in together]
-        if times and all(each is not None for each in lasting):
-            return sum(filter(None, lasting)) >= MIN_COVERED * times
+        ends = numbers_of([row[column] for row in source.sample])
+        if times and ends:
+            # The end of a row, or how long it lasts.
+            lasting = (ends[i] - starts[i] if ends[i] >= starts[i] else ends[i] for i in near)
+            return sum(lasting) >= MIN_COVERED * times
     return False
 
 
@@ -50,14 +59,17 @@ def are_fractions(values: Sequence[object]) -> bool:
     return are_floats and all(isinstance(value, int | float) and 0 <= value <= 1 for value in filled)
 
 
-def _difference(value: object, following: object) -> float | None:
-    if not (isinstance(value, int | float) and isinstance(following, int | float)):
-        return None
-    return round(float(following - value), 6)
-
-
-def _lasts(start: object, end: object) -> float | None:
-    """How long a row lasts; `end` is when it ends, or how long it lasts."""
-    if not (isinstance(start, int | float) and isinstance(end, int | float)):
-        return None
-    return float(end - start if end >= start else end)
+def numbers_of(values: Sequence[object]) -> list[float]:
+    """Values as numbers, times of a clock in seconds ("00:01:30,500"); [] where any is neither. Times must
+    all be as long, so that SQLite sorts them as people do."""
+    if all(isinstance(value, int | float) for value in values):
+        return [float(value) for value in values if isinstance(value, int | float)]
+    clocks = [_CLOCK.fullmatch(value) if isinstance(value, str) else None for value in values]
+    if len({len(clock[0]) for clock in clocks if clock}) != 1:
+        return []
+    times = [
+        int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3].replace(",", "."))
+        for clock in clocks
+        if clock
+    ]
+    return times if len(times) == len(values) else []

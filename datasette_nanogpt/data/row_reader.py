@@ -31,6 +31,7 @@ class RowText(NamedTuple):
     title: str
     text: str
     others: list[str]  # documents after a marker
+    goes_on: bool = False  # after the text of the row before it, on the same line
 
 
 @dataclass
@@ -61,7 +62,8 @@ class RowReader:
         text = self.read(row)
         if text is None:
             return []
-        documents = [join_document(text.title, [text.text]), *(join_document(None, [o]) for o in text.others)]
+        first = text.text.lstrip(" ") if text.goes_on else text.text
+        documents = [join_document(text.title, [first]), *(join_document(None, [o]) for o in text.others)]
         if not any(documents):
             nothing = [value for column in self.body if (value := row[column]) in NOTHING]
             self.skipped[f"only {nothing[0]!r}" if nothing else "no text"] += 1
@@ -147,8 +149,9 @@ class RowReader:
             others += rest
         body = join_document(None, bodies)
         if body and speaker.strip():
-            body = f"{speaker}: {body.lstrip(' ')}"  # Whisper puts a space before each text
-        return RowText(title, body, others)
+            return RowText(title, f"{speaker}: {body.lstrip(' ')}", others)
+        are_pieces = any(self.kinds[column].pieces for column in self.body)
+        return RowText(title, body, others, are_pieces and body.startswith(" "))
 
     def _decode(self, row: Mapping[str, Value]) -> dict[str, str | int | float | None] | None:
         """The values of the columns without bytes; None where some bytes are no text, or the row only leads

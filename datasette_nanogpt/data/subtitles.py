@@ -12,6 +12,16 @@ from html import unescape
 _TIME = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
 _CUE = re.compile(rf"^[ \t]*{_TIME}(?:[ \t]*-->[ \t]*|,){_TIME}[^\n]*$", re.MULTILINE)
 _CUE_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
+_NOTES = re.compile("[\u2669-\u266c]")  # around what is sung
+_LONGEST_CREDIT = 150  # characters
+# Lines in which somebody says where the subtitles come from.
+_CREDIT = re.compile(
+    r"\W*(?:(?:downloaded from|subtitles? (?:by|from)|subtitled by|captions? by|captioned by"
+    r"|(?:re-?)?sync(?:ed|hroni[sz]ed)?(?: (?:and|&) corrected)? by|untertitel (?:von|der)|sous-titres? par"
+    r"|sottotitoli (?:di|a cura)|subtítulos (?:por|de)|legendas (?:por|de)) .*"
+    r"|.*\b(?:opensubtitles|addic7ed|amara|subscene|podnapisi|yifysubtitles|tvsubtitles)\.(?:org|com|net)\b.*)",
+    re.IGNORECASE,
+)
 _CUE_NUMBER = re.compile(r"\d+")
 _VTT_HEADER = re.compile(r"\s*WEBVTT|NOTE\b|STYLE\b|REGION\b")
 # Nine fields, of which the second and third are times, and the text.
@@ -33,6 +43,11 @@ def is_subtitles(text: str) -> bool:
     )
 
 
+def has_signs(text: str) -> bool:
+    """Whether one cue has what players read and nobody says: `<i>`, `{\\an8}`, notes."""
+    return bool(_CUE_TAG.search(text) or _NOTES.search(text))
+
+
 def read_subtitles(text: str) -> str:
     """The lines that are spoken; those that a caption repeats as it scrolls stand once."""
     text = text.replace("\r\n", "\n")
@@ -45,10 +60,21 @@ def read_subtitles(text: str) -> str:
     else:
         text = "\n".join(_captions(text))
     lines: list[str] = []
-    for line in (unescape(_CUE_TAG.sub("", line)).strip() for line in text.split("\n")):
+    for line in (_line(line) for line in text.split("\n")):
         if line and line not in lines[-2:]:
             lines.append(line)
     return "\n".join(lines)
+
+
+def read_cue(text: str) -> str:
+    """What is spoken in one cue, "" where it only says where the subtitles come from."""
+    return "\n".join(map(_line, text.replace("\r\n", "\n").split("\n"))).strip("\n")
+
+
+def _line(line: str) -> str:
+    """A line without tags and notes; not one of those who made the subtitles."""
+    line = _NOTES.sub("", unescape(_CUE_TAG.sub("", line)).strip()).strip()
+    return "" if len(line) <= _LONGEST_CREDIT and _CREDIT.fullmatch(line) else line
 
 
 def _captions(text: str) -> list[str]:

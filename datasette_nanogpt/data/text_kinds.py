@@ -32,6 +32,7 @@ MIN_ENTITIES = 0.95
 MIN_BLOCK_TEXT = 0.03
 MIN_STRINGS = 5  # in fewer values than this, quotation marks around all of them may be chance
 MIN_MAILED, MIN_MAILED_FRACTION = 3, 0.02  # values that came by mail: fewer may be about mail
+MIN_PIECES = 0.9  # the fraction of texts that begin with a space, if they are parts of one
 MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these are spaces
 
 _AMPERSAND = re.compile(r"&")
@@ -42,6 +43,7 @@ _HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
 _BASE64 = re.compile(
     r"(?:data:[\w/+.-]+;base64,)?(?:[A-Za-z0-9+/_-]{4}\s*){10,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*"
 )
+_PIECE = re.compile(r" \S[^\n]*")
 _ANY_TAG = re.compile(r"</?[a-zA-Z][\w:-]*(?:\s[^<>]*)?/?>")
 _FORUM_XML = re.compile(r"<([rt])>.*</\1>\s*\Z", re.DOTALL)  # of phpBB and Flarum, with BBCode in it
 _SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
@@ -67,6 +69,9 @@ class TextKind:
     replies: bool = False  # the text of mail, without what it quotes and the signature, see mail_replies.py
     mailed: bool = False  # some values came by mail, and are read like that
     comments: bool = False  # of markdown, `<!-- ... -->`, in some values at least; they are left out
+    # Parts of a running text, each of which begins with a space, as Whisper's do: they are joined without a
+    # line break.
+    pieces: bool = False
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
 
     @property
@@ -224,6 +229,13 @@ def are_with_underscores(texts: Sequence[str]) -> bool:
     joined = [text for text in texts if "_" in text]
     has_spaces = any(re.search(r"\s", text.strip()) for text in texts)
     return len(joined) > MIN_JOINED * len(texts) and not has_spaces and _most(joined, has_underscores)
+
+
+def are_pieces(texts: Sequence[str]) -> bool:
+    """Whether nearly all texts are one line after a single space: parts of a running text."""
+    return len(texts) >= MIN_STRINGS and sum(
+        bool(_PIECE.fullmatch(text)) for text in texts
+    ) >= MIN_PIECES * len(texts)
 
 
 def documents_of(text: str, kind: TextKind) -> list[str]:
