@@ -1,4 +1,4 @@
-"""How times and sizes are written, on screen and on disk."""
+"""How times, sizes, columns and commands are written."""
 
 from __future__ import annotations
 

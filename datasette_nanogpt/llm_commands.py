@@ -42,9 +42,9 @@ SPLITS = {
 
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
-    commands = (train_command, score, compare, remove, rename)
-    for name, command in zip(("train", "score", "compare", "remove", "rename"), commands, strict=True):
-        nanogpt.add_command(command, name)
+    nanogpt.add_command(train_command, "train")
+    for command in (score, compare, remove, rename):
+        nanogpt.add_command(command)
 
 
 @click.command()

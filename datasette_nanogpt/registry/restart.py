@@ -15,7 +15,7 @@ from typing import Any
 from ..formatting import utc_now
 from .db import registry
 from .resume import kept_state, minutes_given, minutes_to_offer
-from .runs import find_runs, is_resumed
+from .runs import find_runs, is_resumed, settings_of
 from .statements import update_run
 
 LITTLE = 0.01  # minutes: with less time left, a run counts as done
@@ -51,7 +51,7 @@ def _left_as_it_is(run: dict[str, Any], most: int) -> dict[str, Any] | None:
 
 def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
     """The columns to write for a training that continues, and from which step; None if it does not."""
-    settings = json.loads(run["settings"])
+    settings = settings_of(run)
     state = kept_state(home, run["name"])
     if minutes_to_offer(home, run, math.inf) is not None and state:
         given, steps = minutes_given(home, run), settings.get("max_iters") or math.inf

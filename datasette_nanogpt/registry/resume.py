@@ -12,7 +12,7 @@ from llm_nanogpt.checkpoint import read_safetensors_header
 from llm_nanogpt.errors import NanogptError
 
 from .manage import find_checkpoint
-from .runs import OVER, UNDER_WAY, find_runs, is_resumed
+from .runs import OVER, UNDER_WAY, find_runs, is_resumed, settings_of
 
 # The settings that `settings_to_resume` makes.
 SETTINGS_OF_RESUME = {"database", "table", "sql", "name", "resume", "minutes"}
@@ -79,14 +79,14 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
     # so that its plan stays the same.
     takes_what_is_left = run["status"] != "finished" and more == round(given - done, 1)
     total = given if takes_what_is_left else math.ceil((done + more) * 10) / 10
-    old = json.loads(run["settings"])
-    source = {key: old[key] for key in ("table", "sql") if key in old}
+    old = settings_of(run)
+    source: dict[str, Any] = {key: old[key] for key in ("table", "sql") if key in old}
     return {"database": run["database"], **source, "name": run["name"], "resume": True, "minutes": total}
 
 
 def begun_by(home: Path, run: dict[str, Any]) -> dict[str, Any]:
     """The run that has all settings: this one, or the earlier run that it resumes."""
-    if json.loads(run["settings"]).keys() <= SETTINGS_OF_RESUME:
+    if settings_of(run).keys() <= SETTINGS_OF_RESUME:
         before = "id < ? and name = ? and database = ? and \"table\" = ? and kind = 'train'"
         values = (run["id"], run["name"], run["database"], run["table"])
         for other in find_runs(home, before, *values):
@@ -116,5 +116,5 @@ def minutes_given(home: Path, run: dict[str, Any]) -> float:
     """The minutes asked for, or else those in the model's own settings; 0 if only steps were limited."""
     model = find_checkpoint(home / run["name"])
     settings = (model.meta.get("settings") if model else None) or {}
-    asked = json.loads(run["settings"]).get("minutes")
+    asked = settings_of(run).get("minutes")
     return asked or settings.get("run_minutes") or settings.get("minutes") or 0.0

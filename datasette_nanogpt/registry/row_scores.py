@@ -7,7 +7,6 @@ with: once the model is trained again they are stale. Only the last figures of e
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +16,7 @@ from typing import Any
 from datasette.utils import tilde_encode
 
 from .db import registry
-from .runs import UNDER_WAY, delete_runs, find_runs
+from .runs import UNDER_WAY, delete_runs, find_runs, plan_of
 
 WITH_FIGURES = ("finished", "stopped", "interrupted")  # the states of a scoring whose figures are shown
 FEW_ROWS = 8  # with fewer, their average says little
@@ -82,7 +81,7 @@ def scored_by(home: Path, database: str, table: str) -> set[str]:
 
 
 def _version(run: dict[str, Any]) -> str:
-    return json.loads(run["plan"])["version"]
+    return plan_of(run)["version"]
 
 
 def count(home: Path, run: int) -> int:
@@ -123,7 +122,7 @@ def flattered(home: Path, run: int) -> bool | None:
 def scoring_speed(home: Path) -> float | None:
     """Products of bytes and parameters a second of the last scoring here that was finished; None before."""
     for run in find_runs(home, "kind = 'score' and status = 'finished' and plan is not null")[:1]:
-        plan = json.loads(run["plan"])
+        plan = plan_of(run)
         size = sum(kind["bytes"] for kind in plan["seen"].values())
         seconds = _seconds(run["started"], run["ended"])
         return size * plan["parameters"] / seconds if seconds > 0 and plan.get("parameters") else None

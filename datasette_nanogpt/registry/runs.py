@@ -86,9 +86,21 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     return run
 
 
+def settings_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run was started with."""
+    settings: dict[str, Any] = json.loads(run["settings"] or "{}")
+    return settings
+
+
+def plan_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """An `events.Prepared` for a training, the result so far for a scoring; empty before."""
+    plan: dict[str, Any] = json.loads(run["plan"] or "{}")
+    return plan
+
+
 def is_resumed(run: Mapping[str, Any]) -> bool:
     """Whether a run goes on with an earlier one."""
-    return bool(json.loads(run["settings"] or "{}").get("resume"))
+    return bool(settings_of(run).get("resume"))
 
 
 # ---- Which runs are under way

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,7 +13,7 @@ from llm_nanogpt.errors import NanogptError
 
 from ..registry.db import registry
 from ..registry.metrics import speed_of_last_model
-from ..registry.runs import find_run, find_runs
+from ..registry.runs import find_run, find_runs, plan_of
 from .flops import work_per_token
 
 FAR = 4.0  # times as slow: less may be due to the clock rate of a warm machine, or to the steps' size
@@ -75,15 +74,15 @@ def _fastest_before(home: Path, number: int) -> tuple[int, float] | None:
 
 
 def _device(run: Mapping[str, Any]) -> str | None:
-    plan = json.loads(run["plan"] or "{}")
+    plan = plan_of(run)
     return plan["settings"].get("device") if plan.get("config") and plan.get("settings") else None
 
 
 def _config(run: Mapping[str, Any]) -> GPTConfig:
-    return GPTConfig(**json.loads(run["plan"])["config"])
+    return GPTConfig(**plan_of(run)["config"])
 
 
 def _work(run: Mapping[str, Any]) -> float:
     """FLOPs that take as long as training on one token."""
-    config, batch_size = _config(run), json.loads(run["plan"])["settings"]["batch_size"]
+    config, batch_size = _config(run), plan_of(run)["settings"]["batch_size"]
     return work_per_token(config, batch_size * config.block_size)

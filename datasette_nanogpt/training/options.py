@@ -6,7 +6,6 @@ form in Datasette and Python share it. It needs no torch, because Datasette's ow
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import unicodedata
@@ -26,6 +25,7 @@ from llm_nanogpt.template import Template
 from ..data.corpus import default_name
 from ..data.source import Selection
 from ..formatting import TrainCommand, train_words
+from ..registry.runs import settings_of
 from .available_memory import likely_device
 from .distributed import rank_and_size
 from .memory import Workload, memory_problem
@@ -147,7 +147,7 @@ def _flags(settings: Mapping[str, Any]) -> list[str]:
 def command_of_run(run: Mapping[str, Any]) -> str:
     """The command line that does the same as a run of the registry. A model that does not have its database's
     name, as it was renamed, is named."""
-    given = {"database": run["database"]} | json.loads(run["settings"])
+    given = {"database": run["database"]} | settings_of(run)
     if run["name"] != default_name(run["database"]):
         given.setdefault("name", run["name"])
     return as_command(given)
@@ -186,6 +186,11 @@ def bounds(field: str) -> tuple[float | None, float | None]:
     """The least and the greatest value of a number, for a form's min and max. None: there is no limit."""
     (interval,) = get_args(TYPES[field])[0].__metadata__
     return interval.ge, interval.le
+
+
+def is_whole(field: str) -> bool:
+    """Whether a number must be whole."""
+    return get_args(TYPES[field])[0].__origin__ is int
 
 
 def choices(field: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from llm_nanogpt.errors import NanogptError
 
-from ..registry.runs import find_run, find_runs, is_resumed
+from ..registry.runs import find_run, find_runs, is_resumed, plan_of
 from .replaced import score_on
 
 LOOK_BACK = 100  # runs: so often a run is hardly ever resumed
@@ -23,7 +22,7 @@ def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def described(run: Mapping[str, Any]) -> dict[str, Any]:
     """The text of a run, the seed that split it, and the score, as nanogpt.json has them of a model."""
-    plan = json.loads(run["plan"] or "{}")
+    plan = plan_of(run)
     options = {"seed": (plan.get("settings") or {}).get("seed")}
     return {"corpus": plan.get("corpus"), "options": options, "score": {"val_bpb": run["val_bpb"]}}
 

@@ -6,7 +6,6 @@ Its stderr goes to the log of the run, which `registry.run_log` writes as well.
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import signal
 import sys
@@ -27,7 +26,7 @@ from ..registry import queue
 from ..registry.db import run_log_file
 from ..registry.manage import check_not_taken
 from ..registry.run_log import log, logging_to_file
-from ..registry.runs import end_run, find_run
+from ..registry.runs import end_run, find_run, settings_of
 
 if TYPE_CHECKING:
     from ..training.lr_schedule import Stop
@@ -145,7 +144,7 @@ def _train(row: dict[str, Any], stop: Stop, begun: Callable[[], None], max_param
     from ..training.options import TrainOptions
     from ..training.train import train_table
 
-    settings: dict[str, Any] = json.loads(row["settings"])
+    settings: dict[str, Any] = settings_of(row)
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     for event in train_table(TrainOptions(**settings, max_parameters=max_parameters), stop, row["id"]):
         if isinstance(event, Prepared):

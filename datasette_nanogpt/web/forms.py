@@ -18,7 +18,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 from ..data.source import Selection
 from ..data.sqlite import find_name, quote_column
 from ..registry.manage import name_taken
-from ..training.options import validate
+from ..training.options import is_whole, validate
 from ..training.plan import RATES
 from .limits import Limits
 from .table_rows import read_rows
@@ -80,17 +80,7 @@ GROUPS = {
     "Model": ("n_layer", "n_embd", "block_size", "n_head", "vocab_size"),
     "Training": ("batch_size", "learning_rate", "dropout", "seed"),
 }
-NUMBERS = {  # whether each number must be whole
-    "n_layer": True,
-    "n_head": True,
-    "n_embd": True,
-    "block_size": True,
-    "batch_size": True,
-    "vocab_size": True,
-    "learning_rate": False,
-    "dropout": False,
-    "seed": True,
-}
+NUMBERS = {key: is_whole(key) for keys in GROUPS.values() for key in keys}  # whether each must be whole
 TOKENIZERS = ("bpe", "char")  # a server downloads nothing, as gpt2 may have to
 READ_FIELDS = ("title", "body", "template", "group_by", "order_by")  # the fields that opening the rows checks
 COLUMNS_OR_SQL = ("group_by", "order_by")  # a column, or SQL for those who have that permission

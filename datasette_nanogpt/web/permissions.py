@@ -7,7 +7,6 @@ is not attached to this server is shown to nobody.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from datasette.utils import tilde_decode
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.home import model_names
 
+from ..registry.runs import settings_of
 from .model_cache import source_of
 from .state import state_of
 from .threads import in_thread
@@ -69,7 +69,7 @@ def origin(datasette: Datasette, database: str | None, tables: str | Sequence[st
 
 
 def origin_of_run(datasette: Datasette, run: Mapping[str, Any]) -> Origin | None:
-    settings = json.loads(run["settings"] or "{}")
+    settings = settings_of(run)
     return origin(datasette, run["database"], None if settings.get("sql") else settings.get("table"))
 
 

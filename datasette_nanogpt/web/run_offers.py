@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +15,11 @@ from llm_nanogpt.counts import counted
 
 from ..registry.manage import find_checkpoint
 from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left, minutes_to_offer
-from ..registry.runs import DIVERGED, find_runs
+from ..registry.runs import DIVERGED, find_runs, plan_of, settings_of
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
 from .permissions import Origin, origin_of_model
-from .run_states import SHORT_MINUTES, replaced_better
+from .run_states import SHORT_MINUTES, is_short, replaced_better
 from .shown_models import find_model
 from .state import state_of
 
@@ -73,7 +72,7 @@ def why_gone(home: Path, run: Run) -> str:
 def form_filled_in(datasette: Datasette, run: dict[str, Any], origin: Origin) -> str | None:
     """The address of the form with the settings of a run filled in. None where the form cannot ask for it."""
     begun = begun_by(state_of(datasette).home, run)
-    settings = json.loads(begun["settings"])
+    settings = settings_of(begun)
     if len(origin.tables) != 1 or len(settings.get("body") or []) > 1 or settings.get("sql"):
         return None
     table = datasette.urls.table(origin.database, origin.tables[0])
@@ -85,8 +84,8 @@ def lower_rate(run: Mapping[str, Any]) -> str | None:
     it was asked for, or else half of the lowest that was tried. None for a run that ended in another way."""
     if run["cause"] != DIVERGED:
         return None
-    rate = (json.loads(run["plan"] or "{}").get("settings") or {}).get("learning_rate")
-    if json.loads(run["settings"] or "{}").get("learning_rate") or not rate:
+    rate = (plan_of(run).get("settings") or {}).get("learning_rate")
+    if settings_of(run).get("learning_rate") or not rate:
         return ""
     return f"{rate / 2 ** (MAX_RETURNS + 1):.2g}"
 
@@ -107,16 +106,14 @@ def broke_down(run: Mapping[str, Any]) -> str:
 
 def longer(run: Mapping[str, Any], limit: float) -> bool:
     """Whether a run that is done had only seconds, and can have the shortest time of the form."""
-    minutes = json.loads(run["settings"] or "{}").get("minutes") or SHORT_MINUTES
-    return run["status"] == "finished" and minutes < SHORT_MINUTES <= limit
+    return run["status"] == "finished" and is_short(settings_of(run)) and limit >= SHORT_MINUTES
 
 
 def too_short(run: Run, metrics: Sequence[Sequence[Any]]) -> str:
     """How long a run of seconds trained, by the last of its metrics; "" for any other, and if not done. Its
     steps are those of the list and of the comparison."""
-    minutes = json.loads(run["settings"] or "{}").get("minutes") or SHORT_MINUTES
     step, seconds = metrics[-1][1:3] if metrics else (None, None)
-    if run["status"] != "finished" or minutes >= SHORT_MINUTES or not step or not seconds:
+    if run["status"] != "finished" or not is_short(settings_of(run)) or not step or not seconds:
         return ""
     steps = counted(run["step"] or step, "step")
     trained = f"{counted(max(1, round(seconds)), 'second')} ({steps})"

@@ -13,7 +13,7 @@ from llm_nanogpt.counts import counted
 
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
-from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed
+from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed, plan_of, settings_of
 from ..training.score_schedule import UNSCORED_SECONDS
 from ..training.verdict import LEVELS, WITH_FAULTS, level_of
 from . import forms
@@ -86,8 +86,13 @@ def phase_of(run: Run) -> str:
 
 def last_part(run: Run) -> str | None:
     """Which part of the work after its last step a run is at; None if it is not that far."""
-    begun = [part[0] for part in json.loads(run["preparing"] or "[]")] if run["status"] == "running" else []
-    return next((name for name in reversed(begun) if name in LAST_PARTS), None)
+    begun = _begun(run) if run["status"] == "running" else []
+    return next((name for name, *_ in reversed(begun) if name in LAST_PARTS), None)
+
+
+def _begun(run: Run) -> list[list[Any]]:
+    """The parts that have begun, in order: the name of each, what is done, of how much, and the unit."""
+    return list(json.loads(run["preparing"] or "[]"))
 
 
 def state_as_json(
@@ -114,11 +119,7 @@ def state_as_json(
 def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
     """The parts of the work before training, with their counts, and the fraction of all the work that is
     done, from 0 to 1; None before the first part begins. A resumed run has only one part."""
-    begun = {
-        what: (done, total, unit)
-        for what, done, total, unit in json.loads(run["preparing"] or "[]")
-        if what not in LAST_PARTS
-    }
+    begun = {name: tuple(progress) for name, *progress in _begun(run) if name not in LAST_PARTS}
     resumed = is_resumed(run)
     names = [name for name in begun if name not in PARTS]
     names += [Part.BUILDING] if resumed else PARTS
@@ -141,7 +142,7 @@ def last_parts(run: Run) -> list[dict[str, str]]:
     """The parts of the work after the last step, with what the run is doing in them. A part that was left
     out, because the run had just been scored or was to stop at once, is not among them."""
     now = last_part(run)
-    begun = [part[0] for part in json.loads(run["preparing"] or "[]")]
+    begun = [name for name, *_ in _begun(run)]
     steps = f"{run['step']:,} steps" if run["step"] else ""
     parts = [{"label": "Train", "state": "done", "count": steps}]
     names = list(LAST_PARTS)
@@ -170,7 +171,7 @@ def _why_slow(run: Run) -> str:
     seconds = (datetime.now(UTC) - started).total_seconds()
     if seconds < SLOW_START:
         return ""
-    begun = json.loads(run["preparing"] or "[]")
+    begun = _begun(run)
     if begun and begun[-1][0] != Part.MEASURING:  # its count moves
         return f"{duration(seconds)} so far."
     why = "other programs go first, so this takes longer on a busy computer"
@@ -190,14 +191,14 @@ def headline(
 ) -> dict[str, str]:
     """The main number of a run, and how to judge it. Before the first score it is the number for the text
     that the run is reading; nothing is said of scores before there is a number."""
-    bpb, plan = run["val_bpb"], json.loads(run["plan"] or "{}")
+    bpb, plan = run["val_bpb"], plan_of(run)
     over = run["status"] in OVER
     eta = run["eta"] if run["eta"] is not None else _planned_seconds(run)
     left = time_left(eta) if eta is not None and not over and not last_part(run) else ""
     if bpb is None:
         if training_bpb is None or run["status"] != "running":
             return {"number": "", "unit": UNIT, "fell": "", "left": left}
-        short = _is_short(json.loads(run["settings"] or "{}"))
+        short = is_short(settings_of(run))
         when = "It is scored at its end." if short else "The first score comes soon."
         return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": when, "left": left}
     gzip_bpb = plan.get("gzip_bpb")
@@ -236,8 +237,8 @@ def certainty(verdict: Mapping[str, str], unit: str) -> tuple[list[str], list[st
 
 def unit_of(run: Run) -> str:
     """What a document of a run is: a row of its table, or several."""
-    source = json.loads(run["plan"] or "{}").get("source") or {}
-    grouped = source.get("group_by") or json.loads(run["settings"] or "{}").get("group_by")
+    source = plan_of(run).get("source") or {}
+    grouped = source.get("group_by") or settings_of(run).get("group_by")
     return "documents" if grouped else "rows"
 
 
@@ -272,7 +273,7 @@ def _capitalized(text: str) -> str:
 
 def _planned_seconds(run: Run) -> float | None:
     """How long a run that is about to make its first steps was given; None for any other."""
-    minutes = json.loads(run["settings"] or "{}").get("minutes")
+    minutes = settings_of(run).get("minutes")
     if run["status"] != "running" or run["step"] or is_resumed(run) or not minutes:
         return None
     return 60.0 * minutes
@@ -281,7 +282,7 @@ def _planned_seconds(run: Run) -> float | None:
 def levels(run: Run) -> list[dict[str, str]]:
     """What texts with each level of score read like, the lowest level first, and which level the run has
     reached: none before its first score. Empty if the text has no sentences, or a score will never come."""
-    bpb, letters = run["val_bpb"], json.loads(run["plan"] or "{}").get("letters")
+    bpb, letters = run["val_bpb"], plan_of(run).get("letters")
     if not letters or (bpb is None and run["status"] != "running"):
         return []
     now = level_of(bpb / letters) if bpb is not None else len(LEVELS)
@@ -291,18 +292,19 @@ def levels(run: Run) -> list[dict[str, str]]:
 
 def when_scored(settings: Mapping[str, Any]) -> str:
     """A sentence that says when the first score of a run comes."""
-    if _is_short(settings):
+    if is_short(settings):
         return "A run this short is scored at its end."
     return "The first score comes a few seconds after training begins, later on a slow or busy machine."
 
 
-def _is_short(settings: Mapping[str, Any]) -> bool:
+def is_short(settings: Mapping[str, Any]) -> bool:
+    """Whether a run with these settings has only seconds."""
     return 0 < (settings.get("minutes") or 0) < SHORT_MINUTES
 
 
 def slower_notice(run: Run, slower: str) -> str:
     """That a run is far slower than an earlier one, as `slower` has it, and what that means for it."""
-    minutes = json.loads(run["settings"] or "{}").get("minutes")
+    minutes = settings_of(run).get("minutes")
     if minutes:
         time = "its minute" if minutes == 1 else f"its {minutes:g} minutes"
         so_what = f"In {time} it reads so much less text, and will write worse than that run"
@@ -314,7 +316,7 @@ def slower_notice(run: Run, slower: str) -> str:
 
 def replaced_a_better_model(run: Run) -> str:
     """A sentence for a run whose model replaces a better one on the same held-out rows; "" for others."""
-    before, bpb = json.loads(run["plan"] or "{}").get("replaces_bpb"), run["val_bpb"]
+    before, bpb = plan_of(run).get("replaces_bpb"), run["val_bpb"]
     if before is None or bpb is None or bpb <= before:
         return ""
     if run["status"] in OVER:
@@ -339,7 +341,7 @@ def how_long(run: Run) -> str:
     started, ended = (datetime.fromisoformat(run[key]).astimezone(UTC) for key in ("started", "ended"))
     if ended < started:  # the clock was set back meanwhile
         return ""
-    steps = run["step"] - (json.loads(run["plan"] or "{}").get("resumed_from") or 0)
+    steps = run["step"] - (plan_of(run).get("resumed_from") or 0)
     took = duration((ended - started).total_seconds())
     return f"{counted(steps, 'step')} in {took}, preparation included."
 

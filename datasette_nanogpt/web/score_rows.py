@@ -20,7 +20,7 @@ from ..registry.process_id import process_id
 from ..registry.queue import training_waits
 from ..registry.row_scores import delete_earlier, digest, row_path
 from ..registry.run_log import log
-from ..registry.runs import end_run
+from ..registry.runs import end_run, plan_of, settings_of
 from ..registry.statements import insert, update_run
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
     opened = open_model(home / run["name"], "cpu")
     source = open_rows(opened.checkpoint, run["database"], run["table"])
     check_has_keys(source.keys, run["table"])
-    limit = 60 * (json.loads(run["settings"]).get("minutes") or float("inf"))  # seconds
+    limit = 60 * (settings_of(run).get("minutes") or float("inf"))  # seconds
     record, status = Recorder(home, run, source, opened.checkpoint), "finished"
     for row in score_each_row(opened, source, scattered=True, skip=record.has):
         if not row.score.bytes:
@@ -105,7 +105,7 @@ class Recorder:
         self.training_waits = self.is_complete = False
         self.totals = Totals()
         self._waiting: list[dict[str, Any]] = []  # scores that are not yet written
-        before = json.loads(run["plan"] or "{}").get("version")
+        before = plan_of(run).get("version")
         self._restarted = before != self.version  # scores by other weights are still to be deleted
         if not self._restarted:
             patiently(self._take_up)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
 
 from ..formatting import about_memory
+from ..registry.runs import plan_of, settings_of
 from ..training.available_memory import available_memory
 from ..training.memory import Workload, estimate_memory
 from ..training.plan import SIZES, make_config
@@ -21,9 +21,9 @@ def smaller_size(run: Mapping[str, Any]) -> str | None:
     """The largest size of model that takes less memory than the run's and fits into what is there now, or
     else the smallest; None if it had that one already. A run that ended before it had a model gets the
     smallest, too."""
-    plan, smallest = json.loads(run["plan"] or "{}"), next(iter(SIZES))
+    plan, smallest = plan_of(run), next(iter(SIZES))
     if not plan.get("config"):
-        given = json.loads(run["settings"] or "{}")
+        given = settings_of(run)
         return smallest if given.get("size") != smallest or any(given.get(key) for key in LARGE) else None
     config, settings = GPTConfig(**plan["config"]), plan["settings"]
 
@@ -40,7 +40,7 @@ def smaller_size(run: Mapping[str, Any]) -> str | None:
 
 def how_much_smaller(run: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:
     """What the `estimate` of a form has less than the run."""
-    config = json.loads(run["plan"] or "{}").get("config")
+    config = plan_of(run).get("config")
     before = f" instead of {GPTConfig(**config).parameters / 1e6:.1f}M" if config else ""
     parameters = f"{estimate['parameters'] / 1e6:.1f}M parameters{before}"
     return f"Smaller than run {run['id']}: {parameters}, {about_memory(estimate['memory'])} of memory."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from datasette.app import Datasette
 from datasette.resources import DatabaseResource
 
 from ..registry.resume import begun_by
-from ..registry.runs import UNDER_WAY, find_runs
+from ..registry.runs import UNDER_WAY, find_runs, settings_of
 from . import forms
 from .estimate import check_enough
 from .permissions import Origin, names_in_sight
@@ -28,7 +27,7 @@ from .threads import in_thread, read_database
 def minutes_again(runs: list[dict[str, Any]], limit: float) -> float:
     """For how many minutes to train runs again that are to be compared: as long as the longest of them, and
     no run of seconds."""
-    given = [json.loads(run["settings"] or "{}").get("minutes") or 0 for run in runs]
+    given = [settings_of(run).get("minutes") or 0 for run in runs]
     return min(max(SHORT_MINUTES, *given), limit)
 
 
@@ -41,7 +40,7 @@ async def train_again(
     state, db = state_of(datasette), datasette.get_database(origin.database)
     (table,) = origin.tables
     begun = await in_thread(begun_by, state.home, run)
-    fields = forms.fields_of_settings(json.loads(begun["settings"])) | {"minutes": f"{minutes:g}"}
+    fields = forms.fields_of_settings(settings_of(begun)) | {"minutes": f"{minutes:g}"}
     columns = await db.table_columns(table)
     if forms.needs_sql(fields, columns) and not await datasette.allowed(
         action="execute-sql", resource=DatabaseResource(origin.database), actor=request.actor
