@@ -178,7 +178,7 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
                 training_begins()
             try:
                 show.event(event)
-            except BrokenPipeError:  # whoever read this is gone, as in `| head`
+            except BrokenPipeError:  # the reader of a pipe is gone, as in `| head`
                 raise
             except OSError as ex:
                 silence(ex)

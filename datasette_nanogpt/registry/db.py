@@ -209,8 +209,8 @@ def telling_of_wait(home: Path, wait: float | None = None) -> AbstractContextMan
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the tables up to date. One that is up to date is only read, so that whoever comes while somebody
-    has unsaved changes in it need not wait for them."""
+    """Bring the tables up to date. If they are, they are only read, so that nobody waits for a program with
+    unsaved changes in them."""
     from sqlite_utils import Database
 
     from .migrations import migrations

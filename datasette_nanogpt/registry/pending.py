@@ -27,8 +27,8 @@ WAIT_MS = 100  # how long to wait for another writer before notes are left for t
 
 
 def finish_pending(home: Path, db: sqlite3.Connection) -> None:
-    """Apply all notes to the registry. If it is locked, they are left for the next time: whoever only reads
-    it need not wait for that."""
+    """Apply all notes to the registry. If it is locked, they are left for the next time, as nobody needs to
+    wait for them."""
     try:
         notes = sorted(name for name in os.listdir(home / PENDING) if name.endswith(".json"))
     except OSError:  # there are none

@@ -59,7 +59,7 @@ def _last(home: Path, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: float) -> dict[str, Any]:
-    """The settings of a new run that goes on with `run` for so many more minutes ("": as many as offered).
+    """The settings of a new run that goes on with `run` for `minutes` more ("": as many as offered).
 
     Raises NanogptError if the run cannot be resumed, or the minutes are not from 0 to `limit`.
     """
@@ -75,8 +75,8 @@ def settings_to_resume(home: Path, run: dict[str, Any], minutes: str, limit: flo
     if not 0 < more <= limit:
         raise NanogptError(f"Minutes must be more than 0 and at most {limit:g}")
     given, done = minutes_given(home, run), _minutes_done(home, run)
-    # The minutes left are offered in tenths. Whoever takes all of them gets exactly what the run was given,
-    # so that its plan stays the same.
+    # The minutes left are offered in tenths. If all are taken, the new run gets exactly what the earlier one
+    # was given, so that its plan stays the same.
     takes_what_is_left = run["status"] != "finished" and more == round(given - done, 1)
     total = given if takes_what_is_left else math.ceil((done + more) * 10) / 10
     old = settings_of(run)

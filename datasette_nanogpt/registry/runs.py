@@ -292,7 +292,7 @@ class Run:
         self._outbox.send(BUSY_SECONDS, now=True)
         if not self._outbox.close():
             log.warning(
-                "nanogpt.db still cannot be written: whoever opens it next records how this run ended"
+                "nanogpt.db still cannot be written: the next process to open it records how this run ended"
             )
 
 

@@ -18,7 +18,7 @@ from .flops import work_per_token
 
 FAR = 4.0  # times as slow: less may be due to the clock rate of a warm machine, or to the steps' size
 ENOUGH_SECONDS = 10.0  # of training: the first steps also warm up
-SAME_SIZE = 1.5  # a model of the same size has at most so many times as many parameters
+SAME_SIZE = 1.5  # a model of the same size has at most this many times as many parameters
 RECENT_RUNS = 20  # that are looked at
 
 

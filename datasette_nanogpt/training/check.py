@@ -159,7 +159,9 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
             raise
         others = _others(options, folder.parent)
         reason = others or f" in {folder.parent}: a run leaves one from its first score on"
-        begin = ", or leave out --resume to begin anew" if others else ". Leave out --resume to begin anew"
+        begin = (
+            ", or leave out --resume to begin a new one" if others else ". Leave out --resume to begin one"
+        )
         raise NanogptError(f"There is no model {folder.name!r}{'. ' * bool(others)}{reason}{begin}") from ex
     if not meta.get("settings") or not meta.get("source") or not meta.get("corpus"):
         raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")

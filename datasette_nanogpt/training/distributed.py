@@ -84,7 +84,7 @@ class ProcessGroup:
         return command, lr_scale, progress
 
     def broadcast_bytes(self, data: bytes, length: int) -> bytes:
-        """Rank 0's bytes, so many, in all processes."""
+        """Rank 0's `length` bytes, in all processes."""
         import torch.distributed
 
         numbers = torch.empty(length, dtype=torch.uint8)

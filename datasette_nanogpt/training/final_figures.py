@@ -36,7 +36,7 @@ from .verdict import (
     standard_error,
 )
 
-# How long measuring may take: this fraction of the run, but at most so many seconds, half of it for texts.
+# How long measuring may take: this fraction of the run, at most this many seconds. Half of it is for texts.
 TIME_FRACTION, MAX_SECONDS = 0.05, 30.0
 TEXTS, TEXT_TOKENS = 20, 150  # how many texts are written, and how long they are
 COMPARED = 400  # the most held-out rows that texts are compared with

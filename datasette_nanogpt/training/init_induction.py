@@ -100,7 +100,7 @@ def _set_codes(model: Qwen3) -> None:
 def _set_look_back_head(head: Head, c: GPTConfig, distance: int, place: slice) -> None:
     """Fetch the code of the token `distance` positions before, into the dimensions `place`.
 
-    Query and key come from the constant dimension of the embedding, the key turned so many positions on: they
+    Query and key come from the constant dimension of the embedding, the key turned that far: they
     agree where the key is that far before the query.
     """
     own, *_, copied = code_dims(c)

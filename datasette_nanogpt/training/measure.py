@@ -129,7 +129,7 @@ def trial(
         likeliest = batch[:, :-1, None].expand(-1, -1, KEPT).contiguous()
         probs = likeliest, torch.full(likeliest.shape, 1 / (2 * KEPT), device=device)
 
-    # Laid out in memory as batches.py has them: what is compiled for other strides is compiled anew.
+    # Laid out in memory as batches.py has them: what is compiled for other strides is compiled again.
     ids, targets = batch[:, :-1], batch[:, 1:].contiguous()
 
     def step() -> None:

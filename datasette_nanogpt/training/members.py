@@ -3,7 +3,7 @@
 Rank 0 trains the first of them as if it were alone. The others put what they have trained into torchrun's
 store, where rank 0 finds it between two steps of its own: a member that is finished is kept, whatever becomes
 of its process. Rank 0 alone writes into the model folder and the registry. A member that is not finished when
-the run is stopped or killed is trained anew by a resume.
+the run is stopped or killed is trained again by a resume.
 """
 
 from __future__ import annotations

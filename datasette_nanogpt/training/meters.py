@@ -21,7 +21,7 @@ class LossMeter:
         self.score_total, self.score_steps = 0.0, 0  # the same since the last score, in all processes
 
     def add(self, loss: Tensor, tokens: int) -> None:
-        """The loss of a step, a scalar, over so many tokens of this process."""
+        """The loss of a step, a scalar, over `tokens` tokens of this process."""
         self.total += loss.detach()
         self.steps += 1
         self.tokens += tokens * self.group.size

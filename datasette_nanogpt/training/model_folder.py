@@ -70,7 +70,7 @@ class ModelFolder:
                 (staging / "training").mkdir(parents=True, exist_ok=True)
                 for file in (self.path / "training").iterdir():
                     link(file, staging / "training" / file.name)
-            (staging / "config.json").unlink(missing_ok=True)  # `write_meta` writes it anew
+            (staging / "config.json").unlink(missing_ok=True)  # `write_meta` writes a new one
             self.tokenizer.save(staging, best.config.block_size)
             self.path, self.config = staging, best.config
             self._files = OpenFiles()  # README.md and others of that shape are not in it yet

@@ -259,7 +259,7 @@ def _choose_batch(given: Mapping[str, Any], tokens: int, vocab_size: int, budget
 
 
 def choose_context(tokens: int) -> int:
-    """The context for a text of so many tokens."""
+    """The context for a text of `tokens` tokens."""
     longest = min(_choose_step_tokens(tokens), tokens / MIN_WINDOWS)
     return max((n for n in CONTEXTS if n <= longest), default=CONTEXTS[-1])
 
@@ -368,7 +368,7 @@ def choose_warmup(steps: float) -> int:
 
 
 def choose_rates(epochs: float, epoch: float, step_tokens: int, decay: float) -> tuple[float, float]:
-    """Learning rate and weight decay, `decay` in an epoch of so many tokens. A text that is seen more than
+    """Learning rate and weight decay, `decay` in an `epoch` of tokens. A text that is seen more than
     once is memorized, unless the steps are shorter and the weights keep decaying, by the same fraction in
     each epoch, however short the text. The rates are from LOG.md, "Readings and regularisation"; the
     threshold is from "Runs of seconds"."""

@@ -27,8 +27,8 @@ from .memory import Workload
 DECAY_PER_EPOCH, STUDENT_DECAY_PER_EPOCH = 0.45, 0.225
 # Epochs of a model that has no time limit of its own; more would only memorize the text.
 MAX_EPOCHS = 4.0
-# A model needs so many steps, divided by its width, to learn anything. A text of too few tokens for them in
-# MAX_EPOCHS is repeated in what counts as an epoch here, up to so many times ("A few kilobytes, read more
+# A model needs this many steps, divided by its width, to learn anything. A text of too few tokens for them in
+# MAX_EPOCHS is repeated in what counts as an epoch here, at most this often ("A few kilobytes, read more
 # often").
 NEEDED_STEPS, MOST_REPEATS = 9600, 4.0
 # A student has time for this many epochs or is not begun: with fewer it does no better than a model alone in
@@ -40,7 +40,7 @@ STUDENT_EPOCHS = 2.5
 TEACHER_WEIGHTS = (0.9, 0.4)
 MAX_CHAIN = 10  # models; with size s each of the first four improved on those before ("A population")
 MAX_MODELS = 40  # in a run; so far each improved on those before
-# A population has so many members in a generation, and so many generations before the last student.
+# How many members a generation has, and how many generations come before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # Wide models make a population from one generation on: in a minute of an H200, four l and their student had
 # 1.523 on a blog, a chain of five 1.545 ("On an H200").
@@ -100,7 +100,7 @@ def workloads(members: Sequence[Member], batch_size: int, processes: int, device
 
 
 def epoch_tokens(config: GPTConfig, tokens: int, step_tokens: int) -> float:
-    """The tokens of an epoch of that model, of a text of so many: a short text is repeated in it."""
+    """The tokens of an epoch of that model on a text of `tokens`: a short text is repeated in it."""
     repeats = NEEDED_STEPS / config.n_embd * step_tokens / (MAX_EPOCHS * tokens)
     return tokens * min(MOST_REPEATS, max(1.0, repeats))
 

@@ -12,7 +12,7 @@ from llm_nanogpt.errors import NanogptError
 from ..registry.runs import find_run, find_runs, is_resumed, plan_of
 from .replaced import score_on
 
-LOOK_BACK = 100  # runs: so often a run is hardly ever resumed
+LOOK_BACK = 100  # runs: hardly any is resumed more often
 
 
 def held_out_alike(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import math
 from .clock import Clock
 from .recipe import Settings
 
-# Without --eval-interval, if scores are cheap: at least so many for a model, so many seconds apart at most.
+# Without --eval-interval, if scores are cheap: the fewest for a model, and the most seconds between them.
 EVALUATIONS, SCORE_SECONDS = 12, 20.0
 EVALUATION_FRACTION = 0.05  # scores may take this fraction of the time; if they took more, there are fewer
 UNSCORED_SECONDS = 60.0  # a run of less than this has no time for a score before its end

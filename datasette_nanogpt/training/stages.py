@@ -199,7 +199,7 @@ def next_stages(
 
 def _work_left(last: Stage, training: Training, seconds: float) -> tuple[float, float]:
     """How much of flops.work_per_step there is time for beside scores, and its `launch`: by the speed of the
-    model that was just trained, if that says how fast the `last` one will be, or else measured anew."""
+    model that was just trained, if that says how fast the `last` one will be, or else measured again."""
     (config, settings), trained = last, training.model.config
     group, speed, share = training.group, training.speed.tokens_per_second, 1 - SCORING_FRACTION
     # What steps of another size take says little on a GPU: launching them takes as long, however small.
@@ -214,8 +214,8 @@ def _work_left(last: Stage, training: Training, seconds: float) -> tuple[float, 
 
 
 def why_no_more(models: int, better: bool) -> str:
-    """Why a run that has trained so many models, the last one `better` than those before it or not, trains no
-    other one in the time that is left; "" if that is too short."""
+    """Why a run of `models` models, the last one `better` than those before it or not, trains no other one in
+    the time that is left; "" if that is too short."""
     if not better:
         return "The last model is no better than those before it, so no other one follows."
     most = models >= population.MAX_MODELS

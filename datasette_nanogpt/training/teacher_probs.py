@@ -28,7 +28,7 @@ OVERLAP = 4  # the first 1/4 of a window is only context: it was predicted in th
 
 
 def row_type(vocab_size: int, tokens: int) -> np.dtype:
-    """A row of the file for a text of so many tokens: ids and their probabilities, (kept,) each."""
+    """A row of the file for a text of `tokens` tokens: ids and their probabilities, (kept,) each."""
     id_type = np.dtype(token_dtype(vocab_size))
     fitting = KEPT_BYTES // (tokens * (id_type.itemsize + 2))
     kept = min(max(FEWEST_KEPT, fitting), KEPT, vocab_size)

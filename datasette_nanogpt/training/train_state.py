@@ -78,7 +78,7 @@ def write_teacher(folder: Path, stage: int, config: GPTConfig, tensors: Mapping[
 
 
 def trained_after(folder: Path, stage: int, stages: int) -> set[int]:
-    """Which of so many stages after that one are trained already: several processes train several at once."""
+    """Which of a run's `stages` after that one are trained: several processes train several at once."""
     files = folder / "training"
     return {n for n in range(stage + 1, stages) if (files / f"teacher-{n}.safetensors").exists()}
 

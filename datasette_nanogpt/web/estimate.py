@@ -33,7 +33,7 @@ from .table_rows import describe_rows, read_rows
 from .target import Target
 from .threads import UNAVAILABLE
 
-RECENT_RUNS = 10  # the speed of this machine is that of the fastest of so many runs
+RECENT_RUNS = 10  # the speed of this machine is that of the fastest of the last runs
 # How many bytes of a short text make a token of its own small vocabulary (33 bytes make 12 tokens, 130 make
 # 46), and which fraction of the text is trained on.
 SHORT_TOKEN_BYTES = 2.5
@@ -152,7 +152,7 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
 def _forecast(
     read: Mapping[str, Any], minutes: float, bits: float, shorter: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What a card says of a run of so many `minutes` that is likely to get to `bits` per letter, beside those
+    """What a card says of a run of `minutes` that is likely to get to `bits` per letter, beside those
     of `shorter` times."""
     like = reads_like(bits, read["prose"])
     bits *= read["letters"] / read["bytes"]
@@ -180,7 +180,7 @@ def _forecast(
 def _bits_per_letter(
     read: Mapping[str, Any], settings: Mapping[str, Any], plan: Plan, flops: float | None
 ) -> float:
-    """The forecast for a run with these settings, on a machine of so many `flops`."""
+    """The forecast for a run with these settings, on a machine that does `flops` a second."""
     letters_read = read["letters"] * plan.epochs if size_is_given(settings) else math.inf
     return expected_bits(read["letters"], 60 * settings["minutes"] * (flops or DEFAULT_FLOPS), letters_read)
 

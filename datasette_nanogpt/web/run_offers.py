@@ -40,8 +40,8 @@ def train_on(home: Path, run: Run, advice: Mapping[str, str], limit: float) -> f
 
 
 def goes_on(home: Path, run: Run) -> tuple[str, str]:
-    """From where a run goes on and for how long, in a line for whoever continues it, and from where in
-    sentences for whoever gives it more minutes: some steps may be made again. "" where it is not known."""
+    """From where a run goes on, for those who continue it, with the time left, and for those who give it more
+    minutes, with the steps that are made again; "" where that is not known."""
     step, left = kept_state(home, run["name"]).get("step"), minutes_left(home, run)
     if not step:
         return "", ""

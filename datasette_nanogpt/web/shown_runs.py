@@ -81,7 +81,7 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
     if run["memory"] and not over:
         pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
     if run["eta"] is not None and not over and not ending:
-        pace.insert(0, time_left(run["eta"]))  # what whoever waits wants to know
+        pace.insert(0, time_left(run["eta"]))  # first, as people wait for it
     words = ", ".join(pace)
     return state, words[:1].upper() + words[1:]
 

@@ -34,7 +34,7 @@ def minutes_again(runs: list[dict[str, Any]], limit: float) -> float:
 async def train_again(
     datasette: Datasette, request: Request, run: dict[str, Any], origin: Origin, minutes: float
 ) -> int:
-    """Queue a run with the settings of an earlier one of a single table, for so many minutes; its id. It
+    """Queue a run with the settings of an earlier one of a single table, for `minutes`; its id. It
     replaces the earlier run's model; where that is not in use, or has not come yet, it has a name of its own.
     Raises NanogptError if it is not accepted."""
     state, db = state_of(datasette), datasette.get_database(origin.database)
