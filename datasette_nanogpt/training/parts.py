@@ -28,7 +28,7 @@ class Parts:
         self._record(str(progress))
         return progress
 
-    def prepare(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    def pass_on_progress(self, steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
         """Record each part before training as it begins, pass on how far it is every REPORT_SECONDS, and
         return the result of the steps. Raises KeyboardInterrupt if a stop is asked for."""
         last_report, part = time.monotonic(), None
@@ -47,7 +47,7 @@ class Parts:
                 last_report = time.monotonic()
                 yield progress
 
-    def prepared(self, counts: dict[str, Any]) -> None:
+    def add_results(self, counts: dict[str, Any]) -> None:
         """Take the results of the parts up to the tokens from the counts that nanogpt.json has of a corpus.
         They are recorded with the next part."""
         copies = counts["duplicates"] + counts["near_duplicates"]

@@ -114,8 +114,8 @@ class TableRun:
         options, staging = self.options, staging_folder(final)
         (staging / "training").mkdir(parents=True)
         steps = prepare_text(options, corpus, staging / "training", final.parent)
-        text = yield from self.parts.prepare(steps)
-        self.parts.prepared(text.corpus)
+        text = yield from self.parts.pass_on_progress(steps)
+        self.parts.add_results(text.corpus)
         yield self.parts.begin(Progress(Part.MEASURING))
         return plan_models(options, corpus, text, staging, final, self.device)
 
