@@ -97,22 +97,16 @@ def token_nats(model: GPT, inputs: np.ndarray, targets: np.ndarray, device: str,
 
 
 def sample_writer(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
-    """A function that writes the sample for each score: without a prompt, and always with the same seed."""
+    """A function that writes the sample for a score: without a prompt, and always with the same seed."""
     from llm_nanogpt.generate import generate
     from llm_nanogpt.gpt_torch import TorchModel
     from llm_nanogpt.sampler import Sampler
 
     def write_sample(model: GPT) -> str:
-        sampler = Sampler(seed=seed)
-        return "".join(generate(TorchModel(model), tokenizer, "", max_tokens=SAMPLE_TOKENS, sampler=sampler))
+        model.eval()
+        run = generate(TorchModel(model), tokenizer, "", max_tokens=SAMPLE_TOKENS, sampler=Sampler(seed=seed))
+        text = "".join(run)
+        model.train()
+        return text
 
     return write_sample
-
-
-def text_before_training(model: GPT, tokenizer: Tokenizer, seed: int) -> str:
-    """What the model writes before its first step. It takes as long as the text beside a score, so it is only
-    written where somebody waits on a page, for whom it is the first thing to see."""
-    model.eval()
-    text = sample_writer(tokenizer, seed)(model)
-    model.train()
-    return text

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.gpt_torch import Qwen3, build
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
@@ -48,16 +49,12 @@ def begin_work(
     The token files, and what the teachers predict, are in the model folder `path`; `corpus` is as in
     nanogpt.json.
     """
-    has_begun, group, (stage, position) = bool(state and state.tensors), courier.group, work[0]
-    group.broadcast_object((path, work, corpus, has_begun and len(work) == 1))
-    courier.send(path, _files(path, stage, has_begun and len(work) == 1))
-    state = state or TrainState({}, position)
-    return _build(path, stage, corpus, state, group.alone() if len(work) > 1 else group)
-
-
-def _files(path: Path, stage: Stage, has_begun: bool) -> list[str]:
-    teachers = stage.settings.teachers
-    return files_of_stage(path, teacher_probs_file(path, teachers) if teachers else None, has_begun)
+    group, (stage, position), several = courier.group, work[0], len(work) > 1
+    has_begun, teachers = bool(state and state.tensors) and not several, stage.settings.teachers
+    group.broadcast_object((path, work, corpus, has_begun))
+    predictions = teacher_probs_file(path, teachers) if teachers else None
+    courier.send(path, files_of_stage(path, predictions, has_begun))
+    return _build(path, stage, corpus, state or TrainState({}, position), group.alone() if several else group)
 
 
 def end_stages(group: ProcessGroup) -> None:
@@ -112,8 +109,7 @@ def _build(
     config, settings = stage
     torch.manual_seed(settings.model_seed)
     model = build(config, settings.dropout)
-    titles = Titles(Tokenizer.load(path), config) if config.titles else None
-    tokens = Tokens.open(path / "training", config.vocab_size, corpus, titles)
+    tokens = _open_tokens(path, config, corpus)
     if group.is_leader and isinstance(model, Qwen3) and not state.tensors:
         device = settings.device if settings.device.startswith("cuda") else "cpu"
         init_from_bigrams(model, tokens.train, device)
@@ -124,6 +120,11 @@ def _build(
         file = teacher_probs_file(path, settings.teachers)
         teacher = TeacherProbs(file, config.vocab_size, len(tokens.train))
     return Training(model, tokens, settings, state, group, teacher)
+
+
+def _open_tokens(path: Path, config: GPTConfig, corpus: dict[str, Any]) -> Tokens:
+    titles = Titles(Tokenizer.load(path), config) if config.titles else None
+    return Tokens.open(path / "training", config.vocab_size, corpus, titles)
 
 
 def predict_text(path: Path, stage: Stage, corpus: dict[str, Any]) -> Generator[Busy, None, None]:
@@ -138,10 +139,9 @@ def predict_text(path: Path, stage: Stage, corpus: dict[str, Any]) -> Generator[
     if not settings.teachers or (file.exists() and file.stat().st_size == whole):
         return
     models = [read_teacher(path, number).to(settings.device).eval() for number in settings.teachers]
-    titles = Titles(Tokenizer.load(path), config) if config.titles else None
-    tokens = Tokens.open(path / "training", config.vocab_size, corpus, titles).train
+    tokens = _open_tokens(path, config, corpus)
     who = "the model before predicts" if len(models) == 1 else f"the {len(models)} teachers predict"
-    windows = Windows(tokens, config.block_size, titles)
+    windows = Windows(tokens.train, config.block_size, tokens.titles)
     bf16 = bf16_may_pay(settings.device) if settings.bf16 is None else settings.bf16
     for fraction in write_teacher_probs(file, models, windows, settings.device, bf16):
         yield Busy(f"{who} the text", fraction)

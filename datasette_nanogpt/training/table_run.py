@@ -33,7 +33,7 @@ from ..registry.run_log import run_log_name
 from ..registry.runs import Run
 from .busy_machine import slower_than
 from .distributed import ProcessGroup
-from .evaluate import sample_writer, text_before_training
+from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
 from .log_events import log_event, note
 from .lr_schedule import Stop
@@ -92,9 +92,9 @@ class TableRun:
             raise KeyboardInterrupt
         self.parts.begin(Progress(Part.BUILDING))
         training = self.begin(state.position if state else Position(), state)
-        if self.run.starts_on_a_page and not state:
-            text = text_before_training(training.model, self.folder.tokenizer, training.settings.seed)
-            self.run.first_text(text)
+        if self.run.starts_on_a_page and not state:  # it takes a while: only for those who wait for it
+            write_sample = sample_writer(self.folder.tokenizer, training.settings.seed)
+            self.run.first_text(write_sample(training.model))
         held_out = read_held_out(training.tokens, self.folder.tokenizer)
         gzip_bpb = held_out.gzip_bpb if held_out.gzip_bpb < math.inf else None
         prepared = replace(prepared, gzip_bpb=gzip_bpb, letters=held_out.letters_per_byte)

@@ -307,9 +307,7 @@ class Training:
         if not clock.annealing:
             self.keep_as_good()
             yield self.state()
-        self.model.eval()
         sample = write_sample(self.model)
-        self.model.train()
         self.evaluated_step = clock.step
         self.scores.plan_next(cost=clock.seconds - began)
         train_loss = self.loss.since_score()
