@@ -19,7 +19,7 @@ from .lr_schedule import MAX_RETURNS
 # yet has as much, even if the unigram is better.
 UNTRAINED = 1.1
 # Tokens (a few kB): with less, hardly anything is better than the unigram (LOG.md, "A few hundred bytes").
-LITTLE_TEXT = 2000
+FEW_TOKENS = 2000
 COUNTED = 20_000_000  # tokens of the training text that are counted for the unigram, as in init_bigrams.py
 
 CHUNK = 1_000_000  # tokens that are counted at a time
@@ -41,7 +41,7 @@ class LastGood:
 
     def __init__(self, tokens: Tokens):
         self.unigram = unigram_nats(tokens)  # a token of the held-out text
-        self.is_little_text = len(tokens.train) < LITTLE_TEXT
+        self.is_little_text = len(tokens.train) < FEW_TOKENS
         self.first_loss: float | None = None  # nats a token, of the first step
         self.returns = 0
         # Whether the time is over and nothing was saved. The initial weights may still know something about

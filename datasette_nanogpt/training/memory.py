@@ -33,7 +33,7 @@ CUDA_BYTES = 600e6  # memory of the GPU that CUDA itself takes
 LOGIT_COPIES, LOGIT_COPIES_OF_STUDENT = 3, 6
 # Numbers that a layer keeps at each position for the backward pass, as multiples of its width and of the
 # width inside its MLP: counted with torch's saved_tensors_hooks. Dropout keeps a mask for both its blocks.
-KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
+NUMBERS_KEPT = {"qwen3": (14, 4), "gpt2": (8, 2)}
 # The most logits of a batch of windows that is scored, or that teachers predict: 16 MB in float32. On a GPU
 # 128 MB, because launching the kernels of a forward pass takes milliseconds, however few the windows are.
 LOGITS_PER_BATCH, LOGITS_PER_BATCH_OF_GPU = 2**22, 2**25
@@ -124,7 +124,7 @@ def _orthogonalizing_bytes(c: GPTConfig) -> int:
 def _step_numbers(w: Workload) -> int:
     """How many numbers a step keeps for its backward pass and its loss."""
     c = w.config
-    of_width, of_inner = KEPT[c.arch]
+    of_width, of_inner = NUMBERS_KEPT[c.arch]
     layer = of_width * max(c.n_embd, c.n_head * c.head_dim) + of_inner * c.n_inner
     if w.dropout:
         layer += 2 * c.n_embd

@@ -31,7 +31,7 @@ POLL_SECONDS = 1.0  # between two checks of the queue, which other servers fill 
 TERM_SECONDS = 10.0  # from SIGTERM, after ASK_SECONDS, to SIGKILL with all processes that the run has started
 # A server that closes has less time, because a shutdown may take 10 seconds: for the child to notice the
 # request, to save after SIGTERM, and for writing to the registry.
-CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, REGISTRY_SECONDS = 2.0, 5.0, 1.0
+CLOSE_ASK_SECONDS, CLOSE_TERM_SECONDS, CLOSE_REGISTRY_SECONDS = 2.0, 5.0, 1.0
 ROOT = os.path.abspath(os.sep)
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 LAST_BYTES = 10_000  # how much of a log's end is searched for its last line
@@ -186,14 +186,14 @@ class Worker:
             return
         if self.run_id is not None:
             with suppress(asyncio.TimeoutError, *DISK_ERRORS):  # another process may have locked the registry
-                await asyncio.wait_for(self._ask_to_stop(self.run_id), REGISTRY_SECONDS)
+                await asyncio.wait_for(self._ask_to_stop(self.run_id), CLOSE_REGISTRY_SECONDS)
         for number, seconds in ((signal.SIGTERM, CLOSE_ASK_SECONDS), (signal.SIGKILL, CLOSE_TERM_SECONDS)):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.idle.wait(), seconds)
                 return
             self._signal(number)
         with suppress(asyncio.TimeoutError):  # the next server finds out what could not be recorded now
-            await asyncio.wait_for(self.idle.wait(), REGISTRY_SECONDS)
+            await asyncio.wait_for(self.idle.wait(), CLOSE_REGISTRY_SECONDS)
 
     async def _ask_to_stop(self, run_id: int) -> None:
         run = await in_thread(find_run, self.home, run_id)
