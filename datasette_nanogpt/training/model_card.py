@@ -9,12 +9,11 @@ def model_card(meta: dict[str, Any]) -> str:
     """Markdown for people who come across the folder without having trained it. `meta` is nanogpt.json."""
     source, corpus, score, training = (meta[k] for k in ("source", "corpus", "score", "training"))
     columns = " + ".join([*([source["title"]] if source["title"] else []), *source["body"]])
-    rows = f"{corpus['documents']:,} of {source['rows']:,} rows"
-    if source.get("group_by"):
-        rows = f"{corpus['documents']:,} documents of {source['rows']:,} rows"
+    by = source.get("group_by")
+    rows = f"{corpus['documents']:,} {'documents ' if by else ''}of {source['rows']:,} rows"
     where = f" where {source['where']}" if source["where"] else ""
     database = source["database"].rsplit("/", 1)[-1]
-    grouped = f", one document for each {source['group_by']}" if source.get("group_by") else ""
+    grouped = f", one document for each {by}" if by else ""
     return f"""\
 ---
 library_name: transformers

@@ -37,6 +37,12 @@ EPOCHS_READ = 0.85 * MAX_EPOCHS  # from this many epochs on, more would only mem
 LEARNT_BY_HEART = 0.1
 STILL_FALLING = 0.005  # a fall of the score at the end by at least this fraction is mentioned
 
+# What pages take out of a verdict: how certain its score is, and the one before it (describe_score); and why
+# the run of a busy machine ended where it did (describe_limit).
+CERTAINTY = regex.compile(
+    r"(?:about )?[\d.]+ bits per byte, (.+); gzip needs [^,]+(?:, (the run before got .+))?"
+)
+BUSY = regex.compile(r"other programs probably kept this machine busy, as training was (.+?); ")
 _SYLLABLE = regex.compile(r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]")
 
 

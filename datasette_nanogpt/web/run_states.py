@@ -15,7 +15,7 @@ from ..events import LastPart, Part
 from ..formatting import duration, time_left
 from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed, plan_of, settings_of
 from ..training.score_schedule import UNSCORED_SECONDS
-from ..training.verdict import LEVELS, WITH_FAULTS, level_of
+from ..training.verdict import BUSY, CERTAINTY, LEVELS, WITH_FAULTS, level_of
 from . import forms
 
 Run = Mapping[str, Any]
@@ -58,12 +58,6 @@ SEVERAL = (
     "A run of this length trains several models, one after the other. Later ones are taught by earlier ones, "
     "which ends better than training one model for as long."
 )
-# How certain a score is, and the one before it, in a verdict: see verdict.describe_score.
-_CERTAINTY = re.compile(
-    r"(?:about )?[\d.]+ bits per byte, (.+); gzip needs [^,]+(?:, (the run before got .+))?"
-)
-# Why a run of a busy machine ended where it did, in a verdict: see verdict.describe_limit.
-_BUSY = re.compile(r"other programs probably kept this machine busy, as training was (.+?); ")
 # The names of options that have no field in the form.
 OTHER_LABELS = {"force": "Replace the existing model", "resume": "Keep training"}
 
@@ -224,7 +218,7 @@ def headline(
 def certainty(verdict: Mapping[str, str], unit: str) -> tuple[list[str], list[str]]:
     """What a verdict says of a score beyond its number and gzip's, as sentences: how certain it is, and which
     score the run before had; none where it does not say. A held-out document is a `unit`."""
-    if not (told := _CERTAINTY.fullmatch(verdict.get("score", ""))):
+    if not (told := CERTAINTY.fullmatch(verdict.get("score", ""))):
         return [], []
 
     def measured(of: re.Match[str]) -> str:
@@ -257,12 +251,12 @@ def verdict_below(run: Run, verdict: Mapping[str, str]) -> dict[str, str]:
 
 def without_busy(limit: str) -> str:
     """What limits a run, without what is said elsewhere of a busy machine."""
-    return _BUSY.sub("", limit)
+    return BUSY.sub("", limit)
 
 
 def busy_notice(verdict: Mapping[str, str]) -> str:
     """Why a run on a busy machine has the score that it has; "" for any other."""
-    if not (busy := _BUSY.search(verdict.get("limited by", ""))):
+    if not (busy := BUSY.search(verdict.get("limited by", ""))):
         return ""
     return f"Other programs probably kept this machine busy: training was {busy[1]}, so it read less text."
 
