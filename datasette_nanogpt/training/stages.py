@@ -178,11 +178,9 @@ def next_stages(
         more = one_more(members, *text, work, launch) if better else None
         if not more:
             return list(stages), why_no_more(len(members), better)
-        steps = steps_of(more, *text)
-        follows = student_settings(settings, more, *text)
-        return [*stages, _in_place(Stage(more.config, follows), more, at + 1, position.step + steps)], (
-            "There is time for one more model."
-        )
+        added = Stage(more.config, student_settings(settings, more, *text))
+        added = _in_place(added, more, at + 1, position.step + steps_of(more, *text))
+        return [*stages, added], "There is time for one more model."
     out = leave_out(members, at, *text, work, launch)
     kept = [stage for i, stage in enumerate(stages) if i not in out]
     step = position.step
