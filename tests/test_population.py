@@ -177,7 +177,7 @@ def test_more_minutes_buy_one_more_student(options, home, monkeypatch):
 
 def test_a_disk_without_room_is_told_before_training(options, home, monkeypatch):
     prepared = next(e for e in train_table(options) if isinstance(e, Prepared))
-    assert "of the disk" in prepared.plan_reason
+    assert "of disk space" in prepared.plan_reason
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**5))
     with pytest.raises(NanogptError, match=r"needs .* of disk space, and .* is free: make room"):
         list(train_table(options))

@@ -975,8 +975,8 @@ def test_a_learning_rate_is_not_promised_where_a_busy_machine_has_another():
 
 def test_too_little_text_needs_as_much_before_a_run_as_in_it():
     assert too_little_text(90, 16, 351) == too_little_text(90, 16, 358.2)
-    assert "needs about 400 bytes of it" in too_little_text(90, 16, 351)
-    assert "needs about 95 bytes of it" in too_little_text(90, 16, 93)
+    assert "needs about 400 bytes," in too_little_text(90, 16, 351)
+    assert "needs about 95 bytes," in too_little_text(90, 16, 93)
 
 
 async def test_what_is_kept_and_deleted_is_told_before_a_run(datasette, two_models, write_run):

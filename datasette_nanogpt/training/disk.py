@@ -38,4 +38,4 @@ def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
             f"This run needs {memory_size(needed)} of disk space, and {memory_size(free)} is free: make "
             "room, set NANOGPT_HOME to another place, or give fewer --minutes or a smaller --size"
         )
-    return f" The run takes up to {memory_size(needed)} of the disk." if len(stages) > 1 else ""
+    return f" The run takes up to {memory_size(needed)} of disk space." if len(stages) > 1 else ""

@@ -42,7 +42,7 @@ def too_little_text(n_bytes: int, block_size: int, needed: float) -> str:
     what = f"a context of {block_size} tokens" if block_size > CONTEXTS[-1] else "a model"
     return (
         f"The {text_size(n_bytes)} of text is too little to train on: {what} needs about "
-        f"{text_size(_rounded_up(needed))} of it, and sentences need {SENTENCES_NEED}."
+        f"{text_size(_rounded_up(needed))}, and sentences need {SENTENCES_NEED}."
     )
 
 

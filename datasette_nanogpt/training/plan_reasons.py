@@ -70,4 +70,4 @@ def describe_members(members: Sequence[Member], epochs: float) -> str:
     if others:
         again = f"{len(others)} times {others[0]}" if len(others) > 1 else f"{others[0]}"
         words.append(f"then {again} that learn from the average of those before them as well")
-    return ", ".join([*words, f"and last one that learns from their average, for {epochs:.0f} epochs"])
+    return ", ".join([*words, f"and finally one that learns from their average, for {epochs:.0f} epochs"])
