@@ -107,7 +107,7 @@ def do_queued(
     log.info("Run %d, in process %d: %s", run, os.getpid(), _what(row))
     try:
         if row["kind"] == "score":
-            from .model_rows import reading_for_visitors
+            from .for_visitors import reading_for_visitors
             from .score_rows import score_rows
 
             ready()

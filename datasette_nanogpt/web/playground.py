@@ -19,7 +19,7 @@ from ..data.memorization import Memorized, SearchResult, find_memorized
 from ..data.model_rows import open_rows
 from ..data.source import QUERY, Selection
 from ..registry.row_scores import row_path
-from .model_rows import reading_for_visitors
+from .for_visitors import reading_for_visitors
 from .play_settings import SAMPLER_SETTINGS, llm_line, python_lines
 from .template_columns import written_columns
 from .threads import read_database

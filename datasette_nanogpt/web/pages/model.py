@@ -20,7 +20,7 @@ from ...data.memorization import MIN_WORDS
 from ...data.model_rows import open_rows
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
-from ..model_rows import reading_for_visitors
+from ..for_visitors import reading_for_visitors
 from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, prompts_to_try
 from ..responses import TRY_LATER, json_error, page, posted, render, sent_json, until_gone, wants_json

@@ -26,8 +26,8 @@ from ...data.model_rows import open_rows
 from ...data.source import Source
 from ...formatting import duration, text_size
 from ...registry import row_scores
+from ..for_visitors import reading_for_visitors
 from ..menus import row_count, rows_url
-from ..model_rows import reading_for_visitors
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json, whole_number
 from ..score_rows import check_has_keys
