@@ -56,15 +56,12 @@ def _changes(home: Path, run: dict[str, Any]) -> tuple[dict[str, Any] | None, in
     if minutes_to_offer(home, run, math.inf) is not None and state:
         given, steps = minutes_given(home, run), settings.get("max_iters") or math.inf
         done = (given and given - state.get("seconds", 0.0) / 60 < LITTLE) or state.get("step", 0) >= steps
-        return (None if done else {"settings": json.dumps(_to_resume(settings))}), state["step"]
+        settings = {key: value for key, value in settings.items() if key != "force"} | {"resume": True}
+        return (None if done else {"settings": json.dumps(settings)}), state["step"]
     later = find_runs(home, "name = ? and kind = 'train' and id > ?", run["name"], run["id"])
     if later or is_resumed(run):
         return None, 0
     return {"settings": run["settings"], "val_bpb": None, "step": None, "progress": None}, 0
-
-
-def _to_resume(settings: dict[str, Any]) -> dict[str, Any]:
-    return {**{key: value for key, value in settings.items() if key != "force"}, "resume": True}
 
 
 def _apply(home: Path, run: int, changes: dict[str, Any] | None, kept: int) -> bool:

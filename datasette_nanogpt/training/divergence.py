@@ -54,11 +54,6 @@ class LastGood:
         copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.tensors.items()}
         self.state = TrainState(copies, state.position)
 
-    def check_loss(self, nats: float, step: int) -> None:
-        """Raises Diverged if the training loss, in nats per token, is not a finite number."""
-        if not math.isfinite(nats):
-            raise Diverged(f"The loss is no longer a number at step {step:,}")
-
     def check_score(self, nats: float, val_bpb: float, step: int, batch_nats: Callable[[], float]) -> None:
         """Raises Diverged if the model predicts neither the held-out text, at `nats` per token, nor the text
         that it has just read, at `batch_nats()`."""
