@@ -309,7 +309,7 @@ def test_sample_writes_as_many_texts_as_asked(trained, tmp_path):
         (["-o", "nonsense", 3], "nonsense: There is no such option: there are title, "),
         (["-o", "titel", "x"], "titel: There is no such option: did you mean title?"),
         (["-o", "Top-P", "1"], "Top-P: There is no such option: did you mean top_p?"),
-        (["-o", "max_tokens", "many"], "max_tokens: Input should be a valid integer"),
+        (["-o", "max_tokens", "many"], "max_tokens: must be a whole number"),
     ],
 )
 def test_sample_refuses_wrong_options(trained, arguments, reason):
