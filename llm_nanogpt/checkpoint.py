@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -96,8 +97,9 @@ def read_version(path: Path, read: Callable[[Path], T]) -> T:
                     continue  # it was replaced, and its files may have been deleted while we read them
             if isinstance(ex, NanogptError) and str(files) in str(ex):
                 message = str(ex).replace(str(files), str(path))
-                broken = isinstance(ex, BrokenModel)
-                raise (BrokenModel(path.name, message) if broken else NanogptError(message)) from ex
+                if isinstance(ex, BrokenModel):
+                    raise BrokenModel(path.name, message, ex.way_out) from ex
+                raise NanogptError(message) from ex
             raise
         finally:
             os.close(fd)
@@ -120,6 +122,10 @@ def verify(path: Path, files: Path) -> Checkpoint:
         check_whole_json(files / "tokenizer.json")
         weights = _check_tensors(files / "model.safetensors", config)
     except NanogptError as ex:
+        if isinstance(ex.__cause__, PermissionError):
+            allow = f"`{shlex.join(['chmod', '-R', 'u+rX', str(path)])}`"
+            way_out = f"You are not allowed to read it: type {allow}, or ask its owner"
+            raise BrokenModel(path.name, f"Model {path.name!r}: {ex} ({path})", way_out) from ex
         message = f"Model {path.name!r} is broken: {ex} ({path})"
         newer = isinstance(ex, NewerFormat)  # which says what to do
         raise (NanogptError(message) if newer else BrokenModel(path.name, message)) from ex

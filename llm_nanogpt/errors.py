@@ -50,10 +50,10 @@ class BrokenModel(NanogptError):  # noqa: N818  # reads as what it is
     """A model folder in which something is missing or damaged. Lists of models have room for its text alone,
     commands add the `way_out`."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str, message: str, way_out: str = "") -> None:
         super().__init__(message)
         remove = shlex.join(["llm", "nanogpt", "remove", name])
-        self.way_out = f"Copy it here again, train it again with --force, or type `{remove}`"
+        self.way_out = way_out or f"Copy it here again, train it again with --force, or type `{remove}`"
 
 
 class NewerFormat(NanogptError):  # noqa: N818  # reads as what it is

@@ -59,8 +59,10 @@ def parse_json(data: bytes, name: str) -> Any:
         return json.loads(data.decode("utf-8"))
     except RecursionError:
         raise NanogptError(f"{name} is nested too deeply") from None
-    except ValueError as ex:
-        raise NanogptError(f"{name} cannot be read, {ex}") from ex
+    except json.JSONDecodeError as ex:
+        raise NanogptError(f"{name} is damaged, see line {ex.lineno:,}") from ex
+    except ValueError as ex:  # bytes that are not UTF-8, or a number of thousands of digits
+        raise NanogptError(f"{name} is damaged") from ex
 
 
 def check_whole_json(file: Path) -> None:

@@ -35,13 +35,17 @@ def make_home(home: Path) -> None:
 
 
 def check_readable(home: Path) -> None:
-    """Raises NanogptError where `home` is somebody else's, who has not let others read it."""
+    """Raises NanogptError where `home` is no folder, or somebody else's, who has not let others read it."""
     try:
         os.scandir(home).close()
     except PermissionError as ex:
         raise NanogptError(
             f"Cannot read {home} ({ex.strerror}): ask its owner to let you, or set NANOGPT_HOME to a folder "
             "that you own"
+        ) from ex
+    except NotADirectoryError as ex:
+        raise NanogptError(
+            f"There is a file in the place of the folder {home}: set NANOGPT_HOME to a folder for your models"
         ) from ex
     except OSError:  # there is none yet
         return

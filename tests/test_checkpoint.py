@@ -107,7 +107,7 @@ DAMAGE = {
     "tokenizer.json is damaged": lambda folder: (folder / "tokenizer.json").write_text('{"model": {"vo'),
     "tokenizer.json is missing": lambda folder: (folder / "tokenizer.json").unlink(),
     "model.safetensors is missing": lambda folder: (folder / "model.safetensors").unlink(),
-    "nanogpt.json cannot be read": lambda folder: (folder / "nanogpt.json").write_text("{"),
+    "nanogpt.json is damaged, see line 1": lambda folder: (folder / "nanogpt.json").write_text("{"),
     "does not start as": lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 100),
     "config.json is incomplete": lambda folder: (folder / "config.json").write_text("[]"),
     "not as this program": lambda folder: (folder / "nanogpt.json").write_text(

@@ -19,9 +19,11 @@ from datasette_nanogpt.cli import demo_command, train_command
 from datasette_nanogpt.data.corpus import default_name, open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.registry.db import registry_error
 from datasette_nanogpt.terminal import PlainDisplay
 from datasette_nanogpt.training import preparation
 from datasette_nanogpt.training.check import check_home
+from datasette_nanogpt.training.failures import advice
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.target import Target
@@ -205,6 +207,60 @@ def test_an_error_before_a_run_is_a_line_and_a_file(database, monkeypatch):
     file = Path(done.stderr.strip().rsplit(" ", 1)[1])
     assert "ZeroDivisionError" in file.read_text("utf-8")
     file.unlink()
+
+
+@pytest.mark.parametrize("place", ["file", "file/models"])
+@pytest.mark.parametrize("words", [["models"], ["sample", "x"], ["info", "x"], ["restore", "x"]])
+def test_a_home_that_is_a_file_is_told(place, words, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / place))
+    done = CliRunner().invoke(nanogpt, words)
+    assert done.exit_code == 1 and done.stderr.startswith(
+        "Error: There is a file in the place of the folder "
+    )
+
+
+def test_a_model_that_may_not_be_read_is_not_called_broken(make_model, monkeypatch):
+    folder, opened = make_model("nanogpt-x"), os.open
+
+    def refuse(file, *args, **kwargs):
+        if str(file).endswith("model.safetensors"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for words in (["sample", "nanogpt-x"], ["info", "nanogpt-x"]):
+        done = CliRunner().invoke(nanogpt, words)
+        assert done.exit_code == 1 and "broken" not in done.stderr and "remove" not in done.stderr
+        refused = f"model.safetensors cannot be read, Permission denied ({folder}). You are not allowed"
+        assert refused in done.stderr and f"`chmod -R u+rX {folder}`" in done.stderr
+
+
+def test_a_folder_that_may_not_be_written_is_named(home):
+    refused = PermissionError(13, "Permission denied", str(home / "m" / ".model.safetensors.part"))
+    assert f"make {home / 'm'} writable" in advice(refused, home / "m")
+
+
+def test_a_registry_that_is_a_folder_or_anothers_is_told(database, home):
+    (home / "nanogpt.db").mkdir(parents=True)
+    done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
+    assert done.exit_code == 1
+    told = f"Error: {home / 'nanogpt.db'} is a folder: move it away, and a new one is made"
+    assert done.stderr.startswith(told)
+    (home / "nanogpt.db").rmdir()
+    (home / "nanogpt.db").touch()
+    refused = sqlite3.OperationalError("attempt to write a readonly database")
+    refused.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    assert "nanogpt.db is not yours to write: move it away" in registry_error(home, refused).args[0]
+
+
+def test_a_broken_model_that_is_to_be_resumed_is_told_with_a_way_out(database, make_model):
+    (make_model("nanogpt-x") / "config.json").write_bytes(b"\xff")
+    done = CliRunner().invoke(train_command, [str(database), "verse", "--name", "nanogpt-x", "--resume"])
+    assert done.exit_code == 1 and done.stderr.startswith(
+        "Error: Model 'nanogpt-x' is broken: config.json is damaged ("
+    )
+    assert done.stderr.endswith("train it again with --force, or type `llm nanogpt remove nanogpt-x`\n")
 
 
 # ---- Names

@@ -152,8 +152,6 @@ def _files_are_limited() -> bool:
 def explain(home: Path, ex: Exception) -> str:
     """Why the registry cannot be used, and what to do about it."""
     file, code = registry_file(home), getattr(ex, "sqlite_errorcode", None)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"{file} is damaged ({ex}): move it away, and a new one is made; your models are not in it"
     kind = None if code is None else code & 0xFF  # without the details of an error
     if is_locked(ex):
         unsaved = "another program has changes in it that it has not saved"
@@ -174,9 +172,14 @@ def explain(home: Path, ex: Exception) -> str:
             f"{file} is of an earlier version ({ex}), and nothing can be written in {home} to bring it up to "
             "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
         )
-    damaged = f"{file} cannot be used ({ex}): move it away, and a new one is made; your models are not in it"
-    refused = f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
-    return damaged if code is not None and kind not in NOT_OURS else refused
+    refused = kind in NOT_OURS
+    if code is None or (refused and not (file.exists() and os.access(home, os.W_OK))):
+        return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
+    damaged = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+    what = f"{'is damaged' if damaged else 'cannot be used'} ({ex})"
+    if refused:
+        what = "is a folder" if file.is_dir() else "is not yours to write"
+    return f"{file} {what}: move it away, and a new one is made; your models are not in it"
 
 
 def _is_full(home: Path) -> bool:

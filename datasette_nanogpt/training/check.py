@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from llm_nanogpt.changes import recover
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, in_full
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
@@ -46,7 +46,7 @@ class _Problems(list[Problem]):
         except InvalidOptions as ex:
             self.extend(problem for problem in ex.problems if problem not in self)
         except NanogptError as ex:
-            self.extend(Problem(field, "refused", line) for line in str(ex).splitlines())
+            self.extend(Problem(field, "refused", line) for line in in_full(ex).splitlines())
         return None
 
 

@@ -91,7 +91,8 @@ def advice(ex: BaseException, folder: Path) -> str:
         return f"{kept}: make room there, then {again}; or set NANOGPT_HOME to another place and train again"
     match getattr(ex, "errno", None):
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return f"{kept}: make {folder.parent} writable, then {again}"
+            refused = Path(os.fsdecode(getattr(ex, "filename", None) or folder)).parent
+            return f"{kept}: make {refused} writable, then {again}"
         case errno.ENOENT | errno.ENOTDIR:
             return f"{kept}: if somebody removed {folder.parent}, put it back, then {again}"
         case errno.EIO:
