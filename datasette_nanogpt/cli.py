@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, click_errors
+from llm_nanogpt.errors import (
+    INTERRUPTED,
+    InvalidOptions,
+    NanogptError,
+    Problem,
+    click_errors,
+    ends_on_ctrl_c,
+)
 from llm_nanogpt.new_file import NewFile
 
 from .formatting import train_words
@@ -158,7 +165,7 @@ def train_command(as_json: bool, dry_run: bool, **options: Any) -> None:
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)
         gc.freeze()  # otherwise Python would search all of torch's objects for garbage before it ends
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
@@ -267,7 +274,7 @@ def demo_command(path: str) -> None:
     """
     from .data.demo import build_demo_db
 
-    with click_errors():
+    with ends_on_ctrl_c(), click_errors():
         rows = build_demo_db(path)
     command = shlex.join(train_words(path, ["python_docs"]))
     click.echo(f"{path}: {rows:,} rows in python_docs. Next: {command}")

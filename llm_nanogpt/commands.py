@@ -16,7 +16,7 @@ from . import changes
 from .changes import replaced, replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
 from .counts import counted
-from .errors import NanogptError, click_errors
+from .errors import NanogptError, click_errors, ends_on_ctrl_c
 from .home import cache_bytes, cache_folder, check_readable, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of
@@ -24,10 +24,10 @@ from .new_file import NewFile
 
 
 class Group(click.Group):
-    """A group that prints the NanogptErrors of its commands."""
+    """A group that prints the NanogptErrors of its commands, and ends on Ctrl+C."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with click_errors():
+        with ends_on_ctrl_c(), click_errors():
             return super().invoke(ctx)
 
 

@@ -209,6 +209,23 @@ def test_an_error_before_a_run_is_a_line_and_a_file(database, monkeypatch):
     file.unlink()
 
 
+@pytest.mark.parametrize(
+    ("command", "words", "place"),
+    [
+        (nanogpt, ["sample", "nanogpt-tiny"], "llm_nanogpt.llm_model.start"),
+        (demo_command, ["demo.db"], "datasette_nanogpt.data.demo.build_demo_db"),
+    ],
+)
+def test_ctrl_c_is_no_error(command, words, place, make_model, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    make_model("nanogpt-tiny")
+    monkeypatch.setattr(place, interrupt)
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 130 and done.stderr == "\nStopped.\n"
+
+
 @pytest.mark.parametrize("place", ["file", "file/models"])
 @pytest.mark.parametrize("words", [["models"], ["sample", "x"], ["info", "x"], ["restore", "x"]])
 def test_a_home_that_is_a_file_is_told(place, words, tmp_path, monkeypatch):
