@@ -146,6 +146,24 @@ def test_a_number_is_no_name_and_the_name_is_found(chat):
     assert next(source.documents()).startswith(f"Ada: {says(0)}\nBen: {says(1)}\nCem: ")
 
 
+@pytest.mark.parametrize("column", ["author_id", "creator_id", "SenderId", "posted_by_author"])
+@pytest.mark.parametrize("table", ["users", "person", "auth_user"])
+@pytest.mark.parametrize("key", [int, lambda i: f"0f8fad5b-d9cb-469f-a165-70867728950{i}"])
+def test_who_wrote_a_row_may_be_in_any_table_of_people(chat, column, table, key):
+    path = chat(
+        f"create table {table} (id primary key, name text);"
+        f"create table message (id integer primary key, topic_id int, {column}, text text, sent text)",
+        "insert into message values (?, ?, ?, ?, ?)",
+        [(i, i // 5, key(i % 4), says(i), f"2024-05-{1 + i // 20:02}") for i in range(200)],
+    )
+    with sqlite3.connect(path) as db:
+        people = [(key(i), ["Ada", "Ben", "Cem", "Dora"][i]) for i in range(4)]
+        db.executemany(f"insert into {table} values (?, ?)", people)
+    (told,) = [each for each in remarks(path) if "The names of who wrote" in each]
+    (source,) = open_corpus(path, [], Selection(**options_of(told))).sources
+    assert next(source.documents()).startswith(f"Ada: {says(0)}\nBen: {says(1)}\nCem: ")
+
+
 def test_a_table_goes_before_a_view_with_the_same_text(chat):
     path = chat(
         "create table message (id integer primary key, chat_id int, text text);"

@@ -14,6 +14,7 @@ from .conversation_hints import suggestions
 from .linked_titles import LinkedTitle, linked_title
 from .parts_of_texts import are_selections
 from .sample import SAMPLE_ROWS, Value
+from .shapes import shape_of
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker
 from .sqlite import column_names, connect, primary_key, quote, quote_if_needed, schema_of
@@ -33,6 +34,14 @@ _PEOPLE = (
     "handle",
     "email",
     "id",
+)
+# Tables of people by the last word of their names: numbers of who wrote a row may lead there.
+_PEOPLE_TABLES = frozenset(
+    [
+        *("user", "users", "person", "persons", "people", "member", "members", "account", "accounts"),
+        *("profile", "profiles", "author", "authors", "participant", "participants", "actor", "actors"),
+        *("contact", "contacts", "identity", "identities"),
+    ]
 )
 _OF_PEOPLE = ("jid", "contact", "person", "participant", "member", "with")  # and SPEAKERS
 _FROM_ME = ({"from", "me"}, {"is", "from", "me"}, {"outgoing"}, {"is", "outgoing"}, {"sent", "by", "me"})
@@ -174,26 +183,30 @@ def _is_mine(source: Source, column: str) -> bool:
 
 
 def _names(db: sqlite3.Connection, source: Source) -> Iterator[Names]:
-    """Tables of people to which a column of numbers leads, by a foreign key or by its name."""
+    """Tables of people to which a column of numbers or ids leads, by a foreign key or by its name."""
     schema = schema_of(db)
     keys = {key.column: key for key in schema.table(source.table).foreign_keys}
     tables = [table for table in schema.table_names() if table != source.table]
     for column in named((*SPEAKERS, *_OF_PEOPLE), [c for c in source.columns if c not in source.body]):
         ids = {row[column] for row in source.sample}
-        if not any(isinstance(value, int) for value in ids):
+        if not any(isinstance(v, int) or shape_of(str(v)) in ("UUIDs", "hexadecimal") for v in ids):
             continue
-        words = words_of(column)
-        other = (
-            keys[column].other_table
-            if column in keys
-            else next(
-                (t for t in tables if words_of(t)[-1] in words or words_of(t)[-1].removesuffix("s") in words),
-                "",
-            )
-        )
-        there = primary_key(db, other) if other in tables else ()
-        if len(there) == 1 and (name := _name_in(db, other, there[0], ids)):
-            yield Names(column, other, there[0], name)
+        others = [keys[column].other_table] if column in keys else _tables_of(column, tables)
+        for other in others:
+            there = primary_key(db, other) if other in tables else ()
+            if len(there) == 1 and (name := _name_in(db, other, there[0], ids)):
+                yield Names(column, other, there[0], name)
+                break
+
+
+def _tables_of(column: str, tables: Sequence[str]) -> list[str]:
+    """The tables of people to which a column may lead that has no foreign key: the one that its name names
+    first, for `author_id` also any other."""
+    words = words_of(column)
+    named_so = [t for t in tables if {words_of(t)[-1], words_of(t)[-1].removesuffix("s")} & {*words}]
+    is_author = bool(named(SPEAKERS, [column]))
+    people = [t for t in tables if words_of(t)[-1] in _PEOPLE_TABLES] if is_author else []
+    return list(dict.fromkeys([*named_so[:1], *people]))
 
 
 def _name_in(db: sqlite3.Connection, table: str, key: str, ids: set[Value]) -> str | None:
