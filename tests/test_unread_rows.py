@@ -63,6 +63,18 @@ def hints(tmp_path, columns):
         ("audience", lambda w: ["everyone", "friends"][w.i % 2], 30),
         ("Sichtbarkeit", lambda w: ["öffentlich", "privat"][w.i % 2], 30),
         ("公開範囲", lambda w: ["公開", "非公開"][w.i % 2], 30),
+        ("security", lambda w: ["public", "private", "usemask", None][w.i % 4], 30),  # LiveJournal
+        ("system", lambda w: int(w.i % 3 == 0), 20),  # GitLab's notes
+        ("is_system_message", lambda w: int(w.i % 3 == 0), 20),
+        ("internal", lambda w: "ft"[w.i % 2], 30),
+        ("public", lambda w: int(w.i % 3 != 0), 20),  # Zendesk's comments
+        ("posted", lambda w: int(w.i % 10 != 0), 6),  # chapters of an archive of stories
+        ("visible", lambda w: [True, False][w.i % 2], 30),
+        ("live", lambda w: int(w.i % 10 != 0), 6),  # Wagtail
+        ("archetype", lambda w: ["regular", "private_message"][w.i % 2], 30),
+        ("state", lambda w: [1, 1, 1, 0, -2][w.i % 5], 24),  # Joomla
+        ("post_visibility", lambda w: [1, 1, 1, 2, 0][w.i % 5], 24),  # phpBB
+        ("status", lambda w: ["1", "1", "0"][w.i % 3], 20),  # Drupal, from a CSV file
     ],
 )
 def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
@@ -92,6 +104,14 @@ def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
         ("approved", same(0)),
         ("published", Writer.date),
         ("published", lambda w: w.date() if w.i % 2 else None),  # an article without a date
+        ("system", lambda w: ["PC", "PS4"][w.i % 2]),
+        ("system", lambda w: w.i % 7),
+        ("public", lambda w: w.sentence()),
+        ("visible_from", Writer.date),
+        ("status", lambda w: [1, 2, 3][w.i % 3]),
+        ("status", lambda w: [0, 0, 1][w.i % 3]),  # of things to do, most of which are open
+        ("status", lambda w: [200, 404, 1][w.i % 3]),
+        ("status_id", lambda w: [1, 1, 0][w.i % 3]),
         ("version", lambda w: w.i % 3),
         ("version", lambda w: f"1.{w.i % 3}"),
     ],
@@ -281,6 +301,27 @@ def remarks(tmp_path, columns):
     path = write(tmp_path / f"{len(list(tmp_path.iterdir()))}.db", columns)
     (table,) = preview(open_corpus(path, ["t"])).tables
     return path, table.remarks
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("archetype", lambda i: ["regular", "private_message"][i % 2], "archetype is private_message"),
+        ("deleted_at", lambda i: "2024-05-01 10:00" if i % 2 else None, "deleted_at is set"),
+        ("confidential", lambda i: i % 2, "confidential is 1"),
+    ],
+)
+def test_rows_of_what_is_not_read_in_another_table(tmp_path, column, value, told):
+    path = write(tmp_path / "any.db", {"topic_id": lambda w: 1 + w.i % 10, "body": Writer.text})
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table topics (id integer primary key, name text, {column})")
+        db.executemany("insert into topics values (?, ?, ?)", [(i, f"{i}", value(i)) for i in range(1, 11)])
+    (shown,) = preview(open_corpus(path, ["t"])).tables
+    (remark,) = [each for each in shown.remarks if "topics" in each]
+    assert remark.startswith(f"{ROWS // 2} rows are of topics in which {told}. To leave these out: --where")
+    left = open_corpus(path, ["t"], Selection(where=shlex.split(remark)[-1]))
+    assert left.sources[0].row_count == ROWS // 2
+    assert not [each for each in preview(left).tables[0].remarks if "topics" in each]
 
 
 def test_the_name_of_a_website_at_the_end_of_titles_is_told(tmp_path):

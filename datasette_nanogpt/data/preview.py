@@ -19,6 +19,7 @@ from .oddities import oddities
 from .questions import linked_questions
 from .row_hints import row_hints
 from .source import Source
+from .unread_parents import unread_parents
 
 SHOWN = 20_000  # characters of a document: some have as many megabytes
 
@@ -35,6 +36,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
             *linked_questions(source, command),
             *linked_conversations(source, command),
             *linked_bots(source),
+            *unread_parents(source),
         ]
         tables.append(preview_source(source, command, documents, linked))
     if corpus.chosen:
