@@ -325,7 +325,8 @@ class Continuation:
             numbers = numbers[:0]
         default = tokenizer.habits.repeat or default_allowed_length(tokenizer.is_char)
         length = self.sampler.dry_allowed_length or default
-        return Repetition(self.sampler, length, numbers, ids, tokenizer.with_letters)
+        begin_words = None if tokenizer.habits.doubles_words else tokenizer.begin_words
+        return Repetition(self.sampler, length, numbers, ids, tokenizer.with_letters, begin_words)
 
     def _allowed(self, logits: np.ndarray) -> np.ndarray:
         """Logits of what may come next: a model's vocabulary may be padded beyond the tokenizer's."""

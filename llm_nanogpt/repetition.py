@@ -7,6 +7,7 @@ model falls into loops easily: benchmarks/LOG.md, "What people read", has the fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ NUMBER = -1  # stands for every token that is a number
 # third time is like so many tokens beyond the allowed length, and each further time like so many more: in 150
 # tokens 0.6% of the rows have something three times, and 0.2% more often (LOG.md, "Capitals and echoes").
 SHORT, TIMES, THIRD, TOKENS_A_TIME = 3, 2, 2, 3
+# Where the rows hardly have words twice running, "the the" is like so many tokens beyond the allowed length.
+SECOND = 3
 
 
 def default_allowed_length(is_char: bool) -> int:
@@ -37,7 +40,8 @@ class Repetition:
 
     All of `numbers`, sorted ids (n,), count as one token: "-06-05-06-07-06" goes on for ever without ever
     repeating itself. `with_letters` (V,) of bool says which tokens have letters: what is short and is no rule
-    of signs may be repeated less often. Without it nothing counts as short.
+    of signs may be repeated less often. Without it nothing counts as short. `begin_words` (V,) of bool says
+    which tokens begin words that may not stand twice running; without it all may.
     """
 
     def __init__(
@@ -47,13 +51,14 @@ class Repetition:
         numbers: np.ndarray,
         ids: Iterable[int],
         with_letters: np.ndarray | None = None,
+        begin_words: np.ndarray | None = None,
     ) -> None:
         self._on = sampler.dry_multiplier > 0 and sampler.dry_penalty_last_n != 0
         self._multiplier, self._base = sampler.dry_multiplier, sampler.dry_base
         self._last_n = sampler.dry_penalty_last_n
         self._allowed = allowed_length
         self._numbers, self._is_number = numbers, frozenset(numbers.tolist())
-        self._with_letters = with_letters
+        self._with_letters, self._begin_words = with_letters, begin_words
         self._ids: list[int] = []  # NUMBER for numbers
         self._exact: list[int] = []
         self._after: dict[tuple[int, ...], list[int]] = {}  # tokens in a row -> where in `_ids` they end
@@ -71,7 +76,7 @@ class Repetition:
         if not self._on:
             return
         exponents = self._long_repetitions()
-        for token, exponent in self._short_repetitions():
+        for token, exponent in chain(self._short_repetitions(), self._doubled_words()):
             exponents[token] = max(exponent, exponents.get(token, 0))
         for token, exponent in exponents.items():
             penalty = min(self._multiplier * self._base**exponent, STRONGEST)
@@ -112,6 +117,17 @@ class Repetition:
             over = length - (TIMES - 1) * period
             if over >= 0:
                 yield ids[end - period], THIRD + over * TOKENS_A_TIME // period
+
+    def _doubled_words(self) -> Iterator[tuple[int, int]]:
+        """The same for what would say one to SHORT tokens from the beginning of a word twice running."""
+        if self._begin_words is None:
+            return
+        ids, end = self._exact, len(self._exact)
+        longest = SHORT if self._last_n < 0 else min(SHORT, self._last_n)
+        for n in range(1, min(longest, (end + 1) // 2) + 1):
+            first = end - 2 * n + 1
+            if self._begin_words[ids[first]] and ids[first : end - n] == ids[end - n + 1 :]:
+                yield ids[end - n], SECOND
 
     def _is_word(self, ids: list[int]) -> bool:
         """Whether some tokens have letters, or are numbers with something else between them: "0000" is one

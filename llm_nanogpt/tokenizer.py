@@ -275,6 +275,11 @@ class Tokenizer:
         """Which tokens have a letter, (n_vocab,) of bool. A character by itself is none."""
         return self._tokens_that(lambda text: not self.is_char and any(map(str.isalpha, text)))
 
+    @cached_property
+    def begin_words(self) -> np.ndarray:
+        """Which tokens begin with a space and a letter, (n_vocab,) of bool."""
+        return self._tokens_that(lambda text: text[:1] == " " and text[1:2].isalpha())
+
     def _tokens_that(self, is_so: Callable[[str], bool]) -> np.ndarray:
         import numpy as np
 

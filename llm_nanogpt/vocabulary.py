@@ -36,3 +36,6 @@ class Vocabulary(Hashable, Protocol):
 
     @property
     def begins_with_letter(self) -> np.ndarray: ...
+
+    @property
+    def begin_words(self) -> np.ndarray: ...

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from conftest import penalised
 
-from llm_nanogpt.repetition import STRONGEST, Repetition
+from llm_nanogpt.repetition import SECOND, STRONGEST, Repetition
 from llm_nanogpt.sampler import Sampler
 
 NO_NUMBERS = np.array([], dtype=np.intp)
 
 
-def penalties(ids, allowed, numbers=NO_NUMBERS, **settings):
+def penalties(ids, allowed, numbers=NO_NUMBERS, begin_words=None, **settings):
     logits = np.zeros(10, np.float32)
-    repetition = Repetition(Sampler(**settings), allowed, numbers, ids)
+    repetition = Repetition(Sampler(**settings), allowed, numbers, ids, begin_words=begin_words)
     penalty = penalised(repetition, logits)
     assert not logits.any()
     return {i: pytest.approx(-p, rel=1e-5) for i, p in enumerate(penalty.tolist()) if p}
@@ -43,6 +43,20 @@ def test_the_penalty_grows_with_the_length_of_what_is_repeated():
     assert penalties([1, 2, 3, 1, 2], 2, dry_penalty_last_n=2) == {}
     assert penalties([1, 2, 3, 1, 2], 2, dry_penalty_last_n=3) == {3: 0.8}
     assert penalties([], 2) == penalties([1], 2) == {}
+
+
+def test_words_hardly_stand_twice_running():
+    """1 and 2 begin words: "the the", "end of the end of", and " v" "env" " v" "env"."""
+    begin_words = np.isin(np.arange(10), [1, 2])
+    second = pytest.approx(0.8 * 1.75**SECOND)
+    for ids, again in (([1], 1), ([5, 1], 1), ([1, 4, 1], 4), ([3, 1, 2, 1], 2), ([1, 4, 2, 1, 4], 2)):
+        found = penalties(ids, 9, begin_words=begin_words)
+        assert found[again] == second and not penalties(ids, 9)
+    assert penalties([3], 9, begin_words=begin_words) == penalties([], 9, begin_words=begin_words) == {}
+    assert penalties([4, 1, 4], 9, begin_words=begin_words) == {}  # "is this", within a word
+    assert penalties([1, 4, 5, 6, 1, 4, 5], 9, begin_words=begin_words) == {}  # DRY's part
+    assert penalties([1, 4, 1], 9, begin_words=begin_words, dry_penalty_last_n=1) == {1: second}
+    assert penalties([1], 9, begin_words=begin_words, dry_multiplier=0) == {}
 
 
 def test_numbers_count_as_one_token():

@@ -5,8 +5,8 @@ import pytest
 from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
-from llm_nanogpt.habits.row_repeats import FEWEST, TOKENS, common_repeat, repeat_lengths
-from llm_nanogpt.habits.table_habits import Habits, read_habits
+from llm_nanogpt.habits.row_repeats import FEWEST, TOKENS, common_repeat, doubles_words, repeat_lengths
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
 from llm_nanogpt.loading import open_model
 from llm_nanogpt.repetition import LONGEST_MATCH, Repetition, default_allowed_length
 from llm_nanogpt.sampler import Sampler
@@ -45,6 +45,19 @@ def test_what_is_common_in_rows(train):
     assert common_repeat(PROSE, tokenizer) is None
     few = FEWEST // len(tokenizer.encode(FORMULAIC[-1])) - 1
     assert common_repeat(FORMULAIC[-few:], tokenizer) is None
+
+
+def test_words_that_stand_twice_running():
+    tokenizer = train_bpe(FORMULAIC + PROSE, 512)
+    doubled = [text.replace("tree", "tree tree") for text in PROSE]
+    assert doubles_words(doubled, tokenizer) and doubles_words(doubled[:1] * 3 + PROSE[:150], tokenizer)
+    assert not doubles_words(PROSE, tokenizer) and not doubles_words(FORMULAIC, tokenizer)
+    assert doubles_words(PROSE[:9], tokenizer)  # too little to tell
+    habits = measure_habits(PROSE, tokenizer)
+    assert not habits.doubles_words and read_habits(habits.as_json()) == habits
+    assert read_habits({}).doubles_words  # an older model
+    spaceless = ["爸爸妈妈看看天天" * 20] * 200
+    assert not train_bpe(spaceless, 300).begin_words.any()
 
 
 def test_a_head_that_repeats_itself_is_not_enough():

@@ -15,7 +15,7 @@ from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
 from .lines import LongLine, line_lengths
 from .repeated_items import AGAIN, RepeatedItem, items_again
-from .row_repeats import common_repeat
+from .row_repeats import common_repeat, doubles_words
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
 from .single_quotes import SingleQuotes, quoted_lengths
@@ -44,7 +44,8 @@ class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
     `line_fences` are the kinds of fences that stand at the start of a line alone. `repeat` is in tokens: how
-    many DRY lets pass, where the rows repeat more than is usual. `starts` are the kinds of characters that
+    many DRY lets pass, where the rows repeat more than is usual. `doubles_words` says whether words stand
+    twice running as if by rule, or that is not known. `starts` are the kinds of characters that
     rows start with, `items_again` is the fraction of items that are said again."""
 
     runs: Lengths | None = None
@@ -56,6 +57,7 @@ class Habits:
     fences: Mapping[str, Lengths] = field(default_factory=dict)
     line_fences: tuple[str, ...] = ()
     repeat: int | None = None
+    doubles_words: bool = True
     starts: tuple[str, ...] = ()
     items_again: float | None = None
 
@@ -73,6 +75,7 @@ class Habits:
             "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
             "line_fences": list(self.line_fences),
             "repeat_length": self.repeat,
+            "doubles_words": self.doubles_words,
             "starts": list(self.starts),
             "items_again": self.items_again,
         }
@@ -123,6 +126,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         fences=fence_lengths(whole),
         line_fences=line_fences(some),
         repeat=common_repeat(some, tokenizer),
+        doubles_words=doubles_words(some, tokenizer),
         starts=common_starts(some),
         items_again=items_again(some),
     )
@@ -139,6 +143,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         lines=read_lengths(corpus.get("line_lengths")),
         single_quotes=read_lengths(corpus.get("quoted_lengths")),
         repeat=corpus.get("repeat_length"),
+        doubles_words=corpus.get("doubles_words", True),
         starts=tuple(corpus.get("starts") or ()),
         line_fences=tuple(f for f in corpus.get("line_fences") or () if f in FENCES),
         items_again=corpus.get("items_again"),
