@@ -56,6 +56,37 @@ def test_messages_of_the_program(tmp_path, kinds, text):
     assert len(remarks) == 1 and left == 90
 
 
+LINES = [
+    "You sent an attachment.",
+    "Ada Lee sent a photo.",
+    "You missed a call from Ada Lee.",
+    "The video chat ended.",
+    "Reacted \u2764 to your message ",
+    "You named the group Friday crew.",
+    "Ada Lee set the nickname for Ben to Benny.",
+    "Ada Lee added Ben Ito to the group.",
+    "Ada left the group.",
+    "<Media omitted>",
+]
+
+
+def test_lines_of_a_chat_program_among_those_of_people(tmp_path):
+    def row(i):
+        return i, "Ada Lee", LINES[i // 5] if i % 5 == 0 and i < 50 else None if i == 51 else says(i)
+
+    remarks, left = told(tmp_path, "id integer primary key, sender_name, content", row)
+    assert len(remarks) == 1 and left == 90
+    assert '10 rows are what a chat program says ("' in remarks[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["I left the group.", "Ada sent a photo. Nice one!", "I joined the call and nobody spoke", "jo"]
+)
+def test_people_say_some_of_it_themselves(tmp_path, text):
+    columns = "id integer primary key, sender_name, content"
+    assert told(tmp_path, columns, lambda i: (i, "Ada", says(i) if i % 5 else text)) == ([], ROWS)
+
+
 @pytest.mark.parametrize("key", ["isBot", "is_bot", "bot"])
 def test_bots_in_json(tmp_path, key):
     def row(i):

@@ -16,6 +16,7 @@ from .column_names import BODIES, KEY_WORDS, TITLES, words_of
 from .decode import NOT_UTF8
 from .packed import UNPACKING, cure
 from .sample import Relation
+from .speakers import find_speaker
 from .sqlite import find_name, list_names
 
 MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
@@ -189,6 +190,7 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
     """Why each column that was not chosen was not, in a few words; `longer`: one with more text."""
     by_name = {column.name: column for column in columns}
     body = [by_name[name] for name in chosen.body]
+    speaker = find_speaker([column for column in columns if column.name not in (chosen.title, *chosen.body)])
     for column in columns:
         if column.name == chosen.title or column.name in chosen.body:
             continue
@@ -199,7 +201,7 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
         elif column.filled < MIN_TEXT:
             why = f"empty in {1 - column.filled:.0%} of the rows"
         elif reason := _why_no_title(column):
-            why = reason
+            why = "who wrote it" if column.name == speaker and not column.what else reason
         elif again := [other.name for other in body if is_contained(column, other)]:
             why = f"also in {list_names(again)}"
         else:

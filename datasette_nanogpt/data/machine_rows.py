@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from .chat_lines import chat_lines
 from .column_names import named, words_of
 from .decode import NOTHING
 from .exclusions import Exclusion, exclusion, listed
@@ -43,7 +44,8 @@ def machine_rows(source: Source, of: str) -> Iterator[Exclusion]:
     what was looked at: "rows"."""
     if not source.body:
         return
-    yield from _system_messages(source, of)
+    of_system = [*_system_messages(source, of)]
+    yield from of_system or chat_lines(source, of)
     yield from _bots_in_json(source, of)
     yield from _sounds(source, of)
 
