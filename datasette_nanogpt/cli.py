@@ -178,8 +178,8 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
     from .training.dry_run import preview_table
     from .training.train import train_table
 
-    stop, show = Stop(), display(as_json)
-    with click_errors(), flags_named(), show, stop_on_signals(stop) as training_begins:
+    stop = Stop()
+    with click_errors(), flags_named(), display(as_json) as show, stop_on_signals(stop) as training_begins:
         for event in preview_table(options) if dry_run else train_table(options, stop):
             if isinstance(event, Step | Evaluation):
                 training_begins()

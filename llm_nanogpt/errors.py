@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import shlex
 import sys
 import tempfile
@@ -108,7 +109,11 @@ def ends_on_ctrl_c() -> Iterator[None]:
 
 
 def print_anything() -> None:
-    """Let a program print `?` for characters that its terminal cannot show, instead of failing."""
+    """Let a program print `?` for characters that its terminal cannot show, and nothing where its output is
+    closed (`>&-`), instead of failing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # it stays open
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")

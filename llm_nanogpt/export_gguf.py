@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -81,7 +82,12 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
             writer.write_tensors_to_file()
             writer.close()
     except OSError as ex:
-        raise NanogptError(f"Cannot write {out}: {ex.strerror or ex}") from ex
+        way_out = "choose another folder"
+        if ex.errno in (errno.ENOSPC, errno.EDQUOT):
+            way_out = "make room on that disk, or choose another folder"
+        elif ex.errno == errno.EFBIG:
+            way_out = "allow bigger files (ulimit -f unlimited)"
+        raise NanogptError(f"Cannot write {out} ({ex.strerror or ex}): {way_out}") from ex
     return out
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -184,6 +185,29 @@ def test_a_disk_without_room_for_what_is_printed_is_told_in_a_line(make_model):
     assert done.returncode == 1 and done.stderr.startswith("Error: No space left on device: make room"), done
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="its shell has no >&-")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_outputs_end_no_command(closed, database, make_model, home):
+    make_model("nanogpt-tiny")
+    for words in (["llm", "nanogpt", "models"], ["datasette", "nanogpt-train", database, "verse", *TINY]):
+        command = shlex.join([sys.executable, "-m", *map(str, words)])
+        assert subprocess.run(f"exec {command} {closed}", shell=True, timeout=HANG_SECONDS).returncode == 0
+    assert (home / "nanogpt-कविता").is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no ulimit")
+def test_a_limit_on_the_size_of_files_is_told_as_one(database, make_model, tmp_path):
+    make_model("nanogpt-tiny")
+    train = ["datasette", "nanogpt-train", database, "verse", *TINY, "--no-cache"]
+    export = ["llm", "nanogpt", "export", "nanogpt-tiny", "--gguf", tmp_path / "x.gguf"]
+    for kilobytes, words in ((24, train), (1, export)):
+        command = shlex.join([sys.executable, "-m", *map(str, words)])
+        limited = ["bash", "-c", f"ulimit -f {kilobytes}; exec {command}"]
+        done = subprocess.run(limited, capture_output=True, text=True, timeout=HANG_SECONDS)
+        assert done.returncode == 1 and "ulimit -f unlimited" in done.stderr, done.stderr
+    assert not (tmp_path / "x.gguf").exists()
+
+
 def test_an_error_that_nobody_foresaw_is_a_line_and_a_log(database, home, monkeypatch):
     monkeypatch.setattr(preparation, "resolve", lambda *a: {}["a surprise"])
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
@@ -258,7 +282,7 @@ def test_a_folder_that_may_not_be_written_is_named(home):
     assert f"make {home / 'm'} writable" in advice(refused, home / "m")
 
 
-def test_a_registry_that_is_a_folder_or_anothers_is_told(database, home):
+def test_a_registry_that_is_a_folder_or_anothers_is_told(database, home, monkeypatch):
     (home / "nanogpt.db").mkdir(parents=True)
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
     assert done.exit_code == 1
@@ -268,6 +292,7 @@ def test_a_registry_that_is_a_folder_or_anothers_is_told(database, home):
     (home / "nanogpt.db").touch()
     refused = sqlite3.OperationalError("attempt to write a readonly database")
     refused.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == home)
     assert "nanogpt.db is not yours to write: move it away" in registry_error(home, refused).args[0]
 
 

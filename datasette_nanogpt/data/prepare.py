@@ -110,10 +110,10 @@ def prepare(
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):  # too many open files: there is room enough
             raise
-        raise NanogptError(
-            f"Cannot write in {home}: {error.strerror}. Make room there, "
-            "or set NANOGPT_HOME to another folder."
-        ) from error
+        way_out = "Make room there, or set NANOGPT_HOME to another folder."
+        if error.errno == errno.EFBIG:
+            way_out = "Allow bigger files (ulimit -f unlimited)."
+        raise NanogptError(f"Cannot write in {home}: {error.strerror}. {way_out}") from error
     if entry:
         with suppress(OSError):  # the run does not need it
             _add_to_cache(entry, corpus, folder, prepared)

@@ -173,7 +173,8 @@ def explain(home: Path, ex: Exception) -> str:
             "date: make the folder writable, or set NANOGPT_HOME to a copy of it"
         )
     refused = kind in NOT_OURS
-    if code is None or (refused and not (file.exists() and os.access(home, os.W_OK))):
+    is_other = file.is_dir() or (file.exists() and not os.access(file, os.R_OK | os.W_OK))
+    if code is None or (refused and not (is_other and os.access(home, os.W_OK))):
         return f"Cannot write in {home} ({ex}): set NANOGPT_HOME to a folder that you own"
     damaged = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
     what = f"{'is damaged' if damaged else 'cannot be used'} ({ex})"
