@@ -1,6 +1,7 @@
 """Which rows belong together, by the columns of the table alone."""
 
 import random
+import shlex
 import sqlite3
 
 import pytest
@@ -53,6 +54,49 @@ def test_long_comments_on_an_issue(tmp_path):
     rows = [(i, i % 3, 1 + i % 60, f"2024-01-{1 + i // 9:02} 10:00", words(i, 90)) for i in range(210)]
     columns = "id integer primary key, user int, issue int, created_at, body"
     assert told(tmp_path, columns, rows) == ["--group-by issue --order-by created_at"]
+
+
+SAID = "2024-01-{:02} 10:00"
+DISCUSSED = [
+    (
+        "journals",
+        "id integer primary key, journalized_id int, journalized_type, user_id int, notes, created_on",
+        lambda i: (i, 1 + i // 3, "Issue", i % 9, "" if i % 3 else words(i, 30), SAID.format(1 + i // 9)),
+        "--group-by journalized_id --order-by created_on",
+    ),
+    (
+        "notes",
+        "id integer primary key, noteable_type, noteable_id int, author_id int, note, created_at",
+        lambda i: (i, ["Issue", "Merge"][i % 2], i % 60, i % 9, words(i, 30), SAID.format(1 + i // 9)),
+        """--group-by '"noteable_type" || '"'"' '"'"' || "noteable_id"' --order-by created_at""",
+    ),
+    (
+        "Comments",
+        "Id integer primary key, PostId int, UserId int, CreationDate, Text",
+        lambda i: (i, i % 60, i % 9, SAID.format(1 + i // 9), words(i, 60)),
+        "--group-by PostId --order-by CreationDate",
+    ),
+    (
+        "comments",
+        "id text primary key, link_id text, author, created_utc int, body",
+        lambda i: (f"c{i:05x}", f"t3_a{i % 60}x", f"ada{i % 9}", 1600000000 + i * 60, words(i, 9)),
+        "--group-by link_id --order-by created_utc",
+    ),
+    (
+        "speech",
+        "id integer primary key, section_id int, subsection_id int, speaker_id int, hpos int, body",
+        lambda i: (i, 0, i // 12, i % 9, i, words(i, 90)),
+        "--group-by subsection_id --order-by id",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "row", "options"), DISCUSSED, ids=[each[0] for each in DISCUSSED]
+)
+def test_what_people_say_of_one_thing(tmp_path, table, columns, row, options):
+    found = told(tmp_path, columns, [row(i) for i in range(180)], table)[0]
+    assert shlex.split(found) == shlex.split(options)
 
 
 def test_names_without_an_underscore(tmp_path):

@@ -256,3 +256,21 @@ def test_columns_with_names_that_sql_reserves(chat):
     assert first.endswith(": --group-by with --order-by when")
     _, by, _, order = shlex.split(by_day.rpartition(": ")[2])
     assert open_source(path, "message", Selection(group_by=by, order_by=order)).grouping.count > 20
+
+
+def test_the_titles_of_what_notes_are_about(chat):
+    """As in Redmine: a column beside the number says of what it is."""
+    path = chat(
+        "create table message (id integer primary key, journalized_id int, journalized_type, user_id int,"
+        "notes, created_on); create table issues (id integer primary key, subject, description)",
+        "insert into message values (?, ?, 'Issue', ?, ?, ?)",
+        [(i, 1 + i // 4, i % 7, says(i), f"2024-05-01 {i // 10:02}:{i % 10:02}") for i in range(200)],
+    )
+    with sqlite3.connect(path) as db:
+        issues = [(i, f"The gate number {i} does not open", says(i)) for i in range(1, 60)]
+        db.executemany("insert into issues values (?, ?, ?)", issues)
+    told = [each for each in remarks(path) if "may be in issues (subject)" in each]
+    options = options_of(told[0])
+    assert (options["group_by"], options["order_by"]) == ("journalized_id", "created_on")
+    document = next(open_source(path, "query", Selection(**options)).documents())
+    assert document.startswith("The gate number 1 does not open\n\n")

@@ -270,6 +270,11 @@ def test_a_table_whose_tokenizer_is_missing_is_read_in_its_contents(tmp_path):
         sql = "create virtual table messages using fts3(tokenize mozporter, body, subject)"
         db.execute("insert into sqlite_master values ('table', 'messages', 'messages', 0, ?)", [sql])
     assert open_corpus(path).name == "messages_content"
+    with sqlite3.connect(path) as db:
+        db.execute("create table notes (id integer primary key, message_id int, note)")
+        notes = [(i, f"What was said in the {i}th morning of the year.") for i in range(20)]
+        db.executemany("insert into notes (message_id, note) values (?, ?)", notes)
+    assert preview(open_corpus(path, ["notes"])).tables[0].body == ["note"]
 
 
 def test_tables_with_packed_text_are_named(tmp_path):

@@ -12,7 +12,7 @@ from llm_nanogpt.suggestions import did_you_mean
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
 from .column_content import Column, is_contained, says_the_same
-from .column_names import BODIES, KEY_WORDS, TITLES, words_of
+from .column_names import BODIES, KEY_WORDS, NAMES, TITLES, words_of
 from .decode import NOT_UTF8
 from .packed import UNPACKING, cure
 from .sample import Relation
@@ -32,6 +32,9 @@ SAME_TEXT = 1.5  # a text that only says the title again has at most this many t
 # The advice for somebody in a terminal; the pages have a form or a link in its place.
 NAME_A_COLUMN = "Name the column to read as text, or choose another table."
 NAME_AS_TEXT = ", name it as the column of text (--body)."
+
+
+_NAMES = {(name,) for name in NAMES}  # which may be of anything
 
 
 class NoTextError(InvalidOptions):
@@ -201,7 +204,8 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
         elif column.filled < MIN_TEXT:
             why = f"empty in {1 - column.filled:.0%} of the rows"
         elif reason := _why_no_title(column):
-            why = "who wrote it" if column.name == speaker and not column.what else reason
+            is_person = column.name == speaker and not column.what and words_of(column.name) not in _NAMES
+            why = "who wrote it" if is_person else reason
         elif again := [other.name for other in body if is_contained(column, other)]:
             why = f"also in {list_names(again)}"
         else:

@@ -55,6 +55,29 @@ _DISCUSSIONS = (
     "sitting",
     "interview",
 )
+# Tables of what people say of a thing, and in an assembly, and words of columns that have the number of it.
+_COMMENTS = frozenset(["comment", "comments", "reply", "replies", "journal", "journals"])
+_SPEECHES = frozenset(
+    ["speech", "speeches", "contribution", "contributions", "intervention", "interventions"]
+)
+_COMMENTED = (
+    *(
+        "post",
+        "article",
+        "entry",
+        "story",
+        "page",
+        "photo",
+        "video",
+        "link",
+        "item",
+        "question",
+        "answer",
+        "task",
+    ),
+    *("card", "pull", "merge", "bug", "case", "event", "submission", "commit", "object", "node", "content"),
+)
+_DEBATED = ("subsection", "section", "agenda", "motion", "bill")
 _SUBJECTS = ("stream", "subject")  # of messages, where others say who wrote them
 _PLACES = (
     "position",
@@ -84,6 +107,7 @@ SMALLEST_TIME = 1e8  # seconds from 1970 or 2001: smaller numbers are none of a 
 
 _RE = re.compile(r"(?:(?:re|aw|sv|antw|odp|ответ)\s?(?:\[\d+\])?:\s*)+", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+_THING = re.compile(r"t\d_[0-9a-z]{3,10}")  # a key of Reddit's, which begins with what it is of
 DIGITS = re.compile(r"\d{4,}(?:\.\d+)?")
 DATE = re.compile(r"\d{4}-\d\d")
 
@@ -102,18 +126,50 @@ def _length(value: Value, is_html: bool) -> int:
 
 def find_conversation(source: Source) -> tuple[list[str], str | None]:
     """`find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
-    answer each other: they have no titles, a column has the number of their thread, and others say who wrote
-    them, or one what was asked and one what was answered."""
+    answer each other: they have no titles, a column has the number of their thread or of what they are about,
+    and others say who wrote them, or one what was asked and one what was answered."""
     if are_selections(source):
         return [], None
-    if are_short(source):
-        return find_group(source)
-    thread = _named(source, _DISCUSSIONS, lambda values: _repeats(values) and _are_ids(values))
-    if not thread or not (_have_sides(source) and _share_titles(source, thread)):
-        return [], None
-    others = [column for column in source.columns if column not in source.text_columns]
-    order = _counter(source, [thread], others) or _place(source, thread) or find_order(source)
-    return ([thread], order) if order else ([], None)
+    is_named = are_short(source) and _named(source, CONVERSATIONS, _repeats)
+    thread = [] if is_named else _thread(source)
+    if thread and _have_sides(source) and _share_titles(source, thread[-1]):
+        others = [column for column in source.columns if column not in source.text_columns]
+        order = _counter(source, thread, others) or _place(source, thread[-1]) or find_order(source)
+        if order := order or _rising(source, thread, others):
+            return thread, order
+    return find_group(source) if are_short(source) else ([], None)
+
+
+def _thread(source: Source) -> list[str]:
+    """The column with the number of the thread of a row, or of what it is about, as comments are about posts;
+    with it the column that says what that is: `noteable_type` and `noteable_id`."""
+
+    def fits(values: Sequence[Value]) -> bool:
+        return _repeats(values) and _are_ids(values)
+
+    if thread := _named(source, _DISCUSSIONS, fits):
+        return [thread]
+    kinds = {words_of(column)[:-1]: column for column in source.columns if words_of(column)[-1] == "type"}
+    for column in source.columns:
+        *words, last = words_of(column)
+        if last == "id" and words and tuple(words) in kinds and fits(_values(source, column)):
+            kind = kinds[tuple(words)]
+            return [kind, column] if len(set(_values(source, kind))) > 1 else [column]
+    of_table = {word for name in (source.table, *source.body) for word in words_of(name)}
+    of_comments = of_table & _COMMENTS and _named(source, _COMMENTED, fits)
+    thread = of_comments or (of_table & _SPEECHES and _named(source, _DEBATED, fits)) or None
+    return [thread] if thread else []
+
+
+def _rising(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
+    """A column of numbers that rise from one row of a group to the next, in the order of the table."""
+    keys = _values(source, *group)
+    for column in columns if _are_together(keys) else ():
+        numbers = numbers_of(_values(source, column))
+        steps = list(zip(pairwise(keys), pairwise(numbers), strict=True)) if numbers else []
+        if column not in group and steps and all(a < b for (one, other), (a, b) in steps if one == other):
+            return column
+    return None
 
 
 def _share_titles(source: Source, thread: str) -> bool:
@@ -141,7 +197,8 @@ def have_speakers(source: Source) -> bool:
 
 def _are_ids(values: Sequence[Value]) -> bool:
     ids = ("numbers", "UUIDs", "hexadecimal", "keys")
-    return all(isinstance(v, int) or shape_of(str(v)) in ids for v in values if v not in (None, ""))
+    filled = [value for value in values if value not in (None, "")]
+    return all(isinstance(v, int) or shape_of(str(v)) in ids or _THING.fullmatch(str(v)) for v in filled)
 
 
 def find_group(source: Source) -> tuple[list[str], str | None]:

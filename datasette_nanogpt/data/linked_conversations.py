@@ -18,6 +18,7 @@ from .shapes import shape_of
 from .source import QUERY, Source
 from .speakers import SPEAKERS, find_speaker
 from .sqlite import column_names, connect, primary_key, quote, quote_if_needed, schema_of
+from .tables import readable_tables
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MIN_LED = 0.5  # the fraction of the rows that must lead to a row with a name
@@ -92,7 +93,7 @@ def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | N
     that says with whom it is."""
     rowid = source.keys[0] if len(source.keys) == 1 else ""
     words = words_of(source.table)
-    for table in schema_of(db).table_names() if rowid else ():
+    for table in readable_tables(db) if rowid else ():
         columns = column_names(db, quote(table))
         to_row = [c for c in columns if words_of(c) in (words, (*words, "id"))]
         to_group = [c for c in columns if c not in to_row and words_of(c)[0] in CONVERSATIONS]
@@ -186,7 +187,7 @@ def _names(db: sqlite3.Connection, source: Source) -> Iterator[Names]:
     """Tables of people to which a column of numbers or ids leads, by a foreign key or by its name."""
     schema = schema_of(db)
     keys = {key.column: key for key in schema.table(source.table).foreign_keys}
-    tables = [table for table in schema.table_names() if table != source.table]
+    tables = [table for table in readable_tables(db) if table != source.table]
     for column in named((*SPEAKERS, *_OF_PEOPLE), [c for c in source.columns if c not in source.body]):
         ids = {row[column] for row in source.sample}
         if not any(isinstance(v, int) or shape_of(str(v)) in ("UUIDs", "hexadecimal") for v in ids):

@@ -11,6 +11,7 @@ from .column_names import TITLES, named, words_of
 from .sample import SAMPLE_ROWS, Value
 from .source import Source
 from .sqlite import column_names, primary_key, quote, schema_of
+from .tables import readable_tables
 
 MIN_LED = 0.9  # of the numbers must lead to a row, where only a name says so
 _ENTITY = ("entity", "id")
@@ -27,7 +28,7 @@ class Link(NamedTuple):
 def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
     """Where a column leads; `book` and `book_id` lead to the rows of `book` or `books` with these numbers."""
     schema = schema_of(db)
-    tables = schema.table_names()
+    tables = readable_tables(db)
     if source.table not in tables:
         return None
     for key in schema.table(source.table).foreign_keys:
@@ -37,6 +38,7 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
     if words == _ENTITY:
         return _entity(db, source, column)
     words = words[:-1] if words[-1] in ("id", "fk") and words[1:] else words
+    words = _words_of_kind(source, words) or words
     names = (words, (*words[:-1], f"{words[-1]}s"), (*words[:-1], f"{words[-1].removesuffix('y')}ies"))
     for table in tables:
         keys = primary_key(db, table)
@@ -46,11 +48,20 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
     return None
 
 
+def _words_of_kind(source: Source, words: tuple[str, ...]) -> tuple[str, ...]:
+    """What the column beside an id says it is of: `journalized_type` is "Issue" where `journalized_id` leads
+    to `issues`. Nothing where it says different things."""
+    beside = [column for column in source.columns if words_of(column) == (*words, "type")]
+    kinds = {row[beside[0]] for row in source.sample} if beside else set()
+    (kind,) = kinds if len(kinds) == 1 else (None,)
+    return words_of(kind) if isinstance(kind, str) else ()
+
+
 def _entity(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
     """Where a column `entity_id` leads: in Drupal the body of each node is in `node__body`, and the title in
     `node_field_data`, once for each language."""
     ids = [row[column] for row in source.sample if row[column] is not None]
-    for table in schema_of(db).table_names():
+    for table in readable_tables(db):
         keys = primary_key(db, table)
         is_kin = table != source.table and words_of(table)[0] == words_of(source.table)[0]
         if is_kin and keys and named(TITLES, column_names(db, quote(table)), table):
@@ -78,7 +89,7 @@ def links_to(db: sqlite3.Connection, source: Source) -> Iterator[Link]:
     if len(keys) != 1 or keys[0] not in source.columns:
         return
     names = {words_of(keys[0])} if len(words_of(keys[0])) > 1 else {(*words_of(source.table), "id")}
-    for table in schema.table_names():
+    for table in readable_tables(db):
         if table == source.table:
             continue
         leading = {key.column for key in schema.table(table).foreign_keys if key.other_table == source.table}

@@ -8,6 +8,7 @@ from itertools import islice
 
 from ..events import Preview, TablePreview
 from ..formatting import TrainCommand
+from .answers import answers
 from .corpus import Corpus
 from .credentials import credentials
 from .exclusions import all_at_once
@@ -35,6 +36,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
             *linked_titles(source, command),
             *linked_questions(source, command),
             *linked_conversations(source, command),
+            *answers(source, command),
             *linked_bots(source),
             *unread_parents(source),
         ]

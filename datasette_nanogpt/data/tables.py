@@ -69,6 +69,12 @@ def _is_readable(db: sqlite3.Connection, table: str) -> bool:
     return True
 
 
+def readable_tables(db: sqlite3.Connection) -> list[str]:
+    """All tables but virtual ones whose module or tokenizer is missing."""
+    made = dict(db.execute("select name, sql from sqlite_master where sql like 'create virtual%'"))
+    return [name for name in schema_of(db).table_names() if name not in made or _is_readable(db, name)]
+
+
 def user_tables(db: sqlite3.Connection, database: str) -> list[str]:
     """The tables and views that somebody made: not those of SQLite, of a full-text or spatial index, or of
     the tools that made the database, unless there are no others.

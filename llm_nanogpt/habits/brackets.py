@@ -30,10 +30,10 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»"} | {
     "\N{LEFT BLACK LENTICULAR BRACKET}": "\N{RIGHT BLACK LENTICULAR BRACKET}",
 }
 OPENERS = {closer: opener for opener, closer in PAIRS.items()}
-# Each opens and closes. It ends with its line, or one that is missing would turn all that follow inside out;
-# three in a row, as around Python's docstrings, are none (`fences.py`).
-QUOTES = frozenset('"`')
-KINDS = frozenset([*PAIRS, *QUOTES])
+# Opens and closes. It ends with its line, or one that is missing would turn all that follow inside out; three
+# in a row, as around Python's docstrings, are none (`fences.py`).
+QUOTE, THREE_QUOTES = '"', '"""'
+KINDS = frozenset([*PAIRS, QUOTE])
 
 # A kind is followed if the rows have so many, and at most these fractions of them are never closed, or close
 # what is not open. Of the blog's "[" these are 3% and 2%, of its "(" 1% each; of a chat's ")" easily half.
@@ -57,21 +57,21 @@ def follow(
     """
     for match in _marks(kinds).finditer(text):
         mark, place = match[0], start + match.start()
-        if mark == "\n":
-            for kind, at in [each for each in opened if each[0] in QUOTES]:
-                opened.remove((kind, at))
-                yield "left open", kind, 0
-        if len(mark) > 1 or mark == "\n":
+        if mark == THREE_QUOTES:
             continue
-        kind = OPENERS.get(mark, mark)
+        kind = QUOTE if mark == "\n" else OPENERS.get(mark, mark)
         inner = next((i for i in range(len(opened) - 1, -1, -1) if opened[i][0] == kind), None)
-        if mark in PAIRS or (mark in QUOTES and inner is None):
+        if mark in PAIRS or (mark == QUOTE and inner is None):
             opened.append((kind, place))
             yield "opened", kind, 0
         elif inner is None:
-            yield "was not open", kind, 0
+            if mark != "\n":
+                yield "was not open", kind, 0
+        elif mark == "\n":
+            del opened[inner]
+            yield "left open", kind, 0
         else:
-            end = inner + 1 if mark in QUOTES else len(opened)  # a string may have "(" in it
+            end = inner + 1 if mark == QUOTE else len(opened)  # a string may have "(" in it
             for within, _ in opened[inner + 1 : end]:
                 yield "left open", within, 0
             yield "closed", kind, place - opened[inner][1] - len(mark)
@@ -81,8 +81,8 @@ def follow(
 @lru_cache(64)
 def _marks(kinds: frozenset[str]) -> re.Pattern[str]:
     marks = {*kinds, *(PAIRS[kind] for kind in kinds if kind in PAIRS)}
-    if quotes := kinds & QUOTES:
-        marks |= {"\n", *(3 * quote for quote in quotes)}
+    if QUOTE in kinds:
+        marks |= {THREE_QUOTES, "\n"}
     return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))))
 
 
