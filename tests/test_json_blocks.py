@@ -261,6 +261,32 @@ def test_the_text_of_the_blocks(name):
         assert read_blocks(json.dumps(PAGES[name], indent=indent)) == TEXT
 
 
+def test_texts_that_are_paragraphs_are_apart():
+    """Tumblr's posts, and what was answered there."""
+    heading = {"type": "text", "subtype": "heading1", "text": "Rain"}
+    first, second = ({"type": "text", "text": text} for text in ("It fell.", "Then the sun came"))
+    picture = {"type": "image", "media": [{"url": "https://x.org/a.png"}]}
+    items = [{"type": "text", "subtype": "unordered-list-item", "text": text} for text in ("wood", "rope")]
+    assert read_blocks(json.dumps([first, second])) == "It fell.\n\nThen the sun came"
+    whole = "Rain\n\nIt fell.\n\nThen the sun came\n\n- wood\n- rope"
+    assert read_blocks(json.dumps([picture, heading, first, second, *items])) == whole
+    trail = [
+        {"content": [heading, first, second], "post": {"id": "1"}},
+        {"content": [first, picture, second]},
+    ]
+    both = "Rain\n\nIt fell.\n\nThen the sun came\n\nIt fell.\n\nThen the sun came"
+    assert read_blocks(json.dumps(trail)) == both
+
+
+def test_texts_that_are_parts_of_a_line_stay_in_it():
+    parts = [{"type": "text", "text": text} for text in ("un", "believ", "able.")]
+    page = {"type": "doc", "content": [{"type": "paragraph", "content": parts}]}
+    assert read_blocks(json.dumps(page)) == "unbelievable."
+    assert read_blocks(json.dumps([{"type": "text", "text": "See "}, {"type": "text", "text": "this"}])) == (
+        "See this"
+    )
+
+
 def test_quill_deltas_are_read():
     delta = {
         "ops": [
@@ -286,6 +312,11 @@ def test_nested_blocks_captions_code_and_tables():
     assert read_blocks(json.dumps(page)) == (
         "left\n\nA boat\n\nif a < b:\n    <b>\n\nName | Age\nAda | 36\n\nTo be\n\nW. S."
     )
+
+
+@pytest.mark.parametrize("sections", [[None], [[1]], [[10, 0]], [[1, None]]])
+def test_what_only_looks_like_mobiledoc_is_data(sections):
+    assert not read_blocks(json.dumps({"version": None, "sections": sections, "cards": [None]}))
 
 
 @pytest.mark.parametrize(

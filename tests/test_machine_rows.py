@@ -104,6 +104,17 @@ def test_sounds_of_a_transcript(tmp_path):
     assert "[MUSIC]" in remarks[0] and left == 90
 
 
+def test_messages_of_merges(tmp_path):
+    merges = ["Merge branch 'mill' into main", "Merge pull request #12 from ada/mill\n\nThe mill"]
+    remarks, left = told(
+        tmp_path, "sha text primary key, message", lambda i: (f"{i}", merges[i % 2] if i % 5 < 2 else says(i))
+    )
+    assert remarks[0].startswith(
+        "40 rows begin with 'Merge branch ' or 'Merge pull request #', as git writes"
+    )
+    assert left == 60
+
+
 @pytest.mark.parametrize(
     ("columns", "row"),
     [

@@ -11,6 +11,7 @@ from datasette_nanogpt.data.json_records import read_list, read_record
 from datasette_nanogpt.data.markup import MARKUPS, find_markup, read_markup
 from datasette_nanogpt.data.text_kinds import kind_of, read_text
 
+UUID = "692fd360-5d58-c705-f979-d04af47aebdd"
 PROSE = "The harbour was quiet, and the boats lay on the sand."
 
 BBCODE = (
@@ -98,6 +99,12 @@ def read(text):
     return read_text(text, kind).text
 
 
+TEXTILE = (
+    'h2. Steps\r\n\r\nRead the "docs":https://x.org/a, run @rake@ now!/a.png!\r\n* one\r\n'
+    '<pre><code class="ruby">\r\nputs "a":b @x@\r\n</code></pre>\r\n\r\nbq. It _broke_.\r\n|a|b|\r\n'
+)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -139,6 +146,22 @@ def read(text):
         (
             "<@U12345678> see <https://x.org/a|the page> &amp; <#C12345678|general>",
             "@U12345678 see the page & #general",
+        ),
+        (TEXTILE, 'Steps\n\nRead the docs, run rake now\n- one\nputs "a":b @x@\n\nIt _broke_.\na | b'),
+        (f"{PROSE}\nid:: {UUID}\ncollapsed:: true", PROSE),
+        (f"{PROSE} (({UUID}))", f"{PROSE} "),
+        (f"{{{{embed (({UUID}))}}}}", ""),
+        (f"DONE {PROSE}\n:LOGBOOK:\nCLOCK: [2023-05-02 Tue 10:11:12] =>  00:01:00\n:END:", f"DONE {PROSE}"),
+        (
+            f"fix: it\n\n{PROSE}\nNote: slow.\n\nFixes: #3\nSigned-off-by: Ada <a@b.org>\n",
+            f"fix: it\n\n{PROSE}\nNote: slow.",
+        ),
+        ("feat: it\nChange-Id: I254b0c4e", "feat: it"),
+        (f"Fix\n\nReviewed-by: Ada <a@b.org>\n\ngit-svn-id: https://x.org/trunk@12 {UUID}", "Fix"),
+        (f"  {PROSE}\n{PROSE}", f"{PROSE}\n{PROSE}"),
+        (
+            f"\n      {PROSE}\n\n      Who may come:\n\n        -  {PROSE}\n    ",
+            f"{PROSE}\n\nWho may come:\n\n  -  {PROSE}",
         ),
     ],
 )
@@ -191,6 +214,11 @@ def test_right_letters_stay(text):
         "\\begin{quote}So it was.\\end{quote} And \\begin{code}x\\end{code}",
         "A command-\nline tool, which was\nwritten in a long after-\nnoon\n" + "and read by many\n" * 30,
         "Use {{ name }} in | pipes |, and h2 for headings.",
+        'The keys are "url": "https://example.org" and "a":1, by ann@example.org and bob@example.org.',
+        "mood:: fine\nweather:: rain",  # what people say of a note
+        "Note: it is slow.\n\nAda: yes\nBen: no",
+        "    if a[i] == b[j]:\n        return {a: [b(c)]}\n    x = y",
+        f"{PROSE}\n  {PROSE}",
     ],
 )
 def test_other_texts_stay(text):
@@ -380,6 +408,13 @@ def test_any_text_can_be_read(text):
         "Dialogue: 0,",
         '<text start="1" dur="2">',
         "['a', ",
+        '"a":',
+        '"a":https:',
+        "<pre>",
+        " @a",
+        ":LOGBOOK:\n",
+        "Change-Id: a\n\n",
+        " ",
     ],
 )
 def test_unclosed_markup_takes_no_time(piece):

@@ -1,5 +1,6 @@
 """What stands in a column of text and is none: redirects of a wiki, encrypted parts, comments, pictures."""
 
+import json
 import sqlite3
 import time
 
@@ -59,6 +60,44 @@ def test_lists_at_the_beginning_of_a_page_are_kept(tmp_path):
     texts = ["#First [[mill|the mill]]\n#Then [[harbour|the harbour]]", "# [[Mill]]", "#1 [[Mill]]"]
     source = source_of(tmp_path / "wiki.db", [*texts, *(PAGE.format(1200 + i) for i in range(20))])
     assert len(list(source.documents())) == 23 and not source.skipped
+
+
+@pytest.mark.parametrize("nothing", ["-", "\u2014", "n/a", "N/A", "none", "[]", "{}"])
+def test_what_people_and_programs_write_for_nothing(tmp_path, nothing):
+    texts = [*(f"The mill number {i} stands beside the river." for i in range(20)), nothing]
+    source = source_of(tmp_path / "form.db", texts)
+    assert len(list(source.documents())) == 20
+    assert source.skipped == {f"only {nothing!r}": 1}
+
+
+def test_the_title_in_json_is_read(tmp_path):
+    rows = [
+        {"title": f"Mill {i}", "text": f"Mill {i}\nIt stands by the river.", "pinned": False}
+        for i in range(20)
+    ]
+    source = source_of(tmp_path / "notes.db", [json.dumps(row) for row in rows])
+    assert next(source.documents()) == "Mill 0\n\nIt stands by the river."
+
+
+def test_json_is_read_where_the_text_is_empty(tmp_path):
+    """Checklists, and the same text once more where a newer version of a program has it alone."""
+    says = "The mill number {} stands beside the river, and its wheel has not turned for many years."
+    lists = [json.dumps([{"text": "bread", "done": 1}, {"text": f"milk {i}", "done": 0}]) for i in range(10)]
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table t (id integer primary key, body text, items text)")
+        rows = [("", lists[i // 3]) if i % 3 == 0 else (says.format(i), None) for i in range(30)]
+        db.executemany("insert into t (body, items) values (?, ?)", rows)
+        db.execute("create table u (id integer primary key, body text, rich text)")
+        blocks = [json.dumps({"contents": [{"text": says.format(i)}]}) for i in range(100)]
+        db.executemany(
+            "insert into u (body, rich) values (?, ?)",
+            [(says.format(i) if i % 40 else None, blocks[i]) for i in range(100)],
+        )
+    source = open_source(path, "t")
+    assert list(source.documents())[:2] == ["bread\nmilk 0", says.format(1)]
+    again = open_source(path, "u")
+    assert list(again.documents()) == [says.format(i) for i in range(100)]
 
 
 def test_what_evernote_encrypted_is_left_out():

@@ -36,9 +36,10 @@ MIN_TEXT, MIN_TEXT_BY_WORD, MIN_TEXT_TOGETHER, MIN_TEXT_WITHOUT_HTML = 0.1, 0.5,
 # fraction of its letters.
 MIN_FILLED = 0.5
 # A column is read where the body has no text if that is so in this fraction of the rows in which the column
-# has some, and of all rows; and if one of its rows has this fraction of the letters in a row of the body, or
-# if it is named like the text.
-MIN_INSTEAD, MIN_MISSING, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.25
+# has some, and of all rows, of which fewer are enough where it says the same in others; and if one of its
+# rows has this fraction of the letters in a row of the body, or if it is named like the text or is JSON with
+# text.
+MIN_INSTEAD, MIN_MISSING, MIN_MISSING_AGAIN, MIN_TEXT_INSTEAD = 0.9, 0.1, 0.015, 0.25
 # Where more than this fraction of the rows have no text in the columns that were chosen, others are read
 # as well that have some in most of these rows, and with them those that have it in this fraction.
 MAX_EMPTY, MIN_FULLER = 0.5, 0.3
@@ -114,9 +115,9 @@ def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column], b
         filling = sum(gap for _, gap in texts)
         is_again = any(says_the_same(column, part) and not is_beginning(column, part) for part in read)
         is_instead = filling >= MIN_INSTEAD * len(texts) or is_again
-        is_instead = is_instead and filling >= MIN_MISSING * len(empty)
+        is_instead = is_instead and filling >= (MIN_MISSING_AGAIN if is_again else MIN_MISSING) * len(empty)
         is_text = _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts))
-        if is_instead and (is_text or is_body_name(column.name)):
+        if is_instead and (is_text or is_body_name(column.name) or column.kind.is_wrapped):
             instead.append(column)
     return instead
 

@@ -33,8 +33,15 @@ _MAGIC = (
     (b"bplist00", "a property list"),
     (b"\x80\x04\x95", "a Python pickle"),
 )
-# What programs write where there is nothing: pandas, exports of MySQL, spreadsheets, Reddit.
-NOTHING = frozenset(["nan", "NaN", "NULL", "None", "null", "\\N", "<NA>", "#N/A", "[deleted]", "[removed]"])
+# What programs write where there is nothing (pandas, exports of MySQL, spreadsheets, Reddit, JSON without any
+# element), and what people write into a form that wants something.
+NOTHING = frozenset(
+    [
+        *("nan", "NaN", "NULL", "None", "null", "\\N", "<NA>", "#N/A", "[deleted]", "[removed]", "[]", "{}"),
+        *("-", "--", "\u2013", "\u2014", "n/a", "N/A", "NA", "n.a.", "none", "NONE"),
+        "\ufffc",  # where a picture stands that is kept elsewhere
+    ]
+)
 NOT_UTF8 = "not UTF-8"
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x7f]")
 _HIGH = re.compile(rb"[\x80-\xff]")

@@ -47,5 +47,10 @@ def _parts(text: str) -> Iterator[str]:
 def _without_signs(text: str) -> str:
     text = _START.sub("", _MACRO.sub("", text))
     text = _LINK.sub(r"\1", _PERSON.sub(r"@\1", _FILE.sub("", text)))
-    text = _ROW.sub(lambda row: " | ".join(re.split(r"\|{1,2}", row[1])), _ADDRESS.sub(r"\1", text))
+    text = table_rows(_ADDRESS.sub(r"\1", text))
     return _BREAK.sub("\n", _MONO.sub(r"\1", _ITEM.sub("- ", text)))
+
+
+def table_rows(text: str) -> str:
+    """The rows of tables with their cells between single bars."""
+    return _ROW.sub(lambda row: " | ".join(re.split(r"\|{1,2}", row[1])), text)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import unescape
+from itertools import pairwise
 from typing import Any
 
 from .html import html_to_text
@@ -47,6 +48,7 @@ _MACHINE = re.compile(
     r"|\d+(?:px|r?em|vh|vw)|\S+\.(?:png|jpe?g|gif|webp|svg|pdf|mp[34]|html?|css|js)",
     re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"[.!?:\u2026\u3002][\"'\u201d\u2019)]?\Z")
 _TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
 MAX_DEPTH = 200  # levels of blocks within blocks; pages that people write have about ten
@@ -71,7 +73,7 @@ def read_blocks(text: str) -> str | None:
         if not _is_page(page):
             return None
         paragraphs = list(_mobiledoc(page) if _is_mobiledoc(page) else _paragraphs(page, 0))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, TypeError, IndexError):  # the last two of what only looks like a page
         return None
     parts: list[str] = []
     for paragraph in paragraphs:
@@ -154,6 +156,18 @@ def _is_page(value: Any) -> bool:
     return any(isinstance(value.get(key), list | dict) and _is_page(value[key]) for key in _PAGE_KEYS)
 
 
+def _are_apart(nodes: Sequence[Any], depth: int) -> bool:
+    """Whether texts are paragraphs, as those of Tumblr, and not parts of a line: no spaces are between them,
+    and nothing is around them, or they end as sentences do, or are said to be headings and the like."""
+    typed = [node for node in nodes if isinstance(node, dict) and "type" in node and _leaf(node)]
+    texts = [text for node in typed if (text := _leaf(node))]
+    pairs = list(pairwise(texts))
+    if not pairs or any(before[-1].isspace() or after[0].isspace() for before, after in pairs):
+        return False
+    are_told = any("subtype" in node for node in typed)
+    return depth == 0 or are_told or all(_SENTENCE_END.search(before) for before, _ in pairs)
+
+
 def _is_mobiledoc(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("sections"), list) and "version" in value
 
@@ -212,7 +226,10 @@ def _paragraphs(node: Any, depth: int, key: str = "") -> Iterator[str]:
         if text := _text(key, node):
             yield text
     elif isinstance(node, list):
-        if _is_inline(node):
+        if _is_inline(node) and _are_apart(node, depth):
+            for each in node:
+                yield from _apart(each, depth + 1)
+        elif _is_inline(node):
             yield from filter(None, [_line(node).strip("\n")])
         elif node and all(isinstance(row, list) for row in node):  # a table
             yield from (_Item(" | ".join(_cell(cell, depth + 1) for cell in row)) for row in node)
@@ -224,6 +241,15 @@ def _paragraphs(node: Any, depth: int, key: str = "") -> Iterator[str]:
         below = _below(node, depth)
         is_item = "listItem" in node or _ITEM.fullmatch(_type_of(node) or "")
         yield from _as_item(below) if is_item else below
+
+
+def _apart(node: Any, depth: int) -> Iterator[str]:
+    """The paragraph of a text that is one by itself, or those of another node."""
+    if (text := _leaf(node)) is None:
+        yield from _paragraphs(node, depth)
+    elif text.strip():
+        is_item = isinstance(node, dict) and _ITEM.fullmatch(str(node.get("subtype") or ""))
+        yield from _as_item([text]) if is_item else [text]
 
 
 def _cell(cell: Any, depth: int) -> str:

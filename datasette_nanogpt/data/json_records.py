@@ -44,7 +44,9 @@ AMOUNT_KEYS = (
     ("unit", "units", "measure"),
     ("name", "ingredient", "food", "item"),
 )
+TITLE_KEYS = ("title", "headline", "subject")
 LONGEST_SPEAKER = 60  # characters of a name
+LONGEST_TITLE = 300  # characters
 MAX_DEPTH = 100  # levels of an outline
 MAX_WRAPPED = 2  # levels of objects around one with a text
 
@@ -85,6 +87,17 @@ def read_record(text: str) -> str | None:
         texts = [_amount_of(each) or _text_of(each) for each in value]
         return "\n".join(text.strip() for text in texts if text) if None not in texts else None
     return _text_of(value) if isinstance(value, dict) else None
+
+
+def title_of_record(text: str) -> str | None:
+    """The title in JSON that is an object with a title and a text, None where there is none."""
+    try:
+        value = json.loads(text) if text.lstrip()[:1] == "{" else None
+    except (ValueError, RecursionError):
+        return None
+    titles = (value[key] for key in TITLE_KEYS if isinstance(value.get(key), str)) if value else iter(())
+    title = next(titles, "").strip()
+    return title if title and len(title) <= LONGEST_TITLE and "\n" not in title else None
 
 
 def _text_of_parts(text: str) -> str | None:

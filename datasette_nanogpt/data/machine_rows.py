@@ -36,6 +36,9 @@ _BOTS = frozenset(["bot", "bots", "robot"])
 _BOT_KEYS = ("isBot", "is_bot", "bot")  # of a person in JSON
 # What differs in texts of a program: whom they name, numbers, and what is quoted.
 _NAMED = re.compile(r"\S*[@<>#]\S*|\d+|[\"“'].{1,80}?[\"”']")
+_MERGE = re.compile(
+    r"Merge (?:pull request #|merge request |(?:remote-tracking )?branch(?:es)? |tag |commit )|Merged PR "
+)
 _SOUND = re.compile(r"\[[ _]*[A-Za-z][A-Za-z_ ]{2,30}\]|\([A-Za-z][a-z ]{2,30}\)|[♪♫ ]+")
 
 
@@ -48,6 +51,7 @@ def machine_rows(source: Source, of: str) -> Iterator[Exclusion]:
     yield from of_system or chat_lines(source, of)
     yield from _bots_in_json(source, of)
     yield from _sounds(source, of)
+    yield from _merges(source, of)
 
 
 def _is_told(count: int, source: Source) -> bool:
@@ -126,6 +130,18 @@ def _sounds(source: Source, of: str) -> Iterator[Exclusion]:
         only = f"{column} is only {' or '.join(sorted(sounds))}"
         told = f"In {count:,} {of} {only}, which a program puts there. To leave these out"
         yield exclusion(source, told, f"trim({quote(column)}) not in ({listed(sorted(sounds))})")
+
+
+def _merges(source: Source, of: str) -> Iterator[Exclusion]:
+    """About messages that git and its hosts write for a merge."""
+    if len(source.body) != 1 or source.title:
+        return
+    (column,) = source.body
+    starts = Counter(start[0] for text in _texts(source) if (start := _MERGE.match(text)))
+    if _is_told(count := starts.total(), source):
+        told = f"{count:,} {of} begin with {' or '.join(map(repr, sorted(starts)))}, as git writes of a merge"
+        outside = (f"ifnull({quote(column)}, '') not like '{start}%'" for start in sorted(starts))
+        yield exclusion(source, f"{told}. To leave these out", " and ".join(outside))
 
 
 def linked_bots(source: Source) -> Iterator[Exclusion]:

@@ -26,7 +26,16 @@ from .encodings import (
 )
 from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, read_jira
+from .program_lines import (
+    has_properties,
+    has_trailers,
+    is_indented,
+    without_indent,
+    without_properties,
+    without_trailers,
+)
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
+from .textile import is_textile, read_textile
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
@@ -178,6 +187,7 @@ MARKUPS = (
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup(CUES, has_signs, 1.0, read_cue),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
+    Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
@@ -190,6 +200,9 @@ MARKUPS = (
         MIN_FRACTION_OF_LINKS,
         lambda text: _OWN_PICTURE.sub("", text),
     ),
+    Markup("block properties", has_properties, MIN_FRACTION_OF_LINKS, without_properties),
+    Markup("commit trailers", has_trailers, MIN_FRACTION_OF_LINKS, without_trailers),
+    Markup("indented lines", is_indented, MIN_FRACTION, without_indent),
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup("wrongly decoded UTF-8", is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )

@@ -137,10 +137,11 @@ class RowReader:
         others: list[str] = []
         for column in self.body:
             text = read_text(texts[column], self.kinds[column])
+            is_own = not title and bool(text.title)
             title = title or text.title or ""
             self.attachments += text.attachments
             self.cut += text.is_cut
-            if title and self.kinds[column].title_again:
+            if title and (is_own or self.kinds[column].title_again):
                 text = text._replace(text=without_heading(text.text, title))
             first, *rest = documents_of(text.text, self.kinds[column]) or [""]
             if (question := self.kinds[column].question) and first.strip():

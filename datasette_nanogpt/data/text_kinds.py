@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .front_matter import split_front_matter
 from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
 from .json_blocks import has_parts, read_blocks
-from .json_records import is_chat, read_record
+from .json_records import is_chat, read_record, title_of_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
 from .mail_messages import is_message, read_message
 from .mail_replies import answers_notification, came_by_mail, own_text, own_text_of_html
@@ -193,6 +193,7 @@ def read_text(value: str, kind: TextKind) -> Text:
         value = html_to_text(value) if blocks is None else blocks
     elif kind.format == "records":
         record = read_record(value)
+        title = title_of_record(value) if record else None
         value = _read_inside(_without_json(value) if record is None else record, kind)
     if kind.comments:
         value = without_comments(value)

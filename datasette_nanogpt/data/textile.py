@@ -1,0 +1,47 @@
+"""Textile, the markup of Redmine and of older blogs, to text. Code stays exactly as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .jira import table_rows
+
+_CODE = re.compile(r"<(pre|notextile)\b[^<>]*>(?P<code>.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_LINK = re.compile(r"\"([^\"\n()]+)(?:\([^()\n]*\))?\":(?:https?:|mailto:|ftp:|/|#)[^\s\"<>]*[\w/#=&-]")
+_MONO = re.compile(r"(?<![\w@])@([^@\s](?:[^@\n]{0,200}[^@\s])?)@(?![\w@])")
+_BLOCK = r"(?:h[1-6]|bq|p|bc|pre|fn\d+)(?:\([^()\n]*\)|\{[^{}\n]*\}|\[[^\[\]\n]*\]|[<>=])*\.{1,2}[ \t]+"
+_START = re.compile(rf"^{_BLOCK}(?=\S)", re.MULTILINE)
+_HEADING = re.compile(r"^h[1-6]\.[ \t]+\S", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*[*#]+[ \t]+(?=\S)", re.MULTILINE)
+_PICTURE = re.compile(
+    r"!(?:[<>=])?[^\s!|]+\.(?:png|jpe?g|gif|svg|webp|bmp)(?:\([^()\n]*\))?!(?::\S+)?", re.IGNORECASE
+)
+_MACRO = re.compile(r"^[ \t]*\{\{[a-z_>]+(?:\([^()\n]*\))?(?:\}\})?[ \t]*\n|^[ \t]*\}\}[ \t]*$", re.MULTILINE)
+_TAG = re.compile(r"</?code\b[^<>]*>", re.IGNORECASE)
+
+
+def is_textile(text: str) -> bool:
+    """Whether a text has a link as in Textile, or a heading and code; Jira has the same headings."""
+    return bool(_LINK.search(text)) or bool(
+        _HEADING.search(text) and (_MONO.search(text) or _CODE.search(text))
+    )
+
+
+def read_textile(text: str) -> str:
+    """Headings, quotes and links without their signs, pictures left out. Emphasis stays, as in markdown."""
+    return "".join(_parts(text.replace("\r\n", "\n")))
+
+
+def _parts(text: str) -> Iterator[str]:
+    start = 0
+    for code in _CODE.finditer(text):
+        yield _without_signs(text[start : code.start()])
+        yield _TAG.sub("", code["code"]).strip("\n")
+        start = code.end()
+    yield _without_signs(text[start:])
+
+
+def _without_signs(text: str) -> str:
+    text = _LINK.sub(r"\1", _START.sub("", _PICTURE.sub("", _MACRO.sub("", text))))
+    return table_rows(_MONO.sub(r"\1", _TAG.sub("", _ITEM.sub("- ", text))))
