@@ -320,6 +320,13 @@ def test_messages_with_a_subject(tmp_path, subjects):
     assert options == f"--group-by subject --order-by date_sent{title}"
 
 
+def test_the_same_subject_in_several_streams(tmp_path):
+    rows = [(i, WORDS[i % 4], i // 4 % 3, words(i, 9), i % 9, 1600000000 + i * 300) for i in range(210)]
+    columns = "id integer primary key, subject, recipient_id int, content text, sender_id int, date_sent int"
+    group = '"\\"recipient_id\\" || \' \' || \\"subject\\""'
+    assert told(tmp_path, columns, rows)[0] == f"--group-by {group} --order-by date_sent"
+
+
 def test_mail_with_the_subjects_of_others_is_not_put_together(tmp_path):
     subject = {0: "", 1: "Re: ", 2: "Re: "}
     rows = [(i, subject[i % 3] + words(900 + i // 3, 3), words(i, 9), f"Ada {i % 9}") for i in range(210)]

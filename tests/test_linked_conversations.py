@@ -274,3 +274,22 @@ def test_the_titles_of_what_notes_are_about(chat):
     assert (options["group_by"], options["order_by"]) == ("journalized_id", "created_on")
     document = next(open_source(path, "query", Selection(**options)).documents())
     assert document.startswith("The gate number 1 does not open\n\n")
+
+
+@pytest.mark.parametrize("prefix", ["", "t3_"])
+def test_the_titles_of_what_comments_on_reddit_are_about(chat, prefix):
+    path = chat(
+        "create table comments (id text primary key, link_id, author, created_utc int, body);"
+        "create table submissions (id text primary key, title, selftext)",
+        "insert into comments values (?, ?, ?, ?, ?)",
+        [(f"c{i:05x}", f"t3_a{i // 4}z", f"ada{i % 7}", 1_600_000_000 + i, says(i)) for i in range(200)],
+    )
+    with sqlite3.connect(path) as db:
+        posts = [(f"{prefix}a{i}z", f"The gate number {i} does not open", says(i)) for i in range(40)]
+        db.executemany("insert into submissions values (?, ?, ?)", posts)
+    options = options_of(
+        next(each for each in remarks(path, "comments") if "may be in submissions (title)" in each)
+    )
+    assert (options["group_by"], options["order_by"]) == ("link_id", "created_utc")
+    documents = list(open_source(path, "query", Selection(**options)).documents())
+    assert any(each.startswith("The gate number 1 does not open\n\nada") for each in documents)

@@ -78,7 +78,8 @@ _COMMENTED = (
     *("card", "pull", "merge", "bug", "case", "event", "submission", "commit", "object", "node", "content"),
 )
 _DEBATED = ("subsection", "section", "agenda", "motion", "bill")
-_SUBJECTS = ("stream", "subject")  # of messages, where others say who wrote them
+_SUBJECTS = ("subject", "stream")  # of messages, where others say who wrote them
+_STREAMS = ("stream", "recipient", "newsgroup", "forum")  # several of which may have the same subject
 _PLACES = (
     "position",
     "pos",
@@ -224,7 +225,11 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         return group, order or (None if source.keys else row_number(source))
     # Lines may have the title of their text, all the same one.
     if have_speakers(source) and (subject := _named(source, _SUBJECTS, _repeats) or _subject_title(source)):
-        return [subject], find_order(source)
+        stream = _named(source, _STREAMS, _repeats)
+        both = [stream, subject] if stream and stream != subject else [subject]
+        are_apart = len(set(_values(source, *both))) > len(set(_values(source, subject)))
+        group = both if are_apart and _repeats(_values(source, *both)) else [subject]
+        return group, find_order(source)
     labels += [source.title] if source.title and _repeats(_values(source, source.title)) else []
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
         by_name = sorted(others, key=lambda name: _ORDER_WORDS.isdisjoint(words_of(name)))

@@ -31,12 +31,14 @@ class LinkedTitle(NamedTuple):
     table: str
     key: str
     title: str
+    cut: int = 0  # characters of a value before the key
 
     def join(self, here: str) -> str:
         """SQL that joins the table with the titles to `here`."""
         there = quote(self.table)
-        on = f"{quote(here)}.{quote(self.column)} = {there}.{quote(self.key)}"
-        return f" left join {there} on {on}"
+        value = f"{quote(here)}.{quote(self.column)}"
+        value = f"substr({value}, {self.cut + 1})" if self.cut else value
+        return f" left join {there} on {value} = {there}.{quote(self.key)}"
 
     @property
     def sql(self) -> str:
@@ -81,9 +83,9 @@ def _title_that_leads_to(source: Source) -> LinkedTitle | None:
     with connect(source.database) as db:
         keys = primary_key(db, source.table)
         links = list(links_to(db, source))
-    for table, column in links:
-        if title := _title_of(str(source.database), table):
-            return LinkedTitle(keys[0], table, column, title)
+    for link in links:
+        if title := _title_of(str(source.database), link.table):
+            return LinkedTitle(keys[0], link.table, link.key, title)
     return None
 
 
@@ -92,7 +94,7 @@ def linked_title(source: Source, column: str) -> LinkedTitle | None:
     with connect(source.database) as db:
         link = link_of(db, source, column) if source.table != QUERY else None
     title = _title_of(str(source.database), link.table) if link else None
-    return LinkedTitle(column, link.table, link.key, title) if link and title else None
+    return LinkedTitle(column, link.table, link.key, title, link.cut) if link and title else None
 
 
 def _title_of(database: str, table: str) -> str | None:

@@ -3,6 +3,7 @@ name of the column."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,15 +15,18 @@ from .sqlite import column_names, primary_key, quote, schema_of
 from .tables import readable_tables
 
 MIN_LED = 0.9  # of the numbers must lead to a row, where only a name says so
+MIN_OF_THINGS = 0.5  # of keys that begin with what they are of: an archive may lack some
 _ENTITY = ("entity", "id")
+_THING = re.compile(r"t[1-6]_[0-9a-z]{2,12}")
 MAX_LEADING = 1.1  # rows that lead to one row, where each has one of its own
 
 
 class Link(NamedTuple):
-    """A row of `table`, by its `key`."""
+    """A row of `table`, by its `key`, which is what follows the first `cut` characters of a value."""
 
     table: str
     key: str
+    cut: int = 0
 
 
 def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
@@ -37,6 +41,8 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
     words = words_of(column)
     if words == _ENTITY:
         return _entity(db, source, column)
+    if column in source.columns and all(_THING.fullmatch(str(row[column])) for row in source.sample):
+        return _thing(db, source, column)
     words = words[:-1] if words[-1] in ("id", "fk") and words[1:] else words
     words = _words_of_kind(source, words) or words
     names = (words, (*words[:-1], f"{words[-1]}s"), (*words[:-1], f"{words[-1].removesuffix('y')}ies"))
@@ -45,6 +51,22 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
         if words_of(table) in names and table != source.table and len(keys) == 1:
             link = Link(table, keys[0])
             return link if _leads(db, source, column, link) else None
+    return None
+
+
+def _thing(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
+    """Where a column of Reddit's leads, whose keys begin with what they are of: `t3_1abcd` to the key 1abcd,
+    or to the whole of it, in the table of posts."""
+    ids = list(dict.fromkeys(str(row[column]) for row in source.sample))[:SAMPLE_ROWS]
+    marks = ", ".join("?" * len(ids))
+    for table in readable_tables(db):
+        names = [name for name in column_names(db, quote(table)) if words_of(name)[-1] in ("id", "name")]
+        for name in names if table != source.table else ():
+            for cut in (0, len("t3_")):
+                sql = f"select count(*) from {quote(table)} where {quote(name)} in ({marks})"
+                (count,) = db.execute(sql, [each[cut:] for each in ids]).fetchone()
+                if len(ids) * MIN_OF_THINGS <= count <= len(ids):
+                    return Link(table, name, cut)
     return None
 
 

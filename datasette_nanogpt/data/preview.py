@@ -11,6 +11,7 @@ from ..formatting import TrainCommand
 from .answers import answers
 from .corpus import Corpus
 from .credentials import credentials
+from .earlier_texts import earlier_texts
 from .exclusions import all_at_once
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
@@ -37,6 +38,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
             *linked_questions(source, command),
             *linked_conversations(source, command),
             *answers(source, command),
+            *earlier_texts(source, command),
             *linked_bots(source),
             *unread_parents(source),
         ]

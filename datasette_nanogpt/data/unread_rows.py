@@ -106,7 +106,7 @@ def unread_rows(source: Source, of: str) -> Iterator[Exclusion]:
     yield from islice(_drafts(source, of), MAX_TOLD)
     yield from _reactions(source, of)
     if source.table != QUERY and source.grouping is None:
-        yield from _versions(source)
+        yield from versions(source)
 
 
 # ---- Drafts and deleted rows
@@ -229,7 +229,7 @@ def _reactions(source: Source, of: str) -> Iterator[Exclusion]:
 # ---- Versions
 
 
-def _versions(source: Source) -> Iterator[Exclusion]:
+def versions(source: Source) -> Iterator[Exclusion]:
     """About texts that several rows have, each row in another version."""
     of_text = source.text_columns
     others = [column for column in source.columns if column not in source.body]
