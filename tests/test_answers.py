@@ -79,6 +79,8 @@ def test_comments_on_comments(tmp_path):
             "id integer primary key, parent_id int, title, body",
             lambda i: (i, i // 4 or None, says(i, 4), says(i)),
         ),
+        # Folders of bookmarks, and what is in them.
+        ("id integer primary key, parent int, label", lambda i: (i, i // 9, says(i, 9))),
         # What is answered is not in the table.
         (
             "id integer primary key, in_reply_to_id int, body",
@@ -90,3 +92,15 @@ def test_comments_on_comments(tmp_path):
 )
 def test_other_rows_are_no_answers(tmp_path, columns, row):
     assert told(tmp_path, columns, [row(i) for i in range(80)])[1] == []
+
+
+def test_replies_without_titles(tmp_path):
+    """As in an archive of posts, with threads of one's own."""
+    rows = [
+        (100 + i, 99 + i if i % 5 else None, f"2024-05-01 {i // 10:02}:{i % 10}0", says(i))
+        for i in range(100)
+    ]
+    columns = "id integer primary key, in_reply_to_id int, created_at, content"
+    path, (remark,) = told(tmp_path, columns, rows)
+    documents = list(open_source(path, "query", Selection(**options_of(remark))).documents())
+    assert len(documents) == 20 and "\n".join(says(i) for i in range(5)) in documents

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..formatting import TrainCommand, shell_command
 from .column_names import words_of
-from .conversation_columns import find_conversation, find_order
+from .conversation_columns import find_conversation, find_order, have_speakers
 from .links import link_of
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
@@ -60,7 +60,9 @@ def _depth(db: sqlite3.Connection, source: Source, parent: str) -> int:
     answering = [row for row in source.sample if not _is_none(row[parent])]
     if len(answering) < MIN_ANSWERS * len(source.sample):
         return 0
-    if source.title and not _share_titles(source, parent):
+    is_reply = "reply" in "".join(words_of(parent))
+    # Folders are above each other, too.
+    if not (_share_titles(source, parent) if source.title else is_reply or have_speakers(source)):
         return 0
     ids = list(dict.fromkeys(row[parent] for row in answering))[:SAMPLE_ROWS]
     key, marks = quote_if_needed(source.keys[0]), ", ".join("?" * len(ids))
