@@ -423,7 +423,7 @@ def test_the_chart_is_saved_as_it_looks(browser, site, scheme):
 
 
 def test_the_chart_computes_what_tensorboard_would(page, site):
-    """Smoothing is the average that is not drawn towards 0; ticks are round and reach around."""
+    """Smoothing is the average that is not drawn towards 0, at the end TensorBoard's; ticks are round."""
     show(page, site, "done")
     result = page.evaluate(
         """async (file) => {
@@ -431,6 +431,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
           const fall = [3, 1.6, 6.5, 1.4].map((bpb, i) => [i, i, i, null, bpb, i < 2 ? 0 : 1, 0]);
           return {
             smooth: m.smoothed(rows, 0.5).map(([, value]) => value),
+            fall: m.smoothed(Array.from({ length: 40 }, (_, i) => [i, i, i, 8 - i / 10, null, 0, 0]), 0.8)
+              .map(([, value]) => value),
             none: m.smoothed(rows, 0).map(([, value]) => value),
             ticks: [[0, 97], [1.83, 2.47], [5, 5], [0, 123456]].map(([low, high]) => m.ticks(low, high)),
             apart: m.apart([50, 52, 5], [13, 13, 13], [0, 60]),
@@ -446,11 +448,12 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
         }""",
         page.locator("script[src*='run.js']").get_attribute("src").replace("run.js", "chart_math.js"),
     )
-    assert result["smooth"] == [4, pytest.approx(8 / 3), pytest.approx(16 / 7)] and result["none"] == [
+    assert result["smooth"] == [4, 2.5, pytest.approx(16 / 7)] and result["none"] == [
         4,
         2,
         2,
     ]
+    assert result["fall"][:11] == pytest.approx([8 - i / 10 for i in range(11)])  # not above it
     assert result["ticks"][0] == [0, 20, 40, 60, 80, 100] and result["ticks"][1][0] <= 1.83
     assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
     assert result["few"] == [pytest.approx(1.8), pytest.approx(2.8)] and result["low"] == [1, 3]

@@ -13,6 +13,7 @@ Metric = list[Any]
 # A single window says little. The weight of the figures before the last one, where the slider of the chart
 # begins, and how many figures count: those of the last 20 s.
 SMOOTHING, TRAINING_ROWS = 0.8, 40
+FEW_ROWS = 20  # fewer figures than this are not smoothed: they fall too fast
 
 
 def metrics_after(
@@ -65,12 +66,15 @@ def model_names(scores: Sequence[Score]) -> dict[tuple[int, int], str]:
 
 def training_now(db: sqlite3.Connection, run: int) -> float | None:
     """Bits per byte of the text that a run was last trained on, smoothed as in the chart of its page
-    (static/chart_math.js), over its last TRAINING_ROWS figures; None if it has none."""
+    (static/chart_math.js), over its last TRAINING_ROWS figures, or the last of fewer than FEW_ROWS; None if
+    it has none."""
     last = "select nullif(train_bpb, 9e999) from metrics where run = ? and train_bpb is not null"
     rows = db.execute(f"{last} order by id desc limit ?", [run, TRAINING_ROWS])
     figures = [bpb for (bpb,) in rows if bpb is not None]
+    if len(figures) < FEW_ROWS:
+        return next(iter(figures), None)
     weights = [SMOOTHING**age for age in range(len(figures))]
-    return sum(w * bpb for w, bpb in zip(weights, figures, strict=True)) / sum(weights) if figures else None
+    return sum(w * bpb for w, bpb in zip(weights, figures, strict=True)) / sum(weights)
 
 
 def mean_speed(db: sqlite3.Connection, run: int) -> float | None:

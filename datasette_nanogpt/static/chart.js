@@ -11,6 +11,7 @@ const CHARACTER = 6;  // about how many pixels a character of a label is wide
 const LABEL_HEIGHT = 13;  // of a line of a label, in pixels
 const GAP = 6;  // pixels between the end of a line and its label
 const KINDS = ["val", "smooth", "train"];  // of lines, as the legend has them
+const FEW = 20;  // so many training figures are not smoothed yet: metrics.py has the same number
 const MAX_SAID = 4;  // how many scores are named that are above the chart
 
 const byId = (id) => document.getElementById(id);
@@ -64,7 +65,9 @@ export class Chart {
     this.models = pieces(this.metrics);
     const smoothing = Number(byId("smoothing").value);
     byId("smoothed").textContent = smoothing.toFixed(2);
-    this.smooth = this.models.map((rows) => smoothed(rows, smoothing));
+    this.few = this.metrics.filter((row) => row[TRAIN] !== null).length < FEW;
+    const smooth = (rows) => smoothed(rows, this.few ? 0 : smoothing);
+    this.smooth = this.models.map(smooth);
     const lines = [this.metrics, ...this.others.values()];
     const range = extent({ lines, smooth: this.smooth.flat(), known: this.known.map(({ bpb }) => bpb) });
     if (!range) return false;
@@ -79,6 +82,8 @@ export class Chart {
     const left = width < NARROW && !logarithmic ? NARROW_LEFT : LEFT;
     const across = scale(0, last / unit, [left, right], { count: width < NARROW ? 4 : 6 });
     const x = (row) => across.place(this.at(row) / unit);
+    // It is of what is drawn: those that are above the top would keep the average above all that are below it.
+    this.smooth = this.models.map((rows) => smooth(below(rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN], up.values.at(-1))));
     Object.assign(this, { width, height, left, right, across, up, unit: name, x });
     return true;
   }
@@ -102,9 +107,12 @@ export class Chart {
 
   // The legend has a dot for what is one, and says which scores are above the axis.
   explain(svg) {
+    const keys = byId("keys");
+    keys.querySelector(".smooth").textContent = this.few ? "training" : "training, smoothed";
+    keys.querySelector(".train").hidden = byId("smoothing").parentElement.hidden = this.few;
     for (const kind of KINDS) {
       const lines = [...svg.querySelectorAll(`polyline.${kind}`)];
-      byId("keys").querySelector(`.${kind}`).classList.toggle("single", lines.length > 0 && lines.every(({ points }) => points.length === 1));
+      keys.querySelector(`.${kind}`).classList.toggle("single", lines.length > 0 && lines.every(({ points }) => points.length === 1));
     }
     const highest = this.up.values.at(-1), names = this.models.length > 1 ? namesOf(this.models) : ["this run"];
     const others = [...this.others].map(([run, rows]) => [`run ${run}`, rows]);
@@ -154,7 +162,7 @@ export class Chart {
   }
 
   ownLines() {
-    const raw = this.models.flatMap((rows) => this.line("train", rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN]));
+    const raw = this.few ? [] : this.models.flatMap((rows) => this.line("train", rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN]));
     const smooth = this.smooth.flatMap((piece) => {
       const values = new Map(piece);
       return this.line("smooth", [...values.keys()], (row) => values.get(row));
@@ -227,7 +235,7 @@ export class Chart {
     const model = names.length > 1 ? `, ${names[this.models.findIndex(([first]) => modelOf(first) === own)]}` : "";
     if (row[VALIDATION] !== null) return `${at}${model}: held-out text ${row[VALIDATION].toFixed(3)}`;
     const smooth = this.smooth.flat().find(([each]) => each === row);
-    const average = smooth && Number(byId("smoothing").value) ? `, smoothed ${smooth[1].toFixed(3)}` : "";
+    const average = smooth && !this.few && Number(byId("smoothing").value) ? `, smoothed ${smooth[1].toFixed(3)}` : "";
     return `${at}${model}: training ${row[TRAIN]?.toFixed(3) ?? "?"}${average}`;
   }
 

@@ -46,13 +46,23 @@ export function namesOf(models) {
   });
 }
 
-// The exponential moving average of one model's training figures, as in TensorBoard: a `weight` of 0 changes nothing,
-// and the first values are not drawn towards 0. Returns [row, value] for each row that has a training figure.
+const FAINTEST = 0.01;  // the weight from which on a figure does not count in an average
+
+// The moving average of one model's training figures, in which each has `weight` times the weight of the one that is
+// nearer: a `weight` of 0 changes nothing. At the end it is TensorBoard's. Before, it also counts figures that came
+// later, so that it runs through the middle of a curve that falls, not above it; it begins with the first figure, as it
+// counts no more later ones than earlier ones. Returns [row, value] for each row that has a training figure.
 export function smoothed(rows, weight) {
-  let sum = 0, weights = 0;
-  return rows.filter((row) => row[TRAIN] !== null).map((row) => {
-    sum = weight * sum + (1 - weight) * row[TRAIN];
-    weights = weight * weights + (1 - weight);
+  const shown = rows.filter((row) => row[TRAIN] !== null);
+  const reach = weight ? Math.ceil(Math.log(FAINTEST) / Math.log(weight)) : 0;
+  return shown.map((row, i) => {
+    let sum = 0, weights = 0;
+    const last = Math.min(shown.length - 1, i + Math.min(i, reach));
+    for (let at = Math.max(0, i - reach); at <= last; at += 1) {
+      const of = weight ** Math.abs(at - i);
+      sum += of * shown[at][TRAIN];
+      weights += of;
+    }
     return [row, sum / weights];
   });
 }

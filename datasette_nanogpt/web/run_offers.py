@@ -18,8 +18,9 @@ from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left,
 from ..registry.runs import DIVERGED, find_runs, plan_of, settings_of
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
+from .first_score import SHORT_MINUTES, is_short
 from .permissions import Origin, origin_of_model
-from .run_states import SHORT_MINUTES, is_short, replaced_better
+from .run_states import replaced_better
 from .shown_models import find_model
 from .state import state_of
 
@@ -116,8 +117,8 @@ def too_short(run: Run, metrics: Sequence[Sequence[Any]]) -> str:
     if run["status"] != "finished" or not is_short(settings_of(run)) or not step or not seconds:
         return ""
     steps = counted(run["step"] or step, "step")
-    trained = f"{counted(max(1, round(seconds)), 'second')} ({steps})"
-    return f"It trained for only {trained}: too short to show what it can learn."
+    trained = f"{counted(max(1, round(seconds)), 'second')} of training ({steps})"
+    return f"That is after {trained}: another minute would bring it much further."
 
 
 class Kept(NamedTuple):

@@ -14,9 +14,9 @@ from llm_nanogpt.counts import counted
 from ..events import LastPart, Part
 from ..formatting import duration, time_left
 from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed, plan_of, settings_of
-from ..training.score_schedule import UNSCORED_SECONDS
 from ..training.verdict import BUSY, CERTAINTY, LEVELS, WITH_FAULTS, level_of
 from . import forms
+from .first_score import is_short, when_first
 
 Run = Mapping[str, Any]
 Scored = tuple[float | None, str]  # a score in bits per byte, and the name of its model if a run has several
@@ -41,7 +41,6 @@ LAST_PARTS: dict[str, str] = {
 BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching rows
 START = ("Start the training program", 0.1)  # the first part of every run
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
-SHORT_MINUTES = UNSCORED_SECONDS / 60  # a shorter run is scored only at its end
 CAUSES = {MEMORY: "memory ran out", NAME: "its name is taken", DIVERGED: "training broke down"}
 REASON_LENGTH = 70  # characters: about half a line of a page
 # What stands in place of its first text, by phase.
@@ -192,9 +191,7 @@ def headline(
     if bpb is None:
         if training_bpb is None or run["status"] != "running":
             return {"number": "", "unit": UNIT, "fell": "", "left": left}
-        short = is_short(settings_of(run))
-        when = "It is scored at its end." if short else "The first score comes soon."
-        return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": when, "left": left}
+        return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": when_first(run), "left": left}
     gzip_bpb = plan.get("gzip_bpb")
     remarks, before = certainty(json.loads(run["verdict"] or "{}"), unit_of(run)) if over else ([], [])
     first_bpb, model = first or (None, "")
@@ -209,7 +206,8 @@ def headline(
         score = f"the first score of {model}" if model else "its first score"
         remarks.append(f"D{fell} {score}, {first_bpb:.3f}.")
     if gzip_bpb:
-        than = "Better than" if bpb < gzip_bpb else "Not as good as" if over else "Not yet as good as"
+        final = over and not is_short(settings_of(run))
+        than = "Better than" if bpb < gzip_bpb else "Not as good as" if final else "Not yet as good as"
         remarks.append(f"{than} gzip, the file compressor: {gzip_bpb:.3f}.")
     remarks += before
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": " ".join(remarks), "left": left}
@@ -282,18 +280,6 @@ def levels(run: Run) -> list[dict[str, str]]:
     now = level_of(bpb / letters) if bpb is not None else len(LEVELS)
     states = ["next" if i < now else "now" if i == now else "done" for i in range(len(LEVELS))]
     return [{"label": like, "state": state} for (_, like), state in zip(LEVELS, states, strict=True)][::-1]
-
-
-def when_scored(settings: Mapping[str, Any]) -> str:
-    """A sentence that says when the first score of a run comes."""
-    if is_short(settings):
-        return "A run this short is scored at its end."
-    return "The first score comes a few seconds after training begins, later on a slow or busy machine."
-
-
-def is_short(settings: Mapping[str, Any]) -> bool:
-    """Whether a run with these settings has only seconds."""
-    return 0 < (settings.get("minutes") or 0) < SHORT_MINUTES
 
 
 def slower_notice(run: Run, slower: str) -> str:

@@ -14,9 +14,9 @@ from ..registry.resume import begun_by
 from ..registry.runs import UNDER_WAY, find_runs, settings_of
 from . import forms
 from .estimate import check_enough
+from .first_score import SHORT_MINUTES
 from .permissions import Origin, names_in_sight
 from .run_offers import made_by
-from .run_states import SHORT_MINUTES
 from .shown_models import find_model
 from .shown_runs import enqueue
 from .state import state_of

@@ -30,6 +30,7 @@ from ...training.options import command_of_run
 from ...training.replaced import what_is_kept
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
+from ..first_score import when_scored
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
 from ..responses import (
@@ -67,7 +68,6 @@ from ..run_states import (
     slower_notice,
     state_as_json,
     verdict_below,
-    when_scored,
 )
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
@@ -104,8 +104,7 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     over = run["status"] in OVER
     pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
     if short := too_short(run, live["metrics"]):
-        pace, state_now["levels"] = "", []
-        state_now["headline"]["fell"] = ""
+        pace = ""
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
         state_now["slow"] = slower_notice(run, str(slower))
     elif state_now["phase"] == "done":
