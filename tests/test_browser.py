@@ -415,7 +415,7 @@ def test_what_is_new_arrives_once(page, site):
     page.get_by_label("against time").check()
     assert page.get_by_text("seconds", exact=True).is_visible()
 
-    page.get_by_role("button", name="Stop", exact=True).focus()
+    page.locator(".stop > summary").focus()
     with registry(site.home) as db:
         db.execute("update runs set status = 'finished', progress = 1 where id = ?", [run])
     page.get_by_text("Delete this run").wait_for()
@@ -671,8 +671,8 @@ def test_the_whole_way(trainer, server, home):
     )
     page.get_by_role("link", name="Write with this model").wait_for()
     page.reload()
-    page.get_by_role("button", name="Stop", exact=True).wait_for()
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.locator(".stop > summary").click()
+    page.get_by_role("button", name="Stop with a last score").click()
     page.get_by_role("button", name="Keep training").wait_for(timeout=TRAINING)
     assert page.locator("#status").inner_text().lower().startswith("stopped")
     page.locator("#more-minutes").fill("0.2")
@@ -721,6 +721,7 @@ def test_a_run_survives_its_server_and_a_table_may_be_called_anything(trainer, s
         page.goto(f"{again.url}/-/nanogpt/runs/{number}")
         page.get_by_text(re.compile("^running", re.I)).wait_for(timeout=TRAINING)  # by itself
         assert page.get_by_text("It went on by itself").is_visible()
+        page.locator(".stop > summary").click()
         page.get_by_role("button", name="Stop now").click()
         page.get_by_role("button", name="Keep training").wait_for(timeout=TRAINING)
     finally:

@@ -209,11 +209,11 @@ def test_the_end_of_a_run_has_nothing_to_stop(page, site):
     assert page.get_by_role("button", name="Stop").count() == 0
     run = write_run(site.home, site.database, "python_docs", "nanogpt-last", "running", 40, eta=0.4)
     page.goto(f"{site.url}/-/nanogpt/runs/{run}")
-    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    page.locator(".stop > summary").wait_for()
     with registry(site.home) as db:
         db.execute("update runs set preparing = ? where id = ?", [json.dumps(ENDING), run])
     page.locator("#parts .now", has_text="Score it for the last time").wait_for()
-    page.get_by_role("button", name="Stop").first.wait_for(state="detached")
+    page.locator(".stop").wait_for(state="detached")
     with registry(site.home) as db:
         judging = json.dumps([*ENDING, [LastPart.JUDGING, 0, 0, ""]])
         told = [judging, "writing 20 texts", run]
@@ -333,7 +333,10 @@ def test_models_of_a_run_are_apart_and_known_scores_are_dashed(page, site):
     for kind in ("smooth", "val", "train"):  # no line comes from above the axis, as if it had begun before
         lines = page.locator(f"#chart polyline.{kind}").evaluate_all("(all) => all.map((e) => e.points[0].y)")
         assert len(lines) == 3 and min(lines) >= top
-    assert page.locator("#above").is_hidden()  # all scores are inside
+    arrows = page.locator("#chart .arrow title").all_text_contents()  # with what is above
+    assert any(
+        re.search(r"^model 2: training begins at [\d.]+ bits per byte, above", text) for text in arrows
+    )
     labels = page.locator("#chart .label").all_text_contents()
     assert {"model 1", "model 2", "model 3"} < set(labels)
     assert "gzip 2.620" in labels and "best other 1.381" in labels  # whose name is below
@@ -439,7 +442,7 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             fell: m.extent({ lines: [fall], smooth: [], known: [2.6] }),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
             begins: m.below([9, 2, 9, 3, 2, 1, 9], (each) => each, 4),
-            above: m.firstAbove(fall.slice(2), 4),
+            above: m.firstAbove(fall.slice(2), 4).map((row) => row[m.VALIDATION]),
             few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
             low: m.extent({ lines: [[[3, 9, 9, 1, null, 0, 0]]], smooth: [[[3, 9], 2.5]], known: [3] }),
             names: [[[0, 0], [1, 0]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>

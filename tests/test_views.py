@@ -545,8 +545,8 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
     train(database)
     text = await page(status="running", stop_requested=1, eta=1326.0, preparing=None)
     assert "stopping: the current scoring finishes first" in text and "about 22 minutes left" in text
-    assert 'value="Stop"' not in text and 'value="Stop now"' in text
-    assert 'value="Stop now"' not in await page(stop_requested=2)
+    assert ">Stop<" not in text and 'value="Stop now, without the last score"' in text
+    assert 'value="Stop now' not in await page(stop_requested=2)
     text = await page(status="preparing", stop_requested=0, note="reading: 5 of 300 rows")
     assert 'role="status">preparing</p>' in text and ">Reading: 5 of" in text
     text = await page(status="interrupted", note=None, error="The server stopped during this run.")

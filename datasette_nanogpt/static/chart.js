@@ -12,7 +12,8 @@ const LABEL_HEIGHT = 13;  // of a line of a label, in pixels
 const GAP = 6;  // pixels between the end of a line and its label
 const KINDS = ["val", "smooth", "train"];  // of lines, as the legend has them
 const FEW = 20;  // so many training figures are not smoothed yet: metrics.py has the same number
-const MAX_SAID = 4;  // how many scores are named that are above the chart
+const AHEAD = 3;  // the axis of a run that has just begun ends at so many times what it has done, or its curve would be a dot
+const ARROW = "M-5,8 L0,1 L5,8 z";  // at the upper edge, where a line comes from above it
 
 const byId = (id) => document.getElementById(id);
 const count = (number) => number.toLocaleString("en");
@@ -33,6 +34,8 @@ export class Chart {
     this.known = known;
     this.metrics = [];
     this.others = new Map();  // the other runs that are shown: run -> rows with its scores
+    this.progress = null;  // of the run, from 0 to 1, while it trains: the axis has room for the rest
+    this.toCome = "";  // the names of the models of the run that were not begun
     this.chosen = null;  // the number of the row whose value is shown; null: the last row
     this.box.addEventListener("pointermove", (event) => this.readNearest(event));
     this.box.addEventListener("pointerdown", (event) => this.readNearest(event));
@@ -73,7 +76,8 @@ export class Chart {
     if (!range) return false;
     const width = Math.max(this.box.clientWidth, MIN_WIDTH);
     const height = width < NARROW ? NARROW_HEIGHT : HEIGHT;
-    const last = Math.max(...lines.flat().map((row) => this.at(row)), 10);
+    const done = Math.max(...lines.flat().map((row) => this.at(row)), 10), now = this.metrics.length ? this.at(this.metrics.at(-1)) : 0;
+    const last = Math.max(done, this.progress && !this.few ? Math.min(now / this.progress, AHEAD * now) : 0);
     const [unit, name] = this.byTime ? timeUnit(last) : [1, "steps"];
     this.beside = this.labelsBeside(width < NARROW);
     const right = width - Math.max(RIGHT, ...this.beside.flatMap(({ words }) => words.map((each) => CHARACTER * each.length + 2 * GAP)));
@@ -93,7 +97,7 @@ export class Chart {
     const { width, height } = this;
     const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": this.summary() });
     const plot = svgNode("g", { "clip-path": "url(#plot)" });
-    for (const nodes of [this.rules(), this.knownLines(), this.otherLines(), this.ownLines()]) plot.append(...nodes);
+    for (const nodes of [this.rules(), this.knownLines(), this.otherLines(), this.ownLines(), this.arrows()]) plot.append(...nodes);
     const inside = { x: this.left, y: TOP - 4, width: this.right - this.left + 4, height: height - TOP - BOTTOM + 8 };
     const clip = svgNode("clipPath", { id: "plot" }, svgNode("rect", inside));
     this.cursor = svgNode("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
@@ -105,7 +109,7 @@ export class Chart {
     this.explain(svg);
   }
 
-  // The legend has a dot for what is one, and says which scores are above the axis.
+  // The legend has a dot for what is one.
   explain(svg) {
     const keys = byId("keys");
     keys.querySelector(".smooth").textContent = this.few ? "training" : "training, smoothed";
@@ -114,13 +118,20 @@ export class Chart {
       const lines = [...svg.querySelectorAll(`polyline.${kind}`)];
       keys.querySelector(`.${kind}`).classList.toggle("single", lines.length > 0 && lines.every(({ points }) => points.length === 1));
     }
-    const highest = this.up.values.at(-1), names = this.models.length > 1 ? namesOf(this.models) : ["this run"];
-    const others = [...this.others].map(([run, rows]) => [`run ${run}`, rows]);
-    const lost = [...this.models.map((rows, i) => [names[i], rows]), ...others].flatMap(([name, rows]) => firstAbove(rows, highest).map((bpb) => [name, bpb]));
-    const scores = lost.map(([name, bpb]) => `${bpb.toFixed(3)} (${name})`);
-    const said = lost.length > MAX_SAID ? `${lost.length}, up to ${Math.max(...lost.map(([, bpb]) => bpb)).toFixed(3)}` : scores.join(", ");
-    byId("above").textContent = lost.length ? `First score${lost.length > 1 ? "s" : ""} above the chart: ${said}` : "";
-    byId("above").hidden = !lost.length;
+  }
+
+  // Where lines come from above the axis, each with the value that it has there for the pointer.
+  arrows() {
+    const highest = this.up.values.at(-1), names = this.models.length > 1 ? namesOf(this.models) : ["This run"];
+    const arrow = (kind, row, text) => svgNode("path", { class: `arrow ${kind}`, d: ARROW, transform: `translate(${this.x(row).toFixed(1)} ${TOP})` }, svgNode("title", {}, text));
+    const scores = (rows, name, kind) => firstAbove(rows, highest).map((row) =>
+      arrow(kind, row, `${name}: ${row[VALIDATION].toFixed(3)} bits per byte of held-out text at step ${count(row[STEP])}, above the chart`));
+    const training = this.models.flatMap((rows, i) => {
+      const all = rows.filter((row) => row[TRAIN] !== null), [first] = below(all, (row) => row[TRAIN], highest);
+      return first && first !== all[0] ? [arrow("train", first, `${names[i]}: training begins at ${all[0][TRAIN].toFixed(3)} bits per byte, above the chart`)] : [];
+    });
+    const others = [...this.others].flatMap(([run, rows], i) => scores(rows, `Run ${run}`, `other-${i % 4}`));
+    return [...training, ...this.models.flatMap((rows, i) => scores(rows, names[i], "val")), ...others];
   }
 
   summary() {
@@ -143,10 +154,15 @@ export class Chart {
 
   // Where the next model of the run begins.
   rules() {
-    return this.models.slice(1).map(([row]) => {
-      const x = this.x(row);
-      return svgNode("line", { class: "rule", x1: x, x2: x, y1: TOP, y2: this.height - BOTTOM });
-    });
+    const rule = (x, kind) => svgNode("line", { class: kind, x1: x, x2: x, y1: TOP, y2: this.height - BOTTOM });
+    const begun = this.models.slice(1).map(([row]) => rule(this.x(row), "rule"));
+    return this.toCome ? [...begun, rule(this.next(), "rule to-come")] : begun;
+  }
+
+  // About where the model that follows will begin: the one in training takes as long as the one before it, or longer.
+  next() {
+    const starts = this.models.map(([row]) => this.x(row)), [before, last] = [starts.at(-2) ?? this.left, starts.at(-1)];
+    return Math.max(starts.length > 1 ? 2 * last - before : 0, this.x(this.metrics.at(-1)));
   }
 
   knownLines() {
@@ -192,8 +208,9 @@ export class Chart {
 
   // The names of models above the plot, and those of lines at its right, as near to their lines as there is room.
   labels() {
-    const starts = this.models.map((rows, i) => i ? this.x(rows[0]) : this.left);
-    const models = this.models.length < 2 ? [] : namesOf(this.models).flatMap((name, i) => {
+    const starts = [...this.models.map((rows, i) => i ? this.x(rows[0]) : this.left), ...(this.toCome ? [this.next()] : [])];
+    const names = [...namesOf(this.models), ...(this.toCome ? [this.toCome] : [])];
+    const models = names.length < 2 ? [] : names.flatMap((name, i) => {
       const room = (starts[i + 1] ?? this.right) - starts[i];
       const text = [name, String(i + 1)].find((each) => CHARACTER * each.length + 6 < room);
       return text ? [svgNode("text", { class: "label", x: starts[i] + 4, y: TOP - 6 }, text)] : [];

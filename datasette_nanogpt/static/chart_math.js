@@ -99,10 +99,10 @@ export function below(rows, value, highest) {
   return first < 0 ? [] : rows.slice(first);
 }
 
-// The scores of a line that are above `highest` before the line comes below it.
+// The rows with scores of a line that are above `highest` before the line comes below it.
 export function firstAbove(rows, highest) {
-  const scores = rows.map((row) => row[VALIDATION]).filter((bpb) => bpb !== null);
-  return scores.slice(0, scores.length - below(scores, (bpb) => bpb, highest).length);
+  const scored = rows.filter((row) => row[VALIDATION] !== null);
+  return scored.slice(0, scored.length - below(scored, (row) => row[VALIDATION], highest).length);
 }
 
 // Where labels begin that are to be at `tops` and are so high, if none may cover another one or leave `from` to `to`:

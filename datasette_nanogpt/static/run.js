@@ -78,9 +78,18 @@ function addMetrics(rows) {
   if (metrics.length > MAX_ROWS) metrics = metrics.filter((row, i) => i % 2 === 0 || row[4] !== null || i === metrics.length - 1);
 }
 
+// What the chart has room for: the rest of the run, and its models that were not begun.
+function expect() {
+  const [, model, of] = /^model (\d+) of (\d+)$/.exec(run.model ?? "") ?? [];
+  const begins = Number(model) + 1;
+  chart.progress = run.phase === "running" ? run.progress : null;
+  chart.toCome = run.phase !== "running" || !(begins <= of) ? "" : begins < of ? `models ${begins} to ${of}, to come` : `model ${of}, to come`;
+}
+
 function show(answer) {
   const before = run;
   ({ run, next } = answer);
+  expect();
   if (answer.metrics.length) {
     addMetrics(answer.metrics);
     chart.show(metrics);
@@ -206,6 +215,7 @@ byId("save-png").addEventListener("click", () => savePng(byId("chart").querySele
 
 document.addEventListener("visibilitychange", askNow);
 window.addEventListener("online", askNow);
+expect();
 chart.show(metrics);
 openStrip(live.samples.at(-1));
 if (!run.over) timer = setTimeout(ask, EVERY / 2);
