@@ -98,7 +98,7 @@ def state_as_json(
     preparing = phase == "preparing"
     return {
         "phase": phase,
-        "model": run["model"],
+        "model": run["model"] if phase == "running" else None,
         "parts": parts if preparing else last_parts(run) if phase == "ending" else [],
         "slow": _why_slow(run) if preparing else "",
         "stage": SEVERAL if run["model"] and phase == "running" else "",
