@@ -52,6 +52,7 @@ GGUF_NAMES = {
         "mlp.c_proj": "ffn_down",
     },
 }
+CUT_OFF = "there was room for a part of it"  # numpy's error says only how many bytes that is
 DTYPES = ("f32", "f16", "bf16")
 
 
@@ -82,13 +83,17 @@ def export_gguf(checkpoint: Checkpoint, out: Path, dtype: str = "f32") -> Path:
             writer.write_tensors_to_file()
             writer.close()
     except OSError as ex:
-        way_out = "choose another folder"
-        if ex.errno in (errno.ENOSPC, errno.EDQUOT):
-            way_out = "make room on that disk, or choose another folder"
-        elif ex.errno == errno.EFBIG:
-            way_out = "allow bigger files (ulimit -f unlimited)"
-        raise NanogptError(f"Cannot write {out} ({ex.strerror or ex}): {way_out}") from ex
+        raise NanogptError(f"Cannot write {out} ({ex.strerror or CUT_OFF}): {_way_out(ex)}") from ex
     return out
+
+
+def _way_out(ex: OSError) -> str:
+    match ex.errno:
+        case errno.EFBIG:
+            return "allow bigger files (ulimit -f unlimited)"
+        case None | errno.ENOSPC | errno.EDQUOT:
+            return "make room on that disk, or choose another folder"
+    return "choose another folder"
 
 
 def _read(checkpoint: Checkpoint, files: Path) -> tuple[Checkpoint, Tokenizer, dict[str, np.ndarray]]:

@@ -208,6 +208,19 @@ def test_a_limit_on_the_size_of_files_is_told_as_one(database, make_model, tmp_p
     assert not (tmp_path / "x.gguf").exists()
 
 
+def test_a_disk_that_fills_in_an_export_is_told(make_model, tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError("409600 requested and 167032 written")  # as numpy does
+
+    make_model("nanogpt-tiny")
+    monkeypatch.setattr("gguf.GGUFWriter.write_tensors_to_file", fail)
+    done = CliRunner().invoke(nanogpt, ["export", "nanogpt-tiny", "--gguf", str(tmp_path / "x.gguf")])
+    told = (
+        f"Error: Cannot write {tmp_path / 'x.gguf'} (there was room for a part of it): make room on that disk"
+    )
+    assert done.exit_code == 1 and done.stderr.startswith(told) and not os.path.exists(tmp_path / "x.gguf")
+
+
 def test_an_error_that_nobody_foresaw_is_a_line_and_a_log(database, home, monkeypatch):
     monkeypatch.setattr(preparation, "resolve", lambda *a: {}["a surprise"])
     done = CliRunner().invoke(train_command, [str(database), "verse", *TINY])
@@ -294,6 +307,19 @@ def test_a_registry_that_is_a_folder_or_anothers_is_told(database, home, monkeyp
     refused.sqlite_errorcode = sqlite3.SQLITE_READONLY
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == home)
     assert "nanogpt.db is not yours to write: move it away" in registry_error(home, refused).args[0]
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("what", ["a link that leads nowhere", "a file"])
+def test_a_place_that_no_model_can_take_is_told_before_training(what, force, database, home):
+    home.mkdir()
+    if what == "a file":
+        (home / "x").touch()
+    else:
+        (home / "x").symlink_to("nowhere")
+    done = CliRunner().invoke(train_command, [str(database), "verse", "--name", "x", *TINY, *force])
+    told = f"Error: --name: The name x is taken: {home / 'x'} is {what}. Remove it, or choose another name"
+    assert done.exit_code == 1 and done.stderr.startswith(told) and done.stderr.count("\n") == 1
 
 
 def test_a_broken_model_that_is_to_be_resumed_is_told_with_a_way_out(database, make_model):

@@ -78,6 +78,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
     if usable and options.resume and not options.force:
         meta = problems.attempt("", _check_resume, options, home / options.model_name) or {}
     elif not options.resume:
+        usable &= bool(usable and problems.attempt("name", _can_be_a_model, home / options.model_name))
         source = problems.attempt("", _open, options)
         if source and usable and not options.force:
             problems.attempt("name", _check_same_table, source, home / options.model_name)
@@ -124,6 +125,14 @@ def _open(options: TrainOptions) -> Corpus:
     return open_corpus(
         options.database, options.tables, options.selection, token=options.token, refresh=options.refresh
     )
+
+
+def _can_be_a_model(folder: Path) -> bool:
+    """True; raises InvalidOptions where there is a file, or a link to a folder that is not there."""
+    if os.path.isdir(folder) or not os.path.lexists(folder):
+        return True
+    what = "a link that leads nowhere" if folder.is_symlink() else "a file"
+    raise _taken(f"The name {folder.name} is taken: {folder} is {what}. Remove it, or choose another name")
 
 
 def _check_same_table(source: Corpus, folder: Path) -> None:
