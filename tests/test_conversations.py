@@ -244,3 +244,20 @@ def test_an_empty_name_is_refused(tmp_path):
     for name in ("", " "):
         result = CliRunner().invoke(train_command, [str(tmp_path / "a.db"), "t", "--name", name])
         assert result.exit_code == 2 and "--name" in result.output and "it is empty" in result.output
+
+
+def test_names_that_were_wrongly_decoded(tmp_path):
+    """As Facebook exports them: in titles and before rows, too."""
+    path = str(tmp_path / "t.db")
+    wrong = "Žofie Nováková".encode().decode("latin-1")
+    with sqlite3.connect(path) as db:
+        db.execute("create table chat (thread, thread_title, sender_name, content)")
+        rows = [
+            (f"t{i // 5}", wrong, ["Ada", wrong][i % 2], f"Přijdu v {i}.".encode().decode("latin-1"))
+            for i in range(40)
+        ]
+        db.executemany("insert into chat values (?, ?, ?, ?)", rows)
+    db.close()
+    selection = Selection(title="thread_title", group_by="thread")
+    document = next(open_source(path, "chat", selection).documents())
+    assert document.startswith("Žofie Nováková\n\nAda: Přijdu v 0.\nŽofie Nováková: Přijdu v 1.\n")

@@ -295,6 +295,7 @@ GITHUB = "On Mon, Jan 13, 2021 at 4:11 PM Luis <notifications@github.com> wrote:
         f"It does now.\n\n{GITHUB}\n\n> Does it build?\n>\n> --\n> You are receiving this",
         f"It does now.\n\n{GITHUB}\n\nDoes it build?\n\nYou are receiving this because you commented.",
         "It does now.\n\nAm 13.01.2021 um 16:11 schrieb Luis <luis@example.org>:\n> Does it build?",
+        "It does now.\n\nOn Mon, Jan 2, 2023 at 1:02 PM Ada ***@***.***> wrote:\n\n> Does it build?",
     ],
 )
 def test_a_comment_that_came_by_mail(text):

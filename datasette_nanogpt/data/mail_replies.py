@@ -53,9 +53,12 @@ _OPENS = re.compile(
     r"[ \t]*(?:On|Am|Le|El|Il|Op|Em|A|Den|Dne|W dniu|Dnia|\u0412|\d|-{2,} ?On|\w{2,10}[.,])(?![^\W\d_])",
     re.IGNORECASE,
 )
-# Addresses of forges and forums, which send comments as mail: Luis <notifications@github.com> wrote:
+# Addresses of forges and forums, which send comments as mail: Luis <notifications@github.com> wrote:, and
+# what GitHub puts for that of a person: Luis ***@***.***> wrote:
 _NOTIFIED = re.compile(
-    r"<(?:notifications?|no-?reply|reply|incoming|gitlab|jira|discourse)\b[^<>@\s]*@[^<>\s]+>", re.IGNORECASE
+    r"<(?:notifications?|no-?reply|reply|incoming|gitlab|jira|discourse)\b[^<>@\s]*@[^<>\s]+>"
+    r"|\*{3}@\*{3}(?:\.\*{3})?>",
+    re.IGNORECASE,
 )
 # A quoted line: after ">", which may be indented a little, or stand after the initials of who wrote it.
 _QUOTED = re.compile(r" {0,3}(?:>|(?!SQL|PS|IN|OUT|DOS)[A-Z]{2,3}> )")

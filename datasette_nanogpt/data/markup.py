@@ -41,6 +41,7 @@ from .textile import is_textile, read_textile
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
 WIKI = "wiki markup"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
+WRONGLY_DECODED = "wrongly decoded UTF-8"
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
 
 _BB_NAMES = (
@@ -204,6 +205,6 @@ MARKUPS = (
     Markup("commit trailers", has_trailers, MIN_FRACTION_OF_LINKS, without_trailers),
     Markup("indented lines", is_indented, MIN_FRACTION, without_indent),
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
-    Markup("wrongly decoded UTF-8", is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
+    Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
 OF_WHOLE_TEXTS = ("RTF", "subtitles", WIKI)  # whose own tags are not HTML

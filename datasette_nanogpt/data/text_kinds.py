@@ -19,7 +19,7 @@ from .mail_messages import is_message, read_message
 from .mail_replies import answers_notification, came_by_mail, own_text, own_text_of_html
 from .markdown import are_pictures, has_comments, without_comments
 from .markers import has_markers, split_at_markers
-from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
+from .markup import OF_WHOLE_TEXTS, WRONGLY_DECODED, find_markup, read_markup
 from .shapes import has_underscores
 
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
@@ -220,6 +220,8 @@ def read_title(value: str, kind: TextKind, *, entities: bool) -> str:
     """A value of the title column as text."""
     if kind.format == "records":
         value = _without_json(value) or value
+    if kind.markup == WRONGLY_DECODED:
+        value = read_markup(kind.markup, value)
     if kind.underscores and not re.search(r"\s", value.strip()):
         value = value.replace("_", " ")
     return decode_words(unescape(value) if kind.entities or entities else value)
