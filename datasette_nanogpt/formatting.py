@@ -120,6 +120,10 @@ class TrainCommand(NamedTuple):
         options = [*self.of_rows, "--where", where, *self.options]
         return shell_command(train_words(self.database, self.tables, options))
 
+    def with_table(self, table: str) -> str:
+        """The command that trains on another table."""
+        return shell_command(train_words(self.database, [table], self.options))
+
     def with_query(self, sql: str, *options: str) -> str:
         """The command that trains on the rows of a query."""
         return shell_command(train_words(self.database, (), ["--sql", sql, *options, *self.options]))

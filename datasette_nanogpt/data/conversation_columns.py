@@ -138,7 +138,7 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
     thread = [] if is_named else _thread(source)
     if thread and _have_sides(source) and _share_titles(source, thread[-1]):
         others = [column for column in source.columns if column not in source.text_columns]
-        order = _counter(source, thread, others) or _place(source, thread[-1]) or find_order(source)
+        order = _counter(source, thread, others) or find_place(source, thread[-1]) or find_order(source)
         if order := order or _rising(source, thread, others):
             return thread, order
     return find_group(source) if are_short(source) else ([], None)
@@ -246,7 +246,7 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
                 return [outer, inner], order
     ids = [label for label in labels if words_of(label)[-1] in ("id", "uuid", "guid", "key")]
     for label in ids if not source.has_titles else ():
-        if order := _place(source, label):
+        if order := find_place(source, label):
             return [label], order
     return [], None
 
@@ -306,7 +306,7 @@ def _is_often(rising: Sequence[bool], again: Sequence[bool]) -> bool:
     return len(rising) >= MIN_RISING and 2 * sum(again) > len(again)
 
 
-def _place(source: Source, group: str) -> str | None:
+def find_place(source: Source, group: str) -> str | None:
     """A column whose name says that it has the places of rows in their group: no two rows have the same, and
     the first is 0 or 1."""
 

@@ -15,6 +15,7 @@ from .earlier_texts import earlier_texts
 from .exclusions import all_at_once
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
+from .linked_parts import linked_parts
 from .linked_titles import linked_titles
 from .machine_rows import linked_bots
 from .oddities import oddities
@@ -35,6 +36,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
         linked = [
             *linked_titles(source, command),
+            *linked_parts(source, command),
             *linked_questions(source, command),
             *linked_conversations(source, command),
             *answers(source, command),

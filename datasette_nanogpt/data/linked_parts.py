@@ -1,0 +1,110 @@
+"""Wholes and their parts in two tables: recipes and their steps, stories and their chapters."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from llm_nanogpt.errors import NanogptError
+
+from ..formatting import TrainCommand, text_size
+from .column_names import words_of
+from .conversation_columns import are_short, find_conversation, find_place
+from .linked_titles import LinkedTitle, linked_title
+from .open_source import open_source
+from .source import QUERY, Source
+from .sqlite import connect, quote, schema_of
+
+MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
+MORE_TEXT = 3  # times as much text must be in the parts as in short rows that they belong to
+MAX_DISTINCT = 0.7  # of the rows, at most, begin another whole
+
+
+def linked_parts(source: Source, command: TrainCommand) -> Iterator[str]:
+    """Sentences about a table with the text of these rows in several parts, or about a table with the titles
+    of what these rows are parts of, each with what to type. The caller may see all tables."""
+    if source.table == QUERY or source.template or source.grouping or source.where:
+        return
+    if len(source.sample) < MIN_ROWS or not source.body:
+        return
+    yield from _parts(source, command)
+    if not find_conversation(source)[0]:
+        yield from _wholes(source, command)
+
+
+# ---- Parts of these rows
+
+
+def _parts(source: Source, command: TrainCommand) -> Iterator[str]:
+    if not are_short(source):
+        return
+    with connect(source.database) as db:
+        leading = dict(_leading(db, source))
+    most, found = MORE_TEXT * _size(source), ""
+    for table, column in leading.items():
+        try:
+            size = _size(open_source(str(source.database), table))
+        except NanogptError:
+            continue
+        if size > most:
+            most, found = size, column
+            told = f"{table}, which leads to these rows by {column}, has {text_size(size)} of text"
+            typed = f"To train on that: {command.with_table(table)}"
+    if found:
+        yield f"{told}, more than they have: theirs may be there. {typed}"
+
+
+def _leading(db: sqlite3.Connection, source: Source) -> Iterator[tuple[str, str]]:
+    """The tables that lead to these rows by a foreign key or a name, and the column that does."""
+    schema = schema_of(db)
+    *others, last = words_of(source.table)
+    names = {(*others, one, "id") for one in (last, last.removesuffix("s"), f"{last.removesuffix('ies')}y")}
+    for table in schema.table_names():
+        if table == source.table:
+            continue
+        keys = [key.column for key in schema.table(table).foreign_keys if key.other_table == source.table]
+        named_so = [column.name for column in schema.table(table).columns if words_of(column.name) in names]
+        if columns := [*keys, *named_so]:
+            yield table, columns[0]
+
+
+def _size(source: Source) -> float:
+    """Bytes of text, by the sample."""
+    documents, _ = source.read_sample()
+    size = sum(len(document.encode()) for document in documents)
+    return size * source.row_count / max(len(source.sample), 1)
+
+
+# ---- What these rows are parts of
+
+
+def _wholes(source: Source, command: TrainCommand) -> Iterator[str]:
+    for column in source.columns:
+        keys = [row[column] for row in source.sample if row[column] is not None]
+        if column in source.text_columns or not 1 < len(set(keys)) <= MAX_DISTINCT * len(keys):
+            continue
+        place = find_place(source, column)
+        title = linked_title(source, column) if place and place != column else None
+        if place and title:
+            yield from _told(source, command, title, place)
+            return
+
+
+def _told(source: Source, command: TrainCommand, title: LinkedTitle, place: str) -> Iterator[str]:
+    here = quote(source.table)
+    alias = title.alias(source)
+    whole = f"select {here}.*, {title.sql} as {alias} from {here}{title.join(source.table)}"
+    options = ["--group-by", title.column, "--order-by", place, "--title", alias]
+    yield (
+        f"These rows are parts of {title.table} ({title.title}), in the order of {place}. To read all parts "
+        f"of one as one text: {command.with_query(whole, *options)}"
+    )
+    if source.title:
+        own = f"{here}.{quote(source.title)}"
+        both = f"{title.sql} || ifnull(': ' || nullif({own}, ''), '') as title"
+        texts = [f"{here}.{quote(name)}" for name in source.body]
+        sql = f"select {', '.join([both, *texts])} from {here}{title.join(source.table)}"
+        yield (
+            f"To read each part by itself, with the title of {title.table} before its own: "
+            f"{command.with_query(sql, '--title', 'title')}"
+        )
