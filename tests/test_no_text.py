@@ -79,6 +79,26 @@ def test_the_title_in_json_is_read(tmp_path):
     assert next(source.documents()) == "Mill 0\n\nIt stands by the river."
 
 
+PAGE_OF_ITS_OWN = (
+    "<!DOCTYPE html><html><head><title>{title}{site}</title></head><body><header><h1>{title}</h1></header>"
+    "<section>The wheel turns.</section><section><h3>{title}</h3><h4>The wheel turns.</h4>"
+    "<p>It stands by the river {i}.</p></section><footer><p>By Ada</p></footer></body></html>"
+)
+
+
+@pytest.mark.parametrize("site", ["", " - The Daily Mill"])
+def test_the_title_of_a_page_is_read(tmp_path, site):
+    pages = [PAGE_OF_ITS_OWN.format(title=f"Mill {i} &amp; inn", site=site, i=i) for i in range(20)]
+    source = source_of(tmp_path / "pages.db", pages)
+    assert next(source.documents()) == "Mill 0 & inn\n\nThe wheel turns.\n\nIt stands by the river 0."
+
+
+def test_the_name_of_a_website_is_no_title(tmp_path):
+    page = "<html><head><title>The Daily Mill</title></head><body><p>It stands by the river {}.</p></body>"
+    source = source_of(tmp_path / "pages.db", [page.format(i) for i in range(20)])
+    assert next(source.documents()) == "It stands by the river 0."
+
+
 def test_json_is_read_where_the_text_is_empty(tmp_path):
     """Checklists, and the same text once more where a newer version of a program has it alone."""
     says = "The mill number {} stands beside the river, and its wheel has not turned for many years."

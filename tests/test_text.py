@@ -289,6 +289,22 @@ def test_the_menus_of_a_page_are_left_out():
     assert html_to_text("<body><nav>a</nav>b<NAV>c</NAV>d<nav>e") == "b\n\nd\n\ne"
 
 
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('We met <lj user="ada"> there. <b>Then</b> she left.', "We met ada there. Then she left."),
+        ('<p>See <lj comm="mills"/>, <user name="bob"></user>.</p>', "See mills, bob."),
+        ('<p><span user="ben">@Ben</span> and <i user="12">x</i></p>', "@Ben and x"),
+        ("<body><p>Text</p><footer>All rights reserved</footer></div></body>", "Text"),
+        ("<body><blockquote>A<footer>Ada</footer></blockquote><p>Text</p></body>", "A\n\nAda\n\nText"),
+        ("<p>Text</p><footer>Ada</footer>", "Text\n\nAda"),
+        ("<body></footer><p>Text<footer>Ada", "Text\n\nAda"),
+    ],
+)
+def test_names_in_tags_and_the_footers_of_pages(html, text):
+    assert html_to_text(html) == text
+
+
 @pytest.mark.parametrize("tag", ["section", "sec", "chapter"])
 def test_the_title_of_a_section_is_read(tag):
     xml = f"<{tag} id='a'>\n<title><p>The boat</p></title><p>It left.</p></{tag}>"

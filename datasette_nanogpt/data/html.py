@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
+from .html_pages import is_page, without_menus
+
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
@@ -75,9 +77,6 @@ _MARKDOWN = re.compile(
 _INLINE = "a|abbr|b|big|cite|code|del|em|font|i|ins|q|s|small|span|strike|strong|sub|sup|u"
 _INLINE_PAIR = re.compile(rf"<({_INLINE})(?:\s[^<>]*)?>[^<]{{1,500}}</\1>|<img\s[^<>]*>", re.IGNORECASE)
 _CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>).)*)\]\]>", re.DOTALL)
-_PAGE = re.compile(r"<(?:html|body)[\s>]", re.IGNORECASE)
-_MENU = re.compile(r"<nav[\s>].*?(?=</nav|\Z)", re.IGNORECASE | re.DOTALL)
-_MENU_END = re.compile("</nav", re.IGNORECASE)
 # In the XML of books and articles sections have titles; that of a page, in its head, is not shown on it.
 _SECTION_TITLE = re.compile(
     r"(<(?:section|sec|chapter|sect\d|appendix|preface)\b[^<>]*>\s*)<title>(.{0,1000}?)</title>", re.DOTALL
@@ -122,14 +121,14 @@ def html_to_text(html: str) -> str:
     Links keep their text, images their alt text; list items get `-` or their number, table
     cells are separated by ` | `. Text without any tag keeps its lines; only entities are decoded. A blank
     line between texts ends a paragraph, as in the old editor of WordPress and in Textile; where there are no
-    paragraphs but these, single lines are kept, too. The menus of a whole page are left out. Never fails:
-    every string has a parse as HTML.
+    paragraphs but these, single lines are kept, too. The menus and the footer of a whole page are left out.
+    Never fails: every string has a parse as HTML.
     """
     html = html.replace("\r\n", "\n").replace("\r", "\n")
     if "<![CDATA[" in html:
         html = _without_cdata(html)
-    if _PAGE.search(html):
-        html = _without_menus(html)
+    if is_page(html):
+        html = without_menus(html)
     elif "<title>" in html:
         html = _SECTION_TITLE.sub(r"\1<h2>\2</h2>", html)
     if not _ANY_TAG.search(html):
@@ -160,11 +159,6 @@ def _without_cdata(html: str) -> str:
 def _text_of_cdata(cdata: re.Match[str]) -> str:
     text = escape(cdata[1])
     return f"<pre>{text}</pre>" if "\n" in text else text
-
-
-def _without_menus(html: str) -> str:
-    end = max((tag.start() for tag in _MENU_END.finditer(html)), default=0)
-    return _MENU.sub("<nav>", html[:end]) + html[end:]
 
 
 def _pieces(html: str) -> Iterator[tuple[str, str]]:
@@ -259,6 +253,16 @@ def _write(html: str, next_tag: str, writer: _Writer, is_open: Sequence[str]) ->
             writer.leave(tag)
         node = sibling if above else None
     return []
+
+
+def _person_of(tag: str, node: LexborNode) -> str:
+    """Whom a tag names in an attribute, which no tag of HTML does: <lj user="ada">, <user name="ada"/>."""
+    name = node.attributes.get("name" if tag == "user" else "user") or node.attributes.get("comm") or ""
+    if not name or name.isdigit():
+        return ""
+    child = node.first_child
+    shown = (child.text_content or "") if child is not None and child.tag == "-text" else ""
+    return "" if shown.lstrip("@ ").casefold().startswith(name.casefold()) else name
 
 
 class _Writer:
@@ -359,6 +363,8 @@ class _Writer:
                 self._break(min(self.gap + 1, 2))
         elif tag == "img":
             self.text(node.attributes.get("alt") or "")
+        elif name := _person_of(tag, node):
+            self.text(name)
         elif tag == "sup" and (digits := node.text().strip()).isdigit():
             # A footnote's mark or a power would read as one with the word or number before it.
             footnote = (node.parent and node.parent.tag == "a") or node.css_first("a")

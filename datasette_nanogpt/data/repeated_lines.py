@@ -180,7 +180,7 @@ def _template_option(source: Source, cures: Sequence[_Cure]) -> str:
     """The option with a template that makes these changes; "" where documents are not what a template can
     make of the columns, or something would not be gone."""
     kinds = [source.kinds[column] for column in source.body]
-    is_more = any(kind.format == "mail" or kind.front_matter or kind.title_again for kind in kinds)
+    is_more = any(kind.has_titles or kind.title_again for kind in kinds)
     if is_more or source.template or source.grouping or document_hook():
         return ""
     if any(sign in column for sign in '"\\' for column in (source.title or "", *source.body)):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .front_matter import split_front_matter
 from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
+from .html_pages import page_title, without_repeats
 from .json_blocks import has_parts, read_blocks
 from .json_records import is_chat, read_record, title_of_record
 from .mail import decode_quoted_printable, decode_words, is_quoted_printable
@@ -72,12 +73,18 @@ class TextKind:
     # Parts of a running text, each of which begins with a space, as Whisper's do: they are joined without a
     # line break.
     pieces: bool = False
+    pages: bool = False  # of HTML in some values at least, with titles of their own
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
 
     @property
     def is_wrapped(self) -> bool:
         """Whether the text is a small part of a value."""
         return self.format in ("blocks", "records", "mail")
+
+    @property
+    def has_titles(self) -> bool:
+        """Whether some values may have titles in them."""
+        return self.format in ("mail", "records") or self.front_matter or self.pages
 
     @property
     def names(self) -> list[str]:
@@ -145,6 +152,7 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
     mailed = given is None and text_format != "html" and _are_mailed(texts)
+    titles = [title for text in texts if text_format == "html" and (title := page_title(text))]
     comments = text_format != "html" and has_comments(texts, text_format == "plain")
     return TextKind(
         text_format,
@@ -157,6 +165,7 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
         markup=markup,
         mailed=mailed,
         comments=comments,
+        pages=2 * len(set(titles)) > len(titles),  # not that of the website on each page
     )
 
 
@@ -181,6 +190,8 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.format == "html":
         html = _SEPARATORS.sub(_as_tag, value)
         value = html_to_text(html)
+        if kind.pages and (title := page_title(html)):
+            value = without_repeats(value)
         if kind.replies:
             own = own_text_of_html(html)
             value, is_cut = own, len(own) < len(value)
