@@ -138,6 +138,8 @@ TEXTILE = (
             "Steps\n- Open *it*\n- and wait\nint[] a = b[x|y]; // {{z}}\n"
             "See the page, @ann and . \nIt broke.\nNow\na | b\n1 | 2",
         ),
+        (f"02/Jan/22 3:04 PM;557058:5f2a;[~accountid:6fad] {PROSE}\nh2. Now", f"@6fad {PROSE}\nNow"),
+        (f"2022-01-02 15:04;ada;{PROSE}", PROSE),
         ("bq. It broke.\nIt did not!", "It broke.\nIt did not!"),
         (
             "{{c1::Paris}} is the capital of {{c2::France::a country}}.[sound:a.mp3]",
@@ -219,6 +221,7 @@ def test_right_letters_stay(text):
         "Note: it is slow.\n\nAda: yes\nBen: no",
         "    if a[i] == b[j]:\n        return {a: [b(c)]}\n    x = y",
         f"{PROSE}\n  {PROSE}",
+        f" {PROSE}",
     ],
 )
 def test_other_texts_stay(text):
@@ -411,6 +414,7 @@ def test_any_text_can_be_read(text):
         '"a":',
         '"a":https:',
         "<pre>",
+        "1/1/22 ",
         " @a",
         ":LOGBOOK:\n",
         "Change-Id: a\n\n",

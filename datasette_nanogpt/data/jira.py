@@ -24,9 +24,23 @@ _MONO = re.compile(r"\{\{([^{}\n]+)\}\}")
 _ROW = re.compile(r"^[ \t]*\|{1,2}(.*?)\|{1,2}[ \t]*$", re.MULTILINE)
 _BREAK = re.compile(r"[ \t]*\\\\(?!\S)[ \t]*\n?")
 
+# When and by whom a comment was made, as Jira writes it into a CSV file: "02/Jan/22 3:04 PM;5f2a...;".
+_STAMP = re.compile(
+    r"\s*\d{1,4}[-/. ](?:\w{3,9}|\d{1,2})[-/. ]\d{2,4},? +\d{1,2}:\d\d(?::\d\d)?(?: ?[AP]M)?;[^;\n]{1,80};"
+)
+
 
 def is_jira(text: str) -> bool:
     return any(sign.search(text) for sign in (_CODE, _BLOCK, _PAIR, _LINK))
+
+
+def is_stamped(text: str) -> bool:
+    """Whether a text begins with the time and the account of whoever wrote it."""
+    return _STAMP.match(text) is not None
+
+
+def read_stamped(text: str) -> str:
+    return read_jira(_STAMP.sub("", text, count=1)).lstrip()
 
 
 def read_jira(text: str) -> str:

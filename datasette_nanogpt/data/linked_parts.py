@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import TrainCommand, text_size
-from .column_names import words_of
+from .column_names import named, words_of
 from .conversation_columns import are_short, find_conversation, find_place
 from .linked_titles import LinkedTitle, linked_title
 from .open_source import open_source
 from .source import QUERY, Source
+from .speakers import SPEAKERS
 from .sqlite import connect, quote, schema_of
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
@@ -64,7 +65,8 @@ def _leading(db: sqlite3.Connection, source: Source) -> Iterator[tuple[str, str]
             continue
         keys = [key.column for key in schema.table(table).foreign_keys if key.other_table == source.table]
         named_so = [column.name for column in schema.table(table).columns if words_of(column.name) in names]
-        if columns := [*keys, *named_so]:
+        # What somebody wrote is no part of a table of people.
+        if columns := [name for name in (*keys, *named_so) if not named(SPEAKERS, [name])]:
             yield table, columns[0]
 
 

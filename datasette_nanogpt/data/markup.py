@@ -25,7 +25,7 @@ from .encodings import (
     read_wrongly_decoded,
 )
 from .hyphens import is_hyphenated, join_hyphenated
-from .jira import is_jira, read_jira
+from .jira import is_jira, is_stamped, read_jira, read_stamped
 from .program_lines import (
     has_properties,
     has_trailers,
@@ -189,6 +189,7 @@ MARKUPS = (
     Markup(CUES, has_signs, 1.0, read_cue),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
+    Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),

@@ -32,7 +32,6 @@ _SURE_TRAILER = re.compile(
     re.IGNORECASE,
 )
 _TRAILER = re.compile(r"[A-Za-z][\w-]*: \S.*")  # of any key, beside one that is sure
-_INDENT = re.compile(r"[ \t]*")
 
 
 def has_properties(text: str) -> bool:
@@ -75,16 +74,18 @@ def _is_sure(line: str) -> bool:
 
 
 def is_indented(text: str) -> bool:
-    """Whether a text of prose begins with spaces, as a program indents all of its texts."""
-    start = text.lstrip("\r\n")
+    """Whether a text of prose begins with spaces, as a program indents all of its texts. A single one may be
+    that between parts of a line."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
     prose = sum(sign.isalpha() or sign.isspace() for sign in text)
-    return start[:1] in (" ", "\t") and len(text.split()) >= MIN_WORDS and prose >= MIN_PROSE * len(text)
+    is_prose = len(text.split()) >= MIN_WORDS and prose >= MIN_PROSE * len(text)
+    return is_prose and first.startswith(("  ", "\t"))
 
 
 def without_indent(text: str) -> str:
     """A text without the spaces that all its lines begin with, or else its first one."""
     lines = text.replace("\r\n", "\n").strip("\n").split("\n")
-    indents = [_match.end() for line in lines if line.strip() and (_match := _INDENT.match(line))]
+    indents = [len(line) - len(line.lstrip(" \t")) for line in lines if line.strip()]
     if not (common := min(indents, default=0)):
         return "\n".join([lines[0].lstrip(), *lines[1:]])
     return "\n".join(line[common:] for line in lines)
