@@ -14,7 +14,7 @@ from .linked_titles import LinkedTitle, linked_title
 from .open_source import open_source
 from .source import QUERY, Source
 from .speakers import SPEAKERS
-from .sqlite import connect, quote, schema_of
+from .sqlite import column_names, connect, quote, schema_of
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
 MORE_TEXT = 3  # times as much text must be in the parts as in short rows that they belong to
@@ -63,10 +63,14 @@ def _leading(db: sqlite3.Connection, source: Source) -> Iterator[tuple[str, str]
     for table in schema.table_names():
         if table == source.table:
             continue
-        keys = [key.column for key in schema.table(table).foreign_keys if key.other_table == source.table]
-        named_so = [column.name for column in schema.table(table).columns if words_of(column.name) in names]
+        try:
+            foreign = schema.table(table).foreign_keys
+            keys = [key.column or "" for key in foreign if key.other_table == source.table]
+            named_so = [name for name in column_names(db, quote(table)) if words_of(name) in names]
+        except sqlite3.OperationalError:  # a virtual table of an extension that is not here
+            continue
         # What somebody wrote is no part of a table of people.
-        if columns := [name for name in (*keys, *named_so) if not named(SPEAKERS, [name])]:
+        if columns := [name for name in (*keys, *named_so) if name and not named(SPEAKERS, [name])]:
             yield table, columns[0]
 
 
