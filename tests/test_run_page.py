@@ -33,6 +33,7 @@ from datasette_nanogpt.training.verdict import WITH_FAULTS
 from datasette_nanogpt.web import smaller
 from datasette_nanogpt.web.chart import sparkline
 from datasette_nanogpt.web.comparison import both
+from datasette_nanogpt.web.disk_full import free_space
 from datasette_nanogpt.web.estimate import _automatic
 from datasette_nanogpt.web.first_score import when_first
 from datasette_nanogpt.web.run_offers import made_by
@@ -383,7 +384,8 @@ async def test_a_run_that_failed_says_why_and_offers_to_start_again(datasette, h
     log.parent.mkdir()
     log.write_text("secret\n" * 3000 + "2026-11-28 02:10:46,136 INFO The end of it.\n")
     words, text = await page_of(datasette, run)
-    assert '<details id="log-end">' in text and "02:10:46 The end of it." in words and "INFO" not in words
+    assert '<details id="log-end" open>' in text and "02:10:46 The end of it." in words
+    assert "INFO" not in words
     assert text.index("choose another with") < text.index("_again=") < text.index("The end of it.")
     assert "choose another with “Model name”, or more than “Minutes” 3 or --no-such" in words
     assert f'href="/blog/entry/-/nanogpt?_again={run}"' in text and "The end of it." in words
@@ -1226,7 +1228,7 @@ async def test_of_two_runs_only_the_one_that_had_seconds_is_trained_again(
 ):
     """The good one was trained again, too."""
     text, said = await two_runs(datasette, write_run, home, bpe, database, seconds=180)
-    assert "better, but run 2 trained for only seconds." in text
+    assert re.search(r"Run 1 is better, but run 2 trained for only \d+ seconds?\.", text)
     assert text.index(">Write with a<") < text.index('value="Train run 2 for 3 minutes"')
     assert find_run(home, 4) is None and json.loads(find_run(home, 3)["settings"])["minutes"] == 3
     assert find_run(home, 3)["name"] == "nanogpt-blog"
@@ -1332,9 +1334,10 @@ async def test_a_run_without_a_score_is_started_again_from_the_comparison(datase
     write_run([3.0, 2.0], status="finished", tokens_per_second=900.0)
     write_run(status="failed", name="y", error="The disk is full: a.bin could not be written")
     text = (await datasette.client.get("/-/nanogpt/compare?run=1&run=2", actor=ROOT)).text
-    assert "Run 2 has no score." in text and re.search(r'_again=2">Start run 2 again</a></dd>', text)
-    assert "No score<" in text and "It failed: the disk is full: a.bin could not be written<" in text
-    assert "<td></td>" not in text and "<td>not measured</td>" in text
+    assert "Run 2 has no score to compare." in text
+    assert re.search(r'class="primary" href="[^"]+_again=2">Start run 2 again</a>', text)
+    assert "No score<" in text and ">It failed: the disk was full.<" in text and "a.bin" not in text
+    assert "<td></td>" not in text and "<td>not measured</td>" not in text
     assert "speed" not in text.partition("Figures")[0] and text.count('class="key second"') == 0
 
 
@@ -1353,3 +1356,18 @@ def test_when_the_first_score_comes_is_told_as_far_as_it_is_known():
     slow = {**run, "tokens_per_second": 500.0, "step": 1}  # a score takes 6 s, and comes as late
     assert when_first(slow) == "The first score comes at about step 3, in about 4 seconds."
     assert when_first({**run, "settings": '{"minutes": 0.5}'}) == "It is scored at its end."
+
+
+async def test_a_full_disk_is_told_with_how_much_it_needs_and_without_a_path(datasette, write_run, home):
+    """It said the same as the error, and offered what fails again."""
+    error = "The disk of /secret/models is full. No model was kept: make room there, then train again"
+    run = write_run(status="failed", error=error)
+    run_log_file(home, run).parent.mkdir(exist_ok=True)
+    run_log_file(home, run).write_text("The last line")
+    words, text = await page_of(datasette, run)
+    assert "The disk was full. Free some space on the disk that has the models, then start again." in words
+    before, _, log = text.partition('id="log-end" open')
+    assert "/secret" in log and "/secret" not in before
+    config = {"n_layer": 2, "n_head": 2, "n_embd": 128, "block_size": 64, "vocab_size": 4096}
+    assert "(about 18 MB are needed)" in free_space({"error": error, "plan": json.dumps({"config": config})})
+    assert free_space({"error": "x", "plan": None}) == ""

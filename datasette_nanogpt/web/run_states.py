@@ -16,6 +16,7 @@ from ..formatting import duration, time_left
 from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed, plan_of, settings_of
 from ..training.verdict import BUSY, CERTAINTY, LEVELS, WITH_FAULTS, level_of
 from . import forms
+from .disk_full import disk_was_full
 from .first_score import is_short, when_first
 
 Run = Mapping[str, Any]
@@ -342,6 +343,8 @@ def short_reason(run: Run) -> str:
     if run["status"] == "stopped":
         at = f"at step {run['step']:,}" if run["step"] else "before its first step"
         return at if run["kind"] != "train" or run["val_bpb"] is not None else f"{at}, with nothing to keep"
+    if disk_was_full(run):
+        return "the disk was full"
     if run["cause"] in CAUSES:
         return CAUSES[run["cause"]]
     first_sentence = re.split(r"(?<=\w)[.!] |\n", in_words_of_the_form(run["error"] or ""))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from datasette import Request, Response
 from datasette.app import Datasette
 
 from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
 from ...formatting import duration
@@ -22,10 +23,11 @@ from ...training.run_before import held_out_alike
 from ...training.verdict import ODD
 from ..chart import NARROW, WIDE, Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
+from ..machines import UNEVEN, caution_of, times_as_fast
 from ..permissions import may, origin_of_model
 from ..responses import changed, json_error, not_done, page, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
-from ..run_states import short_reason, unit_of, without_busy
+from ..run_states import levels, short_reason, unit_of, without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
@@ -38,7 +40,6 @@ MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 # A gap of more than this many margins, three standard errors, is due to the choice of rows once in 370 times.
 CLEARLY = 1.5
 NOTICEABLE = 0.02  # a gap of less than this fraction of the score can be sure, but is hardly seen in texts
-UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
 QUICKER = 0.8  # of two equally good runs, one that trained for less than this fraction of the other's time
 SHORT = 45  # seconds: the last score of a run of a minute, the shortest that is offered, comes later
 
@@ -83,22 +84,26 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
             again[run["id"]] = (f"Start run {run['id']} again", address)
         scores.append(await in_thread(_scores, home, run["id"]))
         texts.append(await in_thread(_last_text, home, run["id"]))
-        sides.append((_figures(run, scores[-1]), _settings(run, may_train), verdict_of(run)))
+        sides.append((_figures(run, scores[-1]), _settings(run, may_train), _verdict(run)))
     figures, given, verdicts = zip(*sides, strict=True)
     one, other = rows
     columns = (*given, planned_settings(one), planned_settings(other))
     settings = [(key, *both(*(each.get(key) for each in columns))) for key in {**given[0], **given[1]}]
     settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
-    short = [run["id"] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT]
+    short = {
+        run["id"]: side[-1][0] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT
+    }
     outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
     outcome = (_take_either if outcome.equal else _tell_times)(outcome, rows, scores)
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
         **{"settings": settings, "figures": _beside(*figures)},
         "scores": _at_marks(*scores),
-        "verdicts": _beside(*beside, "not measured"),
+        "verdicts": _beside(*beside, "not measured") if all(scores) else [],
     }
-    caution = outcome.advice or (_caution(one, other) if all(scores) else "")
+    if not all(scores):  # there is nothing to set against what one of them has
+        lists["figures"] = [line for line in lists["figures"] if all(line[1:])]
+    caution = outcome.advice or (caution_of(one, other) if all(scores) else "")
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
         return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
@@ -163,15 +168,18 @@ async def _train_again(datasette: Datasette, request: Request, numbers: Sequence
 
 
 def _outcome(
-    a: dict[str, Any], b: dict[str, Any], margin: float | None, short: Sequence[int] = ()
+    a: dict[str, Any], b: dict[str, Any], margin: float | None, short: Mapping[int, float]
 ) -> Outcome:
     """What to make of the scores of two runs. `margin` is that of `margin_between`; `short` has the ids of
-    those of seconds."""
+    those of seconds, and these."""
     without = [run for run in (a, b) if run["val_bpb"] is None]
     if without:
         over = [run["id"] for run in without if run["status"] in OVER]
-        headline = f"Run {without[0]['id']} has no score{'' if over else ' yet'}."
-        return Outcome(False, headline, "There is nothing to compare.", again=tuple(over[:1]))
+        headline = f"Run {without[0]['id']} has no score to compare{'' if over else ' yet'}."
+        why = _why_no_score(without[0])
+        return Outcome(
+            False, headline, f"{why or 'It was not scored'}." if over else "", again=tuple(over[:1])
+        )
     if not held_out_alike(a, b):
         why = "The two runs were scored on different held-out rows: their text or their seed differs."
         return Outcome(False, "These scores cannot be compared.", why)
@@ -191,15 +199,20 @@ def _outcome(
     sure = little if little and sure == "clearly " else sure + little
     so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
     whose = f"Run {better['id']}, {better['name']},"
-    times = _times_as_fast(better, worse)
+    times = times_as_fast(better, worse)
     but = (
         f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
     )
     if margin is None and short and not so_far:
-        lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better"
-        why = f"{lower}, but {'both' if len(short) > 1 else f'run {short[0]}'} trained for only seconds."
-        write_with = None if better["id"] in short else better["id"]
-        return Outcome(True, "Too short to tell.", why, write_with, again=tuple(short))
+        if len(short) > 1:
+            lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better"
+            why = f"{lower}, but both trained for only seconds."
+            return Outcome(True, "Too short to tell.", why, again=tuple(short))
+        ((run, seconds),) = short.items()
+        though = "though it" if run == better["id"] else f"but run {run}"
+        trained = f"{though} trained for only {counted(max(1, round(seconds)), 'second')}"
+        headline = f"Run {better['id']} is better, {trained}."
+        return Outcome(True, headline, f"It needs {much}.", better["id"], again=tuple(short))
     fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
     advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
     if margin is None:
@@ -285,40 +298,6 @@ def _scored_on(run: dict[str, Any]) -> str:
     return f"Bits per byte of {of}, lower is better" + (f"; gzip needs {gzip_bpb:.3f}." if gzip_bpb else ".")
 
 
-def _times_as_fast(run: dict[str, Any], other: dict[str, Any]) -> float:
-    """How many times as fast as the other run this one read, on the same device with a model of the same
-    size; 0 where that says nothing about the machine."""
-    plans = [json.loads(each["plan"] or "{}") for each in (run, other)]
-    alike = [((plan.get("settings") or {}).get("device"), plan.get("config")) for plan in plans]
-    speeds = [float(each["tokens_per_second"] or 0) for each in (run, other)]
-    return speeds[0] / speeds[1] if all(speeds) and alike[0] == alike[1] and alike[0][1] else 0
-
-
-def _caution(a: dict[str, Any], b: dict[str, Any]) -> str:
-    """Why the times and speeds of two runs cannot be compared, in a sentence; "" if they can be."""
-    plans = [json.loads(run["plan"] or "{}") for run in (a, b)]
-    devices = [(plan.get("settings") or {}).get("device") for plan in plans]
-    sizes = [GPTConfig(**plan["config"]).parameters if plan.get("config") else None for plan in plans]
-    slow, fast = sorted((a, b), key=lambda run: float(run["tokens_per_second"] or 0))
-    if not fast["tokens_per_second"]:
-        return ""
-    if not slow["tokens_per_second"]:
-        over = slow["status"] in OVER
-        return f"Run {slow['id']} {'ended before its speed was measured' if over else 'has no speed yet'}."
-    if None not in devices and devices[0] != devices[1]:
-        trained = f"Run {a['id']} trained on {devices[0]}, run {b['id']} on {devices[1]}"
-        return f"{trained}: compare their scores, not their times."
-    if sizes[0] != sizes[1]:
-        return "Their models differ in size: a larger one reads fewer tokens a second."
-    times = fast["tokens_per_second"] / slow["tokens_per_second"]
-    if times < UNEVEN:
-        return ""
-    return (
-        f"Run {fast['id']} read {times:.1f} times as many tokens a second, with a model of the same size: it "
-        f"had a faster or less busy machine, so after equal times it has trained more than run {slow['id']}."
-    )
-
-
 def _why_no_chart(a: dict[str, Any], b: dict[str, Any]) -> str:
     """A sentence in place of the chart of two runs, none of which has two scores."""
     if any(run["status"] not in OVER for run in (a, b)):
@@ -361,6 +340,12 @@ def _figures(run: dict[str, Any], scores: Sequence[Score]) -> dict[str, str]:
         "started (UTC)": (run["started"] or "")[:16].replace("T", " "),
     }
     return {key: value for key, value in figures.items() if value}
+
+
+def _verdict(run: dict[str, Any]) -> dict[str, str]:
+    """The verdict of a run. One of seconds may have none, but what its texts read like is known."""
+    now = [level["label"] for level in levels(run) if level["state"] == "now"]
+    return ({"reads like": now[0]} if now else {}) | verdict_of(run)
 
 
 def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:

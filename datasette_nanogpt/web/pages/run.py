@@ -30,6 +30,7 @@ from ...training.options import command_of_run
 from ...training.replaced import what_is_kept
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
+from ..disk_full import free_space
 from ..first_score import when_scored
 from ..menus import rows_url
 from ..permissions import Origin, may, origin_of_model
@@ -175,7 +176,9 @@ async def _run_context(
         "other_run": await in_thread(run_that_made, state.home, checkpoint) if model == "another" else None,
         "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
         "awaited": when_scored(json.loads(run["settings"])),
-        "error": broke_down(run) or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
+        "error": broke_down(run)
+        or free_space(run)
+        or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
         "began": run["cause"] != NAME,
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
@@ -194,7 +197,8 @@ async def _for_trainers(
     return {
         "command": command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
-        "log": readable_log(await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
+        "log": _log(run, await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
+        "log_open": run["status"] == "failed" and not run["cause"],  # there is no other way out
         "again": again,
         "goes_on": goes_on_briefly,
         "goes_on_again": goes_on_again,
@@ -207,6 +211,13 @@ async def _for_trainers(
         "more_minutes": await in_thread(minutes_to_offer, state.home, run, state.limits.max_minutes),
         "train_on": await in_thread(train_on, state.home, run, advice, state.limits.max_minutes),
     }
+
+
+def _log(run: dict[str, Any], end: str) -> str:
+    """The end of a run's log, and the error itself where the page has it in other words."""
+    lines = readable_log(end).rstrip()
+    told = free_space(run) and run["error"] not in lines
+    return f"{lines}\n{run['error']}" if told else lines
 
 
 def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
