@@ -76,7 +76,7 @@ def test_the_title_in_json_is_read(tmp_path):
         for i in range(20)
     ]
     source = source_of(tmp_path / "notes.db", [json.dumps(row) for row in rows])
-    assert next(source.documents()) == "Mill 0\n\nIt stands by the river."
+    assert next(source.documents()) == "Mill 0\n\nIt stands by the river." and source.has_titles
 
 
 PAGE_OF_ITS_OWN = (
@@ -91,12 +91,13 @@ def test_the_title_of_a_page_is_read(tmp_path, site):
     pages = [PAGE_OF_ITS_OWN.format(title=f"Mill {i} &amp; inn", site=site, i=i) for i in range(20)]
     source = source_of(tmp_path / "pages.db", pages)
     assert next(source.documents()) == "Mill 0 & inn\n\nThe wheel turns.\n\nIt stands by the river 0."
+    assert source.has_titles
 
 
 def test_the_name_of_a_website_is_no_title(tmp_path):
     page = "<html><head><title>The Daily Mill</title></head><body><p>It stands by the river {}.</p></body>"
     source = source_of(tmp_path / "pages.db", [page.format(i) for i in range(20)])
-    assert next(source.documents()) == "It stands by the river 0."
+    assert next(source.documents()) == "It stands by the river 0." and not source.has_titles
 
 
 def test_json_is_read_where_the_text_is_empty(tmp_path):

@@ -1,5 +1,6 @@
 """Rows that somebody may not mean to train on are told, each kind with the condition that leaves it out."""
 
+import json
 import shlex
 import sqlite3
 
@@ -11,6 +12,7 @@ from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview, preview_source
 from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.data.unread_records import unread_records
 from datasette_nanogpt.data.unread_rows import unread_rows
 from datasette_nanogpt.formatting import TrainCommand
 
@@ -322,6 +324,26 @@ def test_rows_of_what_is_not_read_in_another_table(tmp_path, column, value, told
     left = open_corpus(path, ["t"], Selection(where=shlex.split(remark)[-1]))
     assert left.sources[0].row_count == ROWS // 2
     assert not [each for each in preview(left).tables[0].remarks if "topics" in each]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("trashed", lambda i: i % 4 == 0, "true"),
+        ("visibility", lambda i: ["public", "private"][i % 4 == 0], '"private"'),
+        ("published", lambda i: int(i % 4 != 0), "0"),
+    ],
+)
+def test_rows_whose_json_says_so(tmp_path, key, value, shown):
+    def body(w):
+        return json.dumps({"title": w.title(), "text": w.text(), key: value(w.i)}) if w.i % 5 else "no JSON"
+
+    path, _ = hints(tmp_path, {"body": body, "title": lambda w: None})
+    source = open_source(path, "t")
+    (told,) = unread_records(source, "rows")
+    assert told.startswith(f"In {ROWS // 5} rows {key} in body is {shown}. To leave these out")
+    left = open_source(path, "t", Selection(where=shlex.split(told)[-1]))
+    assert left.row_count == ROWS - ROWS // 5 and not list(unread_records(left, "rows"))
 
 
 def test_the_name_of_a_website_at_the_end_of_titles_is_told(tmp_path):

@@ -19,6 +19,7 @@ from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
 from .source import Source
 from .sqlite import quote
+from .unread_records import unread_records
 from .unread_rows import unread_rows
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on
@@ -51,6 +52,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from _beginnings(source, of)
         yield from other_texts(source, of)
     yield from unread_rows(source, of)
+    yield from unread_records(source, of)
     yield from (each for each in machine_rows(source, of) if not _is_implied(each, sorts))
     if source.grouping is None:
         yield from conversations(source)

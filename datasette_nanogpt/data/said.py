@@ -42,6 +42,8 @@ _NOT_SAID = frozenset(
             "template",
             "css",
             "config",
+            "music",
+            "mood",
         ),
         *("context", "original", "raw", "plain", "plaintext", "excerpt", "snippet", "preview", "teaser"),
     ]

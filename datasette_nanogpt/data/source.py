@@ -121,7 +121,9 @@ class Source:
         """Whether documents begin with a line or more that tell what the rest is about, and a blank line."""
         if self.template:
             return self.template.has_header and not self.grouping
-        return bool(self.title) or any(self.kinds[column].format == "mail" for column in self.body)
+        return bool(self.title) or any(
+            self.kinds[column].format == "mail" or self.kinds[column].titled for column in self.body
+        )
 
     @property
     def html_columns(self) -> frozenset[str]:

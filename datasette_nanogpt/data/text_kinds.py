@@ -73,7 +73,7 @@ class TextKind:
     # Parts of a running text, each of which begins with a space, as Whisper's do: they are joined without a
     # line break.
     pieces: bool = False
-    pages: bool = False  # of HTML in some values at least, with titles of their own
+    titled: bool = False  # most values have titles in them: whole pages of HTML, and records
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
 
     @property
@@ -84,7 +84,7 @@ class TextKind:
     @property
     def has_titles(self) -> bool:
         """Whether some values may have titles in them."""
-        return self.format in ("mail", "records") or self.front_matter or self.pages
+        return self.format in ("mail", "records") or self.front_matter or self.titled
 
     @property
     def names(self) -> list[str]:
@@ -152,7 +152,7 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
     mailed = given is None and text_format != "html" and _are_mailed(texts)
-    titles = [title for text in texts if text_format == "html" and (title := page_title(text))]
+    titles = [page_title(text) for text in texts] if text_format == "html" else []
     comments = text_format != "html" and has_comments(texts, text_format == "plain")
     return TextKind(
         text_format,
@@ -165,7 +165,7 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
         markup=markup,
         mailed=mailed,
         comments=comments,
-        pages=2 * len(set(titles)) > len(titles),  # not that of the website on each page
+        titled=_are_titles(titles),
     )
 
 
@@ -190,7 +190,7 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.format == "html":
         html = _SEPARATORS.sub(_as_tag, value)
         value = html_to_text(html)
-        if kind.pages and (title := page_title(html)):
+        if kind.titled and (title := page_title(html)):
             value = without_repeats(value)
         if kind.replies:
             own = own_text_of_html(html)
@@ -292,8 +292,14 @@ def _json_kind(values: Sequence[str]) -> TextKind | None:
     enough = sum(map(len, records.values())) >= MIN_BLOCK_TEXT * sum(map(len, records))
     if len(records) > len(looks) * MIN_FRACTION and enough:
         inside = kind_of(list(records.values()))
-        return TextKind("records", entities=inside.entities, markup=inside.markup)
+        titled = _are_titles([title_of_record(value) for value in records])
+        return TextKind("records", entities=inside.entities, markup=inside.markup, titled=titled)
     return TextKind(data="JSON") if _most(looks, _is_json) else None
+
+
+def _are_titles(titles: Sequence[str | None]) -> bool:
+    """Whether most of what may be titles are there, and different: not the name of a website on each page."""
+    return 2 * len(set(filter(None, titles))) > len(titles)
 
 
 def _is_json(value: str) -> bool:
