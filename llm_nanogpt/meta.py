@@ -61,7 +61,7 @@ _CORPUS = Record(
     | {"sha256": str, "titles": bool, "doubles_words": bool, "repeat_length": int, "items_again": float}
     | {"skipped": Record(others=int)}
     | dict.fromkeys(
-        ("run_lengths", "string_lengths", "text_lengths", "line_lengths", "quoted_lengths"), _LENGTHS
+        (f"{what}_lengths" for what in ["run", "string", "text", "line", "quoted", "backtick"]), _LENGTHS
     )
     | {"brackets": Record(others=_LENGTHS), "fences": Record(others=_LENGTHS), "starts": [str]}
     | {"line_fences": [str]}

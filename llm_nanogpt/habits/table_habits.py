@@ -13,12 +13,12 @@ from .brackets import KINDS, Brackets, bracket_lengths
 from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
+from .line_quotes import BACKTICK, SINGLE_QUOTE, LineQuotes, quoted_lengths
 from .lines import LongLine, line_lengths
 from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat, doubles_words
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
-from .single_quotes import SingleQuotes, quoted_lengths
 from .starts import Start, common_starts
 from .strings import Unbroken, string_lengths
 
@@ -54,6 +54,7 @@ class Habits:
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
     lines: Lengths | None = None
     single_quotes: Lengths | None = None
+    backticks: Lengths | None = None
     fences: Mapping[str, Lengths] = field(default_factory=dict)
     line_fences: tuple[str, ...] = ()
     repeat: int | None = None
@@ -69,6 +70,7 @@ class Habits:
             "text_lengths": self.texts,
             "line_lengths": self.lines,
             "quoted_lengths": self.single_quotes,
+            "backtick_lengths": self.backticks,
         }
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
@@ -97,8 +99,9 @@ class Habits:
             each.append(LineFences(tokenizer, self.line_fences, prompt))
         if self.lines:
             each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
-        if self.single_quotes:
-            each.append(SingleQuotes(tokenizer, self.single_quotes, prompt))
+        for mark, lengths in ((SINGLE_QUOTE, self.single_quotes), (BACKTICK, self.backticks)):
+            if lengths:
+                each.append(LineQuotes(tokenizer, mark, lengths, prompt))
         if self.items_again is not None and self.items_again <= AGAIN and not tokenizer.is_char:
             each.append(RepeatedItem(tokenizer, prompt))
         if self.starts and not prompt:
@@ -122,7 +125,8 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         texts=text_lengths(whole),
         brackets=bracket_lengths(whole or some),
         lines=line_lengths(whole),
-        single_quotes=quoted_lengths(some),
+        single_quotes=quoted_lengths(some, SINGLE_QUOTE),
+        backticks=quoted_lengths(some, BACKTICK),
         fences=fence_lengths(whole),
         line_fences=line_fences(some),
         repeat=common_repeat(some, tokenizer),
@@ -142,6 +146,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         texts=read_lengths(corpus.get("text_lengths")),
         lines=read_lengths(corpus.get("line_lengths")),
         single_quotes=read_lengths(corpus.get("quoted_lengths")),
+        backticks=read_lengths(corpus.get("backtick_lengths")),
         repeat=corpus.get("repeat_length"),
         doubles_words=corpus.get("doubles_words", True),
         starts=tuple(corpus.get("starts") or ()),

@@ -6,11 +6,13 @@ from conftest import penalised, write_model
 
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.lengths import Lengths
-from llm_nanogpt.habits.single_quotes import (
+from llm_nanogpt.habits.line_quotes import (
+    BACKTICK,
     FEWEST,
+    SINGLE_QUOTE,
     STRENGTH,
     UNCLOSED,
-    SingleQuotes,
+    LineQuotes,
     closing_tokens,
     quoted,
     quoted_lengths,
@@ -42,13 +44,37 @@ def bpe():
     ],
 )
 def test_what_stands_within_them(line, lengths):
-    assert list(quoted(line)) == lengths
+    assert list(quoted(line, SINGLE_QUOTE)) == lengths
+
+
+@pytest.mark.parametrize(
+    ("line", "lengths"),
+    [
+        ("run `ls -l`, or `pwd`.", [5, 3]),
+        ("a `left open, then `two` here", [20]),  # what opens within one closes nothing
+        ("see `this", [None]),
+        ("```sh", []),
+        ("it's `'a'`", [3]),
+    ],
+)
+def test_what_stands_within_backticks(line, lengths):
+    assert list(quoted(line, BACKTICK)) == lengths
+
+
+def test_backticks_of_a_text_are_closed_in_their_line(bpe):
+    habits = measure_habits(["run `ls -l` and\n`pwd` now\n" * 2] * FEWEST, bpe)
+    assert habits.backticks == (5, 9) and not habits.single_quotes and read_habits(habits.as_json()) == habits
+    quotes, logits = LineQuotes(bpe, BACKTICK, habits.backticks, "use `ls"), np.zeros(bpe.n_vocab, np.float32)
+    (line_break,) = bpe.encode("\n")
+    assert penalised(quotes, logits)[line_break] == -UNCLOSED
+    quotes.add("` now")
+    assert not penalised(quotes, logits).any()
 
 
 def test_rows_that_close_them_and_rows_that_do_not(bpe):
-    assert quoted_lengths([ROW] * FEWEST) == (6, 10)
-    assert quoted_lengths([ROW] * (FEWEST // 4)) is None  # too few
-    assert quoted_lengths([ROW] * FEWEST + ["'Tis true"] * FEWEST) is None
+    assert quoted_lengths([ROW] * FEWEST, SINGLE_QUOTE) == (6, 10)
+    assert quoted_lengths([ROW] * (FEWEST // 4), SINGLE_QUOTE) is None  # too few
+    assert quoted_lengths([ROW] * FEWEST + ["'Tis true"] * FEWEST, SINGLE_QUOTE) is None
     habits = measure_habits([ROW] * FEWEST, bpe)
     assert habits.single_quotes == (6, 10) and read_habits(habits.as_json()) == habits
 
@@ -68,7 +94,7 @@ def test_rows_that_close_them_and_rows_that_do_not(bpe):
 )
 def test_which_are_open(bpe, pieces, is_open):
     for n in range(len(pieces)):  # a prompt and what comes after it are one text
-        quotes = SingleQuotes(bpe, SOME, "".join(pieces[:n]))
+        quotes = LineQuotes(bpe, SINGLE_QUOTE, SOME, "".join(pieces[:n]))
         for piece in pieces[n:]:
             quotes.add(piece)
         logits = np.zeros(bpe.n_vocab, np.float32)
@@ -77,9 +103,9 @@ def test_which_are_open(bpe, pieces, is_open):
 
 
 def test_what_leaves_one_open_loses_and_what_closes_it_gains(bpe):
-    quotes, logits = SingleQuotes(bpe, SOME, "x = 'ab"), np.zeros(bpe.n_vocab, np.float32)
+    quotes, logits = LineQuotes(bpe, SINGLE_QUOTE, SOME, "x = 'ab"), np.zeros(bpe.n_vocab, np.float32)
     changed = penalised(quotes, logits)
-    closing = closing_tokens(bpe)
+    closing = closing_tokens(bpe, SINGLE_QUOTE)
     assert {bpe.token_bytes(i) for i in closing} >= {b"'", b"')\n"}  # the latter closes it and ends the line
     ends = {*bpe.line_breaks.tolist(), bpe.eot} - {*closing.tolist()}
     assert set(np.flatnonzero(changed).tolist()) == ends and (changed[list(ends)] == -UNCLOSED).all()
@@ -101,6 +127,6 @@ def test_texts_of_a_model_close_them(tmp_path, bpe):
             )
             for i in range(15)
         )
-        return sum(None in quoted(line) for text in texts for line in text.split("\n"))
+        return sum(None in quoted(line, SINGLE_QUOTE) for text in texts for line in text.split("\n"))
 
     assert left_open(Habits(single_quotes=SOME)) < left_open(Habits()) / 2

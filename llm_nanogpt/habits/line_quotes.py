@@ -1,8 +1,8 @@
-"""Single quotes, as around strings in code: a text that is written closes those it opens, in the same line.
+"""Single quotes around strings, and backticks around code: a text closes those it opens, in the same line.
 
 A mark opens where no letter is before it and no space after it, and closes where no space is before it and no
 letter after it; between letters it is an apostrophe. Where the rows have it otherwise, as in "'tis" or in
-quotations over several lines, single quotes are left alone.
+quotations over several lines, it is left alone.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
     from ..vocabulary import Vocabulary
 
-_OPENS = re.compile(r"(?<![\w'\\])'(?=[^\s'])")
-_CLOSES = re.compile(r"(?<![\s'\\])'(?![\w'])")
-# Followed if the rows close so many, and leave at most this fraction of them open in their line: of code,
-# notes and messages 1 to 8%, of speeches and chapters of books 70%.
+MARKS = SINGLE_QUOTE, BACKTICK = "'", "`"
+_OPENS = {m: re.compile(rf"(?<![\w{m}\\]){m}(?=[^\s{m}])") for m in MARKS}
+_CLOSES = {m: re.compile(rf"(?<![\s{m}\\]){m}(?![\w{m}])") for m in MARKS}
+# Followed if the rows close so many, and leave at most this fraction of them open in their line: of single
+# quotes in code, notes and messages 1 to 8%, in speeches and chapters of books 70%.
 FEWEST, LEFT_OPEN = 50, 0.1
 USUAL, RARE = 0.9, 0.97  # of what the rows have within them is shorter, as within brackets
 # Nats: while one is open, the end of its line loses them; what closes it gains them at the rare length.
 UNCLOSED, STRENGTH = 6.0, 2.0
 
 
-def quoted(line: str) -> Iterator[int | None]:
-    """How many characters stand within each pair of single quotes of a line; None: it is not closed."""
+def quoted(line: str, mark: str) -> Iterator[int | None]:
+    """How many characters stand within each pair of these marks of a line; None: it is not closed."""
     at = 0
-    while opened := _OPENS.search(line, at):
-        closed = _CLOSES.search(line, opened.end())
+    while opened := _OPENS[mark].search(line, at):
+        closed = _CLOSES[mark].search(line, opened.end())
         if closed is None:
             yield None
             return
@@ -41,12 +42,12 @@ def quoted(line: str) -> Iterator[int | None]:
         at = closed.end()
 
 
-def quoted_lengths(texts: Iterable[str]) -> Lengths | None:
-    """How much the rows have within single quotes; None where they have few, or often leave them open."""
+def quoted_lengths(texts: Iterable[str], mark: str) -> Lengths | None:
+    """How much the rows have within these marks; None where they have few, or often leave them open."""
     lengths: list[int] = []
     left_open = 0
-    for line in (line for text in texts if "'" in text for line in text.split("\n") if "'" in line):
-        for length in quoted(line):
+    for line in (line for text in texts if mark in text for line in text.split("\n") if mark in line):
+        for length in quoted(line, mark):
             if length is None:
                 left_open += 1
             else:
@@ -56,35 +57,35 @@ def quoted_lengths(texts: Iterable[str]) -> Lengths | None:
     return measure_lengths(lengths, USUAL, RARE)
 
 
-@lru_cache(4)
-def closing_tokens(tokenizer: Vocabulary) -> np.ndarray:
+@lru_cache(8)
+def closing_tokens(tokenizer: Vocabulary, mark: str) -> np.ndarray:
     """Ids of the tokens that begin with a mark that closes, (n,)."""
     import numpy as np
 
     tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(tokenizer.n_vocab))
-    return np.array([i for i, token in enumerate(tokens) if _CLOSES.match(token)], dtype=np.intp)
+    return np.array([i for i, token in enumerate(tokens) if _CLOSES[mark].match(token)], dtype=np.intp)
 
 
-@lru_cache(4)
-def unclosed_tokens(tokenizer: Vocabulary) -> np.ndarray:
+@lru_cache(8)
+def unclosed_tokens(tokenizer: Vocabulary, mark: str) -> np.ndarray:
     """Ids of the tokens that end a line, or the text, and do not begin with a mark that closes, (n,)."""
     import numpy as np
 
     ends = np.append(tokenizer.line_breaks, tokenizer.eot)
-    return np.setdiff1d(ends, closing_tokens(tokenizer))
+    return np.setdiff1d(ends, closing_tokens(tokenizer, mark))
 
 
-class SingleQuotes:
-    """Whether the line that a text ends in has a single quote open. Those of the prompt's line count."""
+class LineQuotes:
+    """Whether the line that a text ends in has a mark open. Those of the prompt's line count."""
 
-    def __init__(self, tokenizer: Vocabulary, lengths: Lengths, prompt: str) -> None:
-        self._lengths, self._closing = lengths, closing_tokens(tokenizer)
-        self._unclosed = unclosed_tokens(tokenizer)
+    def __init__(self, tokenizer: Vocabulary, mark: str, lengths: Lengths, prompt: str) -> None:
+        self._mark, self._lengths = mark, lengths
+        self._closing, self._unclosed = closing_tokens(tokenizer, mark), unclosed_tokens(tokenizer, mark)
         self._line = prompt[prompt.rfind("\n") + 1 :]
         self._open_at = self._last_opened()
 
     def add(self, text: str) -> None:
-        marked = "'" in text or self._line.endswith("'")
+        marked = self._mark in text or self._line.endswith(self._mark)
         if "\n" in text:
             self._line, marked = text[text.rfind("\n") + 1 :], True
         else:
@@ -95,8 +96,8 @@ class SingleQuotes:
     def _last_opened(self) -> int | None:
         """Where the line has the mark that is open at its end."""
         at = 0
-        while opened := _OPENS.search(self._line, at):
-            closed = _CLOSES.search(self._line, opened.end())
+        while opened := _OPENS[self._mark].search(self._line, at):
+            closed = _CLOSES[self._mark].search(self._line, opened.end())
             if closed is None:
                 return opened.end()
             at = closed.end()
