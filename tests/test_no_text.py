@@ -10,6 +10,7 @@ from datasette_nanogpt.data.html import html_to_text
 from datasette_nanogpt.data.markdown import are_pictures, without_comments
 from datasette_nanogpt.data.markup import find_markup, read_markup
 from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.repeated_lines import repeated_lines
 from datasette_nanogpt.data.source import Selection
 
 PAGE = (
@@ -98,6 +99,16 @@ def test_the_name_of_a_website_is_no_title(tmp_path):
     page = "<html><head><title>The Daily Mill</title></head><body><p>It stands by the river {}.</p></body>"
     source = source_of(tmp_path / "pages.db", [page.format(i) for i in range(20)])
     assert next(source.documents()) == "It stands by the river 0." and not source.has_titles
+
+
+@pytest.mark.parametrize("titled", [False, True])
+def test_a_template_is_told_for_json_without_titles_alone(tmp_path, titled):
+    """A template has no title of what is in a column."""
+    rows = [{"text": f"Mill {i} stands there.\n\nAll rights are reserved."} for i in range(40)]
+    rows = [row | ({"title": f"The mill {i}"} if titled else {}) for i, row in enumerate(rows)]
+    source = source_of(tmp_path / "notes.db", [json.dumps(row) for row in rows])
+    (told,) = repeated_lines(source, source.read_sample()[0])
+    assert ("--template" in told) == (not titled)
 
 
 def test_json_is_read_where_the_text_is_empty(tmp_path):

@@ -83,8 +83,8 @@ class TextKind:
 
     @property
     def has_titles(self) -> bool:
-        """Whether some values may have titles in them."""
-        return self.format in ("mail", "records") or self.front_matter or self.titled
+        """Whether values may have titles in them."""
+        return self.format == "mail" or self.front_matter or self.titled
 
     @property
     def names(self) -> list[str]:
