@@ -253,7 +253,10 @@ async def test_a_row_is_continued_or_coloured(datasette):
     text = await text_of(datasette, f"{MODEL}?table=entry&row=7")
     assert ">\nTitle &lt;b&gt; 7\n\nRow 7:" in text and "row <a href=" in text
     text = await text_of(datasette, f"{MODEL}?table=entry&row=7&show=surprise")
-    assert ">\n</textarea>" in text and re.search(r'id="row-text" hidden>Title &lt;b&gt; 7', text)
+    assert ">\n</textarea>" in text
+    assert re.search(r'id="row-text" hidden data-typical="">Title &lt;b&gt; 7', text)
+    places = [text.index(f'id="{name}"') for name in ("row-text", "texts", "prompt")]
+    assert places == sorted(places)  # the row stands first
     assert "is no table of this model" in await text_of(datasette, f"{MODEL}?table=hush&row=7")
     assert "no text in row 9999" in await text_of(datasette, f"{MODEL}?table=entry&row=9999")
 

@@ -523,10 +523,17 @@ async def test_title_and_text_stand_apart_beside_a_bar(datasette, home):
     bars = [float(width) for width in re.findall(r'<rect width="([\d.]+)"', text)]
     assert max(bars) == bars[0] == 100 and min(bars) == bars[-1]  # the highest score of all rows is here
     scores = [row["bits_per_byte"] for row in (await told(datasette, "entry"))["rows"]]
-    assert bars == pytest.approx([100 * score / scores[0] for score in scores], abs=0.06)  # from 0
+    lowest = found["lowest"]  # where bars begin: from 0 on they looked alike
+    shown = [100 * (score - lowest) / (scores[0] - lowest) for score in scores]
+    assert bars == pytest.approx(shown, abs=0.06)
+    assert re.search(r'<a href="/-/nanogpt/models/[^"]+\?table=entry&amp;row=\d+&amp;show=surprise"', text)
     last = (await datasette.client.get(rows_of("entry") + "?page=3", actor=ROOT)).text
     bars = [float(width) for width in re.findall(r'<rect width="([\d.]+)"', last)]
-    assert bars[-1] == pytest.approx(100 * found["lowest"] / found["highest"], abs=0.06)
+    assert bars[-1] == 0
+    coloured = re.search(r'href="([^"]+show=surprise)"', last)[1].replace("&amp;", "&")
+    page = (await datasette.client.get(coloured, actor=ROOT)).text
+    told_there = r"The row is less typical than \d+% of the 59 other rows with a score\."
+    assert re.search(told_there, page)
     assert text.count('<svg class="bar"') == 20 and "as fast as the last scoring here" in text
 
 

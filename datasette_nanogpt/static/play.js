@@ -280,10 +280,9 @@ async function colourRow({ row, table, url }) {
   showState(`Reading ${label}…`);
   try {
     const answer = await (await post(`${here}/surprise`, { text })).json();
-    const values = { title: "", prompt: "" };
-    addTexts([new Text({ values, text, label, of: url, tokens: answer.tokens, outcome: answer.outcome }, actions)]);
+    const values = { title: "", prompt: "" }, outcome = `${answer.outcome} ${byId("row-text").dataset.typical}`.trim();
+    addTexts([new Text({ values, text, label, of: url, tokens: answer.tokens, outcome }, actions)]);
     showState("");
-    byId("view").scrollIntoView();  // the legend, with the row below it
   } catch (error) {
     showState(error.message);
   }

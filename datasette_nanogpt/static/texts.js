@@ -54,7 +54,8 @@ export class Text {
     this.facts = element("p", "", { className: "hint" });
     this.row = element("dl", "", { className: "row" });
     this.article = element("article", "");
-    this.article.append(...this.head(), this.row, this.text, this.facts, this.buttons(actions));
+    const parts = this.data.of ? [this.facts, this.text] : [this.text, this.facts];  // a row is looked up for its score
+    this.article.append(...this.head(), this.row, ...parts, this.buttons(actions));
     this.show();
   }
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from datasette import Request, Response
@@ -18,6 +19,7 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError
 
 from ...data.memorization import MIN_WORDS
 from ...data.model_rows import open_rows
+from ...registry import row_scores
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
 from ..for_visitors import reading_for_visitors
@@ -87,6 +89,8 @@ async def _playground(
     errors += [row_error] if row_error else []
     if row and row["show"] != "surprise":
         settings["prompt"] = row["text"]
+    elif row:
+        row["typical"] = await in_thread(_how_typical, state_of(datasette).home, checkpoint, row)
     may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
     return {
         "fields": settings,
@@ -170,6 +174,21 @@ async def _row_of_address(
     url = str(datasette.urls.row(origin.database, table, key))
     show = request.args.get("show") or ""
     return {"table": table, "row": key, "url": url, "text": text[:ROW_CHARACTERS], "show": show}, ""
+
+
+def _how_typical(home: Path, checkpoint: Checkpoint, row: Mapping[str, Any]) -> str:
+    """A sentence that says which part of the other rows one is less typical than; "" where it has no score,
+    or has changed since then."""
+    database = checkpoint.meta["source"]["database"]
+    run, _ = row_scores.scorings(home, checkpoint.name, database, row["table"])
+    scored = row_scores.figure(home, run["id"], row["row"]) if run else None
+    if not run or not scored or scored["digest"] != row_scores.digest(row["text"]):
+        return ""
+    count = row_scores.count(home, run["id"])
+    if count < 2:
+        return ""
+    less = (scored["rank"] - 1) / (count - 1)
+    return f"The row is less typical than {less:.0%} of the {count - 1:,} other rows with a score."
 
 
 def _model_as_json(checkpoint: Checkpoint, origin: Origin) -> dict[str, Any]:
