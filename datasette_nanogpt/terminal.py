@@ -244,7 +244,12 @@ def _title_of(table: TablePreview) -> list[str]:
     if table.text.startswith("by the template"):
         return []
     read_as = {name for names in table.read_as.values() for name in names}
-    inside = {"mail": "the subject", "front matter": "the front matter"}
+    inside = {
+        "mail": "the subject",
+        "front matter": "the front matter",
+        "pages of HTML": "the pages",
+        "JSON with titles": "the JSON",
+    }
     title = next((where for name, where in inside.items() if name in read_as), None)
     title = shown_name(table.title) if table.title else title
     return [f"the title from {title}" if title else "no title"]

@@ -78,6 +78,7 @@ def test_the_title_in_json_is_read(tmp_path):
     ]
     source = source_of(tmp_path / "notes.db", [json.dumps(row) for row in rows])
     assert next(source.documents()) == "Mill 0\n\nIt stands by the river." and source.has_titles
+    assert source.read_as_text == ["JSON with titles"]
 
 
 PAGE_OF_ITS_OWN = (
@@ -92,7 +93,7 @@ def test_the_title_of_a_page_is_read(tmp_path, site):
     pages = [PAGE_OF_ITS_OWN.format(title=f"Mill {i} &amp; inn", site=site, i=i) for i in range(20)]
     source = source_of(tmp_path / "pages.db", pages)
     assert next(source.documents()) == "Mill 0 & inn\n\nThe wheel turns.\n\nIt stands by the river 0."
-    assert source.has_titles
+    assert source.has_titles and source.read_as_text == ["pages of HTML"]
 
 
 def test_the_name_of_a_website_is_no_title(tmp_path):

@@ -202,9 +202,9 @@ MARKUPS = (
         MIN_FRACTION_OF_LINKS,
         lambda text: _OWN_PICTURE.sub("", text),
     ),
-    Markup("block properties", has_properties, MIN_FRACTION_OF_LINKS, without_properties),
-    Markup("commit trailers", has_trailers, MIN_FRACTION_OF_LINKS, without_trailers),
-    Markup("indented lines", is_indented, MIN_FRACTION, without_indent),
+    Markup("blocks of an outline", has_properties, MIN_FRACTION_OF_LINKS, without_properties),
+    Markup("commit messages", has_trailers, MIN_FRACTION_OF_LINKS, without_trailers),
+    Markup("indented text", is_indented, MIN_FRACTION, without_indent),
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )

@@ -90,6 +90,8 @@ class TextKind:
     def names(self) -> list[str]:
         """What is read as text, in words; nothing of plain text and markdown, which stay as they are."""
         formats = {"html": "HTML", "blocks": "JSON blocks", "records": "JSON records", "mail": "mail"}
+        if self.titled:
+            formats |= {"html": "pages of HTML", "records": "JSON with titles"}
         return [
             *([formats[self.format]] if self.format in formats else []),
             *(["HTML entities"] if self.entities else []),
