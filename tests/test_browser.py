@@ -517,7 +517,7 @@ def test_writing_is_stopped_repeated_continued_shared_and_kept(page, site):
 def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site):
     page.goto(site.url + "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row")
     page.get_by_text("Side by side").click()
-    page.get_by_label("Its temperature").fill("0")  # which asks for the second column
+    page.get_by_label("at temperature").fill("0")  # which asks for the second column
     page.get_by_role("button", name="Write", exact=True).click()
     page.get_by_text("Done.").wait_for()
     page.get_by_label("Surprise").check()

@@ -318,7 +318,7 @@ def test_write_and_the_text_are_in_sight_where_the_last_setting_is_changed(page,
             page.evaluate(f"document.querySelector('{fold}').open = true")
         for texts in (1, 2):
             page.locator("#top_k").fill(str(texts))
-            page.get_by_label("Its temperature").scroll_into_view_if_needed()
+            page.get_by_label("at temperature").scroll_into_view_if_needed()
             page.wait_for_timeout(300)
             assert 0 <= height_of(".write") < height - 60
             page.get_by_role("button", name="Write", exact=True).click()
@@ -332,7 +332,7 @@ def test_write_and_the_text_are_in_sight_where_the_last_setting_is_changed(page,
                 assert height_of("#temperature") < height_of("#view")  # they came after all texts
             else:
                 assert page.locator("#to-settings").is_hidden()
-                page.get_by_label("Its temperature").scroll_into_view_if_needed()
+                page.get_by_label("at temperature").scroll_into_view_if_needed()
                 assert height_of("#texts article h2") < height  # both are in sight at once
 
 
@@ -344,7 +344,7 @@ def test_two_texts_side_by_side_have_the_whole_width_and_a_finger_hits_their_but
 
     page.goto(site.url + "/-/nanogpt/models/nanogpt-demo")
     page.get_by_text("Side by side").click()
-    page.get_by_label("Its temperature").fill("0")
+    page.get_by_label("at temperature").fill("0")
     write_a_text(page)
     assert box("#state")["width"] <= 1  # "Done." is only read aloud, as the text says how it ended
     assert box(".pair article:last-child")["width"] > 450

@@ -228,7 +228,7 @@ async def test_wrong_settings_are_named_in_the_order_of_the_page(datasette):
 async def test_a_wrong_setting_is_told_with_its_field(datasette):
     text = await text_of(datasette, MODEL)
     assert '<details id="more">' in text and '<details id="rare">' in text
-    headings = [text.index(f"<legend>{name}<") for name in ("Length and end", "Randomness", "Repetition")]
+    headings = [text.index(f"<legend>{name}<") for name in ("Length and end", "Randomness")]
     assert headings == sorted(headings)
     for field in play_settings.SETTINGS.keys() - {"guidance"}:  # which only a model with titles has
         assert text.count(f'name="{field}"') == 1
@@ -540,6 +540,11 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
         text = await text_of(datasette, "/-/nanogpt")
         assert text.count('type="checkbox" name="run"') == boxes
         assert ("Tick two runs in the list." in text) is (boxes == 2)
+    with registry(home) as db:
+        update_run(db, run, {"val_bpb": 1.9})
+    for address, order in (("", [second, run]), ("?_sort=bits_per_byte", [run, second])):
+        text = await text_of(datasette, f"/-/nanogpt{address}")
+        assert re.findall(r'name="run" value="(\d+)"', text) == [str(each) for each in order]
 
 
 async def test_a_table_that_cannot_be_read_says_what_to_do_on_the_page(home, tmp_path):

@@ -260,6 +260,7 @@ async function write(event) {
   const values = Object.fromEntries(new FormData(form)), columns = [];
   begin();
   showProblems();
+  if (narrow.matches && byId("twice").checked) byId("beside").open = false;  // the texts are below it
   try {
     for (const writer of writers(values)) await writeColumn(writer, columns, mine.signal);
     showState("Done.", true);
@@ -315,6 +316,13 @@ function choose(view) {
   store();
 }
 
+// Folded away, it still says what it does.
+function sayBeside() {
+  const { selectedOptions } = byId("beside_model"), open = byId("beside").open;
+  const what = `, also with ${selectedOptions[0].textContent} at ${byId("beside_temperature").value}`;
+  byId("beside").querySelector("summary").textContent = `Side by side${byId("twice").checked && !open ? what : ""}`;
+}
+
 function tryPrompt({ target }) {
   if (!target.dataset.fields) return;
   fill({ ...NOTHING, ...JSON.parse(target.dataset.fields), seed: "" });
@@ -325,6 +333,7 @@ if (form) {
   placeSettings();
   narrow.addEventListener("change", placeSettings);
   form.addEventListener("submit", write);
+  form.addEventListener("input", sayBeside);
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
@@ -341,6 +350,7 @@ if (form) {
   for (const id of ["beside_model", "beside_temperature"]) {
     byId(id).addEventListener("input", () => { byId("twice").checked = true; });
   }
+  byId("beside").addEventListener("toggle", sayBeside);
   explainIn(byId("texts"));
   const view = restore(actions);
   choose(form.dataset.show === "surprise" ? "surprise" : view);

@@ -93,9 +93,8 @@ SETTINGS = {  # in their order on the page, in which wrong ones are named
 GROUPS = {
     "Length and end": ("max_tokens", "samples"),
     "Randomness": ("top_p", "min_p", "guidance", "seed"),
-    "Repetition": ("repetition_penalty", "dry_multiplier"),
 }
-RARE = ("top_k", "real_words")
+RARE = ("repetition_penalty", "dry_multiplier", "top_k", "real_words")
 TEXTS = ("title", "prompt")
 COLUMN = "set."  # the name of a column's field is this and the name of the column
 SAMPLER_SETTINGS = (

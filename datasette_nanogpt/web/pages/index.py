@@ -17,9 +17,10 @@ from ..under_way import runs_under_way
 
 @page("GET")
 async def index_page(datasette: Datasette, request: Request) -> Response:
-    """GET: the page; `?page=2` has older models. As JSON all runs and models, or with `?now=1` only the runs
-    that are at work or wait, with `&database=…&table=…` only those of a table. With `?tables=1` the part of
-    the page about the tables to train on, with all figures."""
+    """GET: the page; `?page=2` has older models, and `?_sort=bits_per_byte` the runs by their score. As JSON
+    all runs and models, or with `?now=1` only the runs that are at work or wait, with `&database=…&table=…`
+    only those of a table. With `?tables=1` the part of the page about the tables to train on, with all
+    figures."""
     if wants_json(request) and request.args.get("now"):
         of = request.args.get("database"), request.args.get("table")
         now = await runs_under_way(datasette, request.actor, *of)
@@ -40,8 +41,12 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
     now = await runs_under_way(datasette, request.actor)
     trainable, complete = await tables_at_once(datasette, request.actor)
     texts = await last_texts(datasette, home, models)
+    by_score, runs = request.args.get("_sort") == "bits_per_byte", lists["runs"]
+    if by_score:  # those without one come last
+        runs = sorted(runs, key=lambda run: (run["val_bpb"] is None, run["val_bpb"] or 0.0))
     context = {
-        "runs": lists["runs"],
+        "runs": runs,
+        "by_score": by_score,
         "models": models,
         "page": number,
         "pages": pages,
