@@ -70,13 +70,16 @@ def in_full(ex: NanogptError) -> str:
 
 class _LineByLine(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
-        for line in self.message.splitlines():
-            click.echo(f"Error: {line}", err=True)
+        lines = self.message.splitlines()
+        is_list = any(line.startswith(" ") for line in lines)  # of one problem
+        for n, line in enumerate(lines):
+            click.echo(line if is_list and n else f"Error: {line}", err=True)
 
 
 @contextmanager
 def click_errors() -> Iterator[None]:
-    """Let a command print a NanogptError as `Error: ...`, a line for each problem, and exit with code 1.
+    """Let a command print a NanogptError as `Error: ...` and exit with code 1: a line for each problem, or
+    one and a list.
 
     Text that is not UTF-8 is reported in the same way, and so is an unexpected error, whose traceback goes to
     a file. Characters that the terminal cannot show are printed as `?`.

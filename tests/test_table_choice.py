@@ -1,8 +1,11 @@
 """Who names no table trains on the only one with text, or is told which have how much."""
 
+import contextlib
+import io
 import shlex
 import sqlite3
 
+import click
 import pytest
 from odd_tables import Writer
 
@@ -11,7 +14,7 @@ from datasette_nanogpt.data import table_choice
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import Selection
-from llm_nanogpt.errors import InvalidOptions
+from llm_nanogpt.errors import InvalidOptions, click_errors
 
 
 @pytest.fixture
@@ -91,6 +94,12 @@ def test_several_are_listed_with_what_is_in_them(make):
     assert lines[6] == f"The one with the most text: datasette nanogpt-train {path} entry"
     words = shlex.split(lines[6].partition(": ")[2])
     assert open_corpus(*words[2:3], words[3:]).name == "entry"
+    with pytest.raises(click.ClickException) as shown, click_errors():
+        raise told.value
+    output = io.StringIO()
+    with contextlib.redirect_stderr(output):
+        shown.value.show()
+    assert output.getvalue() == f"Error: {told.value}\n"  # a list is one error, not one for each line
 
 
 def test_where_there_was_no_time_to_look_at_all_none_is_taken(make, monkeypatch):
