@@ -95,7 +95,7 @@ export class Chart {
   draw() {
     if (!this.metrics.length || !this.measure()) return;
     const { width, height } = this;
-    const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": this.summary() });
+    const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": this.summary(), class: this.few ? "few" : "" });
     const plot = svgNode("g", { "clip-path": "url(#plot)" });
     for (const nodes of [this.rules(), this.knownLines(), this.otherLines(), this.ownLines(), this.arrows()]) plot.append(...nodes);
     const inside = { x: this.left, y: TOP - 4, width: this.right - this.left + 4, height: height - TOP - BOTTOM + 8 };
@@ -112,8 +112,8 @@ export class Chart {
   // The legend has a dot for what is one.
   explain(svg) {
     const keys = byId("keys");
-    keys.querySelector(".smooth").textContent = this.few ? "training" : "training, smoothed";
-    keys.querySelector(".train").hidden = byId("smoothing").parentElement.hidden = this.few;
+    keys.classList.toggle("few", this.few);
+    keys.querySelector(".smooth").hidden = byId("smoothing").parentElement.hidden = this.few;
     for (const kind of KINDS) {
       const lines = [...svg.querySelectorAll(`polyline.${kind}`)];
       keys.querySelector(`.${kind}`).classList.toggle("single", lines.length > 0 && lines.every(({ points }) => points.length === 1));
@@ -178,8 +178,8 @@ export class Chart {
   }
 
   ownLines() {
-    const raw = this.few ? [] : this.models.flatMap((rows) => this.line("train", rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN]));
-    const smooth = this.smooth.flatMap((piece) => {
+    const raw = this.models.flatMap((rows) => this.line("train", rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN]));
+    const smooth = this.few ? [] : this.smooth.flatMap((piece) => {
       const values = new Map(piece);
       return this.line("smooth", [...values.keys()], (row) => values.get(row));
     });
