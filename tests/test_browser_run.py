@@ -202,6 +202,19 @@ def test_the_chart_keeps_its_size_with_its_first_score(page, site):
     assert page.evaluate(key.format("smooth")) == "0px"
 
 
+def test_stop_asks_whether_with_a_last_score(page, site):
+    for button, level in (("Stop with a last score", 1), ("Stop now", 2)):
+        run = write_run(site.home, site.database, "python_docs", "nanogpt-stop", "running", 40, eta=99.0)
+        page.goto(f"{site.url}/-/nanogpt/runs/{run}")
+        page.locator(".stop > summary").click()
+        page.wait_for_timeout(1500)  # the page asks each second for what is new: what was opened stays so
+        page.get_by_role("button", name=button).click()
+        page.get_by_text(re.compile("^stopping", re.I)).wait_for()
+        with registry(site.home) as db:
+            assert db.execute("select stop_requested from runs where id = ?", [run]).fetchone()[0] == level
+            db.execute("update runs set status = 'stopped' where id = ?", [run])
+
+
 def test_the_end_of_a_run_has_nothing_to_stop(page, site):
     show(page, site, "ending")
     assert page.locator("#parts .now").text_content() == "Score it for the last time 40%"
