@@ -141,13 +141,13 @@ except NanogptError as error:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of this kind")
 @pytest.mark.parametrize(("tokenizer", "limit"), [("bpe", 1_000), ("char", 19_000)])  # documents, tokens
-def test_a_disk_that_fills_up_is_one_line(blog, home, tmp_path, tokenizer, limit):
+def test_a_limit_on_the_size_of_files_is_one_line(blog, home, tmp_path, tokenizer, limit):
     folder = tmp_path / "training"
     folder.mkdir()
     child = [sys.executable, "-c", FULL, blog, folder, home, tokenizer, str(limit)]
     found = subprocess.run(list(map(str, child)), capture_output=True, text=True)
     assert not found.stderr
-    assert found.stdout.startswith("Cannot write in ") and "NANOGPT_HOME" in found.stdout
+    assert found.stdout.startswith("Cannot write in ") and "ulimit -f unlimited" in found.stdout
     assert found.stdout.count("\n") == 1
     assert not list(cache_folder(home).rglob("corpus.json"))
     prepared(blog, tmp_path / "again", home, tokenizer=tokenizer)
