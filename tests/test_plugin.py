@@ -262,7 +262,7 @@ def test_importing_the_plugin_is_quick():
         found = {name.strip(): int(total) for _, total, name in rows}
         return found["llm_nanogpt.plugin"] / found["llm"]
 
-    assert min(once() for _ in range(3)) < 0.15
+    assert min(once() for _ in range(3)) < 0.2  # 0.13 to 0.15 where nothing else runs
 
 
 def test_two_hundred_models_are_listed_without_being_opened(home):
