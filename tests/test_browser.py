@@ -502,6 +502,9 @@ def test_writing_is_stopped_repeated_continued_shared_and_kept(page, site):
     page.get_by_role("button", name="Keep").first.click()
     page.locator("#kept article").wait_for()
     assert page.locator("#kept .text").inner_text() == texts[0]
+    page.locator("#kept").get_by_role("button", name="Copy").click()
+    assert page.locator("#kept .copy").get_attribute("data-text").rstrip() == texts[0].rstrip()
+    page.locator("#state", has_text=re.compile(r"Copied\.|Selected")).wait_for()
     page.get_by_role("button", name="Continue").first.click()
     page.wait_for_function("document.querySelectorAll('#texts article').length === 3")
     page.get_by_text("Done.").wait_for()

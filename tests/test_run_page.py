@@ -715,6 +715,16 @@ async def test_a_run_of_seconds_is_started_again_for_a_minute(datasette, write_r
     assert re.search('name="minutes" value="1" checked', form)
 
 
+async def test_a_run_of_seconds_is_offered_the_minute_that_its_sentence_says(datasette, home, write_run):
+    """It offered 3, where nothing advised more."""
+    run = write_run([3.0], status="finished", settings={"minutes": 0.1})
+    (home / "x").mkdir()
+    write_state(home / "x", TrainState({}, Position(step=1, seconds=6.0)))
+    words, text = await page_of(datasette, run)
+    assert "another minute would bring it much further" in words and "Start again, for 1 minute" in words
+    assert re.findall(r'name="minutes"[^>]* value="([\d.]+)"', text) == ["1"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
@@ -1338,6 +1348,7 @@ async def test_a_run_without_a_score_is_started_again_from_the_comparison(datase
     assert re.search(r'class="primary" href="[^"]+_again=2">Start run 2 again</a>', text)
     assert "No score<" in text and ">It failed: the disk was full.<" in text and "a.bin" not in text
     assert "<td></td>" not in text and "<td>not measured</td>" not in text
+    assert text.count(">Bits per byte of held-out text, lower is better.<") == 1
     assert "speed" not in text.partition("Figures")[0] and text.count('class="key second"') == 0
 
 

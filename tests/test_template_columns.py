@@ -111,6 +111,8 @@ async def test_columns_are_set_filled_in_kept_and_linked(datasette, home):
         "&#39;", "&#x27;"
     )
     assert re.search('<h3 class="visually-hidden">link · ', page)
+    copied = html.unescape(re.search('class="core copy" data-text="([^"]*)"', page)[1])
+    assert copied == began["begins"] + text  # with its columns
     (address,) = re.findall(r'href="[^"?]*(\?[^"]*)" aria-label="Link to', page)
     page = await text_of(datasette, MODEL + address.replace("&amp;", "&"))
     assert 'name="set.kind" value="link"' in page and ">\nRow</textarea>" in page and 'value="7"' in page

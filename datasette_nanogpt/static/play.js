@@ -70,14 +70,23 @@ function showWrong(problems) {
 
 // ---- What can be done with a text
 
-async function copy(text) {
+function copy(text) {
+  return copyFrom(text.article, text.title + text.whole);
+}
+
+async function copyFrom(article, text) {
   try {
-    await navigator.clipboard.writeText(text.title + text.whole);
+    await navigator.clipboard.writeText(text);
     showState("Copied.");
   } catch {  // browsers let a page copy only if it comes over https or from this computer
-    getSelection().selectAllChildren(text.article.querySelector(".text"));
+    getSelection().selectAllChildren(article.querySelector(".text"));
     showState("Selected: copy it with Ctrl+C.");
   }
+}
+
+// Of a text that was kept. All of these are replaced when another one is kept.
+function copyKept({ target }) {
+  if (target.matches("#kept .copy")) copyFrom(target.closest("article"), target.dataset.text);
 }
 
 async function keep(text) {
@@ -342,6 +351,7 @@ if (form) {
   byId("stop").addEventListener("click", () => controller?.abort());
   byId("clear").addEventListener("click", clearTexts);
   byId("prompts")?.addEventListener("click", tryPrompt);
+  document.querySelector(".rest").addEventListener("click", copyKept);
   byId("view").addEventListener("change", ({ target }) => choose(target.value));
   for (const slider of form.querySelectorAll("[type=range]")) {
     showDegree(slider);

@@ -118,7 +118,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "notes": _notes(rows, scores),
         "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
-        "scored_on": _scored_on(one) if outcome.comparable else "",
+        "scored_on": _scored_on(rows, outcome.comparable),
         "chart": chart,
         "narrow": narrow,
         "no_chart": "" if chart else _why_no_chart(one, other),
@@ -290,8 +290,12 @@ def _why_no_score(run: dict[str, Any]) -> str:
     return f"{how[run['status']]}{reason}" if reason and not run["goes_on"] else ""
 
 
-def _scored_on(run: dict[str, Any]) -> str:
-    """What the scores of two runs that can be compared mean."""
+def _scored_on(runs: Sequence[dict[str, Any]], comparable: bool) -> str:
+    """What the scores of two runs mean; "" if neither has one."""
+    if not comparable:
+        scored = any(run["val_bpb"] is not None for run in runs)
+        return "Bits per byte of held-out text, lower is better." if scored else ""
+    run = runs[0]
     plan = json.loads(run["plan"] or "{}")
     documents, gzip_bpb = (plan.get("corpus") or {}).get("val_documents"), plan.get("gzip_bpb")
     of = f"{documents:,} {unit_of(run)} that neither has read" if documents else "held-out text"

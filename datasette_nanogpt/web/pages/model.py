@@ -65,13 +65,16 @@ async def model_page(datasette: Datasette, request: Request) -> Response | AsgiS
 
 
 def _as_shown(text: dict[str, Any]) -> dict[str, Any]:
-    """A kept text with the query of an address that writes it again, "" if that is too long, and with what it
-    `begins` with. The columns before the last one are not in it if they are listed above it, as `columns`."""
+    """A kept text with the query of an address that writes it again, "" if that is too long, the `whole` of
+    it as it is copied, and what it `begins` with. The columns before the last one are not in that if they are
+    listed above it, as `columns`."""
     settings = text["settings"]
     begins, last = settings.get("begins") or text["prompt"], settings.get("last") or 0
     shown = {"begins": begins[last:], "text": text["text"][max(0, last - len(begins)) :]}
     columns = {name: value for name, value in (settings.get("columns") or {}).items() if last and value}
-    return text | shown | {"columns": columns, "link": play_settings.link({**settings, **text})}
+    whole = (f"{text['title'].strip()}\n\n" if text["title"] else "") + begins + text["text"]
+    link = play_settings.link({**settings, **text})
+    return text | shown | {"whole": whole, "columns": columns, "link": link}
 
 
 async def _playground(
