@@ -58,7 +58,14 @@ _COUNTS = "documents duplicates train_documents val_documents bytes train_bytes 
 _LENGTHS = Record({"usual": int, "rare": int}, required=("usual", "rare"))
 _CORPUS = Record(
     dict.fromkeys(f"{_COUNTS} train_tokens val_tokens".split(), int)
-    | {"sha256": str, "titles": bool, "doubles_words": bool, "repeat_length": int, "items_again": float}
+    | {
+        "sha256": str,
+        "titles": bool,
+        "paragraphs": bool,
+        "doubles_words": bool,
+        "repeat_length": int,
+        "items_again": float,
+    }
     | {"skipped": Record(others=int)}
     | dict.fromkeys(
         (f"{what}_lengths" for what in ["run", "string", "text", "line", "quoted", "backtick"]), _LENGTHS

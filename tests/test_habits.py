@@ -86,6 +86,36 @@ def test_a_line_that_is_longer_than_those_of_the_rows_is_ended(bpe):
     assert len(penalised(line, logits[:2])) == 2  # a model without an end
 
 
+def test_a_paragraph_ends_with_a_sentence(bpe):
+    line = LongLine(bpe.line_breaks, bpe.eot, Lengths(4, 8), "", paragraphs=True)
+    logits = np.zeros(bpe.n_vocab, np.float32)
+    for piece, gain in (
+        ("one two", 0),
+        (".", 2),
+        (" ", 2.5),
+        ("in the", 0),
+        ("", 0),
+        (" end.\n", 0),
+        ("a.", 0),
+    ):
+        line.add(piece)
+        assert penalised(line, logits)[bpe.eot] == pytest.approx(gain)
+
+
+def test_which_rows_have_paragraphs(bpe):
+    notes = [f"A title\n\n{'A sentence of it. ' * n}\n\nShort" for n in range(1, 200)]
+    verse = ["Of all the lines that verse may have,\nnot many end\nwith what ends a sentence"] * FEWEST_LINES
+    for rows, paragraphs in ((notes, True), (verse, False), ([t.replace(".", "।") for t in notes], True)):
+        habits = measure_habits(rows, bpe)
+        assert habits.paragraphs == paragraphs and read_habits(habits.as_json()) == habits
+
+
+def test_lengths_of_paragraphs_are_those_of_lines():
+    """And not the columns that few of their characters stand beyond."""
+    rows = ["a" * n + "." for n in range(199, 299)]
+    assert line_lengths(rows) == (297, 301) and line_lengths([row[:-1] for row in rows]) == (260, 277)
+
+
 def test_columns_of_lines():
     assert line_lengths(["a" * 9] * (FEWEST_LINES - 1)) is None
     assert line_lengths(["a" * 100 + "\n\n" + "b" * 50] * FEWEST_LINES) == (96, 100)

@@ -14,7 +14,7 @@ from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
 from .line_quotes import BACKTICK, SINGLE_QUOTE, LineQuotes, quoted_lengths
-from .lines import LongLine, line_lengths
+from .lines import LongLine, has_paragraphs, line_lengths
 from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat, doubles_words
 from .short_texts import ShortText, text_lengths
@@ -43,16 +43,18 @@ class Follower(Protocol):
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
-    `line_fences` are the kinds of fences that stand at the start of a line alone. `repeat` is in tokens: how
-    many DRY lets pass, where the rows repeat more than is usual. `doubles_words` says whether words stand
-    twice running as if by rule, or that is not known. `starts` are the kinds of characters that
-    rows start with, `items_again` is the fraction of items that are said again."""
+    `paragraphs` says whether long lines end with a sentence. `line_fences` are the kinds of fences that stand
+    at the start of a line alone. `repeat` is in tokens: how many DRY lets pass, where the rows repeat more
+    than is usual. `doubles_words` says whether words stand twice running as if by rule, or that is not known.
+    `starts` are the kinds of characters that rows start with, `items_again` is the fraction of items that are
+    said again."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
     texts: Lengths | None = None
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
     lines: Lengths | None = None
+    paragraphs: bool = False
     single_quotes: Lengths | None = None
     backticks: Lengths | None = None
     fences: Mapping[str, Lengths] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Habits:
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
             "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
+            "paragraphs": self.paragraphs,
             "line_fences": list(self.line_fences),
             "repeat_length": self.repeat,
             "doubles_words": self.doubles_words,
@@ -98,7 +101,8 @@ class Habits:
         if self.line_fences:
             each.append(LineFences(tokenizer, self.line_fences, prompt))
         if self.lines:
-            each.append(LongLine(tokenizer.line_breaks, tokenizer.eot, self.lines, prompt))
+            ids = tokenizer.line_breaks, tokenizer.eot
+            each.append(LongLine(*ids, self.lines, prompt, self.paragraphs))
         for mark, lengths in ((SINGLE_QUOTE, self.single_quotes), (BACKTICK, self.backticks)):
             if lengths:
                 each.append(LineQuotes(tokenizer, mark, lengths, prompt))
@@ -119,12 +123,14 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         if left <= 0:
             break
     whole = some[:-1] if left < 0 else some  # what is cut off is short, and leaves brackets open
+    lines = line_lengths(whole)
     return Habits(
         runs=run_lengths(some),
         strings=string_lengths(some),
         texts=text_lengths(whole),
         brackets=bracket_lengths(whole or some),
-        lines=line_lengths(whole),
+        lines=lines,
+        paragraphs=lines is not None and has_paragraphs(whole, lines),
         single_quotes=quoted_lengths(some, SINGLE_QUOTE),
         backticks=quoted_lengths(some, BACKTICK),
         fences=fence_lengths(whole),
@@ -145,6 +151,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         strings=read_lengths(corpus.get("string_lengths")),
         texts=read_lengths(corpus.get("text_lengths")),
         lines=read_lengths(corpus.get("line_lengths")),
+        paragraphs=corpus.get("paragraphs", False),
         single_quotes=read_lengths(corpus.get("quoted_lengths")),
         backticks=read_lengths(corpus.get("backtick_lengths")),
         repeat=corpus.get("repeat_length"),
