@@ -180,6 +180,7 @@ class BestWeights:
     step: int
     val_bpb: float  # bits per byte
     val_loss: float  # nats a token
+    of_tokens: np.ndarray | None = None  # nats of each held-out token but the first; None: not known
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def samples_after(db: sqlite3.Connection, run: int, after: int = 0, limit: int =
 
 
 def bits_of_documents(db: sqlite3.Connection, run: int) -> tuple[list[float], list[float]]:
-    """The bits and bytes of the first held-out documents at the end of a run; empty if not measured."""
+    """The bits and bytes of the first held-out documents, or of all; empty if not measured."""
     select = "select bits, bytes from documents where run = ? order by id desc limit 1"
     row = db.execute(select, [run]).fetchone()
     return (json.loads(row[0]), json.loads(row[1])) if row else ([], [])

@@ -39,34 +39,38 @@ def estimate_loss(
     nanoGPT's estimate_loss is a mean over random windows; this one reads every token once, in order, in
     windows of the block size, so two scores differ by what the model learnt and by nothing else.
     """
-    nats = sum(nats for _, nats in estimate_loss_in_parts(model, windows, device, bf16, group))
+    parts = estimate_loss_in_parts(model, windows, device, bf16, group)
+    nats = sum(float(nats.sum(dtype=np.float64)) for _, nats in parts)
     return group.sum(torch.tensor(nats, dtype=torch.float64)).item()
 
 
 def estimate_loss_in_parts(
     model: GPT, windows: Windows, device: str, bf16: bool, group: ProcessGroup
-) -> Iterator[tuple[float, float]]:
-    """For each batch of windows of this process the fraction of the tokens that is done, and its nats."""
+) -> Iterator[tuple[float, np.ndarray]]:
+    """For each batch of windows of this process the fraction of the tokens that is done, and the nats of each
+    of its targets."""
     for number, (done, x, y) in enumerate(batches_in_order(model, windows)):
         if number % group.size == group.rank:
-            yield done, float(token_nats(model, x, y, device, bf16).sum(dtype=np.float64))
+            yield done, token_nats(model, x, y, device, bf16)
 
 
 def estimate_loss_unless(
     model: GPT, windows: Windows, device: str, bf16: bool, group: ProcessGroup, stopped: Callable[[], bool]
-) -> Generator[Busy, None, float | None]:
-    """The same as `estimate_loss`, reporting progress; None if it was `stopped`."""
+) -> Generator[Busy, None, tuple[float, np.ndarray | None] | None]:
+    """The same as `estimate_loss`, reporting progress, and the nats of each id, float32: None where several
+    processes have them. None if it was `stopped`."""
     if group.size > 1:  # the other processes cannot stop in the middle
-        return estimate_loss(model, windows, device, bf16, group)
-    total, last_report = 0.0, time.monotonic()
+        return estimate_loss(model, windows, device, bf16, group), None
+    parts, last_report = [np.empty(0, np.float32)], time.monotonic()
     for fraction, nats in estimate_loss_in_parts(model, windows, device, bf16, group):
-        total += nats
+        parts.append(nats)
         if time.monotonic() - last_report >= REPORT_SECONDS:
             yield Busy("scoring on held-out text", fraction)
             last_report = time.monotonic()
         if stopped():
             return None
-    return total
+    each = np.concatenate(parts)
+    return float(each.sum(dtype=np.float64)), each
 
 
 def batches_in_order(model: GPT, windows: Windows) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:

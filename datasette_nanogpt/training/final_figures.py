@@ -13,7 +13,7 @@ import numpy as np
 
 from llm_nanogpt.tokenizer import Tokenizer
 
-from ..data.dataloader import IGNORED, Tokens
+from ..data.dataloader import Tokens
 from ..data.memorization import find_memorized
 from ..data.text_faults import measure_usual
 from ..data.text_metrics import has_loop, is_prose, real_word_fraction
@@ -50,6 +50,7 @@ class RunFacts:
     """What the leading process knows about its run at the end."""
 
     curve: list[tuple[float, float]]  # seconds and bits per byte of each score
+    nats: np.ndarray | None  # of each held-out token but the first, by the saved model; None: not known
     train_loss: float | None  # nats per token, between the last two scores
     last_bpb: float | None  # score of the run before
     slower: Slower | None  # than an earlier run on this machine, by far
@@ -98,7 +99,9 @@ def measure_figures(
     tokens, tokenizer, score = training.tokens, folder.tokenizer, folder.meta["score"]
     seconds = min(MAX_SECONDS, TIME_FRACTION * facts.seconds)
     yield Busy("comparing the score with others")
-    bits, sizes = document_bits(training, tokenizer, seconds / 4)
+    # The score has them already, unless several processes shared it, or a resume found no better model.
+    nats = facts.nats if facts.nats is not None else score_tokens(training, seconds / 4)
+    bits, sizes = document_bits(nats, tokens.val, tokenizer)
     facts.keep_documents(bits, sizes)
     documents = folder.meta["corpus"]["val_documents"]
     samples, too_big = None, folder.config.parameters >= BIG
@@ -140,29 +143,34 @@ def _flops(training: Training) -> float | None:
     return work * speed if speed else None
 
 
-def document_bits(training: Training, tokenizer: Tokenizer, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bits and bytes, (documents,) each, of the first documents of the validation split, whose order is
-    random: as many as can be scored in `seconds`."""
+def document_bits(
+    nats: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bits and bytes, (documents,) each, of the documents of a stream of `tokens`, from the `nats` of each
+    token but the first: of as many documents as those are enough for."""
     lengths = np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.n_vocab)])
-    model, windows, device, bf16 = training.validation
-    deadline, nats, targets = time.monotonic() + seconds, [], []
-    for _, x, y in batches_in_order(model, windows):
-        if time.monotonic() > deadline:
-            break
-        nats.append(token_nats(model, x, y, device, bf16))
-        targets.append(y[y != IGNORED])
-    if not nats:
-        return np.empty(0), np.empty(0)
-    ids, each = np.concatenate(targets), np.concatenate(nats)
+    ids = np.asarray(tokens[1 : len(nats) + 1])
     ends = np.flatnonzero(ids == tokenizer.eot) + 1
     if not len(ends):
         return np.empty(0), np.empty(0)
     starts = np.concatenate([[0], ends[:-1]])
     last = ends[-1]
     return (
-        np.add.reduceat(each[:last], starts) / math.log(2),
+        np.add.reduceat(nats[:last].astype(float), starts) / math.log(2),
         np.add.reduceat(lengths[ids[:last]], starts).astype(float),
     )
+
+
+def score_tokens(training: Training, seconds: float) -> np.ndarray:
+    """The nats of the held-out tokens, from the second one on, as many as can be scored in `seconds`. Their
+    documents are in random order."""
+    model, windows, device, bf16 = training.validation
+    deadline, nats = time.monotonic() + seconds, [np.empty(0, np.float32)]
+    for _, x, y in batches_in_order(model, windows):
+        if time.monotonic() > deadline:
+            break
+        nats.append(token_nats(model, x, y, device, bf16))
+    return np.concatenate(nats)
 
 
 def write_texts(

@@ -10,6 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from llm_nanogpt.device import choose_device
 from llm_nanogpt.errors import NanogptError
 
@@ -66,6 +68,7 @@ class TableRun:
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
+        self.nats: np.ndarray | None = None  # of each held-out token, by the model that is saved
         self.replaces: Replaced | None = None
         self.parts = Parts(run)
 
@@ -189,6 +192,7 @@ class TableRun:
         for event in training.run(self.stop, write_sample):
             if isinstance(event, BestWeights):
                 self.saver.weights(event)
+                self.nats = event.of_tokens
                 continue
             if isinstance(event, TrainState):
                 self.saver.state(event)
@@ -228,6 +232,7 @@ class TableRun:
             if best:
                 training.best = best.val_bpb
                 self.saver.weights(best)
+                self.nats = best.of_tokens
             for score in member.scores:
                 event = replace(score, best=best is not None and score.step == best.step)
                 self.run.evaluation(event, (place.generation, place.member))
@@ -285,6 +290,7 @@ class TableRun:
         self.parts.begin(Progress(LastPart.JUDGING))
         facts = RunFacts(
             curve=self.curve,
+            nats=self.nats,
             train_loss=last.train_loss if last else None,
             last_bpb=score_of_run_before(self.run.home, self.run.id),
             slower=slower_than(self.run.home, self.run.id),

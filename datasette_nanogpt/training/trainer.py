@@ -292,11 +292,12 @@ class Training:
         if self.loss.steps:
             self.read_loss()
         self.group.broadcast_command(Command.EVALUATE)
-        nats = yield from estimate_loss_unless(
+        scored = yield from estimate_loss_unless(
             *self.validation, self.group, lambda: stop.requests >= 2 and self.best < math.inf
         )
-        if nats is None:
+        if scored is None:
             return
+        nats, of_tokens = scored
         val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
         self.last_good.check_score(val_loss, val_bpb, clock.step, self.batch_nats)
         best = val_bpb < self.best
@@ -304,7 +305,7 @@ class Training:
         if best:
             self.best = val_bpb
             weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
-            yield BestWeights(self.model.config, weights, clock.step, val_bpb, val_loss)
+            yield BestWeights(self.model.config, weights, clock.step, val_bpb, val_loss, of_tokens)
         if not clock.annealing:
             self.keep_as_good()
             yield self.state()

@@ -30,6 +30,7 @@ ODD = "odd in them"  # the heading of these
 NO_PROSE = "text without sentences, like the rows: compare the two"
 KNOWS_NOTHING = 8.0  # bits per byte
 WINDOW = 32_768  # bytes that zlib can refer back to
+ENOUGH_DOCUMENTS = 20  # of more, to estimate a standard error from: it is within a third or so then
 FEW_DOCUMENTS = 5  # with fewer held-out documents, a score is shown without an error
 SCORE_DECIMALS = 3  # of a score, as in lists of runs
 EPOCHS_READ = 0.85 * MAX_EPOCHS  # from this many epochs on, more would only memorize the text
@@ -186,12 +187,13 @@ def describe_limit(f: Figures) -> str:
 
 def standard_error(bits: np.ndarray, sizes: np.ndarray, documents: int) -> float | None:
     """Standard error of the bits per byte of `documents` documents, from some of them: their `bits` and
-    `sizes` in bytes, (n,) each. None for fewer than two.
+    `sizes` in bytes, (n,) each. None for fewer than two, and for a few of many: how much they differ says
+    little then, so the error could be ten times too small.
 
     The score is a ratio of two sums, so what varies is each document's bits beyond the ratio times its bytes.
     """
     n = len(bits)
-    if n < 2 or not sizes.sum():
+    if n < max(2, min(documents, ENOUGH_DOCUMENTS)) or not sizes.sum():
         return None
     beyond = bits - bits.sum() / sizes.sum() * sizes
     return math.sqrt(float((beyond**2).sum()) / (n - 1) / documents) / float(sizes.mean())
