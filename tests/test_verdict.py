@@ -251,6 +251,15 @@ def test_worse_than_knowing_nothing_is_said():
     assert verdict(replace(FIGURES, val_bpb=2449.1))["reads like"].startswith("noise")
 
 
+def test_what_limits_is_not_told_of_a_model_that_is_not_saved():
+    figures = replace(FIGURES, epochs=1.3, train_bpb=None, saved_before=True, fell=0.2)
+    says = "an earlier model is saved, as the last one has read the text 1.3 times and is no better"
+    assert verdict(figures)["limited by"] == f"the minutes: {says}"
+    assert verdict(replace(figures, epochs=4.0))["limited by"].startswith(
+        "the amount of text: an earlier model"
+    )
+
+
 def test_steps_are_not_called_minutes():
     by_steps = replace(FIGURES, epochs=0.04, by_steps=True)
     line = verdict(by_steps)["limited by"]
@@ -295,6 +304,8 @@ def test_letters_of_all_scripts():
 def test_the_fall_at_the_end_is_that_of_the_last_fifth():
     curve = [(10, 3.0), (50, 2.0), (80, 1.8), (100, 1.71)]
     assert fall_at_end(curve) == pytest.approx(0.05)
+    worse = [*curve, (110, 2.5), (140, 2.2), (150, 1.75)]  # by another model, which is not saved
+    assert fall_at_end(worse) == 0
     assert fall_at_end(curve[:1]) is None and fall_at_end([(95, 2.0), (100, 1.9)]) is None
 
 

@@ -108,8 +108,10 @@ def measure_figures(
     if not too_big:
         yield Busy(f"writing {TEXTS} texts to judge it by")
         samples = write_texts(folder, training, seconds / 2, facts.hurry)
+    # Scores of earlier models are from steps before the last one began.
+    saved_before = training.settings.stage > 0 and score["step"] <= training.clock.start_step
     train_bpb = None
-    if facts.train_loss is not None:
+    if facts.train_loss is not None and not saved_before:
         train_bpb = bits_per_byte(facts.train_loss * (len(tokens.train) - 1), tokens.train_bytes)
     known = Figures(
         val_bpb=score["val_bpb"],
@@ -129,6 +131,7 @@ def measure_figures(
         prose=held_out.prose,
         ends_only=bool(folder.meta["corpus"].get("cut")),
         by_steps=limits.minutes is None,
+        saved_before=saved_before,
         untold_columns=not folder.meta["source"].get("template") and len(folder.meta["source"]["body"]) > 1,
         slower=str(facts.slower or ""),
     )

@@ -71,13 +71,14 @@ class Figures:
     last_bpb: float | None  # of the run before on the same table, with the same name
     train_bpb: float | None  # of the text that was read since the score before the last
     epochs: float  # of the last model
-    fell: float | None  # fraction by which the score fell in the last fifth of the run
+    fell: float | None  # fraction by which the best score fell in the last fifth of the run
     stopped: bool  # as somebody asked, before the end
     bigger_fits: bool  # a bigger model than the one that was asked for has the time for this text
     samples: SampleFigures | None  # None: not written
     prose: bool = True  # whether the text is, as `is_prose` has it
     ends_only: bool = False  # whether only the end of each document was held out
     by_steps: bool = False  # whether steps limited the run, and no time
+    saved_before: bool = False  # whether the model that is saved came before the last one, which is no better
     untold_columns: bool = False  # whether a row is several columns, and no template says how
     slower: str = ""  # "13 times slower than run 4", where that is far
     why_no_samples: str = ""  # "" where it goes without saying
@@ -172,14 +173,21 @@ def describe_limit(f: Figures) -> str:
     if limit == "size":
         budget = "so many steps" if f.by_steps else "time"
         return f"its size: for this text and {budget} a bigger model would be chosen"
+    busy = f"other programs probably kept this machine busy, as training was {f.slower}; " if f.slower else ""
+    if f.saved_before:
+        ended = "the amount of text" if limit == "text" else f"the {_ended(f)}"
+        read = f"the last one has read the text {epochs} and is no better"
+        return f"{ended}: {busy}an earlier model is saved, as {read}"
     if limit == "text":
         learnt = f", and predicts it {f.gap:.0%} better than held-out text" if f.gap >= 0.01 else ""
         return f"the amount of text: it has read it {epochs}{learnt}"
-    busy = f"other programs probably kept this machine busy, as training was {f.slower}; " if f.slower else ""
     fell = f.fell is not None and f.fell >= STILL_FALLING
     falling = f", and its score fell by {f.fell:.1%} in the last fifth of them" if fell else ""
-    ended = f"stop at step {f.steps:,}" if f.stopped else "steps" if f.by_steps else "minutes"
-    return f"the {ended}: {busy}it has read the text {epochs}{falling}"
+    return f"the {_ended(f)}: {busy}it has read the text {epochs}{falling}"
+
+
+def _ended(f: Figures) -> str:
+    return f"stop at step {f.steps:,}" if f.stopped else "steps" if f.by_steps else "minutes"
 
 
 # ---- Figures that need no model
@@ -220,11 +228,11 @@ def count_letters(text: str) -> int:
 
 
 def fall_at_end(curve: Iterable[tuple[float, float]]) -> float | None:
-    """The fraction by which the score fell in the last fifth of a run, from (seconds, bits per byte) of each
-    score. None where that has none to begin with."""
+    """The fraction by which the best score, which is that of what is saved, fell in the last fifth of a run,
+    from (seconds, bits per byte) of each score. None where that has none to begin with."""
     points = list(curve)
     if len(points) < 2:
         return None
     end = points[-1][0]
     before = [bpb for seconds, bpb in points[:-1] if seconds <= 0.8 * end]
-    return 1 - points[-1][1] / before[-1] if before else None
+    return 1 - min(bpb for _, bpb in points) / min(before) if before else None
