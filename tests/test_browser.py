@@ -592,6 +592,7 @@ def test_a_row_is_coloured_from_its_menu(page, site):
     page.get_by_role("menuitem", name="Colour by surprise").click()
     page.get_by_text("8 is knowing nothing").wait_for()
     assert page.get_by_role("link", name="Row 3 of python_docs").is_visible()
+    assert page.get_by_role("button", name="Clear all").is_hidden()  # there is nothing but the row
     assert page.locator(".token").count() > 5
     page.locator(".token").nth(3).hover()
     from_words = page.evaluate(NEXT_WORDS)

@@ -27,6 +27,7 @@ from datasette_nanogpt.training.expectation import HIGHEST, LOWEST, expected_bit
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import menus, play_settings, playground, trainable_tables
+from datasette_nanogpt.web.estimate import say_once
 from datasette_nanogpt.web.pages import model
 
 TINY = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 64, "batch_size": 2, "vocab_size": 300}
@@ -257,6 +258,8 @@ async def test_a_row_is_continued_or_coloured(datasette):
     assert re.search(r'id="row-text" hidden data-typical="">Title &lt;b&gt; 7', text)
     places = [text.index(f'id="{name}"') for name in ("row-text", "texts", "prompt")]
     assert places == sorted(places)  # the row stands first
+    assert re.search(r'<h1><a href="[^"]+/7">Row 7 of entry</a>, by surprise</h1>', text)
+    assert re.search(r'id="about">Read by <strong>[^<]+</strong>', text)
     assert "is no table of this model" in await text_of(datasette, f"{MODEL}?table=hush&row=7")
     assert "no text in row 9999" in await text_of(datasette, f"{MODEL}?table=entry&row=9999")
 
@@ -371,6 +374,26 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     )
 
 
+def test_what_all_cards_would_say_is_said_once():
+    """They said "sentences that mean little" three times, and differed by a figure."""
+
+    def card(minutes, bits, like="words", limits=(1.3, 1.8)):
+        return {"minutes": minutes, "bits": bits, "like": like, "range": limits, "brings": like}
+
+    told = say_once([card(1, 2.0), card(3, 1.8), card(10, 1.8, limits=None)], 3)
+    assert told["common"] == "After any of these times it writes words."
+    assert [each["brings"] for each in told["cards"]] == [
+        "usually 1.3 to 1.8 bits per byte",
+        "usually 1.3 to 1.8 bits per byte, 10% better than after 1 minute",
+        "as after 3 minutes",
+    ]
+    for cards, unfolded in (
+        ([card(1, 2.0), card(3, 1.2, "sentences")], 2),
+        ([card(1, 2.0), card(3, 2.0)], 1),
+    ):
+        assert say_once(cards, unfolded) == {"common": "", "cards": cards}
+
+
 @pytest.mark.parametrize(
     ("letters", "work", "known"),
     [
@@ -411,13 +434,18 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
 
     async def cards(**form):
         answer = await datasette.client.post(address, json={"estimate": 1, **form}, actor=ROOT)
-        return answer.json()["offer"]["cards"]
+        offer = answer.json()["offer"]
+        assert not offer["common"] or "arch" in form or "tokenizer" in form
+        return offer["cards"]
 
     found = await cards()
     for shorter, card in pairwise(found):
         low, high = card["range"]
         assert low < card["bits"] < high < shorter["range"][1] + 0.1 and card["bits"] < shorter["bits"]
-        assert f"After {card['minutes']} minutes, " in card["score"] and f" {low} to {high};" in card["score"]
+        assert (
+            f"After {card['minutes']} minutes, " in card["score"]
+            and f" {low} to {high} bits per byte;" in card["score"]
+        )
         # Each card can be read alone.
         percent = round(100 * (1 - card["bits"] / shorter["bits"]))
         than = f"{percent}% better than after {shorter['minutes']} minute"

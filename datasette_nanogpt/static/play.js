@@ -142,8 +142,7 @@ const actions = { again, goOn, copy, keep };
 
 // One or two writers, each with its model and values, and two with what tells them apart. Each writes a column of texts.
 function writers(values) {
-  const name = document.querySelector("h1").textContent;
-  const first = { path: here, model: name, version: form.dataset.version, values };
+  const first = { path: here, model: form.dataset.model, version: form.dataset.version, values };
   if (!byId("twice").checked) return [first];
   const { value: path, selectedOptions } = byId("beside_model");
   const version = path === here ? form.dataset.version : "";

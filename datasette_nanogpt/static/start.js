@@ -59,7 +59,8 @@ function showProblems(problems) {
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
 }
 
-function showCards({ cards = [], alike = "", why = "", recommended, unfolded }) {
+function showCards({ cards = [], common = "", alike = "", why = "", recommended, unfolded }) {
+  byId("common").textContent = common;
   byId("alike").textContent = alike;
   const chosen = cards.find(({ minutes }) => minutes === Number(form.elements.minutes.value));
   byId("score").textContent = chosen?.score ?? "";

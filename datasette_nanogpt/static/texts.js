@@ -193,7 +193,7 @@ export function addTexts(texts) {
   box.prepend(row);
   pairs.unshift({ texts, row });
   for (const { row: old } of pairs.splice(MAX_TEXTS)) old.remove();
-  document.getElementById("view").hidden = false;
+  showSwitch();
 }
 
 export function removeText(text) {
@@ -202,18 +202,26 @@ export function removeText(text) {
   if (at < 0) return;
   pairs[at].texts.splice(pairs[at].texts.indexOf(text), 1);
   if (!pairs[at].texts.length) pairs.splice(at, 1)[0].row.remove();
-  document.getElementById("view").hidden = !pairs.length;
+  showSwitch();
 }
 
 export function clearTexts() {
   pairs.length = 0;
   box.replaceChildren();
-  document.getElementById("view").hidden = true;
+  showSwitch();
   store();
+}
+
+// What is shown of the texts can be chosen where there are any. Of rows of the table nothing is copied: they are coloured.
+function showSwitch() {
+  const shown = document.getElementById("view");
+  shown.hidden = !pairs.length;
+  shown.classList.toggle("only-rows", view === "surprise" && pairs.every(({ texts }) => texts.every(({ data }) => data.of)));
 }
 
 export function showAs(name) {
   view = name;
+  showSwitch();
   for (const { texts } of pairs) texts.forEach((text) => text.show());
 }
 

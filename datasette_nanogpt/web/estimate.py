@@ -58,7 +58,7 @@ def offer_and_estimate(
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
         nothing = {"text": str(ex), "parts": [str(ex)], "texts": [], "captions": [], "remarks": []}
-        return nothing | choices | recommend([], 0), None
+        return nothing | choices | recommend([], 0) | {"common": ""}, None
     except UNAVAILABLE:
         raise
     except NanogptError:
@@ -70,6 +70,7 @@ def offer_and_estimate(
             settings = settings_from_form(target, {**fields, "name": ""}, where)
             offered["cards"] = what_to_expect(target, settings)
             offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
+            offered |= say_once(offered["cards"], offered["unfolded"])
             if "minutes" not in form:
                 settings["minutes"] = offered["recommended"] or settings["minutes"]
             return offered, estimate(target, settings) if fields is form else None
@@ -173,7 +174,7 @@ def _forecast(
         "bits": round(bits, 3),
         "range": limits,
         "same_as": same["minutes"] if same else None,
-        "score": f"{scores} {limits[0]} to {limits[1]}; lower is better." if limits else "",
+        "score": f"{scores} {_in_bits(limits)}; lower is better." if limits else "",
     }
 
 
@@ -199,6 +200,33 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
     alike = _more_time(cards[unfolded - 1], cards[-1]) if unfolded < len(cards) else ""
     minutes = card["same_as"] or card["minutes"]
     return {"recommended": minutes, "why": why, "alike": alike, "unfolded": unfolded}
+
+
+def say_once(cards: Sequence[Mapping[str, Any]], unfolded: int | None) -> dict[str, Any]:
+    """Where texts read alike after all times that stand by themselves, the sentence `common` for all of them,
+    and the `cards` with their scores alone; "" and the cards as they are where they differ."""
+    likes = {card["like"] for card in cards[:unfolded]}
+    if len(likes) != 1 or unfolded == 1:
+        return {"common": "", "cards": cards}
+    (like,) = likes
+    common = f"After any of these times it writes {like}."
+    if like == UNKNOWN:
+        return {
+            "common": f"What it will write is {like}.",
+            "cards": [{**card, "brings": ""} for card in cards],
+        }
+    scores = []
+    for card, shorter in zip(cards, [None, *cards], strict=False):
+        facts = [f"usually {_in_bits(card['range'])}"] if card["range"] else []
+        if shorter:
+            n = _percent_better(card["bits"], shorter)
+            facts.append(f"{f'{n}% better than' if n > 0 else 'as'} after {in_minutes(shorter['minutes'])}")
+        scores.append({**card, "brings": ", ".join(facts)})
+    return {"common": common, "cards": scores}
+
+
+def _in_bits(limits: Sequence[float]) -> str:
+    return f"{limits[0]} to {limits[1]} bits per byte"
 
 
 def _unfolded(cards: Sequence[Mapping[str, Any]]) -> int:
