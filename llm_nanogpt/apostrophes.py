@@ -21,20 +21,26 @@ class Apostrophes:
         self._known, self._lists = known, (joined, WordList(joined_words(prompt)))
         self._tail, self._begun = "", b""  # what the text has after its last space; the bytes of a character
         self._joining = False  # whether that has an apostrophe
+        self._accepted: bytes | None = None  # the last piece that was, after what there is now
         self._follow(prompt)
 
     def accepts(self, piece: bytes) -> bool:
-        piece = self._begun + piece
+        accepted = self._judge(self._begun + piece)
+        if accepted:
+            self._accepted = piece
+        return accepted
+
+    def _judge(self, piece: bytes) -> bool:
         if not (self._joining or ASCII_MARK in piece or OTHER_MARK in piece):
             return True
         text = self._tail + piece.decode("utf-8", "ignore")
         return all(self._knows(match[0], match.end() == len(text)) for match in JOINED.finditer(text))
 
     def add(self, piece: bytes) -> None:
-        if not self.accepts(piece):
+        if piece != self._accepted and not self.accepts(piece):
             self._tail = ""  # the rest of it may be anything
         piece = self._begun + piece
-        self._begun = b""
+        self._begun, self._accepted = b"", None
         try:
             text = piece.decode()
         except UnicodeDecodeError as ex:

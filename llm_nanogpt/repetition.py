@@ -125,6 +125,8 @@ class Repetition:
         ids, end = self._exact, len(self._exact)
         longest = SHORT if self._last_n < 0 else min(SHORT, self._last_n)
         for n in range(1, min(longest, (end + 1) // 2) + 1):
+            if n > 1 and ids[-1] != ids[-1 - n]:  # most are told apart by this
+                continue
             first = end - 2 * n + 1
             if self._begin_words[ids[first]] and ids[first : end - n] == ids[end - n + 1 :]:
                 yield ids[end - n], SECOND
