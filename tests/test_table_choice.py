@@ -14,6 +14,8 @@ from datasette_nanogpt.data import table_choice
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import Selection
+from datasette_nanogpt.training.check import check
+from datasette_nanogpt.training.options import TrainOptions
 from llm_nanogpt.errors import InvalidOptions, click_errors
 
 
@@ -100,6 +102,28 @@ def test_several_are_listed_with_what_is_in_them(make):
     with contextlib.redirect_stderr(output):
         shown.value.show()
     assert output.getvalue() == f"Error: {told.value}\n"  # a list is one error, not one for each line
+
+
+def test_the_sizes_that_are_listed_are_of_whole_texts(make):
+    """Only the beginnings of long texts are looked at."""
+    path = make(note=40, entry=30)
+    with sqlite3.connect(path) as db:
+        db.execute("update entry set body = body || replace(hex(zeroblob(10000)), '00', ' words')")
+        db.execute("update note set body = body || replace(hex(zeroblob(700)), '00', ' words')")
+        (size,) = db.execute("select sum(length(body)) from entry").fetchone()
+    with pytest.raises(InvalidOptions) as told:
+        open_corpus(path)
+    entry = str(told.value).split("\n")[1].split()
+    assert entry[:4] == ["entry", "30", "rows", "about"] and entry[5] == "MB"
+    assert float(entry[4]) == pytest.approx(size / 1e6, rel=0.02)
+
+
+def test_the_command_that_is_offered_has_the_options_that_were_typed(make):
+    path = make(note=40, entry=40)
+    with pytest.raises(InvalidOptions) as told:
+        check(TrainOptions(path, minutes=1.0, where="id > 2", name="mine"))
+    last = shlex.split(str(told.value).split("\n")[-1].partition(": ")[2])
+    assert last[2] == path and last[4:] == ["--where", "id > 2", "--name", "mine", "--minutes", "1"]
 
 
 def test_where_there_was_no_time_to_look_at_all_none_is_taken(make, monkeypatch):

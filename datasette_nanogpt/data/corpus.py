@@ -187,11 +187,13 @@ def open_corpus(
     *,
     token: str | None = None,
     refresh: bool = False,
+    typed: Sequence[str] = (),
 ) -> Corpus:
     """Open `tables`, or the rows of the query `selection.sql`, of a SQLite file or of a Datasette's URL.
 
     Without `tables` it is the only one with text. Of several each uses the named columns that it has.
     `token` and `refresh` are for URLs: an API token, and whether to fetch again what was fetched before.
+    `typed` has the options of the command, for one that names a table.
     Raises InvalidOptions with everything that is wrong, a Problem each, and NanogptError where the database
     cannot be read.
     """
@@ -209,7 +211,10 @@ def open_corpus(
         raise InvalidOptions([Problem("database", "missing", message)])
     chosen = ""
     if not tables and sql is None:
-        table, chosen = only_remote_table(address.database, token) if address else only_table(database)
+        if address:
+            table, chosen = only_remote_table(address.database, token, typed)
+        else:
+            table, chosen = only_table(database, typed)
         tables = [table]
     if address:
         fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)

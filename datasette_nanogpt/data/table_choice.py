@@ -19,8 +19,9 @@ from .columns import NoTextError, PackedError
 from .datasette_client import DatasetteClient
 from .open_source import open_source
 from .remote import write_rows
+from .sample import SAMPLE_CHARS
 from .source import Source
-from .sqlite import connect, database_path, list_names, schema_of
+from .sqlite import connect, database_path, list_names, quote_column, schema_of
 from .tables import is_copy, is_of_tools, user_tables
 
 Open = Callable[[str], Source]  # a table by its name
@@ -32,6 +33,7 @@ VIEW_WEIGHT = 0.8
 # it: its rows are names of tags or authors, say.
 MIN_WORTH = 0.05
 LOOKING_SECONDS = 5.0  # how long to look at the tables
+WHOLE_ROWS = 1000  # rows whose values are measured whole
 FIRST_ROWS = 100  # of a table on the web, one request each
 MAX_LISTED = 20  # tables, a line each
 
@@ -49,7 +51,7 @@ class _Found(NamedTuple):
         return self.size * self.weight
 
     def __str__(self) -> str:
-        return f"{shown_name(self.name)} ({counted(self.rows, 'row')}, {text_size(self.size)})"
+        return f"{shown_name(self.name)} ({counted(self.rows, 'row')}, about {text_size(self.size)})"
 
 
 class _Look:
@@ -77,7 +79,7 @@ class _Look:
                 source = open_(name)
                 documents, _ = source.read_sample()
                 size = sum(len(text.encode()) for text in documents)
-                size *= source.row_count / max(len(source.sample), 1)
+                size *= source.row_count / max(len(source.sample), 1) * _whole(source)
             except NoTextError as error:
                 self.packed += [name] if isinstance(error, PackedError) else []
             except NanogptError:
@@ -89,17 +91,35 @@ class _Look:
                 self.without.append(name)
 
 
-def only_table(database: str) -> tuple[str, str]:
+def _whole(source: Source) -> float:
+    """How many times as long the values of a source's text are as their beginnings, which its sample has."""
+    cut = [
+        quote_column(column)
+        for column in source.body
+        if any(isinstance(value := row[column], str) and len(value) == SAMPLE_CHARS for row in source.sample)
+    ]
+    if not cut:
+        return 1.0
+    lengths = " + ".join(f"ifnull(length({column}), 0)" for column in cut)
+    begun = " + ".join(f"ifnull(min(length({column}), {SAMPLE_CHARS}), 0)" for column in cut)
+    some = f"(select {', '.join(cut)} from {source.from_sql} limit {WHOLE_ROWS})"
+    with connect(source.database) as db:
+        whole, beginnings = db.execute(f"select sum({lengths}), sum({begun}) from {some}").fetchone()
+    return float(whole or 0) / beginnings if beginnings else 1.0
+
+
+def only_table(database: str, typed: Sequence[str] = ()) -> tuple[str, str]:
     """The only table or view of a file with text that is worth training on, and a sentence that says so.
 
-    Raises InvalidOptions where there are several or none, with the tables and a command to type.
+    Raises InvalidOptions where there are several or none, with the tables and a command to type, with the
+    options that were `typed` before.
     """
     with connect(database_path(database)) as db:
         names, views = user_tables(db, database), schema_of(db).view_names()
-    return _only(_Look(database, names, views, partial(open_source, database)))
+    return _only(_Look(database, names, views, partial(open_source, database)), typed)
 
 
-def only_remote_table(url: str, token: str | None) -> tuple[str, str]:
+def only_remote_table(url: str, token: str | None, typed: Sequence[str] = ()) -> tuple[str, str]:
     """The same for a database of a Datasette on the web. Of each table the first rows are looked at."""
     client = DatasetteClient(url, token)
     contents = client.contents()
@@ -114,7 +134,8 @@ def only_remote_table(url: str, token: str | None) -> tuple[str, str]:
     # There may be time for some of them only: the tables with the most rows first.
     names.sort(key=lambda name: -rows.get(name, 0))
     with tempfile.TemporaryDirectory(prefix="nanogpt-sample-") as folder:
-        return _only(_Look(url, names, views, partial(_open_beginning, client, Path(folder) / "first.db")))
+        look = _Look(url, names, views, partial(_open_beginning, client, Path(folder) / "first.db"))
+        return _only(look, typed)
 
 
 def _open_beginning(client: DatasetteClient, path: Path, table: str) -> Source:
@@ -125,12 +146,12 @@ def _open_beginning(client: DatasetteClient, path: Path, table: str) -> Source:
     return replace(open_source(str(path), table), row_count=max(page.total, len(page.rows)))
 
 
-def _only(look: _Look) -> tuple[str, str]:
+def _only(look: _Look, typed: Sequence[str]) -> tuple[str, str]:
     most = max((each.worth for each in look.found), default=0.0)
     worth = [each for each in look.found if each.worth >= MIN_WORTH * most]
     worth = [each for each in worth if not is_copy(each.name)] or worth
     if len(worth) != 1 or look.packed or not look.is_whole:
-        raise InvalidOptions([Problem("table", "required", _which(look))])
+        raise InvalidOptions([Problem("table", "required", _which(look, typed))])
     (table,), less = worth, [str(each) for each in look.found if each not in worth]
     others = f": there is less, or a copy, in {list_names(less)}" if less else ""
     if not look.names[1:]:
@@ -139,7 +160,7 @@ def _only(look: _Look) -> tuple[str, str]:
     return table.name, f"{only} To train on another one, name it."
 
 
-def _which(look: _Look) -> str:
+def _which(look: _Look, typed: Sequence[str]) -> str:
     """The message for somebody who has to name a table."""
     has = f"{look.database} has: {list_names(look.names)}."
     packed = ""
@@ -148,7 +169,7 @@ def _which(look: _Look) -> str:
             f"What is in {list_names(look.packed)} has to be unpacked or decoded first: name it to see how."
         )
     if not look.found:
-        example = f"For example: {_command(look, look.names[0])}"
+        example = f"For example: {_command(look, look.names[0], typed)}"
         if look.without == look.names and not look.packed:
             example = (
                 "None of them has a column of text: to read codes as text, name the column with --body. "
@@ -164,7 +185,7 @@ def _which(look: _Look) -> str:
         seen = {each.name for each in look.found} | {*look.without, *look.unread}
         lines.append(f"Not looked at: {list_names([name for name in look.names if name not in seen])}.")
     lines += [packed] if packed else []
-    return "\n".join([*lines, f"The one with the most text: {_command(look, look.found[0].name)}"])
+    return "\n".join([*lines, f"The one with the most text: {_command(look, look.found[0].name, typed)}"])
 
 
 def _columns(found: Sequence[_Found]) -> list[str]:
@@ -172,10 +193,10 @@ def _columns(found: Sequence[_Found]) -> list[str]:
     rows = max(len(f"{each.rows:,}") for each in found)
     return [
         f"  {shown_name(each.name):{names}}  {each.rows:>{rows},} {'row ' if each.rows == 1 else 'rows'}"
-        f"  {text_size(each.size):>10}"
+        f"  {'about ' + text_size(each.size):>16}"
         for each in found
     ]
 
 
-def _command(look: _Look, table: str) -> str:
-    return shlex.join(train_words(look.database, [table]))
+def _command(look: _Look, table: str, typed: Sequence[str]) -> str:
+    return shlex.join(train_words(look.database, [table], typed))

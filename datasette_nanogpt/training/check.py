@@ -25,7 +25,7 @@ from ..data.sqlite import list_names
 from ..formatting import duration
 from .distributed import rank_and_size
 from .memory import check_address_space
-from .options import TrainOptions, problems_of
+from .options import TrainOptions, problems_of, typed_flags
 from .plan import DEFAULT_MINUTES
 from .train_state import read_position
 
@@ -123,7 +123,12 @@ def check_home(home: Path) -> None:
 
 def _open(options: TrainOptions) -> Corpus:
     return open_corpus(
-        options.database, options.tables, options.selection, token=options.token, refresh=options.refresh
+        options.database,
+        options.tables,
+        options.selection,
+        token=options.token,
+        refresh=options.refresh,
+        typed=typed_flags(options),
     )
 
 

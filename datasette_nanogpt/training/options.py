@@ -131,6 +131,11 @@ def typed_command(options: TrainOptions) -> TrainCommand:
     return TrainCommand(database, _flags(given), options.tables, _flags(rows))
 
 
+def typed_flags(options: TrainOptions) -> list[str]:
+    """The options that were typed, as words of a command line, without the database and its tables."""
+    return _flags({k: v for k, v in options.given().items() if k not in ("database", "table")})
+
+
 def _flags(settings: Mapping[str, Any]) -> list[str]:
     """The words of a command line for options with their Python names."""
     words: list[str] = []
