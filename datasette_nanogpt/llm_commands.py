@@ -33,7 +33,7 @@ T = TypeVar("T")
 EXCERPT = 60  # characters of a document that are shown
 # What follows "rows" in a sum, by the split of the rows.
 SPLITS = {
-    "trained": " it was trained on, which may flatter",
+    "trained": " it was trained on, which may flatter its score",
     "held out": " held out in training",
     "new": " not in training",
     None: "",  # not known
@@ -257,7 +257,7 @@ def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Itera
             continue
         for name, won, bits in zip(names, sums.won, sums.bits_per_byte, strict=True):
             rows = counted(sums.rows, "row")
-            yield f"{bits:9.3f}  {name} knows better: {won:,} of the {rows}{which}"
+            yield f"{bits:9.3f} bits per byte  {name} knows better: {won:,} of the {rows}{which}"
 
 
 def json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:
@@ -278,5 +278,5 @@ def lines_of_totals(totals: Totals) -> Iterator[str]:
     """The figures of all rows of each split."""
     for split, total in totals.as_json().items():
         if total["bytes"]:
-            rows = counted(total["rows"], "row")
-            yield f"{total['bits_per_byte']:9.3f}  over {total['bytes']:,} bytes of {rows}{SPLITS[split]}"
+            rows = f"{total['bytes']:,} bytes of {counted(total['rows'], 'row')}"
+            yield f"{total['bits_per_byte']:9.3f} bits per byte over {rows}{SPLITS[split]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -56,13 +57,15 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
     )
     lines = {
         "columns": " + ".join([*filter(None, [source.get("title")]), *(source.get("body") or ())]),
-        "template": repr(source["template"]) if source.get("template") else "",
+        "template": _as_typed(source["template"]) if source.get("template") else "",
         "conversations": grouping(source),
         "where": source.get("where") or "",
         "shape": c.shape,
         "tokenizer": meta.get("tokenizer") or "",
         "options": ", ".join(
-            f"{k} {'none' if v == '' else v}" for k, v in options.items() if k not in ("database", "table")
+            f"{k} {'none' if v == '' else v}"
+            for k, v in options.items()
+            if k not in ("database", "table", "template")
         ),
         "versions": ", ".join(f"{name} {version}" for name, version in (meta.get("versions") or {}).items()),
         "log": _log_file(training.get("log")),
@@ -82,6 +85,11 @@ def details(checkpoint: Checkpoint) -> dict[str, str]:
             f"{speed:,.0f} tokens/s, including the time for trials, compiling and scores"
         )
     return lines | ((meta.get("verdict") or {}).get("lines") or {})
+
+
+def _as_typed(template: str) -> str:
+    """A template on one line, as a word of a command that can be pasted into a shell."""
+    return shlex.quote(template.replace("\n", "\\n"))
 
 
 def _log_file(log: str | None) -> str:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 import sqlite3
 from ast import literal_eval
 from contextlib import closing
@@ -194,6 +195,19 @@ def test_info_and_path(trained, home):
     told = json.loads(nanogpt("info", "nanogpt-blog", "--json").stdout)
     assert told["nanogpt"]["source"]["table"] == "posts"
     assert nanogpt("path", "nanogpt-blog").stdout == f"{home / 'nanogpt-blog'}\n"
+
+
+@pytest.mark.parametrize("newline", ["\n", "\\n"])  # as a file has it, and as it is typed
+def test_info_has_the_template_once_as_it_can_be_pasted(trained, newline):
+    folder = trained()
+    meta = read_checkpoint(folder).meta
+    template = f"# {{{{ title }}}}{newline}It's {{{{ body }}}}"
+    meta["source"]["template"] = meta["options"]["template"] = template
+    write_meta(folder, meta, "")
+    shown = nanogpt("info", "nanogpt-blog").stdout
+    lines = dict(re.split("  +", line, maxsplit=1) for line in shown.splitlines())
+    assert shlex.split(lines["template"]) == [r"# {{ title }}\nIt's {{ body }}"]
+    assert lines["options"] == "minutes 0.1"
 
 
 def test_info_names_the_log_of_the_run(trained, home):

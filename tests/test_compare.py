@@ -59,7 +59,7 @@ def test_the_command_lists_rows_and_sums(two, database):
     assert gaps == sorted(gaps)
     assert [row.split()[2] for row in rows] == ["A" if gap < 0 else "B" for gap in gaps]
     a, b = done.stderr.splitlines()
-    assert a.endswith(f"nanogpt-a knows better: {sum(gap < 0 for gap in gaps)} of the 6 rows")
+    assert a.endswith(f" bits per byte  nanogpt-a knows better: {sum(gap < 0 for gap in gaps)} of the 6 rows")
     assert "nanogpt-b" in b
     lines = CliRunner().invoke(compare, [*args, "--jsonl", "--where", "id < 2"]).stdout.splitlines()
     first = json.loads(lines[0])

@@ -201,3 +201,20 @@ def test_columns_are_offered_only_where_they_can_be_given(trained, monkeypatch, 
     titles = Titles(template_columns.Tokenizer.load(checkpoint.path), checkpoint.config)
     monkeypatch.setattr(Titles, "head", lambda self, ids: ids)
     assert bool(conditions_from(tokens.val, titles, source)) == asked
+
+
+def test_a_title_is_offered_before_other_columns(trained, monkeypatch):
+    checkpoint = read_checkpoint(trained[1])
+    source = {"template": "{{ kind }}, {{ year }}\n# {{ title }}\n\n{{ body }}"}
+    tokens = Tokens.open(
+        checkpoint.path / "training", checkpoint.config.vocab_size, checkpoint.meta["corpus"]
+    )
+    titles = Titles(template_columns.Tokenizer.load(checkpoint.path), checkpoint.config)
+    monkeypatch.setattr(Titles, "head", lambda self, ids: ids)
+    for title, offered in (("Foxes", {"title": "Foxes"}), ("F" * 99, {"kind": "link", "year": "2024"})):
+        text = f"link, 2024\n# {title}\n\nThey"
+        monkeypatch.setattr(template_columns.Tokenizer, "decode", lambda self, ids, text=text: text)
+        assert conditions_from(tokens.val, titles, source) == offered
+    untitled = {"template": source["template"].replace("title", "place")}
+    monkeypatch.setattr(template_columns.Tokenizer, "decode", lambda self, ids: "link, 2024\n# Rome\n\nThey")
+    assert conditions_from(tokens.val, titles, untitled) == {"kind": "link", "year": "2024"}

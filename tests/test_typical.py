@@ -418,7 +418,7 @@ def test_the_terminal_tells_which_rows_were_held_out(home, database):
     command = ["nanogpt", "score", "m0", "--db", str(database), "--table", "entry"]
     result = CliRunner().invoke(llm.cli.cli, command, catch_exceptions=False)
     said = dict(line.split(" rows ", 1) for line in result.stderr.splitlines())
-    assert sorted(said.values()) == ["held out in training", "it was trained on, which may flatter"]
+    assert sorted(said.values()) == ["held out in training", "it was trained on, which may flatter its score"]
     assert result.stdout.splitlines()[0] == "bits/byte  seen      id  text"
     lines = CliRunner().invoke(llm.cli.cli, [*command, "--jsonl"]).stdout.splitlines()
     held = {row["id"]: row for row in map(json.loads, lines) if row["seen"] == "held out"}

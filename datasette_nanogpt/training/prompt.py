@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.words import SPACELESS, WORD
 
+from ..data.column_names import TITLES, named
 from ..data.dataloader import Tokens
 from ..data.token_files import document_ends
 
@@ -59,20 +60,22 @@ def title_from(tokens: np.ndarray, titles: Titles) -> str:
 
 
 def conditions_from(tokens: np.ndarray, titles: Titles, source: Mapping[str, Any]) -> dict[str, str]:
-    """One or two columns of a held-out document that stand above its text, to write another row with, by the
-    `source` of nanogpt.json; none where they cannot be told apart."""
+    """The title of a held-out document, or else one or two other columns that stand above its text, to write
+    another row with, by the `source` of nanogpt.json; none where they cannot be told apart."""
     try:
         layout = layout_of(source)
     except NanogptError:
         return {}
-    names = layout.settable
+    rows = []
     for begin in islice(document_ends(tokens), DOCUMENTS):
         head = titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest]))
         columns = layout.split(head) if head else {}
-        found = {name: value for name in names if (value := columns.get(name)) and "\n" not in value}
-        two = dict(list(found.items())[:2])
-        if two and len("".join(found.values())) <= TITLE_CHARACTERS and can_be_given(source, two):
-            return two
+        rows.append({k: v for k in layout.settable if (v := columns.get(k)) and "\n" not in v})
+    # A title says the most about a row, and steers the soonest.
+    only_titles = ({name: row[name] for name in named(TITLES, list(row))[:1]} for row in rows)
+    for given in chain(only_titles, (dict(list(row.items())[:2]) for row in rows)):
+        if given and len("".join(given.values())) <= TITLE_CHARACTERS and can_be_given(source, given):
+            return given
     return {}
 
 
