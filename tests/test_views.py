@@ -221,9 +221,13 @@ def test_the_example_of_a_template_has_the_columns_of_the_table(title, body, oth
 
 
 async def test_the_example_of_a_template_says_that_it_is_one(datasette, database):
-    sqlite_utils.Database(database)["odd"].insert_all({"notes": "[]", "more": "[1]"} for _ in range(9))
+    """It was of the columns that the message above it calls keys and empty."""
+    sqlite_utils.Database(database)["odd"].insert_all(
+        {"sku": f"A-{i:04}", "notes": "[]", "tags": f'["red", {i}]', "more": "[1]"} for i in range(9)
+    )
     page = (await datasette.client.get(path_of("odd"), actor=ROOT)).text
-    example = "{{ notes }}\n\n{{ more }}"
+    example = "{{ tags }}\n\n{{ more }}"
+    assert '<option value="tags">tags: [&#34;red&#34;, 0]<' in page and '<option value="notes">notes<' in page
     assert f'placeholder="for example:\n{example}" data-example="{example}"' in page
 
 

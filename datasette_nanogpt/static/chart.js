@@ -113,6 +113,7 @@ export class Chart {
   explain(svg) {
     const keys = byId("keys");
     keys.classList.toggle("few", this.few);
+    keys.querySelector(".higher").hidden = !svg.querySelector(".arrow");
     keys.querySelector(".smooth").hidden = byId("smoothing").parentElement.hidden = this.few;
     for (const kind of KINDS) {
       const lines = [...svg.querySelectorAll(`polyline.${kind}`)];

@@ -19,6 +19,7 @@ from datasette.utils import Column
 
 from llm_nanogpt.checkpoint import Checkpoint
 
+from ..data.column_content import Column as Content
 from ..data.corpus import location
 from ..data.sqlite import quote
 from ..registry import row_scores
@@ -31,6 +32,7 @@ from .threads import REGISTRY_SECONDS, in_thread
 Link = dict[str, str]  # href, label, description
 WRITERS = 3  # models in the menu of a table, the best ones; its own page has all
 AT_ONCE_SECONDS = 0.1  # how long to wait for a locked registry that a menu can do without
+FIRST_ROWS, READ, SHOWN = 50, 200, 30  # of `filled_columns`; of a value so many characters
 EMPTY_MS = 50  # the time limit for finding a first row, or counting all, each time a page or a menu is made
 
 
@@ -88,6 +90,28 @@ async def train_link(
 def has_only_numbers(columns: Sequence[Column]) -> bool:
     """Whether no column of a table can have text, by their declared types."""
     return all(re.search("INT|REAL|FLOA|DOUB|BLOB|NUM", (column.type or "").upper()) for column in columns)
+
+
+async def filled_columns(db: Database, table: str, names: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """For each column that is filled in the first rows of a table, the beginning of a value, and whether its
+    values are keys. Without any where that takes too long."""
+    beginnings = ", ".join(f"substr({quote(name)}, 1, {READ})" for name in names)
+    try:
+        select = f"select {beginnings} from {quote(table)} limit {FIRST_ROWS}"
+        found = (await db.execute(select, custom_time_limit=EMPTY_MS)).rows
+    except (QueryInterrupted, sqlite3.Error):
+        return {}
+    columns = [Content(name, [row[i] for row in found]) for i, name in enumerate(names)]
+    return {
+        column.name: (_beginning(column.texts[0]), column.what == "keys" or column.are_short_keys)
+        for column in columns
+        if column.texts
+    }
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else line[:SHOWN] + "…"
 
 
 async def _has_rows(db: Database, table: str) -> bool:

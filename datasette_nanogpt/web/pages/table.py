@@ -20,7 +20,7 @@ from ...training.options import bounds, choices
 from ...training.replaced import kept_if_trained_again
 from .. import filters, forms
 from ..estimate import check_enough, offer_and_estimate
-from ..menus import has_only_numbers
+from ..menus import filled_columns, has_only_numbers
 from ..permissions import Origin, names_in_sight, origin_of_run, table_of_request
 from ..responses import changed, page, posted, refusal, render, sent_json, wants_json
 from ..run_states import in_words_of_the_form
@@ -126,13 +126,18 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     under_way = await runs_under_way(datasette, request.actor)
     trainings = [run["id"] for run in under_way if run["kind"] == "train"]  # scoring gives way
     found = offer if offer and offer["texts"] else {"title": None, "body": []}
+    values: dict[str, str] = {}
+    if form and form.unasked:
+        filled = await filled_columns(db, table, [column.name for column in details])
+        values = {name: f"{name}: {value}" for name, (value, _) in filled.items()}
+        texts = [name for name in texts if filled.get(name, ("", True))[1] is False] or texts
     context = lists | {
         "template_example": forms.template_example(found["title"], found["body"], texts),
         "condition_example": forms.condition_example([*found["body"], *texts]),
         "newest": newest_first(lists["models"])[:ON_A_PAGE],
         "database": db.name,
         "table": table,
-        "column_choices": [(column, column) for column in await db.table_columns(table)],
+        "column_choices": [(name, values.get(name, name)) for name in await db.table_columns(table)],
         "query": request.query_string,
         "only_numbers": has_only_numbers(details),
         "may_train": may_train,
