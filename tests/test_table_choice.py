@@ -7,6 +7,7 @@ import sqlite3
 
 import click
 import pytest
+from click.testing import CliRunner
 from odd_tables import Writer
 
 from datasette_nanogpt.cli import train_command
@@ -124,6 +125,8 @@ def test_the_command_that_is_offered_has_the_options_that_were_typed(make):
         check(TrainOptions(path, minutes=1.0, where="id > 2", name="mine"))
     last = shlex.split(str(told.value).split("\n")[-1].partition(": ")[2])
     assert last[2] == path and last[4:] == ["--where", "id > 2", "--name", "mine", "--minutes", "1"]
+    dry = CliRunner().invoke(train_command, [path, "--minutes", "1", "--dry-run"])
+    assert dry.output.rstrip().endswith(" --minutes 1 --dry-run")
 
 
 def test_where_there_was_no_time_to_look_at_all_none_is_taken(make, monkeypatch):
@@ -144,8 +147,6 @@ def test_a_table_that_has_to_be_unpacked_is_not_passed_over(make):
 
 
 def test_a_dry_run_says_so_and_its_commands_name_the_table(make, monkeypatch, tmp_path):
-    from click.testing import CliRunner
-
     monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "home"))
     path = make(
         "alter table entry add column status",

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -50,10 +50,11 @@ class _Problems(list[Problem]):
         return None
 
 
-def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
+def check(options: TrainOptions, *more: str) -> tuple[Corpus | None, dict[str, Any]]:
     """The opened source (None for a resume) and what the folder of a resume says (else empty).
 
-    Raises InvalidOptions with everything that is wrong.
+    Commands that are offered have what was typed, and `more`, which is not of the options. Raises
+    InvalidOptions with everything that is wrong.
     """
     problems = _Problems(problems_of(options))
     if any(problem.code in ("type", "number") for problem in problems):  # what follows needs their types
@@ -79,7 +80,7 @@ def check(options: TrainOptions) -> tuple[Corpus | None, dict[str, Any]]:
         meta = problems.attempt("", _check_resume, options, home / options.model_name) or {}
     elif not options.resume:
         usable &= bool(usable and problems.attempt("name", _can_be_a_model, home / options.model_name))
-        source = problems.attempt("", _open, options)
+        source = problems.attempt("", _open, options, more)
         if source and usable and not options.force:
             problems.attempt("name", _check_same_table, source, home / options.model_name)
     if not problems and options.device not in (None, "cpu"):
@@ -121,14 +122,14 @@ def check_home(home: Path) -> None:
         raise NanogptError(f"Cannot write in {home}: {advice}")
 
 
-def _open(options: TrainOptions) -> Corpus:
+def _open(options: TrainOptions, more: Sequence[str]) -> Corpus:
     return open_corpus(
         options.database,
         options.tables,
         options.selection,
         token=options.token,
         refresh=options.refresh,
-        typed=typed_flags(options),
+        typed=[*typed_flags(options), *more],
     )
 
 

@@ -27,7 +27,7 @@ def preview_table(options: TrainOptions) -> Iterator[Event]:
     if options.resume:
         message = "A dry run shows what a new run would read: a resumed one reads what it read before"
         raise InvalidOptions([Problem("resume", "conflict", message)])
-    corpus, _ = check(options)
+    corpus, _ = check(options, "--dry-run")
     options = name_table(options, corpus)
     if corpus is None:  # as only a resumed run has none
         return
