@@ -88,6 +88,18 @@ def test_a_resume_may_end_in_the_first(options, home):
     assert (done.status, done.step, done.models) == ("finished", end, 1)
 
 
+def test_a_stop_in_the_second_is_not_told_as_if_that_were_saved(options, home):
+    stop, second = Stop(), False
+    for event in train_table(options, stop):
+        second = second or (isinstance(event, Note) and event.text.startswith("Now model 2"))
+        if second and isinstance(event, Step):
+            stop.request()
+            stop.request()
+    assert read_checkpoint(home / "nanogpt-blog").config.n_layer == SIZES["s"][0]
+    limit = event.verdict["limited by"]
+    assert limit.startswith("the stop at step ") and ": an earlier model is saved, as the last one" in limit
+
+
 def test_a_second_model_that_was_cut_short_is_resumed_and_the_first_stays_until_it_is_better(
     options, home, monkeypatch
 ):
