@@ -378,7 +378,8 @@ def test_what_all_cards_would_say_is_said_once():
     """They said "sentences that mean little" three times, and differed by a figure."""
 
     def card(minutes, bits, like="words", limits=(1.3, 1.8)):
-        return {"minutes": minutes, "bits": bits, "like": like, "range": limits, "brings": like}
+        told = {"range": limits, "brings": like, "score": "It scores"}
+        return {"minutes": minutes, "bits": bits, "like": like, **told}
 
     told = say_once([card(1, 2.0), card(3, 1.8), card(10, 1.8, limits=None)], 3)
     assert told["common"] == "After any of these times it writes words."
@@ -387,6 +388,9 @@ def test_what_all_cards_would_say_is_said_once():
         "usually 1.3 to 1.8 bits per byte, 10% better than after 1 minute",
         "as after 3 minutes",
     ]
+    assert not any(each["score"] for each in told["cards"])  # the sentence below would repeat the card
+    folded = say_once([card(1, 2.0), card(3, 1.8), card(10, 1.8), card(30, 1.8)], 2)["cards"]
+    assert [each["score"] for each in folded] == ["", "", "It scores", "It scores"]
     for cards, unfolded in (
         ([card(1, 2.0), card(3, 1.2, "sentences")], 2),
         ([card(1, 2.0), card(3, 2.0)], 1),
@@ -444,7 +448,7 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
         assert low < card["bits"] < high < shorter["range"][1] + 0.1 and card["bits"] < shorter["bits"]
         assert (
             f"After {card['minutes']} minutes, " in card["score"]
-            and f" {low} to {high} bits per byte;" in card["score"]
+            and f" {low} to {high} bits per byte." in card["score"]
         )
         # Each card can be read alone.
         percent = round(100 * (1 - card["bits"] / shorter["bits"]))

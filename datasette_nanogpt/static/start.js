@@ -64,7 +64,7 @@ function showCards({ cards = [], common = "", alike = "", why = "", recommended,
   byId("alike").textContent = alike;
   const chosen = cards.find(({ minutes }) => minutes === Number(form.elements.minutes.value));
   byId("score").textContent = chosen?.score ?? "";
-  byId("unit").hidden = !chosen?.range;
+  for (const id of ["unit", "held-out"]) byId(id).hidden = !chosen?.range;
   fold(unfolded ?? form.querySelectorAll(".card").length);
   form.querySelectorAll(".card").forEach((card, i) => {
     card.querySelector(".brings").textContent = cards[i]?.brings ?? "";

@@ -174,7 +174,7 @@ def _forecast(
         "bits": round(bits, 3),
         "range": limits,
         "same_as": same["minutes"] if same else None,
-        "score": f"{scores} {_in_bits(limits)}; lower is better." if limits else "",
+        "score": f"{scores} {_in_bits(limits)}." if limits else "",
     }
 
 
@@ -204,7 +204,8 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
 
 def say_once(cards: Sequence[Mapping[str, Any]], unfolded: int | None) -> dict[str, Any]:
     """Where texts read alike after all times that stand by themselves, the sentence `common` for all of them,
-    and the `cards` with their scores alone; "" and the cards as they are where they differ."""
+    and the `cards` with their scores alone, and no sentence with the score that a card shows; "" and the
+    cards as they are where they differ."""
     likes = {card["like"] for card in cards[:unfolded]}
     if len(likes) != 1 or unfolded == 1:
         return {"common": "", "cards": cards}
@@ -216,12 +217,13 @@ def say_once(cards: Sequence[Mapping[str, Any]], unfolded: int | None) -> dict[s
             "cards": [{**card, "brings": ""} for card in cards],
         }
     scores = []
-    for card, shorter in zip(cards, [None, *cards], strict=False):
+    for i, (card, shorter) in enumerate(zip(cards, [None, *cards], strict=False)):
         facts = [f"usually {_in_bits(card['range'])}"] if card["range"] else []
         if shorter:
             n = _percent_better(card["bits"], shorter)
             facts.append(f"{f'{n}% better than' if n > 0 else 'as'} after {in_minutes(shorter['minutes'])}")
-        scores.append({**card, "brings": ", ".join(facts)})
+        told = {} if i >= (unfolded or 0) else {"score": ""}
+        scores.append({**card, "brings": ", ".join(facts), **told})
     return {"common": common, "cards": scores}
 
 
