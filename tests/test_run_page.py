@@ -1251,7 +1251,9 @@ async def test_a_run_under_way_is_compared_with_what_the_other_one_had_after_as_
     """Ten minutes were set against five without a word."""
     plan = json.dumps({"corpus": {"sha256": "a"}})
     write_run([3.0, 2.5, 1.5], status="finished", plan=plan)
-    write_run([2.6, 2.4], status="running", process=process_id(), plan=plan, settings={"minutes": 10})
+    write_run(
+        [2.6, 2.4], status="running", process=process_id(), plan=plan, settings={"minutes": 10}, eta=400.0
+    )
     with registry(home) as db:
         for run in (1, 2):
             rows = db.execute(
@@ -1261,10 +1263,10 @@ async def test_a_run_under_way_is_compared_with_what_the_other_one_had_after_as_
                 db.execute("update metrics set seconds = ? where rowid = ?", [100 + 100 * i, row])
     text = (await datasette.client.get(COMPARED, actor=ROOT)).text
     assert "scored better so far, after 5m 00s against 3m 20s." in text
-    assert "After 3m 20s each, run 1 is 0.100 bits per byte worse." in text
+    assert '"headline">After 3m 20s each, run 2 is 0.100 bits per byte better.<' in text
     assert re.findall('"note">([^<]+)<', text) == [
         "2.500 after 3m 20s",
-        "Still training, 3m 20s of 10 minutes",
+        "Still training, 3m 20s of 10 minutes, about 7 minutes left",
     ]
     assert re.search(r"after 3m 20s</th><td>2.500</td><td>2.400<", text)
 

@@ -15,7 +15,7 @@ from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
-from ...formatting import duration
+from ...formatting import duration, time_left
 from ...registry.db import registry
 from ...registry.metrics import mean_speed, metrics_after, samples_after
 from ...registry.runs import OVER, find_run
@@ -27,7 +27,7 @@ from ..machines import UNEVEN, caution_of, times_as_fast
 from ..permissions import may, origin_of_model
 from ..responses import changed, json_error, not_done, page, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
-from ..run_states import levels, short_reason, unit_of, without_busy
+from ..run_states import last_part, levels, short_reason, unit_of, without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
@@ -57,6 +57,7 @@ class Outcome(NamedTuple):
     advice: str = ""  # what to do for a fair comparison, if the reason does not say it
     again: tuple[int, ...] = ()  # the ids of the runs to train again for that
     equal: bool = False  # whether either model can be taken; `better` is then the run that took less time
+    after_equal_times: bool = False  # whether the headline is, and the reason has their last scores
 
 
 @page("GET", "POST")
@@ -244,8 +245,8 @@ def _take_either(
 def _tell_times(
     outcome: Outcome, runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]
 ) -> Outcome:
-    """The outcome with how long each run has trained, where one of two runs with scores has not ended, and
-    with how they compare after equal times."""
+    """The outcome of two runs with scores of which one has not ended: how they compare after equal times, if
+    that is known, and then their last scores with how long each has trained."""
     if not outcome.comparable or all(run["status"] in OVER for run in runs) or not all(scores):
         return outcome
     short, long = sorted((0, 1), key=lambda i: scores[i][-1][0])
@@ -259,9 +260,10 @@ def _tell_times(
     if not before:
         return outcome._replace(headline=headline)
     gap = round(runs[short]["val_bpb"] - min(before), 3)
-    which = f"{abs(gap):.3f} bits per byte {'better' if gap > 0 else 'worse'}" if gap else "as good"
-    reason = f"{outcome.reason} After {less} each, run {ahead} is {which}."
-    return outcome._replace(headline=headline, reason=reason)
+    which = f"run {runs[long if gap > 0 else short]['id']} is {abs(gap):.3f} bits per byte better"
+    fair = f"After {less} each, {which if gap else 'both are equally good'}."
+    reason = f"{headline} {outcome.reason}"
+    return outcome._replace(headline=fair, reason=reason, after_equal_times=True)
 
 
 def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) -> list[str]:
@@ -276,7 +278,8 @@ def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) ->
         elif run["status"] not in OVER:
             minutes = json.loads(run["settings"] or "{}").get("minutes")
             of = f" of {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
-            notes.append(f"Still training, {duration(own[-1][0])}{of}")
+            left = f", {time_left(run['eta'])}" if run["eta"] is not None and not last_part(run) else ""
+            notes.append(f"Still training, {duration(own[-1][0])}{of}{left}")
         else:
             longer = before and own[-1][0] > so_far
             notes.append(f"{min(before):.3f} after {duration(so_far)}" if longer else "")
