@@ -145,6 +145,9 @@ async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     link = re.search(r'href="([^"]*/-/nanogpt/rows[^"]*)"', text)[1].replace("&amp;", "&")
     page = (await datasette.client.get(link, actor=READER)).text
     assert re.search(r"<strong>[\d.]+ bits per byte</strong>, the lowest is [\d.]+ and", page), page
+    url, key = re.escape(rows[4]["url"]), re.escape(rows[4]["row"])
+    named = rf'<a href="{url}">([^<]*, r|R)ow {key}</a></strong><svg class="bar"'
+    assert re.search(named, page) and page.count('class="bar"') == 21  # on the scale of the list below it
     assert "is less typical than 7% of the other rows" in page  # 4 of 59, as more bits are less typical
     one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
@@ -159,10 +162,9 @@ async def test_the_rows_around_a_row_are_found_where_scores_are_tied(datasette, 
     for size, sort in ((3, "_sort"), (6, "_sort_desc"), (20, "_sort_desc")):
         for row in (7, 16, 37, 66):
             address = rows_of("entry") + f"?row={row}&_size={size}&{sort}=bits_per_byte"
-            text = (await datasette.client.get(address, actor=READER)).text
-            link = re.search(r'href="([^"]*)">See the rows around it', text)[1].replace("&amp;", "&")
-            around = (await datasette.client.get(link, actor=READER)).text
-            assert f'<tr id="row-{row}">' in around and link.endswith(f"#row-{row}")
+            around = (await datasette.client.get(address, actor=READER)).text
+            assert f'<tr id="row-{row}" class="asked">' in around and "<h2>The rows around it" in around
+            assert "See the rows around it" not in around
             assert around.count("<tr id=") == size and f"of {60 // size}" in around  # pages of that size
 
 

@@ -137,7 +137,7 @@ class _Choice:
     """The rows that an address asks for."""
 
     by: str  # "most" or "least" typical first
-    page: int  # from 1
+    page: int | None  # from 1; None for the one with the `row`, or else the first
     size: int  # rows on a page
     row: str | None  # one row, by its primary key, whose rank is asked for
 
@@ -146,7 +146,8 @@ class _Choice:
         args = request.args
         by = "most" if args.get("_sort") == "bits_per_byte" else "least"
         size = min(whole_number(args.get("_size"), SHOWN_ROWS), MAX_ROWS)
-        return cls(by, whole_number(args.get("page"), 1), size, args.get("row"))
+        number = whole_number(args.get("page"), 1) if args.get("page") else None
+        return cls(by, number, size, args.get("row"))
 
 
 async def _scores(
@@ -159,19 +160,21 @@ async def _scores(
     kept, last = [await _if_visible(datasette, request, run) for run in runs]
     shown: dict[str, Any] = {"model": checkpoint.name, "run": last and run_as_json(*last)}
     shown["estimate"] = await in_thread(_estimate, home, checkpoint, await row_count(db, table))
-    shown |= {"scored": None, "rows": [], "by": choice.by, "page": choice.page, "pages": 0, "partial": False}
+    number = choice.page or 1
+    shown |= {"scored": None, "rows": [], "by": choice.by, "page": number, "pages": 0, "partial": False}
     shown["row"] = {"row": choice.row} if choice.row else None
     if not kept:
         return shown
     run, _ = kept
     count = await in_thread(row_scores.count, home, run["id"])
     pages = math.ceil(count / choice.size)
-    number = min(choice.page, max(1, pages))
-    rows = await in_thread(row_scores.page, home, run["id"], choice.by, number, choice.size)
     if choice.row:
         scored = await in_thread(row_scores.figure, home, run["id"], choice.row, choice.by)
         if scored:
             shown["row"] = scored | {"page": math.ceil(scored.pop("place") / choice.size)}
+            number = choice.page or shown["row"]["page"]
+    number = min(number, max(1, pages))
+    rows = await in_thread(row_scores.page, home, run["id"], choice.by, number, choice.size)
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
     lowest, highest = await in_thread(row_scores.extremes, home, run["id"])
     plan = json.loads(run["plan"])
