@@ -437,22 +437,25 @@ async def test_a_run_without_memory_is_started_again_smaller(datasette, write_ru
     monkeypatch.setattr(smaller, "available_memory", lambda device: 1e12)
     config = {"arch": "qwen3", "n_layer": 6, "n_head": 8, "n_embd": 512, "block_size": 256}
     plan = {"config": config | {"vocab_size": 4096}, "source": {"rows": 300}, "device_reason": ""}
-    plan |= {"settings": {"batch_size": 4, "device": "cpu", "learning_rate": 0.01, "seed": 0}}
+    plan |= {
+        "memory": 1_234_567_890,
+        "settings": {"batch_size": 4, "device": "cpu", "learning_rate": 0.01, "seed": 0},
+    }
     plan = json.dumps(plan | {"corpus": {"bytes": 9000, "train_tokens": 3000, "val_tokens": 300}})
     settings = {"n_layer": 6, "batch_size": 4, "minutes": 10.0, "title": "title"}
     run = write_run(status="interrupted", cause=MEMORY, plan=plan, settings=settings, error="It ran out.")
     words, text = await page_of(datasette, run)
     assert re.search(rf'class="primary" href="(/blog/entry/-/nanogpt\?_again={run}&amp;_smaller=1)"', text)
-    assert "Start again, smaller Start again with these settings" in words
+    assert "Start again with size l Start again with these settings It needed about 1.2 GB." in words
     form = (await datasette.client.get(f"/blog/entry/-/nanogpt?_again={run}&_smaller=1", actor=ROOT)).text
     assert re.search(rf"Smaller than run {run}: [\d.]+M parameters.*, about .*B of memory\.", form)
     assert form.index('id="smaller"') < form.index('id="size"') < form.index('name="minutes"')
     assert '<option value="l" selected>' in form and re.search('value="10"[^>]* checked', form)
     assert not re.search(r'id="(n_layer|batch_size)"[^>]* value="\d', form)
     other = write_run(status="failed", plan=plan, settings=settings, error="Something else.")
-    assert "smaller" not in (await page_of(datasette, other))[0]
+    assert "Start again with size" not in (await page_of(datasette, other))[0]
     smallest = write_run(status="failed", cause=MEMORY, settings={"size": "xs"}, error="It ran out.")
-    assert "smaller" not in (await page_of(datasette, smallest))[0]
+    assert "Start again with size" not in (await page_of(datasette, smallest))[0]
 
 
 def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, database):

@@ -16,14 +16,14 @@ from datasette.utils.asgi import AsgiStream
 
 from llm_nanogpt.errors import NanogptError
 
-from ...formatting import time_left
+from ...formatting import about_memory, time_left
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
 from ...registry.resume import minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
-from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run
+from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, plan_of
 from ...training.busy_machine import slower_than
 from ...training.next_step import BIGGER_MODEL
 from ...training.options import command_of_run
@@ -203,7 +203,8 @@ async def _for_trainers(
         "goes_on": goes_on_briefly,
         "goes_on_again": goes_on_again,
         "why_gone": await in_thread(why_gone, state.home, run),
-        "smaller": f"{again}&_smaller=1" if smaller else None,
+        "smaller": smaller,
+        "needed": f"It needed {about_memory(needed)}." if (needed := plan_of(run).get("memory")) else "",
         "bigger": f"{again}&_bigger=1" if again and advice["why"] == BIGGER_MODEL else None,
         "longer": f"{again}&_minutes=1" if again and longer(run, state.limits.max_minutes) else None,
         "rate": lower_rate(run) if again else None,
