@@ -604,12 +604,14 @@ async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=1, seconds=180.0)))
     _, text = await page_of(datasette, run)
-    button = r'name="minutes" value="7.0"><input type="submit" class="primary" value="Continue this run" aria'
+    button = (
+        r'name="minutes" min="0.1" step="any" value="7">[^/]+</span> <input [^>]+ value="Continue this run"'
+    )
     assert re.search(button, text) and 'class="secondary" href="/blog/entry/-/nanogpt?_again' in text
-    assert "It goes on from step 1, about 7 minutes are left." in text
-    assert "<summary>Continue for another number of minutes</summary>" in text
-    folded = text.index("another number")  # below what it wrote, which is read before
-    assert text.index('id="newest"') < folded < text.index("Delete this run") < text.index('id="figures"')
+    assert text.count("It goes on from its last save, step 1.<") == 1 and "by its last score" not in text
+    assert text.count('id="more-minutes"') == text.count('id="goes-on"') == 1
+    folded = text.index("Delete this run")  # below what it wrote, which is read before
+    assert text.index('id="newest"') < folded < text.index('id="figures"')
     assert "Continue this run" not in (await page_of(datasette, run, None))[1]
     await datasette.client.post(f"/-/nanogpt/runs/{run}/resume", data={"minutes": "7.0"}, actor=ROOT)
     assert (
@@ -828,7 +830,7 @@ async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=49, seconds=60.0)))
     _, text = await page_of(datasette, run)
-    why = "It goes on from step 49, the last one that was kept. The 7 steps after it are repeated."
+    why = "It goes on from its last save, step 49: the last 7 steps are done again."
     assert f' title="{why}"' in text and f'<span id="goes-on" class="visually-hidden">{why}</span>' in text
     assert 'aria-describedby="goes-on" value="Keep training"' in text
 

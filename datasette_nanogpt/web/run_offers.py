@@ -14,7 +14,7 @@ from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.counts import counted
 
 from ..registry.manage import find_checkpoint
-from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left, minutes_to_offer
+from ..registry.resume import begun_by, kept_state, minutes_given, minutes_to_offer
 from ..registry.runs import DIVERGED, find_runs, plan_of, settings_of
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
@@ -40,25 +40,14 @@ def train_on(home: Path, run: Run, advice: Mapping[str, str], limit: float) -> f
     return offered if run["status"] == "stopped" else limit
 
 
-def goes_on(home: Path, run: Run) -> tuple[str, str]:
-    """From where a run goes on, for those who continue it, with the time left, and for those who give it more
-    minutes, with the steps that are made again; "" where that is not known."""
-    step, left = kept_state(home, run["name"]).get("step"), minutes_left(home, run)
+def goes_on(home: Path, run: Run) -> str:
+    """From where a run goes on, with the steps that are made again; "" where that is not known."""
+    step = kept_state(home, run["name"]).get("step")
     if not step:
-        return "", ""
-    time = "" if left is None else _time_left(left)
+        return ""
     again = (run["step"] or 0) - step
-    last = ", the last one that was kept" if again > 0 else ""
-    repeated = f" The {counted(again, 'step')} after it {'is' if again == 1 else 'are'} repeated."
-    start = f"It goes on from step {step:,}"
-    return f"{start}{time}.", f"{start}{last}.{repeated if again > 0 else ''}"
-
-
-def _time_left(minutes: float) -> str:
-    if minutes < 1:
-        return ", less than a minute is left"
-    n = round(minutes)
-    return f", about {counted(n, 'minute')} {'is' if n == 1 else 'are'} left"
+    last = "the last step is" if again == 1 else f"the last {again:,} steps are"
+    return f"It goes on from its last save, step {step:,}{f': {last} done again' if again > 0 else ''}."
 
 
 def why_gone(home: Path, run: Run) -> str:

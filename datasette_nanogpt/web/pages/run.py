@@ -193,15 +193,13 @@ async def _for_trainers(
     file = run_log_file(state.home, run["id"])
     again = await in_thread(form_filled_in, datasette, run, origin)
     smaller = await in_thread(smaller_size, run) if again and run["cause"] == MEMORY else None
-    goes_on_briefly, goes_on_again = await in_thread(goes_on, state.home, run)
     return {
         "command": command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
         "log": _log(run, await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
         "log_open": run["status"] == "failed" and not run["cause"],  # there is no other way out
         "again": again,
-        "goes_on": goes_on_briefly,
-        "goes_on_again": goes_on_again,
+        "goes_on": await in_thread(goes_on, state.home, run),
         "why_gone": await in_thread(why_gone, state.home, run),
         "smaller": smaller,
         "needed": f"It needed {about_memory(needed)}." if (needed := plan_of(run).get("memory")) else "",
