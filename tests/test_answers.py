@@ -1,30 +1,22 @@
 """Rows that answer other rows of their table are told, with what reads each with its answers below it."""
 
-import random
 import shlex
-import sqlite3
 
 import pytest
+from test_conversation_hints import words, written
 
 from datasette_nanogpt.data.answers import answers
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.formatting import TrainCommand
 
-WORDS = ["we", "meet", "at", "the", "old", "mill", "beside", "river", "and", "bring", "bread", "for", "today"]
-
 
 def says(i, count=60):
-    chosen = random.Random(i)
-    return " ".join(chosen.choice(WORDS) for _ in range(count))
+    return words(i, count)
 
 
 def told(tmp_path, columns, rows, table="t"):
-    path = str(tmp_path / "t.db")
-    with sqlite3.connect(path) as db:
-        db.execute(f"create table {table} ({columns})")
-        db.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
-    db.close()
+    path = written(tmp_path, columns, rows, table)
     return path, list(answers(open_source(path, table), TrainCommand(path, (), (table,))))
 
 

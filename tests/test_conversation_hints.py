@@ -17,12 +17,18 @@ def words(i, count):
     return " ".join(chosen.choice(WORDS) for _ in range(count))
 
 
-def told(tmp_path, columns, rows, table="t"):
+def written(tmp_path, columns, rows, table="t"):
+    """The path of a database with this table."""
     path = str(tmp_path / "t.db")
     with sqlite3.connect(path) as db:
         db.execute(f"create table {table} ({columns})")
         db.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
     db.close()
+    return path
+
+
+def told(tmp_path, columns, rows, table="t"):
+    path = written(tmp_path, columns, rows, table)
     return [remark.rpartition(": ")[2] for remark in conversations(open_source(path, table))]
 
 
