@@ -5,7 +5,8 @@ import math
 import pytest
 
 from datasette_nanogpt.web.chart import FONT, LABELS, NARROW, WIDE, round_ticks, two_lines
-from datasette_nanogpt.web.pages.compare import Outcome, _at_marks, _for_table
+from datasette_nanogpt.web.outcome import Outcome
+from datasette_nanogpt.web.pages.compare import _at_marks, _for_table
 
 
 @pytest.mark.parametrize(

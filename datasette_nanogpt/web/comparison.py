@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from datasette.app import Datasette
 
 from ..registry.db import registry
 from ..registry.metrics import bits_of_documents
-from ..registry.runs import find_runs
+from ..registry.runs import find_runs, plan_of, settings_of
 from ..training.plan import SIZES
 from ..training.replaced import score_on
 from ..training.run_before import described, held_out_alike
@@ -64,7 +63,7 @@ def margin_between(home: Path, run: Mapping[str, Any], other: Mapping[str, Any])
     n = min(len(one), len(two))
     if n < FEW_DOCUMENTS:
         return None
-    documents = (json.loads(run["plan"] or "{}").get("corpus") or {}).get("val_documents") or n
+    documents = (plan_of(run).get("corpus") or {}).get("val_documents") or n
     error = standard_error(np.subtract(one[:n], two[:n]), np.array(sizes[:n]), documents)
     return None if error is None else 2 * error
 
@@ -104,7 +103,7 @@ def same_value(one: str, other: str) -> bool:
 
 def planned_settings(run: Mapping[str, Any]) -> dict[str, str]:
     """What a run was trained with, under the names of the form, as far as the planner can choose it."""
-    plan = json.loads(run["plan"] or "{}")
+    plan = plan_of(run)
     values = (plan.get("settings") or {}) | (config := plan.get("config") or {})
     shape = (config.get("n_layer"), config.get("n_embd"))
     values["size"] = next((size for size, known in SIZES.items() if known == shape), None)
@@ -113,9 +112,9 @@ def planned_settings(run: Mapping[str, Any]) -> dict[str, str]:
 
 def _settings(run: Mapping[str, Any], may_train: bool) -> dict[str, str]:
     """The settings that a run was started with, and the size of its model."""
-    given = json.loads(run["settings"] or "{}")
+    given = settings_of(run)
     described = describe_settings({k: v for k, v in given.items() if k not in NAMES}, may_train)
-    config = json.loads(run["plan"] or "{}").get("config")
+    config = plan_of(run).get("config")
     if config:
         shape = f"{config['n_layer']} x {config['n_embd']}"
         described.setdefault("layers x width", shape)
@@ -144,7 +143,7 @@ async def known_scores(
     """Scores to compare a run with, as {"label", "model", "bpb"}, all on the same held-out rows: those of
     gzip, of this model's previous run, and of the best other model of this table."""
     known = []
-    if gzip_bpb := json.loads(run["plan"] or "{}").get("gzip_bpb"):
+    if gzip_bpb := plan_of(run).get("gzip_bpb"):
         known.append({"label": "gzip", "model": "", "bpb": gzip_bpb})
     before = [other for other in others if other["name"] == run["name"] and other["id"] < run["id"]]
     if before and before[0]["comparable"]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from llm_nanogpt.config import GPTConfig
 
-from ..registry.runs import OVER
+from ..registry.runs import OVER, plan_of
 
 UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster or less busy machine
 
@@ -15,7 +14,7 @@ UNEVEN = 1.5  # a run that reads so many times as fast as the other had a faster
 def times_as_fast(run: dict[str, Any], other: dict[str, Any]) -> float:
     """How many times as fast as the other run this one read, on the same device with a model of the same
     size; 0 where that says nothing about the machine."""
-    plans = [json.loads(each["plan"] or "{}") for each in (run, other)]
+    plans = [plan_of(each) for each in (run, other)]
     alike = [((plan.get("settings") or {}).get("device"), plan.get("config")) for plan in plans]
     speeds = [float(each["tokens_per_second"] or 0) for each in (run, other)]
     return speeds[0] / speeds[1] if all(speeds) and alike[0] == alike[1] and alike[0][1] else 0
@@ -23,7 +22,7 @@ def times_as_fast(run: dict[str, Any], other: dict[str, Any]) -> float:
 
 def caution_of(a: dict[str, Any], b: dict[str, Any]) -> str:
     """Why the times and speeds of two runs cannot be compared, in a sentence; "" if they can be."""
-    plans = [json.loads(run["plan"] or "{}") for run in (a, b)]
+    plans = [plan_of(run) for run in (a, b)]
     devices = [(plan.get("settings") or {}).get("device") for plan in plans]
     sizes = [GPTConfig(**plan["config"]).parameters if plan.get("config") else None for plan in plans]
     slow, fast = sorted((a, b), key=lambda run: float(run["tokens_per_second"] or 0))

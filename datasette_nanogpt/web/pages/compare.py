@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasette import Request, Response
 from datasette.app import Datasette
 
 from llm_nanogpt.config import GPTConfig
-from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
 from ...formatting import duration, time_left
 from ...registry.db import registry
 from ...registry.metrics import mean_speed, metrics_after, samples_after
-from ...registry.runs import OVER, find_run
-from ...training.run_before import held_out_alike
+from ...registry.runs import OVER, find_run, plan_of, settings_of
 from ...training.verdict import ODD
 from ..chart import NARROW, WIDE, Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
-from ..machines import UNEVEN, caution_of, times_as_fast
+from ..machines import caution_of
+from ..outcome import Outcome, outcome_of, take_either, tell_times, why_no_score
 from ..permissions import may, origin_of_model
 from ..responses import changed, json_error, not_done, page, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
-from ..run_states import last_part, levels, short_reason, unit_of, without_busy
+from ..run_states import last_part, levels, unit_of, without_busy
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, require_run, run_as_json, verdict_of
 from ..state import state_of
@@ -37,27 +35,9 @@ from ..train_again import minutes_again, train_again
 # Seconds of training after which both scores are shown.
 MARKS = (10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
-# A gap of more than this many margins, three standard errors, is due to the choice of rows once in 370 times.
-CLEARLY = 1.5
-NOTICEABLE = 0.02  # a gap of less than this fraction of the score can be sure, but is hardly seen in texts
-QUICKER = 0.8  # of two equally good runs, one that trained for less than this fraction of the other's time
 SHORT = 45  # seconds: the last score of a run of a minute, the shortest that is offered, comes later
 
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
-
-
-class Outcome(NamedTuple):
-    """Whether the scores of two runs can be compared, which is better and how sure that is, and by how much,
-    or why they cannot be compared."""
-
-    comparable: bool
-    headline: str
-    reason: str
-    better: int | None = None  # the id of the run whose model is worth writing with, if that is known
-    advice: str = ""  # what to do for a fair comparison, if the reason does not say it
-    again: tuple[int, ...] = ()  # the ids of the runs to train again for that
-    equal: bool = False  # whether either model can be taken; `better` is then the run that took less time
-    after_equal_times: bool = False  # whether the headline is, and the reason has their last scores
 
 
 @page("GET", "POST")
@@ -94,8 +74,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     short = {
         run["id"]: side[-1][0] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT
     }
-    outcome = _outcome(one, other, await in_thread(margin_between, home, one, other), short)
-    outcome = (_take_either if outcome.equal else _tell_times)(outcome, rows, scores)
+    outcome = outcome_of(one, other, await in_thread(margin_between, home, one, other), short)
+    outcome = (take_either if outcome.equal else tell_times)(outcome, rows, scores)
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
         **{"settings": settings, "figures": _beside(*figures)},
@@ -168,104 +148,6 @@ async def _train_again(datasette: Datasette, request: Request, numbers: Sequence
     return changed(datasette, request, "/-/nanogpt", {"runs": queued})
 
 
-def _outcome(
-    a: dict[str, Any], b: dict[str, Any], margin: float | None, short: Mapping[int, float]
-) -> Outcome:
-    """What to make of the scores of two runs. `margin` is that of `margin_between`; `short` has the ids of
-    those of seconds, and these."""
-    without = [run for run in (a, b) if run["val_bpb"] is None]
-    if without:
-        over = [run["id"] for run in without if run["status"] in OVER]
-        headline = f"Run {without[0]['id']} has no score to compare{'' if over else ' yet'}."
-        why = _why_no_score(without[0])
-        return Outcome(
-            False, headline, f"{why or 'It was not scored'}." if over else "", again=tuple(over[:1])
-        )
-    if not held_out_alike(a, b):
-        why = "The two runs were scored on different held-out rows: their text or their seed differs."
-        return Outcome(False, "These scores cannot be compared.", why)
-    better, worse = sorted((a, b), key=lambda run: float(run["val_bpb"]))
-    less = worse["val_bpb"] - better["val_bpb"]
-    if round(less, 3) == 0:
-        reason = "They have the same score on the same held-out rows."
-        return Outcome(True, "Both are equally good.", reason, equal=True)
-    percent = f"{less / worse['val_bpb']:.{0 if less > worse['val_bpb'] / 100 else 1}%}"
-    much = f"{less:.3f} bits per byte ({percent}) less on the same held-out rows"
-    if margin is not None and less <= margin:
-        gap = f"on other rows like these the gap could be {margin:.3f} more or less"
-        reason = f"Run {better['id']} needs {much}, but {gap}."
-        return Outcome(True, "There is no clear difference.", reason, equal=True)
-    little = "" if less >= NOTICEABLE * worse["val_bpb"] else "a little "
-    sure = "clearly " if margin is not None and less > CLEARLY * margin else "probably "
-    sure = little if little and sure == "clearly " else sure + little
-    so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
-    whose = f"Run {better['id']}, {better['name']},"
-    times = times_as_fast(better, worse)
-    but = (
-        f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
-    )
-    if margin is None and short and not so_far:
-        if len(short) > 1:
-            lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better"
-            why = f"{lower}, but both trained for only seconds."
-            return Outcome(True, "Too short to tell.", why, again=tuple(short))
-        ((run, seconds),) = short.items()
-        though = "though it" if run == better["id"] else f"but run {run}"
-        trained = f"{though} trained for only {counted(max(1, round(seconds)), 'second')}"
-        headline = f"Run {better['id']} is better, {trained}."
-        return Outcome(True, headline, f"It needs {much}.", better["id"], again=tuple(short))
-    fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
-    advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
-    if margin is None:
-        not_sure = "" if but else " It was not measured how certain this is."
-        headline = f"{whose} scored better{so_far}{but}."
-        return Outcome(True, headline, f"It needs {much}.{not_sure}", better["id"], *advised)
-    headline = f"{whose} is {sure}better{so_far}{but}."
-    give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
-    so_what = ": measurable, but you will hardly notice it" if little else ""
-    return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"], *advised)
-
-
-def _take_either(
-    outcome: Outcome, runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]
-) -> Outcome:
-    """What follows for two runs that are about as good: either will do, and which one was clearly quicker, by
-    how long each trained until its last score."""
-    if any(run["status"] not in OVER for run in runs):
-        return outcome._replace(reason=f"{outcome.reason} Wait for their ends.")
-    seconds = [side[-1][0] if side else 0.0 for side in scores]
-    short, long = sorted(seconds)
-    if not 0 < short < QUICKER * long:
-        return outcome._replace(reason=f"{outcome.reason} Take either.")
-    quick = runs[list(seconds).index(short)]["id"]
-    took = f"run {quick} trained for {duration(short)}, not {duration(long)}"
-    return outcome._replace(reason=f"{outcome.reason} Take either; {took}.", better=quick)
-
-
-def _tell_times(
-    outcome: Outcome, runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]
-) -> Outcome:
-    """The outcome of two runs with scores of which one has not ended: how they compare after equal times, if
-    that is known, and then their last scores with how long each has trained."""
-    if not outcome.comparable or all(run["status"] in OVER for run in runs) or not all(scores):
-        return outcome
-    short, long = sorted((0, 1), key=lambda i: scores[i][-1][0])
-    time = {runs[i]["id"]: duration(scores[i][-1][0]) for i in (short, long)}
-    ahead, less = runs[long]["id"], time[runs[short]["id"]]
-    if time[ahead] == less:
-        return outcome
-    better, worse = sorted(time, key=lambda run: run != outcome.better)
-    headline = f"{outcome.headline.removesuffix('.')}, after {time[better]} against {time[worse]}."
-    before = [bpb for seconds, bpb in scores[long] if seconds <= scores[short][-1][0]]
-    if not before:
-        return outcome._replace(headline=headline)
-    gap = round(runs[short]["val_bpb"] - min(before), 3)
-    which = f"run {runs[long if gap > 0 else short]['id']} is {abs(gap):.3f} bits per byte better"
-    fair = f"After {less} each, {which if gap else 'both are equally good'}."
-    reason = f"{headline} {outcome.reason}"
-    return outcome._replace(headline=fair, reason=reason, after_equal_times=True)
-
-
 def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) -> list[str]:
     """What stands below the score of each run: why it has none, how long a run that has not ended has
     trained, and which score the other one had after as long."""
@@ -274,9 +156,9 @@ def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) ->
         so_far = others[-1][0] if others and other["status"] not in OVER else 0.0
         before = [bpb for seconds, bpb in own if seconds <= so_far]
         if not own or run["val_bpb"] is None:
-            notes.append(_why_no_score(run))
+            notes.append(why_no_score(run))
         elif run["status"] not in OVER:
-            minutes = json.loads(run["settings"] or "{}").get("minutes")
+            minutes = settings_of(run).get("minutes")
             of = f" of {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
             left = f", {time_left(run['eta'])}" if run["eta"] is not None and not last_part(run) else ""
             notes.append(f"Still training, {duration(own[-1][0])}{of}{left}")
@@ -286,20 +168,13 @@ def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) ->
     return notes
 
 
-def _why_no_score(run: dict[str, Any]) -> str:
-    """Why a run that is over has no score, as far as that is known."""
-    how = {"failed": "It failed: ", "interrupted": "It was interrupted: ", "stopped": "It was stopped "}
-    reason = short_reason(run)
-    return f"{how[run['status']]}{reason}" if reason and not run["goes_on"] else ""
-
-
 def _scored_on(runs: Sequence[dict[str, Any]], comparable: bool) -> str:
     """What the scores of two runs mean; "" if neither has one."""
     if not comparable:
         scored = any(run["val_bpb"] is not None for run in runs)
         return "Bits per byte of held-out text, lower is better." if scored else ""
     run = runs[0]
-    plan = json.loads(run["plan"] or "{}")
+    plan = plan_of(run)
     documents, gzip_bpb = (plan.get("corpus") or {}).get("val_documents"), plan.get("gzip_bpb")
     of = f"{documents:,} {unit_of(run)} that neither has read" if documents else "held-out text"
     return f"Bits per byte of {of}, lower is better" + (f"; gzip needs {gzip_bpb:.3f}." if gzip_bpb else ".")
@@ -332,7 +207,7 @@ def _last_text(home: Path, run: int) -> str:
 
 def _figures(run: dict[str, Any], scores: Sequence[Score]) -> dict[str, str]:
     """The result of a run."""
-    plan = json.loads(run["plan"] or "{}")
+    plan = plan_of(run)
     config, source = plan.get("config"), plan.get("source") or {}
     figures = {
         "bits per byte": f"{run['val_bpb']:.3f}" if run["val_bpb"] is not None else "",
@@ -356,7 +231,7 @@ def _verdict(run: dict[str, Any]) -> dict[str, str]:
 
 
 def _settings(run: dict[str, Any], may_train: bool) -> dict[str, str]:
-    given = json.loads(run["settings"] or "{}")
+    given = settings_of(run)
     return describe_settings({k: v for k, v in given.items() if k not in ("name", "force")}, may_train)
 
 

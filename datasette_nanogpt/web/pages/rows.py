@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import shlex
 from contextlib import suppress
@@ -26,6 +25,7 @@ from ...data.model_rows import open_rows
 from ...data.source import Source
 from ...formatting import duration, text_size
 from ...registry import row_scores
+from ...registry.runs import plan_of
 from ..for_visitors import reading_for_visitors
 from ..menus import row_count, rows_url
 from ..permissions import Origin, may, models_of_table, origin_of_model, origin_of_run, table_of_request
@@ -177,7 +177,7 @@ async def _scores(
     rows = await in_thread(row_scores.page, home, run["id"], choice.by, number, choice.size)
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
     lowest, highest = await in_thread(row_scores.extremes, home, run["id"])
-    plan = json.loads(run["plan"])
+    plan = plan_of(run)
     return shown | {
         "rows": rows,
         "page": number,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -23,7 +22,7 @@ from ...registry.db import registry, run_log_file
 from ...registry.manage import restore_model
 from ...registry.resume import minutes_to_offer, settings_to_resume
 from ...registry.run_log import log_end
-from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, plan_of
+from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, plan_of, settings_of
 from ...training.busy_machine import slower_than
 from ...training.next_step import BIGGER_MODEL
 from ...training.options import command_of_run
@@ -155,8 +154,8 @@ async def _run_context(
     known = await known_scores(datasette, request.actor, run, origin, others)
     verdict = verdict_of(run, may_train)
     advice = advice_of(verdict)
-    plan = json.loads(run["plan"] or "{}")
-    given = {key: value for key, value in json.loads(run["settings"]).items() if key != "force"}
+    plan = plan_of(run)
+    given = {key: value for key, value in settings_of(run).items() if key != "force"}
     script = {**live, "samples": live["samples"][-1:], "known": known, "someone": bool(request.actor)}
     return {
         **live,
@@ -175,7 +174,7 @@ async def _run_context(
         "kept": kept,
         "other_run": await in_thread(run_that_made, state.home, checkpoint) if model == "another" else None,
         "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
-        "awaited": when_scored(json.loads(run["settings"])),
+        "awaited": when_scored(settings_of(run)),
         "error": broke_down(run)
         or free_space(run)
         or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from datasette.resources import DatabaseResource, TableResource
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ...data.columns import NAME_A_COLUMN, NAME_AS_TEXT
-from ...registry.runs import find_run
+from ...registry.runs import find_run, settings_of
 from ...training.options import bounds, choices
 from ...training.replaced import kept_if_trained_again
 from .. import filters, forms
@@ -219,7 +218,7 @@ async def _fields_of_run(
     run = await in_thread(find_run, state_of(datasette).home, int(number))
     if run is None or origin_of_run(datasette, run) != here:
         return {}, None
-    fields = forms.fields_of_settings(json.loads(run["settings"] or "{}"))
+    fields = forms.fields_of_settings(settings_of(run))
     if (lower := request.args.get("_rate")) is not None:
         fields["learning_rate"] = lower
     if minutes := request.args.get("_minutes"):
