@@ -113,6 +113,21 @@ def test_columns_are_found(tmp_path, columns, row, title, body):
     assert (found.title, found.body) == (title, (body,))
 
 
+@pytest.mark.parametrize(
+    ("others", "title", "body"),
+    [
+        (["product_title"], "review_headline", "review_body"),
+        (["Product Name"], "Review Title", "Review Text"),
+        (["product_title", "title"], "title", "review_body"),  # the row's own
+    ],
+)
+def test_a_title_that_is_named_like_the_text_is_its_own(make, others, title, body):
+    names = dict.fromkeys([*others, title])
+    path = make({name: rows(title_of) for name in names} | {body: rows(prose)}, "t")
+    found = open_source(path, "t")
+    assert (found.title, found.body) == (title, (body,))
+
+
 def test_a_name_belongs_to_the_table(make):
     path = make({"recipe_name": rows(title), "steps": rows(prose)}, "recipes")
     assert open_source(path, "recipes").title == "recipe_name"

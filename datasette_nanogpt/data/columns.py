@@ -125,7 +125,12 @@ def _find_title(columns: Sequence[Column], table: str) -> str | None:
     fullest = max((column.filled for column in by_name), default=0.0)
     by_name = [column for column in by_name if column.filled >= MIN_FILLED * fullest]
     most = max((column.distinct for column in by_name), default=0.0)
-    return next((c.name for c in by_name if c.distinct >= MIN_DISTINCT_TITLES * most), None)
+    found = [c.name for c in by_name if c.distinct >= MIN_DISTINCT_TITLES * most]
+    # Beside a review_body, review_headline is its title, and product_title that of something else.
+    things = {words[0] for c in columns_named(BODIES, columns) if len(words := words_of(c.name)) > 1}
+    own = [name for name in found if words_of(name)[0] in things]
+    is_of_other = bool(found) and len(words_of(found[0])) > 1
+    return next(iter(own if own and is_of_other else found), None)
 
 
 def _find_body(
