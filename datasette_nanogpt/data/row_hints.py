@@ -19,6 +19,7 @@ from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
 from .source import Source
 from .sqlite import quote
+from .unread_places import unread_places
 from .unread_records import unread_records
 from .unread_rows import unread_rows
 
@@ -52,6 +53,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from _beginnings(source, of)
         yield from other_texts(source, of)
     yield from unread_rows(source, of)
+    yield from unread_places(source, of)
     yield from unread_records(source, of)
     yield from (each for each in machine_rows(source, of) if not _is_implied(each, sorts))
     if source.grouping is None:

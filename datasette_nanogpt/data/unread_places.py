@@ -1,0 +1,140 @@
+"""Rows that are where nobody reads: mail in Spam, files in a folder of drafts, pages of talk in a wiki."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from .column_names import words_of
+from .exclusions import Exclusion, exclusion, listed
+from .markup import WIKI
+from .sample import Value
+from .source import Source
+from .sqlite import quote
+
+MIN_FRACTION = 0.02  # of the rows: fewer are not told
+MAX_TOLD = 2  # columns of folders that say so
+MIN_FILES = 0.5  # the fraction of the values that must look like names of files
+MIN_PAGES = 3  # of a wiki, whose titles begin with the same word and a colon
+MAX_SHOWN = 4
+# Words of columns with the folder or the labels of a row, and what programs call there what is not read.
+_FOLDERS = frozenset(["folder", "folders", "label", "labels", "mailbox", "mailboxes"])
+_UNREAD_NAMES = """
+spam | junk | junk e-mail | junk email | bulk mail | trash | bin | recycle bin | deleted | deleted items
+| deleted messages | recently deleted | draft | drafts | templates | spamverdacht | papierkorb | gelöscht
+| gelöschte elemente | entwürfe | vorlagen | indésirables | courrier indésirable | corbeille
+| éléments supprimés | brouillons | correo no deseado | papelera | elementos eliminados | borradores
+| posta indesiderata | cestino | posta eliminata | bozze | lixo eletrônico | lixeira | itens excluídos
+| rascunhos | ongewenst | ongewenste e-mail | prullenbak | verwijderde items | concepten | skräppost
+| papperskorg | utkast | kosz | szkice | спам | корзина | удаленные | черновики | 垃圾邮件 | 已删除邮件
+| 草稿箱 | 草稿 | 迷惑メール | ゴミ箱 | 下書き | 스팸함 | 휴지통 | 임시보관함
+"""
+_UNREAD = frozenset(name.strip() for name in _UNREAD_NAMES.split("|"))
+_BETWEEN = re.compile(r"[,;|\[\]\"]+")  # labels
+_LEVELS = re.compile(r"[/\\.]")  # of a folder: INBOX.Trash, [Gmail]/Spam
+# Folders and beginnings of names of files that are drafts, or thrown away, as Jekyll, Hugo and Obsidian have
+# them. A file "drafts.md" is about drafts.
+_DRAFT = re.compile(
+    r"(?:(?:^|[/\\])_?drafts?[/\\]|(?:^|[/\\])\.?_?trash[/\\]|(?:^|[/\\])draft[-_ ](?=[^/\\]+\Z))", re.I
+)
+_FILE = re.compile(r"\S.*[/\\].*|.*\S\.[a-zA-Z][a-zA-Z0-9]{1,4}")
+# What stands before the colon in "User talk:Ada". After a colon in the title of an article is a space.
+_NAMESPACE = re.compile(r"([^\W\d_][\w -]{1,30}):(?=\S)")
+
+
+def unread_places(source: Source, of: str) -> Iterator[Exclusion]:
+    """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
+    what was looked at: "rows"."""
+    yield from islice(_in_folders(source, of), MAX_TOLD)
+    yield from _drafts_of_files(source, of)
+    yield from _pages_of_a_wiki(source, of)
+
+
+def _is_told(count: int, source: Source) -> bool:
+    return MIN_FRACTION * len(source.sample) < count < len(source.sample)
+
+
+def _others(source: Source) -> list[str]:
+    return [column for column in source.columns if column not in source.text_columns]
+
+
+def _strings(source: Source, column: str) -> list[str]:
+    values = (row[column] for row in source.sample)
+    return [value if isinstance(value, str) else "" for value in values]
+
+
+def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
+    for column in (name for name in _others(source) if not _FOLDERS.isdisjoint(words_of(name))):
+        values = _strings(source, column)
+        unread = Counter(value for value in values if any(map(_is_unread, _labels(value))))
+        if not _is_told(unread.total(), source):
+            continue
+        found = {label for value in unread for label in _labels(value) if _is_unread(label)}
+        name = (
+            f"ifnull({quote(column)}, '')"
+            if any(row[column] is None for row in source.sample)
+            else quote(column)
+        )
+        if found == {*unread}:
+            what, condition = "is", f"{name} not in ({listed(sorted(found))})"
+        else:  # several labels: rows that were not looked at may have others beside these
+            what = "has"
+            condition = " and ".join(f"instr({name}, {listed([label])}) = 0" for label in sorted(found))
+        told = f"In {unread.total():,} {of} {column} {what} {' or '.join(sorted(found))}"
+        yield exclusion(source, f"{told}. To leave these out", condition)
+
+
+def _labels(value: str) -> list[str]:
+    return [label.strip() for label in _BETWEEN.split(value) if label.strip()]
+
+
+def _is_unread(label: str) -> bool:
+    return _LEVELS.split(label)[-1].strip().casefold() in _UNREAD
+
+
+def _drafts_of_files(source: Source, of: str) -> Iterator[Exclusion]:
+    for column in _others(source):
+        values = _strings(source, column)
+        if sum(bool(_FILE.fullmatch(value)) for value in values) < MIN_FILES * len(values):
+            continue
+        found = Counter(draft[0] for value in values if (draft := _DRAFT.search(value)))
+        if _is_told(found.total(), source):
+            starts = sorted({start.lstrip("/\\").lower() for start in found})
+            slash = "\\" if any("\\" in start for start in found) else "/"
+            path = f"'{slash}' || lower({quote(column)})"
+            inside = (f"ifnull(instr({path}, {listed([slash + start])}), 0) = 0" for start in starts)
+            told = f"{found.total():,} {of} are drafts or deleted, as {column} says ({', '.join(starts)})"
+            yield exclusion(source, f"{told}. To leave these out", " and ".join(inside))
+            return
+
+
+def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
+    """About what is no article: pages of talk, of users, templates and files."""
+    if all(source.kinds[column].markup != WIKI for column in source.body):
+        return
+    for column in _others(source):
+        numbers = [row[column] for row in source.sample]
+        count = _in_other_namespace(column, numbers)
+        if _is_told(count, source):
+            told = f"In {count:,} {of} {column} is not 0: these are no articles, but talk and the like"
+            yield exclusion(source, f"{told}. To leave these out", f"{quote(column)} = 0")
+            return
+    titles = _strings(source, source.title) if source.title else []
+    spaces = Counter(space[1] for title in titles if (space := _NAMESPACE.match(title)))
+    names = [name for name, count in spaces.most_common() if count >= MIN_PAGES]
+    count = sum(spaces[name] for name in names)
+    if source.title and _is_told(count, source):
+        shown = ", ".join(f"{name}:" for name in names[:MAX_SHOWN])
+        told = f"{count:,} {of} are pages of a wiki that are no articles ({shown})"
+        outside = (f"ifnull({quote(source.title)}, '') not like {listed([f'{name}:%'])}" for name in names)
+        yield exclusion(source, f"{told}. To leave these out", " and ".join(outside))
+
+
+def _in_other_namespace(column: str, values: Sequence[Value]) -> int:
+    """How many rows are in a namespace that is not the first, that of articles."""
+    if {"namespace", "ns"}.isdisjoint(words_of(column)) or not all(isinstance(v, int) for v in values):
+        return 0
+    counts = Counter(values)
+    return counts.total() - counts[0] if counts.most_common(1)[0][0] == 0 else 0
