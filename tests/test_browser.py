@@ -347,7 +347,7 @@ def test_a_busy_server_is_asked_again_without_a_word(page, site):
         page.get_by_role("radio", name=re.compile("^10 minutes")).check()
     assert len(asked) == 1 and page.locator("#outlook").inner_text() == estimate
     assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
-    page.locator("#score", has_text="After 10 minutes").wait_for()
+    page.locator("#expect", has_text="After 10 minutes").wait_for()
     assert len(asked) == 2
 
 
@@ -659,7 +659,7 @@ def test_the_whole_way(trainer, server, home):
     page.get_by_role("menuitem", name="Train a GPT on this table").click()
     assert page.get_by_text("Title: title. Text: body.").is_visible()
     page.get_by_role("radio", name=re.compile("^10 minutes")).check()  # it is stopped at its first score
-    page.locator("#score", has_text="After 10 minutes").wait_for()
+    page.locator("#expect", has_text="After 10 minutes").wait_for()
     shot(page, "start")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/-/nanogpt/runs/1")

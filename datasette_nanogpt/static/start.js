@@ -59,12 +59,14 @@ function showProblems(problems) {
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
 }
 
-function showCards({ cards = [], common = "", alike = "", why = "", recommended, unfolded }) {
-  byId("common").textContent = common;
+function showCards({ cards = [], alike = "", why = "", recommended, unfolded }) {
   byId("alike").textContent = alike;
   const chosen = cards.find(({ minutes }) => minutes === Number(form.elements.minutes.value));
+  byId("expect").textContent = chosen?.outlook ?? "";
+  byId("example").textContent = chosen?.example ?? "";
+  byId("example").hidden = !chosen?.example;
   byId("score").textContent = chosen?.score ?? "";
-  for (const id of ["unit", "held-out"]) byId(id).hidden = !chosen?.range;
+  byId("held-out").hidden = !chosen?.range;
   fold(unfolded ?? form.querySelectorAll(".card").length);
   form.querySelectorAll(".card").forEach((card, i) => {
     card.querySelector(".brings").textContent = cards[i]?.brings ?? "";

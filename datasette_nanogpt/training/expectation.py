@@ -10,7 +10,7 @@ import math
 from bisect import bisect
 from collections.abc import Sequence
 
-from .verdict import KNOWS_NOTHING
+from .verdict import KNOWS_NOTHING, level_of
 
 Points = Sequence[tuple[float, float]]
 
@@ -48,6 +48,21 @@ BY_READING: Points = (
 # tables of reference pages written to one pattern were far below, at 0.53 to 0.62.
 LOWEST, HIGHEST = 0.85, 1.2
 LITTLE_TEXT = 50_000  # letters below which no time gives sentences
+
+# What models of Python's documentation wrote at each of verdict.LEVELS, with 1.2, 1.37, 2.2, 2.45 and 4.0
+# bits per byte: LOG.md, "What a score reads like", and the table in README.md.
+EXAMPLES = (
+    "An optional mapping of records to be converted to strings.",
+    "Create a new condition. The time must happens, return a list of last input to its output.",
+    "Return the used int class of /op by an optional, so operand to.",
+    "email format as 5 5 and 5 1 5 with 3a1 5 and close and 1 and long and foo>.",
+    "the he E py. This method can' E. (Decimalidce_tion.comp",
+)
+
+
+def example_of(bits_per_letter: float) -> str:
+    """A text of the level of that score."""
+    return EXAMPLES[level_of(bits_per_letter)]
 
 
 def expected_bits(letters: float, work: float, read: float = math.inf) -> float:

@@ -20,7 +20,7 @@ from ..registry.db import NoRegistryError, registry
 from ..training.available_memory import likely_device
 from ..training.busy_machine import FAR
 from ..training.enough_text import tokens_needed, too_little_text
-from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, expected_bits
+from ..training.expectation import HIGHEST, LITTLE_TEXT, LOWEST, example_of, expected_bits
 from ..training.flops import work_per_token
 from ..training.memory import Workload, estimate_memory
 from ..training.plan import DEFAULT_FLOPS, SIZES, Plan, make_config, plan_text, size_is_given
@@ -39,6 +39,7 @@ RECENT_RUNS = 10  # the speed of this machine is that of the fastest of the last
 SHORT_TOKEN_BYTES = 2.5
 TRAINED_FRACTION = 0.9
 HARDLY_BETTER = 0.04  # a longer time whose score is better by less than this fraction is not recommended
+CLEARLY_BETTER = 0.15  # half of the way from one of verdict.LEVELS to the next, which are 23% to 31% apart
 # What the forecast has no figures for: nanoGPT's recipe takes far longer (docs/benchmarks.md), and
 # characters are other tokens than those it was measured with.
 NOT_FORECAST = {"arch": "gpt2", "tokenizer": "char"}
@@ -58,7 +59,7 @@ def offer_and_estimate(
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
         nothing = {"text": str(ex), "parts": [str(ex)], "texts": [], "captions": [], "remarks": []}
-        return nothing | choices | recommend([], 0) | {"common": ""}, None
+        return nothing | choices | recommend([], 0), None
     except UNAVAILABLE:
         raise
     except NanogptError:
@@ -70,7 +71,6 @@ def offer_and_estimate(
             settings = settings_from_form(target, {**fields, "name": ""}, where)
             offered["cards"] = what_to_expect(target, settings)
             offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
-            offered |= say_once(offered["cards"], offered["unfolded"])
             if "minutes" not in form:
                 settings["minutes"] = offered["recommended"] or settings["minutes"]
             return offered, estimate(target, settings) if fields is form else None
@@ -130,9 +130,10 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each number of minutes that can be chosen, what the texts of a run will read like (`like`, and
-    `brings`: how much better that is where a shorter time has the same), and between which scores it is
-    likely to end (`range`, in bits per byte, and `score`, a sentence; None and "" if nothing is promised)."""
+    """For each number of minutes that can be chosen, what the texts of a run will read like (`like`), that in
+    the words of its card (`brings`) and of the line below the cards (`outlook`, with an `example`), and
+    between which scores it is likely to end (`range`, in bits per byte, and `score`, a sentence; None and ""
+    if nothing is promised)."""
     read = read_rows(target.rows, _selection(settings)).with_text()
     flops = measured_flops(target.home)
     cards: list[dict[str, Any]] = []
@@ -142,8 +143,8 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
         if _too_little(read, plan):
             return []
         if any(settings.get(key) == value for key, value in NOT_FORECAST.items()):
-            nothing = {"bits": None, "range": None, "same_as": None, "score": ""}
-            forecast = {"like": UNKNOWN, "brings": UNKNOWN} | nothing
+            words = {"brings": "", "outlook": f"What it will write is {UNKNOWN}.", "example": "", "score": ""}
+            forecast = {"like": UNKNOWN, "bits": None, "range": None, "same_as": None} | words
         else:
             forecast = _forecast(read, minutes, _bits_per_letter(read, choices, plan, flops), cards)
         cards.append({"minutes": minutes} | forecast)
@@ -151,31 +152,67 @@ def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str
 
 
 def _forecast(
-    read: Mapping[str, Any], minutes: float, bits: float, shorter: Sequence[Mapping[str, Any]]
+    read: Mapping[str, Any], minutes: float, letter_bits: float, shorter: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What a card says of a run of `minutes` that is likely to get to `bits` per letter, beside those
+    """What a card says of a run of `minutes` that is likely to get to `letter_bits` per letter, beside those
     of `shorter` times."""
-    like = reads_like(bits, read["prose"])
-    bits *= read["letters"] / read["bytes"]
-    same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
-    brings = like
-    if shorter and shorter[-1]["like"] == like:
-        better = (
-            f"a score {n}% better than" if (n := _percent_better(bits, shorter[-1])) > 0 else "the score of"
-        )
-        brings = f"{like}, with {better} after {in_minutes(shorter[-1]['minutes'])}"
+    like = reads_like(letter_bits, read["prose"])
     # How well a model does on little text depends mostly on how much its rows repeat each other.
     promised = read["letters"] >= LITTLE_TEXT
+    words = _with_the_range(letter_bits) if promised and read["prose"] else like
+    bits = letter_bits * read["letters"] / read["bytes"]
+    same = next((c for c in shorter if c["like"] == like and bits > (1 - HARDLY_BETTER) * c["bits"]), None)
     limits = [round(bits * LOWEST, 1), round(bits * HIGHEST, 1)] if promised else None
-    scores = f"After {in_minutes(minutes)}, most tables of this size score"
-    return {
-        "like": like,
-        "brings": brings,
-        "bits": round(bits, 3),
+    forecast = {"like": like, "words": words, "bits": round(bits, 3)}
+    before = shorter[-1] if shorter else None
+    return forecast | {
+        "brings": _how_much_better(bits, before) if before and before["words"] == words else words,
         "range": limits,
         "same_as": same["minutes"] if same else None,
-        "score": f"{scores} {_in_bits(limits)}." if limits else "",
+        "score": _score(minutes, bits, limits, before) if limits else "",
+        **_outlook(minutes, letter_bits, read["prose"]),
     }
+
+
+def _with_the_range(bits: float) -> str:
+    """What texts read like at the forecast of `bits` per letter, and at the ends of its range."""
+    like, best, worst = (reads_like(bits * factor) for factor in (1, LOWEST, HIGHEST))
+    words = like
+    if best != like:  # "sentences that mean little, at best in the style of the rows"
+        words += f", at best {best.removeprefix('sentences ') if like.startswith('sentences') else best}"
+    if worst != like:
+        words += f", or only {worst}" if best == like else f", at worst {worst}"
+    return words
+
+
+def _how_much_better(bits: float, shorter: Mapping[str, Any]) -> str:
+    """What a card says where a run reads like one of a shorter time."""
+    fraction = 1 - bits / shorter["bits"]
+    how = "Clearly better than" if fraction >= CLEARLY_BETTER else "A little better than"
+    after = in_minutes(shorter["minutes"])
+    return f"{how if fraction >= HARDLY_BETTER else 'Much the same as'} after {after}"
+
+
+def _outlook(minutes: float, bits: float, prose: bool) -> dict[str, str]:
+    """A sentence about the time that is chosen, and what the words in it mean: a text of another model."""
+    after = f"After {in_minutes(minutes)} it writes {reads_like(bits, prose)}"
+    if not prose:
+        return {"outlook": f"{after}.", "example": ""}
+    return {
+        "outlook": f"{after}, such as these of a model of Python's documentation:",
+        "example": example_of(bits),
+    }
+
+
+def _score(minutes: float, bits: float, limits: Sequence[float], shorter: Mapping[str, Any] | None) -> str:
+    """The figures of a card, for those who know the measure."""
+    range_ = f"{limits[0]} to {limits[1]} bits per byte"
+    figures = f"After {in_minutes(minutes)}, most tables of this size score {range_}"
+    if not shorter:
+        return f"{figures}."
+    percent = round(100 * (1 - bits / shorter["bits"]))
+    than = f"{percent}% better than" if percent > 0 else "as"
+    return f"{figures}, {than} after {in_minutes(shorter['minutes'])}."
 
 
 def _bits_per_letter(
@@ -202,35 +239,6 @@ def recommend(cards: Sequence[Mapping[str, Any]], default: float) -> dict[str, A
     return {"recommended": minutes, "why": why, "alike": alike, "unfolded": unfolded}
 
 
-def say_once(cards: Sequence[Mapping[str, Any]], unfolded: int | None) -> dict[str, Any]:
-    """Where texts read alike after all times that stand by themselves, the sentence `common` for all of them,
-    and the `cards` with their scores alone, and no sentence with the score that a card shows; "" and the
-    cards as they are where they differ."""
-    likes = {card["like"] for card in cards[:unfolded]}
-    if len(likes) != 1 or unfolded == 1:
-        return {"common": "", "cards": cards}
-    (like,) = likes
-    common = f"After any of these times it writes {like}."
-    if like == UNKNOWN:
-        return {
-            "common": f"What it will write is {like}.",
-            "cards": [{**card, "brings": ""} for card in cards],
-        }
-    scores = []
-    for i, (card, shorter) in enumerate(zip(cards, [None, *cards], strict=False)):
-        facts = [f"usually {_in_bits(card['range'])}"] if card["range"] else []
-        if shorter:
-            n = _percent_better(card["bits"], shorter)
-            facts.append(f"{f'{n}% better than' if n > 0 else 'as'} after {in_minutes(shorter['minutes'])}")
-        told = {} if i >= (unfolded or 0) else {"score": ""}
-        scores.append({**card, "brings": ", ".join(facts), **told})
-    return {"common": common, "cards": scores}
-
-
-def _in_bits(limits: Sequence[float]) -> str:
-    return f"{limits[0]} to {limits[1]} bits per byte"
-
-
 def _unfolded(cards: Sequence[Mapping[str, Any]]) -> int:
     """How many cards stand by themselves: all but those of at least two last ones that are the same as the
     one before them."""
@@ -242,14 +250,8 @@ def _unfolded(cards: Sequence[Mapping[str, Any]]) -> int:
 
 def _more_time(shorter: Mapping[str, Any], longest: Mapping[str, Any]) -> str:
     """What the longest time brings where that is little."""
-    n = _percent_better(longest["bits"], shorter)
-    brings = f"only {n}% better than" if n > 0 else "the same as"
     times = [in_minutes(card["minutes"]) for card in (longest, shorter)]
-    return f"More time changes little: after {times[0]}, the score is {brings} after {times[1]}."
-
-
-def _percent_better(bits: float, card: Mapping[str, Any]) -> int:
-    return round(100 * (1 - bits / card["bits"]))
+    return f"More time changes little: texts after {times[0]} are much like those after {times[1]}."
 
 
 def check_enough(target: Target, settings: Mapping[str, Any]) -> None:
