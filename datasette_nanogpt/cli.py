@@ -218,7 +218,9 @@ def flags_named() -> Iterator[None]:
     try:
         yield
     except InvalidOptions as ex:
-        raise NanogptError("\n".join(map(line, ex.problems))) from ex
+        named = NanogptError("\n".join(map(line, ex.problems)))
+        named.exit_code = ex.exit_code
+        raise named from ex
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import llm
 from llm_nanogpt.changes import replaced
 from llm_nanogpt.commands import nanogpt
 from llm_nanogpt.counts import counted
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import NanogptError, WrongUsage
 from llm_nanogpt.listing import megabytes, size_on_disk
 from llm_nanogpt.names import folder_of
 
@@ -72,9 +72,9 @@ def score(name: str, file: TextIO | None, **options: Any) -> None:
       llm nanogpt score nanogpt-blog --db blog.db --table blog_entry --save-table scores
     """
     if bool(file) == bool(options["db"]) or bool(options["db"]) != bool(options["table"]):
-        raise NanogptError("Give a FILE (- for standard input), or both --db and --table")
+        raise WrongUsage("Give a FILE (- for standard input), or both --db and --table")
     if file and any(options[key] for key in ("where", "title", "body", "save_table")):
-        raise NanogptError("--where, --title, --body and --save-table go with --db and --table")
+        raise WrongUsage("--where, --title, --body and --save-table go with --db and --table")
     from llm_nanogpt.loading import open_model
 
     opened = open_model(folder_of(name), "cpu")
@@ -110,9 +110,7 @@ def compare(a: str, b: str, **options: Any) -> None:
 
     names = a, b
     if folder_of(a) == folder_of(b):
-        raise NanogptError(
-            f"{a} and {b} are the same model: name two of those that `llm nanogpt models` lists"
-        )
+        raise WrongUsage(f"{a} and {b} are the same model: name two of those that `llm nanogpt models` lists")
     first, second = (open_model(folder_of(name), "cpu") for name in names)
     selection = Selection(options["title"], options["body"], options["where"])
     source = open_rows_of_both(first, second, options["db"], options["table"], selection)

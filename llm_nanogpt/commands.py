@@ -16,7 +16,7 @@ from . import changes
 from .changes import replaced, replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
 from .counts import counted
-from .errors import NanogptError, click_errors, ends_on_ctrl_c
+from .errors import NanogptError, WrongUsage, click_errors, ends_on_ctrl_c
 from .home import cache_bytes, cache_folder, check_readable, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of
@@ -175,10 +175,10 @@ def sample(
 
     if file:
         if prompt:
-            raise NanogptError("Give a prompt or a file, not both")
+            raise WrongUsage("Give a prompt or a file, not both")
         prompt = file.read()
     if bool(save_table) != bool(db):
-        raise NanogptError("Give both --save-table and --db, the table and the SQLite file that it is in")
+        raise WrongUsage("Give both --save-table and --db, the table and the SQLite file that it is in")
     folder, settings = folder_of(name), _sampling_options(**given)
     table: RowTable | None = None
     for i in range(number):
@@ -211,13 +211,13 @@ def _sampling_options(
     from .llm_model import SamplingOptions
 
     if without := [text for text in columns if "=" not in text]:
-        raise NanogptError(f"--set needs a column and a value: --set {without[0]}=VALUE")
+        raise WrongUsage(f"--set needs a column and a value: --set {without[0]}=VALUE")
     values = {name.strip(): value for name, _, value in (text.partition("=") for text in columns)}
     named = {**dict(options), **({"title": title} if title else {}), **({"set": values} if values else {})}
     try:
         return {key: value for key, value in SamplingOptions.model_validate(named) if value is not None}
     except ValidationError as ex:
-        raise NanogptError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
+        raise WrongUsage("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in ex.errors())) from ex
 
 
 # ---- In and out
@@ -266,6 +266,6 @@ def export(name: str, gguf: Path, dtype: str, force: bool) -> None:
     from .export_gguf import export_gguf
 
     if os.path.lexists(gguf) and not force:
-        raise NanogptError(f"The file {gguf} exists already: choose another, or replace it with --force")
+        raise WrongUsage(f"The file {gguf} exists already: choose another, or replace it with --force")
     out = export_gguf(read_checkpoint(folder_of(name)), gguf, dtype)
     click.echo(f"Wrote {out} ({megabytes(out.stat().st_size)})", err=True)

@@ -22,6 +22,14 @@ INTERRUPTED = 130  # the exit code of a command that Ctrl+C has ended: 128, and 
 class NanogptError(Exception):
     """What went wrong and what to do next, in one line for each thing that went wrong."""
 
+    exit_code = 1  # of a command that it ends
+
+
+class WrongUsage(NanogptError):  # noqa: N818  # reads as what it is
+    """What was typed cannot be done: something else has to be typed. A failure at work is none."""
+
+    exit_code = 2  # as click's own usage errors have
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -29,19 +37,23 @@ class Problem:
 
     `field` is the option's Python name ("" if it is none of them), `code` a short word that programs can
     compare ("minimum", "taken", ...), `message` a whole sentence that names no command-line flag: the
-    command line puts the flag before it, the form puts it beside the field.
+    command line puts the flag before it, the form puts it beside the field. `is_failure` says that it is not
+    about what was asked for: a file cannot be read, say.
     """
 
     field: str
     code: str
     message: str
+    is_failure: bool = False
 
 
-class InvalidOptions(NanogptError):  # noqa: N818  # reads as what it is
+class InvalidOptions(WrongUsage):  # reads as what it is
     """Everything that is wrong with the options, found before any work starts."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
+        if self.problems and all(problem.is_failure for problem in self.problems):
+            self.exit_code = NanogptError.exit_code
         super().__init__("\n".join(problem.message for problem in self.problems))
 
 
@@ -69,6 +81,10 @@ def in_full(ex: NanogptError) -> str:
 
 
 class _LineByLine(click.ClickException):
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
     def show(self, file: IO[Any] | None = None) -> None:
         lines = self.message.splitlines()
         is_list = any(line.startswith(" ") for line in lines)  # of one problem
@@ -78,8 +94,8 @@ class _LineByLine(click.ClickException):
 
 @contextmanager
 def click_errors() -> Iterator[None]:
-    """Let a command print a NanogptError as `Error: ...` and exit with code 1: a line for each problem, or
-    one and a list.
+    """Let a command print a NanogptError as `Error: ...`, a line for each problem, or one and a list, and
+    exit with the code that its class has.
 
     Text that is not UTF-8 is reported in the same way, and so is an unexpected error, whose traceback goes to
     a file. Characters that the terminal cannot show are printed as `?`.
@@ -88,7 +104,7 @@ def click_errors() -> Iterator[None]:
     try:
         yield
     except NanogptError as ex:
-        raise _LineByLine(in_full(ex)) from ex
+        raise _LineByLine(in_full(ex), ex.exit_code) from ex
     except UnicodeDecodeError as ex:
         reason = f"{ex.reason} at byte {ex.start:,}"
         raise _LineByLine(f"The text is not UTF-8 ({reason}): iconv -f latin1 -t utf-8 may help") from ex

@@ -14,7 +14,7 @@ import numpy as np
 from .changes import part_file
 from .checkpoint import Checkpoint, read_version, read_weights, verify
 from .config import GPTConfig
-from .errors import NanogptError
+from .errors import NanogptError, WrongUsage
 from .files import open_file
 from .home import nanogpt_home
 from .tokenizer import EOT, PRE_TOKENIZERS, Tokenizer, spell
@@ -110,9 +110,9 @@ def _check(out: Path, dtype: str) -> None:
         except (NanogptError, OSError):
             replaceable = False
         if not replaceable:
-            raise NanogptError(f"{out} is not a GGUF file, so it is not replaced: choose another name")
+            raise WrongUsage(f"{out} is not a GGUF file, so it is not replaced: choose another name")
     if dtype not in DTYPES:
-        raise NanogptError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
+        raise WrongUsage(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
 
 
 def _add_shape(writer: GGUFWriter, c: GPTConfig) -> None:

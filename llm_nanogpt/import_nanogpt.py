@@ -15,7 +15,7 @@ import numpy as np
 from .changes import hold, publish
 from .checkpoint import Checkpoint, read_checkpoint, write_model_files, write_weights
 from .config import GPTConfig, shortened
-from .errors import InvalidOptions, NanogptError
+from .errors import InvalidOptions, NanogptError, WrongUsage
 from .foreign_pickles import read_ckpt, read_meta
 from .home import invalid_name, valid_name
 from .locks import hidden
@@ -36,12 +36,12 @@ def import_nanogpt(ckpt: Path, folder: Path, meta: Path | None = None) -> Checkp
     that names the obstacle.
     """
     if not valid_name(folder.name):
-        raise NanogptError(f"{invalid_name(folder.name)}, set another with --name")
+        raise WrongUsage(f"{invalid_name(folder.name)}, set another with --name")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold(folder):  # a training run may be about to write there
             if folder.exists():
-                raise NanogptError(f"There is a model {folder.name!r} already: set another name with --name")
+                raise WrongUsage(f"There is a model {folder.name!r} already: set another name with --name")
             _import(ckpt, folder, meta)
     except OSError as ex:
         raise NanogptError(f"Cannot write in {folder.parent}: {ex.strerror or ex}") from ex
@@ -56,7 +56,7 @@ def _import(ckpt: Path, folder: Path, meta: Path | None) -> None:
         size = f"{ckpt.name} has {args['vocab_size']:,} tokens"
         if meta:
             raise NanogptError(f"{size}, {meta.name} has {tokenizer.n_letters:,}: they are of different runs")
-        raise NanogptError(f"{size}, fewer than GPT-2's: give its characters with --meta data/.../meta.pkl")
+        raise WrongUsage(f"{size}, fewer than GPT-2's: give its characters with --meta data/.../meta.pkl")
     try:
         config = GPTConfig(
             arch="gpt2",

@@ -12,7 +12,7 @@ import llm
 from llm.models import ModelWithAliases
 from llm.plugins import pm
 
-from .errors import InvalidOptions, NanogptError, Problem
+from .errors import InvalidOptions, Problem, WrongUsage
 from .home import check_readable, model_names, nanogpt_home
 from .llm_model import NanoGPT
 from .suggestions import did_you_mean
@@ -32,11 +32,11 @@ def folder_of(name: str) -> Path:
     if name not in names:
         check_readable(home)
         if not names:
-            raise NanogptError(f"There is no model {name!r} in {home}: train one with `llm nanogpt train`")
+            raise WrongUsage(f"There is no model {name!r} in {home}: train one with `llm nanogpt train`")
         more = len(names) - MOST_NAMES
         have = ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
         meant = did_you_mean([name], names).removesuffix(".")
-        raise NanogptError(f"There is no model {name!r} in {home}: you have {have}{'.' * bool(meant)}{meant}")
+        raise WrongUsage(f"There is no model {name!r} in {home}: you have {have}{'.' * bool(meant)}{meant}")
     return home / name
 
 

@@ -77,12 +77,12 @@ def test_a_dry_run_shows_documents_and_the_plan_and_writes_no_model(database, ho
     assert done.stdout.endswith("Nothing was trained. To train, leave out --dry-run.\n")
     assert sorted(path.name for path in home.iterdir()) == [".cache"]
     again = run(*command(database, "entry", "--dry-run", "--resume"))
-    assert again.returncode == 1 and again.stderr.startswith("Error: --resume: A dry run")
+    assert again.returncode == 2 and again.stderr.startswith("Error: --resume: A dry run")
 
 
 def test_arguments_in_the_wrong_order(database):
     done = run(*command("entry", database))
-    assert done.returncode == 1 and "the database comes before its tables" in done.stderr
+    assert done.returncode == 2 and "the database comes before its tables" in done.stderr
 
 
 def test_json_is_an_object_a_line(database):
@@ -98,12 +98,12 @@ def test_json_is_an_object_a_line(database):
     assert events[-1]["val_bpb"] == min(e["val_bpb"] for e in events if e["event"] == "evaluation")
 
 
-def test_errors_are_one_line_and_exit_code_1(database, home):
+def test_errors_are_one_line(database, home):
     done = run(*command(database, "nope"))
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1 and "entry" in done.stderr
     done = run(*command(database, "entry", "--minutes", 0, "--n-layer", 0))
-    assert (done.returncode, done.stderr.count("Error: ")) == (1, 2)
+    assert (done.returncode, done.stderr.count("Error: ")) == (2, 2)
     assert "0.0." not in done.stderr
     assert (
         all(line.endswith(".") for line in done.stderr.splitlines())

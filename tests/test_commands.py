@@ -38,13 +38,18 @@ def nanogpt(*arguments, input=None, exit_code=0):
     return result
 
 
-def refused(*arguments, input=None):
-    """What a command that fails says: one line."""
-    result = nanogpt(*arguments, input=input, exit_code=1)
+def refused(*arguments, input=None, exit_code=2):
+    """What a command says that cannot be done as it was typed: one line."""
+    result = nanogpt(*arguments, input=input, exit_code=exit_code)
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     return result.stderr
+
+
+def failed(*arguments, input=None):
+    """What a command says that was typed well and yet fails: one line."""
+    return refused(*arguments, input=input, exit_code=1)
 
 
 @pytest.fixture
@@ -146,8 +151,8 @@ def test_a_running_training_is_told(trained, home):
     trained(status="running")
     with hold(home / "nanogpt-blog"):
         assert json.loads(nanogpt("models", "--json").stdout)[0]["state"] == "training"
-        assert "is being trained by another process" in refused("remove", "nanogpt-blog", "-y")
-        assert "is being trained by another process" in refused("rename", "nanogpt-blog", "other")
+        assert "is being trained by another process" in failed("remove", "nanogpt-blog", "-y")
+        assert "is being trained by another process" in failed("rename", "nanogpt-blog", "other")
     assert (home / "nanogpt-blog" / "config.json").exists()
 
 
@@ -174,7 +179,7 @@ def test_a_home_that_only_its_owner_may_read_is_not_called_empty(trained, home, 
         ("info", "nanogpt-blog"),
         ("sample", "nanogpt-blog"),
     ):
-        assert "Permission denied): ask its owner to let you, or set NANOGPT_HOME" in refused(*arguments)
+        assert "Permission denied): ask its owner to let you, or set NANOGPT_HOME" in failed(*arguments)
 
 
 def test_info_and_path(trained, home):
@@ -397,7 +402,7 @@ def test_a_score_needs_no_gpu(trained, monkeypatch, tmp_path):
 def test_text_that_is_not_utf8_is_told(trained, tmp_path, command):
     trained()
     (tmp_path / "draft.txt").write_bytes("Zoë".encode("latin1"))
-    assert "is not UTF-8" in refused(*command, tmp_path / "draft.txt")
+    assert "is not UTF-8" in failed(*command, tmp_path / "draft.txt")
 
 
 def test_score_a_file(trained, tmp_path, home):
@@ -456,7 +461,7 @@ def test_score_refuses_options_that_do_not_go_together(trained, blog):
     trained()
     name = "nanogpt-blog"
     assert "Give a FILE" in refused("score", name)
-    assert "no text to score" in refused("score", name, "-", input="\n")
+    assert "no text to score" in failed("score", name, "-", input="\n")
     assert "Give a FILE" in refused("score", name, "--db", blog)
     assert "Give a FILE" in refused("score", name, "-", "--db", blog, "--table", "posts", input="x")
     assert "go with --db and --table" in refused("score", name, "-", "--save-table", "s", input="x")
@@ -470,7 +475,7 @@ def test_score_refuses_options_that_do_not_go_together(trained, blog):
     assert "scores" not in sqlite_utils.Database(blog).table_names()
     sqlite_utils.Database(blog)["blank"].insert({"title": None, "body": None})
     told = "Error: The rows of blank have no text: choose its column with --body\n"
-    assert refused(*table, "blank", "--body", "body") == told
+    assert failed(*table, "blank", "--body", "body") == told
 
 
 # ---- help, in, out
@@ -485,7 +490,7 @@ def test_every_command_has_an_example():
 
 def test_what_is_no_checkpoint_is_told_before_its_name(trained, blog):
     trained()  # of the name that a model of blog.db would get
-    assert "blog.db is not a checkpoint" in refused("import", blog)
+    assert "blog.db is not a checkpoint" in failed("import", blog)
 
 
 def test_sizes_are_never_next_to_nothing():
@@ -544,5 +549,5 @@ def test_no_command_of_ours_needs_the_logs_of_llm(make_model, tmp_path):
         nanogpt("score", "nanogpt-a", tmp_path / "draft.txt")
         nanogpt("export", "nanogpt-a", "--gguf", tmp_path / "a.gguf")
         nanogpt("rename", "nanogpt-a", "nanogpt-b")
-        assert "nothing to restore" in refused("restore", "nanogpt-b")
+        assert "nothing to restore" in failed("restore", "nanogpt-b")
         nanogpt("remove", "nanogpt-b", "-y")

@@ -134,7 +134,7 @@ def test_the_command_line_refuses_before_any_work(home, tmp_path, little_memory)
         db.execute("create table entry (body)")
         db.executemany("insert into entry values (?)", [(text,) for text in TEXTS])
     done = CliRunner().invoke(train_command, [str(tmp_path / "blog.db"), "entry", "--batch-size", "900000"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert re.match(r"Error: --batch-size: This needs about [\d,.]+ GB of memory, and 4\.0 GB", done.stderr)
     assert not home.exists()
 

@@ -160,7 +160,7 @@ def test_a_problem_is_one_of_an_option_that_was_given(given, field, message, mon
 
 def test_the_command_line_names_the_flag_of_each_problem(home):
     done = CliRunner().invoke(train_command, ["nowhere.db", "entry", "--n-layer", "0", "--batch-size", "0"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert done.stderr.splitlines()[:2] == [
         "Error: --n-layer: The number of layers must be at least 1, not 0.",
         "Error: --batch-size: The number of windows in a step must be at least 1, not 0.",

@@ -115,7 +115,7 @@ def test_the_name_of_a_file_need_not_be_utf8(database, home):
 def test_numbers_out_of_bounds_are_told_in_a_line(database, option, value):
     done = CliRunner().invoke(train_command, [str(database), "verse", option, value])
     assert (
-        done.exit_code == 1
+        done.exit_code == 2
         and done.stderr.startswith(f"Error: {option}: The ")
         and done.stderr.count("\n") == 1
     )
@@ -128,7 +128,7 @@ def test_any_stop_is_taken_or_refused_in_a_line(make_model, stop):
         nanogpt, ["sample", "nanogpt-tiny", "-n", "1", "-o", "stop", stop, "-o", "max_tokens", "2"]
     )
     good = stop in ("[", '{"a": 1}')
-    assert done.exit_code == (0 if good else 1)
+    assert done.exit_code == (0 if good else 2)
     assert good or (
         done.stderr.startswith("Error: stop: ")
         and "JSON list" in done.stderr
@@ -151,7 +151,7 @@ def test_any_stop_is_taken_or_refused_in_a_line(make_model, stop):
 def test_a_value_that_an_option_cannot_have_is_told_in_plain_words(make_model, option, value, message):
     make_model("nanogpt-tiny")
     done = CliRunner().invoke(nanogpt, ["sample", "nanogpt-tiny", "-o", option, value])
-    assert done.exit_code == 1 and done.stderr == f"Error: {option}: {message}\n"
+    assert done.exit_code == 2 and done.stderr == f"Error: {option}: {message}\n"
     with pytest.raises(ValidationError) as told:
         SamplingOptions(**{option: value})
     assert [error["msg"] for error in told.value.errors()] == [message]
@@ -319,7 +319,7 @@ def test_a_place_that_no_model_can_take_is_told_before_training(what, force, dat
         (home / "x").symlink_to("nowhere")
     done = CliRunner().invoke(train_command, [str(database), "verse", "--name", "x", *TINY, *force])
     told = f"Error: --name: The name x is taken: {home / 'x'} is {what}. Remove it, or choose another name"
-    assert done.exit_code == 1 and done.stderr.startswith(told) and done.stderr.count("\n") == 1
+    assert done.exit_code == 2 and done.stderr.startswith(told) and done.stderr.count("\n") == 1
 
 
 def test_a_broken_model_that_is_to_be_resumed_is_told_with_a_way_out(database, make_model):
@@ -402,7 +402,7 @@ def test_names_that_are_refused(name):
 @pytest.mark.parametrize("name", [".", "..", "x" * 300])
 def test_nothing_is_looked_for_under_a_name_that_is_refused(database, home, name, resume):
     done = CliRunner().invoke(train_command, [str(database), "verse", "--name", name, *resume])
-    assert done.exit_code == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("Error: --name: A ") and "--force" not in done.stderr
 
 
@@ -411,7 +411,7 @@ def test_nothing_is_looked_for_under_a_name_that_is_refused(database, home, name
 )
 def test_a_path_that_no_system_has_is_no_file(words, home):
     done = CliRunner().invoke(train_command, words)
-    assert done.exit_code == 1 and done.stderr.startswith("Error: There is no file "), done.stderr
+    assert done.exit_code == 2 and done.stderr.startswith("Error: There is no file "), done.stderr
 
 
 def test_no_path_is_the_folder_itself(home):

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import NanogptError, WrongUsage
 
 from .documents import join_document
 
@@ -79,7 +79,7 @@ def _check_replaceable(path: Path) -> None:
     if not os.path.exists(path):
         return
     if path.is_dir():
-        raise NanogptError(f"{path} is a folder: name a file, such as {path / 'demo.db'}.")
+        raise WrongUsage(f"{path} is a folder: name a file, such as {path / 'demo.db'}.")
     if path.is_file():
         tables = None
         with (
@@ -90,7 +90,7 @@ def _check_replaceable(path: Path) -> None:
         # SQLite would apply the changes in a log beside it to the new database.
         if tables in ([], [(SCHEMA,)]) and not path.with_name(f"{path.name}-wal").exists():
             return
-    raise NanogptError(f"{path} has something else in it: name a new file, or delete that one.")
+    raise WrongUsage(f"{path} has something else in it: name a new file, or delete that one.")
 
 
 def _topics() -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.errors import NanogptError, WrongUsage
 
 from .source import Source
 
@@ -25,9 +25,9 @@ class ScoreTable:
         from sqlite_utils import Database
 
         if not source.keys:
-            raise NanogptError(f"{source.table} is a view: its rows have no key to save scores under.")
+            raise WrongUsage(f"{source.table} is a view: its rows have no key to save scores under.")
         if taken := {PROVENANCE, *FIGURES} & {key.lower() for key in source.keys}:
-            raise NanogptError(
+            raise WrongUsage(
                 f"The key of {source.table} is named {', '.join(sorted(taken))}, which is also the name of a "
                 "score: its scores cannot be saved to a table. Leave out --save-table."
             )
@@ -39,7 +39,7 @@ class ScoreTable:
         except sqlite3.Error as error:
             raise NanogptError(f"Cannot write {name} in {source.database}: {error}.") from error
         if columns and columns.keys() - {PROVENANCE} != {*source.keys, *FIGURES}:
-            raise NanogptError(f"The table {name!r} has other columns than scores: choose another name.")
+            raise WrongUsage(f"The table {name!r} has other columns than scores: choose another name.")
 
     def save(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write all scores in one transaction. Rows that were scored before are replaced."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from llm_nanogpt import changes
 from llm_nanogpt.changes import hold
 from llm_nanogpt.checkpoint import Checkpoint, read_checkpoint
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage
 from llm_nanogpt.home import invalid_name, valid_name
 
 from .db import RegistryError, registry, registry_file
@@ -62,15 +62,15 @@ def rename_model(folder: Path, new_name: str) -> None:
     from llm_nanogpt.names import aliases_file, check_free
 
     if not valid_name(new_name):
-        raise NanogptError(invalid_name(new_name))
+        raise WrongUsage(invalid_name(new_name))
     new = folder.with_name(new_name)
     if new == folder:
-        raise NanogptError(f"The model is called {new_name!r} already")
+        raise WrongUsage(f"The model is called {new_name!r} already")
     with _at_work(folder), hold(folder, new):
         _check_is_there(folder)
         check_free(new_name)
         if new.exists():
-            raise NanogptError(f"There is a model {new_name!r} already: choose another name")
+            raise WrongUsage(f"There is a model {new_name!r} already: choose another name")
         changes.rename(folder, new_name, aliases_file(), registry=registry_file(folder.parent).exists())
     _tell_registry(folder.parent)
 

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from llm_nanogpt.changes import recover
 from llm_nanogpt.checkpoint import checkpoints, read_checkpoint
-from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, in_full
+from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage, in_full
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
@@ -46,7 +46,8 @@ class _Problems(list[Problem]):
         except InvalidOptions as ex:
             self.extend(problem for problem in ex.problems if problem not in self)
         except NanogptError as ex:
-            self.extend(Problem(field, "refused", line) for line in in_full(ex).splitlines())
+            failed = not isinstance(ex, WrongUsage)
+            self.extend(Problem(field, "refused", line, failed) for line in in_full(ex).splitlines())
         return None
 
 
@@ -177,15 +178,15 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
         begin = (
             ", or leave out --resume to begin a new one" if others else ". Leave out --resume to begin one"
         )
-        raise NanogptError(f"There is no model {folder.name!r}{'. ' * bool(others)}{reason}{begin}") from ex
+        raise WrongUsage(f"There is no model {folder.name!r}{'. ' * bool(others)}{reason}{begin}") from ex
     if not meta.get("settings") or not meta.get("source") or not meta.get("corpus"):
-        raise NanogptError(f"{folder.name} was not trained here, so there is nothing to resume")
+        raise WrongUsage(f"{folder.name} was not trained here, so there is nothing to resume")
     _check_same_run(options, meta, folder)
     if not is_url(options.database) and not os.path.exists(meta["source"]["database"]):
         meta["source"]["database"] = location(options.database)  # it has moved there
     batch, (_, processes) = meta["settings"]["batch_size"], rank_and_size()
     if batch % processes:
-        raise NanogptError(
+        raise WrongUsage(
             f"{folder.name} has {batch} windows in a step, which {processes} processes cannot divide evenly"
         )
     at = read_position(folder)
@@ -195,7 +196,7 @@ def _check_resume(options: TrainOptions, folder: Path) -> dict[str, Any]:
     if done_by_time or (iters is not None and at.step >= iters):
         # A run of seconds may take longer than its minutes: it does what it began.
         least = max(minutes or 0, math.ceil(at.seconds / 0.6) / 100 if done_by_time else 0)
-        raise NanogptError(
+        raise WrongUsage(
             f"{folder.name} has trained for {duration(at.seconds)} and {at.step:,} steps, as planned: "
             f"give a larger --minutes{f' than {least:g}' if least else ''}"
             f"{'' if done_by_time else ' or --max-iters'} to go on"
@@ -229,7 +230,7 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], folder: Path) -
         o for o, v in given.items() if o not in FREE_ON_RESUME and v != (meta.get("options") or {}).get(o)
     }:
         flags = ", ".join("--" + o.replace("_", "-") for o in sorted(fixed))
-        raise NanogptError(
+        raise WrongUsage(
             f"A resumed run keeps its settings: leave out {flags}, or leave out --resume and add --force"
         )
     theirs = {"table": "", "database": None} | meta["source"]
@@ -237,7 +238,7 @@ def _check_same_run(options: TrainOptions, meta: dict[str, Any], folder: Path) -
     other_table = named and theirs["table"].lower() != named.lower()  # the address of a table names it
     if other_table or not is_same_database(theirs["database"], options.database):
         others = _others(options, folder.parent)
-        raise NanogptError(
+        raise WrongUsage(
             f"{folder.name} was trained on {theirs['table']} of {theirs['database']}: "
             f"{others or 'name these, or another model with --name'}"
         )
