@@ -27,7 +27,7 @@ from .atomic import write_bytes, write_json
 from .config import GPTConfig, shortened
 from .counts import counted
 from .errors import BrokenModel, NanogptError, NewerFormat
-from .files import check_whole_json, is_file, open_file, parse_json, read_json
+from .files import WORDS_FILE, check_whole_json, check_words, is_file, open_file, parse_json, read_json
 from .home import model_names, unreadable_names
 from .meta import FORMAT, read_meta
 
@@ -120,6 +120,8 @@ def verify(path: Path, files: Path) -> Checkpoint:
                     f"{name} is missing" if not os.path.lexists(files / name) else f"{name} is not a file"
                 )
         check_whole_json(files / "tokenizer.json")
+        if os.path.lexists(files / WORDS_FILE):  # old models and imported ones have none
+            check_words(files / WORDS_FILE)
         weights = _check_tensors(files / "model.safetensors", config)
     except NanogptError as ex:
         if isinstance(ex.__cause__, PermissionError):

@@ -83,7 +83,7 @@ def in_full(ex: NanogptError) -> str:
 class _LineByLine(click.ClickException):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: IO[Any] | None = None) -> None:
         lines = self.message.splitlines()

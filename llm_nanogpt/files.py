@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 from .errors import NanogptError
 
 JSON_BYTES = 8_000_000  # the largest nanogpt.json, config.json and the like; ours have a few kilobytes
+WORDS_FILE = "words.txt"  # the words of a model's table
+WORDS_BYTES = 32_000_000  # the largest that is read: 200,000 words of 64 letters, two bytes a letter
 # The most lists and objects in JSON: if they are empty, they take 20 times the size of the file in memory.
 MAX_BRACKETS = 3_000_000
 
@@ -36,12 +38,17 @@ def open_file(file: Path) -> BinaryIO:
 def read_file(file: Path, limit: int = JSON_BYTES) -> bytes:
     """All bytes of a file. Raises NanogptError for more than `limit` of them, and what `open_file` does."""
     with open_file(file) as fp:
-        if (size := os.fstat(fp.fileno()).st_size) > limit:
-            raise NanogptError(f"{file.name} has {size:,} bytes, and at most {limit:,} make sense")
+        check_size(file, os.fstat(fp.fileno()).st_size, limit)
         try:
             return fp.read(limit)
         except OSError as ex:
             raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
+
+
+def check_size(file: Path, size: int, limit: int) -> None:
+    """Raise NanogptError for a file of more bytes than make sense."""
+    if size > limit:
+        raise NanogptError(f"{file.name} has {size:,} bytes, and at most {limit:,} make sense")
 
 
 def read_json(file: Path, limit: int = JSON_BYTES) -> Any:
@@ -77,6 +84,19 @@ def check_whole_json(file: Path) -> None:
             raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
     if not (start.startswith(b"{") and end.endswith(b"}")):
         raise NanogptError(f"{file.name} is {'damaged' if size else 'empty'}")
+
+
+def check_words(file: Path) -> None:
+    """Raise NanogptError for a words.txt that is empty, or cut off as far as its end tells, which is fast."""
+    with open_file(file) as fp:
+        size = os.fstat(fp.fileno()).st_size
+        check_size(file, size, WORDS_BYTES)
+        try:
+            fp.seek(max(0, size - 1))
+            if fp.read(1) != b"\n":
+                raise NanogptError(f"{file.name} is {'cut off' if size else 'empty'}")
+        except OSError as ex:
+            raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
 
 
 def is_file(file: Path) -> bool:

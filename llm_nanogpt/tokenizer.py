@@ -341,8 +341,8 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path, name: str = "") -> Tokenizer:
-        """Read tokenizer.json, and words.txt if it is there. Raises NanogptError where tokenizer.json is not
-        one that this module writes; `name` is the model's, if the folder is not called so."""
+        """Read tokenizer.json, and words.txt if it is there. Raises NanogptError where these are not as
+        this module writes them; `name` is the model's, if the folder is not called so."""
         name = name or folder.name
         try:
             spec = read_json(folder / "tokenizer.json", FILE_BYTES)

@@ -9,6 +9,7 @@ of their bytes.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +21,9 @@ import regex
 
 from .atomic import write_bytes
 from .errors import NanogptError
-from .files import read_file
+from .files import WORDS_BYTES, WORDS_FILE, check_words, read_file
 
-FILE = "words.txt"
 LAST = "\U0010ffff"  # no character comes after it
-FILE_BYTES = 32_000_000  # the largest that is read: WORDS of LONGEST_WORD, two bytes a letter
 WORDS = 200_000  # the most that are kept: those of 200 MB of English, 2 MB on disk
 COUNTED = 2 * WORDS  # strings between spaces that are counted at a time, in some 60 MB
 PIECE = 500_000  # characters of a text that become strings at once: these take ten times as much memory
@@ -165,24 +164,31 @@ class WordList:
         lines = [b""] * sum(known) + self._words
         lines += [word.encode() for word in self.joined or ()]
         lines += [character.encode() for character in sorted(self.characters or ())]
-        write_bytes(folder / FILE, b"".join(line + b"\n" for line in lines))
+        write_bytes(folder / WORDS_FILE, b"".join(line + b"\n" for line in lines))
 
     @classmethod
     def load(cls, folder: Path) -> WordList | None:
-        """The words of a model folder; None where it has none: it is an old one, or an imported one."""
-        try:
-            text = read_file(folder / FILE, FILE_BYTES).decode("utf-8", "ignore")
-            known = text.split()
-            characters = {each for each in known if len(each) == 1 and OTHER.match(each)}
-            joined = {each for each in known if APOSTROPHES[0] in each}
-            return cls(
-                [each for each in known if each not in characters and each not in joined],
-                cased=text.startswith("\n"),
-                characters=characters if text.startswith("\n\n") else None,
-                joined=joined if text.startswith("\n\n\n") else None,
-            )
-        except NanogptError:
+        """The words of a model folder; None where it has none: it is an old one, or an imported one. Raises
+        NanogptError for a file that is damaged."""
+        file = folder / WORDS_FILE
+        if not os.path.lexists(file):
             return None
+        check_words(file)
+        try:
+            text = read_file(file, WORDS_BYTES).decode("utf-8")
+        except UnicodeDecodeError as ex:
+            raise NanogptError(f"{WORDS_FILE} is damaged, it is not UTF-8 at byte {ex.start:,}") from ex
+        if "\0" in text:  # a computer that lost its power leaves blocks of zeros
+            raise NanogptError(f"{WORDS_FILE} is damaged, it has zeros at byte {text.index(chr(0)):,}")
+        known = text.split()
+        characters = {each for each in known if len(each) == 1 and OTHER.match(each)}
+        joined = {each for each in known if APOSTROPHES[0] in each}
+        return cls(
+            [each for each in known if each not in characters and each not in joined],
+            cased=text.startswith("\n"),
+            characters=characters if text.startswith("\n\n") else None,
+            joined=joined if text.startswith("\n\n\n") else None,
+        )
 
 
 class WordCounter:

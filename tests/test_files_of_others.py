@@ -162,10 +162,14 @@ BROKEN = {
     "a header larger than its file": write("model.safetensors", struct.pack("<Q", 90_000_000) + b"{}"),
     "a deep header": write("model.safetensors", struct.pack("<Q", len(DEEP)) + DEEP.encode()),
     "an empty file": write("model.safetensors", b""),
+    # words.txt
+    "no words": write("words.txt", b""),
+    "words that are cut off": write("words.txt", b"\n\nharbour\nstea"),
+    "words without end": write("words.txt", b"harbour\n" * 5_000_000),
     # Things that are no files
     **{
         f"{name} that is {what}": instead(name, make)
-        for name in ("nanogpt.json", "config.json", "model.safetensors", "tokenizer.json")
+        for name in ("nanogpt.json", "config.json", "model.safetensors", "tokenizer.json", "words.txt")
         for what, make in {
             "a pipe": os.mkfifo,
             "a folder": Path.mkdir,
@@ -177,6 +181,8 @@ BROKEN = {
 }
 
 UNREADABLE = {  # which is found when the model is opened
+    "words that are not UTF-8": write("words.txt", b"\n\nharb\xffur\n"),
+    "words of zeros": write("words.txt", b"\n\nharbour\n" + b"\0" * 4096 + b"\n"),
     "a regex that takes years": tokenizer(
         lambda spec: spec["pre_tokenizer"]["pretokenizers"][0]["pattern"].update(Regex="(a+)+$|(.*)*x")
     ),
@@ -235,7 +241,6 @@ GOOD = {
     "empty objects": meta(source={}, corpus={}, score={}, settings=None, generations=[], verdict={}),
     "options of half a letter": meta(options={"title": "\ud800", "where": "\x1b[31m\nx"}),
     "a score without a step": meta(score={"val_bpb": 2.5}),
-    "words that are a pipe": instead("words.txt", os.mkfifo),
     "a training folder that is the root": lambda folder: (folder / "training").symlink_to("/"),
 }
 
