@@ -1153,7 +1153,7 @@ async def test_of_two_equal_runs_either_model_can_be_taken(datasette, write_run,
     assert re.findall(r'class="(\w+)"[^>]*>Write with (\w)<', text) == [("primary", "y"), ("secondary", "x")]
     with registry(home) as db:
         db.execute("update runs set status = 'running' where id = ?", [runs[1]])
-    assert "Wait for their ends." in (await datasette.client.get(address.format(*runs), actor=ROOT)).text
+    assert "is not over yet" in (await datasette.client.get(address.format(*runs), actor=ROOT)).text
 
 
 @pytest.mark.parametrize(
@@ -1267,12 +1267,14 @@ async def test_a_run_under_way_is_compared_with_what_the_other_one_had_after_as_
             for i, (row,) in enumerate(list(rows)):
                 db.execute("update metrics set seconds = ? where rowid = ?", [100 + 100 * i, row])
     text = (await datasette.client.get(COMPARED, actor=ROOT)).text
-    assert "scored better so far, after 5m 00s against 3m 20s." in text
-    assert '"headline">After 3m 20s each, run 2 is 0.100 bits per byte better.<' in text
+    assert "scored better" not in text  # what the last scores say is the opposite
+    assert '"headline">After 3m 20s each, run 2 is 0.100 bits per byte (4%) better.<' in text
+    assert re.findall(r"<strong>([\d.]+)<", text) == ["2.500", "2.400"]
     assert re.findall('"note">([^<]+)<', text) == [
-        "2.500 after 3m 20s",
-        "Still training, 3m 20s of 10 minutes, about 7 minutes left",
+        "After 3m 20s; 1.500 at its end, after 5m 00s",
+        "After 3m 20s of 10 minutes, about 7 minutes left",
     ]
+    assert "Run 2 is not over yet, so this can change" in text and "compare.js" in text
     assert re.search(r"after 3m 20s</th><td>2.500</td><td>2.400<", text)
 
 

@@ -144,11 +144,13 @@ async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     text = (await datasette.client.get(rows[4]["url"], actor=READER)).text
     link = re.search(r'href="([^"]*/-/nanogpt/rows[^"]*)"', text)[1].replace("&amp;", "&")
     page = (await datasette.client.get(link, actor=READER)).text
-    assert re.search(r"<strong>[\d.]+ bits per byte</strong>, the lowest is [\d.]+ and", page), page
+    assert re.search(r"The longer the bar, the less typical the row: from [\d.]+, the lowest of all 60", page)
     url, key = re.escape(rows[4]["url"]), re.escape(rows[4]["row"])
-    named = rf'<a href="{url}">([^<]*, r|R)ow {key}</a></strong><svg class="bar"'
-    assert re.search(named, page) and page.count('class="bar"') == 21  # on the scale of the list below it
-    assert "is less typical than 7% of the other rows" in page  # 4 of 59, as more bits are less typical
+    assert re.search(rf'<a href="{url}">([^<]*, r|R)ow {key}</a></strong>', page)
+    assert re.search(r"is less typical than <strong>7%</strong> of the other rows, with [\d.]+ bits", page)
+    assert re.search(r'<rect width="([\d.]+)"', page)[1] == "6.8"  # its bar is as long: 4 of 59
+    assert "aria-current" not in page[page.index('class="ends"') :]  # neither end is shown
+    assert page.count("<tr id=") == 10 and "This row in the whole list, page 3 of 3<" in page
     one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
 
@@ -165,7 +167,12 @@ async def test_the_rows_around_a_row_are_found_where_scores_are_tied(datasette, 
             around = (await datasette.client.get(address, actor=READER)).text
             assert f'<tr id="row-{row}" class="asked">' in around and "<h2>The rows around it" in around
             assert "See the rows around it" not in around
-            assert around.count("<tr id=") == size and f"of {60 // size}" in around  # pages of that size
+            assert re.search(rf"page (\d+) of {60 // size}<", around)  # pages of that size
+            rows = re.findall('<tr id="row-([^"]+)"', around)
+            assert rows.index(str(row)) == 5 or (len(rows) < 11 and rows.index(str(row)) < 5)
+            link = re.search(r'href="([^"]+)#row-', around)[1].replace("&amp;", "&")
+            page = (await datasette.client.get(link, actor=READER)).text
+            assert f'<tr id="row-{row}" class="asked">' in page and page.count("<tr id=") == size
 
 
 async def test_what_was_held_out_is_told(datasette, home, database):
@@ -346,7 +353,7 @@ async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datas
     await to("/rows", page.text)
     do(home)
     page = await datasette.client.get(page.url.raw_path.decode(), actor=ROOT)
-    assert "bits per byte</strong>, the lowest is" in page.text
+    assert re.search(r"of the other rows, with [\d.]+ bits per byte", page.text)
 
 
 async def test_nobody_is_led_to_an_empty_page(datasette, home):

@@ -133,12 +133,12 @@ def _seconds(started: str, ended: str) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
-def page(home: Path, run: int, order: str, number: int, size: int) -> list[dict[str, Any]]:
-    """Page `number`, from 1, of a run's figures in an order of `ORDER`."""
+def page(home: Path, run: int, order: str, start: int, size: int) -> list[dict[str, Any]]:
+    """So many of a run's figures after the first `start` ones, in an order of `ORDER`."""
     with registry(home) as db:
         rows = db.execute(
             f"select * from scores where run = ? order by {ORDER[order]} limit ? offset ?",
-            [run, size, (number - 1) * size],
+            [run, size, start],
         )
         return [dict(row) for row in rows]
 

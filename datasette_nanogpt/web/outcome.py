@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
     advice: str = ""  # what to do for a fair comparison, if the reason does not say it
     again: tuple[int, ...] = ()  # the ids of the runs to train again for that
     equal: bool = False  # whether either model can be taken; `better` is then the run that took less time
-    after_equal_times: bool = False  # whether the headline is, and the reason has their last scores
+    equal_times: Mapping[int, float] | None = None  # the scores that the headline is about, by the runs' ids
 
 
 def outcome_of(
@@ -98,7 +98,7 @@ def take_either(
     """What follows for two runs that are about as good: either will do, and which one was clearly quicker, by
     how long each trained until its last score."""
     if any(run["status"] not in OVER for run in runs):
-        return outcome._replace(reason=f"{outcome.reason} Wait for their ends.")
+        return outcome
     seconds = [side[-1][0] if side else 0.0 for side in scores]
     short, long = sorted(seconds)
     if not 0 < short < QUICKER * long:
@@ -112,24 +112,24 @@ def tell_times(
     outcome: Outcome, runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]
 ) -> Outcome:
     """The outcome of two runs with scores of which one has not ended: how they compare after equal times, if
-    that is known, and then their last scores with how long each has trained."""
+    that is known, or else their last scores with how long each has trained. How sure that is is only known at
+    the end."""
     if not outcome.comparable or all(run["status"] in OVER for run in runs) or not all(scores):
         return outcome
     short, long = sorted((0, 1), key=lambda i: scores[i][-1][0])
     time = {runs[i]["id"]: duration(scores[i][-1][0]) for i in (short, long)}
-    ahead, less = runs[long]["id"], time[runs[short]["id"]]
-    if time[ahead] == less:
-        return outcome
-    better, worse = sorted(time, key=lambda run: run != outcome.better)
-    headline = f"{outcome.headline.removesuffix('.')}, after {time[better]} against {time[worse]}."
+    ahead, behind = runs[long]["id"], runs[short]["id"]
     before = [bpb for seconds, bpb in scores[long] if seconds <= scores[short][-1][0]]
     if not before:
-        return outcome._replace(headline=headline)
-    gap = round(runs[short]["val_bpb"] - min(before), 3)
-    which = f"run {runs[long if gap > 0 else short]['id']} is {abs(gap):.3f} bits per byte better"
-    fair = f"After {less} each, {which if gap else 'both are equally good'}."
-    reason = f"{headline} {outcome.reason}"
-    return outcome._replace(headline=fair, reason=reason, after_equal_times=True)
+        better, worse = sorted(time, key=lambda run: run != outcome.better)
+        headline = f"{outcome.headline.removesuffix('.')}, after {time[better]} against {time[worse]}."
+        return outcome if time[ahead] == time[behind] else outcome._replace(headline=headline)
+    equal = {ahead: min(before), behind: runs[short]["val_bpb"]}
+    gap = round(equal[behind] - equal[ahead], 3)
+    percent = f"{abs(gap) / max(equal.values()):.{0 if abs(gap) > max(equal.values()) / 100 else 1}%}"
+    which = f"run {ahead if gap > 0 else behind} is {abs(gap):.3f} bits per byte ({percent}) better"
+    fair = f"After {time[behind]} each, {which if gap else 'both are equally good'}."
+    return outcome._replace(headline=fair, reason="", equal_times=equal)
 
 
 def why_no_score(run: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     lists = {
         **{"settings": settings, "figures": _beside(*figures)},
         "scores": _at_marks(*scores),
-        "verdicts": _beside(*beside, "not measured") if all(scores) else [],
+        "verdicts": _beside(*beside, [_unknown(run) for run in rows]) if all(scores) else [],
     }
     if not all(scores):  # there is nothing to set against what one of them has
         lists["figures"] = [line for line in lists["figures"] if all(line[1:])]
@@ -96,7 +96,8 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "longer": minutes_again(rows, state_of(datasette).limits.max_minutes)
         if outcome.comparable and not outcome.advice and {*outcome.again} and again.keys() >= {*outcome.again}
         else None,
-        "notes": _notes(rows, scores),
+        "notes": _notes(rows, scores, outcome.equal_times is not None),
+        "under_way": [run for run in rows if run["status"] not in OVER],
         "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
         "scored_on": _scored_on(rows, outcome.comparable),
@@ -148,23 +149,27 @@ async def _train_again(datasette: Datasette, request: Request, numbers: Sequence
     return changed(datasette, request, "/-/nanogpt", {"runs": queued})
 
 
-def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]]) -> list[str]:
+def _notes(
+    runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]], equal_times: bool
+) -> list[str]:
     """What stands below the score of each run: why it has none, how long a run that has not ended has
-    trained, and which score the other one had after as long."""
+    trained, and, where the scores are those after equal times, which one it has now."""
+    after = duration(min(side[-1][0] for side in scores)) if equal_times else ""
     notes = []
-    for run, other, own, others in zip(runs, reversed(runs), scores, reversed(scores), strict=True):
-        so_far = others[-1][0] if others and other["status"] not in OVER else 0.0
-        before = [bpb for seconds, bpb in own if seconds <= so_far]
+    for run, own in zip(runs, scores, strict=True):
+        trained = duration(own[-1][0]) if own else ""
+        now = f"{run['val_bpb']:.3f} {{}}, after {trained}" if equal_times and trained != after else ""
         if not own or run["val_bpb"] is None:
             notes.append(why_no_score(run))
         elif run["status"] not in OVER:
             minutes = settings_of(run).get("minutes")
             of = f" of {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
             left = f", {time_left(run['eta'])}" if run["eta"] is not None and not last_part(run) else ""
-            notes.append(f"Still training, {duration(own[-1][0])}{of}{left}")
+            here = f"After {after}; {now.format('now')}{of}" if now else f"After {trained}{of}"
+            notes.append(f"{here if equal_times else f'Still training, {trained}{of}'}{left}")
         else:
-            longer = before and own[-1][0] > so_far
-            notes.append(f"{min(before):.3f} after {duration(so_far)}" if longer else "")
+            at_end = f"; {now.format('at its end')}" if now else ", its end"
+            notes.append(f"After {after}{at_end}" if equal_times else "")
     return notes
 
 
@@ -249,8 +254,13 @@ def _for_table(verdict: dict[str, str], outcome: Outcome) -> dict[str, str]:
     return lines
 
 
-def _beside(a: dict[str, str], b: dict[str, str], missing: str = "") -> list[Line]:
-    return [(key, a.get(key, missing), b.get(key, missing)) for key in dict.fromkeys([*a, *b])]
+def _unknown(run: dict[str, Any]) -> str:
+    """What stands in place of a line that a verdict does not have."""
+    return "not measured" if run["status"] in OVER else "known at its end"
+
+
+def _beside(a: dict[str, str], b: dict[str, str], missing: Sequence[str] = ("", "")) -> list[Line]:
+    return [(key, a.get(key, missing[0]), b.get(key, missing[1])) for key in dict.fromkeys([*a, *b])]
 
 
 def _at_marks(a: Sequence[Score], b: Sequence[Score]) -> list[Line]:

@@ -37,6 +37,7 @@ from ..state import state_of
 from ..threads import UNAVAILABLE, in_thread, read_database
 
 SHOWN_ROWS = 20  # how many rows a page has, unless the address says _size
+AROUND = 5  # how many rows are shown before and after one that is asked for
 MAX_ROWS = 1000  # the most rows of a page
 EXCERPT = 120  # how many characters of a row, and of its title, are shown
 # Bytes times parameters that are scored in a second, a guess for two cores until something was scored here:
@@ -171,10 +172,13 @@ async def _scores(
     if choice.row:
         scored = await in_thread(row_scores.figure, home, run["id"], choice.row, choice.by)
         if scored:
-            shown["row"] = scored | {"page": math.ceil(scored.pop("place") / choice.size)}
+            shown["row"] = scored | {"page": math.ceil(scored["place"] / choice.size)}
             number = choice.page or shown["row"]["page"]
     number = min(number, max(1, pages))
-    rows = await in_thread(row_scores.page, home, run["id"], choice.by, number, choice.size)
+    start, size = choice.size * (number - 1), choice.size
+    if around := choice.page is None and shown["row"] and shown["row"].get("place"):
+        start, size = max(0, around - 1 - AROUND), AROUND + min(around, AROUND + 1)
+    rows = await in_thread(row_scores.page, home, run["id"], choice.by, start, size)
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
     lowest, highest = await in_thread(row_scores.extremes, home, run["id"])
     plan = plan_of(run)
@@ -182,7 +186,8 @@ async def _scores(
         "rows": rows,
         "page": number,
         "pages": pages,
-        "size": choice.size,
+        "size": size,
+        "around": bool(around),  # one row is asked for, and these are those around it: no page of the list
         "count": count,
         "lowest": lowest,
         "highest": highest,
