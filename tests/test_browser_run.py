@@ -409,6 +409,36 @@ def test_other_runs_are_compared(page, site):
     page.locator("#chart polyline.other-1").wait_for(state="detached")
 
 
+def test_a_comparison_with_a_run_under_way_updates_by_itself(page, site):
+    run = write_run(site.home, site.database, "python_docs", "new", "running", 0, plan=json.dumps(PLAN))
+    try:
+        with registry(site.home) as db:
+            db.execute("update runs set val_bpb = 2.1 where id = ?", [run])
+            figures = {"run": run, "step": 100, "seconds": 60.0, "generation": 0}
+            insert(db, "metrics", figures | {"val_bpb": 2.1})
+        page.clock.install()
+        page.goto(f"{site.url}/-/nanogpt/compare?run={site.runs['done']}&run={run}")
+        page.get_by_text("This page updates by itself.").wait_for()
+        assert page.locator(".finals strong").all_text_contents()[1] == "2.100"
+        page.evaluate("document.querySelector('#outcome a').focus()")  # it is not taken away from anybody
+        with registry(site.home) as db:
+            insert(db, "metrics", figures | {"step": 200, "seconds": 120.0, "val_bpb": 1.234})
+            db.execute("update runs set val_bpb = 1.234 where id = ?", [run])
+        page.clock.fast_forward(11_000)
+        page.locator("#figures", has_text="1.234").wait_for()
+        assert page.locator("#outcome", has_text="1.234").count() == 0
+        page.evaluate("document.activeElement.blur()")
+        with registry(site.home) as db:
+            db.execute("update runs set status = 'stopped' where id = ?", [run])
+        page.clock.fast_forward(11_000)
+        page.locator("#outcome", has_text="1.234").wait_for()
+        assert page.locator("#under-way").count() == 0
+    finally:
+        with registry(site.home) as db:
+            db.execute("delete from runs where id = ?", [run])
+            db.execute("delete from metrics where run = ?", [run])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_chart_is_saved_as_it_looks(browser, site, scheme):
     from PIL import Image
