@@ -97,6 +97,7 @@ def test_no_page_bars_anybody_or_breaks_a_strict_policy(browser, site, look):
     for path in (
         "/-/nanogpt",
         f"/-/nanogpt/compare?run={site.runs['over']}&run={site.runs['other']}",
+        f"/-/nanogpt/compare?run={site.runs['over']}&run={site.runs['running']}",
         "/demo/python_docs/-/nanogpt",
         "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo&row=7",
         "/-/nanogpt/models/nanogpt-demo?max_tokens=30&seed=5&prompt=Row",

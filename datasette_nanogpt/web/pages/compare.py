@@ -149,9 +149,7 @@ async def _train_again(datasette: Datasette, request: Request, numbers: Sequence
     return changed(datasette, request, "/-/nanogpt", {"runs": queued})
 
 
-def _notes(
-    runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]], equal_times: bool
-) -> list[str]:
+def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]], equal_times: bool) -> list[str]:
     """What stands below the score of each run: why it has none, how long a run that has not ended has
     trained, and, where the scores are those after equal times, which one it has now."""
     after = duration(min(side[-1][0] for side in scores)) if equal_times else ""
