@@ -221,6 +221,13 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     seed.fill("12345678901234")
     page.get_by_text("The seed must be at most").wait_for()
     assert seed.evaluate("box => box.scrollWidth <= box.clientWidth")  # nothing of it is cut off
+    assert seed.evaluate("box => getComputedStyle(box).borderTopColor") == "rgb(164, 0, 18)"
+    assert page.locator("#brief").inner_text() and page.locator("#figures").is_visible()
+    assert page.locator("#blocked").inner_text() == "Cannot start yet: see Seed."
+    page.locator("#advanced summary").click()
+    page.locator("#blocked a").click()
+    page.wait_for_function("document.activeElement.id === 'seed'")
+    assert seed.is_visible()
     page.locator("#advanced summary").click()
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Nothing was started: 1 field is wrong").wait_for()

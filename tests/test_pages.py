@@ -317,7 +317,11 @@ async def test_what_is_wrong_is_said_beside_its_field(datasette):
     form = {"n_embd": "33", "dropout": "2", "minutes": "1"}
     response = await datasette.client.post(FORM, data=form, actor=ROOT)
     assert response.status_code == 400 and "Nothing was started: 2 fields are wrong" in response.text
-    assert '<a href="#n_embd">Width</a>, <a href="#dropout">Dropout</a>.' in response.text
+    links = '<a href="#n_embd">Width</a>, <a href="#dropout">Dropout</a>.'
+    assert (
+        response.text.count(links) == 2 and f"Not started: see {links}" in response.text
+    )  # beside Start, too
+    assert "It reads each row" in response.text and 'id="figures" class="hint"><summary>' in response.text
     for field, message in (("n_embd", "even head size"), ("dropout", "at most 0.99")):
         assert re.search(
             rf'id="{field}"[^>]*aria-describedby="{field}-error {field}-hint" aria-invalid="true"',
@@ -327,6 +331,8 @@ async def test_what_is_wrong_is_said_beside_its_field(datasette):
     assert '<details id="advanced" open>' in response.text
     answer = await datasette.client.post(FORM, json={**form, "estimate": 1}, actor=ROOT)
     assert {problem["field"] for problem in answer.json()["problems"]} == {"n_embd", "dropout"}
+    right = await datasette.client.post(FORM, json={"minutes": "1", "estimate": 1}, actor=ROOT)
+    assert answer.json()["estimate"] == right.json()["estimate"]  # so that the page keeps its shape
 
 
 @pytest.mark.parametrize("texts", [["one", "two words", "and three"], [""] * 5, ["x"]])

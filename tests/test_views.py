@@ -306,7 +306,11 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     assert '<option value="m" selected>m (' in page.text
     assert 'value="10" checked' in page.text and 'placeholder="auto" value="5"' in page.text
     # What an empty field of it stands for depends on what nobody knows before the machine is measured.
-    assert "Auto for qwen3: 0.02, or 0.01 if rows are read twice." in page.text
+    rates = {}
+    for size in ("m", "l", "xl"):
+        _, longer = await estimate(minutes="1", size=size)
+        rates[size] = longer["estimate"]["auto"]["learning_rate"]
+    assert "0.01 or 0.02" in rates.values() and plain["estimate"]["auto"]["learning_rate"] == 0.01, rates
     assert not home.exists()
 
 

@@ -59,6 +59,19 @@ function showProblems(problems) {
   return problems.filter((problem) => !named(problem)).map(({ message }) => message).join(". ");
 }
 
+// Says beside Start which fields are wrong, each a link to it.
+function showBlocked(problems) {
+  const fields = [...new Set(problems.map(({ field }) => field))].filter((field) => field && byId(field));
+  const links = fields.map((field) => {
+    const { textContent } = form.querySelector(`label[for="${field}"]`);
+    return Object.assign(document.createElement("a"), { href: `#${field}`, textContent });
+  });
+  const place = byId("blocked"), [first, ...others] = links;
+  place.hidden = !first;
+  if (byId("wrong")) byId("wrong").hidden = !first;  // it was said of the form as it was sent
+  if (first) place.replaceChildren("Cannot start yet: see ", first, ...others.flatMap((link) => [", ", link]), ".");
+}
+
 function showCards({ cards = [], alike = "", why = "", recommended, unfolded }) {
   byId("alike").textContent = alike;
   const chosen = cards.find(({ minutes }) => minutes === Number(form.elements.minutes.value));
@@ -84,7 +97,7 @@ function fold(unfolded) {
 
 // What the planner chooses where a field is left empty.
 function showAutomatic(field, number) {
-  field.placeholder = number === undefined ? "auto" : `auto: ${number.toLocaleString("en", { maximumFractionDigits: 6 })}`;
+  field.placeholder = number === undefined ? "auto" : `auto: ${number.toLocaleString("en", { maximumFractionDigits: 6 })}`;  // or two in words
 }
 
 async function update() {
@@ -97,6 +110,7 @@ async function update() {
   }
   const { error, problems, offer, estimate } = answer;
   const general = showProblems(problems ?? []) || (problems?.length ? "" : error);
+  showBlocked(problems ?? []);
   byId("estimate").textContent = estimate?.text ?? "";
   byId("brief").textContent = estimate?.brief ?? "";
   byId("figures").hidden = !estimate?.text;
@@ -107,7 +121,7 @@ async function update() {
   showMessage(byId("warning"), byId("warning"), general || estimate?.refused || "");
   if (estimate) showMessage(byId("little").querySelector("strong"), byId("little"), estimate.refused || estimate.warning || "");
   byId("start").disabled = Boolean(estimate?.refused);
-  if (!estimate) return;  // what is wrong stands beside its field, and the others keep their numbers
+  if (!estimate) return;
   for (const field of form.querySelectorAll(".numbers input")) showAutomatic(field, estimate.auto[field.name]);
 }
 
@@ -151,8 +165,11 @@ if (form) {
   byId("again").hidden = true;  // this button is for pages without JavaScript
   form.addEventListener("input", keepNameAndChoice);
   form.addEventListener("input", updateSoon);
-  for (const link of document.querySelectorAll("#little a[href^='#']")) {
-    link.addEventListener("click", () => unfold(byId(link.hash.slice(1))));
-  }
+  document.addEventListener("click", ({ target }) => {
+    const field = byId(target.closest("section.content a[href^='#']")?.hash.slice(1));
+    if (!field) return;
+    unfold(field);
+    setTimeout(() => field.focus());  // once it has been scrolled to
+  });
   if ([...form.elements].some(isFilledIn)) update();
 }

@@ -28,7 +28,7 @@ from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
 from ..training.recipe import NANOGPT_RECIPE
 from ..training.verdict import reads_like
-from .forms import form_defaults, minutes_offered, selection_from_form, settings_from_form
+from .forms import READ_FIELDS, form_defaults, minutes_offered, selection_from_form, settings_from_form
 from .table_rows import describe_rows, read_rows
 from .target import Target
 from .threads import UNAVAILABLE
@@ -49,7 +49,7 @@ UNKNOWN = "not known for this architecture or tokenizer"
 def offer_and_estimate(
     target: Target, where: str | None, filters: str, form: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """What the form shows, and the estimate for it; None for the estimate if something in the form is wrong.
+    """What the form shows, and the estimate for it, without its wrong fields; None if nothing can be read.
 
     `where` is the condition of the address, and `filters` the same in words. If the rows cannot be read with
     the fields of the form, they are shown without them. If no text is found, a column can still be chosen.
@@ -63,22 +63,35 @@ def offer_and_estimate(
     except UNAVAILABLE:
         raise
     except NanogptError:
-        return offer(target, where, filters, {}), None
-    rows = {key: form[key] for key in ("title", "body", "text", "where") if form.get(key)}
-    for fields in (form, rows):  # if another field is wrong, the cards are still made for these rows
+        form = {key: value for key, value in form.items() if key not in (*READ_FIELDS, "text", "where")}
+        offered = offer(target, where, filters, {})
+    try:
+        # Without a name: a wrong one makes no difference to the estimate.
+        settings = settings_from_form(target, _without_wrong_fields(target, form, where), where)
+        offered["cards"] = what_to_expect(target, settings)
+        offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
+        if "minutes" not in form:
+            settings["minutes"] = offered["recommended"] or settings["minutes"]
+        return offered, estimate(target, settings)
+    except UNAVAILABLE:
+        raise
+    except NanogptError:
+        return offered, None
+
+
+def _without_wrong_fields(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
+    """The form without its name and its wrong fields, or, if it is wrong all the same, what it reads: the
+    page keeps its shape and its figures while somebody mends a field."""
+    fields = {**form, "name": ""}
+    for _ in range(2):
         try:
-            # Without a name: a wrong one makes no difference to the estimate.
-            settings = settings_from_form(target, {**fields, "name": ""}, where)
-            offered["cards"] = what_to_expect(target, settings)
-            offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
-            if "minutes" not in form:
-                settings["minutes"] = offered["recommended"] or settings["minutes"]
-            return offered, estimate(target, settings) if fields is form else None
-        except UNAVAILABLE:
-            raise
-        except NanogptError:
-            continue
-    return offered, None
+            settings_from_form(target, fields, where)
+        except InvalidOptions as ex:
+            wrong = {problem.field for problem in ex.problems}
+            fields = {key: value for key, value in fields.items() if key not in wrong}
+        else:
+            return fields
+    return {key: form[key] for key in ("title", "body", "text", "where") if form.get(key)}
 
 
 def offer(target: Target, where: str | None, filters: str, form: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,19 +307,21 @@ def _sizes(plan: Plan, settings: Mapping[str, Any]) -> dict[str, str]:
     return {size: f"{size} ({config.parameters / 1e6:.1f}M parameters)" for size, config in configs.items()}
 
 
-def _automatic(plan: Plan, slow: Plan) -> dict[str, float]:
+def _automatic(plan: Plan, slow: Plan) -> dict[str, float | str]:
     """The numbers of the form that the planner chooses where a field is empty: field -> number. The learning
-    rate depends on how often the text is read, so it is not promised where it is another one in `slow`, the
-    plan for a busy machine."""
+    rate depends on how often the text is read, so it is "0.02 or 0.01" where it is another one in `slow`,
+    the plan for a busy machine."""
     config = plan.config
-    numbers = {
+    numbers: dict[str, float | str] = {
         key: getattr(config, key) for key in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size")
     }
     numbers |= {"batch_size": plan.batch_size}
     if config.arch == "gpt2":
         numbers |= {"learning_rate": float(NANOGPT_RECIPE["learning_rate"])}
-    elif plan.learning_rate == slow.learning_rate:
-        numbers |= {"learning_rate": plan.learning_rate}
+    else:
+        rates = dict.fromkeys((plan.learning_rate, slow.learning_rate))
+        both = " or ".join(f"{rate:g}" for rate in rates)
+        numbers |= {"learning_rate": both if len(rates) > 1 else plan.learning_rate}
     return numbers | {"dropout": plan.member.dropout or 0, "seed": 0}
 
 

@@ -19,7 +19,6 @@ from ..data.source import Selection
 from ..data.sqlite import find_name, quote_column
 from ..registry.manage import name_taken
 from ..training.options import is_whole, validate
-from ..training.plan import RATES
 from .limits import Limits
 from .table_rows import read_rows
 from .target import Target
@@ -40,12 +39,12 @@ LABELS = {
     "template": "Template",
     "group_by": "Group rows by",
     "order_by": "Order in a group",
+    "arch": "Architecture",
     "n_layer": "Layers",
     "n_embd": "Width",
-    "block_size": "Context",
     "n_head": "Heads",
+    "block_size": "Context",
     "vocab_size": "Vocabulary",
-    "arch": "Architecture",
     "tokenizer": "Tokenizer",
     "batch_size": "Batch",
     "learning_rate": "Learning rate",
@@ -61,15 +60,14 @@ HINTS = {
     "order_by": "For example the column with the date.",
     "where": "It replaces the filters of the table's page.",
     "arch": "How the model is built. qwen3 learns more in the same time.",
-    "tokenizer": "Whether it reads pieces of words or single characters.",
+    "tokenizer": "What one token is.",
     "n_layer": "More layers learn more, but more slowly.",
     "n_head": "The width must divide evenly by them.",
     "n_embd": "Numbers that stand for each token.",
     "block_size": "In tokens: how far back it sees.",
     "vocab_size": "Number of different tokens.",
     "batch_size": "Windows of text in each step.",
-    "learning_rate": "Size of each step. Too high, and it learns nothing. Auto for qwen3: "
-    f"{RATES[0]:g}, or {RATES[1]:g} if rows are read twice.",
+    "learning_rate": "Size of each step. Too high, and it learns nothing.",
     "dropout": "Fraction left out at random, 0 to 1, against memorizing.",
     "seed": "Also chooses the rows that are held out.",
 }
@@ -77,7 +75,7 @@ EXAMPLE_TEXTS = 3  # how many columns of text the example of a template has at m
 ADVANCED = LABELS.keys() - {"minutes", "size", "name"}  # the fields that are folded away at first
 # The groups of numbers on the page: heading -> fields.
 GROUPS = {
-    "Model": ("n_layer", "n_embd", "block_size", "n_head", "vocab_size"),
+    "Model": ("n_layer", "n_embd", "n_head", "block_size", "vocab_size"),
     "Training": ("batch_size", "learning_rate", "dropout", "seed"),
 }
 NUMBERS = {key: is_whole(key) for keys in GROUPS.values() for key in keys}  # whether each must be whole
