@@ -80,6 +80,51 @@ def test_lines_of_a_chat_program_among_those_of_people(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        ["Du hast diese Nachricht gelöscht.", "Verpasster Sprachanruf um 10:12", "<Medien ausgeschlossen>"],
+        ["Vous avez supprimé ce message", "Eva a rejoint le groupe", "image absente"],
+        ["Eliminaste este mensaje.", "Llamada perdida", "Eva se unió usando el enlace de invitación"],
+        ["Missed call", "Eva Horn joined the channel"],
+    ],
+)
+def test_lines_in_other_languages(tmp_path, lines):
+    columns = "id integer primary key, sender, text"
+    remarks, left = told(tmp_path, columns, lambda i: (i, "Ada", lines[i % len(lines)] if i < 9 else says(i)))
+    assert len(remarks) == 1 and "what a chat program says" in remarks[0] and left == ROWS - 9
+
+
+PEOPLE = ["Ada Lee", "Ben Ito", "Cy O'Hara"]
+
+
+@pytest.mark.parametrize("line", ["{} liittyi kanavalle", "{} muutti aiheeksi 'kahvi {}'", "{} dodaje {}"])
+def test_nobody_begins_with_the_own_name(tmp_path, line):
+    def row(i):
+        name = PEOPLE[i % 3]
+        return i, name, line.format(name, PEOPLE[i % 2]) if i % 10 == 0 else says(i)
+
+    remarks, left = told(tmp_path, "id integer primary key, author, text", row)
+    assert len(remarks) == 1 and "begin with the name in author" in remarks[0] and left == 90
+
+
+def test_lines_that_nobody_wrote(tmp_path):
+    def row(i):
+        return (i, None, f"{PEOPLE[i % 3]} liittyi kanavalle") if i % 10 == 0 else (i, PEOPLE[i % 3], says(i))
+
+    remarks, left = told(tmp_path, "id integer primary key, sender, text", row)
+    assert len(remarks) == 1 and "10 rows have no sender" in remarks[0] and left == 90
+
+
+@pytest.mark.parametrize("start", ["", "Ada", "{} "])
+def test_rows_without_a_name_may_be_texts(tmp_path, start):
+    def row(i):
+        name = None if i % 10 == 0 else PEOPLE[i % 3]
+        return i, name, f"{start.format(name)}{says(i)}"
+
+    assert told(tmp_path, "id integer primary key, author, text", row) == ([], ROWS)
+
+
+@pytest.mark.parametrize(
     "text", ["I left the group.", "Ada sent a photo. Nice one!", "I joined the call and nobody spoke", "jo"]
 )
 def test_people_say_some_of_it_themselves(tmp_path, text):

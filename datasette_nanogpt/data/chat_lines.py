@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
+from .column_names import named
 from .exclusions import Exclusion, exclusion, listed
 from .sample import Value
 from .source import Source
+from .speakers import SPEAKERS
 from .sqlite import quote
 from .text_kinds import read_text
 from .unread_rows import as_text
@@ -17,6 +19,9 @@ MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_FRACTION = 0.9  # more of the rows are what the table is
 MAX_SHOWN = 3  # of these lines
 LONGEST = 200  # characters of such a line
+MIN_ALIKE = 0.5  # the fraction of the rows that say what another one says, but for names and numbers
+MIN_NAMES = 2  # of who wrote the other rows, and nobody
+_NUMBER = re.compile(r"\d+|[\"'“”«»„]")
 # Sentences of Messenger, Instagram, WhatsApp, Telegram, Signal, Teams and their kin, as SQL's LIKE has them:
 # at the beginning `%` is a name or "You".
 _LINES = """
@@ -36,7 +41,7 @@ Outgoing call%|% started an audio call.|% ended the call.|Reacted % to your mess
 % removed % from the chat.|% left the group.|% left the chat.|% joined the group%|% joined the chat%
 % joined using % invite link%|% has joined the channel|% has left the channel|% has joined the room
 % has left the room|% joined the room.|% left the room.|% joined the channel.|% left the channel.
-% joined the server.|% joined Telegram%|% turned on disappearing messages%
+% joined the server.|Missed call|Missed call from %|% joined Telegram%|% turned on disappearing messages%
 % turned off disappearing messages%|% set the disappearing message %|% pinned a message%
 % unpinned a message%|% is now an admin%|% is no longer an admin%|You're now an admin%
 Your security code with % changed%|% changed their phone number %|% took a screenshot%|% waved at you%
@@ -45,7 +50,40 @@ You can now message and call %|You are now connected on Messenger%|Say hi to you
 This message was deleted%|You deleted this message%|<Media omitted>|image omitted|video omitted
 audio omitted|sticker omitted|GIF omitted
 """
-_PATTERNS = [pattern for line in _LINES.strip().splitlines() for pattern in line.split("|")]
+# The commonest of them in other languages.
+_TRANSLATED = """
+Nachrichten und Anrufe sind Ende-zu-Ende-verschlüsselt%|Du hast diese Nachricht gelöscht.
+Diese Nachricht wurde gelöscht.|<Medien ausgeschlossen>|Bild weggelassen|Video weggelassen|Audio weggelassen
+Sticker weggelassen|Verpasster Anruf%|Verpasster Sprachanruf%|Verpasster Videoanruf%
+% hat die Gruppe verlassen.|% hat das Gruppenbild geändert.|% hat den Betreff % geändert%
+% hat ein Foto gesendet.|% hat einen Anhang gesendet.|% ist der Gruppe %beigetreten%
+Les messages et les appels sont chiffrés de bout en bout%|Ce message a été supprimé.
+Vous avez supprimé ce message.|<Médias omis>|image absente|vidéo absente|audio omis|sticker omis
+Appel manqué%|Appel vocal manqué%|Appel vidéo manqué%|% a quitté le groupe.|% a rejoint le groupe%
+% a envoyé une photo.|% a envoyé une pièce jointe.|% a changé l'icône du groupe%
+Los mensajes y las llamadas están cifrados de extremo a extremo%|Se eliminó este mensaje.
+Eliminaste este mensaje.|<Multimedia omitido>|imagen omitida|video omitido|audio omitido|sticker omitido
+Llamada perdida%|Llamada de voz perdida%|Videollamada perdida%|% salió del grupo.
+% se unió usando el enlace %|% cambió el ícono %|% envió una foto.|% envió un archivo adjunto.
+As mensagens e % são protegidas com a criptografia de ponta a ponta%|Mensagem apagada.
+Essa mensagem foi apagada.|Você apagou esta mensagem.|<Mídia oculta>|<Arquivo de mídia oculto>
+imagem ocultada|áudio ocultado|vídeo omitido|figurinha omitida|Chamada perdida%|Chamada de voz perdida%
+Chamada de vídeo perdida%|Ligação de voz perdida%|% saiu do grupo.|% entrou usando o link %
+% mudou a imagem do grupo%|% enviou uma foto.|% enviou um anexo.
+I messaggi e le chiamate sono crittografati end-to-end%|Questo messaggio è stato eliminato.
+Hai eliminato questo messaggio.|<Media omessi>|immagine omessa|audio omesso|video omesso|sticker omesso
+Chiamata persa%|Chiamata vocale persa%|Videochiamata persa%|% ha abbandonato il gruppo.
+% ha inviato una foto.|% ha inviato un allegato.
+Berichten en oproepen worden end-to-end versleuteld%|Dit bericht is verwijderd.
+U hebt dit bericht verwijderd.|Je hebt dit bericht verwijderd.|<Media weggelaten>|afbeelding weggelaten
+Gemiste oproep%|Gemiste spraakoproep%|Gemiste video-oproep%|% heeft de groep verlaten.
+<Без медиафайлов>|Данное сообщение удалено.|Вы удалили данное сообщение.|Пропущенный аудиозвонок%
+Пропущенный видеозвонок%|Пропущенный звонок%|<Medya dahil edilmedi>|Bu mesaj silindi.
+"""
+_PATTERNS = [
+    pattern for line in (_LINES + _TRANSLATED).strip().splitlines() for pattern in line.split("|") if pattern
+]
+_PATTERNS += [pattern[:-1] for pattern in _PATTERNS if pattern.endswith(".")]  # newer ones have no full stop
 
 
 def _matches(pattern: str) -> str:
@@ -59,10 +97,22 @@ _LINE = [(pattern, re.compile(_matches(pattern), re.IGNORECASE)) for pattern in 
 
 
 def chat_lines(source: Source, of: str) -> Iterator[Exclusion]:
-    """A sentence about such rows of the source's sample, with the option that leaves them out. `of` says what
+    """Sentences about such rows of the source's sample, with the options that leave them out. `of` says what
     was looked at: "rows"."""
     if len(source.body) != 1 or any(isinstance(row[source.body[0]], bytes) for row in source.sample):
         return
+    yield from _known_lines(source, of)
+    speakers = named(SPEAKERS, [name for name in source.columns if name not in source.text_columns])
+    for speaker in speakers[:1]:
+        yield from _about_speakers(source, speaker, of)
+        yield from _of_nobody(source, speaker, of)
+
+
+def _is_told(count: int, source: Source) -> bool:
+    return MIN_FRACTION * len(source.sample) < count < MAX_FRACTION * len(source.sample)
+
+
+def _known_lines(source: Source, of: str) -> Iterator[Exclusion]:
     (column,) = source.body
     found = Counter[str]()
     shown: dict[str, str] = {}
@@ -70,14 +120,51 @@ def chat_lines(source: Source, of: str) -> Iterator[Exclusion]:
         text = _text(row[column])
         if pattern := _pattern_of(text):
             found[pattern] += 1
-            shown.setdefault(pattern, read_text(text, source.kinds[column]).text)
-    if not MIN_FRACTION * len(source.sample) < found.total() < MAX_FRACTION * len(source.sample):
+            shown.setdefault(pattern, read_text(text, source.kinds[column]).text or text)
+    if not _is_told(found.total(), source):
         return
     examples = ", ".join(f'"{shown[pattern]}"' for pattern, _ in found.most_common(MAX_SHOWN))
     name = quote(column)
     told = f"{found.total():,} {of} are what a chat program says ({examples}). To leave these out"
     likes = " or ".join(f"{name} like {listed([pattern])}" for pattern in sorted(found))
     yield exclusion(source, told, f"not ifnull({likes}, 0)")
+
+
+def _about_speakers(source: Source, speaker: str, of: str) -> Iterator[Exclusion]:
+    """About rows that begin with the name of who is said to have written them, as no one speaks of oneself,
+    where several say the same: "Ada hat den Raum betreten", in any language."""
+    (column,) = source.body
+    rows = [(str(row[speaker] or ""), as_text(row[column])) for row in source.sample]
+    about = [(name, text) for name, text in rows if name.strip() and text.startswith(f"{name} ")]
+    said = Counter(_without_names(text, {name for name, _ in rows}) for _, text in about)
+    alike = sum(count for count in said.values() if count > 1)
+    if _is_told(len(about), source) and alike >= MIN_ALIKE * len(about) and len({n for n, _ in about}) > 1:
+        told = (
+            f'{len(about):,} {of} begin with the name in {speaker}, as a chat program says ("{about[0][1]}")'
+        )
+        starts = f"instr({quote(column)}, {quote(speaker)} || ' ')"
+        yield exclusion(source, f"{told}. To leave these out", f"ifnull({starts}, 0) <> 1")
+
+
+def _of_nobody(source: Source, speaker: str, of: str) -> Iterator[Exclusion]:
+    """About rows without a name in a chat, where several say the same."""
+    (column,) = source.body
+    rows = [(str(row[speaker] or "").strip(), _text(row[column])) for row in source.sample]
+    names = {name for name, _ in rows}
+    of_nobody = [text for name, text in rows if not name and text and not _pattern_of(text)]
+    said = Counter(_without_names(text, names) for text in of_nobody)
+    alike = sum(count for count in said.values() if count > 1)
+    if _is_told(len(of_nobody), source) and alike >= MIN_ALIKE * len(of_nobody) and len(names) > MIN_NAMES:
+        shown = of_nobody[0][:LONGEST]
+        told = f'{len(of_nobody):,} {of} have no {speaker}, as what a chat program says ("{shown}")'
+        yield exclusion(source, f"{told}. To leave these out", f"ifnull({quote(speaker)}, '') <> ''")
+
+
+def _without_names(text: str, names: Set[str]) -> str:
+    """What is the same where a program says something of several people."""
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        text = text.replace(name, "")
+    return " ".join(_NUMBER.sub("", text).split())
 
 
 def _text(value: Value) -> str:
