@@ -129,7 +129,7 @@ class Rows:
 def read_rows(opened: OpenedModel) -> Rows:
     train, val = (list(documents(opened, split)) for split in ("train", "val"))
     as_written = {word for text in (*train, *val) for word in LETTERS.findall(text)}
-    known = WordList({*as_written, *map(str.casefold, as_written)}, cased=True)
+    known = WordList({*as_written, *map(str.casefold, as_written)}, cased=True, capitals=True)
     return Rows(train, val, known, frozenset().union(*train, *val), measure_usual(train))
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .apostrophes import Apostrophes
-from .words import MARK, Speller, ends_in_character
+from .speller import Speller
+from .words import MARK, ends_in_character
 
 if TYPE_CHECKING:
     from .tokenizer import Tokenizer

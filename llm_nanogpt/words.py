@@ -1,10 +1,10 @@
-"""The words of a table: `words.txt` beside a model, and whether a text that is being written keeps to them.
+"""The words of a table: `words.txt` beside a model. `speller.py` keeps a text to them.
 
-A word is a run of letters with their marks and digits, in any script. "the", "The" and "THE" are one word;
-what has capitals elsewhere, as "GitHub", is written only as the table has it, and so is what has apostrophes,
-as "don't" (`apostrophes.py`). In scripts that put no spaces between words each character counts as one. Of
-these, and of signs and symbols beyond ASCII, only those of the table are written: a model makes up others out
-of their bytes.
+A word is a run of letters with their marks and digits, in any script. "the" and "The" are one word; what has
+capitals elsewhere, as "GitHub" and "SQL", is written only as the table has it, and so is what has
+apostrophes, as "don't" (`apostrophes.py`). In scripts that put no spaces between words each character counts
+as one. Of these, and of signs and symbols beyond ASCII, only those of the table are written: a model makes up
+others out of their bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -82,9 +82,14 @@ def end_of_word(text: str) -> str:
     return found[0] if found else ""
 
 
-def has_inner_capitals(word: str) -> bool:
-    """Whether a word has capitals elsewhere than "The" and "THE" have them: "GitHub", "tHe"."""
-    return word[1:] != word[1:].lower() and word != word.upper()
+def is_in_capitals(word: str) -> bool:
+    """Whether a word has two capitals and more, and no small letter: "THE"."""
+    return _has_later_capitals(word) and word == word.upper()
+
+
+def _has_later_capitals(word: str) -> bool:
+    """Whether a word has capitals elsewhere than "The" has one: "THE", "GitHub"."""
+    return word[1:] != word[1:].lower()
 
 
 def ends_in_character(text: str) -> bool:
@@ -93,7 +98,8 @@ def ends_in_character(text: str) -> bool:
 
 
 class WordList:
-    """Words, case folded; where it is `cased`, those with inner capitals as they are written too.
+    """Words, case folded; where it is `cased`, those with inner capitals as they are written too, and with
+    `capitals` those all in capitals.
 
     `characters` are all characters beyond ASCII outside of words, and `joined` the words with apostrophes;
     None where these are not known.
@@ -105,8 +111,9 @@ class WordList:
         cased: bool = False,
         characters: Iterable[str] | None = None,
         joined: Iterable[str] | None = None,
+        capitals: bool = False,
     ) -> None:
-        self.cased = cased
+        self.cased, self.capitals = cased, capitals
         self.joined: WordList | None = None if joined is None else WordList(joined)
         self._words = sorted(word.encode() for word in known)
         self._set = frozenset(self._words)  # ten times as fast as a search, where a word is whole
@@ -142,7 +149,8 @@ class WordList:
 
     def next_characters(self, beginning: str) -> set[str]:
         """The characters, case folded, that follow `beginning` in one of them."""
-        folded, after = beginning.casefold().encode(), set()
+        as_written = self.keeps_as_written(beginning)
+        folded, after = (beginning if as_written else beginning.casefold()).encode(), set()
         at = bisect_left(self._words, folded)
         while at < len(self._words) and self._words[at].startswith(folded):
             if rest := self._words[at][len(folded) :].decode():
@@ -155,12 +163,25 @@ class WordList:
         """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it."""
         if not self.find(word.casefold().encode())[unfinished]:
             return False
-        return not (self.cased and has_inner_capitals(word)) or self.find(word.encode())[unfinished]
+        return not self.keeps_as_written(word) or self.find(word.encode())[unfinished]
+
+    def keeps_as_written(self, word: str) -> bool:
+        """Whether such a word, or one that begins so, must be as it is written."""
+        return self.cased and _has_later_capitals(word) and (self.capitals or word != word.upper())
+
+    def beginning_with(self, beginning: str) -> Iterator[str]:
+        """The words that begin so."""
+        encoded = beginning.encode()
+        for at in range(bisect_left(self._words, encoded), len(self._words)):
+            if not self._words[at].startswith(encoded):
+                return
+            yield self._words[at].decode()
 
     def save(self, folder: Path) -> None:
         """An empty line at the start says that the list is cased, a second one that the characters are
-        known, a third one that words with apostrophes are. The characters come last."""
-        known = (self.cased, self.characters is not None, self.joined is not None)
+        known, a third one that words with apostrophes are, a fourth one that those all in capitals are. The
+        characters come last."""
+        known = (self.cased, self.characters is not None, self.joined is not None, self.capitals)
         lines = [b""] * sum(known) + self._words
         lines += [word.encode() for word in self.joined or ()]
         lines += [character.encode() for character in sorted(self.characters or ())]
@@ -188,6 +209,7 @@ class WordList:
             cased=text.startswith("\n"),
             characters=characters if text.startswith("\n\n") else None,
             joined=joined if text.startswith("\n\n\n") else None,
+            capitals=text.startswith("\n\n\n\n"),
         )
 
 
@@ -224,15 +246,17 @@ class WordCounter:
                 yield word, count
 
     def most_frequent(self, number: int = WORDS) -> WordList:
-        """So many words, of those with inner capitals as many again at most, and all characters."""
+        """So many words, of those with inner capitals or all in capitals as many again at most, and all
+        characters."""
         counts = _short(self.counts())
         known = {word for word, _ in counts.most_common(number)} - half_words(counts)
         cased: Counter[str] = Counter()
         for word, count in self._words():
-            if has_inner_capitals(word) and word.casefold() in known:
+            if _has_later_capitals(word) and word.casefold() in known:
                 cased[word] += count
         words = chain(known, (word for word, _ in cased.most_common(number)))
-        return WordList(words, True, OTHER.findall("".join(self._characters)), self._joined(number))
+        characters = OTHER.findall("".join(self._characters))
+        return WordList(words, True, characters, self._joined(number), capitals=True)
 
     def _joined(self, number: int) -> set[str]:
         """The words with apostrophes, so many at most."""
@@ -273,128 +297,3 @@ def _pieces(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
-
-
-class Speller:
-    """Follows a text as it is written, and says which pieces keep its words and characters among those of a
-    list.
-
-    Numbers are not checked, and the prompt's words and characters count as known.
-    """
-
-    def __init__(self, known: WordList, prompt: str) -> None:
-        own = LETTERS.findall(prompt)
-        words = {*own, *map(str.casefold, own)}
-        self._lists = known, WordList(words, known.cased, OTHER.findall(prompt))
-        # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
-        # character that is begun after it.
-        self._part: str | None = end_of_word(prompt)
-        self._begun = b""
-        self._accepted: bytes | None = None  # the last piece that was, after what there is now
-
-    def accepts(self, piece: bytes) -> bool:
-        """Whether `piece` completes only words of the list, and ends in the beginning of one."""
-        accepted = self._judge(piece)
-        if accepted:
-            self._accepted = piece
-        return accepted
-
-    def _judge(self, piece: bytes) -> bool:
-        head, middle, tail, begun, others = cut_piece(self._begun + piece)
-        if others and not self._knows_characters(others):
-            return False
-        if self._part is None:
-            part = None if tail is None else tail
-        else:
-            word = self._part + head
-            if tail is None:
-                part = word
-                if head and not self._knows(word, unfinished=True):
-                    return False
-            else:
-                part = tail
-                if word and not self._knows(word):
-                    return False
-        if not all(map(self._knows, middle)) or (tail and not self._knows(tail, unfinished=True)):
-            return False
-        return not begun or self._may_go_on(part, begun)
-
-    def next_characters(self) -> set[str] | None:
-        """What a piece may begin with, case folded, so that it can be accepted; None if that is not known."""
-        if self._begun or not self._part or self._knows(self._part):
-            return None
-        return set().union(*(known.next_characters(self._part) for known in self._lists))
-
-    def add(self, piece: bytes) -> None:
-        head, _, tail, begun, _ = cut_piece(self._begun + piece)
-        if tail is not None:
-            self._part = tail
-        elif self._part is not None:
-            accepted = piece == self._accepted or self._judge(piece)
-            self._part = self._part + head if accepted else None
-        self._begun, self._accepted = begun, None
-
-    def _knows(self, word: str, unfinished: bool = False) -> bool:
-        """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
-        table, prompt = self._lists
-        return table.knows(word, unfinished) or word.isnumeric() or prompt.knows(word, unfinished)
-
-    def _knows_characters(self, others: frozenset[str]) -> bool:
-        """Whether a list has all of these."""
-        known, own = (each.characters for each in self._lists)
-        return known is None or all(c in known or c in (own or ()) for c in others)
-
-    def _may_go_on(self, part: str | None, begun: bytes) -> bool:
-        """Whether a character that is begun may be a letter of a word in a list, or another character after
-        one. `part` is the word so far, None where it is not checked."""
-        if part is not None:
-            folded = part.casefold().encode()
-            if any(known.find(folded + begun)[1] for known in self._lists):
-                return True
-            if part and not self._knows(part):
-                return False
-        may_be_letter = begun[0] in LETTER_BYTES and begun not in _spaceless_beginnings()
-        if self._lists[0].characters is None:
-            return part is None or not may_be_letter
-        return (part is None and may_be_letter) or any(begun in known.beginnings for known in self._lists)
-
-
-@lru_cache(1)
-def _spaceless_beginnings() -> frozenset[bytes]:
-    """The first one and two bytes of characters that are words by themselves, which no list has all of."""
-    characters = regex.findall(
-        rf"[{SPACELESS}]", "".join(map(chr, [*range(0xD800), *range(0xE000, 0x10000)]))
-    )
-    return frozenset(character.encode()[:n] for character in characters for n in (1, 2))
-
-
-@lru_cache(2**16)
-def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str]]:
-    """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
-
-    The last is "" after a space or a mark, and None where the piece has neither. Then
-    come the bytes of a character that is begun at the end, and the characters beyond ASCII outside of words.
-    What is not UTF-8 is left out.
-    """
-    begun = b""
-    while True:
-        try:
-            text = piece.decode()
-            break
-        except UnicodeDecodeError as ex:
-            if ex.reason == "unexpected end of data":
-                piece, begun = piece[: ex.start], piece[ex.start :]
-            else:
-                piece = piece[: ex.start] + piece[ex.end :]
-    found = [(match[0], match.start(), match.end()) for match in LETTERS.finditer(text)]
-    head, tail = "", ""
-    if found and found[0][1] == 0:
-        head, _, end = found.pop(0)
-        if end == len(text):
-            return head, [], None, begun, frozenset()
-    elif not text:
-        return "", [], None, begun, frozenset()
-    if found and found[-1][2] == len(text):
-        tail = found.pop()[0]
-    others = frozenset() if text.isascii() else frozenset(OTHER.findall(text))
-    return head, [word for word, _, _ in found], tail, begun, others

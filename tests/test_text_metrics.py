@@ -97,6 +97,9 @@ def test_capitals_that_no_known_word_has_are_odd():
     known = WordList(["github", "GitHub", "the"], cased=True)
     assert not has_odd_capitals("The GitHub, GITHUB and github THE", known)
     assert has_odd_capitals("a gitHub", known) and has_odd_capitals("thE", known)
+    known = WordList(["github", "GitHub", "the", "sql", "SQL"], cased=True, capitals=True)
+    assert not has_odd_capitals("The SQL", known)
+    assert has_odd_capitals("GITHUB", known) and has_odd_capitals("THE", known)
 
 
 def test_what_goes_in_circles_compresses_better():

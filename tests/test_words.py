@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_nanogpt.words import LONGEST_WORD, Speller, WordCounter, WordList, half_words, last_word, words
+from llm_nanogpt.speller import Speller
+from llm_nanogpt.words import LONGEST_WORD, WordCounter, WordList, half_words, last_word, words
 
 
 def counted(*texts):
@@ -39,7 +40,7 @@ def test_the_last_word():
 
 def test_the_most_frequent_are_kept(tmp_path):
     counter = counted("the cat. The DOG! the 2nd 42", "the cat " + "x" * (LONGEST_WORD + 1), "東京")
-    assert [*counter.most_frequent()] == ["2nd", "42", "cat", "dog", "the"]
+    assert [*counter.most_frequent()] == ["2nd", "42", "DOG", "cat", "dog", "the"]
     known = counter.most_frequent(2)
     known.save(tmp_path)
     assert [*WordList.load(tmp_path)] == ["cat", "the"]
@@ -95,23 +96,31 @@ def test_only_words_of_the_list(prompt, pieces, taken):
     ("prompt", "pieces", "taken"),
     [
         ("", ["The", " c", "At"], 2),
-        ("", ["the", " C", "AT", " Cat"], 4),
-        ("", ["CA", "t"], 1),
-        ("", ["the", " Git", "Hub", " git", "hub", " GITHUB"], 6),
+        ("", ["the", " C", "AT", " Cat"], 2),  # no row has "CAT"
+        ("", ["the", " Cat", " THE"], 2),
+        ("", [" SQL", " sql", " Sql", " SQ", "L", " I", "P"], 6),
+        ("", [" SQ", "l"], 1),
+        ("", [" sQL"], 0),
+        ("", ["4X", " 4x", " A", " 4K"], 3),
+        ("", ["the", " Git", "Hub", " git", "hub", " GITHUB"], 5),
         ("", [" git", "Hub"], 1),
         ("", [" Gi", "thUb"], 1),
-        ("", [" i", "Phone", " IP", "hone"], 3),
+        ("", [" i", "Phone", " IP"], 2),
         ("", ["9Li", "ves"], 2),
         ("", ["straSSe"], 0),
-        ("", [" Straße", " STRASSE", " STRAßE"], 2),
+        ("", [" Straße", " STRASSE"], 1),
         ("", [" Мо", "скВа"], 1),
+        ("", [" МОСК"], 0),
+        ("SEE THE CAT", [" SEE", " CAT", " the", " GITHUB"], 3),
+        ("GITH", ["UB", " GITHUB", " CAT"], 2),  # a word of the table that was begun in capitals
+        ("МОС", ["КВА", "."], 2),
         ("see LaTe", ["X", " and"], 1),  # the table has no "and"
         ("see LaTe", ["X", " the"], 2),
         ("I typed zORb", [" the", " zORb", " zorb", " ZorB"], 3),
     ],
 )
 def test_capitals_stand_where_the_table_has_them(prompt, pieces, taken, tmp_path):
-    known = counted("the cat GitHub iPhone 9Lives Straße LaTeX Москва").most_frequent()
+    known = counted("the cat GitHub iPhone 9Lives Straße LaTeX Москва SQL 4X a").most_frequent()
     known.save(tmp_path)
     for each in (known, WordList.load(tmp_path)):
         assert accepted(Speller(each, prompt), *pieces) == taken
@@ -120,6 +129,11 @@ def test_capitals_stand_where_the_table_has_them(prompt, pieces, taken, tmp_path
 def test_a_list_without_capitals_lets_all_pass(tmp_path):
     WordList(["the", "cat"]).save(tmp_path)
     assert accepted(Speller(WordList.load(tmp_path), ""), "The", " cA", "T") == 3
+
+
+def test_a_list_of_an_older_model_has_no_words_in_capitals(tmp_path):
+    WordList(["cat", "github", "GitHub"], cased=True, characters="", joined=[]).save(tmp_path)
+    assert accepted(Speller(WordList.load(tmp_path), ""), " CAT", " GITHUB", " GitHub", " gitHub") == 3
 
 
 def test_what_was_written_all_the_same_is_let_go_on_to_its_end():

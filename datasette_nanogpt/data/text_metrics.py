@@ -16,7 +16,7 @@ import numpy as np
 import regex
 
 from llm_nanogpt.habits.sign_runs import split_at_words
-from llm_nanogpt.words import LETTERS, WordList, has_inner_capitals, words
+from llm_nanogpt.words import LETTERS, WordList, words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
 STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many characters, this many times
@@ -72,8 +72,9 @@ def has_echo(text: str) -> bool:
 
 
 def has_odd_capitals(text: str, known: WordList) -> bool:
-    """Whether a word has capitals in it where those that are known have none: "frequeStS"."""
-    return any(has_inner_capitals(word) and not known.knows(word) for word in LETTERS.findall(text))
+    """Whether a word has capitals in it where those that are known have none: "frequeStS", and "THE" where
+    `known` has those in capitals."""
+    return any(known.keeps_as_written(word) and not known.knows(word) for word in LETTERS.findall(text))
 
 
 def open_brackets(text: str) -> int:

@@ -1,0 +1,138 @@
+"""Whether a text that is being written keeps to the words of its table, `words.py`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import regex
+
+from .words import LETTER_BYTES, LETTERS, OTHER, SPACELESS, WordList, end_of_word, is_in_capitals
+
+
+class Speller:
+    """Follows a text as it is written, and says which pieces keep its words and characters among those of a
+    list.
+
+    Numbers are not checked, and the prompt's words and characters count as known. So does each word of the
+    list that the prompt has begun in capitals: "CONTR".
+    """
+
+    def __init__(self, known: WordList, prompt: str) -> None:
+        own = LETTERS.findall(prompt)
+        words = {*own, *map(str.casefold, own)}
+        if is_in_capitals(last := end_of_word(prompt)):
+            for word in known.beginning_with(last.casefold()):
+                words |= {word, word.upper()}
+        self._lists = known, WordList(words, known.cased, OTHER.findall(prompt), capitals=known.capitals)
+        # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
+        # character that is begun after it.
+        self._part: str | None = end_of_word(prompt)
+        self._begun = b""
+        self._accepted: bytes | None = None  # the last piece that was, after what there is now
+
+    def accepts(self, piece: bytes) -> bool:
+        """Whether `piece` completes only words of the list, and ends in the beginning of one."""
+        accepted = self._judge(piece)
+        if accepted:
+            self._accepted = piece
+        return accepted
+
+    def _judge(self, piece: bytes) -> bool:
+        head, middle, tail, begun, others = cut_piece(self._begun + piece)
+        if others and not self._knows_characters(others):
+            return False
+        if self._part is None:
+            part = None if tail is None else tail
+        else:
+            word = self._part + head
+            if tail is None:
+                part = word
+                if head and not self._knows(word, unfinished=True):
+                    return False
+            else:
+                part = tail
+                if word and not self._knows(word):
+                    return False
+        if not all(map(self._knows, middle)) or (tail and not self._knows(tail, unfinished=True)):
+            return False
+        return not begun or self._may_go_on(part, begun)
+
+    def next_characters(self) -> set[str] | None:
+        """What a piece may begin with, case folded, so that it can be accepted; None if that is not known."""
+        if self._begun or not self._part or self._knows(self._part):
+            return None
+        return set().union(*(known.next_characters(self._part) for known in self._lists))
+
+    def add(self, piece: bytes) -> None:
+        head, _, tail, begun, _ = cut_piece(self._begun + piece)
+        if tail is not None:
+            self._part = tail
+        elif self._part is not None:
+            accepted = piece == self._accepted or self._judge(piece)
+            self._part = self._part + head if accepted else None
+        self._begun, self._accepted = begun, None
+
+    def _knows(self, word: str, unfinished: bool = False) -> bool:
+        """Whether a list has the word or, if it is `unfinished`, one that begins with it."""
+        table, prompt = self._lists
+        return table.knows(word, unfinished) or word.isnumeric() or prompt.knows(word, unfinished)
+
+    def _knows_characters(self, others: frozenset[str]) -> bool:
+        """Whether a list has all of these."""
+        known, own = (each.characters for each in self._lists)
+        return known is None or all(c in known or c in (own or ()) for c in others)
+
+    def _may_go_on(self, part: str | None, begun: bytes) -> bool:
+        """Whether a character that is begun may be a letter of a word in a list, or another character after
+        one. `part` is the word so far, None where it is not checked."""
+        if part is not None:
+            folded = part.casefold().encode()
+            if any(known.find(folded + begun)[1] for known in self._lists):
+                return True
+            if part and not self._knows(part):
+                return False
+        may_be_letter = begun[0] in LETTER_BYTES and begun not in _spaceless_beginnings()
+        if self._lists[0].characters is None:
+            return part is None or not may_be_letter
+        return (part is None and may_be_letter) or any(begun in known.beginnings for known in self._lists)
+
+
+@lru_cache(1)
+def _spaceless_beginnings() -> frozenset[bytes]:
+    """The first one and two bytes of characters that are words by themselves, which no list has all of."""
+    characters = regex.findall(
+        rf"[{SPACELESS}]", "".join(map(chr, [*range(0xD800), *range(0xE000, 0x10000)]))
+    )
+    return frozenset(character.encode()[:n] for character in characters for n in (1, 2))
+
+
+@lru_cache(2**16)
+def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str]]:
+    """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
+
+    The last is "" after a space or a mark, and None where the piece has neither. Then
+    come the bytes of a character that is begun at the end, and the characters beyond ASCII outside of words.
+    What is not UTF-8 is left out.
+    """
+    begun = b""
+    while True:
+        try:
+            text = piece.decode()
+            break
+        except UnicodeDecodeError as ex:
+            if ex.reason == "unexpected end of data":
+                piece, begun = piece[: ex.start], piece[ex.start :]
+            else:
+                piece = piece[: ex.start] + piece[ex.end :]
+    found = [(match[0], match.start(), match.end()) for match in LETTERS.finditer(text)]
+    head, tail = "", ""
+    if found and found[0][1] == 0:
+        head, _, end = found.pop(0)
+        if end == len(text):
+            return head, [], None, begun, frozenset()
+    elif not text:
+        return "", [], None, begun, frozenset()
+    if found and found[-1][2] == len(text):
+        tail = found.pop()[0]
+    others = frozenset() if text.isascii() else frozenset(OTHER.findall(text))
+    return head, [word for word, _, _ in found], tail, begun, others
