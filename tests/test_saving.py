@@ -250,3 +250,13 @@ def test_tokens_that_cannot_be_opened_now_are_not_called_lost(options, home, mon
         list(train_table(options))
     assert "Too many open files" in str(told.value) and "ulimit -n" in str(told.value)
     assert "lost its tokens" not in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_training_folder_that_refuses_is_not_called_saved(options, home, monkeypatch):  # noqa: F811
+    """Weights and scores beside it are written, but no state."""
+    refuse(monkeypatch, "write_state", errno.EROFS, times=10**6)
+    events = run(replace(options, max_iters=24))
+    notes = [e.text for e in events if isinstance(e, Note) and "written" in e.text]
+    assert len(notes) == 1 and "/training cannot be written (Read-only" in notes[0], notes
+    assert "--resume would lose its progress" in notes[0]
+    assert isinstance(events[-1], Finished)

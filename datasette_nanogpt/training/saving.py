@@ -1,7 +1,8 @@
 """Saves what a run keeps while it trains. An error of the disk does not end the training.
 
 Weights and scores that could not be written wait in memory, and are tried again every few seconds. A state
-that could not be written is dropped, because the next one follows soon.
+that could not be written is dropped, because the next one follows soon. One of the two may work where the
+other does not: the states are in a folder of their own, and larger.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .model_folder import ModelFolder
 
 RETRY_SECONDS = 5.0  # between attempts after a failure
 ATTEMPTS, ATTEMPT_SECONDS = 3, 2.0  # `insist` tries this often, with this pause
+MODEL, TRAINING = "", "/training"  # what is written, by its place in the model folder
 
 
 class Saver:
@@ -25,7 +27,7 @@ class Saver:
         self._weights: BestWeights | None = None  # weights that are not on the disk yet
         self._scores: list[tuple[Evaluation, bool]] = []  # scores that are not, with `may_replace`
         self._notes: list[str] = []  # sentences for people that `notes` has not yielded yet
-        self._failure: OSError | None = None
+        self._failures: dict[str, OSError] = {}  # the last one of each of MODEL and TRAINING that fails
         self._next_attempt = 0.0
 
     def weights(self, best: BestWeights) -> None:
@@ -39,7 +41,7 @@ class Saver:
     def state(self, state: TrainState) -> None:
         """Write what a resume needs, unless the weights before it are not written."""
         if not self._waits:
-            self._attempt(lambda: self.folder.write_state(state))
+            self._attempt(TRAINING, lambda: self.folder.write_state(state))
 
     def score(self, score: Evaluation, may_replace: bool) -> None:
         """Write a score, once its weights are."""
@@ -55,13 +57,13 @@ class Saver:
         """Write what waits now. Raises OSError if that cannot be done."""
         if self._waits:
             self._send()
-        if self._waits and self._failure:
-            raise self._failure
+        if self._waits and MODEL in self._failures:
+            raise self._failures[MODEL]
 
     def insist(self, write: Callable[[], None]) -> None:
-        """Write what the run cannot go on without. Raises OSError after ATTEMPTS."""
+        """Write what the run cannot go on without, for its training. Raises OSError after ATTEMPTS."""
         for _ in range(ATTEMPTS - 1):
-            if self._attempt(write):
+            if self._attempt(TRAINING, write):
                 return
             time.sleep(ATTEMPT_SECONDS)
         write()
@@ -77,7 +79,7 @@ class Saver:
         return bool(self._weights or self._scores)
 
     def _send(self) -> None:
-        self._attempt(self._write_all)
+        self._attempt(MODEL, self._write_all)
 
     def _write_all(self) -> None:
         if self._weights:
@@ -87,21 +89,22 @@ class Saver:
             self.folder.write_score(*self._scores[0])
             self._scores.pop(0)
 
-    def _attempt(self, write: Callable[[], None]) -> bool:
+    def _attempt(self, what: str, write: Callable[[], None]) -> bool:
         """Whether `write` worked. Notes a failure, and the first success after it."""
+        place = f"{self.folder.path}{what}"
         try:
             write()
         except OSError as ex:
             self._next_attempt = time.monotonic() + RETRY_SECONDS
-            if self._failure is None:
-                kept = "; the best weights wait in memory" if self._waits else ""
+            if what not in self._failures:
+                kept = "the best weights wait in memory" if self._waits else "--resume would lose its progress"
                 self._notes.append(
-                    f"{self.folder.path} cannot be written ({ex.strerror or ex}): training goes on{kept}, "
-                    "and it is tried again."
+                    f"{place} cannot be written ({ex.strerror or ex}): training goes on, {kept}, and it is "
+                    "tried again."
                 )
-            self._failure = ex
+            self._failures[what] = ex
             return False
-        if self._failure:
-            self._failure = None
-            self._notes.append(f"{self.folder.path} can be written again: all is saved.")
+        if self._failures.pop(what, None):
+            saved = "" if self._failures else ": all is saved"
+            self._notes.append(f"{place} can be written again{saved}.")
         return True
