@@ -165,7 +165,7 @@ def proxy(datasette, monkeypatch):
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
             found = httpx2.get(
-                datasette + self.path,
+                datasette + self.path.replace("/below/a.", "/nothing.").removeprefix("/below/a"),
                 headers={"Authorization": self.headers["Authorization"] or ""},
                 timeout=HANG_SECONDS,
             )
@@ -457,7 +457,8 @@ def test_mistakes_are_one_line(proxy, monkeypatch):
     assert "has no column y" in fails(proxy.url, ["entry"], body=["y"])
     assert "The condition 'id < 0' returns no rows" in fails(proxy.url, ["entry"], where="id < 0")
     assert "with these filters returns no rows" in fails(f"{proxy.url}/entry?id=-1")
-    assert "address of a table's page" in fails(proxy.url.rpartition("/")[0])  # of all databases
+    home = proxy.url.rpartition("/")[0]
+    assert f"is a Datasette: give the address of a database, such as {home}/lonely" in fails(home)
     assert "/entry/1.json is a row: give the address of its table's page" in fails(f"{proxy.url}/entry/1")
     assert "has no table 'nope'" in fails(f"{proxy.url}/nope.json?_size=5")
     monkeypatch.setattr(datasette_client, "FIRST_ATTEMPTS", 2)
@@ -488,6 +489,24 @@ def test_the_only_table_on_the_web_with_text_is_taken(proxy):
     assert corpus.chosen.startswith(f"note is the only table of {proxy.url.rpartition('/')[0]}/lonely with ")
     finish(corpus.load())
     assert corpus.row_count == 300 and len(list(corpus.documents())) == 300
+
+
+def test_a_datasette_below_a_prefix(proxy):
+    """What looks like the address of a table may be that of a database, or of all of them."""
+    home = f"http://127.0.0.1:{proxy.server_port}/below/a"
+    corpus = open_corpus(f"{home}/lonely")
+    assert corpus.name == "note" and corpus.database == f"{home}/lonely"
+    finish(corpus.load())
+    assert corpus.row_count == 300
+    assert open_corpus(f"{home}/lonely", ["note"]).fetched  # as the next command names it
+    assert open_corpus(f"{home}/lonely/note").name == "note"
+    with pytest.raises(InvalidOptions, match=f"Name the table to train on. {home}/my~20blog has text in:"):
+        open_corpus(f"{home}/my~20blog")
+    for url in (home, f"{home}/"):
+        with pytest.raises(InvalidOptions, match=f"is a Datasette: .*{home}/lonely, {home}/my~20blog"):
+            open_corpus(url)
+    with pytest.raises(InvalidOptions, match="has no table 'nope'"):
+        open_corpus(f"{home}/lonely/nope")
 
 
 def test_a_server_that_asks_to_wait_for_long_is_told_at_once(proxy):

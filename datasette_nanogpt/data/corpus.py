@@ -14,7 +14,7 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.home import name_after
 
 from ..events import Progress
-from .datasette_client import Address, read_address
+from .datasette_client import Address, DatasetteClient, read_address
 from .open_source import open_sources
 from .remote import RemoteCopy, open_remote
 from .source import ALL_ROWS, Selection, Source
@@ -217,7 +217,14 @@ def open_corpus(
             table, chosen = only_table(database, typed)
         tables = [table]
     if address:
-        fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
+        try:
+            fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
+        except InvalidOptions as ex:
+            if not _may_be_below_a_prefix(address, ex, token):
+                raise
+            table, chosen = only_remote_table(address.whole, token, typed)
+            address, tables = Address(address.whole), [table]
+            fetched, sources, remote = open_remote(address, tables, selection, token=token, refresh=refresh)
         return Corpus(location(database), sources, selection.where, sql, fetched, remote, chosen)
     if token or refresh:
         what = "An API token" if token else "To fetch again"
@@ -225,6 +232,15 @@ def open_corpus(
         raise InvalidOptions([Problem("token" if token else "refresh", "conflict", message)])
     sources = open_sources(database, tables, selection)
     return Corpus(location(database), sources, selection.where, sql, chosen=chosen)
+
+
+def _may_be_below_a_prefix(address: Address, ex: InvalidOptions, token: str | None) -> bool:
+    """Whether what looks like the address of a table, which there is not, is that of a database, or of all
+    databases, of a Datasette whose `base_url` is a path."""
+    if not address.table or address.filters or all(problem.code != "missing" for problem in ex.problems):
+        return False
+    client = DatasetteClient(address.whole, token)
+    return bool(client.contents() or client.databases())
 
 
 def _address(url: str, tables: Sequence[str], sql: str | None) -> Address:

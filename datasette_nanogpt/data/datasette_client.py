@@ -49,6 +49,7 @@ class Address:
     table: str | None = None
     filters: tuple[tuple[str, str], ...] = ()  # parameters that choose and sort the rows
     sql: str | None = None
+    whole: str = ""  # all of a table's address: of a Datasette below a prefix it may be that of a database
 
 
 def read_address(url: str) -> Address:
@@ -66,7 +67,7 @@ def read_address(url: str) -> Address:
     if not database.strip("/"):
         return Address(base + path)
     filters = tuple((key, value) for key, value in parameters if _chooses_rows(key))
-    return Address(base + database, tilde_decode(table), filters)
+    return Address(base + database, tilde_decode(table), filters, whole=base + path)
 
 
 def _chooses_rows(parameter: str) -> bool:
@@ -251,3 +252,16 @@ class DatasetteClient:
             return tables, [view["name"] for view in data.get("views") or ()]
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, LookupError, TypeError, AttributeError):
             return None
+
+    def databases(self) -> list[str]:
+        """The addresses of all databases, if the address is that of a Datasette; else none."""
+        import httpx2
+        from datasette.utils import tilde_encode
+
+        try:
+            data = self.client.get(f"{self.url}/-/databases.json").raise_for_status().json()
+            listed = data["databases"] if isinstance(data, dict) else data  # 1.0, 0.6x
+            routes = [str(each.get("route") or each["name"]) for each in listed]
+            return [f"{self.url}/{tilde_encode(route)}" for route in routes]
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, LookupError, TypeError, AttributeError):
+            return []

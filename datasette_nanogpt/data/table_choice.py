@@ -124,8 +124,11 @@ def only_remote_table(url: str, token: str | None, typed: Sequence[str] = ()) ->
     client = DatasetteClient(url, token)
     contents = client.contents()
     if not contents:
+        databases = client.databases()
         message = (
-            "Name the table to train on, or give a query, or the address of a table's page: "
+            f"{url} is a Datasette: give the address of a database, such as {list_names(databases)}."
+            if databases
+            else "Name the table to train on, or give a query, or the address of a table's page: "
             "https://HOST/DATABASE/TABLE."
         )
         raise InvalidOptions([Problem("table", "required", message)])

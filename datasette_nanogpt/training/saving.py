@@ -97,7 +97,8 @@ class Saver:
         except OSError as ex:
             self._next_attempt = time.monotonic() + RETRY_SECONDS
             if what not in self._failures:
-                kept = "the best weights wait in memory" if self._waits else "--resume would lose its progress"
+                waits = self._waits
+                kept = "the best weights wait in memory" if waits else "--resume would lose its progress"
                 self._notes.append(
                     f"{place} cannot be written ({ex.strerror or ex}): training goes on, {kept}, and it is "
                     "tried again."
