@@ -154,3 +154,9 @@ def test_a_table_of_messages(tmp_path, as_blob):
     (remark,) = source.remarks()
     assert remark == "Headers, quoted replies and signatures of mail are left out, and 40 attachments."
     assert source.read_sample()[1] == [remark]
+
+
+def test_a_line_of_the_text_that_begins_with_from_is_no_separator_of_mailboxes():
+    mail = "Subject: Ferry\nTo: ada@example.org\n\nWe went up.\nFrom the gallery one sees the islands.\n"
+    assert read_message(mail).text == "We went up.\nFrom the gallery one sees the islands."
+    assert read_message(f"From ada@example.org Mon Mar  2 10:00:00 2026\n{mail}") == read_message(mail)

@@ -21,7 +21,7 @@ _TECHNICAL = _KNOWN - {"from", "to", "cc", "subject", "date", "sender"}
 MIN_HEADERS = 3
 
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?:[ \t].*)?\r?\n(?:[ \t]+\S.*\r?\n)*")
-_MBOX_LINE = re.compile(r"From \S+ .*\r?\n")
+_MBOX_LINE = re.compile(r"\AFrom \S+ .*\r?\n")
 # A body that was stored without its headers begins with its first boundary.
 _BOUNDARY = re.compile(
     r"\s*(?:This is a multi-?part message in MIME format\.?\s+)?--(?P<name>[^\s\"]{6,70})\r?\n"

@@ -22,7 +22,7 @@ from .markdown import are_pictures, has_comments, without_comments
 from .markers import has_markers, split_at_markers
 from .markup import OF_WHOLE_TEXTS, WRONGLY_DECODED, find_markup, read_markup
 from .shapes import has_underscores
-from .wrapped import join_wrapped, wrapped_at
+from .wrapped_lines import join_lines, wrapped_width
 
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
 SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
@@ -75,8 +75,8 @@ class TextKind:
     # line break.
     pieces: bool = False
     titled: bool = False  # most values have titles in them: whole pages of HTML, and records
-    wrapped: int = 0  # the column at which lines were broken, which are joined; 0 for none
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
+    width: int = 0  # characters at which the lines of most texts are wrapped, see wrapped_lines.py
 
     @property
     def is_wrapped(self) -> bool:
@@ -101,8 +101,8 @@ class TextKind:
             *(["front matter"] if self.front_matter else []),
             *(["JSON in some rows"] if self.parts else []),
             *([self.markup] if self.markup else []),
-            *(["wrapped lines"] if self.wrapped else []),
             *(["text of mail"] if self.replies else ["mail in some rows"] if self.mailed else []),
+            *(["hard-wrapped lines"] if self.width else []),
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -134,7 +134,8 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     if text_format is None and (found := _json_kind(values)):
         return found
     if text_format is None and _most(values, is_message):
-        return TextKind("mail", markers=markers, wrapped=wrapped_at([read_message(v).text for v in values]))
+        width = wrapped_width([read_message(value).text for value in values])
+        return TextKind("mail", markers=markers, width=width)
     texts = [value[:SAMPLE_CHARS] for value in values]
     encoded = any(map(is_quoted_printable, texts))
     if encoded:
@@ -156,11 +157,10 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     text_format = text_format or _format_of(texts)
     parts = text_format != "html" and any(map(has_parts, values))
     data = "" if text_format != "plain" else _data_of(texts)
-    mailed = given is None and text_format != "html" and _are_mailed(texts)
     titles = [page_title(text) for text in texts] if text_format == "html" else []
-    wrapped = 0
-    if given is None and text_format != "html" and not data:
-        wrapped = wrapped_at([read_markup(markup, text) for text in texts])
+    is_read = given is None and text_format != "html"
+    mailed = is_read and _are_mailed(texts)
+    width = wrapped_width([read_markup(markup, text) for text in texts]) if is_read else 0
     comments = text_format != "html" and has_comments(texts, text_format == "plain")
     return TextKind(
         text_format,
@@ -174,7 +174,7 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
         mailed=mailed,
         comments=comments,
         titled=_are_titles(titles),
-        wrapped=wrapped,
+        width=width,
     )
 
 
@@ -183,8 +183,7 @@ def read_text(value: str, kind: TextKind) -> Text:
     title = None
     if kind.format == "mail" and is_message(value):
         message = read_message(value)
-        text = join_wrapped(message.text, kind.wrapped) if kind.wrapped else message.text
-        return Text(message.subject, text, message.attachments)
+        return Text(message.subject, _unwrapped(message.text, kind), message.attachments)
     if kind.parts and has_parts(value):
         value = read_blocks(value) or ""
     if kind.quoted_printable and is_quoted_printable(value):
@@ -219,10 +218,13 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.comments:
         value = without_comments(value)
     value = read_markup(kind.markup, value) if kind.markup else value
-    value = join_wrapped(value, kind.wrapped) if kind.wrapped else value
     if kind.format == "markdown" and are_pictures(value):
         value = ""
-    return Text(title, value, is_cut=is_cut)
+    return Text(title, _unwrapped(value, kind), is_cut=is_cut)
+
+
+def _unwrapped(text: str, kind: TextKind) -> str:
+    return join_lines(text, kind.width) if kind.width else text
 
 
 def _without_json(value: str) -> str:
