@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise, permutations
 from typing import Any
 
 from .column_names import named, words_of
 from .decode import decode_bytes
-from .parts_of_texts import are_fractions, are_selections, are_whole, numbers_of
+from .long_parts import find_long_parts
+from .parts_of_texts import (
+    MAX_DISTINCT,
+    are_fractions,
+    are_logs,
+    are_selections,
+    are_whole,
+    numbers_of,
+    repeats,
+    values_of,
+)
 from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
 from .speakers import SPEAKERS
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
-MAX_DISTINCT = 0.7  # of the rows, at most, begin another conversation
 # Words of columns that say where a row belongs to, and in which order.
 CONVERSATIONS = (
     *("thread", "conversation", "chat", "channel", "topic", "dialog", "dialogue", "room", "session"),
@@ -81,6 +90,7 @@ _COMMENTED = (
     *("card", "pull", "merge", "bug", "case", "event", "submission", "commit", "object", "node", "content"),
 )
 _DEBATED = ("subsection", "section", "agenda", "motion", "bill")
+_LINES = frozenset(["line", "lineno"])
 _SUBJECTS = ("subject", "stream")  # of messages, where others say who wrote them
 _STREAMS = ("stream", "recipient", "newsgroup", "forum")  # several of which may have the same subject
 _PLACES = (
@@ -131,17 +141,22 @@ def _length(value: Value, is_html: bool) -> int:
 def find_conversation(source: Source) -> tuple[list[str], str | None]:
     """`find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
     answer each other: they have no titles, a column has the number of their thread or of what they are about,
-    and others say who wrote them, or one what was asked and one what was answered."""
-    if are_selections(source):
+    and others say who wrote them, or one what was asked and one what was answered; or `find_long_parts`."""
+    if are_selections(source) or are_logs(source):
         return [], None
-    is_named = are_short(source) and _named(source, CONVERSATIONS, _repeats)
+    is_named = are_short(source) and _conversation(source)
     thread = [] if is_named else _thread(source)
     if thread and _have_sides(source) and _share_titles(source, thread[-1]):
         others = [column for column in source.columns if column not in source.text_columns]
         order = _counter(source, thread, others) or find_place(source, thread[-1]) or find_order(source)
         if order := order or _rising(source, thread, others):
             return thread, order
-    return find_group(source) if are_short(source) else ([], None)
+    return find_group(source) if are_short(source) else find_long_parts(source)
+
+
+def _conversation(source: Source) -> str | None:
+    """The column of a name that says that its rows belong together; ActSceneLine is that of a line."""
+    return _named(source, CONVERSATIONS, repeats, _LINES)
 
 
 def _thread(source: Source) -> list[str]:
@@ -149,16 +164,16 @@ def _thread(source: Source) -> list[str]:
     with it the column that says what that is: `noteable_type` and `noteable_id`."""
 
     def fits(values: Sequence[Value]) -> bool:
-        return _repeats(values) and _are_ids(values)
+        return repeats(values) and _are_ids(values)
 
     if thread := _named(source, _DISCUSSIONS, fits):
         return [thread]
     kinds = {words_of(column)[:-1]: column for column in source.columns if words_of(column)[-1] == "type"}
     for column in source.columns:
         *words, last = words_of(column)
-        if last == "id" and words and tuple(words) in kinds and fits(_values(source, column)):
+        if last == "id" and words and tuple(words) in kinds and fits(values_of(source, column)):
             kind = kinds[tuple(words)]
-            return [kind, column] if len(set(_values(source, kind))) > 1 else [column]
+            return [kind, column] if len(set(values_of(source, kind))) > 1 else [column]
     of_table = {word for name in (source.table, *source.body) for word in words_of(name)}
     of_comments = of_table & _COMMENTS and _named(source, _COMMENTED, fits)
     thread = of_comments or (of_table & _SPEECHES and _named(source, _DEBATED, fits)) or None
@@ -167,9 +182,9 @@ def _thread(source: Source) -> list[str]:
 
 def _rising(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
     """A column of numbers that rise from one row of a group to the next, in the order of the table."""
-    keys = _values(source, *group)
+    keys = values_of(source, *group)
     for column in columns if _are_together(keys) else ():
-        numbers = numbers_of(_values(source, column))
+        numbers = numbers_of(values_of(source, column))
         steps = list(zip(pairwise(keys), pairwise(numbers), strict=True)) if numbers else []
         if column not in group and steps and all(a < b for (one, other), (a, b) in steps if one == other):
             return column
@@ -214,33 +229,36 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
     """
     of_text = source.text_columns
     others = [column for column in source.columns if column not in of_text]
-    labels = [column for column in others if _repeats(_values(source, column))]
-    if about := _named(source, CONVERSATIONS, _repeats):
+    labels = [column for column in others if repeats(values_of(source, column))]
+    if about := _conversation(source):
         group = [about]
-        values = _values(source, about)
+        values = values_of(source, about)
         if not _are_together(values) and all(isinstance(value, int) for value in values):
-            above = [label for label in labels if label != about and _are_together(_values(source, label))]
+            rest = [label for label in labels if label != about]
+            above = [label for label in rest if _are_together(values_of(source, label))]
             levels = [[label] for label in above]  # and the books of each translation
-            levels += [[a, b] for a in above for b in labels[:MAX_LABELS] if _is_level(_values(source, a, b))]
+            levels += [
+                [a, b] for a in above for b in labels[:MAX_LABELS] if _is_level(values_of(source, a, b))
+            ]
             whole = ([*key, about] for key in levels if about not in key)
-            group = next((key for key in whole if _is_level(_values(source, *key))), group)
+            group = next((key for key in whole if _is_level(values_of(source, *key))), group)
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else row_number(source))
     # Lines may have the title of their text, all the same one.
-    if have_speakers(source) and (subject := _named(source, _SUBJECTS, _repeats) or _subject_title(source)):
-        stream = _named(source, _STREAMS, _repeats)
+    if have_speakers(source) and (subject := _named(source, _SUBJECTS, repeats) or _subject_title(source)):
+        stream = _named(source, _STREAMS, repeats)
         both = [stream, subject] if stream and stream != subject else [subject]
-        are_apart = len(set(_values(source, *both))) > len(set(_values(source, subject)))
-        group = both if are_apart and _repeats(_values(source, *both)) else [subject]
+        are_apart = len(set(values_of(source, *both))) > len(set(values_of(source, subject)))
+        group = both if are_apart and repeats(values_of(source, *both)) else [subject]
         return group, find_order(source)
-    labels += [source.title] if source.title and _repeats(_values(source, source.title)) else []
+    labels += [source.title] if source.title and repeats(values_of(source, source.title)) else []
     for label in (label for label in labels if not set(words_of(label)) & set(_PLACES)):
         by_name = sorted(others, key=lambda name: _ORDER_WORDS.isdisjoint(words_of(name)))
         for order in _counters(source, [label], by_name):
             if are_whole(source, [label], order):
                 return [label], order
     for outer, inner in permutations(labels[:MAX_LABELS], 2):
-        if _are_together(_values(source, outer)) and _is_level(_values(source, outer, inner)):
+        if _are_together(values_of(source, outer)) and _is_level(values_of(source, outer, inner)):
             order = _counter(source, [outer, inner], others)
             if order and are_whole(source, [outer, inner], order):
                 return [outer, inner], order
@@ -255,20 +273,8 @@ def _subject_title(source: Source) -> str | None:
     """The title, where many messages have the same subject; in mail others answer with "Re: "."""
     if source.title is None or set(words_of(source.title)).isdisjoint(_SUBJECTS):
         return None
-    values = _values(source, source.title)
-    return source.title if _repeats(values) and not any(_RE.match(str(value)) for value in values) else None
-
-
-def _values(source: Source, *columns: str) -> list[Any]:
-    """The values of a column in the rows of the sample, or of several as tuples."""
-    rows = (tuple(row[column] for column in columns) for row in source.sample)
-    return [row if len(columns) > 1 else row[0] for row in rows]
-
-
-def _repeats(values: Sequence[Any]) -> bool:
-    """Whether several rows have the same value, but not all."""
-    filled = [value for value in values if value not in (None, "")]
-    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled) and not are_fractions(filled)
+    values = values_of(source, source.title)
+    return source.title if repeats(values) and not any(_RE.match(str(value)) for value in values) else None
 
 
 def _are_together(values: Sequence[Any]) -> bool:
@@ -277,7 +283,7 @@ def _are_together(values: Sequence[Any]) -> bool:
 
 
 def _is_level(values: Sequence[Any]) -> bool:
-    return _repeats(values) and _are_together(values)
+    return repeats(values) and _are_together(values)
 
 
 def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -287,12 +293,12 @@ def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> st
 def _counters(source: Source, group: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
     """The columns of numbers that rise in the rows of each group, and begin again in the next group. Where
     rows between those of the sample are missing, the next number may be any."""
-    keys = _values(source, *group)
+    keys = values_of(source, *group)
     if not _are_together(keys):
         return
     gaps = BLOCKS if len(keys) < source.row_count else 0
     for column in columns:
-        numbers = numbers_of(_values(source, column))
+        numbers = numbers_of(values_of(source, column))
         if column not in group and numbers and not are_fractions(numbers):
             steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
             rising = [last < number for (a, b), (last, number) in steps if a == b]
@@ -312,7 +318,7 @@ def find_place(source: Source, group: str) -> str | None:
 
     def fits(values: Sequence[Value]) -> bool:
         numbers = [value for value in values if isinstance(value, int)]
-        pairs = set(zip(_values(source, group), values, strict=True))
+        pairs = set(zip(values_of(source, group), values, strict=True))
         are_low = len(numbers) == len(values) and min(numbers) in (0, 1)
         return are_low and len(pairs) == len(values) and len(set(numbers)) <= MAX_DISTINCT * len(values)
 
@@ -322,7 +328,7 @@ def find_place(source: Source, group: str) -> str | None:
 def row_number(source: Source) -> str | None:
     """The column of a view that has the number of a row of its table."""
     for column in source.columns:
-        numbers = _values(source, column)
+        numbers = values_of(source, column)
         are_ids = words_of(column)[-1] in ("id", "rowid") and len(set(numbers)) == len(numbers)
         if are_ids and all(isinstance(number, int) for number in numbers):
             return column
@@ -353,11 +359,16 @@ def _sorts(values: Sequence[Value]) -> bool:
 
 
 def _named(
-    source: Source, names: Sequence[str], fits: Callable[[Sequence[Value]], bool] = bool
+    source: Source,
+    names: Sequence[str],
+    fits: Callable[[Sequence[Value]], bool] = bool,
+    but: Set[str] = frozenset(),
 ) -> str | None:
-    """The column that has one of these words in its name, the best first; not one of the text."""
+    """The column that has one of these words in its name, the best first; not one of the text, or whose name
+    ends in one of the words `but`."""
     of_text = source.text_columns
     columns = [column for column in source.columns if column not in of_text]
+    columns = [column for column in columns if words_of(column)[-1] not in but]
     columns = [column for column in columns if fits([row[column] for row in source.sample])]
     words = {column: {*words_of(column), words_of(column)[-1].removesuffix("id")} for column in columns}
     return next((column for name in names for column in columns if name in words[column]), None)

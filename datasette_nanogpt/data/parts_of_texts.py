@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from .column_names import words_of
 from .sample import BLOCKS
@@ -16,8 +17,15 @@ from .source import Source
 _TAKEN = ("highlight", "annotation", "bookmark", "clipping", "excerpt", "quote", "quotation", "flashcard")
 _SAID_OF = ("review", "rating", "testimonial", "favorite", "favourite")
 _SELECTIONS = frozenset(word + end for word in (*_TAKEN, *_SAID_OF) for end in ("", "s"))
+MAX_DISTINCT = 0.7  # of the rows, at most, begin another text
 MIN_DENSE = 0.6  # the fraction of steps from one number to the next that are the same: lines may be missing
 MIN_COVERED = 0.5  # of the time from the first row of a text to its last, by the rows: there are pauses
+_LOG_LEVELS = frozenset(
+    [
+        *("debug", "info", "information", "notice", "warn", "warning", "error", "err", "fatal", "critical"),
+        *("trace", "verbose", "severe", "fine", "emergency", "alert"),
+    ]
+)
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)")
 ENDS = frozenset(["end", "stop", "to", "until", "finish", "duration", "dur", "length"])
 
@@ -26,6 +34,15 @@ def are_selections(source: Source) -> bool:
     """Whether rows are highlights, quotes, reviews or the like, by the names of the table and the text."""
     words = {word for name in (source.table, *source.body) for word in words_of(name)}
     return not _SELECTIONS.isdisjoint(words)
+
+
+def are_logs(source: Source) -> bool:
+    """Whether a column says how grave each row is, as programs log: rows of one thread answer no other."""
+    return any(
+        len(found := {str(value).strip().lower() for value in values_of(source, column)}) > 1
+        and found <= _LOG_LEVELS
+        for column in source.columns
+    )
 
 
 def are_whole(source: Source, group: Sequence[str], order: str) -> bool:
@@ -50,6 +67,18 @@ def are_whole(source: Source, group: Sequence[str], order: str) -> bool:
             lasting = (ends[i] - starts[i] if ends[i] >= starts[i] else ends[i] for i in near)
             return sum(lasting) >= MIN_COVERED * times
     return False
+
+
+def values_of(source: Source, *columns: str) -> list[Any]:
+    """The values of a column in the rows of the sample, or of several as tuples."""
+    rows = (tuple(row[column] for column in columns) for row in source.sample)
+    return [row if len(columns) > 1 else row[0] for row in rows]
+
+
+def repeats(values: Sequence[Any]) -> bool:
+    """Whether several rows have the same value, but not all."""
+    filled = [value for value in values if value not in (None, "")]
+    return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled) and not are_fractions(filled)
 
 
 def are_fractions(values: Sequence[object]) -> bool:

@@ -14,7 +14,7 @@ from .shapes import shape_of
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
-    *("handle", "who", "character", "creator", "poster", "commenter", "reporter", "name"),
+    *("handle", "who", "character", "creator", "poster", "commenter", "reporter", "player", "name"),
 )
 LONGEST_NAME = 60  # characters
 # In an object of JSON: what a person is called, the name that others see first, and objects with a person.

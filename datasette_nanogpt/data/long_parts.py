@@ -1,0 +1,94 @@
+"""Longer rows that are parts of a whole: pages of a book, paragraphs of a chapter, pieces of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from .column_names import named, words_of
+from .parts_of_texts import numbers_of, repeats, values_of
+from .source import Source
+from .speakers import SPEAKERS
+
+# Words of columns that number the parts of a whole, from the largest to the smallest.
+_LEVELS = (
+    *("volume", "book", "part", "act", "canto", "chapter", "scene", "article", "section", "subsection"),
+    *(
+        "page",
+        "pageno",
+        "folio",
+        "leaf",
+        "paragraph",
+        "para",
+        "stanza",
+        "verse",
+        "chunk",
+        "segment",
+        "passage",
+    ),
+)
+_TIMES = frozenset(["date", "time", "at", "created", "updated", "modified", "year"])
+_OTHERS = _TIMES | {"id", "count", "words", "tokens"}
+MAX_PART = 0.8  # of the rows, the highest number of a part: with more there is only one whole
+# The fraction of the rows that must follow another one of their whole to show their order, and how many of
+# these must have a higher number than that.
+MIN_TOGETHER, MIN_RISING = 0.5, 0.9
+
+
+def find_long_parts(source: Source) -> tuple[list[str], str | None]:
+    """The columns whose values the parts of one whole share, [] for none, and the column that numbers them.
+
+    That has a name that says so, and no two rows of a whole have the same number. Parts with titles of their
+    own are texts by themselves.
+    """
+    if source.has_titles and not (source.title and repeats(values_of(source, source.title))):
+        return [], None
+    others = [column for column in source.columns if column not in source.body]
+    places = sorted((column for column in others if _numbers_parts(source, column)), key=_level)
+    if not places:
+        return [], None
+    *outer, inner = places
+    if not outer and max(numbers_of(values_of(source, inner))) > MAX_PART * source.row_count:
+        return [], None
+    for label in [*_wholes(source, [column for column in others if column not in places]), ""]:
+        group = [*filter(None, [label]), *outer]
+        if group and repeats(values_of(source, *group)) and _are_numbered(source, group, inner):
+            return group, inner
+    return [], None
+
+
+def _level(column: str) -> int:
+    return max((_LEVELS.index(word) for word in words_of(column) if word in _LEVELS), default=-1)
+
+
+def _numbers_parts(source: Source, column: str) -> bool:
+    words = words_of(column)
+    if _level(column) < 0 or not _OTHERS.isdisjoint(words):
+        return False
+    values = values_of(source, column)
+    return all(isinstance(value, int) and value >= 0 for value in values) and len({*values}) > 1
+
+
+def _wholes(source: Source, columns: Sequence[str]) -> list[str]:
+    """Columns that may say of what a row is a part, that with the most different values first."""
+    speakers = named(SPEAKERS, columns)
+    labels = [
+        column
+        for column in columns
+        if column not in speakers
+        and _TIMES.isdisjoint(words_of(column))
+        and repeats(values := values_of(source, column))
+        and all(isinstance(value, str | int) for value in values)
+    ]
+    return sorted(labels, key=lambda column: -len({*values_of(source, column)}))
+
+
+def _are_numbered(source: Source, group: Sequence[str], place: str) -> bool:
+    """Whether no two rows of a whole have the same number, and it rises where they follow each other."""
+    keys, numbers = values_of(source, *group), values_of(source, place)
+    if len({*zip(keys, numbers, strict=True)}) < len(keys):
+        return False
+    steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
+    rising = [a < b for (one, other), (a, b) in steps if one == other]
+    are_together = len(rising) > MIN_TOGETHER * len(steps)
+    return not are_together or sum(rising) >= MIN_RISING * len(rising)
