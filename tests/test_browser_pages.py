@@ -224,6 +224,7 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     assert seed.evaluate("box => getComputedStyle(box).borderTopColor") == "rgb(164, 0, 18)"
     assert page.locator("#brief").inner_text() and page.locator("#figures").is_visible()
     assert page.locator("#blocked").inner_text() == "Cannot start yet: see Seed."
+    assert violations(page) == [] and page.evaluate(WIDER) == []
     page.locator("#advanced summary").click()
     page.locator("#blocked a").click()
     page.wait_for_function("document.activeElement.id === 'seed'")
@@ -248,6 +249,7 @@ def test_the_example_of_a_template_is_taken_by_a_button(page, site):
     page.goto(site.url + "/demo/lists/-/nanogpt")
     page.wait_for_timeout(600)
     assert not page.locator("[aria-invalid]").count()  # nobody has filled in anything yet
+    assert violations(page) == [] and page.evaluate(WIDER) == []
     page.get_by_role("button", name="Read the rows like this").click()
     page.locator("#texts", has_text="x y z").wait_for()
     assert page.get_by_label("Template").input_value() == "{{ other }}"  # notes are empty
@@ -271,7 +273,7 @@ def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
     page.locator("#advanced summary").click()
     page.get_by_label("Rows, as an SQL condition").fill("id < 6")
     page.get_by_text("is little text").wait_for()
-    assert page.locator("#held-out").is_hidden()
+    assert page.locator("#held-out").is_hidden() and violations(page) == []
     assert "What helps" in little.inner_text()
     values = "boxes => boxes.map(box => box.value)"
     assert page.locator(".longer").locator("input").evaluate_all(values) == ["3", "10", "30", "60"]

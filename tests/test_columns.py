@@ -895,7 +895,7 @@ def test_neither_order_nor_case_matters(columns, random):
 def test_base64_is_not_called_a_path(make, size):
     data = [base64.b64encode(random.Random(i).randbytes(size)).decode() for i in range(N)]
     path = make({"session_key": [f"k{i}" for i in range(N)], "session_data": data})
-    with pytest.raises(NoTextError, match="session_key has keys, session_data holds encoded data"):
+    with pytest.raises(NoTextError, match="session_data holds encoded data, session_key has keys"):
         open_source(path, "posts")
 
 

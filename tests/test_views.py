@@ -128,7 +128,7 @@ async def test_a_table_whose_text_cannot_be_told_has_a_form_to_choose_it(
     assert '<details id="advanced" open>' in page.text
     assert page.text.index('id="body"') < page.text.index('id="template"') < page.text.index('id="title"')
     assert "choose a column</option>" in page.text and "Use this column" in page.text
-    below = 'Choose one to read as text, or take <a href="/-/nanogpt#trainable">another table</a>.'
+    below = 'Choose one below to read as text, or take <a href="/-/nanogpt#trainable">another table</a>.'
     assert (below in page.text) is (column == "notes") and "Read the rows like this" in page.text
     told = {"body": "other", "minutes": "1"}
     offered = await datasette.client.post(path_of("odd"), json={**told, "estimate": 1}, actor=ROOT)
@@ -169,9 +169,7 @@ async def test_a_table_without_text_is_no_mistake_of_whoever_opens_its_form(data
     """It opened with "1 field is wrong" in red, and Start could be pressed."""
     page = await datasette.client.get(path_of("number"), actor=ROOT)
     assert page.status_code == 200 and "is wrong" not in page.text and "aria-invalid" not in page.text
-    assert re.search(
-        r'class="message-warning"[^>]*><p>[^<]*has no column of plain text[^<]*\.</p>', page.text
-    )
+    assert re.search(r'class="message-warning"[^>]*>\s*<p><strong>[^<]*no column of plain text\.<', page.text)
     assert page.text.count("has no column of plain text") == 1
     assert 'id="start"' not in page.text and 'href="/blog/number">Back' in page.text  # nothing can be chosen
     page = await datasette.client.post(path_of("number"), data={"minutes": "1"}, actor=ROOT)
@@ -231,14 +229,35 @@ async def test_the_example_of_a_template_says_that_it_is_one(datasette, database
     assert f'placeholder="for example:\n{example}" data-example="{example}"' in page
 
 
+async def test_the_columns_without_text_are_told_one_by_one(datasette, database):
+    """They stood in one sentence, keys and empty columns before those that may be meant."""
+    rows = (
+        {"sku": f"A-{i:04d}", "size": i % 40, "notes": "[]", "tags": f'["red", {i}]', "colour": "red"}
+        for i in range(90)
+    )
+    sqlite_utils.Database(database)["odd"].insert_all(rows, pk="sku")
+    page = (await datasette.client.get(path_of("odd"), actor=ROOT)).text
+    assert re.findall(r"<li><strong>(\w+)</strong> ([^<]+)</li>", page) == [
+        ("tags", "holds JSON"),
+        ("colour", "is the same in most rows"),
+        ("sku", "holds keys"),
+        ("size", "holds numbers"),
+        ("notes", "is empty"),
+    ]
+
+
 async def test_a_table_of_numbers_leads_to_another_table(datasette, database):
     db = sqlite_utils.Database(database)
     db["numbers"].insert_all({"a": i, "b": i / 2} for i in range(9))
     db["bytes"].insert_all({"a": i, "b": bytes(range(200, 256))} for i in range(9))
     db["images"].insert_all({"a": i, "b": b"\x89PNG\r\n\x1a\n" + bytes([i]) * 40} for i in range(9))
     page = (await datasette.client.get(path_of("numbers"), actor=ROOT)).text
-    assert "a and b hold numbers. So there is nothing to train on.</p>" in page and 'id="train"' not in page
-    assert '<a class="primary" href="/-/nanogpt#trainable">Choose another table</a>' in page
+    said = re.search('<div class="message-warning" id="why-not">.*?</div>', page, re.DOTALL)[0]
+    assert "<strong>There is nothing to train on: the table has no column of plain text.</strong>" in said
+    assert "<p>a and b hold numbers.</p>" in said and 'id="train"' not in page
+    assert (
+        '<a class="primary" href="/-/nanogpt#trainable">Choose another table</a> <a href="/blog/num' in said
+    )
     for table in ("bytes", "images"):
         page = (await datasette.client.get(path_of(table), actor=ROOT)).text
         assert "Choose another table" in page and "nothing to train on" not in page  # what helps is told

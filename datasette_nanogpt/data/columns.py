@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from llm_nanogpt.errors import InvalidOptions, Problem
 from llm_nanogpt.suggestions import did_you_mean
 
+from ..formatting import shown_name
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
 from .column_content import Column, is_contained, says_the_same
@@ -17,7 +18,7 @@ from .decode import NOT_UTF8
 from .packed import UNPACKING, cure
 from .sample import Relation
 from .speakers import find_speaker
-from .sqlite import find_name, list_names
+from .sqlite import MAX_LISTED_NAMES, find_name, list_names
 
 MIN_TEXT = 0.1  # a column with values in fewer rows than this fraction is reported as mostly empty
 MIN_FILLED = 0.5  # a title must be filled in this fraction of the rows that the fullest such column fills
@@ -34,14 +35,18 @@ NAME_A_COLUMN = "Name the column to read as text, or choose another table."
 NAME_AS_TEXT = ", name it as the column of text (--body)."
 
 
+LAST = ("keys", "numbers", "empty")  # what is told last of the columns of a table without text
+
 _NAMES = {(name,) for name in NAMES}  # which may be of anything
 
 
 class NoTextError(InvalidOptions):
-    """None of the columns that were considered has text; another column may."""
+    """None of the columns that were considered has text; another column may. `reasons` are (columns, what
+    they have) where that is known, those that may be meant to be read first, and `cures` what helps."""
 
-    def __init__(self, message: str):
+    def __init__(self, message: str, reasons: Sequence[tuple[str, str]] = (), cures: str = ""):
         super().__init__([Problem("body", "no_text", message)])
+        self.reasons, self.cures = reasons, cures
 
 
 class PackedError(NoTextError):
@@ -155,7 +160,7 @@ def _find_body(
     if not body:  # other rows than those of the sample may have text
         body = tuple(c.name for c in columns_named(BODIES, columns) if not c.filled_rows)[:1]
     if not body and document_hook() is None:
-        raise NoTextError(_no_text(relation, columns))
+        raise _no_text(relation, columns)
     if guess_title and not title and (line := first_line(body, [c for c in columns if not c.what])):
         return line, tuple(name for name in body if name != line)
     return title, body
@@ -247,16 +252,26 @@ def _cure(relation: Relation, column: Column) -> str:
     return cure(column.what, relation.database, relation.name, column.name, column.values)
 
 
-def _no_text(relation: Relation, columns: Sequence[Column]) -> str:
+def _no_text(relation: Relation, columns: Sequence[Column]) -> NoTextError:
     alike: dict[tuple[str, str, str], list[str]] = {}
-    for column in columns:
+    for column in sorted(columns, key=_promises_little):
         alike.setdefault(_content(column), []).append(column.name)
-    facts = []
+    reasons = []
     for (one, many, content), names in alike.items():
-        shown = list_names(names) if len(names) != 2 else " and ".join(list_names([n]) for n in names)
-        facts.append(f"{shown} {one if len(names) == 1 else many} {content}")
+        *first, last = [list_names(names)] if len(names) > MAX_LISTED_NAMES else map(shown_name, names)
+        shown = f"{', '.join(first)} and {last}" if first else last
+        reasons.append((shown, f"{one if len(names) == 1 else many} {content}"))
     cures = "".join(f" {list_names([c.name])}: {_cure(relation, c)}" for c in columns if c.is_bytes)
-    return f"{relation.description} has no column of plain text: {', '.join(facts)}.{cures} {NAME_A_COLUMN}"
+    facts = ", ".join(map(" ".join, reasons))
+    message = f"{relation.description} has no column of plain text: {facts}.{cures} {NAME_A_COLUMN}"
+    return NoTextError(message, reasons, cures.strip())
+
+
+def _promises_little(column: Column) -> int:
+    """The place of a column without text among others: codes and lists may be worth a try, keys, numbers and
+    nothing at all are not."""
+    content = _content(column)[2]
+    return next((i for i, last in enumerate(LAST, 1) if content == last), 0)
 
 
 def _content(column: Column) -> tuple[str, str, str]:

@@ -15,9 +15,10 @@ async function fetchEstimate() {
   return response.status === BUSY ? null : response.json().catch(() => ({}));
 }
 
+const bold = (textContent) => Object.assign(document.createElement("strong"), { textContent });
+
 function showOffer(offer) {
-  const name = (textContent) => Object.assign(document.createElement("strong"), { textContent });
-  byId("offer").replaceChildren(...offer.parts.map((part, i) => (i % 2 ? name(part) : part)));
+  byId("offer").replaceChildren(...offer.parts.map((part, i) => (i % 2 ? bold(part) : part)));
   byId("what").hidden = byId("how").hidden = !offer.texts.length;
   form.classList.toggle("no-text", !offer.texts.length);
   if (byId("why-not")) byId("why-not").hidden = Boolean(offer.texts.length);
@@ -43,6 +44,14 @@ function showMessage(place, box, text) {
   const message = text.replace(/[^.!?]$/, "$&.");
   if (place.textContent !== message) place.textContent = message;
   box.hidden = !message;
+}
+
+// Shows below the heading that there is little text: that in bold, what it means after a colon.
+function showLittle(text) {
+  const notice = byId("notice"), before = notice.textContent;
+  showMessage(notice, byId("little"), text);
+  const message = notice.textContent, colon = message.indexOf(": ");
+  if (message !== before) notice.replaceChildren(...(colon < 0 ? [bold(message)] : [bold(message.slice(0, colon)), message.slice(colon)]));
 }
 
 // Shows each problem beside its field, and opens the folded fields if one of them is wrong. Returns the other messages.
@@ -119,7 +128,7 @@ async function update() {
   if (offer && !error) showOffer(offer);
   // What is said below the heading is said again where fields have changed, as long as nothing can be started.
   showMessage(byId("warning"), byId("warning"), general || estimate?.refused || "");
-  if (estimate) showMessage(byId("little").querySelector("strong"), byId("little"), estimate.refused || estimate.warning || "");
+  if (estimate) showLittle(estimate.refused || estimate.warning || "");
   byId("start").disabled = Boolean(estimate?.refused);
   if (!estimate) return;
   for (const field of form.querySelectorAll(".numbers input")) showAutomatic(field, estimate.auto[field.name]);

@@ -41,7 +41,7 @@ def too_little_text(n_bytes: int, block_size: int, needed: float) -> str:
     """The message for a text of `n_bytes` bytes where a context of `block_size` tokens needs `needed`."""
     what = f"a context of {block_size} tokens" if block_size > CONTEXTS[-1] else "a model"
     return (
-        f"The {text_size(n_bytes)} of text is too little to train on: {what} needs about "
+        f"{text_size(n_bytes)} of text is too little to train on: {what} needs about "
         f"{text_size(_rounded_up(needed))}, and sentences need {SENTENCES_NEED}."
     )
 

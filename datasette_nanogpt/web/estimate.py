@@ -58,7 +58,14 @@ def offer_and_estimate(
         offered = offer(target, where, filters, form)
     except NoTextError as ex:
         choices = {"name": target.name_to_offer(), "minutes": minutes_offered(target.limits)}
-        nothing = {"text": str(ex), "parts": [str(ex)], "texts": [], "captions": [], "remarks": []}
+        nothing: dict[str, Any] = {
+            "text": str(ex),
+            "parts": [str(ex)],
+            "texts": [],
+            "captions": [],
+            "remarks": [],
+        }
+        nothing |= {"reasons": ex.reasons, "cures": ex.cures}
         return nothing | choices | recommend([], 0), None
     except UNAVAILABLE:
         raise

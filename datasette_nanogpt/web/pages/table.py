@@ -85,6 +85,11 @@ class Form:
         return text.removesuffix(NAME_A_COLUMN).rstrip().replace(NAME_AS_TEXT, ", choose it below.")
 
     @property
+    def reasons(self) -> Sequence[tuple[str, str]]:
+        """Why no column has text, if nobody has filled in anything yet: (columns, what they have)."""
+        return self.offer.get("reasons", ()) if self.unasked and self.offer else ()
+
+    @property
     def choose_below(self) -> bool:
         """Whether naming a column may help, so that `unasked` is followed by where to do so."""
         return bool(self.unasked and self.offer and str(self.offer["text"]).endswith(NAME_A_COLUMN))
