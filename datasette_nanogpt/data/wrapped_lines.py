@@ -82,7 +82,8 @@ def _between(before: str, after: str) -> str:
     """What stands for the break: nothing in Chinese and Japanese, and after the hyphen of a compound."""
     if _WITHOUT_SPACES.match(before[-1]) and _WITHOUT_SPACES.match(after[0]):
         return ""
-    return "" if regex.search(r"\p{L}[-\u2010]$", before) and after[0].isalpha() else " "
+    is_divided = before[-1] in "-\u2010" and before[-2:-1].isalpha() and after[0].isalpha()
+    return "" if is_divided else " "
 
 
 def _is_full(line: str, after: str, width: int) -> bool:
