@@ -21,10 +21,11 @@ from .language_model import LanguageModel
 from .like_rows import LikeRows
 from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
+from .speller import ends_in_half_word
 from .text_end import keep_end
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
-from .words import last_word
+from .words import end_of_word
 
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
@@ -163,14 +164,14 @@ class Continuation:
         """The new text, token by token: "" for one that ends within a character."""
         # Bytes that never become a character are left out, and so is a character cut off at the end.
         decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-        whole = self._ends_in_whole_word()
-        context, word = self._start(*self._split_last_word(whole))
+        extends = self._extends_last_word()
+        context, word = self._start(*self._split_last_word(extends))
         steering = self._steering(context)
         if steering and self.settings.guidance != 1:
             self.model = GuidedModel(self.model, steering, self.settings.guidance)
         model, block_size = self.model, self.model.config.block_size
         cache = model.new_cache()
-        context, token, given = self._first(cache, context, word, whole)
+        context, token, given = self._first(cache, context, word, extends)
         repetition = self._repetition(context)
         while token != self.tokenizer.eot:
             context.append(token)
@@ -202,16 +203,19 @@ class Continuation:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
 
-    def _first(self, cache: Any, context: list[int], word: str, whole: bool) -> tuple[list[int], int, int]:
+    def _first(
+        self, cache: Any, context: list[int], word: str, extends: bool | None
+    ) -> tuple[list[int], int, int]:
         """Read the prompt. Returns the ids so far, the next one, and how many of its bytes the prompt has.
-        `context` and `word` are as `_start` has them.
+        `context` and `word` are as `_start` has them, `extends` as `_extends_last_word` says.
 
         A prompt that ends in a word of the table goes on after it. One that ends in half a word, or in the
         space before one, ends in tokens that the model never saw there: in training that word was one token.
         So the last word's ids are chosen again. Every way to spell its beginning and run past its end in one
-        token is weighed by its probability, and so is every token after the word as it stands. After "in the
-        gard" these are: tokens that begin with " gard", such as " garden", in the word's place; tokens that
-        begin with "ard" after the ids of " g", and so for each cut; and any token after the ids of " gard".
+        token is weighed by its probability, and so is every token after the word as it stands; but after half
+        a word only those that make it longer. After "in the gard" these are: tokens that begin with " gard",
+        such as " garden", in the word's place; tokens that begin with "ard" after the ids of " g", and so for
+        each cut; and tokens such as "en" after the ids of " gard".
         """
         tokenizer = self.tokenizer
         logits = self._read(context, cache)
@@ -229,13 +233,16 @@ class Continuation:
                 before += log_softmax(after)[token]
                 after = self._read([token], cache, len(context) + i)
             after = self._allowed(after)
-            if whole:
+            if extends is False:
                 after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
             ways += [(ids, token, len(rest)) for token in tokens]
             logprobs.append(before + log_softmax(after)[tokens])
             read = context + ids
             after = self._penalised(after, read, self._repetition(read), whole_prompt=not rest)
-            penalised.append(before + log_softmax(after)[tokens])
+            weighed = before + log_softmax(after)[tokens]
+            if extends and not rest:
+                weighed[~tokenizer.extends_word[:n_vocab]] = -np.inf
+            penalised.append(weighed)
 
         def accepts(way: int) -> bool:
             _, token, given = ways[way]
@@ -303,21 +310,22 @@ class Continuation:
     def _find_head(self, context: Sequence[int]) -> list[int]:
         return self._titles.head(context).tolist() if self._titled else []
 
-    def _split_last_word(self, whole: bool) -> tuple[str, str]:
-        """The prompt without its last word, and that word; "" if it is `whole`. A blank line after the title
-        is nothing that the text could extend."""
+    def _split_last_word(self, extends: bool | None) -> tuple[str, str]:
+        """The prompt without its last word, and that word; "" if it is a whole one. A blank line after the
+        title is nothing that the text could extend."""
         title, blank, rest = self.prompt.partition(BLANK_LINE.decode())
         after_title = self._titled and title.strip() and blank and not rest
-        return (self.prompt, "") if whole or after_title else self.tokenizer.split_last_word(self.prompt)
+        return (
+            (self.prompt, "")
+            if extends is False or after_title
+            else self.tokenizer.split_last_word(self.prompt)
+        )
 
-    def _ends_in_whole_word(self) -> bool:
-        """Whether the prompt's last word is one of the table's, a number, or not the beginning of any: then
-        the text does not extend it."""
-        word, known = last_word(self.prompt), self.tokenizer.words
-        if known is None or not word:
-            return False
-        is_word, begins_word = known.find(word.encode())
-        return is_word or not begins_word or word.isnumeric()
+    def _extends_last_word(self) -> bool | None:
+        """Whether the text makes the prompt's last word longer: only if that is no word of the table, and no
+        number, but the beginning of one. None where there is none, or nothing is known of words."""
+        known = self.tokenizer.words
+        return ends_in_half_word(self.prompt, known) if known and end_of_word(self.prompt) else None
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
         tokenizer, numbers = self.tokenizer, self.tokenizer.numbers

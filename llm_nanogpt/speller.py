@@ -8,21 +8,35 @@ import regex
 
 from .words import LETTER_BYTES, LETTERS, OTHER, SPACELESS, WordList, end_of_word, is_in_capitals
 
+BROKEN = "\udc80"  # stands for bytes that are no UTF-8; no text has it
+
+
+def ends_in_half_word(prompt: str, known: WordList) -> bool:
+    """Whether a prompt ends in the beginning of a word of the list that is no word by itself, and that the
+    prompt does not have before."""
+    word = end_of_word(prompt)
+    is_word, begins_word = known.find(word.casefold().encode())
+    if not word or is_word or not begins_word or word.isnumeric():
+        return False
+    as_written = known.knows(word, unfinished=True) or is_in_capitals(word)
+    return as_written and word not in LETTERS.findall(prompt)[:-1]
+
 
 class Speller:
     """Follows a text as it is written, and says which pieces keep its words and characters among those of a
     list.
 
-    Numbers are not checked, and the prompt's words and characters count as known. So does each word of the
-    list that the prompt has begun in capitals: "CONTR".
+    Numbers are not checked, and the prompt's words and characters count as known, but for half a word at its
+    end. A word of the list that it has begun in capitals, as "CONTR", may be in capitals.
     """
 
     def __init__(self, known: WordList, prompt: str) -> None:
         own = LETTERS.findall(prompt)
+        if ends_in_half_word(prompt, known):
+            last = own.pop()
+            if is_in_capitals(last):
+                own += map(str.upper, known.beginning_with(last.casefold()))
         words = {*own, *map(str.casefold, own)}
-        if is_in_capitals(last := end_of_word(prompt)):
-            for word in known.beginning_with(last.casefold()):
-                words |= {word, word.upper()}
         self._lists = known, WordList(words, known.cased, OTHER.findall(prompt), capitals=known.capitals)
         # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
         # character that is begun after it.
@@ -80,6 +94,8 @@ class Speller:
     def _knows_characters(self, others: frozenset[str]) -> bool:
         """Whether a list has all of these."""
         known, own = (each.characters for each in self._lists)
+        if BROKEN in others:
+            return False
         return known is None or all(c in known or c in (own or ()) for c in others)
 
     def _may_go_on(self, part: str | None, begun: bytes) -> bool:
@@ -112,9 +128,10 @@ def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozense
 
     The last is "" after a space or a mark, and None where the piece has neither. Then
     come the bytes of a character that is begun at the end, and the characters beyond ASCII outside of words.
-    What is not UTF-8 is left out.
+    What is not UTF-8 is left out, and BROKEN is among these.
     """
     begun = b""
+    others: frozenset[str] = frozenset()
     while True:
         try:
             text = piece.decode()
@@ -124,15 +141,17 @@ def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozense
                 piece, begun = piece[: ex.start], piece[ex.start :]
             else:
                 piece = piece[: ex.start] + piece[ex.end :]
+                others = frozenset(BROKEN)
     found = [(match[0], match.start(), match.end()) for match in LETTERS.finditer(text)]
     head, tail = "", ""
     if found and found[0][1] == 0:
         head, _, end = found.pop(0)
         if end == len(text):
-            return head, [], None, begun, frozenset()
+            return head, [], None, begun, others
     elif not text:
-        return "", [], None, begun, frozenset()
+        return "", [], None, begun, others
     if found and found[-1][2] == len(text):
         tail = found.pop()[0]
-    others = frozenset() if text.isascii() else frozenset(OTHER.findall(text))
+    if not text.isascii():
+        others |= frozenset(OTHER.findall(text))
     return head, [word for word, _, _ in found], tail, begun, others

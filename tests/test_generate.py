@@ -24,7 +24,7 @@ from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.text_end import keep_end
 from llm_nanogpt.tokenizer import Tokenizer
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
-from llm_nanogpt.words import MARK, WordCounter, last_word, words
+from llm_nanogpt.words import LETTERS, MARK, WordCounter, last_word, words
 
 
 class Scripted:
@@ -387,6 +387,32 @@ def test_half_a_word_that_a_row_has_too_is_completed():
         bigram_model(plain, texts), with_words(plain, texts), "it uses datase", sampler=Sampler(seed=0)
     )
     assert "".join(run).startswith("tte")
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+@pytest.mark.parametrize(
+    "before", ["", " ", "a ", "so. ", "a\n", "so\n\n", '"', "a (", "a '", "a-", "**", "MONTY "]
+)
+def test_half_a_word_always_becomes_a_word_of_the_table(kind, before):
+    """Also where the model finds another word, or the end, much more likely after it."""
+    texts = ["Zone of so", *["Zo is a so"] * 9, "Python is so", *["Py is a so"] * 9]
+    plain = train_bpe(texts, 300) if kind == "bpe" else train_char([*texts, "\"('-*.\nMONTY"])
+    tokenizer, model = with_words(plain, ["Zone of so", "Python is so a"]), bigram_model(plain, texts)
+    for half, whole in (("Zo", "Zone"), ("pyth", "python"), ("PYTH", "PYTHON")):
+        for seed in range(5):
+            run = generate(model, tokenizer, before + half, sampler=Sampler(seed=seed), max_tokens=8)
+            text = before + half + "".join(run)
+            assert LETTERS.findall(text)[len(LETTERS.findall(before))] == whole
+        said = "".join(generate(model, tokenizer, before + half + " ", sampler=Sampler(seed=0), max_tokens=3))
+        assert not said[:1].isspace()
+
+
+def test_a_name_that_is_half_a_word_but_stands_in_the_prompt_before_is_kept():
+    texts = ["Zone of so", *["Zo is a so"] * 9]
+    plain = train_bpe(texts, 300)
+    tokenizer, model = with_words(plain, ["Zone of so is a"]), bigram_model(plain, texts)
+    run = generate(model, tokenizer, "Zo is so Zo", sampler=Sampler(temperature=0), max_tokens=4)
+    assert "".join(run).startswith(" is")
 
 
 ALPHABETS = {  # words are made of these

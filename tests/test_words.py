@@ -175,6 +175,17 @@ def test_only_characters_of_the_table(prompt, pieces, taken, tmp_path):
         assert [*each] == ["cat"]
 
 
+def test_bytes_that_are_no_character_are_refused():
+    for known in (WordList(["the", "é"]), counted("the é \N{REPLACEMENT CHARACTER}").most_frequent()):
+        speller = Speller(known, "")
+        assert not any(map(speller.accepts, [b"\x80", b"the\xa9", b"\xff the", b"\xc3 the"]))
+        assert speller.accepts(b" the \xc3")
+        speller.add(b" \xc3")
+        assert speller.accepts(b"\xa9") and not speller.accepts(b" the") and not speller.accepts(b"\xc3")
+        speller.add(b" the")  # all the same
+        assert accepted(speller, " the", "\N{REPLACEMENT CHARACTER}") >= 1
+
+
 def test_characters_of_the_table_in_parts():
     speller = Speller(counted("東京 ☕").most_frequent(), "é")
     assert speller.accepts(b"\xe6") and speller.accepts(b"\xe6\x9d") and not speller.accepts(b"\xe6\x9e")
