@@ -61,7 +61,7 @@ def memory_size(n_bytes: float) -> str:
 
 def about_memory(n_bytes: float) -> str:
     """An estimate of memory, of which only two digits say something: about 500 MB."""
-    return f"about {memory_size(float(f'{n_bytes:.2g}'))}"
+    return f"about {memory_size(float(f'{n_bytes:.2g}'))}".replace(".0 GB", " GB")
 
 
 def shown_name(name: str) -> str:

@@ -446,16 +446,20 @@ async def test_a_run_without_memory_is_started_again_smaller(datasette, write_ru
     run = write_run(status="interrupted", cause=MEMORY, plan=plan, settings=settings, error="It ran out.")
     words, text = await page_of(datasette, run)
     assert re.search(rf'class="primary" href="(/blog/entry/-/nanogpt\?_again={run}&amp;_smaller=1)"', text)
-    assert "Start again with size l Start again with these settings It needed about 1.2 GB." in words
+    assert "Start again with a smaller model Start again with these settings This run needed about " in words
+    free = (
+        r"GB\. Now about 1,000 GB are free\. Size l, 10.2M parameters instead of 20.8M, needs about \S+ GB\."
+    )
+    assert re.search(free, words)
     form = (await datasette.client.get(f"/blog/entry/-/nanogpt?_again={run}&_smaller=1", actor=ROOT)).text
     assert re.search(rf"Smaller than run {run}: [\d.]+M parameters.*, about .*B of memory\.", form)
     assert form.index('id="smaller"') < form.index('id="size"') < form.index('name="minutes"')
     assert '<option value="l" selected>' in form and re.search('value="10"[^>]* checked', form)
     assert not re.search(r'id="(n_layer|batch_size)"[^>]* value="\d', form)
     other = write_run(status="failed", plan=plan, settings=settings, error="Something else.")
-    assert "Start again with size" not in (await page_of(datasette, other))[0]
+    assert "Start again with a smaller" not in (await page_of(datasette, other))[0]
     smallest = write_run(status="failed", cause=MEMORY, settings={"size": "xs"}, error="It ran out.")
-    assert "Start again with size" not in (await page_of(datasette, smallest))[0]
+    assert "Start again with a smaller" not in (await page_of(datasette, smallest))[0]
 
 
 def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, database):
@@ -490,7 +494,9 @@ async def test_a_run_that_diverged_is_started_again_at_a_lower_rate(
     )
     words, text = await page_of(datasette, run)
     assert f"Start again with {label} " in words and "with these settings" not in words
-    broke = "Training broke down at step 1,040, and again in 3 new attempts: its steps were too large."
+    rate = given.get("learning_rate", 0.02)
+    why = f"a learning rate of {rate} was too high."
+    broke = f"Training broke down at step 1,040, and again in 3 new attempts: {why}"
     assert f"{broke} Train with {helps} learning rate." in words
     assert "Training broke down" not in (await page_of(datasette, run, None))[0]
     assert ">training broke down</span>" in (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
@@ -499,7 +505,7 @@ async def test_a_run_that_diverged_is_started_again_at_a_lower_rate(
     assert (re.search(r'id="learning_rate"[^>]* value="([^"]*)"', form) or ["", ""])[1] == field
 
 
-async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datasette, home, write_run):
+async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datasette, home, write_run, bpe):
     (home / "x").mkdir(parents=True)
     values = {"status": "failed", "cause": NAME, "error": "The name x is taken."}
     run = write_run(**values, settings={"minutes": 10.0, "force": True})
@@ -512,7 +518,13 @@ async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datas
     assert " autofocus" in name and 'value="nanogpt-blog"' in name and "aria-invalid" not in name
     assert re.search('value="10"[^>]* checked', form) and "selected>replace" not in form
     words, text = await page_of(datasette, run, None)
-    assert "Change the name" not in words
+    assert "Change the name" not in words and "is a model of" not in words
+    source = {"database": find_run(home, run)["database"], "table": "long"}
+    (home / "x").rmdir()
+    write_model(home / "x", bpe, meta={"source": source})
+    words, text = await page_of(datasette, run)
+    assert "Training did not begin. x is a model of long in blog." in words
+    assert '<a href="/-/nanogpt/models/x">x</a> is a model' in text
 
 
 @pytest.mark.parametrize(
@@ -534,7 +546,8 @@ def test_which_size_is_smaller(monkeypatch, there, planned, given, size):
         config = make_config(planned, 4096, {"block_size": 256})
         plan = {"config": asdict(config), "settings": {"batch_size": 4, "device": "cpu"}}
     run = {"plan": json.dumps(plan), "settings": json.dumps(given)}
-    assert smaller.smaller_size(run) == size
+    found = smaller.smaller_size(run)
+    assert (found and found.size) == size
 
 
 async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_run):
@@ -608,10 +621,10 @@ async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette
         r'name="minutes" min="0.1" step="any" value="7">[^/]+</span> <input [^>]+ value="Continue this run"'
     )
     assert re.search(button, text) and 'class="secondary" href="/blog/entry/-/nanogpt?_again' in text
-    assert text.count("It goes on from its last save, step 1.<") == 1 and "by its last score" not in text
+    assert "The server stopped during this run. It can go on from its last save, step 1.<" in text
+    assert "by its last score" not in text and "7 of its 10 minutes are left.<" in text
     assert text.count('id="more-minutes"') == text.count('id="goes-on"') == 1
-    folded = text.index("Delete this run")  # below what it wrote, which is read before
-    assert text.index('id="newest"') < folded < text.index('id="figures"')
+    assert text.index('id="figures"') < text.index("<h2>Settings") < text.index("Delete this run")
     assert "Continue this run" not in (await page_of(datasette, run, None))[1]
     await datasette.client.post(f"/-/nanogpt/runs/{run}/resume", data={"minutes": "7.0"}, actor=ROOT)
     assert (
@@ -693,7 +706,7 @@ async def test_the_page_offers_what_it_advises(datasette, home, database, write_
     bigger = re.search(
         r'<dd>a bigger model <a class="secondary" href="([^"]+)">Start again, bigger<', advised
     )
-    assert bool(bigger) is (advice == BIGGER) and "in a terminal" not in advised
+    assert bool(bigger) is (advice == BIGGER) and ", in a terminal:" not in advised
     if bigger:
         form = (await datasette.client.get(bigger[1].replace("&amp;", "&"), actor=ROOT)).text
         assert '<option value="" selected>automatic' in form and 'id="n_head"' in form
@@ -830,7 +843,7 @@ async def test_why_a_resume_makes_steps_again(datasette, home, write_run):
     (home / "x").mkdir()
     write_state(home / "x", TrainState({}, Position(step=49, seconds=60.0)))
     _, text = await page_of(datasette, run)
-    why = "It goes on from its last save, step 49: the last 7 steps are done again."
+    why = "It can go on from its last save, step 49: the last 7 steps are done again."
     assert f' title="{why}"' in text and f'<span id="goes-on" class="visually-hidden">{why}</span>' in text
     assert 'aria-describedby="goes-on" value="Keep training"' in text
 
@@ -1378,16 +1391,16 @@ def test_when_the_first_score_comes_is_told_as_far_as_it_is_known():
     assert when_first({**run, "settings": '{"minutes": 0.5}'}) == "It is scored at its end."
 
 
-async def test_a_full_disk_is_told_with_how_much_it_needs_and_without_a_path(datasette, write_run, home):
+async def test_a_full_disk_is_told_with_how_much_it_needs_and_where(datasette, write_run, home):
     """It said the same as the error, and offered what fails again."""
     error = "The disk of /secret/models is full. No model was kept: make room there, then train again"
     run = write_run(status="failed", error=error)
     run_log_file(home, run).parent.mkdir(exist_ok=True)
     run_log_file(home, run).write_text("The last line")
     words, text = await page_of(datasette, run)
-    assert "The disk was full. Free some space on the disk that has the models, then start again." in words
-    before, _, log = text.partition('id="log-end" open')
-    assert "/secret" in log and "/secret" not in before
+    assert "The disk was full. Free some space on the disk of /secret/models, then start again." in words
+    log = text.partition('id="log-end" open')[2]
+    assert error in log and "/secret" not in (await page_of(datasette, run, None))[1]
     config = {"n_layer": 2, "n_head": 2, "n_embd": 128, "block_size": 64, "vocab_size": 4096}
     assert "(about 18 MB are needed)" in free_space({"error": error, "plan": json.dumps({"config": config})})
     assert free_space({"error": "x", "plan": None}) == ""

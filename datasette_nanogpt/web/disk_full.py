@@ -11,7 +11,7 @@ from llm_nanogpt.config import GPTConfig
 from ..formatting import memory_size
 from ..registry.runs import plan_of
 
-FULL = re.compile(r"The disk (of .+ )?is full\b")
+FULL = re.compile(r"The disk (of .+ )?is full\b")  # with the folder of the models
 # Bytes on the disk for each parameter: four each for the weights, for the file that takes their place when
 # they are saved anew, and for up to three values with which training goes on.
 BYTES_PER_PARAMETER = 20
@@ -22,10 +22,11 @@ def disk_was_full(run: Mapping[str, Any]) -> bool:
 
 
 def free_space(run: Mapping[str, Any]) -> str:
-    """What helps a run whose disk was full, in words without a path; "" for any other."""
-    if not disk_was_full(run):
+    """What helps a run whose disk was full; "" for any other, and for those who may not see its error."""
+    if not (full := FULL.match(run["error"] or "")):
         return ""
     config = plan_of(run).get("config")
     size = memory_size(BYTES_PER_PARAMETER * GPTConfig(**config).parameters) if config else ""
     needed = f" (about {size} {'are' if size[-2:] == 'MB' else 'is'} needed)" if size else ""
-    return f"The disk was full. Free some space on the disk that has the models{needed}, then start again."
+    disk = f"the disk {full[1].strip()}" if full[1] else "the disk that has the models"
+    return f"The disk was full. Free some space on {disk}{needed}, then start again."

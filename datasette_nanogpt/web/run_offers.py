@@ -14,8 +14,8 @@ from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.counts import counted
 
 from ..registry.manage import find_checkpoint
-from ..registry.resume import begun_by, kept_state, minutes_given, minutes_to_offer
-from ..registry.runs import DIVERGED, find_runs, plan_of, settings_of
+from ..registry.resume import begun_by, kept_state, minutes_given, minutes_left, minutes_to_offer
+from ..registry.runs import DIVERGED, OVER, find_runs, plan_of, settings_of
 from ..training.lr_schedule import MAX_RETURNS
 from ..training.replaced import score_on
 from .first_score import SHORT_MINUTES, is_short
@@ -47,7 +47,16 @@ def goes_on(home: Path, run: Run) -> str:
         return ""
     again = (run["step"] or 0) - step
     last = "the last step is" if again == 1 else f"the last {again:,} steps are"
-    return f"It goes on from its last save, step {step:,}{f': {last} done again' if again > 0 else ''}."
+    return f"It can go on from its last save, step {step:,}{f': {last} done again' if again > 0 else ''}."
+
+
+def unused_minutes(home: Path, run: Run) -> str:
+    """How many of its minutes a run that ended early has left, which are those that its page offers; "" where
+    none are."""
+    left, given = minutes_left(home, run), minutes_given(home, run)
+    if not left or run["status"] not in OVER:
+        return ""
+    return f"{left:g} of its {given:g} minute{'' if given == 1 else 's'} {'is' if left == 1 else 'are'} left."
 
 
 def why_gone(home: Path, run: Run) -> str:
@@ -90,8 +99,10 @@ def broke_down(run: Mapping[str, Any]) -> str:
         re.search(r"\d+ new attempts?", run["error"]),
     )
     at, again = f" at {step[0]}" if step else "", f", and again in {attempts[0]}" if attempts else ""
-    rate = "an automatic" if lower_rate(run) == "" else "a smaller"
-    return f"Training broke down{at}{again}: its steps were too large. Train with {rate} learning rate."
+    rate = settings_of(run).get("learning_rate") or (plan_of(run).get("settings") or {}).get("learning_rate")
+    too_high = f"a learning rate of {rate:g} was too high" if rate else "its steps were too large"
+    less = "an automatic" if lower_rate(run) == "" else "a smaller"
+    return f"Training broke down{at}{again}: {too_high}. Train with {less} learning rate."
 
 
 def longer(run: Mapping[str, Any], limit: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_nanogpt.config import GPTConfig
 
@@ -17,25 +17,41 @@ from ..training.plan import SIZES, make_config
 LARGE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size")
 
 
-def smaller_size(run: Mapping[str, Any]) -> str | None:
+class Smaller(NamedTuple):
+    """A size of model to start again with, and what it needs."""
+
+    size: str
+    description: str
+
+
+def smaller_size(run: Mapping[str, Any]) -> Smaller | None:
     """The largest size of model that takes less memory than the run's and fits into what is there now, or
     else the smallest; None if it had that one already. A run that ended before it had a model gets the
     smallest, too."""
     plan, smallest = plan_of(run), next(iter(SIZES))
     if not plan.get("config"):
         given = settings_of(run)
-        return smallest if given.get("size") != smallest or any(given.get(key) for key in LARGE) else None
+        if given.get("size") == smallest and not any(given.get(key) for key in LARGE):
+            return None
+        return Smaller(smallest, f"With the smallest size, {smallest}.")
     config, settings = GPTConfig(**plan["config"]), plan["settings"]
 
     def memory(config: GPTConfig) -> int:
         return estimate_memory(Workload(config, settings["batch_size"], settings["device"]))
 
     shape = {"arch": config.arch, "block_size": config.block_size}
-    sizes = {size: memory(make_config(size, config.vocab_size, shape)) for size in SIZES}
+    configs = {size: make_config(size, config.vocab_size, shape) for size in SIZES}
+    needed = max(plan.get("memory") or 0, memory(config))
+    sizes = {size: memory(of) for size, of in configs.items()}
     less = [size for size in sizes if sizes[size] < memory(config)]
     there = available_memory(settings["device"])
     fitting = [size for size in less if there is None or sizes[size] <= there]
-    return next(reversed(fitting or less[:1]), None)
+    if not (size := next(reversed(fitting or less[:1]), None)):
+        return None
+    free = f" Now {about_memory(there)} are free." if there is not None else ""
+    parameters = f"{configs[size].parameters / 1e6:.1f}M parameters instead of {config.parameters / 1e6:.1f}M"
+    needs = f"Size {size}, {parameters}, needs {about_memory(sizes[size])}."
+    return Smaller(size, f"This run needed {about_memory(needed)}.{free} {needs}")
 
 
 def how_much_smaller(run: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:

@@ -13,9 +13,10 @@ from datasette import Request, Response
 from datasette.app import Datasette
 from datasette.utils.asgi import AsgiStream
 
+from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from ...formatting import about_memory, time_left
+from ...formatting import time_left
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
@@ -54,6 +55,7 @@ from ..run_offers import (
     run_that_made,
     too_short,
     train_on,
+    unused_minutes,
     why_gone,
 )
 from ..run_states import (
@@ -180,8 +182,17 @@ async def _run_context(
         or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
         "began": run["cause"] != NAME,
+        "taken_by": await _has_the_name(datasette, request, checkpoint) if run["cause"] == NAME else None,
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
     }
+
+
+async def _has_the_name(
+    datasette: Datasette, request: Request, checkpoint: Checkpoint | None
+) -> Origin | None:
+    """The tables of the model that has a run's name, if there is one that somebody may see."""
+    origin = origin_of_model(datasette, checkpoint.meta) if checkpoint else None
+    return origin if origin and await may(datasette, request.actor, "view-table", origin) else None
 
 
 async def _for_trainers(
@@ -201,7 +212,7 @@ async def _for_trainers(
         "goes_on": await in_thread(goes_on, state.home, run),
         "why_gone": await in_thread(why_gone, state.home, run),
         "smaller": smaller,
-        "needed": f"It needed {about_memory(needed)}." if (needed := plan_of(run).get("memory")) else "",
+        "unused": await in_thread(unused_minutes, state.home, run),
         "bigger": f"{again}&_bigger=1" if again and advice["why"] == BIGGER_MODEL else None,
         "longer": f"{again}&_minutes=1" if again and longer(run, state.limits.max_minutes) else None,
         "rate": lower_rate(run) if again else None,

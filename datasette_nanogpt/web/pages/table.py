@@ -232,8 +232,8 @@ async def _fields_of_run(
         fields = {key: value for key, value in fields.items() if key not in ("name", "replace")}
     if request.args.get("_bigger"):
         return fields_of_size(fields, ""), None
-    size = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
-    return (fields_of_size(fields, size), run) if size else (fields, None)
+    smaller = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
+    return (fields_of_size(fields, smaller.size), run) if smaller else (fields, None)
 
 
 async def _add_offer(
