@@ -112,10 +112,10 @@ async function refresh() {
     setTimeout(refresh, 2000);
     return;
   }
-  const focused = ["actions", "verdict", "more"].some((id) => byId(id).contains(document.activeElement));
+  const focused = ["actions", "verdict", "more", "settings"].some((id) => byId(id).contains(document.activeElement));
   for (const id of ["model", "lead", "actions", "verdict", "more", "known", "scores", "settings"]) replacePart(id, page.getElementById(id));
   const controls = "a, input:not([type=hidden]), button, summary";
-  if (focused) document.querySelector(`:is(#actions, #verdict, #more) :is(${controls})`)?.focus();  // the keyboard stays there
+  if (focused) document.querySelector(`:is(#actions, #verdict, #more, #settings) :is(${controls})`)?.focus();  // the keyboard stays there
   refreshOthers(page.getElementById("others"));
   chart.known = JSON.parse(page.getElementById("live").textContent).known;
   chart.draw();
