@@ -277,7 +277,7 @@ def test_a_run_that_is_done_leads_to_its_model_and_one_that_failed_back_to_the_f
     page.get_by_role("link", name="Start again with these settings").click()
     page.wait_for_url(f"**/python_docs/-/nanogpt?_again={site.runs['failed']}")
     show(page, site, "killed")
-    page.get_by_role("link", name="Start again with size xs").click()
+    page.get_by_role("link", name="Start again with a smaller model").click()
     page.wait_for_url("**/python_docs/-/nanogpt?_again=*&_smaller=1")
     assert page.get_by_label("Size").input_value() == "xs"
 
