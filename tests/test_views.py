@@ -577,7 +577,7 @@ async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette,
     text = await page(status="preparing", stop_requested=0, note="reading: 5 of 300 rows")
     assert 'role="status">preparing</p>' in text and ">Reading: 5 of" in text
     text = await page(status="interrupted", note=None, error="The server stopped during this run.")
-    assert "It goes on from its last save, step 8." in text
+    assert "It can go on from its last save, step 8." in text
 
 
 async def test_the_memory_of_a_run_is_told_everywhere(datasette, database, monkeypatch):
