@@ -221,7 +221,11 @@ def test_an_error_opens_what_was_folded_away_and_start_says_it(page, site):
     seed.fill("12345678901234")
     page.get_by_text("The seed must be at most").wait_for()
     assert seed.evaluate("box => box.scrollWidth <= box.clientWidth")  # nothing of it is cut off
-    assert seed.evaluate("box => getComputedStyle(box).borderTopColor") == "rgb(164, 0, 18)"
+    colour = "box => getComputedStyle(box).borderTopColor"
+    assert seed.evaluate(colour) == "rgb(164, 0, 18)"
+    page.emulate_media(color_scheme="dark")
+    assert seed.evaluate(colour) == page.locator("#seed-error").evaluate("e => getComputedStyle(e).color")
+    page.emulate_media(color_scheme="light")
     assert page.locator("#brief").inner_text() and page.locator("#figures").is_visible()
     assert page.locator("#blocked").inner_text() == "Cannot start yet: see Seed."
     assert violations(page) == [] and page.evaluate(WIDER) == []
