@@ -323,9 +323,12 @@ class Continuation:
 
     def _extends_last_word(self) -> bool | None:
         """Whether the text makes the prompt's last word longer: only if that is no word of the table, and no
-        number, but the beginning of one. None where there is none, or nothing is known of words."""
+        number, but the beginning of one. A character that no row has is a word, too. None where there is
+        none, or nothing is known of words."""
         known = self.tokenizer.words
-        return ends_in_half_word(self.prompt, known) if known and end_of_word(self.prompt) else None
+        if known and end_of_word(self.prompt):
+            return ends_in_half_word(self.prompt, known)
+        return False if known and known.lacks(self.prompt[-1:]) else None
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
         tokenizer, numbers = self.tokenizer, self.tokenizer.numbers

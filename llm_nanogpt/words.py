@@ -177,6 +177,12 @@ class WordList:
                 return
             yield self._words[at].decode()
 
+    def lacks(self, character: str) -> bool:
+        """Whether this is a character beyond ASCII outside of words that is not one of those known."""
+        return (
+            self.characters is not None and character not in self.characters and bool(OTHER.match(character))
+        )
+
     def save(self, folder: Path) -> None:
         """An empty line at the start says that the list is cased, a second one that the characters are
         known, a third one that words with apostrophes are, a fourth one that those all in capitals are. The

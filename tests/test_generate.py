@@ -407,6 +407,18 @@ def test_half_a_word_always_becomes_a_word_of_the_table(kind, before):
         assert not said[:1].isspace()
 
 
+@pytest.mark.parametrize("prompt", ["東京", "so 🎉", "a👩‍👩‍👧"])
+def test_no_word_is_joined_to_a_character_that_no_row_has(prompt):
+    texts = ["so a ☕so 🙂 a so"] * 5
+    plain = train_bpe(texts, 300)
+    tokenizer, model = with_words(plain, texts), bigram_model(plain, texts)
+    for seed in range(20):
+        run = generate(model, tokenizer, prompt, sampler=Sampler(seed=seed), max_tokens=4)
+        assert not LETTERS.match("".join(run))
+    run = generate(model, tokenizer, "so a ☕", sampler=Sampler(temperature=0), max_tokens=4)
+    assert "".join(run).startswith("so")
+
+
 def test_a_name_that_is_half_a_word_but_stands_in_the_prompt_before_is_kept():
     texts = ["Zone of so", *["Zo is a so"] * 9]
     plain = train_bpe(texts, 300)
