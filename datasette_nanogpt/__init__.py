@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from llm_nanogpt.ctrl_c import end_quietly
+
+if sys.argv[1:2] in (["nanogpt-train"], ["nanogpt-demo-db"]):
+    end_quietly()  # Datasette imports more after this package
 
 from pluggy import HookimplMarker
 

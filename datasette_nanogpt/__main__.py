@@ -8,6 +8,11 @@ from typing import NoReturn
 
 import click
 
+from llm_nanogpt.ctrl_c import end_quietly
+
+if __name__ == "__main__":
+    end_quietly()
+
 from .cli import demo_command, train_command
 from .training.distributed import rank_and_size
 

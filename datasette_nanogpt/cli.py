@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llm_nanogpt.ctrl_c import INTERRUPTED, command_begins, ends_on_ctrl_c
 from llm_nanogpt.errors import (
-    INTERRUPTED,
     InvalidOptions,
     NanogptError,
     Problem,
     click_errors,
-    ends_on_ctrl_c,
 )
 from llm_nanogpt.new_file import NewFile
 
@@ -158,9 +157,10 @@ def train_command(as_json: bool, dry_run: bool, **options: Any) -> None:
       datasette nanogpt-train blog.db blog_entry blog_note --name nanogpt-both
       datasette nanogpt-train blog.db --sql "select name, text from comment join ..."
     """
-    from .training.options import TrainOptions
-
     try:
+        command_begins()
+        from .training.options import TrainOptions
+
         _train(TrainOptions(**options), as_json, dry_run)
     except KeyboardInterrupt:
         click.echo("Stopped before training began: nothing was changed.", err=True)

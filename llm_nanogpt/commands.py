@@ -16,7 +16,8 @@ from . import changes
 from .changes import replaced, replaced_names
 from .checkpoint import checkpoints, describe, read_checkpoint
 from .counts import counted
-from .errors import NanogptError, WrongUsage, click_errors, ends_on_ctrl_c
+from .ctrl_c import ends_on_ctrl_c
+from .errors import NanogptError, WrongUsage, click_errors
 from .home import cache_bytes, cache_folder, check_readable, name_after, nanogpt_home
 from .listing import as_lines, as_table, details, facts, megabytes, size_on_disk
 from .names import check_free, folder_of

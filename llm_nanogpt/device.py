@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .ctrl_c import waits_for_import
 from .errors import InvalidOptions, Problem
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -14,7 +15,8 @@ def choose_device(requested: str | None = None, processes: int = 1) -> tuple[str
     `requested` is cpu, cuda, cuda:1, mps or None (a GPU if there is one). Of several `processes` on this
     machine each gets a CUDA device of its own, or they share the CPU.
     """
-    import torch
+    with waits_for_import("torch"):
+        import torch
 
     gpus = torch.cuda.device_count()
     if requested is None:

@@ -16,8 +16,6 @@ from typing import IO, Any
 
 import click
 
-INTERRUPTED = 130  # the exit code of a command that Ctrl+C has ended: 128, and the number of SIGINT
-
 
 class NanogptError(Exception):
     """What went wrong and what to do next, in one line for each thing that went wrong."""
@@ -114,17 +112,6 @@ def click_errors() -> Iterator[None]:
         if isinstance(ex, OSError) and ex.errno == errno.ENOSPC and ex.filename is None:  # it printed
             raise _LineByLine(f"{ex.strerror}: make room where the output goes, then try again") from ex
         raise _LineByLine(describe_unforeseen(ex)) from ex
-
-
-@contextmanager
-def ends_on_ctrl_c() -> Iterator[None]:
-    """Let Ctrl+C end a command with a line and the exit code that shells expect; click's own is that of an
-    error."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("\nStopped.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def print_anything() -> None:

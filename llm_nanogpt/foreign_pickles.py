@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .ctrl_c import waits_for_import
 from .errors import NanogptError
 from .files import open_file, read_file
 
@@ -47,7 +48,8 @@ def check_ckpt(ckpt: Path) -> None:
 
 def read_ckpt(ckpt: Path) -> Any:
     """The contents of a ckpt.pt, as torch.save wrote it. Raises NanogptError that names the obstacle."""
-    import torch
+    with waits_for_import("torch"):
+        import torch
 
     _check_there(ckpt)
     with open_file(ckpt) as fp:

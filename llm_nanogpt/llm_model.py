@@ -13,6 +13,7 @@ from llm.parts import StreamEvent
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from .ctrl_c import command_begins
 from .errors import NanogptError, in_full, print_anything
 from .home import nanogpt_home
 from .streaming import in_time_slices
@@ -223,6 +224,7 @@ class AsyncNanoGPT(llm.AsyncModel):
 
 def _prepare_terminal() -> None:
     """Let `llm -m` print any text. Other programs that use a model keep their own streams as they are."""
+    command_begins()
     if click.get_current_context(silent=True):
         print_anything()
 

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import click
 import llm
 
+from .ctrl_c import end_quietly
 from .home import model_names, nanogpt_home
-from .llm_model import AsyncNanoGPT, NanoGPT
+
+
+def _is_for_us(words: list[str]) -> bool:
+    """Whether the words of llm's command line are for a command or a model of ours."""
+    match words:
+        case ["nanogpt", *_]:
+            return True
+        case ["-m", name, *_]:
+            return (nanogpt_home() / name).is_dir()
+    return False
+
+
+if _is_for_us(sys.argv[1:]):
+    end_quietly()  # llm imports more after this module, and so does the next line
+
+from .llm_model import AsyncNanoGPT, NanoGPT  # noqa: E402
 
 
 @llm.hookimpl
