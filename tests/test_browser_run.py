@@ -64,6 +64,13 @@ STROKES = """(kind) => {
 }"""
 
 
+ARROW = """() => {  // the last triangle of the chart, which no line covers near its base
+  const node = [...document.querySelectorAll('#chart .arrow')].at(-1);
+  const { e, f } = node.transform.baseVal.consolidate().matrix;
+  return { x: e, y: f, colour: getComputedStyle(node).fill.match(/\\d+/g).map(Number) };
+}"""
+
+
 def write_curve(home, run, first, last, end, models=1):
     """Figures as a run has them: noise around a line that falls, and a score every 24 steps."""
     noise = random.Random(run)
@@ -460,6 +467,9 @@ def test_the_chart_is_saved_as_it_looks(browser, site, scheme):
         page.get_by_role("button", name="PNG").click()
     image = Image.open(io.BytesIO(saving.value.path().read_bytes())).convert("RGB")
     assert image.width == 2 * page.evaluate("document.querySelector('#chart svg').viewBox.baseVal.width")
+    arrow = page.evaluate(ARROW)
+    assert arrow and 'class="arrow' in svg  # and the triangles, where lines come from above
+    assert image.getpixel((round(2 * arrow["x"]), round(2 * arrow["y"]) + 12)) == tuple(arrow["colour"])
     colours = {colour: count for count, colour in image.getcolors(10**6)}
     paper = max(colours, key=colours.get)
     assert (sum(paper) > 600) is (scheme == "light") and len(colours) > 50  # lines, labels and their edges

@@ -44,6 +44,10 @@ function paint(context, node) {
     context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
     context.textAlign = { middle: "center", end: "right" }[node.getAttribute("text-anchor")] ?? "left";
     context.fillText(node.textContent, number(node, "x"), number(node, "y"));
+  } else if (node.tagName === "path") {  // a triangle, moved to its place
+    const { a, b, c, d, e, f } = node.transform.baseVal.consolidate().matrix;
+    context.transform(a, b, c, d, e, f);
+    context.fill(new Path2D(node.getAttribute("d")));
   } else if (node.tagName === "circle") {
     context.arc(number(node, "cx"), number(node, "cy"), number(node, "r"), 0, 2 * Math.PI);
     context.fill();
@@ -64,7 +68,7 @@ export function savePng(svg, name) {
   context.scale(SCALE, SCALE);
   context.fillStyle = background(svg);
   context.fillRect(0, 0, width, height);
-  for (const node of svg.querySelectorAll("line:not(.cursor), polyline, circle, text")) {
+  for (const node of svg.querySelectorAll("line:not(.cursor), polyline, circle, path, text")) {
     context.save();
     if (node.closest("[clip-path]")) {
       context.beginPath();

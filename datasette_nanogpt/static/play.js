@@ -79,6 +79,7 @@ async function copyFrom(article, text) {
     await navigator.clipboard.writeText(text);
     showState("Copied.");
   } catch {  // browsers let a page copy only if it comes over https or from this computer
+    article.classList.remove("shown-above");  // what is hidden cannot be selected
     getSelection().selectAllChildren(article.querySelector(".text"));
     showState("Selected: copy it with Ctrl+C.");
   }

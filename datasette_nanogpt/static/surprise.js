@@ -98,6 +98,8 @@ function place(token) {
   if (left + width + MARGIN <= document.documentElement.clientWidth && !token.closest(".pair")) {
     tooltip.style.left = `${left + scrollX}px`;
     tooltip.style.top = `${top + scrollY}px`;
+    tooltip.style.setProperty("--reach", `${left - at.right}px`);
+    tooltip.style.setProperty("--at", `${at.bottom - top}px`);
     return;
   }
   tooltip.className = "docked";

@@ -124,6 +124,7 @@ export class Text {
     this.data.kept = true;
     Object.assign(kept, { textContent: "Kept", disabled: true });
     store();
+    markAbove();
   }
 
   append(text, tokens) {
@@ -212,8 +213,21 @@ export function clearTexts() {
   store();
 }
 
+// A kept text that stands above is not shown again among those that were kept.
+function markAbove() {
+  const kept = pairs.flatMap(({ texts }) => texts).filter(({ data }) => data.kept);
+  const labels = new Map(kept.map((text) => [(text.title + text.whole).trimEnd(), text.data.label]));
+  for (const { dataset, parentElement } of document.querySelectorAll("#kept .copy")) {
+    const article = parentElement.closest("article"), label = labels.get(dataset.text.trimEnd());
+    article.classList.toggle("shown-above", Boolean(label));
+    article.querySelector(".above")?.remove();
+    if (label) article.querySelector(".hint").prepend(element("span", `It stands above, as ${label}. `, { className: "above" }));
+  }
+}
+
 // What is shown of the texts can be chosen where there are any. Of rows of the table nothing is copied: they are coloured.
 function showSwitch() {
+  markAbove();
   const shown = document.getElementById("view");
   shown.hidden = !pairs.length;
   shown.classList.toggle("only-rows", view === "surprise" && pairs.every(({ texts }) => texts.every(({ data }) => data.of)));
