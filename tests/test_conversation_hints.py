@@ -105,6 +105,20 @@ def test_what_people_say_of_one_thing(tmp_path, table, columns, row, options):
     assert shlex.split(found) == shlex.split(options)
 
 
+def test_discussions_of_numbered_people(tmp_path):
+    """As Moodle has them."""
+    rows = [(i, 1 + i // 5, i % 9, 10**9 + i, f"Re: Topic {i // 5}", words(i, 90)) for i in range(210)]
+    columns = "id integer primary key, discussion int, userid int, created int, subject, message"
+    assert told(tmp_path, columns, rows) == ["--group-by discussion --order-by created"]
+
+
+@pytest.mark.parametrize("name", ["convo_id", "bufferid"])  # of Skype and Quassel
+def test_other_names_of_chats(tmp_path, name):
+    rows = [(i, 1 + i % 40, 10**9 + i, words(i, 9)) for i in range(210)]
+    columns = f"id integer primary key, {name} int, timestamp int, body"
+    assert told(tmp_path, columns, rows) == [f"--group-by {name} --order-by timestamp"]
+
+
 def test_names_without_an_underscore(tmp_path):
     """As vBulletin has them."""
     rows = [(i, 1 + i // 5, f"anna{i % 3}", 10**9 + i, words(i, 90)) for i in range(210)]

@@ -56,6 +56,21 @@ def test_messages_of_the_program(tmp_path, kinds, text):
     assert len(remarks) == 1 and left == 90
 
 
+def test_kinds_that_are_numbers(tmp_path):
+    """As in Gitea, Quassel and Skype, where 1 may be what people wrote."""
+
+    def row(i):
+        return (i, 7, ["#tea", "bye for now"][i % 20 > 0]) if i % 10 == 0 else (i, 1 + i % 2, says(i))
+
+    remarks, left = told(tmp_path, "id integer primary key, type int, message", row)
+    assert len(remarks) == 1 and "type is 7: nobody" in remarks[0] and left == 90
+
+
+def test_numbers_of_what_people_wrote(tmp_path):
+    columns = "id integer primary key, type int, body"
+    assert told(tmp_path, columns, lambda i: (i, i % 10, says(i))) == ([], ROWS)
+
+
 LINES = [
     "You sent an attachment.",
     "Ada Lee sent a photo.",
@@ -83,7 +98,7 @@ def test_lines_of_a_chat_program_among_those_of_people(tmp_path):
     "lines",
     [
         ["Du hast diese Nachricht gelöscht.", "Verpasster Sprachanruf um 10:12", "<Medien ausgeschlossen>"],
-        ["Vous avez supprimé ce message", "Eva a rejoint le groupe", "image absente"],
+        ["Vous avez supprimé ce message", "Ada a rejoint le groupe", "image absente"],
         ["Eliminaste este mensaje.", "Llamada perdida", "Eva se unió usando el enlace de invitación"],
         ["Missed call", "Eva Horn joined the channel"],
     ],
@@ -113,6 +128,11 @@ def test_lines_that_nobody_wrote(tmp_path):
 
     remarks, left = told(tmp_path, "id integer primary key, sender, text", row)
     assert len(remarks) == 1 and "10 rows have no sender" in remarks[0] and left == 90
+
+
+def test_a_number_of_who_wrote_a_row_may_be_0(tmp_path):
+    columns = "id integer primary key, poster_id int, text"
+    assert told(tmp_path, columns, lambda i: (i, i % 10, says(i if i % 10 else 0))) == ([], ROWS)
 
 
 @pytest.mark.parametrize("start", ["", "Ada", "{} "])

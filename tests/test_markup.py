@@ -59,6 +59,67 @@ MOIN = (
     "= Setup =\n<<TableOfContents(2)>>\n\nSee [[FrontPage|home]] and '''wait'''.\n\n"
     "{{{#!python\nopen(name)\n}}}\n * One\n<<BR>>\nEnd"
 )
+MAN = r""".\" Copyright
+'\" t
+.ie \n(.g .ds Aq \(aq
+.TH SAIL 1 "January 2023" "boats 2" "User Commands"
+.SH NAME
+sail \- leave the harbour
+.SH "SEE ALSO"
+.PP
+It goes
+.B fast
+and \fIfar\fR, if the wind
+.RI ( east ,
+say) is good.
+.TP
+\fB\-w\fR, \fB\-\-wind\fR=\fIWHERE\fR
+wait for it,
+and\~go
+.IP \(bu 2
+one \(lqboat\(rq
+.nf
+  sail \-w east
+  wait
+.fi
+.BR row (1),
+.BR swim (1)
+"""
+MAN_TEXT = (
+    "NAME\nsail - leave the harbour\n\nSEE ALSO\n\nIt goes fast and far, if the wind (east, say) is good.\n\n"
+    "-w, --wind=WHERE\nwait for it, and go\n\n\u2022 one \u201cboat\u201d\n\n"
+    "  sail -w east\n  wait\n\nrow(1), swim(1)"
+)
+MDOC = r""".Dd May 1, 2023
+.Dt SAIL 1
+.Os
+.Sh NAME
+.Nm sail
+.Nd leave the harbour
+.Sh SYNOPSIS
+.Nm
+.Op Fl w Ar where
+.Op Ar
+.Sh DESCRIPTION
+The
+.Nm
+command goes on
+.Ox ,
+see
+.Pq Xr row 1 .
+.Bl -tag -width Ds
+.It Fl w Ar where
+Wait
+.Em here .
+.It Fl q
+Do not.
+.El
+"""
+MDOC_TEXT = (
+    "NAME\nsail \u2013 leave the harbour\n\nSYNOPSIS\nsail [-w where] [file ...]\n\n"
+    "DESCRIPTION\nThe sail command goes on OpenBSD, see (row(1)).\n\n"
+    "-w where\nWait here.\n-q\nDo not."
+)
 SCAN = (
     "Die Bürger der Stadt versammel-\nten sich am Hafen, wo das Damp¬\nfboot lag und war-\n  teten lange.\n\n"
     "Es kam spät, in der Nord-\nSee war Sturm - und\nder Lotse war er-\nkrankt"
@@ -123,6 +184,13 @@ TEXTILE = (
             "Die Bürger der Stadt versammelten\nsich am Hafen, wo das Dampfboot\nlag und warteten\nlange.\n\n"
             "Es kam spät, in der Nord-\nSee war Sturm - und\nder Lotse war erkrankt",
         ),
+        (
+            "Look <@123456789012345678> <a:wave:123456789012345678> in <#123456789012345678> there",
+            "Look :wave: in there",
+        ),
+        (f"{PROSE} ![[boat.png]]\n\n%% not\nread %%See [[Sails]] ^ab12cd\n", f"{PROSE} \n\nSee [[Sails]]"),
+        (MAN, MAN_TEXT),
+        (MDOC, MDOC_TEXT),
         (MOIN, "Setup\n\nSee home and wait.\n\nopen(name)\n * One\n\nEnd"),
         (SHORTCODES, "The boat\n\nThey left."),
         (

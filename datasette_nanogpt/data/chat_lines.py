@@ -136,6 +136,7 @@ def _about_speakers(source: Source, speaker: str, of: str) -> Iterator[Exclusion
     (column,) = source.body
     rows = [(str(row[speaker] or ""), as_text(row[column])) for row in source.sample]
     about = [(name, text) for name, text in rows if name.strip() and text.startswith(f"{name} ")]
+    about = [(name, text) for name, text in about if not _pattern_of(text)]
     said = Counter(_without_names(text, {name for name, _ in rows}) for _, text in about)
     alike = sum(count for count in said.values() if count > 1)
     if _is_told(len(about), source) and alike >= MIN_ALIKE * len(about) and len({n for n, _ in about}) > 1:
@@ -149,6 +150,8 @@ def _about_speakers(source: Source, speaker: str, of: str) -> Iterator[Exclusion
 def _of_nobody(source: Source, speaker: str, of: str) -> Iterator[Exclusion]:
     """About rows without a name in a chat, where several say the same."""
     (column,) = source.body
+    if any(isinstance(row[speaker], int | float) for row in source.sample):
+        return
     rows = [(str(row[speaker] or "").strip(), _text(row[column])) for row in source.sample]
     names = {name for name, _ in rows}
     of_nobody = [text for name, text in rows if not name and text and not _pattern_of(text)]

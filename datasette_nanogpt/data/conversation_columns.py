@@ -48,7 +48,7 @@ CONVERSATIONS = (
         "play",
         "debate",
     ),
-    *("peer", "context"),  # of Telegram
+    *("peer", "context", "convo", "buffer"),  # of Telegram, Skype and Quassel
 )
 # Of these those in which also longer rows answer each other, where a column has their numbers.
 _DISCUSSIONS = (
@@ -211,7 +211,8 @@ def _have_sides(source: Source) -> bool:
 
 def have_speakers(source: Source) -> bool:
     """Whether a column is named as one that says who wrote a row."""
-    return bool(named(SPEAKERS, [column for column in source.columns if column not in source.body]))
+    columns = [column for column in source.columns if column not in source.body]
+    return bool(named(SPEAKERS, [column.lower().removesuffix("id") for column in columns]))
 
 
 def _are_ids(values: Sequence[Value]) -> bool:

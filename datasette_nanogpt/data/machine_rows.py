@@ -21,6 +21,7 @@ MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_FRACTION = 0.9  # more of the rows are what the table is
 MAX_KINDS = 20  # different values of a column that says what a row is
 MAX_ALIKE = 0.5  # different texts per row: those of a program repeat themselves
+MIN_NUMBERED, MAX_ALIKE_NUMBERED = 5, 0.3  # rows of a kind that has no name, and different texts per row
 LAST_WORDS = (4, 3)  # of a text that are compared: "ada joined the channel." begins with a name
 MAX_SOUNDS = 6  # that are told
 MAX_BOTS = 10_000  # that are looked for
@@ -68,7 +69,7 @@ def _system_messages(source: Source, of: str) -> Iterator[Exclusion]:
     texts = _texts(source)
     for column in source.columns:
         values = [row[column] for row in source.sample]
-        kinds = {value for value in values if isinstance(value, str)}
+        kinds = {value for value in values if isinstance(value, str | int)}
         if words_of(column)[-1] not in _KIND_NAMES or not 1 < len({*values}) <= MAX_KINDS:
             continue
         if column in source.text_columns:
@@ -76,25 +77,27 @@ def _system_messages(source: Source, of: str) -> Iterator[Exclusion]:
         of_kind = {
             kind: [text for text, value in zip(texts, values, strict=True) if value == kind] for kind in kinds
         }
-        found = sorted(kind for kind, said in of_kind.items() if _is_of_program(kind, said))
+        found = sorted((kind for kind, said in of_kind.items() if _is_of_program(kind, said)), key=str)
         count = sum(values.count(kind) for kind in found)
         if _is_told(count, source):
             name = f"ifnull({quote(column)}, '')" if None in values else quote(column)
-            is_what = f"{column} is {' or '.join(found)}"
+            is_what = f"{column} is {' or '.join(map(str, found))}"
             told = f"In {count:,} {of} {is_what}: nobody seems to have written these. To leave them out"
             yield exclusion(source, told, f"{name} not in ({listed(found)})")
             return
 
 
-def _is_of_program(kind: str, texts: Sequence[str]) -> bool:
+def _is_of_program(kind: str | int, texts: Sequence[str]) -> bool:
     """Whether rows of a kind are those of a chat program or of bots, by its name, and by texts that are
-    alike."""
-    words = frozenset(words_of(kind))
+    alike, of a number by these alone."""
+    words = frozenset(words_of(str(kind)))
     if words & _BOTS:
         return True
     said = [_NAMED.sub(" ", text).split() for text in texts if text.strip()]
-    ends = ({" ".join(text[-count:]) for text in said} for count in LAST_WORDS)
-    return bool(words & _OF_SYSTEM) and min(map(len, ends)) <= max(1, MAX_ALIKE * len(said))
+    ends = min(len({" ".join(text[-count:]) for text in said}) for count in LAST_WORDS)
+    if isinstance(kind, int):
+        return len(said) >= MIN_NUMBERED and ends <= MAX_ALIKE_NUMBERED * len(said)
+    return bool(words & _OF_SYSTEM) and ends <= max(1, MAX_ALIKE * len(said))
 
 
 def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:

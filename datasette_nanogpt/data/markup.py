@@ -34,12 +34,13 @@ from .program_lines import (
     without_properties,
     without_trailers,
 )
+from .roff import is_roff, read_roff
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 from .textile import is_textile, read_textile
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
-WIKI = "wiki markup"
+WIKI, ROFF = "wiki markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 WRONGLY_DECODED = "wrongly decoded UTF-8"
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
@@ -92,6 +93,13 @@ _CARD = re.compile(
 )
 _SLACK = re.compile(r"<(?:([@#!][^<>|\s]*)|((?:https?|mailto|tel):[^<>|\s]*))(?:\|([^<>]*))?>")
 _SLACK_OWN = re.compile(r"<(?:@[UW][A-Z0-9]{5,}|#C[A-Z0-9]{5,}|![a-z]+|https?://[^<>|\s]+\|)")
+# Discord's people, roles, channels and times are numbers; its pictures have names.
+_DISCORD = re.compile(r"<(?:@[!&]?|#)\d{15,20}>[ \t]?|<t:\d+(?::[a-zA-Z])?>[ \t]?|<a?(:\w+:)\d{15,20}>")
+# Obsidian: a note or picture in another one, the name of a block, and comments.
+_OBSIDIAN = re.compile(
+    r"!\[\[[^\[\]\n]+\]\][ \t]*|[ \t]\^[a-z0-9]{6}[ \t]*$|(?<!%)%%(?!%)[^%]{1,5000}%%(?!%)[ \t]*",
+    re.MULTILINE,
+)
 # Escaped by a program: nobody puts a backslash before the full stop of a sentence.
 _ESCAPED_STOP = re.compile(r"\w\\[.!](?=\s|\Z)")
 _ESCAPED = re.compile(r"^(```+|~~~+).*?(?:^\1|\Z)|\\([!-/:-@\[-`{-~])", re.MULTILINE | re.DOTALL)
@@ -177,6 +185,10 @@ def _read_slack(text: str) -> str:
     return _SLACK.sub(shown, text)
 
 
+def _read_discord(text: str) -> str:
+    return _DISCORD.sub(r"\1", text)
+
+
 def _read_escaped_markdown(text: str) -> str:
     return _ESCAPED.sub(lambda found: found[2] or found[0], _OWN_PICTURE.sub("", text))
 
@@ -187,6 +199,7 @@ MARKUPS = (
     Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup(CUES, has_signs, 1.0, read_cue),
+    Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
     Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
@@ -195,6 +208,8 @@ MARKUPS = (
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
+    Markup("Discord mentions", _DISCORD.search, MIN_FRACTION_OF_LINKS, _read_discord),
+    Markup("Obsidian's marks", _OBSIDIAN.search, MIN_FRACTION_OF_LINKS, lambda text: _OBSIDIAN.sub("", text)),
     Markup("Markdown escapes", _ESCAPED_STOP.search, MIN_FRACTION, _read_escaped_markdown),
     Markup(
         "pictures in an app",
@@ -208,4 +223,4 @@ MARKUPS = (
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("RTF", "subtitles", WIKI)  # whose own tags are not HTML
+OF_WHOLE_TEXTS = ("RTF", "subtitles", ROFF, WIKI)  # whose own tags are not HTML

@@ -25,6 +25,7 @@ _UNREAD = frozenset(
     [
         *("revision", "inherit", "auto-draft", "draft", "drafts", "trash", "trashed", "deleted", "spam"),
         *("archived", "removed", "unpublished", "hidden", "private", "junk", "conflict", "private_message"),
+        *("pingback", "trackback"),
     ]
 )
 # Names of columns, as one word, that say of each row, or since when, that it is not read, or that it is.

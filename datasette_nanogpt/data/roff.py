@@ -1,0 +1,196 @@
+"""Pages of manuals in roff, in either of its two languages (man and mdoc), as text."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+_IS_PAGE = re.compile(r"^[.'](?:TH|Dd|Dt)\b.*$", re.MULTILINE)
+_SECTION = re.compile(r"^[.'](?:SH|Sh)\b", re.MULTILINE)
+# A line that begins with an apostrophe and words is text to those who write such pages, though not to roff.
+_REQUEST = re.compile(
+    r"(?:\.[ \t]*|'(?=[a-z]{2}(?![\w'])|\\\"))([A-Za-z][A-Za-z0-9]*|\\\")(?:[ \t]+(.*)|\\.*)?"
+)
+# Requests with a text of their own: fonts one after the other, with a space between or without.
+_FONTS = frozenset(["B", "I", "SM", "SB", "R"])
+_FONTS_IN_TURN = frozenset(["BR", "BI", "IR", "IB", "RB", "RI"])
+_BREAKS = frozenset(["PP", "P", "LP", "Pp", "sp", "HP", "RS", "RE", "Lp", "Bl", "El", "UR", "UE", "MT", "ME"])
+_AS_IT_IS, _FILLED = frozenset(["nf", "EX", "Bd"]), frozenset(["fi", "EE", "Ed"])
+# Of mdoc: what stands before and after the words of a request.
+_AROUND = {
+    **{"Op": ("[", "]"), "Oo": ("[", ""), "Oc": ("]", ""), "Pq": ("(", ")"), "Bq": ("[", "]")},
+    **{"Aq": ("<", ">"), "Brq": ("{", "}"), "Dq": ("\u201c", "\u201d"), "Sq": ("\u2018", "\u2019")},
+    **{
+        "Ql": ("\u2018", "\u2019"),
+        "Qq": ('"', '"'),
+        "Nd": ("\u2013 ", ""),
+        "In": ("<", ">"),
+        "Fl": ("-", ""),
+    },
+}
+_SYSTEMS = {"Ox": "OpenBSD", "Fx": "FreeBSD", "Nx": "NetBSD", "Bx": "BSD", "Dx": "DragonFly", "Ux": "UNIX"}
+_WORDS = frozenset(
+    [
+        *("Nm", "Ar", "Xr", "Em", "Sy", "Li", "Pa", "Cm", "Ic", "Dv", "Ev", "Er", "Va", "Vt", "Fa", "Fn"),
+        *("Ft", "Fd", "An", "Lk", "Mt", "St", "At", "Tn", "No", "Ns", "Ad", "Cd", "Ms", "Do", "Dc", "So"),
+        *("Sc", "Po", "Pc", "Ap", "Bo", "Bc", "Qo", "Qc", "Xo", "Xc", "Rs", "Re", "Dl", "D1", "Lb", "Sx"),
+    ]
+)
+_INLINE = _WORDS | {*_AROUND} | {*_SYSTEMS}
+_SIGNS = {
+    **{"aq": "'", "cq": "\u2019", "oq": "\u2018", "lq": "\u201c", "rq": "\u201d", "dq": '"', "em": "\u2014"},
+    **{"en": "\u2013", "bu": "\u2022", "co": "\u00a9", "ha": "^", "ti": "~", "rs": "\\", "mu": "\u00d7"},
+    **{"ga": "`", "hy": "-", "mi": "-", "ge": ">=", "le": "<=", "!=": "!=", "+-": "\u00b1", "de": "\u00b0"},
+    **{"->": "\u2192"},
+}
+_ESCAPE = re.compile(
+    r"\\(?:f(?:\(..|\[[^\]]*\]|.)|s[+-]?\d|s\[[^\]]*\]|[m]\[[^\]]*\]|[*n](?:\(..|\[[^\]]*\]|.)|\((..)|\[(\S[^\]]*)\]"
+    r"|h'[^']*'|v'[^']*'|([-e.'` ~0])|[&|^,/:%)!tcud]|\"[^\n]*)"
+)
+_SIGN = re.compile(r"\W|\(?\w{1,3}[.)]")  # of an item of a list
+_CLOSING = frozenset([".", ",", ";", ":", ")", "]", "?", "!"])
+
+
+def is_roff(text: str) -> bool:
+    return bool(_IS_PAGE.search(text) and _SECTION.search(text))
+
+
+def read_roff(text: str) -> str:
+    """The text without requests and escapes, a paragraph a line."""
+    return _Page().read(text)
+
+
+class _Page:
+    """A page on its way to text."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []  # of the result, "\n" for breaks
+        self.words: list[str] = []  # of the paragraph that is filled
+        self.name = ""  # what `.Nm` alone stands for
+        self.is_filled = True
+
+    def read(self, text: str) -> str:
+        tagged = False  # the line is the tag of an item, above its text
+        in_macro = False
+        for line in text.replace("\r\n", "\n").split("\n"):
+            if in_macro:
+                in_macro = line.strip() != ".."
+                continue
+            request = _REQUEST.fullmatch(line) if line[:1] in (".", "'") else None
+            if request is None and line[:1] == ".":
+                continue  # a dot alone
+            name, rest = (request[1], request[2] or "") if request else ("", line)
+            in_macro = name in ("de", "ig", "am")
+            if name == "TP":
+                self.end("\n\n")
+                tagged = True
+                continue
+            self.take(name, rest)
+            if tagged and self.words:
+                self.end_tag("".join(self.words))
+                tagged = False
+        self.end("")
+        return re.sub(r"\n{3,}", "\n\n", "".join(self.parts)).strip("\n")
+
+    def take(self, name: str, rest: str) -> None:
+        words = _split(rest)
+        if not name:
+            self.add(rest)
+        elif name in ("SH", "SS", "Sh", "Ss"):
+            self.end("\n\n")
+            self.is_filled = True
+            self.add(" ".join(words))
+            self.end("\n")
+        elif name in _BREAKS or name in _AS_IT_IS or name in _FILLED:
+            self.end("\n\n")
+            self.is_filled = name not in _AS_IT_IS and (self.is_filled or name in _FILLED)
+        elif name in ("IP", "It", "TQ"):
+            self.end("\n\n" if name == "IP" else "\n")
+            tag = "".join(words[:1]) if name == "IP" else self.inline(words)
+            if tag:
+                self.add(tag)
+                self.end_tag(_plain(tag))
+        elif name == "br":
+            self.end("\n")
+        elif name in _FONTS or name in _FONTS_IN_TURN:
+            self.add(("" if name in _FONTS_IN_TURN else " ").join(words))
+        elif name in _INLINE:
+            self.add(self.inline([name, *words]))
+
+    def add(self, text: str) -> None:
+        """A line of text."""
+        plain = _plain(text)
+        if not self.is_filled:
+            self.parts.append(f"{plain}\n")
+        elif plain.strip():
+            self.words.append(" ".join(plain.split()))
+        else:
+            self.end("\n\n")
+
+    def end_tag(self, tag: str) -> None:
+        """The end of what stands before an item: on a line of its own, but for signs and numbers."""
+        if not _SIGN.fullmatch(tag):
+            self.end("\n")
+
+    def end(self, gap: str) -> None:
+        """The end of a paragraph."""
+        if self.words:
+            self.parts.append(" ".join(self.words))
+            self.words = []
+        self.parts.append(gap)
+
+    def inline(self, words: Sequence[str]) -> str:
+        """The text of the words of a line of mdoc, some of which are requests themselves."""
+        text, after, i = "", "", 0
+        last = len(words)
+        while last and words[last - 1] in _CLOSING:
+            last -= 1
+        end, words = "".join(words[last:]), words[:last]
+        is_joined = False
+        while i < len(words):
+            word = words[i]
+            i += 1
+            if word == "Ns":
+                is_joined = True
+                continue
+            shown, closing = word, ""
+            if word == "Nm":
+                has_name = i < len(words) and words[i] not in _INLINE and words[i] not in _CLOSING
+                self.name = words[i] if has_name and not self.name else self.name
+                shown = "" if has_name else self.name
+            elif word == "Xr" and i + 1 < len(words):
+                shown, i = f"{words[i]}({words[i + 1]})", i + 2
+            elif word == "Fn" and i < len(words):
+                shown, i = f"{words[i]}({', '.join(words[i + 1 :])})", len(words)
+            elif word == "Ar" and (i == len(words) or words[i] in _CLOSING or words[i] in _INLINE):
+                shown = "file ..."
+            elif word in _AROUND:
+                shown, closing = _AROUND[word]
+            elif word in _SYSTEMS or word in _WORDS:
+                shown = _SYSTEMS.get(word, "")
+            gap = "" if is_joined or word in _CLOSING or text[-1:] in ("", "(", "[", "<", "{", "-") else " "
+            text += (gap if shown else "") + shown
+            after = closing + after
+            is_joined = is_joined and not shown
+        return text + after + end
+
+
+def _split(rest: str) -> list[str]:
+    """The words of a request, those between quotation marks together."""
+    try:
+        lexer = shlex.shlex(rest.replace("\\ ", "\\~"), posix=True)
+        lexer.whitespace_split, lexer.escape, lexer.quotes, lexer.commenters = True, "", '"', ""
+        return list(lexer)
+    except ValueError:  # a quotation mark alone
+        return rest.split()
+
+
+def _plain(text: str) -> str:
+    def shown(escape: re.Match[str]) -> str:
+        sign, other = escape[1] or escape[2], escape[3]
+        if sign:
+            return _SIGNS.get(sign, "")
+        return {"-": "-", "e": "\\", " ": " ", "~": " ", "0": " "}.get(other, other) if other else ""
+
+    return _ESCAPE.sub(shown, text)
