@@ -170,7 +170,8 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     page.get_by_role("button", name="Continue").first.click()
     page.locator("#texts article").nth(2).wait_for()
     page.get_by_text("Done.").wait_for()
-    assert page.get_by_label("Prompt").input_value() == begun and about.input_value() == "Fox 1"
+    prompt = page.get_by_label("Prompt").input_value()  # a blank that it begins with is not shown
+    assert prompt.lstrip() == begun.lstrip() and about.input_value() == "Fox 1"
 
     link = page.locator("#kept").get_by_role("link", name="Link to").get_attribute("href")
     page.goto(site.url.removesuffix("/under") + link)
