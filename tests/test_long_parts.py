@@ -4,8 +4,9 @@ import random
 import shlex
 
 import pytest
-from test_conversation_hints import told, words
+from test_conversation_hints import told, words, written
 
+from datasette_nanogpt.data.conversation_hints import groups
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
 
@@ -92,6 +93,42 @@ def test_parts_of_a_whole(tmp_path, columns, rows, options):
 )
 def test_other_rows_are_not_put_together(tmp_path, columns, row):
     assert told(tmp_path, columns, [row(i) for i in range(250)]) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "by", "order"),
+    [
+        (
+            "id integer primary key, book, page int, text",
+            [(None, *row[1:]) for row in shuffled(pages())],
+            "book",
+            "page",
+        ),
+        (
+            "id integer primary key, book int, chapter int, paragraph int, text",
+            [(None, *row) for row in shuffled(paragraphs())],
+            "book || ' ' || chapter",
+            "paragraph",
+        ),
+        (
+            "id integer primary key, chat int, sent, text",
+            [(None, i % 9, f"2024-01-{1 + i * 7 % 28:02}", words(i, 8)) for i in range(150)],
+            "chat",
+            "sent",
+        ),
+        # The table is in the order of its rows.
+        ("id integer primary key, book, page int, text", pages(), "book", ""),
+        ("id integer primary key, chat int, text", [(i, i % 9, words(i, 8)) for i in range(150)], "chat", ""),
+    ],
+)
+def test_the_order_of_a_group_is_told(tmp_path, columns, rows, by, order):
+    """Where somebody typed --group-by alone, and the rows are not in the order that they have."""
+    path = written(tmp_path, columns, rows)
+    expected = f"To have the rows of each text in their order: --order-by {order}"
+    for given in (None, order or "id"):
+        remarks = groups(open_source(path, "t", Selection(group_by=by, order_by=given)))
+        in_order = [remark for remark in remarks if "in their order" in remark]
+        assert in_order == ([expected] if order and not given else [])
 
 
 def test_the_lines_of_plays(tmp_path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 from ..formatting import shell_command
 from .conversation_columns import (
@@ -15,9 +19,11 @@ from .conversation_columns import (
     row_number,
 )
 from .exclusions import exclusion
+from .long_parts import find_number
 from .source import Source
 from .sqlite import quote, quote_if_needed
 
+MAX_FALLING = 0.1  # of the steps from a row to the next one of its group, where the table is in their order
 FEW_TEXTS = 20  # fewer texts than this are held out by one or two
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
@@ -76,14 +82,30 @@ def groups(source: Source) -> Iterator[str]:
             f"The rows make only {grouping.count:,} texts, of which {max(1, grouping.count // 10)} "
             "will be held out: the score says little about so few."
         )
-        order = order if order in source.columns else find_order(source)
-        if order and (by_day := _by_day(source, by, order)):
+        time = order if order in source.columns else find_order(source)
+        if time and (by_day := _by_day(source, by, time)):
             told += f" To make one text of each day: {by_day}"
         yield told
-    if not source.keys and not order:
-        order = find_order(source) or row_number(source)
-        if order:
-            yield f"To have the rows of each text in their order: {shell_command(['--order-by', order])}"
+    if order:
+        return
+    group = [name for name in source.columns if name == by or re.search(rf"\b{re.escape(name)}\b", by)]
+    order = find_number(source, group) or find_order(source)
+    if not source.keys:
+        order = order or row_number(source)
+    elif not order or _are_in_order(source, group, order):
+        return
+    if order:
+        yield f"To have the rows of each text in their order: {shell_command(['--order-by', order])}"
+
+
+def _are_in_order(source: Source, group: Sequence[str], order: str) -> bool:
+    """Whether the rows of a group are in that order in the table, but for a few."""
+    values = defaultdict[Any, list[Any]](list)
+    for row in source.sample:
+        values[tuple(row[name] for name in group)].append(row[order])
+    steps = [(a, b) for of_group in values.values() for a, b in pairwise(of_group) if type(a) is type(b)]
+    falling = sum(a > b for a, b in steps if a is not None)
+    return falling <= MAX_FALLING * len(steps)
 
 
 def _by_day(source: Source, by: str, order: str) -> str:

@@ -57,6 +57,13 @@ def find_long_parts(source: Source) -> tuple[list[str], str | None]:
     return [], None
 
 
+def find_number(source: Source, group: Sequence[str]) -> str | None:
+    """The column that numbers the parts of each whole, where `group` says which rows these are."""
+    others = [column for column in source.columns if column not in (*source.text_columns, *group)]
+    places = sorted((column for column in others if _numbers_parts(source, column)), key=_level)
+    return next((place for place in reversed(places) if _have_own_numbers(source, group, place)), None)
+
+
 def _level(column: str) -> int:
     return max((_LEVELS.index(word) for word in words_of(column) if word in _LEVELS), default=-1)
 
@@ -85,10 +92,15 @@ def _wholes(source: Source, columns: Sequence[str]) -> list[str]:
 
 def _are_numbered(source: Source, group: Sequence[str], place: str) -> bool:
     """Whether no two rows of a whole have the same number, and it rises where they follow each other."""
-    keys, numbers = values_of(source, *group), values_of(source, place)
-    if len({*zip(keys, numbers, strict=True)}) < len(keys):
+    if not _have_own_numbers(source, group, place):
         return False
+    keys, numbers = values_of(source, *group), values_of(source, place)
     steps = list(zip(pairwise(keys), pairwise(numbers), strict=True))
     rising = [a < b for (one, other), (a, b) in steps if one == other]
     are_together = len(rising) > MIN_TOGETHER * len(steps)
     return not are_together or sum(rising) >= MIN_RISING * len(rising)
+
+
+def _have_own_numbers(source: Source, group: Sequence[str], place: str) -> bool:
+    keys = values_of(source, *group, place)
+    return len({*keys}) == len(keys)
