@@ -2,11 +2,12 @@
 
 import os
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from datasette_nanogpt.data import sqlite
 from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
+from datasette_nanogpt.data.decode import decode_bytes
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.sqlite import database_path
@@ -651,6 +653,51 @@ def test_a_file_in_wal_mode_beside_which_nothing_can_be_written(make, monkeypatc
     )
     with sqlite.connect(Path(path)) as db:
         assert db.execute("select 1").fetchone() == (1,)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.db")
+    for place in (tmp_path / "pipe.db", "/dev/null", "/dev/zero"):
+        with pytest.raises(InvalidOptions, match="is a pipe or a device: save what comes from it"):
+            database_path(str(place))
+
+
+def test_a_change_that_was_not_finished_is_told_with_what_undoes_it(tmp_path, monkeypatch):
+    """As after a crash: a journal that is newer than the file's last whole state."""
+    path = tmp_path / "half.db"
+    code = f"""
+import os, sqlite3
+db = sqlite3.connect({str(path)!r})
+db.execute("create table t (body)")
+db.execute("pragma cache_size = 1")
+with db:
+    db.executemany("insert into t values (?)", [("first " * 100,)] * 200)
+db.execute("begin")
+db.execute("update t set body = replace(body, 'first', 'other')")
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert Path(f"{path}-journal").stat().st_size
+    told = (
+        f"was left in the middle of a change by a program that broke off. To undo that change: sqlite3 {path}"
+    )
+    with pytest.raises(NanogptError, match=told):
+        open_source(str(path), "t")
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)
+    with pytest.raises(NanogptError, match="in a read-only folder. Copy it and half.db-journal"):
+        open_source(str(path), "t")
+    monkeypatch.undo()
+    with closing(sqlite3.connect(path)) as db:  # as `sqlite3 half.db .tables` does
+        db.execute("select count(*) from sqlite_master").fetchone()
+    assert open_source(str(path), "t").row_count == 200
+
+
+def test_halves_of_characters_are_read_as_far_as_they_go():
+    pair, half = "a😀b".encode("utf-16-le"), b"\xed\xa0\xbd"
+    assert decode_bytes(pair.decode("utf-16-le", "surrogatepass").encode()).text == "a😀b"
+    assert decode_bytes(b"a" + half + b"\xed\xb8\x80b").text == "a😀b"  # as Java and Oracle write it
+    assert decode_bytes(b"cut in the middle: " + half + " é".encode()).text == "cut in the middle: \ufffd é"
+    assert decode_bytes(b"caf\xe9").what == "Windows-1252"
 
 
 def test_truncated_and_encrypted(make):

@@ -75,12 +75,24 @@ def decode_bytes(raw: bytes, encoding: str = "") -> Decoded:
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and _is_cut(raw, error.start):
             return _without_controls(raw[: error.start].decode("utf-8-sig"), raw)
+    if text := _with_surrogates(raw):
+        return _without_controls(text, raw)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Decoded(raw[: len(raw) // 2 * 2].decode("utf-16", "replace"), "UTF-16")
     many = MAX_HIGH_BYTES if not encoding else 1  # "où", alone, has more than others
     if encoding != NOT_UTF8 and (text := _windows_1252(raw, many)):
         return Decoded(text, WINDOWS_1252)
     return Decoded(None, NOT_UTF8 if not _CONTROL.search(raw.decode("latin-1")) else "binary")
+
+
+def _with_surrogates(raw: bytes) -> str | None:
+    """The text of bytes with halves of characters of UTF-16, for which UTF-8 has no place, as some programs
+    write them: two that go together are one character (CESU-8), others are U+FFFD. None for other bytes."""
+    try:
+        halves = raw.decode("utf-8-sig", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def encoding_of(values: Iterable[object]) -> str:

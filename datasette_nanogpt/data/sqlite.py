@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,9 @@ def database_path(database: str) -> Path:
     if path.is_dir():
         message = f"{database or path} is a folder: name the SQLite file in it."
         raise InvalidOptions([Problem("database", "folder", message)])
+    if not path.is_file():  # SQLite would wait for ever for what comes through a pipe
+        message = f"{database} is a pipe or a device: save what comes from it to a file, and name that."
+        raise InvalidOptions([Problem("database", "pipe", message)])
     return path
 
 
@@ -215,12 +219,18 @@ def _describe_error(path: Path, error: str) -> str:
         gone = f"{path} was moved or deleted while it was read: put it back, and begin again."
         refused = f"You do not have permission to read {path}: ask its owner for it, or for a copy."
         return refused if os.path.exists(path) else gone
-    if "readonly database" in error:
-        return (
-            f"{path} was left in the middle of a change, which cannot be undone in a read-only "
-            f"folder. Copy it and {path.name}-journal to a folder of your own and use the copy."
-        )
-    return f"Cannot read {path}: {error}."
+    return _half_changed(path) if "readonly database" in error else f"Cannot read {path}: {error}."
+
+
+def _half_changed(path: Path) -> str:
+    """The message for a database whose last change was not finished: its journal undoes that, by writing."""
+    begun = f"{path} was left in the middle of a change by a program that broke off"
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return f"{begun}. To undo that change: {shlex.join(['sqlite3', str(path), '.tables'])}"
+    return (
+        f"{begun}, which cannot be undone in a read-only folder. Copy it and {path.name}-journal to a folder "
+        "of your own and use the copy."
+    )
 
 
 @contextmanager
