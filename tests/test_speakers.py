@@ -7,8 +7,10 @@ import pytest
 
 from datasette_nanogpt.data.column_content import Column
 from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.preview import preview_source
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.speakers import find_speaker, speaker_name
+from datasette_nanogpt.formatting import TrainCommand
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,46 @@ from datasette_nanogpt.data.speakers import find_speaker, speaker_name
 )
 def test_the_name_in_json(person, name):
     assert speaker_name(json.dumps(person)) == name
+
+
+WHO = ["EMMA", "EMMA", "EMMA", "EMMA", "BEN", "BEN", "BEN"]
+
+
+@pytest.mark.parametrize(
+    ("who", "starts"),
+    [
+        (WHO * 9, ["EMMA: line 0.", "line 1.", "line 2.", "line 3.", "BEN: line 4.", "line 5.", "line 6."]),
+        (["EMMA", "BEN"] * 30, [f"{['EMMA', 'BEN'][i % 2]}: line {i}." for i in range(7)]),
+        (["EMMA"] * 60, [f"line {i}." for i in range(7)]),  # the same name in all rows says nothing
+    ],
+)
+def test_who_speaks_is_said_once_for_several_lines(tmp_path, who, starts):
+    path = str(tmp_path / "play.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table lines (id integer primary key, scene int, player, text)")
+        rows = [(i, i // 21, name, f"line {i}.") for i, name in enumerate(who)]
+        db.executemany("insert into lines values (?, ?, ?, ?)", rows)
+    db.close()
+    source = open_source(path, "lines", Selection(group_by="scene"))
+    first, second, *_ = source.documents()
+    assert first.split("\n")[:7] == starts
+    assert second.startswith(f"{who[21]}: " if source.speaker else "line")
+    told = preview_source(source, TrainCommand(path)).text
+    assert ("player before the first of its rows" in told) == ("line 1." in starts and "BEN" in who)
+
+
+def test_pieces_of_one_speaker_are_one_line(tmp_path):
+    path = str(tmp_path / "talk.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table segment (id integer primary key, talk int, speaker, text)")
+        rows = [(i, i // 28, name, f" and so {i}") for i, name in enumerate(WHO * 8)]
+        db.executemany("insert into segment values (?, ?, ?, ?)", rows)
+    db.close()
+    text = next(open_source(path, "segment", Selection(group_by="talk")).documents())
+    assert text.split("\n")[:2] == [
+        "EMMA: and so 0 and so 1 and so 2 and so 3",
+        "BEN: and so 4 and so 5 and so 6",
+    ]
 
 
 def test_other_text_is_the_name_itself():

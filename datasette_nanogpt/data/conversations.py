@@ -86,6 +86,7 @@ def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tu
     """
     keys: Sequence[Any] = ()
     last, title, texts, size = None, "", list[str](), 0
+    speaker = ""
     for row_keys, group, row in rows:
         if texts and (group is None or group != last or size > MAX_CHARACTERS):
             yield keys, join_document(title, ["".join(texts)])
@@ -93,9 +94,10 @@ def join_rows(rows: Iterable[tuple[Sequence[Any], Any, RowText]]) -> Iterator[tu
         if not texts:
             keys, last = row_keys, group
         title = title or row.title
-        if row.goes_on and texts:
+        is_new = not texts or row.speaker != speaker
+        if row.goes_on and not is_new:
             texts[-1] = texts[-1].removesuffix("\n")
-        first = row.text.lstrip(" ") if row.goes_on and not texts else row.text
+        first, speaker = (row.with_speaker if is_new else row.text), row.speaker
         for text in (first, *row.others):
             texts.append(text if text.endswith("\n") or not text else f"{text}\n")
             size += len(text)

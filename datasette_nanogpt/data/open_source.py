@@ -20,7 +20,7 @@ from .mail_columns import is_mail
 from .markup import CUES
 from .sample import Relation, read_sample
 from .source import ALL_ROWS, QUERY, Selection, Source
-from .speakers import find_speaker
+from .speakers import find_speaker, take_turns
 from .sqlite import (
     column_names,
     connect,
@@ -81,6 +81,8 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         offered = [c for c in offered if c.name != speaker]
     choice = choose_columns(relation, offered, title, body, unique)
     kinds = _kinds(found, choice.body, [choice.title, speaker], selection.text is None and is_mail(found))
+    if speaker and take_turns(next(c.values for c in found if c.name == speaker)):
+        kinds[speaker] = replace(kinds[speaker], turns=True)
     if not body:
         kinds |= {c.name: replace(kinds[c.name], instead=True) for c in _said_again(found, choice.body)}
     return Source(

@@ -83,7 +83,9 @@ def describe_text(source: Source) -> str:
     if grouping := source.grouping:
         order = f" in the order of {grouping.order_by}" if grouping.order_by else ""
         parts.append(f"the rows of each {grouping.group_by}{order} as one of {grouping.count:,} texts")
-        parts += [f"{source.speaker} before each row"] if source.speaker else []
+        if speaker := source.speaker:
+            rows = "the first of its rows" if source.kinds[speaker].turns else "each row"
+            parts.append(f"{speaker} before {rows}")
     if any(kind.question for kind in source.kinds.values()) and not source.template:
         parts.append("each answer after its question")
     return ", ".join(parts)

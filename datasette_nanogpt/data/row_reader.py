@@ -32,6 +32,13 @@ class RowText(NamedTuple):
     text: str
     others: list[str]  # documents after a marker
     goes_on: bool = False  # after the text of the row before it, on the same line
+    speaker: str = ""  # who goes before the text, but for rows that follow another one of the same
+
+    @property
+    def with_speaker(self) -> str:
+        """The text as that of the first row of who wrote it."""
+        text = self.text.lstrip(" ") if self.goes_on else self.text
+        return f"{self.speaker}: {text}" if self.speaker else text
 
 
 @dataclass
@@ -62,8 +69,10 @@ class RowReader:
         text = self.read(row)
         if text is None:
             return []
-        first = text.text.lstrip(" ") if text.goes_on else text.text
-        documents = [join_document(text.title, [first]), *(join_document(None, [o]) for o in text.others)]
+        documents = [
+            join_document(text.title, [text.with_speaker]),
+            *(join_document(None, [o]) for o in text.others),
+        ]
         if not any(documents):
             nothing = [value for column in self.body if (value := row[column]) in NOTHING]
             self.skipped[f"only {nothing[0]!r}" if nothing else "no text"] += 1
@@ -149,10 +158,12 @@ class RowReader:
             bodies.append(first)
             others += rest
         body = join_document(None, bodies)
+        goes_on = any(self.kinds[column].pieces for column in self.body) and body.startswith(" ")
         if body and speaker.strip():
+            if self.kinds[self.speaker or ""].turns:
+                return RowText(title, body, others, goes_on, speaker)
             return RowText(title, f"{speaker}: {body.lstrip(' ')}", others)
-        are_pieces = any(self.kinds[column].pieces for column in self.body)
-        return RowText(title, body, others, are_pieces and body.startswith(" "))
+        return RowText(title, body, others, goes_on)
 
     def _decode(self, row: Mapping[str, Value]) -> dict[str, str | int | float | None] | None:
         """The values of the columns without bytes; None where some bytes are no text, or the row only leads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from .column_content import FEW_ROWS, MOST, Column
@@ -16,6 +17,7 @@ SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
     *("handle", "who", "character", "creator", "poster", "commenter", "reporter", "player", "name"),
 )
+MIN_SAME = 0.65  # the fraction of the rows
 LONGEST_NAME = 60  # characters
 # In an object of JSON: what a person is called, the name that others see first, and objects with a person.
 _NAME_KEYS = (
@@ -79,6 +81,13 @@ def find_speaker(columns: Sequence[Column]) -> str | None:
     names = named(SPEAKERS, [c.name for c in filled if not _is_one(c)])
     words = {c.name for c in filled if not c.what}
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
+
+
+def take_turns(names: Sequence[object]) -> bool:
+    """Whether most rows follow another one of the same person, as the lines of a play and the pieces of a
+    transcript do; in a chat every second one does."""
+    steps = [a == b for a, b in pairwise(name for name in names if name)]
+    return len({*names}) > 1 and sum(steps) > MIN_SAME * len(steps)
 
 
 def _names_a_thing(name: str) -> bool:

@@ -75,6 +75,7 @@ class TextKind:
     # line break.
     pieces: bool = False
     titled: bool = False  # most values have titles in them: whole pages of HTML, and records
+    turns: bool = False  # of who wrote rows: said before the first of several that follow each other
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
     width: int = 0  # characters at which the lines of most texts are wrapped, see wrapped_lines.py
 

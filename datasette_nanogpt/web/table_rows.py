@@ -143,7 +143,9 @@ def _grouping(source: Source) -> dict[str, Any] | None:
     """How many texts the rows become, and by which columns; None if each is one of its own."""
     if (by := source.grouping) is None:
         return None
-    return {"texts": by.count, "group_by": by.group_by, "order_by": by.order_by, "speaker": source.speaker}
+    turns = bool(source.speaker) and source.kinds[source.speaker or ""].turns
+    by_whom = {"speaker": source.speaker, "turns": turns}
+    return {"texts": by.count, "group_by": by.group_by, "order_by": by.order_by} | by_whom
 
 
 def _notes(source: Source) -> list[str]:
@@ -163,7 +165,8 @@ def describe_rows(figures: Mapping[str, Any], filters: str) -> list[str]:
     if by := figures["grouping"]:
         rows += f" in {counted(by['texts'], 'text')}, one for each {end}{by['group_by']}{end}"
         rows += f", in the order of {end}{by['order_by']}{end}" if by["order_by"] else ""
-        rows += f"; each row begins with its {end}{by['speaker']}{end}" if by["speaker"] else ""
+        each = "what each says" if by["turns"] else "each row"
+        rows += f"; {each} begins with its {end}{by['speaker']}{end}" if by["speaker"] else ""
     sentences = [f"{rows}. A{size}" if by else f"{rows}, a{size}"]
     sentences += [f"Title: {end}{figures['title']}{end}."] if figures["title"] else []
     body = ", ".join(f"{end}{name}{end}" for name in figures["body"])
