@@ -390,6 +390,7 @@ def test_values_that_are_not_words_are_told_by_their_shape(text, shape):
             ("question", "option_a", "option_b", "explanation"),
         ),
         (("msgstr", "msgid"), ("msgid", "msgstr")),
+        (("tgt", "src"), ("src", "tgt")),
         (("review_text", "reply"), ("review_text", "reply")),
         (("fulltext", "introtext"), ("introtext", "fulltext")),  # Joomla
         (("haupttext", "introtext"), ("introtext", "haupttext")),
@@ -470,6 +471,42 @@ def test_one_line_before_the_text_is_its_title(make):
     path = make({"summary": rows(lambda i: prose(i + 2)), "description": rows(lambda i: prose(i) * 2)})
     found = open_source(path, "posts")
     assert (found.title, found.body) == (None, ("summary", "description"))
+
+
+@pytest.mark.parametrize("prefix", ["fields_", "issue.", ""])
+def test_one_line_is_the_title_also_below_a_prefix(make, prefix):
+    path = make({f"{prefix}summary": rows(title), f"{prefix}description": rows(prose)}, "posts")
+    found = open_source(path, "posts")
+    assert (found.title, found.body) == (f"{prefix}summary", (f"{prefix}description",))
+
+
+def test_what_is_said_of_a_task_is_not_its_title(make):
+    """What has to be done is shorter than what some tasks say more of it."""
+    path = make({"content": rows(title), "description": rows(lambda i: prose(i) if i % 3 == 0 else "")})
+    found = open_source(path, "posts")
+    assert found.title != "description" and "content" in (found.title, *found.body)
+
+
+@pytest.mark.parametrize("of", [str, lambda text: f" {text} "])
+def test_no_text_that_says_so_by_the_name_of_its_column(make, of):
+    columns = {
+        "Negative_Review": rows(lambda i: of("No Negative") if i % 4 == 0 else prose(i)),
+        "Positive_Review": rows(lambda i: of("No Positive") if i % 5 == 0 else prose(i + 2)),
+    }
+    found = open_source(make(columns), "posts")
+    documents = list(found.documents())
+    assert found.body == ("Positive_Review", "Negative_Review")
+    assert not any("No Negative" in text or "No Positive" in text for text in documents)
+    assert len(documents) == N - N // 20 and found.skipped == {"no text": N // 20}
+    kept = {"body": rows(lambda i: "No body" if i == 3 else prose(i))}  # once, it may be an answer
+    assert "No body" in list(open_source(make(kept), "posts").documents())
+
+
+def test_what_says_the_title_again_is_called_so(make):
+    columns = {"title": rows(title), "fancy_title": rows(title), "body": rows(prose)}
+    columns["slug"] = rows(lambda i: title(i).lower().replace(" ", "-"))
+    found = open_source(make(columns), "posts")
+    assert (found.left_out["fancy_title"], found.left_out["slug"]) == ("also in title", "also in title")
 
 
 def test_a_summary_is_the_title_beside_texts_that_go_together(make):

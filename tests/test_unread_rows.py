@@ -11,6 +11,7 @@ from test_odd_tables import write
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview, preview_source
+from datasette_nanogpt.data.row_hints import row_hints
 from datasette_nanogpt.data.source import Selection
 from datasette_nanogpt.data.unread_records import unread_records
 from datasette_nanogpt.data.unread_rows import unread_rows
@@ -76,6 +77,9 @@ def hints(tmp_path, columns):
         ("archetype", lambda w: ["regular", "private_message"][w.i % 2], 30),
         ("state", lambda w: [1, 1, 1, 0, -2][w.i % 5], 24),  # Joomla
         ("post_visibility", lambda w: [1, 1, 1, 2, 0][w.i % 5], 24),  # phpBB
+        ("visible", lambda w: [1, 1, 1, 2, 0][w.i % 5], 24),  # vBulletin
+        ("comment_visible", lambda w: int(w.i % 5 != 0), 12),  # Movable Type
+        ("message_deleted", lambda w: int(w.i % 5 == 0), 12),
         ("status", lambda w: ["1", "1", "0"][w.i % 3], 20),  # Drupal, from a CSV file
     ],
 )
@@ -376,6 +380,12 @@ def test_values_of_all_sorts_are_told(tmp_path):
     path, told = remarks(tmp_path, names)
     (remark,) = [each for each in told if "text is in those in which attribute is d." in each]
     assert open_source(path, "t", Selection(where=shlex.split(remark)[-1])).row_count == ROWS // 5
+    # A key of each row's own says nothing of its kind.
+    keys = {"key_id": lambda w: w.hash(), "value": lambda w: w.text() if w.i % 2 else "lol"}
+    path = write(tmp_path / "keys.db", keys)
+    with sqlite3.connect(path) as db:
+        db.execute("delete from t where rowid > 18")
+    assert not any("key_id is" in each for each in row_hints(open_source(path, "t")))
     names |= {"attribute": lambda w: "abcde"[w.random.randint(0, 4)]}
     assert any("attribute says which" in each for each in remarks(tmp_path, names)[1])
     _, none = remarks(tmp_path, {"id": lambda w: w.i, "body": Writer.text})

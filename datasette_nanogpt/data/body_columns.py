@@ -184,19 +184,26 @@ def first_line(body: Sequence[str], columns: Sequence[Column]) -> str | None:
     rest = [column for column in columns if column.name in body]
     for column in columns:
         others = [other for other in rest if other is not column]
+        if not others:
+            continue
         texts = [text.strip() for text in column.texts]
-        if (
-            column.sameness
-            or not others
-            or not texts
-            or not any(is_named(column.name, line) for line in LINES)
-        ):
+        is_filled = column.filled >= MIN_FILLED * max(other.filled for other in others)
+        if column.sameness or not is_filled or not texts or not _is_line(column.name, others):
             continue
         one_line = sum("\n" not in text for text in texts) >= ONE_LINE * len(texts)
         short = statistics.median(map(len, texts)) <= LONGEST_LINE
+        short = short and column.mean_size <= max(other.mean_size for other in others)
         if one_line and short and not any(says_the_same(column, other) for other in others):
             return column.name
     return None
+
+
+def _is_line(name: str, others: Sequence[Column]) -> bool:
+    """Whether a column is named like lines that can be titles, as a whole or after what the name of another
+    begins with: fields_summary beside fields_description."""
+    *prefix, last = words_of(name)
+    beside = any(prefix and words_of(other.name)[: len(prefix)] == (*prefix,) for other in others)
+    return any(is_named(name, line) or (beside and last == line) for line in LINES)
 
 
 def find_line(columns: Sequence[Column], body: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from .column_names import words_of
 from .decode import NOTHING, decode_bytes, encoding_of
 from .documents import without_heading
 from .mail import decode_words
@@ -26,10 +27,12 @@ COMPARED_ROWS = 50  # rows that are compared
 # In a column whose rows share values these are labels, if at least so many rows have one, and the values that
 # differ have fewer letters than this per row.
 LABELLED_ROWS, LABEL_LETTERS = 20, 10
+FEW_NOTHING = 3  # rows that must have the same "No Negative": once, it may be an answer
 KEY_CHARS = range(5, 41)  # the lengths of a key that is one word with digits in it
 LONG_VALUE = 200  # characters
 
 _HEADING = re.compile(r"\s*#\s|(?:\s|<(?!h\d)[a-zA-Z!?][^<>]*>)*<h\d", re.IGNORECASE)  # above a text
+_NO = re.compile(r"[Nn]o ([A-Za-z]+)")
 _NOT_COMPARED = re.compile(r"[\W_]+")
 
 
@@ -50,7 +53,10 @@ class Column:
     def text_by_row(self) -> list[str]:
         """The text of each row, "" where there is none."""
         texts = [self._text(value) or "" for value in self.values]
-        return [text if text.strip("\0 \t\r\n") and text not in NOTHING else "" for text in texts]
+        nothing = ("", self._nothing)
+        return [
+            text if text.strip("\0 \t\r\n") not in nothing and text not in NOTHING else "" for text in texts
+        ]
 
     @cached_property
     def filled_rows(self) -> int:
@@ -65,11 +71,19 @@ class Column:
 
     @cached_property
     def kind(self) -> TextKind:
-        return replace(kind_of(self.texts, self.text_format), encoding=self._encoding)
+        return replace(kind_of(self.texts, self.text_format), encoding=self._encoding, nothing=self._nothing)
 
     @cached_property
     def _encoding(self) -> str:
         return encoding_of(self.values)
+
+    @cached_property
+    def _nothing(self) -> str:
+        """What several rows have for no text: "No" and a word of the column's name, as "No Negative"."""
+        texts = [value.strip() for value in self.values if isinstance(value, str)]
+        words = words_of(self.name)
+        named = Counter(t for t in texts if (no := _NO.fullmatch(t)) and no[1].lower() in words)
+        return max((text for text, count in named.items() if count >= FEW_NOTHING), default="")
 
     def _text(self, value: Value) -> str | None:
         text = decode_bytes(value, self._encoding).text if isinstance(value, bytes) else value

@@ -70,7 +70,7 @@ _TOGETHER = (
     "description | responsibilities | requirements qualifications | benefits",
     "user human | assistant bot",
     "q | a",
-    "original source msgid | translation translated target msgstr",
+    "original source msgid src | translation translated target msgstr tgt trg",
     "front | back",
     "setup | punchline",
     "problem | solution",

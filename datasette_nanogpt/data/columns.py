@@ -203,6 +203,7 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
     """Why each column that was not chosen was not, in a few words; `longer`: one with more text."""
     by_name = {column.name: column for column in columns}
     body = [by_name[name] for name in chosen.body]
+    read = [*body, by_name[chosen.title]] if chosen.title else body
     speaker = find_speaker([column for column in columns if column.name not in (chosen.title, *chosen.body)])
     for column in columns:
         if column.name == chosen.title or column.name in chosen.body:
@@ -216,7 +217,7 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
         elif reason := _why_no_title(column):
             is_person = column.name == speaker and not column.what and words_of(column.name) not in _NAMES
             why = "who wrote it" if is_person else reason
-        elif again := [other.name for other in body if is_contained(column, other)]:
+        elif again := [other.name for other in read if is_contained(column, other)]:
             why = f"also in {list_names(again)}"
         else:
             most = max((other.prose for other in body), default=0.0)

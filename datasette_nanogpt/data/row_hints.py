@@ -28,6 +28,7 @@ MIN_SHARE = 0.1  # the fraction of the rows that must be concerned
 MAX_ENDINGS = 6  # of titles that are told
 MIN_SORTS, MIN_SHAPED = 2, 0.2  # sorts of values that are not text, and the fraction of values of these
 MAX_KINDS = 20  # different values of a column that says what a row is
+MAX_KEYS = 0.5  # of the rows have a kind that no row before them has: with more these are keys
 MIN_WORDS, MAX_PROSE = 5, 0.1  # of a text, and the fraction of the labels that may be as long
 LONG_TEXT = 60  # characters: few dates, addresses and labels are longer
 CUT_CHARS = 40, SAMPLE_CHARS  # at least, and less than: lengths at which texts may have been cut
@@ -178,7 +179,8 @@ def _labels_by_kind(source: Source, of: str) -> Exclusion | None:
         for row in source.sample:
             if isinstance(value := row[column], str) and value.strip():
                 by_kind.setdefault(row[key], []).append(value)
-        if not 1 < len(by_kind) <= MAX_KINDS or not all(isinstance(kind, str) for kind in by_kind):
+        is_kind = 1 < len(by_kind) <= min(MAX_KINDS, MAX_KEYS * sum(map(len, by_kind.values())))
+        if not is_kind or not all(isinstance(kind, str) for kind in by_kind):
             continue
         prose = {kind: sum(len(v.split()) >= MIN_WORDS for v in of_kind) for kind, of_kind in by_kind.items()}
         texts = [kind for kind, of_kind in by_kind.items() if 2 * prose[kind] > len(of_kind)]

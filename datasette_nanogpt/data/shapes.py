@@ -41,7 +41,7 @@ _SHAPES = [
         ("pronunciations", rf"{_SPOKEN}(?:[\s,;]+{_SPOKEN})*"),
         ("file paths", r"(?:[A-Za-z]:|~|\.{1,2})?[\\/]?(?:[^\\/\n]{1,80}[\\/])+[^\\/\n]*\.\w{1,5}"),
         ("file paths", r"(?:[A-Za-z]:\\|~/|\.{0,2}/)\S+|\S+/\S+/\S+"),
-        ("file names", r"[^\n]{0,100}[^\s.]\.(?=\w*[a-z])[a-z0-9]{2,4}"),
+        ("file names", r"(?![^\n]*\s\S+@\S+\Z)[^\n]{0,100}[^\s.]\.(?=\w*[a-z])[a-z0-9]{2,4}"),
         ("keys", r"(?=\S*\d)(?=\S*[A-Za-z])[\w.:+/=~-]{8,}|[A-Z]{2,10}[-_]\d+"),
         ("JSON", rf"\{{\s*[\"}}](?:{_JSON_END})"),
         ("JSON", rf"\[\s*(?:[\"{{\[\]]|true|false|null|{_JSON_NUMBER})(?:{_JSON_END})"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.template import Template
 
@@ -164,8 +165,9 @@ class Source:
         """What was decoded and skipped in the rows that were read, and what can be done about it."""
         remarks = [f"{n:,}{of} are in {encoding}, and decoded." for encoding, n in self.decoded.items()]
         if any(self.kinds[column].format == "mail" for column in self.body):
-            told = f"{self.attachments:,} attachments{'' if of == ' rows' else of}"
-            remarks.append(f"Headers, quoted replies and signatures of mail are left out, and {told}.")
+            told = f", and {counted(self.attachments, 'attachment')}{'' if of == ' rows' else of}"
+            told = told if self.attachments else ""
+            remarks.append(f"Headers, quoted replies and signatures of mail are left out{told}.")
         elif self.cut:
             kinds = (self.kinds[column] for column in self.body)
             keep = next(kind.format for kind in kinds if kind.replies or kind.mailed)

@@ -77,6 +77,7 @@ class TextKind:
     titled: bool = False  # most values have titles in them: whole pages of HTML, and records
     turns: bool = False  # of who wrote rows: said before the first of several that follow each other
     question: str = ""  # that the text answers, by the name of its column; it is put on a line before it
+    nothing: str = ""  # a value that says by the name of its column that there is no text, see column_content
     width: int = 0  # characters at which the lines of most texts are wrapped, see wrapped_lines.py
 
     @property
@@ -182,6 +183,8 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
 def read_text(value: str, kind: TextKind) -> Text:
     """A value of a column of that kind as text; breaks of every sort become line breaks."""
     title = None
+    if kind.nothing and value.strip() == kind.nothing:
+        return Text(None, "")
     if kind.format == "mail" and is_message(value):
         message = read_message(value)
         return Text(message.subject, _unwrapped(message.text, kind), message.attachments)

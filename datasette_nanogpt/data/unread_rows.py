@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
-from .column_names import words_of
+from .column_names import NAMED_THINGS, words_of
 from .decode import decode_bytes
 from .exclusions import Exclusion, exclusion, listed
 from .sample import Value
@@ -89,8 +89,9 @@ _NOT_PUBLIC = frozenset(
 )
 _YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
 # Where most rows have 1, as what is published has it, others may be drafts, hidden or deleted.
-_NUMBERED = frozenset(["status", "state", "visibility"])
+_NUMBERED = frozenset(["status", "state", "visibility", "visible"])
 _NUMBERS = frozenset(map(str, range(-3, 6)))
+_THINGS = frozenset(["comment", "entry", "message", "note", "review", "topic", "item", "content", "row"])
 _NEVER = re.compile(r"\s*|[0.:\s-]+")  # "", 0, "0000-00-00 00:00:00"
 _VERSIONS = frozenset(["version", "revision", "rev", "ver"])
 _REACTION = re.compile(
@@ -162,9 +163,10 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
         answers = {str(value).lower() for value in values}
         unread = [value for value in values if str(value).lower() in _NO | _UNREAD]
         return (unread if answers & _YES and answers <= _YES | _NO | _UNREAD | {"none"} else []), False
-    is_of_read = bool(_FLAG_OF_READ.fullmatch(_joined(column)))
-    is_alone = bool(_FLAG_ALONE.fullmatch(_joined(column)))
-    if not (is_of_read or is_alone or _FLAG.fullmatch(_joined(column))):
+    name = _flag_of(column)
+    is_of_read = bool(_FLAG_OF_READ.fullmatch(name))
+    is_alone = bool(_FLAG_ALONE.fullmatch(name))
+    if not (is_of_read or is_alone or _FLAG.fullmatch(name)):
         return [], False
     filled: list[Value] = [value for value in values if value is not None and not _is_blank(value)]
     if all(str(value).lower() in _YES | _NO for value in filled):
@@ -191,6 +193,12 @@ def _numbered_values(column: str, values: Sequence[Value]) -> list[Value]:
 def _joined(name: str) -> str:
     """A name as one word, however its own are joined: Apple's programs do not say where they end."""
     return "".join(words_of(name))
+
+
+def _flag_of(column: str) -> str:
+    """The name of a column as one word, without that of the thing that it is about: comment_visible."""
+    first, *rest = words_of(column)
+    return "".join(rest) if rest and first in NAMED_THINGS | _THINGS else _joined(column)
 
 
 def _is_blank(value: Value) -> bool:
