@@ -1,10 +1,13 @@
 """A title that steers: classifier-free guidance (2207.12598; for language models 2306.17806).
 
-What a title makes more likely than the same text without it is made more likely still.
+What a title makes more likely than the same text without it is made more likely still. A guidance above the
+default would take sentences apart, so that it guides only tokens that are plausible with the title, as
+contrastive decoding does (2210.15097).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +17,14 @@ from .language_model import LanguageModel
 
 # Measured: LOG.md, "A title that steers".
 GUIDANCE, MAX_GUIDANCE = 2.0, 100.0
+# Fraction of the highest probability at which a token is plausible: so much for each unit of guidance above
+# the default, and at most. LOG.md, "Strong guidance".
+PLAUSIBLE, MOST_PLAUSIBLE = 0.007, 0.1
 
 
 class GuidedModel:
-    """A model whose logits are without + guidance * (with - without) the title, as a `LanguageModel`.
+    """A model whose logits are without + guidance * (with - without) the title, as a `LanguageModel`. A token
+    that is not plausible keeps the odds that it has with the title at most.
 
     `head` is what each context begins with, up to the blank line after the title, as `Titles.head` finds it.
     "Without" is the same context from the blank line on. Each token takes two steps of the model.
@@ -26,6 +33,8 @@ class GuidedModel:
     def __init__(self, model: LanguageModel, head: Sequence[int], guidance: float) -> None:
         self.model, self.config, self.guidance = model, model.config, guidance
         self.left_out = len(head) - 1
+        fraction = min(PLAUSIBLE * (guidance - GUIDANCE), MOST_PLAUSIBLE)
+        self._nats_below = np.float32(-math.log(fraction)) if fraction > 0 else None
 
     @property
     def device(self) -> str:
@@ -42,4 +51,11 @@ class GuidedModel:
         if not len(rest):
             return known
         unknown = self.model.logits(rest, cache[1], max(0, past - self.left_out))
-        return unknown + np.float32(self.guidance) * (known - unknown)
+        guided = unknown + np.float32(self.guidance) * (known - unknown)
+        if self._nats_below is not None:
+            highest = known.max()
+            plausible = (known >= highest - self._nats_below).nonzero()[0]
+            kept = guided[plausible]
+            np.minimum(guided, known + (kept.max() - highest), out=guided)
+            guided[plausible] = kept
+        return guided

@@ -58,7 +58,7 @@ class SamplingOptions(llm.Options):
     guidance: float | None = Field(
         None,
         description="How strongly a title, or what is set, steers the text: 1 leaves the model's "
-        "probabilities, more keeps closer to it, above 3 at the cost of the text. "
+        "probabilities, more keeps closer to it, up to some 5. "
         "Default: 2, for tables with titles",
     )
     max_tokens: int | None = Field(None, description="How many tokens to write at most. Default: 500")

@@ -19,6 +19,7 @@ from llm_nanogpt.errors import InvalidOptions
 from llm_nanogpt.generate import generate
 from llm_nanogpt.gpt_numpy import build
 from llm_nanogpt.gpt_torch import TorchModel
+from llm_nanogpt.guidance import GuidedModel
 from llm_nanogpt.loading import load_model
 from llm_nanogpt.sampler import Sampler, log_softmax
 from llm_nanogpt.text_end import keep_end
@@ -605,6 +606,19 @@ def test_guidance_is_the_difference_that_a_title_makes(titled_char):
         known, unknown = (model.logits(before + ids, model.new_cache()) for before in ([char.eot, *head], []))
         expected = log_softmax(unknown + 2 * (known - unknown))
         assert run.logprobs[i]["logprob"] == pytest.approx(expected.max(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("guidance", "chosen"), [(1, 0), (3, 1), (5, 1), (100, 1)])
+def test_a_title_lifts_no_token_that_is_out_of_place(guidance, chosen):
+    """However strong, it chooses among what the model with the title finds likely: [0, 1] of these."""
+    known, unknown = np.log([0.5, 0.3, 0.001, 0.199]), np.log([0.5, 0.1, 1e-9, 0.399])
+    both = iter([known, unknown])
+    model = Mock(config=Mock(block_size=64))
+    model.logits = lambda ids, cache, past: next(both).astype(np.float32)
+    logits = GuidedModel(model, [0, 1], guidance).logits([0, 1, 2], (None, None))
+    assert logits.argmax() == chosen
+    assert logits[2] - logits.max() <= np.log(0.001 / 0.5) + 1e-5
+    assert logits[1] - logits[0] == pytest.approx(guidance * np.log(3) + np.log(0.1 / 0.5), abs=1e-4)
 
 
 def test_a_prompt_beyond_the_context_keeps_its_title(titled_char):
