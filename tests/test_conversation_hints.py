@@ -295,6 +295,20 @@ def test_the_verses_of_a_chapter_of_a_book(tmp_path, names):
     assert told(tmp_path, columns, rows) == [f"{group} --order-by {third}"]
 
 
+def test_the_verses_of_many_books(tmp_path):
+    """A row that follows a gap between the numbers of the rows is that of a first chapter."""
+    chosen = random.Random(6)
+    verses = [
+        (b, c, v)
+        for b in range(1, 41)
+        for c in range(1, chosen.randint(2, 9))
+        for v in range(1, chosen.randint(15, 35))
+    ]
+    rows = [(b * 10**6 + c * 1000 + v, b, c, v, words(i, 9)) for i, (b, c, v) in enumerate(verses)]
+    told_first = told(tmp_path, "id integer primary key, b int, c int, v int, t text", rows)[0]
+    assert shlex.split(told_first)[1::2] == ['"b" || \' \' || "c"', "v"]
+
+
 def test_the_chapters_of_the_books_of_two_translations(tmp_path):
     places = [(t, b, c, v) for t in (1, 2) for b in (1, 2) for c in (1, 2, 3) for v in range(1, 15)]
     rows = [(i, *place, words(i, 9)) for i, place in enumerate(places)]

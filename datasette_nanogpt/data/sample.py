@@ -11,6 +11,8 @@ from .sqlite import quote_column
 
 SAMPLE_ROWS = 200
 BLOCKS = 20  # places of the table that the rows are taken from
+COUNTED_ROWS = 200_000  # of a table with gaps between its rowids: so many are quickly counted to a place
+MAX_GAPS = 10  # rowids per row
 SAMPLE_CHARS = 5_000  # how much of each value is read
 # How much is read of JSON, which makes no sense unless it is whole, and of mail, which begins with headers.
 WHOLE_CHARS = 100_000
@@ -42,9 +44,25 @@ def read_sample(db: sqlite3.Connection, relation: Relation) -> dict[str, list[Va
         rows = db.execute(select).fetchmany(SAMPLE_ROWS)
     else:
         rows = list(_by_rowid(db, select, relation)) if relation.rowid else []
-        if len(rows) < SAMPLE_ROWS // 2:  # one row has a rowid far from all others'
+        # One row has a rowid far from all others', or rowids have gaps: that of a verse begins with its book,
+        # and the first row after each gap is that of a first chapter.
+        if len(rows) < SAMPLE_ROWS // 2 or _has_gaps(db, relation):
             rows = list(_by_offset(db, select, relation.row_count))
     return {name: [row[i] for row in rows] for i, name in enumerate(relation.columns)}
+
+
+def _has_gaps(db: sqlite3.Connection, relation: Relation) -> bool:
+    if not relation.rowid or relation.row_count > COUNTED_ROWS:
+        return False
+    first, last = _ends(db, relation)
+    return last - first > MAX_GAPS * relation.row_count
+
+
+def _ends(db: sqlite3.Connection, relation: Relation) -> tuple[int, int]:
+    """The first rowid and the last."""
+    rowid = relation.rowid
+    first, last = db.execute(f"select min({rowid}), max({rowid}) from {relation.from_sql}").fetchone()
+    return first, last
 
 
 def _beginning(name: str) -> str:
@@ -62,7 +80,7 @@ def _beginning(name: str) -> str:
 def _by_rowid(db: sqlite3.Connection, select: str, relation: Relation) -> Iterator[tuple[Value, ...]]:
     """Rows from BLOCKS places at equal distances between the first rowid and the last."""
     rowid = relation.rowid
-    first, last = db.execute(f"select min({rowid}), max({rowid}) from {relation.from_sql}").fetchone()
+    first, last = _ends(db, relation)
     starts = [first + (last - first) * block // BLOCKS for block in range(BLOCKS)]
     for start, end in zip(starts, [*starts[1:], last + 1], strict=True):
         yield from db.execute(
