@@ -12,6 +12,7 @@ from odd_tables import Writer
 
 from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data import table_choice
+from datasette_nanogpt.data.columns import NoTextError
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.preview import preview
 from datasette_nanogpt.data.source import Selection
@@ -39,6 +40,25 @@ def make(tmp_path):
 
 TAGS = "create table tag as select id, 'tag ' || char(96 + id) as tag from entry limit 9"
 NUMBERS = "create table visit as select id, rank from entry"
+
+
+def test_states_of_sensors_are_refused_with_what_they_are(tmp_path):
+    path = str(tmp_path / "home.db")
+    with sqlite3.connect(path) as db:
+        db.execute("create table states (state_id integer primary key, state, last_updated real)")
+        rows = [(i, ["on", "off", "21.5"][i % 3], 1.7e9 + i) for i in range(90)]
+        db.executemany("insert into states values (?, ?, ?)", rows)
+        db.execute("create table statistics (id integer primary key, mean real)")
+        db.executemany("insert into statistics values (?, ?)", [(i, 20.5) for i in range(90)])
+    db.close()
+    with pytest.raises(InvalidOptions) as refused:
+        open_corpus(path)
+    message = str(refused.value)
+    assert f"There is nothing to learn to write from. {path} has: states, statistics. None" in message
+    named = shlex.split(message.rpartition(": ")[2])
+    assert named == ["datasette", "nanogpt-train", path, "states"]
+    with pytest.raises(NoTextError, match="state has few different values"):
+        open_corpus(path, named[-1:])
 
 
 def test_the_only_table_with_text_is_taken(make):

@@ -172,12 +172,14 @@ def _which(look: _Look, typed: Sequence[str]) -> str:
             f"What is in {list_names(look.packed)} has to be unpacked or decoded first: name it to see how."
         )
     if not look.found:
-        example = f"For example: {_command(look, look.names[0], typed)}"
+        command = _command(look, look.names[0], typed)
         if look.without == look.names and not look.packed:
-            example = (
-                "None of them has a column of text: to read codes as text, name the column with --body. "
-                + example
+            return (
+                f"There is nothing to learn to write from. {has} None of them has a column of text: they "
+                "have numbers, dates, codes or labels, as databases of sensors, accounts and settings do. To "
+                f"see what the columns of one have: {command}"
             )
+        example = f"For example: {command}"
         return " ".join(filter(None, ["Name the table to train on.", has, packed, example]))
     lines = [f"Name the table to train on. {look.database} has text in:", *_columns(look.found[:MAX_LISTED])]
     if more := [each.name for each in look.found[MAX_LISTED:]]:
