@@ -309,6 +309,49 @@ def test_the_verses_of_many_books(tmp_path):
     assert shlex.split(told_first)[1::2] == ['"b" || \' \' || "c"', "v"]
 
 
+@pytest.mark.parametrize("table", ["verse", "clause"])
+def test_numbers_in_columns_of_text(tmp_path, table):
+    """As `sqlite-utils insert --csv --no-detect-types` and old exports write them: 10 would come before 9."""
+    places = [(b, c, v) for b in range(1, 7) for c in range(1, 6) for v in range(1, 7 + (b * c) % 9)]
+    if table == "clause":
+        columns, rows = "id text, act_id text, number text, text", [(b * 9 + c, v) for b, c, v in places]
+        options = ["--group-by", "act_id", "--order-by", "cast(number as integer)"]
+    else:
+        columns, rows = "id text, book text, chapter text, verse text, text", places
+        options = ["--group-by", '"book" || \' \' || "chapter"', "--order-by", "cast(verse as integer)"]
+    found = told(tmp_path, columns, [(str(i), *map(str, row), words(i, 9)) for i, row in enumerate(rows)])
+    assert [shlex.split(each) for each in found] == [options]
+    group_by, order_by = options[1::2]
+    source = open_source(str(tmp_path / "t.db"), "t", Selection(group_by=group_by, order_by=order_by))
+    last = [text.splitlines()[-1] for text in source.documents()]
+    highest = [i for i, row in enumerate(rows) if i + 1 == len(rows) or rows[i + 1][-1] == 1]
+    assert sorted(last) == sorted(words(i, 9) for i in highest)
+
+
+def test_chapters_with_the_same_names_in_several_laws(tmp_path):
+    rows = [
+        (i, i // 25, f"Chapter {i % 25 // 5 + 1}", i % 25 + 1, words(i, 4) if i % 2 else "", words(i, 20))
+        for i in range(150)
+    ]
+    columns = "id integer primary key, law_id int, chapter, article int, heading, text"
+    (options,) = (shlex.split(each) for each in told(tmp_path, columns, rows))
+    assert options[:2] == ["--group-by", '"law_id" || \' \' || "chapter"']
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("tale", True), ("story", True), ("chat", False), ("channel", False), ("scene", False)],
+)
+def test_what_rows_are_of_is_the_title_of_all_of_them(tmp_path, name, title):
+    """The name of a tale, but not of a room, nor a key."""
+    rows = [
+        (f"The {words(i // 8, 5)}" if name != "scene" else f"scene_{i // 8}", i % 8 + 1, words(i, 12))
+        for i in range(240)
+    ]
+    options = ["--group-by", name, "--order-by", "part", *(["--title", name] if title else [])]
+    assert shlex.split(told(tmp_path, f"{name}, part int, text", rows)[0]) == options
+
+
 def test_the_chapters_of_the_books_of_two_translations(tmp_path):
     places = [(t, b, c, v) for t in (1, 2) for b in (1, 2) for c in (1, 2, 3) for v in range(1, 15)]
     rows = [(i, *place, words(i, 9)) for i, place in enumerate(places)]

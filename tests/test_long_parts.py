@@ -36,12 +36,12 @@ PARAGRAPHS = ["--group-by", """"book_id" || ' ' || "chapter\"""", "--order-by", 
         (
             "id integer primary key, book, page integer, text",
             pages(),
-            ["--group-by", "book", "--order-by", "page"],
+            ["--group-by", "book", "--order-by", "page", "--title", "book"],
         ),
         (
             "id integer primary key, book, page integer, text",
             shuffled(pages()),
-            ["--group-by", "book", "--order-by", "page"],
+            ["--group-by", "book", "--order-by", "page", "--title", "book"],
         ),
         ("book_id int, chapter int, paragraph_no int, text", paragraphs(), PARAGRAPHS),
         ("book_id int, chapter int, paragraph_no int, text", shuffled(paragraphs()), PARAGRAPHS),
@@ -50,6 +50,15 @@ PARAGRAPHS = ["--group-by", """"book_id" || ' ' || "chapter\"""", "--order-by", 
             "path, folder, page int, text",
             [(f"scans/{i // 9}.pdf", "scans", i % 9 + 1, words(i, 90)) for i in range(180)],
             ["--group-by", "path", "--order-by", "page"],
+        ),
+        # The name of a story is that of no person.
+        (
+            "story_name text, section int, content text, cor_section text",
+            [
+                (f"{words(i // 6, 4).replace(' ', '-')}-story", 1 + i % 6, words(i, 90), str(1 + i % 6))
+                for i in range(150)
+            ],
+            ["--group-by", "story_name", "--order-by", "section", "--title", "story_name"],
         ),
         # One book alone.
         (
@@ -68,7 +77,7 @@ PARAGRAPHS = ["--group-by", """"book_id" || ' ' || "chapter\"""", "--order-by", 
 def test_parts_of_a_whole(tmp_path, columns, rows, options):
     found = told(tmp_path, columns, rows)
     assert shlex.split(found[0]) == options
-    group_by, order_by = shlex.split(found[0])[1::2]
+    group_by, order_by = shlex.split(found[0])[1:4:2]
     texts = list(
         open_source(str(tmp_path / "t.db"), "t", Selection(group_by=group_by, order_by=order_by)).documents()
     )
@@ -138,7 +147,7 @@ def test_the_lines_of_plays(tmp_path):
         for i in range(400)
     ]
     columns = "Dataline integer primary key, Play, PlayerLinenumber int, ActSceneLine, Player, PlayerLine"
-    assert told(tmp_path, columns, rows)[0] == "--group-by Play"
+    assert told(tmp_path, columns, rows)[0] == "--group-by Play --title Play"
 
 
 def test_threads_of_a_program_are_no_conversations(tmp_path):

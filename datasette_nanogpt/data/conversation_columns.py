@@ -90,6 +90,7 @@ _COMMENTED = (
     *("card", "pull", "merge", "bug", "case", "event", "submission", "commit", "object", "node", "content"),
 )
 _DEBATED = ("subsection", "section", "agenda", "motion", "bill")
+_LEVELS = frozenset(["chapter", "scene", "canto", "act", "part"])  # that begin again in the next whole
 _LINES = frozenset(["line", "lineno"])
 _SUBJECTS = ("subject", "stream")  # of messages, where others say who wrote them
 _STREAMS = ("stream", "recipient", "newsgroup", "forum")  # several of which may have the same subject
@@ -234,7 +235,8 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
     if about := _conversation(source):
         group = [about]
         values = values_of(source, about)
-        if not _are_together(values) and all(isinstance(value, int) for value in values):
+        are_numbers = all(isinstance(value, int) for value in values)
+        if not _are_together(values) and (are_numbers or not _LEVELS.isdisjoint(words_of(about))):
             rest = [label for label in labels if label != about]
             above = [label for label in rest if _are_together(values_of(source, label))]
             levels = [[label] for label in above]  # and the books of each translation
@@ -370,6 +372,6 @@ def _named(
     of_text = source.text_columns
     columns = [column for column in source.columns if column not in of_text]
     columns = [column for column in columns if words_of(column)[-1] not in but]
-    columns = [column for column in columns if fits([row[column] for row in source.sample])]
+    columns = [column for column in columns if fits(values_of(source, column))]
     words = {column: {*words_of(column), words_of(column)[-1].removesuffix("id")} for column in columns}
     return next((column for name in names for column in columns if name in words[column]), None)

@@ -9,6 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from ..formatting import shell_command
+from .column_content import columns_of
+from .column_names import named, words_of
 from .conversation_columns import (
     DATE,
     DIGITS,
@@ -20,10 +22,19 @@ from .conversation_columns import (
 )
 from .exclusions import exclusion
 from .long_parts import find_number
+from .parts_of_texts import in_order, values_of
 from .source import Source
+from .speakers import SPEAKERS, names_a_thing
 from .sqlite import quote, quote_if_needed
 
 MAX_FALLING = 0.1  # of the steps from a row to the next one of its group, where the table is in their order
+# Words of columns whose values are labels, and no titles of what is said there.
+_NO_TITLES = frozenset(
+    [
+        *("chat", "channel", "room", "session", "group", "server", "forum", "stream", "peer", "contact"),
+        *("subject", "file", "filename", "path", "folder", "url", "date", "day", "recipient", "with"),
+    ]
+)
 FEW_TEXTS = 20  # fewer texts than this are held out by one or two
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
@@ -52,8 +63,8 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
     these are few texts. `same` says in words what is the same."""
     values = [row[by] for row in source.sample] if by in source.columns else []
     alone = f" Rows without a {same} stay texts by themselves." if None in values else ""
-    command = ["--group-by", by, *(["--order-by", order] if order else [])]
-    command += ["--title", by] if by == source.title else []
+    command = ["--group-by", by, *(["--order-by", in_order(source, order)] if order else [])]
+    command += ["--title", by] if by == source.title or _are_titles(source, by) else []
     many = "Rows are short, and many have" if are_short(source) else "Many rows have"
     yield (
         f"{many} the same {same}.{alone} To read all rows with the same {same} as one "
@@ -65,6 +76,16 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
             f"These are few texts, of which a tenth is held out to score the model. To make one of each day "
             f"instead: {by_day}"
         )
+
+
+def _are_titles(source: Source, by: str) -> bool:
+    """Whether a column says in words what all rows with the same value are of, where these have no titles:
+    a tale, and not a room or a person."""
+    if by not in source.columns or source.has_titles or not _NO_TITLES.isdisjoint(words_of(by)):
+        return False
+    (column,) = columns_of({by: [row[by] for row in source.sample]})
+    is_person = bool(named(SPEAKERS, [by])) and not names_a_thing(by)
+    return bool(column.texts) and not column.what and not column.are_short_keys and not is_person
 
 
 def groups(source: Source) -> Iterator[str]:
@@ -95,14 +116,15 @@ def groups(source: Source) -> Iterator[str]:
     elif not order or _are_in_order(source, group, order):
         return
     if order:
-        yield f"To have the rows of each text in their order: {shell_command(['--order-by', order])}"
+        sql = in_order(source, order)
+        yield f"To have the rows of each text in their order: {shell_command(['--order-by', sql])}"
 
 
 def _are_in_order(source: Source, group: Sequence[str], order: str) -> bool:
     """Whether the rows of a group are in that order in the table, but for a few."""
     values = defaultdict[Any, list[Any]](list)
-    for row in source.sample:
-        values[tuple(row[name] for name in group)].append(row[order])
+    for row, place in zip(source.sample, values_of(source, order), strict=True):
+        values[tuple(row[name] for name in group)].append(place)
     steps = [(a, b) for of_group in values.values() for a, b in pairwise(of_group) if type(a) is type(b)]
     falling = sum(a > b for a, b in steps if a is not None)
     return falling <= MAX_FALLING * len(steps)

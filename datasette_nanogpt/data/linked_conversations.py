@@ -12,7 +12,7 @@ from .column_names import named, words_of
 from .conversation_columns import CONVERSATIONS, are_short, find_conversation, find_order
 from .conversation_hints import suggestions
 from .linked_titles import LinkedTitle, linked_title
-from .parts_of_texts import are_selections
+from .parts_of_texts import are_selections, in_order
 from .sample import SAMPLE_ROWS, Value
 from .shapes import shape_of
 from .source import QUERY, Source
@@ -146,7 +146,7 @@ def _names_and_titles(
     columns += [] if by in source.columns else [f"{by} as conversation"]
     sql = f"select {', '.join(columns)} from {here}{join}"
     options = ["--group-by", by if by in source.columns else "conversation"]
-    options += ["--order-by", order] if order else []
+    options += ["--order-by", in_order(source, order)] if order else []
     options += ["--title", title.alias(source)] if title else []
     yield f"{' '.join(told)} To put {' and '.join(what)}: {command.with_query(sql, *options)}"
 

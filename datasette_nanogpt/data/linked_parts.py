@@ -12,6 +12,7 @@ from .column_names import named, words_of
 from .conversation_columns import are_short, find_conversation, find_place
 from .linked_titles import LinkedTitle, linked_title
 from .open_source import open_source
+from .parts_of_texts import in_order, values_of
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, quote, schema_of
@@ -86,7 +87,7 @@ def _size(source: Source) -> float:
 
 def _wholes(source: Source, command: TrainCommand) -> Iterator[str]:
     for column in source.columns:
-        keys = [row[column] for row in source.sample if row[column] is not None]
+        keys = [key for key in values_of(source, column) if key is not None]
         if column in source.text_columns or not 1 < len(set(keys)) <= MAX_DISTINCT * len(keys):
             continue
         place = find_place(source, column)
@@ -100,7 +101,7 @@ def _told(source: Source, command: TrainCommand, title: LinkedTitle, place: str)
     here = quote(source.table)
     alias = title.alias(source)
     whole = f"select {here}.*, {title.sql} as {alias} from {here}{title.join(source.table)}"
-    options = ["--group-by", title.column, "--order-by", place, "--title", alias]
+    options = ["--group-by", title.column, "--order-by", in_order(source, place), "--title", alias]
     yield (
         f"These rows are parts of {title.table} ({title.title}), in the order of {place}. To read all parts "
         f"of one as one text: {command.with_query(whole, *options)}"

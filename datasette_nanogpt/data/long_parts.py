@@ -8,7 +8,7 @@ from itertools import pairwise
 from .column_names import named, words_of
 from .parts_of_texts import numbers_of, repeats, values_of
 from .source import Source
-from .speakers import SPEAKERS
+from .speakers import SPEAKERS, names_a_thing
 
 # Words of columns that number the parts of a whole, from the largest to the smallest.
 _LEVELS = (
@@ -44,10 +44,11 @@ def find_long_parts(source: Source) -> tuple[list[str], str | None]:
     if source.has_titles and not (source.title and repeats(values_of(source, source.title))):
         return [], None
     others = [column for column in source.columns if column not in source.body]
-    places = sorted((column for column in others if _numbers_parts(source, column)), key=_level)
+    places = sorted((column for column in others if _numbers_parts(source, column)), key=_rank)
     if not places:
         return [], None
     *outer, inner = places
+    outer = [place for place in outer if values_of(source, place) != values_of(source, inner)]
     if not outer and max(numbers_of(values_of(source, inner))) > MAX_PART * source.row_count:
         return [], None
     for label in [*_wholes(source, [column for column in others if column not in places]), ""]:
@@ -60,8 +61,13 @@ def find_long_parts(source: Source) -> tuple[list[str], str | None]:
 def find_number(source: Source, group: Sequence[str]) -> str | None:
     """The column that numbers the parts of each whole, where `group` says which rows these are."""
     others = [column for column in source.columns if column not in (*source.text_columns, *group)]
-    places = sorted((column for column in others if _numbers_parts(source, column)), key=_level)
+    places = sorted((column for column in others if _numbers_parts(source, column)), key=_rank)
     return next((place for place in reversed(places) if _have_own_numbers(source, group, place)), None)
+
+
+def _rank(column: str) -> tuple[int, int]:
+    """A key to sort by: from the largest parts to the smallest, and the shortest name last."""
+    return _level(column), -len(words_of(column))
 
 
 def _level(column: str) -> int:
@@ -78,7 +84,7 @@ def _numbers_parts(source: Source, column: str) -> bool:
 
 def _wholes(source: Source, columns: Sequence[str]) -> list[str]:
     """Columns that may say of what a row is a part, that with the most different values first."""
-    speakers = named(SPEAKERS, columns)
+    speakers = [column for column in named(SPEAKERS, columns) if not names_a_thing(column)]
     labels = [
         column
         for column in columns

@@ -11,6 +11,7 @@ from typing import Any
 from .column_names import words_of
 from .sample import BLOCKS
 from .source import Source
+from .sqlite import quote_if_needed
 
 # Words of tables and of columns of text whose rows somebody took from longer texts, or says about something:
 # they are read in no order, and none answers another.
@@ -26,6 +27,7 @@ _LOG_LEVELS = frozenset(
         *("trace", "verbose", "severe", "fine", "emergency", "alert"),
     ]
 )
+_NUMBER = re.compile(r"0|[1-9]\d{0,7}")  # in a column of text; longer ones are times and keys
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)")
 ENDS = frozenset(["end", "stop", "to", "until", "finish", "duration", "dur", "length"])
 
@@ -70,9 +72,21 @@ def are_whole(source: Source, group: Sequence[str], order: str) -> bool:
 
 
 def values_of(source: Source, *columns: str) -> list[Any]:
-    """The values of a column in the rows of the sample, or of several as tuples."""
-    rows = (tuple(row[column] for column in columns) for row in source.sample)
-    return [row if len(columns) > 1 else row[0] for row in rows]
+    """The values of a column in the rows of the sample, or of several as tuples; numbers that are text as
+    numbers."""
+    values = [_with_numbers([row[column] for row in source.sample]) for column in columns]
+    return list(zip(*values, strict=True)) if len(columns) > 1 else values[0]
+
+
+def _with_numbers(values: list[Any]) -> list[Any]:
+    are_numbers = bool(values) and all(isinstance(each, str) and _NUMBER.fullmatch(each) for each in values)
+    return [int(each) for each in values] if are_numbers else values
+
+
+def in_order(source: Source, column: str) -> str:
+    """SQL that sorts rows by a column: numbers that are text as numbers, or 10 would come before 9."""
+    are_numbers = isinstance(source.sample[0][column], str) and isinstance(values_of(source, column)[0], int)
+    return f"cast({quote_if_needed(column)} as integer)" if are_numbers else column
 
 
 def repeats(values: Sequence[Any]) -> bool:

@@ -77,7 +77,7 @@ def find_speaker(columns: Sequence[Column]) -> str | None:
     """The column that says who wrote a row: words before keys, whole names before words of names. A number or
     an id is no name; of JSON it is the name in it."""
     filled = [c for c in columns if c.filled_rows and not c.is_bytes and _has_names(c)]
-    filled = [c for c in filled if words_of(c.name)[-1] not in _NOT_NAMES and not _names_a_thing(c.name)]
+    filled = [c for c in filled if words_of(c.name)[-1] not in _NOT_NAMES and not names_a_thing(c.name)]
     names = named(SPEAKERS, [c.name for c in filled if not _is_one(c)])
     words = {c.name for c in filled if not c.what}
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
@@ -90,7 +90,8 @@ def take_turns(names: Sequence[object]) -> bool:
     return len({*names}) > 1 and sum(steps) > MIN_SAME * len(steps)
 
 
-def _names_a_thing(name: str) -> bool:
+def names_a_thing(name: str) -> bool:
+    """Whether a column has the name of what writes nothing."""
     words = words_of(name)
     return words[-1] in NAMES and not _THINGS.isdisjoint(words)
 
