@@ -53,6 +53,24 @@ def test_what_is_in_such_a_folder_is_told(tmp_path, name, value, count):
 
 
 @pytest.mark.parametrize(
+    ("start", "count"),
+    [
+        (of("---\ntitle: A\ndraft: true\n---\n\n", "---\ntitle: B\ndraft: false\n---\n\n"), 30),
+        (of("+++\ntitle = 'A'\ndraft = true\n+++\n\n", "+++\ntitle = 'B'\n+++\n\n"), 30),
+        (of("---\nlayout: post\npublished: false\n---\n", "---\nlayout: post\n---\n", ""), 20),
+        (of("---\nlayout: post\n---\nWrite this:\ndraft: true\n\n", "---\nlayout: post\n---\n"), 0),
+    ],
+)
+def test_drafts_by_their_front_matter(tmp_path, start, count):
+    path, told = hints(tmp_path, {"body": lambda w: start(w) + w.text()})
+    assert len(told) == bool(count)
+    if told:
+        assert told[0].startswith(f"{count} rows are drafts")
+        left = open_source(path, "t", Selection(where=shlex.split(told[0].partition("out: ")[2])[-1]))
+        assert left.row_count == ROWS - count
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("folder", same("Drafts")),  # nothing would be left

@@ -129,6 +129,8 @@ def lines_of(i, words):
         [f"{CODE}\n\n{CODE}\n\n{CODE}"] * 20,
         ["\n\n".join(paragraphs(i)) for i in range(20)],
         ["白日依山盡黃河入海流\n欲窮千里目更上一層樓\n" * 8] * 20,
+        ["9:00 Who is there?\n9:05 It is I: at 5:30.\n10:00 Come in.\n11:00 It is late.\n12:00 I know.\n"]
+        * 9,
         ["one line"],
         [""],
     ],

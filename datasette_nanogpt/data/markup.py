@@ -35,6 +35,7 @@ from .program_lines import (
     without_trailers,
 )
 from .roff import is_roff, read_roff
+from .spoken_times import has_spoken_times, without_spoken_times
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 from .textile import is_textile, read_textile
 
@@ -199,6 +200,7 @@ MARKUPS = (
     Markup("escapes", is_escaped, MIN_FRACTION, read_escaped),
     Markup("subtitles", is_subtitles, MIN_FRACTION, read_subtitles),
     Markup(CUES, has_signs, 1.0, read_cue),
+    Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),

@@ -9,6 +9,7 @@ from itertools import islice
 
 from .column_names import words_of
 from .exclusions import Exclusion, exclusion, listed
+from .front_matter import split_front_matter
 from .markup import WIKI
 from .sample import Value
 from .source import Source
@@ -39,6 +40,11 @@ _LEVELS = re.compile(r"[/\\.]")  # of a folder: INBOX.Trash, [Gmail]/Spam
 _DRAFT = re.compile(
     r"(?:(?:^|[/\\])_?drafts?[/\\]|(?:^|[/\\])\.?_?trash[/\\]|(?:^|[/\\])draft[-_ ](?=[^/\\]+\Z))", re.I
 )
+_DRAFT_KEY = re.compile(
+    r"^(?:draft[ \t]*[:=][ \t]*[\"']?(?:true|yes)|published[ \t]*[:=][ \t]*[\"']?(?:false|no)"
+    r"|(?:status|state)[ \t]*[:=][ \t]*[\"']?(?:draft|private|unpublished))\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 _FILE = re.compile(r"\S.*[/\\].*|.*\S\.[a-zA-Z][a-zA-Z0-9]{1,4}")
 # What stands before the colon in "User talk:Ada". After a colon in the title of an article is a space.
 _NAMESPACE = re.compile(r"([^\W\d_][\w -]{1,30}):(?=\S)")
@@ -49,6 +55,7 @@ def unread_places(source: Source, of: str) -> Iterator[Exclusion]:
     what was looked at: "rows"."""
     yield from islice(_in_folders(source, of), MAX_TOLD)
     yield from _drafts_of_files(source, of)
+    yield from _drafts_by_keys(source, of)
     yield from _pages_of_a_wiki(source, of)
 
 
@@ -108,6 +115,27 @@ def _drafts_of_files(source: Source, of: str) -> Iterator[Exclusion]:
             told = f"{found.total():,} {of} are drafts or deleted, as {column} says ({', '.join(starts)})"
             yield exclusion(source, f"{told}. To leave these out", " and ".join(inside))
             return
+
+
+def _drafts_by_keys(source: Source, of: str) -> Iterator[Exclusion]:
+    """About files whose front matter says that they are drafts: "draft: true"."""
+    for column in (name for name in source.body if source.kinds[name].front_matter):
+        found = Counter(
+            key[0] for value in _strings(source, column) if (key := _DRAFT_KEY.search(_above(value)))
+        )
+        if _is_told(found.total(), source):
+            keys = sorted({key.strip() for key in found})
+            lines = (f"char(10) || {listed([key])}" for key in keys)
+            inside = (f"ifnull(instr({quote(column)}, {line}), 0) = 0" for line in lines)
+            told = f"{found.total():,} {of} are drafts, as their front matter says ({', '.join(keys)})"
+            yield exclusion(source, f"{told}. To leave these out", " and ".join(inside))
+            return
+
+
+def _above(text: str) -> str:
+    """The front matter of a text."""
+    below = split_front_matter(text)[1]
+    return text.removesuffix(below) if below else text
 
 
 def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:

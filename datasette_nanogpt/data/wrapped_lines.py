@@ -44,7 +44,8 @@ def wrapped_width(texts: Sequence[str]) -> int:
             # The longest line is full by definition.
             full += [_is_full(a, b, width) for a, b in pairwise(lines) if len(a.rstrip()) < width]
             starts = [line.lstrip()[:1] for line in lines[1:]]
-            small += [start.islower() for start in starts if start.lower() != start.upper()]
+            # A script may have no small letters; numbers begin the lines of a list.
+            small += [s.islower() for s in starts if s.lower() != s.upper() or s.isdecimal()]
     is_wrapped = len(full) >= MIN_BREAKS and sum(full) >= MIN_FORCED * len(full)
     return round(median(widths)) if is_wrapped and sum(small) >= MIN_LOWER * len(small) else 0
 
