@@ -69,6 +69,11 @@ def test_what_somebody_says_counts(text_format):
     }[text_format]
 
 
+def test_empty_paragraphs_are_none():
+    texts = [f"{text}\n\n&nbsp;\n\n&nbsp;\n\nThe end &amp; more." for text in PROSE]
+    assert read_text(texts[0], kind_of(texts)).text == f"{PROSE[0]}\n\nThe end & more."
+
+
 @given(st.lists(st.text(), max_size=5), st.sampled_from([None, "plain", "html", "markdown"]))
 def test_any_column_can_be_read(values, text_format):
     kind = kind_of(values, text_format)

@@ -94,7 +94,7 @@ class _Page:
         return re.sub(r"\n{3,}", "\n\n", "".join(self.parts)).strip("\n")
 
     def take(self, name: str, rest: str) -> None:
-        words = _split(rest)
+        words = _split(rest) if name else []
         if not name:
             self.add(rest)
         elif name in ("SH", "SS", "Sh", "Ss"):

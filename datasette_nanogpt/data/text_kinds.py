@@ -40,6 +40,7 @@ MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these 
 _AMPERSAND = re.compile(r"&")
 _ENTITY = re.compile(r"&(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|([a-zA-Z][a-zA-Z0-9]{1,31};))")
 _INVISIBLE = re.compile(r"&(?:amp;)*#(?:x200b|8203);", re.IGNORECASE)  # which Reddit puts between paragraphs
+_EMPTY_LINE = re.compile(r"^[ \t]*\xa0[ \t\xa0]*\n\n?", re.MULTILINE)  # `&nbsp;` alone, as in Joplin
 _CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
 _BASE64 = re.compile(
@@ -197,7 +198,7 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.entities or kind.format == "html":
         value = _INVISIBLE.sub("", value)
     if kind.entities and kind.format != "records":
-        value = unescape(value)
+        value = _EMPTY_LINE.sub("", unescape(value))
     value = decode_words(value)
     is_cut = False
     if kind.format == "html":
