@@ -429,6 +429,50 @@ def test_long_posts_with_the_title_of_their_topic(tmp_path, own):
         assert document.count("Re: ") == 0 and document.count("\n") == 6
 
 
+MESSAGES = {  # of one chat: people write several a day
+    "id int, timestamp, author_name, content": lambda i: (
+        (i, f"2024-03-{1 + i // 9:02}T10:{i % 60:02}", ["ada", "ben", "cara"][i * i % 3])
+    ),
+    "date_unixtime int, [from], text": lambda i: (1_700_000_000 + i * 9000, ["ada", "ben"][i * i % 3 % 2]),
+}
+
+
+@pytest.mark.parametrize("columns", MESSAGES)
+def test_messages_of_one_chat_are_read_by_days(tmp_path, columns):
+    rows = [(*MESSAGES[columns](i), words(i, 7)) for i in range(150)]
+    (options,) = (shlex.split(each) for each in told(tmp_path, columns, rows))
+    assert options[::2] == ["--group-by", "--order-by"]
+    source = open_source(str(tmp_path / "t.db"), "t", Selection(group_by=options[1], order_by=options[3]))
+    _, first, *_ = source.documents()
+    assert source.grouping.count < 20 and first.startswith(("ada: ", "ben: ")) and len(first.splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        # Of other people each time, and of one.
+        ("date, author, text", lambda i: (f"2024-03-{1 + i // 9:02}", words(i, 2), words(i, 9))),
+        ("date, author, text", lambda i: (f"2024-03-{1 + i // 9:02}", "ada", words(i, 9))),
+        # Few a day.
+        ("date, author, text", lambda i: (f"20{i // 12:02}-{1 + i % 12:02}-01", "ab"[i % 2], words(i, 9))),
+        # Changes to a program.
+        (
+            "sha, date, author, message",
+            lambda i: (f"{i * 7**20:040x}"[:40], f"2024-03-{1 + i // 9:02}", "ab"[i % 2], words(i, 9)),
+        ),
+        # Reviews.
+        (
+            "date, author, stars int, review",
+            lambda i: (f"2024-03-{1 + i // 9:02}", "ab"[i % 2], i % 5, words(i, 9)),
+        ),
+        # Long texts.
+        ("date, author, text", lambda i: (f"2024-03-{1 + i // 9:02}", "ab"[i % 2], words(i, 90))),
+    ],
+)
+def test_rows_of_a_day_that_are_no_chat(tmp_path, columns, row):
+    assert told(tmp_path, columns, [row(i) for i in range(150)]) == []
+
+
 def test_a_time_that_few_rows_have_is_no_order(tmp_path):
     """SMS Backup: `date_sent` is 0 in what one wrote oneself."""
     rows = [(i, 1600000000 + i, (1600000000 + i) * (i % 2), f"Ada {i % 30}", words(i, 9)) for i in range(210)]

@@ -293,3 +293,51 @@ def test_the_titles_of_what_comments_on_reddit_are_about(chat, prefix):
     assert (options["group_by"], options["order_by"]) == ("link_id", "created_utc")
     documents = list(open_source(path, "query", Selection(**options)).documents())
     assert any(each.startswith("The gate number 1 does not open\n\nada") for each in documents)
+
+
+def bugs(i):
+    return f"The gate number {i} does not open"
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "speaker"),
+    [
+        ("bug_id", "short_desc", "who int"),  # Bugzilla
+        ("bug_id", "title", "author"),
+        ("bug_id", "summary", "by"),
+    ],
+)
+def test_what_several_people_say_of_one_thing(chat, key, label, speaker):
+    """Whatever their table is called: a column leads to a table with titles, others say who and when."""
+    path = chat(
+        f"create table longdescs (id integer primary key, {key} int, {speaker}, bug_when, thetext);"
+        f"create table bugs ({key} integer primary key, status, {label})",
+        "insert into longdescs values (?, ?, ?, ?, ?)",
+        [
+            (i, 1 + i // 3, f"{i % 6}@example.org", f"2024-05-{1 + i // 20:02}", says(i) * 20)
+            for i in range(180)
+        ],
+    )
+    with sqlite3.connect(path) as db:
+        db.executemany("insert into bugs values (?, 'new', ?)", [(i, bugs(i)) for i in range(1, 70)])
+    told = remarks(path, "longdescs")
+    assert any(each.endswith(f": --group-by {key} --order-by bug_when") for each in told)
+    options = options_of(next(each for each in told if f"may be in bugs ({label})" in each))
+    documents = list(open_source(path, "query", Selection(**options)).documents())
+    assert len(documents) == 60 and documents[0].startswith(f"{bugs(1)}\n\n")
+
+
+def test_a_key_of_the_same_name_leads_to_another_table(chat):
+    """Tables from CSV files have no keys; the names of their columns say what belongs together."""
+    path = chat(
+        "create table movie_lines (lineID, movieID, character, text);"
+        "create table movie_titles (movieID, title, year)",
+        "insert into movie_lines values (?, ?, ?, ?)",
+        [(f"L{i}", f"m{i // 8}", ["ADA", "BEN"][i % 2], says(i)) for i in range(240)],
+    )
+    with sqlite3.connect(path) as db:
+        titles = [(f"m{i}", f"the gates of {i} towns", "1999") for i in range(40)]
+        db.executemany("insert into movie_titles values (?, ?, ?)", titles)
+    told = [each for each in remarks(path, "movie_lines") if "may be in movie_titles (title)" in each]
+    document = next(open_source(path, "query", Selection(**options_of(told[0]))).documents())
+    assert document.startswith(f"the gates of 0 towns\n\nADA: {says(0)}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise, permutations
 from typing import Any
 
-from .column_names import named, words_of
+from .column_names import words_of
 from .decode import decode_bytes
 from .long_parts import find_long_parts
 from .parts_of_texts import (
@@ -24,7 +24,7 @@ from .parts_of_texts import (
 from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
-from .speakers import SPEAKERS
+from .speakers import speakers_among
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
 # Words of columns that say where a row belongs to, and in which order.
@@ -165,7 +165,7 @@ def _thread(source: Source) -> list[str]:
     with it the column that says what that is: `noteable_type` and `noteable_id`."""
 
     def fits(values: Sequence[Value]) -> bool:
-        return repeats(values) and _are_ids(values)
+        return repeats(values) and are_ids(values)
 
     if thread := _named(source, _DISCUSSIONS, fits):
         return [thread]
@@ -213,10 +213,11 @@ def _have_sides(source: Source) -> bool:
 def have_speakers(source: Source) -> bool:
     """Whether a column is named as one that says who wrote a row."""
     columns = [column for column in source.columns if column not in source.body]
-    return bool(named(SPEAKERS, [column.lower().removesuffix("id") for column in columns]))
+    return bool(speakers_among([column.lower().removesuffix("id") for column in columns]))
 
 
-def _are_ids(values: Sequence[Value]) -> bool:
+def are_ids(values: Sequence[Value]) -> bool:
+    """Whether values are the keys or numbers of something."""
     ids = ("numbers", "UUIDs", "hexadecimal", "keys")
     filled = [value for value in values if value not in (None, "")]
     return all(isinstance(v, int) or shape_of(str(v)) in ids or _THING.fullmatch(str(v)) for v in filled)

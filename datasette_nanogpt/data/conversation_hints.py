@@ -10,7 +10,7 @@ from typing import Any
 
 from ..formatting import shell_command
 from .column_content import columns_of
-from .column_names import named, words_of
+from .column_names import words_of
 from .conversation_columns import (
     DATE,
     DIGITS,
@@ -22,10 +22,10 @@ from .conversation_columns import (
 )
 from .exclusions import exclusion
 from .long_parts import find_number
-from .parts_of_texts import in_order, values_of
+from .parts_of_texts import are_logs, are_selections, in_order, values_of
 from .source import Source
-from .speakers import SPEAKERS, names_a_thing
-from .sqlite import quote, quote_if_needed
+from .speakers import find_speaker, names_a_thing, speakers_among
+from .sqlite import connect, quote, quote_if_needed
 
 MAX_FALLING = 0.1  # of the steps from a row to the next one of its group, where the table is in their order
 # Words of columns whose values are labels, and no titles of what is said there.
@@ -35,6 +35,12 @@ _NO_TITLES = frozenset(
         *("subject", "file", "filename", "path", "folder", "url", "date", "day", "recipient", "with"),
     ]
 )
+# Words of tables and columns of rows that are no chat, though people write several a day: changes to
+# programs, and what they think of things.
+_NO_CHAT = frozenset(["sha", "hash", "commit", "commits", "stars", "score", "rating", "ply", "product"])
+MIN_SAID = 5  # rows for each who wrote any
+MIN_CHANGES = 0.2  # of the steps from a row to the next one lead to somebody else
+DAYS_ROWS, MIN_A_DAY = 1000, 3  # rows whose days are counted, and how many must be of a day
 FEW_TEXTS = 20  # fewer texts than this are held out by one or two
 
 # Times as numbers: from, up to, what they are divided by, and seconds from 1970 to where they begin. Apple's
@@ -53,9 +59,45 @@ def conversations(source: Source) -> Iterator[str]:
     """Rows that belong together, and how to read them as one text."""
     group, order = find_conversation(source)
     if not group:
+        yield from _days_of_a_chat(source)
         return
     by = " || ' ' || ".join(map(quote, group)) if len(group) > 1 else group[0]
     yield from suggestions(source, by, " and ".join(group), order if order not in group else None)
+
+
+def _days_of_a_chat(source: Source) -> Iterator[str]:
+    """About short rows that the same few people wrote, several a day, where no column says of which chat."""
+    order, speaker = find_order(source), find_speaker_of(source)
+    day = _day(source, order) if order and speaker else ""
+    if not order or not speaker or not day or source.has_titles or not source.body or not are_short(source):
+        return
+    if are_selections(source) or are_logs(source) or not _NO_CHAT.isdisjoint(_words_of_all(source)):
+        return
+    who = [row[speaker] for row in source.sample if row[speaker]]
+    changes = sum(a != b for a, b in pairwise(who))
+    if len(set(who)) * MIN_SAID > len(who) or changes < MIN_CHANGES * len(who):
+        return
+    rows = f"select {quote(order)} from {source.from_sql} limit {DAYS_ROWS}"
+    with connect(source.database) as db:
+        days, count = db.execute(f"select count(distinct {day}), count(*) from ({rows})").fetchone()
+    if 1 < days <= count / MIN_A_DAY:
+        options = shell_command(["--group-by", day, "--order-by", order])
+        yield (
+            f"Rows are short, and {speaker} says who wrote each. If they are a chat, read all rows of a day "
+            f"as one text: {options}"
+        )
+
+
+def _words_of_all(source: Source) -> set[str]:
+    return {word for name in (source.table, *source.columns) for word in words_of(name)}
+
+
+def find_speaker_of(source: Source) -> str | None:
+    """The column that says who wrote a row of a source that is not grouped yet."""
+    others = {
+        name: [row[name] for row in source.sample] for name in source.columns if name not in source.body
+    }
+    return find_speaker(columns_of(others))
 
 
 def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterator[str]:
@@ -84,7 +126,7 @@ def _are_titles(source: Source, by: str) -> bool:
     if by not in source.columns or source.has_titles or not _NO_TITLES.isdisjoint(words_of(by)):
         return False
     (column,) = columns_of({by: [row[by] for row in source.sample]})
-    is_person = bool(named(SPEAKERS, [by])) and not names_a_thing(by)
+    is_person = bool(speakers_among([by])) and not names_a_thing(by)
     return bool(column.texts) and not column.what and not column.are_short_keys and not is_person
 
 

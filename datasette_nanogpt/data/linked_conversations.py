@@ -9,14 +9,22 @@ from typing import NamedTuple
 from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
-from .conversation_columns import CONVERSATIONS, are_short, find_conversation, find_order
-from .conversation_hints import suggestions
+from .conversation_columns import (
+    CONVERSATIONS,
+    are_ids,
+    are_short,
+    find_conversation,
+    find_order,
+    find_place,
+    have_speakers,
+)
+from .conversation_hints import find_speaker_of, suggestions
 from .linked_titles import LinkedTitle, linked_title
-from .parts_of_texts import are_selections, in_order
+from .parts_of_texts import are_selections, in_order, repeats
 from .sample import SAMPLE_ROWS, Value
 from .shapes import shape_of
 from .source import QUERY, Source
-from .speakers import SPEAKERS, find_speaker
+from .speakers import SPEAKERS, speakers_among
 from .sqlite import column_names, connect, primary_key, quote, quote_if_needed, schema_of
 from .tables import readable_tables
 
@@ -69,7 +77,10 @@ def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]
         if source.grouping is None:
             group, order_of_group = find_conversation(source)
             order = order_of_group or order
-            if not group and are_short(source) and (linked := _linked_group(db, source)):
+            if not group and (about := _what_is_said_of(source)):
+                yield from suggestions(source, about, about, order)
+                group = [about]
+            elif not group and are_short(source) and (linked := _linked_group(db, source)):
                 yield from suggestions(source, *linked, order)
                 group = [linked[0]]
         if source.grouping:
@@ -78,14 +89,22 @@ def linked_conversations(source: Source, command: TrainCommand) -> Iterator[str]
             yield from _names_and_titles(db, source, command, group, order)
 
 
-def _has_speaker(source: Source) -> bool:
-    others = {
-        name: [row[name] for row in source.sample] for name in source.columns if name not in source.body
-    }
-    return find_speaker(columns_of(others)) is not None
-
-
 # ---- Which conversation a row is in
+
+
+def _what_is_said_of(source: Source) -> str | None:
+    """A column that leads to a table with titles, as that of bugs, of each of which several people said
+    something."""
+    if source.has_titles or not have_speakers(source) or not find_order(source):
+        return None
+    speakers = speakers_among(source.columns)
+    for column in source.columns:
+        values = [row[column] for row in source.sample]
+        if column in (*source.text_columns, *speakers) or not repeats(values) or not are_ids(values):
+            continue
+        if 2 * len({*values}) > MIN_ROWS and not find_place(source, column) and linked_title(source, column):
+            return column
+    return None
 
 
 def _linked_group(db: sqlite3.Connection, source: Source) -> tuple[str, str] | None:
@@ -128,7 +147,7 @@ def _names_and_titles(
     conversation."""
     here = quote(source.table)
     title = linked_title(source, group[0]) if len(group) == 1 and not source.has_titles else None
-    speaker = None if source.speaker or _has_speaker(source) else _speaker(db, source, title)
+    speaker = None if source.speaker or find_speaker_of(source) else _speaker(db, source, title)
     if not speaker and not title:
         return
     told, what, columns, join = [], [], [f"{here}.*"], ""

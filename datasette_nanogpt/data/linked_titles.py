@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from llm_nanogpt.errors import NanogptError
 
 from ..formatting import TrainCommand
-from .column_names import NAMED_THINGS, NAMES, TITLES, named, words_of
+from .body_columns import LONGEST_LINE
+from .column_names import LINES, NAMED_THINGS, NAMES, TITLES, named, words_of
 from .conversation_columns import CONVERSATIONS, find_conversation
 from .links import link_of, links_to
 from .open_source import open_source
@@ -107,7 +109,14 @@ def _title_of(database: str, table: str) -> str | None:
         return None
     labels = [found.title] if found.title else list(found.body[:1])
     titles = named(TITLES, labels, table)
+    titles += named(LINES, labels) if found.title or _are_lines(found, *labels) else []
     return next((title for title in titles if not _may_be_person(title, table)), None)
+
+
+def _are_lines(source: Source, column: str = "") -> bool:
+    """Whether a column is as short as the summary of a bug is."""
+    texts = [value for row in source.sample if isinstance(value := row.get(column), str) and value]
+    return bool(texts) and statistics.median(map(len, texts)) <= LONGEST_LINE
 
 
 def _may_be_person(title: str, table: str) -> bool:

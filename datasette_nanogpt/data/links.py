@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .column_names import TITLES, named, words_of
+from .column_names import KEY_WORDS, TITLES, named, words_of
 from .sample import SAMPLE_ROWS, Value
 from .source import Source
 from .sqlite import column_names, primary_key, quote, schema_of
@@ -51,6 +51,21 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
         if words_of(table) in names and table != source.table and len(keys) == 1:
             link = Link(table, keys[0])
             return link if _leads(db, source, column, link) else None
+    return _of_same_name(db, source, column, tables)
+
+
+def _of_same_name(db: sqlite3.Connection, source: Source, column: str, tables: Sequence[str]) -> Link | None:
+    """Where a column leads that another table has by the same name, with a row for each of its values:
+    `movieID` in the lines and the titles of movies."""
+    words = words_of(column)
+    ids = list(dict.fromkeys(row[column] for row in source.sample if row.get(column) is not None))
+    if not ids or len(words) < 2 or words[-1] not in KEY_WORDS or 2 * len(ids) > len(source.sample):
+        return None
+    for table in tables:
+        others = column_names(db, quote(table)) if table != source.table else []
+        for key in (name for name in others if words_of(name) == words):
+            if _is_one_each(db, ids, link := Link(table, key)):
+                return link
     return None
 
 

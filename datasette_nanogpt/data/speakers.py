@@ -15,7 +15,8 @@ from .shapes import shape_of
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
-    *("handle", "who", "character", "creator", "poster", "commenter", "reporter", "player", "name"),
+    *("speaker_name", "sender_name", "author_name", "user_name", "written_by", "posted_by", "handle", "who"),
+    *("character", "creator", "poster", "commenter", "reporter", "player", "name"),
 )
 MIN_SAME = 0.65  # the fraction of the rows
 LONGEST_NAME = 60  # characters
@@ -78,7 +79,7 @@ def find_speaker(columns: Sequence[Column]) -> str | None:
     an id is no name; of JSON it is the name in it."""
     filled = [c for c in columns if c.filled_rows and not c.is_bytes and _has_names(c)]
     filled = [c for c in filled if words_of(c.name)[-1] not in _NOT_NAMES and not names_a_thing(c.name)]
-    names = named(SPEAKERS, [c.name for c in filled if not _is_one(c)])
+    names = speakers_among([c.name for c in filled if not _is_one(c)])
     words = {c.name for c in filled if not c.what}
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
 
@@ -88,6 +89,11 @@ def take_turns(names: Sequence[object]) -> bool:
     transcript do; in a chat every second one does."""
     steps = [a == b for a, b in pairwise(name for name in names if name)]
     return len({*names}) > 1 and sum(steps) > MIN_SAME * len(steps)
+
+
+def speakers_among(names: Sequence[str]) -> list[str]:
+    """Those of the names of columns that say who wrote a row, best guess first."""
+    return [*named(SPEAKERS, names), *(name for name in names if words_of(name) == ("by",))]
 
 
 def names_a_thing(name: str) -> bool:
