@@ -125,6 +125,12 @@ def print_anything() -> None:
             stream.reconfigure(errors="replace")
 
 
+def read_nothing_if_closed() -> None:
+    """Let a program whose input is closed (`<&-`) read nothing, where it would fail: `llm -m` does."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  # it stays open
+
+
 def describe_unforeseen(ex: Exception) -> str:
     """One line about an unexpected error, and where its traceback was written."""
     what = " ".join(f"{type(ex).__name__}: {ex}".split())

@@ -9,6 +9,7 @@ import click
 import llm
 
 from .ctrl_c import end_quietly
+from .errors import read_nothing_if_closed
 from .home import model_names, nanogpt_home
 
 
@@ -23,6 +24,7 @@ def _is_for_us(words: list[str]) -> bool:
 
 
 if _is_for_us(sys.argv[1:]):
+    read_nothing_if_closed()
     end_quietly()  # llm imports more after this module, and so does the next line
 
 from .llm_model import AsyncNanoGPT, NanoGPT  # noqa: E402

@@ -114,3 +114,11 @@ def test_a_job_in_the_background_ignores_it_still():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_closed_input_is_an_empty_one(make_model):
+    make_model("nanogpt-tiny")
+    llm = os.path.join(os.path.dirname(sys.executable), "llm")
+    words = f"{llm} -m nanogpt-tiny x -o max_tokens 2 <&-"
+    done = subprocess.run(words, shell=True, capture_output=True, text=True, timeout=HANG_SECONDS)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
