@@ -57,6 +57,7 @@ WHO = ["EMMA", "EMMA", "EMMA", "EMMA", "BEN", "BEN", "BEN"]
     [
         (WHO * 9, ["EMMA: line 0.", "line 1.", "line 2.", "line 3.", "BEN: line 4.", "line 5.", "line 6."]),
         (["EMMA", "BEN"] * 30, [f"{['EMMA', 'BEN'][i % 2]}: line {i}." for i in range(7)]),
+        ([*["EMMA"] * 60, None], [f"EMMA: line {i}." for i in range(7)]),  # nobody is no other person
         (["EMMA"] * 60, [f"line {i}." for i in range(7)]),  # the same name in all rows says nothing
     ],
 )

@@ -276,6 +276,18 @@ async def test_the_rows_that_become_one_text_are_shown(datasette, database):
     assert page.text.count('<figcaption class="hint">6 rows with room R') == 2
 
 
+async def test_who_speaks_is_shown_once_for_several_rows(datasette, database):
+    rows = (
+        {"id": i, "room": f"R{i // 6}", "player": "AB"[i % 6 // 3] * 3, "text": f"I say {i}."}
+        for i in range(24)
+    )
+    sqlite_utils.Database(database)["play"].insert_all(rows)
+    form = {"estimate": 1, "group_by": "room", "order_by": "id"}
+    offer = (await datasette.client.post(path_of("play"), json=form, actor=ROOT)).json()["offer"]
+    lines = offer["texts"][0].split("\n")
+    assert lines[:4] == ["AAA: I say 0.", "I say 1.", "I say 2.", "BBB: I say 3."]
+
+
 async def test_the_table_page_has_the_action_and_carries_filters(datasette, home):
     text = (await datasette.client.get("/blog/entry?id__gt=5&body__contains=Zo%C3%AB%27s", actor=ROOT)).text
     link = re.search(r'href="(/blog/entry/-/nanogpt[^"]*)"', text)[1].replace("&amp;", "&")

@@ -87,8 +87,9 @@ def find_speaker(columns: Sequence[Column]) -> str | None:
 def take_turns(names: Sequence[object]) -> bool:
     """Whether most rows follow another one of the same person, as the lines of a play and the pieces of a
     transcript do; in a chat every second one does."""
-    steps = [a == b for a, b in pairwise(name for name in names if name)]
-    return len({*names}) > 1 and sum(steps) > MIN_SAME * len(steps)
+    said = [name for name in names if name]
+    steps = [a == b for a, b in pairwise(said)]
+    return len({*said}) > 1 and sum(steps) > MIN_SAME * len(steps)
 
 
 def speakers_among(names: Sequence[str]) -> list[str]:

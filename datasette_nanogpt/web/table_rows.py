@@ -123,7 +123,12 @@ def _conversations(source: Source) -> dict[str, list[str]]:
         rows = list(members)
         group = rows[0][0]
         cut = "at least " if rows[-1] is looked_at[-1] and len(looked_at) == SAMPLED_ROWS else ""
-        shown = [_excerpt(" ".join(text.text.split()), GROUP_EXCERPT) for _, text in rows[:GROUP_ROWS]]
+        read = [text for _, text in rows[:GROUP_ROWS]]
+        said = [
+            text.text if before and before.speaker == text.speaker else text.with_speaker
+            for before, text in zip([None, *read], read, strict=False)
+        ]
+        shown = [_excerpt(" ".join(text.split()), GROUP_EXCERPT) for text in said]
         if more := len(rows) - len(shown):
             shown.append(f"… and {cut}{counted(more, 'more row')}")
         title = next((text.title for _, text in rows if text.title), "")
