@@ -56,7 +56,7 @@ class Speller:
         if others and not self._knows_characters(others):
             return False
         if self._part is None:
-            part = None if tail is None else tail
+            part = tail
         else:
             word = self._part + head
             if tail is None:
