@@ -465,6 +465,11 @@ def test_messages_of_one_chat_are_read_by_days(tmp_path, columns):
             "date, author, stars int, review",
             lambda i: (f"2024-03-{1 + i // 9:02}", "ab"[i % 2], i % 5, words(i, 9)),
         ),
+        # Posts of several people, which answer nobody.
+        (
+            "uri, created_at, author_handle, text, like_count int",
+            lambda i: (f"at://{i}", f"2024-03-{1 + i // 9:02}", "ab"[i % 2] * 3, words(i, 9), i % 4),
+        ),
         # Long texts.
         ("date, author, text", lambda i: (f"2024-03-{1 + i // 9:02}", "ab"[i % 2], words(i, 90))),
     ],

@@ -537,3 +537,20 @@ def test_pictures_in_the_store_of_a_program_are_left_out(address):
     shown = [text.replace(address, "https://example.org/a.png") for text in texts]
     assert read_text(shown[2], kind_of(shown)).text == shown[2]
     assert read_text(texts[2], kind_of([*texts[:1], *["Words alone."] * 40])).text == texts[2]
+
+
+@pytest.mark.parametrize("level", [1, 2, 6])
+def test_closed_headings_are_those_of_a_wiki(level):
+    """Of Trac, MoinMoin and DokuWiki, whose pages may be without links."""
+    sign = "=" * level
+    page = f"{sign} The mill {sign}\r\nIt is '''old'''.\r\n\r\n{sign} History {sign}\r\n * First\r\n"
+    kind = kind_of([page, page.replace("mill", "gate"), "A page of one line."])
+    assert kind.markup == "wiki markup"
+    assert "=" not in read_text(page, kind).text and "The mill" in read_text(page, kind).text
+    for other in (
+        "Title\n=====\n\nText",
+        "a = b\nx == y ==",
+        "= A title of AsciiDoc\n\nText",
+        "==== ====\na b\n",
+    ):
+        assert kind_of([other] * 3).markup != "wiki markup"

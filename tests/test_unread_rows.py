@@ -277,6 +277,21 @@ def test_reactions_to_messages_are_told(tmp_path, kind, is_raw):
     assert list(unread_rows(left, "rows")) == []
 
 
+def test_what_others_said_is_told(tmp_path):
+    def tweet(w):
+        return f"RT @ada_{w.i % 7}: {w.sentence()}" if w.i % 4 == 0 else w.sentence()
+
+    path = write(tmp_path / "any.db", {"id": lambda w: w.i, "full_text": tweet})
+    (told,) = unread_rows(open_source(path, "t"), "rows")
+    assert told.startswith(
+        "15 rows repeat what somebody else said (RT @ada_0: …). To leave these out: --where"
+    )
+    left = open_source(path, "t", Selection(where=shlex.split(told)[-1]))
+    assert left.row_count == 45 and list(unread_rows(left, "rows")) == []
+    path = write(tmp_path / "none.db", {"id": lambda w: w.i, "full_text": lambda w: f"What is RT @{w.i}?"})
+    assert list(unread_rows(open_source(path, "t"), "rows")) == []
+
+
 def test_every_column_that_says_so_is_told(tmp_path):
     flags = {
         "is_conflict": lambda w: int(w.i % 20 == 0),

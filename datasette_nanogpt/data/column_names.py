@@ -125,6 +125,8 @@ list_post list_subscribe list_owner feedback_id autocrypt precedence errors_to d
 """
 
 LANGUAGES = frozenset(_LANGUAGES.split())
+_MORE = frozenset(["any", "other", "additional", "further", "more"])
+_REMARKS = frozenset(["comment", "comments", "feedback", "remarks", "suggestions", "thoughts", "notes"])
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
 KEY_WORDS = frozenset(["key", "id", "uuid", "guid", "hash"])  # in which the names of keys end: word_key
@@ -201,7 +203,8 @@ def set_of(name: str) -> tuple[str, ...]:
     *stem, last = words_of(name)
     if not stem:
         return ("a language",) if last in LANGUAGES else ()
-    if " " in name.strip() and (len(stem) >= MIN_SENTENCE - 1 or name.rstrip().endswith("?")):
+    is_sentence = len(stem) >= MIN_SENTENCE - 1 or name.rstrip().endswith("?")
+    if _asks_for_more(name) or (" " in name.strip() and is_sentence):
         return ("a question",)
     if last in LANGUAGES:
         return (*stem, "a language")
@@ -221,8 +224,16 @@ def is_question(name: str) -> bool:
     if " " not in plain and not _JOINED.fullmatch(plain.rstrip("?\uff1f")):
         return False
     words = words_of(plain)
+    if _asks_for_more(name):
+        return True
     asked = plain.endswith(("?", "\uff1f", "\u061f", "\u037e"))
     return asked or (len(words) >= MIN_SENTENCE and words[0] in INTERROGATIVES)
+
+
+def _asks_for_more(name: str) -> bool:
+    """Whether a column of a form has what people said beyond its questions: "Any other comments"."""
+    words = words_of(name)
+    return " " in name.strip() and words[0] in _MORE and not _REMARKS.isdisjoint(words[1:])
 
 
 def named(guesses: Iterable[str], names: Sequence[str], table: str = "") -> list[str]:

@@ -36,8 +36,13 @@ _NO_TITLES = frozenset(
     ]
 )
 # Words of tables and columns of rows that are no chat, though people write several a day: changes to
-# programs, and what they think of things.
-_NO_CHAT = frozenset(["sha", "hash", "commit", "commits", "stars", "score", "rating", "ply", "product"])
+# programs, what they think of things, and what they tell everybody.
+_NO_CHAT = frozenset(
+    [
+        *("sha", "hash", "commit", "commits", "stars", "score", "rating", "ply", "product", "like", "likes"),
+        *("tweet", "tweets", "retweet", "retweets", "status", "statuses", "toots", "posts", "favorites"),
+    ]
+)
 MIN_SAID = 5  # rows for each who wrote any
 MIN_CHANGES = 0.2  # of the steps from a row to the next one lead to somebody else
 DAYS_ROWS, MIN_A_DAY = 1000, 3  # rows whose days are counted, and how many must be of a day

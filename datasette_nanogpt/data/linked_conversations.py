@@ -209,7 +209,7 @@ def _names(db: sqlite3.Connection, source: Source) -> Iterator[Names]:
     tables = [table for table in readable_tables(db) if table != source.table]
     for column in named((*SPEAKERS, *_OF_PEOPLE), [c for c in source.columns if c not in source.body]):
         ids = {row[column] for row in source.sample}
-        if not any(isinstance(v, int) or shape_of(str(v)) in ("UUIDs", "hexadecimal") for v in ids):
+        if not any(isinstance(v, int) or shape_of(str(v)) in ("UUIDs", "hexadecimal", "keys") for v in ids):
             continue
         others = [keys[column].other_table] if column in keys else _tables_of(column, tables)
         for other in others:

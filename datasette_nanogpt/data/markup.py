@@ -64,6 +64,7 @@ _BB_TAG = re.compile(rf"\[/?(?:{_BB_NAMES}|\*)(?:[=:\s][^\[\]\n]*)?\]", re.IGNOR
 
 _WIKI_LINK = re.compile(r"\[\[[^\[\]\n]+\]\]")
 _WIKI_SIGN = re.compile(r"'''|^==+[^=\n]+==+[ \t]*$|\{\{[^{}]+\}\}|^\{\|", re.MULTILINE)
+_WIKI_CLOSED = re.compile(r"^(={1,6})[ \t]+[^=\s][^=\n]*[ \t]\1[ \t]*\r?$", re.MULTILINE)
 _WIKI_NOTE = re.compile(
     r"<!--.{0,5000}?-->|<(ref|gallery|math|timeline|imagemap)\b[^<>]*(?:/>|>.{0,5000}?</\1\s*>)",
     re.DOTALL | re.IGNORECASE,
@@ -77,7 +78,7 @@ _WIKI_TABLE = re.compile(r"^[ \t:]*\{\|(?:(?!^[ \t]*\{\|).)*?^[ \t]*\|\}[ \t]*$"
 _WIKI_ELSEWHERE = re.compile(r"\[\[[^\W\d_]+:(?:(?!\[\[|\]\]).)*\]\][ \t]*", re.DOTALL)
 _WIKI_SHOWN = re.compile(r"\[\[(?![^\W\d_]+:)(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 _WIKI_ADDRESS = re.compile(r"\[(?:https?:)?//[^\s\[\]]+[ \t]*([^\[\]\n]*)\]")
-_WIKI_HEADING = re.compile(r"^=+[ \t]*([^=\n]+?)[ \t]*=+[ \t]*$", re.MULTILINE)
+_WIKI_HEADING = re.compile(r"^=+[ \t]*([^=\n]+?)[ \t]*=+[ \t]*(?=\r?$)", re.MULTILINE)
 _WIKI_ITEM = re.compile(r"^[*#]+[ \t]*", re.MULTILINE)
 # In any language. What MediaWiki does not know as a redirect is the first item of a list.
 _WIKI_REDIRECT = regex.compile(r"\s*#[\p{L}\p{M}_]+\s*:?\s*\[\[[^\[\]\n]+\]\]")
@@ -143,7 +144,8 @@ def _read_bbcode(text: str) -> str:
 
 
 def _is_wiki(text: str) -> bool:
-    return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text)) or is_redirect(text)
+    has_heading = bool(_WIKI_CLOSED.search(text))  # of Trac, MoinMoin or DokuWiki
+    return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text)) or has_heading or is_redirect(text)
 
 
 def is_redirect(text: str) -> bool:

@@ -98,6 +98,7 @@ _REACTION = re.compile(
     r"(Liked|Loved|Disliked|Laughed at|Emphasized|Questioned|Removed an? [\w ]{4,20} from|Reacted \S{1,8} to)"
     r" ([“\"])"
 )
+_PASSED_ON = re.compile(r"RT @\w{1,30}:")
 _KIND_OF_REACTION = "associated_message_type"  # from 2000 to 3007
 _WORD = re.compile(r"\w+")
 
@@ -107,6 +108,7 @@ def unread_rows(source: Source, of: str) -> Iterator[Exclusion]:
     what was looked at: "rows"."""
     yield from islice(_drafts(source, of), MAX_TOLD)
     yield from _reactions(source, of)
+    yield from _repeated(source, of)
     if source.table != QUERY and source.grouping is None:
         yield from versions(source)
 
@@ -233,6 +235,18 @@ def _reactions(source: Source, of: str) -> Iterator[Exclusion]:
     shown = reactions[0][0]
     told = f"{len(reactions):,} {of} are reactions to another one ({shown}…). To leave these out"
     yield exclusion(source, told, condition)
+
+
+def _repeated(source: Source, of: str) -> Iterator[Exclusion]:
+    """About what others said, and somebody passed on: "RT @ada: ..."."""
+    if not source.body or source.template:
+        return
+    column, *_ = source.body
+    texts = [as_text(row[column]) for row in source.sample]
+    repeated = [match[0] for text in texts if (match := _PASSED_ON.match(text))]
+    if MIN_FRACTION * len(texts) < len(repeated) < len(texts):
+        told = f"{len(repeated):,} {of} repeat what somebody else said ({repeated[0]} …). To leave these out"
+        yield exclusion(source, told, f"ifnull({quote(column)}, '') not like 'RT @%'")
 
 
 # ---- Versions
