@@ -180,6 +180,26 @@ def test_columns_are_set_shown_kept_linked_and_continued(page, site, templated):
     page.locator("#kept article").wait_for(state="detached")
 
 
+def test_what_was_typed_stays_after_keep_again_and_remove(page, site):
+    """Remove opened the page anew, with empty fields."""
+    page.goto(f"{site.url}/-/nanogpt/models/nanogpt-demo?max_tokens=12&seed=5")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("Row 3")
+    write_a_text(page)
+    page.get_by_role("button", name="Keep").first.click()
+    kept = page.get_by_role("button", name="Remove Row 3")
+    kept.wait_for()
+    page.get_by_role("button", name="Again").first.click()
+    page.wait_for_function("document.querySelectorAll('#texts article').length === 2")
+    page.get_by_text("Done.").wait_for()
+    assert prompt.input_value() == "Row 3"
+    prompt.fill("Row 4")  # and nothing was written of it yet
+    kept.click()
+    kept.wait_for(state="detached")
+    assert prompt.input_value() == "Row 4"
+    assert page.locator(".buttons").get_by_text("Keep", exact=True).count() == 2  # it can be kept again
+
+
 def test_the_list_follows_what_runs_and_stops_it(page, site):
     page.goto(site.url + "/-/nanogpt")
     card = page.locator("#now .now-card")

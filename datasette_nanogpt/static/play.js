@@ -1,7 +1,7 @@
 // Writes with a model: shows texts as they are generated, their copied passages, and how surprising each token was.
 import { freshPage } from "./fresh_page.js";
 import { explainIn } from "./surprise.js";
-import { Text, addTexts, clearTexts, lastNumber, queryOf, removeText, restore, showAs, store } from "./texts.js";
+import { Text, addTexts, clearTexts, lastNumber, markAbove, markRemoved, queryOf, removeText, restore, showAs, store } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const form = byId("write");
@@ -90,6 +90,23 @@ function copyKept({ target }) {
   if (target.matches("#kept .copy")) copyFrom(target.closest("article"), target.dataset.text);
 }
 
+// Removes a kept text without another page, on which the fields would be empty.
+async function removeKept(event) {
+  const { target } = event;
+  if (!target.matches("#kept form")) return;
+  event.preventDefault();
+  try {
+    await post(target.action, {});
+  } catch (error) {
+    showState(error.message);
+    return;
+  }
+  markRemoved(target.closest("article").querySelector(".copy").dataset.text);
+  await refreshKept();
+  showState("Removed.", true);
+  byId("kept").querySelector("input[type=submit]")?.focus({ preventScroll: true });
+}
+
 async function keep(text) {
   const { values, seed, version, path } = text.data;
   try {
@@ -105,7 +122,9 @@ async function keep(text) {
 
 async function refreshKept() {
   const page = await freshPage(here);
-  if (page) byId("kept").replaceWith(page.getElementById("kept"));
+  if (!page) return;
+  byId("kept").replaceWith(page.getElementById("kept"));
+  markAbove();
 }
 
 function fill(values) {
@@ -352,6 +371,7 @@ if (form) {
   byId("clear").addEventListener("click", clearTexts);
   byId("prompts")?.addEventListener("click", tryPrompt);
   document.querySelector(".rest").addEventListener("click", copyKept);
+  document.querySelector(".rest").addEventListener("submit", removeKept);
   byId("view").addEventListener("change", ({ target }) => choose(target.value));
   for (const slider of form.querySelectorAll("[type=range]")) {
     showDegree(slider);

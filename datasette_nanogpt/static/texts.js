@@ -99,7 +99,7 @@ export class Text {
       made.append(button("Continue", `Continue ${label}`, () => goOn(this)));
       return made;
     }
-    const kept = button("Keep", `Keep ${label}`, async ({ target }) => {
+    const kept = this.keeps = button("Keep", `Keep ${label}`, async ({ target }) => {
       if (await keep(this)) this.markKept(target);
     });
     if (this.data.kept) this.markKept(kept);
@@ -213,8 +213,18 @@ export function clearTexts() {
   store();
 }
 
+// A text that is no longer kept, which `whole` is, can be kept again.
+export function markRemoved(whole) {
+  for (const text of pairs.flatMap(({ texts }) => texts)) {
+    if (!text.data.kept || (text.title + text.whole).trimEnd() !== whole.trimEnd()) continue;
+    text.data.kept = false;
+    Object.assign(text.keeps, { textContent: "Keep", disabled: false });
+  }
+  store();
+}
+
 // A kept text that stands above is not shown again among those that were kept.
-function markAbove() {
+export function markAbove() {
   const kept = pairs.flatMap(({ texts }) => texts).filter(({ data }) => data.kept);
   const labels = new Map(kept.map((text) => [(text.title + text.whole).trimEnd(), text.data.label]));
   for (const { dataset, parentElement } of document.querySelectorAll("#kept .copy")) {

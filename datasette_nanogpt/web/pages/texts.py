@@ -26,7 +26,7 @@ from .model import BUSY
 @page("POST")
 async def text_change(datasette: Datasette, request: Request) -> Response:
     """The body is a form or a JSON object with a `text`. The answer is JSON; if a browser removed a text with
-    a form, it is a redirect to the page of the model."""
+    a form, it is a redirect to the page of the model, with what the address had filled in."""
     checkpoint, origin = await require_model(datasette, request, write=True)
     form = await posted(request)
     change, home = request.url_vars["change"], state_of(datasette).home
@@ -54,7 +54,8 @@ async def text_change(datasette: Datasette, request: Request) -> Response:
     except NanogptError as ex:
         return json_error(str(ex))
     if not sent_json(request) and change.endswith("remove"):
-        return Response.redirect(model_url(datasette, checkpoint.name) + "#kept")
+        query = f"?{request.query_string}" if request.query_string else ""
+        return Response.redirect(f"{model_url(datasette, checkpoint.name)}{query}#kept")
     return Response.json({"ok": True, **answer})
 
 
