@@ -22,7 +22,7 @@ from .like_rows import LikeRows
 from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
 from .speller import ends_in_half_word
-from .text_end import keep_end
+from .text_end import TextEnd, keep_end
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
 from .words import end_of_word
@@ -128,6 +128,9 @@ class Continuation:
         self._titled = model.config.titles or bool(settings.title) or above
         self._head: list[int] = []  # what the context always begins with: the title, where there is one
         self._like_rows = LikeRows(tokenizer, self.prompt, sampler.real_words)
+        self._end: TextEnd | None = None
+        if sampler.real_words and sampler.temperature:
+            self._end = TextEnd(tokenizer.eot, 1 - sampler.top_p, self.prompt)
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -179,6 +182,8 @@ class Continuation:
             piece = self.tokenizer.token_bytes(token)[given:]
             text = decoder.decode(piece)
             self._like_rows.add(piece, text)
+            if self._end:
+                self._end.add(text)
             self.new_tokens += 1
             yield text
             given = 0
@@ -198,6 +203,8 @@ class Continuation:
                 logits = self._read(context[-1:], cache, len(context) - 1)
             logits = self._allowed(logits)
             weighed = self._penalised(logits, context, repetition)
+            if self._end and self.sampler.happens(self._end.probability(weighed)):
+                break
             token = self.sampler.choose(weighed, self._like_rows.accepts, self._like_rows.possible)
             if token != self.tokenizer.eot:
                 self._keep_logprobs(logits, token, range(len(logits)))

@@ -96,6 +96,10 @@ class Sampler:
         factors = np.where(logits[used] < 0, self.repetition_penalty, 1 / self.repetition_penalty)
         logits[used] *= factors.clip(1 / STRONGEST, STRONGEST)
 
+    def happens(self, probability: float | None) -> bool:
+        """Whether something does that has this probability; None: it cannot."""
+        return probability is not None and self._random.random() < probability
+
     def choose(
         self,
         logits: np.ndarray,

@@ -1,10 +1,16 @@
-"""The end of a text is no more likely where its words repeat themselves. LOG.md, "What ends a text"."""
+"""When a text ends: with the probability that the model gives it.
+
+It is no more likely where words repeat themselves (LOG.md, "What ends a text"). Where rows are long, each
+sentence may be the last, and none is likely to be: top_p does not cut that off (LOG.md, "Unlikely ends").
+"""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+
+from .habits.lines import MARKS
 
 # Nats below the most likely token at which nothing is drawn, by default; a fraction that changes nothing, and
 # what is no probability.
@@ -29,3 +35,28 @@ def keep_end(before: np.ndarray, after: np.ndarray, eot: int) -> None:
         p = np.exp(before - highest)
         others = float(p.sum() - p[eot])
         after[eot] += math.log(max(1 - lost / others, TINY))
+
+
+class TextEnd:
+    """Follows a text that goes on from `prompt`, and says how likely its end is, where that is after a mark
+    and below `unlikely`: top_p leaves hardly anything of it."""
+
+    def __init__(self, eot: int, unlikely: float, prompt: str) -> None:
+        self._eot, self._unlikely, self._after_mark = eot, unlikely, False
+        self.add(prompt)
+
+    def add(self, text: str) -> None:
+        if stripped := text.rstrip():
+            self._after_mark = stripped[-1] in MARKS
+
+    def probability(self, logits: np.ndarray) -> float | None:
+        """By logits (V,) of the next token, of which it is taken off; None where it is as any other token."""
+        if not self._after_mark or self._eot >= len(logits):
+            return None
+        if logits[self._eot] < logits.max() - NEVER_DRAWN:
+            return None
+        p = float(1 / np.exp(logits - logits[self._eot]).sum())
+        if p >= self._unlikely:
+            return None
+        logits[self._eot] = -np.inf
+        return p

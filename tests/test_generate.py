@@ -679,6 +679,36 @@ def test_what_penalties_take_off_others_does_not_go_to_the_end():
     assert only[1] == 0
 
 
+@pytest.mark.parametrize(
+    ("before", "changes", "ends"),
+    [
+        ("lazy dog.", {}, True),
+        ("lazy dog.\n\n", {}, True),
+        ("lazy dog", {}, False),
+        ("lazy dog.", {"real_words": False}, False),
+        ("lazy dog.", {"temperature": 0}, False),
+    ],
+)
+def test_after_a_mark_a_text_ends_as_often_as_the_model_says(bpe, before, changes, ends):
+    """At 5% the end is beyond what top_p leaves, so that no text of long rows would ever end."""
+    cycle = bpe.encode(before + " the quick brown fox")
+    place = len(bpe.encode(before))
+
+    def script(ids):
+        logits = np.full(bpe.n_vocab, -30.0)
+        logits[cycle[(len(ids) - 1) % len(cycle)]] = np.log(0.95)
+        logits[bpe.eot] = np.log(0.05) if len(ids) - 1 == place else -30
+        return logits
+
+    runs = [
+        generate(Scripted(script, block_size=64), bpe, max_tokens=20, sampler=Sampler(seed=i, **changes))
+        for i in range(400)
+    ]
+    found = [("".join(run), run.finish_reason) for run in runs]
+    ended = [text for text, reason in found if reason == "stop"]
+    assert set(ended) == ({before} if ends else set()) and (8 <= len(ended) <= 36 or not ends)
+
+
 def test_a_text_does_not_end_because_its_words_repeat_themselves(bpe):
     """Only one token is likely, and it is held back after a while: the end is as unlikely as before."""
     cycle = bpe.encode("the quick brown fox")
