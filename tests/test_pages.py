@@ -467,7 +467,7 @@ async def test_a_card_says_between_which_scores_and_how_much_more_time_brings(da
         assert card["brings"].startswith(card["like"]) or f" after {shorter['minutes']}" in card["brings"]
     assert found[0]["brings"].startswith(found[0]["like"]) and all(card["like"] for card in found)
     tiny = (await datasette.client.post(address, json={"estimate": 1, "size": "xs"}, actor=ROOT)).json()
-    size = f"xs ({tiny['estimate']['parameters'] / 1e6:.1f}M parameters)"
+    size = f"XS ({tiny['estimate']['parameters'] / 1e6:.1f}M parameters)"
     assert tiny["estimate"]["sizes"]["xs"] == size
     page = await text_of(datasette, address)
     assert f'value="xs">{size}<' in page

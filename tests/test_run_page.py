@@ -23,6 +23,7 @@ from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.restart import restart_interrupted
 from datasette_nanogpt.registry.runs import DIVERGED, MEMORY, NAME, delete_run, find_run, mark_dead_runs
 from datasette_nanogpt.registry.statements import insert
+from datasette_nanogpt.training import memory
 from datasette_nanogpt.training.busy_machine import slower_than
 from datasette_nanogpt.training.enough_text import too_little_text
 from datasette_nanogpt.training.options import TrainOptions
@@ -433,33 +434,53 @@ async def test_after_its_last_step_a_run_says_what_it_does_and_has_nothing_to_st
     assert re.findall(r'<li class="(\w+)">', text) == ["done", "now"] and "last time" not in words
 
 
-async def test_a_run_without_memory_is_started_again_smaller(datasette, write_run, monkeypatch):
-    monkeypatch.setattr(smaller, "available_memory", lambda device: 1e12)
+def out_of_memory(**settings):
+    """The values of a run whose large model needed 1.3 GB by its plan."""
     config = {"arch": "qwen3", "n_layer": 6, "n_head": 8, "n_embd": 512, "block_size": 256}
     plan = {"config": config | {"vocab_size": 4096}, "source": {"rows": 300}, "device_reason": ""}
-    plan |= {
-        "memory": 1_234_567_890,
-        "settings": {"batch_size": 4, "device": "cpu", "learning_rate": 0.01, "seed": 0},
-    }
-    plan = json.dumps(plan | {"corpus": {"bytes": 9000, "train_tokens": 3000, "val_tokens": 300}})
-    settings = {"n_layer": 6, "batch_size": 4, "minutes": 10.0, "title": "title"}
-    run = write_run(status="interrupted", cause=MEMORY, plan=plan, settings=settings, error="It ran out.")
+    plan |= {"settings": {"batch_size": 4, "device": "cpu", "learning_rate": 0.01, "seed": 0}}
+    plan |= {"memory": 1_000_000, "corpus": {"bytes": 9000, "train_tokens": 3000, "val_tokens": 300}}
+    return {"cause": MEMORY, "plan": json.dumps(plan), "settings": settings, "error": "It ran out."}
+
+
+async def test_a_run_without_memory_is_started_again_smaller(datasette, write_run, monkeypatch):
+    monkeypatch.setattr(smaller, "available_memory", lambda device: 0.9e9)
+    monkeypatch.setattr(memory, "process_bytes", lambda: memory.PROCESS_BYTES)
+    values = out_of_memory(n_layer=6, batch_size=4, minutes=10.0, title="title")
+    run = write_run(status="interrupted", **values)
     words, text = await page_of(datasette, run)
     assert re.search(rf'class="primary" href="(/blog/entry/-/nanogpt\?_again={run}&amp;_smaller=1)"', text)
-    assert "Start again with a smaller model Start again with these settings This run needed about " in words
+    assert "Start again with a smaller model Start again with these settings It needed about " in words
     free = (
-        r"GB\. Now about 1,000 GB are free\. Size l, 10.2M parameters instead of 20.8M, needs about \S+ GB\."
+        r"1\.\d GB; now about 900 MB are free, which is less\. "
+        r"Size M, with 4\.5M instead of 20\.8M parameters, needs about \d+ MB\."
     )
     assert re.search(free, words)
     form = (await datasette.client.get(f"/blog/entry/-/nanogpt?_again={run}&_smaller=1", actor=ROOT)).text
     assert re.search(rf"Smaller than run {run}: [\d.]+M parameters.*, about .*B of memory\.", form)
     assert form.index('id="smaller"') < form.index('id="size"') < form.index('name="minutes"')
-    assert '<option value="l" selected>' in form and re.search('value="10"[^>]* checked', form)
+    assert '<option value="m" selected>M (' in form and re.search('value="10"[^>]* checked', form)
     assert not re.search(r'id="(n_layer|batch_size)"[^>]* value="\d', form)
-    other = write_run(status="failed", plan=plan, settings=settings, error="Something else.")
+    other = write_run(status="failed", **(values | {"cause": None}))
     assert "Start again with a smaller" not in (await page_of(datasette, other))[0]
     smallest = write_run(status="failed", cause=MEMORY, settings={"size": "xs"}, error="It ran out.")
-    assert "Start again with a smaller" not in (await page_of(datasette, smallest))[0]
+    words, _ = await page_of(datasette, smallest)
+    assert "Start again with a smaller" not in words and "is the smallest one: end other programs" in words
+
+
+async def test_a_run_whose_memory_is_free_now_is_started_again_as_it_was(datasette, write_run, monkeypatch):
+    monkeypatch.setattr(smaller, "available_memory", lambda device: 23e9)
+    run = write_run(status="interrupted", **out_of_memory(minutes=10.0))
+    words, text = await page_of(datasette, run)
+    assert re.search(
+        rf'class="primary" href="/blog/entry/-/nanogpt\?_again={run}">Start again with these', text
+    )
+    assert re.search(r"It needed about 1\.\d GB; now about 23 GB are free, so it should fit\.", words)
+    assert 'class="secondary">Start again with a smaller model' in re.sub(' href="[^"]*"', "", text)
+    monkeypatch.setattr(smaller, "available_memory", lambda device: None)  # a GPU's, which is not woken
+    words, text = await page_of(datasette, run)
+    assert re.search(r"It needed about 1\.\d GB\. Size", words) and "are free" not in words
+    assert re.search('class="primary"[^>]*>Start again with a smaller model', text)
 
 
 def test_the_form_is_not_said_to_replace_the_model_of_another_table(home, database):
@@ -530,7 +551,8 @@ async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datas
 @pytest.mark.parametrize(
     ("there", "planned", "given", "size"),
     [
-        (1e12, "xl", {}, "l"),
+        (1e12, "xl", {}, "m"),  # about half at most, not a little less
+        (0.6e9, "xl", {}, "s"),
         (1e12, "s", {"n_layer": 2}, "xs"),
         (1e12, "xs", {}, None),
         (0, "xl", {}, "xs"),  # nothing fits: the smallest is the best try
@@ -546,8 +568,10 @@ def test_which_size_is_smaller(monkeypatch, there, planned, given, size):
         config = make_config(planned, 4096, {"block_size": 256})
         plan = {"config": asdict(config), "settings": {"batch_size": 4, "device": "cpu"}}
     run = {"plan": json.dumps(plan), "settings": json.dumps(given)}
-    found = smaller.smaller_size(run)
-    assert (found and found.size) == size
+    monkeypatch.setattr(memory, "process_bytes", lambda: memory.PROCESS_BYTES)
+    found = smaller.memory_advice(run)
+    assert found.size == size
+    assert found.fits == (bool(planned) and there > 1e10)
 
 
 async def test_a_run_that_was_stopped_is_not_called_finished(datasette, write_run):
@@ -981,7 +1005,7 @@ async def test_a_comparison_has_the_values_that_the_planner_chose(datasette, wri
     found = (await datasette.client.get(address, actor=ROOT)).json()["settings"]
     assert [line for line in found if line[0] != "table"] == [
         ["learning rate", "0.02 (automatic)", "0.001"],  # what differs comes first
-        ["size", "xs (automatic)", "xs"],
+        ["size", "XS (automatic)", "XS"],
         ["seed", "0 (automatic)", "0"],
         ["layers", "2 (automatic)", "2"],
     ]

@@ -28,7 +28,14 @@ from ..training.plan_reasons import describe_members
 from ..training.population import MAX_EPOCHS
 from ..training.recipe import NANOGPT_RECIPE
 from ..training.verdict import reads_like
-from .forms import READ_FIELDS, form_defaults, minutes_offered, selection_from_form, settings_from_form
+from .forms import (
+    READ_FIELDS,
+    form_defaults,
+    minutes_offered,
+    selection_from_form,
+    settings_from_form,
+    shown_size,
+)
 from .table_rows import describe_rows, read_rows
 from .target import Target
 from .threads import UNAVAILABLE
@@ -311,7 +318,10 @@ def _sizes(plan: Plan, settings: Mapping[str, Any]) -> dict[str, str]:
     """The sizes that can be chosen, in words, with the vocabulary of the plan: name -> words."""
     given = {**settings, "block_size": plan.config.block_size}
     configs = {size: make_config(size, plan.config.vocab_size, given) for size in SIZES}
-    return {size: f"{size} ({config.parameters / 1e6:.1f}M parameters)" for size, config in configs.items()}
+    return {
+        size: f"{shown_size(size)} ({config.parameters / 1e6:.1f}M parameters)"
+        for size, config in configs.items()
+    }
 
 
 def _automatic(plan: Plan, slow: Plan) -> dict[str, float | str]:

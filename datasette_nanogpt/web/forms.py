@@ -96,6 +96,11 @@ def form_defaults(limits: Limits) -> dict[str, str]:
     return {"minutes": str(max((m for m in offered if m <= CHOSEN_MINUTES), default=offered[0]))}
 
 
+def shown_size(size: str) -> str:
+    """The name of a size of model on a page, where a small "l" could be a 1."""
+    return size.upper()
+
+
 def fields_of_settings(settings: Mapping[str, Any]) -> dict[str, str]:
     """The fields of a form for another run with these settings, which replaces the earlier model."""
     fields = {key: settings[key] for key in LABELS if settings.get(key) not in (None, "", [])}

@@ -73,7 +73,7 @@ from ..run_states import (
 )
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
-from ..smaller import smaller_size
+from ..smaller import memory_advice
 from ..state import state_of
 from ..threads import REGISTRY_SECONDS, UNAVAILABLE, in_thread
 
@@ -202,7 +202,6 @@ async def _for_trainers(
     state = state_of(datasette)
     file = run_log_file(state.home, run["id"])
     again = await in_thread(form_filled_in, datasette, run, origin)
-    smaller = await in_thread(smaller_size, run) if again and run["cause"] == MEMORY else None
     return {
         "command": command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
@@ -211,7 +210,7 @@ async def _for_trainers(
         "again": again,
         "goes_on": await in_thread(goes_on, state.home, run),
         "why_gone": await in_thread(why_gone, state.home, run),
-        "smaller": smaller,
+        "memory": await in_thread(memory_advice, run) if run["cause"] == MEMORY else None,
         "unused": await in_thread(unused_minutes, state.home, run),
         "bigger": f"{again}&_bigger=1" if again and advice["why"] == BIGGER_MODEL else None,
         "longer": f"{again}&_minutes=1" if again and longer(run, state.limits.max_minutes) else None,

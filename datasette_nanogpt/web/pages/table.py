@@ -25,7 +25,7 @@ from ..responses import changed, page, posted, refusal, render, sent_json, wants
 from ..run_states import in_words_of_the_form
 from ..shown_models import ON_A_PAGE, models_as_json, newest_first
 from ..shown_runs import enqueue, sparklines, visible_runs
-from ..smaller import fields_of_size, how_much_smaller, smaller_size
+from ..smaller import fields_of_size, how_much_smaller, memory_advice
 from ..state import PluginState, state_of
 from ..table_rows import read_rows
 from ..target import Target
@@ -149,7 +149,10 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "form": form,
         "at_work": await runs_under_way(datasette, request.actor, db.name, table),
         "waits_for": trainings[-1] if trainings else None,
-        "sizes": [(size, (estimate or {}).get("sizes", {}).get(size, size)) for size in choices("size")],
+        "sizes": [
+            (size, (estimate or {}).get("sizes", {}).get(size) or forms.shown_size(size))
+            for size in choices("size")
+        ],
         "labels": forms.LABELS,
         "hints": forms.HINTS,
         "numbers": {key: (whole, *bounds(key)) for key, whole in forms.NUMBERS.items()},
@@ -232,8 +235,9 @@ async def _fields_of_run(
         fields = {key: value for key, value in fields.items() if key not in ("name", "replace")}
     if request.args.get("_bigger"):
         return fields_of_size(fields, ""), None
-    smaller = await in_thread(smaller_size, run) if request.args.get("_smaller") else None
-    return (fields_of_size(fields, smaller.size), run) if smaller else (fields, None)
+    if request.args.get("_smaller") and (size := (await in_thread(memory_advice, run)).size):
+        return fields_of_size(fields, size), run
+    return fields, None
 
 
 async def _add_offer(
