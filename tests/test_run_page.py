@@ -1024,10 +1024,11 @@ async def test_a_comparison_has_no_blank_verdicts(datasette, write_run):
     ]
 
 
-def test_a_learning_rate_is_not_promised_where_a_busy_machine_has_another():
+def test_both_learning_rates_are_told_where_a_busy_machine_has_another():
     plan = plan_text({"minutes": 3}, 10**6, 1e11)
     assert _automatic(plan, plan)["learning_rate"] == plan.learning_rate
-    assert "learning_rate" not in _automatic(plan, replace(plan, learning_rate=0.5))
+    both = f"{plan.learning_rate:g} or 0.5"
+    assert _automatic(plan, replace(plan, learning_rate=0.5))["learning_rate"] == both
     gpt2 = plan_text({"minutes": 3, "arch": "gpt2"}, 10**6, 1e11)
     assert _automatic(gpt2, gpt2)["learning_rate"] == 6e-4
 
@@ -1087,7 +1088,7 @@ async def test_runs_to_compare_with_say_how_they_differ(datasette, write_run, da
     words, text = await page_of(datasette, run)
     differs = "its page , side by side minutes 1, here 3; eval interval 2, here automatic"
     assert f"x, run {first}: 3.000 bits per byte {differs}" in words
-    assert f"y, run {last}: 2.500 bits per byte its page , side by side size xs, here automatic" in words
+    assert f"y, run {last}: 2.500 bits per byte its page , side by side size XS, here automatic" in words
     assert f"run {elsewhere}:" not in words
     assert re.search(f'value="{first}" checked', text) and not re.search(f'value="{last}" checked', text)
     assert "for comparison: gzip 2.600, run 1 3.000" in words

@@ -128,8 +128,8 @@ def describe_settings(settings: Mapping[str, Any], may_train: bool) -> dict[str,
     for key, value in settings.items():
         if key not in hidden:
             label = (forms.LABELS | OTHER_LABELS).get(key, key.replace("_", " ")).lower()
-            value = forms.shown_size(value) if key == "size" else value
-            values = value if isinstance(value, list) else [value]
+            shown = forms.shown_size(value) if key == "size" else value
+            values = shown if isinstance(shown, list) else [shown]
             described[label] = ", ".join(map(_in_words, values))
     return described
 
