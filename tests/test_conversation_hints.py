@@ -366,6 +366,28 @@ def test_long_speeches_of_a_debate(tmp_path):
     assert told(tmp_path, columns, rows) == ["--group-by debate_id --order-by speech_order"]
 
 
+@pytest.mark.parametrize("every_day", [False, True])
+def test_speeches_with_the_title_of_their_debate(tmp_path, every_day):
+    """As in Hansard; questions are asked on several days."""
+    rows = [
+        (
+            f"2024-05-{1 + i // 30:02}",
+            f"Motion {(motion := i // 10 % 3 if every_day else i // 10)}: {words(motion, 3)}",
+            f"Member {i % 7}",
+            words(i, 90),
+        )
+        for i in range(240)
+    ]
+    columns = "id integer primary key, date, minor_heading, speakername, speech"
+    (options,) = (shlex.split(each) for each in told(tmp_path, columns, [(None, *row) for row in rows]))
+    by = '"date" || \' \' || "minor_heading"' if every_day else "minor_heading"
+    assert options[:2] == ["--group-by", by]
+    assert options[-2:] == ["--title", "minor_heading"]
+    source = open_source(str(tmp_path / "t.db"), "t", Selection(group_by=by, title="minor_heading"))
+    first = next(source.documents())
+    assert source.grouping.count == 24 and first.startswith("Motion 0: ") and "\nMember 1: " in first
+
+
 def test_messages_of_telegram(tmp_path):
     rows = [(i, 9000 + i % 30, 1600000000 + i * 300, 7000 + i % 6, words(i, 9)) for i in range(210)]
     columns = "ID integer primary key, ContextID int, Date timestamp, FromID int, Message text"

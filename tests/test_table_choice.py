@@ -73,6 +73,23 @@ def test_the_only_table_with_text_is_taken(make):
     assert not open_corpus(path, ["entry"]).chosen
 
 
+def test_changes_of_no_other_table_are_no_copy(make):
+    """Those that are reviewed in Gerrit have texts of their own; a history of them has none."""
+    assert "changes is the only table" in open_corpus(make(changes=40, changes_history=40)).chosen
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        ({"changes": 40, "comments": 10}, "The one with the most text: .* changes$"),
+        ({"entry_revision": 30, "entry": 12, "note": 10}, "The one with the most text of its own: .* entry$"),
+    ],
+)
+def test_of_what_most_is_said(make, tables, told):
+    with pytest.raises(InvalidOptions, match=told):
+        open_corpus(make(**tables))
+
+
 def test_of_a_view_too(make):
     sql = "create table words (id integer primary key, word, of)"
     view = "create view texts as select of, group_concat(word, ' ') as text from words group by of"
@@ -114,7 +131,7 @@ def test_several_are_listed_with_what_is_in_them(make):
     ]
     assert all(line.endswith("kB") for line in lines[1:5])
     assert lines[5] == "Without text: visit."
-    assert lines[6] == f"The one with the most text: datasette nanogpt-train {path} entry"
+    assert lines[6] == f"The one with the most text of its own: datasette nanogpt-train {path} entry"
     words = shlex.split(lines[6].partition(": ")[2])
     assert open_corpus(*words[2:3], words[3:]).name == "entry"
     with pytest.raises(click.ClickException) as shown, click_errors():

@@ -224,6 +224,23 @@ def test_titles_of_drupal(tmp_path, languages):
     assert any(document.startswith(f"{Writer(0).title()}\n\n") for document in joined.documents())
 
 
+@pytest.mark.parametrize("kind", ["node", "comment"])
+def test_titles_of_drupal_7(tmp_path, kind):
+    path, key, label = str(tmp_path / "any.db"), f"{kind[0]}id", "title" if kind == "node" else "subject"
+    with sqlite3.connect(path) as db:
+        db.execute("create table node (nid integer primary key, type, title)")
+        db.execute("create table comment (cid integer primary key, nid int, subject)")
+        db.execute("create table field_data_body (entity_type, deleted int, entity_id int, body_value)")
+        for w in map(Writer, range(ROWS)):
+            db.execute("insert into node values (?, 'article', ?)", [w.i, w.title()])
+            db.execute("insert into comment values (?, 1, ?)", [w.i, w.title()])
+            db.execute("insert into field_data_body values (?, 0, ?, ?)", [kind, w.i, w.text()])
+    told = " ".join(preview(open_corpus(path, ["field_data_body"])).tables[0].remarks)
+    joined = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
+    assert (joined.title, joined.body, joined.row_count) == (label, ("body_value",), ROWS)
+    assert f'"{kind}"."{key}"' in told
+
+
 def test_pages_tell_nothing_of_other_tables(tmp_path):
     """Those who see one table may not see the other."""
     found, told = linked(tmp_path / "any.db", "title")

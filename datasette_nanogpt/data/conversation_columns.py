@@ -6,9 +6,9 @@ import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise, permutations
-from typing import Any
 
 from .column_names import words_of
+from .debates import SPEECHES, find_debate, have_speakers, words_of_text
 from .decode import decode_bytes
 from .long_parts import find_long_parts
 from .parts_of_texts import (
@@ -16,7 +16,9 @@ from .parts_of_texts import (
     are_fractions,
     are_logs,
     are_selections,
+    are_together,
     are_whole,
+    is_level,
     numbers_of,
     repeats,
     values_of,
@@ -24,7 +26,6 @@ from .parts_of_texts import (
 from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .source import Source
-from .speakers import speakers_among
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
 # Words of columns that say where a row belongs to, and in which order.
@@ -69,9 +70,6 @@ _DISCUSSIONS = (
 )
 # Tables of what people say of a thing, and in an assembly, and words of columns that have the number of it.
 _COMMENTS = frozenset(["comment", "comments", "reply", "replies", "journal", "journals"])
-_SPEECHES = frozenset(
-    ["speech", "speeches", "contribution", "contributions", "intervention", "interventions"]
-)
 _COMMENTED = (
     *(
         "post",
@@ -152,7 +150,10 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
         order = _counter(source, thread, others) or find_place(source, thread[-1]) or find_order(source)
         if order := order or _rising(source, thread, others):
             return thread, order
-    return find_group(source) if are_short(source) else find_long_parts(source)
+    if are_short(source):
+        return find_group(source)
+    debate = find_debate(source)
+    return (debate, find_order(source)) if debate else find_long_parts(source)
 
 
 def _conversation(source: Source) -> str | None:
@@ -175,16 +176,16 @@ def _thread(source: Source) -> list[str]:
         if last == "id" and words and tuple(words) in kinds and fits(values_of(source, column)):
             kind = kinds[tuple(words)]
             return [kind, column] if len(set(values_of(source, kind))) > 1 else [column]
-    of_table = {word for name in (source.table, *source.body) for word in words_of(name)}
+    of_table = words_of_text(source)
     of_comments = of_table & _COMMENTS and _named(source, _COMMENTED, fits)
-    thread = of_comments or (of_table & _SPEECHES and _named(source, _DEBATED, fits)) or None
+    thread = of_comments or (of_table & SPEECHES and _named(source, _DEBATED, fits)) or None
     return [thread] if thread else []
 
 
 def _rising(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
     """A column of numbers that rise from one row of a group to the next, in the order of the table."""
     keys = values_of(source, *group)
-    for column in columns if _are_together(keys) else ():
+    for column in columns if are_together(keys) else ():
         numbers = numbers_of(values_of(source, column))
         steps = list(zip(pairwise(keys), pairwise(numbers), strict=True)) if numbers else []
         if column not in group and steps and all(a < b for (one, other), (a, b) in steps if one == other):
@@ -210,12 +211,6 @@ def _have_sides(source: Source) -> bool:
     return have_speakers(source)
 
 
-def have_speakers(source: Source) -> bool:
-    """Whether a column is named as one that says who wrote a row."""
-    columns = [column for column in source.columns if column not in source.body]
-    return bool(speakers_among([column.lower().removesuffix("id") for column in columns]))
-
-
 def are_ids(values: Sequence[Value]) -> bool:
     """Whether values are the keys or numbers of something."""
     ids = ("numbers", "UUIDs", "hexadecimal", "keys")
@@ -237,15 +232,15 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
         group = [about]
         values = values_of(source, about)
         are_numbers = all(isinstance(value, int) for value in values)
-        if not _are_together(values) and (are_numbers or not _LEVELS.isdisjoint(words_of(about))):
+        if not are_together(values) and (are_numbers or not _LEVELS.isdisjoint(words_of(about))):
             rest = [label for label in labels if label != about]
-            above = [label for label in rest if _are_together(values_of(source, label))]
+            above = [label for label in rest if are_together(values_of(source, label))]
             levels = [[label] for label in above]  # and the books of each translation
             levels += [
-                [a, b] for a in above for b in labels[:MAX_LABELS] if _is_level(values_of(source, a, b))
+                [a, b] for a in above for b in labels[:MAX_LABELS] if is_level(values_of(source, a, b))
             ]
             whole = ([*key, about] for key in levels if about not in key)
-            group = next((key for key in whole if _is_level(values_of(source, *key))), group)
+            group = next((key for key in whole if is_level(values_of(source, *key))), group)
         order = _counter(source, group, others) or find_order(source)
         return group, order or (None if source.keys else row_number(source))
     # Lines may have the title of their text, all the same one.
@@ -262,7 +257,7 @@ def find_group(source: Source) -> tuple[list[str], str | None]:
             if are_whole(source, [label], order):
                 return [label], order
     for outer, inner in permutations(labels[:MAX_LABELS], 2):
-        if _are_together(values_of(source, outer)) and _is_level(values_of(source, outer, inner)):
+        if are_together(values_of(source, outer)) and is_level(values_of(source, outer, inner)):
             order = _counter(source, [outer, inner], others)
             if order and are_whole(source, [outer, inner], order):
                 return [outer, inner], order
@@ -281,15 +276,6 @@ def _subject_title(source: Source) -> str | None:
     return source.title if repeats(values) and not any(_RE.match(str(value)) for value in values) else None
 
 
-def _are_together(values: Sequence[Any]) -> bool:
-    """Whether the rows with the same value follow each other."""
-    return 1 + sum(a != b for a, b in pairwise(values)) == len(set(values))
-
-
-def _is_level(values: Sequence[Any]) -> bool:
-    return repeats(values) and _are_together(values)
-
-
 def _counter(source: Source, group: Sequence[str], columns: Sequence[str]) -> str | None:
     return next(_counters(source, group, columns), None)
 
@@ -298,7 +284,7 @@ def _counters(source: Source, group: Sequence[str], columns: Sequence[str]) -> I
     """The columns of numbers that rise in the rows of each group, and begin again in the next group. Where
     rows between those of the sample are missing, the next number may be any."""
     keys = values_of(source, *group)
-    if not _are_together(keys):
+    if not are_together(keys):
         return
     gaps = BLOCKS if len(keys) < source.row_count else 0
     for column in columns:

@@ -33,6 +33,7 @@ _NO_TITLES = frozenset(
     [
         *("chat", "channel", "room", "session", "group", "server", "forum", "stream", "peer", "contact"),
         *("subject", "file", "filename", "path", "folder", "url", "date", "day", "recipient", "with"),
+        *("type", "kind", "status", "state", "category", "language"),
     ]
 )
 # Words of tables and columns of rows that are no chat, though people write several a day: changes to
@@ -111,7 +112,8 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
     values = [row[by] for row in source.sample] if by in source.columns else []
     alone = f" Rows without a {same} stay texts by themselves." if None in values else ""
     command = ["--group-by", by, *(["--order-by", in_order(source, order)] if order else [])]
-    command += ["--title", by] if by == source.title or _are_titles(source, by) else []
+    names = [name for name in source.columns if by == name or quote(name) in by]
+    command += next((["--title", n] for n in names if n == source.title or _are_titles(source, n)), [])
     many = "Rows are short, and many have" if are_short(source) else "Many rows have"
     yield (
         f"{many} the same {same}.{alone} To read all rows with the same {same} as one "
@@ -128,7 +130,7 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
 def _are_titles(source: Source, by: str) -> bool:
     """Whether a column says in words what all rows with the same value are of, where these have no titles:
     a tale, and not a room or a person."""
-    if by not in source.columns or source.has_titles or not _NO_TITLES.isdisjoint(words_of(by)):
+    if source.has_titles or not _NO_TITLES.isdisjoint(words_of(by)):
         return False
     (column,) = columns_of({by: [row[by] for row in source.sample]})
     is_person = bool(speakers_among([by])) and not names_a_thing(by)

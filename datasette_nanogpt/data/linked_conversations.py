@@ -16,9 +16,9 @@ from .conversation_columns import (
     find_conversation,
     find_order,
     find_place,
-    have_speakers,
 )
 from .conversation_hints import find_speaker_of, suggestions
+from .debates import have_speakers
 from .linked_titles import LinkedTitle, linked_title
 from .parts_of_texts import are_selections, in_order, repeats
 from .sample import SAMPLE_ROWS, Value

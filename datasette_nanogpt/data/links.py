@@ -96,11 +96,12 @@ def _words_of_kind(source: Source, words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _entity(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
     """Where a column `entity_id` leads: in Drupal the body of each node is in `node__body`, and the title in
-    `node_field_data`, once for each language."""
+    `node_field_data`, once for each language. In older ones `entity_type` says that it is of `node`."""
     ids = [row[column] for row in source.sample if row[column] is not None]
+    kin = {words_of(source.table)[0], *_words_of_kind(source, _ENTITY[:1])}
     for table in readable_tables(db):
         keys = primary_key(db, table)
-        is_kin = table != source.table and words_of(table)[0] == words_of(source.table)[0]
+        is_kin = table != source.table and words_of(table)[0] in kin
         if is_kin and keys and named(TITLES, column_names(db, quote(table)), table):
             link = Link(table, keys[0])
             if _leads(db, source, column, link) and _is_one_each(db, list(dict.fromkeys(ids)), link):

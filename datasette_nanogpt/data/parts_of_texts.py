@@ -95,6 +95,16 @@ def repeats(values: Sequence[Any]) -> bool:
     return 1 < len(set(filled)) <= MAX_DISTINCT * len(filled) and not are_fractions(filled)
 
 
+def are_together(values: Sequence[Any]) -> bool:
+    """Whether the rows with the same value follow each other."""
+    return 1 + sum(a != b for a, b in pairwise(values)) == len(set(values))
+
+
+def is_level(values: Sequence[Any]) -> bool:
+    """Whether several rows have the same value, and follow each other."""
+    return repeats(values) and are_together(values)
+
+
 def are_fractions(values: Sequence[object]) -> bool:
     """Whether values are numbers from 0 to 1: a progress, which says where in a text something is."""
     filled = [value for value in values if value not in (None, "")]

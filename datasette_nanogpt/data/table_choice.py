@@ -190,7 +190,9 @@ def _which(look: _Look, typed: Sequence[str]) -> str:
         seen = {each.name for each in look.found} | {*look.without, *look.unread}
         lines.append(f"Not looked at: {list_names([name for name in look.names if name not in seen])}.")
     lines += [packed] if packed else []
-    return "\n".join([*lines, f"The one with the most text: {_command(look, look.found[0].name, typed)}"])
+    best = look.found[0]
+    own = " of its own" if best.size < max(each.size for each in look.found) else ""
+    return "\n".join([*lines, f"The one with the most text{own}: {_command(look, best.name, typed)}"])
 
 
 def _columns(found: Sequence[_Found]) -> list[str]:

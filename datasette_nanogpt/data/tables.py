@@ -36,6 +36,7 @@ revision revisions history version versions backup backups bak old tmp temp cach
 deleted trash changes
 """
 _COPY_WORDS = frozenset(_COPIES.split())
+_OF_THEIR_OWN = [("changes",), ("history",), ("archive",)]  # beside nothing that they would be of
 _INDEX_OF = re.compile(r"content\s*=\s*(?:'[^']+'|\"[^\"]+\"|\[[^]]+\]|\w)", re.IGNORECASE)
 
 
@@ -52,7 +53,8 @@ def find_table(db: sqlite3.Connection, database: str, table: str) -> str:
 
 def is_copy(table: str) -> bool:
     """Whether a table is named as a copy of another one: it is not what somebody means by default."""
-    return not _COPY_WORDS.isdisjoint(words_of(table))
+    words = words_of(table)
+    return not _COPY_WORDS.isdisjoint(words) and words not in _OF_THEIR_OWN
 
 
 def is_of_tools(table: str) -> bool:
