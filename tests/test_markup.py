@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from datasette_nanogpt.data.json_records import read_list, read_record
 from datasette_nanogpt.data.markup import MARKUPS, find_markup, read_markup
-from datasette_nanogpt.data.text_kinds import kind_of, read_text
+from datasette_nanogpt.data.text_kinds import kind_of
+from datasette_nanogpt.data.values_as_text import read_text
 
 UUID = "692fd360-5d58-c705-f979-d04af47aebdd"
 PROSE = "The harbour was quiet, and the boats lay on the sand."

@@ -2,7 +2,8 @@
 
 import pytest
 
-from datasette_nanogpt.data.text_kinds import kind_of, read_text
+from datasette_nanogpt.data.text_kinds import kind_of
+from datasette_nanogpt.data.values_as_text import read_text
 
 SAID = ["Who is there?", "It is I: at 5:30.", "Come in.", "It is late.", "I know (now).", "Sit down."]
 TIMES = [3, 41, 66, 130, 3599, 3700]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from datasette_nanogpt.data.documents import join_document
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.source import Selection
-from datasette_nanogpt.data.text_kinds import PLAIN, TextKind, kind_of, read_text, read_title
+from datasette_nanogpt.data.text_kinds import PLAIN, TextKind, kind_of
+from datasette_nanogpt.data.values_as_text import read_text, read_title
 
 PROSE = ["It was a fine day.", "Nothing happened, he said.", "Well, well."]
 POSTS = [f"A post {i} with <strong>force</strong>.\n\nSee <a href='/{i}'>there</a>." for i in range(5)]

@@ -10,7 +10,8 @@ from test_odd_tables import write
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview_source
 from datasette_nanogpt.data.source import Selection
-from datasette_nanogpt.data.text_kinds import kind_of, read_text
+from datasette_nanogpt.data.text_kinds import kind_of
+from datasette_nanogpt.data.values_as_text import read_text
 from datasette_nanogpt.data.wrapped_lines import join_lines, wrapped_width
 from datasette_nanogpt.formatting import TrainCommand
 

@@ -117,7 +117,7 @@ def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column], b
         is_instead = filling >= MIN_INSTEAD * len(texts) or is_again
         is_instead = is_instead and filling >= (MIN_MISSING_AGAIN if is_again else MIN_MISSING) * len(empty)
         is_text = _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts))
-        if is_instead and (is_text or is_body_name(column.name) or column.kind.is_wrapped):
+        if is_instead and (is_text or is_body_name(column.name) or column.kind.is_embedded):
             instead.append(column)
     return instead
 

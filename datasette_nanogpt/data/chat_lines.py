@@ -12,8 +12,8 @@ from .sample import Value
 from .source import Source
 from .speakers import SPEAKERS
 from .sqlite import quote
-from .text_kinds import read_text
 from .unread_rows import as_text
+from .values_as_text import read_text
 
 MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_FRACTION = 0.9  # more of the rows are what the table is

@@ -14,7 +14,8 @@ from .documents import without_heading
 from .mail import decode_words
 from .sample import SAMPLE_CHARS, Value
 from .shapes import is_slug, letters, shape_of
-from .text_kinds import TextKind, kind_of, read_text
+from .text_kinds import TextKind, kind_of
+from .values_as_text import read_text
 
 MOST = 0.5  # "most" means more than this fraction of the values
 MIN_DISTINCT = 0.1  # below this fraction of distinct values, a column says little about each row
@@ -123,7 +124,7 @@ class Column:
         raw = [value for value in self.values if isinstance(value, bytes) and value]
         decoded = (decode_bytes(value, self._encoding) for value in raw)
         others.update(what for text, what in decoded if text is None)
-        if not self.kind.is_wrapped:
+        if not self.kind.is_embedded:
             others.update(shape for text in self.texts if (shape := shape_of(decode_words(text))))
         return Counter(dict(others.most_common()))
 
@@ -132,9 +133,9 @@ class Column:
         """Letters of prose per row, counting equal texts once; 0 where most values are not words."""
         if self.what:
             return 0.0
-        wrapped = self.kind.is_wrapped
-        texts = [read_text(text, self.kind).text if wrapped else text for text in set(self.texts)]
-        count = sum(letters(text) for text in texts if wrapped or not shape_of(decode_words(text)))
+        embedded = self.kind.is_embedded
+        texts = [read_text(text, self.kind).text if embedded else text for text in set(self.texts)]
+        count = sum(letters(text) for text in texts if embedded or not shape_of(decode_words(text)))
         return count / max(len(self.values), 1)
 
     @cached_property

@@ -17,7 +17,7 @@ _OF_PAGES = re.compile(r"<(?:p|div|a|ul|ol|li|h[1-6]|img|table|blockquote|pre)\b
 
 def is_of_cues(text: Column, columns: Sequence[Column]) -> bool:
     """Whether each row has when it starts and ends, and some texts have signs of subtitles, not of pages."""
-    if text.kind.is_wrapped or text.kind.markup in OF_WHOLE_TEXTS or not any(map(has_signs, text.texts)):
+    if text.kind.is_embedded or text.kind.markup in OF_WHOLE_TEXTS or not any(map(has_signs, text.texts)):
         return False
     if any(map(_OF_PAGES.search, text.texts)):
         return False

@@ -17,6 +17,7 @@ from typing import Any
 
 from .html import html_to_text
 from .json_records import read_list
+from .json_values import json_or_none
 
 _TYPE_KEYS = ("type", "_type", "nodeType", "blockName", "object")
 _CHILD_KEYS = ("children", "content", "nodes", "leaves")
@@ -109,12 +110,7 @@ def _lines(value: Any) -> list[str] | None:
 def has_parts(text: str) -> bool:
     """Whether `text` is JSON of strings and objects that are one text together, as of a chat message with a
     link in it: ["See ", {"type": "link", "text": "https://example.org"}, "."]."""
-    if text.lstrip()[:1] != "[":
-        return False
-    try:
-        return _message_parts(json.loads(text)) is not None
-    except (ValueError, RecursionError):
-        return False
+    return text.lstrip()[:1] == "[" and _message_parts(json_or_none(text)) is not None
 
 
 def _message_parts(value: Any) -> list[str] | None:

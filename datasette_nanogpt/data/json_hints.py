@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from ..formatting import TrainCommand
+from .json_values import json_or_none
 from .shapes import letters, shape_of
 from .source import QUERY, Source
 from .sqlite import quote
@@ -24,7 +24,7 @@ def unread_json(source: Source, command: TrainCommand) -> Iterator[str]:
         return
     read = sum(letters(str(row[column] or "")) for row in source.sample for column in source.body)
     for column in (name for name, why in source.left_out.items() if why == "JSON"):
-        values = [_parsed(row[column]) for row in source.sample]
+        values = [json_or_none(row[column]) for row in source.sample]
         found = [list(_strings(value, "$", 0)) for value in values]
         texts = Counter[str]()
         for row, of_row in zip(source.sample, found, strict=True):
@@ -58,14 +58,6 @@ def _extracted(column: str, path: str, is_all: bool) -> str:
     each = f"json_extract(value, '${after.replace(_EACH, '[0]')}')"
     kind = "array" if after.startswith("[") else "object"
     return f"(select group_concat({each}, char(10)) from {elements} where type = '{kind}') as text"
-
-
-def _parsed(value: object) -> Any:
-    """What JSON says; None where `value` is no JSON."""
-    try:
-        return json.loads(value) if isinstance(value, str) else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def _strings(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .json_values import json_or_none, object_or_none
+
 TEXT_KEYS = (
     "full_text",
     "text",
@@ -91,10 +93,7 @@ def read_record(text: str) -> str | None:
 
 def title_of_record(text: str) -> str | None:
     """The title in JSON that is an object with a title and a text, None where there is none."""
-    try:
-        value = json.loads(text) if text.lstrip()[:1] == "{" else None
-    except (ValueError, RecursionError):
-        return None
+    value = object_or_none(text)
     titles = (value[key] for key in TITLE_KEYS if isinstance(value.get(key), str)) if value else iter(())
     title = next(titles, "").strip()
     return title if title and len(title) <= LONGEST_TITLE and "\n" not in title else None
@@ -105,21 +104,14 @@ def _text_of_parts(text: str) -> str | None:
     out."""
     if text[:1] != "{" or text[-1:] != "}":
         return None
-    try:
-        parts = json.loads(f"[{text}]")
-    except (ValueError, RecursionError):
-        return None
+    parts = json_or_none(f"[{text}]") or []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
     return "".join(each for each in texts if isinstance(each, str)) or None
 
 
 def is_chat(text: str) -> bool:
     """Whether `text` is JSON of a chat, whose speakers are to be read with what they say."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return any(_turns(each) for each in _chats(value))
+    return any(_turns(each) for each in _chats(json_or_none(text)))
 
 
 def _chats(value: Any) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from .chat_lines import chat_lines
 from .column_names import named, words_of
 from .decode import NOTHING
 from .exclusions import Exclusion, exclusion, listed
-from .sample import Value
+from .json_values import object_or_none
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
@@ -102,24 +101,15 @@ def _is_of_program(kind: str | int, texts: Sequence[str]) -> bool:
 
 def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:
     for column in named(SPEAKERS, [c for c in source.columns if c not in source.body]):
-        people = [_parsed(row[column]) for row in source.sample]
+        people = [object_or_none(row[column]) for row in source.sample]
         for key in _BOT_KEYS:
-            count = sum(isinstance(person, dict) and person.get(key) is True for person in people)
+            count = sum(person is not None and person.get(key) is True for person in people)
             if _is_told(count, source):
                 name = quote(column)
                 bot = f"case when json_valid({name}) then json_extract({name}, '$.{key}') end"
                 told = f"In {count:,} {of} {column} is a bot ({key}). To leave these out"
                 yield exclusion(source, told, f"ifnull({bot}, 0) = 0")
                 return
-
-
-def _parsed(value: Value) -> object:
-    if not isinstance(value, str) or value.lstrip()[:1] != "{":
-        return None
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _sounds(source: Source, of: str) -> Iterator[Exclusion]:

@@ -124,7 +124,7 @@ def _kinds(
         kind = replace(column.kind, pieces=are_pieces(column.texts))
         if column.text_format is None and is_of_cues(column, columns):
             kind = replace(kind, format="plain", entities=False, markup=CUES)
-        if of_mail and not kind.is_wrapped and not kind.data:
+        if of_mail and not kind.is_embedded and not kind.data:
             kind = replace(kind, replies=True)
         if is_question(column.name):
             kind = replace(kind, question=" ".join(column.name.split()))

@@ -19,7 +19,8 @@ from .markup import WIKI, is_redirect
 from .sample import Value
 from .speakers import speaker_name
 from .sqlite import find_name
-from .text_kinds import PLAIN, TextKind, documents_of, read_text, read_title
+from .text_kinds import PLAIN, TextKind
+from .values_as_text import documents_of, read_text, read_title
 
 REDIRECTS = "a wiki's redirects to other pages"  # a reason for skipping rows
 MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,6 +9,7 @@ from typing import Any
 
 from .column_content import FEW_ROWS, MOST, Column
 from .column_names import NAMED_THINGS, NAMES, named, words_of
+from .json_values import object_or_none
 from .shapes import shape_of
 
 # Names of columns that say who wrote a row, best guess first.
@@ -121,12 +121,8 @@ def _has_names(column: Column) -> bool:
 
 def speaker_name(text: str) -> str:
     """The name of who wrote a row, in one line, "" for none; `text` is it, or JSON in which it is."""
-    if text.lstrip()[:1] == "{":
-        try:
-            return person_name(json.loads(text)) or ""
-        except (ValueError, RecursionError):
-            pass
-    return " ".join(text.split())
+    person = object_or_none(text)
+    return " ".join(text.split()) if person is None else person_name(person) or ""
 
 
 def person_name(person: Any) -> str | None:

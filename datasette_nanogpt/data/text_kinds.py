@@ -1,28 +1,28 @@
-"""What kind of text a column has, by a sample of its values, and how such a value becomes plain text."""
+"""What kind of text a column has, by a sample of its values. `values_as_text.py` reads them by it."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from html import unescape
 from html.entities import html5
-from typing import Any, NamedTuple
+from typing import Any
 
 from .front_matter import split_front_matter
-from .html import has_inline_tags, html_to_text, looks_like_html, looks_like_markdown
-from .html_pages import page_title, without_repeats
+from .html import has_inline_tags, looks_like_html, looks_like_markdown
+from .html_pages import page_title
 from .json_blocks import has_parts, read_blocks
 from .json_records import is_chat, read_record, title_of_record
-from .mail import decode_quoted_printable, decode_words, is_quoted_printable
+from .json_values import json_or_none
+from .mail import decode_quoted_printable, is_quoted_printable
 from .mail_messages import is_message, read_message
-from .mail_replies import answers_notification, came_by_mail, own_text, own_text_of_html
-from .markdown import are_pictures, has_comments, without_comments
-from .markers import has_markers, split_at_markers
-from .markup import OF_WHOLE_TEXTS, WRONGLY_DECODED, find_markup, read_markup
+from .mail_replies import answers_notification, came_by_mail
+from .markdown import has_comments
+from .markers import has_markers
+from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
 from .shapes import has_underscores
-from .wrapped_lines import join_lines, wrapped_width
+from .wrapped_lines import wrapped_width
 
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
 SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
@@ -39,8 +39,6 @@ MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these 
 
 _AMPERSAND = re.compile(r"&")
 _ENTITY = re.compile(r"&(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|([a-zA-Z][a-zA-Z0-9]{1,31};))")
-_INVISIBLE = re.compile(r"&(?:amp;)*#(?:x200b|8203);", re.IGNORECASE)  # which Reddit puts between paragraphs
-_EMPTY_LINE = re.compile(r"^[ \t]*\xa0[ \t\xa0]*\n\n?", re.MULTILINE)  # `&nbsp;` alone, as in Joplin
 _CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
 _BASE64 = re.compile(
@@ -49,7 +47,6 @@ _BASE64 = re.compile(
 _PIECE = re.compile(r" \S[^\n]*")
 _ANY_TAG = re.compile(r"</?[a-zA-Z][\w:-]*(?:\s[^<>]*)?/?>")
 _FORUM_XML = re.compile(r"<([rt])>.*</\1>\s*\Z", re.DOTALL)  # of phpBB and Flarum, with BBCode in it
-_SEPARATORS = re.compile("[\x1c-\x1f\x0b\x0c\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,8 @@ class TextKind:
     width: int = 0  # characters at which the lines of most texts are wrapped, see wrapped_lines.py
 
     @property
-    def is_wrapped(self) -> bool:
-        """Whether the text is a small part of a value."""
+    def is_embedded(self) -> bool:
+        """Whether the text is a small part of a value, with other things around it."""
         return self.format in ("blocks", "records", "mail")
 
     @property
@@ -114,15 +111,6 @@ class TextKind:
 
 
 PLAIN = TextKind()
-
-
-class Text(NamedTuple):
-    """A value as text, with the title that was in its front matter or the subject of the mail."""
-
-    title: str | None
-    text: str
-    attachments: int = 0  # to a mail
-    is_cut: bool = False  # a mail of which a quoted reply or a signature is left out
 
 
 def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
@@ -181,81 +169,6 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     )
 
 
-def read_text(value: str, kind: TextKind) -> Text:
-    """A value of a column of that kind as text; breaks of every sort become line breaks."""
-    title = None
-    if kind.nothing and value.strip() == kind.nothing:
-        return Text(None, "")
-    if kind.format == "mail" and is_message(value):
-        message = read_message(value)
-        return Text(message.subject, _unwrapped(message.text, kind), message.attachments)
-    if kind.parts and has_parts(value):
-        value = read_blocks(value) or ""
-    if kind.quoted_printable and is_quoted_printable(value):
-        value = decode_quoted_printable(value)
-    if kind.front_matter:
-        title, value = split_front_matter(value)
-    if kind.entities or kind.format == "html":
-        value = _INVISIBLE.sub("", value)
-    if kind.entities and kind.format != "records":
-        value = _EMPTY_LINE.sub("", unescape(value))
-    value = decode_words(value)
-    is_cut = False
-    if kind.format == "html":
-        html = _SEPARATORS.sub(_as_tag, value)
-        value = html_to_text(html)
-        if kind.titled and (title := page_title(html)):
-            value = without_repeats(value)
-        if kind.replies:
-            own = own_text_of_html(html)
-            value, is_cut = own, len(own) < len(value)
-    elif kind.replies or (kind.mailed and came_by_mail(value)):
-        text = value.replace("\r\n", "\n").strip("\n").rstrip()
-        value = own_text(text)
-        is_cut = len("".join(value.split())) < len("".join(text.split()))
-    elif kind.format == "blocks":
-        blocks = read_blocks(value)
-        value = html_to_text(value) if blocks is None else blocks
-    elif kind.format == "records":
-        record = read_record(value)
-        title = title_of_record(value) if record else None
-        value = _read_inside(_without_json(value) if record is None else record, kind)
-    if kind.comments:
-        value = without_comments(value)
-    value = read_markup(kind.markup, value) if kind.markup else value
-    if kind.format == "markdown" and are_pictures(value):
-        value = ""
-    return Text(title, _unwrapped(value, kind), is_cut=is_cut)
-
-
-def _unwrapped(text: str, kind: TextKind) -> str:
-    return join_lines(text, kind.width) if kind.width else text
-
-
-def _without_json(value: str) -> str:
-    """The text of a value that is no record: a string of JSON, or, in some rows, text without JSON."""
-    parsed = _parsed(value)
-    return parsed if isinstance(parsed, str) else "" if isinstance(parsed, dict | list) else value
-
-
-def _read_inside(text: str, kind: TextKind) -> str:
-    """The text of a record, which may be HTML itself."""
-    if looks_like_html(text):
-        return html_to_text(text)
-    return unescape(text) if kind.entities else text
-
-
-def read_title(value: str, kind: TextKind, *, entities: bool) -> str:
-    """A value of the title column as text."""
-    if kind.format == "records":
-        value = _without_json(value) or value
-    if kind.markup == WRONGLY_DECODED:
-        value = read_markup(kind.markup, value)
-    if kind.underscores and not re.search(r"\s", value.strip()):
-        value = value.replace("_", " ")
-    return decode_words(unescape(value) if kind.entities or entities else value)
-
-
 def are_with_underscores(texts: Sequence[str]) -> bool:
     """Whether titles have underscores for spaces: none has a space, those with an underscore are words."""
     joined = [text for text in texts if "_" in text]
@@ -270,29 +183,19 @@ def are_pieces(texts: Sequence[str]) -> bool:
     ) >= MIN_PIECES * len(texts)
 
 
-def documents_of(text: str, kind: TextKind) -> list[str]:
-    """The documents in a row's text: more than one where markers stand between them."""
-    return split_at_markers(text) if kind.markers else [text]
-
-
-def _as_tag(separator: re.Match[str]) -> str:
-    """A control character that separates, as HTML that does; a form feed is a space there."""
-    if separator[0] == "\x0c":
-        return separator[0]
-    return "<hr>" if separator[0] in "\x1c\x1d\x1e\x1f\u2029" else "<br>"
-
-
 def _most(values: Sequence[str], is_so: Callable[[str], object]) -> bool:
     return sum(bool(is_so(value)) for value in values) > len(values) * MIN_FRACTION
 
 
 def _json_kind(values: Sequence[str]) -> TextKind | None:
     """Blocks or data, None where most values are no JSON."""
-    strings = [value for value in values if value[0] == '"' == value[-1] and isinstance(_parsed(value), str)]
+    strings = [
+        value for value in values if value[0] == '"' == value[-1] and isinstance(json_or_none(value), str)
+    ]
     # Prose may be between quotation marks, too, but not all of it, nor with what JSON writes for line breaks.
     is_all = len(strings) == len(values) >= MIN_STRINGS
     if is_all or (len(strings) > len(values) * MIN_FRACTION and any("\\" in value for value in strings)):
-        inside = kind_of([str(_parsed(value)) for value in strings])
+        inside = kind_of([str(json_or_none(value)) for value in strings])
         return TextKind("records", entities=inside.entities, markup=inside.markup)
     looks = [
         value
@@ -321,15 +224,7 @@ def _are_titles(titles: Sequence[str | None]) -> bool:
 
 
 def _is_json(value: str) -> bool:
-    return isinstance(_parsed(value), dict | list)
-
-
-def _parsed(value: str) -> Any:
-    """What JSON says; None where `value` is no JSON."""
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
+    return isinstance(json_or_none(value), dict | list)
 
 
 def _are_mailed(texts: Sequence[str]) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from .exclusions import Exclusion, exclusion, listed
+from .json_values import object_or_none
 from .sample import Value
 from .source import Source
 from .sqlite import quote
@@ -25,7 +25,7 @@ def unread_records(source: Source, of: str) -> Iterator[Exclusion]:
 
 
 def _of_column(source: Source, column: str, of: str) -> Iterator[Exclusion]:
-    records = [record for row in source.sample if (record := _record(row[column]))]
+    records = [record for row in source.sample if (record := object_or_none(row[column]))]
     for key in dict.fromkeys(key for record in records for key in record):
         values = [record[key] for record in records if key in record]
         plain = [value for value in values if isinstance(value, str | int | float)]  # with true and false
@@ -45,14 +45,3 @@ def _of_column(source: Source, column: str, of: str) -> Iterator[Exclusion]:
 def _in_sql(value: str | int | float) -> Value:
     """A value of JSON as SQLite has it: true is 1."""
     return int(value) if isinstance(value, bool) else value
-
-
-def _record(value: Value) -> dict[str, Any] | None:
-    """An object in JSON, None for anything else, and where the sample has only the beginning."""
-    if not isinstance(value, str) or value.lstrip()[:1] != "{":
-        return None
-    try:
-        record = json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
