@@ -134,7 +134,7 @@ async def test_the_menus_of_a_table_and_its_rows_lead_to_its_model(datasette, ho
     assert (await text_of(datasette, "/-/nanogpt")).count("<p>Writes short sentences</p>") == 4
     assert "Write with" not in await text_of(datasette, "/blog/hush")
     menu = await text_of(datasette, "/blog/entry/7")
-    assert "nanogpt-b goes on where" in menu and "Its bits per byte under nanogpt-b, and" in menu
+    assert "nanogpt-b goes on where" in menu and "How well nanogpt-b predicts it, among all" in menu
     for label in ("Continue this row", "Colour by surprise"):
         assert label in menu and label not in await text_of(datasette, "/blog/entry/7", WRITER)
 
@@ -255,10 +255,10 @@ async def test_a_row_is_continued_or_coloured(datasette):
     assert ">\nTitle &lt;b&gt; 7\n\nRow 7:" in text and "row <a href=" in text
     text = await text_of(datasette, f"{MODEL}?table=entry&row=7&show=surprise")
     assert ">\n</textarea>" in text
-    assert re.search(r'id="row-text" hidden data-typical="">Title &lt;b&gt; 7', text)
+    assert re.search(r'id="row-text" hidden>Title &lt;b&gt; 7', text)
     places = [text.index(f'id="{name}"') for name in ("row-text", "texts", "prompt")]
     assert places == sorted(places)  # the row stands first
-    assert re.search(r'<h1><a href="[^"]+/7">Row 7 of entry</a>, by surprise</h1>', text)
+    assert re.search(r'<h1><a href="[^"]+/7">Title &lt;b&gt; 7, row 7 of entry</a>, by surprise</h1>', text)
     assert re.search(r'id="about">Read by <strong>[^<]+</strong>', text)
     assert "is no table of this model" in await text_of(datasette, f"{MODEL}?table=hush&row=7")
     assert "no text in row 9999" in await text_of(datasette, f"{MODEL}?table=entry&row=9999")

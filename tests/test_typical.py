@@ -29,6 +29,7 @@ from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.web import score_rows
 from datasette_nanogpt.web.child import do_queued
 from datasette_nanogpt.web.shown_models import best_first
+from datasette_nanogpt.web.standing import standing
 from datasette_nanogpt.web.worker import Worker
 from llm_nanogpt.checkpoint import read_checkpoint
 from llm_nanogpt.loading import open_model
@@ -147,12 +148,36 @@ async def test_the_menu_of_a_row_leads_to_its_rank(datasette, home, table):
     assert re.search(r"The longer the bar, the less typical the row: from [\d.]+, the lowest of all 60", page)
     url, key = re.escape(rows[4]["url"]), re.escape(rows[4]["row"])
     assert re.search(rf'<a href="{url}">([^<]*, r|R)ow {key}</a></strong>', page)
-    assert re.search(r"is less typical than <strong>7%</strong> of the other rows, with [\d.]+ bits", page)
-    assert re.search(r'<rect width="([\d.]+)"', page)[1] == "6.8"  # its bar is as long: 4 of 59
-    assert "aria-current" not in page[page.index('class="ends"') :]  # neither end is shown
+    assert re.search(
+        r"<strong>More typical than 93% of the other rows</strong>, with [\d.]+ bits per byte\.", page
+    )
+    assert re.search(r'<circle cx="([\d.]+)%"', page)[1] == "6.8"  # on the scale: 4 of 59 are before it
+    assert 'class="ends"' not in page  # neither end is shown
     assert page.count("<tr id=") == 10 and "This row in the whole list, page 3 of 3<" in page
     one = (await datasette.client.get(link.replace("rows?", "rows.json?"), actor=READER)).json()["row"]
     assert (one["url"], one["rank"]) == (rows[4]["url"], 5)
+    assert one["standing"] == "More typical than 93% of the other rows"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "words", "on_scale"),
+    [
+        (0, 0, "The only row with a score", 0.5),
+        (0, 99, "The most typical of all 100 rows with a score", 0.0),
+        (99, 0, "The least typical of all 100 rows with a score", 1.0),
+        (1, 998, "More typical than 99% of the other rows", 1 / 999),  # not 100%: one is before it
+        (90, 10, "Less typical than 90% of the other rows", 0.9),
+        (60, 40, "About as typical as most of the other rows", 0.6),
+        (61, 39, "Less typical than 61% of the other rows", 0.61),
+        (39, 61, "More typical than 61% of the other rows", 0.39),
+        (0, 50, "About as typical as most of the other rows", 0.25),  # as typical as half of them
+    ],
+)
+def test_the_rank_is_said_on_the_side_where_the_row_lies(better, worse, words, on_scale):
+    """It was always "less typical than 10%", which means more typical than 90%."""
+    tied = 50 if (better, worse) == (0, 50) else 0
+    found = standing({"rank": better + 1, "worse": worse}, better + tied + worse + 1)
+    assert found == {"standing": words, "on_scale": pytest.approx(on_scale)}
 
 
 async def test_the_rows_around_a_row_are_found_where_scores_are_tied(datasette, home):
@@ -353,7 +378,7 @@ async def test_a_row_that_was_asked_about_is_remembered_until_it_is_scored(datas
     await to("/rows", page.text)
     do(home)
     page = await datasette.client.get(page.url.raw_path.decode(), actor=ROOT)
-    assert re.search(r"of the other rows, with [\d.]+ bits per byte", page.text)
+    assert re.search(r"of the other rows</strong>, with [\d.]+ bits per byte", page.text)
 
 
 async def test_nobody_is_led_to_an_empty_page(datasette, home):
@@ -541,8 +566,9 @@ async def test_title_and_text_stand_apart_beside_a_bar(datasette, home):
     assert bars[-1] == 0
     coloured = re.search(r'href="([^"]+show=surprise)"', last)[1].replace("&amp;", "&")
     page = (await datasette.client.get(coloured, actor=ROOT)).text
-    told_there = r"The row is less typical than \d+% of the 59 other rows with a score\."
-    assert re.search(told_there, page)
+    place = re.search(r'<p id="standing"><a href="([^"]+)">((?:More|Less) typical than \d+%|About)', page)
+    assert f"&amp;row={place[1].partition('&amp;row=')[2]}" in coloured.replace("&", "&amp;")
+    assert page.index("<p id=") < page.index('id="standing"') < page.index('id="view"')
     assert text.count('<svg class="bar"') == 20 and "as fast as the last scoring here" in text
 
 

@@ -47,6 +47,14 @@ def open_rows(checkpoint: Checkpoint, database: str, table: str, selection: Sele
     return open_source(database, table, selection)
 
 
+def has_titles(checkpoint: Checkpoint, table: str) -> bool:
+    """Whether the rows of a table had titles in training."""
+    source = checkpoint.meta.get("source") or {}
+    return any(
+        known.get("title") for known in source.get("tables") or [source] if known.get("table") == table
+    )
+
+
 def _kinds(known: Mapping[str, Any]) -> dict[str, TextKind]:
     """How the columns of a table were read. Older models only know which ones held HTML."""
     if known.get("kinds"):

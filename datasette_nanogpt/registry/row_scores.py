@@ -90,12 +90,15 @@ def count(home: Path, run: int) -> int:
         return int(db.execute("select count(*) as n from scores where run = ?", [run]).fetchone()["n"])
 
 
-def extremes(home: Path, run: int) -> tuple[float, float]:
-    """The fewest and the most bits per byte of any row that a run has scored; 0 if it has scored none."""
+def spread(home: Path, run: int, count: int) -> tuple[float, float, float]:
+    """The fewest bits per byte, those in the middle, and the most of the `count` rows that a run has scored;
+    0 if it has scored none."""
+    select = "select bits_per_byte as bits from scores where run = ? order by bits_per_byte"
     with registry(home) as db:
-        select = "select min(bits_per_byte) as low, max(bits_per_byte) as high from scores where run = ?"
-        both = db.execute(select, [run]).fetchone()
-        return float(both["low"] or 0.0), float(both["high"] or 0.0)
+        places = (("", 0), ("", count // 2), (" desc", 0))
+        found = [db.execute(f"{select}{order} limit 1 offset {at}", [run]).fetchone() for order, at in places]
+    low, middle, high = (float(row["bits"]) if row else 0.0 for row in found)
+    return low, middle, high
 
 
 def flattered(home: Path, run: int) -> bool | None:
@@ -144,13 +147,16 @@ def page(home: Path, run: int, order: str, start: int, size: int) -> list[dict[s
 
 
 def figure(home: Path, run: int, row: str, order: str = "most") -> dict[str, Any] | None:
-    """The figures of one row; its `rank`: 1 is the most typical, and rows that tie share a rank; and its
-    `place`, from 1, among the pages in an order of `ORDER`, where each row has its own."""
+    """The figures of one row; its `rank`: 1 is the most typical, and rows that tie share a rank; how many
+    rows are `worse`; and its `place`, from 1, among the pages in an order of `ORDER`, where each row has its
+    own."""
     with registry(home) as db:
         scored = db.execute("select * from scores where run = ? and row = ?", [run, row]).fetchone()
         if scored is None:
             return None
         count = "select count(*) as n from scores where run = :run and "
         better = db.execute(count + "bits_per_byte < :bits_per_byte", dict(scored)).fetchone()
+        worse = db.execute(count + "bits_per_byte > :bits_per_byte", dict(scored)).fetchone()
         before = db.execute(count + BEFORE[order], dict(scored)).fetchone()
-        return {**dict(scored), "rank": better["n"] + 1, "place": before["n"] + 1}
+        places = {"rank": better["n"] + 1, "worse": worse["n"], "place": before["n"] + 1}
+        return dict(scored) | places

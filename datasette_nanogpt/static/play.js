@@ -309,8 +309,8 @@ async function colourRow({ row, table, url }) {
   showState(`Reading ${label}…`);
   try {
     const answer = await (await post(`${here}/surprise`, { text })).json();
-    const values = { title: "", prompt: "" }, outcome = `${answer.outcome} ${byId("row-text").dataset.typical}`.trim();
-    addTexts([new Text({ values, text, label, of: url, tokens: answer.tokens, outcome }, actions)]);
+    const values = { title: "", prompt: "" }, { tokens, outcome } = answer;
+    addTexts([new Text({ values, text, label, of: url, tokens, outcome }, actions)]);
     showState("");
   } catch (error) {
     showState(error.message);

@@ -204,7 +204,7 @@ async def row_links(datasette: Datasette, actor: Actor, database: str, table: st
         {
             "href": rows_url(datasette, database, table, scorer, row=path),
             "label": "How typical is this row?",
-            "description": f"Its bits per byte under {scorer}, and its rank.",
+            "description": f"How well {scorer} predicts it, among all rows.",
         },
     ]
 

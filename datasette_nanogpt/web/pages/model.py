@@ -16,17 +16,20 @@ from datasette.utils.asgi import AsgiStream
 
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import InvalidOptions, NanogptError
+from llm_nanogpt.titles import split_title
 
 from ...data.memorization import MIN_WORDS
-from ...data.model_rows import open_rows
+from ...data.model_rows import has_titles, open_rows
 from ...registry import row_scores
 from ...registry.kept_texts import kept_texts
 from .. import play_settings, playground
 from ..for_visitors import reading_for_visitors
+from ..menus import rows_url
 from ..permissions import Origin, may, models_to_write_with, visible_models
 from ..prompts import asks_for_title, prompts_to_try
 from ..responses import TRY_LATER, json_error, page, posted, render, sent_json, until_gone, wants_json
 from ..shown_models import last_texts, require_model
+from ..standing import standing
 from ..state import state_of
 from ..template_columns import Column, columns_to_set, last_column
 from ..threads import in_thread, read_database
@@ -93,7 +96,9 @@ async def _playground(
     if row and row["show"] != "surprise":
         settings["prompt"] = row["text"]
     elif row:
-        row["typical"] = await in_thread(_how_typical, state_of(datasette).home, checkpoint, row)
+        row["standing"] = await in_thread(_standing, state_of(datasette).home, checkpoint, row)
+        place = {"model": checkpoint.name, "row": row["row"]}
+        row["place"] = rows_url(datasette, origin.database, row["table"], **place)
     may_write = await may(datasette, request.actor, "nanogpt-generate", origin)
     return {
         "fields": settings,
@@ -176,22 +181,20 @@ async def _row_of_address(
         return None, f"There is no text in row {key} of {table}."
     url = str(datasette.urls.row(origin.database, table, key))
     show = request.args.get("show") or ""
-    return {"table": table, "row": key, "url": url, "text": text[:ROW_CHARACTERS], "show": show}, ""
+    row = {"table": table, "row": key, "url": url, "text": text[:ROW_CHARACTERS], "show": show}
+    title = split_title(row["text"])[0] if has_titles(checkpoint, table) else ""
+    return row | {"title": " ".join(title.split())}, ""
 
 
-def _how_typical(home: Path, checkpoint: Checkpoint, row: Mapping[str, Any]) -> str:
-    """A sentence that says which part of the other rows one is less typical than; "" where it has no score,
-    or has changed since then."""
+def _standing(home: Path, checkpoint: Checkpoint, row: Mapping[str, Any]) -> str:
+    """Where a row stands among all, as the list of rows says it; "" where it has no score, or has changed
+    since then."""
     database = checkpoint.meta["source"]["database"]
     run, _ = row_scores.scorings(home, checkpoint.name, database, row["table"])
     scored = row_scores.figure(home, run["id"], row["row"]) if run else None
     if not run or not scored or scored["digest"] != row_scores.digest(row["text"]):
         return ""
-    count = row_scores.count(home, run["id"])
-    if count < 2:
-        return ""
-    less = (scored["rank"] - 1) / (count - 1)
-    return f"The row is less typical than {less:.0%} of the {count - 1:,} other rows with a score."
+    return str(standing(scored, row_scores.count(home, run["id"]))["standing"])
 
 
 def _model_as_json(checkpoint: Checkpoint, origin: Origin) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.titles import split_title
 
 from ...data.corpus import location
-from ...data.model_rows import open_rows
+from ...data.model_rows import has_titles, open_rows
 from ...data.source import Source
 from ...formatting import duration, text_size
 from ...registry import row_scores
@@ -33,6 +33,7 @@ from ..responses import changed, page, posted, refusal, render, sent_json, wants
 from ..score_rows import check_has_keys
 from ..shown_models import best_first
 from ..shown_runs import as_seen_by, enqueue, run_as_json
+from ..standing import standing
 from ..state import state_of
 from ..threads import UNAVAILABLE, in_thread, read_database
 
@@ -172,7 +173,8 @@ async def _scores(
     if choice.row:
         scored = await in_thread(row_scores.figure, home, run["id"], choice.row, choice.by)
         if scored:
-            shown["row"] = scored | {"page": math.ceil(scored["place"] / choice.size)}
+            page_of_it = math.ceil(scored["place"] / choice.size)
+            shown["row"] = scored | standing(scored, count) | {"page": page_of_it}
             number = choice.page or shown["row"]["page"]
     number = min(number, max(1, pages))
     start, size = choice.size * (number - 1), choice.size
@@ -180,7 +182,7 @@ async def _scores(
         start, size = max(0, around - 1 - AROUND), AROUND + min(around, AROUND + 1)
     rows = await in_thread(row_scores.page, home, run["id"], choice.by, start, size)
     await _add_texts(datasette, db, table, checkpoint, [*rows, *filter(None, [shown["row"]])])
-    lowest, highest = await in_thread(row_scores.extremes, home, run["id"])
+    lowest, middle, highest = await in_thread(row_scores.spread, home, run["id"], count)
     plan = plan_of(run)
     return shown | {
         "rows": rows,
@@ -190,6 +192,7 @@ async def _scores(
         "around": bool(around),  # one row is asked for, and these are those around it: no page of the list
         "count": count,
         "lowest": lowest,
+        "middle": middle,
         "highest": highest,
         "flattered": await in_thread(row_scores.flattered, home, run["id"]),
         "has_titles": any(row["title"] for row in rows),
@@ -208,7 +211,7 @@ async def _add_texts(
     texts: list[str | None] = [None] * len(rows)
     with suppress(NanogptError):  # the scores can be shown without texts
         texts = await read_database(_texts, checkpoint, _file(db), table, keys)
-    titled = _has_titles(checkpoint, table)
+    titled = has_titles(checkpoint, table)
     for row, text in zip(rows, texts, strict=True):
         row["url"] = row["row"] and str(datasette.urls.row(db.name, table, row["row"]))
         row["changed"] = text is not None and "digest" in row and row_scores.digest(text) != row["digest"]
@@ -223,13 +226,6 @@ def _excerpt(text: str) -> str:
     """The beginning of a text on one line, cut at a word."""
     line = " ".join(text[: 10 * EXCERPT].split())
     return line if len(line) <= EXCERPT else line[:EXCERPT].rsplit(" ", 1)[0] + " …"
-
-
-def _has_titles(checkpoint: Checkpoint, table: str) -> bool:
-    source = checkpoint.meta.get("source") or {}
-    return any(
-        known.get("title") for known in source.get("tables") or [source] if known.get("table") == table
-    )
 
 
 def _estimate(home: Path, checkpoint: Checkpoint, count: int | None) -> str:
