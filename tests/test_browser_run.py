@@ -493,6 +493,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             apart: m.apart([50, 52, 5], [13, 13, 13], [0, 60]),
             fell: m.extent({ lines: [fall], smooth: [], known: [2.6] }),
             nothing: m.extent({ lines: [[]], smooth: [], known: [2] }),
+            cut: m.smoothedBelow([9, 9, 2, 3, 2].map((bpb, i) => [i, i, i, bpb, null, 0, 0]),
+              (each) => m.smoothed(each, 0.5), 4).map(([row, value]) => [row[m.TRAIN], value]),
             begins: m.below([9, 2, 9, 3, 2, 1, 9], (each) => each, 4),
             above: m.firstAbove(fall.slice(2), 4).map((row) => row[m.VALIDATION]),
             few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
@@ -513,6 +515,8 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     assert all(2 <= len(ticks) <= 8 for ticks in result["ticks"])
     assert result["few"] == [pytest.approx(1.8), pytest.approx(2.8)] and result["low"] == [1, 3]
     assert result["above"] == [6.5]  # the chart says so
+    # A line from above begins near the top, 4, not with its first figure, and its rows stay as they are.
+    assert [row for row, _ in result["cut"]] == [2, 3, 2] and 2.5 < result["cut"][0][1] < 4
     assert result["begins"] == [3, 2, 1, 9]  # noise that comes back above the top is no beginning
     assert result["apart"] == [34, 47, 5]  # no label covers another, and none is below the plot
     assert result["fell"] == [1.4, 3]  # the first score of the second model, 6.5, leaves the top

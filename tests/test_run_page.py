@@ -228,14 +228,16 @@ async def test_while_it_prepares_parts_are_ticked_off_with_what_they_came_to(dat
 async def test_before_the_first_part_of_the_work_something_is_said(datasette, write_run, home):
     """On a busy machine it took 36 s until the first part had begun, while the page said nothing."""
     started = (datetime.now(UTC) - timedelta(seconds=36)).isoformat()
-    run = write_run(status="preparing", started=started, note="starting", process=process_id())
+    values = {"started": started, "note": "starting", "process": process_id()}
+    run = write_run(status="preparing", settings={"minutes": 3.0}, **values)
     words, text = await page_of(datasette, run)
     assert re.findall(r'<li class="(\w+)"', text) == ["now"] + ["next"] * 7
     assert re.search("3[67]s so far: other programs go first", words)
     assert 'value="Stop"' in text and 'value="Stop now"' not in text  # nothing could be kept
     told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
     assert told["bar"] is None  # a bar that moves without saying how far
-    for part, says in ((Part.MEASURING, "so far: other programs"), (Part.READING, "so far.")):
+    reading = "so far, about 1 minute left until it trains. then at most 3 minutes of training"
+    for part, says in ((Part.MEASURING, "so far: other programs"), (Part.READING, reading)):
         with registry(home) as db:
             parts = json.dumps([[part, 5, 9, "rows"]])
             db.execute("update runs set preparing = ? where id = ?", [parts, run])
@@ -539,13 +541,13 @@ async def test_a_run_whose_name_is_taken_is_started_again_with_another_one(datas
     assert " autofocus" in name and 'value="nanogpt-blog"' in name and "aria-invalid" not in name
     assert re.search('value="10"[^>]* checked', form) and "selected>replace" not in form
     words, text = await page_of(datasette, run, None)
-    assert "Change the name" not in words and "is a model of" not in words
+    assert "Change the name" not in words and "a model of" not in words
     source = {"database": find_run(home, run)["database"], "table": "long"}
     (home / "x").rmdir()
     write_model(home / "x", bpe, meta={"source": source})
     words, text = await page_of(datasette, run)
-    assert "Training did not begin. x is a model of long in blog." in words
-    assert '<a href="/-/nanogpt/models/x">x</a> is a model' in text
+    assert "The name x belongs to a model of long in blog: choose another one. Training did not" in words
+    assert '<a href="/-/nanogpt/models/x">x</a> belongs to' in text
 
 
 @pytest.mark.parametrize(
@@ -645,8 +647,11 @@ async def test_a_run_that_was_cut_off_is_continued_by_its_first_button(datasette
         r'name="minutes" min="0.1" step="any" value="7">[^/]+</span> <input [^>]+ value="Continue this run"'
     )
     assert re.search(button, text) and 'class="secondary" href="/blog/entry/-/nanogpt?_again' in text
-    assert "The server stopped during this run. It can go on from its last save, step 1.<" in text
-    assert "by its last score" not in text and "7 of its 10 minutes are left.<" in text
+    assert (
+        "The server stopped during this run. It can go on from its last save, step 1. 7 of its 10 minutes"
+        in text
+    )
+    assert "by its last score" not in text and text.count("7 of its 10 minutes are left.") == 1
     assert text.count('id="more-minutes"') == text.count('id="goes-on"') == 1
     assert text.index('id="figures"') < text.index("<h2>Settings") < text.index("Delete this run")
     assert "Continue this run" not in (await page_of(datasette, run, None))[1]
@@ -746,7 +751,7 @@ async def test_a_run_of_seconds_is_started_again_for_a_minute(datasette, write_r
     words, text = await page_of(datasette, write_run([3.0], status="finished", **values))
     told = (
         r"3\.000 bits per byte .* Give or take 0\.04.* Not yet as good as gzip.* That is after \d+ seconds? "
-        r"of training \(\d+ steps?\): another minute would bring it much further\. What it writes reads like"
+        r"of training \(\d+ steps?\): another minute would bring it much further\. What it wrote read like"
     )
     assert re.search(told, words)
     assert 'class="now" aria-current="step"' in text and 'class="number"' in text  # not grey
@@ -836,7 +841,7 @@ async def test_a_run_that_waits_says_for_how_long(datasette, write_run):
     running = {"status": "running", "process": process_id(), "eta": 80.0}
     ahead = write_run([3.0], **running)
     words, text = await page_of(datasette, write_run(status="queued"))
-    assert "It starts by itself when" in words and f">run {ahead}</a> is over<span" in text
+    assert "It starts by itself when" in words and f">run {ahead}</a>, x, is over<span" in text
     assert ">about 1 minute left</span>. You can close this page." in text
     assert (
         'aria-labelledby="newest-heading" hidden>' in text
@@ -922,7 +927,7 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     await datasette.client.post(path, data=which, actor=ROOT)  # clicked twice
     assert score_in_use(home) == 1.5
     words, text = await page_of(datasette, run)
-    assert "comes from" not in words and "Until this run" not in words  # it is said once
+    assert "comes from" not in words and "is still the model" not in words  # it is said once
     assert "replaced is better" not in words
     assert "--resume" not in text  # that would train the other one on
     in_use = "x is now the model of another run, 1.500 bits per byte. This run's own model, 2.000, is"
@@ -935,6 +940,29 @@ async def test_the_better_model_is_brought_back_and_put_aside_again(datasette, h
     assert f'<a href="/-/nanogpt/runs/{other}">run {other}</a>, 1.500 bits per byte. This run' in text
     answer = await datasette.client.post(path, json={"which": "own"}, actor=ROOT)
     assert answer.json()["ok"] and score_in_use(home) == 2.0
+
+
+async def test_a_run_that_is_about_to_replace_a_model_says_what_becomes_of_it(
+    datasette, home, two_models, write_run
+):
+    earlier = two_models(bpb=2.0, kept_bpb=1.5)
+    values = {"status": "preparing", "process": process_id(), "log": "run-2.log"}
+    run = write_run(**values)
+    words, text = await page_of(datasette, run)
+    still = f"x is still the model of run {earlier} . At its first score this run takes the name. The present"
+    assert (
+        f"{still} model (2.000 bits per byte) is then deleted: only one is kept, and the older one" in words
+    )
+    assert "<code" in text and "llm nanogpt restore x brings it back" in words
+    shutil.rmtree(replaced(home / "x"))
+    words, text = await page_of(datasette, run)
+    assert f"{still} model is kept (" in words and "deleted" not in words
+    assert text.index('id="replaces"') < text.index('id="parts"')
+    trained_on = write_run(**values, settings={"resume": True})
+    words, _ = await page_of(datasette, trained_on)
+    assert "From its first score on it is the model of this run, which trains it on." in words
+    write_run([1.0], status="finished", log="run-3.log")
+    assert "is still the model" not in (await page_of(datasette, earlier))[0]
 
 
 @pytest.fixture

@@ -539,8 +539,7 @@ async def test_a_run_leads_to_the_model_that_it_made(datasette, home, database):
     assert await told(2) == "Text from entry in blog. Write with nanogpt-blog"
     form = {"name": "nanogpt-blog", "replace": "1"}
     await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
-    until = "Until this run has its first score, nanogpt-blog stays the model of an earlier run."
-    assert await told(3) == f"Text from entry in blog. {until}"
+    assert await told(3) == "Text from entry in blog."
 
 
 async def test_the_log_file_of_a_run_is_named_to_those_who_may_train(datasette, home, database):
@@ -563,7 +562,7 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
         assert told["state"] == state
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
         assert f'role="status">{state}</p>' in text and "It starts by itself" in text
-        assert ('runs/2">run 2</a> is over' in text) == (told["waits_for"] == 2) == (run == 3)
+        assert ('runs/2">run 2</a>, a, is over' in text) == (told["waits_for"] == 2) == (run == 3)
     index = (await datasette.client.get("/-/nanogpt", actor=ROOT)).text
     with registry(home) as db:
         db.execute("update runs set status = 'running' where id = 1")

@@ -3,7 +3,7 @@
 // forced colours, and it can be saved as SVG: a canvas can do none of that.
 //
 // All text goes through textContent; colours and widths of lines are in run.css.
-import { STEP, SECONDS, TRAIN, VALIDATION, apart, below, extent, firstAbove, modelOf, namesOf, pieces, scale, smoothed, timeUnit } from "./chart_math.js";
+import { STEP, SECONDS, TRAIN, VALIDATION, apart, below, extent, firstAbove, modelOf, namesOf, pieces, scale, smoothed, smoothedBelow, timeUnit } from "./chart_math.js";
 
 const TOP = 18, RIGHT = 24, BOTTOM = 40, LEFT = 44, NARROW_LEFT = 32;  // pixels between the edges and the axes; at the right, at least
 const MIN_WIDTH = 260, HEIGHT = 320, NARROW = 480, NARROW_HEIGHT = 280;
@@ -86,8 +86,7 @@ export class Chart {
     const left = width < NARROW && !logarithmic ? NARROW_LEFT : LEFT;
     const across = scale(0, last / unit, [left, right], { count: width < NARROW ? 4 : 6 });
     const x = (row) => across.place(this.at(row) / unit);
-    // It is of what is drawn: those that are above the top would keep the average above all that are below it.
-    this.smooth = this.models.map((rows) => smooth(below(rows.filter((row) => row[TRAIN] !== null), (row) => row[TRAIN], up.values.at(-1))));
+    this.smooth = this.models.map((rows) => smoothedBelow(rows, smooth, up.values.at(-1)));
     Object.assign(this, { width, height, left, right, across, up, unit: name, x });
     return true;
   }

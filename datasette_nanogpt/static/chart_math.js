@@ -99,6 +99,15 @@ export function below(rows, value, highest) {
   return first < 0 ? [] : rows.slice(first);
 }
 
+// The smoothed line of the rows that are drawn, `smooth` being what smooths. Those above `highest` count as if they
+// were there: as they are, they would keep the average above all that are below it, and without them it would begin with
+// the noise of a single figure, and not at the top, where the line comes from.
+export function smoothedBelow(rows, smooth, highest) {
+  const all = rows.filter((row) => row[TRAIN] !== null), drawn = below(all, (row) => row[TRAIN], highest);
+  const lowered = all.map((row) => Object.assign([...row], { [TRAIN]: Math.min(row[TRAIN], highest) }));
+  return smooth(lowered).slice(all.length - drawn.length).map(([, value], i) => [drawn[i], value]);
+}
+
 // The rows with scores of a line that are above `highest` before the line comes below it.
 export function firstAbove(rows, highest) {
   const scored = rows.filter((row) => row[VALIDATION] !== null);

@@ -98,10 +98,14 @@ def what_is_kept(plan: Mapping[str, Any]) -> list[str]:
 def kept_if_trained_again(final: Path) -> list[str]:
     """`what_is_kept` if the model in the folder `final` is replaced by one of the same rows; empty where it
     has replaced none, so that nothing would be deleted."""
+    return kept_at_first_score(final) if replaced(final).exists() else []
+
+
+def kept_at_first_score(final: Path) -> list[str]:
+    """`what_is_kept` if the model in the folder `final` is replaced by one of the same rows; empty if there
+    is none."""
     model = find_checkpoint(final)
-    if model is None or not replaced(final).exists():
-        return []
-    plan = look_at(final, model.meta)
+    plan = look_at(final, model.meta) if model else None
     return what_is_kept({"name": final.name} | plan.as_plan()) if plan else []
 
 

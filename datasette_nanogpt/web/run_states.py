@@ -7,13 +7,15 @@ import re
 import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from llm_nanogpt.counts import counted
 
 from ..events import LastPart, Part
-from ..formatting import duration, time_left
+from ..formatting import duration, in_minutes, time_left
 from ..registry.runs import DIVERGED, MEMORY, NAME, OVER, is_resumed, plan_of, settings_of
+from ..training.replaced import kept_at_first_score, what_is_kept
 from ..training.verdict import BUSY, CERTAINTY, LEVELS, WITH_FAULTS, level_of
 from . import forms
 from .disk_full import disk_was_full
@@ -41,6 +43,7 @@ LAST_PARTS: dict[str, str] = {
 }
 BEFORE = 0.1  # the fraction of a part that is not among these, such as fetching rows
 START = ("Start the training program", 0.1)  # the first part of every run
+MUCH_PREPARED = 0.3  # the fraction of the work before training from which on the rest is told from it
 SLOW_START = 10.0  # seconds after which the page says how long a run has been preparing
 CAUSES = {MEMORY: "memory ran out", NAME: "its name is taken", DIVERGED: "training broke down"}
 REASON_LENGTH = 70  # characters: about half a line of a page
@@ -168,7 +171,9 @@ def _why_slow(run: Run) -> str:
         return ""
     begun = _begun(run)
     if begun and begun[-1][0] != Part.MEASURING:  # its count moves
-        return f"{duration(seconds)} so far."
+        done = parts_of(run)[1] or 0.0
+        left = f", {time_left(seconds * (1 / done - 1))} until it trains" if done > MUCH_PREPARED else ""
+        return f"{duration(seconds)} so far{left}."
     why = "other programs go first, so this takes longer on a busy computer"
     return f"{duration(seconds)} so far: {why}."
 
@@ -190,6 +195,8 @@ def headline(
     over = run["status"] in OVER
     eta = run["eta"] if run["eta"] is not None else _planned_seconds(run)
     left = time_left(eta) if eta is not None and not over and not last_part(run) else ""
+    if run["status"] == "preparing" and (minutes := settings_of(run).get("minutes")) and not is_resumed(run):
+        left = f"then at most {in_minutes(minutes)} of training"
     if bpb is None:
         if training_bpb is None or run["status"] != "running":
             return {"number": "", "unit": UNIT, "fell": "", "left": left}
@@ -294,6 +301,17 @@ def slower_notice(run: Run, slower: str) -> str:
         so_what = "It will take so much longer"
     remedy = "End other programs, or stop and start again when the machine is idle."
     return f"Other programs probably keep this machine busy: training is {slower}. {so_what}. {remedy}"
+
+
+def what_it_replaces(home: Path, run: Run) -> str:
+    """What happens at the first score of a run that is not over to the model that has its name, in sentences
+    that follow whose model that is. Before the run has read its text, it is taken for that of the model."""
+    if run["status"] in OVER:
+        return ""
+    if is_resumed(run):
+        return "From its first score on it is the model of this run, which trains it on."
+    kept = what_is_kept(plan_of(run)) or kept_at_first_score(home / run["name"])
+    return in_words_of_the_form(" ".join(["At its first score this run takes the name.", *kept]))
 
 
 def replaced_a_better_model(run: Run) -> str:

@@ -16,7 +16,7 @@ from datasette.utils.asgi import AsgiStream
 from llm_nanogpt.checkpoint import Checkpoint
 from llm_nanogpt.errors import NanogptError
 
-from ...formatting import time_left
+from ...formatting import in_minutes, time_left
 from ...hookspecs import document_hook
 from ...registry import queue
 from ...registry.db import registry, run_log_file
@@ -27,13 +27,12 @@ from ...registry.runs import MEMORY, NAME, OVER, delete_run, find_run, plan_of, 
 from ...training.busy_machine import slower_than
 from ...training.next_step import BIGGER_MODEL
 from ...training.options import command_of_run
-from ...training.replaced import what_is_kept
 from .. import chart, polling
 from ..comparison import describe_settings, known_scores, other_runs
 from ..disk_full import free_space
 from ..first_score import when_scored
 from ..menus import rows_url
-from ..permissions import Origin, may, origin_of_model
+from ..permissions import Origin, may, origin_of_model, origin_of_run
 from ..responses import (
     changed,
     csv_file,
@@ -70,6 +69,7 @@ from ..run_states import (
     slower_notice,
     state_as_json,
     verdict_below,
+    what_it_replaces,
 )
 from ..shown_models import find_model
 from ..shown_runs import as_seen_by, describe_run, enqueue, require_run, run_as_json, verdict_of
@@ -112,7 +112,9 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     elif state_now["phase"] == "done":
         state_now["slow"] = busy_notice(verdict_of(run))
     if state_now["waits_for"]:
-        state_now["waits_left"] = await in_thread(_left_of, state.home, state_now["waits_for"])
+        before = await in_thread(find_run, state.home, state_now["waits_for"])
+        state_now["waits_left"] = _left_of(before)
+        state_now["waits_name"] = await _name_of(datasette, request, before)
     live["run"] = run_as_json(run, origin) | state_now | {"pace": pace, "too_short": short}
     if wants_json(request):
         return Response.json({"ok": True, **live}, headers={"cache-control": "no-store"})
@@ -120,9 +122,15 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     return await render(datasette, request, "nanogpt_run.html", context)
 
 
-def _left_of(home: Path, number: int) -> str:
+async def _name_of(datasette: Datasette, request: Request, run: dict[str, Any] | None) -> str:
+    """The name of another run; "" if it may not be seen."""
+    origin = origin_of_run(datasette, run) if run else None
+    seen = origin and await may(datasette, request.actor, "view-table", origin)
+    return str(run["name"]) if run and seen else ""
+
+
+def _left_of(run: dict[str, Any] | None) -> str:
     """How long the training of a run still takes; "" where nobody knows."""
-    run = find_run(home, number)
     if not run or run["status"] != "running":
         return ""
     if last_part(run):
@@ -175,12 +183,13 @@ async def _run_context(
         "better_before": replaced_a_better_model(run) if model != "another" else "",
         "kept": kept,
         "other_run": await in_thread(run_that_made, state.home, checkpoint) if model == "another" else None,
-        "will_keep": [in_words_of_the_form(s) for s in what_is_kept(plan)] if model == "another" else [],
+        "replaces": await in_thread(what_it_replaces, state.home, run) if model == "another" else "",
         "awaited": when_scored(settings_of(run)),
         "error": broke_down(run)
         or free_space(run)
         or re.sub(r"(?<=[\w)])$", ".", in_words_of_the_form(run["error"] or "")),
         "restarts": run["restarts"],
+        "given_minutes": in_minutes(given["minutes"]) if given.get("minutes") else "",
         "began": run["cause"] != NAME,
         "taken_by": await _has_the_name(datasette, request, checkpoint) if run["cause"] == NAME else None,
         **(await _for_trainers(datasette, run, origin, advice) if may_train else {}),
