@@ -500,6 +500,14 @@ def test_rows_of_a_day_that_are_no_chat(tmp_path, columns, row):
     assert told(tmp_path, columns, [row(i) for i in range(150)]) == []
 
 
+def test_who_wrote_a_row_is_no_time(tmp_path):
+    rows = [
+        (i, i // 6, i * 7 % 5, f"2024-05-{1 + i // 20:02} 10:{i % 60:02}", words(i, 9)) for i in range(180)
+    ]
+    columns = "id integer primary key, thread_id int, created_by int, created_at, text"
+    assert told(tmp_path, columns, rows) == ["--group-by thread_id --order-by created_at"]
+
+
 def test_a_time_that_few_rows_have_is_no_order(tmp_path):
     """SMS Backup: `date_sent` is 0 in what one wrote oneself."""
     rows = [(i, 1600000000 + i, (1600000000 + i) * (i % 2), f"Ada {i % 30}", words(i, 9)) for i in range(210)]

@@ -327,6 +327,28 @@ def test_what_several_people_say_of_one_thing(chat, key, label, speaker):
     assert len(documents) == 60 and documents[0].startswith(f"{bugs(1)}\n\n")
 
 
+@pytest.mark.parametrize(("table", "of"), [("CaseComment", "Case"), ("ticket_replies", "tickets")])
+def test_a_parent_is_in_the_table_that_the_name_begins_with(chat, table, of):
+    """As in Salesforce, whose exports are files of CSV without keys."""
+    path = chat(
+        f'create table "{table}" (Id, ParentId, CommentBody, CreatedById, CreatedDate);'
+        f'create table "{of}" (Id, Subject, Description)',
+        f'insert into "{table}" values (?, ?, ?, ?, ?)',
+        [
+            (f"00a{i:015x}", f"500{i // 4:015x}", says(i), f"005{i % 6:015x}", f"2024-05-01 10:{i % 60:02}")
+            for i in range(200)
+        ],
+    )
+    with sqlite3.connect(path) as db:
+        cases = [(f"500{i:015x}", bugs(i), says(i)) for i in range(60)]
+        db.executemany(f'insert into "{of}" values (?, ?, ?)', cases)
+    told = [each for each in remarks(path, table) if f"may be in {of} (Subject)" in each]
+    options = options_of(told[0])
+    assert (options["group_by"], options["order_by"]) == ("ParentId", "CreatedDate")
+    document = next(open_source(path, "query", Selection(**options)).documents())
+    assert document.startswith(f"{bugs(0)}\n\n{says(0)}")
+
+
 def test_a_key_of_the_same_name_leads_to_another_table(chat):
     """Tables from CSV files have no keys; the names of their columns say what belongs together."""
     path = chat(

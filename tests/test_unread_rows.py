@@ -81,6 +81,8 @@ def hints(tmp_path, columns):
         ("comment_visible", lambda w: int(w.i % 5 != 0), 12),  # Movable Type
         ("message_deleted", lambda w: int(w.i % 5 == 0), 12),
         ("status", lambda w: ["1", "1", "0"][w.i % 3], 20),  # Drupal, from a CSV file
+        ("status", lambda w: [200, 200, 200, 404, 301][w.i % 5], 12),  # pages that a crawler did not get
+        ("http_status_code", lambda w: ["200", "200", "503"][w.i % 3], 20),
     ],
 )
 def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
@@ -118,6 +120,8 @@ def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
         ("status", lambda w: [0, 0, 1][w.i % 3]),  # of things to do, most of which are open
         ("status", lambda w: [200, 404, 1][w.i % 3]),
         ("status_id", lambda w: [1, 1, 0][w.i % 3]),
+        ("code", lambda w: [200, 404, 404][w.i % 3]),  # of a list of errors
+        ("area_code", lambda w: 200 if w.i % 3 else 201 + w.i),
         ("version", lambda w: w.i % 3),
         ("version", lambda w: f"1.{w.i % 3}"),
     ],

@@ -359,6 +359,8 @@ def _named(
     of_text = source.text_columns
     columns = [column for column in source.columns if column not in of_text]
     columns = [column for column in columns if words_of(column)[-1] not in but]
+    if names is _ORDERS:  # created_by says by whom, and not when
+        columns = [column for column in columns if "by" not in words_of(column)]
     columns = [column for column in columns if fits(values_of(source, column))]
     words = {column: {*words_of(column), words_of(column)[-1].removesuffix("id")} for column in columns}
     return next((column for name in names for column in columns if name in words[column]), None)

@@ -51,7 +51,24 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
         if words_of(table) in names and table != source.table and len(keys) == 1:
             link = Link(table, keys[0])
             return link if _leads(db, source, column, link) else None
+    if words_of(column) in (("parent",), ("parent", "id")):
+        return _parent(db, source, column, tables)
     return _of_same_name(db, source, column, tables)
+
+
+def _parent(db: sqlite3.Connection, source: Source, column: str, tables: Sequence[str]) -> Link | None:
+    """Where the parent of a row is that is of another table, whose name is the first of its own: `Case` and
+    `CaseComment`."""
+    ids = list(dict.fromkeys(row[column] for row in source.sample if row[column] is not None))
+    first = words_of(source.table)[0].removesuffix("s")
+    for table in tables if ids else ():
+        words = words_of(table)
+        if table == source.table or len(words) > 1 or words[0].removesuffix("s") != first:
+            continue
+        keys = [name for name in column_names(db, quote(table)) if words_of(name) == ("id",)]
+        if keys and _is_one_each(db, ids, link := Link(table, keys[0])):
+            return link
+    return None
 
 
 def _of_same_name(db: sqlite3.Connection, source: Source, column: str, tables: Sequence[str]) -> Link | None:

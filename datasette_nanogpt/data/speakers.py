@@ -15,7 +15,17 @@ from .shapes import shape_of
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
     *("speaker", "sender", "author", "from", "role", "user", "username", "nickname", "nick", "screen_name"),
-    *("speaker_name", "sender_name", "author_name", "user_name", "written_by", "posted_by", "handle", "who"),
+    *(
+        "speaker_name",
+        "sender_name",
+        "author_name",
+        "user_name",
+        "written_by",
+        "posted_by",
+        "created_by",
+        "handle",
+        "who",
+    ),
     *("character", "creator", "poster", "commenter", "reporter", "player", "name"),
 )
 MIN_SAME = 0.65  # the fraction of the rows

@@ -90,6 +90,7 @@ _NOT_PUBLIC = frozenset(
 _YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
 # Where most rows have 1, as what is published has it, others may be drafts, hidden or deleted.
 _NUMBERED = frozenset(["status", "state", "visibility", "visible"])
+_OF_A_REQUEST = re.compile(r"[1-5]\d\d")  # what a server answers: 200, or 404 where there is no such page
 _NUMBERS = frozenset(map(str, range(-3, 6)))
 _THINGS = frozenset(["comment", "entry", "message", "note", "review", "topic", "item", "content", "row"])
 _NEVER = re.compile(r"\s*|[0.:\s-]+")  # "", 0, "0000-00-00 00:00:00"
@@ -183,9 +184,14 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
 
 
 def _numbered_values(column: str, values: Sequence[Value]) -> list[Value]:
-    """Those of the values of a numbered state that are not 1, where 1 is most common, and some are 0."""
+    """Those of the values of a numbered state that are not 1, where 1 is most common, and some are 0; of what
+    a server answered, where most is 200, errors."""
     counts = Counter(value for value in values if value is not None)
     numbers = {str(value): value for value in counts}
+    of_requests = "200" in numbers and all(map(_OF_A_REQUEST.fullmatch, numbers))
+    if of_requests and words_of(column)[-1] in ("status", "code"):
+        is_usual = counts[numbers["200"]] > counts.total() / 2
+        return [value for number, value in numbers.items() if number[0] in "45"] if is_usual else []
     if words_of(column)[-1] not in _NUMBERED or not {"0", "1"} <= {*numbers} <= _NUMBERS:
         return []
     is_usual = counts[numbers["1"]] > counts.total() / 2
