@@ -203,7 +203,7 @@ def test_blank_bytes_are_no_text(tmp_path):
         ),
         (
             {"channel": lambda w: w.i % 4, "ts": lambda w: f"1600{w.i}", "msg": Writer.sentence},
-            "--group-by channel",
+            "--group-by channel --order-by 'cast(ts as integer)'",
         ),
         (
             {"video_id": lambda w: w.i // 9, "start": lambda w: w.i * 2.5, "text": Writer.sentence},

@@ -112,7 +112,8 @@ def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterat
     values = [row[by] for row in source.sample] if by in source.columns else []
     alone = f" Rows without a {same} stay texts by themselves." if None in values else ""
     command = ["--group-by", by, *(["--order-by", in_order(source, order)] if order else [])]
-    names = [name for name in source.columns if by == name or quote(name) in by]
+    # Of two columns the second may have the titles: each debate of a day, not each episode of a series.
+    names = [name for name in source.columns if by == name or by.endswith(f" {quote(name)}")]
     command += next((["--title", n] for n in names if n == source.title or _are_titles(source, n)), [])
     many = "Rows are short, and many have" if are_short(source) else "Many rows have"
     yield (
