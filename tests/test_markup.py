@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from datasette_nanogpt.data.json_records import read_list, read_record
 from datasette_nanogpt.data.markup import MARKUPS, find_markup, read_markup
+from datasette_nanogpt.data.roff import read_roff
 from datasette_nanogpt.data.text_kinds import kind_of
 from datasette_nanogpt.data.values_as_text import read_text
 
@@ -555,3 +556,12 @@ def test_closed_headings_are_those_of_a_wiki(level):
         "==== ====\na b\n",
     ):
         assert kind_of([other] * 3).markup != "wiki markup"
+
+
+@pytest.mark.parametrize(
+    ("request_", "piece"), [("", "\\[a"), (".B ", "\\f["), (".B ", "a"), (".B ", '"a '), (".Op ", "Op ")]
+)
+def test_long_lines_of_a_manual_take_little_time(request_, piece):
+    began = time.process_time()
+    read_roff(f".TH A 1\n.SH NAME\n{request_}{piece * 200_000}")
+    assert time.process_time() - began < 5  # by the square it takes minutes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
+from collections import deque
 from collections.abc import Sequence
 
 _IS_PAGE = re.compile(r"^[.'](?:TH|Dd|Dt)\b.*$", re.MULTILINE)
@@ -44,10 +44,14 @@ _SIGNS = {
     **{"ga": "`", "hy": "-", "mi": "-", "ge": ">=", "le": "<=", "!=": "!=", "+-": "\u00b1", "de": "\u00b0"},
     **{"->": "\u2192"},
 }
+# A name between brackets is looked for in so many characters, or text with many such escapes that do not end
+# would take time in the square of its length. The longest of groff's own, `sqsupseteq`, has ten.
+_NAME = r"[^\]\n]{0,60}\]"
 _ESCAPE = re.compile(
-    r"\\(?:f(?:\(..|\[[^\]]*\]|.)|s[+-]?\d|s\[[^\]]*\]|[m]\[[^\]]*\]|[*n](?:\(..|\[[^\]]*\]|.)|\((..)|\[(\S[^\]]*)\]"
-    r"|h'[^']*'|v'[^']*'|([-e.'` ~0])|[&|^,/:%)!tcud]|\"[^\n]*)"
+    rf"\\(?:f(?:\(..|\[{_NAME}|.)|s[+-]?\d|s\[{_NAME}|m\[{_NAME}|[*n](?:\(..|\[{_NAME}|.)|\((..)"
+    rf"|\[(?=\S)({_NAME})|h'[^']*'|v'[^']*'|([-e.'` ~0])|[&|^,/:%)!tcud]|\"[^\n]*)"
 )
+_ARGUMENT = re.compile(r"(?:[^ \t\"]+|\"[^\"]*\")+")
 _SIGN = re.compile(r"\W|\(?\w{1,3}[.)]")  # of an item of a list
 _CLOSING = frozenset([".", ",", ";", ":", ")", "]", "?", "!"])
 
@@ -142,53 +146,50 @@ class _Page:
 
     def inline(self, words: Sequence[str]) -> str:
         """The text of the words of a line of mdoc, some of which are requests themselves."""
-        text, after, i = "", "", 0
         last = len(words)
         while last and words[last - 1] in _CLOSING:
             last -= 1
-        end, words = "".join(words[last:]), words[:last]
-        is_joined = False
-        while i < len(words):
-            word = words[i]
-            i += 1
+        end, left = "".join(words[last:]), deque(words[:last])
+        text, after, is_joined = "", list[str](), False
+        while left:
+            word = left.popleft()
             if word == "Ns":
                 is_joined = True
                 continue
-            shown, closing = word, ""
-            if word == "Nm":
-                has_name = i < len(words) and words[i] not in _INLINE and words[i] not in _CLOSING
-                self.name = words[i] if has_name and not self.name else self.name
-                shown = "" if has_name else self.name
-            elif word == "Xr" and i + 1 < len(words):
-                shown, i = f"{words[i]}({words[i + 1]})", i + 2
-            elif word == "Fn" and i < len(words):
-                shown, i = f"{words[i]}({', '.join(words[i + 1 :])})", len(words)
-            elif word == "Ar" and (i == len(words) or words[i] in _CLOSING or words[i] in _INLINE):
-                shown = "file ..."
-            elif word in _AROUND:
-                shown, closing = _AROUND[word]
-            elif word in _SYSTEMS or word in _WORDS:
-                shown = _SYSTEMS.get(word, "")
+            shown, closing = _AROUND.get(word) or (self.shown(word, left), "")
             gap = "" if is_joined or word in _CLOSING or text[-1:] in ("", "(", "[", "<", "{", "-") else " "
             text += (gap if shown else "") + shown
-            after = closing + after
+            after.append(closing)
             is_joined = is_joined and not shown
-        return text + after + end
+        return text + "".join(reversed(after)) + end
+
+    def shown(self, word: str, left: deque[str]) -> str:
+        """The text of a word of such a line; requests take what they need of the words that are `left`."""
+        is_alone = not left or left[0] in _INLINE or left[0] in _CLOSING
+        if word == "Nm":
+            self.name = self.name if is_alone else self.name or left[0]
+            return self.name if is_alone else ""
+        if word == "Xr" and len(left) > 1:
+            return f"{left.popleft()}({left.popleft()})"
+        if word == "Fn" and left:
+            name, arguments = left.popleft(), ", ".join(left)
+            left.clear()
+            return f"{name}({arguments})"
+        if word == "Ar" and is_alone:
+            return "file ..."
+        return "" if word in _WORDS else _SYSTEMS.get(word, word)
 
 
 def _split(rest: str) -> list[str]:
     """The words of a request, those between quotation marks together."""
-    try:
-        lexer = shlex.shlex(rest.replace("\\ ", "\\~"), posix=True)
-        lexer.whitespace_split, lexer.escape, lexer.quotes, lexer.commenters = True, "", '"', ""
-        return list(lexer)
-    except ValueError:  # a quotation mark alone
+    if rest.count('"') % 2:
         return rest.split()
+    return [word.replace('"', "") for word in _ARGUMENT.findall(rest.replace("\\ ", "\\~"))]
 
 
 def _plain(text: str) -> str:
     def shown(escape: re.Match[str]) -> str:
-        sign, other = escape[1] or escape[2], escape[3]
+        sign, other = escape[1] or (escape[2] or "").removesuffix("]"), escape[3]
         if sign:
             return _SIGNS.get(sign, "")
         return {"-": "-", "e": "\\", " ": " ", "~": " ", "0": " "}.get(other, other) if other else ""
