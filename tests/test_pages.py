@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import zlib
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -621,7 +622,7 @@ async def test_the_tables_with_the_most_text_are_offered(home, tmp_path, monkeyp
         db.executemany("insert into codes (data) values (?)", [("QmFzZTY0" * 400,) for _ in range(50)])
         for name in ("post_history", "post"):
             db.execute(f"create table {name} (id integer primary key, body text)")
-            words = [("We meet at the old mill beside the river. " * 4,) for _ in range(40)]
+            words = [(f"{i}. " + "We meet at the old mill beside the river. " * 4,) for i in range(40)]
             db.executemany(f"insert into {name} (body) values (?)", words)
     db.close()
     datasette = await serve(path)
@@ -629,7 +630,9 @@ async def test_the_tables_with_the_most_text_are_offered(home, tmp_path, monkeyp
     offered = re.findall(r'href="/forum/(\w+)/-/nanogpt"', page)
     assert offered[:2] == ["post", "post_history"] and len(offered) == 6
     assert "codes" not in offered and "looked at" not in page
-    assert '<p class="hint">40 rows, 6.' in page and "how many bits a model still needs" in page
+    little = r'<p class="hint">40 rows, in forum</p><p class="hint">[67]\.\d kB is little text: expect'
+    assert re.search(little, page)
+    assert "how many bits a model still needs" in page
     whole = await text_of(datasette, "/-/nanogpt?tables=1")  # the part that a script asks for
     assert re.findall(r'href="/forum/(\w+)/-/nanogpt"', whole) == offered and "<h1>" not in whole
     assert (
@@ -663,6 +666,42 @@ async def test_a_table_with_too_little_text_is_not_offered_but_says_why(home, tm
     with sqlite3.connect(path) as db:
         db.execute("insert into few (title, body) select 'Note', hex(randomblob(2000))")
     assert "Train a GPT on few" in await text_of(datasette, "/-/nanogpt?tables=1")  # it was read again
+    datasette.close()
+
+
+async def test_the_card_of_a_table_says_what_its_form_does(home, tmp_path, monkeypatch, make_model):
+    """It offered 15.6 kB of text, of which the form read none, and 2.00 MB where the form said 1.98 MB."""
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("create table item (sku text primary key, tags text)")
+        tags = (f'["red", "kitchen {i % 9}", "sale"]' for i in range(400))
+        db.executemany(
+            "insert into item values (?, ?)", ((f"A-{i:04d}", each) for i, each in enumerate(tags))
+        )
+        for table, rows in (("page", 900), ("note", 90)):
+            db.execute(f"create table {table} (id integer primary key, body text)")
+            text = "<p>We meet at the <b>old mill</b> beside the river, and wait for boat %s.</p>"
+            db.executemany(f"insert into {table} (body) values (?)", ((text % i * 2,) for i in range(rows)))
+    datasette = await serve(path)
+    monkeypatch.setattr(trainable_tables, "LOOKING_SECONDS", 60)
+    page = await text_of(datasette, "/-/nanogpt")
+    cards = {re.search(r"<h4>(\w+)", card)[1]: card for card in page.split("<article>")[1:]}
+    assert "400 rows, no column of plain text, in shop" in cards["item"]
+    assert ">Choose what to read</a>" in cards["item"] and "Train a GPT" not in cards["item"]
+    form = await text_of(datasette, "/shop/item/-/nanogpt")
+    assert "The table has no column of plain text." in form
+    size = re.search(r"900 rows, ([\d.]+ MB of text), in shop", cards["page"])[1]
+    assert f"900 rows, about {size}." in await text_of(datasette, "/shop/page/-/nanogpt")
+    little = re.search(r'<p class="hint">([^<]+is little text: expect [^<]+)</p><p><a', cards["note"])[1]
+    form = await text_of(datasette, "/shop/note/-/nanogpt")
+    assert little in re.sub("</?strong>", "", form) and "90 rows, in shop" in cards["note"]
+    # Folded away below the models, they are not read until somebody opens them.
+    make_model("nanogpt-shop", meta={"source": {"database": str(path), "table": "page"}})
+    assert "900 rows, " + size in await text_of(datasette, "/-/nanogpt")
+    trainable_tables._known.cache_clear()
+    monkeypatch.setattr(trainable_tables, "measure_rows", None)
+    page = await text_of(datasette, "/-/nanogpt")
+    assert '<p class="hint">900 rows, in shop</p>' in page and 'data-url="/-/nanogpt?tables=1"' in page
     datasette.close()
 
 

@@ -81,6 +81,18 @@ def read_rows(rows: TableRows, selection: Selection) -> RowsRead:
 
 
 @lru_cache(maxsize=64)
+def measure_rows(path: str, table: str, _modified: Modified) -> tuple[int, int]:
+    """How many rows a table has, and how many bytes of text: the figures of `read_rows` in half the time, for
+    lists of tables. Raises NoTextError if there is no text, and NanogptError if the rows cannot be read."""
+    with time_limit(TABLE_SECONDS):
+        source = open_source(path, table, Selection())
+        texts = list(islice(source.documents(), SAMPLED_ROWS))
+        if not texts:
+            raise NoTextError("The first rows have no text")
+        return source.row_count, _text_bytes(source, texts, source.rows_read)
+
+
+@lru_cache(maxsize=64)
 def _read(path: str, table: str, selection: Selection, _modified: Modified) -> RowsRead:
     source = open_source(path, table, selection)
     texts = list(islice(source.documents(), SAMPLED_ROWS))

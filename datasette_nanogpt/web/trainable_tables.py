@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,27 +16,28 @@ from datasette.database import Database, QueryInterrupted
 from llm_nanogpt.counts import counted
 from llm_nanogpt.errors import NanogptError
 
+from ..data.columns import NoTextError
 from ..data.sqlite import quote
 from ..data.table_choice import COPY_WEIGHT
 from ..data.tables import is_copy
 from ..formatting import text_size
-from .estimate import estimate
-from .forms import settings_from_form
+from ..training.expectation import LITTLE_TEXT
+from .estimate import offer_and_estimate
 from .menus import Link, train_link
 from .permissions import Actor
 from .state import state_of
-from .table_rows import Modified, TableRows
+from .table_rows import Modified, TableRows, measure_rows
 from .target import Target
 from .threads import read_database
 
 TABLES, LOOKED_AT = 6, 40  # tables that are shown, and of how many at most
-LOOKING_SECONDS = 0.3  # how long the page waits for the figures; then a script asks for them
+LOOKING_SECONDS = 0.3  # how long the page waits for the figures; then a script asks for them,
+READING_SECONDS = 10.0  # and waits for so long: 2 MB of HTML take 0.6 s of an idle processor
+ENOUGH_BYTES = 4 * LITTLE_TEXT  # of text, in which there are more than LITTLE_TEXT letters in any script
 WORDS_MS = 100  # the time limit for counting the words of a table
-SIZE_MS = 500  # the one for measuring the rows of a table that is shown, and for counting them
 # The first rows of a table, and characters of each value, whose words are counted.
 WORDS_ROWS, WORDS_CHARS = 100, 2000
-LITTLE_BYTES, LITTLE_ROWS = 3000, 1000  # a table of less than both may have too little text to train on
-MANY = "more rows than are quickly counted"
+Table = tuple[Link, Database]
 
 
 @dataclass
@@ -43,8 +45,8 @@ class Figures:
     """What was found out about a table; None is not known yet."""
 
     words: float | None = None
-    size: str | None = None  # its rows and how much text they have
-    refused: str = ""  # why it has too little text to train on
+    rows: int | None = None
+    told: Link | None = None  # what its card says, see `_told`
 
 
 @lru_cache(maxsize=1000)
@@ -53,12 +55,22 @@ def _known(path: str, table: str, modified: Modified) -> Figures:
     return Figures()
 
 
-async def tables_at_once(datasette: Datasette, actor: Actor) -> tuple[list[Link], bool]:
+async def tables_at_once(datasette: Datasette, actor: Actor, folded: bool) -> tuple[list[Link], bool]:
     """The tables for the page, and whether they are those of `tables_with_figures`. Where these take longer
-    than LOOKING_SECONDS they are the first ones, without figures."""
+    than LOOKING_SECONDS they are the first ones, without figures. While they are `folded` away nothing is
+    read for them: who opens them asks for the figures that are not known."""
     with suppress(TimeoutError):
-        return await asyncio.wait_for(tables_with_figures(datasette, actor), LOOKING_SECONDS), True
-    links: list[Link] = []
+        if not folded:
+            return await asyncio.wait_for(tables_with_figures(datasette, actor), LOOKING_SECONDS), True
+        found = await asyncio.wait_for(_most_words(datasette, actor), LOOKING_SECONDS)
+        known = [_figures(db, link["table"]).told for link, db in found]
+        all_known = None not in known
+        links = [
+            link | (told if told and all_known else _counted(db, link))
+            for (link, db), told in zip(found, known, strict=True)
+        ]
+        return links, all_known
+    links = []
     async for link, _ in _offered(datasette, actor):
         links.append(link)
         if len(links) == TABLES:
@@ -68,13 +80,25 @@ async def tables_at_once(datasette: Datasette, actor: Actor) -> tuple[list[Link]
 
 async def tables_with_figures(datasette: Datasette, actor: Actor) -> list[Link]:
     """The TABLES tables with the most words of those that may have text and that the actor may train on, of
-    the first LOOKED_AT ones: href, table, database, size, and `refused` if there is too little text."""
+    the first LOOKED_AT ones: href, table, database, and what `_told` says of them."""
+    links, end = [], time.monotonic() + READING_SECONDS
+    for link, db in await _most_words(datasette, actor):
+        left = max(0.0, end - time.monotonic())
+        try:
+            told = await asyncio.wait_for(_told(datasette, db, link), left)
+        except TimeoutError:
+            told = _counted(db, link)
+        links.append(link | told)
+    return links
+
+
+async def _most_words(datasette: Datasette, actor: Actor) -> list[Table]:
     found = [(await _words(db, link["table"]), link, db) async for link, db in _offered(datasette, actor)]
     found.sort(key=lambda each: -each[0])  # tables with as many stay in their order
-    return [link | await _size(datasette, db, link["table"]) for _, link, db in found[:TABLES]]
+    return [(link, db) for _, link, db in found[:TABLES]]
 
 
-async def _offered(datasette: Datasette, actor: Actor) -> AsyncIterator[tuple[Link, Database]]:
+async def _offered(datasette: Datasette, actor: Actor) -> AsyncIterator[Table]:
     """The tables that can be trained on, of the first LOOKED_AT that Datasette lists."""
     looked_at = 0
     for name, db in list(datasette.databases.items()):
@@ -106,40 +130,47 @@ async def _words(db: Database, table: str) -> float:
     mean = f"select avg({spaces}) from (select * from {quote(table)} limit {WORDS_ROWS})"
     words = 0.0
     with suppress(QueryInterrupted, sqlite3.Error):
-        select = f"select ({mean}) * count(*) from {quote(table)}"
-        (counted_words,) = (await db.execute(select, custom_time_limit=WORDS_MS)).first()
+        select = f"select ({mean}) * count(*), count(*) from {quote(table)}"
+        counted_words, known.rows = (await db.execute(select, custom_time_limit=WORDS_MS)).first()
         words = float(counted_words or 0) * (COPY_WEIGHT if is_copy(table) else 1)
     known.words = words  # only now: a page that waits no longer is cancelled on the way
     return words
 
 
-async def _size(datasette: Datasette, db: Database, table: str) -> Link:
-    """How many rows a table has and how many bytes of text they store, and if that is little why it is too
-    little to train on, as the form says it."""
-    known = _figures(db, table)
-    if known.size is not None:
-        return {"size": known.size, "refused": known.refused}
-    columns = [quote(column.name) for column in await db.table_column_details(table)]
-    lengths = " + ".join(f"iif(typeof({c}) = 'text', length(cast({c} as blob)), 0)" for c in columns)
-    rows, n_bytes = None, None
-    for size in (f"sum({lengths})", "null"):
-        select = f"select count(*), {size} from {quote(table)}"
-        with suppress(QueryInterrupted, sqlite3.Error):
-            rows, n_bytes = (await db.execute(select, custom_time_limit=SIZE_MS)).first()
-            break
-    if rows and rows < LITTLE_ROWS and (n_bytes or 0) < LITTLE_BYTES:
-        known.refused = await _why_too_little(datasette, db, table)
-    text = f", {text_size(n_bytes)} of text" if n_bytes and not known.refused else ""
-    known.size = MANY if rows is None else f"{counted(rows, 'row')}{text}"
-    return {"size": known.size, "refused": known.refused}
+def _counted(db: Database, link: Link) -> Link:
+    """How many rows a table has, if that was quickly counted."""
+    rows = _figures(db, link["table"]).rows
+    return {} if rows is None else {"size": counted(rows, "row")}
 
 
-async def _why_too_little(datasette: Datasette, db: Database, table: str) -> str:
-    """Why the form would refuse a small table; "" if it would not, or not for its size."""
-    state = state_of(datasette)
-    target = Target(state.home, state.limits, db.path, db.is_memory, table, frozenset())
+async def _told(datasette: Datasette, db: Database, link: Link) -> Link:
+    """What a card says of a table, as its form does: `size`, how many rows and how much text it has; and why
+    there is too little to train on (`refused`), that there is little (`warning`), or that a column has to be
+    chosen (`choose`)."""
+    known, state = _figures(db, link["table"]), state_of(datasette)
+    if known.told is not None:
+        return known.told
+    target = Target(state.home, state.limits, db.path, db.is_memory, link["table"], frozenset())
+    told = _counted(db, link)
     try:
-        settings = await read_database(settings_from_form, target, {}, None)
-        return (await read_database(estimate, target, settings))["refused"] or ""
-    except NanogptError:  # it has no text to be found, say: a column of it can be chosen in the form
-        return ""
+        modified = target.rows.modified()
+        rows, n_bytes = await state.read_once(measure_rows, str(db.path), link["table"], modified)
+        told = {"size": counted(rows, "row")}
+        little = await read_database(_little, target) if n_bytes < ENOUGH_BYTES else {}
+        if not little:
+            told["size"] += f", {text_size(n_bytes)} of text"
+        told |= little  # which begins with how much it is
+    except NoTextError as ex:
+        choose = "no column of plain text" if ex.reasons else "no text found"
+        told = {"size": ", ".join(filter(None, (told.get("size"), choose))), "choose": choose}
+    except NanogptError:  # it cannot be read now, say
+        return told
+    known.told = told
+    return told
+
+
+def _little(target: Target) -> Link:
+    """What the form of a table says of too little text, or of little; {} where it has enough."""
+    _, estimate = offer_and_estimate(target, None, "", {})
+    said = {key: estimate[key] for key in ("refused", "warning") if estimate[key]} if estimate else {}
+    return {"refused": said["refused"]} if "refused" in said else said

@@ -39,7 +39,7 @@ async def index_page(datasette: Datasette, request: Request) -> Response:
     number = min(whole_number(request.args.get("page"), 1), pages)
     models = newest_first(lists["models"])[(number - 1) * ON_A_PAGE : number * ON_A_PAGE]
     now = await runs_under_way(datasette, request.actor)
-    trainable, complete = await tables_at_once(datasette, request.actor)
+    trainable, complete = await tables_at_once(datasette, request.actor, bool(models or now))
     texts = await last_texts(datasette, home, models)
     by_score, runs = request.args.get("_sort") == "bits_per_byte", lists["runs"]
     if by_score:  # those without one come last
