@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 
 from .column_names import named
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed
 from .sample import Value
 from .source import Source
 from .speakers import SPEAKERS
@@ -15,8 +15,6 @@ from .sqlite import quote
 from .unread_rows import as_text
 from .values_as_text import read_text
 
-MIN_FRACTION = 0.02  # of the rows: fewer are not told
-MAX_FRACTION = 0.9  # more of the rows are what the table is
 MAX_SHOWN = 3  # of these lines
 LONGEST = 200  # characters of such a line
 MIN_ALIKE = 0.5  # the fraction of the rows that say what another one says, but for names and numbers
@@ -108,10 +106,6 @@ def chat_lines(source: Source, of: str) -> Iterator[Exclusion]:
         yield from _of_nobody(source, speaker, of)
 
 
-def _is_told(count: int, source: Source) -> bool:
-    return MIN_FRACTION * len(source.sample) < count < MAX_FRACTION * len(source.sample)
-
-
 def _known_lines(source: Source, of: str) -> Iterator[Exclusion]:
     (column,) = source.body
     found = Counter[str]()
@@ -121,7 +115,7 @@ def _known_lines(source: Source, of: str) -> Iterator[Exclusion]:
         if pattern := _pattern_of(text):
             found[pattern] += 1
             shown.setdefault(pattern, read_text(text, source.kinds[column]).text or text)
-    if not _is_told(found.total(), source):
+    if not is_told(source, found.total(), MAX_BY_PROGRAMS):
         return
     examples = ", ".join(f'"{shown[pattern]}"' for pattern, _ in found.most_common(MAX_SHOWN))
     name = quote(column)
@@ -137,12 +131,9 @@ def _about_speakers(source: Source, speaker: str, of: str) -> Iterator[Exclusion
     rows = [(str(row[speaker] or ""), as_text(row[column])) for row in source.sample]
     about = [(name, text) for name, text in rows if name.strip() and text.startswith(f"{name} ")]
     about = [(name, text) for name, text in about if not _pattern_of(text)]
-    said = Counter(_without_names(text, {name for name, _ in rows}) for _, text in about)
-    alike = sum(count for count in said.values() if count > 1)
-    if _is_told(len(about), source) and alike >= MIN_ALIKE * len(about) and len({n for n, _ in about}) > 1:
-        told = (
-            f'{len(about):,} {of} begin with the name in {speaker}, as a chat program says ("{about[0][1]}")'
-        )
+    names, texts = {name for name, _ in rows}, [text for _, text in about]
+    if _say_the_same(source, texts, names) and len({name for name, _ in about}) > 1:
+        told = f'{len(about):,} {of} begin with the name in {speaker}, as a chat program says ("{texts[0]}")'
         starts = f"instr({quote(column)}, {quote(speaker)} || ' ')"
         yield exclusion(source, f"{told}. To leave these out", f"ifnull({starts}, 0) <> 1")
 
@@ -155,12 +146,17 @@ def _of_nobody(source: Source, speaker: str, of: str) -> Iterator[Exclusion]:
     rows = [(str(row[speaker] or "").strip(), _text(row[column])) for row in source.sample]
     names = {name for name, _ in rows}
     of_nobody = [text for name, text in rows if not name and text and not _pattern_of(text)]
-    said = Counter(_without_names(text, names) for text in of_nobody)
-    alike = sum(count for count in said.values() if count > 1)
-    if _is_told(len(of_nobody), source) and alike >= MIN_ALIKE * len(of_nobody) and len(names) > MIN_NAMES:
+    if _say_the_same(source, of_nobody, names) and len(names) > MIN_NAMES:
         shown = of_nobody[0][:LONGEST]
         told = f'{len(of_nobody):,} {of} have no {speaker}, as what a chat program says ("{shown}")'
         yield exclusion(source, f"{told}. To leave these out", f"ifnull({quote(speaker)}, '') <> ''")
+
+
+def _say_the_same(source: Source, texts: Sequence[str], names: Set[str]) -> bool:
+    """Whether these are some of the rows, and most of them say what another one says of other people."""
+    said = Counter(_without_names(text, names) for text in texts)
+    alike = sum(count for count in said.values() if count > 1)
+    return is_told(source, len(texts), MAX_BY_PROGRAMS) and alike >= MIN_ALIKE * len(texts)
 
 
 def _without_names(text: str, names: Set[str]) -> str:

@@ -9,7 +9,10 @@ from llm_nanogpt.errors import NanogptError
 from ..formatting import TrainCommand, shell_command
 from .sample import Value
 from .source import Source
-from .sqlite import connect
+from .sqlite import connect, quote
+
+MIN_FRACTION = 0.02  # of the rows: fewer are not told
+MAX_BY_PROGRAMS = 0.9  # of the rows: more that a program seems to have written are what the table is
 
 
 class Exclusion(str):
@@ -23,6 +26,17 @@ def exclusion(source: Source, told: str, condition: str) -> Exclusion:
     sentence = Exclusion(f"{told}: {shell_command(['--where', _with_own(source, [condition])])}")
     sentence.condition = condition
     return sentence
+
+
+def is_told(source: Source, count: int, most: float = 1.0) -> bool:
+    """Whether so many rows of the sample are worth a sentence: some, and less than the fraction `most`."""
+    return MIN_FRACTION * len(source.sample) < count < most * len(source.sample)
+
+
+def without_null(source: Source, column: str) -> str:
+    """SQL for a column that has "" for NULL, which is neither in a list nor not in it."""
+    has_null = any(row[column] is None for row in source.sample)
+    return f"ifnull({quote(column)}, '')" if has_null else quote(column)
 
 
 def all_at_once(source: Source, remarks: Sequence[str], command: TrainCommand) -> list[str]:

@@ -9,15 +9,13 @@ from collections.abc import Iterator, Sequence
 from .chat_lines import chat_lines
 from .column_names import named, words_of
 from .decode import NOTHING
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
 from .json_values import object_or_none
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
 from .unread_rows import as_text
 
-MIN_FRACTION = 0.02  # of the rows: fewer are not told
-MAX_FRACTION = 0.9  # more of the rows are what the table is
 MAX_KINDS = 20  # different values of a column that says what a row is
 MAX_ALIKE = 0.5  # different texts per row: those of a program repeat themselves
 MIN_NUMBERED, MAX_ALIKE_NUMBERED = 5, 0.3  # rows of a kind that has no name, and different texts per row
@@ -54,10 +52,6 @@ def machine_rows(source: Source, of: str) -> Iterator[Exclusion]:
     yield from _merges(source, of)
 
 
-def _is_told(count: int, source: Source) -> bool:
-    return MIN_FRACTION * len(source.sample) < count < MAX_FRACTION * len(source.sample)
-
-
 def _texts(source: Source) -> list[str]:
     """The text of each row of the sample, as the table has it."""
     rows = ([row[column] for column in source.body] for row in source.sample)
@@ -78,11 +72,10 @@ def _system_messages(source: Source, of: str) -> Iterator[Exclusion]:
         }
         found = sorted((kind for kind, said in of_kind.items() if _is_of_program(kind, said)), key=str)
         count = sum(values.count(kind) for kind in found)
-        if _is_told(count, source):
-            name = f"ifnull({quote(column)}, '')" if None in values else quote(column)
+        if is_told(source, count, MAX_BY_PROGRAMS):
             is_what = f"{column} is {' or '.join(map(str, found))}"
             told = f"In {count:,} {of} {is_what}: nobody seems to have written these. To leave them out"
-            yield exclusion(source, told, f"{name} not in ({listed(found)})")
+            yield exclusion(source, told, f"{without_null(source, column)} not in ({listed(found)})")
             return
 
 
@@ -104,7 +97,7 @@ def _bots_in_json(source: Source, of: str) -> Iterator[Exclusion]:
         people = [object_or_none(row[column]) for row in source.sample]
         for key in _BOT_KEYS:
             count = sum(person is not None and person.get(key) is True for person in people)
-            if _is_told(count, source):
+            if is_told(source, count, MAX_BY_PROGRAMS):
                 name = quote(column)
                 bot = f"case when json_valid({name}) then json_extract({name}, '$.{key}') end"
                 told = f"In {count:,} {of} {column} is a bot ({key}). To leave these out"
@@ -119,7 +112,7 @@ def _sounds(source: Source, of: str) -> Iterator[Exclusion]:
     texts = (text.strip() for text in _texts(source))
     sounds = Counter(text for text in texts if _SOUND.fullmatch(text) and text not in NOTHING)
     count = sum(sounds.values())
-    if _is_told(count, source) and len(sounds) <= MAX_SOUNDS:
+    if is_told(source, count, MAX_BY_PROGRAMS) and len(sounds) <= MAX_SOUNDS:
         only = f"{column} is only {' or '.join(sorted(sounds))}"
         told = f"In {count:,} {of} {only}, which a program puts there. To leave these out"
         yield exclusion(source, told, f"trim({quote(column)}) not in ({listed(sorted(sounds))})")
@@ -131,7 +124,7 @@ def _merges(source: Source, of: str) -> Iterator[Exclusion]:
         return
     (column,) = source.body
     starts = Counter(start[0] for text in _texts(source) if (start := _MERGE.match(text)))
-    if _is_told(count := starts.total(), source):
+    if is_told(source, count := starts.total(), MAX_BY_PROGRAMS):
         told = f"{count:,} {of} begin with {' or '.join(map(repr, sorted(starts)))}, as git writes of a merge"
         outside = (f"ifnull({quote(column)}, '') not like '{start}%'" for start in sorted(starts))
         yield exclusion(source, f"{told}. To leave these out", " and ".join(outside))
@@ -158,7 +151,7 @@ def linked_bots(source: Source) -> Iterator[Exclusion]:
                 bots = f"select {quote(keys_there[0])} from {quote(table)} where {condition}"
                 ids = {row[0] for row in db.execute(bots).fetchmany(MAX_BOTS)}
                 count = sum(row[column] in ids for row in source.sample)
-                if _is_told(count, source):
+                if is_told(source, count, MAX_BY_PROGRAMS):
                     told = f"{count:,} {source.looked_at} are by a bot ({table}.{name}). To leave these out"
                     yield exclusion(source, told, f"ifnull({quote(column)}, '') not in ({bots})")
                     return

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 from .column_names import named
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import Exclusion, exclusion, is_told, listed
 from .links import Link, link_of
 from .sample import SAMPLE_ROWS
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, quote
-from .unread_rows import MIN_FRACTION, unread_values
+from .unread_rows import unread_values
 
 MAX_TOLD = 2  # columns of other tables
 
@@ -36,7 +36,7 @@ def _all_told(db: sqlite3.Connection, source: Source) -> Iterator[Exclusion]:
         if not (link := link_of(db, source, column)):
             continue
         for name, condition, rows in _unread(db, source, column, link):
-            if MIN_FRACTION * len(source.sample) < len(rows) < len(source.sample) and rows not in known:
+            if is_told(source, len(rows)) and rows not in known:
                 known.append(rows)
                 parents = f"select {quote(link.key)} from {quote(link.table)} where {condition}"
                 told = f"{len(rows):,} {source.looked_at} are of {link.table} in which {name}"

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from .column_names import words_of
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import Exclusion, exclusion, is_told, listed, without_null
 from .front_matter import split_front_matter
 from .markup import WIKI
 from .sample import Value
 from .source import Source
 from .sqlite import quote
 
-MIN_FRACTION = 0.02  # of the rows: fewer are not told
 MAX_TOLD = 2  # columns of folders that say so
 MIN_FILES = 0.5  # the fraction of the values that must look like names of files
 MIN_PAGES = 3  # of a wiki, whose titles begin with the same word and a colon
@@ -59,10 +58,6 @@ def unread_places(source: Source, of: str) -> Iterator[Exclusion]:
     yield from _pages_of_a_wiki(source, of)
 
 
-def _is_told(count: int, source: Source) -> bool:
-    return MIN_FRACTION * len(source.sample) < count < len(source.sample)
-
-
 def _others(source: Source) -> list[str]:
     return [column for column in source.columns if column not in source.text_columns]
 
@@ -76,14 +71,10 @@ def _in_folders(source: Source, of: str) -> Iterator[Exclusion]:
     for column in (name for name in _others(source) if not _FOLDERS.isdisjoint(words_of(name))):
         values = _strings(source, column)
         unread = Counter(value for value in values if any(map(_is_unread, _labels(value))))
-        if not _is_told(unread.total(), source):
+        if not is_told(source, unread.total()):
             continue
         found = {label for value in unread for label in _labels(value) if _is_unread(label)}
-        name = (
-            f"ifnull({quote(column)}, '')"
-            if any(row[column] is None for row in source.sample)
-            else quote(column)
-        )
+        name = without_null(source, column)
         if found == {*unread}:
             what, condition = "is", f"{name} not in ({listed(sorted(found))})"
         else:  # several labels: rows that were not looked at may have others beside these
@@ -107,7 +98,7 @@ def _drafts_of_files(source: Source, of: str) -> Iterator[Exclusion]:
         if sum(bool(_FILE.fullmatch(value)) for value in values) < MIN_FILES * len(values):
             continue
         found = Counter(draft[0] for value in values if (draft := _DRAFT.search(value)))
-        if _is_told(found.total(), source):
+        if is_told(source, found.total()):
             starts = sorted({start.lstrip("/\\").lower() for start in found})
             slash = "\\" if any("\\" in start for start in found) else "/"
             path = f"'{slash}' || lower({quote(column)})"
@@ -123,7 +114,7 @@ def _drafts_by_keys(source: Source, of: str) -> Iterator[Exclusion]:
         found = Counter(
             key[0] for value in _strings(source, column) if (key := _DRAFT_KEY.search(_above(value)))
         )
-        if _is_told(found.total(), source):
+        if is_told(source, found.total()):
             keys = sorted({key.strip() for key in found})
             lines = (f"char(10) || {listed([key])}" for key in keys)
             inside = (f"ifnull(instr({quote(column)}, {line}), 0) = 0" for line in lines)
@@ -145,7 +136,7 @@ def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
     for column in _others(source):
         numbers = [row[column] for row in source.sample]
         count = _in_other_namespace(column, numbers)
-        if _is_told(count, source):
+        if is_told(source, count):
             told = f"In {count:,} {of} {column} is not 0: these are no articles, but talk and the like"
             yield exclusion(source, f"{told}. To leave these out", f"{quote(column)} = 0")
             return
@@ -153,7 +144,7 @@ def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
     spaces = Counter(space[1] for title in titles if (space := _NAMESPACE.match(title)))
     names = [name for name, count in spaces.most_common() if count >= MIN_PAGES]
     count = sum(spaces[name] for name in names)
-    if source.title and _is_told(count, source):
+    if source.title and is_told(source, count):
         shown = ", ".join(f"{name}:" for name in names[:MAX_SHOWN])
         told = f"{count:,} {of} are pages of a wiki that are no articles ({shown})"
         outside = (f"ifnull({quote(source.title)}, '') not like {listed([f'{name}:%'])}" for name in names)

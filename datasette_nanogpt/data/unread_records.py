@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import Exclusion, exclusion, is_told, listed
 from .json_values import object_or_none
 from .sample import Value
 from .source import Source
 from .sqlite import quote
-from .unread_rows import MIN_FRACTION, unread_values
+from .unread_rows import unread_values
 
 MAX_TOLD = 2  # keys that say so
 
@@ -33,7 +33,7 @@ def _of_column(source: Source, column: str, of: str) -> Iterator[Exclusion]:
             continue
         unread, is_since = unread_values(key, list(dict.fromkeys(map(_in_sql, plain))))
         count = sum(_in_sql(value) in unread for value in plain)
-        if is_since or not MIN_FRACTION * len(source.sample) < count < len(source.sample):
+        if is_since or not is_told(source, count):
             continue
         shown = sorted({json.dumps(value, ensure_ascii=False) for value in plain if _in_sql(value) in unread})
         name, path = quote(column), f"$.{key}" if key.isidentifier() and key.isascii() else f'$."{key}"'

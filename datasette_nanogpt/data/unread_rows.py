@@ -9,13 +9,12 @@ from itertools import islice, pairwise
 
 from .column_names import NAMED_THINGS, words_of
 from .decode import decode_bytes
-from .exclusions import Exclusion, exclusion, listed
+from .exclusions import MIN_FRACTION, Exclusion, exclusion, is_told, listed, without_null
 from .sample import Value
 from .shapes import shape_of
 from .source import QUERY, Source
 from .sqlite import quote
 
-MIN_FRACTION = 0.02  # of the rows: fewer deleted rows or drafts are not told
 MAX_TOLD = 3  # columns that say so
 MIN_EARLIER = 0.1  # the fraction of the rows that must be earlier versions
 MIN_ALIKE = 0.5  # the fraction of two texts' words that both have, if they are versions of one
@@ -136,7 +135,7 @@ def _drafts(source: Source, of: str) -> Iterator[Exclusion]:
 def _told(source: Source, column: str, unread: list[Value], is_since: bool, of: str) -> Exclusion:
     values = Counter(row[column] for row in source.sample)
     count = sum(values[value] for value in unread)
-    name = f"ifnull({quote(column)}, '')" if None in values else quote(column)  # NULL is in no list
+    name = without_null(source, column)
     if is_since:
         others = [value for value in values if value not in unread]
         never = listed(["" if value is None else value for value in others])
@@ -228,7 +227,7 @@ def _reactions(source: Source, of: str) -> Iterator[Exclusion]:
     column, *_ = source.body
     texts = [as_text(row[column]) for row in source.sample]
     reactions = [match for text in texts if (match := _REACTION.match(text))]
-    if not MIN_FRACTION * len(texts) < len(reactions) < len(texts):
+    if not is_told(source, len(reactions)):
         return
     if kind := next((c for c in source.columns if c.lower() == _KIND_OF_REACTION), None):
         condition = f"ifnull({quote(kind)}, 0) not between 2000 and 3007"
@@ -250,7 +249,7 @@ def _repeated(source: Source, of: str) -> Iterator[Exclusion]:
     column, *_ = source.body
     texts = [as_text(row[column]) for row in source.sample]
     repeated = [match[0] for text in texts if (match := _PASSED_ON.match(text))]
-    if MIN_FRACTION * len(texts) < len(repeated) < len(texts):
+    if is_told(source, len(repeated)):
         told = f"{len(repeated):,} {of} repeat what somebody else said ({repeated[0]} …). To leave these out"
         yield exclusion(source, told, f"ifnull({quote(column)}, '') not like 'RT @%'")
 
