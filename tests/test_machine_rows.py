@@ -4,6 +4,7 @@ import json
 import random
 import shlex
 import sqlite3
+import time
 
 import pytest
 
@@ -223,3 +224,10 @@ def test_what_is_left_out_already_is_not_told_again(tmp_path):
     db.close()
     remarks = preview(open_corpus(path, ["log"])).tables[0].remarks
     assert [remark.count("--where") for remark in remarks if '\\"type\\"' in remark] == [1]
+
+
+def test_long_words_take_little_time(tmp_path):
+    began = time.process_time()
+    columns = "id integer primary key, subtype, body"
+    told(tmp_path, columns, lambda i: (i, "system" if i % 2 else "text", '"a' * 2_500))
+    assert time.process_time() - began < 5  # by the square it takes a minute

@@ -1,6 +1,7 @@
 """Rows in folders of drafts, Spam or Trash, and pages of talk in a wiki, are told."""
 
 import shlex
+import time
 
 import pytest
 from odd_tables import ROWS, Writer, same
@@ -103,3 +104,9 @@ def test_pages_of_a_wiki_that_are_no_articles(tmp_path, columns, count):
         assert f"{count} rows " in told[0]
         left = open_source(path, "t", Selection(where=shlex.split(told[0])[-1]))
         assert left.row_count == ROWS - count
+
+
+def test_long_values_take_little_time(tmp_path):
+    began = time.process_time()
+    hints(tmp_path, {"file": same("[" + "/" * 90_000 + "\n")})
+    assert time.process_time() - began < 10  # by the square it takes many minutes

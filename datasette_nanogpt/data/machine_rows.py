@@ -32,8 +32,9 @@ _OF_SYSTEM = frozenset(
 )
 _BOTS = frozenset(["bot", "bots", "robot"])
 _BOT_KEYS = ("isBot", "is_bot", "bot")  # of a person in JSON
-# What differs in texts of a program: whom they name, numbers, and what is quoted.
-_NAMED = re.compile(r"\S*[@<>#]\S*|\d+|[\"“'].{1,80}?[\"”']")
+# What differs in texts of a program: whom they name, numbers, and what is quoted. A word without a sign is
+# looked at from each of its letters, so that a name may have only so many before the sign.
+_NAMED = re.compile(r"\S{0,60}[@<>#]\S*|\d+|[\"“'].{1,80}?[\"”']")
 _MERGE = re.compile(
     r"Merge (?:pull request #|merge request |(?:remote-tracking )?branch(?:es)? |tag |commit )|Merged PR "
 )

@@ -44,7 +44,7 @@ _DRAFT_KEY = re.compile(
     r"|(?:status|state)[ \t]*[:=][ \t]*[\"']?(?:draft|private|unpublished))\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_FILE = re.compile(r"\S.*[/\\].*|.*\S\.[a-zA-Z][a-zA-Z0-9]{1,4}")
+_FILE = re.compile(r"\S[^/\\\n]*[/\\].*|.*\S\.[a-zA-Z][a-zA-Z0-9]{1,4}")
 # What stands before the colon in "User talk:Ada". After a colon in the title of an article is a space.
 _NAMESPACE = re.compile(r"([^\W\d_][\w -]{1,30}):(?=\S)")
 
