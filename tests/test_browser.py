@@ -322,7 +322,7 @@ def test_the_form_is_filled_in_by_keyboard_alone_and_says_what_to_expect(page, s
 
 def test_a_model_that_is_replaced_gives_its_name(page, site):
     page.goto(site.url + pages_of(site)["start"])
-    name, choice = page.get_by_label("Model name"), page.get_by_label("Existing models of this table")
+    name, choice = page.get_by_label("Model name"), page.get_by_label("Replace an existing model")
     assert name.input_value() == "nanogpt-demo-2"
     choice.select_option("nanogpt-demo")
     assert name.input_value() == "nanogpt-demo"

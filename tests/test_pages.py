@@ -366,6 +366,7 @@ async def test_little_text_is_warned_of_and_cards_say_what_to_expect(datasette, 
     assert re.findall(r'name="minutes" value="(\d+)"', longer) == ["3", "10", "30", "60"]
     said = r"<strong>[^<]+ is little text</strong>: expect"
     assert re.search(rf'<h1>[^<]+</h1>\s*<div id="little"[^>]*(?<!hidden)><p id="notice">{said}', text)
+    assert "<li>more rows: sentences need" in text and "a template</a>" not in text  # all is read
     assert "What helps" in text and "all rows of the table" not in text
     assert "all rows of the table" in await text_of(datasette, f"{FORM}?id__gt=5")
     assert 'id="held-out" hidden' in text  # no card has a score
@@ -566,12 +567,12 @@ async def test_the_list_offers_another_table_and_compares_only_two_runs(datasett
     run = queue.enqueue(home, str(database), settings, None, 9)
     assert "The first one waits for its turn." in await text_of(datasette, "/-/nanogpt")
     with registry(home) as db:
-        update_run(db, run, {"status": "running", "process": process_id()})
+        update_run(db, run, {"status": "running", "process": process_id(), "eta": 290.0})
     text = await text_of(datasette, "/-/nanogpt")
     assert "The first one is being trained." in text and '<details id="another">' in text
     form = await text_of(datasette, FORM)
     assert (
-        f"It will start after run {run}." in form
+        "It starts after nanogpt-first, in about 5 minutes." in form
         and "<h2>GPTs at work on this table</h2>" in form
         and form.count('class="now-card slim"') == 1
     )
@@ -776,6 +777,8 @@ async def test_two_runs_are_compared(database, runs, home):
     text = await text_of(datasette, address)
     headline = f"After 45s each, run {runs['now']} is 0.100 bits per byte (4%) better."  # which goes on
     assert text.index(headline) < text.index("<polyline")
+    assert text.count('<line class="mark"') == 2 and text.count(">45s each</text>") == 2  # in both charts
+    assert '<td class="best">3.300</td>' in text and "The same in both" in text
     with registry(home) as db:
         insert(db, "samples", {"run": runs["over"], "step": 9, "sample": "A fox <b>writes</b>."})
     assert "A fox &lt;b&gt;writes&lt;/b&gt;." in await text_of(datasette, address)

@@ -144,10 +144,13 @@ export class Chart {
     for (const value of across.values) {
       nodes.push(svgNode("text", { x: across.place(value), y: bottom + 16, "text-anchor": "middle" }, count(value)));
     }
-    for (const value of up.values) {
+    // As many decimals for each; the lowest value of a logarithmic axis is no round one.
+    const shown = up.values.map((value) => String(Number(value.toPrecision(4)))), round = byId("log").checked ? shown.slice(1) : shown;
+    const decimals = Math.max(0, ...round.map((text) => text.split(".")[1]?.length ?? 0));
+    for (const [i, value] of up.values.entries()) {
       const y = up.place(value);
       nodes.push(svgNode("line", { class: "grid", x1: left, x2: right, y1: y, y2: y }));
-      nodes.push(svgNode("text", { x: left - GAP, y: y + 4, "text-anchor": "end" }, String(Number(value.toPrecision(4)))));
+      nodes.push(svgNode("text", { x: left - GAP, y: y + 4, "text-anchor": "end" }, round.includes(shown[i]) ? value.toFixed(decimals) : shown[i]));
     }
     return [...nodes, svgNode("text", { x: (left + right) / 2, y: bottom + 32, "text-anchor": "middle" }, this.unit)];
   }

@@ -64,6 +64,7 @@ def two_lines(a: Sequence[Score], b: Sequence[Score], size: tuple[int, int] = WI
         "across": [(round(tick * per_unit * x, 1), f"{tick:g}") for tick in across],
         "up": [(round((up[-1] - tick) * y, 1), f"{tick:.{digits}f}") for tick in up],
         "unit": unit,
+        "second": x,  # how far to the right it is
         "size": size,
     }
 

@@ -55,7 +55,8 @@ LABELS = {
 HINTS = {
     "title": "It stands above each text.",
     "body": "The text that the model learns from.",
-    "template": "What the text of a row is, in place of the columns above.",
+    "text": "HTML becomes plain text; markdown stays as it is.",
+    "template": "What the text of a row is made of, in place of a title and a text column.",
     "group_by": "A column: rows with the same value become one text, as those of a conversation.",
     "order_by": "For example the column with the date.",
     "where": "It replaces the filters of the table's page.",

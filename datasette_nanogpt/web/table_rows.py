@@ -165,9 +165,15 @@ def _grouping(source: Source) -> dict[str, Any] | None:
     return {"texts": by.count, "group_by": by.group_by, "order_by": by.order_by} | by_whom
 
 
+# A kind of text, and a sentence for somebody who does not know the word.
+WRAPPED, JOINED = "hard-wrapped lines", "Lines that were broken to fit a width are joined."
+
+
 def _notes(source: Source) -> list[str]:
     """Sentences about the text, if that is not plain text."""
-    notes = [f"Read as text: {', '.join(source.read_as_text)}."] if source.read_as_text else []
+    kinds = [kind for kind in source.read_as_text if kind != WRAPPED]
+    notes = [f"Read as text: {', '.join(kinds)}."] if kinds else []
+    notes += [JOINED] if WRAPPED in source.read_as_text else []
     notes += ["Rows are cut at <|endoftext|>."] if source.has_markers else []
     return notes + ([f"Most of it is {', '.join(source.data)}."] if source.data else [])
 

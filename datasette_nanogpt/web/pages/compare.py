@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from ...registry.runs import OVER, find_run, plan_of, settings_of
 from ...training.verdict import ODD
 from ..chart import NARROW, WIDE, Score, two_lines
 from ..comparison import both, describe_settings, margin_between, planned_settings, same_value
+from ..disk_full import free_space
 from ..machines import caution_of
 from ..outcome import Outcome, outcome_of, take_either, tell_times, why_no_score
-from ..permissions import may, origin_of_model
+from ..permissions import Origin, may, origin_of_model
 from ..responses import changed, json_error, not_done, page, render, sent_json, wants_json
 from ..run_offers import form_filled_in, made_by
 from ..run_states import last_part, levels, unit_of, without_busy
@@ -48,7 +49,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         return _ask_for_two(datasette, request)
     if request.method == "POST":
         return await _train_again(datasette, request, numbers)
-    runs, scores, texts, sides, rows = [], [], [], [], []
+    runs, scores, texts, sides, rows, origins = [], [], [], [], [], []
     models = dict[int, str]()  # of the runs whose model is there to write with
     again = dict[int, tuple[str, str]]()  # of the runs that can be started again: the words and the address
     for number in numbers:
@@ -56,6 +57,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         may_train = await may(datasette, request.actor, "nanogpt-train", origin)
         run = await as_seen_by(datasette, request.actor, run, origin)
         runs.append(run_as_json(run, origin))
+        origins.append(origin)
         run |= {"tokens_per_second": await in_thread(_speed, home, run["id"]) or run["tokens_per_second"]}
         rows.append(run)
         checkpoint = await in_thread(find_model, home, run["name"])
@@ -96,16 +98,14 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "longer": minutes_again(rows, state_of(datasette).limits.max_minutes)
         if outcome.comparable and not outcome.advice and {*outcome.again} and again.keys() >= {*outcome.again}
         else None,
-        "notes": _notes(rows, scores, outcome.equal_times is not None),
-        "under_way": [run for run in rows if run["status"] not in OVER],
+        **_of_the_outcome(outcome, rows, scores, again),
         "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
-        "scored_on": _scored_on(rows, outcome.comparable),
         "chart": chart,
         "narrow": narrow,
         "no_chart": "" if chart else _why_no_chart(one, other),
-        "differ": [line for line in settings if not same_value(*line[1:])],
-        "same": [line for line in settings if same_value(*line[1:])],
+        **_told_apart(settings, lists["figures"]),
+        "crumbs_of": _shared(origins),
     }
     return await render(datasette, request, "nanogpt_compare.html", context)
 
@@ -147,6 +147,52 @@ async def _train_again(datasette: Datasette, request: Request, numbers: Sequence
         then = f"it with run {good[0]} here when it is" if len(good) == 1 else "them here when both are"
         datasette.add_message(request, f"{are} in the queue: compare {then} over")
     return changed(datasette, request, "/-/nanogpt", {"runs": queued})
+
+
+def _of_the_outcome(
+    outcome: Outcome,
+    runs: Sequence[dict[str, Any]],
+    scores: Sequence[Sequence[Score]],
+    again: Container[int],
+) -> dict[str, Any]:
+    """What is said around the outcome. The runs in `again` can be started again."""
+    equal = outcome.equal_times is not None
+    failed = [run for run in runs if run["id"] in outcome.again and run["id"] in again]
+    freeing = next((f"It failed: t{told[1:]}" for run in failed if (told := free_space(run))), "")
+    return {
+        "notes": _notes(runs, scores, equal),
+        "under_way": [run for run in runs if run["status"] not in OVER],
+        "scored_on": _scored_on(runs, outcome.comparable),
+        "equal_time": min(side[-1][0] for side in scores) if equal else None,
+        "duration": duration,
+        "freeing": freeing,  # what must be done before it is started again
+    }
+
+
+def _told_apart(settings: Sequence[Line], figures: Sequence[Line]) -> dict[str, Any]:
+    """The settings and the figures that differ, and all that are the same."""
+    same = [line for line in figures if line[1] == line[2]]
+    return {
+        "differ": [line for line in settings if not same_value(*line[1:])],
+        "figures": [line for line in figures if line not in same],
+        "same": same + [line for line in settings if same_value(*line[1:])],
+        "better_of": _better_of,
+    }
+
+
+def _shared(origins: Sequence[Origin]) -> tuple[str | None, str | None]:
+    """The database and the table of both runs, as far as they are the same."""
+    database = origins[0].database if origins[0].database == origins[1].database else None
+    table = origins[0].tables[0] if origins[0] == origins[1] and len(origins[0].tables) == 1 else None
+    return database, table
+
+
+def _better_of(line: Line) -> int | None:
+    """Which of the two scores of a line is better, 1 or 2; None where that is neither."""
+    one, other = line[1:]
+    if not (one and other) or one == other:
+        return None
+    return 1 if float(one) < float(other) else 2
 
 
 def _notes(runs: Sequence[dict[str, Any]], scores: Sequence[Sequence[Score]], equal_times: bool) -> list[str]:

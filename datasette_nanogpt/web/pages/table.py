@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datasette import Forbidden, Request, Response
@@ -14,6 +15,7 @@ from datasette.resources import DatabaseResource, TableResource
 from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem
 
 from ...data.columns import NAME_A_COLUMN, NAME_AS_TEXT
+from ...formatting import time_left
 from ...registry.runs import find_run, settings_of
 from ...training.options import bounds, choices
 from ...training.replaced import kept_if_trained_again
@@ -148,7 +150,8 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
         "may_sql": may_sql,
         "form": form,
         "at_work": await runs_under_way(datasette, request.actor, db.name, table),
-        "waits_for": trainings[-1] if trainings else None,
+        "waits_for": await in_thread(_waits_for, state_of(datasette).home, trainings),
+        "more_columns": [name for name in texts if name not in (found["title"], *found["body"])],
         "sizes": [
             (size, (estimate or {}).get("sizes", {}).get(size) or forms.shown_size(size))
             for size in choices("size")
@@ -163,6 +166,23 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     if form and form.unasked:
         status = 200  # nobody has asked for anything yet
     return await render(datasette, request, "nanogpt_table.html", context, status, headers)
+
+
+def _waits_for(home: Path, trainings: Sequence[int]) -> str:
+    """The name of the last training that goes first, and about when it is over; "" if there is none."""
+    runs = [run for number in trainings if (run := find_run(home, number))]
+    if not runs:
+        return ""
+    left = [run["eta"] if run["status"] == "running" else _given_seconds(run) for run in runs]
+    known = [seconds for seconds in left if seconds is not None]
+    soon = f", in {time_left(sum(known)).removesuffix(' left')}" if len(known) == len(left) else ""
+    return f"{runs[-1]['name']}{soon}"
+
+
+def _given_seconds(run: Mapping[str, Any]) -> float | None:
+    """How long a run that has not begun may train; None where minutes do not limit it."""
+    minutes = settings_of(run).get("minutes")
+    return 60 * minutes if minutes else None
 
 
 async def _permissions(
