@@ -25,6 +25,14 @@ cli()
 """
 
 
+@pytest.fixture(autouse=True)
+def of_python():
+    """Python's own handler: a server of an earlier test in this process may have left another."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [
