@@ -678,9 +678,7 @@ os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", code], check=False)
     assert Path(f"{path}-journal").stat().st_size
-    told = (
-        f"was left in the middle of a change by a program that broke off. To undo that change: sqlite3 {path}"
-    )
+    told = f"by a program that did not finish. To undo that change: sqlite3 {path}"
     with pytest.raises(NanogptError, match=told):
         open_source(str(path), "t")
     monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)

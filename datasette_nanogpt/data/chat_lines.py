@@ -133,7 +133,8 @@ def _about_speakers(source: Source, speaker: str, of: str) -> Iterator[Exclusion
     about = [(name, text) for name, text in about if not _pattern_of(text)]
     names, texts = {name for name, _ in rows}, [text for _, text in about]
     if _say_the_same(source, texts, names) and len({name for name, _ in about}) > 1:
-        told = f'{len(about):,} {of} begin with the name in {speaker}, as a chat program says ("{texts[0]}")'
+        like = f'like the messages of a chat program ("{texts[0]}")'
+        told = f"{len(about):,} {of} begin with the name in {speaker}, {like}"
         starts = f"instr({quote(column)}, {quote(speaker)} || ' ')"
         yield exclusion(source, f"{told}. To leave these out", f"ifnull({starts}, 0) <> 1")
 
@@ -148,7 +149,7 @@ def _of_nobody(source: Source, speaker: str, of: str) -> Iterator[Exclusion]:
     of_nobody = [text for name, text in rows if not name and text and not _pattern_of(text)]
     if _say_the_same(source, of_nobody, names) and len(names) > MIN_NAMES:
         shown = of_nobody[0][:LONGEST]
-        told = f'{len(of_nobody):,} {of} have no {speaker}, as what a chat program says ("{shown}")'
+        told = f'{len(of_nobody):,} {of} have no {speaker}, like the messages of a chat program ("{shown}")'
         yield exclusion(source, f"{told}. To leave these out", f"ifnull({quote(speaker)}, '') <> ''")
 
 

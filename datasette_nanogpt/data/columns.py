@@ -33,9 +33,7 @@ SAME_TEXT = 1.5  # a text that only says the title again has at most this many t
 # The advice for somebody in a terminal; the pages have a form or a link in its place.
 NAME_A_COLUMN = "Name the column to read as text, or choose another table."
 NAME_AS_TEXT = ", name it as the column of text (--body)."
-
-
-LAST = ("keys", "numbers", "empty")  # what is told last of the columns of a table without text
+TOLD_LAST = ("keys", "numbers", "empty")  # of the columns of a table without text
 
 _NAMES = {(name,) for name in NAMES}  # which may be of anything
 
@@ -272,7 +270,7 @@ def _promises_little(column: Column) -> int:
     """The place of a column without text among others: codes and lists may be worth a try, keys, numbers and
     nothing at all are not."""
     content = _content(column)[2]
-    return next((i for i, last in enumerate(LAST, 1) if content == last), 0)
+    return next((i for i, last in enumerate(TOLD_LAST, 1) if content == last), 0)
 
 
 def _content(column: Column) -> tuple[str, str, str]:

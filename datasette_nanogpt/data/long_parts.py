@@ -13,19 +13,8 @@ from .speakers import SPEAKERS, names_a_thing
 # Words of columns that number the parts of a whole, from the largest to the smallest.
 _LEVELS = (
     *("volume", "book", "part", "act", "canto", "chapter", "scene", "article", "section", "subsection"),
-    *(
-        "page",
-        "pageno",
-        "folio",
-        "leaf",
-        "paragraph",
-        "para",
-        "stanza",
-        "verse",
-        "chunk",
-        "segment",
-        "passage",
-    ),
+    *("page", "pageno", "folio", "leaf", "paragraph", "para", "stanza", "verse", "chunk", "segment"),
+    *("passage",),
 )
 _TIMES = frozenset(["date", "time", "at", "created", "updated", "modified", "year"])
 _OTHERS = _TIMES | {"id", "count", "words", "tokens"}

@@ -20,7 +20,7 @@ from .mail_columns import is_mail
 from .markup import CUES
 from .sample import Relation, read_sample
 from .source import ALL_ROWS, QUERY, Selection, Source
-from .speakers import find_speaker, take_turns
+from .speakers import find_speaker, speak_for_several_rows
 from .sqlite import (
     column_names,
     connect,
@@ -74,14 +74,10 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
     if template:
         title, body = "", template.columns
     elif grouping:
-        offered = [
-            c for c in found if c.name not in grouping.columns or find_name(c.name, [title or "", *body])
-        ]
-        speaker = find_speaker([c for c in offered if not find_name(c.name, [title or "", *body])])
-        offered = [c for c in offered if c.name != speaker]
+        offered, speaker = _without_speaker(found, [title or "", *body], grouping)
     choice = choose_columns(relation, offered, title, body, unique)
     kinds = _kinds(found, choice.body, [choice.title, speaker], selection.text is None and is_mail(found))
-    if speaker and take_turns(next(c.values for c in found if c.name == speaker)):
+    if speaker and speak_for_several_rows(next(c.values for c in found if c.name == speaker)):
         kinds[speaker] = replace(kinds[speaker], turns=True)
     if not body:
         kinds |= {c.name: replace(kinds[c.name], instead=True) for c in _said_again(found, choice.body)}
@@ -105,6 +101,16 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         typed_database=database,
         columns_given=bool(selection.body),
     )
+
+
+def _without_speaker(
+    columns: Sequence[Column], given: Sequence[str], grouping: Grouping
+) -> tuple[list[Column], str | None]:
+    """The columns in which title and text of a group can be, and the one that says who wrote each row. Those
+    that are `given` as title and text are among the first."""
+    rest = [c for c in columns if c.name not in grouping.columns or find_name(c.name, given)]
+    speaker = find_speaker([c for c in rest if not find_name(c.name, given)])
+    return [c for c in rest if c.name != speaker], speaker
 
 
 def _said_again(columns: Sequence[Column], body: Sequence[str]) -> list[Column]:

@@ -94,7 +94,7 @@ def find_speaker(columns: Sequence[Column]) -> str | None:
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
 
 
-def take_turns(names: Sequence[object]) -> bool:
+def speak_for_several_rows(names: Sequence[object]) -> bool:
     """Whether most rows follow another one of the same person, as the lines of a play and the pieces of a
     transcript do; in a chat every second one does."""
     said = [name for name in names if name]

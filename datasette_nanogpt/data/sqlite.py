@@ -224,7 +224,7 @@ def _describe_error(path: Path, error: str) -> str:
 
 def _half_changed(path: Path) -> str:
     """The message for a database whose last change was not finished: its journal undoes that, by writing."""
-    begun = f"{path} was left in the middle of a change by a program that broke off"
+    begun = f"{path} was left in the middle of a change by a program that did not finish"
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return f"{begun}. To undo that change: {shlex.join(['sqlite3', str(path), '.tables'])}"
     return (

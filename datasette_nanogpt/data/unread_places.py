@@ -137,7 +137,7 @@ def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
         numbers = [row[column] for row in source.sample]
         count = _in_other_namespace(column, numbers)
         if is_told(source, count):
-            told = f"In {count:,} {of} {column} is not 0: these are no articles, but talk and the like"
+            told = f"In {count:,} {of} {column} is not 0: these are not articles, but talk pages and the like"
             yield exclusion(source, f"{told}. To leave these out", f"{quote(column)} = 0")
             return
     titles = _strings(source, source.title) if source.title else []
@@ -146,7 +146,7 @@ def _pages_of_a_wiki(source: Source, of: str) -> Iterator[Exclusion]:
     count = sum(spaces[name] for name in names)
     if source.title and is_told(source, count):
         shown = ", ".join(f"{name}:" for name in names[:MAX_SHOWN])
-        told = f"{count:,} {of} are pages of a wiki that are no articles ({shown})"
+        told = f"{count:,} {of} are pages of a wiki that are not articles ({shown})"
         outside = (f"ifnull({quote(source.title)}, '') not like {listed([f'{name}:%'])}" for name in names)
         yield exclusion(source, f"{told}. To leave these out", " and ".join(outside))
 

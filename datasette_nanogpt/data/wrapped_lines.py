@@ -15,11 +15,10 @@ import regex
 MIN_WIDTH, MAX_WIDTH = 20, 140  # characters of a full line; no editor wraps later
 MIN_LINES = 3  # of a paragraph that tells whether texts are wrapped
 MIN_BREAKS = 10  # in such paragraphs
-MIN_FORCED = 0.6  # the fraction of these lines that are full: measured in LOG.md ("Lines that were wrapped")
+MIN_FULL = 0.6  # the fraction of these lines that are full: measured in LOG.md ("Lines that were wrapped")
 MIN_LOWER = 0.5  # the fraction of these lines that begin with a small letter: in verse few do
-MIN_LENGTH = (
-    0.6  # of the width: so long is a line that ends within a sentence, unless it was meant to end there
-)
+# Of the width: a line that ends within a sentence is at least so long, unless it was meant to end there.
+MIN_LENGTH = 0.6
 MIN_PROSE = 0.9  # the fraction of letters and spaces in indented lines: code has fewer
 MAX_LENGTH = 1.5  # of the width: a text that is mostly longer lines was not wrapped, though others were
 
@@ -46,7 +45,7 @@ def wrapped_width(texts: Sequence[str]) -> int:
             starts = [line.lstrip()[:1] for line in lines[1:]]
             # A script may have no small letters; numbers begin the lines of a list.
             small += [s.islower() for s in starts if s.lower() != s.upper() or s.isdecimal()]
-    is_wrapped = len(full) >= MIN_BREAKS and sum(full) >= MIN_FORCED * len(full)
+    is_wrapped = len(full) >= MIN_BREAKS and sum(full) >= MIN_FULL * len(full)
     return round(median(widths)) if is_wrapped and sum(small) >= MIN_LOWER * len(small) else 0
 
 
@@ -94,7 +93,7 @@ def _is_full(line: str, after: str, width: int) -> bool:
 
 
 def _longest(lines: Sequence[str]) -> int:
-    """Addresses cannot be wrapped, so they do not count."""
+    """The characters of the longest line. Addresses cannot be wrapped, so they do not count."""
     return max((len(line.rstrip()) for line in lines if "://" not in line), default=0)
 
 
