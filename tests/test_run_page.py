@@ -315,7 +315,7 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
         db.execute("update runs set val_bpb = 3.4 where id = ?", [run])
     words, text = await page_of(datasette, run)
     assert (
-        "3.400 bits per byte Lower is better; 8 is knowing nothing. "
+        "3.400 bits per byte Of held-out text, which it never trains on. Lower is better; 8 is knowing nothing. "
         "Not yet as good as gzip, the file compressor: 2.600." in words
     )
     assert re.search(r'class="now" aria-current="step"><span>words with little order', text)
@@ -692,7 +692,7 @@ async def test_a_run_that_time_limits_is_trained_on_by_a_button(
     fields = re.findall(r'name="minutes"[^>]* value="([\d.]+)"> <span [^>]*>(.*?)</span>', text)
     fields = [number for number, unit in fields if unit == f"more minute{'s' if number != '1' else ''}"]
     assert text.count('value="Keep training"') == 1
-    assert ("which trains a new one from nothing" in text) is ("Start again, for 1 minute" in text)
+    assert ("starting again trains a new one from nothing" in text) is ("Start again, for 1 minute" in text)
     assert fields == [str(more)]  # one way to go on, and 3, not 3.0
     next_row = re.search(r"<dt>next</dt><dd>(.*?)</dd>", text, re.DOTALL)[1] if "<dt>next" in text else ""
     assert ("train for</label>" in next_row) is (

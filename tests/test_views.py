@@ -334,7 +334,7 @@ async def test_the_estimate_follows_the_form_and_starts_nothing(datasette, home)
     form = {"minutes": "10", "n_layer": "5", "size": "m", "estimate": "1"}
     page = await datasette.client.post(path_of("entry"), data=form, actor=ROOT)
     assert page.status_code == 200 and "5 layers" in page.text
-    assert '<option value="m" selected>m (' in page.text
+    assert '<option value="m" selected>M (' in page.text
     assert 'value="10" checked' in page.text and 'placeholder="auto" value="5"' in page.text
     # What an empty field of it stands for depends on what nobody knows before the machine is measured.
     rates = {}
