@@ -315,7 +315,8 @@ async def test_until_the_first_score_the_number_is_that_of_training(datasette, w
         db.execute("update runs set val_bpb = 3.4 where id = ?", [run])
     words, text = await page_of(datasette, run)
     assert (
-        "3.400 bits per byte Of held-out text, which it never trains on. Lower is better; 8 is knowing nothing. "
+        "3.400 bits per byte Of held-out text, which it never trains on. "
+        "Lower is better; 8 is knowing nothing. "
         "Not yet as good as gzip, the file compressor: 2.600." in words
     )
     assert re.search(r'class="now" aria-current="step"><span>words with little order', text)
