@@ -315,6 +315,18 @@ def test_little_text_is_said_below_the_heading_as_the_form_changes(page, site):
     assert page.locator("#warning").is_hidden() and page.locator("#start").is_enabled()
 
 
+def test_a_template_is_advised_where_columns_are_not_read(page, site):
+    db = sqlite_utils.Database(site.database)
+    rows = ({"id": i, "body": f"We met at the old mill, boat {i}.", "colour": "red"} for i in range(60))
+    db["boats"].insert_all(rows, replace=True, pk="id")
+    page.goto(site.url + "/demo/boats/-/nanogpt")
+    assert "a template that reads more columns" in page.locator("#little").inner_text()
+    page.locator("#little").get_by_role("link", name="a template").click()
+    assert page.locator("#advanced").get_attribute("open") is not None
+    assert page.get_by_label("Template").is_visible()
+    db["boats"].drop()
+
+
 def test_typical_rows_lead_to_their_row_and_back(page, site):
     page.goto(site.url + "/demo/python_docs/-/nanogpt/rows?model=nanogpt-demo&page=99")
     page.get_by_text("Page 4 of 4").wait_for()

@@ -26,15 +26,26 @@ from datasette_nanogpt.registry import queue, runs
 from datasette_nanogpt.registry.db import registry, run_log_file
 from datasette_nanogpt.registry.manage import name_taken
 from datasette_nanogpt.registry.metrics import metrics_after
+from datasette_nanogpt.registry.process_id import process_id
 from datasette_nanogpt.registry.runs import find_run, find_runs
 from datasette_nanogpt.training import trainer
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.process import peak_memory
 from datasette_nanogpt.training.train import train_table
-from datasette_nanogpt.web import estimate, forms, model_cache, play_settings, table_rows, target, threads
+from datasette_nanogpt.web import (
+    estimate,
+    forms,
+    model_cache,
+    play_settings,
+    shown_runs,
+    table_rows,
+    target,
+    threads,
+)
 from datasette_nanogpt.web import playground as play
 from datasette_nanogpt.web.limits import Limits
 from datasette_nanogpt.web.pages import run as run_pages
+from datasette_nanogpt.web.permissions import Origin
 from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.streaming import in_time_slices
@@ -553,11 +564,11 @@ async def test_the_log_file_of_a_run_is_named_to_those_who_may_train(datasette, 
     assert str(log_file) not in (await datasette.client.get("/-/nanogpt/runs/1")).text
 
 
-async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
+async def test_it_is_told_what_a_run_waits_for(datasette, home, database, monkeypatch):
     train(database)
     for name in ("a", "b"):
         await datasette.client.post(path_of("entry"), data={"name": name}, actor=ROOT)
-    for run, state in ((2, "queued: it starts in a moment"), (3, "queued: after run 2")):
+    for run, state in ((2, "queued: it starts in a moment"), (3, "queued: after a")):
         told = (await datasette.client.get(f"/-/nanogpt/runs/{run}.json", actor=ROOT)).json()["run"]
         assert told["state"] == state
         text = (await datasette.client.get(f"/-/nanogpt/runs/{run}", actor=ROOT)).text
@@ -568,8 +579,29 @@ async def test_it_is_told_what_a_run_waits_for(datasette, home, database):
         db.execute("update runs set status = 'running' where id = 1")
     assert find_run(home, 2)["note"] == "after run 1"
     row = re.search(r"<tr><td[^>]*><a [^>]+>3</a>.*?</tr>", index, re.DOTALL)[0]
-    assert "queued: after run 2" in row
+    assert "queued: after a" in row
     assert '<td data-label="Started (UTC)"></td>' in row  # it has not
+    with registry(home) as db:
+        db.execute(
+            "update runs set heartbeat = 1e12, process = ?, eta = 290, preparing = null where id = 1",
+            [process_id()],
+        )
+    now = (await datasette.client.get("/-/nanogpt.json?now=1", actor=ROOT)).json()["runs"]
+    told = [(run["name"], run["state"], run["pace"]) for run in now if run["status"] == "queued"]
+    first = find_run(home, 1)["name"]
+    assert told == [
+        ("a", f"queued: after {first}", "Starts in about 5 minutes"),
+        ("b", "queued: after a", ""),
+    ]
+    form = (await datasette.client.get(path_of("entry"), actor=ROOT)).text
+    assert "It starts after b, in about" in form
+
+    async def refuse(*_args):
+        return False
+
+    monkeypatch.setattr(shown_runs, "may", refuse)  # no name is told of a run that is not to be seen
+    seen = await shown_runs.as_seen_by(datasette, None, find_run(home, 2), Origin("blog", ("entry",)))
+    assert shown_runs.describe_run(seen) == ("queued: after run 1", "")
 
 
 async def test_a_run_that_is_asked_to_stop_or_was_interrupted_says_so(datasette, home, database):

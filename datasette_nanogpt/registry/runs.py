@@ -72,7 +72,7 @@ def find_run(home: Path, run: int) -> dict[str, Any] | None:
 
 
 def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """A run's columns. The note of a queued run says which run is before it."""
+    """A run's columns. The note of a queued run says which run is `before` it."""
     run = dict(row)
     if run["status"] == "queued":
         # Trainings are done before scorings, whenever these were asked for.
@@ -82,6 +82,7 @@ def run_as_dict(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
             "order by status = 'queued' desc, kind = 'score' desc, id desc limit 1",
             [*UNDER_WAY, run["id"]],
         ).fetchone()
+        run["before"] = before["id"] if before else None
         run["note"] = f"after run {before['id']}" if before else None
     return run
 

@@ -109,7 +109,7 @@ def state_as_json(
         "headline": headline(run, first, training_bpb, last),
         "levels": levels(run),
         "bar": prepared if preparing else run["progress"],
-        "waits_for": _run_before(run),
+        "waits_for": run.get("before"),
         "unwritten": RESUMED if phase == "running" and is_resumed(run) else UNWRITTEN.get(phase, ""),
     }
 
@@ -153,12 +153,6 @@ def last_parts(run: Run) -> list[dict[str, str]]:
             count = count.removesuffix(" to judge it by")  # which its name says, too
             parts.append({"label": LAST_PARTS[name], "state": state, "count": count})
     return parts
-
-
-def _run_before(run: Run) -> int | None:
-    """The run that a queued run waits for."""
-    number = re.search(r"\d+$", run["note"] or "") if run["status"] == "queued" else None
-    return int(number[0]) if number else None
 
 
 def _why_slow(run: Run) -> str:

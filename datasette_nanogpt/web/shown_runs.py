@@ -14,7 +14,7 @@ from ..formatting import duration, time_left
 from ..registry import queue
 from ..registry.db import registry
 from ..registry.metrics import scores_of_runs
-from ..registry.runs import OVER, REFUSED, UNDER_WAY, find_runs
+from ..registry.runs import OVER, REFUSED, UNDER_WAY, find_run, find_runs
 from . import chart
 from .permissions import NOWHERE, Actor, Origin, may, origin_of_run
 from .run_states import last_part, short_reason
@@ -82,6 +82,8 @@ def describe_run(run: dict[str, Any]) -> tuple[str, str]:
         pace.append(f"up to {run['memory'] / 1e6:,.0f} MB of memory")
     if run["eta"] is not None and not over and not ending:
         pace.insert(0, time_left(run["eta"]))  # first, as people wait for it
+    if run.get("starts"):
+        pace.append(f"starts {run['starts']}")
     words = ", ".join(pace)
     return state, words[:1].upper() + words[1:]
 
@@ -108,10 +110,27 @@ def permission_to_change(run: dict[str, Any]) -> str:
 async def as_seen_by(
     datasette: Datasette, actor: Actor, run: dict[str, Any], origin: Origin
 ) -> dict[str, Any]:
-    """A run as the actor may see it. An error may name folders, so it is only for those who may change it."""
+    """A run as the actor may see it. An error may name folders, so it is only for those who may change it. A
+    queued run waits for one that is named, and tells when it starts, if the actor may see that, too."""
     if run["error"] and not await may(datasette, actor, permission_to_change(run), origin):
-        return {**run, "error": None}
+        run = {**run, "error": None}
+    if run.get("before"):
+        before = await in_thread(find_run, state_of(datasette).home, run["before"])
+        other = origin_of_run(datasette, before) if before else None
+        if before and other and await may(datasette, actor, "view-table", other):
+            run = {**run, "note": f"after {_what(before)}", "starts": _starts_after(before)}
     return run
+
+
+def _what(run: dict[str, Any]) -> str:
+    return f"{run['name']} has scored its rows" if run["kind"] == "score" else str(run["name"])
+
+
+def _starts_after(run: dict[str, Any]) -> str:
+    """When a run starts that waits for this one: "in about 5 minutes"; "" where nobody knows."""
+    if run["status"] != "running" or run["eta"] is None or last_part(run):
+        return ""
+    return f"in {time_left(run['eta']).removesuffix(' left')}"
 
 
 async def require_run(

@@ -35,11 +35,12 @@ async def runs_under_way(
         if not await may(datasette, actor, "view-table", origin):
             continue
         may_stop = await may(datasette, actor, permission_to_change(run), origin)
-        seen = run_as_json(await as_seen_by(datasette, actor, run, origin), origin)
+        told = await as_seen_by(datasette, actor, run, origin)
+        seen = run_as_json(told, origin)
         # Its memory is told on its page, and what it does after its last step is its state.
         percent = "".join(re.findall(r"\d+%$", run["note"] or ""))
         seen["bar"] = _fraction_done(run, percent)
-        seen["pace"] = percent if last_part(run) else describe_run({**run, "memory": None})[1]
+        seen["pace"] = percent if last_part(run) else describe_run({**told, "memory": None})[1]
         url = datasette.urls.path(f"/-/nanogpt/runs/{run['id']}")
         shown.append(seen | {"may_stop": may_stop, "url": url})
     return sorted(shown, key=lambda run: (run["status"] == "queued", run["id"]))[:SHOWN]

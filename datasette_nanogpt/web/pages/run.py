@@ -104,7 +104,9 @@ async def run_page(datasette: Datasette, request: Request) -> Response:
     del live["row"]
     state_now = state_as_json(run, live.pop("first"), live.pop("training_bpb"), live.pop("last"))
     over = run["status"] in OVER
-    pace = how_long(run) if over else describe_run({**run, "eta": None})[1]  # the time left has its own place
+    pace = (
+        how_long(run) if over else describe_run({**run, "eta": None, "starts": ""})[1]
+    )  # the time left has its own place
     if short := too_short(run, live["metrics"]):
         pace = ""
     if state_now["phase"] == "running" and (slower := await in_thread(slower_than, state.home, run_id)):
