@@ -38,14 +38,14 @@ def open_file(file: Path) -> BinaryIO:
 def read_file(file: Path, limit: int = JSON_BYTES) -> bytes:
     """All bytes of a file. Raises NanogptError for more than `limit` of them, and what `open_file` does."""
     with open_file(file) as fp:
-        check_size(file, os.fstat(fp.fileno()).st_size, limit)
+        _check_size(file, os.fstat(fp.fileno()).st_size, limit)
         try:
             return fp.read(limit)
         except OSError as ex:
             raise NanogptError(f"{file.name} cannot be read, {ex.strerror}") from ex
 
 
-def check_size(file: Path, size: int, limit: int) -> None:
+def _check_size(file: Path, size: int, limit: int) -> None:
     """Raise NanogptError for a file of more bytes than make sense."""
     if size > limit:
         raise NanogptError(f"{file.name} has {size:,} bytes, and at most {limit:,} make sense")
@@ -90,7 +90,7 @@ def check_words(file: Path) -> None:
     """Raise NanogptError for a words.txt that is empty, or cut off as far as its end tells, which is fast."""
     with open_file(file) as fp:
         size = os.fstat(fp.fileno()).st_size
-        check_size(file, size, WORDS_BYTES)
+        _check_size(file, size, WORDS_BYTES)
         try:
             fp.seek(max(0, size - 1))
             if fp.read(1) != b"\n":

@@ -52,7 +52,7 @@ class Speller:
         return accepted
 
     def _judge(self, piece: bytes) -> bool:
-        head, middle, tail, begun, others = cut_piece(self._begun + piece)
+        head, middle, tail, begun, others = _cut_piece(self._begun + piece)
         if others and not self._knows_characters(others):
             return False
         if self._part is None:
@@ -78,7 +78,7 @@ class Speller:
         return set().union(*(known.next_characters(self._part) for known in self._lists))
 
     def add(self, piece: bytes) -> None:
-        head, _, tail, begun, _ = cut_piece(self._begun + piece)
+        head, _, tail, begun, _ = _cut_piece(self._begun + piece)
         if tail is not None:
             self._part = tail
         elif self._part is not None:
@@ -123,7 +123,7 @@ def _spaceless_beginnings() -> frozenset[bytes]:
 
 
 @lru_cache(2**16)
-def cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str]]:
+def _cut_piece(piece: bytes) -> tuple[str, list[str], str | None, bytes, frozenset[str]]:
     """Cut a piece of text: what belongs to a word before it, its whole words, and the word that it ends in.
 
     The last is "" after a space or a mark, and None where the piece has neither. Then

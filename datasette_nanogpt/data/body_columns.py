@@ -117,7 +117,7 @@ def _find_others_instead(parts: Sequence[Column], with_text: Sequence[Column], b
         is_instead = filling >= MIN_INSTEAD * len(texts) or is_again
         is_instead = is_instead and filling >= (MIN_MISSING_AGAIN if is_again else MIN_MISSING) * len(empty)
         is_text = _mean_prose(column) >= MIN_TEXT_INSTEAD * max(map(_mean_prose, parts))
-        if is_instead and (is_text or is_body_name(column.name) or column.kind.is_embedded):
+        if is_instead and (is_text or _is_body_name(column.name) or column.kind.is_embedded):
             instead.append(column)
     return instead
 
@@ -150,7 +150,7 @@ def _find_main(with_text: Sequence[Column]) -> Column:
     the most of it, which is the first one."""
     longest = with_text[0]
     by_name = columns_named(BODIES, with_text)
-    whole = [c for c in by_name if is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
+    whole = [c for c in by_name if _is_body_name(c.name) and _is_enough(c, longest, MIN_TEXT)]
     by_word = [c for c in by_name if _is_enough(c, longest, MIN_TEXT_BY_WORD)]
     main = next(iter([*whole, *by_word]), longest)
     return _without_html(_whole(main, with_text), with_text)
@@ -237,7 +237,7 @@ def columns_named(guesses: Sequence[str], columns: Sequence[Column], table: str 
     return [by_name[name] for name in named(guesses, list(by_name), table)]
 
 
-def is_body_name(name: str) -> bool:
+def _is_body_name(name: str) -> bool:
     return any(is_named(name, guess) for guess in BODIES)
 
 
@@ -245,14 +245,14 @@ def unread_bodies(body: Sequence[str], columns: Sequence[Column]) -> list[Column
     """Columns that by their name and size must be the text, rather than `body`, and cannot be read."""
     chosen = [column for column in columns if column.name in body]
     size = sum(column.mean_size for column in chosen)
-    is_fallback = not any(is_body_name(column.name) for column in chosen)
+    is_fallback = not any(_is_body_name(column.name) for column in chosen)
     most_rows = max(column.filled_rows for column in columns)
 
     def is_text(column: Column) -> bool:
         is_packed = column.what in UNPACKING
         if is_fallback and named(BODIES, [column.name]):
             return column.mean_size * (COMPRESSION if is_packed else 1) > size
-        return column.mean_size > size and (is_packed or is_body_name(column.name))
+        return column.mean_size > size and (is_packed or _is_body_name(column.name))
 
     unread = [c for c in columns if c.is_bytes and c.what in (*UNPACKING, NOT_UTF8, "binary")]
     return [c for c in unread if c.filled_rows >= MIN_FILLED * most_rows and is_text(c)]

@@ -138,7 +138,7 @@ def _length(value: Value, is_html: bool) -> int:
 
 
 def find_conversation(source: Source) -> tuple[list[str], str | None]:
-    """`find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
+    """`_find_group` of short rows; of longer ones, which may be texts by themselves, only where they seem to
     answer each other: they have no titles, a column has the number of their thread or of what they are about,
     and others say who wrote them, or one what was asked and one what was answered; or `find_long_parts`."""
     if are_selections(source) or are_logs(source):
@@ -151,7 +151,7 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
         if order := order or _rising(source, thread, others):
             return thread, order
     if are_short(source):
-        return find_group(source)
+        return _find_group(source)
     debate = find_debate(source)
     return (debate, find_order(source)) if debate else find_long_parts(source)
 
@@ -218,7 +218,7 @@ def are_ids(values: Sequence[Value]) -> bool:
     return all(isinstance(v, int) or shape_of(str(v)) in ids or _THING.fullmatch(str(v)) for v in filled)
 
 
-def find_group(source: Source) -> tuple[list[str], str | None]:
+def _find_group(source: Source) -> tuple[list[str], str | None]:
     """The columns whose values the rows of one text share, [] for none, and the column that orders them.
 
     Names propose one. If its numbers begin again, as those of chapters do in each book, the column in which

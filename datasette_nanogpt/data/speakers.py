@@ -132,10 +132,10 @@ def _has_names(column: Column) -> bool:
 def speaker_name(text: str) -> str:
     """The name of who wrote a row, in one line, "" for none; `text` is it, or JSON in which it is."""
     person = object_or_none(text)
-    return " ".join(text.split()) if person is None else person_name(person) or ""
+    return " ".join(text.split()) if person is None else _person_name(person) or ""
 
 
-def person_name(person: Any) -> str | None:
+def _person_name(person: Any) -> str | None:
     """The name of a person in JSON: a string, or one in an object, or in an object of that; None for none."""
     if isinstance(person, str):
         return person
