@@ -434,6 +434,26 @@ def test_figures_of_tables_come_to_all_cards_at_once(page, site):
     assert page.locator("#another > summary").bounding_box() == top  # the button stays where it is
 
 
+def test_a_piece_that_goes_on_with_a_word_has_dots_before_it(page, site):
+    """“ting” after "Set" looked like a word."""
+    page.goto(site.url + "/-/nanogpt/models/nanogpt-demo")
+    show = """async ([begins, text, tokens]) => {
+      const at = document.querySelector("script[src*='play.js']").src.replace(/play[.]js.*/, "surprise.js");
+      const { colouredSpans } = await import(at), article = document.createElement("article");
+      article.innerHTML = '<div class="text"></div>';
+      article.firstChild.append(...colouredSpans({ begins, text, tokens }));
+      document.getElementById("texts").replaceChildren(article);
+      [...article.querySelectorAll(".token")].at(-1).click();
+      return document.getElementById("likely-about").innerText;
+    }"""
+    likely = [["ting", 0.2], [" up", 0.1], ["-", 0.05]]
+    told = page.evaluate(show, ["", "Setter", [[3, 1, []], [6, 3, likely]]])
+    assert "“…ter”: 13% likely" in told and "“…ting”" in told and "“up”" in told and "“-”" in told
+    assert "“…ter”" in page.evaluate(show, ["Set", "ter", [[3, 3, likely]]])  # what was given counts, too
+    assert "“ter”" in page.evaluate(show, ["", "ter", [[3, 3, likely]]])
+    assert "“的”" in page.evaluate(show, ["我", "的", [[1, 3, [["是", 0.2]]]]])  # no blanks between words
+
+
 def test_surprise_is_told_without_colours_too(browser, site):
     """The bars were gone, and the legend spoke of colours that were not there."""
     page = open_page(browser, site, forced_colors="active")

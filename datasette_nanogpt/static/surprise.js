@@ -13,13 +13,18 @@ function level(bits) {
   return BITS.filter((from) => bits >= from).length;
 }
 
+// Letters of scripts that have blanks between words: a token that begins with one is a part of the word before it.
+const LETTER = /^(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}])\p{L}/u;
+
 // The name of a token: bytes that are no whole character are said in words, and it is without the blank before a word; other blanks are made visible.
-function named(text) {
+// After `before`, a character, it may go on with a word, which dots say.
+function named(text, before) {
   if (text === "<|endoftext|>") return "the end of the text";
   const word = text.trim() ? text.replace(/^ | $/g, "") : text.replaceAll(" ", "␣");
   const shown = word.replaceAll("\n", "⏎").replaceAll("\t", "⇥");
   if (/^\ufffd+$/.test(word)) return PART;
-  return `“${shown.slice(0, SHOWN).replace(/\ufffd+/g, PART)}”`;
+  const goesOn = LETTER.test(text) && LETTER.test(before);
+  return `“${goesOn ? "…" : ""}${shown.slice(0, SHOWN).replace(/\ufffd+/g, PART)}”`;
 }
 
 // 22%, 0.3% or 0.04%
@@ -37,17 +42,17 @@ function line(name, note, probability) {
 }
 
 // The explanation of a token: how surprising it was, and the likely tokens, each with a bar of its probability.
-function describe({ text, bits, likely }) {
+function describe({ text, before, bits, likely }) {
   const others = likely.filter(([other]) => other !== text);
   return [
-    line(`${named(text)}: ${percent(2 ** -bits)} likely`, `(${bits.toFixed(1)} bits)`, 2 ** -bits),
+    line(`${named(text, before)}: ${percent(2 ** -bits)} likely`, `(${bits.toFixed(1)} bits)`, 2 ** -bits),
     "What else was likely:",
-    ...others.map(([other, p]) => line(named(other), percent(p), p)),
+    ...others.map(([other, p]) => line(named(other, before), percent(p), p)),
   ];
 }
 
-// The spans of a text {text, tokens}. Each token is [end, bits, likely], with its end in characters.
-export function colouredSpans({ text, tokens }) {
+// The spans of a text {text, tokens}, which may have `begins` before it. Each token is [end, bits, likely], with its end in characters.
+export function colouredSpans({ text, tokens, begins = "" }) {
   const characters = Array.from(text), spans = [];
   let start = 0, carried = 0;  // `carried`: the bits of tokens that are only a part of a character
   for (const [end, bits, likely] of tokens) {
@@ -56,10 +61,10 @@ export function colouredSpans({ text, tokens }) {
     const span = document.createElement("span");
     span.textContent = characters.slice(start, end).join("");
     // Its blank takes no room where a line breaks; after another blank, or at the start of a line, it stays.
-    const breaks = /^ \S+$/.test(span.textContent) && /\S/.test(characters[start - 1] ?? "");
+    const before = characters[start - 1] ?? begins.slice(-1), breaks = /^ \S+$/.test(span.textContent) && start && /\S/.test(before);
     span.className = `token s${level(carried)}${breaks ? " breaks" : ""}`;
     span.tabIndex = spans.length ? -1 : 0;
-    described.set(span, { text: span.textContent, bits: carried, likely });
+    described.set(span, { text: span.textContent, before, bits: carried, likely });
     spans.push(span);
     [start, carried] = [end, 0];
   }

@@ -144,7 +144,7 @@ export class Text {
     const from = surprise ? 0 : this.last;  // the columns before the last one stand above the text
     if (from !== this.from) this.text.replaceChildren(...this.given(this.from = from), this.body);
     const start = Math.max(0, from - this.begins.length), end = this.data.text.trimEnd().length;  // no empty lines at the end
-    this.body.replaceChildren(...(surprise ? colouredSpans(this.data) : underlined(this.data, start, Math.max(start, end))));
+    this.body.replaceChildren(...(surprise ? colouredSpans({ ...this.data, begins: this.begins }) : underlined(this.data, start, Math.max(start, end))));
     // What the heading says of one of two texts is not said again.
     const made = [model, `temperature ${values.temperature}`].filter((part) => !(this.data.differs ?? "").split(", ").includes(part));
     const facts = of ? [] : [`${made.length ? `${made.join(", ")}, seed` : "Seed"} ${seed}.`];
