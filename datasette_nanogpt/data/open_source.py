@@ -77,8 +77,6 @@ def open_source(database: str, table: str, selection: Selection = ALL_ROWS) -> S
         offered, speaker = _without_speaker(found, [title or "", *body], grouping)
     choice = choose_columns(relation, offered, title, body, unique)
     kinds = _kinds(found, choice.body, [choice.title, speaker], selection.text is None and is_mail(found))
-    if speaker and speak_for_several_rows(next(c.values for c in found if c.name == speaker)):
-        kinds[speaker] = replace(kinds[speaker], turns=True)
     if not body:
         kinds |= {c.name: replace(kinds[c.name], instead=True) for c in _said_again(found, choice.body)}
     return Source(
@@ -123,8 +121,8 @@ def _said_again(columns: Sequence[Column], body: Sequence[str]) -> list[Column]:
 def _kinds(
     columns: Sequence[Column], body: Sequence[str], lines: Sequence[str | None], of_mail: bool
 ) -> dict[str, TextKind]:
-    """How the text of columns is read. `lines` are those of one line: the title, if
-    there is one, and others. `of_mail`: the text is that of mail."""
+    """How the text of columns is read. `lines` are those of one line: the title and who wrote a row, None
+    where there is no such column. `of_mail`: the text is that of mail."""
     kinds: dict[str, TextKind] = {}
     for column in (c for c in columns if c.name in body):
         kind = replace(column.kind, pieces=are_pieces(column.texts))
@@ -142,6 +140,8 @@ def _kinds(
     of_lines = {c.name: replace(c, text_format=None).kind for c in columns if c.name in lines}
     if title and are_with_underscores(title.texts):
         of_lines[title.name] = replace(of_lines[title.name], underscores=True)
+    for speaker in (c for c in columns if c.name == lines[1]):
+        of_lines[speaker.name] = replace(of_lines[speaker.name], turns=speak_for_several_rows(speaker.values))
     return kinds | of_lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,9 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         sides.append((_figures(run, scores[-1]), _settings(run, may_train), _verdict(run)))
     figures, given, verdicts = zip(*sides, strict=True)
     one, other = rows
-    columns = (*given, planned_settings(one), planned_settings(other))
-    settings = [(key, *both(*(each.get(key) for each in columns))) for key in {**given[0], **given[1]}]
-    settings.sort(key=lambda line: same_value(*line[1:]))  # what differs first
-    short = {
-        run["id"]: side[-1][0] for run, side in zip(rows, scores, strict=True) if side and side[-1][0] < SHORT
-    }
-    outcome = outcome_of(one, other, await in_thread(margin_between, home, one, other), short)
+    settings = _side_by_side(given, (planned_settings(one), planned_settings(other)))
+    margin = await in_thread(margin_between, home, one, other)
+    outcome = outcome_of(one, other, margin, _runs_of_seconds(rows, scores))
     outcome = (take_either if outcome.equal else tell_times)(outcome, rows, scores)
     beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
     lists = {
@@ -95,9 +91,7 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
     context = {
         **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
         "again": {run: link for run, link in again.items() if run in outcome.again},
-        "longer": minutes_again(rows, state_of(datasette).limits.max_minutes)
-        if outcome.comparable and not outcome.advice and {*outcome.again} and again.keys() >= {*outcome.again}
-        else None,
+        "longer": _longer(datasette, rows, outcome, again),
         **_of_the_outcome(outcome, rows, scores, again),
         "write_with": (write_with := models.get(outcome.better or 0, "")),
         "either": [name for name in names if name != write_with] if outcome.equal else [],
@@ -108,6 +102,34 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         "crumbs_of": _shared(origins),
     }
     return await render(datasette, request, "nanogpt_compare.html", context)
+
+
+def _side_by_side(
+    given: Sequence[Mapping[str, str]], planned: Sequence[Mapping[str, str]]
+) -> list[tuple[str, str, str]]:
+    """The settings of two runs, those that differ first; what was not given is as it was planned."""
+    columns = (*given, *planned)
+    lines = [(key, *both(*(each.get(key) for each in columns))) for key in {**given[0], **given[1]}]
+    return sorted(lines, key=lambda line: same_value(*line[1:]))
+
+
+def _runs_of_seconds(
+    runs: Sequence[Mapping[str, Any]], scores: Sequence[Sequence[Score]]
+) -> dict[int, float]:
+    """The ids of the runs that are too short to judge, with their seconds."""
+    last = {run["id"]: side[-1][0] for run, side in zip(runs, scores, strict=True) if side}
+    return {run: seconds for run, seconds in last.items() if seconds < SHORT}
+
+
+def _longer(
+    datasette: Datasette, runs: list[dict[str, Any]], outcome: Outcome, again: Container[int]
+) -> float | None:
+    """For how many minutes to train those again that were too short to compare; None if that does not help,
+    or this visitor may not start `again` each of them."""
+    is_too_short = outcome.comparable and not outcome.advice and bool(outcome.again)
+    if not is_too_short or any(run not in again for run in outcome.again):
+        return None
+    return minutes_again(runs, state_of(datasette).limits.max_minutes)
 
 
 def _ask_for_two(datasette: Datasette, request: Request) -> Response:

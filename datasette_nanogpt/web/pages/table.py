@@ -127,31 +127,19 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     }
     if wants_json(request) or sent_json(request):
         return Response.json(result | lists, status=status, headers=headers)
-    details = await db.table_column_details(table)
-    texts = [column.name for column in details if not has_only_numbers([column])]
     under_way = await runs_under_way(datasette, request.actor)
     trainings = [run["id"] for run in under_way if run["kind"] == "train"]  # scoring gives way
-    found = offer if offer and offer["texts"] else {"title": None, "body": []}
-    values: dict[str, str] = {}
-    if form and form.unasked:
-        filled = await filled_columns(db, table, [column.name for column in details])
-        values = {name: f"{name}: {value}" for name, (value, _) in filled.items()}
-        texts = [name for name in texts if filled.get(name, ("", True))[1] is False] or texts
     context = lists | {
-        "template_example": forms.template_example(found["title"], found["body"], texts),
-        "condition_example": forms.condition_example([*found["body"], *texts]),
+        **await _columns(db, table, form, offer),
         "newest": newest_first(lists["models"])[:ON_A_PAGE],
         "database": db.name,
         "table": table,
-        "column_choices": [(name, values.get(name, name)) for name in await db.table_columns(table)],
         "query": request.query_string,
-        "only_numbers": has_only_numbers(details),
         "may_train": may_train,
         "may_sql": may_sql,
         "form": form,
         "at_work": await runs_under_way(datasette, request.actor, db.name, table),
         "waits_for": await in_thread(_waits_for, state_of(datasette).home, trainings),
-        "more_columns": [name for name in texts if name not in (found["title"], *found["body"])],
         "sizes": [
             (size, (estimate or {}).get("sizes", {}).get(size) or forms.shown_size(size))
             for size in choices("size")
@@ -166,6 +154,27 @@ async def table_page(datasette: Datasette, request: Request) -> Response:
     if form and form.unasked:
         status = 200  # nobody has asked for anything yet
     return await render(datasette, request, "nanogpt_table.html", context, status, headers)
+
+
+async def _columns(
+    db: Database, table: str, form: Form | None, offer: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the form says of the columns of the table: those to choose among, and examples with them."""
+    details = await db.table_column_details(table)
+    texts = [column.name for column in details if not has_only_numbers([column])]
+    found = offer if offer and offer["texts"] else {"title": None, "body": []}
+    values: dict[str, str] = {}
+    if form and form.unasked:
+        filled = await filled_columns(db, table, [column.name for column in details])
+        values = {name: f"{name}: {value}" for name, (value, _) in filled.items()}
+        texts = [name for name in texts if filled.get(name, ("", True))[1] is False] or texts
+    return {
+        "template_example": forms.template_example(found["title"], found["body"], texts),
+        "condition_example": forms.condition_example([*found["body"], *texts]),
+        "column_choices": [(name, values.get(name, name)) for name in await db.table_columns(table)],
+        "only_numbers": has_only_numbers(details),
+        "more_columns": [name for name in texts if name not in (found["title"], *found["body"])],
+    }
 
 
 def _waits_for(home: Path, trainings: Sequence[int]) -> str:
