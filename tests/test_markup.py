@@ -489,6 +489,12 @@ def test_any_text_can_be_read(text):
         ":LOGBOOK:\n",
         "Change-Id: a\n\n",
         " ",
+        "![[a",
+        "%%a",
+        "<@1",
+        "a (1:02",
+        "1:02 a\n",
+        "a - 1:02",
     ],
 )
 def test_unclosed_markup_takes_no_time(piece):

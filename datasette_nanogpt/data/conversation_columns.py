@@ -88,7 +88,7 @@ _COMMENTED = (
     *("card", "pull", "merge", "bug", "case", "event", "submission", "commit", "object", "node", "content"),
 )
 _DEBATED = ("subsection", "section", "agenda", "motion", "bill")
-_LEVELS = frozenset(["chapter", "scene", "canto", "act", "part"])  # that begin again in the next whole
+_PARTS = frozenset(["chapter", "scene", "canto", "act", "part"])  # numbered anew in the next whole
 _LINES = frozenset(["line", "lineno"])
 _SUBJECTS = ("subject", "stream")  # of messages, where others say who wrote them
 _STREAMS = ("stream", "recipient", "newsgroup", "forum")  # several of which may have the same subject
@@ -232,7 +232,7 @@ def _find_group(source: Source) -> tuple[list[str], str | None]:
         group = [about]
         values = values_of(source, about)
         are_numbers = all(isinstance(value, int) for value in values)
-        if not are_together(values) and (are_numbers or not _LEVELS.isdisjoint(words_of(about))):
+        if not are_together(values) and (are_numbers or not _PARTS.isdisjoint(words_of(about))):
             rest = [label for label in labels if label != about]
             above = [label for label in rest if are_together(values_of(source, label))]
             levels = [[label] for label in above]  # and the books of each translation
