@@ -598,6 +598,8 @@ def test_a_row_is_coloured_from_its_menu(page, site):
     page.locator(".token").nth(3).hover()
     from_words = page.evaluate(NEXT_WORDS)
     assert from_words and 10 < min(from_words) < 30  # px: right beside them, and on none of them
+    reach = float(page.evaluate("document.getElementById('likely').style.getPropertyValue('--reach')")[:-2])
+    assert min(from_words) - 5 < reach <= max(from_words) - 4 + 1  # its line is under none of them, either
     words = page.locator(".text:has(.token)").first.inner_text()
     page.set_viewport_size({"width": 200, "height": 800})
     first_parts = page.evaluate(FIRST_PARTS)

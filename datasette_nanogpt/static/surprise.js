@@ -103,8 +103,10 @@ function place(token) {
   if (left + width + MARGIN <= document.documentElement.clientWidth && !token.closest(".pair")) {
     tooltip.style.left = `${left + scrollX}px`;
     tooltip.style.top = `${top + scrollY}px`;
-    tooltip.style.setProperty("--reach", `${left - at.right}px`);
-    tooltip.style.setProperty("--at", `${at.bottom - top}px`);
+    // A line leads there from the end of the token's own line: below the words it would look like an underline.
+    const middle = (at.top + at.bottom) / 2, own = beside.filter((line) => line.top < middle && line.bottom > middle);
+    tooltip.style.setProperty("--reach", `${left - Math.max(...own.map(({ right }) => right), at.right) - 4}px`);
+    tooltip.style.setProperty("--at", `${middle - top}px`);
     return;
   }
   tooltip.className = "docked";
