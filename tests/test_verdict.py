@@ -25,6 +25,7 @@ from datasette_nanogpt.training.options import TrainOptions, as_command
 from datasette_nanogpt.training.plan import make_config
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.verdict import (
+    Fall,
     Figures,
     SampleFigures,
     count_letters,
@@ -48,7 +49,7 @@ FIGURES = Figures(
     last_bpb=1.6512,
     train_bpb=1.371,
     epochs=4.0,
-    fell=0.031,
+    fell=Fall(0.031),
     stopped=False,
     bigger_fits=False,
     samples=SampleFigures(texts=20, loops=1, real_words=0.993, copied=0.021),
@@ -135,9 +136,9 @@ def test_what_limits_a_score(changes, limit):
 
 
 def test_a_score_that_still_fell_is_told():
-    figures = replace(FIGURES, epochs=0.8, fell=0.031)
+    figures = replace(FIGURES, epochs=0.8, fell=Fall(0.031))
     assert "fell by 3.1% in the last fifth" in verdict(figures)["limited by"]
-    assert "fell" not in verdict(replace(figures, fell=0.001))["limited by"]
+    assert "fell" not in verdict(replace(figures, fell=Fall(0.001)))["limited by"]
     stopped = verdict(replace(figures, stopped=True, steps=1056))["limited by"]
     assert stopped.startswith("the stop at step 1,056: it has read the text 0.8 times")
 
@@ -252,7 +253,7 @@ def test_worse_than_knowing_nothing_is_said():
 
 
 def test_what_limits_is_not_told_of_a_model_that_is_not_saved():
-    figures = replace(FIGURES, epochs=1.3, train_bpb=None, saved_before=True, fell=0.2)
+    figures = replace(FIGURES, epochs=1.3, train_bpb=None, saved_before=True, fell=Fall(0.2))
     says = "an earlier model is saved, as the last one has read the text 1.3 times and is no better"
     assert verdict(figures)["limited by"] == f"the minutes: {says}"
     assert verdict(replace(figures, epochs=4.0))["limited by"].startswith(
@@ -302,11 +303,17 @@ def test_letters_of_all_scripts():
 
 
 def test_the_fall_at_the_end_is_that_of_the_last_fifth():
-    curve = [(10, 3.0), (50, 2.0), (80, 1.8), (100, 1.71)]
-    assert fall_at_end(curve) == pytest.approx(0.05)
-    worse = [*curve, (110, 2.5), (140, 2.2), (150, 1.75)]  # by another model, which is not saved
-    assert fall_at_end(worse) == 0
-    assert fall_at_end(curve[:1]) is None and fall_at_end([(95, 2.0), (100, 1.9)]) is None
+    curve = [(10, 1, 3.0), (50, 5, 2.0), (80, 8, 1.8), (100, 10, 1.71)]  # seconds, step, bits per byte
+    assert fall_at_end(curve) == Fall(pytest.approx(0.05))
+    worse = [*curve, (115, 11, 2.5), (140, 14, 2.2), (150, 15, 1.75)]  # by another model, which is not saved
+    assert fall_at_end(worse) == Fall(0)
+    assert fall_at_end(curve[:1]) is None and fall_at_end([(95, 9, 2.0), (100, 10, 1.9)]) is None
+
+
+def test_without_a_score_near_the_last_fifth_the_fall_names_the_step_since_which_it_is():
+    assert fall_at_end([(14, 18, 2.0), (61, 245, 1.55)]) == Fall(pytest.approx(0.225), since_step=18)
+    figures = replace(FIGURES, epochs=0.8, fell=Fall(0.225, since_step=1018))
+    assert verdict(figures)["limited by"].endswith(", and its score fell by 22.5% since step 1,018")
 
 
 # ---- What to do next

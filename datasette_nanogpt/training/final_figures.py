@@ -49,7 +49,7 @@ TOKENS_READ = 400_000  # the most held-out tokens that are used, and the trainin
 class RunFacts:
     """What the leading process knows about its run at the end."""
 
-    curve: list[tuple[float, float]]  # seconds and bits per byte of each score
+    curve: list[tuple[float, int, float]]  # seconds, step and bits per byte of each score
     nats: np.ndarray | None  # of each held-out token but the first, by the saved model; None: not known
     train_loss: float | None  # nats per token, between the last two scores
     last_bpb: float | None  # score of the run before

@@ -67,7 +67,7 @@ class TableRun:
         self.courier, self.crew = Courier(group), Crew(group)
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
-        self.curve: list[tuple[float, float]] = []  # seconds and bits per byte of each score
+        self.curve: list[tuple[float, int, float]] = []  # seconds, step and bits per byte of each score
         self.nats: np.ndarray | None = None  # of each held-out token, by the model that is saved
         self.replaces: Replaced | None = None
         self.parts = Parts(run)
@@ -211,7 +211,7 @@ class TableRun:
                 case Evaluation():
                     run.evaluation(event)
                     self.last_score = event
-                    self.curve.append((event.seconds, event.val_bpb))
+                    self.curve.append((event.seconds, event.step, event.val_bpb))
                     self.saver.score(event, self.may_replace(event, training))
                     run.update(verdict=json.dumps(self.replaced_by(training.best)))
                 case Note():

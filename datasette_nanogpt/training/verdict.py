@@ -37,6 +37,7 @@ EPOCHS_READ = 0.85 * MAX_EPOCHS  # from this many epochs on, more would only mem
 # A model has memorized its text if it predicts it better than held-out text by at least this fraction.
 LEARNT_BY_HEART = 0.1
 STILL_FALLING = 0.005  # a fall of the score at the end by at least this fraction is mentioned
+BEFORE_END, NEAR_END = 0.8, 0.05  # of a run: where its last fifth begins, and how near to it a score is
 
 # What pages take out of a verdict: how certain its score is, and the one before it (describe_score); and why
 # the run of a busy machine ended where it did (describe_limit).
@@ -60,6 +61,14 @@ class SampleFigures:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """How much the best score, which is that of what is saved, fell at the end of a run."""
+
+    fraction: float
+    since_step: int | None = None  # None: in the last fifth of the run
+
+
+@dataclass(frozen=True)
 class Figures:
     """What is known of a run at its end. Scores are in bits per byte of the held-out text."""
 
@@ -71,7 +80,7 @@ class Figures:
     last_bpb: float | None  # of the run before on the same table, with the same name
     train_bpb: float | None  # of the text that was read since the score before the last
     epochs: float  # of the last model
-    fell: float | None  # fraction by which the best score fell in the last fifth of the run
+    fell: Fall | None  # how much the score fell at the end of the run; None: there are too few scores
     stopped: bool  # as somebody asked, before the end
     bigger_fits: bool  # a bigger model than the one that was asked for has the time for this text
     samples: SampleFigures | None  # None: not written
@@ -181,8 +190,11 @@ def describe_limit(f: Figures) -> str:
     if limit == "text":
         learnt = f", and predicts it {f.gap:.0%} better than held-out text" if f.gap >= 0.01 else ""
         return f"the amount of text: it has read it {epochs}{learnt}"
-    fell = f.fell is not None and f.fell >= STILL_FALLING
-    falling = f", and its score fell by {f.fell:.1%} in the last fifth of them" if fell else ""
+    falling = ""
+    if f.fell and f.fell.fraction >= STILL_FALLING:
+        is_fifth = f.fell.since_step is None
+        when = "in the last fifth of them" if is_fifth else f"since step {f.fell.since_step:,}"
+        falling = f", and its score fell by {f.fell.fraction:.1%} {when}"
     return f"the {_ended(f)}: {busy}it has read the text {epochs}{falling}"
 
 
@@ -227,12 +239,17 @@ def count_letters(text: str) -> int:
     return len(text) + 2 * len(_SYLLABLE.findall(text))
 
 
-def fall_at_end(curve: Iterable[tuple[float, float]]) -> float | None:
-    """The fraction by which the best score, which is that of what is saved, fell in the last fifth of a run,
-    from (seconds, bits per byte) of each score. None where that has none to begin with."""
-    points = list(curve)
-    if len(points) < 2:
+def fall_at_end(curve: Sequence[tuple[float, int, float]]) -> Fall | None:
+    """The fall of the best score in the last fifth of a run, or, where no score is near the beginning of
+    that, since the score before it: short runs have two or three. `curve` has the seconds, step and bits per
+    byte of each score. None where no score came before the last fifth."""
+    points, end = curve[:-1], curve[-1][0] if curve else 0.0
+    seconds = [each[0] / end for each in points if end]  # as fractions of the run
+    nearest = min(seconds, key=lambda at: abs(at - BEFORE_END), default=0.0)
+    is_near = abs(nearest - BEFORE_END) <= NEAR_END
+    since = nearest if is_near else max((at for at in seconds if at < BEFORE_END), default=None)
+    if since is None:
         return None
-    end = points[-1][0]
-    before = [bpb for seconds, bpb in points[:-1] if seconds <= 0.8 * end]
-    return 1 - min(bpb for _, bpb in points) / min(before) if before else None
+    before = [point for point, at in zip(points, seconds, strict=True) if at <= since]
+    fraction = 1 - min(bpb for _, _, bpb in curve) / min(bpb for _, _, bpb in before)
+    return Fall(fraction, None if is_near else before[-1][1])
