@@ -6,6 +6,8 @@ column between given ones is written up to the text that follows it in every row
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +21,12 @@ from .sampler import Sampler
 from .template import Template
 
 SUBJECT = "subject"  # what the title of a text is called that was a whole mail
-COLUMN_TOKENS = 50  # the most tokens of an open column before others; never more than half of those left
+# An open column before others that does not end by itself is cut: when it has twice the tokens that a row of
+# the training text has on average, or half of those left. So many it may have in any case, if they are left:
+COLUMN_TOKENS = 50
+COLUMN_ROWS = 2
+# Where such a column may be cut: before a line break, and after a sentence. "2." before a step is none.
+_END = re.compile(r"(?=\n)|(?<=[^\W\d][.!?…])[\"'”’)\]]*(?=\s)|(?<=[。！？।])")
 
 
 def write_row(
@@ -95,6 +102,7 @@ class RowContinuation(Continuation):
         settings: GenerationSettings,
     ) -> None:
         self.layout, self.filled = layout, list(filled)
+        self._longest = _longest_column(opened.checkpoint)
         self._given = [i for i, text in enumerate(filled) if text is not None]
         self._known, self._made = _known_and_made(layout, filled, prompt)
         layout.check_ends(filled[: self._made])
@@ -141,7 +149,7 @@ class RowContinuation(Continuation):
         settings = replace(
             self.settings,
             condition=condition,
-            max_tokens=max(1, min(left // 2, COLUMN_TOKENS)) if ends else left,
+            max_tokens=max(1, int(min(left // 2, self._longest))) if ends else left,
             stop=[*self.settings.stop, *ends],
         )
         part = Continuation(self.model, self.tokenizer, self.text, self.sampler, settings)
@@ -155,7 +163,7 @@ class RowContinuation(Continuation):
 
         ended, logged = len(self.ends), len(self.logprobs or ())
         try:
-            for piece in part:
+            for piece in _cut_at_end(part) if ends else part:
                 add_up()
                 yield self._put(piece)
         finally:
@@ -166,6 +174,37 @@ class RowContinuation(Continuation):
         stopped = part.stop_text is not None and part.stop_text in self.settings.stop
         if not ends or stopped or self.new_tokens >= self.settings.max_tokens:
             self.finish_reason, self.stop_text = part.finish_reason, part.stop_text
+        elif part.finish_reason == "length":  # some tokens may have been left out
+            written = len(self.text) - len(self.prompt)
+            self.ends[ended:] = [min(end, written) for end in self.ends[ended:]]
+
+
+def _longest_column(checkpoint: Checkpoint) -> float:
+    """How many tokens an open column may have, by the length of the rows; any number, if it is not known."""
+    corpus = checkpoint.meta.get("corpus") or {}
+    tokens, rows = corpus.get("train_tokens"), corpus.get("train_documents")
+    return max(COLUMN_TOKENS, round(COLUMN_ROWS * tokens / rows)) if tokens and rows else math.inf
+
+
+def _cut_at_end(part: Continuation) -> Iterator[str]:
+    """The pieces of a column. If it was cut, then with its last whole line or sentence, or at least with a
+    whole word, where there is one in the later half of what it may have."""
+    held, follows_end = "", False
+    for piece in part:
+        held += piece
+        safe = len(held)
+        if part.new_tokens > part.settings.max_tokens // 2:
+            found = [match.end() for match in _END.finditer(held)]
+            follows_end = follows_end or bool(found)
+            safe = max(found, default=0)
+        if safe:
+            yield held[:safe]
+            held = held[safe:]
+    if part.finish_reason == "length":
+        words, space, _ = held.rpartition(" ")
+        held = "" if follows_end else words.rstrip(" ,;:") if space else held
+    if held:
+        yield held
 
 
 def _known_and_made(layout: Layout, filled: Sequence[str | None], prompt: str) -> tuple[int, int]:

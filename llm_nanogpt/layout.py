@@ -83,7 +83,7 @@ class Layout:
         """
         known, problems = by_name(values, self.columns, self.title)
         filled: list[str | None] = []
-        for slot in self.slots:
+        for i, slot in enumerate(self.slots):
             missing = [name for name in slot.columns if name not in known]
             text = None
             if slot.decided_by:
@@ -95,8 +95,7 @@ class Layout:
                 problems.append(Problem("set", "incomplete", message))
             elif not missing:
                 try:
-                    rendered = slot.render(known)
-                    text = rendered if slot.lines else " ".join(rendered.split())
+                    text = self._as_in_row(i, slot.render(known))
                 except Exception as ex:  # a filter of a template may ask more of a value
                     name = slot.columns[0]
                     problems.append(Problem("set", "value", f"{name} cannot be {known[name]!r}: {ex}"))
@@ -108,6 +107,23 @@ class Layout:
         if problems:
             raise InvalidOptions(problems)
         return filled
+
+    def _as_in_row(self, i: int, text: str) -> str:
+        """What was given for slot `i`, on one line where it stands within a line, as a title does; else with
+        its line breaks."""
+        if self.slots[i].lines:
+            return text
+        lines = [line.rstrip() for line in text.splitlines()]
+        if self._within_line(i) or sum(map(bool, lines)) <= 1:
+            return " ".join(text.split())
+        return "\n".join(lines).strip("\n")
+
+    def _within_line(self, i: int) -> bool:
+        """Whether slot `i` is the title, stands in a heading, or has another column or text after it, or
+        another column before it, on its line."""
+        _, breaks, before = self.literals[i].rpartition("\n")
+        shares = not self.literals[i + 1].startswith("\n") or (i > 0 and not breaks)
+        return shares or before.startswith("#") or self.title in self.slots[i].columns
 
     def check_ends(self, filled: Sequence[str | None]) -> None:
         """Raises InvalidOptions where one of these slots is left to the model, and no text tells where it

@@ -55,9 +55,9 @@ def char():
     return train_char([ALPHABET])
 
 
-def opened(char, columns=("python · ", "2024\n# ", "Bees\n\n", "They fly."), source=None):
+def opened(char, columns=("python · ", "2024\n# ", "Bees\n\n", "They fly."), source=None, **scripted):
     meta = {"source": source or {"template": TEMPLATE, "body": ["tags", "created", "title", "body"]}}
-    model = Scripted(char, columns)
+    model = Scripted(char, columns, **scripted)
     checkpoint = Checkpoint(None, model.config, meta, {})
     return OpenedModel(checkpoint, model, "", char)
 
@@ -256,9 +256,58 @@ def test_limits_stop_and_figures(char):
     assert run.ends[-1] == len(text) + len("fly")
     # A column that does not end is cut, and a blank line ends what stands above it.
     endless = ["x" * 999, "2024\n# ", "Bees\n\n", "They"]
-    assert write(char, {"created": "1"}, columns=endless)[1] == "x" * 50 + " · 1\n# Bees\n\nThey"
+    assert write(char, {"created": "1"}, columns=endless)[1] == "x" * 250 + " · 1\n# Bees\n\nThey"
     short = ["x\n\nand more", "2024\n# ", "Bees\n\n", "They"]
     assert write(char, {"created": "1"}, columns=short)[1].startswith("x · 1\n# ")
+
+
+RECIPE = {"template": "{{ name }}\n\n{{ ingredients }}\n\n{{ steps }}"}
+ITEMS = "\n".join(f"- {n} g of flour" for n in range(100, 999))
+
+
+@pytest.mark.parametrize(
+    ("ingredients", "corpus", "written"),
+    [
+        (ITEMS[:200] + "\n\n", {}, ITEMS[:200]),  # it ends by itself, as long as it may be
+        (ITEMS, {}, "\n".join(ITEMS.split("\n")[:14])),  # 14 lines are the most within half of 500
+        ("Mix it. " * 99, {}, ("Mix it. " * 31).rstrip()),
+        ("all, sorts, of, words, " * 99, {}, ("all, sorts, of, words, " * 10 + "all, sorts, of").rstrip(", ")),
+        # Twice as long as the rows are, and 50 tokens at least.
+        (ITEMS, {"train_tokens": 3000, "train_documents": 50}, "\n".join(ITEMS.split("\n")[:7])),
+        (ITEMS, {"train_tokens": 50, "train_documents": 50}, "\n".join(ITEMS.split("\n")[:2])),
+    ],
+)
+def test_a_column_between_others_ends_by_itself_or_with_a_line(char, ingredients, corpus, written):
+    model = opened(char, ["Cake\n\n", ingredients, "Bake."], RECIPE, literals="\n\n")
+    model.checkpoint.meta["corpus"] = corpus
+    how = {"sampler": Sampler(temperature=0, dry_multiplier=0, real_words=False), "logprobs": 0}
+    run = write_row(model, {"name": "Cake"}, "1. Mix", **how)
+    text = "".join(run)
+    assert run.columns["ingredients"] == written
+    assert text.startswith(f"{written}\n\n1. Mix")
+    assert len(run.ends) == run.new_tokens and run.ends == sorted(run.ends)
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "stands"),
+    [
+        (RECIPE["template"], "- 200 g beetroot\n- 3 cups", "- 200 g beetroot\n- 3 cups"),
+        (RECIPE["template"], "\n- a \r\n  - b\r\n\r\nc\n", "- a\n  - b\n\nc"),
+        (RECIPE["template"], " one  line \n", "one line"),
+        ("Of {{ ingredients }}\n\n{{ steps }}", "a\nb", "a\nb"),
+        ("# {{ ingredients }}\n\n{{ steps }}", "a\nb", "a b"),
+        ("{{ name }}: {{ ingredients }}\n\n{{ steps }}", "a\nb", "a b"),
+        ("{{ ingredients }} by {{ name }}\n\n{{ steps }}", "a\nb", "a b"),
+    ],
+)
+def test_a_value_keeps_its_lines_where_it_has_lines_of_its_own(char, template, value, stands):
+    filled = layout_of({"template": template}).fill({"ingredients": value})
+    assert stands in filled
+
+
+def test_a_title_is_one_line():
+    source = {"title": "headline", "body": ["intro", "text"]}
+    assert layout_of(source).fill({"title": "a\nb", "intro": "c\nd"}) == ["a b", "c\nd", None]
 
 
 def test_what_is_given_steers(char, monkeypatch):
