@@ -26,7 +26,7 @@ SUBJECT = "subject"  # what the title of a text is called that was a whole mail
 COLUMN_TOKENS = 50
 COLUMN_ROWS = 2
 # Where such a column may be cut: before a line break, and after a sentence. "2." before a step is none.
-_END = re.compile(r"(?=\n)|(?<=[^\W\d][.!?…])[\"'”’)\]]*(?=\s)|(?<=[。！？।])")
+_END = re.compile("(?=\n)|(?<=[^\\W\\d][.!?…])[\"'\u201d\u2019)\\]]*(?=\\s)|(?<=[\u3002\uff01\uff1f\u0964])")
 
 
 def write_row(

@@ -271,7 +271,7 @@ ITEMS = "\n".join(f"- {n} g of flour" for n in range(100, 999))
         (ITEMS[:200] + "\n\n", {}, ITEMS[:200]),  # it ends by itself, as long as it may be
         (ITEMS, {}, "\n".join(ITEMS.split("\n")[:14])),  # 14 lines are the most within half of 500
         ("Mix it. " * 99, {}, ("Mix it. " * 31).rstrip()),
-        ("all, sorts, of, words, " * 99, {}, ("all, sorts, of, words, " * 10 + "all, sorts, of").rstrip(", ")),
+        ("all, sorts, of, words, " * 99, {}, "all, sorts, of, words, " * 10 + "all, sorts, of"),
         # Twice as long as the rows are, and 50 tokens at least.
         (ITEMS, {"train_tokens": 3000, "train_documents": 50}, "\n".join(ITEMS.split("\n")[:7])),
         (ITEMS, {"train_tokens": 50, "train_documents": 50}, "\n".join(ITEMS.split("\n")[:2])),
