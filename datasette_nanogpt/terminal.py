@@ -99,7 +99,8 @@ class PlainDisplay(Display):
     def event(self, event: Event) -> None:
         match event:
             case Progress():
-                if time.monotonic() - self.last_line > WAIT_SECONDS:
+                is_under_way = event.done or not event.unit  # "0 of 380 rows" says nothing
+                if is_under_way and time.monotonic() - self.last_line > WAIT_SECONDS:
                     self.last_line = time.monotonic()
                     _print(str(event))
             case Preview():

@@ -9,6 +9,7 @@ from datasette_nanogpt.events import (
     Evaluation,
     Finished,
     Note,
+    Part,
     Preview,
     Progress,
     Step,
@@ -71,6 +72,17 @@ def test_a_bar_does_not_go_on_scoring_once_the_score_is_there(capsys):
         out, err = capsys.readouterr()
     assert "2.125 bits per byte" in out and "scoring on held-out text, 98%" in err
     assert "scoring" not in err.split("\r")[-1] and "9m 33s left" in err.split("\r")[-1]
+
+
+def test_in_a_pipe_work_is_told_once_some_of_it_is_done(capsys, monkeypatch):
+    monkeypatch.setattr("datasette_nanogpt.terminal.WAIT_SECONDS", -1)
+    for progress in (
+        Progress(Part.LOOKING, 0, 380, "rows"),
+        Progress(Part.LOOKING, 190, 380, "rows"),
+        Progress(Part.MEASURING),
+    ):
+        PlainDisplay().event(progress)
+    assert capsys.readouterr().out.splitlines() == [f"{Part.LOOKING}: 190 of 380 rows", str(Part.MEASURING)]
 
 
 def test_a_second_ctrl_c_is_named_on_the_terminal_alone(capsys):

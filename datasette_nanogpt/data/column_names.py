@@ -48,6 +48,27 @@ show video dish course album thread task issue
 _QUESTION = "question prompt instruction query 问题 問題 質問 질문 вопрос frage pregunta pergunta domanda"
 _ANSWER = """answer answers response reply completion output chosen accepted_answer 答案 回答 答え 답변 ответ
 antwort respuesta resposta risposta réponse"""
+_DESCRIPTION = """
+description beschreibung descripción descrição descrizione beschrijving beskrivning
+beskrivelse kuvaus opis popis leírás descriere açiklama περιγραφή описание опис 描述 说明 説明 설명
+وصف תיאור
+"""
+_INGREDIENTS = """
+ingredients ingredient zutaten ingrédients ingredientes ingredienti ingrediënten ingredienser ainekset
+ainesosat składniki ingredience suroviny hozzávalók sastojci sestavine ingrediente sastāvdaļas
+ingredientai koostisosad malzemeler malzeme υλικά συστατικά ингредиенты інгредієнти съставки састојци
+材料 食材 配料 原料 재료 مكونات المكونات المقادير מרכיבים מצרכים सामग्री উপকরণ ส่วนผสม วัตถุดิบ
+nguyên_liệu bahan
+"""
+_STEPS = """
+instructions directions steps preparation method zubereitung arbeitsschritte anleitung préparation étapes
+preparación elaboración instrucciones pasos procedimiento preparo preparação instruções preparazione
+procedimento istruzioni bereiding bereidingswijze werkwijze tillagning instruktioner fremgangsmåte
+fremgangsmåde tilberedning valmistus valmistusohje przygotowanie przygotowania wykonanie postup příprava
+elkészítés priprema priprava preparare pagatavošana paruošimas valmistamine hazirlanişi hazirlaniş yapilişi
+yapiliş εκτέλεση παρασκευή приготовление приготовления приготування приготвяне 做法 步骤 步驟 作り方 手順
+조리법 التحضير תהליך_הכנה הכנה विधि প্রণালী วิธีทำ cách_làm cách_nấu cara_membuat langkah
+"""
 # How the name of a column begins that is a question of a form, where it does not end in a question mark.
 _INTERROGATIVES = """
 what why how which who whose where when do does did is are was were would could should can will have has if
@@ -78,7 +99,7 @@ _TOGETHER = (
     "summary | pros positive strengths advantages | cons negative weaknesses disadvantages | questions",
     "term idiom proverb phrase expression | definition meaning gloss | example examples",
     "artist singer band | lyrics lyric",
-    "description | ingredients ingredient | instructions directions steps preparation method",
+    f"{_DESCRIPTION} | {_INGREDIENTS} | {_STEPS}",
 )
 _LANGUAGES = """
 en fr de es it pt nl sv pl cs ru uk tr ar he hi zh ja ko bg hr da et fi el hu ga lv lt mt ro sk sl no nb nn
