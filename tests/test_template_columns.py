@@ -136,6 +136,35 @@ async def test_a_column_that_there_is_not_costs_only_itself_in_a_link(datasette)
     await post(datasette, "/keep", 400, text="x", **{"set.nope": "1"})
 
 
+async def test_a_column_with_lines_has_a_field_and_a_place_that_keep_them(datasette, home):
+    query = urlencode({"set.kind": "a\nb", "set.my_title": "Fox"})
+    page = await text_of(datasette, f"{MODEL}?{query}")
+    assert re.search(r'<textarea [^>]*name="set.kind"[^>]*>\na\nb</textarea>', page)
+    assert re.search('<input type="text"[^>]* name="set.my_title" value="Fox"', page)
+    source = json.loads((home / "nanogpt-kinds" / "nanogpt.json").read_text())
+    source["source"]["template"] = "{{ kind }}\n\n{{ my_title }}\n\n{{ body }}"
+    (home / "nanogpt-kinds" / "nanogpt.json").write_text(json.dumps(source))
+    given = {"set.kind": "- a\n- b", "set.my_title": "Fox", "seed": 1}
+    lines, text = await write(datasette, **given)
+    (ended,) = [line for line in lines if "ended" in line]
+    assert ended["columns"] == {"kind": "- a\n- b", "my_title": "Fox"}
+    await post(datasette, "/keep", **given, text=text)
+    page = await text_of(datasette, MODEL)
+    assert '<dd class="lines">- a\n- b</dd>' in page and "<dd>Fox</dd>" in page
+
+
+def test_the_rows_say_which_columns_have_lines(trained, tmp_path, monkeypatch):
+    folder = shutil.copytree(trained[1], tmp_path / "nanogpt-kinds")
+    text = "kind: - a\n- b\nabout: Foxes\n\nThey"
+    monkeypatch.setattr(template_columns.Tokenizer, "decode", lambda self, ids: text)
+    checkpoint = read_checkpoint(folder)
+    kind, title = template_columns.columns_to_set(checkpoint)
+    assert (kind.lines, kind.choices, kind.example) == (True, (), "")
+    assert (title.lines, title.example) == (False, "Foxes")
+    # What is offered to try is short.
+    assert {"my_title": "Foxes"} in [*template_columns.held_out_columns(checkpoint, 200)]
+
+
 async def test_a_column_of_odd_values_is_given_as_it_is(datasette):
     value = "a \"b\" <i> ☕='ü'"
     lines, _ = await write(datasette, seed=1, **{"set.kind": value, "set.my_title": "T"})

@@ -163,6 +163,7 @@ export class Text {
       const part = element("div", ""), heading = element("dt", name), shown = element("dd", value.trim());
       const at = this.whole.indexOf(value.trim(), end);
       end = Math.max(end, at + value.trim().length);
+      shown.classList.toggle("lines", value.trim().includes("\n"));
       if (this.data.values[`set.${name}`]) part.className = "given";
       else heading.append(element("span", ", by the model"));
       if (at >= begun) shown.replaceChildren(...underlined(this.data, at - begun, end - begun));

@@ -25,6 +25,7 @@ CHOICES = 30
 COMMON = 0.5
 REPEATED = 2
 LONGEST = 60  # how many characters a value in a list may have
+LINES = 0.1  # of the rows with a column, at least, have line breaks in it: then its field takes several lines
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Column:
     name: str
     choices: tuple[str, ...] = ()  # its common values, the most common first; () if it has none
     example: str = ""  # its most common value; "" if none is known
+    lines: bool = False  # whether its values have line breaks
 
 
 def columns_to_set(checkpoint: Checkpoint) -> list[Column]:
@@ -67,7 +69,9 @@ def held_out_columns(checkpoint: Checkpoint, tokens: int) -> Iterator[dict[str, 
     """The columns above the text of each held-out row, if they end within that many tokens and can be given
     without the others."""
     source = _source(checkpoint)
-    yield from (head for head in _heads(checkpoint, "val.bin", tokens) if can_be_given(source, head))
+    for columns in _heads(checkpoint, "val.bin", tokens):
+        if can_be_given(source, head := _short(columns)):
+            yield head
 
 
 def written_columns(checkpoint: Checkpoint, settings: Mapping[str, Any], written: str) -> dict[str, Any]:
@@ -88,17 +92,27 @@ def _source(checkpoint: Checkpoint) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _columns(folder: Path, _version: str) -> dict[str, Column]:
     counts: dict[str, Counter[str]] = {}
+    filled, with_lines = Counter[str](), Counter[str]()
     rows = 0
     for columns in _heads(read_checkpoint(folder), "train.bin", HEAD_TOKENS):
         rows += 1
-        for name, value in columns.items():
+        filled.update(columns.keys())
+        with_lines.update(name for name, value in columns.items() if "\n" in value.strip())
+        for name, value in _short(columns).items():
             counts.setdefault(name, Counter())[value] += 1
     known = {}
-    for name, counter in counts.items():
+    for name, n_filled in filled.items():
+        counter = counts.get(name, Counter())
         common = {value: n for value, n in counter.most_common(CHOICES) if n >= REPEATED}
         offered = tuple(common) if sum(common.values()) >= COMMON * rows else ()
-        known[name] = Column(name, offered, counter.most_common(1)[0][0])
+        example = next(iter(counter.most_common(1)), ("", 0))[0]
+        known[name] = Column(name, offered, example, with_lines[name] >= LINES * n_filled)
     return known
+
+
+def _short(columns: Mapping[str, str]) -> dict[str, str]:
+    """Those that fit into a list of choices."""
+    return {name: value for name, value in columns.items() if len(value) <= LONGEST and "\n" not in value}
 
 
 def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict[str, str]]:
@@ -111,8 +125,4 @@ def _heads(checkpoint: Checkpoint, file: str, most_tokens: int) -> Iterator[dict
         columns, last = layout.split_last(tokenizer.decode(ids[1:most_tokens]))
         if last is None or columns[last] is None:
             continue
-        yield {
-            name: value
-            for name, value in columns.items()
-            if name in can_be_set and value and len(value) <= LONGEST and "\n" not in value
-        }
+        yield {name: value for name, value in columns.items() if name in can_be_set and value}
