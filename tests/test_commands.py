@@ -327,6 +327,7 @@ def test_sample_writes_as_many_texts_as_asked(trained, tmp_path):
         (["-o", "top_p", 3], "top_p must be above 0"),
         (["-o", "nonsense", 3], "nonsense: There is no such option: there are title, "),
         (["-o", "titel", "x"], "titel: There is no such option: did you mean title?"),
+        (["-o", "temp", "1"], "temp: There is no such option: did you mean temperature?"),
         (["-o", "Top-P", "1"], "Top-P: There is no such option: did you mean top_p?"),
         (["-o", "max_tokens", "many"], "max_tokens: must be a whole number"),
     ],

@@ -262,7 +262,9 @@ def test_tables_are_listed(make):
         "create view recent as select * from blog_entry",
         "create virtual table search using fts5(body)",
     )
-    assert fails(path, "blog").endswith("no table 'blog'. It has: blog_entry, search, recent.")
+    assert fails(path, "blog").endswith(
+        "no table 'blog'. It has: blog_entry, search, recent. Did you mean blog_entry?"
+    )
     many = make(*(f'create table "{i}\n" (id)' for i in range(50)), name="many.db")
     assert fails(many, "t").endswith(r"'39\n' and 10 more.")
 
@@ -414,7 +416,7 @@ def test_who_names_no_table_is_told_what_there_is(make, tmp_path):
     with pytest.raises(NanogptError) as told:
         open_corpus(path)
     assert str(told.value) == (
-        f"Name the table to train on. {path} has: t, v. For example: datasette nanogpt-train '{path}' t"
+        f"There is nothing to train on: all tables of {path} are empty (t, v). Fill one of them first."
     )
     for database, why in (
         (tmp_path / "none.db", "no file"),

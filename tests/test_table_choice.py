@@ -61,6 +61,17 @@ def test_states_of_sensors_are_refused_with_what_they_are(tmp_path):
         open_corpus(path, named[-1:])
 
 
+def test_tables_without_rows_are_called_empty_at_once(make):
+    with pytest.raises(
+        InvalidOptions, match=r"^There is nothing to train on: nota, the only table of .* is e"
+    ):
+        open_corpus(make(nota=0))
+    with pytest.raises(InvalidOptions, match=r"on: all tables of .* are empty \(nota, note\)\. Fill"):
+        open_corpus(make(note=0))
+    with pytest.raises(InvalidOptions, match=r"nota, note are empty\. None of the others has .* visit$"):
+        open_corpus(make("create table visit as select 1 as id, 2.5 as rank"))
+
+
 def test_the_only_table_with_text_is_taken(make):
     path = make(TAGS, NUMBERS, "create table empty (id, body)", entry=40)
     corpus = open_corpus(path)

@@ -62,6 +62,7 @@ class _Look:
         self.packed: list[str] = []  # with text that cannot be read
         self.without: list[str] = []  # without text
         self.unread: list[str] = []  # without rows, or that cannot be opened
+        self.empty: list[str] = []  # those of them that have no rows
         self.is_whole = True  # all were looked at
         weight = {name: VIEW_WEIGHT if name in views else 1.0 for name in self.names}
         weight |= {name: weight[name] * COPY_WEIGHT for name in self.names if is_copy(name)}
@@ -82,8 +83,10 @@ class _Look:
                 size *= source.row_count / max(len(source.sample), 1) * _whole(source)
             except NoTextError as error:
                 self.packed += [name] if isinstance(error, PackedError) else []
-            except NanogptError:
+            except NanogptError as error:
                 self.unread.append(name)
+                is_empty = isinstance(error, InvalidOptions) and error.problems[0].code == "no_rows"
+                self.empty += [name] if is_empty else []
                 continue
             if size:
                 yield _Found(name, source.row_count, size, 1.0)
@@ -172,12 +175,17 @@ def _which(look: _Look, typed: Sequence[str]) -> str:
             f"What is in {list_names(look.packed)} has to be unpacked or decoded first: name it to see how."
         )
     if not look.found:
-        command = _command(look, look.names[0], typed)
-        if look.without == look.names and not look.packed:
+        if look.empty == look.names:
+            return _all_empty(look)
+        command = _command(look, (look.without or look.names)[0], typed)
+        if len(look.without) + len(look.empty) == len(look.names) and not look.packed:
+            are = "is" if len(look.empty) == 1 else "are"
+            empty = f"{list_names(look.empty)} {are} empty. " if look.empty else ""
+            which = "the others" if look.empty else "them"
             return (
-                f"There is nothing to learn to write from. {has} None of them has a column of text: they "
-                "have numbers, dates, codes or labels, as databases of sensors, accounts and settings do. To "
-                f"see what the columns of one have: {command}"
+                f"There is nothing to learn to write from. {has} {empty}None of {which} has a column of "
+                "text: they have numbers, dates, codes or labels, as databases of sensors, accounts and "
+                f"settings do. To see what the columns of one have: {command}"
             )
         example = f"For example: {command}"
         return " ".join(filter(None, ["Name the table to train on.", has, packed, example]))
@@ -193,6 +201,13 @@ def _which(look: _Look, typed: Sequence[str]) -> str:
     best = look.found[0]
     own = " of its own" if best.size < max(each.size for each in look.found) else ""
     return "\n".join([*lines, f"The one with the most text{own}: {_command(look, best.name, typed)}"])
+
+
+def _all_empty(look: _Look) -> str:
+    which = f"all tables of {look.database} are empty ({list_names(look.names)}). Fill one of them first."
+    if not look.names[1:]:
+        which = f"{shown_name(look.names[0])}, the only table of {look.database}, is empty. Fill it first."
+    return f"There is nothing to train on: {which}"
 
 
 def _columns(found: Sequence[_Found]) -> list[str]:
