@@ -80,7 +80,7 @@ from llm_nanogpt.generate import generate
 from llm_nanogpt.loading import OpenedModel, open_model
 from llm_nanogpt.names import folder_of
 from llm_nanogpt.sampler import Sampler
-from llm_nanogpt.words import LETTERS, WordList
+from llm_nanogpt.words import LETTERS, WordList, fold
 
 PROMPT_WORDS = 4
 LONG = 200  # characters of a text that is compressed to see whether it goes in circles
@@ -129,7 +129,7 @@ class Rows:
 def read_rows(opened: OpenedModel) -> Rows:
     train, val = (list(documents(opened, split)) for split in ("train", "val"))
     as_written = {word for text in (*train, *val) for word in LETTERS.findall(text)}
-    known = WordList({*as_written, *map(str.casefold, as_written)}, cased=True, capitals=True)
+    known = WordList({*as_written, *map(fold, as_written)}, cased=True, capitals=True)
     return Rows(train, val, known, frozenset().union(*train, *val), measure_usual(train))
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .words import APOSTROPHES, JOINED, LONGEST_WORD, WordList, fold, joined_words
+from .words import APOSTROPHES, JOINED, LONGEST_WORD, WordList, joined_words, with_one_apostrophe
 
 ASCII_MARK, OTHER_MARK = (mark.encode() for mark in APOSTROPHES)
 
@@ -18,7 +18,7 @@ class Apostrophes:
     """
 
     def __init__(self, known: WordList, joined: WordList, prompt: str) -> None:
-        self._known, self._lists = known, (joined, WordList(joined_words(prompt)))
+        self._known, self._lists = known, (joined, WordList(joined_words(prompt, known.fold)))
         self._tail, self._begun = "", b""  # what the text has after its last space; the bytes of a character
         self._joining = False  # whether that has an apostrophe
         self._accepted: bytes | None = None  # the last piece that was, after what there is now
@@ -57,7 +57,7 @@ class Apostrophes:
         self._joining = APOSTROPHES[0] in self._tail or APOSTROPHES[1] in self._tail
 
     def _knows(self, word: str, unfinished: bool) -> bool:
-        word = fold(word)
+        word = self._known.fold(with_one_apostrophe(word))
         first = word.partition(APOSTROPHES[0])[0]
         if first.isnumeric() or not self._known.find(first.encode())[0]:
             return True

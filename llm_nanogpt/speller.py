@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import regex
 
-from .words import LETTER_BYTES, LETTERS, OTHER, SPACELESS, WordList, end_of_word, is_in_capitals
+from .words import (
+    LETTER_BYTES,
+    LETTERS,
+    OTHER,
+    SPACELESS,
+    WordList,
+    beginnings_in_small_letters,
+    end_of_word,
+    is_in_capitals,
+)
 
 BROKEN = "\udc80"  # stands for bytes that are no UTF-8; no text has it
 
@@ -15,11 +25,21 @@ def ends_in_half_word(prompt: str, known: WordList) -> bool:
     """Whether a prompt ends in the beginning of a word of the list that is no word by itself, and that the
     prompt does not have before."""
     word = end_of_word(prompt)
-    is_word, begins_word = known.find(word.casefold().encode())
+    is_word, begins_word = known.find(known.fold(word).encode())
+    written = set(_written_in_capitals(word, known)) if is_in_capitals(word) else ()
+    is_word, begins_word = is_word or word in written, begins_word or bool(written)
     if not word or is_word or not begins_word or word.isnumeric():
         return False
     as_written = known.knows(word, unfinished=True) or is_in_capitals(word)
     return as_written and word not in LETTERS.findall(prompt)[:-1]
+
+
+def _written_in_capitals(beginning: str, known: WordList) -> Iterator[str]:
+    """The words of the list that begin so in capitals, in capitals."""
+    for small in set(map(known.fold, beginnings_in_small_letters(beginning))):
+        for word in map(str.upper, known.beginning_with(small)):
+            if word.startswith(beginning):
+                yield word
 
 
 class Speller:
@@ -35,9 +55,12 @@ class Speller:
         if ends_in_half_word(prompt, known):
             last = own.pop()
             if is_in_capitals(last):
-                own += map(str.upper, known.beginning_with(last.casefold()))
-        words = {*own, *map(str.casefold, own)}
-        self._lists = known, WordList(words, known.cased, OTHER.findall(prompt), capitals=known.capitals)
+                own += _written_in_capitals(last, known)
+        words = {*own, *map(known.fold, own)}
+        own_list = WordList(
+            words, known.cased, OTHER.findall(prompt), capitals=known.capitals, fold=known.fold
+        )
+        self._lists = known, own_list
         # The word that the text ends in, as far as it goes, None where it is not checked; and the bytes of a
         # character that is begun after it.
         self._part: str | None = end_of_word(prompt)
@@ -72,7 +95,8 @@ class Speller:
         return not begun or self._may_go_on(part, begun)
 
     def next_characters(self) -> set[str] | None:
-        """What a piece may begin with, case folded, so that it can be accepted; None if that is not known."""
+        """What a piece may begin with, as `first_letter` has it, so that it can be accepted; None if that is
+        not known."""
         if self._begun or not self._part or self._knows(self._part):
             return None
         return set().union(*(known.next_characters(self._part) for known in self._lists))
@@ -102,8 +126,8 @@ class Speller:
         """Whether a character that is begun may be a letter of a word in a list, or another character after
         one. `part` is the word so far, None where it is not checked."""
         if part is not None:
-            folded = part.casefold().encode()
-            if any(known.find(folded + begun)[1] for known in self._lists):
+            spelled = {part, self._lists[0].fold(part)}
+            if any(known.find(each.encode() + begun)[1] for known in self._lists for each in spelled):
                 return True
             if part and not self._knows(part):
                 return False

@@ -24,7 +24,7 @@ from .files import read_json
 from .habits.sign_runs import is_sign
 from .habits.strings import is_unbroken
 from .habits.table_habits import Habits
-from .words import LETTER_BYTES, LETTERS, WordList
+from .words import LETTER_BYTES, LETTERS, WordList, first_letter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -304,8 +304,8 @@ class Tokenizer:
 
     @cached_property
     def by_first_character(self) -> dict[str, np.ndarray]:
-        """Sorted ids (n,) of the tokens that begin with each character, case folded: with a space for the end
-        of the text, with "" for what begins within a character."""
+        """Sorted ids (n,) of the tokens that begin with each character, as `first_letter` has it: with a
+        space for the end of the text, with "" for what begins within a character."""
         import numpy as np
 
         ids: dict[str, list[int]] = {}
@@ -313,7 +313,7 @@ class Tokenizer:
             token = self.token_bytes(i) if i != self.eot else b" "
             text = token.decode("utf-8", "ignore")
             begins = text and token.startswith(text[0].encode())
-            ids.setdefault(text[0].casefold()[0] if begins else "", []).append(i)
+            ids.setdefault(first_letter(text) if begins else "", []).append(i)
         return {first: np.array(some, np.intp) for first, some in ids.items()}
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -1,10 +1,10 @@
 """The words of a table: `words.txt` beside a model. `speller.py` keeps a text to them.
 
-A word is a run of letters with their marks and digits, in any script. "the" and "The" are one word; what has
-capitals elsewhere, as "GitHub" and "SQL", is written only as the table has it, and so is what has
-apostrophes, as "don't" (`apostrophes.py`). In scripts that put no spaces between words each character counts
-as one. Of these, and of signs and symbols beyond ASCII, only those of the table are written: a model makes up
-others out of their bytes.
+A word is a run of letters with their marks and digits, in any script. "the" and "The" are one word, "Maße"
+and "Masse" are two. What has capitals elsewhere, as "GitHub" and "SQL", is written only as the table has it,
+and so is what has apostrophes, as "don't" (`apostrophes.py`). In scripts that put no spaces between words
+each character counts as one. Of these, and of signs and symbols beyond ASCII, only those of the table are
+written: a model makes up others out of their bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -53,27 +53,48 @@ WORD = regex.compile(rf"(?V1){LETTER}+(?:{APOSTROPHE}{LETTER}+)*|[{SPACELESS}]\p
 # Greek, Cyrillic and on to Georgian and Ethiopic; Hangul.
 LETTER_BYTES = frozenset([*range(0xC3, 0xE2), *range(0xEA, 0xEE)])
 
+# A word in small letters: all that compares words goes by it. str.casefold also has "ss" for "ß", one sigma
+# for both, and letters for ligatures: texts had "Salzwaßer" in them, which no row had.
+fold = str.lower
+
 
 def words(text: str) -> list[str]:
     """The words of `text`, case folded: "Ada's 2 Bären" has "ada", "s", "2" and "bären"."""
-    return [word.casefold() for word in PART.findall(text)]
+    return [fold(word) for word in PART.findall(text)]
 
 
-def fold(word: str) -> str:
-    """A word in small letters, and with one kind of apostrophe."""
-    return word.replace(APOSTROPHES[1], APOSTROPHES[0]).casefold()
+def first_letter(text: str) -> str:
+    """What tokens are sorted by. What a list of any age takes for the same letter has the same one: "s" of
+    "ß", "S" and "s"."""
+    return text[0].casefold()[0]
 
 
-def joined_words(text: str) -> list[str]:
+def beginnings_in_small_letters(word: str) -> set[str]:
+    """How words can begin in small letters that begin so in capitals: "STRAS" is "stras" and "straß"."""
+    small = fold(word)
+    endings = {small, small.replace("ss", "ß")}
+    if small.endswith("s"):
+        endings.add(small[:-1] + "ß")
+    return endings
+
+
+def joined_words(text: str, fold: Callable[[str], str] = fold) -> list[str]:
     """The words of `text` that have apostrophes within them, folded: "Don't, 'tis Ada's" has "don't" and
     "ada's"."""
-    return [fold(word) for word in JOINED.findall(text)] if any(c in text for c in APOSTROPHES) else []
+    if not any(c in text for c in APOSTROPHES):
+        return []
+    return [fold(with_one_apostrophe(word)) for word in JOINED.findall(text)]
+
+
+def with_one_apostrophe(word: str) -> str:
+    """A word with one kind of apostrophe."""
+    return word.replace(APOSTROPHES[1], APOSTROPHES[0])
 
 
 def last_word(text: str) -> str:
     """The word that `text` ends in, case folded; "" where it ends in a space, a mark or a script without
     words."""
-    return end_of_word(text).casefold()
+    return fold(end_of_word(text))
 
 
 def end_of_word(text: str) -> str:
@@ -102,7 +123,8 @@ class WordList:
     `capitals` those all in capitals.
 
     `characters` are all characters beyond ASCII outside of words, and `joined` the words with apostrophes;
-    None where these are not known.
+    None where these are not known. `fold` is how its words were folded: those of earlier versions with
+    str.casefold, so that they have "strasse" for "straße".
     """
 
     def __init__(
@@ -112,15 +134,16 @@ class WordList:
         characters: Iterable[str] | None = None,
         joined: Iterable[str] | None = None,
         capitals: bool = False,
+        fold: Callable[[str], str] = fold,
     ) -> None:
-        self.cased, self.capitals = cased, capitals
-        self.joined: WordList | None = None if joined is None else WordList(joined)
+        self.cased, self.capitals, self.fold = cased, capitals, fold
+        self.joined: WordList | None = None if joined is None else WordList(joined, fold=fold)
         self._words = sorted(word.encode() for word in known)
         self._set = frozenset(self._words)  # ten times as fast as a search, where a word is whole
         self.characters = None if characters is None else frozenset(characters)
 
     def __contains__(self, word: object) -> bool:
-        return isinstance(word, str) and self.find(word.encode())[0]
+        return isinstance(word, str) and any(self.find(w.encode())[0] for w in (word, self.fold(word)))
 
     def __iter__(self) -> Iterator[str]:
         return (word.decode() for word in self._words)
@@ -148,22 +171,30 @@ class WordList:
         return False, self._words[at].startswith(word)
 
     def next_characters(self, beginning: str) -> set[str]:
-        """The characters, case folded, that follow `beginning` in one of them."""
+        """The characters that follow `beginning` in one of them, as `first_letter` has them."""
         as_written = self.keeps_as_written(beginning)
-        folded, after = (beginning if as_written else beginning.casefold()).encode(), set()
+        folded, after = (beginning if as_written else self.fold(beginning)).encode(), set()
         at = bisect_left(self._words, folded)
         while at < len(self._words) and self._words[at].startswith(folded):
             if rest := self._words[at][len(folded) :].decode():
-                after.add(rest[0].casefold()[0])
+                after.add(first_letter(rest))
             # No byte of UTF-8 is 255: on to the words with another character there, or just one further.
             at = bisect_left(self._words, folded + rest[:1].encode() + (b"\xff" if rest else b"\0"), at + 1)
         return after
 
     def knows(self, word: str, unfinished: bool = False) -> bool:
         """Whether it has the word as it is written or, if it is `unfinished`, one that begins with it."""
-        if not self.find(word.casefold().encode())[unfinished]:
+        folded = self.fold(word)
+        if self._has(folded.encode(), unfinished):
+            as_written = folded != word and self.keeps_as_written(word)
+            return not as_written or self._has(word.encode(), unfinished)
+        # "STRASSE" is folded "straße" in the list, and what begins with "ΟΔΟΣ" may have no "ς" there.
+        if "SS" not in word and word[-1:] != "Σ":
             return False
-        return not self.keeps_as_written(word) or self.find(word.encode())[unfinished]
+        return self.keeps_as_written(word) and self._has(word.encode(), unfinished)
+
+    def _has(self, word: bytes, unfinished: bool) -> bool:
+        return self.find(word)[1] if unfinished else word in self._set
 
     def keeps_as_written(self, word: str) -> bool:
         """Whether such a word, or one that begins so, must be as it is written."""
@@ -185,9 +216,10 @@ class WordList:
 
     def save(self, folder: Path) -> None:
         """An empty line at the start says that the list is cased, a second one that the characters are
-        known, a third one that words with apostrophes are, a fourth one that those all in capitals are. The
-        characters come last."""
-        known = (self.cased, self.characters is not None, self.joined is not None, self.capitals)
+        known, a third one that words with apostrophes are, a fourth one that those all in capitals are, a
+        fifth one that words are folded by `fold`, and not by str.casefold. The characters come last."""
+        sharp = self.capitals and self.fold is fold
+        known = (self.cased, self.characters is not None, self.joined is not None, self.capitals, sharp)
         lines = [b""] * sum(known) + self._words
         lines += [word.encode() for word in self.joined or ()]
         lines += [character.encode() for character in sorted(self.characters or ())]
@@ -216,6 +248,7 @@ class WordList:
             characters=characters if text.startswith("\n\n") else None,
             joined=joined if text.startswith("\n\n\n") else None,
             capitals=text.startswith("\n\n\n\n"),
+            fold=fold if text.startswith("\n\n\n\n\n") else str.casefold,
         )
 
 
@@ -239,10 +272,17 @@ class WordCounter:
             yield text
 
     def counts(self) -> Counter[str]:
-        """How often each word was seen, case folded."""
+        """How often each word was seen, case folded; "STRASSE" counts as "straße" where that was seen."""
         counts: Counter[str] = Counter()
+        in_capitals: Counter[str] = Counter()
         for word, count in self._words():
-            counts[word.casefold()] += count
+            if "SS" in word and is_in_capitals(word):
+                in_capitals[word] += count
+            else:
+                counts[fold(word)] += count
+        sharp = _sharp_words(counts)
+        for word, count in in_capitals.items():
+            counts[sharp.get(word) or fold(word)] += count
         return counts
 
     def _words(self) -> Iterator[tuple[str, int]]:
@@ -257,8 +297,9 @@ class WordCounter:
         counts = _short(self.counts())
         known = {word for word, _ in counts.most_common(number)} - half_words(counts)
         cased: Counter[str] = Counter()
+        sharp = _sharp_words(known)
         for word, count in self._words():
-            if _has_later_capitals(word) and word.casefold() in known:
+            if _has_later_capitals(word) and (word in sharp or fold(word) in known):
                 cased[word] += count
         words = chain(known, (word for word, _ in cased.most_common(number)))
         characters = OTHER.findall("".join(self._characters))
@@ -281,6 +322,11 @@ class WordCounter:
 
 def _short(counts: Counter[str]) -> Counter[str]:
     return Counter({word: n for word, n in counts.items() if len(word) <= LONGEST_WORD})
+
+
+def _sharp_words(known: Iterable[str]) -> dict[str, str]:
+    """Those with a sharp s, by how they are in capitals: "STRASSE"."""
+    return {word.upper(): word for word in known if "ß" in word}
 
 
 def half_words(counts: Mapping[str, int]) -> set[str]:

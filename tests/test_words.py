@@ -4,8 +4,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_nanogpt.speller import Speller
-from llm_nanogpt.words import LONGEST_WORD, WordCounter, WordList, half_words, last_word, words
+from llm_nanogpt.apostrophes import Apostrophes
+from llm_nanogpt.speller import Speller, ends_in_half_word
+from llm_nanogpt.words import (
+    LONGEST_WORD,
+    WordCounter,
+    WordList,
+    first_letter,
+    fold,
+    half_words,
+    last_word,
+    words,
+)
 
 
 def counted(*texts):
@@ -27,7 +37,7 @@ def accepted(speller, *pieces):
 def test_words_of_any_script():
     assert words("Ada’s BÄREN don't_stop, the 2nd") == ["ada", "s", "bären", "don", "t", "stop", "the", "2nd"]
     assert words("नमस्ते दुनिया") == ["नमस्ते", "दुनिया"]
-    assert words("Straße е́сть") == ["strasse", "е́сть"]
+    assert words("Straße е́сть") == ["straße", "е́сть"]
     assert words("東京SQLite") == ["東", "京", "sqlite"]
     assert words("ที่นี่") == ["ที่", "นี่"]
 
@@ -126,6 +136,73 @@ def test_capitals_stand_where_the_table_has_them(prompt, pieces, taken, tmp_path
         assert accepted(Speller(each, prompt), *pieces) == taken
 
 
+SHARP = "Die Straße, Maße und Masse, Wasser, heiß, Eiweiß. DIE STRASSE. ὁ λόγος, Σοφός, ΤΗΣ, oﬃce ŉ"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pieces", "taken"),
+    [
+        ("", [" Straße", " Maße", " MASSE", " heiß", " Wasser", " masse"], 2),  # no row has "MASSE"
+        ("", [" Strasse"], 0),
+        ("", [" Stras", "se"], 0),
+        ("", [" Wa", "ßer"], 1),
+        ("", [" Eiweiss"], 0),
+        ("", [" STRASSE", " STRAßE"], 1),
+        ("", [" STRA", "SSE", "."], 3),
+        ("", [" Stra", "\u00df".encode()[:1], "\u00df".encode()[1:] + b"e", " Ma", "\u00dfe."], 5),
+        ("DIE STRAS", ["SE", " Straße"], 2),  # begun in capitals
+        ("DIE EIWEIS", ["S", " Straße"], 2),
+        ("DIE EIWEIS", ["SE"], 0),
+        ("Die Strasse", [" Strasse", " heiß"], 2),  # the prompt's own word
+        ("", [" λόγος", " Λόγος", " λόγοσ"], 2),
+        ("", [" σοφός", " ΤΗΣ", " της"], 3),
+        ("", [" office"], 0),
+        ("", [" ʼn"], 0),
+    ],
+)
+def test_letters_that_readers_tell_apart_are_apart(prompt, pieces, taken, tmp_path):
+    """Texts had "Salzwaßer" and "Eiweiss" in them, which no row had: str.casefold() has "ss" for "ß"."""
+    known = counted(SHARP).most_frequent()
+    known.save(tmp_path)
+    for each in (known, WordList.load(tmp_path)):
+        assert accepted(Speller(each, prompt), *pieces) == taken
+        assert {"straße", "masse", "maße", "STRASSE"} <= {*each} and "strasse" not in {*each}
+        assert each.next_characters("Stra") == {"s"} and each.next_characters("λόγο") == {"σ"}
+
+
+def test_words_in_capitals_count_as_the_word_with_a_sharp_s():
+    counts = counted("Straße STRASSE STRAẞE MASSE Masse", "MASSE").counts()
+    assert counts == {"straße": 3, "masse": 3}
+    assert counted("STRASSE").counts() == {"strasse": 1}
+    assert words("Straße Strasse ΛΟΓΟΣ") == ["straße", "strasse", "λογος"]
+
+
+def test_a_list_of_an_older_model_has_ss_for_a_sharp_s(tmp_path):
+    """It does not say which of the two its rows had, so both pass, as they did."""
+    lines = [*[""] * 4, "STRASSE", "die", "heiss", "strasse", "λόγοσ", "strasse's", "—"]
+    (tmp_path / "words.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    known = WordList.load(tmp_path)
+    assert "straße" in known and known.joined is not None and "straße's" in known.joined
+    for each in ([" Straße", " heiß", " Strasse", " STRASSE", " Λόγος"], [" Stra", "ße", " hei", "ß."]):
+        assert accepted(Speller(known, ""), *each) == len(each)
+    assert accepted(Speller(known, "HEIS"), "S", " heiß") == 2
+    assert accepted(Apostrophes(known, known.joined, ""), "Straße", "'s", " ", "Straße's") == 4
+    known.save(tmp_path)
+    assert (tmp_path / "words.txt").read_text(encoding="utf-8").split("\n")[:5] == [*[""] * 4, "STRASSE"]
+    assert "straße" in WordList.load(tmp_path)
+
+
+def test_letters_that_are_folded_alike_begin_alike():
+    for c in map(chr, [*range(0xD800), *range(0xE000, 0x110000)]):
+        assert first_letter(c) == first_letter(fold(c)) == first_letter(c.casefold())
+
+
+def test_prompts_in_capitals_that_end_in_half_a_word():
+    known = counted("Straße, Straßen, Maße, heißen").most_frequent()
+    assert ends_in_half_word("DIE STRAS", known) and ends_in_half_word("HEISS", known)
+    assert not any(ends_in_half_word(each, known) for each in ("STRASSE", "MASSE", "Strasse", "Stras"))
+
+
 def test_a_list_without_capitals_lets_all_pass(tmp_path):
     WordList(["the", "cat"]).save(tmp_path)
     assert accepted(Speller(WordList.load(tmp_path), ""), "The", " cA", "T") == 3
@@ -207,7 +284,7 @@ LETTERS_AND_SPACES = st.text(st.characters(categories=("L", "M", "N", "Zs")), ma
 def test_text_of_the_list_is_accepted_however_it_is_cut(text, lengths, prompt):
     """A text of known words alone passes, in whatever pieces of bytes; but for capitals, and the few marks
     among letters, if they are cut in two: their first byte may be one that no word has there."""
-    text = text.casefold()
+    text = fold(text)
     speller = Speller(counted(text).most_frequent(), prompt + " ")
     data = text.encode()
     for length in (*lengths, len(data)):
@@ -237,16 +314,16 @@ SOME_WORDS = [
     st.text("garden -.'ßEüНСадик्न東é1\n", min_size=1, max_size=6),
 )
 def test_what_may_come_next_begins_with_one_of_few_characters(prompt, piece):
-    for known in (WordList(map(str.casefold, SOME_WORDS)), counted(" ".join(SOME_WORDS)).most_frequent()):
+    for known in (WordList(map(fold, SOME_WORDS)), counted(" ".join(SOME_WORDS)).most_frequent()):
         speller = Speller(known, "")
         speller.add(prompt.encode())
         characters = speller.next_characters()
         if characters is not None and speller.accepts(piece.encode()):
-            assert piece[0].casefold()[0] in characters
+            assert first_letter(piece) in characters
 
 
 def test_what_goes_on_with_half_a_word():
-    known = WordList(map(str.casefold, SOME_WORDS))
+    known = WordList(map(fold, SOME_WORDS))
     assert known.next_characters("GAR") == {"d", "t"} and known.next_characters("x") == set()
     assert known.next_characters("са") == {"д"} and known.next_characters("gart") == {"e"}
     speller = Speller(known, "a gardens")

@@ -18,7 +18,7 @@ import numpy as np
 from llm_nanogpt.habits.fences import fences
 from llm_nanogpt.habits.repeated_items import is_again, items
 from llm_nanogpt.habits.starts import kind_of_start
-from llm_nanogpt.words import PART, joined_words
+from llm_nanogpt.words import PART, fold, joined_words
 
 # A line is too long if it is so many characters longer than all but this fraction of the rows' lines.
 LINES_SHORTER, LINE_SPARE = 0.997, 8
@@ -116,7 +116,7 @@ def repeats_item(text: str) -> bool:
 
 def _number_pairs(text: str) -> Iterable[tuple[str, str]]:
     """Each word with a number before or after it, the number as "0"."""
-    spelled = ["0" if word.isnumeric() else word.casefold() for word in PART.findall(text)]
+    spelled = ["0" if word.isnumeric() else fold(word) for word in PART.findall(text)]
     return (pair for pair in pairwise(spelled) if (pair[0] == "0") != (pair[1] == "0"))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import regex
 
 from llm_nanogpt.habits.sign_runs import split_at_words
-from llm_nanogpt.words import LETTERS, WordList, words
+from llm_nanogpt.words import LETTERS, WordList, fold, words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
 STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many characters, this many times
@@ -116,11 +116,11 @@ def real_word_fraction(text: str, known: Collection[str]) -> float | None:
 
     None for a text without words, or mostly in such a script.
     """
-    spelled = [word.casefold() for word in LETTERS.findall(text) if not word.isnumeric()]
+    spelled = [word for word in LETTERS.findall(text) if not word.isnumeric()]
     characters = [word for word in words(text) if not LETTERS.match(word)]
     if len(spelled) <= len(characters):
         return None
-    return sum(word in known for word in spelled) / len(spelled)
+    return sum(fold(word) in known or word in known for word in spelled) / len(spelled)
 
 
 def is_prose(texts: Iterable[str]) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..words import fold
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -34,7 +36,7 @@ _MARKS = " \t-*+.)([]\"'0123456789"
 
 def items(text: str) -> list[str]:
     """The items of `text` that are long enough, case folded, without the marks and numbers around them."""
-    stripped = (item.strip(_MARKS).casefold() for item in _BETWEEN.split(text))
+    stripped = (fold(item.strip(_MARKS)) for item in _BETWEEN.split(text))
     return [item for item in stripped if len(item) >= LETTERS]
 
 
@@ -66,7 +68,7 @@ class Part(NamedTuple):
 @lru_cache(2**14)
 def part_of_item(text: str) -> Part:
     ends = any(mark in text for mark in "\n,;")
-    letters = "" if ends else text.strip(" \t\r-*+.)([]\"'").casefold()
+    letters = "" if ends else fold(text.strip(" \t\r-*+.)([]\"'"))
     return Part(letters, ends, text[:1].isspace(), text.endswith((".", "!", "?")))
 
 
