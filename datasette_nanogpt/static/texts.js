@@ -180,10 +180,10 @@ export function queryOf(values) {
 }
 
 function describeCopied({ fraction, longest, rows, all_rows: allRows }) {
-  const some = allRows === false ? ` It was compared with the first ${rows.toLocaleString("en")} rows only.` : "";
-  if (!longest) return `Nothing in it is copied.${some}`;
+  const some = allRows === false && `the first ${rows.toLocaleString("en")} rows`;  // there was no time to compare more
+  if (!longest) return some ? `Nothing in it is copied from ${some}; the others were not compared.` : "Nothing in it is copied.";
   const percent = fraction < 0.005 ? "Less than 1" : Math.round(fraction * 100);
-  return `${percent}% of its words are copied, the longest passage has ${longest} word${longest === 1 ? "" : "s"}.${some}`;
+  return `${percent}% of its words are copied, the longest passage has ${longest} word${longest === 1 ? "" : "s"}${some ? `; only ${some} were compared` : ""}.`;
 }
 
 // ---- All of them
