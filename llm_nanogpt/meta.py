@@ -71,7 +71,7 @@ _CORPUS = Record(
         (f"{what}_lengths" for what in ["run", "string", "text", "line", "quoted", "backtick"]), _LENGTHS
     )
     | {"brackets": Record(others=_LENGTHS), "fences": Record(others=_LENGTHS), "starts": [str]}
-    | {"line_fences": [str]}
+    | {"line_fences": [str], "lone_quotes": [str]}
 )
 _SETTINGS = Record(
     {

@@ -11,14 +11,18 @@ from llm_nanogpt.habits.brackets import (
     KINDS,
     LEFT_OPEN,
     MISPLACED,
+    QUOTE,
+    QUOTES,
+    SPACED_QUOTE,
     STRENGTH,
     Brackets,
     bracket_lengths,
     bracket_tokens,
     follow,
+    lone_quotes,
 )
 from llm_nanogpt.habits.lengths import Lengths
-from llm_nanogpt.habits.table_habits import Habits
+from llm_nanogpt.habits.table_habits import Habits, measure_habits, read_habits
 from llm_nanogpt.sampler import Sampler
 from llm_nanogpt.tokenizer_training import train_bpe, train_char
 
@@ -163,3 +167,83 @@ def test_texts_close_what_they_open(bpe, kind):
     without = faults(real_words=False)
     tokenizer.habits = Habits()
     assert faults() == without > 5 * with_habits
+
+
+LONE = frozenset({QUOTE, SPACED_QUOTE})
+PROSE = 'She said "so it is," and ("no") "yes." She left.\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "lone", "wanted", "left"),
+    [
+        (PROSE, LONE, ["opened", "closed"] * 3, ""),
+        ('a "so and "so b', LONE, ["opened", "opened again"], '"'),
+        ('a "so and "so" b', LONE, ["opened", "opened again", "closed"], ""),
+        ('a so," he', LONE, ["was not open"], ""),
+        ('a r"so" b', LONE, ["was not open", "was not open"], ""),
+        ('a r"so" b', {QUOTE}, ["opened", "closed"], ""),
+        ('a="so" *"so"* ""', LONE, ["opened", "closed"] * 3, ""),
+        ('a "so\n"so" b', LONE, ["opened", "left open", "opened", "closed"], ""),
+        ("a \u201cso and \u201cso\u201d b", QUOTES, ["opened", "opened again", "closed"], ""),
+        ("a \u201cso and \u201cso\u201d b", LONE, ["opened", "opened", "closed"], "\u201c"),
+    ],
+)
+def test_quotes_that_are_not_opened_within_one_another(text, lone, wanted, left):
+    stack = []
+    assert [event for event, *_ in follow(text, stack, QUOTES, 0, frozenset(lone))] == wanted
+    assert "".join(kind for kind, _ in stack) == left
+
+
+def test_rows_say_which_quotes_are_not_opened_within_one_another(bpe):
+    typographic = PROSE.replace(' "', " \u201c").replace('("', "(\u201c").replace('"', "\u201d")
+    habits = measure_habits([PROSE + typographic] * 20, bpe)
+    assert habits.lone_quotes == {QUOTE, SPACED_QUOTE, "\u201c"}
+    assert read_habits(habits.as_json()) == habits
+    assert read_habits({"lone_quotes": ["(", QUOTE]}) == Habits(lone_quotes=frozenset([QUOTE]))
+    assert lone_quotes([PROSE, 'r"so" is "Name: "b'] * 20, {QUOTE}) == set()
+    assert lone_quotes([PROSE, 'r"so" is f"yes"'] * 20, {QUOTE}) == {QUOTE}
+    assert lone_quotes([PROSE] * 20, {"("}) == set()
+    assert lone_quotes(["\u201cso \u201cno\u201d\u201d"] * 20, {"\u201c"}) == set()
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_a_quote_after_a_space_closes_none(bpe, kind):
+    tokenizer = bpe if kind == "bpe" else train_char([TEXT])
+    quote, closing, opening = tokenizer.encode('"')[0], STRENGTH, -MISPLACED
+
+    def after(prompt, text, token=quote, lone=LONE):
+        brackets = Brackets(tokenizer, {QUOTE: Lengths(0, 10)}, prompt, lone)
+        for piece in text:
+            brackets.add(piece)
+        return penalised(brackets, np.zeros(tokenizer.n_vocab, np.float32))[token]
+
+    assert after('"', "and so and") == closing
+    assert after('"', "so and so ") == opening
+    assert after('"', "so and so ", lone=frozenset()) == closing
+    assert after("so", "") == after('"so"', ".") == -MISPLACED  # nothing is open
+    assert after("so ", "") == after("", "") == after("so (", "") == 0
+    assert after("so", "", lone=frozenset([QUOTE])) == 0
+    # A text hardly ends within a quote.
+    assert after('"so', "", tokenizer.eot) == -MISPLACED
+    assert after('"so', "", tokenizer.eot, frozenset()) == after('"so"', "", tokenizer.eot) == 0
+    if kind == "bpe":
+        assert after('"', "and so and", tokenizer.encode(' "')[0]) == opening
+        assert after("so", "", tokenizer.encode(' "')[0]) == 0
+
+
+def test_texts_open_no_quote_within_another():
+    tokenizer = train_bpe([TEXT, 'so "and" so "so" '] * 40, 340)
+    (spaced,) = tokenizer.encode(' "')
+    model = Forgetful(tokenizer)
+    model.odds[spaced] = 2
+
+    def opened_again(lone):
+        tokenizer.habits = Habits(brackets=SOME, lone_quotes=lone)
+        again = 0
+        for seed in range(10):
+            sampler = Sampler(top_p=1, seed=seed, dry_multiplier=0)
+            text = "".join(generate(model, tokenizer, "so", max_tokens=80, sampler=sampler))
+            again += sum(event == "opened again" for event, *_ in follow(text, [], KINDS, 0, LONE))
+        return again
+
+    assert opened_again(frozenset()) > 10 * opened_again(LONE)

@@ -4,6 +4,11 @@ A small model forgets that it has opened one, or has closed it. So what rows har
 likely: to close what is not open, or an outer one before an inner one. Once one has been open for longer than
 is usual, what closes it becomes more likely, and what opens another one less. Kinds that the rows do not
 close, or close without opening, as ")" in lists and emoticons, are left alone.
+
+A straight quote opens and closes. Counted by turns alone, `a "so and "so` is closed, and a small model likes
+to write the second of these, too. So where hardly a quote of the rows closes after a space, it opens there,
+and where hardly one opens after a word, it closes there; strings of code do both. Nor is a quote opened
+within another one, where the rows hardly do that.
 """
 
 from __future__ import annotations
@@ -34,6 +39,11 @@ OPENERS = {closer: opener for opener, closer in PAIRS.items()}
 # in a row, as around Python's docstrings, are none (`fences.py`).
 QUOTE, THREE_QUOTES = '"', '"""'
 KINDS = frozenset([*PAIRS, QUOTE])
+SPACED_QUOTE = f" {QUOTE}"  # no kind: it says that a straight one opens after a space or a sign alone
+# Those that may be lone. Brackets stand within one another in code, and now and then in prose.
+QUOTES = frozenset([QUOTE, "\N{LEFT DOUBLE QUOTATION MARK}", "«", "\N{LEFT CORNER BRACKET}"])
+# What stands before a straight quote that closes, beside letters and numbers. Before other signs it may open.
+BEFORE_CLOSING = ".,!?;%)]}\N{HORIZONTAL ELLIPSIS}"
 
 # A kind is followed if the rows have so many, and at most these fractions of them are never closed, or close
 # what is not open. Of the blog's "[" these are 3% and 2%, of its "(" 1% each; of a chat's ")" easily half.
@@ -44,16 +54,31 @@ USUAL, RARE = 0.9, 0.97  # of what the rows have between brackets is shorter
 STRENGTH, MISPLACED = 2.0, 6.0
 DEEPEST = 4  # of the brackets that are open, so many decide what a token would do
 
-Event = Literal["opened", "closed", "left open", "was not open"]
+Event = Literal["opened", "closed", "left open", "was not open", "opened again"]
+FAULTS = frozenset(["left open", "was not open", "opened again"])
+Side = Literal["space", "word", "sign"]  # what stands before a straight quote
+
+
+def side_of(before: str) -> Side:
+    """Of the character `before` a quote; "" at the start of a text."""
+    if not before or before.isspace():
+        return "space"
+    return "word" if before.isalnum() or before in BEFORE_CLOSING else "sign"
 
 
 def follow(
-    text: str, opened: list[tuple[str, int]], kinds: frozenset[str], start: int = 0
+    text: str,
+    opened: list[tuple[str, int]],
+    kinds: frozenset[str],
+    start: int = 0,
+    lone: frozenset[str] = frozenset(),
+    side: Side = "space",
 ) -> Iterator[tuple[Event, str, int]]:
     """What the brackets of `text` do, in order: the event, the kind, and how many characters stood within it.
 
     `opened` are the kinds that are open before it, innermost last, and where each stands, in characters;
-    afterwards those after it. `start` is where the text stands.
+    afterwards those after it. `start` is where the text stands, `side` is what stands before it. `lone` are
+    the quotes that are not opened within one another, as `lone_quotes` has them.
     """
     for match in _marks(kinds).finditer(text):
         mark, place = match[0], start + match.start()
@@ -61,7 +86,14 @@ def follow(
             continue
         kind = QUOTE if mark == "\n" else OPENERS.get(mark, mark)
         inner = next((i for i in range(len(opened) - 1, -1, -1) if opened[i][0] == kind), None)
-        if mark in PAIRS or (mark == QUOTE and inner is None):
+        opens = mark in PAIRS or (mark == QUOTE and inner is None)
+        if mark == QUOTE and QUOTE in lone:
+            at = match.start()
+            before = side_of(text[at - 1]) if at else side
+            opens = before == "space" or (opens and not (before == "word" and SPACED_QUOTE in lone))
+        if opens and inner is not None and kind in lone:
+            yield "opened again", kind, 0
+        elif opens:
             opened.append((kind, place))
             yield "opened", kind, 0
         elif inner is None:
@@ -108,6 +140,22 @@ def bracket_lengths(texts: Iterable[str]) -> dict[str, Lengths]:
     return measured
 
 
+def lone_quotes(texts: Iterable[str], kinds: Iterable[str]) -> frozenset[str]:
+    """Those of `kinds` that the rows hardly ever open within one another; a straight one after a space counts
+    as one that opens. SPACED_QUOTE is beside it if they hardly open one after a word."""
+    quotes = QUOTES.intersection(kinds)
+    counts: Counter[tuple[Event, str]] = Counter()
+    for text in texts if quotes else ():
+        events = follow(text, [], quotes, lone=quotes | {SPACED_QUOTE})
+        counts.update((event, kind) for event, kind, _ in events)
+
+    def rare(event: Event, kind: str) -> bool:
+        return counts[event, kind] <= NOT_OPEN * counts["opened", kind]
+
+    lone = frozenset(kind for kind in quotes if rare("opened again", kind))
+    return lone | {SPACED_QUOTE} if QUOTE in lone and rare("was not open", QUOTE) else lone
+
+
 class Effects(NamedTuple):
     """What tokens do at some place of a text, (n_vocab,) each: 1 for those that leave fewer brackets open
     than before and -1 for those that leave more; and the nats that those lose which do what rows hardly ever
@@ -118,54 +166,72 @@ class Effects(NamedTuple):
 
 
 class BracketTokens:
-    """The tokens of a vocabulary that have brackets of these `kinds`."""
+    """The tokens of a vocabulary that have brackets of these `kinds`. `lone` are as `follow` has them."""
 
-    def __init__(self, tokenizer: Vocabulary, kinds: frozenset[str]) -> None:
-        self.kinds, self.marks, self._n_vocab = kinds, _marks(kinds), tokenizer.n_vocab
+    def __init__(self, tokenizer: Vocabulary, kinds: frozenset[str], lone: frozenset[str]) -> None:
+        self.kinds, self.lone, self.marks = kinds, lone, _marks(kinds)
+        self._n_vocab, self._eot = tokenizer.n_vocab, tokenizer.eot
         tokens = ((i, tokenizer.token_bytes(i).decode("utf-8", "ignore")) for i in range(tokenizer.n_vocab))
         self._tokens = [(i, text) for i, text in tokens if self.marks.search(text)]
-        self._effects: dict[tuple[str, ...], Effects] = {}
+        self._effects: dict[tuple[tuple[str, ...], Side], Effects] = {}
 
-    def effects(self, opened: Sequence[str]) -> Effects:
-        """What tokens do where these kinds are open, innermost last."""
+    def effects(self, opened: Sequence[str], side: Side = "space") -> Effects:
+        """What tokens do where these kinds are open, innermost last, after such a character."""
         import numpy as np
 
         innermost = tuple(opened[-DEEPEST:])
-        if innermost not in self._effects:
+        place = innermost, side
+        if place not in self._effects:
             closing, misplaced = np.zeros((2, self._n_vocab), np.float32)
             for i, text in self._tokens:
                 then = [(kind, 0) for kind in innermost]
-                events = {event for event, *_ in follow(text, then, self.kinds)}
-                if events & {"left open", "was not open"}:
+                events = {event for event, *_ in follow(text, then, self.kinds, 0, self.lone, side)}
+                if events & FAULTS:
                     misplaced[i] = MISPLACED
                 elif len(then) != len(innermost):
                     closing[i] = 1 if len(then) < len(innermost) else -1
-            self._effects[innermost] = Effects(closing, misplaced)
-        return self._effects[innermost]
+            if self.lone.intersection(innermost):
+                misplaced[self._eot] = MISPLACED
+            self._effects[place] = Effects(closing, misplaced)
+        return self._effects[place]
 
 
 @lru_cache(4)
-def bracket_tokens(tokenizer: Vocabulary, kinds: frozenset[str]) -> BracketTokens:
+def bracket_tokens(
+    tokenizer: Vocabulary, kinds: frozenset[str], lone: frozenset[str] = frozenset()
+) -> BracketTokens:
     """Kept from one text to the next: finding what tokens do takes a millisecond for each place."""
-    return BracketTokens(tokenizer, kinds)
+    return BracketTokens(tokenizer, kinds, lone)
 
 
 class Brackets:
     """The brackets that are open in a text as it is written. What the prompt opens counts from its end."""
 
-    def __init__(self, tokenizer: Vocabulary, lengths: Mapping[str, Lengths], prompt: str) -> None:
-        self._tokens, self._lengths = bracket_tokens(tokenizer, frozenset(lengths)), lengths
+    def __init__(
+        self,
+        tokenizer: Vocabulary,
+        lengths: Mapping[str, Lengths],
+        prompt: str,
+        lone: frozenset[str] = frozenset(),
+    ) -> None:
+        self._tokens, self._lengths = bracket_tokens(tokenizer, frozenset(lengths), lone), lengths
         self._opened: list[tuple[str, int]] = []
+        self._side: Side = "space"  # of the last character, which tells what a straight quote does
         self._length = 0  # in characters, after the prompt
         self._effects = self._tokens.effects(())
         self.add(prompt)
         self._opened, self._length = [(kind, 0) for kind, _ in self._opened], 0
 
     def add(self, text: str) -> None:
-        if self._tokens.marks.search(text):
-            for _ in follow(text, self._opened, self._tokens.kinds, self._length):
+        tokens, side = self._tokens, self._side
+        if text and QUOTE in tokens.lone:
+            self._side = side_of(text[-1])
+        marked = tokens.marks.search(text)
+        if marked:
+            for _ in follow(text, self._opened, tokens.kinds, self._length, tokens.lone, side):
                 pass
-            self._effects = self._tokens.effects([kind for kind, _ in self._opened])
+        if marked or self._side != side:
+            self._effects = tokens.effects([kind for kind, _ in self._opened], self._side)
         self._length += len(text)
 
     def penalise(self, logits: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .brackets import KINDS, Brackets, bracket_lengths
+from .brackets import KINDS, QUOTES, SPACED_QUOTE, Brackets, bracket_lengths, lone_quotes
 from .fences import FENCES, Fences, fence_lengths
 from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
@@ -43,6 +43,7 @@ class Follower(Protocol):
 class Habits:
     """Lengths in characters: of runs of numbers and signs, of strings without spaces, of whole rows, of
     what stands within brackets, single quotes and fences of each kind that is followed, and of lines.
+    `lone_quotes` are those of the brackets that are not opened within one another.
     `paragraphs` says whether long lines end with a sentence. `line_fences` are the kinds of fences that stand
     at the start of a line alone. `repeat` is in tokens: how many DRY lets pass, where the rows repeat more
     than is usual. `doubles_words` says whether words stand twice running as if by rule, or that is not known.
@@ -54,6 +55,7 @@ class Habits:
     texts: Lengths | None = None
     brackets: Mapping[str, Lengths] = field(default_factory=dict)
     lines: Lengths | None = None
+    lone_quotes: frozenset[str] = frozenset()
     paragraphs: bool = False
     single_quotes: Lengths | None = None
     backticks: Lengths | None = None
@@ -77,6 +79,7 @@ class Habits:
         return {name: lengths._asdict() if lengths else None for name, lengths in known.items()} | {
             "brackets": {kind: lengths._asdict() for kind, lengths in self.brackets.items()},
             "fences": {fence: lengths._asdict() for fence, lengths in self.fences.items()},
+            "lone_quotes": sorted(self.lone_quotes),
             "paragraphs": self.paragraphs,
             "line_fences": list(self.line_fences),
             "repeat_length": self.repeat,
@@ -95,7 +98,7 @@ class Habits:
         if self.texts:
             each.append(ShortText(tokenizer.eot, self.texts, prompt))
         if self.brackets:
-            each.append(Brackets(tokenizer, self.brackets, prompt))
+            each.append(Brackets(tokenizer, self.brackets, prompt, self.lone_quotes))
         if self.fences:
             each.append(Fences(tokenizer, self.fences, prompt))
         if self.line_fences:
@@ -123,12 +126,13 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         if left <= 0:
             break
     whole = some[:-1] if left < 0 else some  # what is cut off is short, and leaves brackets open
-    lines = line_lengths(whole)
+    lines, brackets = line_lengths(whole), bracket_lengths(whole or some)
     return Habits(
         runs=run_lengths(some),
         strings=string_lengths(some),
         texts=text_lengths(whole),
-        brackets=bracket_lengths(whole or some),
+        brackets=brackets,
+        lone_quotes=lone_quotes(whole or some, brackets),
         lines=lines,
         paragraphs=lines is not None and has_paragraphs(whole, lines),
         single_quotes=quoted_lengths(some, SINGLE_QUOTE),
@@ -159,6 +163,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         starts=tuple(corpus.get("starts") or ()),
         line_fences=tuple(f for f in corpus.get("line_fences") or () if f in FENCES),
         items_again=corpus.get("items_again"),
+        lone_quotes=(QUOTES | {SPACED_QUOTE}).intersection(corpus.get("lone_quotes") or ()),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
         fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
     )
