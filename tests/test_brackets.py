@@ -215,7 +215,9 @@ def test_a_quote_after_a_space_closes_none(bpe, kind):
         brackets = Brackets(tokenizer, {QUOTE: Lengths(0, 10)}, prompt, lone)
         for piece in text:
             brackets.add(piece)
-        return penalised(brackets, np.zeros(tokenizer.n_vocab, np.float32))[token]
+        logits = np.zeros(tokenizer.n_vocab, np.float32)
+        logits[[tokenizer.eot, tokenizer.encode("\n")[0]]] = -20
+        return round(float(penalised(brackets, logits)[token] - logits[token]), 3)
 
     assert after('"', "and so and") == closing
     assert after('"', "so and so ") == opening
@@ -229,6 +231,19 @@ def test_a_quote_after_a_space_closes_none(bpe, kind):
     if kind == "bpe":
         assert after('"', "and so and", tokenizer.encode(' "')[0]) == opening
         assert after("so", "", tokenizer.encode(' "')[0]) == 0
+
+
+@pytest.mark.parametrize("fewer", [0, 1])
+def test_a_text_that_would_end_within_a_quote_closes_it(fewer):
+    tokenizer = train_char([TEXT])
+    quote, line = (tokenizer.encode(mark)[0] for mark in ('"', "\n"))
+    brackets = Brackets(tokenizer, {QUOTE: Lengths(10, 20)}, 'a "so', LONE)
+    logits = np.full(tokenizer.n_vocab - fewer, -9, np.float32)
+    logits[line] = 0
+    after = penalised(brackets, logits)
+    assert after[line] == -MISPLACED and after[quote] == pytest.approx(0, abs=0.01)
+    brackets.add('"')
+    assert penalised(brackets, logits)[line] == 0
 
 
 def test_texts_open_no_quote_within_another():
