@@ -443,6 +443,9 @@ async def test_a_refused_form_keeps_what_is_right_and_marks_what_is_wrong(datase
     assert re.search(r'name="n_layer"[^>]* aria-invalid="true" autofocus>', page)
     assert page.count("aria-invalid") == 2 and page.count("autofocus") == 1
     assert '<details id="advanced" open><summary>Advanced' in page
+    form = {"template": "{% if %}", "name": "../x", "n_layer": "0"}
+    page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
+    assert page.count("aria-invalid") == 3
     form = {"body": "nope"}
     page = (await datasette.client.post(path_of("entry"), data=form, actor=ROOT)).text
     assert re.search(r'name="body"[^>]* aria-invalid="true" autofocus>', page) and "300 rows, about" in page

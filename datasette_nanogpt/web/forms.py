@@ -157,18 +157,24 @@ def without_sql(form: Mapping[str, Any], columns: Sequence[str]) -> dict[str, An
     return {key: value for key, value in form.items() if not needs_sql({key: value}, columns)}
 
 
-def settings_from_form(target: Target, form: Mapping[str, Any], where: str | None) -> dict[str, Any]:
-    """The settings of a run, in the form of `TrainOptions.given()`.
+def settings_from_form(
+    target: Target, form: Mapping[str, Any], where: str | None, unreadable: Sequence[Problem] = ()
+) -> dict[str, Any]:
+    """The settings of a run, in the form of `TrainOptions.given()`. Where the rows were found `unreadable`,
+    they are not read again.
 
     Raises InvalidOptions with everything that is wrong. The `field` of each problem is a field of the form,
     or ROWS_OF_ADDRESS.
     """
     fields = form_defaults(target.limits) | _text_fields(form)
     selection = selection_from_form(form, where)
-    with problems_in_fields(form):
-        target = replace(
-            target, table=read_rows(target.rows, selection).table
-        )  # in the database's own spelling
+    if not unreadable:
+        try:
+            with problems_in_fields(form):
+                # In the database's own spelling.
+                target = replace(target, table=read_rows(target.rows, selection).table)
+        except InvalidOptions as ex:  # told with what else is wrong
+            unreadable = ex.problems
     replaced = form.get("replace")
     if isinstance(replaced, str) and replaced.strip() not in ("", REPLACE_NAMED):
         name = replaced.strip()  # this choice from a list takes precedence over the field `name`
@@ -189,7 +195,8 @@ def settings_from_form(target: Target, form: Mapping[str, Any], where: str | Non
         problems.append(Problem("tokenizer", "choice", message))
     if not any(problem.field == "name" for problem in problems):
         problems += _name_problems(target, name, bool(form.get("replace") or form.get("estimate")))
-    if problems:
+    told = {problem.field for problem in unreadable}
+    if problems := [*unreadable, *(problem for problem in problems if problem.field not in told)]:
         raise InvalidOptions(_in_order(problems))
     return {key: value for key, value in settings.items() if key != "max_parameters" and value != []}
 

@@ -224,9 +224,13 @@ async def _form(datasette: Datasette, request: Request, db: Database, table: str
             form.fields = forms.form_defaults(state.limits) | await posted(request)
         if not may_sql and forms.needs_sql(form.fields, columns):
             raise Forbidden("SQL in a condition or a grouping needs the permission execute-sql")
-        with forms.problems_in_fields(form.fields):
-            await state.read_once(read_rows, target.rows, forms.selection_from_form(form.fields, where))
-        reading = read_database(forms.settings_from_form, target, form.fields, where)
+        unreadable: tuple[Problem, ...] = ()
+        try:
+            with forms.problems_in_fields(form.fields):
+                await state.read_once(read_rows, target.rows, forms.selection_from_form(form.fields, where))
+        except InvalidOptions as ex:  # told with what else is wrong, and not read again: it may take long
+            unreadable = tuple(ex.problems)
+        reading = read_database(forms.settings_from_form, target, form.fields, where, unreadable)
         settings = await state.unless_stopping(reading)
         if request.method == "POST" and not form.fields.get("estimate"):
             await state.unless_stopping(read_database(check_enough, target, settings))
