@@ -35,18 +35,22 @@ function percent(probability) {
 }
 
 function line(name, note, probability) {
-  const made = document.createElement("p"), bar = document.createElement("i");
+  const made = document.createElement("p"), bar = document.createElement("i"), figure = document.createElement("span");
   bar.style.width = `${Math.round(100 * probability)}%`;
-  made.append(name, " ", note, bar);
+  figure.textContent = note;
+  made.append(name, " ", figure, bar);
   return made;
 }
 
 // The explanation of a token: how surprising it was, and the likely tokens, each with a bar of its probability.
 function describe({ text, before, bits, likely }) {
   const others = likely.filter(([other]) => other !== text);
+  const piece = document.createElement("strong"), heading = document.createElement("div");
+  piece.textContent = `${named(text, before)}:`;
+  heading.textContent = "What else was likely:";
   return [
-    line(`${named(text, before)}: ${percent(2 ** -bits)} likely`, `(${bits.toFixed(1)} bits)`, 2 ** -bits),
-    "What else was likely:",
+    line(piece, `${percent(2 ** -bits)} likely (${bits.toFixed(1)} bits)`, 2 ** -bits),
+    heading,
     ...others.map(([other, p]) => line(named(other, before), percent(p), p)),
   ];
 }
