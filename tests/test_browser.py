@@ -535,7 +535,7 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     first.locator(".token").nth(2).hover()
     page.locator("#likely").wait_for()
     likely = page.locator("#likely").inner_text()
-    assert re.search(r": (under )?[\d.]+% likely \([\d.]+ bits\)\s+What else was likely:\s+[“(]", likely)
+    assert re.search(r":\s+(under )?[\d.]+% likely \([\d.]+ bits\)\s+What else was likely:\s+[“(]", likely)
     first.locator(".token").first.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.previousElementSibling.className").startswith("token")
@@ -549,6 +549,10 @@ def test_surprise_is_shown_by_mouse_and_keyboard_and_two_are_compared(page, site
     assert not page.locator("#likely").is_visible()
     page.set_viewport_size({"width": 390, "height": 800})
     first.locator(".token").nth(3).click()
+    explained = "[...document.querySelectorAll('.token')].findIndex(token => token.matches('.explained'))"
+    for name, at in (("Next piece", 4), ("Piece before", 3)):  # a finger is wider than many pieces
+        page.locator("#likely").get_by_role("button", name=name).dispatch_event("click")
+        assert page.evaluate(explained) == at and page.locator("#likely").is_visible()
     close = page.locator("#likely").get_by_role("button", name="Close")
     assert min(close.bounding_box()[side] for side in ("width", "height")) >= 40
     close.dispatch_event("click")  # of a finger: a mouse leaves the text on its way, which closes it, too

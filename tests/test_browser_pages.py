@@ -444,7 +444,7 @@ def test_a_piece_that_goes_on_with_a_word_has_dots_before_it(page, site):
       article.firstChild.append(...colouredSpans({ begins, text, tokens }));
       document.getElementById("texts").replaceChildren(article);
       [...article.querySelectorAll(".token")].at(-1).click();
-      return document.getElementById("likely-about").innerText;
+      return document.getElementById("likely-about").textContent;
     }"""
     likely = [["ting", 0.2], [" up", 0.1], ["-", 0.05]]
     told = page.evaluate(show, ["", "Setter", [[3, 1, []], [6, 3, likely]]])

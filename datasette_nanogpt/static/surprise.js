@@ -5,7 +5,7 @@ const SHOWN = 60;  // how many characters of a token the explanation shows
 const PART = "(part of a character)";
 const MARGIN = 16;  // pixels between the explanation, its text and the edge of the window
 
-const NARROW = matchMedia("(max-width: 640px)");
+const NARROW = matchMedia("(max-width: 640px)"), TOUCH = matchMedia("(hover: none)");
 const described = new WeakMap();  // span -> its token: text, bits, likely
 const tooltip = document.getElementById("likely"), about = document.getElementById("likely-about");
 
@@ -132,14 +132,19 @@ function hide() {
 function move(event) {
   const token = event.target.closest(".token");
   if (!token) return;
+  const to = { ArrowRight: (at) => at + 1, ArrowLeft: (at) => at - 1, Home: () => 0, End: (at, last) => last }[event.key];
+  if (to && go(token, to)) event.preventDefault();
+}
+
+// Moves the focus from a token to another one of its text, if there is one: `to` makes its number of that token's and the last one's.
+function go(token, to) {
   const tokens = [...token.parentElement.querySelectorAll(".token")];
-  const at = tokens.indexOf(token);
-  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tokens.length - 1 }[event.key];
-  if (!tokens[to]) return;
-  event.preventDefault();
+  const next = tokens[to(tokens.indexOf(token), tokens.length - 1)];
+  if (!next) return false;
   token.tabIndex = -1;
-  tokens[to].tabIndex = 0;
-  tokens[to].focus();
+  next.tabIndex = 0;
+  next.focus();
+  return true;
 }
 
 // Shows the explanation of the token under the pointer or the focus, for all coloured texts in an element.
@@ -151,8 +156,17 @@ export function explainIn(element) {
       if (token) show(token);
     });
   }
-  for (const name of ["mouseleave", "focusout"]) element.addEventListener(name, hide);
+  element.addEventListener("focusout", hide);
+  element.addEventListener("mouseleave", () => { if (!TOUCH.matches) hide(); });  // a finger on the panel is no pointer that leaves
   element.addEventListener("keydown", move);
   document.addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });  // also where the pointer opened it
   document.getElementById("likely-close").addEventListener("click", hide);
+  for (const [id, by] of [["likely-before", -1], ["likely-next", 1]]) {  // a finger is wider than many tokens
+    const button = document.getElementById(id);
+    button.addEventListener("pointerdown", (event) => event.preventDefault());  // the focus stays, else the panel would go
+    button.addEventListener("click", () => {
+      const token = document.querySelector(".token.explained");
+      if (token) go(token, (at) => at + by);
+    });
+  }
 }
