@@ -92,7 +92,7 @@ async def test_the_form_takes_a_template_and_a_grouping(datasette, home):
 
     status, answer = await ask(template="{{ nope }}", order_by="sent", estimate=1)
     assert status == 400
-    assert {problem["field"] for problem in answer["problems"]} == {"template"}
+    assert {problem["field"] for problem in answer["problems"]} == {"template", "order_by"}
     status, answer = await ask(template="{{ text", title="topic", estimate=1)
     assert (status, answer["problems"][0]["field"]) == (400, "template")
     status, answer = await ask(order_by="sent", estimate=1)
