@@ -18,6 +18,7 @@ import click
 
 from llm_nanogpt.counts import counted
 
+from .data.text_kinds import WRAPPED
 from .events import (
     Busy,
     Evaluation,
@@ -307,7 +308,9 @@ def _text_lines(p: Prepared, shown_remarks: AbstractSet[str]) -> list[str]:
         sides = "both sides of the split, so the score is too good" if divided else "one side of the split"
         notes.append(f"{counted(near, 'near-duplicate')}, on {sides}")
     if read_as_text := s.get("read_as_text", ["HTML"] if s["html"] else []):
-        notes.append(f"{', '.join(read_as_text)} read as text")
+        kinds = [kind for kind in read_as_text if kind != WRAPPED]
+        notes += [f"{', '.join(kinds)} read as text"] if kinds else []
+        notes += [f"{WRAPPED} joined"] if WRAPPED in read_as_text else []
     notes += ["rows cut at <|endoftext|>"] if s.get("markers") else []
     notes += [f"most of it is {data}, learnt as it is" for data in s.get("data", ())]
     notes += [f"fetched {s['fetched']}"] if s.get("fetched") else []

@@ -96,6 +96,20 @@ def test_the_title_of_a_page_is_read(tmp_path, site):
     assert source.has_titles and source.read_as_text == ["pages of HTML"]
 
 
+def test_a_page_without_a_title_keeps_that_of_its_front_matter(tmp_path):
+    """Which also goes before the title of the page, as whoever wrote it called the page so."""
+    above = "---\ntitle: {}\n---\n"
+    pages = [PAGE_OF_ITS_OWN.format(title=f"Mill {i}", site="", i=i) for i in range(20)]
+    bare = [
+        above.format(f"Harbour {i}") + f"<html><body><p>The tide falls {i}.</p></body></html>"
+        for i in range(5)
+    ]
+    source = source_of(tmp_path / "pages.db", [*bare, *pages, above.format("Another mill") + pages[3]])
+    documents = list(source.documents())
+    assert documents[0] == "Harbour 0\n\nThe tide falls 0."
+    assert documents[5].startswith("Mill 0\n\n") and documents[-1].startswith("Another mill\n\n")
+
+
 def test_the_name_of_a_website_is_no_title(tmp_path):
     page = "<html><head><title>The Daily Mill</title></head><body><p>It stands by the river {}.</p></body>"
     source = source_of(tmp_path / "pages.db", [page.format(i) for i in range(20)])

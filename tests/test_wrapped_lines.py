@@ -4,9 +4,11 @@ import random
 import textwrap
 
 import pytest
+from click.testing import CliRunner
 from odd_tables import WORDS, Writer
 from test_odd_tables import write
 
+from datasette_nanogpt.cli import train_command
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview_source
 from datasette_nanogpt.data.source import Selection
@@ -156,6 +158,16 @@ def test_it_is_told_before_training(tmp_path):
     assert found.documents[0].count("\n") == 6
     as_it_is = preview_source(open_source(path, "t", Selection(text="plain")), TrainCommand(path))
     assert as_it_is.documents[0].count("\n") > 12
+
+
+def test_its_lines_are_said_to_be_joined(tmp_path, monkeypatch):
+    """And not to be read as text, unlike the HTML around them."""
+    monkeypatch.setenv("NANOGPT_HOME", str(tmp_path / "models"))
+    columns = {"body": lambda w: "\n\n".join(map(wrapped, paragraphs(w.i))) + "\n\nA &amp; B"}
+    path = write(tmp_path / "any.db", columns)
+    arguments = [path, "t", "--dry-run", "--device", "cpu", "--max-iters", "1"]
+    done = CliRunner().invoke(train_command, arguments)
+    assert "HTML entities read as text, hard-wrapped lines joined)" in " ".join(done.output.split())
 
 
 def test_whole_messages_of_mail():

@@ -24,6 +24,7 @@ from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
 from .shapes import has_underscores
 from .wrapped_lines import wrapped_width
 
+WRAPPED = "hard-wrapped lines"  # which are joined, while other kinds are read as text
 TEXT_FORMATS = ("plain", "html", "markdown")  # the values of --text
 SAMPLE_CHARS = 20_000  # how much of each value in the sample is examined; JSON is examined whole
 MIN_FRACTION = 0.5  # a column is of a kind if more than this fraction of its values are
@@ -102,7 +103,7 @@ class TextKind:
             *(["JSON in some rows"] if self.parts else []),
             *([self.markup] if self.markup else []),
             *(["text of mail"] if self.replies else ["mail in some rows"] if self.mailed else []),
-            *(["hard-wrapped lines"] if self.width else []),
+            *([WRAPPED] if self.width else []),
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def read_text(value: str, kind: TextKind) -> Text:
     if kind.format == "html":
         html = _SEPARATORS.sub(_as_tag, value)
         value = html_to_text(html)
-        if kind.titled and (title := page_title(html)):
+        if kind.titled and (of_page := page_title(html)):
+            title = title or of_page
             value = without_repeats(value)
         if kind.replies:
             own = own_text_of_html(html)

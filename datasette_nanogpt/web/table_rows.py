@@ -19,6 +19,7 @@ from ..data.open_source import open_source
 from ..data.preview import preview_source
 from ..data.source import Selection, Source
 from ..data.sqlite import connect, quote_column, time_limit
+from ..data.text_kinds import WRAPPED
 from ..data.text_metrics import is_prose
 from ..formatting import TrainCommand, not_read, text_size
 from ..training.verdict import count_letters
@@ -165,8 +166,8 @@ def _grouping(source: Source) -> dict[str, Any] | None:
     return {"texts": by.count, "group_by": by.group_by, "order_by": by.order_by} | by_whom
 
 
-# A kind of text, and a sentence for somebody who does not know the word.
-WRAPPED, JOINED = "hard-wrapped lines", "Lines that were broken to fit a width are joined."
+# For somebody who does not know the word.
+JOINED = "Lines that were broken to fit a width are joined."
 
 
 def _notes(source: Source) -> list[str]:
