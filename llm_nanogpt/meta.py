@@ -63,6 +63,7 @@ _CORPUS = Record(
         "titles": bool,
         "paragraphs": bool,
         "doubles_words": bool,
+        "space_runs": bool,
         "repeat_length": int,
         "items_again": float,
     }

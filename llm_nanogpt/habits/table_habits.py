@@ -19,6 +19,7 @@ from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat, doubles_words
 from .short_texts import ShortText, text_lengths
 from .sign_runs import SignRun, run_lengths
+from .spaces import Spaces, has_space_runs
 from .starts import Start, common_starts
 from .strings import Unbroken, string_lengths
 
@@ -48,7 +49,7 @@ class Habits:
     at the start of a line alone. `repeat` is in tokens: how many DRY lets pass, where the rows repeat more
     than is usual. `doubles_words` says whether words stand twice running as if by rule, or that is not known.
     `starts` are the kinds of characters that rows start with, `items_again` is the fraction of items that are
-    said again."""
+    said again. `space_runs` says whether lines have several spaces in a row, or that is not known."""
 
     runs: Lengths | None = None
     strings: Lengths | None = None
@@ -65,6 +66,7 @@ class Habits:
     doubles_words: bool = True
     starts: tuple[str, ...] = ()
     items_again: float | None = None
+    space_runs: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """The fields of nanogpt.json's `corpus`."""
@@ -86,6 +88,7 @@ class Habits:
             "doubles_words": self.doubles_words,
             "starts": list(self.starts),
             "items_again": self.items_again,
+            "space_runs": self.space_runs,
         }
 
     def followers(self, tokenizer: Vocabulary, prompt: str) -> list[Follower]:
@@ -111,6 +114,8 @@ class Habits:
                 each.append(LineQuotes(tokenizer, mark, lengths, prompt))
         if self.items_again is not None and self.items_again <= AGAIN and not tokenizer.is_char:
             each.append(RepeatedItem(tokenizer, prompt))
+        if not self.space_runs:
+            each.append(Spaces(tokenizer, prompt))
         if self.starts and not prompt:
             each.append(Start(tokenizer, self.starts))
         return each
@@ -143,6 +148,7 @@ def measure_habits(texts: Iterable[str], tokenizer: Vocabulary) -> Habits:
         doubles_words=doubles_words(some, tokenizer),
         starts=common_starts(some),
         items_again=items_again(some),
+        space_runs=has_space_runs(some),
     )
 
 
@@ -163,6 +169,7 @@ def read_habits(corpus: Mapping[str, Any]) -> Habits:
         starts=tuple(corpus.get("starts") or ()),
         line_fences=tuple(f for f in corpus.get("line_fences") or () if f in FENCES),
         items_again=corpus.get("items_again"),
+        space_runs=corpus.get("space_runs", True),
         lone_quotes=(QUOTES | {SPACED_QUOTE}).intersection(corpus.get("lone_quotes") or ()),
         brackets={kind: lengths for kind, lengths in brackets.items() if lengths and kind in KINDS},
         fences={fence: lengths for fence, lengths in fences.items() if lengths and fence in FENCES},
