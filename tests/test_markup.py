@@ -241,6 +241,72 @@ def test_what_is_left(text, expected):
     assert read(text) == expected
 
 
+TIDDLER = (
+    "\\define x()\nno\n\\end\n! Garden\n\n''Not'' //so// [[far|Far away]] from [[Home]]."
+    "\n!!Beds\n* one\n** two\n"
+    "<<toc>>\n{{Other}}[img[a.jpg]] [ext[the site|https://x.org/a//b]]"
+    "\n```\n!! code ''x''\n```\n<$link to=a>b</$link>"
+)
+JEKYLL = (
+    '{% include figure.html src="/a.png" %}\nIt left{% cite ann %}. See [this]({% post_url 2020-01-01-a %}), '
+    "[that]({{ site.baseurl }}/x).\n\n{% highlight python %}\nprint(1)\n{% endhighlight %}\n\n"
+    "Use `{% include x %}`.\n\n```\n{% include y %}\n```\n{% comment %}no{% endcomment %}\nEnd"
+)
+HUGO = (
+    '{{< figure src="/a.png" >}}\n\n{{% notice tip %}}\nWait.'
+    '\n{{% /notice %}}\nSee [it]({{< ref "a.md" >}}).\n\n'
+    '{{< highlight go "linenos=table" >}}\nx := 1\n{{< /highlight >}}\n\n```\n{{< figure >}}\n```'
+)
+KEY = "0123456789abcdef0123456789abcdef"
+NOTION = (
+    "# A walk\n\nCreated: January 1, 2022 3:04 PM\nWho: Ann\n\n<aside>\n💡 Wait.\n\n</aside>\n\nThen go to "
+    f"[the page](The%20page%20{KEY}.md).\n\n![Untitled](A%20walk%20{KEY}/Untitled.png)\n\nTags: none"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (
+            TIDDLER,
+            "TiddlyWiki's markup",
+            "Garden\n\nNot so far from Home.\nBeds\n- one\n- two\n\n the site\n```\n!! code ''x''\n```\nb",
+        ),
+        (
+            JEKYLL,
+            "tags of a site",
+            "It left. See this, [that](/x).\n\n```python\nprint(1)\n```\n\nUse `{% include x %}`.\n\n```\n"
+            "{% include y %}\n```\nEnd",
+        ),
+        (HUGO, "tags of a site", "Wait.\nSee it.\n\n```go\nx := 1\n```\n\n```\n{{< figure >}}\n```"),
+        (NOTION, "Notion's marks", "# A walk\n\n💡 Wait.\n\nThen go to the page.\n\nTags: none"),
+    ],
+)
+def test_what_programs_of_notes_and_sites_leave(text, name, expected):
+    """Where enough of the column has it; else it is what somebody writes about."""
+    kind = kind_of([text] * 5)
+    assert kind.markup == name
+    assert read_text(text, kind).text == expected
+    assert kind_of([text, *[PROSE] * 40]).markup == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "! Warning\nIt''s late, see cout << toc >> and http://x.org//a//b",
+        "Look!\n\n!important and <<EOF>> are written so.",
+        "Write `{% include x %}` for it, or {% if a %}b{% endif %}.",
+        "```\n{{< figure >}}\n```\nSo does Hugo, also {{</* figure */>}}.",
+        "# The play\n\nAnn: Who is there?\nBen: It is late.\n\nThey leave.",
+        "An aside: <aside> is a tag. Tags: none",
+    ],
+)
+def test_what_looks_like_these_stays(text):
+    kind = kind_of([text] * 5)
+    assert kind.markup == ""
+    assert read_text(text, kind).text == text
+
+
 RTF = (
     r"{\rtf1\ansi\ansicpg1252{\fonttbl\f0\fswiss Helvetica;}{\*\generator x;}"
     r"\f0\fs24 \cf0 Un caf\'e9 \b noir\b0 , \u8220?oui\u8221?.\par Next\line line \{x\}}"
@@ -495,6 +561,25 @@ def test_any_text_can_be_read(text):
         "a (1:02",
         "1:02 a\n",
         "a - 1:02",
+        "<<a ",
+        "''a",
+        "//a ",
+        "__a",
+        "[img[",
+        "[ext[a|",
+        "<$a ",
+        "\\define a\n",
+        "{% highlight a ",
+        "{% highlight %}\n",
+        "{{< highlight a >}}\n",
+        "{% comment %}",
+        "[a]({% link ",
+        "{{ site.a |",
+        "{{% a ",
+        "# a\n\nTags: a\n",
+        "a: a\n",
+        "[a](0123456789abcdef",
+        "![a](%20/",
     ],
 )
 def test_unclosed_markup_takes_no_time(piece):

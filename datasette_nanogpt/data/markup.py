@@ -26,6 +26,7 @@ from .encodings import (
 )
 from .hyphens import is_hyphenated, join_hyphenated
 from .jira import is_jira, is_stamped, read_jira, read_stamped
+from .notion import is_notion, read_notion
 from .program_lines import (
     has_properties,
     has_trailers,
@@ -35,13 +36,15 @@ from .program_lines import (
     without_trailers,
 )
 from .roff import is_roff, read_roff
+from .site_tags import has_site_tags, without_site_tags
 from .spoken_times import has_spoken_times, without_spoken_times
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 from .textile import is_textile, read_textile
+from .tiddlywiki import is_tiddlywiki, read_tiddlywiki
 
 # In this fraction of the texts something must stand that only this markup has.
-MIN_FRACTION, MIN_FRACTION_OF_LINKS = 0.5, 0.05
-WIKI, ROFF = "wiki markup", "man pages"
+MIN_FRACTION, MIN_FRACTION_OF_WIKI, MIN_FRACTION_OF_LINKS = 0.5, 0.2, 0.05
+WIKI, TIDDLYWIKI, ROFF = "wiki markup", "TiddlyWiki's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 WRONGLY_DECODED = "wrongly decoded UTF-8"
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
@@ -204,6 +207,7 @@ MARKUPS = (
     Markup(CUES, has_signs, 1.0, read_cue),
     Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
+    Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
     Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
@@ -211,6 +215,8 @@ MARKUPS = (
     Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
+    Markup("tags of a site", has_site_tags, MIN_FRACTION_OF_LINKS, without_site_tags),
+    Markup("Notion's marks", is_notion, MIN_FRACTION_OF_LINKS, read_notion),
     Markup("Slack links", _SLACK_OWN.search, MIN_FRACTION_OF_LINKS, _read_slack),
     Markup("Discord mentions", _DISCORD.search, MIN_FRACTION_OF_LINKS, _read_discord),
     Markup("Obsidian's marks", _OBSIDIAN.search, MIN_FRACTION_OF_LINKS, lambda text: _OBSIDIAN.sub("", text)),
@@ -227,4 +233,4 @@ MARKUPS = (
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("RTF", "subtitles", ROFF, WIKI)  # whose own tags are not HTML
+OF_WHOLE_TEXTS = ("RTF", "subtitles", ROFF, TIDDLYWIKI, WIKI)  # whose own tags are not HTML

@@ -1,0 +1,53 @@
+"""Tags of Jekyll, Hexo and Hugo in markdown, which are replaced when a site is built. Code stays as it is."""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r"^[ >]*(```+|~~~+).{0,50000}?(?:^[ >]*\1[^\n]*$|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+# Only their own names: what loops and chooses ({% for %}) is written about where it stands in a text.
+_NAMES = (
+    r"(?:end)?(?:include(?:_relative|_cached)?|highlight|codeblock|code_block|raw|figure|figure_img|picture|image"
+    r"|img|asset_\w+|youtube|vimeo|video|audio|gist|tweet|twitter|embed|jsfiddle|note|alert|blockquote|pullquote"
+    r"|quote|cite|bibliography|seo|feed_meta|responsive_image|cq|gallery|tabs|tab|details)"
+)
+_LIQUID = rf"\{{%-?[ \t]*{_NAMES}(?:[ \t][^%{{}}\n]{{0,500}})?[ \t]*-?%\}}"
+_HUGO = r"\{\{<[ \t]*/?[ \t]*[a-z][^<>{}\n*]{0,500}>\}\}|\{\{%[ \t]*/?[ \t]*[a-z][^%{}\n*]{0,500}%\}\}"
+_ADDRESS = re.compile(
+    r"\[([^\[\]\n]{1,300})\]\((?:\{\{[<%][ \t]*(?:rel)?ref[^{}\n]{0,300}\}\}|\{%-?[ \t]*(?:post_url|link)"
+    r"[^{}\n]{0,300}%\})[^()\s]{0,100}\)"
+)
+_TAG = re.compile(f"{_LIQUID}|{_HUGO}")
+_ALONE = re.compile(rf"^[ \t]*(?:{_LIQUID}|{_HUGO})[ \t]*(?:\n|\Z)", re.MULTILINE)
+_VARIABLE = re.compile(r"\{\{-?[ \t]*(?:site|page)\.[\w.]+(?:[ \t]*\|[^{}\n]{0,200})?[ \t]*-?\}\}")
+_REMARK = re.compile(r"\{%-?[ \t]*comment[ \t]*-?%\}.{0,5000}?\{%-?[ \t]*endcomment[ \t]*-?%\}\n?", re.DOTALL)
+# As long as code in a text is; longer code stays between its tags, which takes no time to find out.
+_HIGHLIGHT = re.compile(
+    r"^[ \t]*(?:\{%-?[ \t]*(?P<liquid>highlight|codeblock)\b|\{\{[<%][ \t]*(?P<hugo>highlight)\b)"
+    r"(?:[ \t]+(?:lang:)?(?P<language>[\w+#-]+))?[^{}\n]{0,300}\}\}?[ \t]*\n(?P<code>.{0,4000}?)\n?"
+    r"^[ \t]*(?:\{%-?[ \t]*end(?:highlight|codeblock)[ \t]*-?%\}"
+    r"|\{\{[<%][ \t]*/[ \t]*highlight[ \t]*[>%]\}\})",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def has_site_tags(text: str) -> bool:
+    """Whether a text has such tags outside of its code."""
+    prose = _FENCE.sub("", text) if "{{" in text or "{%" in text else ""
+    return bool(_TAG.search(prose) or _ADDRESS.search(prose))
+
+
+def without_site_tags(text: str) -> str:
+    """Without tags and variables; code that a tag coloured is between backticks, as markdown has it."""
+    text = _HIGHLIGHT.sub(lambda h: f"```{h['language'] or ''}\n{h['code']}\n```", text.replace("\r\n", "\n"))
+    parts: list[str] = []
+    start = 0
+    for code in _FENCE.finditer(text):
+        parts += [_without_tags(text[start : code.start()]), code[0]]
+        start = code.end()
+    return "".join([*parts, _without_tags(text[start:])])
+
+
+def _without_tags(text: str) -> str:
+    text = _ADDRESS.sub(r"\1", _REMARK.sub("", text))
+    return _VARIABLE.sub("", _TAG.sub("", _ALONE.sub("", text)))
