@@ -203,6 +203,59 @@ def test_titles_in_a_table_that_leads_here(tmp_path, key, of, each):
     assert any(document.startswith(f"{Writer(0).title()}\n\n") for document in joined.documents())
 
 
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [("mantis_bug_text_table", "mantis_bug_table"), ("bug_text", "bug"), ("app_bug_text", "x")],
+)
+def test_titles_of_mantis(tmp_path, text, title):
+    """All tables begin with the name of the program, or end in a word that says nothing."""
+    path = str(tmp_path / "any.db")
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table {text} (id integer primary key, description text)")
+        db.execute(f"create table {title} (id integer primary key, summary text, bug_text_id int)")
+        for w in map(Writer, range(ROWS)):
+            db.execute(f"insert into {text} values (?, ?)", [w.i + 3, w.text()])
+            db.execute(f"insert into {title} values (?, ?, ?)", [w.i, w.title(), w.i + 3])
+    told = " ".join(preview(open_corpus(path, [text])).tables[0].remarks)
+    joined = open_source(path, "query", Selection(sql=shlex.split(told)[-1]))
+    assert (joined.title, joined.body, joined.row_count) == ("summary", ("description",), ROWS)
+
+
+def languages(tmp_path, name, value):
+    path = write(tmp_path / "any.db", {"body": Writer.text, name: value})
+    return path, [hint for hint in row_hints(open_source(path, "t")) if "languages" in hint]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "main"),
+    [
+        ("lang", ["eng", "deu", "eng", "fra"], "eng"),
+        ("language_code", ["pt-BR", "en", "en_GB", "pt-BR"], "pt-BR"),
+        ("Sprache", ["German", "German", "French"], "German"),
+    ],
+)
+def test_rows_in_several_languages_are_told(tmp_path, name, values, main):
+    path, (told,) = languages(tmp_path, name, lambda w: values[w.i % len(values)])
+    left = open_source(path, "t", Selection(where=shlex.split(told)[-1]))
+    assert left.row_count == ROWS * values.count(main) / len(values)
+    assert f"{main} in {left.row_count}" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lang", lambda w: "en"),
+        ("lang", lambda w: "de" if w.i == 0 else "en"),  # a row or two
+        ("lang", lambda w: ["en-GB", "en_US"][w.i % 2]),
+        ("language", lambda w: ["python", "rust"][w.i % 2]),
+        ("original_language", lambda w: ["en", "ja"][w.i % 2]),
+        ("state", lambda w: ["de", "al"][w.i % 2]),
+    ],
+)
+def test_of_one_language_nothing_is_told(tmp_path, name, value):
+    assert languages(tmp_path, name, value)[1] == []
+
+
 @pytest.mark.parametrize("languages", [1, 2])
 def test_titles_of_drupal(tmp_path, languages):
     """With translations a row of the body would have the titles of all of them."""

@@ -143,7 +143,7 @@ def links_to(db: sqlite3.Connection, source: Source) -> Iterator[Link]:
     keys = primary_key(db, source.table) if source.table in schema.table_names() else ()
     if len(keys) != 1 or keys[0] not in source.columns:
         return
-    names = {words_of(keys[0])} if len(words_of(keys[0])) > 1 else {(*words_of(source.table), "id")}
+    names = {words_of(keys[0])} if len(words_of(keys[0])) > 1 else set(_ids_of(source.table))
     for table in readable_tables(db):
         if table == source.table:
             continue
@@ -152,6 +152,16 @@ def links_to(db: sqlite3.Connection, source: Source) -> Iterator[Link]:
         for column in [c for c in columns if c in leading or words_of(c) in names]:
             if _is_one_each(db, [row[keys[0]] for row in source.sample], Link(table, column)):
                 yield Link(table, column)
+
+
+def _ids_of(table: str) -> Iterator[tuple[str, ...]]:
+    """What columns may be called that lead to a table: `bug_text_id` for `mantis_bug_text_table`, where all
+    tables begin with the name of a program."""
+    words = words_of(table)
+    yield (*words, "id")
+    words = words[:-1] if words[-1] in ("table", "tbl") else words
+    for first in range(max(1, len(words) - 1)):
+        yield (*words[first:], "id")
 
 
 def _is_one_each(db: sqlite3.Connection, ids: list[Value], link: Link) -> bool:

@@ -12,6 +12,7 @@ from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
 from .exclusions import Exclusion, exclusion, listed
+from .languages import several_languages
 from .machine_rows import machine_rows
 from .other_texts import other_texts
 from .packed import cure
@@ -53,6 +54,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from sorts
         yield from _beginnings(source, of)
         yield from other_texts(source, of)
+    yield from several_languages(source, of)
     yield from unread_rows(source, of)
     yield from unread_places(source, of)
     yield from unread_records(source, of)

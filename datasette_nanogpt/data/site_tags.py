@@ -21,7 +21,7 @@ _TAG = re.compile(f"{_LIQUID}|{_HUGO}")
 _ALONE = re.compile(rf"^[ \t]*(?:{_LIQUID}|{_HUGO})[ \t]*(?:\n|\Z)", re.MULTILINE)
 _VARIABLE = re.compile(r"\{\{-?[ \t]*(?:site|page)\.[\w.]+(?:[ \t]*\|[^{}\n]{0,200})?[ \t]*-?\}\}")
 _REMARK = re.compile(r"\{%-?[ \t]*comment[ \t]*-?%\}.{0,5000}?\{%-?[ \t]*endcomment[ \t]*-?%\}\n?", re.DOTALL)
-# As long as code in a text is; longer code stays between its tags, which takes no time to find out.
+# Looking farther for the end of code would take seconds where tags are not closed.
 _HIGHLIGHT = re.compile(
     r"^[ \t]*(?:\{%-?[ \t]*(?P<liquid>highlight|codeblock)\b|\{\{[<%][ \t]*(?P<hugo>highlight)\b)"
     r"(?:[ \t]+(?:lang:)?(?P<language>[\w+#-]+))?[^{}\n]{0,300}\}\}?[ \t]*\n(?P<code>.{0,4000}?)\n?"
