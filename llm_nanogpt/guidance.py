@@ -45,12 +45,16 @@ class GuidedModel:
         return self.model.new_cache(), self.model.new_cache()
 
     def logits(self, ids: Sequence[int], cache: tuple[Any, Any], past: int = 0) -> np.ndarray:
-        """As `LanguageModel.logits`. As long as there is nothing but the title, they are the model's own."""
+        """As `LanguageModel.logits`. As long as there is nothing but the title, they are the model's own. A
+        blank line with nothing before it is nothing that training had, so without the title a model is surer
+        than with it that a list begins, and guidance would take the dash of its first item."""
         known = self.model.logits(ids, cache[0], past)
         rest = ids[max(0, self.left_out - past) :]
         if not len(rest):
             return known
         unknown = self.model.logits(rest, cache[1], max(0, past - self.left_out))
+        if past + len(ids) == self.left_out + 1:
+            return known
         guided = unknown + np.float32(self.guidance) * (known - unknown)
         if self._nats_below is not None:
             highest = known.max()

@@ -621,6 +621,21 @@ def test_a_title_lifts_no_token_that_is_out_of_place(guidance, chosen):
     assert logits[1] - logits[0] == pytest.approx(guidance * np.log(3) + np.log(0.1 / 0.5), abs=1e-4)
 
 
+def test_what_comes_right_after_the_title_is_as_the_model_has_it():
+    """Without the title it knows a blank line alone, after which it is the surer that a list begins."""
+    known, unknown = (np.log(p).astype(np.float32) for p in ([0.97, 0.02, 0.01], [0.9998, 0.0001, 0.0001]))
+    read = []
+
+    def logits(ids, cache, past):
+        read.append((list(ids), cache, past))
+        return known if cache == "with" else unknown
+
+    guided = GuidedModel(Mock(config=Mock(block_size=64), logits=logits), [5, 6, 7], 2)
+    assert guided.logits([5, 6, 7], ("with", "without")) == pytest.approx(known)
+    assert guided.logits([0], ("with", "without"), 3).argmax() == 1
+    assert read == [([5, 6, 7], "with", 0), ([7], "without", 0), ([0], "with", 3), ([0], "without", 1)]
+
+
 def test_a_prompt_beyond_the_context_keeps_its_title(titled_char):
     char, model = titled_char, titled_model(titled_char)
     prompt = "They fly and sting. " * 9
