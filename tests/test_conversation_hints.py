@@ -9,6 +9,7 @@ from test_linked_conversations import WORDS
 
 from datasette_nanogpt.data.conversation_hints import conversations
 from datasette_nanogpt.data.open_source import open_source
+from datasette_nanogpt.data.row_hints import row_hints
 from datasette_nanogpt.data.source import Selection
 
 
@@ -513,3 +514,43 @@ def test_a_time_that_few_rows_have_is_no_order(tmp_path):
     rows = [(i, 1600000000 + i, (1600000000 + i) * (i % 2), f"Ada {i % 30}", words(i, 9)) for i in range(210)]
     columns = "id integer primary key, date int, date_sent int, chat_name, body"
     assert told(tmp_path, columns, rows)[0] == "--group-by chat_name --order-by date"
+
+
+def sms(path, types, name="address"):
+    """Messages with four people, as exports of Android have them."""
+    with sqlite3.connect(path) as db:
+        db.execute(f"create table messages ({name} text, date integer, type, body text)")
+        for i in range(60):
+            number = f"+4915112345{i * 7 % 4}"
+            at = 1_600_000_000_000 + i * 600_000
+            db.execute(
+                "insert into messages values (?, ?, ?, ?)", [number, at, types[i % len(types)], TEXT[i]]
+            )
+    return open_source(str(path), "messages")
+
+
+TEXT = [
+    f"Please buy {['bread', 'soup', 'milk', 'tea'][i * i % 4]} {i}, see you at the pump." for i in range(60)
+]
+
+
+@pytest.mark.parametrize(("types", "kind"), [([1, 2, 2], int), (["1", "2", "1", "3"], str)])
+def test_short_messages_of_a_phone(tmp_path, types, kind):
+    """A text for each number; who wrote what is told, and not that nobody did."""
+    told = list(row_hints(sms(tmp_path / "sms.db", types)))
+    assert not any("nobody" in each for each in told)
+    assert any("--group-by address --order-by date" in each for each in told)
+    (by_whom,) = (each for each in told if "--template" in each)
+    options = Selection(group_by="address", order_by="date", template=shlex.split(by_whom)[-1])
+    first = next(open_source(str(tmp_path / "sms.db"), "messages", options).documents()).split("\n")
+    for line in first:
+        who, _, text = line.partition(": ")
+        assert (who == "I") == (str(types[TEXT.index(text) % len(types)]) == "2")
+    assert len(first) == 15
+
+
+@pytest.mark.parametrize(
+    ("types", "name"), [([1, 2], "place"), ([1, 12], "address"), (["a", "b"], "address")]
+)
+def test_other_types_say_nothing_of_who_wrote(tmp_path, types, name):
+    assert not any("--template" in each for each in row_hints(sms(tmp_path / "any.db", types, name)))

@@ -25,6 +25,7 @@ from .parts_of_texts import (
 )
 from .sample import BLOCKS, Value
 from .shapes import shape_of
+from .sms import sms_columns
 from .source import Source
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
@@ -158,7 +159,10 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
 
 def _conversation(source: Source) -> str | None:
     """The column of a name that says that its rows belong together; ActSceneLine is that of a line."""
-    return _named(source, CONVERSATIONS, repeats, _LINES)
+    if named := _named(source, CONVERSATIONS, repeats, _LINES):
+        return named
+    of_sms = sms_columns(source)
+    return of_sms[0] if of_sms and repeats(values_of(source, of_sms[0])) else None
 
 
 def _thread(source: Source) -> list[str]:

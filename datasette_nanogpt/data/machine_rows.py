@@ -11,6 +11,7 @@ from .column_names import named, words_of
 from .decode import NOTHING
 from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
 from .json_values import object_or_none
+from .sms import sms_columns
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
@@ -61,7 +62,8 @@ def _texts(source: Source) -> list[str]:
 
 def _system_messages(source: Source, of: str) -> Iterator[Exclusion]:
     texts = _texts(source)
-    for column in source.columns:
+    of_sms = sms_columns(source) or ()
+    for column in (name for name in source.columns if name not in of_sms):
         values = [row[column] for row in source.sample]
         kinds = {value for value in values if isinstance(value, str | int)}
         if words_of(column)[-1] not in _KIND_NAMES or not 1 < len({*values}) <= MAX_KINDS:

@@ -18,6 +18,7 @@ from .other_texts import other_texts
 from .packed import cure
 from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
+from .sms import who_wrote_sms
 from .source import Source
 from .sqlite import quote
 from .unread_places import unread_places
@@ -61,6 +62,7 @@ def row_hints(source: Source) -> Iterator[str]:
     yield from (each for each in machine_rows(source, of) if not _is_implied(each, sorts))
     if source.grouping is None:
         yield from conversations(source)
+        yield from who_wrote_sms(source)
     else:
         yield from groups(source)
 
