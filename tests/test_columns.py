@@ -100,6 +100,12 @@ def rows(function, count=N):
         ("heading, body_text", ("A day", "so many words"), "heading", "body_text"),
         ("author_name, text", ("Jane Doe", "so many words"), None, "text"),
         ("pos, headword, gloss", ("noun", "swallow", "a small bird"), "headword", "gloss"),
+        (
+            "place_guess, species_guess, description",
+            ("Oslo", "Red fox", "so many words"),
+            "species_guess",
+            "description",
+        ),
         ("alt_text, article", ("a boat", "so many words " * 9), None, "article"),
         ("content_type, text_color, body_md", ("text/html", "red", "so many words"), None, "body_md"),
     ],

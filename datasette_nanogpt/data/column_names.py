@@ -24,7 +24,7 @@ tytuł nagłówek temat název titulek nadpis naslov cím başlik τίτλος
 სათაური վերնագիր ርዕስ ርእስ ਸਿਰਲੇਖ શીર્ષક శీర్షిక ಶೀರ್ಷಿಕೆ തലക്കെട്ട് මාතෘකාව ခေါင်းစဉ် ចំណងជើង ຫົວຂໍ້ मथळा
 virsraksts antraštė pavadinimas pealkiri titill teideal teitl izenburua titolua kichwa sarlavha тақырып гарчиг
 загаловак сарлавҳа serlêhev سرخی titulli
-song word headword lemma 作品名 書名 曲名 书名 歌名 诗名 篇名 片名 nombre nom 名称 名稱
+song word headword lemma species_guess 作品名 書名 曲名 书名 歌名 诗名 篇名 片名 nombre nom 名称 名稱
 """
 _BODIES = """
 body content text html markdown body_html body_text message
