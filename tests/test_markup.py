@@ -307,6 +307,11 @@ def test_what_looks_like_these_stays(text):
     assert read_text(text, kind).text == text
 
 
+def test_links_and_code_of_trac():
+    page = "= Setup =\n\nUse {{{make x}}}, see [wiki:Guide the guide].[[PageOutline(2)]] [[Image(a.png)]]"
+    assert read(page).split() == ["Setup", "Use", "make", "x,", "see", "the", "guide."]
+
+
 RTF = (
     r"{\rtf1\ansi\ansicpg1252{\fonttbl\f0\fswiss Helvetica;}{\*\generator x;}"
     r"\f0\fs24 \cf0 Un caf\'e9 \b noir\b0 , \u8220?oui\u8221?.\par Next\line line \{x\}}"

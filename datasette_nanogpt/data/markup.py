@@ -75,6 +75,14 @@ _WIKI_NOTE = re.compile(
 _WIKI_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}", re.DOTALL)
 # Of MoinMoin and Creole: a block of code, which stays, and <<TableOfContents>>.
 _WIKI_CODE = re.compile(r"^\{\{\{(?:#![^\n]*)?\n(.{0,20000}?)\n\}\}\}[ \t]*$", re.DOTALL | re.MULTILINE)
+# Of Trac: code within a line, links, and macros such as [[PageOutline]] and [[Image(a.png)]].
+_TRAC_CODE = re.compile(r"\{\{\{([^{}|\n]{1,300})\}\}\}")
+_TRAC_LINK = re.compile(
+    r"\[(?:wiki|ticket|source|changeset|milestone):[^\s\[\]]{1,300}(?:[ \t]+([^\[\]\n]{1,300}))?\]"
+)
+_TRAC_MACRO = re.compile(
+    r"\[\[(?:Image|PageOutline|TOC|TitleIndex|RecentChanges|TicketQuery)(?:\([^()\n]*\))?\]\]"
+)
 _WIKI_MACRO = re.compile(r"<<[A-Z]\w*(?:\([^()\n]*\))?>>[ \t]*")
 _WIKI_TABLE = re.compile(r"^[ \t:]*\{\|(?:(?!^[ \t]*\{\|).)*?^[ \t]*\|\}[ \t]*$", re.DOTALL | re.MULTILINE)
 # A word before a colon leads elsewhere, in any language: [[File:...]], [[Category:...]], [[de:...]].
@@ -160,7 +168,8 @@ def is_redirect(text: str) -> bool:
 
 def _read_wiki(text: str) -> str:
     """Without templates, tables, notes and pictures, which wikis make of other pages."""
-    text = _WIKI_CODE.sub(r"\1", _WIKI_MACRO.sub("", text))
+    text = _TRAC_CODE.sub(r"\1", _WIKI_CODE.sub(r"\1", _WIKI_MACRO.sub("", text)))
+    text = _TRAC_LINK.sub(lambda link: link[1] or "", _TRAC_MACRO.sub("", text))
     text = _repeat(_WIKI_TEMPLATE, "", _WIKI_NOTE.sub("", text))
     text = _repeat(_WIKI_TABLE, "", text)
     # The links in the caption of a picture before the picture.
