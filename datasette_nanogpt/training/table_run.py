@@ -37,6 +37,7 @@ from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
+from .join_models import models_to_join, score_joined
 from .log_events import log_event, note
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
@@ -44,6 +45,7 @@ from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
+from .plan import size_is_given
 from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
@@ -106,6 +108,7 @@ class TableRun:
         log_event(prepared)
         yield prepared
         training = yield from self.train_stages(training)
+        yield from self.join_models(training)
         finished = self.finish(training)
         finished = replace(finished, verdict=(yield from self.judge(training, held_out, finished)))
         log_event(finished)
@@ -242,6 +245,37 @@ class TableRun:
                 yield event
             self.saver.insist(partial(self.folder.write_teacher, stage, member.config, member.tensors))
             yield note(f"Model {stage + 1} of {len(self.folder.stages)} was trained by another process.")
+
+    def join_models(self, training: Training) -> Iterator[Event]:
+        """Join the last model and those of its shape that taught it, if these are better together. Not where
+        the size was set by hand, as the joined model is bigger."""
+        given, settings, last = self.folder.meta["options"], training.settings, self.last_score
+        if size_is_given(given) or given.get("max_parameters") or last is None or self.stop.requests > 1:
+            return
+        models = models_to_join(self.folder.path, training.model, settings.teachers)
+        if not models:
+            return
+        what = f"scoring the last {len(models)} models joined into one"
+        steps = score_joined(models, training, lambda: self.stop_asked() and self.stop.requests > 1)
+        yield Busy(what)
+        joined = yield from self.parts.pass_on(steps)
+        if not joined:
+            return
+        (model, best), before = joined, training.best
+        training.best, self.nats = best.val_bpb, best.of_tokens
+        self.saver.weights(best)
+        sample = sample_writer(self.folder.tokenizer, settings.seed)(model)
+        seconds = training.clock.seconds
+        score = Evaluation(best.step, best.val_bpb, best.val_loss, last.train_loss, seconds, True, sample)
+        self.last_score = score
+        self.run.evaluation(score, (settings.generation + 1, 0))  # apart from the models that were trained
+        self.saver.score(score, self.may_replace(score, training))
+        log_event(score)
+        yield score
+        yield note(
+            f"The last {len(models)} models are joined into one of {model.config.parameters / 1e6:.1f}M "
+            f"parameters: together they have {best.val_bpb:.3f} bits per byte, the best alone {before:.3f}."
+        )
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
         """Whether the model may take the place of the one that is there: only if it knows more than how

@@ -1,0 +1,128 @@
+"""Several models of one shape as one wider model, without any training.
+
+The last models of a run predict better together than each does alone, by 2 to 4% (benchmarks/LOG.md, "Models
+joined"). Side by side they are one model of the same kind: each keeps its own part of the width, its own
+heads and its own part of the MLP, and the logits are the mean of theirs. Nearly: a norm is over the whole
+width, and all heads share the gains of queries and keys. That costs 0.2 to 0.5%. So that the norm suits each
+of them, all are first brought to the same size: what a model adds up, from its embedding to its last layer,
+may be multiplied by any number, as its own norms undo that.
+
+Shapes: V vocabulary, E width of one model, N models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from llm_nanogpt.config import GPTConfig
+from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.gpt_torch import GPT, Qwen3
+
+from ..data.dataloader import Windows
+from ..events import BestWeights, Busy
+from .distributed import SINGLE_PROCESS
+from .evaluate import bits_per_byte, estimate_loss_unless
+from .train_state import read_teacher
+from .trainer import Training
+
+MOST_JOINED = 3  # models; each makes the matrices wider, and brings less than the one before
+# The largest joined model: one of 28M parameters still writes a token in 5 ms on two cores (LOG.md, "Beside a
+# server").
+MOST_PARAMETERS = 50_000_000
+# A joined model is several times as big, so it must be clearly better than the best single one.
+WORTH_JOINING = 0.99
+
+
+def joined_config(config: GPTConfig, models: int) -> GPTConfig:
+    """The shape of that many models of the shape `config`, side by side."""
+    return replace(
+        config,
+        n_embd=models * config.n_embd,
+        n_head=models * config.n_head,
+        n_kv_head=models * config.n_kv_head,
+        n_inner=models * config.n_inner,
+    )
+
+
+@torch.no_grad()
+def join(models: Sequence[GPT]) -> Qwen3:
+    """One model whose logits are about the mean of those of `models`, which have one shape, not tied."""
+    joined = Qwen3(joined_config(models[0].config, len(models)))
+    states = _with_same_gains([_of_size_1(model.state_dict()) for model in models])
+    joined.load_state_dict(
+        {name: _side_by_side(name, [state[name].cpu() for state in states]) for name in joined.state_dict()}
+    )
+    return joined.eval()
+
+
+def _of_size_1(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same model with an embedding whose elements have a mean square of 1."""
+    scale = 1 / state["model.embed_tokens.weight"].square().mean().sqrt()
+    adds = ("embed_tokens.weight", "o_proj.weight", "down_proj.weight")
+    return {name: tensor * scale if name.endswith(adds) else tensor for name, tensor in state.items()}
+
+
+def _with_same_gains(states: Sequence[dict[str, Tensor]]) -> Sequence[dict[str, Tensor]]:
+    """The same models with gains of queries and keys that are those of all. What sets a model's own apart
+    becomes part of the matrix before the norm, so that only how sharp its attention is changes a little."""
+    for name in [name for name in states[0] if name.endswith(("q_norm.weight", "k_norm.weight"))]:
+        shared = torch.stack([state[name] for state in states]).square().mean(dim=0).sqrt().clamp(min=1e-6)
+        matrix = name.replace("_norm", "_proj")
+        for state in states:
+            ratio = state[name] / shared  # (D,), for each head of (H D, E)
+            state[matrix] = state[matrix] * ratio.repeat(len(state[matrix]) // len(ratio))[:, None]
+            state[name] = shared
+    return states
+
+
+def _side_by_side(name: str, parts: list[Tensor]) -> Tensor:
+    """The tensor of that name in the joined model, from those of its models."""
+    if name.endswith(("q_norm.weight", "k_norm.weight")):  # all heads share it
+        return parts[0]
+    if parts[0].ndim == 1 or "embed_tokens" in name:  # (E,) or (V, E): each writes its part of the width
+        return torch.cat(parts, dim=-1)
+    if "lm_head" in name:  # (V, E): a sum over the width, so a mean over the models
+        return torch.cat(parts, dim=-1) / len(parts)
+    return torch.block_diag(*parts)
+
+
+def models_to_join(folder: Path, last: GPT, teachers: Collection[int]) -> list[GPT]:
+    """The models to join at the end of a run, the latest ones first: the `last` one, and those of its
+    teachers, by their stages, that have its shape. None where there are no two, or they would be too big.
+    `folder` is the model folder, which has the teachers."""
+    models = [last]
+    if not isinstance(last, Qwen3) or last.config.tied:
+        return []
+    try:
+        for stage in sorted(teachers, reverse=True):
+            teacher = read_teacher(folder, stage)
+            fits = joined_config(last.config, len(models) + 1).parameters <= MOST_PARAMETERS
+            if teacher.config == last.config and fits and len(models) < MOST_JOINED:
+                models.append(teacher)
+    except NanogptError:  # somebody has removed one: the best single model is there
+        return []
+    return models if len(models) > 1 else []
+
+
+def score_joined(
+    models: Sequence[GPT], training: Training, stopped: Callable[[], bool]
+) -> Generator[Busy, None, tuple[Qwen3, BestWeights] | None]:
+    """Join the models and score the result on the held-out text of `training`, the last of them. None if it
+    is not worth its size, or was `stopped`."""
+    joined, tokens, device = join(models), training.tokens, training.settings.device
+    windows = Windows(tokens.val, joined.config.block_size, tokens.titles)
+    model = joined.to(device)
+    scored = yield from estimate_loss_unless(model, windows, device, training.bf16, SINGLE_PROCESS, stopped)
+    if scored is None:
+        return None
+    nats, of_tokens = scored
+    val_bpb, val_loss = bits_per_byte(nats, tokens.val_bytes), nats / (len(tokens.val) - 1)
+    if not val_bpb <= WORTH_JOINING * training.best:
+        return None
+    weights = {name: tensor.float().cpu().numpy() for name, tensor in model.state_dict().items()}
+    return model, BestWeights(model.config, weights, training.clock.step, val_bpb, val_loss, of_tokens)
