@@ -1,0 +1,108 @@
+"""Models joined into a wider one: what it predicts, and what a run keeps of it."""
+
+from dataclasses import replace
+
+import pytest
+import sqlite_utils
+import torch
+from conftest import TEXTS, tiny_config
+
+from datasette_nanogpt.events import Evaluation, Finished, Note
+from datasette_nanogpt.training import join_models, population
+from datasette_nanogpt.training.join_models import join, joined_config, models_to_join
+from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.train import train_table
+from datasette_nanogpt.training.train_state import read_state, write_teacher
+from llm_nanogpt.checkpoint import read_checkpoint
+from llm_nanogpt.gpt_torch import build
+
+IDS = torch.arange(24).reshape(2, 12) * 7 % 50
+
+
+def model(seed):
+    """A model in which every block changes something, and every gain is another one."""
+    torch.manual_seed(seed)
+    built = build(replace(tiny_config(), tied=False))
+    for p in built.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    return built.eval()
+
+
+def of_size(built, scale):
+    """The same model, as its norms undo `scale`."""
+    state = built.state_dict()
+    for name in state:
+        if name.endswith(("embed_tokens.weight", "o_proj.weight", "down_proj.weight")):
+            state[name] = state[name] * scale
+    copy = build(built.config)
+    copy.load_state_dict(state)
+    return copy.eval()
+
+
+def test_copies_of_a_model_predict_joined_what_it_predicts_whatever_their_size():
+    one = model(0)
+    joined = join([one, of_size(one, 3.0), of_size(one, 0.2)])
+    assert joined.config == joined_config(one.config, 3)
+    torch.testing.assert_close(joined.logits(IDS), one.logits(IDS), rtol=1e-4, atol=1e-4)
+
+
+def test_a_joined_model_is_near_the_mean_of_the_logits_and_no_model_alone_is():
+    models = [model(seed) for seed in (1, 2)]
+    mean = sum(each.logits(IDS) for each in models) / 2
+
+    def far(logits):
+        return float((logits - mean).square().mean() / mean.square().mean())
+
+    assert far(join(models).logits(IDS)) < 0.2 * min(far(each.logits(IDS)) for each in models)
+
+
+def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypatch):
+    last, small = model(0), build(replace(tiny_config(), tied=False, n_layer=1))
+    for stage, teacher in enumerate((small, model(1), model(2), model(3))):
+        write_teacher(tmp_path, stage, teacher.config, teacher.state_dict())
+    joined = models_to_join(tmp_path, last, (0, 1, 2, 3))
+    assert joined[0] is last and len(joined) == join_models.MOST_JOINED
+    torch.testing.assert_close(joined[1].logits(IDS), model(3).logits(IDS))
+    assert models_to_join(tmp_path, last, (0,)) == []
+    assert models_to_join(tmp_path, last, (9,)) == []  # somebody has removed it
+    monkeypatch.setattr(join_models, "MOST_PARAMETERS", joined_config(last.config, 2).parameters)
+    assert len(models_to_join(tmp_path, last, (1, 2, 3))) == 2
+
+
+@pytest.fixture
+def options(tmp_path, monkeypatch):
+    monkeypatch.setattr(population, "MAX_MODELS", 3)  # s, m, m
+    monkeypatch.setattr(population, "MOST_REPEATS", 1)
+    path = tmp_path / "blog.db"
+    sqlite_utils.Database(path)["entry"].insert_all({"id": i, "body": t} for i, t in enumerate(TEXTS[:60]))
+    shape = {"block_size": 16, "batch_size": 64, "vocab_size": 300}
+    return TrainOptions(str(path), "entry", minutes=0.4, device="cpu", compile=False, **shape)
+
+
+@pytest.mark.parametrize("worth", [10.0, 0.0], ids=["kept", "not-worth-it"])
+def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows(
+    options, home, monkeypatch, worth
+):
+    monkeypatch.setattr(join_models, "WORTH_JOINING", worth)  # of models this young anything may be better
+    events = list(train_table(options))
+    scores = [e for e in events if isinstance(e, Evaluation)]
+    checkpoint, done = read_checkpoint(home / "nanogpt-blog"), events[-1]
+    width = checkpoint.meta["generations"][-1]["config"]["n_embd"]
+    told = [e.text for e in events if isinstance(e, Note) and "are joined into one" in e.text]
+    assert len(told) == (worth > 0) and isinstance(done, Finished)
+    assert checkpoint.config.n_embd == (2 * width if worth else width)
+    assert checkpoint.meta["parameters"] == checkpoint.config.parameters == done.parameters
+    assert checkpoint.meta["score"]["val_bpb"] == done.val_bpb
+    assert float(checkpoint.weights["val_bpb"]) == done.val_bpb
+    if worth:
+        assert done.val_bpb == scores[-1].val_bpb and scores[-1].step == scores[-2].step
+        assert read_state(home / "nanogpt-blog").position.stage == 2
+        *_, resumed = train_table(TrainOptions(options.database, "entry", resume=True, minutes=0.5))
+        assert resumed.val_bpb <= done.val_bpb
+
+
+def test_a_size_that_was_asked_for_is_the_size_of_the_model(options, home, monkeypatch):
+    monkeypatch.setattr(join_models, "WORTH_JOINING", 10.0)
+    monkeypatch.setattr(population, "MAX_MODELS", 2)
+    list(train_table(replace(options, size="xs", minutes=0.2)))
+    assert read_checkpoint(home / "nanogpt-blog").config.n_embd == 64
