@@ -198,6 +198,8 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
         added = len(after) > count
         ends = "The last model is no better than those before it, so no other one follows."
         assert change == ("There is time for one more model." if added else ends)
+        again, _ = stages.next_stages(run[:count], training, position, 5_000, joined=True)
+        assert len(again) > count  # none has to be better than all of them joined
 
 
 def test_why_no_other_model_follows():

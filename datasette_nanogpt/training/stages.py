@@ -159,11 +159,12 @@ def describe_stage(training: Training) -> str:
 
 
 def next_stages(
-    stages: Sequence[Stage], training: Training, position: Position, train_tokens: int
+    stages: Sequence[Stage], training: Training, position: Position, train_tokens: int, joined: bool = False
 ) -> tuple[list[Stage], str]:
     """The stages of the run, planned again at the end of a model, as the speed of its steps is known, and a
     sentence about the change or about why no model follows, if any. Some may be left out for lack of time, or
-    one more may be added. The run is at `position`, where its next stage would begin."""
+    one more may be added. The run is at `position`, where its next stage would begin. `joined`: a resumed run
+    that has joined its models already, which none of them has to be better than."""
     at, (config, settings) = position.stage - 1, stages[-1]
     text = train_tokens, settings.batch_size * config.block_size
     seconds = 60 * (settings.minutes or 0.0) - position.seconds
@@ -174,7 +175,7 @@ def next_stages(
     if at == len(stages) - 1:
         # The first of its size, taught by smaller ones, says nothing yet of what its own students can do.
         first = all(member.config != config for member in members[:-1])
-        better = training.improved or first
+        better = training.improved or first or joined
         more = one_more(members, *text, work, launch) if better else None
         if not more:
             return list(stages), why_no_more(len(members), better)

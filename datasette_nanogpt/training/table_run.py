@@ -170,7 +170,8 @@ class TableRun:
             # Stages that are trained already keep their numbers.
             if self.may_replan(training) and position.stage > max(self.crew.trained, default=at):
                 tokens = folder.meta["corpus"]["train_tokens"]
-                folder.stages, change = next_stages(folder.stages, training, position, tokens)
+                joined = folder.config.n_embd > max(config.n_embd for config, _ in folder.stages)
+                folder.stages, change = next_stages(folder.stages, training, position, tokens, joined)
                 if change:
                     yield note(change)
             if self.ends_with(training):
