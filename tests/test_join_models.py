@@ -67,6 +67,8 @@ def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypa
     assert models_to_join(tmp_path, last, (9,)) == []  # somebody has removed it
     monkeypatch.setattr(join_models, "MOST_PARAMETERS", joined_config(last.config, 2).parameters)
     assert len(models_to_join(tmp_path, last, (1, 2, 3))) == 2
+    monkeypatch.setattr(join_models, "available_memory", lambda: 1000)
+    assert models_to_join(tmp_path, last, (1, 2, 3)) == []
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from llm_nanogpt.gpt_torch import GPT, Qwen3
 
 from ..data.dataloader import Windows
 from ..events import BestWeights, Busy
+from .available_memory import available_memory
 from .distributed import SINGLE_PROCESS
 from .evaluate import bits_per_byte, estimate_loss_unless
 from .train_state import read_teacher
@@ -34,6 +35,9 @@ MOST_JOINED = 3  # models; each makes the matrices wider, and brings less than t
 # The largest joined model: one of 28M parameters still writes a token in 5 ms on two cores (LOG.md, "Beside a
 # server").
 MOST_PARAMETERS = 50_000_000
+# Bytes that joining takes for each parameter of the joined model: its weights, those of its parts, and a copy
+# to be written. A run of 10.7M so took 182 MB more than was announced, 17 bytes each.
+JOINING_BYTES = 24
 # A joined model is several times as big, so it must be clearly better than the best single one.
 WORTH_JOINING = 0.99
 
@@ -93,15 +97,18 @@ def _side_by_side(name: str, parts: list[Tensor]) -> Tensor:
 
 def models_to_join(folder: Path, last: GPT, teachers: Collection[int]) -> list[GPT]:
     """The models to join at the end of a run, the latest ones first: the `last` one, and those of its
-    teachers, by their stages, that have its shape. None where there are no two, or they would be too big.
+    teachers, by their stages, that have its shape. None where there are no two, or they would be too big,
+    to write quickly or for the memory that is left.
     `folder` is the model folder, which has the teachers."""
     models = [last]
     if not isinstance(last, Qwen3) or last.config.tied:
         return []
+    memory = available_memory()
+    most = MOST_PARAMETERS if memory is None else min(MOST_PARAMETERS, memory // JOINING_BYTES)
     try:
         for stage in sorted(teachers, reverse=True):
             teacher = read_teacher(folder, stage)
-            fits = joined_config(last.config, len(models) + 1).parameters <= MOST_PARAMETERS
+            fits = joined_config(last.config, len(models) + 1).parameters <= most
             if teacher.config == last.config and fits and len(models) < MOST_JOINED:
                 models.append(teacher)
     except NanogptError:  # somebody has removed one: the best single model is there
