@@ -499,7 +499,7 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
             above: m.firstAbove(fall.slice(2), 4).map((row) => row[m.VALIDATION]),
             few: m.extent({ lines: [rows], smooth: [[rows[2], 2.4]], known: [2.6] }),
             low: m.extent({ lines: [[[3, 9, 9, 1, null, 0, 0]]], smooth: [[[3, 9], 2.5]], known: [3] }),
-            names: [[[0, 0], [1, 0]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>
+            names: [[[0, 0], [1, 0], [1, -1]], [[0, 0], [0, 1], [0, 0], [1, 0]]].map((models) =>
               m.namesOf(m.pieces(models.map((of) => [1, 1, 1, 2, null, ...of])))),
           };
         }""",
@@ -520,7 +520,7 @@ def test_the_chart_computes_what_tensorboard_would(page, site):
     assert result["begins"] == [3, 2, 1, 9]  # noise that comes back above the top is no beginning
     assert result["apart"] == [34, 47, 5]  # no label covers another, and none is below the plot
     assert result["fell"] == [1.4, 3]  # the first score of the second model, 6.5, leaves the top
-    assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2"]
+    assert result["nothing"] is None and result["names"][0] == ["model 1", "model 2", "all joined"]
     members = ["generation 1, member 1", "generation 1, member 2", "generation 2, member 1"]
     assert result["names"][1] == members
 

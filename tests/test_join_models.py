@@ -8,9 +8,13 @@ import torch
 from conftest import TEXTS, tiny_config
 
 from datasette_nanogpt.events import Evaluation, Finished, Note
+from datasette_nanogpt.registry.db import registry
+from datasette_nanogpt.registry.metrics import model_names, scores_of, speed_of_last_model
 from datasette_nanogpt.training import join_models, population
-from datasette_nanogpt.training.join_models import join, joined_config, models_to_join
+from datasette_nanogpt.training.disk import bytes_of_run
+from datasette_nanogpt.training.join_models import join, joined_config, models_to_join, planned_parameters
 from datasette_nanogpt.training.options import TrainOptions
+from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.train import train_table
 from datasette_nanogpt.training.train_state import read_state, write_teacher
 from llm_nanogpt.checkpoint import read_checkpoint
@@ -71,6 +75,16 @@ def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypa
     assert models_to_join(tmp_path, last, (1, 2, 3)) == []
 
 
+def test_a_plan_counts_the_joined_model_in_memory_and_on_the_disk():
+    _, stages = resolve(TrainOptions("a.db", "t", minutes=1e4, device="cpu"), 200_000, 1024, "cpu")
+    alike = [stage for stage in stages if stage.config == stages[-1].config]
+    assert len(alike) > 3  # so many minutes, even on the slowest machine
+    joined = planned_parameters(stages, {})
+    assert joined == joined_config(stages[-1].config, 2).parameters  # a third would make it too big
+    assert planned_parameters(stages, {"size": "m"}) == planned_parameters(stages[:1], {}) == 0
+    assert bytes_of_run(stages, 1000, joined) - bytes_of_run(stages, 1000) == 4 * joined
+
+
 @pytest.fixture
 def options(tmp_path, monkeypatch):
     monkeypatch.setattr(population, "MAX_MODELS", 3)  # s, m, m
@@ -90,13 +104,20 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
     scores = [e for e in events if isinstance(e, Evaluation)]
     checkpoint, done = read_checkpoint(home / "nanogpt-blog"), events[-1]
     width = checkpoint.meta["generations"][-1]["config"]["n_embd"]
-    told = [e.text for e in events if isinstance(e, Note) and "are joined into one" in e.text]
+    told = [e.text for e in events if isinstance(e, Note) and ", joined into one" in e.text]
     assert len(told) == (worth > 0) and isinstance(done, Finished)
     assert checkpoint.config.n_embd == (2 * width if worth else width)
     assert checkpoint.meta["parameters"] == checkpoint.config.parameters == done.parameters
     assert checkpoint.meta["score"]["val_bpb"] == done.val_bpb
     assert float(checkpoint.weights["val_bpb"]) == done.val_bpb
+    lines = checkpoint.meta["verdict"]["lines"]
+    assert ("made of" in lines) == (worth > 0)
+    with registry(home) as db:
+        names = model_names(scores_of(db, 1))
+        assert ("all joined" in names.values()) == (worth > 0) and "model 3" in names.values()
+        assert speed_of_last_model(db, 1)[0]  # of the last one that was trained
     if worth:
+        assert f"{done.val_bpb:.3f} bits per byte" in lines["made of"]
         assert done.val_bpb == scores[-1].val_bpb and scores[-1].step == scores[-2].step
         assert read_state(home / "nanogpt-blog").position.stage == 2
         *_, resumed = train_table(TrainOptions(options.database, "entry", resume=True, minutes=0.5))

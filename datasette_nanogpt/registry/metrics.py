@@ -14,6 +14,7 @@ Metric = list[Any]
 # begins, and how many figures count: those of the last 20 s.
 SMOOTHING, TRAINING_ROWS = 0.8, 40
 FEW_ROWS = 20  # fewer figures than this are not smoothed: they fall too fast
+JOINED = -1  # the member of a model that is made of others (training/join_models.py); its step is theirs
 
 
 def metrics_after(
@@ -57,11 +58,17 @@ def first_score(scores: Sequence[Score]) -> Score | None:
 
 def model_names(scores: Sequence[Score]) -> dict[tuple[int, int], str]:
     """What the models of a run are called, as on its chart: "model 2", or "generation 2, member 3" where a
-    generation has several."""
+    generation has several; "all joined" is made of the last ones, without training."""
     models = {score.model for score in scores}
-    if any(member for _, member in models):
-        return {(g, m): f"generation {g + 1}, member {m + 1}" for g, m in models}
-    return {(g, m): f"model {g + 1}" for g, m in models}
+    several = any(member > 0 for _, member in models)
+
+    def name(generation: int, member: int) -> str:
+        if member == JOINED:
+            return "all joined"
+        which = f"generation {generation + 1}, member {member + 1}"
+        return which if several else f"model {generation + 1}"
+
+    return {model: name(*model) for model in models}
 
 
 def training_now(db: sqlite3.Connection, run: int) -> float | None:
@@ -89,11 +96,9 @@ def speed_of_last_model(db: sqlite3.Connection, run: int) -> tuple[float | None,
     """Mean tokens a second of the last model of a run, as earlier ones may be smaller, and for how many
     seconds it was trained; None where the speed was not measured."""
     model = "ifnull(generation, 0), ifnull(member, 0)"
-    last = f"select {model} from metrics where run = ?1 order by id desc limit 1"
-    select = (
-        "select avg(tokens_per_second), max(seconds) - min(seconds) from metrics "
-        f"where run = ?1 and tokens_per_second is not null and ({model}) = ({last})"
-    )
+    trained = "from metrics where run = ?1 and tokens_per_second is not null"
+    last = f"select {model} {trained} order by id desc limit 1"
+    select = f"select avg(tokens_per_second), max(seconds) - min(seconds) {trained} and ({model}) = ({last})"
     speed, seconds = db.execute(select, [run]).fetchone()
     return speed, seconds or 0.0
 

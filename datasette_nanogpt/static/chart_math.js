@@ -37,10 +37,13 @@ export function pieces(rows) {
   return [...all.values()];
 }
 
+const JOINED = -1;  // the member of the model that is made of the last ones (registry/metrics.py)
+
 // The name of each piece: "model 2", or "generation 2, member 3" if a generation has several models.
 export function namesOf(models) {
-  const several = models.some(([row]) => row[MEMBER]);
+  const several = models.some(([row]) => row[MEMBER] > 0);
   return models.map(([row]) => {
+    if (row[MEMBER] === JOINED) return "all joined";
     const generation = (row[GENERATION] ?? 0) + 1;
     return several ? `generation ${generation}, member ${(row[MEMBER] ?? 0) + 1}` : `model ${generation}`;
   });

@@ -20,19 +20,20 @@ WEIGHT = 4  # bytes, float32
 COPIES = 1 + 2 * 3
 
 
-def bytes_of_run(stages: Sequence[Stage], train_tokens: int) -> int:
-    """The most bytes that a run has on the disk at once, not counting the token files."""
+def bytes_of_run(stages: Sequence[Stage], train_tokens: int, joined: int = 0) -> int:
+    """The most bytes that a run has on the disk at once, not counting the token files, if at its end it may
+    make a model of `joined` parameters of others."""
     config = stages[-1].config
     biggest = max(each.config.parameters for each in stages)
     # Two groups of teachers at most: those of the generation in training, and those that it will teach.
     teachers = 2 * max(len(each.settings.teachers) for each in stages) * biggest * WEIGHT
     predicted = 2 * file_bytes(train_tokens, config.vocab_size) if teachers else 0
-    return COPIES * biggest * WEIGHT + teachers + predicted
+    return (COPIES * biggest + joined) * WEIGHT + teachers + predicted
 
 
-def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int) -> str:
+def check_disk(folder: Path, stages: Sequence[Stage], train_tokens: int, joined: int = 0) -> str:
     """A sentence on the disk space of several models; "" for one. Raises NanogptError if it is too little."""
-    needed, free = bytes_of_run(stages, train_tokens), shutil.disk_usage(folder).free
+    needed, free = bytes_of_run(stages, train_tokens, joined), shutil.disk_usage(folder).free
     if needed > free:
         raise NanogptError(
             f"This run needs {memory_size(needed)} of disk space, and {memory_size(free)} is free: make "

@@ -60,6 +60,7 @@ class RunFacts:
     seconds: float  # of training
     hurry: Callable[[], bool]  # whether somebody asked it to end at once
     keep_documents: Callable[[np.ndarray, np.ndarray], None]  # records what `document_bits` returns
+    joined: str  # what the model is made of; "": it was trained
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def measure_figures(
         saved_before=saved_before,
         untold_columns=not folder.meta["source"].get("template") and len(folder.meta["source"]["body"]) > 1,
         slower=str(facts.slower or ""),
+        joined=facts.joined,
     )
     command, reason = next_step(limit_of(known), folder.meta, limits)
     return replace(known, next_command=command, next_reason=reason)

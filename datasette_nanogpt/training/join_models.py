@@ -12,9 +12,11 @@ Shapes: V vocabulary, E width of one model, N models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +29,9 @@ from ..data.dataloader import Windows
 from ..events import BestWeights, Busy
 from .available_memory import available_memory
 from .distributed import SINGLE_PROCESS
-from .evaluate import bits_per_byte, estimate_loss_unless
+from .evaluate import estimate_loss_unless
+from .plan import size_is_given
+from .recipe import Stage
 from .train_state import read_teacher
 from .trainer import Training
 
@@ -36,7 +40,7 @@ MOST_JOINED = 3  # models; each makes the matrices wider, and brings less than t
 # server").
 MOST_PARAMETERS = 50_000_000
 # Bytes that joining takes for each parameter of the joined model: its weights, those of its parts, and a copy
-# to be written. A run of 10.7M so took 182 MB more than was announced, 17 bytes each.
+# to be written. A run of 10.7M so took 182 MB more than its training, 17 bytes each.
 JOINING_BYTES = 24
 # A joined model is several times as big, so it must be clearly better than the best single one.
 WORTH_JOINING = 0.99
@@ -95,25 +99,42 @@ def _side_by_side(name: str, parts: list[Tensor]) -> Tensor:
     return torch.block_diag(*parts)
 
 
+def may_join(given: Mapping[str, Any]) -> bool:
+    """Whether a run with the options `given` may end with a joined model, which is bigger than the ones that
+    were trained: not where their size was set by hand."""
+    return not (size_is_given(given) or given.get("max_parameters"))
+
+
+def planned_parameters(stages: Sequence[Stage], given: Mapping[str, Any]) -> int:
+    """The parameters of the joined model that a run may end with as it is planned; 0 if of none."""
+    config, settings = stages[-1]
+    alike = 1 + sum(stages[teacher].config == config for teacher in settings.teachers)
+    models = min(alike, _most_joined(config))
+    return joined_config(config, models).parameters if models > 1 and may_join(given) else 0
+
+
+def _most_joined(config: GPTConfig, parameters: float = math.inf) -> int:
+    """How many models of that shape may be joined into one of at most that many parameters."""
+    most = min(MOST_PARAMETERS, parameters)
+    sizes = range(2, MOST_JOINED + 1)
+    return max((size for size in sizes if joined_config(config, size).parameters <= most), default=1)
+
+
 def models_to_join(folder: Path, last: GPT, teachers: Collection[int]) -> list[GPT]:
     """The models to join at the end of a run, the latest ones first: the `last` one, and those of its
     teachers, by their stages, that have its shape. None where there are no two, or they would be too big,
     to write quickly or for the memory that is left.
     `folder` is the model folder, which has the teachers."""
-    models = [last]
     if not isinstance(last, Qwen3) or last.config.tied:
         return []
     memory = available_memory()
-    most = MOST_PARAMETERS if memory is None else min(MOST_PARAMETERS, memory // JOINING_BYTES)
+    most = _most_joined(last.config, math.inf if memory is None else memory / JOINING_BYTES)
     try:
-        for stage in sorted(teachers, reverse=True):
-            teacher = read_teacher(folder, stage)
-            fits = joined_config(last.config, len(models) + 1).parameters <= most
-            if teacher.config == last.config and fits and len(models) < MOST_JOINED:
-                models.append(teacher)
+        before = [read_teacher(folder, stage) for stage in sorted(teachers, reverse=True)[: most - 1]]
     except NanogptError:  # somebody has removed one: the best single model is there
         return []
-    return models if len(models) > 1 else []
+    alike = [teacher for teacher in before if teacher.config == last.config]
+    return [last, *alike] if alike else []
 
 
 def score_joined(
@@ -127,9 +148,5 @@ def score_joined(
     scored = yield from estimate_loss_unless(model, windows, device, training.bf16, SINGLE_PROCESS, stopped)
     if scored is None:
         return None
-    nats, of_tokens = scored
-    val_bpb, val_loss = bits_per_byte(nats, tokens.val_bytes), nats / (len(tokens.val) - 1)
-    if not val_bpb <= WORTH_JOINING * training.best:
-        return None
-    weights = {name: tensor.float().cpu().numpy() for name, tensor in model.state_dict().items()}
-    return model, BestWeights(model.config, weights, training.clock.step, val_bpb, val_loss, of_tokens)
+    weights = training.with_score(model, *scored)
+    return (model, weights) if weights.val_bpb <= WORTH_JOINING * training.best else None

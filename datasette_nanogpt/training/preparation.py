@@ -11,6 +11,7 @@ from ..data.prepare import PreparedCorpus, TokenizerChoice, prepare
 from ..events import Prepared, Progress
 from .disk import check_disk
 from .enough_text import check_enough_text
+from .join_models import JOINING_BYTES, planned_parameters
 from .memory import estimate_memory
 from .model_folder import ModelFolder
 from .options import TrainOptions
@@ -42,7 +43,7 @@ def plan_models(
     tokenizer, counts = text
     tokens = counts["train_tokens"]
     why, stages = resolve(options, tokens, tokenizer.n_vocab, device, counts["titles"])
-    why += check_disk(staging, stages, tokens)
+    why += check_disk(staging, stages, tokens, planned_parameters(stages, options.given()))
     config = stages[0].config
     tokenizer.save(staging, config.block_size)
     meta = {
@@ -61,6 +62,7 @@ def describe_plan(
 ) -> Prepared:
     """What a run is about to do: a new one, or one that goes on from the step `resumed_from`."""
     meta, (config, settings) = folder.meta, folder.stages[-1]
+    joining = JOINING_BYTES * planned_parameters(folder.stages, meta["options"])
     return Prepared(
         name=folder.final.name,
         folder=str(folder.final),
@@ -73,5 +75,5 @@ def describe_plan(
         plan_reason=meta.get("plan", ""),
         resumed_from=resumed_from,
         **(replaces.as_plan() if replaces else {}),
-        memory=estimate_memory(largest_workload(folder.stages)),
+        memory=estimate_memory(largest_workload(folder.stages)) + joining,
     )

@@ -31,13 +31,14 @@ from ..events import (
     Step,
     TrainState,
 )
+from ..registry.metrics import JOINED
 from ..registry.run_log import run_log_name
 from ..registry.runs import Run
 from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
-from .join_models import models_to_join, score_joined
+from .join_models import may_join, models_to_join, score_joined
 from .log_events import log_event, note
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
@@ -45,7 +46,6 @@ from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
-from .plan import size_is_given
 from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
@@ -70,6 +70,7 @@ class TableRun:
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
         self.curve: list[tuple[float, int, float]] = []  # seconds, step and bits per byte of each score
+        self.joined = ""  # what the model is made of, if it was joined
         self.nats: np.ndarray | None = None  # of each held-out token, by the model that is saved
         self.replaces: Replaced | None = None
         self.parts = Parts(run)
@@ -250,8 +251,8 @@ class TableRun:
     def join_models(self, training: Training) -> Iterator[Event]:
         """Join the last model and those of its shape that taught it, if these are better together. Not where
         the size was set by hand, as the joined model is bigger."""
-        given, settings, last = self.folder.meta["options"], training.settings, self.last_score
-        if size_is_given(given) or given.get("max_parameters") or last is None or self.stop.requests > 1:
+        settings, last = training.settings, self.last_score
+        if not may_join(self.folder.meta["options"]) or last is None or self.stop.requests > 1:
             return
         models = models_to_join(self.folder.path, training.model, settings.teachers)
         if not models:
@@ -269,14 +270,16 @@ class TableRun:
         seconds = training.clock.seconds
         score = Evaluation(best.step, best.val_bpb, best.val_loss, last.train_loss, seconds, True, sample)
         self.last_score = score
-        self.run.evaluation(score, (settings.generation + 1, 0))  # apart from the models that were trained
+        self.run.evaluation(score, (settings.generation, JOINED))
         self.saver.score(score, self.may_replace(score, training))
         log_event(score)
         yield score
-        yield note(
-            f"The last {len(models)} models are joined into one of {model.config.parameters / 1e6:.1f}M "
-            f"parameters: together they have {best.val_bpb:.3f} bits per byte, the best alone {before:.3f}."
+        self.joined = (
+            f"the last {len(models)} models, joined into one of {model.config.parameters / 1e6:.1f}M "
+            f"parameters, as together they are better: {best.val_bpb:.3f} bits per byte, the best alone "
+            f"{before:.3f}"
         )
+        yield note(f"The model of this run is {self.joined}.")
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
         """Whether the model may take the place of the one that is there: only if it knows more than how
@@ -335,6 +338,7 @@ class TableRun:
             seconds=finished.seconds,
             hurry=lambda: max(self.stop.requests, self.run.stop_requested()) >= 2,
             keep_documents=self.run.documents,
+            joined=self.joined,
         )
         figures = yield from self.parts.pass_on(measure_figures(self.folder, training, held_out, facts))
         lines = verdict(figures)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from llm_nanogpt.gpt_torch import GPT
@@ -297,15 +298,14 @@ class Training:
         )
         if scored is None:
             return
-        nats, of_tokens = scored
-        val_bpb, val_loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
+        weights = self.with_score(self.model, *scored)
+        val_bpb, val_loss = weights.val_bpb, weights.val_loss
         self.last_good.check_score(val_loss, val_bpb, clock.step, self.batch_nats)
         best = val_bpb < self.best
         self.scores.add(val_bpb)
         if best:
             self.best = val_bpb
-            weights = {k: v.float().cpu().numpy() for k, v in self.model.state_dict().items()}
-            yield BestWeights(self.model.config, weights, clock.step, val_bpb, val_loss, of_tokens)
+            yield weights
         if not clock.annealing:
             self.keep_as_good()
             yield self.state()
@@ -314,6 +314,12 @@ class Training:
         self.scores.plan_next(cost=clock.seconds - began)
         train_loss = self.loss.since_score()
         yield Evaluation(clock.step, val_bpb, val_loss, train_loss, clock.seconds, best, sample)
+
+    def with_score(self, model: GPT, nats: float, of_tokens: np.ndarray | None) -> BestWeights:
+        """The weights of `model` at this step, with their score from the `nats` of all held-out tokens."""
+        weights = {k: v.float().cpu().numpy() for k, v in model.state_dict().items()}
+        bpb, loss = bits_per_byte(nats, self.tokens.val_bytes), nats / (len(self.tokens.val) - 1)
+        return BestWeights(model.config, weights, self.clock.step, bpb, loss, of_tokens)
 
     @property
     def validation(self) -> tuple[GPT, Windows, str, bool]:

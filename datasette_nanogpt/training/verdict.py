@@ -91,6 +91,7 @@ class Figures:
     untold_columns: bool = False  # whether a row is several columns, and no template says how
     slower: str = ""  # "13 times slower than run 4", where that is far
     why_no_samples: str = ""  # "" where it goes without saying
+    joined: str = ""  # what the model is made of; "": it was trained
     steps: int = 0  # made, over all resumes
     next_command: str = ""  # what would help most, "" if nothing is known to
     next_reason: str = ""
@@ -117,6 +118,8 @@ def verdict(f: Figures) -> dict[str, str]:
             lines[ODD] = odd
     elif f.why_no_samples:
         lines["texts"] = f.why_no_samples
+    if f.joined:
+        lines["made of"] = f.joined
     lines["limited by"] = describe_limit(f)
     if f.next_command:
         lines["next"] = f"{f.next_command}  ({f.next_reason})"
