@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
+from .around_code import MARKDOWN_CODE
 from .html_pages import is_page, without_menus
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ TAG_OR_COMMENT = re.compile(
 _BLOCK_TAG = r"</?(?:{})(?:\s[^<>]*)?/?>".format("|".join([*_GAP, "br", "html", "body", "td", "th"]))
 # Only tags that touch other text or a line's edge: "the <p> tag" is prose about HTML.
 _USED_TAG = re.compile(rf"(?<![ \t`'\"(]){_BLOCK_TAG}|{_BLOCK_TAG}(?![ \t`'\",.;:)])", re.IGNORECASE)
-_CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _MARKDOWN = re.compile(
     r"^ {0,3}(?:```|~~~|#{1,6} |[-*+] |\d+[.)] |> |\|)|\]\(|\*\*\w|`[^`\n]+`", re.MULTILINE
 )
@@ -97,7 +97,7 @@ def looks_like_markdown(text: str) -> bool:
 def has_inline_tags(text: str) -> bool:
     """Whether `text` has links, emphasis or images as HTML, and nothing of markdown."""
     text = text[:SAMPLE_CHARS]
-    return bool(_INLINE_PAIR.search(_CODE.sub("", text))) and not looks_like_markdown(text)
+    return bool(_INLINE_PAIR.search(MARKDOWN_CODE.sub("", text))) and not looks_like_markdown(text)
 
 
 def looks_like_html(text: str) -> bool:
@@ -111,7 +111,7 @@ def looks_like_html(text: str) -> bool:
         return False
     if _CDATA.match(text.lstrip()):
         return True
-    tags = len(_USED_TAG.findall(_CODE.sub("", text)))
+    tags = len(_USED_TAG.findall(MARKDOWN_CODE.sub("", text)))
     return tags > len(_MARKDOWN.findall(text))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+
+from .around_code import rewrite_around
 
 # Not after a word, as in LaTeX: \begin{quote}
 _CODE = re.compile(r"(?<!\w)\{(code|noformat)(?::[^{}\n]*)?\}(?P<code>(?:(?!\{\1).)*)\{\1\}", re.DOTALL)
@@ -46,16 +47,8 @@ def read_stamped(text: str) -> str:
 def read_jira(text: str) -> str:
     """Headings, quotes, panels and links without their signs, pictures left out. Emphasis stays, as it does
     in markdown."""
-    return "".join(_parts(text.replace("\r\n", "\n")))
-
-
-def _parts(text: str) -> Iterator[str]:
-    start = 0
-    for code in _CODE.finditer(text):
-        yield _without_signs(text[start : code.start()])
-        yield code["code"].strip("\n")
-        start = code.end()
-    yield _without_signs(text[start:])
+    text = text.replace("\r\n", "\n")
+    return rewrite_around(_CODE, text, _without_signs, lambda found: found["code"].strip("\n"))
 
 
 def _without_signs(text: str) -> str:

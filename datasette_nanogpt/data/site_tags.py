@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_FENCE = re.compile(r"^[ >]*(```+|~~~+).{0,50000}?(?:^[ >]*\1[^\n]*$|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+from .around_code import MARKDOWN_CODE, rewrite_around
+
 # Only their own names: what loops and chooses ({% for %}) is written about where it stands in a text.
 _NAMES = (
     r"(?:end)?(?:include(?:_relative|_cached)?|highlight|codeblock|code_block|raw|figure|figure_img|picture|image"
@@ -33,19 +34,14 @@ _HIGHLIGHT = re.compile(
 
 def has_site_tags(text: str) -> bool:
     """Whether a text has such tags outside of its code."""
-    prose = _FENCE.sub("", text) if "{{" in text or "{%" in text else ""
+    prose = MARKDOWN_CODE.sub("", text) if "{{" in text or "{%" in text else ""
     return bool(_TAG.search(prose) or _ADDRESS.search(prose))
 
 
 def without_site_tags(text: str) -> str:
     """Without tags and variables; code that a tag coloured is between backticks, as markdown has it."""
     text = _HIGHLIGHT.sub(lambda h: f"```{h['language'] or ''}\n{h['code']}\n```", text.replace("\r\n", "\n"))
-    parts: list[str] = []
-    start = 0
-    for code in _FENCE.finditer(text):
-        parts += [_without_tags(text[start : code.start()]), code[0]]
-        start = code.end()
-    return "".join([*parts, _without_tags(text[start:])])
+    return rewrite_around(MARKDOWN_CODE, text, _without_tags)
 
 
 def _without_tags(text: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
+from .around_code import rewrite_around
 from .jira import table_rows
 
 _CODE = re.compile(r"<(pre|notextile)\b[^<>]*>(?P<code>.*?)</\1>", re.DOTALL | re.IGNORECASE)
@@ -30,16 +30,8 @@ def is_textile(text: str) -> bool:
 
 def read_textile(text: str) -> str:
     """Headings, quotes and links without their signs, pictures left out. Emphasis stays, as in markdown."""
-    return "".join(_parts(text.replace("\r\n", "\n")))
-
-
-def _parts(text: str) -> Iterator[str]:
-    start = 0
-    for code in _CODE.finditer(text):
-        yield _without_signs(text[start : code.start()])
-        yield _TAG.sub("", code["code"]).strip("\n")
-        start = code.end()
-    yield _without_signs(text[start:])
+    text = text.replace("\r\n", "\n")
+    return rewrite_around(_CODE, text, _without_signs, lambda found: _TAG.sub("", found["code"]).strip("\n"))
 
 
 def _without_signs(text: str) -> str:

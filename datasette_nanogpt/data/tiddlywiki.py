@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .around_code import rewrite_around
 from .html import html_to_text, looks_like_html
 
 _CODE = re.compile(r"^(```)[^\n]*\n.{0,20000}?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -37,13 +38,7 @@ def is_tiddlywiki(text: str) -> bool:
 
 def read_tiddlywiki(text: str) -> str:
     """Headings, emphasis and links without their signs; without macros, pictures and other tiddlers."""
-    text = text.replace("\r\n", "\n")
-    parts: list[str] = []
-    start = 0
-    for code in _CODE.finditer(text):
-        parts += [_without_signs(text[start : code.start()]), code[0]]
-        start = code.end()
-    return "".join([*parts, _without_signs(text[start:])])
+    return rewrite_around(_CODE, text.replace("\r\n", "\n"), _without_signs)
 
 
 def _without_signs(text: str) -> str:

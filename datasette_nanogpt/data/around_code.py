@@ -1,0 +1,39 @@
+"""Rewriting a text around its code, which stays as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+# Fences, of which the last may be open, and code within a line.
+MARKDOWN_CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+# Stands for a piece of code, with its number between the two ends. Unicode keeps these characters for private
+# use, and no font of icons has them, as fonts have those from U+E000. They are no letters, digits or spaces.
+_END, _ZERO = 0xF0000, 0xF0001
+_PLACE = re.compile(f"{chr(_END)}([{chr(_ZERO)}-{chr(_ZERO + 9)}]+){chr(_END)}")
+_AS_DIGIT = {_ZERO + digit: str(digit) for digit in range(10)}
+
+
+def rewrite_around(
+    code: re.Pattern[str],
+    text: str,
+    rewrite: Callable[[str], str],
+    read_code: Callable[[re.Match[str]], str] = lambda found: found[0],
+) -> str:
+    """`text` as `rewrite` makes it, but for what `code` finds, of which `read_code` says how it is kept.
+
+    `rewrite` gets the text in one piece, with something else in the places of code. If it got the pieces
+    between code, each would seem to begin and end with a line, and signs around code would not be pairs.
+    """
+    kept: list[str] = []
+
+    def take_out(found: re.Match[str]) -> str:
+        kept.append(read_code(found))
+        number = "".join(chr(_ZERO + int(digit)) for digit in str(len(kept) - 1))
+        return f"{chr(_END)}{number}{chr(_END)}"
+
+    def put_back(place: re.Match[str]) -> str:
+        number = int(place[1].translate(_AS_DIGIT))
+        return kept[number] if number < len(kept) else place[0]
+
+    return _PLACE.sub(put_back, rewrite(code.sub(take_out, text)))
