@@ -295,6 +295,8 @@ def test_what_programs_of_notes_and_sites_leave(text, name, expected):
     [
         "! Warning\nIt''s late, see cout << toc >> and http://x.org//a//b",
         "Look!\n\n!important and <<EOF>> are written so.",
+        "A template writes {{{name}}} as it is.\n\n```\n{{{\nls\n}}}\n```",
+        "if (a\n|| b || c ||\nd) {{{ // {{{\n}}}",
         "Write `{% include x %}` for it, or {% if a %}b{% endif %}.",
         "```\n{{< figure >}}\n```\nSo does Hugo, also {{</* figure */>}}.",
         "# The play\n\nAnn: Who is there?\nBen: It is late.\n\nThey leave.",
@@ -310,6 +312,61 @@ def test_what_looks_like_these_stays(text):
 def test_links_and_code_of_trac():
     page = "= Setup =\n\nUse {{{make x}}}, see [wiki:Guide the guide].[[PageOutline(2)]] [[Image(a.png)]]"
     assert read(page).split() == ["Setup", "Use", "make", "x,", "see", "the", "guide."]
+
+
+TRACEBACK = (
+    "class A:\n    # not an item\n    def __init__(self, x=[[1, 2]]):\n        '''Doc'''\n"
+    '        return {{x}} or "<b>[[BR]]</b><p>&amp;"\n* ||a||b||\n= x ='
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"It '''fails''':\n{{{{{{\n{TRACEBACK}\n}}}}}}", f"It fails:\n```\n{TRACEBACK}\n```"),
+        (f"So:\r\n{{{{{{#!python\r\n{TRACEBACK}\r\n}}}}}}", f"So:\n```python\n{TRACEBACK}\n```"),
+        (f"{{{{{{\n#!diff\n{TRACEBACK}\n}}}}}}\nEnd", f"```diff\n{TRACEBACK}\n```\nEnd"),
+        ("{{{\n#!/bin/sh\nls\n}}}", "```\n#!/bin/sh\nls\n```"),
+        ("See: {{{\nls\n}}}\n[[BR]]", "See: \n```\nls\n```"),
+        ("> {{{\n> ls\n> }}}", "```\n> ls\n```"),
+        ("{{{#!comment\nno\n}}}\nYes, `a[[BR]]`.", "Yes, `a[[BR]]`."),
+        ("#12 is late.[[BR]]So is #13 [[br]]\nEnd", "#12 is late.\nSo is #13\nEnd"),
+        (
+            "||=Version=||= OS =||\n|| 1.2 || a|b ||\n||1.3||||\n|-----\nEnd",
+            "Version | OS\n1.2 | a|b\n1.3 | \nEnd",
+        ),
+        (
+            "Replying to [comment:4 ada]:\n> See [ticket:12], [wiki:Setup] and [http://x.org/a the page], "
+            "[[Guide|this]] and [[Home]].\n * One\n   * Two !#3 [[Foo(a=b)]]",
+            "Replying to ada:\n> See ticket:12, Setup and the page, this and Home.\n- One\n  - Two #3 ",
+        ),
+        ("== Steps == #steps\n[[PageOutline]]\nOpen it.\n----\nWait.", "Steps\n\nOpen it.\nWait."),
+    ],
+)
+def test_tickets_of_trac(text, expected):
+    """A few tickets with such signs are enough, among others that are plain."""
+    kind = kind_of([text, *[PROSE] * 9])
+    assert kind.markup == "Trac's markup"
+    assert read_text(text, kind).text == expected
+
+
+def test_code_of_tickets_is_not_joined_where_their_lines_were_wrapped():
+    prose = "\n".join(f"the boat number {i} of the harbour left it at seven in the" for i in range(12))
+    code = "\n".join(f"at org.example.harbour.Boat.leave in the file of the boat {i}" for i in range(12))
+    text = f"{prose}\n\n{{{{{{\n{code}\n}}}}}}"
+    kind = kind_of([text] * 5)
+    assert kind.width
+    assert read_text(text, kind).text == f"{prose.replace(chr(10), ' ')}\n\n```\n{code}\n```"
+
+
+def test_code_of_a_wiki_stays_as_it_is():
+    page = f"= Setup =\n\nSee [[Home]].\n\n{{{{{{\n{TRACEBACK}\n}}}}}}\n<<BR>>\n||a||b||"
+    assert read(page) == f"Setup\n\nSee Home.\n\n{TRACEBACK}\n\na | b"
+
+
+def test_an_empty_section_of_a_wiki_is_left_out_and_one_with_code_alone_stays():
+    page = "= Setup =\n\nSee [[Home]].<<BR>>\n\n= Code =\n{{{\nmake\n}}}\n\n= None =\n"
+    assert read(page) == "Setup\n\nSee Home.\n\nCode\nmake"
 
 
 RTF = (
@@ -582,6 +639,17 @@ def test_any_text_can_be_read(text):
         "{{ site.a |",
         "{{% a ",
         "# a\n\nTags: a\n",
+        "{{{\n",
+        "{{{ a",
+        "||a||\n||",
+        "[wiki:a ",
+        '[wiki:"a ',
+        "= a ",
+        "= a  =",
+        " * ",
+        "''",
+        "```\n",
+        "`a",
         "a: a\n",
         "[a](0123456789abcdef",
         "![a](%20/",

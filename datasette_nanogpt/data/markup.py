@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import regex
 
+from .around_code import rewrite_around
 from .encodings import (
     is_escaped,
     is_percent_encoded,
@@ -41,10 +42,11 @@ from .spoken_times import has_spoken_times, without_spoken_times
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 from .textile import is_textile, read_textile
 from .tiddlywiki import is_tiddlywiki, read_tiddlywiki
+from .trac import is_trac, read_rows, read_trac
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_WIKI, MIN_FRACTION_OF_LINKS = 0.5, 0.2, 0.05
-WIKI, TIDDLYWIKI, ROFF = "wiki markup", "TiddlyWiki's markup", "man pages"
+WIKI, TIDDLYWIKI, TRAC, ROFF = "wiki markup", "TiddlyWiki's markup", "Trac's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 WRONGLY_DECODED = "wrongly decoded UTF-8"
 MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
@@ -73,15 +75,10 @@ _WIKI_NOTE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _WIKI_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}", re.DOTALL)
-# Of MoinMoin and Creole: a block of code, which stays, and <<TableOfContents>>.
-_WIKI_CODE = re.compile(r"^\{\{\{(?:#![^\n]*)?\n(.{0,20000}?)\n\}\}\}[ \t]*$", re.DOTALL | re.MULTILINE)
-# Of Trac: code within a line, links, and macros such as [[PageOutline]] and [[Image(a.png)]].
-_TRAC_CODE = re.compile(r"\{\{\{([^{}|\n]{1,300})\}\}\}")
-_TRAC_LINK = re.compile(
-    r"\[(?:wiki|ticket|source|changeset|milestone):[^\s\[\]]{1,300}(?:[ \t]+([^\[\]\n]{1,300}))?\]"
-)
-_TRAC_MACRO = re.compile(
-    r"\[\[(?:Image|PageOutline|TOC|TitleIndex|RecentChanges|TicketQuery)(?:\([^()\n]*\))?\]\]"
+# Of MoinMoin and Creole: code, in a block or within a line, and <<TableOfContents>>.
+_WIKI_CODE = re.compile(
+    r"^\{\{\{(?:#![^\n]*)?\n(?P<block>.{0,20000}?)\n\}\}\}[ \t]*$|\{\{\{(?P<inline>[^{}|\n]{1,300})\}\}\}",
+    re.DOTALL | re.MULTILINE,
 )
 _WIKI_MACRO = re.compile(r"<<[A-Z]\w*(?:\([^()\n]*\))?>>[ \t]*")
 _WIKI_TABLE = re.compile(r"^[ \t:]*\{\|(?:(?!^[ \t]*\{\|).)*?^[ \t]*\|\}[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -167,11 +164,17 @@ def is_redirect(text: str) -> bool:
 
 
 def _read_wiki(text: str) -> str:
-    """Without templates, tables, notes and pictures, which wikis make of other pages."""
-    text = _TRAC_CODE.sub(r"\1", _WIKI_CODE.sub(r"\1", _WIKI_MACRO.sub("", text)))
-    text = _TRAC_LINK.sub(lambda link: link[1] or "", _TRAC_MACRO.sub("", text))
-    text = _repeat(_WIKI_TEMPLATE, "", _WIKI_NOTE.sub("", text))
-    text = _repeat(_WIKI_TABLE, "", text)
+    """Without templates, tables, notes and pictures, which wikis make of other pages. Code stays as it is."""
+    return rewrite_around(_WIKI_CODE, text, _without_wiki_signs, _read_wiki_code)
+
+
+def _read_wiki_code(code: re.Match[str]) -> str:
+    return code["block"] or code["inline"] or ""
+
+
+def _without_wiki_signs(text: str) -> str:
+    text = _repeat(_WIKI_TEMPLATE, "", _WIKI_NOTE.sub("", _WIKI_MACRO.sub("", text)))
+    text = read_rows(_repeat(_WIKI_TABLE, "", text))
     # The links in the caption of a picture before the picture.
     text = _repeat(_WIKI_ELSEWHERE, "", _WIKI_SHOWN.sub(r"\1", text))
     text = _WIKI_ADDRESS.sub(r"\1", text)
@@ -217,6 +220,7 @@ MARKUPS = (
     Markup("times of a recording", has_spoken_times, MIN_FRACTION, without_spoken_times),
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
+    Markup(TRAC, is_trac, MIN_FRACTION_OF_LINKS, read_trac),
     Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
     Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
@@ -242,4 +246,4 @@ MARKUPS = (
     Markup("divided words", is_hyphenated, MIN_FRACTION, join_hyphenated),
     Markup(WRONGLY_DECODED, is_wrongly_decoded, MIN_FRACTION_OF_LINKS, read_wrongly_decoded),
 )
-OF_WHOLE_TEXTS = ("RTF", "subtitles", ROFF, TIDDLYWIKI, WIKI)  # whose own tags are not HTML
+OF_WHOLE_TEXTS = ("RTF", "subtitles", ROFF, TIDDLYWIKI, TRAC, WIKI)  # whose own tags are not HTML

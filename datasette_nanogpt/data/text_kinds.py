@@ -9,6 +9,7 @@ from html import unescape
 from html.entities import html5
 from typing import Any
 
+from .around_code import MARKDOWN_CODE
 from .front_matter import split_front_matter
 from .html import has_inline_tags, looks_like_html, looks_like_markdown
 from .html_pages import page_title
@@ -20,7 +21,7 @@ from .mail_messages import is_message, read_message
 from .mail_replies import answers_notification, came_by_mail
 from .markdown import has_comments
 from .markers import has_markers
-from .markup import OF_WHOLE_TEXTS, find_markup, read_markup
+from .markup import OF_WHOLE_TEXTS, TRAC, find_markup, read_markup
 from .shapes import has_underscores
 from .wrapped_lines import wrapped_width
 
@@ -40,7 +41,6 @@ MIN_JOINED = 0.3  # the fraction of titles with underscores from which on these 
 
 _AMPERSAND = re.compile(r"&")
 _ENTITY = re.compile(r"&(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|([a-zA-Z][a-zA-Z0-9]{1,31};))")
-_CODE = re.compile(r"^[ >]*(```+|~~~+).*?(?:^[ >]*\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _HEX = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2}[\s:-]?){12,}")
 _BASE64 = re.compile(
     r"(?:data:[\w/+.-]+;base64,)?(?:[A-Za-z0-9+/_-]{4}\s*){10,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*"
@@ -139,7 +139,9 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
         texts = [split_front_matter(text)[1] for text in texts]
     markup = find_markup(texts) if text_format is None else ""
     if markup in OF_WHOLE_TEXTS:
-        return TextKind("plain", False, encoded, front, False, markers, markup=markup)
+        # Tickets come by mail, too. Other wikis make paragraphs of lines as they show them.
+        width = wrapped_width([read_markup(markup, text) for text in texts]) if markup == TRAC else 0
+        return TextKind("plain", False, encoded, front, False, markers, markup=markup, width=width)
     entities = False
     if text_format is None and not _is_html(texts) and _has_entities(texts):
         if _are_all_tags(texts):
@@ -263,7 +265,7 @@ def _has_entities(texts: Sequence[str]) -> bool:
     for text in texts:
         if "&" in text:
             ampersands += len(_AMPERSAND.findall(text))
-            prose = "" if _ENTITY.fullmatch(text.strip()) else _CODE.sub("", text)
+            prose = "" if _ENTITY.fullmatch(text.strip()) else MARKDOWN_CODE.sub("", text)
             entities += sum(name == "" or name in html5 for name in _ENTITY.findall(prose))
     return entities > 0 and entities >= ampersands * MIN_ENTITIES
 
