@@ -9,7 +9,8 @@ from datasette_nanogpt.data.column_content import Column
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview_source
 from datasette_nanogpt.data.source import Selection
-from datasette_nanogpt.data.speakers import find_speaker, speaker_name
+from datasette_nanogpt.data.speaker_names import speaker_name
+from datasette_nanogpt.data.speakers import find_speaker
 from datasette_nanogpt.formatting import TrainCommand
 
 

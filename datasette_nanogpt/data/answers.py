@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from ..formatting import TrainCommand, shell_command
 from .column_names import words_of
 from .conversation_columns import find_conversation, find_order
-from .debates import have_speakers
 from .links import link_of
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
+from .speakers import have_speakers
 from .sqlite import connect, quote, quote_if_needed
 
 MIN_ROWS = 10  # in fewer rows than this nothing is remarked on

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 
 from .column_names import named
+from .decode import as_text
 from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed
 from .sample import Value
 from .source import Source
 from .speakers import SPEAKERS
 from .sqlite import quote
-from .unread_rows import as_text
 from .values_as_text import read_text
 
 MAX_SHOWN = 3  # of these lines

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise, permutations
 
 from .column_names import words_of
-from .debates import SPEECHES, find_debate, have_speakers, words_of_text
-from .decode import decode_bytes
+from .debates import SPEECHES, find_debate, words_of_text
+from .decode import as_text
 from .long_parts import find_long_parts
 from .parts_of_texts import (
     MAX_DISTINCT,
@@ -27,6 +27,7 @@ from .sample import BLOCKS, Value
 from .shapes import shape_of
 from .sms import sms_columns
 from .source import Source
+from .speakers import have_speakers
 
 SHORT = 200  # characters: half of the rows of a chat are shorter
 # Words of columns that say where a row belongs to, and in which order.
@@ -134,7 +135,7 @@ def are_short(source: Source) -> bool:
 
 
 def _length(value: Value, is_html: bool) -> int:
-    text = decode_bytes(value).text or "" if isinstance(value, bytes) else str("" if value is None else value)
+    text = as_text(value)
     return len(_TAG.sub("", text) if is_html else text)
 
 

@@ -24,7 +24,7 @@ from .exclusions import exclusion
 from .long_parts import find_number
 from .parts_of_texts import are_logs, are_selections, in_order, values_of
 from .source import Source
-from .speakers import find_speaker, names_a_thing, speakers_among
+from .speakers import find_speaker_of, names_a_thing, speakers_among
 from .sqlite import connect, quote, quote_if_needed
 
 MAX_FALLING = 0.1  # of the steps from a row to the next one of its group, where the table is in their order
@@ -96,14 +96,6 @@ def _days_of_a_chat(source: Source) -> Iterator[str]:
 
 def _words_of_all(source: Source) -> set[str]:
     return {word for name in (source.table, *source.columns) for word in words_of(name)}
-
-
-def find_speaker_of(source: Source) -> str | None:
-    """The column that says who wrote a row of a source that is not grouped yet."""
-    others = {
-        name: [row[name] for row in source.sample] for name in source.columns if name not in source.body
-    }
-    return find_speaker(columns_of(others))
 
 
 def suggestions(source: Source, by: str, same: str, order: str | None) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .column_names import named, words_of
 from .parts_of_texts import is_level, values_of
 from .source import Source
-from .speakers import speakers_among
+from .speakers import have_speakers
 
 SPEECHES = frozenset(
     ["speech", "speeches", "contribution", "contributions", "intervention", "interventions"]
@@ -26,12 +26,6 @@ def find_debate(source: Source) -> list[str]:
         return [title]
     pairs = ([day, title] for title in titles for day in named(_DAYS, others))
     return next((pair for pair in pairs if is_level(values_of(source, *pair))), [])
-
-
-def have_speakers(source: Source) -> bool:
-    """Whether a column is named as one that says who wrote a row."""
-    columns = [column for column in source.columns if column not in source.body]
-    return bool(speakers_among([column.lower().removesuffix("id") for column in columns]))
 
 
 def words_of_text(source: Source) -> set[str]:

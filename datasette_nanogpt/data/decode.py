@@ -85,6 +85,13 @@ def decode_bytes(raw: bytes, encoding: str = "") -> Decoded:
     return Decoded(None, NOT_UTF8 if not _CONTROL.search(raw.decode("latin-1")) else "binary")
 
 
+def as_text(value: object) -> str:
+    """A value as the table has it, "" for none and for bytes that are no text."""
+    if isinstance(value, bytes):
+        return decode_bytes(value).text or ""
+    return "" if value is None else str(value)
+
+
 def _with_surrogates(raw: bytes) -> str | None:
     """The text of bytes with halves of characters of UTF-16, for which UTF-8 has no place, as some programs
     write them: two that go together are one character (CESU-8), others are U+FFFD. None for other bytes."""

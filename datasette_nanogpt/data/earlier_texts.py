@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from ..formatting import TrainCommand
 from .column_names import TITLES, named, words_of
+from .decode import as_text
 from .exclusions import exclusion
 from .sample import Value
 from .source import QUERY, Source
 from .sqlite import column_names, connect, primary_key, quote, quote_if_needed
 from .tables import readable_tables
-from .unread_rows import as_text, versions
+from .unread_rows import versions
 
 MIN_ROWS = 20  # in fewer rows than this nothing is remarked on
 MIN_EARLIER = 0.1  # the fraction of the rows that must be earlier texts

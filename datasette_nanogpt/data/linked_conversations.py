@@ -17,14 +17,13 @@ from .conversation_columns import (
     find_order,
     find_place,
 )
-from .conversation_hints import find_speaker_of, suggestions
-from .debates import have_speakers
+from .conversation_hints import suggestions
 from .linked_titles import LinkedTitle, linked_title
 from .parts_of_texts import are_selections, in_order, repeats
 from .sample import SAMPLE_ROWS, Value
 from .shapes import shape_of
 from .source import QUERY, Source
-from .speakers import SPEAKERS, speakers_among
+from .speakers import SPEAKERS, find_speaker_of, have_speakers, speakers_among
 from .sqlite import column_names, connect, primary_key, quote, quote_if_needed, schema_of
 from .tables import readable_tables
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 
 from .chat_lines import chat_lines
 from .column_names import named, words_of
-from .decode import NOTHING
+from .decode import NOTHING, as_text
 from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
 from .json_values import object_or_none
 from .sms import sms_columns
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
-from .unread_rows import as_text
 
 MAX_KINDS = 20  # different values of a column that says what a row is
 MAX_ALIKE = 0.5  # different texts per row: those of a program repeat themselves

@@ -17,7 +17,7 @@ from .documents import clean_text, join_document, without_heading
 from .markers import split_at_markers
 from .markup import WIKI, is_redirect
 from .sample import Value
-from .speakers import speaker_name
+from .speaker_names import speaker_name
 from .sqlite import find_name
 from .text_kinds import PLAIN, TextKind
 from .values_as_text import documents_of, read_text, read_title

@@ -1,16 +1,14 @@
-"""Who wrote a row: which column says so, and the name in what it says."""
+"""Which column says who wrote a row. `speaker_names.py` finds the name in what it says."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
-from .column_content import FEW_ROWS, MOST, Column
+from .column_content import FEW_ROWS, MOST, Column, columns_of
 from .column_names import NAMED_THINGS, NAMES, named, words_of
-from .json_values import object_or_none
-from .shapes import shape_of
+from .source import Source
+from .speaker_names import is_id, speaker_name
 
 # Names of columns that say who wrote a row, best guess first.
 SPEAKERS = (
@@ -29,16 +27,6 @@ SPEAKERS = (
     *("character", "creator", "poster", "commenter", "reporter", "player", "name"),
 )
 MIN_SAME = 0.65  # the fraction of the rows
-LONGEST_NAME = 60  # characters
-# In an object of JSON: what a person is called, the name that others see first, and objects with a person.
-_NAME_KEYS = (
-    *("nickname", "nick", "displayname", "globalname", "realname", "fullname", "name", "preferredusername"),
-    *("username", "screenname", "login", "handle", "acct", "email"),
-)
-_PERSON_KEYS = ("user", "author", "profile", "member", "person", "sender", "from", "account", "name", "data")
-_FIRST, _LAST = ("firstname", "first", "givenname", "given"), ("lastname", "last", "familyname", "family")
-# A word of capitals and digits, as programs number people: U024BE7LH. A name ends in its digits: ANNA2005.
-_NUMBERED = re.compile(r"(?=\S*\d)(?=\S*[A-Z])(?![A-Z]+\d+\Z)[A-Z0-9]{8,}|(?=\S*\d)[A-Za-z0-9]{20,}")
 _NOT_A_PERSON = frozenset(
     [
         *("numbers", "UUIDs", "hexadecimal", "dates", "URLs", "file paths", "file names", "long codes"),
@@ -94,6 +82,20 @@ def find_speaker(columns: Sequence[Column]) -> str | None:
     return next(iter(sorted(names, key=lambda name: name not in words)), None)
 
 
+def find_speaker_of(source: Source) -> str | None:
+    """The column that says who wrote a row of a source that is not grouped yet."""
+    others = {
+        name: [row[name] for row in source.sample] for name in source.columns if name not in source.body
+    }
+    return find_speaker(columns_of(others))
+
+
+def have_speakers(source: Source) -> bool:
+    """Whether a column is named as one that says who wrote a row."""
+    columns = [column for column in source.columns if column not in source.body]
+    return bool(speakers_among([column.lower().removesuffix("id") for column in columns]))
+
+
 def speak_for_several_rows(names: Sequence[object]) -> bool:
     """Whether most rows follow another one of the same person, as the lines of a play and the pieces of a
     transcript do; in a chat every second one does."""
@@ -126,42 +128,4 @@ def _has_names(column: Column) -> bool:
         return sum(bool(speaker_name(text)) for text in column.texts) > MOST * len(column.texts)
     if column.is_long or column.what in _NOT_A_PERSON:
         return False
-    return sum(_is_id(text) for text in column.texts) <= MOST * len(column.texts)
-
-
-def speaker_name(text: str) -> str:
-    """The name of who wrote a row, in one line, "" for none; `text` is it, or JSON in which it is."""
-    person = object_or_none(text)
-    return " ".join(text.split()) if person is None else _person_name(person) or ""
-
-
-def _person_name(person: Any) -> str | None:
-    """The name of a person in JSON: a string, or one in an object, or in an object of that; None for none."""
-    if isinstance(person, str):
-        return person
-    return _name_in(person) or _name_below(person) if isinstance(person, dict) else None
-
-
-def _name_in(person: Mapping[str, Any]) -> str | None:
-    keys = {re.sub(r"[\W_]", "", key).lower(): key for key in person}
-    values = {plain: value.strip() for plain, key in keys.items() if isinstance(value := person[key], str)}
-    found = {plain: value for plain, value in values.items() if _is_name(value)}
-    for key in _NAME_KEYS:
-        if key in found:
-            return found[key]
-    parts = [next((found[key] for key in names if key in found), "") for names in (_FIRST, _LAST)]
-    return " ".join(filter(None, parts)) or None
-
-
-def _name_below(person: Mapping[str, Any]) -> str | None:
-    below = (person[key] for key in _PERSON_KEYS if isinstance(person.get(key), dict))
-    return next((name for each in below if (name := _name_in(each))), None)
-
-
-def _is_name(value: str) -> bool:
-    return 0 < len(value) <= LONGEST_NAME and "\n" not in value and not _is_id(value)
-
-
-def _is_id(text: str) -> bool:
-    word = text.strip()
-    return bool(_NUMBERED.fullmatch(word)) or shape_of(word) in ("numbers", "UUIDs", "hexadecimal")
+    return sum(is_id(text) for text in column.texts) <= MOST * len(column.texts)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
 from .column_names import NAMED_THINGS, words_of
-from .decode import decode_bytes
+from .decode import as_text
 from .exclusions import MIN_FRACTION, Exclusion, exclusion, is_told, listed, without_null
 from .sample import Value
 from .shapes import shape_of
@@ -213,11 +213,6 @@ def _is_blank(value: Value) -> bool:
 
 
 # ---- Reactions
-
-
-def as_text(value: Value) -> str:
-    """A value as the table has it, "" for none."""
-    return decode_bytes(value).text or "" if isinstance(value, bytes) else str(value or "")
 
 
 def _reactions(source: Source, of: str) -> Iterator[Exclusion]:
