@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from ..formatting import TrainCommand, shell_command
 from .column_names import words_of
-from .conversation_columns import find_conversation, find_order
+from .conversation_columns import find_conversation
 from .links import link_of
+from .row_order import find_order
 from .sample import SAMPLE_ROWS, Value
 from .source import QUERY, Source
 from .speakers import have_speakers

@@ -11,18 +11,11 @@ from typing import Any
 from ..formatting import shell_command
 from .column_content import columns_of
 from .column_names import words_of
-from .conversation_columns import (
-    DATE,
-    DIGITS,
-    SMALLEST_TIME,
-    are_short,
-    find_conversation,
-    find_order,
-    row_number,
-)
+from .conversation_columns import are_short, find_conversation
 from .exclusions import exclusion
 from .long_parts import find_number
 from .parts_of_texts import are_logs, are_selections, in_order, values_of
+from .row_order import DATE, DIGITS, SMALLEST_TIME, find_order, row_number
 from .source import Source
 from .speakers import find_speaker_of, names_a_thing, speakers_among
 from .sqlite import connect, quote, quote_if_needed

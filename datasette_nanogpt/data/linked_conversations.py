@@ -9,17 +9,11 @@ from typing import NamedTuple
 from ..formatting import TrainCommand
 from .column_content import columns_of
 from .column_names import named, words_of
-from .conversation_columns import (
-    CONVERSATIONS,
-    are_ids,
-    are_short,
-    find_conversation,
-    find_order,
-    find_place,
-)
+from .conversation_columns import CONVERSATIONS, are_ids, are_short, find_conversation
 from .conversation_hints import suggestions
 from .linked_titles import LinkedTitle, linked_title
 from .parts_of_texts import are_selections, in_order, repeats
+from .row_order import find_order, find_place
 from .sample import SAMPLE_ROWS, Value
 from .shapes import shape_of
 from .source import QUERY, Source

@@ -9,10 +9,11 @@ from llm_nanogpt.errors import NanogptError
 
 from ..formatting import TrainCommand, text_size
 from .column_names import named, words_of
-from .conversation_columns import are_short, find_conversation, find_place
+from .conversation_columns import are_short, find_conversation
 from .linked_titles import LinkedTitle, linked_title
 from .open_source import open_source
 from .parts_of_texts import in_order, values_of
+from .row_order import find_place
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, quote, schema_of

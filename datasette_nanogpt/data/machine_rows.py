@@ -11,7 +11,6 @@ from .column_names import named, words_of
 from .decode import NOTHING, as_text
 from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
 from .json_values import object_or_none
-from .sms import sms_columns
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
@@ -41,12 +40,12 @@ _MERGE = re.compile(
 _SOUND = re.compile(r"\[[ _]*[A-Za-z][A-Za-z_ ]{2,30}\]|\([A-Za-z][a-z ]{2,30}\)|[♪♫ ]+")
 
 
-def machine_rows(source: Source, of: str) -> Iterator[Exclusion]:
+def machine_rows(source: Source, of: str, but: Sequence[str] = ()) -> Iterator[Exclusion]:
     """Sentences about such rows of the source's sample, each with the option that leaves them out. `of` says
-    what was looked at: "rows"."""
+    what was looked at: "rows". The columns `but` do not say what a row is, though they are named so."""
     if not source.body:
         return
-    of_system = [*_system_messages(source, of)]
+    of_system = [*_system_messages(source, of, but)]
     yield from of_system or chat_lines(source, of)
     yield from _bots_in_json(source, of)
     yield from _sounds(source, of)
@@ -59,10 +58,9 @@ def _texts(source: Source) -> list[str]:
     return ["\n".join(filter(None, map(as_text, values))) for values in rows]
 
 
-def _system_messages(source: Source, of: str) -> Iterator[Exclusion]:
+def _system_messages(source: Source, of: str, but: Sequence[str]) -> Iterator[Exclusion]:
     texts = _texts(source)
-    of_sms = sms_columns(source) or ()
-    for column in (name for name in source.columns if name not in of_sms):
+    for column in (name for name in source.columns if name not in but):
         values = [row[column] for row in source.sample]
         kinds = {value for value in values if isinstance(value, str | int)}
         if words_of(column)[-1] not in _KIND_NAMES or not 1 < len({*values}) <= MAX_KINDS:

@@ -18,7 +18,7 @@ from .other_texts import other_texts
 from .packed import cure
 from .sample import SAMPLE_CHARS, Value
 from .shapes import shape_of
-from .sms import who_wrote_sms
+from .sms import sms_columns, who_wrote_sms
 from .source import Source
 from .sqlite import quote
 from .unread_places import unread_places
@@ -59,10 +59,12 @@ def row_hints(source: Source) -> Iterator[str]:
     yield from unread_rows(source, of)
     yield from unread_places(source, of)
     yield from unread_records(source, of)
-    yield from (each for each in machine_rows(source, of) if not _is_implied(each, sorts))
+    sms = sms_columns(source)
+    by_programs = machine_rows(source, of, but=sms or ())
+    yield from (each for each in by_programs if not _is_implied(each, sorts))
     if source.grouping is None:
         yield from conversations(source)
-        yield from who_wrote_sms(source)
+        yield from who_wrote_sms(source, sms)
     else:
         yield from groups(source)
 

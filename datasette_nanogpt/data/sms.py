@@ -24,10 +24,11 @@ def sms_columns(source: Source) -> tuple[str, str] | None:
     return (address, kind) if is_sms and address not in source.text_columns else None
 
 
-def who_wrote_sms(source: Source) -> Iterator[str]:
-    """A sentence about who wrote the rows of such a table, with the option that says it in the text."""
-    if (found := sms_columns(source)) and source.body[0].isidentifier() and found[1].isidentifier():
-        kind, body = found[1], source.body[0]
+def who_wrote_sms(source: Source, columns: tuple[str, str] | None) -> Iterator[str]:
+    """A sentence about who wrote the rows of such a table, with the option that says it in the text.
+    `columns` are its `sms_columns`."""
+    if columns and source.body[0].isidentifier() and columns[1].isidentifier():
+        kind, body = columns[1], source.body[0]
         quoted = "" if all(isinstance(row[kind], int) for row in source.sample) else '"'
         template = (
             f"{{% if {kind} == {quoted}{SENT}{quoted} %}}I{{% else %}}You{{% endif %}}: {{{{ {body} }}}}"
