@@ -21,6 +21,7 @@ MOST = 0.5  # "most" means more than this fraction of the values
 MIN_DISTINCT = 0.1  # below this fraction of distinct values, a column says little about each row
 MAX_SHARED = 0.5  # above this fraction of rows with one and the same value, it says nothing either
 NEARLY_ALL = 0.9  # of a column with few values, "the same in most rows" is said above this fraction
+FEW_VALUES = "few different values"
 FEW_ROWS = 5  # in fewer rows than this, equal values may be chance
 COMPARED_LETTERS = 40  # how many letters of a text are looked for in another column's
 CUT_LETTERS = 20  # at the end of a text that is cut there may be others: "… read more"
@@ -147,7 +148,7 @@ class Column:
         shared = max(counts.values()) / len(self.texts)
         few = len(counts) < MIN_DISTINCT * len(self.texts)
         if few and shared <= NEARLY_ALL:  # as the two sides of a chat, one of which wrote a little more
-            return "few different values"
+            return FEW_VALUES
         return "the same in most rows" if shared > MAX_SHARED else ""
 
     @property

@@ -150,6 +150,9 @@ _MORE = frozenset(["any", "other", "additional", "further", "more"])
 _REMARKS = frozenset(["comment", "comments", "feedback", "remarks", "suggestions", "thoughts", "notes"])
 _ORDINALS = frozenset(["first", "second", "third", "fourth", "fifth", "sixth"])
 _FORMATS = frozenset(["html", "markdown", "md", "plain", "raw", "txt"])  # after the word that says what it is
+# Words of tables and columns whose rows somebody took from longer texts.
+_TAKEN = "highlight annotation bookmark clipping excerpt quote quotation flashcard"
+TAKEN = frozenset(word + end for word in _TAKEN.split() for end in ("", "s"))
 KEY_WORDS = frozenset(["key", "id", "uuid", "guid", "hash"])  # in which the names of keys end: word_key
 MIN_JOINED = 6  # characters of a name that may be written in two words
 MIN_SENTENCE = 4  # words of a name that is a question of a form

@@ -12,8 +12,8 @@ from llm_nanogpt.suggestions import did_you_mean
 from ..formatting import shown_name
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
-from .column_content import Column, is_contained, says_the_same
-from .column_names import BODIES, KEY_WORDS, NAMES, TITLES, words_of
+from .column_content import FEW_VALUES, Column, is_contained, says_the_same
+from .column_names import BODIES, KEY_WORDS, NAMES, TAKEN, TITLES, words_of
 from .decode import NOT_UTF8
 from .packed import UNPACKING, cure
 from .sample import Relation
@@ -122,9 +122,13 @@ def _find(
 
 
 def _find_title(columns: Sequence[Column], table: str) -> str | None:
-    """The column that is named like a title and has one in about as many rows as any other such column."""
-    columns = [c for c in columns if not _why_no_title(c) and words_of(c.name)[-1] not in KEY_WORDS]
-    by_name = columns_named(TITLES, columns, table)
+    """The column that is named like a title and has one in about as many rows as any other such column. What
+    somebody took from books has the titles of these, as many as there are books."""
+    texts = [words_of(c.name)[-1] for c in columns if c.prose]
+    are_taken = not TAKEN.isdisjoint((*words_of(table), *texts))
+    columns = [c for c in columns if words_of(c.name)[-1] not in KEY_WORDS]
+    columns = [c for c in columns if not _why_no_title(c) or (are_taken and _is_shared(c))]
+    by_name = columns_named((*TITLES, "book") if are_taken else TITLES, columns, table)
     fullest = max((column.filled for column in by_name), default=0.0)
     by_name = [column for column in by_name if column.filled >= MIN_FILLED * fullest]
     most = max((column.distinct for column in by_name), default=0.0)
@@ -188,6 +192,11 @@ def _is_all_text(title: str, body: Sequence[str], columns: Sequence[Column]) -> 
 
 
 # ---- Reasons
+
+
+def _is_shared(column: Column) -> bool:
+    """Whether several rows have the same value, but not all, and it is not the name of a person."""
+    return not column.what and column.sameness == FEW_VALUES and words_of(column.name) not in _NAMES
 
 
 def _why_no_title(column: Column) -> str:

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from .column_names import words_of
+from .column_names import TAKEN, words_of
 from .sample import BLOCKS
 from .source import Source
 from .sqlite import quote_if_needed
 
 # Words of tables and of columns of text whose rows somebody took from longer texts, or says about something:
 # they are read in no order, and none answers another.
-_TAKEN = ("highlight", "annotation", "bookmark", "clipping", "excerpt", "quote", "quotation", "flashcard")
 _SAID_OF = ("review", "rating", "testimonial", "favorite", "favourite")
-_SELECTIONS = frozenset(word + end for word in (*_TAKEN, *_SAID_OF) for end in ("", "s"))
+_SELECTIONS = TAKEN | {word + end for word in _SAID_OF for end in ("", "s")}
 MAX_DISTINCT = 0.7  # of the rows, at most, begin another text
 MIN_DENSE = 0.6  # the fraction of steps from one number to the next that are the same: lines may be missing
 MIN_COVERED = 0.5  # of the time from the first row of a text to its last, by the rows: there are pauses
