@@ -72,6 +72,16 @@ def test_numbers_of_what_people_wrote(tmp_path):
     assert told(tmp_path, columns, lambda i: (i, i % 10, says(i))) == ([], ROWS)
 
 
+@pytest.mark.parametrize("kinds", [(1, 2), ("system", None)])
+def test_what_most_rows_are_is_not_what_nobody_wrote(tmp_path, kinds):
+    """Weather reports are alike, and a table of them is no chat with a few messages in it."""
+
+    def row(i):
+        return (i, kinds[0], f"Light rain, {i} degrees, wind from west.") if i % 3 else (i, kinds[1], says(i))
+
+    assert told(tmp_path, "id integer primary key, type, body", row) == ([], ROWS)
+
+
 LINES = [
     "You sent an attachment.",
     "Ada Lee sent a photo.",

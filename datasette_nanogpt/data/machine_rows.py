@@ -11,6 +11,7 @@ from .column_names import named, words_of
 from .decode import NOTHING, as_text
 from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
 from .json_values import object_or_none
+from .numbered_states import is_known
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
@@ -65,12 +66,14 @@ def _system_messages(source: Source, of: str, but: Sequence[str]) -> Iterator[Ex
         kinds = {value for value in values if isinstance(value, str | int)}
         if words_of(column)[-1] not in _KIND_NAMES or not 1 < len({*values}) <= MAX_KINDS:
             continue
-        if column in source.text_columns:
+        if column in source.text_columns or is_known(source, column):
             continue
         of_kind = {
             kind: [text for text, value in zip(texts, values, strict=True) if value == kind] for kind in kinds
         }
-        found = sorted((kind for kind, said in of_kind.items() if _is_of_program(kind, said)), key=str)
+        # What most rows are is what the table is of, however alike they are.
+        few = {kind: said for kind, said in of_kind.items() if 2 * len(said) <= len(texts)}
+        found = sorted((kind for kind, said in few.items() if _is_of_program(kind, said)), key=str)
         count = sum(values.count(kind) for kind in found)
         if is_told(source, count, MAX_BY_PROGRAMS):
             is_what = f"{column} is {' or '.join(map(str, found))}"
