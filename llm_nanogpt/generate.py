@@ -21,11 +21,10 @@ from .language_model import LanguageModel
 from .like_rows import LikeRows
 from .repetition import Repetition, default_allowed_length
 from .sampler import Sampler, log_softmax
-from .speller import ends_in_half_word
+from .speller import LastWord, last_word_is
 from .text_end import TextEnd, keep_end
 from .titles import BLANK_LINE, Titles, with_title
 from .tokenizer import Tokenizer
-from .words import end_of_word
 
 # Characters. The ids of the prompt's last word are chosen again only if it is no longer than this, because
 # each character may cost a short pass.
@@ -167,14 +166,14 @@ class Continuation:
         """The new text, token by token: "" for one that ends within a character."""
         # Bytes that never become a character are left out, and so is a character cut off at the end.
         decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-        extends = self._extends_last_word()
-        context, word = self._start(*self._split_last_word(extends))
+        last = last_word_is(self.prompt, self.tokenizer.words)
+        context, word = self._start(*self._split_last_word(last))
         steering = self._steering(context)
         if steering and self.settings.guidance != 1:
             self.model = GuidedModel(self.model, steering, self.settings.guidance)
         model, block_size = self.model, self.model.config.block_size
         cache = model.new_cache()
-        context, token, given = self._first(cache, context, word, extends)
+        context, token, given = self._first(cache, context, word, last)
         repetition = self._repetition(context)
         while token != self.tokenizer.eot:
             context.append(token)
@@ -210,11 +209,9 @@ class Continuation:
                 self._keep_logprobs(logits, token, range(len(logits)))
         self.finish_reason = "stop"
 
-    def _first(
-        self, cache: Any, context: list[int], word: str, extends: bool | None
-    ) -> tuple[list[int], int, int]:
+    def _first(self, cache: Any, context: list[int], word: str, last: LastWord) -> tuple[list[int], int, int]:
         """Read the prompt. Returns the ids so far, the next one, and how many of its bytes the prompt has.
-        `context` and `word` are as `_start` has them, `extends` as `_extends_last_word` says.
+        `context` and `word` are as `_start` has them, `last` is what the prompt's last word is.
 
         A prompt that ends in a word of the table goes on after it. One that ends in half a word, or in the
         space before one, ends in tokens that the model never saw there: in training that word was one token.
@@ -240,14 +237,14 @@ class Continuation:
                 before += log_softmax(after)[token]
                 after = self._read([token], cache, len(context) + i)
             after = self._allowed(after)
-            if extends is False:
+            if last is LastWord.WHOLE:
                 after = np.where(tokenizer.extends_word[:n_vocab], -np.inf, after)
             ways += [(ids, token, len(rest)) for token in tokens]
             logprobs.append(before + log_softmax(after)[tokens])
             read = context + ids
             after = self._penalised(after, read, self._repetition(read), whole_prompt=not rest)
             weighed = before + log_softmax(after)[tokens]
-            if extends and not rest:
+            if last is LastWord.HALF and not rest:
                 weighed[~tokenizer.extends_word[:n_vocab]] = -np.inf
             penalised.append(weighed)
 
@@ -317,25 +314,14 @@ class Continuation:
     def _find_head(self, context: Sequence[int]) -> list[int]:
         return self._titles.head(context).tolist() if self._titled else []
 
-    def _split_last_word(self, extends: bool | None) -> tuple[str, str]:
+    def _split_last_word(self, last: LastWord) -> tuple[str, str]:
         """The prompt without its last word, and that word; "" if it is a whole one. A blank line after the
         title is nothing that the text could extend."""
         title, blank, rest = self.prompt.partition(BLANK_LINE.decode())
         after_title = self._titled and title.strip() and blank and not rest
-        return (
-            (self.prompt, "")
-            if extends is False or after_title
-            else self.tokenizer.split_last_word(self.prompt)
-        )
-
-    def _extends_last_word(self) -> bool | None:
-        """Whether the text makes the prompt's last word longer: only if that is no word of the table, and no
-        number, but the beginning of one. A character that no row has is a word, too. None where there is
-        none, or nothing is known of words."""
-        known = self.tokenizer.words
-        if known and end_of_word(self.prompt):
-            return ends_in_half_word(self.prompt, known)
-        return False if known and known.lacks(self.prompt[-1:]) else None
+        if last is LastWord.WHOLE or after_title:
+            return self.prompt, ""
+        return self.tokenizer.split_last_word(self.prompt)
 
     def _repetition(self, ids: Sequence[int]) -> Repetition:
         tokenizer, numbers = self.tokenizer, self.tokenizer.numbers

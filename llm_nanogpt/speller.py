@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum, auto
 from functools import lru_cache
 
 import regex
@@ -19,6 +20,21 @@ from .words import (
 )
 
 BROKEN = "\udc80"  # stands for bytes that are no UTF-8; no text has it
+
+
+class LastWord(Enum):
+    """The last word of a prompt, and so how a text goes on."""
+
+    WHOLE = auto()  # a word of the table, a number, or a character that no row has: the text goes on after it
+    HALF = auto()  # the beginning of a word of the table, and none itself: the text makes it longer
+    UNKNOWN = auto()  # there is none, or nothing is known of words: the text may do either
+
+
+def last_word_is(prompt: str, known: WordList | None) -> LastWord:
+    """Which of these the last word of a prompt is; `known` are the words of the table."""
+    if known and end_of_word(prompt):
+        return LastWord.HALF if ends_in_half_word(prompt, known) else LastWord.WHOLE
+    return LastWord.WHOLE if known and known.lacks(prompt[-1:]) else LastWord.UNKNOWN
 
 
 def ends_in_half_word(prompt: str, known: WordList) -> bool:

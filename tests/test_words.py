@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_nanogpt.apostrophes import Apostrophes
-from llm_nanogpt.speller import Speller, ends_in_half_word
+from llm_nanogpt.speller import LastWord, Speller, ends_in_half_word, last_word_is
 from llm_nanogpt.words import (
     LONGEST_WORD,
     WordCounter,
@@ -201,6 +201,16 @@ def test_prompts_in_capitals_that_end_in_half_a_word():
     known = counted("Straße, Straßen, Maße, heißen").most_frequent()
     assert ends_in_half_word("DIE STRAS", known) and ends_in_half_word("HEISS", known)
     assert not any(ends_in_half_word(each, known) for each in ("STRASSE", "MASSE", "Strasse", "Stras"))
+
+
+def test_what_the_last_word_of_a_prompt_is():
+    known = counted("The garden… is green.").most_frequent()
+    assert last_word_is("in the gard", known) is LastWord.HALF
+    for whole in ("the garden", "in 12", "the gardq", "so ★"):
+        assert last_word_is(whole, known) is LastWord.WHOLE
+    for unknown in ("", "the ", "the garden.", "so…"):
+        assert last_word_is(unknown, known) is LastWord.UNKNOWN
+    assert last_word_is("in the gard", None) is LastWord.UNKNOWN
 
 
 def test_a_list_without_capitals_lets_all_pass(tmp_path):
