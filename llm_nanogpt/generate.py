@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .capitals import as_read
 from .errors import InvalidOptions, NanogptError, Problem
 from .guidance import GUIDANCE, MAX_GUIDANCE, GuidedModel
 from .language_model import LanguageModel
@@ -292,6 +293,8 @@ class Continuation:
         spelled = tokenizer.encode(word)
         if len(word) > LONGEST_LAST_WORD or len(spelled) >= places:
             stable, word, spelled = self.prompt, "", []
+        if self.sampler.real_words:
+            stable = as_read(self.prompt, tokenizer, self.model)[: len(stable)]
         context = [*tokenizer.start(self.model.config.vocab_size), *tokenizer.encode(stable)]
         over = max(0, len(context) + len(spelled) - places)
         self._head = self._find_head(context)
