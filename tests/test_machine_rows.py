@@ -82,6 +82,16 @@ def test_what_most_rows_are_is_not_what_nobody_wrote(tmp_path, kinds):
     assert told(tmp_path, "id integer primary key, type, body", row) == ([], ROWS)
 
 
+def test_kinds_without_text_are_skipped_anyway(tmp_path):
+    """As calls and changes of keys are in Signal."""
+    columns = "id integer primary key, type, body"
+    assert told(
+        tmp_path,
+        columns,
+        lambda i: (i, ["incoming", "outgoing", "call-history"][i % 3], says(i) if i % 3 < 2 else None),
+    ) == ([], ROWS)
+
+
 LINES = [
     "You sent an attachment.",
     "Ada Lee sent a photo.",

@@ -11,7 +11,7 @@ from .column_names import named, words_of
 from .decode import NOTHING, as_text
 from .exclusions import MAX_BY_PROGRAMS, Exclusion, exclusion, is_told, listed, without_null
 from .json_values import object_or_none
-from .numbered_states import is_known
+from .known_kinds import is_known
 from .source import QUERY, Source
 from .speakers import SPEAKERS
 from .sqlite import column_names, connect, primary_key, quote, schema_of
@@ -89,6 +89,8 @@ def _is_of_program(kind: str | int, texts: Sequence[str]) -> bool:
     if words & _BOTS:
         return True
     said = [_NAMED.sub(" ", text).split() for text in texts if text.strip()]
+    if not said:  # rows without text are skipped anyway
+        return False
     ends = min(len({" ".join(text[-count:]) for text in said}) for count in LAST_WORDS)
     if isinstance(kind, int):
         return len(said) >= MIN_NUMBERED and ends <= MAX_ALIKE_NUMBERED * len(said)

@@ -12,9 +12,9 @@ from .column_names import words_of
 from .conversation_hints import conversations, groups
 from .decode import NOTHING, decode_bytes
 from .exclusions import Exclusion, exclusion, listed
+from .known_kinds import known_kinds
 from .languages import several_languages
 from .machine_rows import machine_rows
-from .numbered_states import numbered_states
 from .other_texts import other_texts
 from .packed import cure
 from .sample import SAMPLE_CHARS, Value
@@ -57,7 +57,7 @@ def row_hints(source: Source) -> Iterator[str]:
         yield from _beginnings(source, of)
         yield from other_texts(source, of)
     yield from several_languages(source, of)
-    yield from numbered_states(source)
+    yield from known_kinds(source)
     yield from unread_rows(source, of)
     yield from unread_places(source, of)
     yield from unread_records(source, of)

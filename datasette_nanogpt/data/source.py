@@ -176,7 +176,7 @@ class Source:
                 f"--text {keep}."
             )
         for reason, n in self.skipped.items():
-            remark = f"{n:,}{of} are skipped: {reason}."
+            remark = f"{'1 row is' if n == 1 and of == ' rows' else f'{n:,}{of} are'} skipped: {reason}."
             for column in self.text_columns:
                 if reason.startswith(f"{column} is "):
                     what = reason.removeprefix(f"{column} is ")

@@ -1,4 +1,4 @@
-"""What numbers say of a row is told where the program is known by its columns."""
+"""What kinds and states of a known program say of a row is told."""
 
 import shlex
 import sqlite3
@@ -67,9 +67,29 @@ SMS = "_id integer primary key, thread_id int, address text, date int, type int,
             20,
             "drafts",
         ),
+        (
+            "wp_posts",
+            "ID integer primary key, post_title, post_content, post_type, post_status",
+            lambda w: (
+                w.i,
+                w.title(),
+                w.text() if w.i % 6 else ".title { color: #333; }",
+                "post" if w.i % 6 else "custom_css",
+                "publish",
+            ),
+            10,
+            "the look of the site",
+        ),
+        (
+            "posts",
+            "hash text primary key, href, description, extended, shared, toread",
+            lambda w: (w.hash(), w.url(), w.title(), w.paragraph(), "no" if w.i == 3 else "yes", "no"),
+            1,
+            "private bookmarks",
+        ),
     ],
 )
-def test_numbers_of_known_programs(tmp_path, table, columns, row, count, meaning):
+def test_kinds_of_known_programs(tmp_path, table, columns, row, count, meaning):
     path, remarks = remarks_of(tmp_path, table, columns, row)
     (told,) = [remark for remark in remarks if meaning in remark and "--where" in remark]
     assert not any("nobody seems to have written" in remark for remark in remarks)
@@ -77,7 +97,7 @@ def test_numbers_of_known_programs(tmp_path, table, columns, row, count, meaning
     assert open_source(path, table, Selection(where=where)).row_count == ROWS - count
 
 
-def test_numbers_of_other_programs(tmp_path):
+def test_kinds_of_other_programs(tmp_path):
     columns = "id integer primary key, name, body, post_type int"
     _, remarks = remarks_of(tmp_path, "posts", columns, lambda w: (w.i, w.title(), w.text(), 1 + w.i % 4))
     assert not any("post_type" in remark for remark in remarks)
