@@ -23,7 +23,11 @@ class _Kinds(NamedTuple):
 
 _JOINED_AND_LEFT = "who came and went"
 _OF_TAGS = "what is said of a tag"
-_OF_THE_SITE = "what belongs to the look of the site"
+_PARTS_OF_A_SITE = """
+custom_css customize_changeset nav_menu_item oembed_cache wp_font_face wp_font_family wp_global_styles
+wp_navigation
+wp_template wp_template_part
+"""
 # As the sources or the documentation of these programs have them: Discourse's Post.types, Mantis' VS_PRIVATE,
 # Android's TextBasedSmsColumns, Gajim's KindConstant, Stack Exchange's PostTypes, eLabFTW's State, osTicket's
 # ThreadEntry, Pinboard's API, WordPress' post types.
@@ -54,21 +58,7 @@ _KNOWN = (
         "WordPress",
         "post_type",
         "post_content post_status",
-        dict.fromkeys(
-            [
-                "custom_css",
-                "customize_changeset",
-                "nav_menu_item",
-                "oembed_cache",
-                "wp_font_face",
-                "wp_font_family",
-                "wp_global_styles",
-                "wp_navigation",
-                "wp_template",
-                "wp_template_part",
-            ],
-            _OF_THE_SITE,
-        ),
+        dict.fromkeys(_PARTS_OF_A_SITE.split(), "what belongs to the look of the site"),
     ),
 )
 
