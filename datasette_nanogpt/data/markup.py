@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from html import unescape
 from typing import NamedTuple
 
-import regex
-
-from .around_code import rewrite_around
+from .bbcode import has_bbcode, read_bbcode
 from .encodings import (
     is_escaped,
     is_percent_encoded,
@@ -42,56 +39,14 @@ from .spoken_times import has_spoken_times, without_spoken_times
 from .subtitles import has_signs, is_subtitles, read_cue, read_subtitles
 from .textile import is_textile, read_textile
 from .tiddlywiki import is_tiddlywiki, read_tiddlywiki
-from .trac import is_trac, read_rows, read_trac
+from .trac import is_trac, read_trac
+from .wiki import is_wiki, read_wiki
 
 # In this fraction of the texts something must stand that only this markup has.
 MIN_FRACTION, MIN_FRACTION_OF_WIKI, MIN_FRACTION_OF_LINKS = 0.5, 0.2, 0.05
 WIKI, TIDDLYWIKI, TRAC, ROFF = "wiki markup", "TiddlyWiki's markup", "Trac's markup", "man pages"
 CUES = "signs of subtitles"  # in rows that are a cue each, which the columns beside them say, not their text
 WRONGLY_DECODED = "wrongly decoded UTF-8"
-MOST_LEVELS = 40  # of templates within templates, or quotes within quotes
-
-_BB_NAMES = (
-    "b|i|u|s|quote|url|img|code|list|size|color|font|center|left|right|align|justify|email|youtube|spoiler|media"
-    "|video|audio|attachment|attach|hr|table|tr|td|th|h[1-6]|indent|sub|sup|strike|user|mention|php|html|flash|li"
-    "|ul|ol|highlight|hide|html|noparse|pre|o|m"
-)
-_BB_END = re.compile(r"\[/(?:b|i|u|quote|url|img|list|size|color|code|spoiler)(?::\w+)*\]", re.IGNORECASE)
-_BB_GONE = re.compile(
-    r"\[(img|attachment|attach|flash|youtube|video|media|audio)\b[^\[\]\n]*\][^\[\]]*\[/\1(?::\w+)*\]",
-    re.IGNORECASE,
-)
-_BB_QUOTE = re.compile(
-    r"\[quote(?:[=:\s][^\[\]\n]*)?\](?:(?!\[/?quote)[\s\S])*\[/quote(?::\w+)*\]\n*", re.IGNORECASE
-)
-_BB_ITEM = re.compile(r"[ \t]*\[\*(?::\w+)*\][ \t]*|\[li\]", re.IGNORECASE)
-_BB_TAG = re.compile(rf"\[/?(?:{_BB_NAMES}|\*)(?:[=:\s][^\[\]\n]*)?\]", re.IGNORECASE)
-
-_WIKI_LINK = re.compile(r"\[\[[^\[\]\n]+\]\]")
-_WIKI_SIGN = re.compile(r"'''|^==+[^=\n]+==+[ \t]*$|\{\{[^{}]+\}\}|^\{\|", re.MULTILINE)
-_WIKI_CLOSED = re.compile(r"^(={1,6})[ \t]+[^=\s][^=\n]*[ \t]\1[ \t]*\r?$", re.MULTILINE)
-_WIKI_NOTE = re.compile(
-    r"<!--.{0,5000}?-->|<(ref|gallery|math|timeline|imagemap)\b[^<>]*(?:/>|>.{0,5000}?</\1\s*>)",
-    re.DOTALL | re.IGNORECASE,
-)
-_WIKI_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}", re.DOTALL)
-# Of MoinMoin and Creole: code, in a block or within a line, and <<TableOfContents>>.
-_WIKI_CODE = re.compile(
-    r"^\{\{\{(?:#![^\n]*)?\n(?P<block>.{0,20000}?)\n\}\}\}[ \t]*$|\{\{\{(?P<inline>[^{}|\n]{1,300})\}\}\}",
-    re.DOTALL | re.MULTILINE,
-)
-_WIKI_MACRO = re.compile(r"<<[A-Z]\w*(?:\([^()\n]*\))?>>[ \t]*")
-_WIKI_TABLE = re.compile(r"^[ \t:]*\{\|(?:(?!^[ \t]*\{\|).)*?^[ \t]*\|\}[ \t]*$", re.DOTALL | re.MULTILINE)
-# A word before a colon leads elsewhere, in any language: [[File:...]], [[Category:...]], [[de:...]].
-_WIKI_ELSEWHERE = re.compile(r"\[\[[^\W\d_]+:(?:(?!\[\[|\]\]).)*\]\][ \t]*", re.DOTALL)
-_WIKI_SHOWN = re.compile(r"\[\[(?![^\W\d_]+:)(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
-_WIKI_ADDRESS = re.compile(r"\[(?:https?:)?//[^\s\[\]]+[ \t]*([^\[\]\n]*)\]")
-_WIKI_HEADING = re.compile(r"^=+[ \t]*([^=\n]+?)[ \t]*=+[ \t]*(?=\r?$)", re.MULTILINE)
-_WIKI_ITEM = re.compile(r"^[*#]+[ \t]*", re.MULTILINE)
-# In any language. What MediaWiki does not know as a redirect is the first item of a list.
-_WIKI_REDIRECT = regex.compile(r"\s*#[\p{L}\p{M}_]+\s*:?\s*\[\[[^\[\]\n]+\]\]")
-_WIKI_REST = re.compile(r"'{2,5}|__[A-Z]+__|</?[a-zA-Z][^<>]*>|^[:;]+[ \t]*", re.MULTILINE)
-_EMPTY_SECTION = re.compile(r"^(=+)[^=\n]+\1[ \t]*\n\s*(?=^=|\Z)", re.MULTILINE)
 
 _SHORTCODE = re.compile(
     r"\[/?(?:caption|gallery|embed|audio|video|playlist|youtube|vimeo|tweet|gist|soundcloud|googlemaps|slideshare"
@@ -145,53 +100,6 @@ def read_markup(name: str, text: str) -> str:
     return _LINES.sub("\n\n", read(text)).strip("\n") if read else text
 
 
-def _read_bbcode(text: str) -> str:
-    """Without quoted posts, as replies of mail are without them, and without pictures."""
-    text = _repeat(_BB_QUOTE, "", _BB_GONE.sub("", text))
-    return _BB_TAG.sub("", _BB_ITEM.sub("- ", text))
-
-
-def _is_wiki(text: str) -> bool:
-    has_heading = bool(_WIKI_CLOSED.search(text))  # of Trac, MoinMoin or DokuWiki
-    return bool(_WIKI_LINK.search(text) and _WIKI_SIGN.search(text)) or has_heading or is_redirect(text)
-
-
-def is_redirect(text: str) -> bool:
-    """Whether a page of a wiki only leads to another one: "#REDIRECT [[Old Harbour]]", in any language, and
-    nothing else but templates and categories."""
-    start = _WIKI_REDIRECT.match(text)
-    return start is not None and not _read_wiki(text[start.end() :]).strip()
-
-
-def _read_wiki(text: str) -> str:
-    """Without templates, tables, notes and pictures, which wikis make of other pages. Code stays as it is."""
-    return rewrite_around(_WIKI_CODE, text, _without_wiki_signs, _read_wiki_code)
-
-
-def _read_wiki_code(code: re.Match[str]) -> str:
-    return code["block"] or code["inline"] or ""
-
-
-def _without_wiki_signs(text: str) -> str:
-    text = _repeat(_WIKI_TEMPLATE, "", _WIKI_NOTE.sub("", _WIKI_MACRO.sub("", text)))
-    text = read_rows(_repeat(_WIKI_TABLE, "", text))
-    # The links in the caption of a picture before the picture.
-    text = _repeat(_WIKI_ELSEWHERE, "", _WIKI_SHOWN.sub(r"\1", text))
-    text = _WIKI_ADDRESS.sub(r"\1", text)
-    text = _repeat(_EMPTY_SECTION, "", text)
-    text = _WIKI_ITEM.sub("- ", _WIKI_HEADING.sub(r"\1", text))
-    return unescape(_WIKI_REST.sub("", text)).replace("\xa0", " ")
-
-
-def _repeat(pattern: re.Pattern[str], by: str, text: str) -> str:
-    """What is inside of others goes first."""
-    for _ in range(MOST_LEVELS):
-        text, count = pattern.subn(by, text)
-        if not count:
-            break
-    return text
-
-
 def _read_slack(text: str) -> str:
     def shown(link: re.Match[str]) -> str:
         person, address, label = link.groups()
@@ -221,11 +129,11 @@ MARKUPS = (
     Markup(ROFF, is_roff, MIN_FRACTION, read_roff),
     Markup(TIDDLYWIKI, is_tiddlywiki, MIN_FRACTION_OF_WIKI, read_tiddlywiki),
     Markup(TRAC, is_trac, MIN_FRACTION_OF_LINKS, read_trac),
-    Markup(WIKI, _is_wiki, MIN_FRACTION, _read_wiki),
+    Markup(WIKI, is_wiki, MIN_FRACTION, read_wiki),
     Markup("Textile", is_textile, MIN_FRACTION_OF_LINKS, read_textile),
     Markup("Jira comments", is_stamped, MIN_FRACTION, read_stamped),
     Markup("Jira markup", is_jira, MIN_FRACTION_OF_LINKS, read_jira),
-    Markup("BBCode", _BB_END.search, MIN_FRACTION_OF_LINKS, _read_bbcode),
+    Markup("BBCode", has_bbcode, MIN_FRACTION_OF_LINKS, read_bbcode),
     Markup("cards", _CARD.search, MIN_FRACTION_OF_LINKS, lambda text: _CARD.sub(lambda m: m[1] or "", text)),
     Markup("shortcodes", _SHORTCODE.search, MIN_FRACTION_OF_LINKS, lambda text: _SHORTCODE.sub("", text)),
     Markup("tags of a site", has_site_tags, MIN_FRACTION_OF_LINKS, without_site_tags),

@@ -15,12 +15,13 @@ from llm_nanogpt.template import RenderError, Template
 from .decode import NOT_UTF8, NOTHING, WINDOWS_1252, Decoded, decode_bytes
 from .documents import clean_text, join_document, without_heading
 from .markers import split_at_markers
-from .markup import WIKI, is_redirect
+from .markup import WIKI
 from .sample import Value
 from .speaker_names import speaker_name
 from .sqlite import find_name
 from .text_kinds import PLAIN, TextKind
 from .values_as_text import documents_of, read_text, read_title
+from .wiki import is_redirect
 
 REDIRECTS = "a wiki's redirects to other pages"  # a reason for skipping rows
 MAX_REASONS = 20  # reasons for skipping rows that are counted one by one; the rest are counted together

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import unescape
 from html.entities import html5
 from typing import Any
@@ -122,53 +122,63 @@ def kind_of(values: Sequence[str], text_format: str | None = None) -> TextKind:
     values = [value for value in values if value.strip()]
     if not values:
         return TextKind(text_format or "plain")
-    markers, given = has_markers([value[:SAMPLE_CHARS] for value in values]), text_format
-    if text_format is None and (found := _json_kind(values)):
-        return found
-    if text_format is None and _most(values, is_message):
-        width = wrapped_width([read_message(value).text for value in values])
-        return TextKind("mail", markers=markers, width=width)
     texts = [value[:SAMPLE_CHARS] for value in values]
-    encoded = any(map(is_quoted_printable, texts))
-    if encoded:
+    kind = TextKind(markers=has_markers(texts), quoted_printable=any(map(is_quoted_printable, texts)))
+    if text_format is None:
+        if found := _json_kind(values):
+            return found
+        if _most(values, is_message):
+            width = wrapped_width([read_message(value).text for value in values])
+            return TextKind("mail", markers=kind.markers, width=width)
+    if kind.quoted_printable:
         texts = [decode_quoted_printable(text) if is_quoted_printable(text) else text for text in texts]
     if text_format == "plain":
-        return TextKind("plain", quoted_printable=encoded, markers=markers)
-    front = text_format != "html" and any(split_front_matter(text)[1] != text for text in texts)
-    if front:
-        texts = [split_front_matter(text)[1] for text in texts]
-    markup = find_markup(texts) if text_format is None else ""
-    if markup in OF_WHOLE_TEXTS:
+        return kind
+    if text_format != "html":
+        without_front_matter = [split_front_matter(text)[1] for text in texts]
+        kind, texts = replace(kind, front_matter=without_front_matter != texts), without_front_matter
+    return _kind_of_format(kind, text_format, values, texts) if text_format else _guess(kind, values, texts)
+
+
+def _guess(kind: TextKind, values: Sequence[str], texts: Sequence[str]) -> TextKind:
+    """The kind of values that are no JSON and no whole messages. `texts` are their decoded beginnings, of
+    which `kind` is known."""
+    kind = replace(kind, markup=find_markup(texts))
+    if kind.markup in OF_WHOLE_TEXTS:
         # Tickets come by mail, too. Other wikis make paragraphs of lines as they show them.
-        width = wrapped_width([read_markup(markup, text) for text in texts]) if markup == TRAC else 0
-        return TextKind("plain", False, encoded, front, False, markers, markup=markup, width=width)
-    entities = False
-    if text_format is None and not _is_html(texts) and _has_entities(texts):
-        if _are_all_tags(texts):
-            text_format = "html"
-        entities, texts = True, [unescape(text) for text in texts]
-    entities = entities and text_format != "html"
-    text_format = text_format or _format_of(texts)
-    parts = text_format != "html" and any(map(has_parts, values))
-    data = "" if text_format != "plain" else _data_of(texts)
-    titles = [page_title(text) for text in texts] if text_format == "html" else []
-    is_read = given is None and text_format != "html"
-    mailed = is_read and _are_mailed(texts)
-    width = wrapped_width([read_markup(markup, text) for text in texts]) if is_read else 0
-    comments = text_format != "html" and has_comments(texts, text_format == "plain")
-    return TextKind(
-        text_format,
-        entities,
-        encoded,
-        front,
-        parts,
-        markers,
-        data,
-        markup=markup,
-        mailed=mailed,
-        comments=comments,
-        titled=_are_titles(titles),
-        width=width,
+        width = _width(kind, texts) if kind.markup == TRAC else 0
+        return replace(kind, width=width)
+    if not _is_html(texts) and _has_entities(texts):
+        are_tags, texts = _are_all_tags(texts), [unescape(text) for text in texts]
+        text_format = "html" if are_tags else _format_of(texts)
+        # Of HTML the reader of HTML decodes them, unless all of it was encoded, its tags, too.
+        kind = replace(kind, entities=not are_tags)
+    else:
+        text_format = _format_of(texts)
+    kind = _kind_of_format(kind, text_format, values, texts)
+    if text_format == "html":
+        return kind
+    return replace(kind, mailed=_are_mailed(texts), width=_width(kind, texts))
+
+
+def _width(kind: TextKind, texts: Sequence[str]) -> int:
+    return wrapped_width([read_markup(kind.markup, text) for text in texts])
+
+
+def _kind_of_format(
+    kind: TextKind, text_format: str, values: Sequence[str], texts: Sequence[str]
+) -> TextKind:
+    """`kind` with the format, and with what only values of this format may have."""
+    if text_format == "html":
+        titles = [page_title(text) for text in texts]
+        return replace(kind, format=text_format, titled=_are_titles(titles))
+    is_plain = text_format == "plain"
+    return replace(
+        kind,
+        format=text_format,
+        parts=any(map(has_parts, values)),
+        data=_data_of(texts) if is_plain else "",
+        comments=has_comments(texts, at_the_start=is_plain),
     )
 
 

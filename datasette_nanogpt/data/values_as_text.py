@@ -37,12 +37,23 @@ class Text(NamedTuple):
 
 def read_text(value: str, kind: TextKind) -> Text:
     """A value of a column of that kind as text; breaks of every sort become line breaks."""
-    title = None
     if kind.nothing and value.strip() == kind.nothing:
         return Text(None, "")
     if kind.format == "mail" and is_message(value):
         message = read_message(value)
         return Text(message.subject, _unwrapped(message.text, kind), message.attachments)
+    title, value = _decoded(value, kind)
+    read = _read_format(value, kind)
+    text = without_comments(read.text) if kind.comments else read.text
+    text = read_markup(kind.markup, text) if kind.markup else text
+    if kind.format == "markdown" and are_pictures(text):
+        text = ""
+    return Text(title or read.title, _unwrapped(text, kind), is_cut=read.is_cut)
+
+
+def _decoded(value: str, kind: TextKind) -> tuple[str | None, str]:
+    """The title in the front matter, and the value without it and without what encodes characters."""
+    title = None
     if kind.parts and has_parts(value):
         value = read_blocks(value) or ""
     if kind.quoted_printable and is_quoted_printable(value):
@@ -53,34 +64,36 @@ def read_text(value: str, kind: TextKind) -> Text:
         value = _INVISIBLE.sub("", value)
     if kind.entities and kind.format != "records":
         value = _EMPTY_LINE.sub("", unescape(value))
-    value = decode_words(value)
-    is_cut = False
+    return title, decode_words(value)
+
+
+def _read_format(value: str, kind: TextKind) -> Text:
+    """The text of HTML, of mail and of JSON; other values as they are."""
     if kind.format == "html":
-        html = _SEPARATORS.sub(_as_tag, value)
-        value = html_to_text(html)
-        if kind.titled and (of_page := page_title(html)):
-            title = title or of_page
-            value = without_repeats(value)
-        if kind.replies:
-            own = own_text_of_html(html)
-            value, is_cut = own, len(own) < len(value)
-    elif kind.replies or (kind.mailed and came_by_mail(value)):
+        return _read_html(value, kind)
+    if kind.replies or (kind.mailed and came_by_mail(value)):
         text = value.replace("\r\n", "\n").strip("\n").rstrip()
-        value = own_text(text)
-        is_cut = len("".join(value.split())) < len("".join(text.split()))
-    elif kind.format == "blocks":
+        own = own_text(text)
+        return Text(None, own, is_cut=len("".join(own.split())) < len("".join(text.split())))
+    if kind.format == "blocks":
         blocks = read_blocks(value)
-        value = html_to_text(value) if blocks is None else blocks
-    elif kind.format == "records":
+        return Text(None, html_to_text(value) if blocks is None else blocks)
+    if kind.format == "records":
         record = read_record(value)
         title = title_of_record(value) if record else None
-        value = _read_inside(_without_json(value) if record is None else record, kind)
-    if kind.comments:
-        value = without_comments(value)
-    value = read_markup(kind.markup, value) if kind.markup else value
-    if kind.format == "markdown" and are_pictures(value):
-        value = ""
-    return Text(title, _unwrapped(value, kind), is_cut=is_cut)
+        return Text(title, _read_inside(_without_json(value) if record is None else record, kind))
+    return Text(None, value)
+
+
+def _read_html(value: str, kind: TextKind) -> Text:
+    html = _SEPARATORS.sub(_as_tag, value)
+    title, text = page_title(html) if kind.titled else None, html_to_text(html)
+    if title:
+        text = without_repeats(text)
+    if kind.replies:
+        own = own_text_of_html(html)
+        return Text(title, own, is_cut=len(own) < len(text))
+    return Text(title, text)
 
 
 def _unwrapped(text: str, kind: TextKind) -> str:
