@@ -1,8 +1,13 @@
-"""A prompt, a title or columns of a held-out document to try a new model with."""
+"""A prompt, a title or columns of a held-out document to try a new model with.
+
+Of some held-out documents the one is taken whose beginning a person would soonest type: without numbers and
+marks, and in words that other documents have, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -11,9 +16,11 @@ import regex
 
 from llm_nanogpt.conditions import can_be_given, layout_of
 from llm_nanogpt.errors import NanogptError
+from llm_nanogpt.habits.brackets import PAIRS, QUOTE
+from llm_nanogpt.habits.starts import kind_of_start
 from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
-from llm_nanogpt.words import SPACELESS, WORD
+from llm_nanogpt.words import LETTER, SPACELESS, WORD, words
 
 from ..data.column_names import TITLES, named
 from ..data.dataloader import Tokens
@@ -21,7 +28,9 @@ from ..data.token_files import document_ends
 
 TOKENS = 200  # how much of a document is decoded to find its first words
 WORDS, CHARACTERS = 2, 40  # the longest prompt
-DOCUMENTS, TITLE_CHARACTERS = 20, 60  # how many documents are searched for a title, and how long it may be
+DOCUMENTS, TITLE_CHARACTERS = 20, 60  # how many documents are looked at, and how long a title may be
+MARKUP = frozenset("<>{}[]|=`\\~^*#@")  # signs that a person hardly begins to type with
+OFTEN = 4  # of DOCUMENTS: a word of one letter that fewer have, as "C", is a name or was cut off
 # In a script without spaces the prompt is the first clause; one longer than CLAUSE characters is cut to CUT.
 CLAUSE, CUT = 20, 8
 
@@ -32,15 +41,48 @@ _CLAUSE = regex.compile(
 _START = regex.compile(rf"(?:[\u0e40-\u0e44\u0ec0-\u0ec4]?\X){{{CUT}}}(?<![\u0e40-\u0e44\u0ec0-\u0ec4])")
 
 
+# The rest of a string without spaces, after a word in it: ".retr" of "poplib.POP3.retr".
+_REST = regex.compile(rf"(?V1)[[^\s]--[{SPACELESS}]]*{LETTER}")
+
+
 def prompt_from(tokens: np.ndarray, tokenizer: Tokenizer) -> str:
     """The words that a held-out document begins with, as they stand there.
 
     `tokens` are those of a token file, with `<|endoftext|>` before and after each document.
     """
-    start = tokens[1:TOKENS]
-    ends = np.flatnonzero(start == tokenizer.eot)
-    text = tokenizer.decode(start[: ends[0]] if len(ends) else start)
-    return first_words(text.rstrip("\N{REPLACEMENT CHARACTER}")) or "The"
+    texts = list(_beginnings(tokens, tokenizer))
+    found = [prompt for prompt in map(first_words, texts) if prompt]
+    return next(iter(soonest_typed(found, texts)), "The")
+
+
+def _beginnings(tokens: np.ndarray, tokenizer: Tokenizer) -> Iterator[str]:
+    for begin in islice(document_ends(tokens), DOCUMENTS):
+        start = tokens[begin + 1 : begin + TOKENS]
+        ends = np.flatnonzero(start == tokenizer.eot)
+        text = tokenizer.decode(start[: ends[0]] if len(ends) else start)
+        yield text.rstrip("\N{REPLACEMENT CHARACTER}")
+
+
+def soonest_typed(prompts: Sequence[str], texts: Sequence[str] = ()) -> list[str]:
+    """Those first that a person would soonest type, else in their order: those with the fewest oddities, and
+    then the fewest words that only one of `texts` has, where these are given."""
+    kinds = Counter(map(kind_of_start, prompts))
+    usual = max(kinds, key=lambda kind: (kind in ("capital", "letter"), kinds[kind]), default="")
+    documents = Counter(word for text in texts for word in set(words(text)))
+
+    def oddities(prompt: str) -> tuple[int, int]:
+        found = words(prompt)
+        odd = [
+            kind_of_start(prompt) != usual,
+            any(map(str.isnumeric, found)),
+            not MARKUP.isdisjoint(prompt),
+            any(prompt.count(opener) > prompt.count(closer) for opener, closer in PAIRS.items()),
+            prompt.count(QUOTE) % 2,
+        ]
+        rare = sum(documents[word] < (OFTEN if len(word) == 1 else 2) for word in found) if texts else 0
+        return sum(map(bool, odd)), rare
+
+    return sorted(prompts, key=oddities)
 
 
 def to_try(tokens: Tokens, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,12 +93,13 @@ def to_try(tokens: Tokens, source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def title_from(tokens: np.ndarray, titles: Titles) -> str:
-    """The first title among those of held-out documents that is short enough to be typed; "" without one."""
-    for begin in islice(document_ends(tokens), DOCUMENTS):
-        title = titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest])).strip()
-        if title and len(title) <= TITLE_CHARACTERS:
-            return title
-    return ""
+    """A title of a held-out document that is short enough to be typed; "" without one."""
+    heads = (
+        titles.tokenizer.decode(titles.head(tokens[begin : begin + titles.longest])).strip()
+        for begin in islice(document_ends(tokens), DOCUMENTS)
+    )
+    found = [title for title in heads if title and len(title) <= TITLE_CHARACTERS]
+    return next(iter(soonest_typed(found)), "")
 
 
 def conditions_from(tokens: np.ndarray, titles: Titles, source: Mapping[str, Any]) -> dict[str, str]:
@@ -81,15 +124,20 @@ def conditions_from(tokens: np.ndarray, titles: Titles, source: Mapping[str, Any
 
 def first_words(text: str) -> str:
     """The first two words of a text's first line, with what stands before and between them; the first clause,
-    or its beginning, in a script without spaces."""
+    or its beginning, in a script without spaces. A string without spaces is not cut, and who says something,
+    "Hugo: ", does not count."""
     line = text.strip().split("\n", 1)[0].rstrip()
-    end = 0
-    for count, word in enumerate(_CLAUSE.finditer(line)):
-        clause = word["clause"]
-        if count >= WORDS or word.end() > CHARACTERS or (clause and end):
+    end = count = 0
+    for word in _CLAUSE.finditer(line):
+        if word.start() < end:
+            continue
+        clause, rest = word["clause"], _REST.match(line, word.end())
+        stop = rest.end() if rest else word.end()
+        if count >= WORDS or stop > CHARACTERS or (clause and end):
             break
         if clause:
             start = _START.match(clause) if len(clause) > CLAUSE else None
             return line[: word.start() + start.end()] if start else line[: word.end()]
-        end = word.end()
+        end = stop
+        count += not line.startswith(":", end)
     return line[:end] or line[: CHARACTERS // 4]

@@ -12,7 +12,7 @@ from llm_nanogpt.titles import Titles
 from llm_nanogpt.tokenizer import Tokenizer
 
 from ..data.token_files import documents
-from ..training.prompt import TITLE_CHARACTERS, TOKENS, first_words
+from ..training.prompt import TITLE_CHARACTERS, TOKENS, first_words, soonest_typed
 from .play_settings import COLUMN
 from .template_columns import held_out_columns, settable
 
@@ -59,11 +59,13 @@ def _texts(checkpoint: Checkpoint) -> list[str]:
     tokenizer = Tokenizer.load(checkpoint.path)
     titles = Titles(tokenizer, checkpoint.config)
     found: dict[str, None] = {}
+    texts: list[str] = []
     for ids in islice(documents(checkpoint.path, "val.bin", checkpoint.config.vocab_size), LOOKED_AT):
         if asks_for_title(checkpoint):
             prompt = tokenizer.decode(titles.head(ids)).strip()
         else:
-            prompt = first_words(tokenizer.decode(ids[1:TOKENS]).rstrip("\ufffd"))
+            texts.append(tokenizer.decode(ids[1:TOKENS]).rstrip("\ufffd"))
+            prompt = first_words(texts[-1])
         if prompt and len(prompt) <= TITLE_CHARACTERS:
             found[prompt] = None
-    return list(found)[:PROMPTS]
+    return soonest_typed(list(found), texts)[:PROMPTS]
