@@ -18,6 +18,7 @@ from .column_names import (
     TOGETHER,
     WORSE,
     has_word,
+    is_credit,
     is_mail_header,
     is_named,
     named,
@@ -63,6 +64,7 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     with_text = [c for c in by_text if c.prose and (not c.is_label or _are_questions(c))]
     for is_worse in (is_place, _is_rejected, _is_header):
         with_text = [column for column in with_text if not is_worse(column)] or with_text
+    with_text = _without_credits(with_text)
     if not with_text:
         return _find_code([column for column in by_text if not column.is_label])
     body = _find_main(with_text)
@@ -75,6 +77,12 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     if fuller := _find_fuller(parts, with_text):
         parts = [column for column in columns if column in parts or column in fuller]
     return tuple(part.name for part in parts)
+
+
+def _without_credits(columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns without credits and the like, if any of the others has a text."""
+    others = [column for column in columns if not is_credit(column.name)]
+    return others if any(_is_body_name(c.name) or is_said(c) for c in others) else columns
 
 
 def is_place(column: Column) -> bool:

@@ -165,6 +165,11 @@ TOGETHER = tuple(tuple(tuple(slot.split()) for slot in slots.split("|")) for slo
 BEFORE_BODY = tuple(tuple(names.split()) for names in _BEFORE_BODY)
 AFTER_BODY = tuple(tuple(names.split()) for names in _AFTER_BODY)
 
+_CREDITS = regex.compile(
+    r"\w*(?:creditlines?|provenance|copyright|rights|rightsandreproductions?|rightsholder|licen[sc]e|disclaimer"
+    r"|courtesy(?:of)?|attribution|provenienz|provenienza|procedencia|herkomst)(?:text|notice|statement|html|line"
+    r"|note)?"
+)
 _CAMEL = regex.compile(
     r"(?<=[\p{Ll}\p{Lo}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})|(?<=\p{L})(?=\p{N})|(?<=\p{N})(?=\p{L}{2})"
 )
@@ -218,6 +223,12 @@ def has_word(name: str, guess: str) -> bool:
 def is_mail_header(name: str) -> bool:
     """Whether a column is named as a header field of mail that is for programs: dkim-signature, X-Mailer."""
     return "_".join(words_of(name)) in MAIL_HEADERS or name.lower().startswith("x-")
+
+
+def is_credit(name: str) -> bool:
+    """Whether a column is named as what many rows have beside the text: whom to thank for a thing, who has the
+    rights, where it was before."""
+    return bool(_CREDITS.fullmatch("".join(words_of(name))))
 
 
 def set_of(name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ..formatting import shown_name
 from ..hookspecs import document_hook
 from .body_columns import columns_named, find_body, find_line, first_line, is_place, most_text, unread_bodies
 from .column_content import FEW_VALUES, Column, is_contained, says_the_same
-from .column_names import BODIES, KEY_WORDS, NAMES, TAKEN, TITLES, words_of
+from .column_names import BODIES, KEY_WORDS, NAMES, TAKEN, TITLES, is_credit, words_of
 from .decode import NOT_UTF8
 from .packed import UNPACKING, cure
 from .sample import Relation
@@ -116,7 +116,7 @@ def _find(
         raise PackedError(_packed(relation, packed, None))
     if guess_title and not title:  # what Datasette would label a row with: the only unique column of text
         labels = [c for c in free if c.name in unique and c.name not in body]
-        labels = [c for c in labels if not _why_no_title(c) and not c.slugs]
+        labels = [c for c in labels if not _why_no_title(c) and not c.slugs and not c.are_short_keys]
         title = labels[0].name if len(labels) == 1 else find_line(columns, body)
     return Choice(title or None, body)
 
@@ -182,11 +182,12 @@ def _without_title_again(title: str, body: tuple[str, ...], columns: Sequence[Co
 
 
 def _is_all_text(title: str, body: Sequence[str], columns: Sequence[Column]) -> bool:
-    """Whether a title is all the text there is: the rest is next to nothing, a place, or the title again."""
+    """Whether a title is all the text there is: the rest is next to nothing, a place, credits, or
+    the title again."""
     by_name = {column.name: column for column in columns}
     heading, rest = by_name[title], [by_name[name] for name in body]
     in_body = sum(column.prose for column in rest)
-    if all(map(is_place, rest)) or 0 < in_body <= NEXT_TO_NOTHING * heading.prose:
+    if all(is_place(c) or is_credit(c.name) for c in rest) or 0 < in_body <= NEXT_TO_NOTHING * heading.prose:
         return True
     return in_body < SAME_TEXT * heading.prose and all(says_the_same(column, heading) for column in rest)
 
@@ -226,6 +227,8 @@ def _left_out(columns: Sequence[Column], chosen: Choice, longer: str) -> Iterato
             why = "who wrote it" if is_person else reason
         elif again := [other.name for other in read if is_contained(column, other)]:
             why = f"also in {list_names(again)}"
+        elif is_credit(column.name):
+            why = "credits, rights or the like"
         else:
             most = max((other.prose for other in body), default=0.0)
             why = "less text" if most >= column.prose else longer

@@ -28,6 +28,7 @@ _NOT_SAID = frozenset(
         *("citation", "reference", "references", "bibliography", "address", "location", "place", "venue"),
         *("keyword", "keywords", "tag", "tags", "category", "categories", "subjects", "genre", "genres"),
         *("copyright", "license", "licence", "rights", "source", "credit", "credits", "byline", "publisher"),
+        *("creditline", "provenance", "attribution"),
         *("affiliation", "affiliations", "alt", "path", "url", "uri", "link", "sql", "code", "query", "html"),
         *("command", "error", "traceback", "log", "headers", "agent", "metadata", "meta", "seo", "search"),
         *(
