@@ -226,8 +226,8 @@ def is_mail_header(name: str) -> bool:
 
 
 def is_credit(name: str) -> bool:
-    """Whether a column is named as what many rows have beside the text: whom to thank for a thing, who has the
-    rights, where it was before."""
+    """Whether a column is named as what many rows have beside the text: whom to thank, who has the rights,
+    where a thing was before."""
     return bool(_CREDITS.fullmatch("".join(words_of(name))))
 
 

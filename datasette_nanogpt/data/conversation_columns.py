@@ -11,7 +11,16 @@ from .column_names import words_of
 from .debates import SPEECHES, find_debate, words_of_text
 from .decode import as_text
 from .long_parts import find_long_parts
-from .parts_of_texts import are_logs, are_selections, are_together, are_whole, is_level, repeats, values_of
+from .parts_of_texts import (
+    are_fields,
+    are_logs,
+    are_selections,
+    are_together,
+    are_whole,
+    is_level,
+    repeats,
+    values_of,
+)
 from .row_order import (
     ORDER_WORDS,
     PLACES,
@@ -124,7 +133,7 @@ def find_conversation(source: Source) -> tuple[list[str], str | None]:
     thread or of what they are about, and others say who wrote them, or one what was asked and one what was
     answered), are of a debate, or are numbered as pages are.
     """
-    if are_selections(source) or are_logs(source):
+    if are_selections(source) or are_logs(source) or are_fields(source):
         return [], None
     is_short = are_short(source)
     about = _conversation(source) if is_short else None

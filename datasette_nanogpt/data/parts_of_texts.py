@@ -17,6 +17,7 @@ from .sqlite import quote_if_needed
 # they are read in no order, and none answers another.
 _SAID_OF = ("review", "rating", "testimonial", "favorite", "favourite")
 _SELECTIONS = TAKEN | {word + end for word in _SAID_OF for end in ("", "s")}
+_FIELDS = tuple((word, "id") for word in ("field", "element", "attribute", "property"))
 MAX_DISTINCT = 0.7  # of the rows, at most, begin another text
 MIN_DENSE = 0.6  # the fraction of steps from one number to the next that are the same: lines may be missing
 MIN_COVERED = 0.5  # of the time from the first row of a text to its last, by the rows: there are pauses
@@ -44,6 +45,11 @@ def are_logs(source: Source) -> bool:
         and found <= _LOG_LEVELS
         for column in source.columns
     )
+
+
+def are_fields(source: Source) -> bool:
+    """Whether each row is the value of a field: a title, a date or a description of the same thing."""
+    return any(words_of(column)[-2:] in _FIELDS for column in source.columns)
 
 
 def are_whole(source: Source, group: Sequence[str], order: str) -> bool:

@@ -13,6 +13,7 @@ from .corpus import Corpus
 from .credentials import credentials
 from .earlier_texts import earlier_texts
 from .exclusions import all_at_once
+from .field_values import field_values
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
 from .linked_parts import linked_parts
@@ -37,6 +38,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
         linked = [
             *linked_titles(source, command),
             *linked_parts(source, command),
+            *field_values(source, command, bool(corpus.chosen)),
             *linked_questions(source, command),
             *linked_conversations(source, command),
             *answers(source, command),

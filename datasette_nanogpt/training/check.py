@@ -20,12 +20,14 @@ from llm_nanogpt.errors import InvalidOptions, NanogptError, Problem, WrongUsage
 from llm_nanogpt.home import nanogpt_home, valid_name
 from llm_nanogpt.tokenizer_training import gpt2
 
+from ..data.columns import NoTextError
 from ..data.corpus import Corpus, is_same_database, is_url, location, open_corpus
+from ..data.field_values import texts_among_values
 from ..data.sqlite import list_names
 from ..formatting import duration
 from .distributed import rank_and_size
 from .memory import check_address_space
-from .options import TrainOptions, problems_of, typed_flags
+from .options import TrainOptions, problems_of, typed_command, typed_flags
 from .plan import DEFAULT_MINUTES
 from .train_state import read_position
 
@@ -124,14 +126,20 @@ def check_home(home: Path) -> None:
 
 
 def _open(options: TrainOptions, more: Sequence[str]) -> Corpus:
-    return open_corpus(
-        options.database,
-        options.tables,
-        options.selection,
-        token=options.token,
-        refresh=options.refresh,
-        typed=[*typed_flags(options), *more],
-    )
+    try:
+        return open_corpus(
+            options.database,
+            options.tables,
+            options.selection,
+            token=options.token,
+            refresh=options.refresh,
+            typed=[*typed_flags(options), *more],
+        )
+    except NoTextError as ex:
+        named = options.tables if not is_url(options.database) else ()
+        command = typed_command(options)
+        told = [text for table in named if (text := texts_among_values(options.database, table, command))]
+        raise (type(ex)(" ".join([str(ex), *told])) if told else ex) from None
 
 
 def _can_be_a_model(folder: Path) -> bool:
