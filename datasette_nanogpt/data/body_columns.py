@@ -79,7 +79,7 @@ def find_body(columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(part.name for part in parts)
 
 
-def _without_credits(columns: Sequence[Column]) -> Sequence[Column]:
+def _without_credits(columns: list[Column]) -> list[Column]:
     """The columns without credits and the like, if any of the others has a text."""
     others = [column for column in columns if not is_credit(column.name)]
     return others if any(_is_body_name(c.name) or is_said(c) for c in others) else columns
