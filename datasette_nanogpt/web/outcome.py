@@ -39,17 +39,8 @@ def outcome_of(
 ) -> Outcome:
     """What to make of the scores of two runs. `margin` is that of `margin_between`; `short` has the ids of
     those of seconds, and these."""
-    without = [run for run in (a, b) if run["val_bpb"] is None]
-    if without:
-        over = [run["id"] for run in without if run["status"] in OVER]
-        headline = f"Run {without[0]['id']} has no score to compare{'' if over else ' yet'}."
-        why = why_no_score(without[0])
-        return Outcome(
-            False, headline, f"{why or 'It was not scored'}." if over else "", again=tuple(over[:1])
-        )
-    if not held_out_alike(a, b):
-        why = "The two runs were scored on different held-out rows: their text or their seed differs."
-        return Outcome(False, "These scores cannot be compared.", why)
+    if outcome := _not_comparable(a, b):
+        return outcome
     better, worse = sorted((a, b), key=lambda run: float(run["val_bpb"]))
     less = worse["val_bpb"] - better["val_bpb"]
     if round(less, 3) == 0:
@@ -61,25 +52,17 @@ def outcome_of(
         gap = f"on other rows like these the gap could be {margin:.3f} more or less"
         reason = f"Run {better['id']} needs {much}, but {gap}."
         return Outcome(True, "There is no clear difference.", reason, equal=True)
+    so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
+    if margin is None and short and not so_far:
+        return _of_seconds(better["id"], f"{less:.3f} bits per byte ({percent}) better", much, short)
     little = "" if less >= NOTICEABLE * worse["val_bpb"] else "a little "
     sure = "clearly " if margin is not None and less > CLEARLY * margin else "probably "
     sure = little if little and sure == "clearly " else sure + little
-    so_far = "" if all(run["status"] in OVER for run in (a, b)) else " so far"
     whose = f"Run {better['id']}, {better['name']},"
     times = times_as_fast(better, worse)
     but = (
         f", but its machine was {times:.{0 if times >= 10 else 1}f} times as fast" if times >= UNEVEN else ""
     )
-    if margin is None and short and not so_far:
-        if len(short) > 1:
-            lower = f"Run {better['id']} is {less:.3f} bits per byte ({percent}) better"
-            why = f"{lower}, but both trained for only seconds."
-            return Outcome(True, "Too short to tell.", why, again=tuple(short))
-        ((run, seconds),) = short.items()
-        though = "though it" if run == better["id"] else f"but run {run}"
-        trained = f"{though} trained for only {counted(max(1, round(seconds)), 'second')}"
-        headline = f"Run {better['id']} is better, {trained}."
-        return Outcome(True, headline, f"It needs {much}.", better["id"], again=tuple(short))
     fair = f"To compare fairly, train run {worse['id']} again when the machine is idle."
     advised = (fair, (worse["id"],)) if but and not so_far else ("", ())
     if margin is None:
@@ -90,6 +73,33 @@ def outcome_of(
     give_or_take = f"give or take {f'{margin:.3f}' if round(margin, 3) else 'less than 0.001'}"
     so_what = ": measurable, but you will hardly notice it" if little else ""
     return Outcome(True, headline, f"It needs {much}, {give_or_take}{so_what}.", better["id"], *advised)
+
+
+def _not_comparable(a: dict[str, Any], b: dict[str, Any]) -> Outcome | None:
+    """Why the scores of two runs cannot be compared; None if they can."""
+    without = [run for run in (a, b) if run["val_bpb"] is None]
+    if without:
+        over = [run["id"] for run in without if run["status"] in OVER]
+        headline = f"Run {without[0]['id']} has no score to compare{'' if over else ' yet'}."
+        why = f"{why_no_score(without[0]) or 'It was not scored'}." if over else ""
+        return Outcome(False, headline, why, again=tuple(over[:1]))
+    if not held_out_alike(a, b):
+        why = "The two runs were scored on different held-out rows: their text or their seed differs."
+        return Outcome(False, "These scores cannot be compared.", why)
+    return None
+
+
+def _of_seconds(better: int, by_so_much: str, much: str, short: Mapping[int, float]) -> Outcome:
+    """The outcome where one run or both, those in `short`, trained for seconds."""
+    if len(short) > 1:
+        why = f"Run {better} is {by_so_much}, but both trained for only seconds."
+        return Outcome(True, "Too short to tell.", why, again=tuple(short))
+    ((run, seconds),) = short.items()
+    though = "though it" if run == better else f"but run {run}"
+    trained = f"{though} trained for only {counted(max(1, round(seconds)), 'second')}"
+    return Outcome(
+        True, f"Run {better} is better, {trained}.", f"It needs {much}.", better, again=tuple(short)
+    )
 
 
 def take_either(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from datasette import Request, Response
 from datasette.app import Datasette
@@ -41,6 +41,19 @@ SHORT = 45  # seconds: the last score of a run of a minute, the shortest that is
 Line = tuple[str, str, str]  # the name of a figure, and its value for each run
 
 
+class Side(NamedTuple):
+    """One of the two runs, and what the page shows of it."""
+
+    run: dict[str, Any]  # with the mean of its tokens a second
+    as_json: dict[str, Any]
+    origin: Origin
+    scores: list[Score]
+    text: str  # the last one that it wrote
+    settings: dict[str, str]
+    model: str  # the name to write with; "" if the model that it made is gone or replaced
+    again: str  # the address of the form that starts it again; "" where this visitor cannot
+
+
 @page("GET", "POST")
 async def compare_page(datasette: Datasette, request: Request) -> Response:
     home = state_of(datasette).home
@@ -49,59 +62,83 @@ async def compare_page(datasette: Datasette, request: Request) -> Response:
         return _ask_for_two(datasette, request)
     if request.method == "POST":
         return await _train_again(datasette, request, numbers)
-    runs, scores, texts, sides, rows, origins = [], [], [], [], [], []
-    models = dict[int, str]()  # of the runs whose model is there to write with
-    again = dict[int, tuple[str, str]]()  # of the runs that can be started again: the words and the address
-    for number in numbers:
-        run, origin = await require_run(datasette, request, await in_thread(find_run, home, int(number)))
-        may_train = await may(datasette, request.actor, "nanogpt-train", origin)
-        run = await as_seen_by(datasette, request.actor, run, origin)
-        runs.append(run_as_json(run, origin))
-        origins.append(origin)
-        run |= {"tokens_per_second": await in_thread(_speed, home, run["id"]) or run["tokens_per_second"]}
-        rows.append(run)
-        checkpoint = await in_thread(find_model, home, run["name"])
-        if checkpoint and made_by(run, checkpoint) and origin_of_model(datasette, checkpoint.meta) == origin:
-            models[run["id"]] = run["name"]
-        if may_train and (address := await in_thread(form_filled_in, datasette, run, origin)):
-            again[run["id"]] = (f"Start run {run['id']} again", address)
-        scores.append(await in_thread(_scores, home, run["id"]))
-        texts.append(await in_thread(_last_text, home, run["id"]))
-        sides.append((_figures(run, scores[-1]), _settings(run, may_train), _verdict(run)))
-    figures, given, verdicts = zip(*sides, strict=True)
-    one, other = rows
-    settings = _side_by_side(given, (planned_settings(one), planned_settings(other)))
+    sides = [await _side(datasette, request, int(number)) for number in numbers]
+    runs, scores = [side.run for side in sides], [side.scores for side in sides]
+    one, other = runs
     margin = await in_thread(margin_between, home, one, other)
-    outcome = outcome_of(one, other, margin, _runs_of_seconds(rows, scores))
-    outcome = (take_either if outcome.equal else tell_times)(outcome, rows, scores)
-    beside = _for_table(verdicts[0], outcome), _for_table(verdicts[1], outcome)
-    lists = {
-        **{"settings": settings, "figures": _beside(*figures)},
-        "scores": _at_marks(*scores),
-        "verdicts": _beside(*beside, [_unknown(run) for run in rows]) if all(scores) else [],
-    }
-    if not all(scores):  # there is nothing to set against what one of them has
-        lists["figures"] = [line for line in lists["figures"] if all(line[1:])]
+    outcome = outcome_of(one, other, margin, _runs_of_seconds(runs, scores))
+    outcome = (take_either if outcome.equal else tell_times)(outcome, runs, scores)
+    lists = _lists(sides, outcome)
     caution = outcome.advice or (caution_of(one, other) if all(scores) else "")
+    shown = [side.as_json for side in sides]
     if wants_json(request):
         words = f"{outcome.headline} {outcome.reason}"
-        return Response.json({"ok": True, "runs": runs, "outcome": words, "caution": caution, **lists})
-    names = dict.fromkeys(models.values())
+        return Response.json({"ok": True, "runs": shown, "outcome": words, "caution": caution, **lists})
+    models = {side.run["id"]: side.model for side in sides if side.model}
+    write_with = models.get(outcome.better or 0, "")
+    either = [name for name in dict.fromkeys(models.values()) if name != write_with] if outcome.equal else []
+    startable = [(side.run["id"], side.again) for side in sides if side.again]
+    again = {run: (f"Start run {run} again", address) for run, address in startable}
     chart, narrow = (two_lines(scores[0], scores[1], size) for size in (WIDE, NARROW))
     context = {
-        **{"runs": runs, "texts": texts, "outcome": outcome, "caution": caution, **lists},
+        **{"runs": shown, "texts": [side.text for side in sides]},
+        **{"outcome": outcome, "caution": caution, **lists},
         "again": {run: link for run, link in again.items() if run in outcome.again},
-        "longer": _longer(datasette, rows, outcome, again),
-        **_of_the_outcome(outcome, rows, scores, again),
-        "write_with": (write_with := models.get(outcome.better or 0, "")),
-        "either": [name for name in names if name != write_with] if outcome.equal else [],
+        "longer": _longer(datasette, runs, outcome, again),
+        **_of_the_outcome(outcome, runs, scores, again),
+        **{"write_with": write_with, "either": either},
         "chart": chart,
         "narrow": narrow,
         "no_chart": "" if chart else _why_no_chart(one, other),
-        **_told_apart(settings, lists["figures"]),
-        "crumbs_of": _shared(origins),
+        **_told_apart(lists["settings"], lists["figures"]),
+        "crumbs_of": _shared([side.origin for side in sides]),
     }
     return await render(datasette, request, "nanogpt_compare.html", context)
+
+
+async def _side(datasette: Datasette, request: Request, number: int) -> Side:
+    home = state_of(datasette).home
+    run, origin = await require_run(datasette, request, await in_thread(find_run, home, number))
+    may_train = await may(datasette, request.actor, "nanogpt-train", origin)
+    run = await as_seen_by(datasette, request.actor, run, origin)
+    as_json = run_as_json(run, origin)
+    run |= {"tokens_per_second": await in_thread(_speed, home, run["id"]) or run["tokens_per_second"]}
+    checkpoint = await in_thread(find_model, home, run["name"])
+    model = ""
+    if checkpoint and made_by(run, checkpoint) and origin_of_model(datasette, checkpoint.meta) == origin:
+        model = run["name"]
+    again = await in_thread(form_filled_in, datasette, run, origin) if may_train else None
+    return Side(
+        run,
+        as_json,
+        origin,
+        scores=await in_thread(_scores, home, run["id"]),
+        text=await in_thread(_last_text, home, run["id"]),
+        settings=_settings(run, may_train),
+        model=model,
+        again=again or "",
+    )
+
+
+def _lists(sides: Sequence[Side], outcome: Outcome) -> dict[str, list[Line]]:
+    """The tables of the page: the settings of both runs, their figures, scores and verdicts."""
+    one, other = sides
+    are_scored = bool(one.scores and other.scores)
+    figures = _beside(_figures(one.run, one.scores), _figures(other.run, other.scores))
+    if not are_scored:  # there is nothing to set against what one of them has
+        figures = [line for line in figures if all(line[1:])]
+    verdicts = _beside(
+        _for_table(_verdict(one.run), outcome),
+        _for_table(_verdict(other.run), outcome),
+        [_unknown(side.run) for side in sides],
+    )
+    planned = planned_settings(one.run), planned_settings(other.run)
+    return {
+        "settings": _side_by_side((one.settings, other.settings), planned),
+        "figures": figures,
+        "scores": _at_marks(one.scores, other.scores),
+        "verdicts": verdicts if are_scored else [],
+    }
 
 
 def _side_by_side(
