@@ -8,6 +8,7 @@ import pytest
 from odd_tables import ROWS, WORDS, Writer, same
 from test_odd_tables import write
 
+from datasette_nanogpt.data.column_names import LANGUAGES
 from datasette_nanogpt.data.corpus import open_corpus
 from datasette_nanogpt.data.open_source import open_source
 from datasette_nanogpt.data.preview import preview, preview_source
@@ -254,6 +255,12 @@ def test_rows_in_several_languages_are_told(tmp_path, name, values, main):
 )
 def test_of_one_language_nothing_is_told(tmp_path, name, value):
     assert languages(tmp_path, name, value)[1] == []
+
+
+def test_rows_in_many_languages_of_which_none_has_many_are_told(tmp_path):
+    many = sorted(name for name in LANGUAGES if len(name) == 2)[:60]
+    _, (told,) = languages(tmp_path, "lang", lambda w: many[w.i % len(many)])
+    assert f"are in {len(many)} languages" in told
 
 
 @pytest.mark.parametrize("languages", [1, 2])

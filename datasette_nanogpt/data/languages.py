@@ -33,6 +33,7 @@ def several_languages(source: Source, of: str) -> Iterator[Exclusion]:
         if not rows or not all(_REGION.sub("", value).casefold() in LANGUAGES for value in counts):
             continue
         often = [(name, n) for name, n in counts.most_common() if n > MIN_FRACTION * rows]
+        often = often or counts.most_common()  # so many languages that each has few rows
         main, most = often[0]
         if len({_REGION.sub("", name) for name, _ in often}) < 2 or most > MAX_MAIN * rows:
             continue
