@@ -35,7 +35,7 @@ def follow() -> None:
         sys.exit(ex.exit_code)
 
 
-def end_at_once(code: int) -> NoReturn:
+def _end_at_once(code: int) -> NoReturn:
     """End one of several processes, which has done all its work. Threads of gloo outlive the process group
     (torch 2.13) and now and then abort a process that ends as usual, so that torchrun reports a failure."""
     logging.shutdown()
@@ -52,5 +52,5 @@ if __name__ == "__main__":
     except SystemExit as ex:
         code = ex.code if isinstance(ex.code, int) else int(ex.code is not None)
     if size > 1:
-        end_at_once(code)
+        _end_at_once(code)
     sys.exit(code)

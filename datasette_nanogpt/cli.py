@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .training.options import TrainOptions
 
 
-def set_up_datasette(context: click.Context, option: click.Parameter, value: Any) -> None:
+def _set_up_datasette(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Register the plugins of a folder and load SQLite's extensions, as `datasette` does."""
     if not value:
         return
@@ -49,7 +49,7 @@ def set_up_datasette(context: click.Context, option: click.Parameter, value: Any
     prepare_as(datasette)
 
 
-def check_name(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def _check_name(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """Refuse an empty name, as of a variable that is not set: only the form may leave it empty."""
     if value is not None and not value.strip():
         raise click.BadParameter("it is empty: leave --name out for the name of the database, or give one.")
@@ -60,7 +60,7 @@ plugins_dir_option = click.option(
     "--plugins-dir",
     type=click.Path(exists=True, file_okay=False),
     expose_value=False,
-    callback=set_up_datasette,
+    callback=_set_up_datasette,
     help="Folder of Datasette plugins, one of which decides what the text of a row is",
 )
 load_extension_option = click.option(
@@ -68,7 +68,7 @@ load_extension_option = click.option(
     metavar="PATH",
     multiple=True,
     expose_value=False,
-    callback=set_up_datasette,
+    callback=_set_up_datasette,
     help="SQLite extension that the database needs: a path, or spatialite; can be used several times",
 )
 
@@ -97,7 +97,7 @@ load_extension_option = click.option(
 @click.option("--token", help="API token, if DATABASE is a URL  [default: $DATASETTE_TOKEN]")
 @click.option("--refresh", is_flag=True, help="Fetch the rows of a URL again, instead of using the kept copy")
 @click.option("--no-cache", is_flag=True, help="Tokenize the text again, and do not keep its tokens")
-@click.option("--name", callback=check_name, help="Name of the model  [default: nanogpt-DATABASE]")
+@click.option("--name", callback=_check_name, help="Name of the model  [default: nanogpt-DATABASE]")
 @click.option("--minutes", type=float, help="How long to train  [default: 10]")
 @click.option("--force", is_flag=True, help="Replace the model of that name, whatever it was trained on")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped or killed, or train for longer")
@@ -179,7 +179,7 @@ def _train(options: TrainOptions, as_json: bool, dry_run: bool) -> None:
     from .training.train import train_table
 
     stop = Stop()
-    with click_errors(), flags_named(), display(as_json) as show, stop_on_signals(stop) as training_begins:
+    with click_errors(), _flags_named(), display(as_json) as show, stop_on_signals(stop) as training_begins:
         for event in preview_table(options) if dry_run else train_table(options, stop):
             if isinstance(event, Step | Evaluation):
                 training_begins()
@@ -206,7 +206,7 @@ def silence(ex: OSError) -> None:
 
 
 @contextmanager
-def flags_named() -> Iterator[None]:
+def _flags_named() -> Iterator[None]:
     """Put the flag before each problem with an option."""
 
     def line(problem: Problem) -> str:

@@ -79,7 +79,7 @@ def score(name: str, file: TextIO | None, **options: Any) -> None:
 
     opened = open_model(folder_of(name), "cpu")
     if file:
-        score_document(opened, file.read().rstrip("\n"), options["jsonl"], options["tokens"])
+        _score_document(opened, file.read().rstrip("\n"), options["jsonl"], options["tokens"])
     else:
         score_table(opened, options)
 
@@ -120,7 +120,7 @@ def compare(a: str, b: str, **options: Any) -> None:
         if options["jsonl"]:
             both = {"bits_per_byte": row.bits_per_byte, "seen": row.splits}
             figures = {k: dict(zip(names, v or (None, None), strict=True)) for k, v in both.items()}
-            click.echo(json_line({**row.keys, **figures}, None))
+            click.echo(_json_line({**row.keys, **figures}, None))
         elif each := row.bits_per_byte:
             excerpt = " ".join(row.text.split())[:EXCERPT]
             cells = [f"{each[0]:9.3f}", f"{each[1]:9.3f}", "AB"[each[1] < each[0]].center(6)]
@@ -130,7 +130,7 @@ def compare(a: str, b: str, **options: Any) -> None:
     for _, line in sorted(listed):
         click.echo(line)
     if not options["jsonl"]:
-        for line in lines_of_comparison(comparison, names):
+        for line in _lines_of_comparison(comparison, names):
             click.echo(line, err=True)
 
 
@@ -178,7 +178,7 @@ def rename(name: str, new_name: str) -> None:
 # ---- Scoring
 
 
-def score_document(opened: OpenedModel, text: str, jsonl: bool, with_tokens: bool) -> None:
+def _score_document(opened: OpenedModel, text: str, jsonl: bool, with_tokens: bool) -> None:
     """Score one text, and print its figures."""
     from llm_nanogpt.score import score
 
@@ -189,7 +189,7 @@ def score_document(opened: OpenedModel, text: str, jsonl: bool, with_tokens: boo
     document = ScoredRow({}, text, score(opened, text), None)
     pairs = document.score.pairs(opened.tokenizer) if with_tokens else None
     if jsonl:
-        click.echo(json_line(document.score.as_json(), pairs))
+        click.echo(_json_line(document.score.as_json(), pairs))
     elif document.score.bytes:
         click.echo("bits/byte  text")
         click.echo(lines_of(document, pairs))
@@ -216,7 +216,7 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
         if target:
             saved.append({**figures, "model": opened.version})
         if options["jsonl"]:
-            click.echo(json_line(figures, pairs))
+            click.echo(_json_line(figures, pairs))
         elif not target and row.score.bits_per_byte is not None:
             listed.append((row.score.bits_per_byte, lines_of(row, pairs)))
     if not totals.kinds:
@@ -230,7 +230,7 @@ def score_table(opened: OpenedModel, options: dict[str, Any]) -> None:
         target.save(saved)
         click.echo(f"Wrote {len(saved):,} scores to {options['save_table']} in {options['db']}", err=True)
     if not options["jsonl"]:
-        for line in lines_of_totals(totals):
+        for line in _lines_of_totals(totals):
             click.echo(line, err=True)
 
 
@@ -244,7 +244,7 @@ def with_progress(rows: Iterator[T], total: int) -> Iterator[T]:
     yield from tqdm(rows, total=total, unit=" rows", desc="scoring", leave=False, dynamic_ncols=True)
 
 
-def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Iterator[str]:
+def _lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Iterator[str]:
     """The sums of a comparison, a line for each model, over all rows and over those that are fair."""
     of_rows = [(comparison.all, "")]
     if comparison.fair.rows < comparison.all.rows:
@@ -258,7 +258,7 @@ def lines_of_comparison(comparison: Comparison, names: tuple[str, str]) -> Itera
             yield f"{bits:9.3f} bits per byte  {name} knows better: {won:,} of the {rows}{which}"
 
 
-def json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:
+def _json_line(figures: dict[str, Any], pairs: list[tuple[str, float]] | None) -> str:
     """The figures of a document as JSON, with its tokens and their bits if `pairs` has them."""
     return json.dumps(figures if pairs is None else {**figures, "token_bits": pairs}, ensure_ascii=False)
 
@@ -272,7 +272,7 @@ def lines_of(row: ScoredRow, pairs: list[tuple[str, float]] | None) -> str:
     return "\n".join(["  ".join(cells), *(["     bits  token"] if tokens else []), *tokens])
 
 
-def lines_of_totals(totals: Totals) -> Iterator[str]:
+def _lines_of_totals(totals: Totals) -> Iterator[str]:
     """The figures of all rows of each split."""
     for split, total in totals.as_json().items():
         if total["bytes"]:

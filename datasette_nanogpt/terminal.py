@@ -358,7 +358,7 @@ def closing_lines(f: Finished) -> list[str]:
         if f.models >= MAX_MODELS:
             why = f"More minutes would change nothing, as a run trains at most {MAX_MODELS} models."
         lines.append(f"This took {duration(f.seconds_left)} less than planned. {why}")
-    lines += verdict_lines(f.verdict)
+    lines += _verdict_lines(f.verdict)
     lines.append(f"Saved, {f.parameters / 1e6:.2f}M parameters, in {f.folder}")
     # Without a prompt llm would wait for one.
     prompt = ["-o", "title", f.title, ""] if f.title else [f.prompt]
@@ -370,7 +370,7 @@ def closing_lines(f: Finished) -> list[str]:
     return lines
 
 
-def verdict_lines(verdict: dict[str, str]) -> list[str]:
+def _verdict_lines(verdict: dict[str, str]) -> list[str]:
     """What a score means, its headings in a column."""
     width = max(map(len, verdict), default=0) + 2
     return [f"  {heading.capitalize():{width}}{line}" for heading, line in verdict.items()]

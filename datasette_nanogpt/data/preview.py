@@ -70,7 +70,7 @@ def preview_source(
         rows=source.row_count,
         title=source.title,
         body=list(source.body),
-        text=describe_text(source),
+        text=_describe_text(source),
         read_as={column: kind.names for column, kind in source.kinds.items() if kind.names},
         left_out=dict(source.left_out),
         template=source.template is not None,
@@ -79,7 +79,7 @@ def preview_source(
     )
 
 
-def describe_text(source: Source) -> str:
+def _describe_text(source: Source) -> str:
     """How columns become a document where they are not one after the other; "" where they are."""
     parts = ["by the template"] if source.template else []
     if grouping := source.grouping:

@@ -121,7 +121,7 @@ def mark_dead_runs(home: Path) -> None:
             db.execute(f"update runs set goes_on = 1 where {dead_still}", servers)
 
 
-def mark_replaced_runs(home: Path, name: str, by: int | None) -> None:
+def _mark_replaced_runs(home: Path, name: str, by: int | None) -> None:
     """Mark every run that seems to train the model `name`, other than run `by`, as interrupted. The caller
     holds the model's lock for `by`, so those runs have lost it."""
     others = find_runs(home, *_UNDER_WAY)
@@ -210,7 +210,7 @@ class Run:
             "settings": json.dumps(settings),
         }
         self.home = home
-        mark_replaced_runs(home, name, by=queued)
+        _mark_replaced_runs(home, name, by=queued)
         try:
             with telling_of_wait(home):
                 db = open_registry(home, create=True)

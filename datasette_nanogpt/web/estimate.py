@@ -82,7 +82,7 @@ def offer_and_estimate(
     try:
         # Without a name: a wrong one makes no difference to the estimate.
         settings = settings_from_form(target, _without_wrong_fields(target, form, where), where)
-        offered["cards"] = what_to_expect(target, settings)
+        offered["cards"] = _what_to_expect(target, settings)
         offered |= recommend(offered["cards"], float(form_defaults(target.limits)["minutes"]))
         if "minutes" not in form:
             settings["minutes"] = offered["recommended"] or settings["minutes"]
@@ -129,7 +129,7 @@ def offer(target: Target, where: str | None, filters: str, form: Mapping[str, An
 def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The size, memory and reading of a run with these `settings_from_form`, as numbers and words."""
     read = read_rows(target.rows, _selection(settings)).with_text()
-    flops = measured_flops(target.home)
+    flops = _measured_flops(target.home)
     settings = {**settings, "max_parameters": target.limits.max_parameters}
     plan = plan_text(settings, read["bytes"], flops)
     slow = plan_text(settings, read["bytes"], (flops or DEFAULT_FLOPS) / FAR)
@@ -156,13 +156,13 @@ def estimate(target: Target, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _what_to_expect(target: Target, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each number of minutes that can be chosen, what the texts of a run will read like (`like`), that in
     the words of its card (`brings`) and of the line below the cards (`outlook`, with an `example`), and
     between which scores it is likely to end (`range`, in bits per byte, and `score`, a sentence; None and ""
     if nothing is promised)."""
     read = read_rows(target.rows, _selection(settings)).with_text()
-    flops = measured_flops(target.home)
+    flops = _measured_flops(target.home)
     cards: list[dict[str, Any]] = []
     for minutes in minutes_offered(target.limits):
         choices = {**settings, "max_parameters": target.limits.max_parameters, "minutes": minutes}
@@ -369,7 +369,7 @@ def _times(epochs: float) -> str:
     return f"{epochs:.0f} times" if epochs >= 1.5 else "once" if epochs >= 0.95 else "at most once"
 
 
-def measured_flops(home: Path) -> float | None:
+def _measured_flops(home: Path) -> float | None:
     """The work per second, as in flops.work_per_step, of the fastest of the last runs; None without a run."""
     select = "select plan, tokens_per_second from runs where kind = 'train' and status = 'finished' "
     select += "and tokens_per_second > 0 order by id desc limit ?"

@@ -103,7 +103,7 @@ def state_as_json(
     return {
         "phase": phase,
         "model": run["model"] if phase == "running" else None,
-        "parts": parts if preparing else last_parts(run) if phase == "ending" else [],
+        "parts": parts if preparing else _last_parts(run) if phase == "ending" else [],
         "slow": _why_slow(run) if preparing else "",
         "stage": SEVERAL if run["model"] and phase == "running" else "",
         "headline": headline(run, first, training_bpb, last),
@@ -136,7 +136,7 @@ def parts_of(run: Run) -> tuple[list[dict[str, str]], float | None]:
     return parts, None if now < 0 else min(1.0, done_weight / all_weight)
 
 
-def last_parts(run: Run) -> list[dict[str, str]]:
+def _last_parts(run: Run) -> list[dict[str, str]]:
     """The parts of the work after the last step, with what the run is doing in them. A part that was left
     out, because the run had just been scored or was to stop at once, is not among them."""
     now = last_part(run)
@@ -196,7 +196,7 @@ def headline(
             return {"number": "", "unit": UNIT, "fell": "", "left": left}
         return {"number": f"{training_bpb:.3f}", "unit": OF_TRAINING, "fell": when_first(run), "left": left}
     gzip_bpb = plan.get("gzip_bpb")
-    remarks, before = certainty(json.loads(run["verdict"] or "{}"), unit_of(run)) if over else ([], [])
+    remarks, before = _certainty(json.loads(run["verdict"] or "{}"), unit_of(run)) if over else ([], [])
     first_bpb, model = first or (None, "")
     lower = (first_bpb - bpb) / first_bpb if first_bpb else 0.0
     fell = f"own {lower:.0%} from" if round(lower, 2) > 0 else ""
@@ -216,7 +216,7 @@ def headline(
     return {"number": f"{bpb:.3f}", "unit": UNIT, "fell": " ".join(remarks), "left": left}
 
 
-def certainty(verdict: Mapping[str, str], unit: str) -> tuple[list[str], list[str]]:
+def _certainty(verdict: Mapping[str, str], unit: str) -> tuple[list[str], list[str]]:
     """What a verdict says of a score beyond its number and gzip's, as sentences: how certain it is, and which
     score the run before had; none where it does not say. A held-out document is a `unit`."""
     if not (told := CERTAINTY.fullmatch(verdict.get("score", ""))):
@@ -241,7 +241,7 @@ def verdict_below(run: Run, verdict: Mapping[str, str]) -> dict[str, str]:
     """The lines of a verdict that the page does not show above: as its levels, below its number, or, of a run
     on a busy machine, as a notice."""
     lines = dict(verdict)
-    if certainty(lines, unit_of(run)) != ([], []) and run["val_bpb"] is not None:
+    if _certainty(lines, unit_of(run)) != ([], []) and run["val_bpb"] is not None:
         del lines["score"]
     if levels(run) and lines.get("reads like", "").removesuffix(WITH_FAULTS) in [like for _, like in LEVELS]:
         del lines["reads like"]

@@ -65,14 +65,14 @@ def score_rows(home: Path, run: dict[str, Any], stop: Stop) -> None:
     if not record.scored:
         raise NanogptError(f"No row of {run['table']} has text to score")
     record.is_complete = status == "finished"
-    patiently(lambda: record.write(eta=0.0, note=None))
+    _patiently(lambda: record.write(eta=0.0, note=None))
     if status == "finished":
-        patiently(lambda: delete_earlier(home, run, opened.checkpoint.version))
-    patiently(lambda: end_run(home, run["id"], status))
+        _patiently(lambda: delete_earlier(home, run, opened.checkpoint.version))
+    _patiently(lambda: end_run(home, run["id"], status))
     log.info("%s: %s", status, record.plan())
 
 
-def patiently(write: Callable[[], object]) -> None:
+def _patiently(write: Callable[[], object]) -> None:
     """Write to the registry as soon as no other process has it locked. Raises NanogptError after
     PATIENCE_SECONDS, because the disk may be gone for good."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -108,7 +108,7 @@ class Recorder:
         before = plan_of(run).get("version")
         self._restarted = before != self.version  # scores by other weights are still to be deleted
         if not self._restarted:
-            patiently(self._take_up)
+            _patiently(self._take_up)
         self.scored = self._before = int(sum(kind[0] for kind in self.totals.kinds.values()))
         self._started = self._last_report = time.monotonic()
         self.report()
@@ -214,5 +214,5 @@ class Recorder:
 
     def give_way(self) -> None:
         """Go back to the queue. Trainings come before scorings there."""
-        patiently(lambda: self.write(status="queued", pid=None, process=None, note=None, eta=None))
+        _patiently(lambda: self.write(status="queued", pid=None, process=None, note=None, eta=None))
         log.info("Gives way to a training, after %d rows", self.scored)

@@ -52,11 +52,11 @@ class PluginState:
             home,
             datasette.plugins_dir,
             limits.max_parameters,
-            extensions_of(datasette.sqlite_extensions),
+            _extensions_of(datasette.sqlite_extensions),
             limits.max_restarts,
         )
         prepare_as(datasette)
-        limit_sqlite_memory(datasette)
+        _limit_sqlite_memory(datasette)
         datasette._nanogpt = state = cls(home, limits, worker, RunPoller(home), ModelCache(home))
         datasette.add_background_task(state.work, name="nanogpt")
         return state
@@ -64,7 +64,7 @@ class PluginState:
     async def work(self, datasette: Datasette) -> None:
         """Do what is queued until the server stops."""
         self.stopping = asyncio.Event()
-        with on_stop_signal(self._begin_to_stop) as handlers:
+        with _on_stop_signal(self._begin_to_stop) as handlers:
             self.server = next((each.__self__ for each in handlers if hasattr(each, "__self__")), None)
             await self.worker.work(datasette)
 
@@ -78,7 +78,7 @@ class PluginState:
         """Stop the run, and give answers ANSWER_SECONDS to be complete meanwhile. Then cut the connections,
         because the server would wait for ever for clients that do not read their answers."""
         await asyncio.gather(self.close(), asyncio.sleep(ANSWER_SECONDS))
-        for connection in list(connections_of(self.server)):
+        for connection in list(_connections_of(self.server)):
             connection.transport.abort()
         await asyncio.sleep(ANSWER_SECONDS)
         if hasattr(self.server, "force_exit"):  # it also waits for pages whose answer nobody can get any more
@@ -118,7 +118,7 @@ class PluginState:
 
 
 @contextmanager
-def on_stop_signal(stop: Callable[[], None]) -> Iterator[list[Any]]:
+def _on_stop_signal(stop: Callable[[], None]) -> Iterator[list[Any]]:
     """Call `stop` in the loop when this process gets SIGINT or SIGTERM, before the other handlers of these
     signals: the server's own one tells plugins only when every answer is complete. Yields the other ones."""
     loop = asyncio.get_running_loop()
@@ -142,12 +142,12 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[list[Any]]:
                 signal.signal(number, others[number])
 
 
-def connections_of(server: Any) -> Iterable[Any]:
+def _connections_of(server: Any) -> Iterable[Any]:
     """The open connections of a uvicorn server, each with its `transport`; empty for any other server."""
     return getattr(getattr(server, "server_state", None), "connections", ())
 
 
-def limit_sqlite_memory(datasette: Datasette) -> None:
+def _limit_sqlite_memory(datasette: Datasette) -> None:
     """Limit the memory of SQLite in this process, so that no SQL can take all memory of the machine.
     Databases in memory could not grow beyond that limit, so it is not set where there is one."""
     if not any(db.is_memory and db.memory_name for db in datasette.databases.values()):
@@ -155,7 +155,7 @@ def limit_sqlite_memory(datasette: Datasette) -> None:
             db.execute(f"pragma hard_heap_limit = {SQLITE_BYTES}")
 
 
-def extensions_of(extensions: Iterable[str | tuple[str, str]]) -> list[str]:
+def _extensions_of(extensions: Iterable[str | tuple[str, str]]) -> list[str]:
     """Datasette's extensions in the form that the option --load-extension takes."""
     return [":".join(extension) if isinstance(extension, tuple) else extension for extension in extensions]
 

@@ -33,12 +33,12 @@ def routes() -> list[tuple[str, View]]:
         (MODEL + r"/texts/(?P<text>\d{1,15})/(?P<change>remove)$", text_change),
         (TABLE + JSON, table_page),
         (TABLE + r"/rows" + JSON, rows_page),
-        (r"^/-/nanogpt/.+?" + JSON, no_page),
+        (r"^/-/nanogpt/.+?" + JSON, _no_page),
     ]
 
 
 @page()
-async def no_page(datasette: Datasette, request: Request) -> Response:
+async def _no_page(datasette: Datasette, request: Request) -> Response:
     """Any other address below ours, which Datasette would take for that of a row, and answer with status 500
     where rich is installed."""
     raise NotFound(f"There is no such page: all models and runs are at {datasette.urls.path('/-/nanogpt')}")

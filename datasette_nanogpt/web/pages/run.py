@@ -214,7 +214,7 @@ async def _for_trainers(
     file = run_log_file(state.home, run["id"])
     again = await in_thread(form_filled_in, datasette, run, origin)
     return {
-        "command": command_line(run, datasette.plugins_dir),
+        "command": _command_line(run, datasette.plugins_dir),
         "log_file": file if await in_thread(file.exists) else None,
         "log": _log(run, await in_thread(log_end, file)) if phase_of(run) == "broken" else "",
         "log_open": run["status"] == "failed" and not run["cause"],  # there is no other way out
@@ -239,7 +239,7 @@ def _log(run: dict[str, Any], end: str) -> str:
     return f"{lines}\n{run['error']}" if told else lines
 
 
-def command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
+def _command_line(run: dict[str, Any], plugins_dir: str | None = None) -> str:
     """What to type in a terminal to do the same again. A plugin in `plugins_dir` may have a say in it."""
     command = command_of_run(run)
     if plugins_dir and document_hook():
