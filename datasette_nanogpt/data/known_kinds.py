@@ -4,11 +4,12 @@ private notes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .exclusions import Exclusion, exclusion, listed, without_null
 from .source import Source
+from .sqlite import quote
 
 
 class _Kinds(NamedTuple):
@@ -92,3 +93,22 @@ def is_known(source: Source, column: str) -> bool:
     """Whether it is known what the values of a column mean."""
     names = {name.lower() for name in source.columns}
     return any(known.column == column.lower() and {*known.others.split()} <= names for known in _KNOWN)
+
+
+def read_by_everybody(columns: Sequence[str], table: str) -> str:
+    """SQL for the rows of a table with these columns that are of none of the known kinds, "" where it has
+    none."""
+    names = {column.lower(): column for column in columns}
+    conditions = [
+        f"ifnull({table}.{quote(names[known.column])}, '') not in ({_listed_as_both(known.meanings)})"
+        for known in _KNOWN
+        if known.column in names and {*known.others.split()} <= {*names}
+    ]
+    return " and ".join(conditions)
+
+
+def _listed_as_both(meanings: Iterable[str]) -> str:
+    """Values as numbers and as strings: it is not known which of them the rows have."""
+    return listed(
+        [value for each in meanings for value in ((int(each), each) if each.isdigit() else (each,))]
+    )

@@ -86,7 +86,7 @@ def _title_that_leads_to(source: Source) -> LinkedTitle | None:
         keys = primary_key(db, source.table)
         links = list(links_to(db, source))
     for link in links:
-        if title := _title_of(str(source.database), link.table):
+        if title := title_of(str(source.database), link.table):
             return LinkedTitle(keys[0], link.table, link.key, title)
     return None
 
@@ -95,11 +95,11 @@ def linked_title(source: Source, column: str) -> LinkedTitle | None:
     """The title to which a column of a source leads by a foreign key or its name."""
     with connect(source.database) as db:
         link = link_of(db, source, column) if source.table != QUERY else None
-    title = _title_of(str(source.database), link.table) if link else None
+    title = title_of(str(source.database), link.table) if link else None
     return LinkedTitle(column, link.table, link.key, title, link.cut) if link and title else None
 
 
-def _title_of(database: str, table: str) -> str | None:
+def title_of(database: str, table: str) -> str | None:
     """The column of a table with a title, which may be all its text; not the name of a person or a room."""
     if _is_thing(table, _ROOMS):
         return None

@@ -18,15 +18,18 @@ MIN_LED = 0.9  # of the numbers must lead to a row, where only a name says so
 MIN_OF_THINGS = 0.5  # of keys that begin with what they are of: an archive may lack some
 _ENTITY = ("entity", "id")
 _THING = re.compile(r"t[1-6]_[0-9a-z]{2,12}")
+MIN_THING, MIN_PREFIX = 3, 2  # letters of what a table is of, and of the name of a program before it
 MAX_LEADING = 1.1  # rows that lead to one row, where each has one of its own
 
 
 class Link(NamedTuple):
-    """A row of `table`, by its `key`, which is what follows the first `cut` characters of a value."""
+    """A row of `table`, by its `key`, which is what follows the first `cut` characters of a value; `by_name`:
+    nothing but names says so."""
 
     table: str
     key: str
     cut: int = 0
+    by_name: bool = False
 
 
 def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
@@ -53,7 +56,23 @@ def link_of(db: sqlite3.Connection, source: Source, column: str) -> Link | None:
             return link if _leads(db, source, column, link) else None
     if words_of(column) in (("parent",), ("parent", "id")):
         return _parent(db, source, column, tables)
-    return _of_same_name(db, source, column, tables)
+    found = _of_same_name(db, source, column, tables) or link_by_prefix(db, source.table, column, tables)
+    return found if found and (not found.by_name or _leads(db, source, column, found)) else None
+
+
+def link_by_prefix(db: sqlite3.Connection, table: str, column: str, tables: Sequence[str]) -> Link | None:
+    """Where a column leads by its name, where the names of all tables begin with that of a program:
+    `bug_id` of `mantis_bugnote_table` to `mantis_bug_table`, `issueid` of `jiraaction` to `jiraissue`."""
+    here, name = ("".join(words_of(each)) for each in (table, column))
+    thing = name.removesuffix("id")
+    for other in tables if thing != name and len(thing) >= MIN_THING else ():
+        there = "".join(words_of(other))
+        stems = (there.removesuffix(end) for end in ("tables", "table", "s", "") if there.endswith(end))
+        prefixes = [stem.removesuffix(thing) for stem in stems if stem.endswith(thing)]
+        keys = primary_key(db, other) if other != table else ()
+        if len(keys) == 1 and any(len(p) >= MIN_PREFIX and here.startswith(p) for p in prefixes):
+            return Link(other, keys[0], by_name=True)
+    return None
 
 
 def _parent(db: sqlite3.Connection, source: Source, column: str, tables: Sequence[str]) -> Link | None:

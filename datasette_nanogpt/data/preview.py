@@ -16,6 +16,7 @@ from .exclusions import all_at_once
 from .field_values import field_values
 from .json_hints import unread_json
 from .linked_conversations import linked_conversations
+from .linked_notes import linked_notes
 from .linked_parts import linked_parts
 from .linked_titles import linked_titles
 from .machine_rows import linked_bots
@@ -37,6 +38,7 @@ def preview(corpus: Corpus, documents: int = 1, command: TrainCommand | None = N
         # Not in preview_source, which pages use: those who see a table there may not see the other one.
         linked = [
             *linked_titles(source, command),
+            *linked_notes(source, command),
             *linked_parts(source, command),
             *field_values(source, command, bool(corpus.chosen)),
             *linked_questions(source, command),
