@@ -59,10 +59,9 @@ def test_names_of_tables_that_begin_with_that_of_the_program(tmp_path):
     path = str(tmp_path / "any.db")
     with sqlite3.connect(path) as db:
         db.execute("create table jiraissue (id integer primary key, summary text, description text)")
-        db.execute(
-            "create table jiraaction (id integer primary key, issueid int, author text, actionbody text, created)"
-        )
-        bugs = [(i, Writer(i).title(), Writer(i).paragraph()) for i in range(1, BUGS + 1)]
+        columns = "id integer primary key, issueid int, author text, actionbody text, created"
+        db.execute(f"create table jiraaction ({columns})")
+        bugs = [(i, Writer(i + 500).title(), Writer(i).paragraph()) for i in range(1, BUGS + 1)]
         db.executemany("insert into jiraissue values (?, ?, ?)", bugs)
         of_all = [(i, 1 + i // 3 % BUGS, f"ada{i % 4}", Writer(i).sentence(), 1e9 + i) for i in range(NOTES)]
         db.executemany("insert into jiraaction values (?, ?, ?, ?, ?)", of_all)

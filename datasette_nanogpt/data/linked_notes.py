@@ -70,7 +70,6 @@ def _told(
     ) + (f" where {public}" if public else "")
     options = ["--group-by", column, "--order-by", order, "--title", "title"]
     without = ", without those that are private" if public else ""
-    return (
-        f"These rows are the texts of {of.table}, and {link.table} ({title}) may have the titles. To read all "
-        f"with the same {column} as one text, below its title{without}: {command.with_query(sql, *options)}"
-    )
+    what = f"These rows are the texts of {of.table}, and {link.table} ({title}) may have the titles."
+    told = f"{what} To read all with the same {column} as one text, below its title{without}"
+    return f"{told}: {command.with_query(sql, *options)}"
