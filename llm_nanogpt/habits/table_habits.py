@@ -15,6 +15,7 @@ from .lengths import Lengths, read_lengths
 from .line_fences import LineFences, line_fences
 from .line_quotes import BACKTICK, SINGLE_QUOTE, LineQuotes, quoted_lengths
 from .lines import LongLine, has_paragraphs, line_lengths
+from .opened_prompts import OpenedPrompt, ends_in_opening
 from .repeated_items import AGAIN, RepeatedItem, items_again
 from .row_repeats import common_repeat, doubles_words
 from .short_texts import ShortText, text_lengths
@@ -116,6 +117,8 @@ class Habits:
             each.append(RepeatedItem(tokenizer, prompt))
         if not self.space_runs:
             each.append(Spaces(tokenizer, prompt))
+        if ends_in_opening(prompt) and self != Habits():  # an imported model's are not known
+            each.append(OpenedPrompt(tokenizer))
         if self.starts and not prompt:
             each.append(Start(tokenizer, self.starts))
         return each
