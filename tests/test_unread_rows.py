@@ -83,6 +83,8 @@ def hints(tmp_path, columns):
         ("message_deleted", lambda w: int(w.i % 5 == 0), 12),
         ("status", lambda w: ["1", "1", "0"][w.i % 3], 20),  # Drupal, from a CSV file
         ("status", lambda w: [200, 200, 200, 404, 301][w.i % 5], 12),  # pages that a crawler did not get
+        ("prevver", lambda w: w.i + 1 if w.i % 4 == 0 else None, 15),  # Confluence
+        ("superseded_by", lambda w: w.uuid() if w.i % 4 == 0 else "", 15),
         ("http_status_code", lambda w: ["200", "200", "503"][w.i % 3], 20),
     ],
 )
@@ -99,6 +101,7 @@ def test_deleted_rows_and_drafts_are_told(tmp_path, name, value, count):
     ("name", "value"),
     [
         ("is_deleted", same(0)),
+        ("superseded_by", same(7)),
         ("is_deleted", same(1)),  # nothing would be left
         ("deleted_at", same(None)),
         ("deleted_by", lambda w: [None, "Ann"][w.i % 2]),

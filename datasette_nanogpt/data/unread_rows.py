@@ -86,6 +86,10 @@ _NOT_PUBLIC = frozenset(
         *("私密", "私人", "非公開", "비공개"),
     ]
 )
+# Names of columns, as one word, that lead from an earlier version of a text to the one that took its place.
+_REPLACED = re.compile(
+    r"prevver|(?:superseded|replaced|obsoleted)by(?:id)?|newerversion(?:id)?|historyof(?:id)?"
+)
 _YES, _NO = frozenset(["1", "true", "t", "yes", "y"]), frozenset(["0", "false", "f", "no", "n"])
 # Where most rows have 1, as what is published has it, others may be drafts, hidden or deleted.
 _NUMBERED = frozenset(["status", "state", "visibility", "visible"])
@@ -169,7 +173,8 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
     is_of_read = bool(_FLAG_OF_READ.fullmatch(name))
     is_alone = bool(_FLAG_ALONE.fullmatch(name))
     if not (is_of_read or is_alone or _FLAG.fullmatch(name)):
-        return [], False
+        replaced = _replaced(column, values)
+        return replaced, bool(replaced)
     filled: list[Value] = [value for value in values if value is not None and not _is_blank(value)]
     if all(str(value).lower() in _YES | _NO for value in filled):
         return [value for value in filled if str(value).lower() in (_NO if is_of_read else _YES)], False
@@ -180,6 +185,14 @@ def unread_values(column: str, values: Sequence[Value]) -> tuple[list[Value], bo
     since = [value for value in filled if not _NEVER.fullmatch(str(value))]
     are_dates = all(isinstance(value, int | float) or shape_of(str(value)) == "dates" for value in since)
     return (since, True) if are_dates and not is_of_read else ([], False)
+
+
+def _replaced(column: str, values: Sequence[Value]) -> list[Value]:
+    """The values of earlier versions in a column that leads to what took their place, if others have none."""
+    if not _REPLACED.fullmatch(_joined(column)):
+        return []
+    replaced = [value for value in values if value is not None and not _NEVER.fullmatch(str(value))]
+    return replaced if len(replaced) < len(values) else []
 
 
 def _numbered_values(column: str, values: Sequence[Value]) -> list[Value]:
