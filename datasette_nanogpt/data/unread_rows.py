@@ -191,7 +191,7 @@ def _replaced(column: str, values: Sequence[Value]) -> list[Value]:
     """The values of earlier versions in a column that leads to what took their place, if others have none."""
     if not _REPLACED.fullmatch(_joined(column)):
         return []
-    replaced = [value for value in values if value is not None and not _NEVER.fullmatch(str(value))]
+    replaced: list[Value] = [v for v in values if v is not None and not _NEVER.fullmatch(str(v))]
     return replaced if len(replaced) < len(values) else []
 
 
