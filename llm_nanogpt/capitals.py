@@ -7,6 +7,7 @@ A model has hardly seen the tokens of "PUMPKIN", and goes on as if it had read s
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING
 
 import regex
@@ -43,6 +44,10 @@ def _in_small_letters(text: str, known: WordList, tokenizer: Tokenizer) -> str:
     """`text` with those lines in small letters that are all in capitals and have a word that the table has
     not in capitals."""
 
+    @cache  # a long text has the same words again
+    def tokens(word: str) -> int:
+        return len(tokenizer.encode(word))
+
     def small_line(match: regex.Match[str]) -> str:
         line: str = match[0]
         words = filter(is_in_capitals, WORD.findall(line)) if line.isupper() else ()
@@ -55,9 +60,8 @@ def _in_small_letters(text: str, known: WordList, tokenizer: Tokenizer) -> str:
         if not is_in_capitals(word) or [len(c.encode()) for c in small] != [len(c.encode()) for c in word]:
             return word
         space = " " * line.endswith(" ", 0, start)
-        as_typed, in_small = (len(tokenizer.encode(space + each)) for each in (word, small))
         # What needs no more tokens in capitals is as frequent so: "SQL".
-        if known.knows(word) and as_typed <= in_small:
+        if known.knows(word) and tokens(space + word) <= tokens(space + small):
             return word
         begins = _BEGIN.search(line, max(0, start - SIGNS), start)
         return word[0] + small[1:] if begins else small

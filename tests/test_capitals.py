@@ -110,3 +110,11 @@ def test_a_title_in_capitals_steers_in_small_letters(tokenizer):
     ids, run = fed(tokenizer, "PUMPKIN PIE\nMake", condition="PUMPKIN PIE\n")
     assert isinstance(run.model, GuidedModel)
     assert len(run._steering(ids)) == 1 + len(tokenizer.encode("Pumpkin pie\n"))
+
+
+def test_a_long_prompt_in_capitals_is_read_quickly(tokenizer, monkeypatch):
+    encoded, encode = [], tokenizer.encode
+    monkeypatch.setattr(tokenizer, "encode", lambda text: encoded.append(text) or encode(text))
+    text = "THE MAKE PIE " * 1000
+    assert as_read(text, tokenizer, holding(tokenizer, str.islower)).startswith("The make pie the make pie")
+    assert len(encoded) < 20  # it took 15 seconds where each word was encoded on its own
