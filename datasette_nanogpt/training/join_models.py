@@ -13,15 +13,14 @@ Shapes: V vocabulary, E width of one model, N models.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from llm_nanogpt.config import GPTConfig
 from llm_nanogpt.errors import NanogptError
 from llm_nanogpt.gpt_torch import GPT, Qwen3
 
@@ -30,31 +29,18 @@ from ..events import BestWeights, Busy
 from .available_memory import available_memory
 from .distributed import SINGLE_PROCESS
 from .evaluate import estimate_loss_unless
-from .plan import size_is_given
+from .joined_size import joined_config, most_joined
+from .plan import may_join
+from .population import alike
 from .recipe import Stage
 from .train_state import read_teacher
 from .trainer import Training
 
-MOST_JOINED = 3  # models; each makes the matrices wider, and brings less than the one before
-# The largest joined model: one of 28M parameters still writes a token in 5 ms on two cores (LOG.md, "Beside a
-# server").
-MOST_PARAMETERS = 50_000_000
 # Bytes that joining takes for each parameter of the joined model: its weights, those of its parts, and a copy
 # to be written. A run of 10.7M so took 182 MB more than its training, 17 bytes each.
 JOINING_BYTES = 24
-# A joined model is several times as big, so it must be clearly better than the best single one.
+# A joined model is several times as big, so its score must be at most that of the best single one times this.
 WORTH_JOINING = 0.99
-
-
-def joined_config(config: GPTConfig, models: int) -> GPTConfig:
-    """The shape of that many models of the shape `config`, side by side."""
-    return replace(
-        config,
-        n_embd=models * config.n_embd,
-        n_head=models * config.n_head,
-        n_kv_head=models * config.n_kv_head,
-        n_inner=models * config.n_inner,
-    )
 
 
 @torch.no_grad()
@@ -99,49 +85,31 @@ def _side_by_side(name: str, parts: list[Tensor]) -> Tensor:
     return torch.block_diag(*parts)
 
 
-def may_join(given: Mapping[str, Any]) -> bool:
-    """Whether a run with the options `given` may end with a joined model, which is bigger than the ones that
-    were trained: not where their size was set by hand."""
-    return not (size_is_given(given) or given.get("max_parameters"))
-
-
 def planned_parameters(stages: Sequence[Stage], given: Mapping[str, Any]) -> int:
     """The parameters of the joined model that a run may end with as it is planned; 0 if of none."""
-    config, settings = stages[-1]
-    alike = 1 + sum(stages[teacher].config == config for teacher in settings.teachers)
-    models = min(alike, _most_joined(config))
+    config = stages[-1].config
+    models = min(len(alike([stage.config for stage in stages], len(stages))), most_joined(config))
     return joined_config(config, models).parameters if models > 1 and may_join(given) else 0
 
 
-def _most_joined(config: GPTConfig, parameters: float = math.inf) -> int:
-    """How many models of that shape may be joined into one of at most that many parameters."""
-    most = min(MOST_PARAMETERS, parameters)
-    sizes = range(2, MOST_JOINED + 1)
-    return max((size for size in sizes if joined_config(config, size).parameters <= most), default=1)
-
-
-def models_to_join(folder: Path, last: GPT, teachers: Collection[int]) -> list[GPT]:
-    """The models to join at the end of a run, the latest ones first: the `last` one, and those of its
-    teachers, by their stages, that have its shape. None where there are no two, or they would be too big,
-    to write quickly or for the memory that is left.
-    `folder` is the model folder, which has the teachers."""
-    if not isinstance(last, Qwen3) or last.config.tied:
-        return []
+def models_to_join(folder: Path, last: GPT, before: Sequence[int]) -> list[GPT]:
+    """The models to join at the end of a run, the latest ones first: the `last` one, and those of the stages
+    `before` that have its shape, whose weights are in the model folder `folder`. None where there are no two,
+    or they would be too big, to write quickly or for the memory that is left."""
     memory = available_memory()
-    most = _most_joined(last.config, math.inf if memory is None else memory / JOINING_BYTES)
-    try:
-        before = [read_teacher(folder, stage) for stage in sorted(teachers, reverse=True)[: most - 1]]
-    except NanogptError:  # somebody has removed one: the best single model is there
-        return []
-    alike = [teacher for teacher in before if teacher.config == last.config]
-    return [last, *alike] if alike else []
+    most = most_joined(last.config, math.inf if memory is None else memory / JOINING_BYTES)
+    models = [last]
+    for stage in sorted(before, reverse=True)[: most - 1]:
+        with suppress(NanogptError):  # somebody has removed it
+            models.append(read_teacher(folder, stage))
+    return models if len(models) > 1 else []
 
 
 def score_joined(
-    models: Sequence[GPT], training: Training, stopped: Callable[[], bool]
+    models: Sequence[GPT], training: Training, worth: float, stopped: Callable[[], bool]
 ) -> Generator[Busy, None, tuple[Qwen3, BestWeights] | None]:
     """Join the models and score the result on the held-out text of `training`, the last of them. None if it
-    is not worth its size, or was `stopped`."""
+    has not at most the score `worth`, or was `stopped`."""
     joined, tokens, device = join(models), training.tokens, training.settings.device
     windows = Windows(tokens.val, joined.config.block_size, tokens.titles)
     model = joined.to(device)
@@ -149,4 +117,4 @@ def score_joined(
     if scored is None:
         return None
     weights = training.with_score(model, *scored)
-    return (model, weights) if weights.val_bpb <= WORTH_JOINING * training.best else None
+    return (model, weights) if weights.val_bpb <= worth else None

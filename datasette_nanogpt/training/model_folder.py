@@ -24,6 +24,8 @@ from ..events import BestWeights, Evaluation, TrainState
 from ..formatting import utc_now
 from .model_card import model_card
 from .open_files import OpenFiles
+from .plan import may_join
+from .population import GROUP, alike
 from .recipe import Stage
 from .train_state import drop_teachers, write_state, write_teacher
 
@@ -103,9 +105,13 @@ class ModelFolder:
         self.write_meta()
 
     def drop_teachers(self, at: int) -> None:
-        """Delete the teachers of which no stage from `at` on learns; a resume needs those of the last."""
+        """Delete the models of which no stage from `at` on learns, and which are not joined with it or teach
+        what may follow. A resume needs those of the last."""
         groups = {each.settings.teachers for each in self.stages[at:] if each.settings.teachers}
-        for file in drop_teachers(self.path, groups, {stage for group in groups for stage in group} | {at}):
+        needed = {at, *(stage for group in groups for stage in group)}
+        if may_join(self.meta["options"]):
+            needed.update(alike([stage.config for stage in self.stages], at)[-GROUP:])
+        for file in drop_teachers(self.path, groups, needed):
             self._files.drop(file.relative_to(self.path))
 
     def write_score(self, score: Evaluation, replace: bool = True) -> None:

@@ -17,15 +17,16 @@ from llm_nanogpt.errors import InvalidOptions, Problem
 
 from ..data.prepare import choose_vocab_size
 from .flops import launch_work, work_per_step
+from .joined_size import most_joined
 from .memory import estimate_memory
 from .plan_reasons import describe_budget, describe_choice, describe_members
 from .population import (
     DELAY,
+    GROUP,
     MAX_EPOCHS,
     WIDE_DROPOUT,
     Member,
-    choose_chain,
-    choose_population,
+    choose_members,
     epoch_tokens,
     steps_of,
     workloads,
@@ -208,7 +209,7 @@ def choose_plan(given: Mapping[str, Any], tokens: int, vocab_size: int, budget: 
         allowed = _allowed_sizes(given, shape, vocab_size, run)
         sizes = {k: c for k, c in allowed.items() if c.parameters >= allowed[smallest].parameters}
     small = {name: make_config(TEACHERS[name], vocab_size, shape) for name in sizes}
-    return _plan_enough(run, size, sizes, small, why)
+    return _plan_enough(run, size, sizes, small, why, may_join(given))
 
 
 def _choose_steps(run: _Run, given: Mapping[str, Any], config: GPTConfig) -> _Run:
@@ -299,7 +300,12 @@ def _allowed_sizes(
 
 
 def _plan_enough(
-    run: _Run, size: str, sizes: Mapping[str, GPTConfig], small: Mapping[str, GPTConfig], why: str
+    run: _Run,
+    size: str,
+    sizes: Mapping[str, GPTConfig],
+    small: Mapping[str, GPTConfig],
+    why: str,
+    joined: bool,
 ) -> Plan:
     """The plan where there is more time than MAX_EPOCHS of `size` take: several models of the biggest of
     `sizes` that there is time for, or else of the smallest, after `small` ones; or one model that ends
@@ -308,10 +314,13 @@ def _plan_enough(
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
         first = small[name] if faster else config
-        members = choose_population(config, *text, run.work, run.launch)
-        members = members or choose_chain(config, first, *text, run.work, run.launch)
+        join = joined and most_joined(config) > 1
+        members = choose_members(config, first, text, run.work, run.launch, join)
         members = members if run.fits(members) else []
-        if sum(member.config == config for member in members) >= SEVERAL:
+        # Where they are joined, two groups of a smaller size are better than a chain of this one ("Groups").
+        in_chain = bool(members) and members[0].config != config
+        several = 2 * GROUP if join and in_chain else SEVERAL
+        if sum(member.config == config for member in members) >= several:
             break
     if name != size:
         why = f"{run.begin_reason(config)} there is time for several models of size {name}."
@@ -333,6 +342,12 @@ def _plan_enough(
         plan = run.plan(member, steps, why)
         plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
     return replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes, teachers=tuple(plans[:-1]))
+
+
+def may_join(given: Mapping[str, Any]) -> bool:
+    """Whether a run with the options `given` may end with its last models joined into one, which is bigger:
+    not where their size was set by hand."""
+    return not (size_is_given(given) or given.get("max_parameters"))
 
 
 def size_is_given(given: Mapping[str, Any]) -> bool:

@@ -1,11 +1,16 @@
 """The models of a run that has more time than one model needs: which ones, in which order, who teaches whom.
 
-With a little more time, small models come first and each teaches the next, a chain; and more of the last
-size follow, each taught by the average of those before. With very much time, a population: models that learn
-from the text alone, each from a start of its own; then generations that learn from the average of the
-generation before; and at the end one student of the last average, which is the model of the run. For the same
-time a chain of narrow models is better (benchmarks/LOG.md, "A population"); wide ones make a population as
-soon as there is time for one generation ("On an H200"). Needs no torch.
+With a little more time, small models come first and each teaches the next, a chain. Where the last models of
+the run are joined into one (join_models.py), GROUP models of the last size follow that learn from the small
+one, each from a start of its own, and then other groups, each of which learns from the average of the group
+before: models of a group differ more than those of a chain, so that their average is better
+(benchmarks/LOG.md, "Groups of models, joined"). Where nothing is joined, as the size was set by hand, each
+that follows is taught by the average of all before.
+
+With very much time, a population: models that learn from the text alone; then generations that learn from the
+average of the generation before; and at the end one student of the last average. Wide models make one as soon
+as there is time for one generation ("On an H200"), narrow ones where nothing is joined ("A population").
+Needs no torch.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from typing import Protocol
 from llm_nanogpt.config import GPTConfig
 
 from .flops import work_of_teaching, work_per_step
+from .joined_size import MOST_JOINED
 from .memory import Workload
 
 # How much the logarithm of the weights decays in an epoch at the full learning rate ("Readings and decay,
@@ -40,6 +46,7 @@ STUDENT_EPOCHS = 2.5
 TEACHER_WEIGHTS = (0.9, 0.4)
 MAX_CHAIN = 10  # models; with size s each of the first four improved on those before ("A population")
 MAX_MODELS = 40  # in a run; so far each improved on those before
+GROUP = MOST_JOINED  # models of a group
 # How many members a generation has, and how many generations come before the last student.
 FEWEST_MEMBERS, MOST_MEMBERS, FEWEST_GENERATIONS, MOST_GENERATIONS = 3, 4, 3, 3
 # Wide models make a population from one generation on: in a minute of an H200, four l and their student had
@@ -117,19 +124,52 @@ def _epoch_work(config: GPTConfig, tokens: int, step_tokens: int, launch: float)
     return steps * work_per_step(config, step_tokens, launch)
 
 
-def chain(configs: Sequence[GPTConfig]) -> list[Member]:
+def chain(configs: Sequence[GPTConfig], joined: bool = False) -> list[Member]:
     """Models that each learn from what came before: small ones and the first of the last size from the one
-    before, the others of that size from the average of all of that size."""
+    before, the others of that size as `follower` has it."""
     members: list[Member] = []
     for at, config in enumerate(configs):
-        alike = tuple(i for i in range(at) if configs[i] == config)[-MOST_MEMBERS:]
         if not at:
             members.append(Member(config, MAX_EPOCHS))
-        elif alike and config == configs[-1]:
-            members.append(last_student(config, at, alike, LAST_EPOCHS[0]))
+        elif config == configs[-1] and config in configs[:at]:
+            members.append(follower(members, joined))
         else:
             members.append(Member(config, MAX_EPOCHS, at, 0, (at - 1,), STUDENT_DECAY_PER_EPOCH))
     return members
+
+
+def follower(members: Sequence[Member], joined: bool) -> Member:
+    """The next model of the size of the last one: if they are `joined` at the end, one more of its group, or
+    the first of a group that learns from that one; else a student of all of its size."""
+    last = members[-1]
+    if joined and last.number + 1 < GROUP:
+        return replace(last, number=last.number + 1, epochs=epochs_of(members, last))
+    most = GROUP if joined else MOST_MEMBERS
+    teachers = alike([member.config for member in members], len(members))[-most:]
+    return last_student(last.config, last.generation + 1, tuple(teachers), LAST_EPOCHS[0])
+
+
+def alike(configs: Sequence[GPTConfig], before: int) -> list[int]:
+    """The places before that one of the models that have the last one's shape."""
+    return [i for i in range(before) if configs[i] == configs[-1]]
+
+
+def taught_by_equals(members: Sequence[Member], member: Member) -> bool:
+    """Whether its teachers have its own size: such a model may read the text more often."""
+    return bool(member.teachers) and members[member.teachers[0]].config == member.config
+
+
+def epochs_of(members: Sequence[Member], member: Member) -> float:
+    """The epochs that a model must have if others follow it."""
+    return LAST_EPOCHS[0] if taught_by_equals(members, member) else MAX_EPOCHS
+
+
+def with_epochs(members: Sequence[Member], member: Member, epochs: float) -> Member:
+    """A model with so many epochs, or the most that are worth it."""
+    if taught_by_equals(members, member):
+        longer = last_student(member.config, member.generation, member.teachers, min(epochs, LAST_EPOCHS[1]))
+        return replace(longer, number=member.number)
+    return replace(member, epochs=min(epochs, MAX_EPOCHS))
 
 
 def population(config: GPTConfig, size: int, generations: int) -> list[Member]:
@@ -169,6 +209,21 @@ def works(members: Sequence[Member], tokens: int, step_tokens: int, launch: floa
     return result
 
 
+def choose_members(
+    config: GPTConfig,
+    small: GPTConfig,
+    text: tuple[int, int],
+    work: float,
+    launch: float = 0.0,
+    joined: bool = False,
+) -> list[Member]:
+    """The models that make the most of `work`, the last of them of the shape `config`; none where one alone
+    does better. `text` has the tokens of the text and of a step; the last models may be `joined`."""
+    in_groups = joined and config.n_embd < WIDE
+    members = [] if in_groups else choose_population(config, *text, work, launch)
+    return members or choose_chain(config, small, text, work, launch, joined)
+
+
 def choose_population(
     config: GPTConfig, tokens: int, step_tokens: int, work: float, launch: float = 0.0
 ) -> list[Member]:
@@ -193,23 +248,26 @@ def choose_population(
 
 
 def choose_chain(
-    config: GPTConfig, small: GPTConfig, tokens: int, step_tokens: int, work: float, launch: float = 0.0
+    config: GPTConfig,
+    small: GPTConfig,
+    text: tuple[int, int],
+    work: float,
+    launch: float = 0.0,
+    joined: bool = False,
 ) -> list[Member]:
     """The longest chain from `small` to `config` that `work` is enough for, its last model with the epochs
     that are left for it; no members where a model alone does better."""
-    epoch = _epoch_work(config, tokens, step_tokens, launch)
+    epoch = _epoch_work(config, *text, launch)
 
     def cut(configs: Sequence[GPTConfig], fewest: float) -> list[Member]:
         """The chain with at least `fewest` epochs of the last model; none if there is no time for them."""
         if len(configs) > min(MAX_CHAIN, MAX_MODELS):
             return []
-        *before, last = chain(configs)
-        left = work - sum(works([*before, replace(last, epochs=0.0)], tokens, step_tokens, launch))
-        if (epochs := left / epoch) < fewest:
+        *before, last = chain(configs, joined)
+        left = work - sum(works([*before, replace(last, epochs=0.0)], *text, launch))
+        if (epochs := left / epoch) < min(fewest, epochs_of(before, last)):
             return []
-        if len(last.teachers) > 1 or (last.teachers and configs[last.teachers[0]] == config):
-            last = last_student(config, last.generation, last.teachers, min(epochs, LAST_EPOCHS[1]))
-        return [*before, replace(last, epochs=min(epochs, last.epochs))]
+        return [*before, with_epochs(before, last, epochs)]
 
     members = cut([small, config], STUDENT_EPOCHS)
     configs = [small, config]
@@ -268,25 +326,23 @@ def lengthen_last(
 ) -> list[Member]:
     """The members, with more epochs for a last student if those after `at` leave time for them in `work`."""
     *others, last = members
-    taught_by_equals = bool(last.teachers) and members[last.teachers[0]].config == last.config
     spare = work - sum(works(members, tokens, step_tokens, launch)[at + 1 :])
     epochs = last.epochs + spare / _epoch_work(last.config, tokens, step_tokens, launch)
-    if not taught_by_equals or min(epochs, LAST_EPOCHS[1]) <= last.epochs:
-        return [*members]
-    longer = last_student(last.config, last.generation, last.teachers, min(epochs, LAST_EPOCHS[1]))
-    return [*others, replace(longer, number=last.number)]
+    longer = with_epochs(members, last, epochs)
+    return [*others, longer] if longer.epochs > last.epochs else [*members]
 
 
 def one_more(
-    members: Sequence[Member], tokens: int, step_tokens: int, work: float, launch: float = 0.0
+    members: Sequence[Member], text: tuple[int, int], work: float, launch: float = 0.0, joined: bool = False
 ) -> Member | None:
-    """The student to add to a run that has time left for `work`; None if that is too little. It learns from
-    the average of the last models of its size."""
-    last = members[-1]
-    teachers = [i for i, member in enumerate(members) if member.config == last.config][-MOST_MEMBERS:]
-    epoch = _epoch_work(last.config, tokens, step_tokens, launch)
-    left = work - work_of_teaching([members[i].config for i in teachers], tokens, launch)
+    """The model to add to a run that has time left for `work`; None if that is too little. `joined` as
+    `choose_members` has it."""
+    more = follower(members, joined)
+    epoch = _epoch_work(more.config, *text, launch)
+    left = work
+    if more.teachers != members[-1].teachers:
+        left -= work_of_teaching([members[i].config for i in more.teachers], text[0], launch)
     epochs = left / epoch
     if epochs < STUDENT_EPOCHS or len(members) >= MAX_MODELS:
         return None
-    return last_student(last.config, last.generation + 1, tuple(teachers), min(epochs, LAST_EPOCHS[1]))
+    return with_epochs(members, more, epochs)

@@ -152,20 +152,23 @@ def describe_stage(training: Training) -> str:
     size, s = f"{training.model.config.parameters / 1e6:.2f}M parameters", training.settings
     if training.clock.model_steps or not s.teachers:
         return size
-    teachers = (
-        "the model before" if len(s.teachers) == 1 else f"the average of {len(s.teachers)} models before"
-    )
+    first, last = s.teachers[0] + 1, s.teachers[-1] + 1  # those between teach as well
+    teachers = f"the average of models {first} to {last}" if last > first else f"model {first}"
     return f"{size}, which learns from scratch, from the text and from {teachers}"
 
 
 def next_stages(
-    stages: Sequence[Stage], training: Training, position: Position, train_tokens: int, joined: bool = False
+    stages: Sequence[Stage],
+    training: Training,
+    position: Position,
+    train_tokens: int,
+    joined: tuple[bool, bool] = (False, False),
 ) -> tuple[list[Stage], str]:
     """The stages of the run, planned again at the end of a model, as the speed of its steps is known, and a
     sentence about the change or about why no model follows, if any. Some may be left out for lack of time, or
-    one more may be added. The run is at `position`, where its next stage would begin. `joined`: a resumed run
-    that has joined its models already, which none of them has to be better than."""
-    at, (config, settings) = position.stage - 1, stages[-1]
+    one more may be added. The run is at `position`, where its next stage would begin. `joined`: whether the
+    last models will be, and whether they were already, in a run that was resumed."""
+    at, (config, settings), (will_join, was_joined) = position.stage - 1, stages[-1], joined
     text = train_tokens, settings.batch_size * config.block_size
     seconds = 60 * (settings.minutes or 0.0) - position.seconds
     if seconds <= 0:
@@ -173,10 +176,13 @@ def next_stages(
     work, launch = _work_left(stages[-1], training, seconds)
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
-        # The first of its size, taught by smaller ones, says nothing yet of what its own students can do.
+        more = one_more(members, text, work, launch, will_join)
+        # The first of its size, taught by smaller ones, says nothing yet of what its own students can do; nor
+        # is one of a group better than the others, but all are together; nor any than those joined before.
         first = all(member.config != config for member in members[:-1])
-        better = training.improved or first or joined
-        more = one_more(members, *text, work, launch) if better else None
+        of_a_group = more is not None and more.generation == members[-1].generation
+        better = training.improved or first or of_a_group or was_joined
+        more = more if better else None
         if not more:
             return list(stages), why_no_more(len(members), better)
         added = Stage(more.config, student_settings(settings, more, *text))

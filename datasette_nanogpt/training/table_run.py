@@ -38,7 +38,7 @@ from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
-from .join_models import may_join, models_to_join, score_joined
+from .join_models import WORTH_JOINING, models_to_join, score_joined
 from .log_events import log_event, note
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
@@ -46,6 +46,8 @@ from .model_folder import ModelFolder, staging_folder
 from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
+from .plan import may_join
+from .population import alike
 from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
@@ -171,7 +173,7 @@ class TableRun:
             # Stages that are trained already keep their numbers.
             if self.may_replan(training) and position.stage > max(self.crew.trained, default=at):
                 tokens = folder.meta["corpus"]["train_tokens"]
-                joined = folder.config.n_embd > max(config.n_embd for config, _ in folder.stages)
+                joined = may_join(folder.meta["options"]), self.is_joined
                 folder.stages, change = next_stages(folder.stages, training, position, tokens, joined)
                 if change:
                     yield note(change)
@@ -186,6 +188,8 @@ class TableRun:
             if not (yield from self.predict_text(position.stage)) or self.stop.requests:
                 end_stages(self.group)
                 return training
+            if folder.stages[position.stage].settings.generation != settings.generation:
+                position = replace(position, best_before=training.best)
             training = self.begin(replace(position, seconds=training.clock.seconds))
             folder.drop_teachers(position.stage)
             self.saver.state(training.state())
@@ -254,11 +258,13 @@ class TableRun:
         settings, last = training.settings, self.last_score
         if not may_join(self.folder.meta["options"]) or last is None or self.stop.requests > 1:
             return
-        models = models_to_join(self.folder.path, training.model, settings.teachers)
+        configs = [stage.config for stage in self.folder.stages[: settings.stage + 1]]
+        models = models_to_join(self.folder.path, training.model, alike(configs, settings.stage))
         if not models:
             return
         what = f"scoring the last {len(models)} models joined into one"
-        steps = score_joined(models, training, lambda: self.stop_asked() and self.stop.requests > 1)
+        worth = training.best * (1 if self.is_joined else WORTH_JOINING)
+        steps = score_joined(models, training, worth, lambda: self.stop_asked() and self.stop.requests > 1)
         yield Busy(what)
         joined = yield from self.parts.pass_on(steps)
         if not joined:
@@ -280,6 +286,11 @@ class TableRun:
             f"{before:.3f}"
         )
         yield note(f"The model of this run is {self.joined}.")
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the model that is saved is one of models joined: in a run that goes on after its end."""
+        return self.folder.config.n_embd > max(config.n_embd for config, _ in self.folder.stages)
 
     def may_replace(self, score: Evaluation, training: Training) -> bool:
         """Whether the model may take the place of the one that is there: only if it knows more than how

@@ -80,7 +80,7 @@ class Training:
         )
         self.batches = Batches(self.loader, s.batch_size, s.device, group, teacher)
         self.best = start.best  # bits per byte, of the whole run
-        self.best_before = start.best if not self.clock.model_steps else math.inf  # of the models before
+        self.best_before = start.best_before  # of earlier generations
         self.scores = ScoreSchedule(self.clock, s, self.best, s.batch_size * block_size, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
         self.stopping = False  # whether a stop was asked for: then no other model follows
@@ -251,7 +251,7 @@ class Training:
 
     @property
     def improved(self) -> bool:
-        """Whether this model is clearly better than the models of the run before it."""
+        """Whether the best model is clearly better than those of earlier generations."""
         return self.best < IMPROVED * self.best_before
 
     # ---- The training loss
@@ -380,6 +380,7 @@ class Training:
             step=clock.step,
             seconds=clock.seconds,
             best=self.best,
+            best_before=self.best_before,
             windows=self.loader.position,
             stage=self.settings.stage,
             start_step=clock.start_step,

@@ -1,0 +1,31 @@
+"""How big several models are joined into one (join_models.py). Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from llm_nanogpt.config import GPTConfig
+
+MOST_JOINED = 3  # models; each makes the matrices wider, and brings less than the one before
+# The largest joined model: one of 28M parameters still writes a token in 5 ms on two cores (LOG.md, "Beside a
+# server").
+MOST_PARAMETERS = 50_000_000
+
+
+def joined_config(config: GPTConfig, models: int) -> GPTConfig:
+    """The shape of that many models of the shape `config`, side by side."""
+    return replace(
+        config,
+        n_embd=models * config.n_embd,
+        n_head=models * config.n_head,
+        n_kv_head=models * config.n_kv_head,
+        n_inner=models * config.n_inner,
+    )
+
+
+def most_joined(config: GPTConfig, parameters: float = math.inf) -> int:
+    """How many models of that shape may be joined into one of at most that many parameters; 1: none."""
+    most = min(MOST_PARAMETERS, parameters)
+    sizes = range(2, MOST_JOINED + 1) if config.arch == "qwen3" and not config.tied else ()
+    return max((size for size in sizes if joined_config(config, size).parameters <= most), default=1)
