@@ -10,9 +10,10 @@ from conftest import TEXTS, tiny_config
 from datasette_nanogpt.events import Evaluation, Finished, Note
 from datasette_nanogpt.registry.db import registry
 from datasette_nanogpt.registry.metrics import model_names, scores_of, speed_of_last_model
-from datasette_nanogpt.training import join_models, population
+from datasette_nanogpt.training import join_models, joined_size, population
 from datasette_nanogpt.training.disk import bytes_of_run
-from datasette_nanogpt.training.join_models import join, joined_config, models_to_join, planned_parameters
+from datasette_nanogpt.training.join_models import join, models_to_join, planned_parameters
+from datasette_nanogpt.training.joined_size import joined_config
 from datasette_nanogpt.training.options import TrainOptions
 from datasette_nanogpt.training.recipe import resolve
 from datasette_nanogpt.training.train import train_table
@@ -65,11 +66,11 @@ def test_only_models_of_one_shape_are_joined_and_only_so_many(tmp_path, monkeypa
     for stage, teacher in enumerate((small, model(1), model(2), model(3))):
         write_teacher(tmp_path, stage, teacher.config, teacher.state_dict())
     joined = models_to_join(tmp_path, last, (0, 1, 2, 3))
-    assert joined[0] is last and len(joined) == join_models.MOST_JOINED
+    assert joined[0] is last and len(joined) == joined_size.MOST_JOINED
     torch.testing.assert_close(joined[1].logits(IDS), model(3).logits(IDS))
     assert models_to_join(tmp_path, last, (0,)) == []
     assert models_to_join(tmp_path, last, (9,)) == []  # somebody has removed it
-    monkeypatch.setattr(join_models, "MOST_PARAMETERS", joined_config(last.config, 2).parameters)
+    monkeypatch.setattr(joined_size, "MOST_PARAMETERS", joined_config(last.config, 2).parameters)
     assert len(models_to_join(tmp_path, last, (1, 2, 3))) == 2
     monkeypatch.setattr(join_models, "available_memory", lambda: 1000)
     assert models_to_join(tmp_path, last, (1, 2, 3)) == []
@@ -114,7 +115,7 @@ def test_a_run_keeps_the_joined_model_if_it_is_worth_its_size_and_a_resume_knows
     assert ("made of" in lines) == (worth > 0)
     with registry(home) as db:
         names = model_names(scores_of(db, 1))
-        assert ("all joined" in names.values()) == (worth > 0) and "model 3" in names.values()
+        assert ("all joined" in names.values()) == (worth > 0) and "generation 2, member 2" in names.values()
         assert speed_of_last_model(db, 1)[0]  # of the last one that was trained
     if worth:
         assert f"{done.val_bpb:.3f} bits per byte" in lines["made of"]

@@ -36,6 +36,7 @@ from datasette_nanogpt.training.population import (
     MOST_MEMBERS,
     STUDENT_EPOCHS,
     Member,
+    at_once,
     chain,
     epoch_tokens,
     last_student,
@@ -209,8 +210,10 @@ def test_a_short_text_is_read_more_often_the_smaller_the_model_is():
 def test_an_hour_is_for_a_population_and_ten_minutes_for_a_chain():
     ten, hour = plan(650_000, 10, 4096, flops=400e9), plan(650_000, 60, 4096, flops=400e9)
     assert size_of(ten) == NAMES.index("m") and "each to teach the next" in ten.why or len(ten.teachers) == 1
-    assert len(hour.teachers) >= FEWEST_MEMBERS and "each to teach those that follow" in hour.why
+    assert len(hour.teachers) >= FEWEST_MEMBERS and hour.why.endswith("joined into one if that is better.")
     assert size_of(hour) >= size_of(ten)
+    alone = plan(650_000, 60, 4096, flops=400e9, given={"size": "m"})
+    assert "each to teach those that follow." in alone.why and not alone.joined
     gpu = plan(650_000, 10, 4096, flops=30e12)
     assert len(gpu.teachers) == MOST_MEMBERS * MOST_GENERATIONS and gpu.epochs == LAST_EPOCHS[1]
     assert NAMES[size_of(gpu)] == "l" and all(each.member.dropout for each in models_of(gpu))
@@ -377,11 +380,35 @@ def test_a_machine_that_is_faster_than_planned_trains_one_more():
     epoch = BLOG / 1024 * work_per_step(big, 1024)
     for members, teachers in (([Member(big, 4.0)], (0,)), (population(big, 3, 1), (0, 1, 2, 3))):
         least = STUDENT_EPOCHS * epoch + work_of_teaching([big] * len(teachers), BLOG)
-        assert one_more(members, BLOG, 1024, 0.99 * least) is None
-        more = one_more(members, BLOG, 1024, 1.01 * least)
+        assert one_more(members, (BLOG, 1024), 0.99 * least) is None
+        more = one_more(members, (BLOG, 1024), 1.01 * least)
         assert more.teachers == teachers and more.generation == members[-1].generation + 1
         assert more.epochs == pytest.approx(STUDENT_EPOCHS, rel=0.1)
-    assert one_more([Member(big, 4.0)] * MAX_MODELS, BLOG, 1024, 1e30) is None
+    assert one_more([Member(big, 4.0)] * MAX_MODELS, (BLOG, 1024), 1e30) is None
+
+
+def test_models_that_will_be_joined_come_in_groups_that_learn_from_the_one_before():
+    given = plan(BLOG, flops=5e11)
+    small, big = given.teachers[0].config, given.config
+    members = chain([small] + [big] * 7, joined=True)
+    places = [(m.generation, m.number, m.teachers, m.epochs) for m in members]
+    group = [*range(1, 4)]
+    assert places[0] == (0, 0, (), 4)
+    assert places[1:4] == [(1, n, (0,), 4) for n in range(3)]
+    assert places[4:7] == [(2, n, tuple(group), 6) for n in range(3)]
+    assert places[7] == (3, 0, (4, 5, 6), 6)
+    assert len(at_once(members, 1, 3)) == 3  # of several processes each trains one
+    # A run with time left goes on in the same way; models of a size alone begin with a group as well.
+    more = [one_more(members[:n], (BLOG, 1024), 1e30, joined=True) for n in (2, 4)]
+    assert [(m.generation, m.number, m.teachers, m.epochs) for m in more] == [
+        (1, 1, (0,), 4),
+        (2, 0, (1, 2, 3), 12),
+    ]
+    assert [m.teachers for m in chain([big] * 4, joined=True)] == [(), (), (), (0, 1, 2)]
+    # What teachers predict is there for the second of a group.
+    least = STUDENT_EPOCHS * BLOG / 1024 * work_per_step(big, 1024)
+    assert one_more(members[:5], (BLOG, 1024), 1.01 * least, joined=True)
+    assert one_more(members[:4], (BLOG, 1024), 1.01 * least, joined=True) is None
 
 
 def test_a_short_text_gets_a_short_warmup():
@@ -532,7 +559,9 @@ def test_a_short_text_that_is_read_often_keeps_its_small_steps_on_a_gpu():
 
 def test_several_models_are_told_in_one_sentence():
     p = plan(650_000, 10, 4096, flops=30e12)
-    assert (
-        p.why.count("average") == 2 and " that learn from the average of those before them as well" in p.why
-    )
+    assert "are trained first, each from the text alone, then 2 times 4 that learn from the average" in p.why
+    assert "then one that learns from the average of those before as well, for 12 epochs" in p.why
+    hour = plan(650_000, 60, 4096, flops=400e9)
+    assert "M parameters is trained first, from the text alone, then 3 of " in hour.why
+    assert "then 3 that learn from the average of those before as well; the last 3 are joined" in hour.why
     assert "M and " in plan(BLOG, 2**6, given={"size": "m"}).why

@@ -145,7 +145,7 @@ def test_models_that_there_is_no_time_for_are_left_out(options, home, monkeypatc
     monkeypatch.setattr(measure, "training_flops", lambda *_: 1e15)
     monkeypatch.setattr(stages, "leave_out", lambda members, at, *_: {1, 2} if at == 0 else set())
     monkeypatch.setattr(stages, "one_more", lambda *_: None)
-    monkeypatch.setattr(plan, "choose_population", lambda *_: [])
+    monkeypatch.setattr(population, "choose_population", lambda *_: [])
     # Its steps end the first model, though it gets a small part of the minutes and the machine may be busy.
     events = list(train_table(replace(options, minutes=12.0)))
     notes = [e.text for e in events if isinstance(e, Note)]
@@ -198,8 +198,13 @@ def test_students_follow_as_long_as_one_of_them_is_better(improved):
         added = len(after) > count
         ends = "The last model is no better than those before it, so no other one follows."
         assert change == ("There is time for one more model." if added else ends)
-        again, _ = stages.next_stages(run[:count], training, position, 5_000, joined=True)
+        again, _ = stages.next_stages(run[:count], training, position, 5_000, joined=(False, True))
         assert len(again) > count  # none has to be better than all of them joined
+        grouped, _ = stages.next_stages(run[:count], training, position, 5_000, joined=(True, False))
+        place, before = grouped[-1].settings, run[count - 1].settings
+        assert len(grouped) == count + 1  # another of its group, which need not be better alone
+        assert (place.generation, place.member) == (before.generation, 1)
+        assert place.teachers == before.teachers and place.weight_decay > 0
 
 
 def test_why_no_other_model_follows():

@@ -106,10 +106,10 @@ def models_to_join(folder: Path, last: GPT, before: Sequence[int]) -> list[GPT]:
 
 
 def score_joined(
-    models: Sequence[GPT], training: Training, worth: float, stopped: Callable[[], bool]
+    models: Sequence[GPT], training: Training, was_joined: bool, stopped: Callable[[], bool]
 ) -> Generator[Busy, None, tuple[Qwen3, BestWeights] | None]:
     """Join the models and score the result on the held-out text of `training`, the last of them. None if it
-    has not at most the score `worth`, or was `stopped`."""
+    is not worth its size, or was `stopped`. `was_joined`: so is the model that is saved."""
     joined, tokens, device = join(models), training.tokens, training.settings.device
     windows = Windows(tokens.val, joined.config.block_size, tokens.titles)
     model = joined.to(device)
@@ -117,4 +117,5 @@ def score_joined(
     if scored is None:
         return None
     weights = training.with_score(model, *scored)
+    worth = training.best * (1 if was_joined else WORTH_JOINING)
     return (model, weights) if weights.val_bpb <= worth else None

@@ -117,6 +117,7 @@ class Plan:
     member: Member  # its place among the models of the run
     budget_fraction: float = 1.0  # the fraction of the run's work that is done when this model is trained
     teachers: tuple[Plan, ...] = ()  # the models before it; max_iters count from the first one's start
+    joined: int = 0  # how many of the last models are joined into one in the end
 
 
 @dataclass(frozen=True)
@@ -314,12 +315,12 @@ def _plan_enough(
     for name, config in reversed([*sizes.items()]):  # the last one is used below
         faster = run.step_seconds(small[name]) <= CLEARLY_FASTER * run.step_seconds(config)
         first = small[name] if faster else config
-        join = joined and most_joined(config) > 1
-        members = choose_members(config, first, text, run.work, run.launch, join)
+        most = most_joined(config) if joined and not run.launch else 1
+        members = choose_members(config, first, text, run.work, run.launch, most > 1)
         members = members if run.fits(members) else []
         # Where they are joined, two groups of a smaller size are better than a chain of this one ("Groups").
         in_chain = bool(members) and members[0].config != config
-        several = 2 * GROUP if join and in_chain else SEVERAL
+        several = 2 * GROUP if most > 1 and in_chain else SEVERAL
         if sum(member.config == config for member in members) >= several:
             break
     if name != size:
@@ -330,7 +331,8 @@ def _plan_enough(
         reasons.append(f"The run ends after {enough}, as more would only memorize the text.")
         alone = Member(config, MAX_EPOCHS)
         return run.plan(alone, steps_of(alone, *text), " ".join(reasons))
-    described = describe_members(members, members[-1].epochs * repeats)
+    most = min(most, sum(member.config == config for member in members))
+    described = describe_members(members, members[-1].epochs * repeats, most)
     why = " ".join([*reasons, f"Reading the text {enough} is enough, so {described}."])
     each_work, plans, steps, done = works(members, *text, run.launch), [], 0, 0.0
     for member, work in zip(members, each_work, strict=True):
@@ -341,7 +343,11 @@ def _plan_enough(
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
         plan = run.plan(member, steps, why)
         plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
-    return replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes, teachers=tuple(plans[:-1]))
+    last, before = (
+        replace(plans[-1], minutes=run.budget.minutes, joined=most if most > 1 else 0),
+        tuple(plans[:-1]),
+    )
+    return replace(last, budget_fraction=1.0, teachers=before)
 
 
 def may_join(given: Mapping[str, Any]) -> bool:

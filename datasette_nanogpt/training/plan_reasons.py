@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from llm_nanogpt.counts import counted
@@ -52,22 +52,39 @@ def times(epochs: float) -> str:
     return "once" if number == "1.0" else f"{number} times"
 
 
-def describe_members(members: Sequence[Member], epochs: float) -> str:
-    """Which models are trained before the last one, which reads the text `epochs` times, and what for."""
-    *before, last = members
+def describe_members(members: Sequence[Member], epochs: float, joined: int = 0) -> str:
+    """Which models are trained before the last one, which reads the text `epochs` times, and what for.
+    `joined` of the last ones may be joined."""
+    *before, _ = members
     sizes = " and ".join(
         ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before).rsplit(", ", 1)
     )
-    if len(before) == 1:
+    end = f"; the last {joined} are joined into one if that is better" if joined > 1 else ""
+    if len(before) == 1 and not end:
         return f"a model of {sizes} parameters is trained first, to teach it"
-    if len({member.generation for member in before}) == len(before):
-        whom = "the next" if len(last.teachers) == 1 else "those that follow"
-        return f"{len(before)} models of {sizes} parameters are trained first, each to teach {whom}"
-    size = f"{last.config.parameters / 1e6:.1f}M parameters"
-    counts = Counter(member.generation for member in before)
-    first, *others = counts.values()
-    words = [f"{first} models of {size} are trained first, each from the text alone"]
-    if others:
-        again = f"{len(others)} times {others[0]}" if len(others) > 1 else f"{others[0]}"
-        words.append(f"then {again} that learn from the average of those before them as well")
-    return ", ".join([*words, f"and finally one that learns from their average, for {epochs:.0f} epochs"])
+    if len({member.generation for member in members}) == len(members):
+        whom = "the next" if len(members[-1].teachers) == 1 else "those that follow"
+        return f"{len(before)} models of {sizes} parameters are trained first, each to teach {whom}{end}"
+    first, *others = (list(group) for _, group in groupby(members, lambda member: member.generation))
+    one, size = len(first) == 1, f"{first[0].config.parameters / 1e6:.1f}M parameters"
+    words = [f"a model of {size} is" if one else f"{len(first)} models of {size} are"]
+    words[0] += f" trained{' first' * bool(others)}, {'' if one else 'each '}from the text alone"
+    for then, times_over in _counted(_describe_generation(members, group) for group in others):
+        words.append(f"then {f'{times_over} times ' if times_over > 1 else ''}{then}")
+    if others and len(others[-1]) == 1:
+        words[-1] += f", for {epochs:.0f} epochs"
+    return ", ".join(words) + end
+
+
+def _describe_generation(members: Sequence[Member], group: Sequence[Member]) -> str:
+    member, teachers = group[0], group[0].teachers
+    smaller = members[teachers[0]].config != member.config
+    size = f" of {member.config.parameters / 1e6:.1f}M" if smaller else ""
+    verb = "learns" if len(group) == 1 else "learn"
+    whom = "that one" if len(teachers) == 1 else "the average of those before"
+    return f"{'one' if len(group) == 1 else len(group)}{size} that {verb} from {whom} as well"
+
+
+def _counted(sentences: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Each sentence once, with how often it comes in a row."""
+    return ((sentence, len([*again])) for sentence, again in groupby(sentences))

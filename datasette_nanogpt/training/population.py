@@ -4,8 +4,8 @@ With a little more time, small models come first and each teaches the next, a ch
 the run are joined into one (join_models.py), GROUP models of the last size follow that learn from the small
 one, each from a start of its own, and then other groups, each of which learns from the average of the group
 before: models of a group differ more than those of a chain, so that their average is better
-(benchmarks/LOG.md, "Groups of models, joined"). Where nothing is joined, as the size was set by hand, each
-that follows is taught by the average of all before.
+(benchmarks/LOG.md, "Groups of models, joined"). Where nothing is joined, as the size was set by hand, and on
+a GPU, where groups were not tried, each that follows is taught by the average of all before.
 
 With very much time, a population: models that learn from the text alone; then generations that learn from the
 average of the generation before; and at the end one student of the last average. Wide models make one as soon

@@ -176,7 +176,8 @@ def next_stages(
     work, launch = _work_left(stages[-1], training, seconds)
     members = as_members(stages, train_tokens)
     if at == len(stages) - 1:
-        more = one_more(members, text, work, launch, will_join)
+        groups = will_join and not settings.device.startswith("cuda")
+        more = one_more(members, text, work, launch, groups)
         # The first of its size, taught by smaller ones, says nothing yet of what its own students can do; nor
         # is one of a group better than the others, but all are together; nor any than those joined before.
         first = all(member.config != config for member in members[:-1])

@@ -38,7 +38,7 @@ from .busy_machine import slower_than
 from .distributed import ProcessGroup
 from .evaluate import sample_writer
 from .final_figures import HeldOut, RunFacts, measure_figures, read_held_out
-from .join_models import WORTH_JOINING, models_to_join, score_joined
+from .join_models import models_to_join, score_joined
 from .log_events import log_event, note
 from .lr_schedule import Stop
 from .members import Crew, next_position, next_work
@@ -263,8 +263,8 @@ class TableRun:
         if not models:
             return
         what = f"scoring the last {len(models)} models joined into one"
-        worth = training.best * (1 if self.is_joined else WORTH_JOINING)
-        steps = score_joined(models, training, worth, lambda: self.stop_asked() and self.stop.requests > 1)
+        hurry = lambda: self.stop_asked() and self.stop.requests > 1  # noqa: E731
+        steps = score_joined(models, training, self.is_joined, hurry)
         yield Busy(what)
         joined = yield from self.parts.pass_on(steps)
         if not joined:

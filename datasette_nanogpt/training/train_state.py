@@ -7,7 +7,6 @@ training/teacher-N.safetensors the weights of the model of stage N, for others t
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +32,6 @@ def write_state(folder: Path, state: TrainState) -> None:
         "step": p.step,
         "seconds": p.seconds,
         "best": p.best,
-        "best_before": p.best_before,
         "position": p.windows,
         "generation": p.stage,
         "born": [p.start_step, p.start_seconds],
@@ -66,7 +64,6 @@ def _position(at: Mapping[str, Any]) -> Position:
         step=int(at["step"]),
         seconds=float(at["seconds"]),
         best=float(at["best"]),
-        best_before=float(at.get("best_before", math.inf)),
         windows=int(at["position"]),
         stage=int(at.get("generation", 0)),
         start_step=int(start_step),

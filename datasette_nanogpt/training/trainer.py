@@ -80,7 +80,8 @@ class Training:
         )
         self.batches = Batches(self.loader, s.batch_size, s.device, group, teacher)
         self.best = start.best  # bits per byte, of the whole run
-        self.best_before = start.best_before  # of earlier generations
+        # Of earlier generations. A resume may always add a model, as somebody asked for more.
+        self.best_before = start.best_before if not self.clock.model_steps else math.inf
         self.scores = ScoreSchedule(self.clock, s, self.best, s.batch_size * block_size, len(tokens.val))
         self.evaluated_step = -1  # the last one that was scored
         self.stopping = False  # whether a stop was asked for: then no other model follows

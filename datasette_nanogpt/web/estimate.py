@@ -354,7 +354,9 @@ def _describe(plan: Plan, minutes: float, measured: bool) -> str:
         f"each row {_times(plan.epochs)}.",
     ]
     if plan.teachers:
-        teachers = describe_members([each.member for each in (*plan.teachers, plan)], plan.epochs)
+        teachers = describe_members(
+            [each.member for each in (*plan.teachers, plan)], plan.epochs, plan.joined
+        )
         sentences.append(f"{teachers[0].upper()}{teachers[1:]}.")
     elif enough:
         sentences.append("Reading the rows more often would only make it repeat them.")
