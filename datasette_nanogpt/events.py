@@ -190,9 +190,7 @@ class Position:
     step: int = 0  # over all models of the run, and all resumes
     seconds: float = 0.0  # of training, the same
     best: float = math.inf  # bits per byte, of all scores so far
-    best_before: float = (
-        math.inf
-    )  # the same of earlier generations than that of the model in training; not saved
+    best_before: float = math.inf  # the same of generations before that of the model in training; not saved
     windows: int = 0  # drawn from the training text so far
     stage: int = 0  # which model of the run is in training, from 0
     start_step: int = 0  # `step` at the start of this model

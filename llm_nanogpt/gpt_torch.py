@@ -108,6 +108,11 @@ class GPT(nn.Module):
 # ---- Qwen3: RMSNorm before each block, rotary positions, normalised queries and keys, SwiGLU, no biases
 
 
+# The length of normalized queries and keys, which training leaves as it is: of 1, 1.1 and 1.25, and of 1.6 in
+# the layers with heads that copy, 1.1 was best (LOG.md, "Fixed gains").
+ATTENTION_GAIN = 1.1
+
+
 class Qwen3Layer(nn.Module):
     def __init__(self, c: GPTConfig) -> None:
         super().__init__()
@@ -158,7 +163,9 @@ class Qwen3(GPT):
     def init_weights(self) -> None:
         """Variance-keeping layers, output projections zero: each block starts as the identity."""
         for name, p in self.named_parameters():
-            if p.ndim == 1:
+            if name.endswith(("q_norm.weight", "k_norm.weight")):
+                nn.init.constant_(p, ATTENTION_GAIN)
+            elif p.ndim == 1:
                 nn.init.ones_(p)
             elif name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(p)

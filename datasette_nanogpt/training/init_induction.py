@@ -29,10 +29,9 @@ from llm_nanogpt.gpt_torch import Qwen3
 
 CODE_SIZE = 32  # numbers in a code, at most
 CODE_FRACTION = 1 / 8  # of the square of an embedding's length
-# The fastest rotary components, which tell neighbouring positions apart, and the gain of normalized queries
-# and keys that puts 8/10 of the attention on one position (LOG.md, "What the runs above lacked: copying").
-FAST_PAIRS, LOOK_BACK_GAIN = 5, 1.6
-MATCH_GAIN = 1.7  # the same of the head that compares: by trial, not in LOG.md
+# The fastest rotary components, which tell neighbouring positions apart (LOG.md, "What the runs above lacked:
+# copying").
+FAST_PAIRS = 5
 AGREEMENT = (0.6, 0.4)  # what the last token counts in a comparison, and the one before it
 FETCHED = 0.6  # size of a fetched code relative to the token's own
 COPY_LOGIT = 6.0  # what a copied token gains in the logits if all attention is on its place
@@ -79,9 +78,7 @@ def init_induction_heads(model: Qwen3) -> None:
     fetched = code_dims(c)[1 : 3 if c.n_head == c.n_kv_head > 1 else 2]
     for distance, place in enumerate(fetched, 1):
         _set_look_back_head(view_head(look_back, distance - 1, c.head_dim), c, distance, place)
-    set_gain(look_back, LOOK_BACK_GAIN)
     _set_match_head(view_head(match, 0, c.head_dim), c, fetched)
-    set_gain(match, MATCH_GAIN)
 
 
 def _set_codes(model: Qwen3) -> None:
@@ -142,9 +139,3 @@ def view_head(attention: Any, number: int, head_dim: int) -> Head:
     rows = slice(number * head_dim, (number + 1) * head_dim)
     q, k, v = (attention[name].weight[rows].normal_(std=NOISE) for name in ("q_proj", "k_proj", "v_proj"))
     return Head(q, k, v, attention["o_proj"].weight[:, rows].zero_())
-
-
-def set_gain(attention: Any, gain: float) -> None:
-    """Set the length of normalized queries and keys."""
-    attention.q_norm.weight.fill_(gain)
-    attention.k_norm.weight.fill_(gain)

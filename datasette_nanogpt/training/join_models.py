@@ -102,6 +102,7 @@ def models_to_join(folder: Path, last: GPT, before: Sequence[int]) -> list[GPT]:
     for stage in sorted(before, reverse=True)[: most - 1]:
         with suppress(NanogptError):  # somebody has removed it
             models.append(read_teacher(folder, stage))
+    models = [model for model in models if model.config == last.config]
     return models if len(models) > 1 else []
 
 

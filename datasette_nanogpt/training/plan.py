@@ -343,11 +343,8 @@ def _plan_enough(
         limit = (run.budget.minutes or math.inf) * min(1, DELAY * fraction)
         plan = run.plan(member, steps, why)
         plans.append(replace(plan, budget_fraction=fraction, minutes=limit))
-    last, before = (
-        replace(plans[-1], minutes=run.budget.minutes, joined=most if most > 1 else 0),
-        tuple(plans[:-1]),
-    )
-    return replace(last, budget_fraction=1.0, teachers=before)
+    last = replace(plans[-1], budget_fraction=1.0, minutes=run.budget.minutes)
+    return replace(last, teachers=tuple(plans[:-1]), joined=most if most > 1 else 0)
 
 
 def may_join(given: Mapping[str, Any]) -> bool:
