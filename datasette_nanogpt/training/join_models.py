@@ -3,9 +3,10 @@
 The last models of a run predict better together than each does alone, by 2 to 4% (benchmarks/LOG.md, "Models
 joined"). Side by side they are one model of the same kind: each keeps its own part of the width, its own
 heads and its own part of the MLP, and the logits are the mean of theirs. Nearly: a norm is over the whole
-width, and all heads share the gains of queries and keys. That costs 0.2 to 0.5%. So that the norm suits each
-of them, all are first brought to the same size: what a model adds up, from its embedding to its last layer,
-may be multiplied by any number, as its own norms undo that.
+width. So that it suits each of them, all are first brought to the same size: what a model adds up, from its
+embedding to its last layer, may be multiplied by any number, as its own norms undo that. All heads share the
+gains of queries and keys, which training leaves as they are (optim.py); models of runs that were begun
+before it did have gains of their own, and lose 0.2 to 0.6%.
 
 Shapes: V vocabulary, E width of one model, N models.
 """
