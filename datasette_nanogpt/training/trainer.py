@@ -61,8 +61,8 @@ class Training:
         block_size = model.config.block_size
         self.tokens, self.group, self.teacher = tokens, group, teacher
         self.model = model.to(s.device)
-        self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimizers = configure_optimizers(model, s.learning_rate, s.weight_decay)
+        self.params = [p for p in model.parameters() if p.requires_grad]
         self.forward: Callable[..., torch.Tensor] = model  # compiled and in DDP after `set_up`
         self.bf16 = False
         self._step: Steps | None = None  # made when it is first needed
