@@ -340,3 +340,27 @@ def test_a_machine_without_a_home_trains_a_member(home, two_machines, script, tm
     assert "Model 2 of 3 was trained by another process." in [e.get("text") for e in events]
     assert set(last_scores(home, "two")) == {(0, 0), (0, 1), (1, 0)}
     assert not list((tmp_path / "temporary").rglob("train.bin"))
+
+
+GROUPS = """
+import runpy
+from datasette_nanogpt.training import join_models, measure, population
+population.MAX_MODELS, population.MOST_REPEATS, population.MAX_EPOCHS = 3, 1, 1.0
+join_models.WORTH_JOINING = 10
+measure.training_flops = lambda *_: 1e15
+runpy.run_module("datasette_nanogpt", run_name="__main__")
+"""
+
+
+@pytest.mark.long
+def test_a_group_that_is_trained_at_once_ends_the_run_and_is_joined(home, database, start, tmp_path):
+    (program := tmp_path / "groups.py").write_text(GROUPS)
+    shape = [*SHAPE[SHAPE.index("--block-size") :], "--name", "two"]
+    events, errors = finish(start(database, "entry", *shape, program=(str(program),)))
+    assert (events[-1]["event"], events[-1].get("models")) == ("finished", 3), errors
+    notes = [e["text"] for e in events if e["event"] == "note"]
+    assert "Model 3 of 3 was trained by another process." in notes
+    assert any(text.startswith("The model of this run is the last 2 models, joined") for text in notes)
+    checkpoint = read_checkpoint(home / "two")
+    assert checkpoint.config.n_embd == 2 * checkpoint.meta["generations"][-1]["config"]["n_embd"]
+    assert set(last_scores(home, "two")) == {(0, 0), (1, 0), (1, 1), (1, -1)}

@@ -93,17 +93,17 @@ def planned_parameters(stages: Sequence[Stage], given: Mapping[str, Any]) -> int
     return joined_config(config, models).parameters if models > 1 and may_join(given) else 0
 
 
-def models_to_join(folder: Path, last: GPT, before: Sequence[int]) -> list[GPT]:
-    """The models to join at the end of a run, the latest ones first: the `last` one, and those of the stages
-    `before` that have its shape, whose weights are in the model folder `folder`. None where there are no two,
-    or they would be too big, to write quickly or for the memory that is left."""
+def models_to_join(folder: Path, last: GPT, others: Collection[int]) -> list[GPT]:
+    """The models to join at the end of a run: the `last` one, and the latest of the stages `others` that have
+    its shape, whose weights are in the model folder `folder`. None where there are no two, or they would be
+    too big, to write quickly or for the memory that is left."""
     memory = available_memory()
     most = most_joined(last.config, math.inf if memory is None else memory / JOINING_BYTES)
     models = [last]
-    for stage in sorted(before, reverse=True)[: most - 1]:
-        with suppress(NanogptError):  # somebody has removed it
-            models.append(read_teacher(folder, stage))
-    models = [model for model in models if model.config == last.config]
+    for stage in sorted(others, reverse=True):
+        if len(models) < most:
+            with suppress(NanogptError):  # it was not trained, or somebody has removed it
+                models.append(read_teacher(folder, stage))
     return models if len(models) > 1 else []
 
 

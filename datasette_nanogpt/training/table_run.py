@@ -47,7 +47,6 @@ from .nodes import Courier
 from .options import TrainOptions
 from .parts import Parts
 from .plan import may_join
-from .population import alike
 from .preparation import describe_plan, plan_models, prepare_text
 from .prompt import prompt_from, to_try
 from .recipe import check_stages
@@ -258,8 +257,9 @@ class TableRun:
         settings, last = training.settings, self.last_score
         if not may_join(self.folder.meta["options"]) or last is None or self.stop.requests > 1:
             return
-        configs = [stage.config for stage in self.folder.stages[: settings.stage + 1]]
-        models = models_to_join(self.folder.path, training.model, alike(configs, settings.stage))
+        config, stages = training.model.config, self.folder.stages
+        others = [i for i, stage in enumerate(stages) if stage.config == config and i != settings.stage]
+        models = models_to_join(self.folder.path, training.model, others)
         if not models:
             return
         what = f"scoring the last {len(models)} models joined into one"
@@ -328,7 +328,8 @@ class TableRun:
 
     def ends_with(self, training: Training) -> bool:
         """Whether no other model follows this one, as far as that is planned."""
-        is_last = training.settings.stage == len(self.folder.stages) - 1
+        following = next_position(self.folder.stages, training.position, self.crew.trained).stage
+        is_last = following >= len(self.folder.stages)
         return is_last or self.is_over(training) or bool(self.stop.requests)
 
     def judge(
@@ -386,7 +387,7 @@ class TableRun:
             val_loss=score["val_loss"],
             mfu=training.speed.mean_mfu,
             epochs=training.epochs,
-            models=training.settings.stage + 1,
+            models=max(self.crew.trained | {training.settings.stage}) + 1,
             best_step=score["step"],
             better_before=self.better_before(score["val_bpb"]),
             sample=self.last_score.sample if self.last_score else "",
