@@ -14,7 +14,7 @@ Shapes: V vocabulary, E width of one model, N models.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
