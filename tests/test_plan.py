@@ -405,6 +405,9 @@ def test_models_that_will_be_joined_come_in_groups_that_learn_from_the_one_befor
         (2, 0, (1, 2, 3), 12),
     ]
     assert [m.teachers for m in chain([big] * 4, joined=True)] == [(), (), (), (0, 1, 2)]
+    # Where time is short, no group that others learn from is cut before the last one is.
+    needed = works(members, BLOG, 1024)
+    assert leave_out(chain([small] + [big] * 8, joined=True), 3, BLOG, 1024, sum(needed[4:]) / DELAY) == {7}
     # What teachers predict is there for the second of a group.
     least = STUDENT_EPOCHS * BLOG / 1024 * work_per_step(big, 1024)
     assert one_more(members[:5], (BLOG, 1024), 1.01 * least, joined=True)

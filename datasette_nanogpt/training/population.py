@@ -294,9 +294,10 @@ def leave_out(
         rest = [i for i in range(at + 1, len(members) - 1) if i not in out]
         if not rest:
             break
-        # Small ones first, as they are worth the least; then the last one of the largest generation.
-        sizes = Counter(members[i].generation for i in rest)
-        largest = max(sizes, key=lambda generation: (sizes[generation], generation))
+        # Small ones first, as they are worth the least; then others of the last one's group, as nobody learns
+        # from them; then the last one of the largest generation.
+        sizes, last = Counter(members[i].generation for i in rest), members[-1].generation
+        largest = last if last in sizes else max(sizes, key=lambda number: (sizes[number], number))
         smaller = [i for i in rest if members[i].config != members[-1].config]
         out.add(smaller[0] if smaller else [i for i in rest if members[i].generation == largest][-1])
     return out
