@@ -566,5 +566,5 @@ def test_several_models_are_told_in_one_sentence():
     assert "then one that learns from the average of those before as well, for 12 epochs" in p.why
     hour = plan(650_000, 60, 4096, flops=400e9)
     assert "M parameters is trained first, from the text alone, then 3 of " in hour.why
-    assert "then 3 that learn from the average of those before as well; the last 3 are joined" in hour.why
+    assert "then 3 that learn from the average of those before as well; the best 3 are joined" in hour.why
     assert "M and " in plan(BLOG, 2**6, given={"size": "m"}).why

@@ -360,7 +360,7 @@ def test_a_group_that_is_trained_at_once_ends_the_run_and_is_joined(home, databa
     assert (events[-1]["event"], events[-1].get("models")) == ("finished", 3), errors
     notes = [e["text"] for e in events if e["event"] == "note"]
     assert "Model 3 of 3 was trained by another process." in notes
-    assert any(text.startswith("The model of this run is the last 2 models, joined") for text in notes)
+    assert any(text.startswith("This run ends with 2 models joined into one") for text in notes)
     checkpoint = read_checkpoint(home / "two")
     assert checkpoint.config.n_embd == 2 * checkpoint.meta["generations"][-1]["config"]["n_embd"]
     assert set(last_scores(home, "two")) == {(0, 0), (1, 0), (1, 1), (1, -1)}

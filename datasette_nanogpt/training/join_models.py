@@ -14,7 +14,7 @@ Shapes: V vocabulary, E width of one model, N models.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,17 +93,17 @@ def planned_parameters(stages: Sequence[Stage], given: Mapping[str, Any]) -> int
     return joined_config(config, models).parameters if models > 1 and may_join(given) else 0
 
 
-def models_to_join(folder: Path, last: GPT, others: Collection[int]) -> list[GPT]:
-    """The models to join at the end of a run: the `last` one, and the latest of the stages `others` that have
-    its shape, whose weights are in the model folder `folder`. None where there are no two, or they would be
-    too big, to write quickly or for the memory that is left."""
+def models_to_join(folder: Path, last: GPT, stages: Sequence[int | None]) -> list[GPT]:
+    """The models to join at the end of a run: the first of those `stages` whose weights are there, all of one
+    shape. None is the `last` one, the others are in the model folder `folder`. No models where there are no
+    two, or they would be too big, to write quickly or for the memory that is left."""
     memory = available_memory()
     most = most_joined(last.config, math.inf if memory is None else memory / JOINING_BYTES)
-    models = [last]
-    for stage in sorted(others, reverse=True):
+    models: list[GPT] = []
+    for stage in stages:
         if len(models) < most:
             with suppress(NanogptError):  # it was not trained, or somebody has removed it
-                models.append(read_teacher(folder, stage))
+                models.append(last if stage is None else read_teacher(folder, stage))
     return models if len(models) > 1 else []
 
 

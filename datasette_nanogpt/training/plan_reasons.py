@@ -54,12 +54,12 @@ def times(epochs: float) -> str:
 
 def describe_members(members: Sequence[Member], epochs: float, joined: int = 0) -> str:
     """Which models are trained before the last one, which reads the text `epochs` times, and what for.
-    `joined` of the last ones may be joined."""
+    `joined` of them may be joined."""
     *before, _ = members
     sizes = " and ".join(
         ", ".join(f"{member.config.parameters / 1e6:.1f}M" for member in before).rsplit(", ", 1)
     )
-    end = f"; the last {joined} are joined into one if that is better" if joined > 1 else ""
+    end = f"; the best {joined} are joined into one if that is better" if joined > 1 else ""
     if len(before) == 1 and not end:
         return f"a model of {sizes} parameters is trained first, to teach it"
     if len({member.generation for member in members}) == len(members):

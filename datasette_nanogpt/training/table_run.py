@@ -70,6 +70,7 @@ class TableRun:
         self.courier, self.crew = Courier(group), Crew(group)
         self.device, self.device_reason = choose_device(options.device, group.size)
         self.last_score: Evaluation | None = None
+        self.scores: dict[int, float] = {}  # the last one of each stage, in bits per byte
         self.curve: list[tuple[float, int, float]] = []  # seconds, step and bits per byte of each score
         self.joined = ""  # what the model is made of, if it was joined
         self.nats: np.ndarray | None = None  # of each held-out token, by the model that is saved
@@ -218,7 +219,7 @@ class TableRun:
                     run.step(event)
                 case Evaluation():
                     run.evaluation(event)
-                    self.last_score = event
+                    self.last_score, self.scores[training.settings.stage] = event, event.val_bpb
                     self.curve.append((event.seconds, event.step, event.val_bpb))
                     self.saver.score(event, self.may_replace(event, training))
                     run.update(verdict=json.dumps(self.replaced_by(training.best)))
@@ -243,6 +244,7 @@ class TableRun:
                 self.nats = best.of_tokens
             for score in member.scores:
                 event = replace(score, best=best is not None and score.step == best.step)
+                self.scores[stage] = event.val_bpb
                 self.run.evaluation(event, (place.generation, place.member))
                 if event.best:
                     self.saver.score(event, self.may_replace(event, training))
@@ -252,17 +254,19 @@ class TableRun:
             yield note(f"Model {stage + 1} of {len(self.folder.stages)} was trained by another process.")
 
     def join_models(self, training: Training) -> Iterator[Event]:
-        """Join the last model and those of its shape that taught it, if these are better together. Not where
-        the size was set by hand, as the joined model is bigger."""
+        """Join the best models of the last one's shape, or the latest of those whose scores are not known, if
+        they are better together. Not where the size was set by hand, as the joined model is bigger."""
         settings, last = training.settings, self.last_score
         if not may_join(self.folder.meta["options"]) or last is None or self.stop.requests > 1:
             return
         config, stages = training.model.config, self.folder.stages
-        others = [i for i, stage in enumerate(stages) if stage.config == config and i != settings.stage]
-        models = models_to_join(self.folder.path, training.model, others)
+        alike = [i for i, stage in enumerate(stages) if stage.config == config]
+        alike.sort(key=lambda stage: (self.scores.get(stage, math.inf), -stage))
+        places = [None if stage == settings.stage else stage for stage in alike]
+        models = models_to_join(self.folder.path, training.model, places)
         if not models:
             return
-        what = f"scoring the last {len(models)} models joined into one"
+        what = f"scoring {len(models)} models joined into one"
         hurry = lambda: self.stop_asked() and self.stop.requests > 1  # noqa: E731
         steps = score_joined(models, training, self.is_joined, hurry)
         yield Busy(what)
@@ -281,11 +285,10 @@ class TableRun:
         log_event(score)
         yield score
         self.joined = (
-            f"the last {len(models)} models, joined into one of {model.config.parameters / 1e6:.1f}M "
-            f"parameters, as together they are better: {best.val_bpb:.3f} bits per byte, the best alone "
-            f"{before:.3f}"
+            f"{len(models)} models joined into one of {model.config.parameters / 1e6:.1f}M parameters, as "
+            f"together they are better: {best.val_bpb:.3f} bits per byte, the best alone {before:.3f}"
         )
-        yield note(f"The model of this run is {self.joined}.")
+        yield note(f"This run ends with {self.joined}.")
 
     @property
     def is_joined(self) -> bool:
