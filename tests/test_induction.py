@@ -41,7 +41,7 @@ def test_the_first_layer_looks_back_and_the_second_finds_what_came_next(bpe, mon
     back, match = attention(model, torch.cat([once, once])[None], monkeypatch)
     assert torch.diagonal(back[0], -1)[10:].mean() > 0.4  # training makes it sharper
     # The second time a token stands there, what followed it the first time is 59 positions back.
-    assert torch.diagonal(match[0], -59)[2:].mean() > 0.2
+    assert torch.diagonal(match[0], -59)[2:].mean() > 0.1  # of about 90 places
 
 
 def test_the_place_is_chosen_where_two_tokens_agree(bpe, monkeypatch):
