@@ -141,12 +141,20 @@ def test_a_resumed_run_keeps_the_rate_that_worked(tokens):  # noqa: F811
 # ---- Whole runs
 
 
-def test_a_run_out_of_hand_leaves_the_model_that_was_there(options, home):  # noqa: F811
+def test_a_run_out_of_hand_leaves_the_model_that_was_there(options, home, monkeypatch):  # noqa: F811
     run(replace(options, max_iters=4))
     folder = home / "nanogpt-blog"
     before = (folder / "model.safetensors").read_bytes()
+    step = Training.train_step
+
+    def step_out_of_hand(training, *args):  # at no rate that is allowed does this model get so
+        step(training, *args)
+        with torch.no_grad():
+            training.model.output.mul_(10)
+
+    monkeypatch.setattr(Training, "train_step", step_out_of_hand)
     with pytest.raises(NanogptError, match="after 3 new attempts"):
-        run(replace(options, max_iters=400, learning_rate=10, eval_interval=20, seed=3))
+        run(replace(options, max_iters=400, eval_interval=20, seed=3))
     assert (folder / "model.safetensors").read_bytes() == before
     assert not list(home.glob(".*.new")) and not (home / ".replaced").exists()
     failed = find_runs(home)[0]

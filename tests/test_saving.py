@@ -130,7 +130,7 @@ def test_a_model_that_is_removed_while_it_trains_can_be_resumed(options, home, a
 def test_teachers_that_are_removed_are_put_back(tmp_path, bpe, monkeypatch):
     """Those that no model learns from any more are deleted for good."""
     monkeypatch.setattr(model_folder, "model_card", lambda meta: "")
-    config, meta = tiny_config(vocab_size=bpe.n_vocab), {"name": "m"}
+    config, meta = tiny_config(vocab_size=bpe.n_vocab), {"name": "m", "options": {}}
     settings = Settings(2, 1e-3, 0.1, 0, 0.0, 0.0, 0, "cpu", False, False, stage=1, teachers=(0,))
     (tmp_path / "m").mkdir()
     bpe.save(tmp_path / "m", config.block_size)
