@@ -117,7 +117,7 @@ class Plan:
     member: Member  # its place among the models of the run
     budget_fraction: float = 1.0  # the fraction of the run's work that is done when this model is trained
     teachers: tuple[Plan, ...] = ()  # the models before it; max_iters count from the first one's start
-    joined: int = 0  # how many of the last models are joined into one in the end
+    joined: int = 0  # how many models are joined into one in the end
 
 
 @dataclass(frozen=True)

@@ -240,10 +240,8 @@ def choose_population(
             if len(members) <= MAX_MODELS and total(members) <= work:
                 best = members
     if best:  # the rest of the time goes to the last student
-        epoch = _epoch_work(config, tokens, step_tokens, launch)
-        epochs = min(LAST_EPOCHS[1], LAST_EPOCHS[0] + (work - total(best)) / epoch)
-        last = best[-1]
-        best[-1] = last_student(config, last.generation, last.teachers, epochs)
+        spare = (work - total(best)) / _epoch_work(config, tokens, step_tokens, launch)
+        best[-1] = with_epochs(best, best[-1], LAST_EPOCHS[0] + spare)
     return best
 
 
