@@ -46,6 +46,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from text_figures import (
+    UsualNumbers,
+    compressed_fraction,
+    distinct_fraction,
+    has_odd_capitals,
+    has_odd_number,
+    has_odd_quotes_in_line,
+    longest_sign_run,
+    longest_string,
+    measure_numbers,
+    ngram_distance,
+    repeated_ngram_fraction,
+)
 
 from datasette_nanogpt.data.memorization import find_memorized
 from datasette_nanogpt.data.text_faults import (
@@ -54,25 +67,16 @@ from datasette_nanogpt.data.text_faults import (
     has_long_line,
     has_new_joined_word,
     has_odd_end,
-    has_odd_number,
     has_odd_quotes,
-    has_odd_quotes_in_line,
     has_open_fence,
     measure_usual,
     repeats_item,
 )
 from datasette_nanogpt.data.text_metrics import (
-    compressed_fraction,
-    distinct_fraction,
     has_echo,
     has_loop,
-    has_odd_capitals,
-    longest_sign_run,
-    longest_string,
-    ngram_distance,
     open_brackets,
     real_word_fraction,
-    repeated_ngram_fraction,
     surplus_brackets,
 )
 from datasette_nanogpt.data.token_files import open_tokens, read_documents
@@ -102,7 +106,6 @@ OF_TEXTS: dict[str, Callable[[str, Usual], bool]] = {
     "echoes": lambda text, _: has_echo(text),
     "items": lambda text, _: repeats_item(text),
     "signs": lambda text, _: longest_sign_run(text) >= SIGN_RUN,
-    "numbers": has_odd_number,
     "strings": lambda text, _: longest_string(text) >= LONG_STRING,
     "long lines": has_long_line,
     "joined": has_new_joined_word,
@@ -124,13 +127,16 @@ class Rows:
     known: WordList
     characters: frozenset[str]
     usual: Usual  # in the rows trained on
+    numbers: UsualNumbers  # the same
 
 
 def read_rows(opened: OpenedModel) -> Rows:
     train, val = (list(documents(opened, split)) for split in ("train", "val"))
     as_written = {word for text in (*train, *val) for word in LETTERS.findall(text)}
     known = WordList({*as_written, *map(fold, as_written)}, cased=True, capitals=True)
-    return Rows(train, val, known, frozenset().union(*train, *val), measure_usual(train))
+    return Rows(
+        train, val, known, frozenset().union(*train, *val), measure_usual(train), measure_numbers(train)
+    )
 
 
 def documents(opened: OpenedModel, split: str) -> Iterator[str]:
@@ -177,6 +183,7 @@ def figures(
     long = [text for text in texts if len(text) >= LONG]
     short = (len(opened.tokenizer.encode(prompt)) + SHORT for prompt in some.prompts)
     return {name: mean(has(text, rows.usual) for text in texts) for name, has in OF_TEXTS.items()} | {
+        "numbers": mean(has_odd_number(text, rows.numbers) for text in texts),
         "capitals": mean(has_odd_capitals(text, rows.known) for text in after),
         "low": mean(compressed_fraction(text) < threshold for text in long),
         "foreign": mean(not rows.characters.issuperset(text) for text in texts),

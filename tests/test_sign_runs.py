@@ -6,7 +6,6 @@ from conftest import penalised, tiny_config, write_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasette_nanogpt.data.text_metrics import longest_sign_run
 from llm_nanogpt.generate import generate
 from llm_nanogpt.habits.lengths import Lengths, read_lengths
 from llm_nanogpt.habits.sign_runs import SignRun, is_sign, run_lengths, split_at_words
@@ -100,7 +99,7 @@ def test_runs_of_a_model_end(tokenizer):
             )
             for i in range(4)
         )
-        return max(longest_sign_run("".join(text)) for text in texts)
+        return max(len(run) for text in texts for run in split_at_words("".join(text)))
 
     tokenizer.habits = Habits()
     assert longest() > 30

@@ -10,9 +10,7 @@ from datasette_nanogpt.data.text_faults import (
     has_long_line,
     has_new_joined_word,
     has_odd_end,
-    has_odd_number,
     has_odd_quotes,
-    has_odd_quotes_in_line,
     has_open_fence,
     measure_usual,
     repeats_item,
@@ -35,16 +33,6 @@ def test_words_with_apostrophes_that_no_row_has():
     assert not has_new_joined_word("of's", measure_usual(ROWS, joined={"of's"}))
 
 
-@pytest.mark.parametrize("text", ["row 1234 of 5", "row 3 apples", "see page  of 12 kg"])
-def test_numbers_that_no_row_has(text):
-    assert has_odd_number(text, USUAL)
-
-
-@pytest.mark.parametrize("text", ["row 999 of 5", "  see page 7", "12 kg"])
-def test_numbers_as_rows_have_them(text):
-    assert not has_odd_number(text, USUAL)
-
-
 def test_ends_that_are_rare_in_rows():
     assert not has_odd_end("An end.\n", USUAL)
     assert has_odd_end("An end", USUAL) and has_odd_end("", USUAL)
@@ -53,7 +41,6 @@ def test_ends_that_are_rare_in_rows():
 
 def test_quotes_and_fences_that_are_left_open():
     assert has_odd_quotes('He said "no') and not has_odd_quotes('He said "no"')
-    assert has_odd_quotes_in_line('a"\nb"') and not has_odd_quotes_in_line('a "b"\n"c"')
     assert has_open_fence('"""Return') and has_open_fence("```one``` ```")
     assert not has_open_fence("'''\n\"\"\"\n'''")
 

@@ -3,19 +3,12 @@
 import pytest
 
 from datasette_nanogpt.data.text_metrics import (
-    compressed_fraction,
-    distinct_fraction,
     has_echo,
     has_loop,
-    has_odd_capitals,
-    longest_string,
-    ngram_distance,
     open_brackets,
     real_word_fraction,
-    repeated_ngram_fraction,
     surplus_brackets,
 )
-from llm_nanogpt.words import WordList
 
 
 @pytest.mark.parametrize(
@@ -60,20 +53,6 @@ def test_fractions_of_words_are_of_the_words_that_count():
     assert real_word_fraction("the 1 2 3 4 5", {"the"}) == 1
     assert real_word_fraction("東京 SQLite", {"the"}) is None  # mostly in a script without words
     assert real_word_fraction("the SQLite of 東", {"the", "sqlite"}) == 2 / 3
-    assert distinct_fraction("a b A c") == 3 / 4
-    assert distinct_fraction("...") is None
-    assert repeated_ngram_fraction("a b c d a b c d") == pytest.approx(1 / 5)
-    assert repeated_ngram_fraction("a b c", n=1) == 0
-    assert repeated_ngram_fraction("a b c") is None
-
-
-def test_the_distance_of_two_texts_is_from_zero_to_one():
-    assert ngram_distance(["a b", "c"], ["c a", "b"], 1) == pytest.approx(0)
-    assert ngram_distance(["a b"], ["c d"], 1) == pytest.approx(1)
-    assert ngram_distance(["a b"], ["b a"], 2) == pytest.approx(1)
-    # Half of one side's words are the other side's only one: 1/2 (log2 4/3) + 1/4 (log2 2/3) + 1/4 log2 2.
-    assert ngram_distance(["a"], ["a b"], 1) == pytest.approx(0.31128, abs=1e-5)
-    assert ngram_distance([], ["a"], 1) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,22 +72,6 @@ def test_a_word_said_again_at_once_is_an_echo(text, echo):
     assert has_echo(text) == echo
 
 
-def test_capitals_that_no_known_word_has_are_odd():
-    known = WordList(["github", "GitHub", "the"], cased=True)
-    assert not has_odd_capitals("The GitHub, GITHUB and github THE", known)
-    assert has_odd_capitals("a gitHub", known) and has_odd_capitals("thE", known)
-    known = WordList(["github", "GitHub", "the", "sql", "SQL"], cased=True, capitals=True)
-    assert not has_odd_capitals("The SQL", known)
-    assert has_odd_capitals("GITHUB", known) and has_odd_capitals("THE", known)
-
-
-def test_what_goes_in_circles_compresses_better():
-    circles = "Codes & Amazon Codes, Amazon Codes & Codes and " * 6
-    assert (
-        compressed_fraction(circles) < 0.3 < compressed_fraction("The quick brown fox jumps over a lazy dog")
-    )
-
-
 def test_brackets_that_are_not_closed_or_were_not_open():
     assert [open_brackets(text) for text in ("", "(a)", "((a)", "([{", "[[ (", ")(")] == [0, 0, 1, 1, 2, 1]
     assert [surplus_brackets(text) for text in ("", "(a)", "(a))", ")]}", "1) a\n2) b", "(]")] == [
@@ -119,7 +82,3 @@ def test_brackets_that_are_not_closed_or_were_not_open():
         2,
         1,
     ]
-
-
-def test_the_longest_string_without_a_space():
-    assert [longest_string(text) for text in ("", " ", "a bcd\nef")] == [0, 0, 3]

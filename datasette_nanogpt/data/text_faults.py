@@ -7,24 +7,20 @@ wrote is compared with rows that are cut at the same length, by Fisher's exact t
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from llm_nanogpt.habits.fences import fences
 from llm_nanogpt.habits.repeated_items import is_again, items
 from llm_nanogpt.habits.starts import kind_of_start
-from llm_nanogpt.words import PART, fold, joined_words
+from llm_nanogpt.words import joined_words
 
 # A line is too long if it is so many characters longer than all but this fraction of the rows' lines.
 LINES_SHORTER, LINE_SPARE = 0.997, 8
 RARE = 0.02  # of the rows: where fewer of them start or end with a kind of character, that is odd
-
-_TWO_SPACES = re.compile(r"\S {2,}\S")
 
 
 @dataclass(frozen=True)
@@ -33,16 +29,12 @@ class Usual:
 
     line      characters; longer lines are too long. None: there are no lines
     joined    the words with apostrophes, folded as `joined_words` has them
-    digits    of the longest number
-    pairs     words beside numbers, as `_number_pairs` has them
     starts    kinds of characters that rows start with, as `kind_of_start` has them
     ends      those that they end in, as `_end_of` has them
     """
 
     line: int | None
     joined: Container[str]
-    digits: int
-    pairs: frozenset[tuple[str, str]]
     starts: frozenset[str]
     ends: frozenset[str]
 
@@ -58,8 +50,6 @@ def measure_usual(rows: Sequence[str], joined: Container[str] | None = None) -> 
     return Usual(
         line=line,
         joined=frozenset(word for row in rows for word in joined_words(row)) if joined is None else joined,
-        digits=max((len(number) for row in rows for number in re.findall(r"\d+", row)), default=0),
-        pairs=frozenset(pair for row in rows for pair in _number_pairs(row)),
         starts=starts,
         ends=ends,
     )
@@ -72,16 +62,6 @@ def has_long_line(text: str, usual: Usual) -> bool:
 def has_new_joined_word(text: str, usual: Usual) -> bool:
     """Whether it has a word with an apostrophe that no row has: "sudden't"."""
     return any(word not in usual.joined for word in joined_words(text))
-
-
-def has_odd_number(text: str, usual: Usual) -> bool:
-    """Whether a number is longer than all of the rows, is beside a word beside which no row has one, or is
-    missing: two spaces are left of it."""
-    return bool(
-        any(len(number) > usual.digits for number in re.findall(r"\d+", text))
-        or any(pair not in usual.pairs for pair in _number_pairs(text))
-        or any(_TWO_SPACES.search(line.strip()) for line in text.split("\n"))
-    )
 
 
 def has_odd_start(text: str, usual: Usual) -> bool:
@@ -104,20 +84,10 @@ def has_odd_quotes(text: str) -> bool:
     return text.count('"') % 2 == 1
 
 
-def has_odd_quotes_in_line(text: str) -> bool:
-    return any(map(has_odd_quotes, text.split("\n")))
-
-
 def repeats_item(text: str) -> bool:
     """Whether an item of a list, a sentence or a line stands again next to itself, or one item later."""
     some = items(text)
     return any(is_again(some, at) for at in range(len(some)))
-
-
-def _number_pairs(text: str) -> Iterable[tuple[str, str]]:
-    """Each word with a number before or after it, the number as "0"."""
-    spelled = ["0" if word.isnumeric() else fold(word) for word in PART.findall(text)]
-    return (pair for pair in pairwise(spelled) if (pair[0] == "0") != (pair[1] == "0"))
 
 
 def _end_of(text: str) -> str:

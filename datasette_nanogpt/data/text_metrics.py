@@ -1,22 +1,18 @@
-"""How a text reads, in numbers: loops, real words, variety, and how far its words are from real rows'.
+"""How a text reads, in numbers: whether it goes in circles, its real words and its open brackets.
 
-Nothing here needs a model: texts go in, fractions from 0 to 1 come out. Words are those of
-`llm_nanogpt.words`. What these figures are for real rows and for models is in benchmarks/LOG.md.
+Nothing here needs a model. Words are those of `llm_nanogpt.words`. More figures are in
+benchmarks/text_figures.py; what they are for real rows and for models is in benchmarks/LOG.md.
 """
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 import numpy as np
 import regex
 
-from llm_nanogpt.habits.sign_runs import split_at_words
-from llm_nanogpt.words import LETTERS, WordList, fold, words
+from llm_nanogpt.words import LETTERS, fold, words
 
 PHRASE_WORDS, PHRASE_TIMES = 4, 5  # a loop: a phrase of at least this many words, this many times running
 STRING_CHARACTERS, STRING_TIMES = range(2, 41), 7  # or a string of this many characters, this many times
@@ -59,22 +55,9 @@ def _repeats(symbols: np.ndarray, size: int, times: int) -> Iterable[int]:
     return (int(start) for start in breaks[:-1][long])
 
 
-def compressed_fraction(text: str) -> float:
-    """What zlib leaves of a text, a fraction of its bytes: less of one that goes in circles. Only texts of
-    about the same length can be compared."""
-    data = text.encode("utf-8", "replace")
-    return len(zlib.compress(data, 9)) / max(len(data), 1)
-
-
 def has_echo(text: str) -> bool:
     """Whether a short string with a letter or digit stands three times running: "0.0.0", "very very very"."""
     return any(len(set(m[1])) > 1 and any(map(str.isalnum, m[1])) for m in _ECHO.finditer(text))
-
-
-def has_odd_capitals(text: str, known: WordList) -> bool:
-    """Whether a word has capitals in it where those that are known have none: "frequeStS", and "THE" where
-    `known` has those in capitals."""
-    return any(known.keeps_as_written(word) and not known.knows(word) for word in LETTERS.findall(text))
 
 
 def open_brackets(text: str) -> int:
@@ -98,16 +81,6 @@ def _left_open(text: str, opener: str, closer: str) -> tuple[int, int]:
         elif character == closer:
             surplus += 1
     return opened, surplus
-
-
-def longest_string(text: str) -> int:
-    """The characters of the longest stretch without a space."""
-    return max(map(len, text.split()), default=0)
-
-
-def longest_sign_run(text: str) -> int:
-    """The characters of the longest stretch without a word of two letters: "9d2b780a-6d70-1"."""
-    return max(map(len, split_at_words(text)))
 
 
 def real_word_fraction(text: str, known: Collection[str]) -> float | None:
@@ -135,39 +108,3 @@ def is_prose(texts: Iterable[str]) -> bool:
     lengths = sorted(len(words(text)) for text in some)
     several = bool(lengths) and lengths[len(lengths) // 2] >= PROSE_WORDS
     return several and spelled >= PROSE_LETTERS * characters
-
-
-def distinct_fraction(text: str) -> float | None:
-    """The number of different words in `text` to the number of words; None for a text without words."""
-    spelled = words(text)
-    return len(set(spelled)) / len(spelled) if spelled else None
-
-
-def repeated_ngram_fraction(text: str, n: int = 4) -> float | None:
-    """The fraction of the runs of `n` words in `text` that stand in it before; None where it has none."""
-    ngrams = _ngrams(text, n)
-    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else None
-
-
-def ngram_distance(texts: Iterable[str], other_texts: Iterable[str], n: int) -> float:
-    """Jensen-Shannon divergence, in bits, of the runs of `n` words in two collections of texts.
-
-    0: each run has the same frequency in both; 1: they have none in common. Like MAUVE (2102.01454) it
-    counts both what only the first has and what it lacks. It falls with the amount of text, so compare only
-    collections of equal size.
-    """
-    counts = [Counter(ngram for text in side for ngram in _ngrams(text, n)) for side in (texts, other_texts)]
-    totals = [sum(count.values()) for count in counts]
-    if not all(totals):
-        return 1.0
-    distance = 0.0
-    for ngram in counts[0].keys() | counts[1].keys():
-        frequencies = [count[ngram] / total for count, total in zip(counts, totals, strict=True)]
-        middle = sum(frequencies) / 2
-        distance += sum(p / 2 * math.log2(p / middle) for p in frequencies if p)
-    return distance
-
-
-def _ngrams(text: str, n: int) -> Sequence[tuple[str, ...]]:
-    spelled = words(text)
-    return [tuple(spelled[i : i + n]) for i in range(len(spelled) - n + 1)]
